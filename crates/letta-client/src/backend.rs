@@ -1,0 +1,251 @@
+//! The trait over every way to reach Letta, and the words that pass over it.
+//!
+//! The bridge keeps one turn in flight per conversation, so a backend need not queue. What a
+//! backend hides: paging, streams that break and are resumed, servers without Redis, older servers
+//! without conversations, agents of older kinds whose text is missing from the stream.
+
+use std::pin::Pin;
+
+use async_trait::async_trait;
+use futures_util::Stream;
+
+use crate::{
+    error::BackendError,
+    id::{AgentId, ConversationId, MessageId, RunId, ToolCallId},
+};
+
+/// A way to reach Letta.
+#[async_trait]
+pub trait Backend: Send + Sync {
+    /// Asks the server who it is, with our credentials: a health and an access check in one.
+    async fn info(&self) -> Result<Info, BackendError>;
+
+    /// Every agent there is, over all pages, oldest first, without Letta's own background helpers.
+    ///
+    /// Complete or an error: a failure is never an empty or a shortened list.
+    async fn agents(&self) -> Result<Vec<Agent>, BackendError>;
+
+    /// One agent, or `None` if Letta does not know it.
+    async fn agent(&self, id: &AgentId) -> Result<Option<Agent>, BackendError>;
+
+    /// Makes a conversation of `agent` beside its default one. `label` is what Letta's own apps
+    /// show for it. On a server without conversations this is [`Conversation::Default`].
+    async fn create_conversation(
+        &self,
+        agent: &AgentId,
+        label: &str,
+    ) -> Result<Conversation, BackendError>;
+
+    /// Starts one turn with all of `prompts` (at least one), and streams it.
+    ///
+    /// Sending the same prompts again attaches to the first run where the server can tell
+    /// (see [`Info::idempotent`]).
+    async fn send(&self, to: &Destination, prompts: &[Prompt])
+    -> Result<TurnStream, BackendError>;
+
+    /// Streams a run again from its beginning, whether it still runs or has ended.
+    async fn resume(&self, to: &Destination, run: &RunId) -> Result<TurnStream, BackendError>;
+
+    /// Stops what runs in this conversation. `false`: nothing was running.
+    async fn cancel(&self, to: &Destination) -> Result<bool, BackendError>;
+
+    /// The newest `limit` stored messages of a conversation, oldest first.
+    async fn history(
+        &self,
+        to: &Destination,
+        limit: usize,
+    ) -> Result<Vec<HistoryItem>, BackendError>;
+}
+
+/// A turn as it happens. The last item is one [`TurnEvent::Finished`] or one error, never both.
+///
+/// Dropping the stream does not stop the turn.
+pub type TurnStream = Pin<Box<dyn Stream<Item = Result<TurnEvent, BackendError>> + Send>>;
+
+/// What a server told about itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Info {
+    /// What kind of server this is, for people: `Letta Cloud`, `Letta V1`, `demo`.
+    pub kind: String,
+    /// The version it names, if it names one.
+    pub version: Option<String>,
+    /// Whether it has conversations beside an agent's default one.
+    pub conversations: bool,
+    /// Whether the same send twice is one run (background mode; V1 needs Redis for it).
+    /// `None` until the first send has shown it.
+    pub idempotent: Option<bool>,
+}
+
+/// A Letta agent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Agent {
+    /// Its id.
+    pub id: AgentId,
+    /// Its name: chosen by a person, not unique, may change.
+    pub name: String,
+    /// What it is for, in its maker's words.
+    pub description: Option<String>,
+    /// Its tags.
+    pub tags: Vec<String>,
+    /// The model it thinks with, as Letta names it.
+    pub model: Option<String>,
+}
+
+/// A thread of messages of one agent.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Conversation {
+    /// The one that every agent has, which Letta's own apps show first.
+    Default,
+    /// One of its others.
+    Own(ConversationId),
+}
+
+/// Where a prompt goes.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Destination {
+    /// The agent.
+    pub agent: AgentId,
+    /// Its conversation.
+    pub conversation: Conversation,
+}
+
+/// One message of a person to an agent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Prompt {
+    /// Identifies this message for ever; the server stores it as `otid`.
+    pub key: String,
+    /// What the person wrote.
+    pub text: String,
+    /// Who wrote it.
+    pub speaker: Option<Speaker>,
+}
+
+/// Who speaks to an agent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Speaker {
+    /// A short name. Providers limit what it may hold: a backend keeps `[A-Za-z0-9_-]` of it, at
+    /// most 64 characters.
+    pub name: String,
+    /// The full id.
+    pub id: String,
+}
+
+/// What happens in a turn.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum TurnEvent {
+    /// Letta has accepted the prompts.
+    Started {
+        /// The run that answers them.
+        run: RunId,
+        /// Whether [`Backend::resume`] can stream it again.
+        resumable: bool,
+    },
+    /// More of an assistant message: append `delta` to what came before under this id.
+    Text {
+        /// The message it belongs to. A new id is a new message of the same turn.
+        message: MessageId,
+        /// The text to append.
+        delta: String,
+    },
+    /// More of the agent's reasoning.
+    Reasoning {
+        /// The message it belongs to. Its id may equal that of a text message.
+        message: MessageId,
+        /// The text to append.
+        delta: String,
+    },
+    /// What came before under this id as [`TurnEvent::Text`] or [`TurnEvent::Reasoning`] is void.
+    Discard {
+        /// The void message.
+        message: MessageId,
+    },
+    /// The agent calls a tool; sent once, when the arguments are complete.
+    ToolCall(ToolCall),
+    /// A tool has returned. The last one for a call counts.
+    ToolReturn {
+        /// The call.
+        call: ToolCallId,
+        /// Whether the tool succeeded.
+        ok: bool,
+        /// What it returned.
+        text: String,
+    },
+    /// The agent may not go on before a person has decided; the turn ends with
+    /// [`Stop::NeedsApproval`].
+    Approval(ApprovalRequest),
+    /// The turn is over.
+    Finished(Stop),
+}
+
+/// A call of a tool by an agent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ToolCall {
+    /// Its id.
+    pub id: ToolCallId,
+    /// The tool.
+    pub name: String,
+    /// The arguments as the model wrote them: JSON if it wrote it well.
+    pub arguments: String,
+}
+
+/// Tool calls that wait for a person.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ApprovalRequest {
+    /// The message that asks.
+    pub id: MessageId,
+    /// All the calls; they are decided together.
+    pub calls: Vec<ToolCall>,
+}
+
+/// How a turn ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Stop {
+    /// The agent has said what it had to say.
+    EndTurn,
+    /// A person stopped it.
+    Cancelled,
+    /// It reached Letta's limit of steps.
+    MaxSteps,
+    /// It waits for a person, see [`TurnEvent::Approval`].
+    NeedsApproval,
+    /// Something failed on Letta's side after the turn had begun.
+    Failed(TurnFailure),
+}
+
+/// A failure inside a turn, reported by Letta in the stream.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TurnFailure {
+    /// A stable code for people and logs: Letta's `error_type` or `stop_reason` in upper case,
+    /// such as `LLM_RATE_LIMIT`, or `STREAM_INCOMPLETE`.
+    pub code: String,
+    /// What Letta says, for the log. Never shown to a room: it can hold what is not theirs.
+    pub detail: String,
+    /// Whether asking again later may help.
+    pub transient: bool,
+}
+
+/// One stored message of a conversation.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HistoryItem {
+    /// Its id.
+    pub id: MessageId,
+    /// The key it was sent with, if a client sent it.
+    pub key: Option<String>,
+    /// Who said it.
+    pub role: Role,
+    /// Its text.
+    pub text: String,
+    /// The run it belongs to, if Letta says so.
+    pub run: Option<RunId>,
+    /// When, as Letta wrote it (RFC 3339).
+    pub date: Option<String>,
+}
+
+/// Whose message a [`HistoryItem`] is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// A person (or another agent) spoke to the agent.
+    User,
+    /// The agent spoke.
+    Assistant,
+}

@@ -1,0 +1,125 @@
+//! What can go wrong between the bridge and Letta, and the advice that goes with it.
+
+use std::time::Duration;
+
+use crate::id::RunId;
+
+/// A failed call to Letta.
+///
+/// `Display` never holds what Letta answered in its own words where that may leak a server's
+/// inside; the words are in `detail`, for the log.
+#[derive(Debug, thiserror::Error)]
+pub enum BackendError {
+    /// No connection, or it broke, and everything that could be tried to mend it was tried.
+    #[error("cannot reach Letta at {url}")]
+    Unreachable {
+        /// The server's address, without credentials.
+        url: String,
+        /// What happened.
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// Nothing came for too long.
+    #[error("Letta was silent for {}", humantime::format_duration(*.after))]
+    Silent {
+        /// How long was waited.
+        after: Duration,
+    },
+    /// Another run is in progress in this conversation.
+    #[error("the conversation is busy with another run")]
+    Busy {
+        /// That run, if the server named it.
+        run: Option<RunId>,
+    },
+    /// A tool call waits for a person's decision, nothing else is accepted before that.
+    #[error("a tool call of this conversation waits for approval")]
+    ApprovalPending,
+    /// The server does not know what was asked for (an agent, a conversation, a run).
+    #[error("Letta does not know {what}")]
+    NotFound {
+        /// What was asked for.
+        what: String,
+    },
+    /// The key or password was refused.
+    #[error("Letta refused our credentials; check `letta.api_key`")]
+    Unauthorized,
+    /// Too many requests.
+    #[error("Letta asks for fewer requests")]
+    RateLimited {
+        /// When to come back, if the server said so.
+        retry_after: Option<Duration>,
+    },
+    /// The account has used up what it paid for. Waiting does not help.
+    #[error("the Letta account has reached a limit: {reason}")]
+    QuotaExceeded {
+        /// Letta's word for it, such as `not-enough-credits`.
+        reason: String,
+    },
+    /// The server refused this request and will refuse it again.
+    #[error("Letta refused the request with status {status}")]
+    Refused {
+        /// HTTP status.
+        status: u16,
+        /// What the server said, cut to a bounded length.
+        detail: String,
+    },
+    /// The server failed.
+    #[error("Letta failed with status {status}")]
+    ServerError {
+        /// HTTP status.
+        status: u16,
+        /// What the server said, cut to a bounded length.
+        detail: String,
+    },
+    /// The server said something that this client cannot understand, or more than a limit allows.
+    #[error("cannot understand Letta's answer: {detail}")]
+    Protocol {
+        /// What was wrong with it.
+        detail: String,
+    },
+}
+
+/// What the caller should do about a [`BackendError`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Advice {
+    /// The same call may succeed soon: try again with backoff.
+    Retry,
+    /// Somebody else must finish or decide something first: wait, then try again.
+    Wait,
+    /// This call will never succeed; others may.
+    Refuse,
+    /// No call will succeed before an admin has mended something.
+    Fatal,
+}
+
+impl BackendError {
+    /// What to do about it.
+    pub fn advice(&self) -> Advice {
+        match self {
+            Self::Unreachable { .. }
+            | Self::Silent { .. }
+            | Self::RateLimited { .. }
+            | Self::ServerError { .. } => Advice::Retry,
+            Self::Busy { .. } | Self::ApprovalPending => Advice::Wait,
+            Self::NotFound { .. } | Self::Refused { .. } | Self::Protocol { .. } => Advice::Refuse,
+            Self::Unauthorized | Self::QuotaExceeded { .. } => Advice::Fatal,
+        }
+    }
+
+    /// A stable code for people and logs.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Unreachable { .. } => "LETTA_UNREACHABLE",
+            Self::Silent { .. } => "LETTA_SILENT",
+            Self::Busy { .. } => "LETTA_BUSY",
+            Self::ApprovalPending => "LETTA_APPROVAL_PENDING",
+            Self::NotFound { .. } => "LETTA_NOT_FOUND",
+            Self::Unauthorized => "LETTA_UNAUTHORIZED",
+            Self::RateLimited { .. } => "LETTA_RATE_LIMITED",
+            Self::QuotaExceeded { .. } => "LETTA_QUOTA",
+            Self::Refused { .. } => "LETTA_REFUSED",
+            Self::ServerError { .. } => "LETTA_ERROR",
+            Self::Protocol { .. } => "LETTA_PROTOCOL",
+        }
+    }
+}

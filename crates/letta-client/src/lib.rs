@@ -1,0 +1,30 @@
+//! Letta as a Matrix bridge sees it.
+//!
+//! A [`Backend`] is one way to reach Letta. The bridge knows nothing else of Letta: no URL, no
+//! frame, no status code crosses this crate's edge, only typed ids, [`Agent`]s, [`TurnEvent`]s and
+//! a [`BackendError`] that says what to do about it.
+//!
+//! | module | what it is |
+//! |---|---|
+//! | [`id`] | one type per kind of Letta id, parsed once at the edge |
+//! | [`backend`] | the trait, and the words that pass over it |
+//! | [`error`] | what can go wrong, and the advice that goes with it |
+//! | [`rest`] | Letta Cloud and V1 servers: REST with server-sent events |
+//! | [`sse`] | the incremental parser of those event streams |
+//! | [`demo`] | a small real server with scripted agents; never a model |
+//!
+//! This crate knows nothing of Matrix. An idempotency key is any text to it.
+
+pub mod backend;
+pub mod demo;
+pub mod error;
+pub mod id;
+pub mod rest;
+pub mod sse;
+
+pub use backend::{
+    Agent, ApprovalRequest, Backend, Conversation, Destination, HistoryItem, Info, Prompt, Speaker,
+    Stop, ToolCall, TurnEvent, TurnFailure, TurnStream,
+};
+pub use error::{Advice, BackendError};
+pub use id::{AgentId, ConversationId, IdError, MessageId, RunId, ToolCallId};

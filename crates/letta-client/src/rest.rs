@@ -1,0 +1,1 @@
+//! rest (to be written)
