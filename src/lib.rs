@@ -1,2 +1,9 @@
 //! Puts every Letta agent into Matrix as a person of its own.
-#![doc = ""]
+
+pub mod app;
+
+pub mod config;
+#[cfg(test)]
+mod house;
+pub mod identity;
+
