@@ -17,10 +17,11 @@ use crate::identity::{Identity, IdentityError};
 
 mod check;
 mod error;
-mod http_url;
+pub(crate) mod http_url;
 mod layers;
 mod load;
 mod permissions;
+pub(crate) mod private_file;
 pub mod sample;
 mod schema;
 mod secret;

@@ -115,6 +115,15 @@ fn permissions(config: &Config, problems: &mut Vec<Problem>) {
             "name the admins by their full user ids",
         ));
     }
+    let identity = config.identity().ok();
+    for user in permissions.users() {
+        if identity.as_ref().is_some_and(|identity| identity.is_ours(user)) {
+            problems.push(wrong(
+                format!("`{user}` is a name that belongs to the bot or to an agent"),
+                "agents and the bot need no permission; name the people",
+            ));
+        }
+    }
     for server in permissions.servers() {
         let name = server.as_str();
         // `alice` could be a server, but is most likely meant as a person.

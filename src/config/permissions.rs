@@ -114,6 +114,11 @@ impl Permissions {
         self.users.insert(user, level);
     }
 
+    /// Gives everybody on `server` this level.
+    pub fn grant_server(&mut self, server: OwnedServerName, level: Level) {
+        self.servers.insert(server, level);
+    }
+
     /// Takes away what belongs to the examples.
     pub fn forget_examples(&mut self) {
         self.users.retain(|user, _| user.server_name() != EXAMPLE_DOMAIN);
@@ -125,6 +130,11 @@ impl Permissions {
         self.everybody.is_some()
             || self.users.keys().any(|user| user.server_name() != EXAMPLE_DOMAIN)
             || self.servers.keys().any(|server| server != EXAMPLE_DOMAIN)
+    }
+
+    /// The people that are named by full id.
+    pub(super) fn users(&self) -> impl Iterator<Item = &UserId> {
+        self.users.keys().map(|user| &**user)
     }
 
     /// The servers that are named whole.
