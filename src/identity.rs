@@ -8,7 +8,7 @@
 
 use letta_client::AgentId;
 use ruma::{
-    OwnedRoomAliasId, OwnedServerName, OwnedUserId, RoomAliasId, ServerName, UserId,
+    IdParseError, OwnedRoomAliasId, OwnedServerName, OwnedUserId, RoomAliasId, ServerName, UserId,
 };
 
 mod template;
@@ -69,7 +69,10 @@ impl Identity {
         let name_bytes = template.prefix().len() + AgentId::BYTES_MAX - AgentId::PREFIX.len();
         let max = MATRIX_ID_BYTES_MAX - "@:".len() - name_bytes;
         if domain.as_str().len() > max {
-            return Err(IdentityError::DomainTooLong { length: domain.as_str().len(), max });
+            return Err(IdentityError::DomainTooLong {
+                length: domain.as_str().len(),
+                max,
+            });
         }
         for name in [bot, space_alias] {
             if name.starts_with(template.prefix()) {
@@ -87,7 +90,12 @@ impl Identity {
             .filter(|alias| !alias.is_empty() && !alias.contains(['#', ':']))
             .and_then(|alias| RoomAliasId::parse(format!("#{alias}:{domain}")).ok())
             .ok_or_else(|| IdentityError::SpaceAlias(space_alias.to_owned()))?;
-        Ok(Self { domain: domain.to_owned(), template, bot, space_alias })
+        Ok(Self {
+            domain: domain.to_owned(),
+            template,
+            bot,
+            space_alias,
+        })
     }
 
     /// The homeserver's name.
@@ -111,10 +119,9 @@ impl Identity {
     }
 
     /// The user that speaks for `agent`.
-    #[expect(clippy::expect_used, reason = "`new` left room for the longest agent id")]
     pub fn ghost(&self, agent: &AgentId) -> OwnedUserId {
         let text = format!("@{}:{}", self.template.localpart(agent), self.domain);
-        UserId::parse(text).expect("the characters of agent ids are a subset of Matrix's")
+        valid(UserId::parse(text))
     }
 
     /// The agent that `user` speaks for, if it is a ghost of ours.
@@ -125,15 +132,16 @@ impl Identity {
     }
 
     /// The alias by which the room of `agent` is found again.
-    #[expect(clippy::expect_used, reason = "`new` left room for the longest agent id")]
     pub fn alias(&self, agent: &AgentId) -> OwnedRoomAliasId {
         let text = format!("#{}:{}", self.template.localpart(agent), self.domain);
-        RoomAliasId::parse(text).expect("the characters of agent ids are a subset of Matrix's")
+        valid(RoomAliasId::parse(text))
     }
 
     /// The agent whose room `alias` names.
     pub fn agent_of_alias(&self, alias: &RoomAliasId) -> Option<AgentId> {
-        (alias.server_name() == self.domain).then(|| self.template.agent(alias.alias())).flatten()
+        (alias.server_name() == self.domain)
+            .then(|| self.template.agent(alias.alias()))
+            .flatten()
     }
 
     /// Whether `user` is the bot or lies in the namespace of ghosts, an agent's or not.
@@ -142,6 +150,16 @@ impl Identity {
             || (user.server_name() == self.domain
                 && user.localpart().starts_with(self.template.prefix()))
     }
+}
+
+/// An id made of an agent's: `Identity::new` left room for the longest, and the characters of agent
+/// ids are a subset of Matrix's.
+#[expect(
+    clippy::expect_used,
+    reason = "the property tests cover every agent id there can be"
+)]
+fn valid<T>(id: Result<T, IdParseError>) -> T {
+    id.expect("an id that is made of an agent's is valid")
 }
 
 #[cfg(test)]
@@ -153,8 +171,13 @@ mod tests {
 
     fn identity() -> Identity {
         let template = "agent_{id}".parse().expect("valid");
-        Identity::new(server_name!("house.test:8448"), template, "letta", "letta_agents")
-            .expect("valid")
+        Identity::new(
+            server_name!("house.test:8448"),
+            template,
+            "letta",
+            "letta_agents",
+        )
+        .expect("valid")
     }
 
     fn new(domain: &str, bot: &str, alias: &str) -> Result<Identity, IdentityError> {
@@ -190,7 +213,11 @@ mod tests {
             "@letta:house.test:8448",
             "@alice:house.test:8448",
         ] {
-            assert_eq!(names.agent_of(<&UserId>::try_from(id).expect("valid")), None, "{id}");
+            assert_eq!(
+                names.agent_of(<&UserId>::try_from(id).expect("valid")),
+                None,
+                "{id}"
+            );
         }
         assert!(names.is_ours(user_id!("@agent_A:house.test:8448")));
         assert!(names.is_ours(user_id!("@letta:house.test:8448")));
@@ -200,7 +227,12 @@ mod tests {
 
     #[test]
     fn names_that_could_be_mistaken_are_refused() {
-        let wrong = |bot, alias| new("house.test", bot, alias).map(drop).unwrap_err().to_string();
+        let wrong = |bot, alias| {
+            new("house.test", bot, alias)
+                .map(drop)
+                .unwrap_err()
+                .to_string()
+        };
         insta::assert_snapshot!(wrong("agent_bot", "letta_agents"), @"`agent_bot` begins like an agent's name (`agent_…`); choose another");
         insta::assert_snapshot!(wrong("letta", "agent_s"), @"`agent_s` begins like an agent's name (`agent_…`); choose another");
         insta::assert_snapshot!(wrong("Letta Bot", "x"), @"`Letta Bot` is not a user name; use a-z, 0-9 and `._=-/+`");

@@ -91,7 +91,10 @@ impl Registration {
             protocols: Some(Vec::new()),
         });
         stable.receive_ephemeral = true;
-        let registration = Self { stable, push_ephemeral: true };
+        let registration = Self {
+            stable,
+            push_ephemeral: true,
+        };
         registration.refuse_too_wide(config)?;
         Ok(registration)
     }
@@ -99,16 +102,22 @@ impl Registration {
     /// Reads a registration file.
     pub fn read(path: &Path) -> Result<Self, RegistrationError> {
         let name = || path.display().to_string();
-        let text = fs::read_to_string(path)
-            .map_err(|source| RegistrationError::File { path: name(), source })?;
-        serde_yaml::from_str(&text)
-            .map_err(|source| RegistrationError::Yaml { path: name(), source })
+        let text = fs::read_to_string(path).map_err(|source| RegistrationError::File {
+            path: name(),
+            source,
+        })?;
+        serde_yaml::from_str(&text).map_err(|source| RegistrationError::Yaml {
+            path: name(),
+            source,
+        })
     }
 
     /// Writes the file, readable by its owner only; one that exists keeps its mode.
     pub fn write(&self, path: &Path) -> Result<(), RegistrationError> {
-        private_file::write(path, &self.to_yaml())
-            .map_err(|source| RegistrationError::File { path: path.display().to_string(), source })
+        private_file::write(path, &self.to_yaml()).map_err(|source| RegistrationError::File {
+            path: path.display().to_string(),
+            source,
+        })
     }
 
     /// The file's text. It holds both tokens.
@@ -121,6 +130,11 @@ impl Registration {
     pub fn for_conduit(mut self) -> Self {
         self.push_ephemeral = false;
         self
+    }
+
+    /// Its id, which no other bridge of the homeserver may have.
+    pub fn id(&self) -> &str {
+        &self.stable.id
     }
 
     /// The secret with which the bridge speaks to the homeserver.
@@ -138,11 +152,17 @@ impl Registration {
     fn refuse_too_wide(&self, config: &Config) -> Result<(), RegistrationError> {
         let domain = &config.homeserver.domain;
         let strangers = [format!("@somebody:{domain}"), format!("@a:{domain}")];
-        let people = config.permissions.people().map(|(user, _)| user.to_string());
+        let people = config
+            .permissions
+            .people()
+            .map(|(user, _)| user.to_string());
         for user in strangers.into_iter().chain(people) {
             for namespace in &self.stable.namespaces.users {
                 if Regex::new(&namespace.regex).is_ok_and(|regex| regex.is_match(&user)) {
-                    return Err(RegistrationError::TooWide { regex: namespace.regex.clone(), user });
+                    return Err(RegistrationError::TooWide {
+                        regex: namespace.regex.clone(),
+                        user,
+                    });
                 }
             }
         }
@@ -152,13 +172,18 @@ impl Registration {
 
 impl fmt::Debug for Registration {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Registration").field("id", &self.stable.id).finish_non_exhaustive()
+        f.debug_struct("Registration")
+            .field("id", &self.stable.id)
+            .finish_non_exhaustive()
     }
 }
 
 /// A new token nobody can guess.
 pub fn new_token() -> Secret {
-    let characters = rand::rng().sample_iter(Alphanumeric).take(TOKEN_CHARS).map(char::from);
+    let characters = rand::rng()
+        .sample_iter(Alphanumeric)
+        .take(TOKEN_CHARS)
+        .map(char::from);
     Secret::new(characters.collect::<String>())
 }
 

@@ -48,14 +48,27 @@ fn appservice(config: &Config, problems: &mut Vec<Problem>) {
         ));
     }
     for (key, text, example) in [
-        ("appservice.hostname", &appservice.hostname, "hostname: 127.0.0.1"),
+        (
+            "appservice.hostname",
+            &appservice.hostname,
+            "hostname: 127.0.0.1",
+        ),
         ("appservice.id", &appservice.id, "id: letta"),
     ] {
         if text.trim().is_empty() {
-            problems.push(Problem::value(key, "is empty", format!("set it like `{example}`")));
+            problems.push(Problem::value(
+                key,
+                "is empty",
+                format!("set it like `{example}`"),
+            ));
         }
     }
-    if appservice.bot.avatar.as_ref().is_some_and(|avatar| !avatar.is_valid()) {
+    if appservice
+        .bot
+        .avatar
+        .as_ref()
+        .is_some_and(|avatar| !avatar.is_valid())
+    {
         problems.push(Problem::value(
             "appservice.bot.avatar",
             "is not an `mxc://` URI",
@@ -65,12 +78,13 @@ fn appservice(config: &Config, problems: &mut Vec<Problem>) {
     if let Err(error) = config.identity() {
         let key = match &error {
             IdentityError::DomainTooLong { .. } => "homeserver.domain",
-            IdentityError::Bot(_) => "appservice.bot.username",
             IdentityError::SpaceAlias(_) => "space.alias",
             IdentityError::LooksLikeAgent { name, .. } if *name == config.space.alias => {
                 "space.alias"
             }
-            IdentityError::LooksLikeAgent { .. } => "appservice.bot.username",
+            IdentityError::Bot(_) | IdentityError::LooksLikeAgent { .. } => {
+                "appservice.bot.username"
+            }
         };
         problems.push(Problem::value(key, error, ""));
     }
@@ -78,8 +92,10 @@ fn appservice(config: &Config, problems: &mut Vec<Problem>) {
 
 fn tokens(config: &Config, problems: &mut Vec<Problem>) {
     let appservice = &config.appservice;
-    let tokens =
-        [("appservice.as_token", &appservice.as_token), ("appservice.hs_token", &appservice.hs_token)];
+    let tokens = [
+        ("appservice.as_token", &appservice.as_token),
+        ("appservice.hs_token", &appservice.hs_token),
+    ];
     let missing = tokens.iter().filter(|(_, token)| token.is_missing());
     problems.extend(missing.clone().map(|(key, _)| {
         Problem::value(
@@ -101,9 +117,10 @@ fn permissions(config: &Config, problems: &mut Vec<Problem>) {
     let permissions = &config.permissions;
     let wrong = |what: String, mend: &str| Problem::value("permissions", what, mend);
     if !permissions.names_somebody() {
-        let what = match *permissions == Permissions::nobody() {
-            true => "names nobody, so nobody could talk to an agent",
-            false => "still names only the examples",
+        let what = if *permissions == Permissions::nobody() {
+            "names nobody, so nobody could talk to an agent"
+        } else {
+            "still names only the examples"
         };
         let mend = "add yourself, like `\"@you:your.server\": admin`";
         problems.push(wrong(what.to_owned(), mend));
@@ -117,7 +134,10 @@ fn permissions(config: &Config, problems: &mut Vec<Problem>) {
     }
     let identity = config.identity().ok();
     for user in permissions.users() {
-        if identity.as_ref().is_some_and(|identity| identity.is_ours(user)) {
+        if identity
+            .as_ref()
+            .is_some_and(|identity| identity.is_ours(user))
+        {
             problems.push(wrong(
                 format!("`{user}` is a name that belongs to the bot or to an agent"),
                 "agents and the bot need no permission; name the people",
@@ -141,7 +161,10 @@ fn others(config: &Config, problems: &mut Vec<Problem>) {
     if config.letta.poll_interval < POLL_INTERVAL_MIN {
         problems.push(Problem::value(
             "letta.poll_interval",
-            format_args!("is less than {}", humantime::format_duration(POLL_INTERVAL_MIN)),
+            format_args!(
+                "is less than {}",
+                humantime::format_duration(POLL_INTERVAL_MIN)
+            ),
             "set it like `poll_interval: 500ms`",
         ));
     }

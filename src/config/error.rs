@@ -69,7 +69,12 @@ impl fmt::Display for Problem {
 impl Problem {
     /// A problem of the value of `key`.
     pub(super) fn value(key: &str, what: impl fmt::Display, mend: impl Into<String>) -> Self {
-        Self { key: key.to_owned(), what: format!(": {what}"), mend: mend.into(), origin: None }
+        Self {
+            key: key.to_owned(),
+            what: format!(": {what}"),
+            mend: mend.into(),
+            origin: None,
+        }
     }
 
     /// A key that does not exist.
@@ -86,47 +91,74 @@ impl Problem {
             (None, Some(elsewhere)) => format!("did you mean `{elsewhere}`?"),
             (None, None) => format!("there are {}", quoted(known)),
         };
-        Self { key: path.join("."), what: " is not a key".to_owned(), mend, origin: None }
+        Self {
+            key: path.join("."),
+            what: " is not a key".to_owned(),
+            mend,
+            origin: None,
+        }
     }
 }
 
 fn quoted(names: &[&str]) -> String {
-    names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")
+    names
+        .iter()
+        .map(|name| format!("`{name}`"))
+        .collect::<Vec<_>>()
+        .join(", ")
 }
 
 impl From<figment::Error> for Problem {
     fn from(error: figment::Error) -> Self {
-        let origin = error.metadata.as_ref().map(|metadata| metadata.name.to_string());
+        let origin = error
+            .metadata
+            .as_ref()
+            .map(|metadata| metadata.name.to_string());
         let mut path = error.path.clone();
         if let Kind::UnknownField(name, known) = &error.kind {
             if path.last() != Some(name) {
                 path.push(name.clone());
             }
-            return Self { origin, ..Self::unknown_key(&path, known) };
+            return Self {
+                origin,
+                ..Self::unknown_key(&path, known)
+            };
         }
         let node = schema::at(path.iter().map(String::as_str));
         let secret = node.is_some_and(schema::Node::is_secret);
-        let got = |actual: &Actual| match secret {
-            true => "something else".to_owned(),
-            false => in_words(actual),
+        let got = |actual: &Actual| {
+            if secret {
+                "something else".to_owned()
+            } else {
+                in_words(actual)
+            }
         };
         let what = match &error.kind {
             Kind::InvalidType(actual, expected) | Kind::InvalidValue(actual, expected) => {
                 format!("expected {}, got {}", expectation(expected), got(actual))
             }
             Kind::UnknownVariant(name, known) => {
-                format!("expected {}, got {name:?}", quoted(known).replace(", ", " or "))
+                format!(
+                    "expected {}, got {name:?}",
+                    quoted(known).replace(", ", " or ")
+                )
             }
             Kind::Message(message) => message.clone(),
             kind => kind.to_string(),
         };
         let key = path.join(".");
         let mend = match (secret, example(&path)) {
-            (true, _) => format!("put it in quotes: `{}: \"…\"`", path.last().map_or("", |k| k)),
+            (true, _) => format!(
+                "put it in quotes: `{}: \"…\"`",
+                path.last().map_or("", |k| k)
+            ),
             (false, Some(example)) => format!("set it like `{example}`"),
             (false, None) => String::new(),
         };
-        Self { origin, ..Self::value(&key, what, mend) }
+        Self {
+            origin,
+            ..Self::value(&key, what, mend)
+        }
     }
 }
 
@@ -162,7 +194,9 @@ fn in_words(actual: &Actual) -> String {
 /// A line that would be right, from the defaults.
 fn example(path: &[String]) -> Option<String> {
     let defaults = serde_json::to_value(Config::default()).ok()?;
-    let value = path.iter().try_fold(&defaults, |value, key| value.get(key))?;
+    let value = path
+        .iter()
+        .try_fold(&defaults, |value, key| value.get(key))?;
     let name = path.last()?;
     match value {
         Value::Object(_) | Value::Null => None,

@@ -35,7 +35,10 @@ pub(crate) fn parse(text: &str) -> Option<Url> {
 }
 
 /// An address that is written in this program.
-#[expect(clippy::expect_used, reason = "every call is made by the test of the defaults")]
+#[expect(
+    clippy::expect_used,
+    reason = "every call is made by the test of the defaults"
+)]
 pub(super) fn literal(text: &str) -> Url {
     Url::parse(text).expect("an address that is written in this program is valid")
 }

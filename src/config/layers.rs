@@ -19,8 +19,10 @@ const SEPARATOR: &str = "__";
 const FILE_SUFFIX: &str = "_FILE";
 
 /// Letta's own variables, and the keys that they set.
-const LETTA: [(&str, [&str; 2]); 2] =
-    [("LETTA_BASE_URL", ["letta", "url"]), ("LETTA_API_KEY", ["letta", "api_key"])];
+const LETTA: [(&str, [&str; 2]); 2] = [
+    ("LETTA_BASE_URL", ["letta", "url"]),
+    ("LETTA_API_KEY", ["letta", "api_key"]),
+];
 
 /// The environment variables that a configuration is read with.
 #[derive(Clone, Default)]
@@ -41,7 +43,11 @@ impl Environment {
     pub fn lasting(&self) -> Self {
         let lasting = |name: &str| name.starts_with(PREFIX) && !name.ends_with(FILE_SUFFIX);
         let variables = self.variables.iter().filter(|(name, _)| lasting(name));
-        Self { variables: variables.map(|(name, value)| (name.clone(), value.clone())).collect() }
+        Self {
+            variables: variables
+                .map(|(name, value)| (name.clone(), value.clone()))
+                .collect(),
+        }
     }
 
     /// What it sets, from the weakest.
@@ -49,7 +55,11 @@ impl Environment {
         let letta = LETTA.into_iter().filter_map(|(variable, path)| {
             let value = self.variables.get(variable)?;
             let path = path.map(str::to_owned);
-            Some(Layer::new(&named(variable), &path, Value::from(value.as_str())))
+            Some(Layer::new(
+                &named(variable),
+                &path,
+                Value::from(value.as_str()),
+            ))
         });
         let mut layers: Vec<_> = letta.collect();
         for (variable, value) in &self.variables {
@@ -63,8 +73,14 @@ impl Environment {
 
 impl<N: Into<String>, V: Into<String>> FromIterator<(N, V)> for Environment {
     fn from_iter<I: IntoIterator<Item = (N, V)>>(variables: I) -> Self {
-        let variables = variables.into_iter().map(|(name, value)| (name.into(), value.into()));
-        Self { variables: variables.filter(|(_, value)| !value.trim().is_empty()).collect() }
+        let variables = variables
+            .into_iter()
+            .map(|(name, value)| (name.into(), value.into()));
+        Self {
+            variables: variables
+                .filter(|(_, value)| !value.trim().is_empty())
+                .collect(),
+        }
     }
 }
 
@@ -73,7 +89,10 @@ fn named(variable: &str) -> String {
 }
 
 fn path_of(name: &str) -> Vec<String> {
-    name.to_lowercase().split(SEPARATOR).map(str::to_owned).collect()
+    name.to_lowercase()
+        .split(SEPARATOR)
+        .map(str::to_owned)
+        .collect()
 }
 
 fn node_at(path: &[String]) -> Option<schema::Node> {
@@ -107,7 +126,10 @@ fn layer(variable: &str, name: &str, value: &str) -> Result<Option<Layer>, Probl
     let known = path.iter().take(path.len() - 1).map(String::as_str);
     let parent = schema::at(known).unwrap_or_else(schema::root);
     let known: Vec<_> = parent.children().map(|(key, _)| key).collect();
-    Err(Problem { origin: Some(origin), ..Problem::unknown_key(&path, &known) })
+    Err(Problem {
+        origin: Some(origin),
+        ..Problem::unknown_key(&path, &known)
+    })
 }
 
 fn read(node: schema::Node, text: &str) -> Value {
@@ -136,7 +158,10 @@ impl Layer {
         let nested = path.iter().rev().fold(value, |value, key| {
             Value::from(Dict::from([(key.clone(), value)]))
         });
-        Self { origin: origin.to_owned(), values: nested.into_dict().unwrap_or_default() }
+        Self {
+            origin: origin.to_owned(),
+            values: nested.into_dict().unwrap_or_default(),
+        }
     }
 
     /// Many values.

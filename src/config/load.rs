@@ -7,7 +7,10 @@ use figment::{
     value::{Dict, Value},
 };
 
-use super::{Config, ConfigError, Problem, check, layers::{Environment, Layer}};
+use super::{
+    Config, ConfigError, Problem, check,
+    layers::{Environment, Layer},
+};
 
 impl Config {
     /// Reads the file at `path` and the environment of this process, and checks everything.
@@ -22,7 +25,8 @@ impl Config {
         let mut problems = check::problems(&config);
         for problem in &mut problems {
             let found = figment.find_metadata(&problem.key);
-            let origin = found.map_or_else(|| path.display().to_string(), |data| data.name.to_string());
+            let origin =
+                found.map_or_else(|| path.display().to_string(), |data| data.name.to_string());
             problem.origin = Some(origin);
         }
         if !problems.is_empty() {
@@ -55,8 +59,10 @@ impl Config {
 }
 
 fn figment(path: &Path, environment: &Environment) -> Result<Figment, ConfigError> {
-    let text = fs::read_to_string(path)
-        .map_err(|source| ConfigError::Unreadable { path: path.to_owned(), source })?;
+    let text = fs::read_to_string(path).map_err(|source| ConfigError::Unreadable {
+        path: path.to_owned(),
+        source,
+    })?;
     // An empty file is an empty configuration, whose mandatory keys are then missed one by one.
     let values: Option<Dict> = serde_yaml::from_str(&text).map_err(|error| ConfigError::Yaml {
         path: path.to_owned(),
@@ -67,7 +73,9 @@ fn figment(path: &Path, environment: &Environment) -> Result<Figment, ConfigErro
 }
 
 fn add(figment: Figment, environment: &Environment) -> Result<Figment, ConfigError> {
-    let layers = environment.layers().map_err(|problem| ConfigError::Invalid(vec![problem]))?;
+    let layers = environment
+        .layers()
+        .map_err(|problem| ConfigError::Invalid(vec![problem]))?;
     Ok(layers.into_iter().fold(figment, Figment::merge))
 }
 

@@ -88,7 +88,11 @@ pub struct Permissions {
 impl Permissions {
     /// A map that names nobody: everybody is blocked.
     pub fn nobody() -> Self {
-        Self { users: BTreeMap::new(), servers: BTreeMap::new(), everybody: None }
+        Self {
+            users: BTreeMap::new(),
+            servers: BTreeMap::new(),
+            everybody: None,
+        }
     }
 
     /// What `user` may do: the full id counts before the server, the server before `*`.
@@ -121,14 +125,18 @@ impl Permissions {
 
     /// Takes away what belongs to the examples.
     pub fn forget_examples(&mut self) {
-        self.users.retain(|user, _| user.server_name() != EXAMPLE_DOMAIN);
+        self.users
+            .retain(|user, _| user.server_name() != EXAMPLE_DOMAIN);
         self.servers.retain(|server, _| server != EXAMPLE_DOMAIN);
     }
 
     /// Whether it names anybody beside the examples.
     pub(super) fn names_somebody(&self) -> bool {
         self.everybody.is_some()
-            || self.users.keys().any(|user| user.server_name() != EXAMPLE_DOMAIN)
+            || self
+                .users
+                .keys()
+                .any(|user| user.server_name() != EXAMPLE_DOMAIN)
             || self.servers.keys().any(|server| server != EXAMPLE_DOMAIN)
     }
 
@@ -146,8 +154,12 @@ impl Permissions {
 impl Default for Permissions {
     fn default() -> Self {
         let mut permissions = Self::nobody();
-        permissions.servers.insert(owned_server_name!("example.com"), Level::User);
-        permissions.users.insert(owned_user_id!("@admin:example.com"), Level::Admin);
+        permissions
+            .servers
+            .insert(owned_server_name!("example.com"), Level::User);
+        permissions
+            .users
+            .insert(owned_user_id!("@admin:example.com"), Level::Admin);
         permissions
     }
 }
@@ -176,9 +188,17 @@ impl TryFrom<BTreeMap<String, Level>> for Permissions {
 
 impl From<Permissions> for BTreeMap<String, Level> {
     fn from(permissions: Permissions) -> Self {
-        let everybody = permissions.everybody.map(|level| (EVERYBODY.to_owned(), level));
-        let servers = permissions.servers.into_iter().map(|(key, level)| (key.to_string(), level));
-        let users = permissions.users.into_iter().map(|(key, level)| (key.to_string(), level));
+        let everybody = permissions
+            .everybody
+            .map(|level| (EVERYBODY.to_owned(), level));
+        let servers = permissions
+            .servers
+            .into_iter()
+            .map(|(key, level)| (key.to_string(), level));
+        let users = permissions
+            .users
+            .into_iter()
+            .map(|(key, level)| (key.to_string(), level));
         everybody.into_iter().chain(servers).chain(users).collect()
     }
 }
@@ -190,8 +210,10 @@ mod tests {
     use super::*;
 
     fn parse(entries: &[(&str, Level)]) -> Result<Permissions, PermissionsError> {
-        let map: BTreeMap<_, _> =
-            entries.iter().map(|(key, level)| ((*key).to_owned(), *level)).collect();
+        let map: BTreeMap<_, _> = entries
+            .iter()
+            .map(|(key, level)| ((*key).to_owned(), *level))
+            .collect();
         map.try_into()
     }
 
@@ -208,7 +230,10 @@ mod tests {
         assert_eq!(map.level(user_id!("@alice:house.test")), Level::User);
         assert_eq!(map.level(user_id!("@admin:elsewhere.test")), Level::Admin);
         assert_eq!(map.level(user_id!("@admin:third.test")), Level::Talk);
-        assert_eq!(Permissions::nobody().level(user_id!("@alice:house.test")), Level::Block);
+        assert_eq!(
+            Permissions::nobody().level(user_id!("@alice:house.test")),
+            Level::Block
+        );
         let people: Vec<_> = map.people().collect();
         assert_eq!(people, [(user_id!("@admin:elsewhere.test"), Level::Admin)]);
     }
@@ -217,7 +242,11 @@ mod tests {
     fn a_subdomain_and_a_port_are_other_servers() {
         let map = parse(&[("house.test", Level::Admin)]).unwrap();
         for user in ["@a:sub.house.test", "@a:house.test:8448", "@a:xhouse.test"] {
-            assert_eq!(map.level(&UserId::parse(user).unwrap()), Level::Block, "{user}");
+            assert_eq!(
+                map.level(&UserId::parse(user).unwrap()),
+                Level::Block,
+                "{user}"
+            );
         }
     }
 

@@ -26,16 +26,23 @@ fn entry(key: &str, node: schema::Node, value: Option<&Value>, depth: usize, out
     comment(node.description(), depth, out);
     let indent = "  ".repeat(depth);
     if node.children().next().is_some() {
-        out.push_str(&format!("{indent}{key}:\n"));
+        out.extend([indent.as_str(), key, ":\n"]);
         for (name, child) in node.children() {
-            entry(name, child, value.and_then(|value| value.get(name)), depth + 1, out);
+            entry(
+                name,
+                child,
+                value.and_then(|value| value.get(name)),
+                depth + 1,
+                out,
+            );
         }
         return;
     }
     let value = value.cloned().unwrap_or_default();
-    let yaml = serde_yaml::to_string(&Mapping::from_iter([(key.into(), value)])).unwrap_or_default();
+    let yaml =
+        serde_yaml::to_string(&Mapping::from_iter([(key.into(), value)])).unwrap_or_default();
     for line in yaml.lines() {
-        out.push_str(&format!("{indent}{line}\n"));
+        out.extend([indent.as_str(), line, "\n"]);
     }
 }
 
@@ -96,14 +103,24 @@ mod tests {
         let text = render(&Config::default());
         let again: Config = serde_yaml::from_str(&text).unwrap();
         assert_eq!(render(&again), text);
-        assert!(text.lines().all(|line| line.chars().count() <= WIDTH), "{text}");
+        assert!(
+            text.lines().all(|line| line.chars().count() <= WIDTH),
+            "{text}"
+        );
     }
 
     #[test]
     fn lists_hang_and_paragraphs_stay_apart() {
         let mut out = String::new();
-        comment("First line\nof text.\n\n* one two three\n  four\n* five", 0, &mut out);
-        assert_eq!(out, "# First line of text.\n#\n# * one two three four\n# * five\n");
+        comment(
+            "First line\nof text.\n\n* one two three\n  four\n* five",
+            0,
+            &mut out,
+        );
+        assert_eq!(
+            out,
+            "# First line of text.\n#\n# * one two three four\n# * five\n"
+        );
         assert_eq!(wrap("* one two three", 9), ["* one two", "  three"]);
     }
 }

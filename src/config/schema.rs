@@ -36,7 +36,11 @@ pub(super) fn at<'a>(path: impl IntoIterator<Item = &'a str>) -> Option<Node> {
 pub(super) fn paths_to(name: &str) -> Vec<String> {
     fn walk(node: Node, at: &str, name: &str, found: &mut Vec<String>) {
         for (key, child) in node.children() {
-            let path = if at.is_empty() { key.to_owned() } else { format!("{at}.{key}") };
+            let path = if at.is_empty() {
+                key.to_owned()
+            } else {
+                format!("{at}.{key}")
+            };
             if key == name {
                 found.push(path.clone());
             }
@@ -52,24 +56,35 @@ impl Node {
     /// The keys of a section, in the order of their declaration.
     pub(super) fn children(self) -> impl Iterator<Item = (&'static str, Self)> {
         let properties = self.0.get("properties").and_then(Value::as_object);
-        properties.into_iter().flatten().map(|(key, child)| (key.as_str(), Self(child)))
+        properties
+            .into_iter()
+            .flatten()
+            .map(|(key, child)| (key.as_str(), Self(child)))
     }
 
     /// The key of this name in a section.
     pub(super) fn child(self, name: &str) -> Option<Self> {
-        self.children().find(|(key, _)| *key == name).map(|(_, child)| child)
+        self.children()
+            .find(|(key, _)| *key == name)
+            .map(|(_, child)| child)
     }
 
     /// What it is for.
     pub(super) fn description(self) -> &'static str {
-        self.0.get("description").and_then(Value::as_str).unwrap_or_default()
+        self.0
+            .get("description")
+            .and_then(Value::as_str)
+            .unwrap_or_default()
     }
 
     /// Whether it holds text as it stands, so that `123` is not a number there.
     pub(super) fn is_text(self) -> bool {
         self.any(&|node| {
             let kind = &node["type"];
-            kind == "string" || kind.as_array().is_some_and(|kinds| kinds.contains(&"string".into()))
+            kind == "string"
+                || kind
+                    .as_array()
+                    .is_some_and(|kinds| kinds.contains(&"string".into()))
         })
     }
 
@@ -84,7 +99,9 @@ impl Node {
     }
 
     fn any(self, test: &dyn Fn(&Value) -> bool) -> bool {
-        let alternatives = ["anyOf", "oneOf"].into_iter().filter_map(|key| self.0.get(key)?.as_array());
+        let alternatives = ["anyOf", "oneOf"]
+            .into_iter()
+            .filter_map(|key| self.0.get(key)?.as_array());
         test(self.0) || alternatives.flatten().any(test)
     }
 }
@@ -103,14 +120,20 @@ mod tests {
         assert!(!node("appservice.port").is_text());
         assert!(node("letta.include").is_list());
         assert!(at(["letta", "nothing"]).is_none());
-        assert_eq!(paths_to("address"), ["homeserver.address", "appservice.address"]);
+        assert_eq!(
+            paths_to("address"),
+            ["homeserver.address", "appservice.address"]
+        );
     }
 
     #[test]
     fn every_key_says_what_it_is_for() {
         fn walk(node: Node, path: &str) {
             for (key, child) in node.children() {
-                assert!(!child.description().is_empty(), "{path}.{key} has no description");
+                assert!(
+                    !child.description().is_empty(),
+                    "{path}.{key} has no description"
+                );
                 walk(child, &format!("{path}.{key}"));
             }
         }

@@ -11,8 +11,6 @@ use url::Url;
 use super::{http_url, secret::Secret, selector::Selector};
 use crate::identity::UsernameTemplate;
 
-const DAY: Duration = Duration::from_secs(24 * 60 * 60);
-
 /// The Matrix homeserver that the agents live on.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
@@ -91,7 +89,11 @@ pub struct Bot {
 
 impl Default for Bot {
     fn default() -> Self {
-        Self { username: "letta".to_owned(), displayname: "Letta".to_owned(), avatar: None }
+        Self {
+            username: "letta".to_owned(),
+            displayname: "Letta".to_owned(),
+            avatar: None,
+        }
     }
 }
 
@@ -208,7 +210,10 @@ impl Rooms {
             .as_ref()?
             .replace("{name}", &agent.name)
             .replace("{model}", agent.model.as_deref().unwrap_or_default())
-            .replace("{description}", agent.description.as_deref().unwrap_or_default());
+            .replace(
+                "{description}",
+                agent.description.as_deref().unwrap_or_default(),
+            );
         Some(topic.trim().to_owned()).filter(|topic| !topic.is_empty())
     }
 }
@@ -218,7 +223,7 @@ impl Default for Rooms {
         Self {
             version: RoomVersionId::V11,
             topic: Some("{description}".to_owned()),
-            removal_grace: Duration::from_secs(2 * 60 * 60),
+            removal_grace: Duration::from_hours(2),
             invite: true,
         }
     }
@@ -239,7 +244,10 @@ pub struct Journal {
 
 impl Default for Journal {
     fn default() -> Self {
-        Self { path: PathBuf::from("journal"), keep_events: 7 * DAY }
+        Self {
+            path: PathBuf::from("journal"),
+            keep_events: Duration::from_hours(7 * 24),
+        }
     }
 }
 
@@ -255,7 +263,10 @@ pub struct Logging {
 
 impl Default for Logging {
     fn default() -> Self {
-        Self { level: "info".to_owned(), format: LogFormat::Pretty }
+        Self {
+            level: "info".to_owned(),
+            format: LogFormat::Pretty,
+        }
     }
 }
 

@@ -71,7 +71,10 @@ impl FromStr for Selector {
                 Err(_) => Kind::Name(glob(text)?),
             },
         };
-        Ok(Self { text: text.to_owned(), kind })
+        Ok(Self {
+            text: text.to_owned(),
+            kind,
+        })
     }
 }
 
@@ -114,8 +117,12 @@ mod tests {
     fn agents_are_chosen_by_id_name_and_tag() {
         let choose = |include: &[&str], exclude: &[&str], agent: &Agent| {
             let parse = |texts: &[&str]| texts.iter().map(|text| text.parse().unwrap()).collect();
-            Letta { include: parse(include), exclude: parse(exclude), ..Letta::default() }
-                .selects(agent)
+            Letta {
+                include: parse(include),
+                exclude: parse(exclude),
+                ..Letta::default()
+            }
+            .selects(agent)
         };
         let meridian = agent("agent-1", "Meridian", &["team-red"]);
         assert!(choose(&[], &[], &meridian));

@@ -30,7 +30,9 @@ pub enum TemplateError {
     )]
     Prefix,
     /// It holds what a Matrix user's name cannot hold.
-    #[error("may hold a-z, 0-9 and `._=-/` before `{PLACEHOLDER}`; for example `agent_{PLACEHOLDER}`")]
+    #[error(
+        "may hold a-z, 0-9 and `._=-/` before `{PLACEHOLDER}`; for example `agent_{PLACEHOLDER}`"
+    )]
     Character,
 }
 
@@ -57,14 +59,18 @@ impl UsernameTemplate {
 
     /// The agent with this localpart.
     pub(super) fn agent(&self, localpart: &str) -> Option<AgentId> {
-        let rest = localpart.strip_prefix(&self.prefix).filter(|rest| !rest.contains('-'))?;
+        let rest = localpart
+            .strip_prefix(&self.prefix)
+            .filter(|rest| !rest.contains('-'))?;
         AgentId::parse(format!("{}{}", AgentId::PREFIX, rest.replace('_', "-"))).ok()
     }
 }
 
 impl Default for UsernameTemplate {
     fn default() -> Self {
-        Self { prefix: "agent_".to_owned() }
+        Self {
+            prefix: "agent_".to_owned(),
+        }
     }
 }
 
@@ -84,7 +90,9 @@ impl FromStr for UsernameTemplate {
         if !prefix.bytes().all(allowed) {
             return Err(TemplateError::Character);
         }
-        Ok(Self { prefix: prefix.to_owned() })
+        Ok(Self {
+            prefix: prefix.to_owned(),
+        })
     }
 }
 
@@ -115,7 +123,10 @@ mod tests {
     #[test]
     fn both_spellings_of_the_placeholder_are_one() {
         for text in ["letta_{id}", "letta_{{.}}"] {
-            assert_eq!(text.parse::<UsernameTemplate>().unwrap().to_string(), "letta_{id}");
+            assert_eq!(
+                text.parse::<UsernameTemplate>().unwrap().to_string(),
+                "letta_{id}"
+            );
         }
     }
 

@@ -17,10 +17,19 @@ impl Registration {
     pub fn differences(&self, config: &Config) -> Vec<String> {
         let appservice = &config.appservice;
         let address = http_url::text(&appservice.address);
-        let url = self.stable.url.as_deref().map(|url| url.trim_end_matches('/'));
+        let url = self
+            .stable
+            .url
+            .as_deref()
+            .map(|url| url.trim_end_matches('/'));
         let mut found = Vec::new();
         let texts = [
-            ("id", Some(&*self.stable.id), "appservice.id", &*appservice.id),
+            (
+                "id",
+                Some(&*self.stable.id),
+                "appservice.id",
+                &*appservice.id,
+            ),
             ("url", url, "appservice.address", address),
             (
                 "sender_localpart",
@@ -55,8 +64,12 @@ impl Registration {
     }
 
     fn namespace_differences(&self, config: &Config, found: &mut Vec<String>) {
-        let Ok(identity) = config.identity() else { return };
-        let Ok(agent) = AgentId::parse(SOME_AGENT) else { return };
+        let Ok(identity) = config.identity() else {
+            return;
+        };
+        let Ok(agent) = AgentId::parse(SOME_AGENT) else {
+            return;
+        };
         let namespaces = &self.stable.namespaces;
         for (list, id) in [
             ("users", identity.bot().to_string()),
@@ -68,11 +81,16 @@ impl Registration {
                 "users" => &namespaces.users,
                 _ => &namespaces.aliases,
             };
-            let mut holding = holding.iter().filter(|namespace| holds(namespace, &id)).peekable();
+            let mut holding = holding
+                .iter()
+                .filter(|namespace| holds(namespace, &id))
+                .peekable();
             if holding.peek().is_none() {
                 found.push(format!("no regex of `namespaces.{list}` matches {id}"));
             } else if !holding.any(|namespace| namespace.exclusive) {
-                found.push(format!("`namespaces.{list}` holds {id}, but not exclusively"));
+                found.push(format!(
+                    "`namespaces.{list}` holds {id}, but not exclusively"
+                ));
             }
         }
     }

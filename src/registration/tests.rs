@@ -18,33 +18,39 @@ fn the_sample_in_the_repository_is_the_generated_one() {
 #[test]
 fn a_homeserver_learns_what_it_needs() {
     insta::assert_snapshot!(Registration::new(&config()).unwrap().to_yaml(), @r#"
-id: letta
-url: http://127.0.0.1:29400
-as_token: aaa
-hs_token: hhh
-sender_localpart: letta
-namespaces:
-  users:
-  - exclusive: true
-    regex: ^@letta:my\-house\.test$
-  - exclusive: true
-    regex: ^@agent_[a-z0-9_]+:my\-house\.test$
-  aliases:
-  - exclusive: true
-    regex: ^#letta_agents:my\-house\.test$
-  - exclusive: true
-    regex: ^#agent_[a-z0-9_]+:my\-house\.test$
-rate_limited: false
-protocols: []
-receive_ephemeral: true
-de.sorunome.msc2409.push_ephemeral: true
-"#);
+    id: letta
+    url: http://127.0.0.1:29400
+    as_token: aaa
+    hs_token: hhh
+    sender_localpart: letta
+    namespaces:
+      users:
+      - exclusive: true
+        regex: ^@letta:my\-house\.test$
+      - exclusive: true
+        regex: ^@agent_[a-z0-9_]+:my\-house\.test$
+      aliases:
+      - exclusive: true
+        regex: ^#letta_agents:my\-house\.test$
+      - exclusive: true
+        regex: ^#agent_[a-z0-9_]+:my\-house\.test$
+    rate_limited: false
+    protocols: []
+    receive_ephemeral: true
+    de.sorunome.msc2409.push_ephemeral: true
+    "#);
 }
 
 #[test]
 fn conduit_gets_the_stable_key_only() {
-    let yaml = Registration::new(&config()).unwrap().for_conduit().to_yaml();
-    assert!(yaml.contains("receive_ephemeral: true") && !yaml.contains("msc2409"), "{yaml}");
+    let yaml = Registration::new(&config())
+        .unwrap()
+        .for_conduit()
+        .to_yaml();
+    assert!(
+        yaml.contains("receive_ephemeral: true") && !yaml.contains("msc2409"),
+        "{yaml}"
+    );
 }
 
 #[test]
@@ -99,17 +105,17 @@ fn every_difference_is_told() {
          rate_limited: true, namespaces: {users: [{regex: '.*', exclusive: false}]}}";
     let registration: Registration = serde_yaml::from_str(yaml).unwrap();
     insta::assert_snapshot!(registration.differences(&config()).join("\n"), @"
-`id` is other, but `appservice.id` is letta
-`url` is null, but `appservice.address` is http://127.0.0.1:29400
-`sender_localpart` is bot, but `appservice.bot.username` is letta
-`as_token` is not `appservice.as_token`
-`rate_limited` is true, so answers may come late
-`namespaces.users` holds @letta:my-house.test, but not exclusively
-`namespaces.users` holds @agent_00000000_0000_4000_8000_000000000000:my-house.test, but not exclusively
-no regex of `namespaces.aliases` matches #letta_agents:my-house.test
-no regex of `namespaces.aliases` matches #agent_00000000_0000_4000_8000_000000000000:my-house.test
-the namespace `.*` would claim @somebody:my-house.test, who is no agent
-");
+    `id` is other, but `appservice.id` is letta
+    `url` is null, but `appservice.address` is http://127.0.0.1:29400
+    `sender_localpart` is bot, but `appservice.bot.username` is letta
+    `as_token` is not `appservice.as_token`
+    `rate_limited` is true, so answers may come late
+    `namespaces.users` holds @letta:my-house.test, but not exclusively
+    `namespaces.users` holds @agent_00000000_0000_4000_8000_000000000000:my-house.test, but not exclusively
+    no regex of `namespaces.aliases` matches #letta_agents:my-house.test
+    no regex of `namespaces.aliases` matches #agent_00000000_0000_4000_8000_000000000000:my-house.test
+    the namespace `.*` would claim @somebody:my-house.test, who is no agent
+    ");
 }
 
 #[test]

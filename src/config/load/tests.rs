@@ -28,7 +28,10 @@ impl House {
     fn new(yaml: &str, environment: &[(&str, &str)]) -> Self {
         let folder = TempDir::new().unwrap();
         fs::write(folder.path().join("config.yaml"), yaml).unwrap();
-        Self { folder, environment: environment.iter().copied().collect() }
+        Self {
+            folder,
+            environment: environment.iter().copied().collect(),
+        }
     }
 
     fn load(&self) -> Result<Config, ConfigError> {
@@ -71,11 +74,14 @@ fn a_short_file_is_enough() {
     assert_eq!(config.homeserver.address.as_str(), "http://localhost:6167/");
     assert_eq!(config.appservice.port, 29400);
     assert_eq!(config.letta.poll_interval, Duration::from_millis(500));
-    assert_eq!(config.rooms.removal_grace, Duration::from_secs(7200));
+    assert_eq!(config.rooms.removal_grace, Duration::from_hours(2));
     assert_eq!(config.journal.path, house.folder.path().join("journal"));
     assert_eq!(config.identity().unwrap().bot(), "@letta:house.test");
     let shown = format!("{config:?}");
-    assert!(!shown.contains("0123") && !shown.contains("4567"), "{shown}");
+    assert!(
+        !shown.contains("0123") && !shown.contains("4567"),
+        "{shown}"
+    );
 }
 
 #[test]
@@ -97,17 +103,33 @@ fn the_environment_wins_over_the_file() {
     assert!(config.appservice.as_token.matches("89e1"));
     assert!(!config.space.enabled);
     assert_eq!(config.letta.backend, BackendKind::Demo);
-    let include: Vec<_> = config.letta.include.iter().map(ToString::to_string).collect();
+    let include: Vec<_> = config
+        .letta
+        .include
+        .iter()
+        .map(ToString::to_string)
+        .collect();
     assert_eq!(include, ["agent-1", "tag:team-*"]);
-    assert_eq!(config.journal.keep_events, Duration::from_secs(5400));
+    assert_eq!(config.journal.keep_events, Duration::from_mins(90));
     assert_eq!(config.appservice.bot.displayname, "42");
-    assert_eq!(config.permissions.level(ruma::user_id!("@bob:house.test")), Level::Talk);
-    assert_eq!(config.permissions.level(ruma::user_id!("@alice:house.test")), Level::Admin);
+    assert_eq!(
+        config.permissions.level(ruma::user_id!("@bob:house.test")),
+        Level::Talk
+    );
+    assert_eq!(
+        config
+            .permissions
+            .level(ruma::user_id!("@alice:house.test")),
+        Level::Admin
+    );
 }
 
 #[test]
 fn letta_names_its_own_variables() {
-    let own = [("LETTA_BASE_URL", "http://letta:8283"), ("LETTA_API_KEY", "123")];
+    let own = [
+        ("LETTA_BASE_URL", "http://letta:8283"),
+        ("LETTA_API_KEY", "123"),
+    ];
     let config = load(&own);
     assert_eq!(config.letta.url.as_str(), "http://letta:8283/");
     assert!(config.letta.api_key.unwrap().matches("123"));
@@ -171,13 +193,16 @@ fn a_misspelled_key_says_which_was_meant() {
 #[test]
 fn examples_refuse_to_start() {
     insta::assert_snapshot!(House::new("", &[]).error(), @r#"
-`homeserver.domain`: is still the example; set it to the name of your server: what stands after the colon in your user id (in config.yaml)
-`appservice.as_token`: no token has been made yet; run `matrix-appservice-letta -g`, it makes both and writes the registration (in config.yaml)
-`appservice.hs_token`: no token has been made yet; run `matrix-appservice-letta -g`, it makes both and writes the registration (in config.yaml)
-`permissions`: still names only the examples; add yourself, like `"@you:your.server": admin` (in config.yaml)
-"#);
+    `homeserver.domain`: is still the example; set it to the name of your server: what stands after the colon in your user id (in config.yaml)
+    `appservice.as_token`: no token has been made yet; run `matrix-appservice-letta -g`, it makes both and writes the registration (in config.yaml)
+    `appservice.hs_token`: no token has been made yet; run `matrix-appservice-letta -g`, it makes both and writes the registration (in config.yaml)
+    `permissions`: still names only the examples; add yourself, like `"@you:your.server": admin` (in config.yaml)
+    "#);
     let sample = crate::config::sample::render(&Config::default());
-    assert_eq!(House::new(&sample, &[]).error(), House::new("", &[]).error());
+    assert_eq!(
+        House::new(&sample, &[]).error(),
+        House::new("", &[]).error()
+    );
     insta::assert_snapshot!(wrong("appservice: {hs_token: '0123'}"), @"`appservice.hs_token`: is the same as `appservice.as_token`; make new ones with `registration --rotate-tokens` (in config.yaml)");
 }
 
