@@ -1,2 +1,5 @@
 //! Puts every Letta agent into Matrix as a person of its own.
-#![doc = ""]
+
+pub mod commands;
+pub mod config;
+pub mod matrix;
