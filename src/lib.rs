@@ -27,6 +27,7 @@ pub mod cli;
 pub mod commands;
 pub mod config;
 pub mod errands;
+#[cfg(test)]
 mod house;
 pub mod identity;
 pub mod journal;
