@@ -93,7 +93,10 @@ macro_rules! id_type {
 
 /// Ids go into URLs, keys and logs: printable ASCII without what has a meaning there.
 fn plain(text: &str) -> Result<(), IdError> {
-    if text.bytes().all(|b| b.is_ascii_graphic() && !b"/?#%\"\\<>".contains(&b)) {
+    if text
+        .bytes()
+        .all(|b| b.is_ascii_graphic() && !b"/?#%\"\\<>".contains(&b))
+    {
         Ok(())
     } else {
         Err(IdError::Character)
@@ -107,7 +110,10 @@ fn agent(text: &str) -> Result<(), IdError> {
         .strip_prefix(AgentId::PREFIX)
         .filter(|rest| !rest.is_empty())
         .ok_or(IdError::Prefix(AgentId::PREFIX))?;
-    if rest.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-') {
+    if rest
+        .bytes()
+        .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
+    {
         Ok(())
     } else {
         Err(IdError::Character)
