@@ -68,7 +68,11 @@ impl Provision for Agents {
     async fn ensure_room(&self, agent: &AgentId) -> bool {
         self.ensure_known(agent).await
             && told(agent, self.provisioner.bring_up(agent).await)
-            && self.provisioner.registry.find(agent).is_some_and(|record| record.room.is_some())
+            && self
+                .provisioner
+                .registry
+                .find(agent)
+                .is_some_and(|record| record.room.is_some())
     }
 
     fn look_now(&self) {

@@ -98,7 +98,10 @@ async fn start_demo(config: &Config) -> anyhow::Result<Option<DemoServer>> {
     let server = DemoServer::start(Demo::new(), SocketAddr::from(([127, 0, 0, 1], 0)))
         .await
         .context("cannot start the scripted agents")?;
-    info!(url = server.url(), "the agents are scripted: this is a demo, not a model");
+    info!(
+        url = server.url(),
+        "the agents are scripted: this is a demo, not a model"
+    );
     Ok(Some(server))
 }
 
@@ -108,9 +111,15 @@ fn backend(config: &Config, demo: Option<&DemoServer>) -> anyhow::Result<Arc<dyn
         None => RestConfig::new(config.letta.url.as_str()),
     };
     if demo.is_none() {
-        rest.api_key = config.letta.api_key.as_ref().map(|key| key.expose().to_owned());
+        rest.api_key = config
+            .letta
+            .api_key
+            .as_ref()
+            .map(|key| key.expose().to_owned());
     }
-    Ok(Arc::new(RestBackend::new(rest).context("cannot make a client for Letta")?))
+    Ok(Arc::new(
+        RestBackend::new(rest).context("cannot make a client for Letta")?,
+    ))
 }
 
 async fn listen(config: &Config) -> anyhow::Result<TcpListener> {
@@ -136,7 +145,10 @@ async fn serve(listener: TcpListener, desk: Desk, tasks: Tasks) -> anyhow::Resul
 
 /// Lets what has begun come to its end, for a while.
 async fn drain(bridge: &Bridge, tasks: &Tasks, signals: &mut Signals) {
-    info!(turns = bridge.turns.in_flight(), "ending; turns in flight go on for a moment");
+    info!(
+        turns = bridge.turns.in_flight(),
+        "ending; turns in flight go on for a moment"
+    );
     tasks.close();
     let quiet = async {
         while bridge.turns.in_flight() > 0 || bridge.outbox.rooms_waiting() > 0 {
@@ -170,16 +182,22 @@ struct Bridge {
 impl Bridge {
     fn build(config: &Config, backend: Arc<dyn Backend>, tasks: &Tasks) -> anyhow::Result<Self> {
         let identity = config.identity()?;
-        let limits =
-            JournalLimits { keep_events: config.journal.keep_events, ..JournalLimits::default() };
+        let limits = JournalLimits {
+            keep_events: config.journal.keep_events,
+            ..JournalLimits::default()
+        };
         let journal = Journal::open(&config.journal.path, limits)?;
         let homeserver = Homeserver::new(
             Arc::new(Network::new()?),
             config.homeserver.address.as_str(),
             config.appservice.as_token.clone(),
         );
-        let outbox =
-            Outbox::new(journal.clone(), homeserver.clone(), identity.clone(), tasks.clone())?;
+        let outbox = Outbox::new(
+            journal.clone(),
+            homeserver.clone(),
+            identity.clone(),
+            tasks.clone(),
+        )?;
         let taste = Taste {
             identity: identity.clone(),
             permissions: config.permissions.clone(),
@@ -219,7 +237,10 @@ impl Bridge {
             tasks: tasks.clone(),
         };
         let turns = Turns::new(around.clone());
-        let rules = Rules { identity: identity.clone(), permissions: config.permissions.clone() };
+        let rules = Rules {
+            identity: identity.clone(),
+            permissions: config.permissions.clone(),
+        };
         let clerk = Clerk::new(ClerkDesk {
             journal: journal.clone(),
             outbox: outbox.clone(),
@@ -273,8 +294,11 @@ impl Bridge {
             Arc::clone(&self.desk.arrived),
         );
         self.tasks.spawn(inbox.serve());
-        let discovery =
-            self.discovery.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take();
+        let discovery = self
+            .discovery
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner)
+            .take();
         if let Some(discovery) = discovery {
             self.tasks.spawn(discovery.serve());
         }
@@ -285,9 +309,13 @@ impl Bridge {
             self.outlook.clone(),
             self.tasks.clone(),
         ));
-        self.tasks.spawn(prune(self.desk.journal.clone(), self.tasks.clone()));
+        self.tasks
+            .spawn(prune(self.desk.journal.clone(), self.tasks.clone()));
         self.ready.send_replace(true);
-        info!("ready: {} speaks for the agents of Letta", self.rules.identity.bot());
+        info!(
+            "ready: {} speaks for the agents of Letta",
+            self.rules.identity.bot()
+        );
         Ok(())
     }
 
@@ -319,11 +347,20 @@ impl Bridge {
         self.homeserver.check_versions().await?;
         self.homeserver.check_identity(bot).await?;
         let displayname = &config.appservice.bot.displayname;
-        let named = self.homeserver.set_display_name(Actor::Bot, bot, displayname).await;
-        named.map_err(|source| StartupError::Other { what: "name the bot", source })?;
+        let named = self
+            .homeserver
+            .set_display_name(Actor::Bot, bot, displayname)
+            .await;
+        named.map_err(|source| StartupError::Other {
+            what: "name the bot",
+            source,
+        })?;
         if let Some(avatar) = &config.appservice.bot.avatar {
             let set = self.homeserver.set_avatar(Actor::Bot, bot, avatar).await;
-            set.map_err(|source| StartupError::Other { what: "give the bot its avatar", source })?;
+            set.map_err(|source| StartupError::Other {
+                what: "give the bot its avatar",
+                source,
+            })?;
         }
         self.ping(config).await
     }
@@ -333,7 +370,11 @@ impl Bridge {
         let mut attempt = 1;
         loop {
             let transaction = format!("start-{}-{attempt}", Millis::now().0);
-            match self.homeserver.check_ping(&config.appservice.id, &transaction).await {
+            match self
+                .homeserver
+                .check_ping(&config.appservice.id, &transaction)
+                .await
+            {
                 Ok(Some(_)) if !self.desk.pings.heard(&transaction) => {
                     return Err(StartupError::NotReachable {
                         code: "somebody else answered at that address".to_owned(),
@@ -365,7 +406,10 @@ fn exit_code(failure: &StartupError) -> ExitCode {
 /// An error with its causes, in one line.
 fn chain(error: &dyn std::error::Error) -> String {
     let causes = std::iter::successors(Some(error), |error| error.source());
-    causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
+    causes
+        .map(ToString::to_string)
+        .collect::<Vec<_>>()
+        .join(": ")
 }
 
 async fn prune(journal: Journal, tasks: Tasks) {

@@ -79,17 +79,32 @@ pub fn router(desk: Desk) -> Router {
         .route("/webhook/new-agent", post(health::new_agent));
     for prefix in [app, ""] {
         router = router
-            .route(&format!("{prefix}/transactions/{{txn_id}}"), put(transactions::handle))
+            .route(
+                &format!("{prefix}/transactions/{{txn_id}}"),
+                put(transactions::handle),
+            )
             .route(&format!("{prefix}/users/{{user_id}}"), get(query::user))
             .route(&format!("{prefix}/rooms/{{room_alias}}"), get(query::room));
     }
     for prefix in [app, "/_matrix/app/unstable"] {
         router = router
-            .route(&format!("{prefix}/thirdparty/protocol/{{protocol}}"), get(thirdparty::protocol))
+            .route(
+                &format!("{prefix}/thirdparty/protocol/{{protocol}}"),
+                get(thirdparty::protocol),
+            )
             .route(&format!("{prefix}/thirdparty/user"), get(thirdparty::none))
-            .route(&format!("{prefix}/thirdparty/user/{{protocol}}"), get(thirdparty::none))
-            .route(&format!("{prefix}/thirdparty/location"), get(thirdparty::none))
-            .route(&format!("{prefix}/thirdparty/location/{{protocol}}"), get(thirdparty::none));
+            .route(
+                &format!("{prefix}/thirdparty/user/{{protocol}}"),
+                get(thirdparty::none),
+            )
+            .route(
+                &format!("{prefix}/thirdparty/location"),
+                get(thirdparty::none),
+            )
+            .route(
+                &format!("{prefix}/thirdparty/location/{{protocol}}"),
+                get(thirdparty::none),
+            );
     }
     router
         .fallback(error::unrecognized)

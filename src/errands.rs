@@ -56,7 +56,14 @@ impl ErrandRunner {
     /// Nothing runs yet. Call [`ErrandRunner::resume`] when the homeserver is ready.
     pub fn new(journal: Journal, clerk: Clerk, tasks: Tasks) -> Self {
         let workers = Workers::new(tasks.clone());
-        Self { inner: Arc::new(Inner { journal, clerk, workers, tasks }) }
+        Self {
+            inner: Arc::new(Inner {
+                journal,
+                clerk,
+                workers,
+                tasks,
+            }),
+        }
     }
 
     /// Goes on with what an earlier process has left.

@@ -145,7 +145,10 @@ impl Journal {
             .cache_capacity(CACHE_BYTES)
             .flush_every_ms(None)
             .open()
-            .map_err(|source| JournalError::Open { path: path.to_owned(), source })?;
+            .map_err(|source| JournalError::Open {
+                path: path.to_owned(),
+                source,
+            })?;
         match db.get(key::FORMAT)? {
             None => {
                 db.insert(key::FORMAT, &[FORMAT])?;
@@ -153,10 +156,17 @@ impl Journal {
             }
             Some(found) if *found == [FORMAT] => {}
             Some(found) => {
-                return Err(JournalError::Format { found: found.first().copied().unwrap_or(0) });
+                return Err(JournalError::Format {
+                    found: found.first().copied().unwrap_or(0),
+                });
             }
         }
-        let count = |prefix: u8| db.scan_prefix([prefix]).keys().filter(Result::is_ok).count();
+        let count = |prefix: u8| {
+            db.scan_prefix([prefix])
+                .keys()
+                .filter(Result::is_ok)
+                .count()
+        };
         let inner = Inner {
             inbox_len: AtomicUsize::new(count(key::INBOX)),
             event_ids_len: AtomicUsize::new(count(key::EVENT_ID)),
@@ -164,7 +174,9 @@ impl Journal {
             db,
             limits,
         };
-        Ok(Self { inner: Arc::new(inner) })
+        Ok(Self {
+            inner: Arc::new(inner),
+        })
     }
 
     /// Waits until everything written before this call is on disk.
@@ -196,10 +208,18 @@ impl Journal {
         key: &[u8],
         what: &'static str,
     ) -> Result<Option<T>, JournalError> {
-        self.db().get(key)?.map(|value| decode(&value, what)).transpose()
+        self.db()
+            .get(key)?
+            .map(|value| decode(&value, what))
+            .transpose()
     }
 
-    fn put<T: Serialize>(&self, key: &[u8], value: &T, what: &'static str) -> Result<(), JournalError> {
+    fn put<T: Serialize>(
+        &self,
+        key: &[u8],
+        value: &T,
+        what: &'static str,
+    ) -> Result<(), JournalError> {
         self.db().insert(key, encode(value, what)?)?;
         Ok(())
     }
@@ -225,15 +245,21 @@ impl Journal {
 /// A value as it is stored: a version byte, then JSON.
 fn encode<T: Serialize>(value: &T, what: &'static str) -> Result<Vec<u8>, JournalError> {
     let mut bytes = vec![FORMAT];
-    serde_json::to_writer(&mut bytes, value)
-        .map_err(|source| JournalError::Corrupt { what, source: Some(source) })?;
+    serde_json::to_writer(&mut bytes, value).map_err(|source| JournalError::Corrupt {
+        what,
+        source: Some(source),
+    })?;
     Ok(bytes)
 }
 
 fn decode<T: DeserializeOwned>(bytes: &[u8], what: &'static str) -> Result<T, JournalError> {
     match bytes.split_first() {
-        Some((&FORMAT, json)) => serde_json::from_slice(json)
-            .map_err(|source| JournalError::Corrupt { what, source: Some(source) }),
+        Some((&FORMAT, json)) => {
+            serde_json::from_slice(json).map_err(|source| JournalError::Corrupt {
+                what,
+                source: Some(source),
+            })
+        }
         Some((&found, _)) => Err(JournalError::Format { found }),
         None => Err(JournalError::Corrupt { what, source: None }),
     }

@@ -49,8 +49,18 @@ impl Outbox {
         let born = journal.next_number()?;
         let workers = Workers::new(tasks.clone());
         let (said, _) = watch::channel(0);
-        let inner = Inner { journal, homeserver, identity, workers, tasks, born, said };
-        Ok(Self { inner: Arc::new(inner) })
+        let inner = Inner {
+            journal,
+            homeserver,
+            identity,
+            workers,
+            tasks,
+            born,
+            said,
+        };
+        Ok(Self {
+            inner: Arc::new(inner),
+        })
     }
 
     /// Goes on with what an earlier process has left.
@@ -118,9 +128,13 @@ impl Outbox {
     /// Says the room's first message. `false`: there is none, or the process is about to end.
     async fn say_next(&self, room: &RoomId) -> Result<bool, JournalError> {
         let journal = &self.inner.journal;
-        let Some((number, item)) = journal.next_to_say(room)? else { return Ok(false) };
+        let Some((number, item)) = journal.next_to_say(room)? else {
+            return Ok(false);
+        };
         let may_have_arrived = number < self.inner.born;
-        let Some(outcome) = self.deliver(&item, may_have_arrived).await else { return Ok(false) };
+        let Some(outcome) = self.deliver(&item, may_have_arrived).await else {
+            return Ok(false);
+        };
         let event_id = outcome
             .inspect_err(|failure| {
                 error!(
@@ -181,7 +195,10 @@ impl Outbox {
     ) -> Result<OwnedEventId, MatrixError> {
         let homeserver = &self.inner.homeserver;
         if may_have_arrived {
-            match homeserver.find_sent(actor, &item.room, &item.sender, &item.send_id).await {
+            match homeserver
+                .find_sent(actor, &item.room, &item.sender, &item.send_id)
+                .await
+            {
                 Ok(Some(event_id)) => return Ok(event_id),
                 Err(failure) if failure.is_transient() => return Err(failure),
                 // Who may not read the room has not written to it either.
@@ -189,7 +206,13 @@ impl Outbox {
             }
         }
         homeserver
-            .send(actor, &item.room, &item.event_type, &item.send_id, item.content.clone())
+            .send(
+                actor,
+                &item.room,
+                &item.event_type,
+                &item.send_id,
+                item.content.clone(),
+            )
             .await
     }
 

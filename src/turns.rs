@@ -82,7 +82,14 @@ impl Turns {
         let people = People::new(around.homeserver.clone(), around.identity.clone());
         let workers = Workers::new(around.tasks.clone());
         let streams = Semaphore::new(STREAMS_MAX);
-        Self { inner: Arc::new(Inner { around, people, workers, streams }) }
+        Self {
+            inner: Arc::new(Inner {
+                around,
+                people,
+                workers,
+                streams,
+            }),
+        }
     }
 
     /// Goes on with what an earlier process has left.
@@ -96,18 +103,20 @@ impl Turns {
     /// Looks after a conversation in which something may wait.
     pub fn wake(&self, conversation: &ConversationKey) {
         let turns = self.clone();
-        self.inner.workers.wake(conversation.clone(), move |conversation| {
-            let turns = turns.clone();
-            async move {
-                if let Err(failure) = turns.inner.work(&conversation).await {
-                    error!(
-                        room.id = %conversation.room, agent.id = %conversation.agent,
-                        error = &failure as &dyn std::error::Error,
-                        "a conversation stopped because the journal failed"
-                    );
+        self.inner
+            .workers
+            .wake(conversation.clone(), move |conversation| {
+                let turns = turns.clone();
+                async move {
+                    if let Err(failure) = turns.inner.work(&conversation).await {
+                        error!(
+                            room.id = %conversation.room, agent.id = %conversation.agent,
+                            error = &failure as &dyn std::error::Error,
+                            "a conversation stopped because the journal failed"
+                        );
+                    }
                 }
-            }
-        });
+            });
     }
 
     /// Somebody has come into the room or gone.
@@ -128,7 +137,9 @@ impl Turns {
             if conversation.room != room {
                 continue;
             }
-            let Some(destination) = self.inner.known_destination(&conversation)? else { continue };
+            let Some(destination) = self.inner.known_destination(&conversation)? else {
+                continue;
+            };
             stopped += usize::from(around.backend.cancel(&destination).await?);
         }
         Ok(stopped)

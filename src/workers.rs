@@ -85,7 +85,10 @@ where
 {
     /// Workers that belong to `tasks`.
     pub fn new(tasks: Tasks) -> Self {
-        Self { awake: Arc::default(), tasks }
+        Self {
+            awake: Arc::default(),
+            tasks,
+        }
     }
 
     /// Makes sure that `work` runs for `key` after this call. `work` does all there is to do and
@@ -124,7 +127,10 @@ where
 
     /// How many are awake.
     pub fn awake(&self) -> usize {
-        self.awake.lock().unwrap_or_else(PoisonError::into_inner).len()
+        self.awake
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .len()
     }
 }
 

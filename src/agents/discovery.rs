@@ -119,14 +119,20 @@ impl Discovery {
                     self.back_again(took);
                     failures = 0;
                     if let Err(failure) = self.reconcile(&agents).await {
-                        warn!(error = &failure as &dyn std::error::Error, "agents are not written down");
+                        warn!(
+                            error = &failure as &dyn std::error::Error,
+                            "agents are not written down"
+                        );
                     }
                     self.letta.poll_interval.max(took * (SHARE_MAX - 1))
                 }
                 Err(failure) => {
                     self.failed(&failure, took);
                     failures += 1;
-                    let wait = self.letta.poll_interval.saturating_mul(1 << failures.min(6));
+                    let wait = self
+                        .letta
+                        .poll_interval
+                        .saturating_mul(1 << failures.min(6));
                     wait.min(FAILED_WAIT_MAX).max(self.letta.poll_interval)
                 }
             };
@@ -156,7 +162,8 @@ impl Discovery {
         self.outlook.send_modify(|outlook| {
             if outlook.failure.as_ref() != Some(&text) {
                 warn!(
-                    code = failure.code(), error = failure as &dyn std::error::Error,
+                    code = failure.code(),
+                    error = failure as &dyn std::error::Error,
                     "agents cannot be listed; everybody stays until they can"
                 );
             }
@@ -167,12 +174,15 @@ impl Discovery {
     }
 
     async fn reconcile(&mut self, agents: &[Agent]) -> Result<(), JournalError> {
-        let selected: Vec<Agent> =
-            agents.iter().filter(|agent| self.letta.selects(agent)).cloned().collect();
+        let selected: Vec<Agent> = agents
+            .iter()
+            .filter(|agent| self.letta.selects(agent))
+            .cloned()
+            .collect();
         let accept = self.nudges.accept_removals.swap(false, Ordering::Relaxed);
         let registry = &self.provisioner.registry;
-        let comparison = registry
-            .with_all(|known| compare(known, &selected, Millis::now(), self.grace, accept));
+        let comparison =
+            registry.with_all(|known| compare(known, &selected, Millis::now(), self.grace, accept));
         self.note_hold(comparison.hold);
         for record in comparison.changed {
             registry.set(record)?;
@@ -192,7 +202,8 @@ impl Discovery {
             let changed = outlook.hold != hold;
             if let (true, Some(hold)) = (changed, hold) {
                 warn!(
-                    missing = hold.missing, known = hold.known,
+                    missing = hold.missing,
+                    known = hold.known,
                     "too many agents are missing at once; nobody is taken for removed until an \
                      admin says `sync accept-removals`"
                 );
@@ -209,7 +220,10 @@ impl Discovery {
         self.space_retry = match self.provisioner.ensure_space().await {
             Ok(()) => None,
             Err(failure) => {
-                warn!(error = &failure as &dyn std::error::Error, "the space cannot be set up (yet)");
+                warn!(
+                    error = &failure as &dyn std::error::Error,
+                    "the space cannot be set up (yet)"
+                );
                 Some(Instant::now() + RETRY_MIN * 5)
             }
         };
@@ -222,7 +236,11 @@ impl Discovery {
             known
                 .values()
                 .filter(|record| !steps(record, &self.provisioner.wanted(record)).is_empty())
-                .filter(|record| self.retries.get(&record.id).is_none_or(|(_, at)| *at <= now))
+                .filter(|record| {
+                    self.retries
+                        .get(&record.id)
+                        .is_none_or(|(_, at)| *at <= now)
+                })
                 .map(|record| record.id.clone())
                 .collect()
         });
@@ -251,11 +269,14 @@ impl Discovery {
             if let Err(failure) = result {
                 failed += 1;
                 let attempts = self.retries.get(&id).map_or(0, |(attempts, _)| *attempts);
-                let wait = RETRY_MIN.saturating_mul(1 << attempts.min(10)).min(RETRY_MAX);
+                let wait = RETRY_MIN
+                    .saturating_mul(1 << attempts.min(10))
+                    .min(RETRY_MAX);
                 if attempts == 0 {
                     warn!(agent.id = %id, error = &failure as &dyn std::error::Error, "an agent cannot be set up (yet)");
                 }
-                self.retries.insert(id, (attempts + 1, Instant::now() + wait));
+                self.retries
+                    .insert(id, (attempts + 1, Instant::now() + wait));
             } else {
                 self.retries.remove(&id);
             }

@@ -51,18 +51,32 @@ pub fn compare(
             comparison.changed.push(after);
         }
     }
-    let absent = || known.values().filter(|record| !seen.contains_key(&record.id));
-    let newly_missing: Vec<&AgentRecord> =
-        absent().filter(|record| record.presence == Presence::Live).collect();
-    let live = known.values().filter(|record| record.presence == Presence::Live).count();
+    let absent = || {
+        known
+            .values()
+            .filter(|record| !seen.contains_key(&record.id))
+    };
+    let newly_missing: Vec<&AgentRecord> = absent()
+        .filter(|record| record.presence == Presence::Live)
+        .collect();
+    let live = known
+        .values()
+        .filter(|record| record.presence == Presence::Live)
+        .count();
     let too_many = seen.is_empty() || newly_missing.len() * 2 > live;
     if !newly_missing.is_empty() && too_many && !accept {
-        comparison.hold = Some(Hold { missing: newly_missing.len(), known: live });
+        comparison.hold = Some(Hold {
+            missing: newly_missing.len(),
+            known: live,
+        });
         return comparison;
     }
     for record in newly_missing {
         let presence = Presence::Gone { since: now };
-        comparison.changed.push(AgentRecord { presence, ..record.clone() });
+        comparison.changed.push(AgentRecord {
+            presence,
+            ..record.clone()
+        });
     }
     for record in absent() {
         if let Presence::Gone { since } = record.presence
@@ -76,7 +90,11 @@ pub fn compare(
 
 /// The record of an agent that Letta lists.
 fn seen_again(before: Option<&AgentRecord>, agent: &Agent) -> AgentRecord {
-    let name = if agent.name.trim().is_empty() { agent.id.as_str() } else { agent.name.trim() };
+    let name = if agent.name.trim().is_empty() {
+        agent.id.as_str()
+    } else {
+        agent.name.trim()
+    };
     let facts = AgentRecord {
         id: agent.id.clone(),
         name: name.to_owned(),
@@ -165,7 +183,10 @@ pub fn steps(record: &AgentRecord, wanted: &Wanted) -> Vec<Step> {
         if record.room_topic != wanted.topic {
             steps.push(Step::SetTopic);
         }
-        let uninvited = wanted.people.iter().filter(|person| !record.invited.contains(*person));
+        let uninvited = wanted
+            .people
+            .iter()
+            .filter(|person| !record.invited.contains(*person));
         steps.extend(uninvited.cloned().map(Step::Invite));
     }
     steps

@@ -73,7 +73,12 @@ pub struct Provisioner {
 impl Provisioner {
     /// Works for these records.
     pub fn new(registry: Registry, homeserver: Homeserver, journal: Journal, taste: Taste) -> Self {
-        Self { registry, homeserver, journal, taste }
+        Self {
+            registry,
+            homeserver,
+            journal,
+            taste,
+        }
     }
 
     /// How an agent shall stand in Matrix.
@@ -85,7 +90,11 @@ impl Provisioner {
             tags: Vec::new(),
             model: record.model.clone(),
         };
-        let people = if self.taste.rooms.invite { self.people() } else { Vec::new() };
+        let people = if self.taste.rooms.invite {
+            self.people()
+        } else {
+            Vec::new()
+        };
         Wanted {
             topic: self.taste.rooms.topic_for(&agent),
             people,
@@ -96,7 +105,9 @@ impl Provisioner {
     /// Does everything that is left to do for an agent.
     pub async fn bring_up(&self, id: &AgentId) -> Result<(), ProvisionError> {
         let _alone = self.registry.alone_with(id).await;
-        let Some(mut record) = self.registry.find(id) else { return Ok(()) };
+        let Some(mut record) = self.registry.find(id) else {
+            return Ok(());
+        };
         let wanted = self.wanted(&record);
         for step in steps(&record, &wanted) {
             self.take(&step, &mut record, &wanted).await?;
@@ -109,7 +120,9 @@ impl Provisioner {
     /// Makes sure that an agent's ghost exists.
     pub async fn ensure_ghost(&self, id: &AgentId) -> Result<(), ProvisionError> {
         let _alone = self.registry.alone_with(id).await;
-        let Some(mut record) = self.registry.find(id) else { return Ok(()) };
+        let Some(mut record) = self.registry.find(id) else {
+            return Ok(());
+        };
         let wanted = self.wanted(&record);
         for step in [Step::Register, Step::SetDisplayName] {
             if steps(&record, &wanted).contains(&step) {
@@ -130,7 +143,10 @@ impl Provisioner {
         let act = Actor::Ghost(&ghost);
         match (step, record.room.clone()) {
             (Step::Register, _) => {
-                self.homeserver.register(&ghost).await.map_err(cannot("register the ghost"))?;
+                self.homeserver
+                    .register(&ghost)
+                    .await
+                    .map_err(cannot("register the ghost"))?;
                 record.registered = true;
             }
             (Step::SetDisplayName, _) => {
@@ -142,7 +158,9 @@ impl Provisioner {
             }
             (Step::CreateRoom, _) => self.create_room(record, wanted, &ghost).await?,
             (Step::Join, Some(room)) => {
-                self.join_or_be_invited(&ghost, &room).await.map_err(cannot("join the room"))?;
+                self.join_or_be_invited(&ghost, &room)
+                    .await
+                    .map_err(cannot("join the room"))?;
                 record.joined = true;
             }
             (Step::List, Some(room)) => {
@@ -182,7 +200,12 @@ impl Provisioner {
         let alias = self.taste.identity.alias(&record.id);
         let mut powers = self.admin_powers();
         powers.insert(ghost.to_owned(), GHOST_POWER);
-        let invite = wanted.people.iter().cloned().chain([ghost.to_owned()]).collect();
+        let invite = wanted
+            .people
+            .iter()
+            .cloned()
+            .chain([ghost.to_owned()])
+            .collect();
         let plan = RoomPlan {
             alias_localpart: Some(alias.alias().to_owned()),
             name: record.name.clone(),
@@ -211,13 +234,19 @@ impl Provisioner {
         plan: &RoomPlan,
     ) -> Result<(OwnedRoomId, bool), ProvisionError> {
         let identity = &self.taste.identity;
-        match self.homeserver.create_room(identity.bot(), identity.domain(), plan).await {
+        match self
+            .homeserver
+            .create_room(identity.bot(), identity.domain(), plan)
+            .await
+        {
             Ok(room) => Ok((room, true)),
             Err(error) if matches!(error.kind(), Some(ErrorKind::RoomInUse)) => {
                 let found = self.homeserver.find_room(alias).await;
                 match found.map_err(cannot("find the room by its alias"))? {
                     Some(room) => Ok((room, false)),
-                    None => Err(cannot("create the room: its alias is in use by no room")(error)),
+                    None => Err(cannot("create the room: its alias is in use by no room")(
+                        error,
+                    )),
                 }
             }
             Err(error) => Err(cannot("create the room")(error)),
@@ -239,9 +268,16 @@ impl Provisioner {
     }
 
     /// Follows a new name, unless the room has another one than we gave it: then a person chose it.
-    async fn rename(&self, record: &mut AgentRecord, room: &OwnedRoomId) -> Result<(), ProvisionError> {
-        let present =
-            self.homeserver.room_name(room).await.map_err(cannot("read the room's name"))?;
+    async fn rename(
+        &self,
+        record: &mut AgentRecord,
+        room: &OwnedRoomId,
+    ) -> Result<(), ProvisionError> {
+        let present = self
+            .homeserver
+            .room_name(room)
+            .await
+            .map_err(cannot("read the room's name"))?;
         if present == record.room_name || present.is_none() {
             self.homeserver
                 .set_room_name(room, &record.name)
@@ -301,7 +337,11 @@ impl Provisioner {
             version: self.taste.rooms.version.clone(),
         };
         let (room, created) = self.create_or_find(&alias, &plan).await?;
-        let invited = if created { people.iter().cloned().collect() } else { BTreeSet::new() };
+        let invited = if created {
+            people.iter().cloned().collect()
+        } else {
+            BTreeSet::new()
+        };
         let space = SpaceRecord { room, invited };
         self.registry.set_space(space.clone())?;
         self.journal.durable().await?;
@@ -312,7 +352,9 @@ impl Provisioner {
     /// Closes the room of an agent that is gone: the ghost leaves, the space no longer lists it.
     pub async fn retire(&self, id: &AgentId) -> Result<(), ProvisionError> {
         let _alone = self.registry.alone_with(id).await;
-        let Some(mut record) = self.registry.find(id) else { return Ok(()) };
+        let Some(mut record) = self.registry.find(id) else {
+            return Ok(());
+        };
         let ghost = self.taste.identity.ghost(id);
         if let Some(room) = record.room.clone() {
             if record.in_space
@@ -327,7 +369,11 @@ impl Provisioner {
             }
             if record.joined {
                 let reason = Some("This agent was removed from Letta.".to_owned());
-                match self.homeserver.leave(Actor::Ghost(&ghost), &room, reason).await {
+                match self
+                    .homeserver
+                    .leave(Actor::Ghost(&ghost), &room, reason)
+                    .await
+                {
                     Err(error) if error.is_transient() => return Err(cannot("leave")(error)),
                     // Not in the room is as good as left.
                     Ok(()) | Err(_) => record.joined = false,
@@ -346,7 +392,10 @@ impl Provisioner {
         let Some(room) = self.registry.find(id).and_then(|record| record.room) else {
             return Ok(false);
         };
-        self.homeserver.invite(&room, person).await.map_err(cannot("invite you"))?;
+        self.homeserver
+            .invite(&room, person)
+            .await
+            .map_err(cannot("invite you"))?;
         Ok(true)
     }
 
@@ -377,13 +426,19 @@ impl Provisioner {
             .create_room(identity.bot(), identity.domain(), &plan)
             .await
             .map_err(cannot("create the chat"))?;
-        self.join_or_be_invited(&ghost, &room).await.map_err(cannot("join the chat"))?;
+        self.join_or_be_invited(&ghost, &room)
+            .await
+            .map_err(cannot("join the chat"))?;
         Ok(room)
     }
 
     /// Who is invited: people that `permissions` names in full.
     fn people(&self) -> Vec<OwnedUserId> {
-        self.taste.permissions.people().map(|(user, _)| user.to_owned()).collect()
+        self.taste
+            .permissions
+            .people()
+            .map(|(user, _)| user.to_owned())
+            .collect()
     }
 
     fn admin_powers(&self) -> BTreeMap<OwnedUserId, i64> {

@@ -25,7 +25,12 @@ impl Registry {
     pub fn load(journal: Journal) -> Result<Self, JournalError> {
         let records = Mutex::new(journal.agents()?);
         let space = Mutex::new(journal.space()?);
-        Ok(Self { journal, records, space, locks: Mutex::default() })
+        Ok(Self {
+            journal,
+            records,
+            space,
+            locks: Mutex::default(),
+        })
     }
 
     /// Works on all records at once, without copying them.

@@ -22,6 +22,10 @@ impl FromRequestParts<Desk> for FromHomeserver {
         let request = Request::from_parts(parts.clone(), ());
         let shown = HomeserverToken::extract_authentication(&request)
             .map_err(|_| ApiError::MissingToken)?;
-        if desk.hs_token.matches(&shown) { Ok(Self(())) } else { Err(ApiError::WrongToken) }
+        if desk.hs_token.matches(&shown) {
+            Ok(Self(()))
+        } else {
+            Err(ApiError::WrongToken)
+        }
     }
 }

@@ -16,7 +16,11 @@ pub(super) async fn live() -> Json<Value> {
 /// The start-up checks have passed: homeserver and bridge know and reach each other.
 pub(super) async fn ready(State(desk): State<Desk>) -> (StatusCode, Json<Value>) {
     let ready = *desk.ready.borrow();
-    let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    let status = if ready {
+        StatusCode::OK
+    } else {
+        StatusCode::SERVICE_UNAVAILABLE
+    };
     (status, Json(json!({ "ready": ready })))
 }
 

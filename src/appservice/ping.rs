@@ -19,7 +19,11 @@ pub struct Pings(Arc<Mutex<Option<String>>>);
 impl Pings {
     /// Whether the last ping that came in was this one.
     pub fn heard(&self, transaction: &str) -> bool {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).as_deref() == Some(transaction)
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .as_deref()
+            == Some(transaction)
     }
 
     fn note(&self, transaction: String) {

@@ -22,7 +22,10 @@ pub(super) async fn user(
     if user == desk.identity.bot() {
         return Ok(Json(json!({})));
     }
-    let agent = desk.identity.agent_of(user).ok_or(ApiError::NotFound("user"))?;
+    let agent = desk
+        .identity
+        .agent_of(user)
+        .ok_or(ApiError::NotFound("user"))?;
     if desk.provision.ensure_ghost(&agent).await {
         Ok(Json(json!({})))
     } else {
@@ -37,7 +40,10 @@ pub(super) async fn room(
     Path(alias): Path<String>,
 ) -> Result<Json<Value>, ApiError> {
     let alias = <&RoomAliasId>::try_from(alias.as_str()).map_err(|_| ApiError::NotFound("room"))?;
-    let agent = desk.identity.agent_of_alias(alias).ok_or(ApiError::NotFound("room"))?;
+    let agent = desk
+        .identity
+        .agent_of_alias(alias)
+        .ok_or(ApiError::NotFound("room"))?;
     if desk.provision.ensure_room(&agent).await {
         Ok(Json(json!({})))
     } else {

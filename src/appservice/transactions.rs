@@ -56,10 +56,16 @@ pub(super) async fn handle(
         _ => ApiError::NotJson,
     })?;
     let total = body.events.len();
-    let events: Vec<_> =
-        body.events.into_iter().filter_map(|event| worth_admitting(&desk, event)).collect();
+    let events: Vec<_> = body
+        .events
+        .into_iter()
+        .filter_map(|event| worth_admitting(&desk, event))
+        .collect();
     if !events.is_empty() {
-        let new = desk.journal.admit(events, Millis::now()).map_err(ApiError::Journal)?;
+        let new = desk
+            .journal
+            .admit(events, Millis::now())
+            .map_err(ApiError::Journal)?;
         desk.journal.durable().await.map_err(ApiError::Journal)?;
         desk.arrived.notify_one();
         debug!(total, new, "admitted");

@@ -79,18 +79,22 @@ impl Clerk {
     async fn ping(&self) -> String {
         let began = Instant::now();
         let transaction = format!("ping-{}", Millis::now().0);
-        let homeserver =
-            match self.desk.homeserver.check_ping(&self.desk.appservice_id, &transaction).await {
-                Ok(Some(duration)) => {
-                    format!(
-                        "✅ homeserver reaches the bridge in {} ms, there and back {} ms",
-                        duration.as_millis(),
-                        began.elapsed().as_millis()
-                    )
-                }
-                Ok(None) => "✅ homeserver answers (it is too old to ping)".to_owned(),
-                Err(failure) => format!("❌ {failure}"),
-            };
+        let homeserver = match self
+            .desk
+            .homeserver
+            .check_ping(&self.desk.appservice_id, &transaction)
+            .await
+        {
+            Ok(Some(duration)) => {
+                format!(
+                    "✅ homeserver reaches the bridge in {} ms, there and back {} ms",
+                    duration.as_millis(),
+                    began.elapsed().as_millis()
+                )
+            }
+            Ok(None) => "✅ homeserver answers (it is too old to ping)".to_owned(),
+            Err(failure) => format!("❌ {failure}"),
+        };
         let began = Instant::now();
         let letta = match self.desk.agents.backend.info().await {
             Ok(info) => format!(
@@ -134,7 +138,11 @@ impl Clerk {
             let _ = writeln!(text, "* **{}** · {}", record.name, link(&ghost));
         }
         if records.len() > LISTED_MAX {
-            let _ = writeln!(text, "* … and {} more: `agents FILTER`", records.len() - LISTED_MAX);
+            let _ = writeln!(
+                text,
+                "* … and {} more: `agents FILTER`",
+                records.len() - LISTED_MAX
+            );
         }
         text
     }
@@ -173,9 +181,22 @@ impl Clerk {
             Err(problem) => return Ok(problem),
         };
         let person = user.unwrap_or(&event.sender);
-        match self.desk.agents.provisioner.invite_home(&record.id, person).await {
-            Ok(true) => Ok(format!("{} is invited to the room of **{}**.", link(person), record.name)),
-            Ok(false) => Ok(format!("**{}** has no room yet. Try again in a moment.", record.name)),
+        match self
+            .desk
+            .agents
+            .provisioner
+            .invite_home(&record.id, person)
+            .await
+        {
+            Ok(true) => Ok(format!(
+                "{} is invited to the room of **{}**.",
+                link(person),
+                record.name
+            )),
+            Ok(false) => Ok(format!(
+                "**{}** has no room yet. Try again in a moment.",
+                record.name
+            )),
             Err(failure) => refused(failure),
         }
     }
@@ -185,20 +206,35 @@ impl Clerk {
             Ok(record) => record,
             Err(problem) => return Ok(problem),
         };
-        let room = match self.desk.agents.provisioner.start_chat(&record, &event.sender).await {
+        let room = match self
+            .desk
+            .agents
+            .provisioner
+            .start_chat(&record, &event.sender)
+            .await
+        {
             Ok(room) => room,
             Err(failure) => return refused(failure),
         };
         let guests = [(record.id.clone(), true)].into();
-        let chat = RoomRecord { kind: RoomKind::Other, guests, bot: true };
+        let chat = RoomRecord {
+            kind: RoomKind::Other,
+            guests,
+            bot: true,
+        };
         self.desk.journal.set_room(&room, &chat)?;
-        Ok(format!("You are invited to a chat with **{}**: a conversation of its own.", record.name))
+        Ok(format!(
+            "You are invited to a chat with **{}**: a conversation of its own.",
+            record.name
+        ))
     }
 
     fn look_again(&self, accept_removals: bool) -> String {
         let nudges = &self.desk.agents.nudges;
         if accept_removals {
-            nudges.accept_removals.store(true, std::sync::atomic::Ordering::Relaxed);
+            nudges
+                .accept_removals
+                .store(true, std::sync::atomic::Ordering::Relaxed);
         }
         nudges.look.notify_one();
         if accept_removals {
@@ -214,9 +250,10 @@ impl Clerk {
             Ok(1) => Ok("Stopped.".to_owned()),
             Ok(turns) => Ok(format!("Stopped {turns} turns.")),
             Err(StopError::Journal(failure)) => Err(failure.into()),
-            Err(StopError::Letta(failure)) => {
-                Ok(format!("Letta did not stop it: {failure} [{}]", failure.code()))
-            }
+            Err(StopError::Letta(failure)) => Ok(format!(
+                "Letta did not stop it: {failure} [{}]",
+                failure.code()
+            )),
         }
     }
 
@@ -231,7 +268,10 @@ impl Clerk {
     fn look_up(&self, query: &str) -> Result<AgentRecord, String> {
         let registry = &self.desk.agents.provisioner.registry;
         let candidates: Vec<(AgentId, String)> = registry.with_all(|known| {
-            known.values().map(|record| (record.id.clone(), record.name.clone())).collect()
+            known
+                .values()
+                .map(|record| (record.id.clone(), record.name.clone()))
+                .collect()
         });
         match find_agent(query, &candidates) {
             Lookup::One(id) => registry.find(&id).ok_or_else(|| no_such(query)),
@@ -240,9 +280,11 @@ impl Clerk {
                 names.join(", ")
             )),
             Lookup::None { suggestions } if suggestions.is_empty() => Err(no_such(query)),
-            Lookup::None { suggestions } => {
-                Err(format!("{} Did you mean {}?", no_such(query), suggestions.join(", ")))
-            }
+            Lookup::None { suggestions } => Err(format!(
+                "{} Did you mean {}?",
+                no_such(query),
+                suggestions.join(", ")
+            )),
         }
     }
 }

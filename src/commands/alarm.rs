@@ -33,7 +33,10 @@ pub async fn serve(
             && let Some(hold) = hold
             && let Err(failure) = tell(&journal, &outbox, &identity, hold).await
         {
-            warn!(error = &failure as &dyn std::error::Error, "admins could not be told");
+            warn!(
+                error = &failure as &dyn std::error::Error,
+                "admins could not be told"
+            );
         }
         told = hold;
         tokio::select! {
@@ -64,7 +67,13 @@ async fn tell(
 fn notice(room: &RoomId, identity: &Identity, text: &str, at: &str) -> OutboxItem {
     let send_id = SendId::of(&["alarm", room.as_str(), at]);
     let placement = Placement::Room { reply_to: None };
-    let content = content::message(render(text), MsgKind::Notice, placement, [], send_id.as_str());
+    let content = content::message(
+        render(text),
+        MsgKind::Notice,
+        placement,
+        [],
+        send_id.as_str(),
+    );
     OutboxItem {
         room: room.to_owned(),
         sender: identity.bot().to_owned(),

@@ -62,12 +62,20 @@ pub struct ClerkDesk {
 impl Clerk {
     /// A clerk at this desk.
     pub fn new(desk: ClerkDesk) -> Self {
-        Self { desk: Arc::new(desk) }
+        Self {
+            desk: Arc::new(desk),
+        }
     }
 
     /// Carries out the command that an event holds, and answers.
-    pub async fn command(&self, event: &IncomingEvent, admitted_at: Millis) -> Result<(), ErrandError> {
-        let Some(room) = self.desk.journal.room(&event.room_id)? else { return Ok(()) };
+    pub async fn command(
+        &self,
+        event: &IncomingEvent,
+        admitted_at: Millis,
+    ) -> Result<(), ErrandError> {
+        let Some(room) = self.desk.journal.room(&event.room_id)? else {
+            return Ok(());
+        };
         let management =
             matches!(&room.kind, RoomKind::Management { user } if *user == event.sender);
         let text = match parse(&body(event), management) {
@@ -86,7 +94,11 @@ impl Clerk {
         self.answer(event, &room, &text).await
     }
 
-    async fn permitted(&self, command: &Command, event: &IncomingEvent) -> Result<String, ErrandError> {
+    async fn permitted(
+        &self,
+        command: &Command,
+        event: &IncomingEvent,
+    ) -> Result<String, ErrandError> {
         let needed = command.level();
         let level = self.desk.rules.permissions.level(&event.sender);
         if level < needed.max(Level::Talk) {
@@ -107,10 +119,18 @@ impl Clerk {
         text: &str,
     ) -> Result<(), ErrandError> {
         let send_id = SendId::of(&["answer", event.event_id.as_str()]);
-        let placement = Placement::Room { reply_to: Some(event.event_id.clone()) };
-        let content =
-            content::message(render(text), MsgKind::Notice, placement, [], send_id.as_str());
-        self.say(event, self.voice(room), send_id, freeze(&content)).await?;
+        let placement = Placement::Room {
+            reply_to: Some(event.event_id.clone()),
+        };
+        let content = content::message(
+            render(text),
+            MsgKind::Notice,
+            placement,
+            [],
+            send_id.as_str(),
+        );
+        self.say(event, self.voice(room), send_id, freeze(&content))
+            .await?;
         Ok(())
     }
 
@@ -123,8 +143,13 @@ impl Clerk {
     ) -> Result<(), JournalError> {
         let send_id = SendId::of(&["greeting", event.room_id.as_str(), sender.as_str()]);
         let placement = Placement::Room { reply_to: None };
-        let content =
-            content::message(render(text), MsgKind::Notice, placement, [], send_id.as_str());
+        let content = content::message(
+            render(text),
+            MsgKind::Notice,
+            placement,
+            [],
+            send_id.as_str(),
+        );
         self.say(event, sender, send_id, freeze(&content)).await
     }
 
@@ -165,5 +190,7 @@ fn body(event: &IncomingEvent) -> String {
     struct Content {
         body: String,
     }
-    serde_json::from_str(event.content.get()).map(|Content { body }| body).unwrap_or_default()
+    serde_json::from_str(event.content.get())
+        .map(|Content { body }| body)
+        .unwrap_or_default()
 }

@@ -22,8 +22,7 @@ use crate::{
 const GREETING: &str = "Hello, I look after the Letta agents here. This is your management room: \
     what you write here is a command. Start with `help`.";
 /// What the bot says in any other room.
-const GREETING_ELSEWHERE: &str =
-    "Hello, I look after the Letta agents here. Begin commands with `!letta`, for example \
+const GREETING_ELSEWHERE: &str = "Hello, I look after the Letta agents here. Begin commands with `!letta`, for example \
      `!letta help`.";
 /// What a ghost says where several people may talk.
 const GREETING_GUEST: &str = "Hello. I answer here when somebody mentions me.";
@@ -38,11 +37,16 @@ struct Member {
 impl Clerk {
     /// Handles a membership event about one of our users.
     pub async fn membership(&self, event: &IncomingEvent) -> Result<(), ErrandError> {
-        let Some(user) = event.state_key.as_deref().and_then(|user| <&UserId>::try_from(user).ok())
+        let Some(user) = event
+            .state_key
+            .as_deref()
+            .and_then(|user| <&UserId>::try_from(user).ok())
         else {
             return Ok(());
         };
-        let Ok(member) = serde_json::from_str::<Member>(event.content.get()) else { return Ok(()) };
+        let Ok(member) = serde_json::from_str::<Member>(event.content.get()) else {
+            return Ok(());
+        };
         match member.membership.as_str() {
             "invite" => self.invited(event, user, member.is_direct).await,
             "leave" | "ban" => self.left(event, user),
@@ -66,7 +70,9 @@ impl Clerk {
             None => false,
         };
         match agent {
-            Some(agent) if known && permitted => self.ghost_invited(event, user, agent, direct).await,
+            Some(agent) if known && permitted => {
+                self.ghost_invited(event, user, agent, direct).await
+            }
             _ => {
                 // A ghost that does not exist cannot say no; making it exist is the least it needs.
                 self.desk.homeserver.register(user).await?;
@@ -91,18 +97,27 @@ impl Clerk {
             return self.refuse(event, Actor::Bot, reason).await;
         }
         let journal = &self.desk.journal;
-        self.desk.homeserver.join(Actor::Bot, &event.room_id).await?;
+        self.desk
+            .homeserver
+            .join(Actor::Bot, &event.room_id)
+            .await?;
         let has_one = journal.management_rooms()?.contains_key(&event.sender);
         let known = journal.room(&event.room_id)?;
         let manages = direct && !has_one && known.is_none();
         let kind = if manages {
-            RoomKind::Management { user: event.sender.clone() }
+            RoomKind::Management {
+                user: event.sender.clone(),
+            }
         } else {
             RoomKind::Other
         };
         let record = match known {
             Some(known) => RoomRecord { bot: true, ..known },
-            None => RoomRecord { kind, guests: std::collections::BTreeMap::new(), bot: true },
+            None => RoomRecord {
+                kind,
+                guests: std::collections::BTreeMap::new(),
+                bot: true,
+            },
         };
         journal.set_room(&event.room_id, &record)?;
         info!(room.id = %event.room_id, user = %event.sender, manages, "the bot was invited");
@@ -124,7 +139,10 @@ impl Clerk {
         direct: bool,
     ) -> Result<(), ErrandError> {
         let journal = &self.desk.journal;
-        self.desk.homeserver.join(Actor::Ghost(ghost), &event.room_id).await?;
+        self.desk
+            .homeserver
+            .join(Actor::Ghost(ghost), &event.room_id)
+            .await?;
         info!(room.id = %event.room_id, agent.id = %agent, user = %event.sender, "an agent was invited");
         let known = journal.room(&event.room_id)?;
         if matches!(&known, Some(RoomRecord { kind: RoomKind::Home { agent: at_home }, .. }) if *at_home == agent)
@@ -151,14 +169,19 @@ impl Clerk {
         reason: &str,
     ) -> Result<(), ErrandError> {
         info!(room.id = %event.room_id, user = %event.sender, reason, "an invitation was refused");
-        self.desk.homeserver.leave(actor, &event.room_id, Some(reason.to_owned())).await?;
+        self.desk
+            .homeserver
+            .leave(actor, &event.room_id, Some(reason.to_owned()))
+            .await?;
         Ok(())
     }
 
     /// Somebody has thrown one of us out. That is theirs to do; it is only remembered.
     fn left(&self, event: &IncomingEvent, user: &UserId) -> Result<(), ErrandError> {
         let journal = &self.desk.journal;
-        let Some(mut record) = journal.room(&event.room_id)? else { return Ok(()) };
+        let Some(mut record) = journal.room(&event.room_id)? else {
+            return Ok(());
+        };
         if self.is_bot(user) {
             record.bot = false;
             if matches!(record.kind, RoomKind::Management { .. }) {

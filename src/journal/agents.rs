@@ -30,11 +30,17 @@ impl Journal {
         batch.insert(agent_key(&agent.id), super::encode(agent, "agent")?);
         if let Some(room) = &agent.room {
             let known = self.room(room)?;
-            let kind = RoomKind::Home { agent: agent.id.clone() };
+            let kind = RoomKind::Home {
+                agent: agent.id.clone(),
+            };
             if known.as_ref().is_none_or(|known| known.kind != kind) {
                 let record = match known {
                     Some(known) => RoomRecord { kind, ..known },
-                    None => RoomRecord { kind, guests: BTreeMap::new(), bot: true },
+                    None => RoomRecord {
+                        kind,
+                        guests: BTreeMap::new(),
+                        bot: true,
+                    },
                 };
                 batch.insert(room_key(room), super::encode(&record, "room")?);
             }
@@ -57,7 +63,10 @@ impl Journal {
     pub fn management_rooms(&self) -> Result<BTreeMap<OwnedUserId, OwnedRoomId>, JournalError> {
         let mut rooms = BTreeMap::new();
         let ids = self.texts_after(key::ROOM, 0)?;
-        for (id, entry) in ids.into_iter().zip(self.scan::<RoomRecord>(&[key::ROOM], "room")) {
+        for (id, entry) in ids
+            .into_iter()
+            .zip(self.scan::<RoomRecord>(&[key::ROOM], "room"))
+        {
             if let (RoomKind::Management { user }, Ok(id)) = (entry?.1.kind, id.try_into()) {
                 rooms.insert(user, id);
             }

@@ -26,8 +26,14 @@ impl Flusher {
 
     pub(super) async fn flush(&self) -> Result<(), JournalError> {
         let (done, result) = oneshot::channel();
-        self.waiting.send(done).await.map_err(|_| JournalError::Closed)?;
-        result.await.map_err(|_| JournalError::Closed)?.map_err(JournalError::Disk)
+        self.waiting
+            .send(done)
+            .await
+            .map_err(|_| JournalError::Closed)?;
+        result
+            .await
+            .map_err(|_| JournalError::Closed)?
+            .map_err(JournalError::Disk)
     }
 }
 

@@ -26,7 +26,10 @@ impl Journal {
     ) -> Result<usize, JournalError> {
         let limit = self.limits().inbox_events_max;
         if self.inbox_len() + events.len() > limit {
-            return Err(JournalError::Full { what: "events waiting to be routed", limit });
+            return Err(JournalError::Full {
+                what: "events waiting to be routed",
+                limit,
+            });
         }
         let mut batch = sled::Batch::default();
         let mut admitted = std::collections::HashSet::new();
@@ -35,16 +38,29 @@ impl Journal {
             if self.db().contains_key(&id_key)? || !admitted.insert(event_id.clone()) {
                 continue;
             }
-            let age_key = Key::new(key::EVENT_AGE).number(now.0).text(event_id.as_str()).bytes();
+            let age_key = Key::new(key::EVENT_AGE)
+                .number(now.0)
+                .text(event_id.as_str())
+                .bytes();
             let inbox_key = Key::new(key::INBOX).number(self.next_number()?).bytes();
-            let value = super::encode(&AdmittedEvent { event, admitted_at: now }, "inbox")?;
+            let value = super::encode(
+                &AdmittedEvent {
+                    event,
+                    admitted_at: now,
+                },
+                "inbox",
+            )?;
             batch.insert(id_key, &now.0.to_be_bytes());
             batch.insert(age_key, &[]);
             batch.insert(inbox_key, value);
         }
         self.db().apply_batch(batch)?;
-        self.inner.inbox_len.fetch_add(admitted.len(), Ordering::Relaxed);
-        self.inner.event_ids_len.fetch_add(admitted.len(), Ordering::Relaxed);
+        self.inner
+            .inbox_len
+            .fetch_add(admitted.len(), Ordering::Relaxed);
+        self.inner
+            .event_ids_len
+            .fetch_add(admitted.len(), Ordering::Relaxed);
         Ok(admitted.len())
     }
 
@@ -74,11 +90,17 @@ impl Journal {
     ) -> Result<(), JournalError> {
         let limit = self.limits().queued_prompts_max;
         if self.queued_prompts(conversation)?.len() >= limit {
-            return Err(JournalError::Full { what: "waiting prompts of a conversation", limit });
+            return Err(JournalError::Full {
+                what: "waiting prompts of a conversation",
+                limit,
+            });
         }
         let mut batch = sled::Batch::default();
         batch.insert(
-            Key::new(key::QUEUE).conversation(conversation).number(admission.0).bytes(),
+            Key::new(key::QUEUE)
+                .conversation(conversation)
+                .number(admission.0)
+                .bytes(),
             super::encode(prompt, "prompt")?,
         );
         self.leave_inbox(admission, batch)
@@ -93,7 +115,10 @@ impl Journal {
     ) -> Result<(), JournalError> {
         let mut batch = sled::Batch::default();
         batch.insert(
-            Key::new(key::ERRAND).text(room.as_str()).number(admission.0).bytes(),
+            Key::new(key::ERRAND)
+                .text(room.as_str())
+                .number(admission.0)
+                .bytes(),
             super::encode(errand, "errand")?,
         );
         self.leave_inbox(admission, batch)
@@ -110,7 +135,10 @@ impl Journal {
 
     /// The errand is done.
     pub fn finish_errand(&self, room: &RoomId, errand: Admission) -> Result<(), JournalError> {
-        let key = Key::new(key::ERRAND).text(room.as_str()).number(errand.0).bytes();
+        let key = Key::new(key::ERRAND)
+            .text(room.as_str())
+            .number(errand.0)
+            .bytes();
         self.db().remove(key)?;
         Ok(())
     }
@@ -119,18 +147,27 @@ impl Journal {
     pub fn rooms_with_errands(&self) -> Result<Vec<ruma::OwnedRoomId>, JournalError> {
         let mut rooms = self.texts_after(key::ERRAND, 0)?;
         rooms.dedup();
-        Ok(rooms.into_iter().filter_map(|room| room.try_into().ok()).collect())
+        Ok(rooms
+            .into_iter()
+            .filter_map(|room| room.try_into().ok())
+            .collect())
     }
 
     /// The text at `position` of every key of a kind, in key order.
-    pub(super) fn texts_after(&self, kind: u8, position: usize) -> Result<Vec<String>, JournalError> {
+    pub(super) fn texts_after(
+        &self,
+        kind: u8,
+        position: usize,
+    ) -> Result<Vec<String>, JournalError> {
         let mut texts = Vec::new();
         for key in self.db().scan_prefix([kind]).keys() {
             let key = key?;
             let mut rest = &key[1..];
             let mut text = "";
             for _ in 0..=position {
-                let Some((length, tail)) = rest.split_first_chunk::<2>() else { break };
+                let Some((length, tail)) = rest.split_first_chunk::<2>() else {
+                    break;
+                };
                 let length = usize::from(u16::from_be_bytes(*length)).min(tail.len());
                 text = std::str::from_utf8(&tail[..length]).unwrap_or_default();
                 rest = &tail[length..];
@@ -140,7 +177,11 @@ impl Journal {
         Ok(texts)
     }
 
-    fn leave_inbox(&self, admission: Admission, mut batch: sled::Batch) -> Result<(), JournalError> {
+    fn leave_inbox(
+        &self,
+        admission: Admission,
+        mut batch: sled::Batch,
+    ) -> Result<(), JournalError> {
         batch.remove(Key::new(key::INBOX).number(admission.0).bytes());
         self.db().apply_batch(batch)?;
         self.inner.inbox_len.fetch_sub(1, Ordering::Relaxed);

@@ -67,5 +67,6 @@ impl Key {
 
 /// The number at the end of a key.
 pub(super) fn last_number(key: &[u8]) -> u64 {
-    key.last_chunk().map_or(0, |bytes| u64::from_be_bytes(*bytes))
+    key.last_chunk()
+        .map_or(0, |bytes| u64::from_be_bytes(*bytes))
 }

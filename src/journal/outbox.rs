@@ -21,7 +21,10 @@ impl Journal {
     /// Puts a message into its room's outbox, unless it is there or was sent already.
     /// Refused with [`JournalError::Full`] if too many wait for that room.
     pub fn say(&self, item: &OutboxItem) -> Result<bool, JournalError> {
-        if self.get::<Sent>(&sent_key(&item.send_id), "sent")?.is_some() {
+        if self
+            .get::<Sent>(&sent_key(&item.send_id), "sent")?
+            .is_some()
+        {
             return Ok(false);
         }
         let prefix = Key::new(key::OUTBOX).text(item.room.as_str()).bytes();
@@ -34,7 +37,10 @@ impl Journal {
         }
         let limit = self.limits().outbox_items_max;
         if waiting >= limit {
-            return Err(JournalError::Full { what: "messages waiting for a room", limit });
+            return Err(JournalError::Full {
+                what: "messages waiting for a room",
+                limit,
+            });
         }
         let batch = self.outbox_batch(std::slice::from_ref(item))?;
         self.db().apply_batch(batch)?;
@@ -46,7 +52,10 @@ impl Journal {
         for item in items {
             let number = self.next_number()?;
             batch.insert(
-                Key::new(key::OUTBOX).text(item.room.as_str()).number(number).bytes(),
+                Key::new(key::OUTBOX)
+                    .text(item.room.as_str())
+                    .number(number)
+                    .bytes(),
                 super::encode(item, "outbox")?,
             );
         }
@@ -82,7 +91,12 @@ impl Journal {
         now: Millis,
     ) -> Result<(), JournalError> {
         let mut batch = sled::Batch::default();
-        batch.remove(Key::new(key::OUTBOX).text(item.room.as_str()).number(number).bytes());
+        batch.remove(
+            Key::new(key::OUTBOX)
+                .text(item.room.as_str())
+                .number(number)
+                .bytes(),
+        );
         batch.insert(
             sent_key(&item.send_id),
             super::encode(&Sent { event_id, at: now }, "sent")?,
@@ -94,14 +108,19 @@ impl Journal {
     /// The event that a message became: `None` if it was not sent (yet), `Some(None)` if the
     /// homeserver has refused it.
     pub fn event_of(&self, send_id: &SendId) -> Result<Option<Option<OwnedEventId>>, JournalError> {
-        Ok(self.get::<Sent>(&sent_key(send_id), "sent")?.map(|sent| sent.event_id))
+        Ok(self
+            .get::<Sent>(&sent_key(send_id), "sent")?
+            .map(|sent| sent.event_id))
     }
 
     /// Rooms for which messages wait.
     pub fn rooms_to_tell(&self) -> Result<Vec<OwnedRoomId>, JournalError> {
         let mut rooms = self.texts_after(key::OUTBOX, 0)?;
         rooms.dedup();
-        Ok(rooms.into_iter().filter_map(|room| room.try_into().ok()).collect())
+        Ok(rooms
+            .into_iter()
+            .filter_map(|room| room.try_into().ok())
+            .collect())
     }
 }
 

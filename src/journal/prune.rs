@@ -2,11 +2,7 @@
 
 use std::sync::atomic::Ordering;
 
-use super::{
-    Journal, JournalError,
-    key,
-    outbox::Sent,
-};
+use super::{Journal, JournalError, key, outbox::Sent};
 use crate::time::Millis;
 
 /// The most records that one call removes, so that it never holds anybody up.
@@ -28,9 +24,16 @@ impl Journal {
             .saturating_sub(self.limits().event_ids_max);
         let mut batch = sled::Batch::default();
         let mut removed = 0;
-        for key in self.db().scan_prefix([key::EVENT_AGE]).keys().take(REMOVED_PER_CALL_MAX) {
+        for key in self
+            .db()
+            .scan_prefix([key::EVENT_AGE])
+            .keys()
+            .take(REMOVED_PER_CALL_MAX)
+        {
             let key = key?;
-            let Some((at, id)) = key[1..].split_first_chunk::<8>() else { continue };
+            let Some((at, id)) = key[1..].split_first_chunk::<8>() else {
+                continue;
+            };
             if u64::from_be_bytes(*at) >= oldest.0 && removed >= excess {
                 break;
             }
@@ -39,7 +42,9 @@ impl Journal {
             removed += 1;
         }
         self.db().apply_batch(batch)?;
-        self.inner.event_ids_len.fetch_sub(removed, Ordering::Relaxed);
+        self.inner
+            .event_ids_len
+            .fetch_sub(removed, Ordering::Relaxed);
         Ok(removed)
     }
 
@@ -69,6 +74,8 @@ impl Journal {
 
     #[cfg(test)]
     pub(super) fn remembers(&self, event_id: &ruma::EventId) -> Result<bool, JournalError> {
-        Ok(self.db().contains_key(key::Key::new(key::EVENT_ID).text(event_id.as_str()).bytes())?)
+        Ok(self
+            .db()
+            .contains_key(key::Key::new(key::EVENT_ID).text(event_id.as_str()).bytes())?)
     }
 }

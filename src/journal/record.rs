@@ -127,7 +127,10 @@ fn short_hash(words: &[&str]) -> String {
         hash.update(u64::try_from(word.len()).unwrap_or(u64::MAX).to_be_bytes());
         hash.update(word);
     }
-    hash.finalize()[..16].iter().map(|byte| format!("{byte:02x}")).collect()
+    hash.finalize()[..16]
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect()
 }
 
 /// A turn that has begun and not ended.

@@ -22,7 +22,9 @@ impl Journal {
         conversation: &ConversationKey,
     ) -> Result<Vec<QueuedPrompt>, JournalError> {
         let prefix = Key::new(key::QUEUE).conversation(conversation).bytes();
-        self.scan(&prefix, "prompt").map(|entry| entry.map(|(_, prompt)| prompt)).collect()
+        self.scan(&prefix, "prompt")
+            .map(|entry| entry.map(|(_, prompt)| prompt))
+            .collect()
     }
 
     /// The turn that runs in a conversation.
@@ -43,7 +45,10 @@ impl Journal {
         let mut batch = sled::Batch::default();
         let mut prompts: Vec<QueuedPrompt> = Vec::new();
         let mut bytes = 0;
-        for entry in self.scan::<QueuedPrompt>(&prefix, "prompt").take(PROMPTS_PER_TURN_MAX) {
+        for entry in self
+            .scan::<QueuedPrompt>(&prefix, "prompt")
+            .take(PROMPTS_PER_TURN_MAX)
+        {
             let (key, prompt) = entry?;
             bytes += prompt.text.len();
             if !prompts.is_empty() && bytes > PROMPT_BYTES_PER_TURN_MAX {
@@ -52,7 +57,9 @@ impl Journal {
             batch.remove(key);
             prompts.push(prompt);
         }
-        let Some(first) = prompts.first() else { return Ok(None) };
+        let Some(first) = prompts.first() else {
+            return Ok(None);
+        };
         let turn = TurnRecord {
             id: TurnId::of(&first.event_id, &conversation.agent),
             key: conversation.clone(),
@@ -90,9 +97,15 @@ impl Journal {
         let rooms = self.texts_after(key::QUEUE, 1)?;
         let threads = self.texts_after(key::QUEUE, 2)?;
         for ((agent, room), thread) in agents.into_iter().zip(rooms).zip(threads) {
-            let (Ok(agent), Ok(room)) = (AgentId::parse(agent), room.try_into()) else { continue };
+            let (Ok(agent), Ok(room)) = (AgentId::parse(agent), room.try_into()) else {
+                continue;
+            };
             let thread = EventId::parse(thread).ok();
-            keys.insert(ConversationKey { agent, room, thread });
+            keys.insert(ConversationKey {
+                agent,
+                room,
+                thread,
+            });
         }
         Ok(keys.into_iter().collect())
     }
@@ -105,7 +118,10 @@ impl Journal {
         text: &str,
     ) -> Result<bool, JournalError> {
         self.change_queued(event_id, |prompt| {
-            (prompt.sender == sender).then(|| QueuedPrompt { text: text.to_owned(), ..prompt })
+            (prompt.sender == sender).then(|| QueuedPrompt {
+                text: text.to_owned(),
+                ..prompt
+            })
         })
     }
 
@@ -132,21 +148,25 @@ impl Journal {
                 continue;
             }
             let old = super::encode(&prompt, "prompt")?;
-            let Some(new) = change(prompt) else { return Ok(false) };
+            let Some(new) = change(prompt) else {
+                return Ok(false);
+            };
             // The turn may begin meanwhile and take the prompt; then it is no longer here to change.
-            let swapped = self.db().compare_and_swap(
-                key,
-                Some(old),
-                Some(super::encode(&new, "prompt")?),
-            )?;
+            let swapped =
+                self.db()
+                    .compare_and_swap(key, Some(old), Some(super::encode(&new, "prompt")?))?;
             return Ok(swapped.is_ok());
         }
         Ok(false)
     }
 
     /// Letta's conversation for a place in Matrix.
-    pub fn conversation(&self, key: &ConversationKey) -> Result<Option<Conversation>, JournalError> {
-        let id: Option<Option<ConversationId>> = self.get(&conversation_key(key), "conversation")?;
+    pub fn conversation(
+        &self,
+        key: &ConversationKey,
+    ) -> Result<Option<Conversation>, JournalError> {
+        let id: Option<Option<ConversationId>> =
+            self.get(&conversation_key(key), "conversation")?;
         Ok(id.map(|id| id.map_or(Conversation::Default, Conversation::Own)))
     }
 
@@ -175,5 +195,7 @@ fn turn_key(conversation: &ConversationKey) -> Vec<u8> {
 }
 
 fn conversation_key(conversation: &ConversationKey) -> Vec<u8> {
-    Key::new(key::CONVERSATION).conversation(conversation).bytes()
+    Key::new(key::CONVERSATION)
+        .conversation(conversation)
+        .bytes()
 }

@@ -20,8 +20,8 @@ use rand::Rng;
 use ruma::{
     UserId,
     api::{
-        AppserviceUserIdentity, EndpointError, IncomingResponseExt, MatrixVersion,
-        OutgoingRequest, OutgoingRequestExt, SupportedVersions,
+        AppserviceUserIdentity, EndpointError, IncomingResponseExt, MatrixVersion, OutgoingRequest,
+        OutgoingRequestExt, SupportedVersions,
         auth_scheme::{AuthScheme, SendAccessToken},
         error::{ErrorKind, LimitExceededErrorData, RetryAfter},
         path_builder::PathBuilder,
@@ -255,7 +255,9 @@ impl Homeserver {
         }
         let error = ruma::api::error::Error::from_http_response(as_slice(&response));
         if error.status_code == http::StatusCode::TOO_MANY_REQUESTS {
-            return Err(MatrixError::RateLimited { retry_after: retry_after(&error) });
+            return Err(MatrixError::RateLimited {
+                retry_after: retry_after(&error),
+            });
         }
         Err(MatrixError::Refused(error))
     }
@@ -287,6 +289,8 @@ pub(crate) fn backoff(attempt: u32, error: &MatrixError) -> Duration {
     if let Some(wait) = error.retry_after() {
         return wait.min(RETRY_AFTER_MAX);
     }
-    let wait = BACKOFF_MIN.saturating_mul(1 << attempt.saturating_sub(1).min(16)).min(BACKOFF_MAX);
+    let wait = BACKOFF_MIN
+        .saturating_mul(1 << attempt.saturating_sub(1).min(16))
+        .min(BACKOFF_MAX);
     wait.mul_f64(rand::rng().random_range(0.5..1.0))
 }

@@ -65,7 +65,10 @@ pub struct Rendered {
 impl Rendered {
     /// A text without any formatting, shown as it is.
     pub fn plain(text: impl Into<String>) -> Self {
-        Self { body: text.into(), html: None }
+        Self {
+            body: text.into(),
+            html: None,
+        }
     }
 
     /// Whether an edit that shows this stays within [`EVENT_BYTES_MAX`].
@@ -134,7 +137,11 @@ fn clean(markdown: &str) -> Cow<'_, str> {
     let first_line = text[..indent].rfind(['\n', '\r']).map_or(0, |end| end + 1);
     let text = &text[first_line..];
     if text.contains(['\r', '\0']) {
-        Cow::Owned(text.replace("\r\n", "\n").replace('\r', "\n").replace('\0', "\u{FFFD}"))
+        Cow::Owned(
+            text.replace("\r\n", "\n")
+                .replace('\r', "\n")
+                .replace('\0', "\u{FFFD}"),
+        )
     } else {
         Cow::Borrowed(text)
     }
@@ -151,7 +158,9 @@ fn is_plain(events: &[Event<'_>], body: &str) -> bool {
             Event::Start(Tag::Paragraph) | Event::End(TagEnd::Paragraph) => "",
             _ => return false,
         };
-        rest.strip_prefix(expected).map(|after| rest = after).is_some()
+        rest.strip_prefix(expected)
+            .map(|after| rest = after)
+            .is_some()
     }) && rest.is_empty()
 }
 

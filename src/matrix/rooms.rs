@@ -67,7 +67,10 @@ pub struct RoomPlan {
 impl Homeserver {
     /// The room behind an alias. Only the homeserver's `404` means that there is none.
     pub async fn find_room(&self, alias: &RoomAliasId) -> Result<Option<OwnedRoomId>, MatrixError> {
-        match self.call(Actor::Bot, get_alias::v3::Request::new(alias.to_owned())).await {
+        match self
+            .call(Actor::Bot, get_alias::v3::Request::new(alias.to_owned()))
+            .await
+        {
             Ok(found) => Ok(Some(found.room_id)),
             Err(error) if error.is_not_found() => Ok(None),
             Err(error) => Err(error),
@@ -115,13 +118,18 @@ impl Homeserver {
         let recipient = invite_user::v3::InvitationRecipient::UserId(
             invite_user::v3::InviteUserId::new(user.to_owned()),
         );
-        self.call(actor, invite_user::v3::Request::new(room.to_owned(), recipient)).await?;
+        self.call(
+            actor,
+            invite_user::v3::Request::new(room.to_owned(), recipient),
+        )
+        .await?;
         Ok(())
     }
 
     /// Joins a room; fine if joined already.
     pub async fn join(&self, actor: Actor<'_>, room: &RoomId) -> Result<(), MatrixError> {
-        self.call(actor, join_room_by_id::v3::Request::new(room.to_owned())).await?;
+        self.call(actor, join_room_by_id::v3::Request::new(room.to_owned()))
+            .await?;
         Ok(())
     }
 
@@ -144,8 +152,9 @@ impl Homeserver {
         actor: Actor<'_>,
         room: &RoomId,
     ) -> Result<Vec<OwnedUserId>, MatrixError> {
-        let members =
-            self.call(actor, joined_members::v3::Request::new(room.to_owned())).await?;
+        let members = self
+            .call(actor, joined_members::v3::Request::new(room.to_owned()))
+            .await?;
         Ok(members.joined.into_keys().collect())
     }
 
@@ -201,7 +210,8 @@ impl Homeserver {
         let mut request = send_state_event::v3::Request::new(space.to_owned(), room, &content)
             .map_err(unwritable)?;
         if !listed {
-            request.body = Raw::from_json(RawValue::from_string("{}".to_owned()).map_err(unwritable)?);
+            request.body =
+                Raw::from_json(RawValue::from_string("{}".to_owned()).map_err(unwritable)?);
         }
         self.call(Actor::Bot, request).await?;
         Ok(())
@@ -277,8 +287,11 @@ impl Homeserver {
         typing: bool,
     ) -> Result<(), MatrixError> {
         use create_typing_event::v3::{Request, Typing, TypingInfo};
-        let typing =
-            if typing { Typing::Yes(TypingInfo::new(TYPING_TIMEOUT)) } else { Typing::No };
+        let typing = if typing {
+            Typing::Yes(TypingInfo::new(TYPING_TIMEOUT))
+        } else {
+            Typing::No
+        };
         let request = Request::new(ghost.to_owned(), room.to_owned(), typing);
         self.call_once(Actor::Ghost(ghost), request).await?;
         Ok(())
@@ -315,7 +328,9 @@ fn powers(bot: &UserId, plan: &RoomPlan) -> RoomPowerLevelsEventContent {
     let rules = plan.version.rules().map(|rules| rules.authorization);
     let mut powers = match &rules {
         Some(rules) => RoomPowerLevelsEventContent::new(rules),
-        None => RoomPowerLevelsEventContent::new(&ruma::room_version_rules::AuthorizationRules::V11),
+        None => {
+            RoomPowerLevelsEventContent::new(&ruma::room_version_rules::AuthorizationRules::V11)
+        }
     };
     powers.users = plan
         .powers

@@ -107,17 +107,28 @@ impl Homeserver {
             Err(error) => match error.kind() {
                 Some(ErrorKind::UnknownToken(_)) => return Err(StartupError::TokenRefused),
                 Some(ErrorKind::Exclusive) => return Err(StartupError::RegistrationDiffers),
-                _ => return Err(StartupError::Other { what: "register the bot", source: error }),
+                _ => {
+                    return Err(StartupError::Other {
+                        what: "register the bot",
+                        source: error,
+                    });
+                }
             },
         }
         let who = self
             .call(Actor::Bot, whoami::v3::Request::new())
             .await
-            .map_err(|source| StartupError::Other { what: "say who we are", source })?;
+            .map_err(|source| StartupError::Other {
+                what: "say who we are",
+                source,
+            })?;
         if who.user_id == bot {
             Ok(())
         } else {
-            Err(StartupError::WrongUser { found: who.user_id, expected: bot.to_owned() })
+            Err(StartupError::WrongUser {
+                found: who.user_id,
+                expected: bot.to_owned(),
+            })
         }
     }
 
@@ -137,12 +148,16 @@ impl Homeserver {
             Err(MatrixError::Request(_)) => Ok(None),
             Err(error) if matches!(error.kind(), Some(ErrorKind::Unrecognized)) => Ok(None),
             Err(MatrixError::Refused(error)) => {
-                let code = error
-                    .error_kind()
-                    .map_or_else(|| error.status_code.to_string(), |kind| kind.errcode().to_string());
+                let code = error.error_kind().map_or_else(
+                    || error.status_code.to_string(),
+                    |kind| kind.errcode().to_string(),
+                );
                 Err(StartupError::NotReachable { code })
             }
-            Err(source) => Err(StartupError::Other { what: "ping the bridge", source }),
+            Err(source) => Err(StartupError::Other {
+                what: "ping the bridge",
+                source,
+            }),
         }
     }
 }

@@ -54,7 +54,10 @@ impl Network {
             .timeout(ANSWER_TIMEOUT)
             .pool_max_idle_per_host(IDLE_CONNECTIONS_MAX)
             .redirect(reqwest::redirect::Policy::none())
-            .user_agent(concat!("matrix-appservice-letta/", env!("CARGO_PKG_VERSION")))
+            .user_agent(concat!(
+                "matrix-appservice-letta/",
+                env!("CARGO_PKG_VERSION")
+            ))
             .build()
             .map_err(unreachable)?;
         Ok(Self { http })

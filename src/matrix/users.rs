@@ -40,7 +40,11 @@ impl Homeserver {
         name: &str,
     ) -> Result<(), MatrixError> {
         let value = ProfileFieldValue::DisplayName(name.to_owned());
-        self.call(actor, set_profile_field::v3::Request::new(user.to_owned(), value)).await?;
+        self.call(
+            actor,
+            set_profile_field::v3::Request::new(user.to_owned(), value),
+        )
+        .await?;
         Ok(())
     }
 
@@ -52,7 +56,11 @@ impl Homeserver {
         avatar: &ruma::MxcUri,
     ) -> Result<(), MatrixError> {
         let value = ProfileFieldValue::AvatarUrl(avatar.to_owned());
-        self.call(actor, set_profile_field::v3::Request::new(user.to_owned(), value)).await?;
+        self.call(
+            actor,
+            set_profile_field::v3::Request::new(user.to_owned(), value),
+        )
+        .await?;
         Ok(())
     }
 }

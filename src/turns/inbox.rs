@@ -61,7 +61,14 @@ impl Inbox {
         arrived: Arc<Notify>,
     ) -> Self {
         let receipts = Arc::new(Semaphore::new(RECEIPTS_MAX));
-        Self { around, turns, errands, rules, arrived, receipts }
+        Self {
+            around,
+            turns,
+            errands,
+            rules,
+            arrived,
+            receipts,
+        }
     }
 
     /// Routes until the process is about to end.
@@ -74,7 +81,10 @@ impl Inbox {
                     () = tasks.closing() => {}
                 },
                 Err(failure) => {
-                    error!(error = &failure as &dyn std::error::Error, "the inbox failed");
+                    error!(
+                        error = &failure as &dyn std::error::Error,
+                        "the inbox failed"
+                    );
                     tokio::select! {
                         () = tokio::time::sleep(JOURNAL_FAILED_PAUSE) => {}
                         () = tasks.closing() => {}
@@ -145,8 +155,13 @@ impl Inbox {
                 journal.withdraw_queued(&of)?;
             }
             Route::Ignore(Why::NotPermitted) => {
-                let once = SendId::of(&["not permitted", event.room_id.as_str(), event.sender.as_str()]);
-                self.tell(&event, &words::not_permitted(&event.sender), once).await?;
+                let once = SendId::of(&[
+                    "not permitted",
+                    event.room_id.as_str(),
+                    event.sender.as_str(),
+                ]);
+                self.tell(&event, &words::not_permitted(&event.sender), once)
+                    .await?;
             }
             Route::Ignore(Why::Encrypted) => {
                 let once = SendId::of(&["encrypted", event.room_id.as_str()]);
@@ -168,7 +183,11 @@ impl Inbox {
         prompt: QueuedPrompt,
     ) -> Result<Option<(ConversationKey, ruma::OwnedEventId)>, JournalError> {
         let ghost = self.rules.identity.ghost(&conversation.agent);
-        match self.around.journal.queue_prompt(admission, &conversation, &prompt) {
+        match self
+            .around
+            .journal
+            .queue_prompt(admission, &conversation, &prompt)
+        {
             Ok(()) => {
                 self.turns.wake(&conversation);
                 Ok(Some((conversation, prompt.event_id)))
@@ -197,7 +216,9 @@ impl Inbox {
         text: &str,
         once: SendId,
     ) -> Result<(), JournalError> {
-        let Some(room) = self.around.journal.room(&event.room_id)? else { return Ok(()) };
+        let Some(room) = self.around.journal.room(&event.room_id)? else {
+            return Ok(());
+        };
         let sender = match (&room.kind, room.guests.keys().next()) {
             (RoomKind::Home { agent }, _) => self.rules.identity.ghost(agent),
             (_, Some(guest)) => self.rules.identity.ghost(guest),
@@ -205,21 +226,30 @@ impl Inbox {
         };
         self.around
             .outbox
-            .say(&notice(&event.room_id, &sender, &event.event_id, text, once))
+            .say(&notice(
+                &event.room_id,
+                &sender,
+                &event.event_id,
+                text,
+                once,
+            ))
             .await
     }
 
     /// Shows that the agent has read. Only the newest event of a conversation is marked, and under
     /// load none: a receipt is a courtesy.
     fn mark_read(&self, conversation: ConversationKey, event: ruma::OwnedEventId) {
-        let Ok(permit) = Arc::clone(&self.receipts).try_acquire_owned() else { return };
+        let Ok(permit) = Arc::clone(&self.receipts).try_acquire_owned() else {
+            return;
+        };
         let homeserver = self.around.homeserver.clone();
         let ghost = self.rules.identity.ghost(&conversation.agent);
         self.around.tasks.spawn(async move {
             let thread = conversation.thread.as_deref();
             let room = &conversation.room;
-            if let Err(error) =
-                homeserver.mark_read(Actor::Ghost(&ghost), room, &event, thread).await
+            if let Err(error) = homeserver
+                .mark_read(Actor::Ghost(&ghost), room, &event, thread)
+                .await
             {
                 debug!(room.id = %room, %error, "a read receipt was not taken");
             }
@@ -235,7 +265,9 @@ fn notice(
     text: &str,
     send_id: SendId,
 ) -> OutboxItem {
-    let placement = Placement::Room { reply_to: Some(reply_to.to_owned()) };
+    let placement = Placement::Room {
+        reply_to: Some(reply_to.to_owned()),
+    };
     let content = content::message(
         Rendered::plain(text),
         MsgKind::Notice,

@@ -30,8 +30,11 @@ impl Inner {
         if let Some(run) = &turn.run {
             return Ok(backend.resume(&destination, run).await?);
         }
-        let prompts: Vec<Prompt> =
-            turn.prompts.iter().map(|prompt| for_letta(prompt, shared)).collect();
+        let prompts: Vec<Prompt> = turn
+            .prompts
+            .iter()
+            .map(|prompt| for_letta(prompt, shared))
+            .collect();
         Ok(backend.send(&destination, &prompts).await?)
     }
 
@@ -41,8 +44,14 @@ impl Inner {
         destination: &Destination,
         turn: &TurnRecord,
     ) -> Result<Option<RunId>, Failure> {
-        let Some(first) = turn.prompts.first() else { return Ok(None) };
-        let history = self.around.backend.history(destination, HISTORY_MESSAGES_MAX).await?;
+        let Some(first) = turn.prompts.first() else {
+            return Ok(None);
+        };
+        let history = self
+            .around
+            .backend
+            .history(destination, HISTORY_MESSAGES_MAX)
+            .await?;
         Ok(history
             .into_iter()
             .find(|item| item.key.as_deref() == Some(first.event_id.as_str()))
@@ -59,10 +68,17 @@ impl Inner {
             Some(_) => format!("Matrix thread in {}", key.room),
             None => format!("Matrix room {}", key.room),
         };
-        let conversation = self.around.backend.create_conversation(&key.agent, &label).await?;
+        let conversation = self
+            .around
+            .backend
+            .create_conversation(&key.agent, &label)
+            .await?;
         self.around.journal.set_conversation(key, &conversation)?;
         self.around.journal.durable().await?;
-        Ok(Destination { agent: key.agent.clone(), conversation })
+        Ok(Destination {
+            agent: key.agent.clone(),
+            conversation,
+        })
     }
 
     /// Letta's conversation for a place, if it is known without asking.
@@ -77,10 +93,16 @@ impl Inner {
                 |room| matches!(room.kind, RoomKind::Home { agent: at_home } if at_home == agent),
             );
             if at_home {
-                return Ok(Some(Destination { agent, conversation: Conversation::Default }));
+                return Ok(Some(Destination {
+                    agent,
+                    conversation: Conversation::Default,
+                }));
             }
         }
         let conversation = self.around.journal.conversation(key)?;
-        Ok(conversation.map(|conversation| Destination { agent, conversation }))
+        Ok(conversation.map(|conversation| Destination {
+            agent,
+            conversation,
+        }))
     }
 }

@@ -26,7 +26,11 @@ pub struct People {
 impl People {
     /// Nothing is known yet.
     pub fn new(homeserver: Homeserver, identity: Identity) -> Self {
-        Self { homeserver, identity, counts: Mutex::default() }
+        Self {
+            homeserver,
+            identity,
+            counts: Mutex::default(),
+        }
     }
 
     /// Whether a ghost's room holds more than one person. If that cannot be found out it does,
@@ -35,9 +39,16 @@ impl People {
         if let Some(count) = self.counts().get(room) {
             return *count > 1;
         }
-        match self.homeserver.joined_members(Actor::Ghost(ghost), room).await {
+        match self
+            .homeserver
+            .joined_members(Actor::Ghost(ghost), room)
+            .await
+        {
             Ok(members) => {
-                let count = members.iter().filter(|user| !self.identity.is_ours(user)).count();
+                let count = members
+                    .iter()
+                    .filter(|user| !self.identity.is_ours(user))
+                    .count();
                 let mut counts = self.counts();
                 if counts.len() >= ROOMS_MAX {
                     counts.clear();

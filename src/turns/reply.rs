@@ -148,10 +148,16 @@ impl Reply {
         if first {
             return Some(Show::First(text));
         }
-        self.interval = self.interval.mul_f64(EDIT_INTERVAL_GROWTH).min(EDIT_INTERVAL_MAX);
+        self.interval = self
+            .interval
+            .mul_f64(EDIT_INTERVAL_GROWTH)
+            .min(EDIT_INTERVAL_MAX);
         self.not_before = now + self.interval;
         self.edits += 1;
-        Some(Show::Edit { number: self.edits - 1, text })
+        Some(Show::Edit {
+            number: self.edits - 1,
+            text,
+        })
     }
 
     /// The homeserver asks for patience: nothing is shown before `then`.

@@ -135,7 +135,9 @@ fn message(event: &IncomingEvent, room: Option<&RoomRecord>, rules: &Rules) -> R
     if matches!(content.msgtype, MessageType::Notice(_)) {
         return Route::Ignore(Why::Notice);
     }
-    let Some(room) = room else { return Route::Ignore(Why::UnknownRoom) };
+    let Some(room) = room else {
+        return Route::Ignore(Why::UnknownRoom);
+    };
     if let Some(Relation::Replacement(replacement)) = &content.relates_to {
         return Route::Edit {
             original: replacement.event_id.clone(),
@@ -159,7 +161,11 @@ fn message(event: &IncomingEvent, room: Option<&RoomRecord>, rules: &Rules) -> R
     prompt::remove_reply_fallback(&mut content);
     Route::Prompt {
         text: prompt::text_of(&content.msgtype),
-        conversation: ConversationKey { agent, room: event.room_id.clone(), thread },
+        conversation: ConversationKey {
+            agent,
+            room: event.room_id.clone(),
+            thread,
+        },
     }
 }
 
@@ -178,7 +184,11 @@ fn addressee(
         .guests
         .keys()
         .find(|agent| mentions(content, &rules.identity.ghost(agent)));
-    let direct = room.guests.iter().find(|(_, direct)| **direct).map(|(agent, _)| agent);
+    let direct = room
+        .guests
+        .iter()
+        .find(|(_, direct)| **direct)
+        .map(|(agent, _)| agent);
     mentioned.or(home).or(direct).cloned()
 }
 
@@ -197,7 +207,9 @@ fn redaction(event: &IncomingEvent) -> Route {
     struct Content {
         redacts: OwnedEventId,
     }
-    let in_content = serde_json::from_str(event.content.get()).ok().map(|Content { redacts }| redacts);
+    let in_content = serde_json::from_str(event.content.get())
+        .ok()
+        .map(|Content { redacts }| redacts);
     match event.redacts.clone().or(in_content) {
         Some(of) => Route::Redaction { of },
         None => Route::Ignore(Why::Malformed),

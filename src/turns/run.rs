@@ -178,7 +178,10 @@ impl Inner {
                 return Ok(Some(Answer { text, remark }));
             }
             attempts += 1;
-            if !self.wait_for_letta(turn, &stage.voice, &failure, attempts).await? {
+            if !self
+                .wait_for_letta(turn, &stage.voice, &failure, attempts)
+                .await?
+            {
                 return Ok(None);
             }
         }
@@ -199,8 +202,13 @@ impl Inner {
             let remark = voice.remark(turn, "waiting", &words::waiting(failure));
             self.around.outbox.say(&remark).await?;
         }
-        let mut wait = ASK_AGAIN_MIN.saturating_mul(1 << attempts.min(10)).min(ASK_AGAIN_MAX);
-        if let BackendError::RateLimited { retry_after: Some(retry_after) } = failure {
+        let mut wait = ASK_AGAIN_MIN
+            .saturating_mul(1 << attempts.min(10))
+            .min(ASK_AGAIN_MAX);
+        if let BackendError::RateLimited {
+            retry_after: Some(retry_after),
+        } = failure
+        {
             wait = (*retry_after).max(wait);
         }
         let mut returns = self.around.letta_returns.clone();
@@ -270,7 +278,10 @@ impl Inner {
         match stage.reply.show(stage.began.elapsed()) {
             None => {}
             Some(Show::First(text)) => {
-                self.around.outbox.say(&stage.voice.first(turn, &text)).await?;
+                self.around
+                    .outbox
+                    .say(&stage.voice.first(turn, &text))
+                    .await?;
                 self.expect_first(turn, stage);
             }
             Some(Show::Edit { number, text }) => {
@@ -279,10 +290,13 @@ impl Inner {
                     self.around.journal.update_turn(turn)?;
                     self.around.journal.durable().await?;
                 }
-                let Some(first) = &stage.first else { return Ok(()) };
+                let Some(first) = &stage.first else {
+                    return Ok(());
+                };
                 let send_id = turn.id.edit(number);
                 let content = stage.voice.edit(first, &text, &send_id);
-                let (homeserver, ghost) = (self.around.homeserver.clone(), stage.voice.ghost.clone());
+                let (homeserver, ghost) =
+                    (self.around.homeserver.clone(), stage.voice.ghost.clone());
                 let room = turn.key.room.clone();
                 stage.edit_pending = Some(Box::pin(async move {
                     homeserver
@@ -319,7 +333,9 @@ impl Inner {
             stage.edited(edit.await);
         }
         let complete = stage.reply.shows(&answer.text);
-        let last = stage.voice.conclusion(&turn, &answer, stage.first.as_deref(), complete);
+        let last = stage
+            .voice
+            .conclusion(&turn, &answer, stage.first.as_deref(), complete);
         journal.end_turn(&turn, &last)?;
         journal.durable().await?;
         self.around.outbox.wake(&turn.key.room);
@@ -345,7 +361,8 @@ impl Stage {
         if let Err(failure) = sent {
             debug!(error = %failure, "an edit was not taken; the next one says more anyway");
             self.reply.not_shown();
-            self.reply.hold_until(self.began.elapsed() + backoff(4, &failure));
+            self.reply
+                .hold_until(self.began.elapsed() + backoff(4, &failure));
         }
     }
 }

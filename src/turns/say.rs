@@ -33,15 +33,26 @@ impl Voice {
     pub fn edit(&self, original: &EventId, text: &str, send_id: &SendId) -> Box<RawValue> {
         let rendered = render(&first_part(text));
         let mentions = self.mentions.clone();
-        freeze(&content::edit(original, rendered, MsgKind::Text, mentions, send_id.as_str()))
+        freeze(&content::edit(
+            original,
+            rendered,
+            MsgKind::Text,
+            mentions,
+            send_id.as_str(),
+        ))
     }
 
     /// A remark about the turn.
     pub fn remark(&self, turn: &TurnRecord, kind: &str, text: &str) -> OutboxItem {
         let send_id = turn.id.remark(kind);
         let rendered = Rendered::plain(text);
-        let content =
-            content::message(rendered, MsgKind::Notice, placement(turn), [], send_id.as_str());
+        let content = content::message(
+            rendered,
+            MsgKind::Notice,
+            placement(turn),
+            [],
+            send_id.as_str(),
+        );
         self.item(turn, send_id, &content)
     }
 
@@ -55,7 +66,11 @@ impl Voice {
         complete: bool,
     ) -> Vec<OutboxItem> {
         let mut items = Vec::new();
-        let parts = if answer.text.is_empty() { Vec::new() } else { split(&answer.text) };
+        let parts = if answer.text.is_empty() {
+            Vec::new()
+        } else {
+            split(&answer.text)
+        };
         for (index, text) in parts.iter().enumerate() {
             match first {
                 Some(_) if index == 0 && complete => {}
@@ -81,7 +96,11 @@ impl Voice {
 
     fn part(&self, turn: &TurnRecord, index: usize, text: &str) -> OutboxItem {
         let send_id = turn.id.part(index);
-        let mentions = if index == 0 { self.mentions.clone() } else { Vec::new() };
+        let mentions = if index == 0 {
+            self.mentions.clone()
+        } else {
+            Vec::new()
+        };
         let content = content::message(
             render(text),
             MsgKind::Text,
@@ -112,7 +131,10 @@ fn first_part(text: &str) -> String {
 fn placement(turn: &TurnRecord) -> Placement {
     let reply_to: Option<OwnedEventId> = turn.prompts.last().map(|prompt| prompt.event_id.clone());
     match &turn.key.thread {
-        Some(root) => Placement::Thread { root: root.clone(), reply_to },
+        Some(root) => Placement::Thread {
+            root: root.clone(),
+            reply_to,
+        },
         None => Placement::Room { reply_to },
     }
 }

@@ -22,7 +22,12 @@ pub struct Typing {
 
 impl Typing {
     /// Begins to type.
-    pub fn start(homeserver: Homeserver, ghost: OwnedUserId, room: OwnedRoomId, tasks: &Tasks) -> Self {
+    pub fn start(
+        homeserver: Homeserver,
+        ghost: OwnedUserId,
+        room: OwnedRoomId,
+        tasks: &Tasks,
+    ) -> Self {
         let over = CancellationToken::new();
         let guard = over.clone().drop_guard();
         tasks.spawn(async move {
@@ -35,7 +40,9 @@ impl Typing {
             }
             show(&homeserver, &ghost, &room, false).await;
         });
-        Self { _until_dropped: guard }
+        Self {
+            _until_dropped: guard,
+        }
     }
 }
 

@@ -6,7 +6,8 @@ use letta_client::BackendError;
 
 /// The agent has ended its turn without a word.
 pub fn empty_answer() -> String {
-    "The agent ended its turn without an answer. Ask again or in other words. [EMPTY_ANSWER]".to_owned()
+    "The agent ended its turn without an answer. Ask again or in other words. [EMPTY_ANSWER]"
+        .to_owned()
 }
 
 /// A person has stopped the turn.
@@ -16,7 +17,8 @@ pub fn stopped() -> String {
 
 /// Letta's limit of steps is reached.
 pub fn max_steps() -> String {
-    "The agent reached its limit of steps before it was done. Ask it to go on. [MAX_STEPS]".to_owned()
+    "The agent reached its limit of steps before it was done. Ask it to go on. [MAX_STEPS]"
+        .to_owned()
 }
 
 /// A tool call waits for a decision.
@@ -28,7 +30,11 @@ pub fn needs_approval() -> String {
 
 /// The turn failed inside Letta.
 pub fn turn_failed(code: &str, transient: bool) -> String {
-    let hint = if transient { "Try again in a moment." } else { "An admin finds more in the log." };
+    let hint = if transient {
+        "Try again in a moment."
+    } else {
+        "An admin finds more in the log."
+    };
     format!("The agent could not answer. {hint} [{code}]")
 }
 

@@ -43,7 +43,11 @@ enum Frame<'a> {
     /// The end of a paragraph, if one is open, after these last words on a line of their own.
     Paragraph { tail: Option<&'static str> },
     /// An image that became a link to it, or only its words if it was in a link already.
-    Image { url: CowStr<'a>, linked: bool, start: usize },
+    Image {
+        url: CowStr<'a>,
+        linked: bool,
+        start: usize,
+    },
 }
 
 /// Where the writing stands relative to paragraphs.
@@ -236,7 +240,11 @@ impl<'a> Shaper<'a> {
                 id: "".into(),
             }));
         }
-        Frame::Image { url, linked, start: self.out.len() }
+        Frame::Image {
+            url,
+            linked,
+            start: self.out.len(),
+        }
     }
 
     fn inline(&mut self, event: Event<'a>) {
@@ -266,13 +274,18 @@ impl<'a> Shaper<'a> {
 /// `words:` and a lone `-` below it are a heading to Markdown, but while an agent writes they are
 /// a list of which the first item is still to come.
 fn is_begun_list(heading: &str) -> bool {
-    heading.trim_end().rsplit_once('\n').is_some_and(|(_, underline)| underline.trim() == "-")
+    heading
+        .trim_end()
+        .rsplit_once('\n')
+        .is_some_and(|(_, underline)| underline.trim() == "-")
 }
 
 /// The language of a code block: the first word of its info string, as highlighters know it, so
 /// `rust,ignore` and `js{1,3}` are `rust` and `js`.
 fn language<'a>(info: &str) -> CowStr<'a> {
-    let word = info.split(|c: char| c.is_whitespace() || matches!(c, ',' | '{')).next();
+    let word = info
+        .split(|c: char| c.is_whitespace() || matches!(c, ',' | '{'))
+        .next();
     word.unwrap_or_default().to_owned().into()
 }
 
@@ -283,8 +296,6 @@ fn maths<'a>(element: &str, latex: &str) -> Event<'a> {
     let mut text = String::new();
     push_html(&mut text, iter::once(Event::Text(latex.trim().into())));
     let attribute = text.replace('"', "&quot;");
-    let html = format!(
-        "<{element} data-mx-maths=\"{attribute}\"><code>{text}</code></{element}>"
-    );
+    let html = format!("<{element} data-mx-maths=\"{attribute}\"><code>{text}</code></{element}>");
     Event::InlineHtml(html.into())
 }

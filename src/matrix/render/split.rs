@@ -48,7 +48,9 @@ fn fits(markdown: &str) -> bool {
 /// The best place to end a part, never 0.
 fn best_cut(text: &str, blocks: &Blocks<'_>) -> usize {
     let best = |places: &mut dyn Iterator<Item = usize>| {
-        let places: Vec<_> = places.filter(|&at| at > 0 && blocks.cut(at).is_some()).collect();
+        let places: Vec<_> = places
+            .filter(|&at| at > 0 && blocks.cut(at).is_some())
+            .collect();
         // Even where a longer part is the smaller one to render, the last place that
         // `partition_point` lets pass is one that was tried and fits.
         let fitting = places.partition_point(|&at| fits(&cut(text, blocks, at).0));
@@ -59,15 +61,21 @@ fn best_cut(text: &str, blocks: &Blocks<'_>) -> usize {
     match (paragraph, line) {
         (Some(paragraph), Some(line)) if line / LINE_OVER_PARAGRAPH <= paragraph => paragraph,
         (_, Some(line)) => line,
-        _ => best(&mut text.match_indices(char::is_whitespace).map(|(space, _)| space))
-            .or_else(|| best(&mut text.char_indices().map(|(start, _)| start)))
-            .unwrap_or_else(|| shortest_cut(text)),
+        _ => best(
+            &mut text
+                .match_indices(char::is_whitespace)
+                .map(|(space, _)| space),
+        )
+        .or_else(|| best(&mut text.char_indices().map(|(start, _)| start)))
+        .unwrap_or_else(|| shortest_cut(text)),
     }
 }
 
 /// Where an empty line follows that is not part of code.
 fn paragraph_ends<'a>(text: &'a str, blocks: &'a Blocks<'a>) -> impl Iterator<Item = usize> + 'a {
-    text.match_indices("\n\n").map(|(end, _)| end + 1).filter(|&at| !blocks.is_code(at))
+    text.match_indices("\n\n")
+        .map(|(end, _)| end + 1)
+        .filter(|&at| !blocks.is_code(at))
 }
 
 /// For a text of which no good place fits, such as a row that is longer than an event: as much as
@@ -76,7 +84,10 @@ fn shortest_cut(text: &str) -> usize {
     // The densest of texts to render is a table, where a byte becomes `<th></th>`.
     const SURE_BYTES: usize = SOURCE_BYTES_MAX / 16;
     let sure = text.floor_char_boundary(SURE_BYTES);
-    text[..sure].rfind(char::is_whitespace).filter(|&space| space > 0).unwrap_or(sure)
+    text[..sure]
+        .rfind(char::is_whitespace)
+        .filter(|&space| space > 0)
+        .unwrap_or(sure)
 }
 
 /// The part before a cut, and the text that is left.

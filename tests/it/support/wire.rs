@@ -94,15 +94,25 @@ impl Exchange {
     /// The user that an appservice acted as.
     pub fn acts_as(&self) -> Option<String> {
         let mut pairs = url::form_urlencoded::parse(self.query.as_bytes());
-        pairs.find(|(key, _)| key == "user_id").map(|(_, user)| user.into_owned())
+        pairs
+            .find(|(key, _)| key == "user_id")
+            .map(|(_, user)| user.into_owned())
     }
 }
 
 type Matches = Box<dyn Fn(&Moment) -> bool + Send>;
 
 enum Rule {
-    Hold { matches: Matches, caught: oneshot::Sender<Moment>, verdict: oneshot::Receiver<Verdict> },
-    Always { id: u64, matches: Matches, verdict: Verdict },
+    Hold {
+        matches: Matches,
+        caught: oneshot::Sender<Moment>,
+        verdict: oneshot::Receiver<Verdict>,
+    },
+    Always {
+        id: u64,
+        matches: Matches,
+        verdict: Verdict,
+    },
 }
 
 /// A moment that is being waited for, and then held.
@@ -153,7 +163,11 @@ impl Wire {
             rules: Mutex::default(),
             patient: AtomicBool::new(false),
         };
-        let mut wire = Self { inner: Arc::new(inner), port: free_port(), serving: None };
+        let mut wire = Self {
+            inner: Arc::new(inner),
+            port: free_port(),
+            serving: None,
+        };
         wire.open().await;
         wire
     }
@@ -165,7 +179,9 @@ impl Wire {
 
     /// Listens again after `close`.
     pub async fn open(&mut self) {
-        let listener = TcpListener::bind(("127.0.0.1", self.port)).await.expect("the port of a wire is free");
+        let listener = TcpListener::bind(("127.0.0.1", self.port))
+            .await
+            .expect("the port of a wire is free");
         self.serving = Some(tokio::spawn(serve(listener, Arc::clone(&self.inner))));
     }
 
@@ -186,21 +202,49 @@ impl Wire {
     pub fn hold(&self, matches: impl Fn(&Moment) -> bool + Send + 'static) -> Held {
         let (caught, catch) = oneshot::channel();
         let (verdict, decide) = oneshot::channel();
-        self.inner.rules.lock().unwrap().push(Rule::Hold { matches: Box::new(matches), caught, verdict: decide });
-        Held { caught: catch, verdict }
+        self.inner.rules.lock().unwrap().push(Rule::Hold {
+            matches: Box::new(matches),
+            caught,
+            verdict: decide,
+        });
+        Held {
+            caught: catch,
+            verdict,
+        }
     }
 
     /// Gives every moment that matches the same verdict, until `forget`.
-    pub fn always(&self, verdict: Verdict, matches: impl Fn(&Moment) -> bool + Send + 'static) -> u64 {
+    pub fn always(
+        &self,
+        verdict: Verdict,
+        matches: impl Fn(&Moment) -> bool + Send + 'static,
+    ) -> u64 {
         let mut rules = self.inner.rules.lock().unwrap();
-        let id = rules.iter().filter_map(|rule| if let Rule::Always { id, .. } = rule { Some(*id) } else { None }).max();
+        let id = rules
+            .iter()
+            .filter_map(|rule| {
+                if let Rule::Always { id, .. } = rule {
+                    Some(*id)
+                } else {
+                    None
+                }
+            })
+            .max();
         let id = id.unwrap_or(0) + 1;
-        rules.push(Rule::Always { id, matches: Box::new(matches), verdict });
+        rules.push(Rule::Always {
+            id,
+            matches: Box::new(matches),
+            verdict,
+        });
         id
     }
 
     pub fn forget(&self, rule: u64) {
-        self.inner.rules.lock().unwrap().retain(|kept| !matches!(kept, Rule::Always { id, .. } if *id == rule));
+        self.inner
+            .rules
+            .lock()
+            .unwrap()
+            .retain(|kept| !matches!(kept, Rule::Always { id, .. } if *id == rule));
     }
 
     /// Forgets every rule, holds that never came included.
@@ -213,7 +257,13 @@ impl Wire {
     }
 
     pub fn count(&self, matches: impl Fn(&Exchange) -> bool) -> usize {
-        self.inner.exchanges.lock().unwrap().iter().filter(|exchange| matches(exchange)).count()
+        self.inner
+            .exchanges
+            .lock()
+            .unwrap()
+            .iter()
+            .filter(|exchange| matches(exchange))
+            .count()
     }
 
     /// Forgets what was recorded.
@@ -241,12 +291,16 @@ async fn serve(listener: TcpListener, inner: Arc<Inner>) {
     // Aborting the wire drops this set, and with it every connection.
     let mut connections = JoinSet::new();
     loop {
-        let Ok((stream, _)) = listener.accept().await else { continue };
+        let Ok((stream, _)) = listener.accept().await else {
+            continue;
+        };
         let _ = stream.set_nodelay(true);
         let inner = Arc::clone(&inner);
         connections.spawn(async move {
             let service = hyper::service::service_fn(|request| carry(Arc::clone(&inner), request));
-            let _ = hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;
+            let _ = hyper::server::conn::http1::Builder::new()
+                .serve_connection(TokioIo::new(stream), service)
+                .await;
         });
         while connections.try_join_next().is_some() {}
     }
@@ -266,7 +320,10 @@ async fn carry(inner: Arc<Inner>, request: Request<Incoming>) -> Result<Response
             status: None,
             at: Instant::now(),
         });
-        Place { index: exchanges.len() - 1, at: exchanges[exchanges.len() - 1].at }
+        Place {
+            index: exchanges.len() - 1,
+            at: exchanges[exchanges.len() - 1].at,
+        }
     };
     // A task of its own: what was on the wire arrives even if the one who sent it was killed meanwhile.
     tokio::spawn(async move { forward(inner, parts, body, place).await }).await?
@@ -355,7 +412,9 @@ impl Inner {
         };
         let verdict = match held {
             Err(verdict) => verdict,
-            Ok(Rule::Hold { caught, verdict, .. }) => {
+            Ok(Rule::Hold {
+                caught, verdict, ..
+            }) => {
                 let _ = caught.send(moment);
                 verdict.await.unwrap_or(Verdict::Pass)
             }
@@ -365,13 +424,19 @@ impl Inner {
             Verdict::Pass => Ok(None),
             Verdict::Drop => Err("cut by the test".into()),
             Verdict::Answer(status, body) => {
-                let response = Response::builder().status(status).header("content-type", "application/json");
+                let response = Response::builder()
+                    .status(status)
+                    .header("content-type", "application/json");
                 Ok(Some(response.body(Body::from(body.to_string()))?))
             }
         }
     }
 
-    async fn ask(&self, parts: &http::request::Parts, body: &Bytes) -> Result<reqwest::Response, BoxError> {
+    async fn ask(
+        &self,
+        parts: &http::request::Parts,
+        body: &Bytes,
+    ) -> Result<reqwest::Response, BoxError> {
         let path = parts.uri.path_and_query().map_or("/", |path| path.as_str());
         let started = Instant::now();
         loop {
@@ -388,14 +453,19 @@ impl Inner {
                 {
                     tokio::time::sleep(Duration::from_millis(20)).await;
                 }
-                answer => return answer.map_err(|error| format!("{}: {error:?}", self.name).into()),
+                answer => {
+                    return answer.map_err(|error| format!("{}: {error:?}", self.name).into());
+                }
             }
         }
     }
 
     fn note(&self, place: &Place, status: StatusCode) {
         let mut exchanges = self.exchanges.lock().unwrap();
-        if let Some(exchange) = exchanges.get_mut(place.index).filter(|exchange| exchange.at == place.at) {
+        if let Some(exchange) = exchanges
+            .get_mut(place.index)
+            .filter(|exchange| exchange.at == place.at)
+        {
             exchange.status = Some(status);
         }
     }
@@ -413,5 +483,8 @@ fn end_to_end(headers: &HeaderMap) -> HeaderMap {
 
 /// An answer for `Verdict::Answer`: a Matrix error.
 pub fn matrix_error(status: StatusCode, code: &str) -> Verdict {
-    Verdict::Answer(status, serde_json::json!({"errcode": code, "error": "said by the test"}))
+    Verdict::Answer(
+        status,
+        serde_json::json!({"errcode": code, "error": "said by the test"}),
+    )
 }
