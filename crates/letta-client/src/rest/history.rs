@@ -171,6 +171,26 @@ mod tests {
         .filter_map(item)
         .map(|item| (item.id.to_string(), item.key, item.text))
         .collect();
-        insta::assert_debug_snapshot!(items, @"");
+        insta::assert_debug_snapshot!(items, @r#"
+        [
+            (
+                "m-2",
+                Some(
+                    "$k",
+                ),
+                "hi",
+            ),
+            (
+                "m-4",
+                None,
+                "see",
+            ),
+            (
+                "m-5",
+                None,
+                "hello",
+            ),
+        ]
+        "#);
     }
 }

@@ -197,7 +197,9 @@ mod tests {
             speaker: Some(speaker),
         };
         let body = serde_json::to_string(&Outgoing::prompts(&[prompt])).unwrap();
-        insta::assert_snapshot!(body, @"");
+        insta::assert_snapshot!(body, @r#"
+        {"messages":[{"role":"user","content":"hi","otid":"$event","name":"AliceMller","sender_id":"@alice:hs"}],"stream_tokens":true,"include_pings":true,"background":true,"streaming":true}
+        "#);
     }
 
     #[test]

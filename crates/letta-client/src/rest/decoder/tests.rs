@@ -39,27 +39,69 @@ macro_rules! transcript {
 
 #[test]
 fn a_whole_message_is_one_text() {
-    insta::assert_snapshot!(decode(transcript!("steps")), @"");
+    insta::assert_snapshot!(decode(transcript!("steps")), @r#"
+    Started { run: run-9bac, resumable: true }
+    Text { message: message-aac8, delta: "one two three" }
+    => Stop(EndTurn)
+    "#);
 }
 
 #[test]
 fn tokens_are_appended() {
-    insta::assert_snapshot!(decode(transcript!("tokens")), @"");
+    insta::assert_snapshot!(decode(transcript!("tokens")), @r#"
+    Started { run: run-1346, resumable: true }
+    Text { message: message-a758, delta: "one" }
+    Text { message: message-a758, delta: " two" }
+    Text { message: message-a758, delta: " three" }
+    Text { message: message-a758, delta: " four" }
+    Text { message: message-a758, delta: " five" }
+    => Stop(EndTurn)
+    "#);
 }
 
 #[test]
 fn reasoning_and_text_share_an_id() {
-    insta::assert_snapshot!(decode(transcript!("think")), @"");
+    insta::assert_snapshot!(decode(transcript!("think")), @r#"
+    Started { run: run-2262, resumable: true }
+    Reasoning { message: message-a17c, delta: "let" }
+    Reasoning { message: message-a17c, delta: " me" }
+    Reasoning { message: message-a17c, delta: " think" }
+    Reasoning { message: message-a17c, delta: " about" }
+    Reasoning { message: message-a17c, delta: " it" }
+    Text { message: message-a17c, delta: "final" }
+    Text { message: message-a17c, delta: " answer" }
+    Text { message: message-a17c, delta: " here" }
+    => Stop(EndTurn)
+    "#);
 }
 
 #[test]
 fn a_tool_call_comes_whole() {
-    insta::assert_snapshot!(decode(transcript!("tool_steps")), @"");
+    insta::assert_snapshot!(decode(transcript!("tool_steps")), @r#"
+    Started { run: run-72e7, resumable: true }
+    ToolCall(ToolCall { id: call_2d42da05cfff48ebb4b6, name: "conversation_search", arguments: "{\"query\": \"hello\"}" })
+    ToolReturn { call: call_2d42da05cfff48ebb4b6, ok: true, text: "{'message': 'Showing 2 results:', 'results': [{'timestamp': '2026-11-23T06:48:19.699633+00:00', 'time_ago': '9s ago', 'role': 'assistant', 'relevance': {'sea..." }
+    Text { message: message-64aa, delta: "tool conversation_search returned: {\n  \"status\": \"OK\",\n  \"message\": {\n    \"message\": \"Showing 2 results:\",\n    \"results\": [\n      {\n        \"timestamp\": \"202..." }
+    => Stop(EndTurn)
+    "#);
 }
 
 #[test]
 fn a_tool_call_comes_in_pieces_and_is_told_once() {
-    insta::assert_snapshot!(decode(transcript!("tool_tokens")), @"");
+    insta::assert_snapshot!(decode(transcript!("tool_tokens")), @r#"
+    Started { run: run-3f08, resumable: true }
+    Text { message: message-d5d4, delta: "let" }
+    Text { message: message-d5d4, delta: " me" }
+    Text { message: message-d5d4, delta: " look" }
+    ToolCall(ToolCall { id: call_31779fb3276a4aacb1c9, name: "memory_insert", arguments: "{\"label\": \"human\", \"new_string\": \"likes tea\"}" })
+    ToolReturn { call: call_31779fb3276a4aacb1c9, ok: true, text: "Name: unknown\nlikes tea" }
+    Text { message: message-1d74, delta: "tool" }
+    Text { message: message-1d74, delta: " memory_insert" }
+    Text { message: message-1d74, delta: " returned:" }
+    Text { message: message-1d74, delta: " UTC+0000\"" }
+    Text { message: message-1d74, delta: "\n}" }
+    => Stop(EndTurn)
+    "#);
 }
 
 #[test]
@@ -87,54 +129,118 @@ fn several_calls_of_one_step_are_told_apart() {
         .iter()
         .map(|frame| format!("data: {frame}\n\n"))
         .collect();
-    insta::assert_snapshot!(decode(&bytes), @"");
+    insta::assert_snapshot!(decode(&bytes), @r#"
+    Started { run: run-1, resumable: true }
+    ToolCall(ToolCall { id: call_1, name: "a", arguments: "{}" })
+    ToolCall(ToolCall { id: call_2, name: "b", arguments: "" })
+    ToolReturn { call: call_1, ok: true, text: "x" }
+    ToolReturn { call: call_2, ok: false, text: "y" }
+    => Stop(EndTurn)
+    "#);
 }
 
 #[test]
 fn nothing_said_is_a_good_end_that_lacks_words() {
     let (mut decoder, events) = feed(Decoder::new(TurnLimits::default()), transcript!("empty"));
-    insta::assert_snapshot!(conclude(&mut decoder, events), @"");
+    insta::assert_snapshot!(conclude(&mut decoder, events), @"
+    Started { run: run-02e1, resumable: true }
+    => Stop(EndTurn)
+    ");
     assert!(decoder.lacks(&Stop::EndTurn));
 }
 
 #[test]
 fn errors_inside_a_success_are_failures() {
-    insta::assert_snapshot!(decode(transcript!("error_500")), @"");
-    insta::assert_snapshot!(decode(transcript!("error_429")), @"");
-    insta::assert_snapshot!(decode(transcript!("error_401")), @"");
+    insta::assert_snapshot!(decode(transcript!("error_500")), @r#"
+    Started { run: run-df39, resumable: true }
+    => Stop(Failed(TurnFailure { code: "LLM_ERROR", detail: "An error occurred with the LLM request.: INTERNAL_SERVER_ERROR: OpenAI API error: Error code: 500 - {'error': {'message': 'fake error 500', 'type': 'fake_error', 'code': 'fake_500'}}", transient: true }))
+    "#);
+    insta::assert_snapshot!(decode(transcript!("error_429")), @r#"
+    Started { run: run-3a9a, resumable: true }
+    => Stop(Failed(TurnFailure { code: "LLM_RATE_LIMIT", detail: "Rate limit exceeded for LLM model provider. Please wait before making another request.: RATE_LIMIT_EXCEEDED: Rate limited by OpenAI: Error code: 429 - {'error': {'message': 'fake error 429', 'type': 'fake_error', 'code': 'fake_429'}}", transient: true }))
+    "#);
+    insta::assert_snapshot!(decode(transcript!("error_401")), @r#"
+    Started { run: run-e670, resumable: true }
+    => Stop(Failed(TurnFailure { code: "LLM_AUTHENTICATION", detail: "Authentication failed with the LLM model provider.: UNAUTHENTICATED: Authentication failed with OpenAI: Error code: 401 - {'error': {'message': 'fake error 401', 'type': 'fake_error', 'code': 'fake_401'}}", transient: false }))
+    "#);
 }
 
 #[test]
 fn a_model_that_dies_is_a_failure_and_not_a_lost_stream() {
-    insta::assert_snapshot!(decode(transcript!("die")), @"");
+    insta::assert_snapshot!(decode(transcript!("die")), @r#"
+    Started { run: run-f00c, resumable: true }
+    Text { message: message-80e7, delta: "about" }
+    Text { message: message-80e7, delta: " to" }
+    => Stop(Failed(TurnFailure { code: "INTERNAL_ERROR", detail: "An error occurred during agent execution.: INTERNAL_SERVER_ERROR: Connection error during OpenAI streaming: peer closed connection without sending complete message body (incomplete chunked read)", transient: true }))
+    "#);
 }
 
 #[test]
 fn a_cancelled_turn_ends_with_or_without_done() {
-    insta::assert_snapshot!(decode(transcript!("cancelled_foreground")), @"");
-    insta::assert_snapshot!(decode(transcript!("cancelled_background")), @"");
+    insta::assert_snapshot!(decode(transcript!("cancelled_foreground")), @r#"
+    Started { run: run-cd94, resumable: true }
+    Text { message: message-d8dd, delta: "w0" }
+    Text { message: message-d8dd, delta: " w1" }
+    Text { message: message-d8dd, delta: " w2" }
+    Text { message: message-d8dd, delta: " w3" }
+    Text { message: message-d8dd, delta: " w4" }
+    Text { message: message-d8dd, delta: " w5" }
+    => Stop(Cancelled)
+    "#);
+    insta::assert_snapshot!(decode(transcript!("cancelled_background")), @r#"
+    Started { run: run-a916, resumable: true }
+    Text { message: message-188e, delta: "w0" }
+    Text { message: message-188e, delta: " w1" }
+    Text { message: message-188e, delta: " w2" }
+    Text { message: message-188e, delta: " w3" }
+    Text { message: message-188e, delta: " w4" }
+    Text { message: message-188e, delta: " w5" }
+    => Stop(Cancelled)
+    "#);
 }
 
 #[test]
 fn a_limit_of_steps_is_its_own_end() {
-    insta::assert_snapshot!(decode(transcript!("max_steps")), @"");
+    insta::assert_snapshot!(decode(transcript!("max_steps")), @r#"
+    Started { run: run-ee93, resumable: true }
+    ToolCall(ToolCall { id: call_82561605203d48aaa3d5, name: "archival_memory_search", arguments: "{\"query\": \"x\"}" })
+    ToolReturn { call: call_82561605203d48aaa3d5, ok: false, text: "[ToolConstraintError] Cannot call archival_memory_search, valid tools include: ['conversation_search', 'memory_insert', 'memory_replace']." }
+    => Stop(MaxSteps)
+    "#);
 }
 
 #[test]
 fn an_approval_is_asked_for_once_with_all_its_calls() {
-    insta::assert_snapshot!(decode(transcript!("approval")), @"");
-    insta::assert_snapshot!(decode(transcript!("approval_parallel")), @"");
+    insta::assert_snapshot!(decode(transcript!("approval")), @r#"
+    Started { run: run-cdfc, resumable: true }
+    Approval(ApprovalRequest { id: message-fe95, calls: [ToolCall { id: call_2baa8b2ca0a542488228, name: "memory_insert", arguments: "{\"label\": \"human\", \"new_string\": \"approved fact\"}" }] })
+    => Stop(NeedsApproval)
+    "#);
+    insta::assert_snapshot!(decode(transcript!("approval_parallel")), @r#"
+    Started { run: run-98d6, resumable: true }
+    Approval(ApprovalRequest { id: message-9561, calls: [ToolCall { id: call_06bca0a9dda4422092df, name: "memory_insert", arguments: "{\"label\": \"human\", \"new_string\": \"p1\"}" }, ToolCall { id: call_29a1001fbe4d438486df, name: "conversation_search", arguments: "{\"query\": \"p2\"}" }] })
+    => Stop(NeedsApproval)
+    "#);
 }
 
 #[test]
 fn a_conflict_inside_a_success_is_the_error_that_it_is_elsewhere() {
-    insta::assert_snapshot!(decode(transcript!("approval_pending")), @"");
+    insta::assert_snapshot!(decode(transcript!("approval_pending")), @"
+    Started { run: run-fa3b, resumable: true }
+    => Error(ApprovalPending)
+    ");
 }
 
 #[test]
 fn a_background_stream_counts_and_repeats_nothing() {
     let stream = transcript!("background");
-    insta::assert_snapshot!(decode(stream), @"");
+    insta::assert_snapshot!(decode(stream), @r#"
+    Started { run: run-10d6, resumable: true }
+    Text { message: message-53a7, delta: "background" }
+    Text { message: message-53a7, delta: " run" }
+    Text { message: message-53a7, delta: " please" }
+    => Stop(EndTurn)
+    "#);
     let (decoder, first) = feed(
         Decoder::new(TurnLimits::default()),
         &stream[..stream.len() / 2],
@@ -211,7 +317,40 @@ data: {"id":"message-9","message_type":"assistant_message","content":"never stor
         {"id":"message-4","message_type":"tool_return_message","tool_return":"r","status":"success","tool_call_id":"call_1"}]"#,
     );
     decoder.replay(stored, true, &mut events);
-    insta::assert_debug_snapshot!(events, @"");
+    insta::assert_debug_snapshot!(events, @r#"
+    [
+        Discard {
+            message: message-2,
+        },
+        Discard {
+            message: message-9,
+        },
+        Text {
+            message: message-1,
+            delta: " two",
+        },
+        Reasoning {
+            message: message-2,
+            delta: "hm",
+        },
+        Text {
+            message: message-2,
+            delta: "three",
+        },
+        ToolCall(
+            ToolCall {
+                id: call_1,
+                name: "t",
+                arguments: "{}",
+            },
+        ),
+        ToolReturn {
+            call: call_1,
+            ok: true,
+            text: "r",
+        },
+    ]
+    "#);
 }
 
 #[test]
