@@ -67,12 +67,14 @@ impl Placement {
             Self::Room { reply_to } => {
                 reply_to.map(|event| Relation::Reply(Reply::with_event_id(event)))
             }
-            Self::Thread { root, reply_to: Some(event) } => {
-                Some(Relation::Thread(Thread::reply(root, event)))
-            }
-            Self::Thread { root, reply_to: None } => {
-                Some(Relation::Thread(Thread::without_fallback(root)))
-            }
+            Self::Thread {
+                root,
+                reply_to: Some(event),
+            } => Some(Relation::Thread(Thread::reply(root, event))),
+            Self::Thread {
+                root,
+                reply_to: None,
+            } => Some(Relation::Thread(Thread::without_fallback(root))),
         }
     }
 }
@@ -117,9 +119,7 @@ fn speak(
 ) -> RoomMessageEventContentWithoutRelation {
     let Rendered { body, html } = rendered;
     let message = match (kind, html) {
-        (MsgKind::Text, Some(html)) => {
-            MessageType::Text(TextMessageEventContent::html(body, html))
-        }
+        (MsgKind::Text, Some(html)) => MessageType::Text(TextMessageEventContent::html(body, html)),
         (MsgKind::Text, None) => MessageType::Text(TextMessageEventContent::plain(body)),
         (MsgKind::Notice, Some(html)) => {
             MessageType::Notice(NoticeMessageEventContent::html(body, html))
@@ -127,7 +127,9 @@ fn speak(
         (MsgKind::Notice, None) => MessageType::Notice(NoticeMessageEventContent::plain(body)),
     };
     let mut content = RoomMessageEventContentWithoutRelation::new(message);
-    content.mentions = Some(Mentions::with_user_ids(mentions.into_iter().take(MENTIONS_MAX)));
+    content.mentions = Some(Mentions::with_user_ids(
+        mentions.into_iter().take(MENTIONS_MAX),
+    ));
     content
 }
 

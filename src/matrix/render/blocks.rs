@@ -55,11 +55,19 @@ impl<'a> Blocks<'a> {
             match (&event, &mut open) {
                 (Event::Start(Tag::CodeBlock(CodeBlockKind::Fenced(_))), None) => {
                     let first_line = line_end(text, range.start);
-                    open = Some(Block { kind: Kind::Code, range, inner: first_line..first_line });
+                    open = Some(Block {
+                        kind: Kind::Code,
+                        range,
+                        inner: first_line..first_line,
+                    });
                 }
                 (Event::Start(Tag::Table(_)), None) => {
                     let inner = range.end..range.end;
-                    open = Some(Block { kind: Kind::Table, range, inner });
+                    open = Some(Block {
+                        kind: Kind::Table,
+                        range,
+                        inner,
+                    });
                 }
                 (Event::Text(_), Some(block)) if block.kind == Kind::Code => {
                     block.inner.end = range.end;
@@ -78,13 +86,19 @@ impl<'a> Blocks<'a> {
     /// What a cut at this place goes through; nothing if no cut is allowed there.
     pub(super) fn cut(&self, at: usize) -> Option<Cut> {
         let index = self.blocks.partition_point(|block| block.range.end <= at);
-        let Some(block) = self.blocks.get(index).filter(|block| block.range.start < at) else {
+        let Some(block) = self
+            .blocks
+            .get(index)
+            .filter(|block| block.range.start < at)
+        else {
             return Some(Cut::Free);
         };
         if at <= block.inner.start || at >= block.inner.end {
             return None;
         }
-        let first = self.text[..block.range.start].rfind('\n').map_or(0, |end| end + 1);
+        let first = self.text[..block.range.start]
+            .rfind('\n')
+            .map_or(0, |end| end + 1);
         let head = &self.text[first..block.inner.start];
         if head.len() > REPEATED_BYTES_MAX {
             return Some(Cut::Free);
@@ -93,7 +107,10 @@ impl<'a> Blocks<'a> {
             Kind::Code => closing_fence(head, block.range.start - first),
             Kind::Table => String::new(),
         };
-        Some(Cut::Through { close, reopen: head.to_owned() })
+        Some(Cut::Through {
+            close,
+            reopen: head.to_owned(),
+        })
     }
 
     /// Whether this place is in the code of a code block.
@@ -108,13 +125,19 @@ impl<'a> Blocks<'a> {
 /// The fence that closes what a line like `` > ```rust `` opened: in the same quote, under the
 /// same list item.
 fn closing_fence(head: &str, indent: usize) -> String {
-    let container = head[..indent].chars().map(|c| if c == '>' { c } else { ' ' });
+    let container = head[..indent]
+        .chars()
+        .map(|c| if c == '>' { c } else { ' ' });
     let fence = head[indent..].trim_start();
     let mark = fence.chars().next().unwrap_or('`');
-    container.chain(fence.chars().take_while(|&c| c == mark)).collect()
+    container
+        .chain(fence.chars().take_while(|&c| c == mark))
+        .collect()
 }
 
 /// Where the line that holds this place ends, with its line feed.
 fn line_end(text: &str, from: usize) -> usize {
-    text[from..].find('\n').map_or(text.len(), |end| from + end + 1)
+    text[from..]
+        .find('\n')
+        .map_or(text.len(), |end| from + end + 1)
 }

@@ -19,8 +19,11 @@ use super::MARKDOWN;
 /// [spec]: https://spec.matrix.org/latest/client-server-api/#mroommessage-msgtypes
 const NESTING_MAX: usize = 90;
 
-/// Reads Markdown and returns the events to write as HTML.
-pub(super) fn shape(markdown: &str) -> Vec<Event<'_>> {
+/// Reads Markdown and returns the events to write as HTML; nothing if these are more than
+/// `events_max`.
+///
+/// A table fills short rows with empty cells, so that a few lines can become a million events.
+pub(super) fn shape(markdown: &str, events_max: usize) -> Option<Vec<Event<'_>>> {
     let mut shaper = Shaper::default();
     for (event, range) in Parser::new_ext(markdown, MARKDOWN).into_offset_iter() {
         match event {
@@ -28,8 +31,11 @@ pub(super) fn shape(markdown: &str) -> Vec<Event<'_>> {
             Event::End(_) => shaper.end(),
             other => shaper.leaf(other),
         }
+        if shaper.out.len() > events_max {
+            return None;
+        }
     }
-    shaper.out
+    Some(shaper.out)
 }
 
 /// What an open element of the source needs when it ends.
@@ -43,7 +49,11 @@ enum Frame<'a> {
     /// The end of a paragraph, if one is open, after these last words on a line of their own.
     Paragraph { tail: Option<&'static str> },
     /// An image that became a link to it, or only its words if it was in a link already.
-    Image { url: CowStr<'a>, linked: bool, start: usize },
+    Image {
+        url: CowStr<'a>,
+        linked: bool,
+        start: usize,
+    },
 }
 
 /// Where the writing stands relative to paragraphs.
@@ -74,7 +84,10 @@ struct Shaper<'a> {
 impl<'a> Shaper<'a> {
     fn start(&mut self, tag: Tag<'a>, source: &str, range: Range<usize>, whole: usize) {
         if self.frames.len() >= NESTING_MAX {
-            self.inline(Event::Text(" ".into()));
+            if !is_span(&tag) {
+                // Keeps the words of two paragraphs apart.
+                self.inline(Event::Text(" ".into()));
+            }
             self.frames.push(Frame::Dropped);
             return;
         }
@@ -92,11 +105,7 @@ impl<'a> Shaper<'a> {
             Tag::Image { dest_url, .. } if !dest_url.starts_with("mxc://") => {
                 self.start_image(dest_url)
             }
-            Tag::Emphasis
-            | Tag::Strong
-            | Tag::Strikethrough
-            | Tag::Link { .. }
-            | Tag::Image { .. } => self.start_span(tag),
+            tag if is_span(&tag) => self.start_span(tag),
             Tag::Heading { .. } | Tag::TableCell => {
                 self.spans += 1;
                 self.held_break = false;
@@ -236,7 +245,11 @@ impl<'a> Shaper<'a> {
                 id: "".into(),
             }));
         }
-        Frame::Image { url, linked, start: self.out.len() }
+        Frame::Image {
+            url,
+            linked,
+            start: self.out.len(),
+        }
     }
 
     fn inline(&mut self, event: Event<'a>) {
@@ -263,16 +276,29 @@ impl<'a> Shaper<'a> {
     }
 }
 
+/// Whether an element stands within a line.
+fn is_span(tag: &Tag<'_>) -> bool {
+    matches!(
+        tag,
+        Tag::Emphasis | Tag::Strong | Tag::Strikethrough | Tag::Link { .. } | Tag::Image { .. }
+    )
+}
+
 /// `words:` and a lone `-` below it are a heading to Markdown, but while an agent writes they are
 /// a list of which the first item is still to come.
 fn is_begun_list(heading: &str) -> bool {
-    heading.trim_end().rsplit_once('\n').is_some_and(|(_, underline)| underline.trim() == "-")
+    heading
+        .trim_end()
+        .rsplit_once('\n')
+        .is_some_and(|(_, underline)| underline.trim() == "-")
 }
 
 /// The language of a code block: the first word of its info string, as highlighters know it, so
 /// `rust,ignore` and `js{1,3}` are `rust` and `js`.
 fn language<'a>(info: &str) -> CowStr<'a> {
-    let word = info.split(|c: char| c.is_whitespace() || matches!(c, ',' | '{')).next();
+    let word = info
+        .split(|c: char| c.is_whitespace() || matches!(c, ',' | '{'))
+        .next();
     word.unwrap_or_default().to_owned().into()
 }
 
@@ -283,8 +309,6 @@ fn maths<'a>(element: &str, latex: &str) -> Event<'a> {
     let mut text = String::new();
     push_html(&mut text, iter::once(Event::Text(latex.trim().into())));
     let attribute = text.replace('"', "&quot;");
-    let html = format!(
-        "<{element} data-mx-maths=\"{attribute}\"><code>{text}</code></{element}>"
-    );
+    let html = format!("<{element} data-mx-maths=\"{attribute}\"><code>{text}</code></{element}>");
     Event::InlineHtml(html.into())
 }
