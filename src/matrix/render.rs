@@ -18,7 +18,7 @@ mod blocks;
 mod shape;
 mod split;
 
-use std::borrow::Cow;
+use std::{borrow::Cow, iter};
 
 use pulldown_cmark::{Event, Options, Tag, TagEnd, html::push_html};
 use ruma::html::{Html, SanitizerConfig};
@@ -43,8 +43,7 @@ const RESERVE_BYTES: usize = 4_000;
 /// The most that both bodies, each twice, may take as JSON, in bytes.
 const BODIES_BYTES_MAX: usize = EVENT_BYTES_MAX - RESERVE_BYTES;
 
-/// The longest Markdown, and the longest HTML, worth working on, in bytes: one that is longer does
-/// not fit an event twice.
+/// The longest Markdown worth working on, in bytes: one that is longer does not fit an event twice.
 const SOURCE_BYTES_MAX: usize = BODIES_BYTES_MAX / 2;
 
 /// The fallback in front of each body of an edit takes this much, in bytes.
@@ -73,13 +72,7 @@ impl Rendered {
 
     /// Whether an edit that shows this stays within [`EVENT_BYTES_MAX`].
     pub fn fits_an_event(&self) -> bool {
-        let bodies = [Some(&self.body), self.html.as_ref()];
-        let bytes: usize = bodies
-            .into_iter()
-            .flatten()
-            .map(|body| 2 * json_bytes(body) + EDIT_MARK_BYTES)
-            .sum();
-        bytes <= BODIES_BYTES_MAX
+        fit_an_event(&self.body, self.html.as_deref())
     }
 }
 
@@ -94,30 +87,51 @@ pub fn render(markdown: &str) -> Rendered {
     }
 }
 
-/// The text or its HTML has more than [`SOURCE_BYTES_MAX`] bytes.
+/// An edit cannot carry the text with its HTML.
 #[derive(Debug)]
 struct TooLong;
 
 /// The HTML for a cleaned text, or nothing if the text already reads the same.
 fn to_html(body: &str) -> Result<Option<String>, TooLong> {
-    if body.len() > SOURCE_BYTES_MAX {
-        return Err(TooLong);
-    }
-    let events = shape::shape(body);
-    if is_plain(&events, body) {
+    let Some(raw) = to_raw_html(body)? else {
         return Ok(None);
-    }
-    let mut raw = String::with_capacity(body.len() * 2);
-    push_html(&mut raw, events.into_iter());
-    // The sanitizer takes time that grows with the square of the paragraphs.
-    if raw.len() > SOURCE_BYTES_MAX {
-        return Err(TooLong);
-    }
+    };
     let html = Html::parse(&raw);
     html.sanitize_with(&SanitizerConfig::compat().remove_reply_fallback());
     let html = html.to_string();
     let html = without_lone_paragraph(html.trim());
     Ok((!html.is_empty()).then(|| html.to_owned()))
+}
+
+/// The same before it is sanitized.
+///
+/// The size is checked here, for the sanitizer takes time that grows with the square of the
+/// paragraphs. It hardly changes the size.
+fn to_raw_html(body: &str) -> Result<Option<String>, TooLong> {
+    if body.len() > SOURCE_BYTES_MAX {
+        return Err(TooLong);
+    }
+    // Every event is a byte of HTML, and mostly many.
+    let events = shape::shape(body, SOURCE_BYTES_MAX).ok_or(TooLong)?;
+    let raw = (!is_plain(&events, body)).then(|| {
+        let mut raw = String::with_capacity(body.len() * 2);
+        push_html(&mut raw, events.into_iter());
+        raw
+    });
+    if fit_an_event(body, raw.as_deref()) {
+        Ok(raw)
+    } else {
+        Err(TooLong)
+    }
+}
+
+/// Whether an edit can carry these two bodies.
+fn fit_an_event(body: &str, html: Option<&str>) -> bool {
+    let bytes: usize = iter::once(body)
+        .chain(html)
+        .map(|body| 2 * json_bytes(body) + EDIT_MARK_BYTES)
+        .sum();
+    bytes <= BODIES_BYTES_MAX
 }
 
 /// What of Markdown is understood.

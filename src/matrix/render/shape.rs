@@ -19,8 +19,11 @@ use super::MARKDOWN;
 /// [spec]: https://spec.matrix.org/latest/client-server-api/#mroommessage-msgtypes
 const NESTING_MAX: usize = 90;
 
-/// Reads Markdown and returns the events to write as HTML.
-pub(super) fn shape(markdown: &str) -> Vec<Event<'_>> {
+/// Reads Markdown and returns the events to write as HTML; nothing if these are more than
+/// `events_max`.
+///
+/// A table fills short rows with empty cells, so that a few lines can become a million events.
+pub(super) fn shape(markdown: &str, events_max: usize) -> Option<Vec<Event<'_>>> {
     let mut shaper = Shaper::default();
     for (event, range) in Parser::new_ext(markdown, MARKDOWN).into_offset_iter() {
         match event {
@@ -28,8 +31,11 @@ pub(super) fn shape(markdown: &str) -> Vec<Event<'_>> {
             Event::End(_) => shaper.end(),
             other => shaper.leaf(other),
         }
+        if shaper.out.len() > events_max {
+            return None;
+        }
     }
-    shaper.out
+    Some(shaper.out)
 }
 
 /// What an open element of the source needs when it ends.
@@ -78,7 +84,10 @@ struct Shaper<'a> {
 impl<'a> Shaper<'a> {
     fn start(&mut self, tag: Tag<'a>, source: &str, range: Range<usize>, whole: usize) {
         if self.frames.len() >= NESTING_MAX {
-            self.inline(Event::Text(" ".into()));
+            if !is_span(&tag) {
+                // Keeps the words of two paragraphs apart.
+                self.inline(Event::Text(" ".into()));
+            }
             self.frames.push(Frame::Dropped);
             return;
         }
@@ -96,11 +105,7 @@ impl<'a> Shaper<'a> {
             Tag::Image { dest_url, .. } if !dest_url.starts_with("mxc://") => {
                 self.start_image(dest_url)
             }
-            Tag::Emphasis
-            | Tag::Strong
-            | Tag::Strikethrough
-            | Tag::Link { .. }
-            | Tag::Image { .. } => self.start_span(tag),
+            tag if is_span(&tag) => self.start_span(tag),
             Tag::Heading { .. } | Tag::TableCell => {
                 self.spans += 1;
                 self.held_break = false;
@@ -269,6 +274,14 @@ impl<'a> Shaper<'a> {
             self.paragraph = Paragraph::Pending;
         }
     }
+}
+
+/// Whether an element stands within a line.
+fn is_span(tag: &Tag<'_>) -> bool {
+    matches!(
+        tag,
+        Tag::Emphasis | Tag::Strong | Tag::Strikethrough | Tag::Link { .. } | Tag::Image { .. }
+    )
 }
 
 /// `words:` and a lone `-` below it are a heading to Markdown, but while an agent writes they are

@@ -9,11 +9,14 @@
 use super::{
     Rendered, SOURCE_BYTES_MAX,
     blocks::{Blocks, Cut},
-    clean, to_html,
+    clean, to_html, to_raw_html,
 };
 
 /// A part ends at a paragraph's end unless a line's end makes it more than this many times as long.
 const LINE_OVER_PARAGRAPH: usize = 2;
+
+/// If a place that promised to fit does not, the last one in so many before it are given up.
+const STEP_BACK: usize = 16;
 
 /// Cuts Markdown into parts that each fit one event, in order and none empty. A text without
 /// words has no parts.
@@ -39,36 +42,68 @@ pub fn split(markdown: &str) -> Vec<String> {
     parts
 }
 
-fn fits(markdown: &str) -> bool {
-    // As `render` cleans it, but without taking a text for short whose HTML is left out as too long.
-    let body = clean(markdown).into_owned();
+/// Whether [`render`](super::render) can show this part with its HTML, and an event can hold it.
+fn fits(part: &str) -> bool {
+    let body = clean(part).into_owned();
     to_html(&body).is_ok_and(|html| Rendered { body, html }.fits_an_event())
+}
+
+/// The same to a first look, which is ten times as fast.
+fn may_fit(part: &str) -> bool {
+    to_raw_html(&clean(part)).is_ok()
 }
 
 /// The best place to end a part, never 0.
 fn best_cut(text: &str, blocks: &Blocks<'_>) -> usize {
-    let best = |places: &mut dyn Iterator<Item = usize>| {
-        let places: Vec<_> = places
-            .filter(|&at| at > 0 && blocks.cut(at).is_some())
+    let allowed = |at: &usize| *at > 0 && blocks.cut(*at).is_some();
+    let lines: Vec<_> = text
+        .match_indices('\n')
+        .map(|(end, _)| end + 1)
+        .filter(allowed)
+        .collect();
+    if let Some(line) = last_fitting(text, blocks, &lines) {
+        let paragraphs: Vec<_> = paragraph_ends(&text[..line], blocks)
+            .filter(allowed)
             .collect();
-        // Even where a longer part is the smaller one to render, the last place that
-        // `partition_point` lets pass is one that was tried and fits.
-        let fitting = places.partition_point(|&at| fits(&cut(text, blocks, at).0));
-        fitting.checked_sub(1).map(|last| places[last])
-    };
-    let line = best(&mut text.match_indices('\n').map(|(end, _)| end + 1));
-    let paragraph = best(&mut paragraph_ends(text, blocks));
-    match (paragraph, line) {
-        (Some(paragraph), Some(line)) if line / LINE_OVER_PARAGRAPH <= paragraph => paragraph,
-        (_, Some(line)) => line,
-        _ => best(
-            &mut text
-                .match_indices(char::is_whitespace)
-                .map(|(space, _)| space),
-        )
-        .or_else(|| best(&mut text.char_indices().map(|(start, _)| start)))
-        .unwrap_or_else(|| shortest_cut(text)),
+        let paragraph = last_below(text, blocks, &paragraphs);
+        return paragraph
+            .filter(|&end| line / LINE_OVER_PARAGRAPH <= end)
+            .unwrap_or(line);
     }
+    let spaces = text
+        .match_indices(char::is_whitespace)
+        .map(|(space, _)| space);
+    last_fitting(text, blocks, &spaces.filter(allowed).collect::<Vec<_>>())
+        .or_else(|| {
+            let characters = text.char_indices().map(|(start, _)| start);
+            last_fitting(
+                text,
+                blocks,
+                &characters.filter(allowed).collect::<Vec<_>>(),
+            )
+        })
+        .unwrap_or_else(|| shortest_cut(text))
+}
+
+/// The last of these places, which are in order, before which a part fits.
+fn last_fitting(text: &str, blocks: &Blocks<'_>, places: &[usize]) -> Option<usize> {
+    let fitting = places.partition_point(|&at| may_fit(&cut(text, blocks, at).0));
+    last_below(text, blocks, &places[..fitting])
+}
+
+/// The same for places of which the last most likely fits.
+///
+/// Not every text is larger than a shorter one once it is rendered, so the last one is tried, and
+/// if it does not fit, one in [`STEP_BACK`] is given up.
+fn last_below(text: &str, blocks: &Blocks<'_>, places: &[usize]) -> Option<usize> {
+    let mut left = places;
+    while let Some(&last) = left.last() {
+        if fits(&cut(text, blocks, last).0) {
+            return Some(last);
+        }
+        left = &left[..left.len() - left.len().div_ceil(STEP_BACK)];
+    }
+    None
 }
 
 /// Where an empty line follows that is not part of code.

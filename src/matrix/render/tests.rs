@@ -1,1 +1,419 @@
+use std::time::{Duration, Instant};
 
+use indoc::indoc;
+use insta::assert_snapshot;
+use proptest::prelude::*;
+use ruma::event_id;
+
+use super::*;
+use crate::matrix::content::{MENTIONS_MAX, MsgKind, edit};
+
+fn html(markdown: &str) -> String {
+    render(markdown)
+        .html
+        .unwrap_or_else(|| "(plain)".to_owned())
+}
+
+#[test]
+fn plain_words_need_no_html() {
+    for text in [
+        "",
+        "Hello",
+        "two\nlines",
+        "two\n\nparagraphs",
+        "a Vec<String>, 3 < 4 & so",
+        "it's $5 to $10",
+    ] {
+        assert_eq!(render(text), Rendered::plain(text));
+    }
+    assert_eq!(
+        render("\n\n  hello\r\nyou \n"),
+        Rendered {
+            body: "  hello\nyou".into(),
+            html: Some("hello<br>\nyou".into())
+        }
+    );
+    assert_eq!(render("nul\0").body, "nul\u{FFFD}");
+}
+
+#[test]
+fn the_body_is_what_was_written() {
+    let text = "# Title\n\n- **one**\n- two";
+    assert_eq!(render(text).body, text);
+}
+
+#[test]
+fn everyday_markdown() {
+    assert_snapshot!(html(indoc! {"
+        # Report
+
+        It is **done**, _really_, ~~maybe~~ and `x < 1`.
+        See [the docs](https://example.org/a?b=1&c=2 \"title\").
+
+        1. one
+           - nested
+        3. two
+
+        > quoted
+        > twice
+
+        ---
+        - [x] bought
+        - [ ] paid
+    "}), @r"");
+}
+
+#[test]
+fn a_single_paragraph_has_no_element_around_it() {
+    assert_snapshot!(html("just **one** line\nand another"), @r"");
+}
+
+#[test]
+fn code_keeps_its_language_and_its_text() {
+    assert_snapshot!(html(indoc! {r#"
+        ```rust,ignore
+        let a: Vec<&str> = vec!["$x$ <br>"];
+
+        ```
+
+            indented
+    "#}), @r"");
+}
+
+#[test]
+fn an_unclosed_fence_is_code() {
+    assert_snapshot!(html("Look:\n```python\nprint('**hi**')"), @r"");
+    assert_snapshot!(html("Look:\n```py"), @r"");
+    assert_snapshot!(html("Look:\n``"), @r"");
+}
+
+#[test]
+fn a_list_that_begins_is_no_heading_yet() {
+    assert_snapshot!(html("Two *things*:\n-"), @r"");
+    assert_snapshot!(html("Title\n---"), @r"");
+    assert_snapshot!(html("Title\n-\nmore"), @r"");
+}
+
+#[test]
+fn tables() {
+    assert_snapshot!(html(indoc! {"
+        | a | b |
+        |:--|--:|
+        | 1<br>2 | $x$ |
+    "}), @r"");
+}
+
+#[test]
+fn formulas() {
+    assert_snapshot!(html(r#"Inline $a < "b"$ here"#), @r"");
+    assert_snapshot!(html("Before\n$$\n\\frac{1}{2}\n$$\nafter **all**"), @r"");
+    assert_snapshot!(html("$$x$$"), @r"");
+    assert_snapshot!(html("- $$x$$\n- y"), @r"");
+    assert_snapshot!(html("## About $$x$$"), @r"");
+    assert_snapshot!(html("It costs $5 and **not** $10, $20-$30 or US$40."), @r"");
+}
+
+#[test]
+fn html_is_shown_not_obeyed() {
+    assert_snapshot!(html("<script>alert(1)</script>\n\nA **Vec<String>** <img src=x onerror=alert(1)>"), @r"");
+    assert_snapshot!(html("<div>\n*hi*\n</div>\n\n<!-- c -->"), @r"");
+    assert_snapshot!(html("one<br>two *x*"), @r"");
+    assert_snapshot!(html("<mx-reply>*gone*?</mx-reply>"), @r"");
+}
+
+#[test]
+fn links_lead_only_where_matrix_allows() {
+    assert_snapshot!(html("[a](javascript:alert(1)) [b](data:text/html,x) [c](/relative) [d](matrix:u/a:b.c) <me@example.org>"), @r"");
+}
+
+#[test]
+fn images_elsewhere_are_links() {
+    assert_snapshot!(html("![a *cat*](https://evil.example/c.png) ![](https://evil.example/d.png)"), @r"");
+    assert_snapshot!(html("[![badge](https://evil.example/b.png)](https://example.org) [![](https://evil.example/b.png)](https://example.org)"), @r"");
+    assert_snapshot!(html("![here](mxc://example.org/abc)"), @r"");
+}
+
+#[test]
+fn alerts_and_footnotes_keep_their_words() {
+    assert_snapshot!(html("> [!WARNING]\n> Hot.\n\nSo[^1] it is[^2].\n\n[^1]: As seen."), @r"");
+}
+
+#[test]
+fn what_nests_too_deep_keeps_its_words() {
+    let rendered = html(&format!("{} deep *down*", ">".repeat(500)));
+    assert!(rendered.contains("deep down"), "{rendered}");
+    let levels = rendered.matches("<blockquote>").count();
+    assert!((80..100).contains(&levels), "{levels}");
+}
+
+/// Texts that make naive renderers slow or overflow their stack.
+fn hostile(bytes: usize) -> Vec<String> {
+    let repeated = [
+        ">",
+        "> ",
+        "[",
+        "![",
+        "*",
+        "**a",
+        "_a ",
+        "a**b",
+        "`",
+        "$",
+        "$a",
+        "$$",
+        "- ",
+        "1. ",
+        "  - a\n",
+        "<",
+        "<a",
+        "<b>",
+        "<!--",
+        "<?",
+        "~~",
+        "|",
+        "a|",
+        "[^1]:",
+        "[a](",
+        "[a][",
+        "[a]:b\n\n",
+        "&amp;",
+        "\\",
+        "\n",
+        "\r",
+        "a\n",
+        "a\n\n",
+        "#\n",
+        "- a\n\n",
+        "***\n",
+        "\u{a0}",
+        "\u{1}",
+        "😀",
+        "> [!NOTE]\n",
+        "```\n",
+        "> ```\n",
+        "\t",
+    ];
+    let mut texts: Vec<_> = repeated
+        .iter()
+        .map(|unit| unit.repeat(bytes / unit.len()))
+        .collect();
+    texts.push(format!(
+        "{}{}",
+        "[".repeat(bytes / 2),
+        "]".repeat(bytes / 2)
+    ));
+    texts.push(format!(
+        "{0}|\n{1}|\n{2}",
+        "|a".repeat(bytes / 8),
+        "|-".repeat(bytes / 8),
+        "|b\n".repeat(bytes / 6)
+    ));
+    texts.push(
+        (0..bytes / 250)
+            .map(|depth| format!("{}a\n", "> ".repeat(depth % 250)))
+            .collect(),
+    );
+    texts.push(
+        (0..bytes / 250)
+            .map(|depth| format!("{}- a\n", " ".repeat(depth * 2 % 500)))
+            .collect(),
+    );
+    texts
+}
+
+/// Far more than any of them takes, in a slow build on a busy machine.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+#[test]
+fn hostile_text_renders_in_bounded_time() {
+    for bytes in [SOURCE_BYTES_MAX / 4, SOURCE_BYTES_MAX, EVENT_BYTES_MAX] {
+        for text in hostile(bytes) {
+            let start = Instant::now();
+            let _ = render(&text);
+            assert!(
+                start.elapsed() < PATIENCE,
+                "{text:.20} took {:?}",
+                start.elapsed()
+            );
+        }
+    }
+}
+
+#[test]
+fn hostile_text_splits_in_bounded_time() {
+    for text in hostile(EVENT_BYTES_MAX) {
+        let start = Instant::now();
+        let parts = split(&text);
+        assert!(
+            start.elapsed() < PATIENCE,
+            "{text:.20} took {:?}",
+            start.elapsed()
+        );
+        assert_parts(&parts);
+    }
+}
+
+/// What holds for every split: no part is empty, and each fits an event as an edit.
+fn assert_parts(parts: &[String]) {
+    let user = ruma::OwnedUserId::try_from(format!("@{}:example.org", "a".repeat(200)));
+    let mentions = vec![user.expect("a user id"); MENTIONS_MAX];
+    for part in parts {
+        assert!(!part.trim().is_empty());
+        let content = edit(
+            event_id!("$0123456789abcdef"),
+            render(part),
+            MsgKind::Notice,
+            mentions.clone(),
+            &"s".repeat(100),
+        );
+        let bytes = content.to_string().len();
+        assert!(bytes <= EVENT_BYTES_MAX, "{bytes} bytes");
+    }
+}
+
+fn words(text: &str) -> Vec<&str> {
+    text.split_whitespace().collect()
+}
+
+#[test]
+fn nothing_is_no_part_and_a_short_text_is_one() {
+    assert_eq!(split(" \n\t\n"), Vec::<String>::new());
+    assert_eq!(split("hello\n"), ["hello"]);
+}
+
+#[test]
+fn a_long_text_ends_its_parts_with_paragraphs() {
+    let paragraph = format!("**Some** {}", "words ".repeat(200));
+    let text = vec![paragraph.trim_end(); 100].join("\n\n");
+    let parts = split(&text);
+    assert!(parts.len() > 1);
+    assert_parts(&parts);
+    assert_eq!(parts.join("\n\n"), text);
+}
+
+#[test]
+fn a_long_line_is_cut_between_words() {
+    let text = "wörd ".repeat(12_000);
+    let parts = split(&text);
+    assert_parts(&parts);
+    assert_eq!(words(&parts.join(" ")), words(&text));
+}
+
+#[test]
+fn a_long_word_is_cut_between_characters() {
+    let text = "ö".repeat(60_000);
+    let parts = split(&text);
+    assert_parts(&parts);
+    assert_eq!(parts.concat(), text);
+}
+
+#[test]
+fn code_is_closed_and_opened_again() {
+    let code: String = (0..4_000)
+        .map(|line| format!("    line({line});\n\n"))
+        .collect();
+    for (open, close) in [
+        ("```rust\n", "```"),
+        ("~~~~ rust\n", "~~~~"),
+        ("- so:\n  ```rust\n", "  ```"),
+    ] {
+        let parts = split(&format!("Intro\n\n{open}{code}{close}\n\nOutro"));
+        assert!(parts.len() > 2);
+        assert_parts(&parts);
+        for part in &parts {
+            assert!(html(part).contains(r#"<code class="language-rust">"#));
+            assert!(
+                part.ends_with(close) || part.ends_with("Outro"),
+                "{}",
+                &part[part.len() - 20..]
+            );
+        }
+        for line in 0..4_000 {
+            assert!(
+                parts
+                    .iter()
+                    .any(|part| part.contains(&format!("    line({line});\n")))
+            );
+        }
+    }
+}
+
+#[test]
+fn a_table_keeps_its_rows_and_repeats_its_header() {
+    let rows: String = (0..2_000)
+        .map(|row| format!("| left {row} | right {row} |\n"))
+        .collect();
+    let parts = split(&format!(
+        "Numbers:\n\n| a | b |\n|---|---|\n{rows}\nThat is all."
+    ));
+    assert!(parts.len() > 2);
+    assert_parts(&parts);
+    for part in &parts {
+        let rendered = html(part);
+        assert!(rendered.contains("<th>a</th>"));
+        assert_eq!(
+            rendered.matches("left").count(),
+            rendered.matches("right").count()
+        );
+    }
+}
+
+#[test]
+fn parts_stay_while_the_text_grows() {
+    let text: String = (0..400)
+        .map(|n| format!("Paragraph {n} with **{}**.\n\n", "words ".repeat(40).trim()))
+        .collect();
+    let whole = split(&text);
+    for end in (30_000..text.len()).step_by(7_001) {
+        let parts = split(&text[..end]);
+        assert_eq!(parts[..parts.len() - 1], whole[..parts.len() - 1]);
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(32))]
+
+    #[test]
+    fn any_text_renders(text in any::<String>()) {
+        let _ = render(&text);
+        assert_parts(&split(&text));
+    }
+
+    #[test]
+    fn any_markup_renders_to_allowed_html(
+        pieces in prop::collection::vec(prop::sample::select(vec![
+            "*", "**", "_", "`", "```", "~~~", "\n", "\n\n", "> ", "- ", "1. ", "# ", "| a | b |\n|---|---|\n", "|", "$", "$$",
+            "[a](https://b.c)", "![a](https://b.c)", "![", "](", "]", "<b>", "</b>", "<br>", "<table>", "<div>\n", "[^1]", "[^1]: ",
+            "- [ ] ", "word", " ", "    ", "\\", "&lt;", "> [!TIP]\n", "---\n", "~~", "\"", "'",
+        ]), 0..60),
+    ) {
+        let rendered = render(&pieces.concat());
+        if let Some(html) = rendered.html {
+            let again = Html::parse(&html);
+            again.sanitize();
+            prop_assert_eq!(again.to_string(), html);
+        }
+    }
+
+    #[test]
+    fn splitting_keeps_all_words(
+        blocks in prop::collection::vec((0..6_usize, 1..1_500_usize), 1..12),
+    ) {
+        let text: String = blocks.iter().enumerate().map(|(n, &(kind, size))| match kind {
+            0 => format!("{}\n\n", format!("word{n} ").repeat(size)),
+            1 => format!("```js\n{}```\n\n", format!("code{n} ( )\n").repeat(size)),
+            2 => format!("|x{n}|y|\n|-|-|\n{}\n", format!("|cell{n}|\"q\"|\n").repeat(size)),
+            3 => format!("{}\n", format!("- item{n} *i*\n").repeat(size)),
+            4 => format!("{}\n\n", format!("{n}😀").repeat(size)),
+            _ => format!("> {}\n\n", format!("quote{n} <b>\n> ").repeat(size)),
+        }).collect();
+        let parts = split(&text);
+        assert_parts(&parts);
+        let joined = parts.join(" ");
+        for (n, &(kind, size)) in blocks.iter().enumerate() {
+            let word = match kind { 0 => "word", 1 => "code", 2 => "cell", 3 => "item", 4 => continue, _ => "quote" };
+            let found = words(&joined).into_iter().filter(|w| w.trim_matches(|c: char| !c.is_alphanumeric()).split('|').any(|w| *w == format!("{word}{n}"))).count();
+            prop_assert_eq!(found, size, "{}{}", word, n);
+        }
+    }
+}
