@@ -8,7 +8,14 @@
     clippy::panic,
     reason = "a test that cannot go on should stop"
 )]
-#![allow(unreachable_pub, reason = "one binary: `pub` says what a module offers to the tests")]
+#![allow(
+    unreachable_pub,
+    reason = "one binary: `pub` says what a module offers to the tests"
+)]
 
+mod agents;
+mod commands;
 mod harness;
+mod restarts;
 mod support;
+mod talk;

@@ -23,8 +23,15 @@ impl Bridge {
     /// Chooses the folder and the port; nothing is written yet.
     pub fn new(dir: &Path) -> Self {
         let port = free_port();
-        let bridge = Self { dir: dir.to_owned(), port, environment: Vec::new(), process: None };
-        bridge.with("APPSERVICE__PORT", &port.to_string()).with("APPSERVICE__HOSTNAME", "127.0.0.1")
+        let bridge = Self {
+            dir: dir.to_owned(),
+            port,
+            environment: Vec::new(),
+            process: None,
+        };
+        bridge
+            .with("APPSERVICE__PORT", &port.to_string())
+            .with("APPSERVICE__HOSTNAME", "127.0.0.1")
     }
 
     /// Overrides a key of the configuration: `LETTA__POLL_INTERVAL` is `letta.poll_interval`.
@@ -61,39 +68,83 @@ impl Bridge {
             .command()
             .args(["init", "--dir"])
             .arg(&self.dir)
-            .args(["--homeserver", "synapse", "--address", homeserver, "--domain", DOMAIN])
+            .args([
+                "--homeserver",
+                "synapse",
+                "--address",
+                homeserver,
+                "--domain",
+                DOMAIN,
+            ])
             .args(["--backend", "rest", "--letta-url", letta, "--admin", admin])
             .stdin(Stdio::null())
             .output()
             .await
             .expect("the binary starts");
-        let said = [made.stdout, made.stderr].map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).concat();
+        let said = [made.stdout, made.stderr]
+            .map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
+            .concat();
         assert!(made.status.success(), "init failed:\n{said}");
-        assert!(self.registration().exists(), "init wrote no registration.yaml and said:\n{said}");
+        assert!(
+            self.registration().exists(),
+            "init wrote no registration.yaml and said:\n{said}"
+        );
+    }
+
+    /// Replaces the map of permissions, as an admin does with an editor.
+    pub fn set_permissions(&self, permissions: &[(String, String)]) {
+        let path = self.dir.join("config.yaml");
+        let text = std::fs::read_to_string(&path).expect("init wrote config.yaml");
+        let mut config: serde_yaml::Mapping =
+            serde_yaml::from_str(&text).expect("config.yaml is YAML");
+        let map = permissions
+            .iter()
+            .map(|(who, what)| (who.as_str().into(), what.as_str().into()));
+        config.insert(
+            "permissions".into(),
+            serde_yaml::Value::Mapping(map.collect()),
+        );
+        let text = serde_yaml::to_string(&config).expect("a map can be written");
+        std::fs::write(&path, text).expect("config.yaml can be written");
     }
 
     /// Runs it, without waiting for anything.
     pub fn start(&mut self) {
         assert!(self.process.is_none(), "this bridge is running already");
         let mut command = self.command();
-        command.args(["run", "-c"]).arg(self.dir.join("config.yaml")).stdin(Stdio::null());
+        command
+            .args(["run", "-c"])
+            .arg(self.dir.join("config.yaml"))
+            .stdin(Stdio::null());
         self.process = Some(Process::spawn("the bridge", command, &self.log(), None));
     }
 
     /// Waits until the bridge itself says that it is ready.
     pub async fn wait_ready(&mut self) {
         let url = format!("{}/_matrix/mau/ready", self.url());
-        self.process.as_mut().expect("the bridge was started").wait_for_ok(&url, READY).await;
+        self.process
+            .as_mut()
+            .expect("the bridge was started")
+            .wait_for_ok(&url, READY)
+            .await;
     }
 
     /// `kill -9`.
     pub async fn kill9(&mut self) {
-        self.process.take().expect("the bridge is running").kill9().await;
+        self.process
+            .take()
+            .expect("the bridge is running")
+            .kill9()
+            .await;
     }
 
     /// SIGTERM: how it ended and how long that took.
     pub async fn sigterm(&mut self) -> (ExitStatus, Duration) {
-        self.process.take().expect("the bridge is running").terminate().await
+        self.process
+            .take()
+            .expect("the bridge is running")
+            .terminate()
+            .await
     }
 
     /// Kills what is left of it and runs it again, until it is ready.

@@ -19,7 +19,10 @@ pub fn peers() -> &'static Path {
             .stderr(Stdio::inherit())
             .output()
             .expect("bash is there");
-        assert!(made.status.success(), "scripts/peers.sh could not make the peers, see above");
+        assert!(
+            made.status.success(),
+            "scripts/peers.sh could not make the peers, see above"
+        );
         PathBuf::from(String::from_utf8(made.stdout).expect("a path").trim_end())
     })
 }

@@ -21,10 +21,27 @@ pub struct Process {
 
 impl Process {
     /// Starts `command` with stderr (and stdout, unless it is piped already) appended to `log`.
-    pub fn spawn(name: &'static str, mut command: Command, log: &Path, stdout: Option<Stdio>) -> Self {
-        let file = OpenOptions::new().create(true).append(true).open(log).expect("the log file opens");
-        let stdout = stdout.unwrap_or_else(|| file.try_clone().expect("a file can be cloned").into());
-        for proxy in ["http_proxy", "https_proxy", "all_proxy", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"] {
+    pub fn spawn(
+        name: &'static str,
+        mut command: Command,
+        log: &Path,
+        stdout: Option<Stdio>,
+    ) -> Self {
+        let file = OpenOptions::new()
+            .create(true)
+            .append(true)
+            .open(log)
+            .expect("the log file opens");
+        let stdout =
+            stdout.unwrap_or_else(|| file.try_clone().expect("a file can be cloned").into());
+        for proxy in [
+            "http_proxy",
+            "https_proxy",
+            "all_proxy",
+            "HTTP_PROXY",
+            "HTTPS_PROXY",
+            "ALL_PROXY",
+        ] {
             command.env_remove(proxy);
         }
         let child = command
@@ -33,7 +50,11 @@ impl Process {
             .kill_on_drop(true)
             .spawn()
             .unwrap_or_else(|error| panic!("{name} does not start: {error}"));
-        Self { name, child, log: log.to_owned() }
+        Self {
+            name,
+            child,
+            log: log.to_owned(),
+        }
     }
 
     pub fn child(&mut self) -> &mut Child {
@@ -55,7 +76,13 @@ impl Process {
         }
         let status = tokio::time::timeout(GRACE, self.child.wait())
             .await
-            .unwrap_or_else(|_| panic!("{} did not end {GRACE:?} after SIGTERM\n{}", self.name, tail(&self.log, 40)))
+            .unwrap_or_else(|_| {
+                panic!(
+                    "{} did not end {GRACE:?} after SIGTERM\n{}",
+                    self.name,
+                    tail(&self.log, 40)
+                )
+            })
             .expect("an own child can be waited for");
         (status, asked.elapsed())
     }
@@ -66,11 +93,18 @@ impl Process {
         let started = Instant::now();
         loop {
             let answer = http.get(url).timeout(Duration::from_secs(5)).send().await;
-            if answer.as_ref().is_ok_and(|answer| answer.status().is_success()) {
+            if answer
+                .as_ref()
+                .is_ok_and(|answer| answer.status().is_success())
+            {
                 return;
             }
             if let Some(status) = self.child.try_wait().expect("an own child can be asked") {
-                panic!("{} ended while starting ({status})\n{}", self.name, tail(&self.log, 40));
+                panic!(
+                    "{} ended while starting ({status})\n{}",
+                    self.name,
+                    tail(&self.log, 40)
+                );
             }
             assert!(
                 started.elapsed() < timeout,
@@ -121,7 +155,9 @@ pub fn free_port() -> u16 {
 
 /// The last `lines` lines of a log, with its path above.
 pub fn tail(log: &Path, lines: usize) -> String {
-    let text = fs::read(log).map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).unwrap_or_default();
+    let text = fs::read(log)
+        .map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
+        .unwrap_or_default();
     let all: Vec<&str> = text.lines().collect();
     let last = &all[all.len().saturating_sub(lines)..];
     format!("--- {} ---\n{}\n", log.display(), last.join("\n"))

@@ -8,7 +8,8 @@ use serde_json::Value;
 
 #[derive(Debug, Clone, Default, Deserialize)]
 pub struct Room {
-    pub room_id: String,
+    #[serde(rename = "room_id")]
+    pub id: String,
     /// `join`, `invite` or `leave`.
     pub membership: String,
     pub invited_by: Option<String>,
@@ -47,14 +48,13 @@ pub struct Entry {
     pub reply_is_fallback: bool,
     /// The event at the root of the thread that this message is in.
     pub thread: Option<String>,
+    /// Who is mentioned by user id.
     pub mentions: Vec<String>,
     pub redacted: bool,
     /// Key, then who reacted with it.
     pub reactions: BTreeMap<String, Vec<String>>,
     /// The content that is shown now.
     pub content: Value,
-    /// The event as it was first sent.
-    pub original: Value,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -79,22 +79,25 @@ impl Room {
         self.state("m.room.name", "")?.get("name")?.as_str()
     }
 
-    pub fn topic(&self) -> Option<&str> {
-        self.state("m.room.topic", "")?.get("topic")?.as_str()
-    }
-
     pub fn alias(&self) -> Option<&str> {
-        self.state("m.room.canonical_alias", "")?.get("alias")?.as_str()
+        self.state("m.room.canonical_alias", "")?
+            .get("alias")?
+            .as_str()
     }
 
     pub fn is_space(&self) -> bool {
-        self.state("m.room.create", "").is_some_and(|create| create["type"] == "m.space")
+        self.state("m.room.create", "")
+            .is_some_and(|create| create["type"] == "m.space")
     }
 
     /// The rooms of this space. An entry without `via` was removed from it.
     pub fn children(&self) -> Vec<&str> {
-        let Some(children) = self.state.get("m.space.child") else { return Vec::new() };
-        let listed = children.iter().filter(|(_, content)| content["via"].as_array().is_some_and(|via| !via.is_empty()));
+        let Some(children) = self.state.get("m.space.child") else {
+            return Vec::new();
+        };
+        let listed = children
+            .iter()
+            .filter(|(_, content)| content["via"].as_array().is_some_and(|via| !via.is_empty()));
         listed.map(|(room_id, _)| room_id.as_str()).collect()
     }
 
@@ -107,16 +110,22 @@ impl Room {
     }
 
     pub fn entry(&self, event_id: &str) -> Option<&Entry> {
-        self.timeline.iter().find(|entry| entry.event_id == event_id)
+        self.timeline
+            .iter()
+            .find(|entry| entry.event_id == event_id)
     }
 
     pub fn said_by<'a>(&'a self, user_id: &'a str) -> impl Iterator<Item = &'a Entry> {
-        self.timeline.iter().filter(move |entry| entry.sender == user_id && !entry.redacted)
+        self.timeline
+            .iter()
+            .filter(move |entry| entry.sender == user_id && !entry.redacted)
     }
 
     /// Messages of others that answer `event_id`.
     pub fn answers_to<'a>(&'a self, event_id: &'a str) -> impl Iterator<Item = &'a Entry> {
-        self.timeline.iter().filter(move |entry| entry.reply_to.as_deref() == Some(event_id) && !entry.redacted)
+        self.timeline
+            .iter()
+            .filter(move |entry| entry.reply_to.as_deref() == Some(event_id) && !entry.redacted)
     }
 
     /// Whether `user_id` read up to `event_id` or further.
@@ -126,16 +135,29 @@ impl Room {
         self.receipts
             .iter()
             .filter(|receipt| receipt.user_id == user_id)
-            .any(|receipt| receipt.event_id == event_id || (wanted.is_some() && place(&receipt.event_id) >= wanted))
+            .any(|receipt| {
+                receipt.event_id == event_id
+                    || (wanted.is_some() && place(&receipt.event_id) >= wanted)
+            })
     }
 }
 
 /// The room as a page to read when a test failed.
 impl fmt::Display for Room {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(out, "{} {:?} ({})", self.room_id, self.name().unwrap_or("unnamed"), self.membership)?;
+        writeln!(
+            out,
+            "{} {:?} ({})",
+            self.id,
+            self.name().unwrap_or("unnamed"),
+            self.membership
+        )?;
         for (user_id, content) in self.state.get("m.room.member").into_iter().flatten() {
-            writeln!(out, "  member {user_id} {} {}", content["membership"], content["displayname"])?;
+            writeln!(
+                out,
+                "  member {user_id} {} {}",
+                content["membership"], content["displayname"]
+            )?;
         }
         for entry in &self.timeline {
             write!(out, "  {} {}", entry.event_id, entry.sender)?;
@@ -145,10 +167,27 @@ impl fmt::Display for Room {
             if let Some(thread) = &entry.thread {
                 write!(out, " in thread {thread}")?;
             }
-            let shown = if entry.redacted { "(redacted)".to_owned() } else { format!("{:?}", entry.text()) };
-            writeln!(out, " [{}, {} edits]: {shown}", entry.msgtype.as_deref().unwrap_or("?"), entry.edits)?;
+            let shown = if entry.redacted {
+                "(redacted)".to_owned()
+            } else {
+                format!("{:?}", entry.text())
+            };
+            writeln!(
+                out,
+                " [{}, {} edits]: {shown}",
+                entry.msgtype.as_deref().unwrap_or("?"),
+                entry.edits
+            )?;
         }
-        let read: Vec<_> = self.receipts.iter().map(|receipt| (&receipt.user_id, &receipt.event_id)).collect();
-        writeln!(out, "  read: {read:?}; typing now: {:?}, ever: {:?}", self.typing, self.typing_seen)
+        let read: Vec<_> = self
+            .receipts
+            .iter()
+            .map(|receipt| (&receipt.user_id, &receipt.event_id))
+            .collect();
+        writeln!(
+            out,
+            "  read: {read:?}; typing now: {:?}, ever: {:?}",
+            self.typing, self.typing_seen
+        )
     }
 }

@@ -23,7 +23,11 @@ pub struct Synapse {
 impl Synapse {
     /// Chooses the port; nothing runs yet.
     pub fn new(dir: &Path) -> Self {
-        Self { dir: dir.to_owned(), port: free_port(), process: None }
+        Self {
+            dir: dir.to_owned(),
+            port: free_port(),
+            process: None,
+        }
     }
 
     pub fn url(&self) -> String {
@@ -34,7 +38,12 @@ impl Synapse {
     pub fn lay_out(&self, registration: Option<&Path>) {
         let made = Blocking::new("bash")
             .arg(root().join("scripts/synapse.sh"))
-            .args(["new".as_ref(), self.dir.as_os_str(), DOMAIN.as_ref(), self.port.to_string().as_ref()])
+            .args([
+                "new".as_ref(),
+                self.dir.as_os_str(),
+                DOMAIN.as_ref(),
+                self.port.to_string().as_ref(),
+            ])
             .args(registration)
             .env("PEERS", peers())
             .env("OPEN_REGISTRATION", "true")
@@ -42,7 +51,10 @@ impl Synapse {
             .stdout(Stdio::null())
             .status()
             .expect("bash is there");
-        assert!(made.success(), "scripts/synapse.sh could not lay out a Synapse, see above");
+        assert!(
+            made.success(),
+            "scripts/synapse.sh could not lay out a Synapse, see above"
+        );
     }
 
     /// Starts it and waits until it answers.
@@ -56,7 +68,9 @@ impl Synapse {
             .env("ENDS_WITH_STDIN", "1")
             .stdin(Stdio::piped());
         let mut process = Process::spawn("Synapse", command, &self.output(), None);
-        process.wait_for_ok(&format!("{}/health", self.url()), START).await;
+        process
+            .wait_for_ok(&format!("{}/health", self.url()), START)
+            .await;
         self.process = Some(process);
     }
 

@@ -73,10 +73,6 @@ pub struct Exchange {
 }
 
 impl Moment {
-    pub fn json(&self) -> Value {
-        serde_json::from_slice(&self.body).unwrap_or_default()
-    }
-
     pub fn is(&self, stage: Stage, method: &Method, part_of_path: &str) -> bool {
         self.stage == stage && self.method == *method && self.path.contains(part_of_path)
     }
@@ -94,15 +90,25 @@ impl Exchange {
     /// The user that an appservice acted as.
     pub fn acts_as(&self) -> Option<String> {
         let mut pairs = url::form_urlencoded::parse(self.query.as_bytes());
-        pairs.find(|(key, _)| key == "user_id").map(|(_, user)| user.into_owned())
+        pairs
+            .find(|(key, _)| key == "user_id")
+            .map(|(_, user)| user.into_owned())
     }
 }
 
 type Matches = Box<dyn Fn(&Moment) -> bool + Send>;
 
 enum Rule {
-    Hold { matches: Matches, caught: oneshot::Sender<Moment>, verdict: oneshot::Receiver<Verdict> },
-    Always { id: u64, matches: Matches, verdict: Verdict },
+    Hold {
+        matches: Matches,
+        caught: oneshot::Sender<Moment>,
+        verdict: oneshot::Receiver<Verdict>,
+    },
+    Always {
+        id: u64,
+        matches: Matches,
+        verdict: Verdict,
+    },
 }
 
 /// A moment that is being waited for, and then held.
@@ -114,11 +120,10 @@ pub struct Held {
 impl Held {
     /// Waits until the moment came. From here on the request stands still.
     pub async fn caught(&mut self, timeout: Duration) -> Moment {
-        match tokio::time::timeout(timeout, &mut self.caught).await {
-            Ok(Ok(moment)) => moment,
-            Ok(Err(_)) => panic!("the wire ended before the moment came"),
-            Err(_) => panic!("the moment to hold did not come within {timeout:?}"),
-        }
+        let caught = tokio::time::timeout(timeout, &mut self.caught).await;
+        let caught =
+            caught.unwrap_or_else(|_| panic!("the moment to hold did not come within {timeout:?}"));
+        caught.expect("the wire lives as long as the test")
     }
 
     /// Lets the request go on, in one way or another.
@@ -153,7 +158,11 @@ impl Wire {
             rules: Mutex::default(),
             patient: AtomicBool::new(false),
         };
-        let mut wire = Self { inner: Arc::new(inner), port: free_port(), serving: None };
+        let mut wire = Self {
+            inner: Arc::new(inner),
+            port: free_port(),
+            serving: None,
+        };
         wire.open().await;
         wire
     }
@@ -165,7 +174,9 @@ impl Wire {
 
     /// Listens again after `close`.
     pub async fn open(&mut self) {
-        let listener = TcpListener::bind(("127.0.0.1", self.port)).await.expect("the port of a wire is free");
+        let listener = TcpListener::bind(("127.0.0.1", self.port))
+            .await
+            .expect("the port of a wire is free");
         self.serving = Some(tokio::spawn(serve(listener, Arc::clone(&self.inner))));
     }
 
@@ -186,26 +197,49 @@ impl Wire {
     pub fn hold(&self, matches: impl Fn(&Moment) -> bool + Send + 'static) -> Held {
         let (caught, catch) = oneshot::channel();
         let (verdict, decide) = oneshot::channel();
-        self.inner.rules.lock().unwrap().push(Rule::Hold { matches: Box::new(matches), caught, verdict: decide });
-        Held { caught: catch, verdict }
+        self.inner.rules.lock().unwrap().push(Rule::Hold {
+            matches: Box::new(matches),
+            caught,
+            verdict: decide,
+        });
+        Held {
+            caught: catch,
+            verdict,
+        }
     }
 
     /// Gives every moment that matches the same verdict, until `forget`.
-    pub fn always(&self, verdict: Verdict, matches: impl Fn(&Moment) -> bool + Send + 'static) -> u64 {
+    pub fn always(
+        &self,
+        verdict: Verdict,
+        matches: impl Fn(&Moment) -> bool + Send + 'static,
+    ) -> u64 {
         let mut rules = self.inner.rules.lock().unwrap();
-        let id = rules.iter().filter_map(|rule| if let Rule::Always { id, .. } = rule { Some(*id) } else { None }).max();
+        let id = rules
+            .iter()
+            .filter_map(|rule| {
+                if let Rule::Always { id, .. } = rule {
+                    Some(*id)
+                } else {
+                    None
+                }
+            })
+            .max();
         let id = id.unwrap_or(0) + 1;
-        rules.push(Rule::Always { id, matches: Box::new(matches), verdict });
+        rules.push(Rule::Always {
+            id,
+            matches: Box::new(matches),
+            verdict,
+        });
         id
     }
 
     pub fn forget(&self, rule: u64) {
-        self.inner.rules.lock().unwrap().retain(|kept| !matches!(kept, Rule::Always { id, .. } if *id == rule));
-    }
-
-    /// Forgets every rule, holds that never came included.
-    pub fn forget_all(&self) {
-        self.inner.rules.lock().unwrap().clear();
+        self.inner
+            .rules
+            .lock()
+            .unwrap()
+            .retain(|kept| !matches!(kept, Rule::Always { id, .. } if *id == rule));
     }
 
     pub fn exchanges(&self) -> Vec<Exchange> {
@@ -213,7 +247,13 @@ impl Wire {
     }
 
     pub fn count(&self, matches: impl Fn(&Exchange) -> bool) -> usize {
-        self.inner.exchanges.lock().unwrap().iter().filter(|exchange| matches(exchange)).count()
+        self.inner
+            .exchanges
+            .lock()
+            .unwrap()
+            .iter()
+            .filter(|exchange| matches(exchange))
+            .count()
     }
 
     /// Forgets what was recorded.
@@ -241,12 +281,16 @@ async fn serve(listener: TcpListener, inner: Arc<Inner>) {
     // Aborting the wire drops this set, and with it every connection.
     let mut connections = JoinSet::new();
     loop {
-        let Ok((stream, _)) = listener.accept().await else { continue };
+        let Ok((stream, _)) = listener.accept().await else {
+            continue;
+        };
         let _ = stream.set_nodelay(true);
         let inner = Arc::clone(&inner);
         connections.spawn(async move {
             let service = hyper::service::service_fn(|request| carry(Arc::clone(&inner), request));
-            let _ = hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;
+            let _ = hyper::server::conn::http1::Builder::new()
+                .serve_connection(TokioIo::new(stream), service)
+                .await;
         });
         while connections.try_join_next().is_some() {}
     }
@@ -266,7 +310,10 @@ async fn carry(inner: Arc<Inner>, request: Request<Incoming>) -> Result<Response
             status: None,
             at: Instant::now(),
         });
-        Place { index: exchanges.len() - 1, at: exchanges[exchanges.len() - 1].at }
+        Place {
+            index: exchanges.len() - 1,
+            at: exchanges[exchanges.len() - 1].at,
+        }
     };
     // A task of its own: what was on the wire arrives even if the one who sent it was killed meanwhile.
     tokio::spawn(async move { forward(inner, parts, body, place).await }).await?
@@ -337,41 +384,59 @@ fn passing(
     })
 }
 
+/// A rule that matched.
+enum Found {
+    Given(Verdict),
+    Held(oneshot::Sender<Moment>, oneshot::Receiver<Verdict>),
+}
+
 impl Inner {
+    /// The first rule that matches. A hold is for one moment only, so it is taken out.
+    fn take_rule(&self, moment: &Moment) -> Option<Found> {
+        let mut rules = self.rules.lock().unwrap();
+        let index = rules.iter().position(|rule| match rule {
+            Rule::Hold { matches, .. } | Rule::Always { matches, .. } => matches(moment),
+        })?;
+        if let Rule::Always { verdict, .. } = &rules[index] {
+            return Some(Found::Given(verdict.clone()));
+        }
+        match rules.remove(index) {
+            Rule::Hold {
+                caught, verdict, ..
+            } => Some(Found::Held(caught, verdict)),
+            Rule::Always { verdict, .. } => Some(Found::Given(verdict)),
+        }
+    }
+
     /// What the rules say: go on (`None`), answer this instead, or cut (an error).
     async fn judge(&self, moment: Moment) -> Result<Option<Response<Body>>, BoxError> {
-        let held = {
-            let mut rules = self.rules.lock().unwrap();
-            let found = rules.iter().position(|rule| match rule {
-                Rule::Hold { matches, .. } | Rule::Always { matches, .. } => matches(&moment),
-            });
-            match found {
-                None => return Ok(None),
-                Some(index) => match &rules[index] {
-                    Rule::Always { verdict, .. } => Err(verdict.clone()),
-                    Rule::Hold { .. } => Ok(rules.remove(index)),
-                },
-            }
+        let Some(rule) = self.take_rule(&moment) else {
+            return Ok(None);
         };
-        let verdict = match held {
-            Err(verdict) => verdict,
-            Ok(Rule::Hold { caught, verdict, .. }) => {
+        let verdict = match rule {
+            Found::Given(verdict) => verdict,
+            Found::Held(caught, verdict) => {
                 let _ = caught.send(moment);
                 verdict.await.unwrap_or(Verdict::Pass)
             }
-            Ok(Rule::Always { verdict, .. }) => verdict,
         };
         match verdict {
             Verdict::Pass => Ok(None),
             Verdict::Drop => Err("cut by the test".into()),
             Verdict::Answer(status, body) => {
-                let response = Response::builder().status(status).header("content-type", "application/json");
+                let response = Response::builder()
+                    .status(status)
+                    .header("content-type", "application/json");
                 Ok(Some(response.body(Body::from(body.to_string()))?))
             }
         }
     }
 
-    async fn ask(&self, parts: &http::request::Parts, body: &Bytes) -> Result<reqwest::Response, BoxError> {
+    async fn ask(
+        &self,
+        parts: &http::request::Parts,
+        body: &Bytes,
+    ) -> Result<reqwest::Response, BoxError> {
         let path = parts.uri.path_and_query().map_or("/", |path| path.as_str());
         let started = Instant::now();
         loop {
@@ -388,14 +453,19 @@ impl Inner {
                 {
                     tokio::time::sleep(Duration::from_millis(20)).await;
                 }
-                answer => return answer.map_err(|error| format!("{}: {error:?}", self.name).into()),
+                answer => {
+                    return answer.map_err(|error| format!("{}: {error:?}", self.name).into());
+                }
             }
         }
     }
 
     fn note(&self, place: &Place, status: StatusCode) {
         let mut exchanges = self.exchanges.lock().unwrap();
-        if let Some(exchange) = exchanges.get_mut(place.index).filter(|exchange| exchange.at == place.at) {
+        if let Some(exchange) = exchanges
+            .get_mut(place.index)
+            .filter(|exchange| exchange.at == place.at)
+        {
             exchange.status = Some(status);
         }
     }
@@ -413,5 +483,8 @@ fn end_to_end(headers: &HeaderMap) -> HeaderMap {
 
 /// An answer for `Verdict::Answer`: a Matrix error.
 pub fn matrix_error(status: StatusCode, code: &str) -> Verdict {
-    Verdict::Answer(status, serde_json::json!({"errcode": code, "error": "said by the test"}))
+    Verdict::Answer(
+        status,
+        serde_json::json!({"errcode": code, "error": "said by the test"}),
+    )
 }
