@@ -66,6 +66,7 @@ export BRIDGE_APPSERVICE__ADDRESS=http://127.0.0.1:$bridge_port
 "$root/scripts/synapse.sh" new "$dir/synapse" "$domain" "$homeserver_port" "$dir/bridge/registration.yaml"
 
 pids=()
+# shellcheck disable=SC2317 # the traps call it
 stop() {
   trap - INT TERM EXIT
   # The bridge first: it finishes what it says while the homeserver still listens.
