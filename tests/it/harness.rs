@@ -14,6 +14,7 @@ use tokio::sync::Notify;
 
 use crate::support::person::Person;
 use crate::support::process::client;
+use crate::support::room::Room;
 use crate::support::synapse::Synapse;
 use crate::support::wire::{Stage, Verdict, Wire, matrix_error};
 
@@ -86,28 +87,33 @@ async fn two_persons_talk_on_a_real_synapse_and_see_what_clients_show() {
                 .then_some(())
         })
         .await;
+}
 
-    let threaded = bob.say_in_thread(&room, &question, "aside").await;
-    let aside = alice
-        .wait_for("for the thread", &room, SOON, |room| {
-            room.entry(&threaded).cloned()
-        })
-        .await;
+#[tokio::test(flavor = "multi_thread")]
+async fn a_second_client_sees_threads_redactions_names_and_mentions() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut synapse = Synapse::new(dir.path());
+    synapse.lay_out(None);
+    synapse.start().await;
+    let alice = Person::register(&synapse.url(), "alice", dir.path()).await;
+    let room = alice.create_room(&[]).await;
+    let top = alice.say(&room, "a topic for a thread").await;
+    let aside = alice.say_in_thread(&room, &top, "aside").await;
+    let wrong = alice.say(&room, "wrong").await;
+    alice.redact(&room, &wrong).await;
+    let call = alice.mention(&room, "@bob:letta.test", "Bob!").await;
+    alice.rename_room(&room, "Tea").await;
+
+    let phone = Person::log_in(&synapse.url(), "alice", dir.path()).await;
+    let named = |room: &Room| (room.name() == Some("Tea")).then(|| room.clone());
+    let seen = phone.wait_for("for the name", &room, SOON, named).await;
+    let aside = seen.entry(&aside).unwrap();
     assert_eq!(
         (aside.thread.as_deref(), aside.reply_is_fallback),
-        (Some(question.as_str()), true)
+        (Some(top.as_str()), true)
     );
-    bob.redact(&room, &answer).await;
-    alice
-        .wait_for("for the redaction", &room, SOON, |room| {
-            room.entry(&answer)?.redacted.then_some(())
-        })
-        .await;
-    alice.rename_room(&room, "Tea").await;
-    bob.wait_for("for the name", &room, SOON, |room| {
-        (room.name() == Some("Tea")).then_some(())
-    })
-    .await;
+    assert!(seen.entry(&wrong).unwrap().redacted);
+    assert_eq!(seen.entry(&call).unwrap().mentions, ["@bob:letta.test"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

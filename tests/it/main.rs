@@ -13,5 +13,9 @@
     reason = "one binary: `pub` says what a module offers to the tests"
 )]
 
+mod agents;
+mod commands;
 mod harness;
+mod restarts;
 mod support;
+mod talk;

@@ -91,6 +91,23 @@ impl Bridge {
         );
     }
 
+    /// Replaces the map of permissions, as an admin does with an editor.
+    pub fn set_permissions(&self, permissions: &[(String, String)]) {
+        let path = self.dir.join("config.yaml");
+        let text = std::fs::read_to_string(&path).expect("init wrote config.yaml");
+        let mut config: serde_yaml::Mapping =
+            serde_yaml::from_str(&text).expect("config.yaml is YAML");
+        let map = permissions
+            .iter()
+            .map(|(who, what)| (who.as_str().into(), what.as_str().into()));
+        config.insert(
+            "permissions".into(),
+            serde_yaml::Value::Mapping(map.collect()),
+        );
+        let text = serde_yaml::to_string(&config).expect("a map can be written");
+        std::fs::write(&path, text).expect("config.yaml can be written");
+    }
+
     /// Runs it, without waiting for anything.
     pub fn start(&mut self) {
         assert!(self.process.is_none(), "this bridge is running already");

@@ -20,7 +20,7 @@ use super::process::Process;
 use super::room::{Entry, Room};
 
 /// How long a call of the client may take. Longer than any start of Synapse, during which the client tries again.
-const CALL: Duration = Duration::from_secs(60);
+const CALL: Duration = Duration::from_mins(1);
 
 pub const PASSWORD: &str = "correct horse battery staple";
 
@@ -156,11 +156,11 @@ impl Person {
         .await
     }
 
-    /// Says `body` in the thread under `root`.
-    pub async fn say_in_thread(&self, room: &str, root: &str, body: &str) -> String {
+    /// Says `body` in the thread under the message `top`.
+    pub async fn say_in_thread(&self, room: &str, top: &str, body: &str) -> String {
         let relation = json!({
-            "rel_type": "m.thread", "event_id": root,
-            "is_falling_back": true, "m.in_reply_to": {"event_id": root},
+            "rel_type": "m.thread", "event_id": top,
+            "is_falling_back": true, "m.in_reply_to": {"event_id": top},
         });
         self.send(
             room,
@@ -252,11 +252,6 @@ impl Person {
 
     // --- seeing ---
 
-    /// Everything this person sees now.
-    pub fn rooms(&self) -> Rooms {
-        self.seen.lock().unwrap().rooms.clone()
-    }
-
     pub fn room(&self, room_id: &str) -> Room {
         self.seen
             .lock()
@@ -295,23 +290,21 @@ impl Person {
                 if let Some(found) = ready(&self.seen.lock().unwrap().rooms) {
                     return found;
                 }
-                if changed.changed().await.is_err() {
-                    panic!(
-                        "the client of {} ended while waiting {what}; see {}",
-                        self.name,
-                        self.log.display()
-                    );
-                }
+                let told = changed.changed().await.is_ok();
+                assert!(
+                    told,
+                    "the client of {} ended while waiting {what}",
+                    self.name
+                );
             }
         });
-        match found.await {
-            Ok(found) => found,
-            Err(_) => panic!(
+        found.await.unwrap_or_else(|_| {
+            panic!(
                 "{} waited {timeout:?} in vain {what}; sees\n{}",
                 self.name,
                 self.page()
-            ),
-        }
+            )
+        })
     }
 
     /// Waits for the one answer to `event_id` whose text `complete` accepts, and gives it.
@@ -358,7 +351,7 @@ async fn listen(stdout: ChildStdout, seen: Arc<Mutex<Seen>>, bump: watch::Sender
             } else if told["room"].is_object() {
                 let mut room: Room =
                     serde_json::from_value(told["room"].take()).expect("the client tells a room");
-                let known = seen.rooms.entry(room.room_id.clone()).or_default();
+                let known = seen.rooms.entry(room.id.clone()).or_default();
                 room.timeline = std::mem::take(&mut known.timeline);
                 *known = room;
             } else if told["entry"].is_object() {

@@ -8,7 +8,8 @@ use serde_json::Value;
 
 #[derive(Debug, Clone, Default, Deserialize)]
 pub struct Room {
-    pub room_id: String,
+    #[serde(rename = "room_id")]
+    pub id: String,
     /// `join`, `invite` or `leave`.
     pub membership: String,
     pub invited_by: Option<String>,
@@ -47,14 +48,13 @@ pub struct Entry {
     pub reply_is_fallback: bool,
     /// The event at the root of the thread that this message is in.
     pub thread: Option<String>,
+    /// Who is mentioned by user id.
     pub mentions: Vec<String>,
     pub redacted: bool,
     /// Key, then who reacted with it.
     pub reactions: BTreeMap<String, Vec<String>>,
     /// The content that is shown now.
     pub content: Value,
-    /// The event as it was first sent.
-    pub original: Value,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -77,10 +77,6 @@ impl Room {
 
     pub fn name(&self) -> Option<&str> {
         self.state("m.room.name", "")?.get("name")?.as_str()
-    }
-
-    pub fn topic(&self) -> Option<&str> {
-        self.state("m.room.topic", "")?.get("topic")?.as_str()
     }
 
     pub fn alias(&self) -> Option<&str> {
@@ -152,7 +148,7 @@ impl fmt::Display for Room {
         writeln!(
             out,
             "{} {:?} ({})",
-            self.room_id,
+            self.id,
             self.name().unwrap_or("unnamed"),
             self.membership
         )?;

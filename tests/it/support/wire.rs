@@ -73,10 +73,6 @@ pub struct Exchange {
 }
 
 impl Moment {
-    pub fn json(&self) -> Value {
-        serde_json::from_slice(&self.body).unwrap_or_default()
-    }
-
     pub fn is(&self, stage: Stage, method: &Method, part_of_path: &str) -> bool {
         self.stage == stage && self.method == *method && self.path.contains(part_of_path)
     }
@@ -124,11 +120,10 @@ pub struct Held {
 impl Held {
     /// Waits until the moment came. From here on the request stands still.
     pub async fn caught(&mut self, timeout: Duration) -> Moment {
-        match tokio::time::timeout(timeout, &mut self.caught).await {
-            Ok(Ok(moment)) => moment,
-            Ok(Err(_)) => panic!("the wire ended before the moment came"),
-            Err(_) => panic!("the moment to hold did not come within {timeout:?}"),
-        }
+        let caught = tokio::time::timeout(timeout, &mut self.caught).await;
+        let caught =
+            caught.unwrap_or_else(|_| panic!("the moment to hold did not come within {timeout:?}"));
+        caught.expect("the wire lives as long as the test")
     }
 
     /// Lets the request go on, in one way or another.
@@ -245,11 +240,6 @@ impl Wire {
             .lock()
             .unwrap()
             .retain(|kept| !matches!(kept, Rule::Always { id, .. } if *id == rule));
-    }
-
-    /// Forgets every rule, holds that never came included.
-    pub fn forget_all(&self) {
-        self.inner.rules.lock().unwrap().clear();
     }
 
     pub fn exchanges(&self) -> Vec<Exchange> {
@@ -394,31 +384,41 @@ fn passing(
     })
 }
 
+/// A rule that matched.
+enum Found {
+    Given(Verdict),
+    Held(oneshot::Sender<Moment>, oneshot::Receiver<Verdict>),
+}
+
 impl Inner {
+    /// The first rule that matches. A hold is for one moment only, so it is taken out.
+    fn take_rule(&self, moment: &Moment) -> Option<Found> {
+        let mut rules = self.rules.lock().unwrap();
+        let index = rules.iter().position(|rule| match rule {
+            Rule::Hold { matches, .. } | Rule::Always { matches, .. } => matches(moment),
+        })?;
+        if let Rule::Always { verdict, .. } = &rules[index] {
+            return Some(Found::Given(verdict.clone()));
+        }
+        match rules.remove(index) {
+            Rule::Hold {
+                caught, verdict, ..
+            } => Some(Found::Held(caught, verdict)),
+            Rule::Always { verdict, .. } => Some(Found::Given(verdict)),
+        }
+    }
+
     /// What the rules say: go on (`None`), answer this instead, or cut (an error).
     async fn judge(&self, moment: Moment) -> Result<Option<Response<Body>>, BoxError> {
-        let held = {
-            let mut rules = self.rules.lock().unwrap();
-            let found = rules.iter().position(|rule| match rule {
-                Rule::Hold { matches, .. } | Rule::Always { matches, .. } => matches(&moment),
-            });
-            match found {
-                None => return Ok(None),
-                Some(index) => match &rules[index] {
-                    Rule::Always { verdict, .. } => Err(verdict.clone()),
-                    Rule::Hold { .. } => Ok(rules.remove(index)),
-                },
-            }
+        let Some(rule) = self.take_rule(&moment) else {
+            return Ok(None);
         };
-        let verdict = match held {
-            Err(verdict) => verdict,
-            Ok(Rule::Hold {
-                caught, verdict, ..
-            }) => {
+        let verdict = match rule {
+            Found::Given(verdict) => verdict,
+            Found::Held(caught, verdict) => {
                 let _ = caught.send(moment);
                 verdict.await.unwrap_or(Verdict::Pass)
             }
-            Ok(Rule::Always { verdict, .. }) => verdict,
         };
         match verdict {
             Verdict::Pass => Ok(None),
