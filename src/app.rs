@@ -74,7 +74,9 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
     if tokio::time::timeout(STOP_MAX, tasks.ended()).await.is_err() {
         warn!("some tasks did not end in time; what they did goes on at the next start");
     }
-    server.await.context("the listener failed")??;
+    if let Ok(served) = tokio::time::timeout(STOP_MAX, server).await {
+        served.context("the listener failed")??;
+    }
     bridge.desk.journal.durable().await?;
     if let Some(demo) = demo {
         demo.shutdown().await;
@@ -241,6 +243,7 @@ impl Bridge {
             identity: identity.clone(),
             permissions: config.permissions.clone(),
         };
+        let arrived = Arc::new(Notify::new());
         let clerk = Clerk::new(ClerkDesk {
             journal: journal.clone(),
             outbox: outbox.clone(),
@@ -249,6 +252,7 @@ impl Bridge {
             turns: turns.clone(),
             rules: rules.clone(),
             outlook: discovery.outlook(),
+            arrived: Arc::clone(&arrived),
             appservice_id: config.appservice.id.clone(),
             began: Millis::now(),
         });
@@ -258,7 +262,7 @@ impl Bridge {
             hs_token: config.appservice.hs_token.clone(),
             identity,
             journal,
-            arrived: Arc::new(Notify::new()),
+            arrived,
             provision: Arc::new(agents),
             pings: Pings::default(),
             ready: is_ready,

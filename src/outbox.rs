@@ -164,7 +164,7 @@ impl Outbox {
                 Ok(event_id) => return Some(Ok(event_id)),
                 Err(failure) => failure,
             };
-            if failure.is_transient() {
+            if failure.is_transient() || failure.is_token_refused() {
                 may_have_arrived |= failure.is_ambiguous();
                 attempt += 1;
                 if attempt == 1 {

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use ruma::{OwnedUserId, UserId};
 use serde_json::value::RawValue;
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 use tracing::info;
 
 use super::{Command, Parsed, is_stale, parse};
@@ -53,6 +53,8 @@ pub struct ClerkDesk {
     pub rules: Rules,
     /// What discovery sees.
     pub outlook: watch::Receiver<Outlook>,
+    /// Tells that the journal has new events.
+    pub arrived: Arc<Notify>,
     /// The id of the appservice, for pings.
     pub appservice_id: String,
     /// When the bridge began.

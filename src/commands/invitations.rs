@@ -15,7 +15,8 @@ use crate::{
     errands::ErrandError,
     journal::{RoomKind, RoomRecord},
     matrix::Actor,
-    turns::route::IncomingEvent,
+    time::Millis,
+    turns::{route::IncomingEvent, say::EVENT_TYPE},
 };
 
 /// What the bot says where it is invited to chat.
@@ -26,6 +27,9 @@ const GREETING_ELSEWHERE: &str = "Hello, I look after the Letta agents here. Beg
      `!letta help`.";
 /// What a ghost says where several people may talk.
 const GREETING_GUEST: &str = "Hello. I answer here when somebody mentions me.";
+
+/// How many events before our joining are looked at for what was said to us.
+const MISSED_EVENTS_MAX: u32 = 30;
 
 #[derive(Deserialize)]
 struct Member {
@@ -97,14 +101,8 @@ impl Clerk {
             return self.refuse(event, Actor::Bot, reason).await;
         }
         let journal = &self.desk.journal;
-        self.desk
-            .homeserver
-            .join(Actor::Bot, &event.room_id)
-            .await?;
-        let has_one = journal.management_rooms()?.contains_key(&event.sender);
         let known = journal.room(&event.room_id)?;
-        let manages = direct && !has_one && known.is_none();
-        let kind = if manages {
+        let kind = if direct {
             RoomKind::Management {
                 user: event.sender.clone(),
             }
@@ -120,7 +118,8 @@ impl Clerk {
             },
         };
         journal.set_room(&event.room_id, &record)?;
-        info!(room.id = %event.room_id, user = %event.sender, manages, "the bot was invited");
+        self.come_in(event, Actor::Bot).await?;
+        info!(room.id = %event.room_id, user = %event.sender, direct, "the bot was invited");
         let greeting = if matches!(record.kind, RoomKind::Management { .. }) {
             GREETING
         } else {
@@ -138,16 +137,12 @@ impl Clerk {
         agent: AgentId,
         direct: bool,
     ) -> Result<(), ErrandError> {
-        let journal = &self.desk.journal;
-        self.desk
-            .homeserver
-            .join(Actor::Ghost(ghost), &event.room_id)
-            .await?;
         info!(room.id = %event.room_id, agent.id = %agent, user = %event.sender, "an agent was invited");
+        let journal = &self.desk.journal;
         let known = journal.room(&event.room_id)?;
         if matches!(&known, Some(RoomRecord { kind: RoomKind::Home { agent: at_home }, .. }) if *at_home == agent)
         {
-            return Ok(());
+            return self.come_in(event, Actor::Ghost(ghost)).await;
         }
         let mut record = known.unwrap_or(RoomRecord {
             kind: RoomKind::Other,
@@ -156,8 +151,36 @@ impl Clerk {
         });
         record.guests.insert(agent, direct);
         journal.set_room(&event.room_id, &record)?;
+        self.come_in(event, Actor::Ghost(ghost)).await?;
         if !direct {
             self.greet(event, ghost.to_owned(), GREETING_GUEST).await?;
+        }
+        Ok(())
+    }
+
+    /// Joins, and takes in what was said between the invitation and now: homeservers push only what
+    /// happens while one of ours is in the room.
+    ///
+    /// The room is written down before, so that what is said right after the joining is routed.
+    async fn come_in(&self, event: &IncomingEvent, actor: Actor<'_>) -> Result<(), ErrandError> {
+        let homeserver = &self.desk.homeserver;
+        homeserver.join(actor, &event.room_id).await?;
+        let newest = homeserver
+            .newest_events(actor, &event.room_id, MISSED_EVENTS_MAX)
+            .await?;
+        let missed: Vec<_> = newest
+            .into_iter()
+            .filter_map(|raw| {
+                let missed = serde_json::from_str::<IncomingEvent>(raw.get()).ok()?;
+                (missed.event_type == EVENT_TYPE
+                    && missed.origin_server_ts >= event.origin_server_ts
+                    && !self.desk.rules.identity.is_ours(&missed.sender))
+                .then_some((missed.event_id, raw))
+            })
+            .collect();
+        if self.desk.journal.admit(missed, Millis::now())? > 0 {
+            self.desk.journal.durable().await?;
+            self.desk.arrived.notify_one();
         }
         Ok(())
     }

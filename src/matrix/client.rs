@@ -91,6 +91,12 @@ impl MatrixError {
             || matches!(self, Self::Refused(error) if error.status_code.is_server_error())
     }
 
+    /// Whether the homeserver does not know our `as_token` (any more): nobody's message is at fault,
+    /// and an admin will mend it.
+    pub fn is_token_refused(&self) -> bool {
+        matches!(self.kind(), Some(ErrorKind::UnknownToken(_)))
+    }
+
     /// The `M_…` code of a refusal.
     pub fn kind(&self) -> Option<&ErrorKind> {
         match self {

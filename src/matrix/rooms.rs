@@ -258,6 +258,19 @@ impl Homeserver {
         }))
     }
 
+    /// The newest events of a room, oldest first.
+    pub async fn newest_events(
+        &self,
+        actor: Actor<'_>,
+        room: &RoomId,
+        limit: u32,
+    ) -> Result<Vec<Box<RawValue>>, MatrixError> {
+        let mut request = get_message_events::v3::Request::backward(room.to_owned());
+        request.limit = limit.into();
+        let page = self.call(actor, request).await?;
+        Ok(page.chunk.into_iter().rev().map(Raw::into_json).collect())
+    }
+
     /// Tells the room that `actor` has read up to an event. Tried once: a newer one replaces it.
     pub async fn mark_read(
         &self,
