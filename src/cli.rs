@@ -109,7 +109,7 @@ struct InitArgs {
     /// Where the agents come from.
     #[arg(long, value_enum)]
     backend: Option<BackendKind>,
-    /// Where Letta is, like `http://localhost:8283` [default: what LETTA_BASE_URL says].
+    /// Where Letta is, like `http://localhost:8283` [default: what `LETTA_BASE_URL` says].
     #[arg(long, value_name = "URL", value_parser = address)]
     letta_url: Option<Url>,
     /// Your full user id; you are invited to the agents and may manage the bridge. Can be repeated.

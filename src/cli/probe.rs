@@ -18,6 +18,12 @@ pub(super) fn client() -> Result<Client, String> {
     Client::builder().timeout(TIMEOUT).build().map_err(reason)
 }
 
+/// A client for the bridge on this machine, which no proxy stands before.
+pub(super) fn client_of_this_machine() -> Result<Client, String> {
+    let client = Client::builder().timeout(TIMEOUT).no_proxy().build();
+    client.map_err(reason)
+}
+
 /// What is at the bottom of a failed request, in a few words, without its URL.
 pub(super) fn reason(error: reqwest::Error) -> String {
     if error.is_timeout() {
