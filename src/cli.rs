@@ -109,8 +109,8 @@ struct InitArgs {
     /// Where the agents come from.
     #[arg(long, value_enum)]
     backend: Option<BackendKind>,
-    /// Where Letta is, like `http://localhost:8283`.
-    #[arg(long, value_name = "URL", value_parser = address, env = "LETTA_BASE_URL")]
+    /// Where Letta is, like `http://localhost:8283` [default: what `LETTA_BASE_URL` says].
+    #[arg(long, value_name = "URL", value_parser = address)]
     letta_url: Option<Url>,
     /// Your full user id; you are invited to the agents and may manage the bridge. Can be repeated.
     #[arg(long, value_name = "@USER:DOMAIN", value_parser = user_id)]
@@ -163,8 +163,7 @@ fn user_id(text: &str) -> Result<OwnedUserId, String> {
 /// Runs the command line of this process.
 pub fn main() -> std::process::ExitCode {
     let cli = Cli::parse();
-    // Fails only if there is a provider already, which then serves as well.
-    drop(rustls::crypto::ring::default_provider().install_default());
+    provide_cryptography();
     let runtime = match tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
@@ -180,6 +179,12 @@ pub fn main() -> std::process::ExitCode {
     }
 }
 
+/// Chooses the cryptography for TLS of the whole process.
+fn provide_cryptography() {
+    // Fails only if there is a provider already, which then serves as well.
+    drop(rustls::crypto::ring::default_provider().install_default());
+}
+
 async fn dispatch(cli: Cli) -> Outcome {
     let files = &cli.files;
     match cli.command {
@@ -192,7 +197,8 @@ async fn dispatch(cli: Cli) -> Outcome {
         Some(Command::Health) => health::health(files).await,
         None if files.config.is_some() => run::run(files).await,
         None => {
-            say(&Cli::command().render_help().ansi().to_string());
+            // Nothing is lost if nobody reads it.
+            drop(Cli::command().print_help());
             Err(Failure::silent(ExitCode::Usage))
         }
     }

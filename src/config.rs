@@ -5,7 +5,7 @@
 //! here, see [`sample`].
 //!
 //! What wins, from the weakest: built-in defaults, the file, Letta's own `LETTA_BASE_URL` and
-//! `LETTA_API_KEY`, `BRIDGE_SECTION__KEY`, see [`load`].
+//! `LETTA_API_KEY`, `BRIDGE_SECTION__KEY`.
 //!
 //! A [`Config`] that was loaded is complete and possible; an error names the key, what is wrong
 //! with it, and how to mend it.

@@ -106,3 +106,6 @@ pub async fn checks(config: &Config, registration: &Path) -> Vec<Check> {
     checks.extend(remote::homeserver(config, free).await);
     checks
 }
+
+#[cfg(test)]
+mod tests;

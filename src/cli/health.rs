@@ -10,7 +10,12 @@ pub(super) async fn health(files: &Files) -> Outcome {
     let config = Config::read(files.config(), &Environment::of_process())?;
     let url = format!("{}/_matrix/mau/ready", own_address(&config.appservice));
     let sick = |why: String| Failure::new(ExitCode::Other, format_args!("not ready: {why}"));
-    match probe::client().map_err(&sick)?.get(&url).send().await {
+    match probe::client_of_this_machine()
+        .map_err(&sick)?
+        .get(&url)
+        .send()
+        .await
+    {
         Ok(answer) if answer.status().is_success() => {
             say("ready\n");
             Ok(())

@@ -21,7 +21,7 @@ pub(super) fn write(args: &InitArgs, environment: &Environment) -> Result<String
     let path = args.dir.join("config.yaml");
     let registration_path = args.dir.join("registration.yaml");
     let mut config = start_from(&path, args)?;
-    change(&mut config, args);
+    change(&mut config, args, environment);
     let mut config = with_environment(&config, environment)?;
     tokens::fill(&mut config, &registration_path);
     refuse_incomplete(&config)?;
@@ -66,7 +66,7 @@ fn start_from(path: &Path, args: &InitArgs) -> Result<Config, Failure> {
     Ok(config)
 }
 
-fn change(config: &mut Config, args: &InitArgs) {
+fn change(config: &mut Config, args: &InitArgs, environment: &Environment) {
     if let Some(address) = &args.address {
         config.homeserver.address = address.clone();
     }
@@ -76,8 +76,8 @@ fn change(config: &mut Config, args: &InitArgs) {
     if let Some(backend) = args.backend {
         config.letta.backend = backend;
     }
-    if let Some(url) = &args.letta_url {
-        config.letta.url = url.clone();
+    if let Some(url) = args.letta_url.clone().or_else(|| environment.letta_url()) {
+        config.letta.url = url;
     }
     if !args.admin.is_empty() {
         config.permissions.forget_examples();

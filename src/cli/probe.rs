@@ -4,7 +4,7 @@
 
 use std::{error::Error, time::Duration};
 
-use reqwest::{Client, RequestBuilder, StatusCode};
+use reqwest::{Client, RequestBuilder, StatusCode, header};
 use serde_json::Value;
 use url::Url;
 
@@ -16,6 +16,12 @@ const TIMEOUT: Duration = Duration::from_secs(15);
 /// A client that asks once.
 pub(super) fn client() -> Result<Client, String> {
     Client::builder().timeout(TIMEOUT).build().map_err(reason)
+}
+
+/// A client for the bridge on this machine, which no proxy stands before.
+pub(super) fn client_of_this_machine() -> Result<Client, String> {
+    let client = Client::builder().timeout(TIMEOUT).no_proxy().build();
+    client.map_err(reason)
 }
 
 /// What is at the bottom of a failed request, in a few words, without its URL.
@@ -35,6 +41,8 @@ pub(super) fn reason(error: reqwest::Error) -> String {
 pub(super) struct Answer {
     pub(super) status: StatusCode,
     pub(super) body: Value,
+    /// What it calls itself in the `Server` header.
+    server: Option<String>,
 }
 
 impl Answer {
@@ -90,19 +98,28 @@ impl Homeserver {
         answer(request.bearer_auth(self.token.expose()).json(body)).await
     }
 
-    /// The name of the software, such as `Synapse`, if it says.
+    /// The name of the software, such as `Synapse`, if it says: to other servers, or in the header
+    /// of every answer.
     pub(super) async fn software(&self) -> Option<String> {
-        let answer = self.get("/_matrix/federation/v1/version").await.ok()?;
-        answer.body["server"]["name"].as_str().map(str::to_owned)
+        let federation = self.get("/_matrix/federation/v1/version").await.ok()?;
+        let name = federation.body["server"]["name"].as_str();
+        let header = || federation.server.as_deref()?.split('/').next();
+        name.or_else(header).map(str::to_owned)
     }
 }
 
 async fn answer(request: RequestBuilder) -> Result<Answer, String> {
     let response = request.send().await.map_err(reason)?;
     let status = response.status();
+    let server = response.headers().get(header::SERVER);
+    let server = server
+        .and_then(|name| name.to_str().ok())
+        .map(str::to_owned);
     // A proxy's error page is no JSON; the status says enough then.
+    let body = response.json().await.unwrap_or_default();
     Ok(Answer {
         status,
-        body: response.json().await.unwrap_or_default(),
+        body,
+        server,
     })
 }

@@ -10,7 +10,7 @@ use crate::{
     registration::Registration,
 };
 
-const INIT: [&str; 9] = [
+const INIT: [&str; 8] = [
     "matrix-appservice-letta",
     "init",
     "--homeserver",
@@ -19,7 +19,6 @@ const INIT: [&str; 9] = [
     "--domain=house.test",
     "--backend=demo",
     "--admin=@alice:house.test",
-    "--letta-url=http://letta:8283",
 ];
 
 fn init_args<'a>(words: impl IntoIterator<Item = &'a str>) -> InitArgs {
@@ -178,6 +177,7 @@ fn init_writes_what_the_environment_says() {
             &INIT,
             &[
                 ("BRIDGE_APPSERVICE__PORT", "29555"),
+                ("LETTA_BASE_URL", "http://letta:1"),
                 ("LETTA_API_KEY", "not to be written"),
             ],
         )
@@ -188,6 +188,7 @@ fn init_writes_what_the_environment_says() {
         config.appservice.address.as_str(),
         "http://127.0.0.1:29555/"
     );
+    assert_eq!(config.letta.url.as_str(), "http://letta:1/");
     assert!(config.letta.api_key.is_none());
     let address = [("BRIDGE_APPSERVICE__ADDRESS", "http://bridge:29555")];
     house.init(&INIT, &address).unwrap();

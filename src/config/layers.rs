@@ -12,15 +12,20 @@ use figment::{
     value::{Dict, Map, Value},
 };
 
-use super::{error::Problem, schema};
+use url::Url;
+
+use super::{error::Problem, http_url, schema};
 
 const PREFIX: &str = "BRIDGE_";
 const SEPARATOR: &str = "__";
 const FILE_SUFFIX: &str = "_FILE";
 
+/// Where Letta is, for all of Letta's own programs.
+const LETTA_URL: &str = "LETTA_BASE_URL";
+
 /// Letta's own variables, and the keys that they set.
 const LETTA: [(&str, [&str; 2]); 2] = [
-    ("LETTA_BASE_URL", ["letta", "url"]),
+    (LETTA_URL, ["letta", "url"]),
     ("LETTA_API_KEY", ["letta", "api_key"]),
 ];
 
@@ -48,6 +53,11 @@ impl Environment {
                 .map(|(name, value)| (name.clone(), value.clone()))
                 .collect(),
         }
+    }
+
+    /// Where Letta is, in Letta's own words.
+    pub fn letta_url(&self) -> Option<Url> {
+        http_url::parse(self.variables.get(LETTA_URL)?)
     }
 
     /// What it sets, from the weakest.

@@ -100,7 +100,7 @@ pub(super) async fn port(config: &Config) -> (Check, Option<TcpListener>) {
 }
 
 async fn bridge_is_alive(address: &str) -> bool {
-    let Ok(client) = probe::client() else {
+    let Ok(client) = probe::client_of_this_machine() else {
         return false;
     };
     let answer = client

@@ -13,7 +13,7 @@ use super::{Advice, Check};
 use crate::{
     app,
     cli::probe::{Answer, Homeserver},
-    config::{Config, Secret},
+    config::{Config, Secret, http_url},
 };
 
 /// How many of the bot's rooms are looked at.
@@ -35,7 +35,8 @@ pub(super) async fn letta(config: &Config) -> Check {
                     .unwrap_or_default();
                 Ok(format!(
                     "{}{version} answers at {}",
-                    info.kind, config.letta.url
+                    info.kind,
+                    http_url::text(&config.letta.url)
                 ))
             }
             Err(error) => Err(Advice::new(
@@ -180,7 +181,7 @@ async fn ping(
     if let Some(stand_in) = stand_in {
         stand_in.abort();
     }
-    let address = &config.appservice.address;
+    let address = http_url::text(&config.appservice.address);
     match answer {
         Ok(answer) if answer.status.is_success() && in_place => Ok(format!(
             "the homeserver reaches {address}; tried in place of the bridge"
@@ -197,7 +198,7 @@ async fn ping(
 }
 
 fn why_unreachable(config: &Config, answer: &Answer) -> Advice {
-    let address = &config.appservice.address;
+    let address = http_url::text(&config.appservice.address);
     let what = format!(
         "The homeserver -> bridge connection is not working ({}).",
         answer.in_words()
