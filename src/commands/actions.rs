@@ -2,11 +2,11 @@
 
 use std::fmt::Write;
 
-use letta_client::{Advice, AgentId};
+use letta_client::Advice;
 use ruma::OwnedUserId;
 use tokio::time::Instant;
 
-use super::{Command, Lookup, clerk::Clerk, find_agent, help};
+use super::{Candidate, Command, Lookup, clerk::Clerk, find_agent, help, help::code};
 use crate::{
     agents::provision::ProvisionError,
     config::Level,
@@ -26,9 +26,10 @@ impl Clerk {
         command: &Command,
         event: &IncomingEvent,
         level: Level,
+        in_management_room: bool,
     ) -> Result<String, ErrandError> {
         match command {
-            Command::Help { topic } => Ok(help(topic.as_deref(), level)),
+            Command::Help { topic } => Ok(help(*topic, level, in_management_room)),
             Command::Version => Ok(version()),
             Command::Status => self.status(),
             Command::Ping => Ok(self.ping().await),
@@ -267,30 +268,47 @@ impl Clerk {
     /// The agent that a person means, or what to tell them.
     fn look_up(&self, query: &str) -> Result<AgentRecord, String> {
         let registry = &self.desk.agents.provisioner.registry;
-        let candidates: Vec<(AgentId, String)> = registry.with_all(|known| {
+        let candidates: Vec<Candidate> = registry.with_all(|known| {
             known
                 .values()
                 .map(|record| (record.id.clone(), record.name.clone()))
                 .collect()
         });
         match find_agent(query, &candidates) {
-            Lookup::One(id) => registry.find(&id).ok_or_else(|| no_such(query)),
-            Lookup::Many(names) => Err(format!(
-                "Several agents could be meant by `{query}`: {}. Give more of the name, or the id.",
-                names.join(", ")
+            Lookup::One((id, _)) => registry.find(id).ok_or_else(|| no_such(query)),
+            Lookup::Many(fitting) => Err(format!(
+                "Several agents could be meant by {}: {}. Give more of the name, or the id.",
+                code(query),
+                names(&fitting)
             )),
             Lookup::None { suggestions } if suggestions.is_empty() => Err(no_such(query)),
             Lookup::None { suggestions } => Err(format!(
                 "{} Did you mean {}?",
                 no_such(query),
-                suggestions.join(", ")
+                suggestions
+                    .iter()
+                    .map(|name| code(name))
+                    .collect::<Vec<_>>()
+                    .join(" or ")
             )),
         }
     }
 }
 
 fn no_such(query: &str) -> String {
-    format!("There is no agent `{query}`; `agents` lists them all.")
+    format!(
+        "There is no agent {}; `agents` lists them all.",
+        code(query)
+    )
+}
+
+/// Several agents can have one name, so each comes with its id.
+fn names(candidates: &[&Candidate]) -> String {
+    let names: Vec<String> = candidates
+        .iter()
+        .map(|(id, name)| format!("{} ({})", code(name), code(id.as_str())))
+        .collect();
+    names.join(", ")
 }
 
 fn version() -> String {

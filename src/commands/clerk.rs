@@ -11,10 +11,9 @@ use serde_json::value::RawValue;
 use tokio::sync::{Notify, watch};
 use tracing::info;
 
-use super::{Command, Parsed, is_stale, parse};
+use super::{Command, Parsed, is_stale, parse, refusal};
 use crate::{
     agents::{Agents, discovery::Outlook},
-    config::Level,
     errands::ErrandError,
     journal::{Journal, JournalError, OutboxItem, RoomKind, RoomRecord, SendId},
     matrix::{
@@ -89,8 +88,8 @@ impl Clerk {
                     .to_owned()
             }
             Parsed::Command(command) => {
-                info!(user = %event.sender, room.id = %event.room_id, command = command.name(), "command");
-                self.permitted(&command, event).await?
+                info!(user = %event.sender, room.id = %event.room_id, command = command.definition().name, "command");
+                self.permitted(&command, event, management).await?
             }
         };
         self.answer(event, &room, &text).await
@@ -100,17 +99,15 @@ impl Clerk {
         &self,
         command: &Command,
         event: &IncomingEvent,
+        in_management_room: bool,
     ) -> Result<String, ErrandError> {
-        let needed = command.level();
+        let definition = command.definition();
         let level = self.desk.rules.permissions.level(&event.sender);
-        if level < needed.max(Level::Talk) {
-            return Ok(format!(
-                "You may not use `{}`: it needs `{needed}`, and you have `{level}`. An admin can \
-                 change that under `permissions` in the bridge's configuration. [NOT_PERMITTED]",
-                command.name()
-            ));
+        if level < definition.level {
+            return Ok(format!("{} [NOT_PERMITTED]", refusal(definition, level)));
         }
-        self.carry_out(command, event, level).await
+        self.carry_out(command, event, level, in_management_room)
+            .await
     }
 
     /// Says something in answer to an event, once.

@@ -25,6 +25,16 @@ struct Block {
     range: Range<usize>,
     /// Where a cut is allowed, ends excluded: lines of code, or rows.
     inner: Range<usize>,
+    /// How many cells it has, if it is a table.
+    cells: usize,
+}
+
+impl Block {
+    /// Whether the cells are more than were written. Short rows are filled up with empty cells, so
+    /// that repeating a wide header over them would make hundreds of parts out of a few lines.
+    fn is_padded(&self) -> bool {
+        self.cells > self.range.len()
+    }
 }
 
 #[derive(Clone, Copy, PartialEq)]
@@ -59,6 +69,7 @@ impl<'a> Blocks<'a> {
                         kind: Kind::Code,
                         range,
                         inner: first_line..first_line,
+                        cells: 0,
                     });
                 }
                 (Event::Start(Tag::Table(_)), None) => {
@@ -67,6 +78,7 @@ impl<'a> Blocks<'a> {
                         kind: Kind::Table,
                         range,
                         inner,
+                        cells: 0,
                     });
                 }
                 (Event::Text(_), Some(block)) if block.kind == Kind::Code => {
@@ -76,7 +88,10 @@ impl<'a> Blocks<'a> {
                     let delimiters = line_end(text, range.end.saturating_sub(1));
                     block.inner = line_end(text, delimiters)..block.range.end;
                 }
-                (Event::End(TagEnd::CodeBlock | TagEnd::Table), open) => blocks.extend(open.take()),
+                (Event::Start(Tag::TableCell), Some(block)) => block.cells += 1,
+                (Event::End(TagEnd::CodeBlock | TagEnd::Table), open) => {
+                    blocks.extend(open.take().filter(|block| !block.is_padded()));
+                }
                 _ => {}
             }
         }

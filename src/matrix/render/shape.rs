@@ -29,6 +29,9 @@ pub(super) fn shape(markdown: &str, events_max: usize) -> Option<Vec<Event<'_>>>
         match event {
             Event::Start(tag) => shaper.start(tag, &markdown[range.clone()], range, markdown.len()),
             Event::End(_) => shaper.end(),
+            Event::InlineMath(_) if is_no_formula(&markdown[range.end..]) => {
+                shaper.leaf(Event::Text(markdown[range].into()));
+            }
             other => shaper.leaf(other),
         }
         if shaper.out.len() > events_max {
@@ -291,6 +294,12 @@ fn is_begun_list(heading: &str) -> bool {
         .trim_end()
         .rsplit_once('\n')
         .is_some_and(|(_, underline)| underline.trim() == "-")
+}
+
+/// Whether a dollar sign before this ends no formula: `$20-$30` are prices and `$HOME/$USER` is
+/// shell.
+fn is_no_formula(after: &str) -> bool {
+    after.starts_with(|c: char| c.is_alphanumeric() || c == '_')
 }
 
 /// The language of a code block: the first word of its info string, as highlighters know it, so

@@ -60,12 +60,36 @@ fn everyday_markdown() {
         ---
         - [x] bought
         - [ ] paid
-    "}), @r"");
+    "}), @r#"
+    <h1>Report</h1>
+    <p>It is <strong>done</strong>, <em>really</em>, <del>maybe</del> and <code>x &lt; 1</code>.<br>
+    See <a href="https://example.org/a?b=1&amp;c=2">the docs</a>.</p>
+    <ol>
+    <li>one
+    <ul>
+    <li>nested</li>
+    </ul>
+    </li>
+    <li>two</li>
+    </ol>
+    <blockquote>
+    <p>quoted<br>
+    twice</p>
+    </blockquote>
+    <hr>
+    <ul>
+    <li>☑ bought</li>
+    <li>☐ paid</li>
+    </ul>
+    "#);
 }
 
 #[test]
 fn a_single_paragraph_has_no_element_around_it() {
-    assert_snapshot!(html("just **one** line\nand another"), @r"");
+    assert_snapshot!(html("just **one** line\nand another"), @r"
+    just <strong>one</strong> line<br>
+    and another
+    ");
 }
 
 #[test]
@@ -77,21 +101,38 @@ fn code_keeps_its_language_and_its_text() {
         ```
 
             indented
-    "#}), @r"");
+    "#}), @r#"
+    <pre><code class="language-rust">let a: Vec&lt;&amp;str&gt; = vec!["$x$ &lt;br&gt;"];
+
+    </code></pre>
+    <pre><code>indented</code></pre>
+    "#);
 }
 
 #[test]
 fn an_unclosed_fence_is_code() {
-    assert_snapshot!(html("Look:\n```python\nprint('**hi**')"), @r"");
-    assert_snapshot!(html("Look:\n```py"), @r"");
-    assert_snapshot!(html("Look:\n``"), @r"");
+    assert_snapshot!(html("Look:\n```python\nprint('**hi**')"), @r#"
+    <p>Look:</p>
+    <pre><code class="language-python">print('**hi**')</code></pre>
+    "#);
+    assert_snapshot!(html("Look:\n```py"), @r#"
+    <p>Look:</p>
+    <pre><code class="language-py"></code></pre>
+    "#);
+    assert_snapshot!(html("Look:\n``"), @"(plain)");
 }
 
 #[test]
 fn a_list_that_begins_is_no_heading_yet() {
-    assert_snapshot!(html("Two *things*:\n-"), @r"");
-    assert_snapshot!(html("Title\n---"), @r"");
-    assert_snapshot!(html("Title\n-\nmore"), @r"");
+    assert_snapshot!(html("Two *things*:\n-"), @r"
+    Two <em>things</em>:<br>
+    -
+    ");
+    assert_snapshot!(html("Title\n---"), @"<h2>Title</h2>");
+    assert_snapshot!(html("Title\n-\nmore"), @r"
+    <h2>Title</h2>
+    <p>more</p>
+    ");
 }
 
 #[test]
@@ -100,42 +141,71 @@ fn tables() {
         | a | b |
         |:--|--:|
         | 1<br>2 | $x$ |
-    "}), @r"");
+    "}), @r#"
+    <table><thead><tr><th>a</th><th>b</th></tr></thead><tbody>
+    <tr><td>1<br>
+    2</td><td><span data-mx-maths="x"><code>x</code></span></td></tr>
+    </tbody></table>
+    "#);
 }
 
 #[test]
 fn formulas() {
-    assert_snapshot!(html(r#"Inline $a < "b"$ here"#), @r"");
-    assert_snapshot!(html("Before\n$$\n\\frac{1}{2}\n$$\nafter **all**"), @r"");
-    assert_snapshot!(html("$$x$$"), @r"");
-    assert_snapshot!(html("- $$x$$\n- y"), @r"");
-    assert_snapshot!(html("## About $$x$$"), @r"");
-    assert_snapshot!(html("It costs $5 and **not** $10, $20-$30 or US$40."), @r"");
+    assert_snapshot!(html(r#"Inline $a < "b"$ here"#), @r#"Inline <span data-mx-maths="a &lt; &quot;b&quot;"><code>a &lt; "b"</code></span> here"#);
+    assert_snapshot!(html("Before\n$$\n\\frac{1}{2}\n$$\nafter **all**"), @r#"
+    <p>Before</p>
+    <div data-mx-maths="\frac{1}{2}"><code>\frac{1}{2}</code></div>
+    <p>after <strong>all</strong></p>
+    "#);
+    assert_snapshot!(html("$$x$$"), @r#"<div data-mx-maths="x"><code>x</code></div>"#);
+    assert_snapshot!(html("- $$x$$\n- y"), @r#"
+    <ul>
+    <li><div data-mx-maths="x"><code>x</code></div></li>
+    <li>y</li>
+    </ul>
+    "#);
+    assert_snapshot!(html("## About $$x$$"), @r#"<h2>About <span data-mx-maths="x"><code>x</code></span></h2>"#);
+    assert_snapshot!(html("It costs $5 and **not** $10, $20-$30 or US$40."), @"It costs $5 and <strong>not</strong> $10, $20-$30 or US$40.");
 }
 
 #[test]
 fn html_is_shown_not_obeyed() {
-    assert_snapshot!(html("<script>alert(1)</script>\n\nA **Vec<String>** <img src=x onerror=alert(1)>"), @r"");
-    assert_snapshot!(html("<div>\n*hi*\n</div>\n\n<!-- c -->"), @r"");
-    assert_snapshot!(html("one<br>two *x*"), @r"");
-    assert_snapshot!(html("<mx-reply>*gone*?</mx-reply>"), @r"");
+    assert_snapshot!(html("<script>alert(1)</script>\n\nA **Vec<String>** <img src=x onerror=alert(1)>"), @r"
+    <p>&lt;script&gt;alert(1)&lt;/script&gt;</p>
+    <p>A <strong>Vec&lt;String&gt;</strong> &lt;img src=x onerror=alert(1)&gt;</p>
+    ");
+    assert_snapshot!(html("<div>\n*hi*\n</div>\n\n<!-- c -->"), @"(plain)");
+    assert_snapshot!(html("one<br>two *x*"), @r"
+    one<br>
+    two <em>x</em>
+    ");
+    assert_snapshot!(html("<mx-reply>*gone*?</mx-reply>"), @"&lt;mx-reply&gt;<em>gone</em>?&lt;/mx-reply&gt;");
 }
 
 #[test]
 fn links_lead_only_where_matrix_allows() {
-    assert_snapshot!(html("[a](javascript:alert(1)) [b](data:text/html,x) [c](/relative) [d](matrix:u/a:b.c) <me@example.org>"), @r"");
+    assert_snapshot!(html("[a](javascript:alert(1)) [b](data:text/html,x) [c](/relative) [d](matrix:u/a:b.c) <me@example.org>"), @r#"a b c <a href="matrix:u/a:b.c">d</a> <a href="mailto:me@example.org">me@example.org</a>"#);
 }
 
 #[test]
 fn images_elsewhere_are_links() {
-    assert_snapshot!(html("![a *cat*](https://evil.example/c.png) ![](https://evil.example/d.png)"), @r"");
-    assert_snapshot!(html("[![badge](https://evil.example/b.png)](https://example.org) [![](https://evil.example/b.png)](https://example.org)"), @r"");
-    assert_snapshot!(html("![here](mxc://example.org/abc)"), @r"");
+    assert_snapshot!(html("![a *cat*](https://evil.example/c.png) ![](https://evil.example/d.png)"), @r#"<a href="https://evil.example/c.png">a <em>cat</em></a> <a href="https://evil.example/d.png">https://evil.example/d.png</a>"#);
+    assert_snapshot!(html("[![badge](https://evil.example/b.png)](https://example.org) [![](https://evil.example/b.png)](https://example.org)"), @r#"<a href="https://example.org">badge</a> <a href="https://example.org">https://evil.example/b.png</a>"#);
+    assert_snapshot!(html("![here](mxc://example.org/abc)"), @r#"<img alt="here" src="mxc://example.org/abc">"#);
 }
 
 #[test]
 fn alerts_and_footnotes_keep_their_words() {
-    assert_snapshot!(html("> [!WARNING]\n> Hot.\n\nSo[^1] it is[^2].\n\n[^1]: As seen."), @r"");
+    assert_snapshot!(html("> [!WARNING]\n> Hot.\n\nSo[^1] it is[^2].\n\n[^1]: As seen."), @r"
+    <blockquote>
+    <p><strong>Warning</strong></p>
+    <p>Hot.</p>
+    </blockquote>
+    <p>So<sup>1</sup> it is[^2].</p>
+    <div><sup>1</sup>
+    <p>As seen.</p>
+    </div>
+    ");
 }
 
 #[test]
@@ -241,7 +311,23 @@ fn hostile_text_renders_in_bounded_time() {
 
 #[test]
 fn hostile_text_splits_in_bounded_time() {
-    for text in hostile(EVENT_BYTES_MAX) {
+    let table = |columns, rows| {
+        format!(
+            "{}|\n{}|\n{}",
+            "|a".repeat(columns),
+            "|-".repeat(columns),
+            "|b\n".repeat(rows)
+        )
+    };
+    let mut texts: Vec<_> = [">", "[", "*"]
+        .map(|unit| unit.repeat(EVENT_BYTES_MAX))
+        .into();
+    texts.extend(
+        ["**a", "$a", "#\n", "- a\n\n", "> ```\n", "\u{1}", "\u{a0}b"]
+            .map(|unit| unit.repeat(SOURCE_BYTES_MAX / 2 / unit.len())),
+    );
+    texts.extend([table(2_000, 15_000), table(100, 20_000), table(14_000, 2)]);
+    for text in texts {
         let start = Instant::now();
         let parts = split(&text);
         assert!(
@@ -371,7 +457,7 @@ fn parts_stay_while_the_text_grows() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(32))]
+    #![proptest_config(ProptestConfig::with_cases(64))]
 
     #[test]
     fn any_text_renders(text in any::<String>()) {
@@ -394,6 +480,11 @@ proptest! {
             prop_assert_eq!(again.to_string(), html);
         }
     }
+}
+
+proptest! {
+    // Each case renders a long text many times.
+    #![proptest_config(ProptestConfig::with_cases(8))]
 
     #[test]
     fn splitting_keeps_all_words(

@@ -1,0 +1,441 @@
+use std::collections::BTreeSet;
+
+use insta::assert_snapshot;
+use letta_client::AgentId;
+use proptest::prelude::*;
+use ruma::owned_user_id;
+
+use super::*;
+use crate::config::Level;
+
+fn agent(name: &str) -> Command {
+    Command::Agent { name: name.into() }
+}
+
+#[test]
+fn texts_that_are_commands() {
+    let invite = |agent: &str, user| Command::Invite {
+        agent: agent.into(),
+        user,
+    };
+    let cases = [
+        ("help", Command::Help { topic: None }),
+        (
+            "help sync",
+            Command::Help {
+                topic: Some("sync"),
+            },
+        ),
+        (
+            "help !letta PM",
+            Command::Help {
+                topic: Some("start-chat"),
+            },
+        ),
+        ("Version", Command::Version),
+        ("  STATUS\n", Command::Status),
+        ("ping", Command::Ping),
+        ("agents", Command::Agents { filter: None }),
+        (
+            "agents sales",
+            Command::Agents {
+                filter: Some("sales".into()),
+            },
+        ),
+        ("agent  Sales Bot ", agent("Sales Bot")),
+        ("agent \"Sales Bot\"", agent("Sales Bot")),
+        ("agent “Sales Bot”", agent("Sales Bot")),
+        ("agent agent-1-2", agent("agent-1-2")),
+        ("invite Sales Bot", invite("Sales Bot", None)),
+        (
+            "invite Sales @ann:example.org",
+            invite("Sales", Some(owned_user_id!("@ann:example.org"))),
+        ),
+        (
+            "invite @agent_1:example.org",
+            invite("@agent_1:example.org", None),
+        ),
+        (
+            "invite 'Sales Bot' @ann:b.c",
+            invite("Sales Bot", Some(owned_user_id!("@ann:b.c"))),
+        ),
+        (
+            "start-chat Scout",
+            Command::StartChat {
+                agent: "Scout".into(),
+            },
+        ),
+        (
+            "pm Scout",
+            Command::StartChat {
+                agent: "Scout".into(),
+            },
+        ),
+        (
+            "sync",
+            Command::Sync {
+                accept_removals: false,
+            },
+        ),
+        (
+            "sync Accept-Removals",
+            Command::Sync {
+                accept_removals: true,
+            },
+        ),
+        ("stop", Command::Stop),
+    ];
+    for (text, command) in cases {
+        let parsed = Parsed::Command(command);
+        assert_eq!(parse(text, true), parsed, "{text}");
+        for prefix in ["!letta", "!Letta  "] {
+            assert_eq!(parse(&format!("{prefix} {text}"), true), parsed, "{text}");
+            assert_eq!(parse(&format!("{prefix} {text}"), false), parsed, "{text}");
+        }
+        assert_eq!(parse(text, false), Parsed::NotACommand, "{text}");
+    }
+}
+
+#[test]
+fn texts_that_are_not_commands() {
+    for text in [
+        "",
+        " ",
+        "help",
+        "!lettahelp",
+        "say !letta help",
+        "!let",
+        "ö!letta",
+        "!lett\u{e4}",
+    ] {
+        assert_eq!(parse(text, false), Parsed::NotACommand, "{text}");
+    }
+    assert_eq!(parse(" \n", true), Parsed::NotACommand);
+    assert_eq!(
+        parse("!letta", false),
+        Parsed::Command(Command::Help { topic: None })
+    );
+}
+
+#[test]
+fn what_is_wrong_is_said_in_plain_words() {
+    let texts = [
+        "stauts",
+        "hello there",
+        "ping me",
+        "agent",
+        "start-chat \"\"",
+        "invite Scout @ann",
+        "sync everything",
+        "help snyc",
+        "`` **x** ``",
+    ];
+    let mut answers = String::new();
+    for text in texts {
+        for (asked, in_management_room) in
+            [(text.to_owned(), true), (format!("!letta {text}"), false)]
+        {
+            let Parsed::Problem(problem) = parse(&asked, in_management_room) else {
+                panic!("{asked} is no problem");
+            };
+            answers.push_str(&format!("{asked}\n    {problem}\n"));
+        }
+    }
+    assert_snapshot!(answers, @r#"
+    stauts
+        There is no command `stauts`. Did you mean `status`? `help` lists all commands.
+    !letta stauts
+        There is no command `stauts`. Did you mean `!letta status`? `!letta help` lists all commands.
+    hello there
+        There is no command `hello`. Did you mean `help`? `help` lists all commands.
+    !letta hello there
+        There is no command `hello`. Did you mean `!letta help`? `!letta help` lists all commands.
+    ping me
+        `ping` takes nothing after it. Write `ping`.
+    !letta ping me
+        `ping` takes nothing after it. Write `!letta ping`.
+    agent
+        Which agent? Write `agent <name|id>`.
+    !letta agent
+        Which agent? Write `!letta agent <name|id>`.
+    start-chat ""
+        Which agent? Write `start-chat <agent>`.
+    !letta start-chat ""
+        Which agent? Write `!letta start-chat <agent>`.
+    invite Scout @ann
+        `@ann` is not a full user id, which looks like `@user:domain`. Write `invite <agent> [@user:domain]`.
+    !letta invite Scout @ann
+        `@ann` is not a full user id, which looks like `@user:domain`. Write `!letta invite <agent> [@user:domain]`.
+    sync everything
+        `sync` does not take that. Write `sync [accept-removals]`.
+    !letta sync everything
+        `sync` does not take that. Write `!letta sync [accept-removals]`.
+    help snyc
+        There is no command `snyc`. Did you mean `sync`? `help` lists all commands.
+    !letta help snyc
+        There is no command `snyc`. Did you mean `!letta sync`? `!letta help` lists all commands.
+    `` **x** ``
+        There is no command ` `. `help` lists all commands.
+    !letta `` **x** ``
+        There is no command ` `. `!letta help` lists all commands.
+    "#);
+}
+
+#[test]
+fn a_long_text_is_no_command_and_is_not_repeated() {
+    for text in [
+        "x".repeat(TEXT_BYTES_MAX),
+        "agent ".to_owned() + &"x".repeat(TEXT_BYTES_MAX),
+    ] {
+        let Parsed::Problem(problem) = parse(&text, true) else {
+            panic!("no problem")
+        };
+        assert!(problem.len() < 200, "{problem}");
+    }
+}
+
+#[test]
+fn help_shows_what_one_may_use() {
+    assert_snapshot!(help(None, Level::Talk, false), @r"
+    **Commands**
+
+    - `!letta help [command]`: Says which commands there are, or how one of them is used.
+    - `!letta stop`: Stops the answer that the agent is writing here.
+    - `!letta ping`: Answers at once, so that you know that the bridge hears you.
+    - `!letta version`: Says which version of the bridge this is.
+
+    `!letta help [command]` tells more about one of them.
+    ");
+    assert_snapshot!(help(None, Level::Admin, true), @r"
+    **Commands**
+
+    - `help [command]`: Says which commands there are, or how one of them is used.
+    - `agents [filter]`: Lists the agents, or those whose name contains the filter.
+    - `agent <name|id>`: Tells about one agent: its id, its user, its room.
+    - `start-chat <agent>`: Opens a direct chat between you and an agent.
+    - `stop`: Stops the answer that the agent is writing here.
+    - `status`: Says how the bridge, the homeserver and Letta do.
+    - `ping`: Answers at once, so that you know that the bridge hears you.
+    - `version`: Says which version of the bridge this is.
+    - `invite <agent> [@user:domain]`: Invites somebody, or you, to the room of an agent.
+    - `sync [accept-removals]`: Makes Matrix match Letta now: users, rooms, names, the space.
+
+    `help [command]` tells more about one of them. In other rooms, put `!letta` in front.
+    ");
+}
+
+#[test]
+fn help_about_each_command() {
+    let all: Vec<_> = DEFINITIONS
+        .iter()
+        .map(|definition| help(Some(definition.name), Level::Talk, false))
+        .collect();
+    assert_snapshot!(all.join("\n---\n"), @r"
+    `!letta help [command]`
+
+    Says which commands there are, or how one of them is used.
+
+    Also: `?`.
+
+    Needs the level `talk`.
+    ---
+    `!letta agents [filter]`
+
+    Lists the agents, or those whose name contains the filter.
+
+    Also: `list`.
+
+    Needs the level `user`.
+    ---
+    `!letta agent <name|id>`
+
+    Tells about one agent: its id, its user, its room.
+
+    An agent is named by its name, the beginning of its name if no other begins so, its id, or its user id.
+
+    Needs the level `user`.
+    ---
+    `!letta start-chat <agent>`
+
+    Opens a direct chat between you and an agent.
+
+    An agent is named by its name, the beginning of its name if no other begins so, its id, or its user id.
+
+    Also: `pm`.
+
+    Needs the level `user`.
+    ---
+    `!letta stop`
+
+    Stops the answer that the agent is writing here.
+
+    Only who asked for the answer, or an admin, can stop it.
+
+    Also: `cancel`.
+
+    Needs the level `talk`.
+    ---
+    `!letta status`
+
+    Says how the bridge, the homeserver and Letta do.
+
+    Needs the level `user`.
+    ---
+    `!letta ping`
+
+    Answers at once, so that you know that the bridge hears you.
+
+    Needs the level `talk`.
+    ---
+    `!letta version`
+
+    Says which version of the bridge this is.
+
+    Needs the level `talk`.
+    ---
+    `!letta invite <agent> [@user:domain]`
+
+    Invites somebody, or you, to the room of an agent.
+
+    An agent is named by its name, the beginning of its name if no other begins so, its id, or its user id.
+
+    Needs the level `admin`.
+    ---
+    `!letta sync [accept-removals]`
+
+    Makes Matrix match Letta now: users, rooms, names, the space.
+
+    When more than half of the agents are gone at once, the bridge suspects a mistake and keeps their rooms. `accept-removals` says that they are really gone.
+
+    Needs the level `admin`.
+    ");
+}
+
+#[test]
+fn a_refusal_says_what_is_missing() {
+    assert_snapshot!(refusal(&definition::SYNC, Level::Talk), @"You may not use `sync`: it needs the level `admin`, and you have `talk`. The `permissions` of the bridge decide that.");
+}
+
+#[test]
+fn the_table_agrees_with_itself() {
+    let names: Vec<_> = DEFINITIONS
+        .iter()
+        .flat_map(|definition| definition.names())
+        .collect();
+    assert_eq!(
+        names.iter().collect::<BTreeSet<_>>().len(),
+        names.len(),
+        "a name is there twice"
+    );
+    for definition in DEFINITIONS {
+        let text = format!(
+            "{} {}",
+            definition.name,
+            definition.arguments.split(' ').next().unwrap_or_default()
+        );
+        let text = text
+            .replace("[accept-removals]", "")
+            .replace("[command]", "");
+        let Parsed::Command(command) = parse(&text, true) else {
+            panic!("{text}")
+        };
+        assert_eq!(command.definition().name, definition.name);
+    }
+}
+
+#[test]
+fn an_old_command_is_stale_and_a_future_one_is_not() {
+    let limit = 5 * 60 * 1_000;
+    let sent = 1_700_000_000_000;
+    assert!(!is_stale(sent, sent));
+    assert!(!is_stale(sent, sent + limit));
+    assert!(is_stale(sent, sent + limit + 1));
+    assert!(!is_stale(sent + limit * 100, sent));
+    assert!(is_stale(0, u64::MAX));
+}
+
+fn candidates() -> Vec<(AgentId, String)> {
+    [
+        ("agent-e54fc601-4773", "Scout"),
+        ("agent-e54fc602-0000", "Sales Bot"),
+        ("agent-local-aaaa-bbbb", "Sales Archive"),
+        ("agent-11111111", "Twin"),
+        ("agent-22222222", "twin"),
+        ("agent-33333333", "Émile"),
+    ]
+    .map(|(id, name)| (AgentId::parse(id).expect("an id"), name.to_owned()))
+    .to_vec()
+}
+
+#[test]
+fn agents_are_found_by_what_people_call_them() {
+    let candidates = candidates();
+    let cases = [
+        ("agent-e54fc601-4773", 0),
+        ("AGENT-E54FC601-4773", 0),
+        ("agent_e54fc601_4773", 0),
+        ("@agent_e54fc601_4773:example.org", 0),
+        ("scout", 0),
+        ("sc", 0),
+        (" Sales bot ", 1),
+        ("bot", 1),
+        ("archive", 2),
+        ("@agent_local_aaaa_bbbb:b.c:8448", 2),
+        ("e54fc602", 1),
+        ("agent-e54fc602", 1),
+        ("ÉMILE", 5),
+    ];
+    for (query, index) in cases {
+        assert_eq!(
+            find_agent(query, &candidates),
+            Lookup::One(&candidates[index]),
+            "{query}"
+        );
+    }
+}
+
+#[test]
+fn nobody_is_guessed() {
+    let candidates = candidates();
+    assert_eq!(
+        find_agent("sales", &candidates),
+        Lookup::Many(vec![&candidates[1], &candidates[2]])
+    );
+    assert_eq!(
+        find_agent("Twin", &candidates),
+        Lookup::Many(vec![&candidates[3], &candidates[4]])
+    );
+    assert_eq!(
+        find_agent("e54fc60", &candidates),
+        Lookup::Many(vec![&candidates[0], &candidates[1]])
+    );
+    assert_eq!(
+        find_agent("scuot", &candidates),
+        Lookup::None {
+            suggestions: vec!["Scout"]
+        }
+    );
+    for query in ["", "  ", "agent-", "nothing like it", "111"] {
+        assert_eq!(
+            find_agent(query, &candidates),
+            Lookup::None {
+                suggestions: vec![]
+            },
+            "{query}"
+        );
+    }
+    let many = vec![candidates[0].clone(); 1_000];
+    assert!(
+        matches!(find_agent("scout", &many), Lookup::Many(found) if found.len() == MATCHES_MAX)
+    );
+}
+
+proptest! {
+    #[test]
+    fn any_text_is_read(text in any::<String>(), in_management_room in any::<bool>()) {
+        for text in [text.clone(), format!("!letta {text}"), format!("invite {text}"), format!("!letta agent {text}")] {
+            let _ = parse(&text, in_management_room);
+        }
+        let _ = find_agent(&text, &candidates());
+    }
+}
