@@ -153,7 +153,7 @@ impl World {
             .wait_until("for an invitation to the space", SOON, |rooms| {
                 rooms
                     .values()
-                    .find(|room| room.is_space())
+                    .find(|room| room.alias() == Some(SPACE))
                     .map(|room| room.id.clone())
             })
             .await;
