@@ -201,6 +201,9 @@ impl Drop for World {
             for log in &self.logs {
                 eprintln!("{}", tail(log, TAIL));
             }
+            for wire in [&self.push, &self.matrix, &self.ask] {
+                eprintln!("{}", wire.page(TAIL));
+            }
             return;
         }
         for forbidden in ["login", "sync"] {
