@@ -247,7 +247,9 @@ class Person:
         room = self.room(room_id)
         room.membership = "invite"
         for event in seen.invite_state:
-            room.take_state(event.source)
+            # nio takes the content out of this one.
+            content = {"content": event.content} if isinstance(event, nio.InviteMemberEvent) else {}
+            room.take_state(event.source | content)
             if event.source.get("state_key") == self.client.user_id:
                 room.invited_by = event.source.get("sender")
         room.tell()

@@ -256,6 +256,27 @@ impl Wire {
             .count()
     }
 
+    /// The last requests, to read when a test failed.
+    pub fn page(&self, lines: usize) -> String {
+        let exchanges = self.exchanges();
+        let mut page = format!("--- {} ---\n", self.inner.name);
+        for one in &exchanges[exchanges.len().saturating_sub(lines)..] {
+            let status = one
+                .status
+                .map_or("no answer".to_owned(), |status| status.to_string());
+            let body: String = String::from_utf8_lossy(&one.body)
+                .chars()
+                .take(200)
+                .collect();
+            let ago = one.at.elapsed().as_secs_f32();
+            page += &format!(
+                "{ago:7.2}s ago {} {} {status} {body}\n",
+                one.method, one.path
+            );
+        }
+        page
+    }
+
     /// Forgets what was recorded.
     pub fn clear(&self) {
         self.inner.exchanges.lock().unwrap().clear();

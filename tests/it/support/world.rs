@@ -153,7 +153,7 @@ impl World {
             .wait_until("for an invitation to the space", SOON, |rooms| {
                 rooms
                     .values()
-                    .find(|room| room.is_space())
+                    .find(|room| room.alias() == Some(SPACE))
                     .map(|room| room.id.clone())
             })
             .await;
@@ -200,6 +200,9 @@ impl Drop for World {
         if std::thread::panicking() {
             for log in &self.logs {
                 eprintln!("{}", tail(log, TAIL));
+            }
+            for wire in [&self.push, &self.matrix, &self.ask] {
+                eprintln!("{}", wire.page(TAIL));
             }
             return;
         }
