@@ -92,7 +92,7 @@ impl RestConfig {
             project: None,
             connect_timeout: Duration::from_secs(5),
             call_timeout: Duration::from_secs(30),
-            idle_timeout: Duration::from_secs(60),
+            idle_timeout: Duration::from_mins(1),
             turn_timeout: None,
             reconnect_delay: Duration::from_millis(500),
             poll_delay: Duration::from_millis(500),

@@ -16,7 +16,7 @@ use crate::{error::BackendError, id::RunId};
 pub const DETAIL_CHARS_MAX: usize = 500;
 
 /// The longest `Retry-After` that is believed.
-pub const RETRY_AFTER_MAX: Duration = Duration::from_secs(3600);
+pub const RETRY_AFTER_MAX: Duration = Duration::from_hours(1);
 
 /// Reasons for a 429 that no waiting mends.
 /// Source: Letta Code, which stops retrying at the same words.

@@ -25,6 +25,10 @@ pub struct Decision {
 
 /// The body of a send.
 #[derive(Clone, Debug, Serialize)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "Letta's API has these switches"
+)]
 pub(super) struct Outgoing {
     messages: Vec<OutMessage>,
     /// Only the default conversation's route needs to be told whose it is.
