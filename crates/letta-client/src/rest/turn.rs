@@ -278,6 +278,7 @@ impl Turn {
                 {
                     self.fetch_lacking(&run, &mut events).await;
                 }
+                let stop = self.decoder.breached().unwrap_or(stop);
                 self.finish(events, stop);
             }
             Outcome::Error(error) => {

@@ -67,7 +67,7 @@ async fn a_wrong_key_is_fatal_and_shows_nowhere() {
         assert!(!format!("{error} {error:?}").contains("wr0ng"));
     }
     let lab = Lab::of(lab.demo().clone(), |config| {
-        config.api_key = Some(" sekrit\n".into())
+        config.api_key = Some(" sekrit\n".into());
     })
     .await;
     assert_eq!(lab.turn("$1", "say: hi").await.text(), "hi");

@@ -63,7 +63,7 @@ async fn a_run_whose_stream_brings_nothing_more_is_polled() {
 #[tokio::test]
 async fn a_server_that_restarts_in_the_middle_loses_nothing() {
     let lab = Lab::of(Demo::new(), |config| {
-        config.reconnect_delay = Duration::from_millis(50)
+        config.reconnect_delay = Duration::from_millis(50);
     })
     .await;
     let mut stream = lab.send("$1", "slow: 8").await.unwrap();
@@ -87,7 +87,7 @@ async fn a_server_that_restarts_in_the_middle_loses_nothing() {
 #[tokio::test]
 async fn a_server_that_goes_for_good_is_given_up_after_some_attempts() {
     let lab = Lab::of(Demo::new(), |config| {
-        config.reconnect_delay = Duration::from_millis(1)
+        config.reconnect_delay = Duration::from_millis(1);
     })
     .await;
     let mut stream = lab.send("$1", "slow: 100").await.unwrap();

@@ -137,7 +137,7 @@ async fn pings_keep_a_thinking_agent_alive() {
         .ping_every(Duration::from_millis(100))
         .build();
     let lab = Lab::of(demo, |config| {
-        config.idle_timeout = Duration::from_millis(600)
+        config.idle_timeout = Duration::from_millis(600);
     })
     .await;
     let turn = lab.turn("$1", "wait: 1").await;
@@ -265,6 +265,33 @@ async fn a_server_without_conversations_answers_on_the_agents_own_route() {
     );
     assert_eq!(lab.backend.history(&lab.to, 10).await.unwrap().len(), 2);
     assert!(!lab.backend.cancel(&lab.to).await.unwrap());
+}
+
+#[tokio::test]
+async fn the_demo_forgets_its_oldest_runs_and_messages() {
+    use letta_client::demo::{MESSAGES_MAX, RUNS_MAX};
+    let lab = Lab::new().await;
+    let first = lab.turn("$first", "say: hi").await.run();
+    let many: Vec<_> = (0..MESSAGES_MAX)
+        .map(|n| prompt(&format!("${n}"), "say: hi"))
+        .collect();
+    Turn::read(lab.backend.send(&lab.to, &many).await.unwrap()).await;
+    for n in 0..RUNS_MAX {
+        lab.turn(&format!("$again{n}"), "say: hi").await;
+    }
+    assert_eq!(lab.demo().sends("$first"), 1);
+    let error = lab.backend.resume(&lab.to, &first).await.err().unwrap();
+    assert!(matches!(error, BackendError::NotFound { .. }), "{error:?}");
+    let history = lab
+        .backend
+        .history(&lab.to, 2 * MESSAGES_MAX)
+        .await
+        .unwrap();
+    assert!(
+        history
+            .iter()
+            .all(|item| item.key.as_deref() != Some("$first"))
+    );
 }
 
 #[tokio::test]
