@@ -102,7 +102,7 @@ async fn a_server_that_goes_for_good_is_given_up_after_some_attempts() {
 
 #[tokio::test]
 async fn a_server_that_accepts_and_says_nothing_is_silent() {
-    let idle = Duration::from_millis(100);
+    let idle = Duration::from_millis(500);
     let lab = Lab::of(Demo::new(), |config| config.idle_timeout = idle).await;
     lab.demo().set_stall(true);
     let turn = lab.turn("$1", "say: hi").await;
@@ -120,7 +120,7 @@ async fn a_server_that_accepts_and_says_nothing_is_silent() {
 async fn silence_after_the_first_word_is_a_dead_connection_once_and_an_error_twice() {
     // No ping comes before the timeout.
     let lab = Lab::of(Demo::new(), |config| {
-        config.idle_timeout = Duration::from_millis(100);
+        config.idle_timeout = Duration::from_millis(500);
     })
     .await;
     let turn = lab.turn("$1", "wait: 60").await;
@@ -167,7 +167,7 @@ async fn a_foreground_stream_that_breaks_before_its_first_event_is_not_sent_agai
 async fn a_lost_foreground_run_that_is_cancelled_keeps_what_was_shown() {
     let lab = Lab::new().await;
     lab.demo().set_mischief(|mischief| mischief.no_redis = true);
-    lab.demo().drop_connection_after(3);
+    lab.demo().drop_connection_after(2);
     let mut stream = lab.send("$1", "slow: 100").await.unwrap();
     let mut events = until(&mut stream, is_text).await;
     lab.backend.cancel(&lab.to).await.unwrap();

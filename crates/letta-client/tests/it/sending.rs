@@ -137,7 +137,7 @@ async fn pings_keep_a_thinking_agent_alive() {
         .ping_every(Duration::from_millis(100))
         .build();
     let lab = Lab::of(demo, |config| {
-        config.idle_timeout = Duration::from_millis(600);
+        config.idle_timeout = Duration::from_millis(900);
     })
     .await;
     let turn = lab.turn("$1", "wait: 1").await;
