@@ -15,7 +15,7 @@
 //! | `PATCH /_demo/agents/{agent}` `{"name":…}` | renames it |
 //! | `DELETE /_demo/agents/{agent}` | makes it vanish |
 //!
-//! Everything is in memory and within limits: [`RUNS_MAX`], [`MESSAGES_MAX`],
+//! Everything is in memory and within limits: [`RUNS_MAX`], [`RUN_BYTES_MAX`], [`MESSAGES_MAX`],
 //! [`CONVERSATIONS_MAX`], [`KEYS_MAX`], [`RECORDS_MAX`], [`FRAMES_MAX`].
 
 use std::{
@@ -40,7 +40,7 @@ mod world;
 
 pub use mischief::{Accepted, Mischief, RECORDS_MAX, Records};
 pub use run::FRAMES_MAX;
-pub use world::{CONVERSATIONS_MAX, KEYS_MAX, MESSAGES_MAX, RUNS_MAX};
+pub use world::{CONVERSATIONS_MAX, KEYS_MAX, MESSAGES_MAX, RUN_BYTES_MAX, RUNS_MAX};
 
 use crate::{backend::Agent, id::AgentId};
 

@@ -18,15 +18,13 @@
 
 use std::{
     fmt,
-    sync::{
-        Arc,
-        atomic::{AtomicU8, Ordering},
-    },
+    sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
 use async_trait::async_trait;
 use serde::Serialize;
+use tokio::time::Instant;
 use url::Url;
 
 mod api;
@@ -92,7 +90,7 @@ impl RestConfig {
             project: None,
             connect_timeout: Duration::from_secs(5),
             call_timeout: Duration::from_secs(30),
-            idle_timeout: Duration::from_secs(60),
+            idle_timeout: Duration::from_mins(1),
             turn_timeout: None,
             reconnect_delay: Duration::from_millis(500),
             poll_delay: Duration::from_millis(500),
@@ -135,24 +133,33 @@ pub enum RestConfigError {
     Client(#[source] reqwest::Error),
 }
 
+/// How long a server is believed to lack something. What it lacked may come with its upgrade, or
+/// with the Redis that started after it.
+pub const LACK_BELIEVED: Duration = Duration::from_mins(10);
+
 /// What is not known before it has been tried.
-#[derive(Debug)]
-struct Learned(AtomicU8);
+#[derive(Debug, Default)]
+struct Learned(Mutex<Option<(bool, Instant)>>);
 
 impl Learned {
-    const fn nothing() -> Self {
-        Self(AtomicU8::new(0))
+    /// What was last learned, however long ago.
+    fn last(&self) -> Option<bool> {
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .map(|(value, _)| value)
     }
 
-    fn get(&self) -> Option<bool> {
-        match self.0.load(Ordering::Relaxed) {
-            0 => None,
-            known => Some(known == 2),
-        }
+    /// What need not be tried again yet.
+    fn fresh(&self) -> Option<bool> {
+        let known = *self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        known
+            .filter(|(value, at)| *value || at.elapsed() < LACK_BELIEVED)
+            .map(|(value, _)| value)
     }
 
     fn set(&self, value: bool) {
-        self.0.store(1 + u8::from(value), Ordering::Relaxed);
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some((value, Instant::now()));
     }
 }
 
@@ -171,14 +178,14 @@ impl RestBackend {
     pub fn new(config: RestConfig) -> Result<Self, RestConfigError> {
         Ok(Self {
             api: Arc::new(api::Api::new(config)?),
-            conversations: Learned::nothing(),
-            background: Learned::nothing(),
+            conversations: Learned::default(),
+            background: Learned::default(),
         })
     }
 
-    /// Whether the server has conversations; asks it once.
+    /// Whether the server has conversations; asks it if that is not known.
     async fn has_conversations(&self) -> Result<bool, BackendError> {
-        if let Some(known) = self.conversations.get() {
+        if let Some(known) = self.conversations.fresh() {
             return Ok(known);
         }
         let request = self
@@ -196,7 +203,7 @@ impl RestBackend {
 
     /// Whether the same send twice is one run, as far as it is known.
     fn idempotent(&self) -> Option<bool> {
-        match (self.conversations.get(), self.background.get()) {
+        match (self.conversations.last(), self.background.last()) {
             (Some(false), _) | (_, Some(false)) => Some(false),
             (Some(true), Some(true)) => Some(true),
             _ => None,
@@ -314,13 +321,30 @@ mod tests {
             api_key: Some("sk-let-secret".into()),
             ..RestConfig::new("http://user:hunter2@localhost:8283/letta/")
         };
-        let mut shown = format!("{config:?}");
-        shown += &format!("{:?}", RestBackend::new(config).unwrap());
+        let shown = format!("{config:?} {:?}", RestBackend::new(config.clone()).unwrap());
         assert!(shown.contains("localhost"), "{shown}");
         assert!(
             !shown.contains("secret") && !shown.contains("hunter2"),
             "{shown}"
         );
+    }
+
+    #[test]
+    fn a_secure_address_needs_nothing_prepared() {
+        assert!(RestBackend::new(RestConfig::new("https://api.letta.com")).is_ok());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_a_server_lacks_is_tried_again_after_a_while() {
+        let learned = Learned::default();
+        assert_eq!(learned.fresh(), None);
+        learned.set(false);
+        assert_eq!(learned.fresh(), Some(false));
+        tokio::time::advance(LACK_BELIEVED).await;
+        assert_eq!((learned.fresh(), learned.last()), (None, Some(false)));
+        learned.set(true);
+        tokio::time::advance(LACK_BELIEVED).await;
+        assert_eq!(learned.fresh(), Some(true));
     }
 
     #[test]

@@ -32,6 +32,9 @@ impl Listener for Breakable {
         loop {
             match self.listener.accept().await {
                 Ok((stream, address)) => {
+                    // Frames are small and must leave at once; without this each may wait for an
+                    // acknowledgment. That it may fail costs no more than that wait.
+                    let _ = stream.set_nodelay(true);
                     let stopped = Box::pin(self.stop.clone().cancelled_owned());
                     return (Connection { stream, stopped }, address);
                 }

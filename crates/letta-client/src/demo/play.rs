@@ -72,7 +72,7 @@ impl Player {
                     "internal_error",
                     "An error occurred during agent execution.",
                     "INTERNAL_SERVER_ERROR: Connection error during OpenAI streaming: peer closed \
-                     connection without sending complete message body",
+                     connection without sending complete message body (incomplete chunked read)",
                     false,
                 );
             }
@@ -206,7 +206,10 @@ impl Player {
                 "INTERNAL_SERVER_ERROR: OpenAI API error",
             ),
         };
-        let detail = format!("{prefix}: Error code: {status} - scripted");
+        let detail = format!(
+            "{prefix}: Error code: {status} - {{'error': {{'message': 'scripted error {status}', \
+             'type': 'scripted_error', 'code': 'scripted_{status}'}}}}"
+        );
         self.fail(&["llm_api_error"], error_type, message, &detail, true);
     }
 

@@ -38,6 +38,7 @@ struct Log {
     frames: Vec<Frame>,
     messages: Vec<Message>,
     sequence: u64,
+    bytes: usize,
     stop: Option<&'static str>,
     closed: bool,
 }
@@ -113,6 +114,7 @@ impl Run {
 
     fn append(&self, mut log: MutexGuard<'_, Log>, frame: Frame) {
         if log.frames.len() < FRAMES_MAX {
+            log.bytes += frame.bytes.len();
             log.frames.push(frame);
         }
         drop(log);
@@ -127,6 +129,11 @@ impl Run {
     /// The run's part of the history, the prompts included.
     pub(super) fn messages(&self) -> Vec<Message> {
         self.log().messages.clone()
+    }
+
+    /// How many bytes its stream has.
+    pub(super) fn bytes(&self) -> usize {
+        self.log().bytes
     }
 
     /// Why it stopped, if it has.

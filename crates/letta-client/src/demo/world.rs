@@ -19,6 +19,9 @@ use crate::backend::Agent;
 /// The most runs that are remembered. The oldest ended ones are forgotten first.
 pub const RUNS_MAX: usize = 200;
 
+/// The most bytes that the streams of ended runs hold. The oldest are forgotten first.
+pub const RUN_BYTES_MAX: usize = 64 * 1024 * 1024;
+
 /// The most messages of one thread's history.
 pub const MESSAGES_MAX: usize = 1_000;
 
@@ -195,7 +198,7 @@ impl World {
     }
 
     pub(super) fn run(&self, id: &str) -> Option<Arc<Run>> {
-        self.runs.iter().find(|run| run.id == id).cloned()
+        self.runs.iter().rfind(|run| run.id == id).cloned()
     }
 
     /// Runs, newest first.
@@ -204,9 +207,13 @@ impl World {
     }
 
     pub(super) fn add_run(&mut self, run: Arc<Run>) {
-        if self.runs.len() >= RUNS_MAX {
+        let mut bytes: usize = self.runs.iter().map(|run| run.bytes()).sum();
+        while self.runs.len() >= RUNS_MAX || bytes > RUN_BYTES_MAX {
             let ended = self.runs.iter().position(|run| run.stop_reason().is_some());
-            self.runs.remove(ended.unwrap_or(0));
+            match self.runs.remove(ended.unwrap_or(0)) {
+                Some(forgotten) => bytes -= forgotten.bytes().min(bytes),
+                None => break,
+            }
         }
         self.runs.push_back(run);
     }

@@ -25,6 +25,10 @@ pub struct Decision {
 
 /// The body of a send.
 #[derive(Clone, Debug, Serialize)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "Letta's API has these switches"
+)]
 pub(super) struct Outgoing {
     messages: Vec<OutMessage>,
     /// Only the default conversation's route needs to be told whose it is.
@@ -158,7 +162,7 @@ impl RestBackend {
             }
             Conversation::Own(id) => vec!["v1", "conversations", id.as_str(), "messages"],
         };
-        body.background = self.background.get() != Some(false);
+        body.background = self.background.fresh() != Some(false);
         let mut opened = self.api.open(&segments, &body).await?;
         if body.background
             && opened
@@ -197,9 +201,7 @@ mod tests {
             speaker: Some(speaker),
         };
         let body = serde_json::to_string(&Outgoing::prompts(&[prompt])).unwrap();
-        insta::assert_snapshot!(body, @r#"
-        {"messages":[{"role":"user","content":"hi","otid":"$event","name":"AliceMller","sender_id":"@alice:hs"}],"stream_tokens":true,"include_pings":true,"background":true,"streaming":true}
-        "#);
+        insta::assert_snapshot!(body, @r#"{"messages":[{"role":"user","content":"hi","otid":"$event","name":"AliceMller","sender_id":"@alice:hs"}],"stream_tokens":true,"include_pings":true,"background":true,"streaming":true}"#);
     }
 
     #[test]

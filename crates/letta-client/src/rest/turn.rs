@@ -44,7 +44,7 @@ pub const BARREN_CONNECTIONS_MAX: u32 = 2;
 pub const POLL_FAILURES_MAX: u32 = 8;
 
 /// How long a run is polled. A V1 server that was killed leaves its runs `running` for ever.
-pub const POLL_TIME_MAX: Duration = Duration::from_secs(3600);
+pub const POLL_TIME_MAX: Duration = Duration::from_hours(1);
 
 /// Where the turn's events come from.
 enum Source {
@@ -278,6 +278,7 @@ impl Turn {
                 {
                     self.fetch_lacking(&run, &mut events).await;
                 }
+                let stop = self.decoder.breached().unwrap_or(stop);
                 self.finish(events, stop);
             }
             Outcome::Error(error) => {

@@ -72,6 +72,10 @@ pub(super) struct RunEntry {
 /// A message: a frame of a stream or an entry of a history.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
+#[expect(
+    clippy::struct_field_names,
+    reason = "the fields are named as in Letta's JSON"
+)]
 pub(super) struct Message {
     #[serde(deserialize_with = "lenient")]
     pub(super) id: Option<String>,
@@ -206,8 +210,7 @@ impl Message {
     pub(super) fn calls(&self) -> Vec<CallPart> {
         match (&self.tool_calls, &self.tool_call) {
             (Some(CallParts::All(all)), _) if !all.is_empty() => all.clone(),
-            (Some(CallParts::One(one)), _) => vec![one.clone()],
-            (_, Some(one)) => vec![one.clone()],
+            (Some(CallParts::One(one)), _) | (_, Some(one)) => vec![one.clone()],
             (_, None) => Vec::new(),
         }
     }

@@ -168,36 +168,16 @@ fn accept(demo: &Demo, key: &ThreadKey, route: Route, body: &Body) -> Result<Res
         return Err(Failure::busy(&active.id));
     }
     let run = Run::new(key.clone(), background, body.stream_tokens.unwrap_or(false));
-    let step = run.step();
-    let pending = world.thread(key).pending.clone();
-    let task = match (body.messages.iter().find(|m| m.is_approval()), pending) {
-        (None, None) => prompts(&mut world, &run, &step, body),
-        (None, Some(pending)) if route == Route::Agent => {
-            return Err(Failure::new(
-                StatusCode::CONFLICT,
-                json!({
-                    "code": "PENDING_APPROVAL",
-                    "message": format!("CONFLICT: {WAITING}"),
-                    "pending_request_id": pending.message,
-                }),
-            ));
-        }
-        (None, Some(_)) => Task::Refuse(format!("CONFLICT: {WAITING}")),
-        (Some(_), None) => {
-            return Err(Failure::new(
-                StatusCode::BAD_REQUEST,
-                "Cannot process approval response: No tool call is currently awaiting approval. \
-                 Please send a regular message to interact with the agent.",
-            ));
-        }
-        (Some(decision), Some(pending)) => decide(&mut world, &run, &step, decision, &pending),
-    };
+    let task = task(&mut world, &run, route, body)?;
     let run = Arc::new(run);
     world.add_run(run.clone());
     let thread = world.thread(key);
-    thread.active = Some(run.clone());
-    if guarded && background && !otids.is_empty() {
-        thread.remember(all_otids, run.id.clone());
+    // The agent's own routes neither ask for the lock nor take it.
+    if guarded {
+        thread.active = Some(run.clone());
+        if background && !otids.is_empty() {
+            thread.remember(all_otids, run.id.clone());
+        }
     }
     let response = read(&mut world, run.clone(), body, &otids);
     drop(world);
@@ -209,6 +189,36 @@ fn accept(demo: &Demo, key: &ThreadKey, route: Route, body: &Body) -> Result<Res
         .play(task),
     );
     Ok(response)
+}
+
+/// What a run will do, or why there is none.
+fn task(world: &mut World, run: &Run, route: Route, body: &Body) -> Result<Task, Failure> {
+    let step = run.step();
+    let pending = world.thread(&run.thread).pending.clone();
+    Ok(
+        match (body.messages.iter().find(|m| m.is_approval()), pending) {
+            (None, None) => prompts(world, run, &step, body),
+            (None, Some(pending)) if route == Route::Agent => {
+                return Err(Failure::new(
+                    StatusCode::CONFLICT,
+                    json!({
+                        "code": "PENDING_APPROVAL",
+                        "message": format!("CONFLICT: {WAITING}"),
+                        "pending_request_id": pending.message,
+                    }),
+                ));
+            }
+            (None, Some(_)) => Task::Refuse(format!("CONFLICT: {WAITING}")),
+            (Some(_), None) => {
+                return Err(Failure::new(
+                    StatusCode::BAD_REQUEST,
+                    "Cannot process approval response: No tool call is currently awaiting approval. \
+                 Please send a regular message to interact with the agent.",
+                ));
+            }
+            (Some(decision), Some(pending)) => decide(world, run, &step, decision, &pending),
+        },
+    )
 }
 
 /// Writes the prompts into the history and decides what to answer.

@@ -222,7 +222,9 @@ mod tests {
     fn an_object_is_closed_by_its_own_brace_only() {
         let closed = |pieces: &[&str]| {
             let mut braces = Braces::default();
-            pieces.iter().for_each(|piece| braces.read(piece));
+            for piece in pieces {
+                braces.read(piece);
+            }
             braces.closed
         };
         assert!(closed(&["{}"]));

@@ -125,10 +125,15 @@ fn several_calls_of_one_step_are_told_apart() {
         r#"{"id":"message-2","message_type":"tool_return_message","tool_returns":[{"tool_return":"x","status":"success","tool_call_id":"call_1"},{"tool_return":[{"type":"text","text":"y"}],"status":"error","tool_call_id":"call_2"}]}"#,
         r#"{"message_type":"stop_reason","stop_reason":"tool_rule"}"#,
     ];
-    let bytes: String = frames
-        .iter()
-        .map(|frame| format!("data: {frame}\n\n"))
-        .collect();
+    let bytes = frames
+        .map(|frame| {
+            format!(
+                "data: {frame}
+
+"
+            )
+        })
+        .concat();
     insta::assert_snapshot!(decode(&bytes), @r#"
     Started { run: run-1, resumable: true }
     ToolCall(ToolCall { id: call_1, name: "a", arguments: "{}" })
@@ -416,10 +421,11 @@ fn frame() -> impl Strategy<Value = String> {
         "detail",
     ]);
     (kinds, prop::collection::btree_map(keys, values, 0..6)).prop_map(|(kind, fields)| {
-        let fields: String = fields
+        let fields: Vec<_> = fields
             .iter()
             .map(|(key, value)| format!(",\"{key}\":{value}"))
             .collect();
+        let fields = fields.concat();
         format!("{{\"message_type\":\"{kind}\"{fields}}}")
     })
 }
