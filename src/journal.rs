@@ -161,12 +161,7 @@ impl Journal {
                 });
             }
         }
-        let count = |prefix: u8| {
-            db.scan_prefix([prefix])
-                .keys()
-                .filter(Result::is_ok)
-                .count()
-        };
+        let count = |prefix: u8| db.scan_prefix([prefix]).keys().flatten().count();
         let inner = Inner {
             inbox_len: AtomicUsize::new(count(key::INBOX)),
             event_ids_len: AtomicUsize::new(count(key::EVENT_ID)),

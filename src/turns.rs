@@ -12,7 +12,7 @@
 //!                  └─ Reaction, Ignore(why)
 //! ```
 //!
-//! [`route`], [`reply`] and [`say`] are pure; [`run`](self) does the waiting.
+//! [`route`], [`reply`] and [`say`] are pure; `run` does the waiting.
 
 pub mod inbox;
 mod open;

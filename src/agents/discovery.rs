@@ -13,7 +13,7 @@ use std::{
 };
 
 use futures_util::StreamExt;
-use letta_client::{Agent, AgentId, Backend, BackendError};
+use letta_client::{Agent, AgentId, BackendError};
 use tokio::{
     sync::{Notify, watch},
     time::Instant,
@@ -21,10 +21,10 @@ use tokio::{
 use tracing::{info, warn};
 
 use super::{
+    Agents,
     plan::{Hold, compare, steps},
-    provision::Provisioner,
 };
-use crate::{config, journal::JournalError, time::Millis, workers::Tasks};
+use crate::{journal::JournalError, time::Millis, workers::Tasks};
 
 /// One part in this many of the time may be spent on looking: 5 %.
 const SHARE_MAX: u32 = 20;
@@ -63,11 +63,8 @@ pub struct Outlook {
 
 /// See the module's documentation.
 pub struct Discovery {
-    backend: Arc<dyn Backend>,
-    provisioner: Arc<Provisioner>,
-    letta: config::Letta,
+    agents: Agents,
     grace: Duration,
-    nudges: Nudges,
     letta_returns: watch::Sender<u64>,
     outlook: watch::Sender<Outlook>,
     tasks: Tasks,
@@ -79,25 +76,20 @@ pub struct Discovery {
 impl Discovery {
     /// Nothing is looked at yet.
     pub fn new(
-        backend: Arc<dyn Backend>,
-        provisioner: Arc<Provisioner>,
-        letta: config::Letta,
+        agents: Agents,
         grace: Duration,
-        nudges: Nudges,
         letta_returns: watch::Sender<u64>,
         tasks: Tasks,
     ) -> Self {
         let (outlook, _) = watch::channel(Outlook::default());
+        let retries = HashMap::new();
         Self {
-            backend,
-            provisioner,
-            letta,
+            agents,
             grace,
-            nudges,
             letta_returns,
             outlook,
             tasks,
-            retries: HashMap::new(),
+            retries,
             space_retry: None,
         }
     }
@@ -112,7 +104,7 @@ impl Discovery {
         let mut failures = 0;
         while !self.tasks.is_closing() {
             let began = Instant::now();
-            let listed = self.backend.agents().await;
+            let listed = self.agents.backend.agents().await;
             let took = began.elapsed();
             let wait = match listed {
                 Ok(agents) => {
@@ -124,21 +116,23 @@ impl Discovery {
                             "agents are not written down"
                         );
                     }
-                    self.letta.poll_interval.max(took * (SHARE_MAX - 1))
+                    self.agents.letta.poll_interval.max(took * (SHARE_MAX - 1))
                 }
                 Err(failure) => {
                     self.failed(&failure, took);
                     failures += 1;
                     let wait = self
+                        .agents
                         .letta
                         .poll_interval
                         .saturating_mul(1 << failures.min(6));
-                    wait.min(FAILED_WAIT_MAX).max(self.letta.poll_interval)
+                    wait.min(FAILED_WAIT_MAX)
+                        .max(self.agents.letta.poll_interval)
                 }
             };
             tokio::select! {
                 () = tokio::time::sleep(wait) => {}
-                () = self.nudges.look.notified() => {}
+                () = self.agents.nudges.look.notified() => {}
                 () = self.tasks.closing() => {}
             }
         }
@@ -176,11 +170,15 @@ impl Discovery {
     async fn reconcile(&mut self, agents: &[Agent]) -> Result<(), JournalError> {
         let selected: Vec<Agent> = agents
             .iter()
-            .filter(|agent| self.letta.selects(agent))
+            .filter(|agent| self.agents.letta.selects(agent))
             .cloned()
             .collect();
-        let accept = self.nudges.accept_removals.swap(false, Ordering::Relaxed);
-        let registry = &self.provisioner.registry;
+        let accept = self
+            .agents
+            .nudges
+            .accept_removals
+            .swap(false, Ordering::Relaxed);
+        let registry = &self.agents.provisioner.registry;
         let comparison =
             registry.with_all(|known| compare(known, &selected, Millis::now(), self.grace, accept));
         self.note_hold(comparison.hold);
@@ -189,7 +187,7 @@ impl Discovery {
         }
         self.ensure_space().await;
         for id in comparison.expired {
-            if let Err(failure) = self.provisioner.retire(&id).await {
+            if let Err(failure) = self.agents.provisioner.retire(&id).await {
                 warn!(agent.id = %id, error = &failure as &dyn std::error::Error, "cannot retire an agent (yet)");
             }
         }
@@ -217,7 +215,7 @@ impl Discovery {
         if self.space_retry.is_some_and(|at| Instant::now() < at) {
             return;
         }
-        self.space_retry = match self.provisioner.ensure_space().await {
+        self.space_retry = match self.agents.provisioner.ensure_space().await {
             Ok(()) => None,
             Err(failure) => {
                 warn!(
@@ -232,10 +230,10 @@ impl Discovery {
     /// Sets up everybody for whom something is left to do, several at once.
     async fn bring_up_all(&mut self) {
         let now = Instant::now();
-        let due: Vec<AgentId> = self.provisioner.registry.with_all(|known| {
+        let due: Vec<AgentId> = self.agents.provisioner.registry.with_all(|known| {
             known
                 .values()
-                .filter(|record| !steps(record, &self.provisioner.wanted(record)).is_empty())
+                .filter(|record| !steps(record, &self.agents.provisioner.wanted(record)).is_empty())
                 .filter(|record| {
                     self.retries
                         .get(&record.id)
@@ -254,7 +252,7 @@ impl Discovery {
             .take_while(|_| std::future::ready(!self.tasks.is_closing()))
             .map(|id| {
                 let done = &done;
-                let provisioner = &self.provisioner;
+                let provisioner = &self.agents.provisioner;
                 async move {
                     let result = provisioner.bring_up(&id).await;
                     done.fetch_add(1, Ordering::Relaxed);

@@ -163,7 +163,9 @@ pub fn steps(record: &AgentRecord, wanted: &Wanted) -> Vec<Step> {
     if !record.registered {
         steps.push(Step::Register);
     }
-    if record.display_name.as_ref() != Some(&record.name) {
+    let unnamed = record.display_name.as_ref() != Some(&record.name);
+    let new_ghost = record.display_name.is_none();
+    if unnamed && new_ghost {
         steps.push(Step::SetDisplayName);
     }
     let new_room = record.room.is_none();
@@ -188,6 +190,11 @@ pub fn steps(record: &AgentRecord, wanted: &Wanted) -> Vec<Step> {
             .iter()
             .filter(|person| !record.invited.contains(*person));
         steps.extend(uninvited.cloned().map(Step::Invite));
+    }
+    if unnamed && !new_ghost {
+        // Last, because homeservers write the ghost's new membership into its rooms by themselves a
+        // little later, and clients keep the old name if the room's new name crosses that.
+        steps.push(Step::SetDisplayName);
     }
     steps
 }

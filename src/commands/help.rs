@@ -1,5 +1,7 @@
 //! What help says, made from the table.
 
+use std::fmt::Write;
+
 use super::{DEFINITIONS, Definition, PREFIX};
 use crate::config::Level;
 
@@ -32,12 +34,12 @@ fn overview(level: Level, in_management_room: bool) -> String {
         .filter(|definition| definition.level <= level)
     {
         let usage = code(&invocation(&definition.usage(), in_management_room));
-        text.push_str(&format!("- {usage}: {}\n", definition.summary));
+        let _ = writeln!(text, "- {usage}: {}", definition.summary);
     }
     let more = code(&invocation("help [command]", in_management_room));
-    text.push_str(&format!("\n{more} tells more about one of them."));
+    let _ = write!(text, "\n{more} tells more about one of them.");
     if in_management_room {
-        text.push_str(&format!(" In other rooms, put {} in front.", code(PREFIX)));
+        let _ = write!(text, " In other rooms, put {} in front.", code(PREFIX));
     }
     text
 }
@@ -51,12 +53,13 @@ fn about(definition: &Definition, in_management_room: bool) -> String {
     }
     let aliases: Vec<_> = definition.aliases.iter().map(|alias| code(alias)).collect();
     if !aliases.is_empty() {
-        text.push_str(&format!("\n\nAlso: {}.", aliases.join(", ")));
+        let _ = write!(text, "\n\nAlso: {}.", aliases.join(", "));
     }
-    text.push_str(&format!(
+    let _ = write!(
+        text,
         "\n\nNeeds the level {}.",
         code(&definition.level.to_string())
-    ));
+    );
     text
 }
 

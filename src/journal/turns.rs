@@ -11,9 +11,9 @@ use super::{
 use crate::time::Millis;
 
 /// The most prompts that one turn answers together.
-pub const PROMPTS_PER_TURN_MAX: usize = 20;
+pub(super) const PROMPTS_PER_TURN_MAX: usize = 20;
 /// The most bytes of prompts that one turn answers together; one prompt is taken whatever its size.
-pub const PROMPT_BYTES_PER_TURN_MAX: usize = 64 * 1024;
+pub(super) const PROMPT_BYTES_PER_TURN_MAX: usize = 64 * 1024;
 
 impl Journal {
     /// What waits in a conversation, oldest first.

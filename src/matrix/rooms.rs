@@ -97,7 +97,7 @@ impl Homeserver {
             creation.room_type = Some(RoomType::Space);
             request.creation_content = Some(Raw::new(&creation).map_err(unwritable)?);
         }
-        request.initial_state = initial_state(plan, domain)?;
+        request.initial_state = initial_state(plan, domain);
         request.power_level_content_override =
             Some(Raw::new(&powers(bot, plan)).map_err(unwritable)?.cast());
         Ok(self.call(Actor::Bot, request).await?.room_id)
@@ -285,7 +285,7 @@ impl Homeserver {
             event.to_owned(),
         );
         request.thread = match thread {
-            Some(root) => ReceiptThread::Thread(root.to_owned()),
+            Some(first) => ReceiptThread::Thread(first.to_owned()),
             None => ReceiptThread::Main,
         };
         self.call_once(actor, request).await?;
@@ -317,10 +317,7 @@ struct SentEvent {
     content: serde_json::Map<String, serde_json::Value>,
 }
 
-fn initial_state(
-    plan: &RoomPlan,
-    domain: &ServerName,
-) -> Result<Vec<Raw<AnyInitialStateEvent>>, MatrixError> {
+fn initial_state(plan: &RoomPlan, domain: &ServerName) -> Vec<Raw<AnyInitialStateEvent>> {
     let guests = RoomGuestAccessEventContent::new(GuestAccess::Forbidden);
     let history = RoomHistoryVisibilityEventContent::new(HistoryVisibility::Shared);
     let mut state = vec![
@@ -332,7 +329,7 @@ fn initial_state(
         content.canonical = true;
         state.push(InitialStateEvent::new(parent.clone(), content).to_raw_any());
     }
-    Ok(state)
+    state
 }
 
 /// Explicit power levels. In newer room versions the creator stands above them and must not be

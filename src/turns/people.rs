@@ -17,7 +17,7 @@ use crate::{
 const ROOMS_MAX: usize = 10_000;
 
 /// See the module's documentation.
-pub struct People {
+pub(super) struct People {
     homeserver: Homeserver,
     identity: Identity,
     counts: Mutex<HashMap<OwnedRoomId, usize>>,
@@ -25,7 +25,7 @@ pub struct People {
 
 impl People {
     /// Nothing is known yet.
-    pub fn new(homeserver: Homeserver, identity: Identity) -> Self {
+    pub(super) fn new(homeserver: Homeserver, identity: Identity) -> Self {
         Self {
             homeserver,
             identity,
@@ -35,7 +35,7 @@ impl People {
 
     /// Whether a ghost's room holds more than one person. If that cannot be found out it does,
     /// so that an agent is told who speaks rather than left to guess.
-    pub async fn are_several(&self, ghost: &UserId, room: &RoomId) -> bool {
+    pub(super) async fn are_several(&self, ghost: &UserId, room: &RoomId) -> bool {
         if let Some(count) = self.counts().get(room) {
             return *count > 1;
         }
@@ -64,7 +64,7 @@ impl People {
     }
 
     /// Somebody has come or gone.
-    pub fn changed(&self, room: &RoomId) {
+    pub(super) fn changed(&self, room: &RoomId) {
         self.counts().remove(room);
     }
 

@@ -11,7 +11,7 @@ use ruma::{
 use crate::journal::QueuedPrompt;
 
 /// The text of a message.
-pub fn text_of(message: &MessageType) -> String {
+pub(super) fn text_of(message: &MessageType) -> String {
     match message {
         MessageType::Text(text) => text.body.clone(),
         MessageType::Emote(emote) => format!("* {}", emote.body),
@@ -42,7 +42,7 @@ pub(super) fn remove_reply_fallback(content: &mut RoomMessageEventContent) {
 
 /// A queued prompt as the agent gets it. In a room with several people it begins with who speaks,
 /// because a model is not told of anything but the text.
-pub fn for_letta(prompt: &QueuedPrompt, shared: bool) -> Prompt {
+pub(super) fn for_letta(prompt: &QueuedPrompt, shared: bool) -> Prompt {
     let text = if shared {
         format!("{}: {}", prompt.sender, prompt.text)
     } else {

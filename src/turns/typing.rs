@@ -16,13 +16,13 @@ const RENEW_BEFORE: Duration = Duration::from_secs(10);
 
 /// While this lives, the room sees the ghost typing.
 #[must_use = "the ghost types for as long as this lives"]
-pub struct Typing {
+pub(super) struct Typing {
     _until_dropped: DropGuard,
 }
 
 impl Typing {
     /// Begins to type.
-    pub fn start(
+    pub(super) fn start(
         homeserver: Homeserver,
         ghost: OwnedUserId,
         room: OwnedRoomId,
