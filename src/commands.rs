@@ -1,13 +1,17 @@
 //! What people tell the bridge to do, in the management room or anywhere after `!letta`.
 //!
-//! This half is pure: which commands there are, what a text means, which agent a name means, and
-//! what help says. Carrying a command out is somebody else's work.
+//! One half is pure: which commands there are, what a text means, which agent a name means, and
+//! what help says. The other half, the [`Clerk`], carries them out and answers.
 //!
 //! Promises: every text that is meant as a command gets an answer, if only what is wrong with it
 //! and how to say it; help is made from the same table that is read from.
 
+mod actions;
+pub mod alarm;
+mod clerk;
 mod definition;
 mod help;
+mod invitations;
 mod lookup;
 mod parse;
 
@@ -16,10 +20,11 @@ use std::time::Duration;
 use ruma::OwnedUserId;
 
 pub use self::{
+    clerk::{Clerk, ClerkDesk},
     definition::{DEFINITIONS, Definition},
     help::{help, refusal},
     lookup::{Candidate, Lookup, MATCHES_MAX, SUGGESTIONS_MAX, find_agent},
-    parse::{Parsed, TEXT_BYTES_MAX, parse},
+    parse::{Parsed, TEXT_BYTES_MAX, has_prefix, parse},
 };
 
 /// What makes a message outside the management room a command.

@@ -1,14 +1,86 @@
-//! Stand-in until the configuration arrives: the levels of `permissions`.
+//! The configuration: one YAML file and the environment, checked before anything starts.
+//!
+//! Keys follow the mautrix bridges, so that an admin finds them where the fingers expect them. The
+//! doc comments of the sections are the comments of `config.yaml.example`: both are generated from
+//! here, see [`sample`].
+//!
+//! What wins, from the weakest: built-in defaults, the file, Letta's own `LETTA_BASE_URL` and
+//! `LETTA_API_KEY`, `BRIDGE_SECTION__KEY`.
+//!
+//! A [`Config`] that was loaded is complete and possible; an error names the key, what is wrong
+//! with it, and how to mend it.
 
-/// What a person may do, lowest first.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Level {
-    /// Nothing.
-    Block,
-    /// Talk to agents.
-    Talk,
-    /// See and start.
-    User,
-    /// Everything.
-    Admin,
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::identity::{Identity, IdentityError};
+
+mod check;
+mod error;
+pub(crate) mod http_url;
+mod layers;
+mod load;
+mod permissions;
+pub(crate) mod private_file;
+pub mod sample;
+mod schema;
+mod secret;
+mod sections;
+mod selector;
+
+pub use error::{ConfigError, Problem};
+pub use layers::Environment;
+pub use permissions::{Level, Permissions, PermissionsError};
+pub use secret::Secret;
+pub use sections::{
+    Appservice, BackendKind, Bot, Homeserver, Journal, Letta, LogFormat, Logging, Rooms, Space,
+};
+pub use selector::{Selector, SelectorError};
+
+/// Everything that an admin decides.
+///
+/// Every key can also come from the environment as `BRIDGE_SECTION__KEY`, for example
+/// `BRIDGE_APPSERVICE__AS_TOKEN`, or from the file that `BRIDGE_SECTION__KEY_FILE` names. Times are
+/// written like `500ms`, `30s`, `2h` or `7d`. Relative paths start at the folder of this file.
+#[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    /// The Matrix homeserver that the agents live on.
+    pub homeserver: Homeserver,
+    /// The bridge as the homeserver sees it. After a change here, run `registration` again and give
+    /// the homeserver the new file.
+    pub appservice: Appservice,
+    /// Where the agents come from.
+    pub letta: Letta,
+    /// The space that holds the rooms of all agents.
+    pub space: Space,
+    /// The rooms of the agents.
+    pub rooms: Rooms,
+    /// Who may do what. A key is a full user id, a whole server name, or "*" for everybody; the
+    /// most exact one counts. Whoever is named by no key is blocked. The values, each with all that
+    /// those before it may do:
+    ///
+    /// * `block`: nothing, they are not heard
+    /// * `talk`: talk to agents in rooms that they share
+    /// * `user`: use commands; if named by full id, be invited to the space and every agent's room
+    /// * `admin`: manage the bridge
+    pub permissions: Permissions,
+    /// The durable record of what was received and what is still to be said.
+    pub journal: Journal,
+    /// What the bridge tells about its work, on standard error.
+    pub logging: Logging,
+}
+
+impl Config {
+    /// The names of the bot, the space and all agents under this configuration.
+    ///
+    /// Never fails for a configuration that was loaded.
+    pub fn identity(&self) -> Result<Identity, IdentityError> {
+        Identity::new(
+            &self.homeserver.domain,
+            self.appservice.username_template.clone(),
+            &self.appservice.bot.username,
+            &self.space.alias,
+        )
+    }
 }

@@ -1,4 +1,20 @@
-//! The homeserver as the bridge calls it, and what the bridge says there.
+//! The homeserver as we call it: acting as the bot or as any ghost, and what rooms are shown.
+//!
+//! Everything that the bridge asks of a homeserver goes through [`Homeserver`], in ruma's types.
+//! Nothing outside this module makes a Matrix request.
 
+mod client;
 pub mod content;
 pub mod render;
+mod rooms;
+mod startup;
+mod transport;
+mod users;
+
+pub(crate) use self::client::backoff;
+pub use self::{
+    client::{Actor, Homeserver, MatrixError},
+    rooms::{RoomPlan, TYPING_TIMEOUT},
+    startup::StartupError,
+    transport::{Network, Transport, TransportError},
+};

@@ -20,44 +20,55 @@ pub fn refusal(definition: &Definition, level: Level) -> String {
         "You may not use {}: it needs the level {}, and you have {}. The `permissions` of the \
          bridge decide that.",
         code(definition.name),
-        code(word(definition.level)),
-        code(word(level)),
+        code(&definition.level.to_string()),
+        code(&level.to_string()),
     )
 }
 
 fn overview(level: Level, in_management_room: bool) -> String {
-    let mut text = String::from("**Commands**\n\n");
-    for definition in DEFINITIONS
+    let invocation = |command: &str| code(&invocation(command, in_management_room));
+    let commands: Vec<_> = DEFINITIONS
         .iter()
         .filter(|definition| definition.level <= level)
-    {
-        let usage = code(&invocation(&definition.usage(), in_management_room));
-        text.push_str(&format!("- {usage}: {}\n", definition.summary));
-    }
-    let more = code(&invocation("help [command]", in_management_room));
-    text.push_str(&format!("\n{more} tells more about one of them."));
-    if in_management_room {
-        text.push_str(&format!(" In other rooms, put {} in front.", code(PREFIX)));
-    }
-    text
+        .map(|definition| {
+            format!(
+                "- {}: {}",
+                invocation(&definition.usage()),
+                definition.summary
+            )
+        })
+        .collect();
+    let elsewhere = if in_management_room {
+        format!(" In other rooms, put {} in front.", code(PREFIX))
+    } else {
+        String::new()
+    };
+    format!(
+        "**Commands**\n\n{}\n\n{} tells more about one of them.{elsewhere}",
+        commands.join("\n"),
+        invocation("help [command]"),
+    )
 }
 
 fn about(definition: &Definition, in_management_room: bool) -> String {
-    let usage = code(&invocation(&definition.usage(), in_management_room));
-    let mut text = format!("{usage}\n\n{}", definition.summary);
+    let mut paragraphs = vec![
+        code(&invocation(&definition.usage(), in_management_room)),
+        definition.summary.to_owned(),
+    ];
     if !definition.details.is_empty() {
-        text.push_str("\n\n");
-        text.push_str(definition.details);
+        paragraphs.push(definition.details.to_owned());
     }
     let aliases: Vec<_> = definition.aliases.iter().map(|alias| code(alias)).collect();
     if !aliases.is_empty() {
-        text.push_str(&format!("\n\nAlso: {}.", aliases.join(", ")));
+        paragraphs.push(format!("Also: {}.", aliases.join(", ")));
     }
-    text.push_str(&format!(
-        "\n\nNeeds the level {}.",
-        code(word(definition.level))
-    ));
-    text
+    let level = code(&definition.level.to_string());
+    paragraphs.push(format!("Needs the level {level}."));
+    paragraphs.join(
+        "
+
+",
+    )
 }
 
 /// A command as it is written in this room.
@@ -84,15 +95,5 @@ pub(super) fn code(text: &str) -> String {
         "` `".to_owned()
     } else {
         format!("`{shown}`")
-    }
-}
-
-/// The level as the configuration writes it.
-fn word(level: Level) -> &'static str {
-    match level {
-        Level::Block => "block",
-        Level::Talk => "talk",
-        Level::User => "user",
-        Level::Admin => "admin",
     }
 }

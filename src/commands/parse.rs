@@ -51,6 +51,11 @@ pub fn parse(text: &str, in_management_room: bool) -> Parsed {
     }
 }
 
+/// Whether a text is meant as a command wherever it stands.
+pub fn has_prefix(text: &str) -> bool {
+    after_prefix(text.trim()).is_some()
+}
+
 /// What follows the prefix, if the text begins with it as a word of its own.
 fn after_prefix(text: &str) -> Option<&str> {
     let (prefix, rest) = text.split_at_checked(PREFIX.len())?;

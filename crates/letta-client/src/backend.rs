@@ -40,8 +40,7 @@ pub trait Backend: Send + Sync {
     ///
     /// Sending the same prompts again attaches to the first run where the server can tell
     /// (see [`Info::idempotent`]).
-    async fn send(&self, to: &Destination, prompts: &[Prompt])
-    -> Result<TurnStream, BackendError>;
+    async fn send(&self, to: &Destination, prompts: &[Prompt]) -> Result<TurnStream, BackendError>;
 
     /// Streams a run again from its beginning, whether it still runs or has ended.
     async fn resume(&self, to: &Destination, run: &RunId) -> Result<TurnStream, BackendError>;

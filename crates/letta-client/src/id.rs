@@ -16,8 +16,8 @@ pub enum IdError {
     /// It is empty.
     #[error("the id is empty")]
     Empty,
-    /// It is longer than [`ID_BYTES_MAX`].
-    #[error("the id is longer than {ID_BYTES_MAX} bytes")]
+    /// It is longer than [`ID_BYTES_MAX`], or than its kind's own limit.
+    #[error("the id is too long")]
     TooLong,
     /// It does not begin as ids of its kind do.
     #[error("the id does not begin with `{0}`")]
@@ -93,7 +93,10 @@ macro_rules! id_type {
 
 /// Ids go into URLs, keys and logs: printable ASCII without what has a meaning there.
 fn plain(text: &str) -> Result<(), IdError> {
-    if text.bytes().all(|b| b.is_ascii_graphic() && !b"/?#%\"\\<>".contains(&b)) {
+    if text
+        .bytes()
+        .all(|b| b.is_ascii_graphic() && !b"/?#%\"\\<>".contains(&b))
+    {
         Ok(())
     } else {
         Err(IdError::Character)
@@ -107,7 +110,13 @@ fn agent(text: &str) -> Result<(), IdError> {
         .strip_prefix(AgentId::PREFIX)
         .filter(|rest| !rest.is_empty())
         .ok_or(IdError::Prefix(AgentId::PREFIX))?;
-    if rest.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-') {
+    if text.len() > AgentId::BYTES_MAX {
+        return Err(IdError::TooLong);
+    }
+    if rest
+        .bytes()
+        .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
+    {
         Ok(())
     } else {
         Err(IdError::Character)
@@ -123,6 +132,10 @@ id_type! {
 impl AgentId {
     /// What every agent id begins with.
     pub const PREFIX: &'static str = "agent-";
+
+    /// The longest agent id, in bytes. Tighter than [`ID_BYTES_MAX`]: a Matrix user id has 255
+    /// bytes for this, a prefix, and the server's name.
+    pub const BYTES_MAX: usize = 100;
 }
 
 id_type! {

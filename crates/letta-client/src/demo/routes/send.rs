@@ -1,0 +1,294 @@
+//! Sending: prompts and decisions, on the conversation routes and the agent's own.
+//!
+//! The order of the checks is V1's where a transcript shows it.
+
+use std::sync::Arc;
+
+use axum::{
+    extract::{Path, State},
+    http::StatusCode,
+    response::Response,
+};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::{Failure, conversations::thread_key, event_stream, known_agent, parse_body};
+use crate::demo::{
+    Demo,
+    frames::{Decision, From, Step},
+    ids,
+    play::{Player, Task},
+    run::{Reading, Run},
+    script::Plan,
+    world::{Pending, ThreadKey, World},
+};
+
+const WAITING: &str = "Cannot send a new message: The agent is waiting for approval on a tool call. \
+                       Please approve or deny the pending request before continuing.";
+
+#[derive(Debug, Deserialize)]
+struct Body {
+    #[serde(default)]
+    messages: Vec<InMessage>,
+    input: Option<String>,
+    agent_id: Option<String>,
+    stream_tokens: Option<bool>,
+    include_pings: Option<bool>,
+    background: Option<bool>,
+}
+
+#[derive(Debug, Deserialize)]
+struct InMessage {
+    r#type: Option<String>,
+    content: Option<Value>,
+    otid: Option<String>,
+    name: Option<String>,
+    sender_id: Option<String>,
+    #[serde(default)]
+    approvals: Vec<InApproval>,
+}
+
+#[derive(Debug, Deserialize)]
+struct InApproval {
+    tool_call_id: String,
+    approve: bool,
+    reason: Option<String>,
+}
+
+impl InMessage {
+    /// The text of a string or of parts.
+    fn text(&self) -> String {
+        match &self.content {
+            Some(Value::String(text)) => text.clone(),
+            Some(Value::Array(parts)) => {
+                let texts: Vec<_> = parts
+                    .iter()
+                    .filter_map(|part| part["text"].as_str())
+                    .collect();
+                texts.join("\n")
+            }
+            _ => String::new(),
+        }
+    }
+
+    fn is_approval(&self) -> bool {
+        self.r#type.as_deref() == Some("approval")
+    }
+}
+
+/// On which kind of route a send came: only conversations lock and deduplicate.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Route {
+    Agent,
+    Conversation,
+}
+
+pub(super) async fn to_agent(
+    State(demo): State<Demo>,
+    Path(agent): Path<String>,
+    body: bytes::Bytes,
+) -> Result<Response, Failure> {
+    let body = check(&demo, &body)?;
+    known_agent(&demo, &agent)?;
+    accept(
+        &demo,
+        &ThreadKey {
+            agent,
+            conversation: None,
+        },
+        Route::Agent,
+        &body,
+    )
+}
+
+pub(super) async fn to_conversation(
+    State(demo): State<Demo>,
+    Path(conversation): Path<String>,
+    body: bytes::Bytes,
+) -> Result<Response, Failure> {
+    let body = check(&demo, &body)?;
+    let key = thread_key(&demo, &conversation, body.agent_id.as_deref())?;
+    accept(&demo, &key, Route::Conversation, &body)
+}
+
+fn check(demo: &Demo, bytes: &[u8]) -> Result<Body, Failure> {
+    if let Some(status) = demo.mischief().send_status {
+        return Err(Failure::commanded(status));
+    }
+    let mut body: Body = parse_body(bytes)?;
+    if let Some(text) = body.input.take() {
+        let message: InMessage = serde_json::from_value(json!({ "content": text }))
+            .map_err(|error| Failure::unprocessable("'body',", &error.to_string()))?;
+        body.messages.push(message);
+    }
+    if body.messages.is_empty() {
+        return Err(Failure::new(
+            StatusCode::UNPROCESSABLE_ENTITY,
+            "Messages must not be empty",
+        ));
+    }
+    if body
+        .messages
+        .iter()
+        .any(|m| !m.is_approval() && m.text().is_empty())
+    {
+        let why = "Message content is empty or invalid";
+        return Err(Failure::new(StatusCode::BAD_REQUEST, why));
+    }
+    Ok(body)
+}
+
+fn accept(demo: &Demo, key: &ThreadKey, route: Route, body: &Body) -> Result<Response, Failure> {
+    let background = body.background.unwrap_or(false);
+    let mut world = demo.shared.world();
+    if background && world.mischief.no_redis {
+        return Err(Failure::new(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "Background streaming requires Redis to be running.",
+        ));
+    }
+    if world.mischief.busy > 0 {
+        world.mischief.busy -= 1;
+        return Err(Failure::busy(&ids::new("run-")));
+    }
+    let guarded = route == Route::Conversation && !world.mischief.no_redis;
+    let otids: Vec<_> = body
+        .messages
+        .iter()
+        .filter_map(|m| m.otid.as_deref())
+        .collect();
+    let all_otids = otids.join(",");
+    if guarded && background && !otids.is_empty() {
+        let known = world.thread(key).run_of(&all_otids).map(str::to_owned);
+        if let Some(run) = known.and_then(|id| world.run(&id)) {
+            return Ok(read(&mut world, run, body, &otids));
+        }
+    }
+    if guarded && let Some(active) = &world.thread(key).active {
+        return Err(Failure::busy(&active.id));
+    }
+    let run = Run::new(key.clone(), background, body.stream_tokens.unwrap_or(false));
+    let task = task(&mut world, &run, route, body)?;
+    let run = Arc::new(run);
+    world.add_run(run.clone());
+    let thread = world.thread(key);
+    // The agent's own routes neither ask for the lock nor take it.
+    if guarded {
+        thread.active = Some(run.clone());
+        if background && !otids.is_empty() {
+            thread.remember(all_otids, run.id.clone());
+        }
+    }
+    let response = read(&mut world, run.clone(), body, &otids);
+    drop(world);
+    tokio::spawn(
+        Player {
+            shared: demo.shared.clone(),
+            run,
+        }
+        .play(task),
+    );
+    Ok(response)
+}
+
+/// What a run will do, or why there is none.
+fn task(world: &mut World, run: &Run, route: Route, body: &Body) -> Result<Task, Failure> {
+    let step = run.step();
+    let pending = world.thread(&run.thread).pending.clone();
+    Ok(
+        match (body.messages.iter().find(|m| m.is_approval()), pending) {
+            (None, None) => prompts(world, run, &step, body),
+            (None, Some(pending)) if route == Route::Agent => {
+                return Err(Failure::new(
+                    StatusCode::CONFLICT,
+                    json!({
+                        "code": "PENDING_APPROVAL",
+                        "message": format!("CONFLICT: {WAITING}"),
+                        "pending_request_id": pending.message,
+                    }),
+                ));
+            }
+            (None, Some(_)) => Task::Refuse(format!("CONFLICT: {WAITING}")),
+            (Some(_), None) => {
+                return Err(Failure::new(
+                    StatusCode::BAD_REQUEST,
+                    "Cannot process approval response: No tool call is currently awaiting approval. \
+                 Please send a regular message to interact with the agent.",
+                ));
+            }
+            (Some(decision), Some(pending)) => decide(world, run, &step, decision, &pending),
+        },
+    )
+}
+
+/// Writes the prompts into the history and decides what to answer.
+fn prompts(world: &mut World, run: &Run, step: &Step, body: &Body) -> Task {
+    let mut texts = Vec::new();
+    for message in &body.messages {
+        let text = message.text();
+        let from = From {
+            name: message.name.clone(),
+            sender_id: message.sender_id.clone(),
+            otid: message.otid.clone(),
+        };
+        let entry = step.user(&text, from);
+        run.store(entry.clone());
+        world.thread(&run.thread).store(entry);
+        texts.push(text);
+    }
+    Task::Answer(Plan::new(&texts))
+}
+
+/// Takes a decision on all calls at once, or refuses it.
+fn decide(
+    world: &mut World,
+    run: &Run,
+    step: &Step,
+    decision: &InMessage,
+    pending: &Pending,
+) -> Task {
+    let find = |id: &str| decision.approvals.iter().find(|one| one.tool_call_id == id);
+    let complete = pending.calls.len() == decision.approvals.len()
+        && pending.calls.iter().all(|call| find(&call.id).is_some());
+    if !complete {
+        let expected: Vec<_> = pending.calls.iter().map(|call| call.id.as_str()).collect();
+        let received: Vec<_> = decision
+            .approvals
+            .iter()
+            .map(|one| one.tool_call_id.as_str())
+            .collect();
+        return Task::Refuse(format!(
+            "Invalid tool call IDs. Expected '{expected:?}', but received '{received:?}'."
+        ));
+    }
+    let approvals = decision.approvals.iter().map(|one| Decision {
+        r#type: "approval",
+        tool_call_id: one.tool_call_id.clone(),
+        approve: one.approve,
+        reason: one.reason.clone(),
+    });
+    let entry = step.decisions(approvals.collect());
+    run.store(entry.clone());
+    let thread = world.thread(&run.thread);
+    thread.store(entry);
+    thread.pending = None;
+    let decided = pending.calls.iter().map(|call| {
+        let refusal = find(&call.id)
+            .filter(|one| !one.approve)
+            .map(|one| one.reason.clone().unwrap_or_else(|| "None".to_owned()));
+        (call.clone(), refusal)
+    });
+    Task::GoOn(decided.collect())
+}
+
+/// Records a send as accepted and streams its run.
+fn read(world: &mut World, run: Arc<Run>, body: &Body, otids: &[&str]) -> Response {
+    for otid in otids {
+        world.records.accept(otid, &run.id);
+    }
+    event_stream(run.read(Reading {
+        starting_after: 0,
+        pings: body.include_pings.unwrap_or(true),
+        drop_after: world.mischief.drop_after.pop_front(),
+    }))
+}

@@ -1,0 +1,309 @@
+//! One HTTP request to Letta: its address, its credentials, its limits.
+
+use std::{sync::Arc, time::Duration};
+
+use bytes::{Bytes, BytesMut};
+use http::{HeaderValue, header};
+use reqwest::{Client, RequestBuilder, Response, redirect};
+use serde::{Serialize, de::DeserializeOwned};
+use tokio::time::timeout;
+use url::{Host, Url};
+
+use super::{RestConfig, RestConfigError, failure::Refusal};
+use crate::error::BackendError;
+
+/// The longest answer of a plain call, in bytes. A page of 100 agents with long memories is under
+/// 2 MiB.
+pub const BODY_BYTES_MAX: usize = 64 * 1024 * 1024;
+
+/// The most redirects that are followed, all within one origin.
+pub const REDIRECTS_MAX: usize = 3;
+
+/// Over what stands between two machines, such a probe shows that a silent peer is gone.
+const TCP_KEEPALIVE: Duration = Duration::from_secs(30);
+
+/// Letta Cloud's host.
+const CLOUD_HOST: &str = "api.letta.com";
+
+/// A server and the way to it.
+pub(super) struct Api {
+    client: Client,
+    base: Url,
+    /// The address for people and logs.
+    shown: String,
+    authorization: Option<HeaderValue>,
+    project: Option<HeaderValue>,
+    pub(super) config: RestConfig,
+}
+
+impl std::fmt::Debug for Api {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.config.fmt(f)
+    }
+}
+
+/// The whole answer of a plain call.
+#[derive(Debug)]
+pub(super) struct Answer(Bytes);
+
+impl Answer {
+    /// The answer as JSON of a shape.
+    pub(super) fn json<T: DeserializeOwned>(&self) -> Result<T, BackendError> {
+        serde_json::from_slice(&self.0).map_err(|error| BackendError::Protocol {
+            detail: format!("unexpected JSON: {error}"),
+        })
+    }
+}
+
+impl Api {
+    pub(super) fn new(mut config: RestConfig) -> Result<Self, RestConfigError> {
+        // `localhost:8283` parses, as a URL of the scheme `localhost`.
+        let mut base = Url::parse(&config.url).map_err(RestConfigError::Url)?;
+        if !matches!(base.scheme(), "http" | "https") {
+            return Err(RestConfigError::Scheme);
+        }
+        base.set_query(None);
+        base.set_fragment(None);
+        let path = base.path().trim_end_matches('/');
+        let path = path.strip_suffix("/v1").unwrap_or(path).to_owned();
+        base.set_path(&path);
+        let header = |text: &str, what| {
+            let mut value =
+                HeaderValue::from_str(text).map_err(|_| RestConfigError::Header(what))?;
+            value.set_sensitive(true);
+            Ok(value)
+        };
+        let key = config.api_key.take();
+        let authorization = key
+            .map(|key| header(&format!("Bearer {}", key.trim()), "API key"))
+            .transpose()?;
+        let project = config
+            .project
+            .as_deref()
+            .map(|name| header(name, "project"))
+            .transpose()?;
+        Ok(Self {
+            client: client(&config, &base).map_err(RestConfigError::Client)?,
+            shown: without_credentials(&base),
+            base,
+            authorization,
+            project,
+            config,
+        })
+    }
+
+    pub(super) fn is_cloud(&self) -> bool {
+        self.base.host_str() == Some(CLOUD_HOST)
+    }
+
+    /// A path under the base, segment by segment; a last empty one is the slash that V1's
+    /// collections want.
+    fn url(&self, segments: &[&str]) -> Url {
+        let mut url = self.base.clone();
+        if let Ok(mut path) = url.path_segments_mut() {
+            path.pop_if_empty().extend(segments);
+        }
+        url
+    }
+
+    fn prepare(&self, mut request: RequestBuilder) -> RequestBuilder {
+        if let Some(value) = &self.authorization {
+            request = request.header(header::AUTHORIZATION, value.clone());
+        }
+        if let Some(value) = &self.project {
+            request = request.header("x-project", value.clone());
+        }
+        request
+    }
+
+    pub(super) fn get(&self, segments: &[&str]) -> RequestBuilder {
+        self.prepare(self.client.get(self.url(segments)))
+    }
+
+    pub(super) fn post(&self, segments: &[&str]) -> RequestBuilder {
+        self.prepare(self.client.post(self.url(segments)))
+    }
+
+    /// A plain call, within the time and size that one may take.
+    pub(super) async fn call(
+        &self,
+        request: RequestBuilder,
+    ) -> Result<Result<Answer, Refusal>, BackendError> {
+        let call = async {
+            let response = request
+                .send()
+                .await
+                .map_err(|error| self.unreachable(error))?;
+            if !response.status().is_success() {
+                return Ok(Err(self.refusal(response).await));
+            }
+            let body = self.body(response, BODY_BYTES_MAX).await?;
+            Ok(Ok(Answer(body)))
+        };
+        let after = self.config.call_timeout;
+        timeout(after, call)
+            .await
+            .unwrap_or(Err(BackendError::Silent { after }))
+    }
+
+    /// Opens a stream of events: waits for its head, not for its first event.
+    pub(super) async fn open(
+        &self,
+        segments: &[&str],
+        body: &(impl Serialize + Sync),
+    ) -> Result<Result<Response, Refusal>, BackendError> {
+        let after = self.config.idle_timeout;
+        let request = self
+            .post(segments)
+            .header(header::ACCEPT, "text/event-stream")
+            .json(body);
+        let opened = async {
+            let response = request
+                .send()
+                .await
+                .map_err(|error| self.unreachable(error))?;
+            if !response.status().is_success() {
+                return Ok(Err(self.refusal(response).await));
+            }
+            let kind = response.headers().get(header::CONTENT_TYPE);
+            let kind = kind
+                .and_then(|kind| kind.to_str().ok())
+                .unwrap_or("nothing");
+            if !kind.starts_with("text/event-stream") {
+                let detail = format!("not a stream of events but {kind}");
+                return Err(BackendError::Protocol { detail });
+            }
+            Ok(Ok(response))
+        };
+        timeout(after, opened)
+            .await
+            .unwrap_or(Err(BackendError::Silent { after }))
+    }
+
+    /// The next bytes of a stream; `None` at its end.
+    pub(super) async fn chunk(&self, stream: &mut Response) -> Result<Option<Bytes>, BackendError> {
+        let after = self.config.idle_timeout;
+        match timeout(after, stream.chunk()).await {
+            Ok(chunk) => chunk.map_err(|error| self.unreachable(error)),
+            Err(_) => Err(BackendError::Silent { after }),
+        }
+    }
+
+    async fn refusal(&self, response: Response) -> Refusal {
+        let status = response.status().as_u16();
+        let headers = response.headers().clone();
+        // A refusal whose words cannot be read is still this refusal.
+        let body = self
+            .body(response, Refusal::BODY_BYTES_MAX)
+            .await
+            .unwrap_or_default();
+        Refusal::new(status, &headers, &body)
+    }
+
+    async fn body(&self, mut response: Response, max: usize) -> Result<Bytes, BackendError> {
+        let mut body = BytesMut::new();
+        while let Some(chunk) = response
+            .chunk()
+            .await
+            .map_err(|error| self.unreachable(error))?
+        {
+            if body.len() + chunk.len() > max {
+                let detail = format!("an answer of more than {max} bytes");
+                return Err(BackendError::Protocol { detail });
+            }
+            body.extend_from_slice(&chunk);
+        }
+        Ok(body.freeze())
+    }
+
+    /// What a failed connection is called.
+    pub(super) fn unreachable(
+        &self,
+        source: impl Into<Box<dyn std::error::Error + Send + Sync>>,
+    ) -> BackendError {
+        let source = source.into();
+        let source = match source.downcast::<reqwest::Error>() {
+            Ok(error) => error.without_url().into(),
+            Err(source) => source,
+        };
+        BackendError::Unreachable {
+            url: self.shown.clone(),
+            source,
+        }
+    }
+}
+
+fn client(config: &RestConfig, base: &Url) -> Result<Client, reqwest::Error> {
+    // The first one in the process wins; that another part has set one already is fine.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let same_origin = redirect::Policy::custom(|attempt| {
+        let last = attempt.previous().last().map(Url::origin);
+        if last == Some(attempt.url().origin()) && attempt.previous().len() <= REDIRECTS_MAX {
+            attempt.follow()
+        } else {
+            attempt.stop()
+        }
+    });
+    let mut builder = Client::builder()
+        .user_agent(concat!("letta-client/", env!("CARGO_PKG_VERSION")))
+        .connect_timeout(config.connect_timeout)
+        .tcp_keepalive(TCP_KEEPALIVE)
+        .redirect(same_origin);
+    let loopback = match base.host() {
+        Some(Host::Domain(name)) => name == "localhost",
+        Some(Host::Ipv4(ip)) => ip.is_loopback(),
+        Some(Host::Ipv6(ip)) => ip.is_loopback(),
+        None => false,
+    };
+    if loopback {
+        // Who sets a proxy for the internet does not mean a server on this machine.
+        builder = builder.no_proxy();
+    }
+    builder.build()
+}
+
+/// An address that may be shown.
+pub(super) fn without_credentials(url: &Url) -> String {
+    let mut url = url.clone();
+    // Both fail only for addresses that cannot hold credentials.
+    let _ = url.set_username("");
+    let _ = url.set_password(None);
+    url.set_query(None);
+    url.to_string()
+}
+
+/// An [`Api`] that several streams use.
+pub(super) type SharedApi = Arc<Api>;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_keep_their_slashes_under_any_base() {
+        for base in [
+            "http://h:1",
+            "http://h:1/",
+            "http://h:1/v1",
+            "http://h:1/v1/",
+        ] {
+            let api = Api::new(RestConfig::new(base)).unwrap();
+            assert_eq!(
+                api.url(&["v1", "agents", ""]).as_str(),
+                "http://h:1/v1/agents/"
+            );
+        }
+        let api = Api::new(RestConfig::new("https://h/letta/")).unwrap();
+        assert_eq!(
+            api.url(&["v1", "agents", "a"]).as_str(),
+            "https://h/letta/v1/agents/a"
+        );
+    }
+
+    #[test]
+    fn no_id_leaves_its_place_in_the_path() {
+        let api = Api::new(RestConfig::new("http://h")).unwrap();
+        let url = api.url(&["v1", "runs", "a/../../b", "stream"]);
+        assert_eq!(url.path(), "/v1/runs/a%2F..%2F..%2Fb/stream");
+    }
+}

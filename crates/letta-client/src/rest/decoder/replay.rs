@@ -1,0 +1,123 @@
+//! What a server has stored of a turn, laid over what its stream has brought.
+//!
+//! Afterwards both say the same: what was missing is told, what was different is void and told
+//! anew, what was the same is not told again.
+
+use std::collections::HashSet;
+
+use super::{Decoder, Message, TurnEvent, Voice, message_id};
+use crate::id::MessageId;
+
+impl Decoder {
+    /// Takes the stored messages of the run, oldest first. `complete`: they are all there will be,
+    /// so what is not among them is void.
+    pub(in super::super) fn replay(
+        &mut self,
+        messages: Vec<Message>,
+        complete: bool,
+        out: &mut Vec<TurnEvent>,
+    ) {
+        self.calls.complete_all(out);
+        self.discard_different(&messages, complete, out);
+        for message in messages {
+            match message.message_type.as_deref().unwrap_or_default() {
+                kind @ ("assistant_message" | "reasoning_message") => {
+                    let voice = voice(kind);
+                    let stored = stored_text(&message, voice);
+                    let Some(id) = message_id(&message) else {
+                        continue;
+                    };
+                    let known = self.written.get(&(id, voice));
+                    // What is left is equal but for its end, see `discard_different`.
+                    let known = known.map_or(0, |known| known.len().min(stored.len()));
+                    let rest = stored.get(known..).unwrap_or_default().to_owned();
+                    self.write(&message, voice, Some(rest), out);
+                }
+                kind @ ("tool_call_message" | "approval_request_message") => {
+                    let ask = kind == "approval_request_message";
+                    let mut calls = message.calls();
+                    calls.retain(|call| {
+                        call.tool_call_id
+                            .as_deref()
+                            .is_some_and(|id| self.calls.known(id).is_none())
+                    });
+                    if let Err(code) = self.calls.add(message_id(&message), calls, ask, out) {
+                        self.breach(code);
+                    }
+                    self.calls.complete_all(out);
+                }
+                "tool_return_message" => {
+                    for part in message.returns() {
+                        let id = part.tool_call_id.as_deref().unwrap_or_default();
+                        if self.calls.known(id) != Some(true) {
+                            self.calls.returned(&part, out);
+                        }
+                    }
+                }
+                _ => {}
+            }
+        }
+    }
+
+    /// Voids the messages whose text is not the beginning of what is stored.
+    fn discard_different(
+        &mut self,
+        messages: &[Message],
+        complete: bool,
+        out: &mut Vec<TurnEvent>,
+    ) {
+        let mut stored_ids = HashSet::new();
+        let mut different: Vec<MessageId> = Vec::new();
+        for message in messages {
+            let kind = message.message_type.as_deref().unwrap_or_default();
+            if !matches!(kind, "assistant_message" | "reasoning_message") {
+                continue;
+            }
+            let voice = voice(kind);
+            let Some(id) = message_id(message) else {
+                continue;
+            };
+            let key = (id, voice);
+            let stored = stored_text(message, voice);
+            if let Some(known) = self.written.get(&key)
+                && !stored.starts_with(known.as_str())
+                && stored.trim() != known.trim()
+            {
+                different.push(key.0.clone());
+            }
+            stored_ids.insert(key);
+        }
+        if complete {
+            let missing = self.written.keys().filter(|key| !stored_ids.contains(*key));
+            different.extend(missing.map(|(id, _)| id.clone()));
+        }
+        different.sort_unstable();
+        different.dedup();
+        for message in different {
+            for voice in [Voice::Assistant, Voice::Reasoning] {
+                let voided = self.written.remove(&(message.clone(), voice));
+                self.text_bytes -= voided.map_or(0, |text| text.len());
+            }
+            out.push(TurnEvent::Discard { message });
+        }
+    }
+}
+
+fn voice(kind: &str) -> Voice {
+    if kind == "assistant_message" {
+        Voice::Assistant
+    } else {
+        Voice::Reasoning
+    }
+}
+
+fn stored_text(message: &Message, voice: Voice) -> String {
+    match voice {
+        Voice::Assistant => message
+            .content
+            .as_ref()
+            .map(super::super::wire::Content::text),
+        Voice::Reasoning => message.reasoning.clone(),
+    }
+    .unwrap_or_default()
+}

@@ -1,0 +1,156 @@
+//! The list of agents, over all its pages: complete, or an error.
+//!
+//! A server ignores a cursor that it does not know (the agent was deleted between two pages) and
+//! answers with the first page. A page that brings nothing new therefore ends the list only if
+//! the server counts no more agents than were seen; else the list would be silently shortened.
+
+use std::collections::HashSet;
+
+use super::{api::SharedApi, wire::AgentEntry};
+use crate::{backend::Agent, error::BackendError, id::AgentId};
+
+/// How many agents are asked for at once.
+pub const AGENTS_PAGE: usize = 100;
+
+/// The most pages that are read; past it, the list is an error.
+pub const AGENTS_PAGES_MAX: usize = 1_000;
+
+/// Kinds of agents that work for others in the background.
+const BACKGROUND_TYPES: [&str; 2] = ["sleeptime_agent", "voice_sleeptime_agent"];
+
+/// How the names of such agents end.
+const BACKGROUND_SUFFIXES: [&str; 2] = ["-sleeptime", "-doc-sleeptime"];
+
+/// Every agent, oldest first.
+pub(super) async fn agents(api: &SharedApi) -> Result<Vec<Agent>, BackendError> {
+    let mut agents = Vec::new();
+    let mut seen = HashSet::new();
+    let mut after: Option<String> = None;
+    for _ in 0..AGENTS_PAGES_MAX {
+        let page = page(api, after.as_deref()).await?;
+        let entries = page.len();
+        let last = page.last().and_then(|entry| entry.id.clone());
+        let before = seen.len();
+        for entry in page {
+            let id = entry.id.clone().unwrap_or_default();
+            if seen.insert(id) {
+                agents.extend(convert(entry));
+            }
+        }
+        if entries < AGENTS_PAGE {
+            return Ok(agents);
+        }
+        if seen.len() == before {
+            let count = count(api).await?;
+            if count <= seen.len() {
+                return Ok(agents);
+            }
+            let detail = format!("the list of agents repeats itself after {before} of {count}");
+            return Err(BackendError::Protocol { detail });
+        }
+        after = last;
+    }
+    let detail = format!("the list of agents has more than {AGENTS_PAGES_MAX} pages");
+    Err(BackendError::Protocol { detail })
+}
+
+async fn page(api: &SharedApi, after: Option<&str>) -> Result<Vec<AgentEntry>, BackendError> {
+    let mut request = api.get(&["v1", "agents", ""]).query(&[
+        ("limit", AGENTS_PAGE.to_string().as_str()),
+        ("order", "asc"),
+        ("order_by", "created_at"),
+        ("include", "agent.tags"),
+    ]);
+    if let Some(after) = after {
+        request = request.query(&[("after", after)]);
+    }
+    let answer = api.call(request).await?;
+    answer
+        .map_err(|refusal| refusal.into_error("agents"))?
+        .json()
+}
+
+async fn count(api: &SharedApi) -> Result<usize, BackendError> {
+    let answer = api.call(api.get(&["v1", "agents", "count"])).await?;
+    answer
+        .map_err(|refusal| refusal.into_error("the count of agents"))?
+        .json()
+}
+
+/// One agent; `None` if Letta does not know it.
+pub(super) async fn agent(api: &SharedApi, id: &AgentId) -> Result<Option<Agent>, BackendError> {
+    let request = api
+        .get(&["v1", "agents", id.as_str()])
+        .query(&[("include", "agent.tags")]);
+    match api.call(request).await? {
+        Ok(answer) => Ok(convert(answer.json()?)),
+        // V1 refuses ids that are no UUID before it looks for them.
+        Err(refusal) if matches!(refusal.status, 404 | 422) => Ok(None),
+        Err(refusal) => Err(refusal.into_error(&format!("agent {id}"))),
+    }
+}
+
+/// An entry as an agent, unless it works in the background or cannot be one.
+fn convert(entry: AgentEntry) -> Option<Agent> {
+    let AgentEntry {
+        id,
+        name,
+        description,
+        tags,
+        agent_type,
+        model,
+        llm_config,
+    } = entry;
+    let id = match AgentId::parse(id.clone().unwrap_or_default()) {
+        Ok(id) => id,
+        Err(error) => {
+            tracing::warn!(agent.id = ?id, %error, "leaving out an agent whose id is not one");
+            return None;
+        }
+    };
+    let name = name.unwrap_or_else(|| id.to_string());
+    let background = BACKGROUND_SUFFIXES
+        .iter()
+        .any(|suffix| name.ends_with(suffix))
+        || agent_type.is_some_and(|kind| BACKGROUND_TYPES.contains(&kind.as_str()));
+    let config = llm_config.unwrap_or_default();
+    (!background).then(|| Agent {
+        id,
+        name,
+        description: description.filter(|text| !text.is_empty()),
+        tags: tags.unwrap_or_default(),
+        model: model.or(config.handle).or(config.model),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn agent(json: &str) -> Option<Agent> {
+        convert(serde_json::from_str(json).unwrap())
+    }
+
+    #[test]
+    fn an_entry_needs_no_more_than_its_id() {
+        let found =
+            agent(r#"{"id":"agent-1","name":null,"tags":"odd","llm_config":{"model":"m"}}"#);
+        let found = found.unwrap();
+        assert_eq!(
+            (found.name.as_str(), found.model.as_deref()),
+            ("agent-1", Some("m"))
+        );
+    }
+
+    #[test]
+    fn background_agents_and_foreign_ids_are_left_out() {
+        assert_eq!(agent(r#"{"id":"agent-1","name":"Ada-sleeptime"}"#), None);
+        assert_eq!(
+            agent(r#"{"id":"agent-1","name":"Ada","agent_type":"sleeptime_agent"}"#),
+            None
+        );
+        assert_eq!(agent(r#"{"id":"Agent 1","name":"Ada"}"#), None);
+        assert_eq!(agent("{}"), None);
+        assert!(agent(r#"{"id":"agent-1","name":"sleeptime"}"#).is_some());
+    }
+}

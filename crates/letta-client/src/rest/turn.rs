@@ -1,0 +1,444 @@
+//! A turn's stream: read, resumed where it breaks, polled where it cannot be resumed.
+//!
+//! ```text
+//!            bytes                     end or error, turn not over
+//!  Stream ----------> decoder    Stream ---------------------------> Lost
+//!  Lost  -- background: the rest of the run, after the last number --> Stream
+//!  Lost  -- nothing was told yet, and sends are idempotent: again ---> Stream
+//!  Lost  -- foreground, or resuming brings nothing ------------------> Poll
+//!  Poll  -- the run has ended: its stored messages ------------------> Finished
+//! ```
+//!
+//! Everything happens while the caller waits for the next event: dropping the stream drops it all,
+//! and no task stays behind.
+
+use std::{collections::VecDeque, time::Duration};
+
+use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
+use futures_util::stream;
+use reqwest::Response;
+use serde::Serialize;
+use tokio::time::Instant;
+
+use super::{
+    api::SharedApi,
+    decoder::{Decoder, Outcome, failure, stop},
+    failure::Refusal,
+    send::Outgoing,
+    wire::{Message, RunEntry},
+};
+use crate::{
+    backend::{Stop, TurnEvent, TurnFailure, TurnStream},
+    error::{Advice, BackendError},
+    id::RunId,
+    sse::SseParser,
+};
+
+/// The most attempts in a row to mend a stream, none of which brought an event.
+pub const RECONNECTS_MAX: usize = 8;
+
+/// The most connections in a row that are accepted and bring nothing, before the run is polled.
+pub const BARREN_CONNECTIONS_MAX: u32 = 2;
+
+/// The most failures in a row while polling.
+pub const POLL_FAILURES_MAX: u32 = 8;
+
+/// How long a run is polled. A V1 server that was killed leaves its runs `running` for ever.
+pub const POLL_TIME_MAX: Duration = Duration::from_hours(1);
+
+/// Where the turn's events come from.
+enum Source {
+    Stream(Response),
+    /// The stream broke, for this reason.
+    Lost(BackendError),
+    Poll(Poll),
+}
+
+struct Poll {
+    since: Instant,
+    delay: Duration,
+    failures: u32,
+}
+
+/// How a stream may be asked for again while nothing is known of its run.
+pub(super) struct Again {
+    pub(super) segments: Vec<String>,
+    pub(super) body: Outgoing,
+}
+
+/// One turn.
+pub(super) struct Turn {
+    api: SharedApi,
+    source: Source,
+    decoder: Decoder,
+    parser: SseParser,
+    queue: VecDeque<Result<TurnEvent, BackendError>>,
+    ended: bool,
+    background: bool,
+    again: Option<Again>,
+    backoff: ExponentialBackoff,
+    barren: u32,
+    was_silent: bool,
+    deadline: Option<Instant>,
+}
+
+#[derive(Serialize)]
+struct Resumption {
+    starting_after: u64,
+    include_pings: bool,
+}
+
+/// Streams a run again from its beginning.
+pub(super) async fn resume(api: SharedApi, run: &RunId) -> Result<TurnStream, BackendError> {
+    let body = Resumption {
+        starting_after: 0,
+        include_pings: true,
+    };
+    match api
+        .open(&["v1", "runs", run.as_str(), "stream"], &body)
+        .await?
+    {
+        Ok(response) => Ok(Turn::new(api, Source::Stream(response), true, None).into_stream()),
+        Err(refusal) if cannot_resume(&refusal) => {
+            // Whether the run exists at all should be known before a stream is handed out.
+            let entry = get_run(&api, run).await?;
+            tracing::debug!(run.id = %run, status = ?entry.status, "polling a foreground run");
+            let poll = Source::Poll(Poll::new(&api));
+            let mut turn = Turn::new(api, poll, false, None);
+            let mut events = Vec::new();
+            turn.decoder.start(run.clone(), &mut events);
+            turn.queue.extend(events.into_iter().map(Ok));
+            Ok(turn.into_stream())
+        }
+        Err(refusal) => Err(refusal.into_error(&format!("run {run}"))),
+    }
+}
+
+/// Streams what a send has opened.
+pub(super) fn stream(
+    api: SharedApi,
+    response: Response,
+    background: bool,
+    again: Option<Again>,
+) -> TurnStream {
+    Turn::new(api, Source::Stream(response), background, again).into_stream()
+}
+
+/// The run is there, its stream is not: made in the foreground, or Redis is gone.
+fn cannot_resume(refusal: &Refusal) -> bool {
+    refusal.status == 400 || refusal.is_no_background()
+}
+
+async fn get_run(api: &SharedApi, run: &RunId) -> Result<RunEntry, BackendError> {
+    let answer = api.call(api.get(&["v1", "runs", run.as_str()])).await?;
+    answer
+        .map_err(|refusal| refusal.into_error(&format!("run {run}")))?
+        .json()
+}
+
+async fn get_messages(api: &SharedApi, run: &RunId) -> Result<Vec<Message>, BackendError> {
+    let request = api
+        .get(&["v1", "runs", run.as_str(), "messages"])
+        .query(&[("order", "asc")]);
+    let answer = api.call(request).await?;
+    answer
+        .map_err(|refusal| refusal.into_error(&format!("run {run}")))?
+        .json()
+}
+
+impl Poll {
+    fn new(api: &SharedApi) -> Self {
+        Self {
+            since: Instant::now(),
+            delay: api.config.poll_delay,
+            failures: 0,
+        }
+    }
+
+    /// Waits, longer each time.
+    async fn pause(&mut self, first: Duration) {
+        tokio::time::sleep(self.delay).await;
+        self.delay = (self.delay * 3 / 2).min(first * 10);
+    }
+}
+
+impl Turn {
+    fn new(api: SharedApi, source: Source, background: bool, again: Option<Again>) -> Self {
+        let deadline = api
+            .config
+            .turn_timeout
+            .map(|timeout| Instant::now() + timeout);
+        Self {
+            source,
+            decoder: Decoder::new(api.config.limits),
+            parser: SseParser::new(),
+            queue: VecDeque::new(),
+            ended: false,
+            background,
+            again,
+            backoff: backoff(&api),
+            barren: 0,
+            was_silent: false,
+            deadline,
+            api,
+        }
+    }
+
+    fn into_stream(self) -> TurnStream {
+        Box::pin(stream::unfold(self, |mut turn| async {
+            turn.next().await.map(|item| (item, turn))
+        }))
+    }
+
+    async fn next(&mut self) -> Option<Result<TurnEvent, BackendError>> {
+        loop {
+            if let Some(item) = self.queue.pop_front() {
+                return Some(item);
+            }
+            if self.ended {
+                return None;
+            }
+            let advanced = match self.deadline {
+                None => self.advance().await,
+                Some(deadline) => tokio::time::timeout_at(deadline, self.advance())
+                    .await
+                    .unwrap_or_else(|_| {
+                        let detail = "the turn took longer than its timeout".to_owned();
+                        let code = "TURN_TOO_LONG".to_owned();
+                        let failure = TurnFailure {
+                            code,
+                            detail,
+                            transient: false,
+                        };
+                        self.finish(Vec::new(), Stop::Failed(failure));
+                        Ok(())
+                    }),
+            };
+            if let Err(error) = advanced {
+                self.ended = true;
+                self.queue.push_back(Err(error));
+            }
+        }
+    }
+
+    async fn advance(&mut self) -> Result<(), BackendError> {
+        match &mut self.source {
+            Source::Stream(response) => match self.api.chunk(response).await {
+                Ok(Some(bytes)) => self.take(&bytes).await,
+                Ok(None) => {
+                    let why = "the stream ended before the turn";
+                    self.stream_ended(self.api.unreachable(why)).await
+                }
+                Err(error) => self.stream_ended(error).await,
+            },
+            Source::Lost(_) => self.mend().await,
+            Source::Poll(_) => self.poll().await,
+        }
+    }
+
+    async fn take(&mut self, bytes: &[u8]) -> Result<(), BackendError> {
+        let mut parsed = Vec::new();
+        if let Err(error) = self.parser.push(bytes, &mut parsed) {
+            tracing::debug!(%error, "giving up on a stream");
+            self.decoder.breach("ANSWER_TOO_LONG");
+        }
+        let before = self.decoder.events();
+        let mut events = Vec::new();
+        for event in &parsed {
+            self.decoder.feed(event, &mut events);
+        }
+        self.queue.extend(events.into_iter().map(Ok));
+        if self.decoder.events() > before && (self.barren > 0 || self.was_silent) {
+            self.barren = 0;
+            self.was_silent = false;
+            self.backoff = backoff(&self.api);
+        }
+        if self.decoder.is_over() {
+            self.conclude().await;
+        }
+        Ok(())
+    }
+
+    async fn stream_ended(&mut self, why: BackendError) -> Result<(), BackendError> {
+        if self.decoder.has_end() {
+            self.conclude().await;
+        } else {
+            self.source = Source::Lost(why);
+        }
+        Ok(())
+    }
+
+    /// The stream has said all it will say.
+    async fn conclude(&mut self) {
+        let mut events = Vec::new();
+        match self.decoder.conclude(&mut events) {
+            Outcome::Stop(stop) => {
+                if self.decoder.lacks(&stop)
+                    && let Some(run) = self.decoder.run().cloned()
+                {
+                    self.fetch_lacking(&run, &mut events).await;
+                }
+                let stop = self.decoder.breached().unwrap_or(stop);
+                self.finish(events, stop);
+            }
+            Outcome::Error(error) => {
+                self.queue.extend(events.into_iter().map(Ok));
+                self.queue.push_back(Err(error));
+                self.ended = true;
+            }
+            Outcome::Lost if self.decoder.run().is_some() => {
+                // `[DONE]`, but not how: the run itself knows.
+                self.queue.extend(events.into_iter().map(Ok));
+                self.source = Source::Poll(Poll::new(&self.api));
+            }
+            Outcome::Lost => {
+                let failure = failure("stream_incomplete", "the stream said nothing");
+                self.finish(events, Stop::Failed(failure));
+            }
+        }
+    }
+
+    /// Some agents' text is stored and never streamed.
+    async fn fetch_lacking(&mut self, run: &RunId, events: &mut Vec<TurnEvent>) {
+        match get_messages(&self.api, run).await {
+            Ok(messages) => {
+                self.decoder.replay(messages, false, events);
+                self.decoder.conclude(events);
+            }
+            // The turn is over all the same, only without words.
+            Err(error) => tracing::warn!(run.id = %run, %error, "cannot read an answer again"),
+        }
+    }
+
+    fn finish(&mut self, events: Vec<TurnEvent>, stop: Stop) {
+        self.queue.extend(events.into_iter().map(Ok));
+        self.queue.push_back(Ok(TurnEvent::Finished(stop)));
+        self.ended = true;
+    }
+
+    /// Gets another stream for the same turn, or decides that there is none.
+    async fn mend(&mut self) -> Result<(), BackendError> {
+        let poll = Source::Poll(Poll::new(&self.api));
+        let Source::Lost(why) = std::mem::replace(&mut self.source, poll) else {
+            return Ok(());
+        };
+        let silent = matches!(why, BackendError::Silent { .. });
+        let run = self.decoder.run().cloned();
+        if run.is_some() && (!self.background || self.barren >= BARREN_CONNECTIONS_MAX) {
+            return Ok(());
+        }
+        // Silence once is a connection that died unnoticed; twice, it is Letta.
+        if silent && (run.is_none() || std::mem::replace(&mut self.was_silent, true)) {
+            return Err(why);
+        }
+        if run.is_none() && self.again.is_none() {
+            return Err(why);
+        }
+        let Some(pause) = self.backoff.next() else {
+            return Err(why);
+        };
+        tracing::debug!(error = %why, ?pause, "mending a stream");
+        tokio::time::sleep(pause).await;
+        let opened = match (&run, &self.again) {
+            (None, Some(again)) => {
+                let segments: Vec<_> = again.segments.iter().map(String::as_str).collect();
+                self.api.open(&segments, &again.body).await
+            }
+            (Some(run), _) => {
+                let body = Resumption {
+                    starting_after: self.decoder.sequence(),
+                    include_pings: true,
+                };
+                self.api
+                    .open(&["v1", "runs", run.as_str(), "stream"], &body)
+                    .await
+            }
+            (None, None) => return Err(why),
+        };
+        match opened {
+            Ok(Ok(response)) => {
+                self.barren += 1;
+                self.parser = SseParser::new();
+                self.source = Source::Stream(response);
+            }
+            Ok(Err(refusal)) => {
+                let gone = run.is_some() && (cannot_resume(&refusal) || refusal.status == 404);
+                let error = refusal.into_error("the run");
+                if !gone && error.advice() != Advice::Retry {
+                    return Err(error);
+                }
+                if !gone {
+                    self.source = Source::Lost(error);
+                }
+            }
+            Err(error) => self.source = Source::Lost(error),
+        }
+        Ok(())
+    }
+
+    /// Looks whether the run has ended, and tells what it has stored.
+    async fn poll(&mut self) -> Result<(), BackendError> {
+        let (Source::Poll(poll), Some(run)) = (&mut self.source, self.decoder.run().cloned())
+        else {
+            let detail = "a stream without a run cannot be polled".to_owned();
+            return Err(BackendError::Protocol { detail });
+        };
+        let first = self.api.config.poll_delay;
+        let looked = async {
+            let entry = get_run(&self.api, &run).await?;
+            if matches!(entry.status.as_deref(), Some("created" | "running")) {
+                return Ok::<_, BackendError>(None);
+            }
+            Ok(Some((entry, get_messages(&self.api, &run).await?)))
+        };
+        match looked.await {
+            Ok(Some((entry, messages))) => {
+                let ended = ended(&entry);
+                let complete = !matches!(ended, Stop::Cancelled | Stop::Failed(_));
+                let mut events = Vec::new();
+                self.decoder.replay(messages, complete, &mut events);
+                if ended == Stop::NeedsApproval {
+                    events.extend(self.decoder.approval());
+                }
+                let stop = self.decoder.breached().unwrap_or(ended);
+                self.finish(events, stop);
+            }
+            Ok(None) => {
+                poll.failures = 0;
+                let after = poll.since.elapsed();
+                if after > POLL_TIME_MAX {
+                    return Err(BackendError::Silent { after });
+                }
+                poll.pause(first).await;
+            }
+            Err(error) => {
+                poll.failures += 1;
+                if error.advice() != Advice::Retry || poll.failures > POLL_FAILURES_MAX {
+                    return Err(error);
+                }
+                poll.pause(first).await;
+            }
+        }
+        Ok(())
+    }
+}
+
+fn backoff(api: &SharedApi) -> ExponentialBackoff {
+    let first = api.config.reconnect_delay;
+    ExponentialBuilder::default()
+        .with_jitter()
+        .with_min_delay(first)
+        .with_max_delay(first * 32)
+        .with_max_times(RECONNECTS_MAX)
+        .build()
+}
+
+/// How a run ended, by its own record.
+fn ended(entry: &RunEntry) -> Stop {
+    let word = entry.stop_reason.as_deref();
+    match entry.status.as_deref() {
+        Some("cancelled") => Stop::Cancelled,
+        Some("failed") => Stop::Failed(failure(word.unwrap_or("error"), "the run has failed")),
+        _ => stop(word.unwrap_or("end_turn")),
+    }
+}

@@ -1,0 +1,229 @@
+//! JSON as Letta writes it, read leniently: a key that is missing, new, or of another shape than
+//! expected costs what it would have said, never the message it stands in.
+
+use serde::{Deserialize, Deserializer, Serialize, de::DeserializeOwned, de::IgnoredAny};
+use serde_json::Value;
+
+use crate::id::ConversationId;
+
+/// Takes what fits and leaves the rest.
+fn lenient<'de, D: Deserializer<'de>, T: DeserializeOwned>(from: D) -> Result<Option<T>, D::Error> {
+    Ok(serde_json::from_value(Value::deserialize(from)?).ok())
+}
+
+/// An empty JSON object.
+#[derive(Debug, Serialize)]
+pub(super) struct Nothing {}
+
+/// `GET /v1/health/`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Health {
+    #[serde(deserialize_with = "lenient")]
+    pub(super) version: Option<String>,
+}
+
+/// A conversation that was made.
+#[derive(Debug, Deserialize)]
+pub(super) struct Created {
+    pub(super) id: ConversationId,
+}
+
+/// An entry of the list of agents.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct AgentEntry {
+    #[serde(deserialize_with = "lenient")]
+    pub(super) id: Option<String>,
+    #[serde(deserialize_with = "lenient")]
+    pub(super) name: Option<String>,
+    #[serde(deserialize_with = "lenient")]
+    pub(super) description: Option<String>,
+    #[serde(deserialize_with = "lenient")]
+    pub(super) tags: Option<Vec<String>>,
+    #[serde(deserialize_with = "lenient")]
+    pub(super) agent_type: Option<String>,
+    #[serde(deserialize_with = "lenient")]
+    pub(super) model: Option<String>,
+    #[serde(deserialize_with = "lenient")]
+    pub(super) llm_config: Option<LlmConfig>,
+}
+
+/// What names the model where `model` does not.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct LlmConfig {
+    #[serde(deserialize_with = "lenient")]
+    pub(super) handle: Option<String>,
+    #[serde(deserialize_with = "lenient")]
+    pub(super) model: Option<String>,
+}
+
+/// `GET /v1/runs/{id}`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct RunEntry {
+    #[serde(deserialize_with = "lenient")]
+    pub(super) status: Option<String>,
+    #[serde(deserialize_with = "lenient")]
+    pub(super) stop_reason: Option<String>,
+}
+
+/// A message: a frame of a stream or an entry of a history.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+#[expect(
+    clippy::struct_field_names,
+    reason = "the fields are named as in Letta's JSON"
+)]
+pub(super) struct Message {
+    #[serde(deserialize_with = "lenient")]
+    pub(super) id: Option<String>,
+    #[serde(deserialize_with = "lenient")]
+    pub(super) message_type: Option<String>,
+    #[serde(deserialize_with = "lenient")]
+    pub(super) date: Option<String>,
+    #[serde(deserialize_with = "lenient")]
+    pub(super) otid: Option<String>,
+    #[serde(deserialize_with = "lenient")]
+    pub(super) run_id: Option<String>,
+    #[serde(deserialize_with = "lenient")]
+    pub(super) seq_id: Option<u64>,
+    #[serde(deserialize_with = "lenient")]
+    pub(super) content: Option<Content>,
+    #[serde(deserialize_with = "lenient")]
+    pub(super) reasoning: Option<String>,
+    #[serde(deserialize_with = "lenient")]
+    pub(super) hidden_reasoning: Option<String>,
+    #[serde(deserialize_with = "lenient")]
+    tool_call: Option<CallPart>,
+    #[serde(deserialize_with = "lenient")]
+    tool_calls: Option<CallParts>,
+    #[serde(deserialize_with = "lenient")]
+    tool_call_id: Option<String>,
+    #[serde(deserialize_with = "lenient")]
+    tool_return: Option<Value>,
+    #[serde(deserialize_with = "lenient")]
+    status: Option<String>,
+    #[serde(deserialize_with = "lenient")]
+    tool_returns: Option<Vec<ReturnPart>>,
+    #[serde(deserialize_with = "lenient")]
+    pub(super) stop_reason: Option<String>,
+    #[serde(deserialize_with = "lenient")]
+    pub(super) error_type: Option<String>,
+    #[serde(deserialize_with = "lenient")]
+    pub(super) message: Option<String>,
+    #[serde(deserialize_with = "lenient")]
+    pub(super) detail: Option<String>,
+}
+
+/// A text, or parts of which some are text.
+#[derive(Debug, Deserialize)]
+#[serde(untagged)]
+pub(super) enum Content {
+    Text(String),
+    Parts(Vec<Part>),
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(untagged)]
+pub(super) enum Part {
+    Text { text: String },
+    Other(IgnoredAny),
+}
+
+impl Content {
+    /// All the text there is.
+    pub(super) fn text(&self) -> String {
+        match self {
+            Self::Text(text) => text.clone(),
+            Self::Parts(parts) => parts
+                .iter()
+                .map(|part| match part {
+                    Part::Text { text } => text.as_str(),
+                    Part::Other(_) => "",
+                })
+                .collect(),
+        }
+    }
+}
+
+/// A tool call, or what is new of it.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct CallPart {
+    #[serde(deserialize_with = "lenient")]
+    pub(super) tool_call_id: Option<String>,
+    #[serde(deserialize_with = "lenient")]
+    pub(super) name: Option<String>,
+    #[serde(deserialize_with = "lenient")]
+    pub(super) arguments: Option<String>,
+}
+
+/// A list in step mode, one object in token mode.
+#[derive(Debug, Deserialize)]
+#[serde(untagged)]
+enum CallParts {
+    All(Vec<CallPart>),
+    One(CallPart),
+}
+
+/// What one tool returned.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct ReturnPart {
+    #[serde(deserialize_with = "lenient")]
+    pub(super) tool_call_id: Option<String>,
+    #[serde(deserialize_with = "lenient")]
+    tool_return: Option<Value>,
+    #[serde(deserialize_with = "lenient")]
+    status: Option<String>,
+}
+
+impl ReturnPart {
+    pub(super) fn is_ok(&self) -> bool {
+        self.status.as_deref() == Some("success")
+    }
+
+    /// What it returned, as text: parts are joined, other JSON stays JSON.
+    pub(super) fn text(&self) -> String {
+        match &self.tool_return {
+            None | Some(Value::Null) => String::new(),
+            Some(value) => match serde_json::from_value::<Content>(value.clone()) {
+                Ok(content) => content.text(),
+                Err(_) => value.to_string(),
+            },
+        }
+    }
+}
+
+impl Message {
+    /// What is made of something that is no message: words, in case it stands for an error.
+    pub(super) fn only_words(words: &str) -> Self {
+        Self {
+            detail: Some(words.to_owned()),
+            ..Self::default()
+        }
+    }
+
+    /// The calls that a message makes or adds to.
+    pub(super) fn calls(&self) -> Vec<CallPart> {
+        match (&self.tool_calls, &self.tool_call) {
+            (Some(CallParts::All(all)), _) if !all.is_empty() => all.clone(),
+            (Some(CallParts::One(one)), _) | (_, Some(one)) => vec![one.clone()],
+            (_, None) => Vec::new(),
+        }
+    }
+
+    /// What tools returned.
+    pub(super) fn returns(self) -> Vec<ReturnPart> {
+        match self.tool_returns {
+            Some(all) if !all.is_empty() => all,
+            _ => vec![ReturnPart {
+                tool_call_id: self.tool_call_id,
+                tool_return: self.tool_return,
+                status: self.status,
+            }],
+        }
+    }
+}

@@ -1,0 +1,300 @@
+//! Looks at Letta again and again, and has done in Matrix what differs.
+//!
+//! Twice a second by default, but never more than [`SHARE_MAX`] of the time is spent on looking: a
+//! slow Letta is asked less often. When nothing has changed, the homeserver hears nothing.
+
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use futures_util::StreamExt;
+use letta_client::{Agent, AgentId, Backend, BackendError};
+use tokio::{
+    sync::{Notify, watch},
+    time::Instant,
+};
+use tracing::{info, warn};
+
+use super::{
+    plan::{Hold, compare, steps},
+    provision::Provisioner,
+};
+use crate::{config, journal::JournalError, time::Millis, workers::Tasks};
+
+/// One part in this many of the time may be spent on looking: 5 %.
+const SHARE_MAX: u32 = 20;
+/// The longest wait before a Letta that failed is asked again.
+const FAILED_WAIT_MAX: Duration = Duration::from_secs(5);
+/// The most agents that are set up at once.
+const PROVISIONS_MAX: usize = 8;
+/// The wait before an agent that could not be set up is tried again; it doubles each time.
+const RETRY_MIN: Duration = Duration::from_secs(1);
+/// The longest such wait.
+const RETRY_MAX: Duration = Duration::from_mins(1);
+/// How often the log tells how far a long setting-up has come.
+const PROGRESS_EVERY: Duration = Duration::from_secs(2);
+
+/// What an admin or the homeserver asks of discovery.
+#[derive(Clone, Debug, Default)]
+pub struct Nudges {
+    /// Look now.
+    pub look: Arc<Notify>,
+    /// Whoever is missing is gone: an admin has said so.
+    pub accept_removals: Arc<std::sync::atomic::AtomicBool>,
+}
+
+/// Discovery as others see it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Outlook {
+    /// Why Letta could not be asked the last time, if it could not.
+    pub failure: Option<String>,
+    /// Whether too many agents are missing, see [`Hold`].
+    pub hold: Option<Hold>,
+    /// How long the last look took.
+    pub took: Duration,
+    /// How many looks there were.
+    pub looks: u64,
+}
+
+/// See the module's documentation.
+pub struct Discovery {
+    backend: Arc<dyn Backend>,
+    provisioner: Arc<Provisioner>,
+    letta: config::Letta,
+    grace: Duration,
+    nudges: Nudges,
+    letta_returns: watch::Sender<u64>,
+    outlook: watch::Sender<Outlook>,
+    tasks: Tasks,
+    /// Agents that could not be set up: how often, and when to try again.
+    retries: HashMap<AgentId, (u32, Instant)>,
+    space_retry: Option<Instant>,
+}
+
+impl Discovery {
+    /// Nothing is looked at yet.
+    pub fn new(
+        backend: Arc<dyn Backend>,
+        provisioner: Arc<Provisioner>,
+        letta: config::Letta,
+        grace: Duration,
+        nudges: Nudges,
+        letta_returns: watch::Sender<u64>,
+        tasks: Tasks,
+    ) -> Self {
+        let (outlook, _) = watch::channel(Outlook::default());
+        Self {
+            backend,
+            provisioner,
+            letta,
+            grace,
+            nudges,
+            letta_returns,
+            outlook,
+            tasks,
+            retries: HashMap::new(),
+            space_retry: None,
+        }
+    }
+
+    /// What others can see of it.
+    pub fn outlook(&self) -> watch::Receiver<Outlook> {
+        self.outlook.subscribe()
+    }
+
+    /// Looks until the process is about to end.
+    pub async fn serve(mut self) {
+        let mut failures = 0;
+        while !self.tasks.is_closing() {
+            let began = Instant::now();
+            let listed = self.backend.agents().await;
+            let took = began.elapsed();
+            let wait = match listed {
+                Ok(agents) => {
+                    self.back_again(took);
+                    failures = 0;
+                    if let Err(failure) = self.reconcile(&agents).await {
+                        warn!(
+                            error = &failure as &dyn std::error::Error,
+                            "agents are not written down"
+                        );
+                    }
+                    self.letta.poll_interval.max(took * (SHARE_MAX - 1))
+                }
+                Err(failure) => {
+                    self.failed(&failure, took);
+                    failures += 1;
+                    let wait = self
+                        .letta
+                        .poll_interval
+                        .saturating_mul(1 << failures.min(6));
+                    wait.min(FAILED_WAIT_MAX).max(self.letta.poll_interval)
+                }
+            };
+            tokio::select! {
+                () = tokio::time::sleep(wait) => {}
+                () = self.nudges.look.notified() => {}
+                () = self.tasks.closing() => {}
+            }
+        }
+    }
+
+    fn back_again(&self, took: Duration) {
+        let mut was_away = false;
+        self.outlook.send_modify(|outlook| {
+            was_away = outlook.failure.take().is_some();
+            outlook.took = took;
+            outlook.looks += 1;
+        });
+        if was_away {
+            info!("Letta is back");
+            self.letta_returns.send_modify(|count| *count += 1);
+        }
+    }
+
+    fn failed(&self, failure: &BackendError, took: Duration) {
+        let text = format!("{failure} [{}]", failure.code());
+        self.outlook.send_modify(|outlook| {
+            if outlook.failure.as_ref() != Some(&text) {
+                warn!(
+                    code = failure.code(),
+                    error = failure as &dyn std::error::Error,
+                    "agents cannot be listed; everybody stays until they can"
+                );
+            }
+            outlook.failure = Some(text);
+            outlook.took = took;
+            outlook.looks += 1;
+        });
+    }
+
+    async fn reconcile(&mut self, agents: &[Agent]) -> Result<(), JournalError> {
+        let selected: Vec<Agent> = agents
+            .iter()
+            .filter(|agent| self.letta.selects(agent))
+            .cloned()
+            .collect();
+        let accept = self.nudges.accept_removals.swap(false, Ordering::Relaxed);
+        let registry = &self.provisioner.registry;
+        let comparison =
+            registry.with_all(|known| compare(known, &selected, Millis::now(), self.grace, accept));
+        self.note_hold(comparison.hold);
+        for record in comparison.changed {
+            registry.set(record)?;
+        }
+        self.ensure_space().await;
+        for id in comparison.expired {
+            if let Err(failure) = self.provisioner.retire(&id).await {
+                warn!(agent.id = %id, error = &failure as &dyn std::error::Error, "cannot retire an agent (yet)");
+            }
+        }
+        self.bring_up_all().await;
+        Ok(())
+    }
+
+    fn note_hold(&self, hold: Option<Hold>) {
+        self.outlook.send_if_modified(|outlook| {
+            let changed = outlook.hold != hold;
+            if let (true, Some(hold)) = (changed, hold) {
+                warn!(
+                    missing = hold.missing,
+                    known = hold.known,
+                    "too many agents are missing at once; nobody is taken for removed until an \
+                     admin says `sync accept-removals`"
+                );
+            }
+            outlook.hold = hold;
+            changed
+        });
+    }
+
+    async fn ensure_space(&mut self) {
+        if self.space_retry.is_some_and(|at| Instant::now() < at) {
+            return;
+        }
+        self.space_retry = match self.provisioner.ensure_space().await {
+            Ok(()) => None,
+            Err(failure) => {
+                warn!(
+                    error = &failure as &dyn std::error::Error,
+                    "the space cannot be set up (yet)"
+                );
+                Some(Instant::now() + RETRY_MIN * 5)
+            }
+        };
+    }
+
+    /// Sets up everybody for whom something is left to do, several at once.
+    async fn bring_up_all(&mut self) {
+        let now = Instant::now();
+        let due: Vec<AgentId> = self.provisioner.registry.with_all(|known| {
+            known
+                .values()
+                .filter(|record| !steps(record, &self.provisioner.wanted(record)).is_empty())
+                .filter(|record| {
+                    self.retries
+                        .get(&record.id)
+                        .is_none_or(|(_, at)| *at <= now)
+                })
+                .map(|record| record.id.clone())
+                .collect()
+        });
+        if due.is_empty() {
+            return;
+        }
+        let total = due.len();
+        let done = AtomicUsize::new(0);
+        let began = Instant::now();
+        let work = futures_util::stream::iter(due)
+            .take_while(|_| std::future::ready(!self.tasks.is_closing()))
+            .map(|id| {
+                let done = &done;
+                let provisioner = &self.provisioner;
+                async move {
+                    let result = provisioner.bring_up(&id).await;
+                    done.fetch_add(1, Ordering::Relaxed);
+                    (id, result)
+                }
+            })
+            .buffer_unordered(PROVISIONS_MAX)
+            .collect::<Vec<_>>();
+        let results = with_progress(work, &done, total).await;
+        let mut failed = 0;
+        for (id, result) in results {
+            if let Err(failure) = result {
+                failed += 1;
+                let attempts = self.retries.get(&id).map_or(0, |(attempts, _)| *attempts);
+                let wait = RETRY_MIN
+                    .saturating_mul(1 << attempts.min(10))
+                    .min(RETRY_MAX);
+                if attempts == 0 {
+                    warn!(agent.id = %id, error = &failure as &dyn std::error::Error, "an agent cannot be set up (yet)");
+                }
+                self.retries
+                    .insert(id, (attempts + 1, Instant::now() + wait));
+            } else {
+                self.retries.remove(&id);
+            }
+        }
+        info!(agents = total - failed, failed, took = ?began.elapsed(), "agents are set up");
+    }
+}
+
+/// Waits for `work`, telling how far it has come.
+async fn with_progress<T>(work: impl Future<Output = T>, done: &AtomicUsize, total: usize) -> T {
+    let mut work = std::pin::pin!(work);
+    let mut ticks = tokio::time::interval_at(Instant::now() + PROGRESS_EVERY, PROGRESS_EVERY);
+    loop {
+        tokio::select! {
+            result = &mut work => return result,
+            _ = ticks.tick() => {
+                info!("setting up agents: {} of {total}", done.load(Ordering::Relaxed));
+            }
+        }
+    }
+}

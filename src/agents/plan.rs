@@ -1,0 +1,193 @@
+//! What differs between Letta and Matrix, and the steps that mend it: pure.
+//!
+//! Promises: nothing changed means no step; what a record says has been done is not done again; an
+//! empty list, or one that lacks more than half of the agents, removes nobody until an admin has
+//! agreed; a removed agent keeps its record, and with it its room.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use letta_client::{Agent, AgentId};
+use ruma::OwnedUserId;
+
+use crate::{
+    journal::{AgentRecord, Presence},
+    time::Millis,
+};
+
+/// Agents as Letta lists them now, held against what the bridge remembers.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Comparison {
+    /// Records whose facts have changed, as they shall be from now on.
+    pub changed: Vec<AgentRecord>,
+    /// Agents whose grace is over: their rooms are to be closed.
+    pub expired: Vec<AgentId>,
+    /// Too many are missing at once, so nobody is taken for removed.
+    pub hold: Option<Hold>,
+}
+
+/// See [`Comparison::hold`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Hold {
+    /// How many agents are missing.
+    pub missing: usize,
+    /// How many there were.
+    pub known: usize,
+}
+
+/// Compares. `accept`: an admin has agreed that whoever is missing is gone.
+pub fn compare(
+    known: &BTreeMap<AgentId, AgentRecord>,
+    seen: &[Agent],
+    now: Millis,
+    grace: Duration,
+    accept: bool,
+) -> Comparison {
+    let mut comparison = Comparison::default();
+    let seen: BTreeMap<&AgentId, &Agent> = seen.iter().map(|agent| (&agent.id, agent)).collect();
+    for (id, agent) in &seen {
+        let before = known.get(id);
+        let after = seen_again(before, agent);
+        if before != Some(&after) {
+            comparison.changed.push(after);
+        }
+    }
+    let absent = || {
+        known
+            .values()
+            .filter(|record| !seen.contains_key(&record.id))
+    };
+    let newly_missing: Vec<&AgentRecord> = absent()
+        .filter(|record| record.presence == Presence::Live)
+        .collect();
+    let live = known
+        .values()
+        .filter(|record| record.presence == Presence::Live)
+        .count();
+    let too_many = seen.is_empty() || newly_missing.len() * 2 > live;
+    if !newly_missing.is_empty() && too_many && !accept {
+        comparison.hold = Some(Hold {
+            missing: newly_missing.len(),
+            known: live,
+        });
+        return comparison;
+    }
+    for record in newly_missing {
+        let presence = Presence::Gone { since: now };
+        comparison.changed.push(AgentRecord {
+            presence,
+            ..record.clone()
+        });
+    }
+    for record in absent() {
+        if let Presence::Gone { since } = record.presence
+            && now.since(since) >= grace
+        {
+            comparison.expired.push(record.id.clone());
+        }
+    }
+    comparison
+}
+
+/// The record of an agent that Letta lists.
+fn seen_again(before: Option<&AgentRecord>, agent: &Agent) -> AgentRecord {
+    let name = if agent.name.trim().is_empty() {
+        agent.id.as_str()
+    } else {
+        agent.name.trim()
+    };
+    let facts = AgentRecord {
+        id: agent.id.clone(),
+        name: name.to_owned(),
+        description: agent.description.clone(),
+        model: agent.model.clone(),
+        registered: false,
+        display_name: None,
+        room: None,
+        room_name: None,
+        room_topic: None,
+        joined: false,
+        in_space: false,
+        invited: std::collections::BTreeSet::default(),
+        presence: Presence::Live,
+    };
+    match before {
+        None => facts,
+        Some(before) => AgentRecord {
+            name: facts.name,
+            description: facts.description,
+            model: facts.model,
+            presence: Presence::Live,
+            ..before.clone()
+        },
+    }
+}
+
+/// How an agent shall stand in Matrix.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Wanted {
+    /// The topic of its room.
+    pub topic: Option<String>,
+    /// Who shall be invited.
+    pub people: Vec<OwnedUserId>,
+    /// Whether its room shall be listed in the space.
+    pub in_space: bool,
+}
+
+/// One thing to do for an agent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// Make its ghost exist.
+    Register,
+    /// Give the ghost the agent's name.
+    SetDisplayName,
+    /// Make its room exist, with name, topic and invitations.
+    CreateRoom,
+    /// Bring the ghost into the room.
+    Join,
+    /// List the room in the space.
+    List,
+    /// Give the room the agent's new name, unless a person has named it.
+    Rename,
+    /// Give the room its new topic.
+    SetTopic,
+    /// Invite somebody.
+    Invite(OwnedUserId),
+}
+
+/// What is left to do for an agent, in order.
+pub fn steps(record: &AgentRecord, wanted: &Wanted) -> Vec<Step> {
+    let mut steps = Vec::new();
+    if record.presence != Presence::Live {
+        return steps;
+    }
+    if !record.registered {
+        steps.push(Step::Register);
+    }
+    if record.display_name.as_ref() != Some(&record.name) {
+        steps.push(Step::SetDisplayName);
+    }
+    let new_room = record.room.is_none();
+    if new_room {
+        steps.push(Step::CreateRoom);
+    }
+    if !record.joined {
+        steps.push(Step::Join);
+    }
+    if wanted.in_space && !record.in_space {
+        steps.push(Step::List);
+    }
+    if !new_room {
+        if record.room_name.as_ref() != Some(&record.name) {
+            steps.push(Step::Rename);
+        }
+        if record.room_topic != wanted.topic {
+            steps.push(Step::SetTopic);
+        }
+        let uninvited = wanted
+            .people
+            .iter()
+            .filter(|person| !record.invited.contains(*person));
+        steps.extend(uninvited.cloned().map(Step::Invite));
+    }
+    steps
+}

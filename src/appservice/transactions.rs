@@ -1,0 +1,103 @@
+//! `PUT /_matrix/app/v1/transactions/{txnId}`
+//! ([spec](https://spec.matrix.org/v1.16/application-service-api/#put_matrixappv1transactionstxnid)).
+//!
+//! The answer waits for the disk and for nothing else. Transaction ids are not looked at: homeservers
+//! send the same event in several transactions, and Tuwunel gives equal ephemeral transactions
+//! equal ids, so only event ids tell what is new.
+
+use axum::{
+    Json,
+    body::Bytes,
+    extract::{State, rejection::BytesRejection},
+    http::StatusCode,
+};
+use ruma::{OwnedEventId, OwnedRoomId, OwnedUserId, UserId};
+use serde::Deserialize;
+use serde_json::{Value, json, value::RawValue};
+use tracing::{debug, warn};
+
+use super::{Desk, caller::FromHomeserver, error::ApiError};
+use crate::time::Millis;
+
+/// A body as leniently as it can be read: every event on its own. Ephemeral data, to-device
+/// messages and encryption counts, under stable or unstable keys, are accepted and not used.
+#[derive(Deserialize)]
+struct Body {
+    #[serde(default)]
+    events: Vec<Box<RawValue>>,
+}
+
+/// What every event must have to be worth a record.
+#[derive(Deserialize)]
+struct Envelope {
+    event_id: OwnedEventId,
+    #[serde(rename = "room_id")]
+    _room_id: OwnedRoomId,
+    sender: OwnedUserId,
+    #[serde(rename = "type")]
+    event_type: String,
+    #[serde(default)]
+    state_key: Option<String>,
+    #[serde(rename = "content")]
+    _content: serde_json::Map<String, Value>,
+}
+
+pub(super) async fn handle(
+    _caller: FromHomeserver,
+    State(desk): State<Desk>,
+    body: Result<Bytes, BytesRejection>,
+) -> Result<Json<Value>, ApiError> {
+    let body = body.map_err(|rejection| match rejection.status() {
+        StatusCode::PAYLOAD_TOO_LARGE => ApiError::TooLarge,
+        _ => ApiError::NotJson,
+    })?;
+    let body: Body = serde_json::from_slice(&body).map_err(|error| match error.classify() {
+        serde_json::error::Category::Data => ApiError::BadJson("`events` is not a list"),
+        _ => ApiError::NotJson,
+    })?;
+    let total = body.events.len();
+    let events: Vec<_> = body
+        .events
+        .into_iter()
+        .filter_map(|event| worth_admitting(&desk, event))
+        .collect();
+    if !events.is_empty() {
+        let new = desk
+            .journal
+            .admit(events, Millis::now())
+            .map_err(ApiError::Journal)?;
+        desk.journal.durable().await.map_err(ApiError::Journal)?;
+        desk.arrived.notify_one();
+        debug!(total, new, "admitted");
+    }
+    Ok(Json(json!({})))
+}
+
+/// Leaves out what can never mean anything to us, so that it costs no write: our own echoes, types
+/// that nobody routes, and what is no event at all.
+fn worth_admitting(desk: &Desk, event: Box<RawValue>) -> Option<(OwnedEventId, Box<RawValue>)> {
+    let envelope: Envelope = match serde_json::from_str(event.get()) {
+        Ok(envelope) => envelope,
+        Err(error) => {
+            warn!(%error, "the homeserver sent an event that is none; it is left out");
+            return None;
+        }
+    };
+    let ours = |user: &UserId| desk.identity.is_ours(user);
+    let wanted = match envelope.event_type.as_str() {
+        "m.room.member" => {
+            let about_us = envelope
+                .state_key
+                .as_deref()
+                .and_then(|user| <&UserId>::try_from(user).ok())
+                .is_some_and(ours);
+            // Our own comings and goings are our own doing, unless somebody else did it.
+            !(about_us && ours(&envelope.sender))
+        }
+        "m.room.message" | "m.room.encrypted" | "m.reaction" | "m.room.redaction" => {
+            !ours(&envelope.sender)
+        }
+        _ => false,
+    };
+    wanted.then_some((envelope.event_id, event))
+}

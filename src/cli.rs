@@ -1,0 +1,214 @@
+//! The command line.
+//!
+//! Sub-commands for people who start here, and the flags of the mautrix bridges (`-c`, `-r`, `-g`,
+//! `-v`) for those who have run a bridge before. Exit codes are theirs too, see [`ExitCode`].
+
+use std::{
+    io::{self, Write},
+    path::{Path, PathBuf},
+};
+
+use clap::{ArgAction, Args, CommandFactory, Parser, Subcommand};
+use ruma::{OwnedServerName, OwnedUserId};
+use url::Url;
+
+use crate::config::{self, BackendKind};
+
+mod demo;
+mod doctor;
+mod exit;
+mod health;
+mod init;
+mod logging;
+mod probe;
+mod registration;
+mod run;
+mod steps;
+mod tokens;
+
+pub use doctor::{Advice, Check, checks};
+pub use exit::{ExitCode, Failure};
+pub use steps::HomeserverKind;
+
+/// What every command gives back.
+type Outcome = Result<(), Failure>;
+
+/// Puts every Letta agent into Matrix as a person of its own.
+///
+/// With `-c` and no command, the bridge runs.
+#[derive(Debug, Parser)]
+#[command(version, disable_version_flag = true)]
+struct Cli {
+    #[command(flatten)]
+    files: Files,
+    /// Make new tokens, write them into the configuration, and write the registration.
+    #[arg(short, long)]
+    generate_registration: bool,
+    /// Print the version.
+    #[arg(short = 'v', short_alias = 'V', long, action = ArgAction::Version)]
+    version: Option<bool>,
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+/// The two files of a bridge.
+#[derive(Debug, Args)]
+struct Files {
+    /// The configuration [default: config.yaml].
+    #[arg(short, long, global = true, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// The registration [default: registration.yaml beside the configuration].
+    #[arg(short, long, global = true, value_name = "FILE")]
+    registration: Option<PathBuf>,
+}
+
+impl Files {
+    fn config(&self) -> &Path {
+        self.config.as_deref().unwrap_or(Path::new("config.yaml"))
+    }
+
+    fn registration(&self) -> PathBuf {
+        let beside = || self.config().with_file_name("registration.yaml");
+        self.registration.clone().unwrap_or_else(beside)
+    }
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Write config.yaml and registration.yaml, and say what to do with them.
+    ///
+    /// Run again, it changes only what its flags say. Every key of the configuration can be set
+    /// with a `BRIDGE_SECTION__KEY` variable and is written as well.
+    Init(InitArgs),
+    /// Run the bridge.
+    Run,
+    /// Run the bridge with a few scripted agents, to see what it is like. No Letta is needed.
+    Demo(DemoArgs),
+    /// Write the registration that fits the configuration.
+    Registration(RegistrationArgs),
+    /// Look for everything that could be wrong, and say how to mend it.
+    Doctor,
+    /// Ask the running bridge whether it is ready: exit code 0 if it is.
+    Health,
+}
+
+#[derive(Debug, Args)]
+struct InitArgs {
+    /// The folder to write to.
+    #[arg(long, value_name = "DIR", default_value = ".")]
+    dir: PathBuf,
+    /// What homeserver it is, to print the steps for it.
+    #[arg(long, value_enum)]
+    homeserver: HomeserverKind,
+    /// Where the bridge reaches the homeserver, like `http://localhost:8008`.
+    #[arg(long, value_name = "URL", value_parser = address)]
+    address: Option<Url>,
+    /// The server name: what stands after the colon in user ids.
+    #[arg(long, value_name = "NAME")]
+    domain: Option<OwnedServerName>,
+    /// Where the agents come from.
+    #[arg(long, value_enum)]
+    backend: Option<BackendKind>,
+    /// Where Letta is, like `http://localhost:8283` [default: what `LETTA_BASE_URL` says].
+    #[arg(long, value_name = "URL", value_parser = address)]
+    letta_url: Option<Url>,
+    /// Your full user id; you are invited to the agents and may manage the bridge. Can be repeated.
+    #[arg(long, value_name = "@USER:DOMAIN", value_parser = user_id)]
+    admin: Vec<OwnedUserId>,
+}
+
+#[derive(Debug, Args)]
+struct DemoArgs {
+    /// Where the bridge reaches the homeserver, like `http://localhost:8008`.
+    #[arg(long, value_name = "URL", value_parser = address)]
+    homeserver: Url,
+    /// The server name: what stands after the colon in user ids.
+    #[arg(long, value_name = "NAME", default_value = "localhost")]
+    domain: OwnedServerName,
+    /// The folder for the configuration and the data.
+    #[arg(long, value_name = "DIR", default_value = "letta-demo")]
+    data: PathBuf,
+    /// Who is invited to the agents. Without it everybody on the server may talk to them.
+    #[arg(long, value_name = "@USER:DOMAIN", value_parser = user_id)]
+    admin: Option<OwnedUserId>,
+}
+
+#[derive(Debug, Args)]
+struct RegistrationArgs {
+    /// Make new tokens. The homeserver needs the new file before the bridge works again.
+    #[arg(long)]
+    rotate_tokens: bool,
+    /// Print it instead of writing it. Tokens that are missing are still made and written to the
+    /// configuration.
+    #[arg(long)]
+    print: bool,
+    /// What homeserver it is, to print the steps for it.
+    #[arg(long, value_enum)]
+    homeserver: Option<HomeserverKind>,
+    /// Leave out the key that Conduit and conduwuit refuse.
+    #[arg(long)]
+    conduit: bool,
+}
+
+fn address(text: &str) -> Result<Url, String> {
+    let wrong = || "expected an address like http://localhost:8008".to_owned();
+    config::http_url::parse(text).ok_or_else(wrong)
+}
+
+fn user_id(text: &str) -> Result<OwnedUserId, String> {
+    let wrong = |_| "expected a full user id like @alice:example.org".to_owned();
+    OwnedUserId::try_from(text).map_err(wrong)
+}
+
+/// Runs the command line of this process.
+pub fn main() -> std::process::ExitCode {
+    let cli = Cli::parse();
+    provide_cryptography();
+    let runtime = match tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+    {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            return Failure::new(ExitCode::Other, format_args!("cannot start: {error}")).report();
+        }
+    };
+    match runtime.block_on(dispatch(cli)) {
+        Ok(()) => std::process::ExitCode::SUCCESS,
+        Err(failure) => failure.report(),
+    }
+}
+
+/// Chooses the cryptography for TLS of the whole process.
+fn provide_cryptography() {
+    // Fails only if there is a provider already, which then serves as well.
+    drop(rustls::crypto::ring::default_provider().install_default());
+}
+
+async fn dispatch(cli: Cli) -> Outcome {
+    let files = &cli.files;
+    match cli.command {
+        _ if cli.generate_registration => registration::generate(files),
+        Some(Command::Init(args)) => init::init(&args),
+        Some(Command::Run) => run::run(files).await,
+        Some(Command::Demo(args)) => demo::demo(&args).await,
+        Some(Command::Registration(args)) => registration::registration(files, &args),
+        Some(Command::Doctor) => doctor::doctor(files).await,
+        Some(Command::Health) => health::health(files).await,
+        None if files.config.is_some() => run::run(files).await,
+        None => {
+            // Nothing is lost if nobody reads it.
+            drop(Cli::command().print_help());
+            Err(Failure::silent(ExitCode::Usage))
+        }
+    }
+}
+
+/// Writes to standard output. A reader who has gone away is no failure.
+fn say(text: &str) {
+    let mut out = io::stdout().lock();
+    drop(out.write_all(text.as_bytes()).and_then(|()| out.flush()));
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,123 @@
+//! `init`: from a few flags to the two files, and what to do with them.
+
+use std::path::Path;
+
+use indoc::formatdoc;
+
+use super::{ExitCode, Failure, InitArgs, Outcome, say, steps, tokens};
+use crate::{
+    config::{Config, ConfigError, Environment, Level, Problem, http_url},
+    registration::Registration,
+};
+
+/// Writes both files and says what comes next.
+pub(super) fn init(args: &InitArgs) -> Outcome {
+    let text = write(args, &Environment::of_process())?;
+    say(&text);
+    Ok(())
+}
+
+pub(super) fn write(args: &InitArgs, environment: &Environment) -> Result<String, Failure> {
+    let path = args.dir.join("config.yaml");
+    let registration_path = args.dir.join("registration.yaml");
+    let mut config = start_from(&path, args)?;
+    change(&mut config, args, environment);
+    let mut config = with_environment(&config, environment)?;
+    tokens::fill(&mut config, &registration_path);
+    refuse_incomplete(&config)?;
+    let registration =
+        Registration::new(&config).map_err(|error| Failure::new(ExitCode::ConfigInvalid, error))?;
+    tokens::write_config(&path, &config)?;
+    tokens::write_registration(&registration_path, &registration)?;
+    let steps = steps::steps(
+        args.homeserver,
+        &config.homeserver.domain,
+        &registration_path,
+        &registration,
+    );
+    Ok(formatdoc! {"
+        Wrote {config} and {registration}.
+
+        {steps}
+        The homeserver will reach the bridge at {address}.
+        If one of them runs in a container, set `appservice.address` and `appservice.hostname` in
+        config.yaml and run this again.
+
+        Then:
+
+        matrix-appservice-letta doctor -c {config}
+        matrix-appservice-letta run -c {config}
+        ",
+        config = path.display(),
+        registration = registration_path.display(),
+        address = http_url::text(&config.appservice.address),
+    })
+}
+
+/// The configuration that is there, or the defaults for this homeserver.
+fn start_from(path: &Path, args: &InitArgs) -> Result<Config, Failure> {
+    if path.exists() {
+        return Ok(Config::read(path, &Environment::default())?);
+    }
+    let mut config = Config::default();
+    if let Some(address) = http_url::parse(args.homeserver.usual_address()) {
+        config.homeserver.address = address;
+    }
+    Ok(config)
+}
+
+fn change(config: &mut Config, args: &InitArgs, environment: &Environment) {
+    if let Some(address) = &args.address {
+        config.homeserver.address = address.clone();
+    }
+    if let Some(domain) = &args.domain {
+        config.homeserver.domain.clone_from(domain);
+    }
+    if let Some(backend) = args.backend {
+        config.letta.backend = backend;
+    }
+    if let Some(url) = args.letta_url.clone().or_else(|| environment.letta_url()) {
+        config.letta.url = url;
+    }
+    if !args.admin.is_empty() {
+        config.permissions.forget_examples();
+    }
+    for admin in &args.admin {
+        config.permissions.grant(admin.clone(), Level::Admin);
+    }
+}
+
+/// What the environment says is written too. An address that held the old port follows the port.
+pub(super) fn with_environment(
+    config: &Config,
+    environment: &Environment,
+) -> Result<Config, ConfigError> {
+    let mut changed = config.with(&environment.lasting())?;
+    let (old, new) = (&config.appservice, &mut changed.appservice);
+    if old.address == new.address && old.address.port() == Some(old.port) {
+        // Only an address without a host has no port, and none is ever read.
+        let _: Result<(), ()> = new.address.set_port(Some(new.port));
+    }
+    Ok(changed)
+}
+
+/// A file that would refuse to start is not worth writing.
+fn refuse_incomplete(config: &Config) -> Outcome {
+    let mut problems = config.problems();
+    for problem in &mut problems {
+        let mend = match problem.key.as_str() {
+            "homeserver.domain" => "give it with `--domain NAME`",
+            "permissions" => "give yourself with `--admin @you:server`",
+            _ => continue,
+        };
+        mend.clone_into(&mut problem.mend);
+    }
+    if problems.is_empty() {
+        return Ok(());
+    }
+    let problems: Vec<_> = problems.iter().map(Problem::to_string).collect();
+    Err(Failure::new(
+        ExitCode::ConfigInvalid,
+        format_args!("nothing was written:\n{}", problems.join("\n")),
+    ))
+}

@@ -1,0 +1,16 @@
+//! Sets up the log, which goes to standard error.
+
+use tracing_subscriber::{EnvFilter, fmt};
+
+use crate::config::{LogFormat, Logging};
+
+/// Starts the log. A second call changes nothing.
+pub(super) fn start(logging: &Logging) {
+    let filter = EnvFilter::try_new(&logging.level).unwrap_or_else(|_| EnvFilter::new("info"));
+    let log = fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    // An error says that a log is there already.
+    drop(match logging.format {
+        LogFormat::Pretty => log.try_init(),
+        LogFormat::Json => log.json().flatten_event(true).try_init(),
+    });
+}

@@ -1,0 +1,335 @@
+//! What each command does, and the words of its answer.
+
+use std::fmt::Write;
+
+use letta_client::Advice;
+use ruma::OwnedUserId;
+use tokio::time::Instant;
+
+use super::{Candidate, Command, Lookup, clerk::Clerk, find_agent, help, help::code};
+use crate::{
+    agents::provision::ProvisionError,
+    config::Level,
+    errands::ErrandError,
+    journal::{AgentRecord, Presence, RoomKind, RoomRecord},
+    time::Millis,
+    turns::{StopError, route::IncomingEvent},
+};
+
+/// The most agents that one answer lists.
+const LISTED_MAX: usize = 100;
+
+impl Clerk {
+    /// Carries out a command that its sender may give, and says what came of it.
+    pub(super) async fn carry_out(
+        &self,
+        command: &Command,
+        event: &IncomingEvent,
+        level: Level,
+        in_management_room: bool,
+    ) -> Result<String, ErrandError> {
+        match command {
+            Command::Help { topic } => Ok(help(*topic, level, in_management_room)),
+            Command::Version => Ok(version()),
+            Command::Status => self.status(),
+            Command::Ping => Ok(self.ping().await),
+            Command::Agents { filter } => Ok(self.list(filter.as_deref())),
+            Command::Agent { name } => Ok(self.with_agent(name, |record| self.describe(record))),
+            Command::Invite { agent, user } => self.invite(agent, user.as_ref(), event).await,
+            Command::StartChat { agent } => self.start_chat(agent, event).await,
+            Command::Sync { accept_removals } => Ok(self.look_again(*accept_removals)),
+            Command::Stop => self.stop(event).await,
+        }
+    }
+
+    fn status(&self) -> Result<String, ErrandError> {
+        let outlook = self.desk.outlook.borrow().clone();
+        let (live, gone, unfinished) = self.desk.agents.provisioner.registry.with_all(|known| {
+            let count = |test: fn(&AgentRecord) -> bool| known.values().filter(|r| test(r)).count();
+            (
+                count(|record| record.presence == Presence::Live),
+                count(|record| matches!(record.presence, Presence::Gone { .. })),
+                count(|record| record.presence == Presence::Live && !record.joined),
+            )
+        });
+        let letta = match &outlook.failure {
+            Some(failure) => format!("❌ {failure}"),
+            None => format!("✅ answers in {} ms", outlook.took.as_millis()),
+        };
+        let mut text = format!(
+            "* **Letta**: {letta}\n* **Agents**: {live}, {gone} missing, {unfinished} not set up \
+             yet\n* **Turns in flight**: {}\n* **Rooms that wait for the homeserver**: {}\n* \
+             **Running since**: {}\n* **Journal**: {} KiB",
+            self.desk.turns.in_flight(),
+            self.desk.outbox.rooms_waiting(),
+            humantime::format_duration(whole_seconds(Millis::now().since(self.desk.began))),
+            self.desk.journal.bytes_on_disk()? / 1024,
+        );
+        if let Some(hold) = outlook.hold {
+            // Writing to a String cannot fail.
+            let _ = write!(
+                text,
+                "\n* ⚠️ {} of {} agents are missing at once. Nobody is removed until an admin says \
+                 `sync accept-removals`.",
+                hold.missing, hold.known
+            );
+        }
+        Ok(text)
+    }
+
+    async fn ping(&self) -> String {
+        let began = Instant::now();
+        let transaction = format!("ping-{}", Millis::now().0);
+        let homeserver = match self
+            .desk
+            .homeserver
+            .check_ping(&self.desk.appservice_id, &transaction)
+            .await
+        {
+            Ok(Some(duration)) => {
+                format!(
+                    "✅ homeserver reaches the bridge in {} ms, there and back {} ms",
+                    duration.as_millis(),
+                    began.elapsed().as_millis()
+                )
+            }
+            Ok(None) => "✅ homeserver answers (it is too old to ping)".to_owned(),
+            Err(failure) => format!("❌ {failure}"),
+        };
+        let began = Instant::now();
+        let letta = match self.desk.agents.backend.info().await {
+            Ok(info) => format!(
+                "✅ {} {} answers in {} ms",
+                info.kind,
+                info.version.unwrap_or_default(),
+                began.elapsed().as_millis()
+            ),
+            Err(failure) => {
+                let hint = match failure.advice() {
+                    Advice::Fatal => " An admin has to mend that.",
+                    _ => "",
+                };
+                format!("❌ {failure} [{}]{hint}", failure.code())
+            }
+        };
+        format!("* {homeserver}\n* {letta}")
+    }
+
+    fn list(&self, filter: Option<&str>) -> String {
+        let filter = filter.unwrap_or_default().to_lowercase();
+        let records: Vec<AgentRecord> = self
+            .desk
+            .agents
+            .provisioner
+            .registry
+            .live()
+            .into_iter()
+            .filter(|record| record.name.to_lowercase().contains(&filter))
+            .collect();
+        if records.is_empty() {
+            return if filter.is_empty() {
+                "There are no agents yet. Make one in Letta; it appears here by itself.".to_owned()
+            } else {
+                format!("No agent's name holds `{filter}`.")
+            };
+        }
+        let mut text = format!("{} agents:\n", records.len());
+        for record in records.iter().take(LISTED_MAX) {
+            let ghost = self.desk.rules.identity.ghost(&record.id);
+            let _ = writeln!(text, "* **{}** · {}", record.name, link(&ghost));
+        }
+        if records.len() > LISTED_MAX {
+            let _ = writeln!(
+                text,
+                "* … and {} more: `agents FILTER`",
+                records.len() - LISTED_MAX
+            );
+        }
+        text
+    }
+
+    fn describe(&self, record: &AgentRecord) -> String {
+        let ghost = self.desk.rules.identity.ghost(&record.id);
+        let alias = self.desk.rules.identity.alias(&record.id);
+        let mut text = format!("**{}**\n", record.name);
+        if let Some(description) = &record.description {
+            let _ = writeln!(text, "\n{description}\n");
+        }
+        let _ = writeln!(text, "* id: `{}`", record.id);
+        let _ = writeln!(text, "* user: {}", link(&ghost));
+        let _ = writeln!(text, "* room: [{alias}](https://matrix.to/#/{alias})");
+        if let Some(model) = &record.model {
+            let _ = writeln!(text, "* model: `{model}`");
+        }
+        let state = match record.presence {
+            Presence::Live if record.joined => "there",
+            Presence::Live => "being set up",
+            Presence::Gone { .. } => "missing in Letta; its room waits",
+            Presence::Retired => "removed from Letta",
+        };
+        let _ = writeln!(text, "* state: {state}");
+        text
+    }
+
+    async fn invite(
+        &self,
+        query: &str,
+        user: Option<&OwnedUserId>,
+        event: &IncomingEvent,
+    ) -> Result<String, ErrandError> {
+        let record = match self.look_up(query) {
+            Ok(record) => record,
+            Err(problem) => return Ok(problem),
+        };
+        let person = user.unwrap_or(&event.sender);
+        match self
+            .desk
+            .agents
+            .provisioner
+            .invite_home(&record.id, person)
+            .await
+        {
+            Ok(true) => Ok(format!(
+                "{} is invited to the room of **{}**.",
+                link(person),
+                record.name
+            )),
+            Ok(false) => Ok(format!(
+                "**{}** has no room yet. Try again in a moment.",
+                record.name
+            )),
+            Err(failure) => refused(failure),
+        }
+    }
+
+    async fn start_chat(&self, query: &str, event: &IncomingEvent) -> Result<String, ErrandError> {
+        let record = match self.look_up(query) {
+            Ok(record) => record,
+            Err(problem) => return Ok(problem),
+        };
+        let room = match self
+            .desk
+            .agents
+            .provisioner
+            .start_chat(&record, &event.sender)
+            .await
+        {
+            Ok(room) => room,
+            Err(failure) => return refused(failure),
+        };
+        let guests = [(record.id.clone(), true)].into();
+        let chat = RoomRecord {
+            kind: RoomKind::Other,
+            guests,
+            bot: true,
+        };
+        self.desk.journal.set_room(&room, &chat)?;
+        Ok(format!(
+            "You are invited to a chat with **{}**: a conversation of its own.",
+            record.name
+        ))
+    }
+
+    fn look_again(&self, accept_removals: bool) -> String {
+        let nudges = &self.desk.agents.nudges;
+        if accept_removals {
+            nudges
+                .accept_removals
+                .store(true, std::sync::atomic::Ordering::Relaxed);
+        }
+        nudges.look.notify_one();
+        if accept_removals {
+            "Looking at Letta now. Whoever is missing there is taken for removed.".to_owned()
+        } else {
+            "Looking at Letta now. `status` tells what came of it.".to_owned()
+        }
+    }
+
+    async fn stop(&self, event: &IncomingEvent) -> Result<String, ErrandError> {
+        match self.desk.turns.stop(&event.room_id).await {
+            Ok(0) => Ok("Nothing is running in this room.".to_owned()),
+            Ok(1) => Ok("Stopped.".to_owned()),
+            Ok(turns) => Ok(format!("Stopped {turns} turns.")),
+            Err(StopError::Journal(failure)) => Err(failure.into()),
+            Err(StopError::Letta(failure)) => Ok(format!(
+                "Letta did not stop it: {failure} [{}]",
+                failure.code()
+            )),
+        }
+    }
+
+    fn with_agent(&self, query: &str, work: impl FnOnce(&AgentRecord) -> String) -> String {
+        match self.look_up(query) {
+            Ok(record) => work(&record),
+            Err(problem) => problem,
+        }
+    }
+
+    /// The agent that a person means, or what to tell them.
+    fn look_up(&self, query: &str) -> Result<AgentRecord, String> {
+        let registry = &self.desk.agents.provisioner.registry;
+        let candidates: Vec<Candidate> = registry.with_all(|known| {
+            known
+                .values()
+                .map(|record| (record.id.clone(), record.name.clone()))
+                .collect()
+        });
+        match find_agent(query, &candidates) {
+            Lookup::One((id, _)) => registry.find(id).ok_or_else(|| no_such(query)),
+            Lookup::Many(fitting) => Err(format!(
+                "Several agents could be meant by {}: {}. Give more of the name, or the id.",
+                code(query),
+                names(&fitting)
+            )),
+            Lookup::None { suggestions } if suggestions.is_empty() => Err(no_such(query)),
+            Lookup::None { suggestions } => Err(format!(
+                "{} Did you mean {}?",
+                no_such(query),
+                suggestions
+                    .iter()
+                    .map(|name| code(name))
+                    .collect::<Vec<_>>()
+                    .join(" or ")
+            )),
+        }
+    }
+}
+
+fn no_such(query: &str) -> String {
+    format!(
+        "There is no agent {}; `agents` lists them all.",
+        code(query)
+    )
+}
+
+/// Several agents can have one name, so each comes with its id.
+fn names(candidates: &[&Candidate]) -> String {
+    let names: Vec<String> = candidates
+        .iter()
+        .map(|(id, name)| format!("{} ({})", code(name), code(id.as_str())))
+        .collect();
+    names.join(", ")
+}
+
+fn version() -> String {
+    format!("matrix-appservice-letta {}", env!("CARGO_PKG_VERSION"))
+}
+
+fn link(user: &ruma::UserId) -> String {
+    format!("[{user}](https://matrix.to/#/{user})")
+}
+
+/// What did not work and may work later is tried again; what the homeserver refused is answered.
+fn refused(failure: ProvisionError) -> Result<String, ErrandError> {
+    match failure {
+        ProvisionError::Journal(failure) => Err(failure.into()),
+        ProvisionError::Matrix { source, .. } if source.is_transient() => Err(source.into()),
+        ProvisionError::Matrix { what, source } => {
+            Ok(format!("The homeserver does not let me {what}: {source}"))
+        }
+    }
+}
+
+fn whole_seconds(span: std::time::Duration) -> std::time::Duration {
+    std::time::Duration::from_secs(span.as_secs())
+}

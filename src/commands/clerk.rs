@@ -1,0 +1,195 @@
+//! Carries out what people ask of the bot, and says what came of it.
+//!
+//! Every command is answered, also one that may not be given. Answers are notices in the outbox
+//! under an id made of the command's event, so a command that is run again after a crash is
+//! answered once.
+
+use std::sync::Arc;
+
+use ruma::{OwnedUserId, UserId};
+use serde_json::value::RawValue;
+use tokio::sync::{Notify, watch};
+use tracing::info;
+
+use super::{Command, Parsed, is_stale, parse, refusal};
+use crate::{
+    agents::{Agents, discovery::Outlook},
+    errands::ErrandError,
+    journal::{Journal, JournalError, OutboxItem, RoomKind, RoomRecord, SendId},
+    matrix::{
+        Homeserver,
+        content::{self, MsgKind, Placement},
+        render::render,
+    },
+    outbox::Outbox,
+    time::Millis,
+    turns::{
+        Turns,
+        route::{IncomingEvent, Rules},
+        say::{EVENT_TYPE, freeze},
+    },
+};
+
+/// See the module's documentation. Cheap to clone.
+#[derive(Clone)]
+pub struct Clerk {
+    pub(super) desk: Arc<ClerkDesk>,
+}
+
+/// What the clerk works with.
+pub struct ClerkDesk {
+    /// The durable record.
+    pub journal: Journal,
+    /// What must be said.
+    pub outbox: Outbox,
+    /// The homeserver.
+    pub homeserver: Homeserver,
+    /// The agents.
+    pub agents: Agents,
+    /// The turns.
+    pub turns: Turns,
+    /// Who is who, and who may do what.
+    pub rules: Rules,
+    /// What discovery sees.
+    pub outlook: watch::Receiver<Outlook>,
+    /// Tells that the journal has new events.
+    pub arrived: Arc<Notify>,
+    /// The id of the appservice, for pings.
+    pub appservice_id: String,
+    /// When the bridge began.
+    pub began: Millis,
+}
+
+impl Clerk {
+    /// A clerk at this desk.
+    pub fn new(desk: ClerkDesk) -> Self {
+        Self {
+            desk: Arc::new(desk),
+        }
+    }
+
+    /// Carries out the command that an event holds, and answers.
+    pub async fn command(
+        &self,
+        event: &IncomingEvent,
+        admitted_at: Millis,
+    ) -> Result<(), ErrandError> {
+        let Some(room) = self.desk.journal.room(&event.room_id)? else {
+            return Ok(());
+        };
+        let management =
+            matches!(&room.kind, RoomKind::Management { user } if *user == event.sender);
+        let text = match parse(&body(event), management) {
+            Parsed::NotACommand => return Ok(()),
+            Parsed::Problem(problem) => problem,
+            Parsed::Command(_) if is_stale(event.origin_server_ts, admitted_at.0) => {
+                "This command came more than 5 minutes late, so it was not run. Give it again if \
+                 you still want it. [STALE_COMMAND]"
+                    .to_owned()
+            }
+            Parsed::Command(command) => {
+                info!(user = %event.sender, room.id = %event.room_id, command = command.definition().name, "command");
+                self.permitted(&command, event, management).await?
+            }
+        };
+        self.answer(event, &room, &text).await
+    }
+
+    async fn permitted(
+        &self,
+        command: &Command,
+        event: &IncomingEvent,
+        in_management_room: bool,
+    ) -> Result<String, ErrandError> {
+        let definition = command.definition();
+        let level = self.desk.rules.permissions.level(&event.sender);
+        if level < definition.level {
+            return Ok(format!("{} [NOT_PERMITTED]", refusal(definition, level)));
+        }
+        self.carry_out(command, event, level, in_management_room)
+            .await
+    }
+
+    /// Says something in answer to an event, once.
+    async fn answer(
+        &self,
+        event: &IncomingEvent,
+        room: &RoomRecord,
+        text: &str,
+    ) -> Result<(), ErrandError> {
+        let send_id = SendId::of(&["answer", event.event_id.as_str()]);
+        let placement = Placement::Room {
+            reply_to: Some(event.event_id.clone()),
+        };
+        let content = content::message(
+            render(text),
+            MsgKind::Notice,
+            placement,
+            [],
+            send_id.as_str(),
+        );
+        self.say(event, self.voice(room), send_id, freeze(&content))
+            .await?;
+        Ok(())
+    }
+
+    /// Says something by itself, once.
+    pub(super) async fn greet(
+        &self,
+        event: &IncomingEvent,
+        sender: OwnedUserId,
+        text: &str,
+    ) -> Result<(), JournalError> {
+        let send_id = SendId::of(&["greeting", event.room_id.as_str(), sender.as_str()]);
+        let placement = Placement::Room { reply_to: None };
+        let content = content::message(
+            render(text),
+            MsgKind::Notice,
+            placement,
+            [],
+            send_id.as_str(),
+        );
+        self.say(event, sender, send_id, freeze(&content)).await
+    }
+
+    async fn say(
+        &self,
+        event: &IncomingEvent,
+        sender: OwnedUserId,
+        send_id: SendId,
+        content: Box<RawValue>,
+    ) -> Result<(), JournalError> {
+        let item = OutboxItem {
+            room: event.room_id.clone(),
+            sender,
+            event_type: EVENT_TYPE.to_owned(),
+            send_id,
+            content,
+        };
+        self.desk.outbox.say(&item).await
+    }
+
+    /// Who of us answers in a room: the bot where it is, else a ghost that is.
+    fn voice(&self, room: &RoomRecord) -> OwnedUserId {
+        let identity = &self.desk.rules.identity;
+        match room.guests.keys().next() {
+            Some(guest) if !room.bot => identity.ghost(guest),
+            _ => identity.bot().to_owned(),
+        }
+    }
+
+    /// Whether a user is one of our ghosts.
+    pub(super) fn is_bot(&self, user: &UserId) -> bool {
+        user == self.desk.rules.identity.bot()
+    }
+}
+
+fn body(event: &IncomingEvent) -> String {
+    #[derive(serde::Deserialize)]
+    struct Content {
+        body: String,
+    }
+    serde_json::from_str(event.content.get())
+        .map(|Content { body }| body)
+        .unwrap_or_default()
+}

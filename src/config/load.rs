@@ -1,0 +1,90 @@
+//! From a file and the environment to a checked [`Config`].
+
+use std::{fs, path::Path};
+
+use figment::{
+    Figment,
+    value::{Dict, Value},
+};
+
+use super::{
+    Config, ConfigError, Problem, check,
+    layers::{Environment, Layer},
+};
+
+impl Config {
+    /// Reads the file at `path` and the environment of this process, and checks everything.
+    pub fn load(path: &Path) -> Result<Self, ConfigError> {
+        Self::load_with(path, &Environment::of_process())
+    }
+
+    /// [`Config::load`] with another environment.
+    pub fn load_with(path: &Path, environment: &Environment) -> Result<Self, ConfigError> {
+        let figment = figment(path, environment)?;
+        let mut config = extract(&figment)?;
+        let mut problems = check::problems(&config);
+        for problem in &mut problems {
+            let found = figment.find_metadata(&problem.key);
+            let origin =
+                found.map_or_else(|| path.display().to_string(), |data| data.name.to_string());
+            problem.origin = Some(origin);
+        }
+        if !problems.is_empty() {
+            return Err(ConfigError::Invalid(problems));
+        }
+        let folder = path.parent().unwrap_or(Path::new("."));
+        config.journal.path = folder.join(&config.journal.path);
+        Ok(config)
+    }
+
+    /// Reads without checking what the values mean: tokens may be missing, the domain an example.
+    ///
+    /// For the commands that complete a configuration. Paths stay as they are written.
+    pub fn read(path: &Path, environment: &Environment) -> Result<Self, ConfigError> {
+        extract(&figment(path, environment)?)
+    }
+
+    /// This configuration with what `environment` sets.
+    pub fn with(&self, environment: &Environment) -> Result<Self, ConfigError> {
+        let values = Value::serialize(self).map(|value| value.into_dict().unwrap_or_default());
+        let values = values.map_err(|error| ConfigError::Invalid(vec![error.into()]))?;
+        let own = Layer::of("the configuration".to_owned(), values);
+        extract(&add(Figment::from(own), environment)?)
+    }
+
+    /// What is wrong with it; empty if the bridge can start.
+    pub fn problems(&self) -> Vec<Problem> {
+        check::problems(self)
+    }
+}
+
+fn figment(path: &Path, environment: &Environment) -> Result<Figment, ConfigError> {
+    let text = fs::read_to_string(path).map_err(|source| ConfigError::Unreadable {
+        path: path.to_owned(),
+        source,
+    })?;
+    // An empty file is an empty configuration, whose mandatory keys are then missed one by one.
+    let values: Option<Dict> = serde_yaml::from_str(&text).map_err(|error| ConfigError::Yaml {
+        path: path.to_owned(),
+        message: error.to_string(),
+    })?;
+    let file = Layer::of(path.display().to_string(), values.unwrap_or_default());
+    add(Figment::from(file), environment)
+}
+
+fn add(figment: Figment, environment: &Environment) -> Result<Figment, ConfigError> {
+    let layers = environment
+        .layers()
+        .map_err(|problem| ConfigError::Invalid(vec![problem]))?;
+    Ok(layers.into_iter().fold(figment, Figment::merge))
+}
+
+fn extract(figment: &Figment) -> Result<Config, ConfigError> {
+    let invalid = |error: figment::Error| {
+        ConfigError::Invalid(error.into_iter().map(Problem::from).collect())
+    };
+    figment.extract().map_err(invalid)
+}
+
+#[cfg(test)]
+mod tests;

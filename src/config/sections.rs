@@ -1,0 +1,281 @@
+//! The sections of the configuration. Their doc comments are what an admin reads in the sample.
+
+use std::{path::PathBuf, time::Duration};
+
+use letta_client::Agent;
+use ruma::{OwnedMxcUri, OwnedServerName, RoomVersionId, owned_server_name};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use url::Url;
+
+use super::{http_url, secret::Secret, selector::Selector};
+use crate::identity::UsernameTemplate;
+
+/// The Matrix homeserver that the agents live on.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Homeserver {
+    /// Where the bridge reaches the homeserver's client API.
+    #[serde(with = "http_url")]
+    #[schemars(with = "String")]
+    pub address: Url,
+    /// The server name: what stands after the colon in user ids.
+    #[schemars(with = "String")]
+    pub domain: OwnedServerName,
+}
+
+impl Default for Homeserver {
+    fn default() -> Self {
+        Self {
+            address: http_url::literal("http://localhost:8008"),
+            domain: owned_server_name!("example.com"),
+        }
+    }
+}
+
+/// The bridge as the homeserver sees it.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Appservice {
+    /// Where the homeserver reaches the bridge. In containers this is the name of the bridge's
+    /// container, for example `http://letta-bridge:29400`.
+    #[serde(with = "http_url")]
+    #[schemars(with = "String")]
+    pub address: Url,
+    /// The interface to listen on. `0.0.0.0` inside a container, `127.0.0.1` on the same machine.
+    pub hostname: String,
+    /// The port to listen on.
+    pub port: u16,
+    /// The id of the registration. Must differ from that of every other bridge of the homeserver.
+    pub id: String,
+    /// The bridge's own user, which owns the space and answers commands.
+    pub bot: Bot,
+    /// The names of the agents' users. `{id}` becomes the agent's id without its `agent-`, with `_`
+    /// for `-`.
+    pub username_template: UsernameTemplate,
+    /// The secret with which the bridge speaks to the homeserver. `registration` makes it.
+    pub as_token: Secret,
+    /// The secret with which the homeserver speaks to the bridge. `registration` makes it.
+    pub hs_token: Secret,
+}
+
+impl Default for Appservice {
+    fn default() -> Self {
+        Self {
+            address: http_url::literal("http://127.0.0.1:29400"),
+            hostname: "127.0.0.1".to_owned(),
+            port: 29400,
+            id: "letta".to_owned(),
+            bot: Bot::default(),
+            username_template: UsernameTemplate::default(),
+            as_token: Secret::placeholder(),
+            hs_token: Secret::placeholder(),
+        }
+    }
+}
+
+/// The bridge's own user.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Bot {
+    /// The part of its user id between `@` and the colon.
+    pub username: String,
+    /// What people see.
+    pub displayname: String,
+    /// Its picture, as an `mxc://` URI.
+    #[schemars(with = "Option<String>")]
+    pub avatar: Option<OwnedMxcUri>,
+}
+
+impl Default for Bot {
+    fn default() -> Self {
+        Self {
+            username: "letta".to_owned(),
+            displayname: "Letta".to_owned(),
+            avatar: None,
+        }
+    }
+}
+
+/// Where the agents come from.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Letta {
+    /// `rest` for Letta Cloud and for Letta servers with the REST API, `demo` for a few scripted
+    /// agents that the bridge brings along. The demo is not a model.
+    pub backend: BackendKind,
+    /// Where Letta is. `LETTA_BASE_URL` is honored. Letta Cloud is `https://api.letta.com`.
+    #[serde(with = "http_url")]
+    #[schemars(with = "String")]
+    pub url: Url,
+    /// The key for Letta Cloud, or the password of a Letta server. `LETTA_API_KEY` is honored.
+    pub api_key: Option<Secret>,
+    /// How often to look for new, renamed and removed agents. When Letta is slow, the bridge looks
+    /// less often by itself.
+    #[serde(with = "humantime_serde")]
+    #[schemars(with = "String")]
+    pub poll_interval: Duration,
+    /// Only these agents come to Matrix; all if empty. Agent ids, names with `*` for any text, or
+    /// tags like `tag:team-*`.
+    #[schemars(with = "Vec<String>")]
+    pub include: Vec<Selector>,
+    /// These agents never come to Matrix. Wins over `include`.
+    #[schemars(with = "Vec<String>")]
+    pub exclude: Vec<Selector>,
+}
+
+impl Letta {
+    /// Whether `include` and `exclude` let this agent into Matrix.
+    pub fn selects(&self, agent: &Agent) -> bool {
+        let named_by = |selectors: &[Selector]| selectors.iter().any(|one| one.matches(agent));
+        (self.include.is_empty() || named_by(&self.include)) && !named_by(&self.exclude)
+    }
+}
+
+impl Default for Letta {
+    fn default() -> Self {
+        Self {
+            backend: BackendKind::Rest,
+            url: http_url::literal("http://localhost:8283"),
+            api_key: None,
+            poll_interval: Duration::from_millis(500),
+            include: Vec::new(),
+            exclude: Vec::new(),
+        }
+    }
+}
+
+/// A way to reach Letta.
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema, clap::ValueEnum,
+)]
+#[serde(rename_all = "lowercase")]
+pub enum BackendKind {
+    /// Letta Cloud, and Letta servers with the REST API.
+    Rest,
+    /// Scripted agents in the bridge itself. Never a model.
+    Demo,
+}
+
+/// The space that holds the rooms of all agents.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Space {
+    /// Whether to have one.
+    pub enabled: bool,
+    /// What people see.
+    pub name: String,
+    /// The part of its alias between `#` and the colon.
+    pub alias: String,
+    /// A line about it.
+    pub topic: String,
+}
+
+impl Default for Space {
+    fn default() -> Self {
+        Self {
+            enabled: true,
+            name: "Letta Agents".to_owned(),
+            alias: "letta_agents".to_owned(),
+            topic: "Every agent of Letta, each in a room of its own".to_owned(),
+        }
+    }
+}
+
+/// The rooms of the agents.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Rooms {
+    /// The room version of new rooms.
+    #[schemars(with = "String")]
+    pub version: RoomVersionId,
+    /// The topic. `{name}`, `{description}` and `{model}` are replaced by the agent's; null for no
+    /// topic.
+    pub topic: Option<String>,
+    /// How long a room waits after its agent has vanished from Letta before its door is closed. The
+    /// agent comes back to the same room either way.
+    #[serde(with = "humantime_serde")]
+    #[schemars(with = "String")]
+    pub removal_grace: Duration,
+    /// Whether people with a full user id and at least `user` in `permissions` are invited to every
+    /// agent's room.
+    pub invite: bool,
+}
+
+impl Rooms {
+    /// The topic of the room of `agent`; `None` if nothing would be left to say.
+    pub fn topic_for(&self, agent: &Agent) -> Option<String> {
+        let topic = self
+            .topic
+            .as_ref()?
+            .replace("{name}", &agent.name)
+            .replace("{model}", agent.model.as_deref().unwrap_or_default())
+            .replace(
+                "{description}",
+                agent.description.as_deref().unwrap_or_default(),
+            );
+        Some(topic.trim().to_owned()).filter(|topic| !topic.is_empty())
+    }
+}
+
+impl Default for Rooms {
+    fn default() -> Self {
+        Self {
+            version: RoomVersionId::V11,
+            topic: Some("{description}".to_owned()),
+            removal_grace: Duration::from_hours(2),
+            invite: true,
+        }
+    }
+}
+
+/// The durable record of what was received and what is still to be said.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Journal {
+    /// The folder of the record. One bridge at a time may use it.
+    pub path: PathBuf,
+    /// How long to remember which events were received, so that one that comes again is not
+    /// answered again.
+    #[serde(with = "humantime_serde")]
+    #[schemars(with = "String")]
+    pub keep_events: Duration,
+}
+
+impl Default for Journal {
+    fn default() -> Self {
+        Self {
+            path: PathBuf::from("journal"),
+            keep_events: Duration::from_hours(7 * 24),
+        }
+    }
+}
+
+/// What the bridge tells about its work.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Logging {
+    /// `error`, `warn`, `info`, `debug` or `trace`, also by part: `info,matrix_appservice_letta=debug`.
+    pub level: String,
+    /// `pretty` for people, `json` for machines.
+    pub format: LogFormat,
+}
+
+impl Default for Logging {
+    fn default() -> Self {
+        Self {
+            level: "info".to_owned(),
+            format: LogFormat::Pretty,
+        }
+    }
+}
+
+/// How log lines look.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    /// For people.
+    Pretty,
+    /// One JSON object per line.
+    Json,
+}

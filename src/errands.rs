@@ -1,0 +1,130 @@
+//! What is to be done in rooms beside talking to agents: commands and invitations, room by room, in
+//! order, each until it is done.
+
+use std::{sync::Arc, time::Duration};
+
+use ruma::OwnedRoomId;
+use tracing::{error, warn};
+
+use crate::{
+    commands::Clerk,
+    journal::{Errand, Journal, JournalError},
+    matrix::MatrixError,
+    turns::{inbox::Errands, route::IncomingEvent},
+    workers::{Tasks, Workers},
+};
+
+/// How often an errand is tried before it is given up.
+const ATTEMPTS_MAX: u32 = 5;
+/// The wait before an errand is tried again.
+const RETRY_PAUSE: Duration = Duration::from_secs(5);
+
+/// Why an errand was not done.
+#[derive(Debug, thiserror::Error)]
+pub enum ErrandError {
+    /// The journal failed.
+    #[error(transparent)]
+    Journal(#[from] JournalError),
+    /// The homeserver did not do its part.
+    #[error(transparent)]
+    Matrix(#[from] MatrixError),
+}
+
+impl ErrandError {
+    fn is_transient(&self) -> bool {
+        match self {
+            Self::Journal(_) => true,
+            Self::Matrix(error) => error.is_transient(),
+        }
+    }
+}
+
+/// See the module's documentation. Cheap to clone.
+#[derive(Clone)]
+pub struct ErrandRunner {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    journal: Journal,
+    clerk: Clerk,
+    workers: Workers<OwnedRoomId>,
+    tasks: Tasks,
+}
+
+impl ErrandRunner {
+    /// Nothing runs yet. Call [`ErrandRunner::resume`] when the homeserver is ready.
+    pub fn new(journal: Journal, clerk: Clerk, tasks: Tasks) -> Self {
+        let workers = Workers::new(tasks.clone());
+        Self {
+            inner: Arc::new(Inner {
+                journal,
+                clerk,
+                workers,
+                tasks,
+            }),
+        }
+    }
+
+    /// Goes on with what an earlier process has left.
+    pub fn resume(&self) -> Result<(), JournalError> {
+        for room in self.inner.journal.rooms_with_errands()? {
+            self.wake(room);
+        }
+        Ok(())
+    }
+
+    async fn run_all(&self, room: &OwnedRoomId) -> Result<(), JournalError> {
+        let journal = &self.inner.journal;
+        while let Some((admission, errand)) = journal.next_errand(room)? {
+            if !self.run(&errand).await {
+                return Ok(());
+            }
+            journal.finish_errand(room, admission)?;
+            journal.durable().await?;
+        }
+        Ok(())
+    }
+
+    /// Does one errand. `false`: the process is about to end before it is done.
+    async fn run(&self, errand: &Errand) -> bool {
+        let Ok(event) = serde_json::from_str::<IncomingEvent>(errand.event.get()) else {
+            return true;
+        };
+        for attempt in 1..=ATTEMPTS_MAX {
+            let done = if event.event_type == "m.room.member" {
+                self.inner.clerk.membership(&event).await
+            } else {
+                self.inner.clerk.command(&event, errand.admitted_at).await
+            };
+            let Err(failure) = done else { return true };
+            let log = &failure as &dyn std::error::Error;
+            if !failure.is_transient() || attempt == ATTEMPTS_MAX {
+                warn!(event.id = %event.event_id, room.id = %event.room_id, error = log, "an errand was given up");
+                return true;
+            }
+            tokio::select! {
+                () = tokio::time::sleep(RETRY_PAUSE) => {}
+                () = self.inner.tasks.closing() => return false,
+            }
+        }
+        true
+    }
+}
+
+impl Errands for ErrandRunner {
+    fn wake(&self, room: OwnedRoomId) {
+        let runner = self.clone();
+        self.inner.workers.wake(room, move |room| {
+            let runner = runner.clone();
+            async move {
+                if let Err(failure) = runner.run_all(&room).await {
+                    error!(
+                        room.id = %room, error = &failure as &dyn std::error::Error,
+                        "errands of a room stopped because the journal failed"
+                    );
+                }
+            }
+        });
+    }
+}

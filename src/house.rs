@@ -1,0 +1,177 @@
+//! The invariants of the house, written as absences, checked over the source itself.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+/// Set, a test rewrites generated files instead of comparing them.
+const UPDATE: &str = "UPDATE_EXAMPLES";
+
+/// How many lines a file may have. Most have a quarter of it.
+const LINES_MAX: usize = 600;
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// Compares a generated file with the one in the repository.
+pub(crate) fn same_as_on_disk(path: &Path, generated: &str) {
+    let path = root().join(path);
+    if std::env::var_os(UPDATE).is_some() {
+        fs::write(&path, generated).expect("the repository can be written to");
+    }
+    let on_disk = fs::read_to_string(&path).unwrap_or_default();
+    assert!(
+        on_disk == generated,
+        "{} is not what the code generates; rewrite it with `{UPDATE}=1 cargo test --lib` and look \
+         at the difference",
+        path.display()
+    );
+}
+
+/// Every Rust file of the house: its path from the root, and its text.
+fn files() -> Vec<(String, String)> {
+    fn walk(folder: &Path, found: &mut Vec<PathBuf>) {
+        for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+            let path = entry.path();
+            if path.is_dir() && !path.ends_with("target") {
+                walk(&path, found);
+            } else if path.extension().is_some_and(|extension| extension == "rs") {
+                found.push(path);
+            }
+        }
+    }
+    let mut paths = Vec::new();
+    for folder in ["src", "crates", "tests", "benches"] {
+        walk(&root().join(folder), &mut paths);
+    }
+    let read = |path: PathBuf| {
+        let text = fs::read_to_string(&path).expect("the source can be read");
+        let name = path
+            .strip_prefix(root())
+            .expect("inside")
+            .display()
+            .to_string();
+        (name, text)
+    };
+    paths.into_iter().map(read).collect()
+}
+
+/// The lines of code that hold `word`, in the files for which `concerns` holds. Comments and this
+/// file, which names what must be absent, do not count.
+fn found(word: &str, concerns: impl Fn(&str) -> bool) -> Vec<String> {
+    let mut found = Vec::new();
+    for (path, text) in files() {
+        if path == "src/house.rs" || !concerns(&path) {
+            continue;
+        }
+        for (number, line) in text.lines().enumerate() {
+            if line.contains(word) && !line.trim_start().starts_with("//") {
+                found.push(format!("{path}:{}: {}", number + 1, line.trim()));
+            }
+        }
+    }
+    found
+}
+
+fn assert_absent(word: &str, concerns: impl Fn(&str) -> bool) {
+    let found = found(word, concerns);
+    assert!(
+        found.is_empty(),
+        "`{word}` does not belong here:\n{}",
+        found.join("\n")
+    );
+}
+
+/// Whether `path` is the module `name` of the bridge or a part of it.
+fn is_part(path: &str, name: &str) -> bool {
+    let rest = path
+        .strip_prefix("src/")
+        .and_then(|path| path.strip_prefix(name));
+    rest.is_some_and(|rest| rest == ".rs" || rest.starts_with('/'))
+}
+
+fn of_bridge(path: &str) -> bool {
+    path.starts_with("src/")
+}
+
+#[test]
+fn nothing_outside_the_journal_names_sled() {
+    assert_absent("sled::", |path| {
+        !is_part(path, "journal") && !path.starts_with("tests/")
+    });
+}
+
+#[test]
+fn nothing_outside_matrix_and_the_command_line_makes_requests() {
+    assert_absent("reqwest", |path| {
+        of_bridge(path) && !is_part(path, "matrix") && !is_part(path, "cli")
+    });
+}
+
+#[test]
+fn errors_without_a_type_stay_at_the_rim() {
+    for word in ["anyhow::", "anyhow!"] {
+        assert_absent(word, |path| {
+            let rim = is_part(path, "cli") || is_part(path, "app") || path == "src/main.rs";
+            (of_bridge(path) && !rim) || path.contains("/src/")
+        });
+    }
+}
+
+#[test]
+fn the_client_of_letta_knows_no_matrix() {
+    for word in ["ruma", "matrix_appservice_letta"] {
+        assert_absent(word, |path| path.starts_with("crates/letta-client/src/"));
+    }
+}
+
+#[test]
+fn nobody_logs_in_or_syncs() {
+    for word in [
+        "session::login",
+        "client::sync",
+        "/login",
+        "m.login.password",
+    ] {
+        assert_absent(word, of_bridge);
+    }
+}
+
+#[test]
+fn what_to_say_is_decided_without_io_or_clock() {
+    for word in [
+        "tokio::",
+        "std::fs",
+        "std::net",
+        "Instant::now",
+        "SystemTime",
+        "Timestamp::now",
+    ] {
+        assert_absent(word, |path| is_part(path, "turns/reply"));
+    }
+}
+
+#[test]
+fn names_are_decided_without_io() {
+    for word in ["tokio", "async ", "std::fs", "reqwest"] {
+        assert_absent(word, |path| is_part(path, "identity"));
+    }
+}
+
+#[test]
+fn every_file_says_what_it_is_and_stays_readable() {
+    for (path, text) in files() {
+        assert!(text.starts_with("//!"), "{path} does not open with `//!`");
+        assert!(
+            !path.ends_with("/mod.rs"),
+            "{path}: modules are `foo.rs` beside `foo/`"
+        );
+        let lines = text.lines().count();
+        assert!(
+            lines <= LINES_MAX,
+            "{path} has {lines} lines, at most {LINES_MAX} can be read"
+        );
+    }
+}

@@ -1,0 +1,269 @@
+//! The durable record of what the bridge has promised, on sled.
+//!
+//! Everything that must survive a crash is here: events the homeserver was told we have, prompts
+//! that wait, turns that run, messages that must be said, agents, rooms and conversations. The
+//! interface speaks of those; keys and values stay inside.
+//!
+//! Promises:
+//!
+//! 1. What a method wrote is durable after the next [`Journal::durable`] has returned, whatever
+//!    happens to the process. Many callers share one `fsync` (group commit).
+//! 2. What belongs together is written in one atomic batch: a prompt leaves the inbox and enters
+//!    its queue, or neither; a turn ends and its last words enter the outbox, or neither.
+//! 3. An event id is admitted once, for as long as [`JournalLimits::keep_events`].
+//! 4. Nothing grows without bound: see [`JournalLimits`].
+//!
+//! All records live in one tree, because one tree has one atomic batch. The first byte of a key
+//! names the kind of record, see [`key`].
+
+mod agents;
+mod flush;
+mod inbox;
+mod key;
+mod outbox;
+mod prune;
+mod record;
+mod turns;
+
+use std::{
+    path::{Path, PathBuf},
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use serde::{Serialize, de::DeserializeOwned};
+
+pub use self::{
+    inbox::Admission,
+    record::{
+        AdmittedEvent, AgentRecord, Answer, ConversationKey, Errand, OutboxItem, Presence,
+        QueuedPrompt, RoomKind, RoomRecord, SendId, SpaceRecord, TurnId, TurnRecord,
+    },
+};
+
+/// How much memory sled may use to cache what is on disk, in bytes.
+const CACHE_BYTES: u64 = 16 * 1024 * 1024;
+
+/// The form of keys and values that this program writes. Another one is refused at the door.
+const FORMAT: u8 = 1;
+
+/// What keeps the journal from growing without bound.
+#[derive(Clone, Copy, Debug)]
+pub struct JournalLimits {
+    /// How long an event id is remembered, and with it that the event was seen.
+    pub keep_events: Duration,
+    /// The most event ids remembered; the oldest go first.
+    pub event_ids_max: usize,
+    /// The most admitted events that wait to be routed. Beyond it admission is refused and the
+    /// homeserver tries again later.
+    pub inbox_events_max: usize,
+    /// The most prompts that wait in one conversation.
+    pub queued_prompts_max: usize,
+    /// The most messages that wait to be sent to one room.
+    pub outbox_items_max: usize,
+}
+
+impl Default for JournalLimits {
+    fn default() -> Self {
+        Self {
+            keep_events: Duration::from_hours(7 * 24),
+            event_ids_max: 1_000_000,
+            inbox_events_max: 100_000,
+            queued_prompts_max: 100,
+            outbox_items_max: 1_000,
+        }
+    }
+}
+
+/// Why the journal could not do what it was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum JournalError {
+    /// The folder cannot be opened, or another process has it open.
+    #[error("cannot open the journal at {}; is another bridge running on it?", path.display())]
+    Open {
+        /// The folder.
+        path: PathBuf,
+        /// What sled says.
+        #[source]
+        source: sled::Error,
+    },
+    /// The disk did not take or give a record.
+    #[error("the journal's disk failed")]
+    Disk(#[from] sled::Error),
+    /// The journal was written by another version of this program.
+    #[error("the journal has format {found}, this program knows format {FORMAT}")]
+    Format {
+        /// The format found.
+        found: u8,
+    },
+    /// A record cannot be read.
+    #[error("a {what} record of the journal cannot be read")]
+    Corrupt {
+        /// The kind of record.
+        what: &'static str,
+        /// What is wrong with it.
+        #[source]
+        source: Option<serde_json::Error>,
+    },
+    /// A limit of [`JournalLimits`] is reached.
+    #[error("the journal's limit of {limit} for {what} is reached")]
+    Full {
+        /// What there is too much of.
+        what: &'static str,
+        /// The limit.
+        limit: usize,
+    },
+    /// The journal was closed.
+    #[error("the journal is closed")]
+    Closed,
+}
+
+/// The durable record. Cheap to clone; all clones are one journal.
+#[derive(Clone)]
+pub struct Journal {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    db: sled::Db,
+    flusher: flush::Flusher,
+    limits: JournalLimits,
+    /// Events in the inbox, counted so that admission need not scan.
+    inbox_len: AtomicUsize,
+    /// Event ids remembered.
+    event_ids_len: AtomicUsize,
+}
+
+impl Journal {
+    /// Opens the journal in folder `path`, making it if it is not there.
+    pub fn open(path: &Path, limits: JournalLimits) -> Result<Self, JournalError> {
+        let db = sled::Config::default()
+            .path(path)
+            .cache_capacity(CACHE_BYTES)
+            .flush_every_ms(None)
+            .open()
+            .map_err(|source| JournalError::Open {
+                path: path.to_owned(),
+                source,
+            })?;
+        match db.get(key::FORMAT)? {
+            None => {
+                db.insert(key::FORMAT, &[FORMAT])?;
+                db.flush()?;
+            }
+            Some(found) if *found == [FORMAT] => {}
+            Some(found) => {
+                return Err(JournalError::Format {
+                    found: found.first().copied().unwrap_or(0),
+                });
+            }
+        }
+        let count = |prefix: u8| {
+            db.scan_prefix([prefix])
+                .keys()
+                .filter(Result::is_ok)
+                .count()
+        };
+        let inner = Inner {
+            inbox_len: AtomicUsize::new(count(key::INBOX)),
+            event_ids_len: AtomicUsize::new(count(key::EVENT_ID)),
+            flusher: flush::Flusher::start(db.clone()),
+            db,
+            limits,
+        };
+        Ok(Self {
+            inner: Arc::new(inner),
+        })
+    }
+
+    /// Waits until everything written before this call is on disk.
+    pub async fn durable(&self) -> Result<(), JournalError> {
+        self.inner.flusher.flush().await
+    }
+
+    /// How many bytes the journal takes on disk.
+    pub fn bytes_on_disk(&self) -> Result<u64, JournalError> {
+        Ok(self.inner.db.size_on_disk()?)
+    }
+
+    /// The limits it keeps.
+    pub fn limits(&self) -> &JournalLimits {
+        &self.inner.limits
+    }
+
+    fn db(&self) -> &sled::Db {
+        &self.inner.db
+    }
+
+    /// A number larger than all that were given before, also before a crash.
+    pub(crate) fn next_number(&self) -> Result<u64, JournalError> {
+        Ok(self.inner.db.generate_id()?)
+    }
+
+    fn get<T: DeserializeOwned>(
+        &self,
+        key: &[u8],
+        what: &'static str,
+    ) -> Result<Option<T>, JournalError> {
+        self.db()
+            .get(key)?
+            .map(|value| decode(&value, what))
+            .transpose()
+    }
+
+    fn put<T: Serialize>(
+        &self,
+        key: &[u8],
+        value: &T,
+        what: &'static str,
+    ) -> Result<(), JournalError> {
+        self.db().insert(key, encode(value, what)?)?;
+        Ok(())
+    }
+
+    /// All records whose key begins with `prefix`, in key order.
+    fn scan<T: DeserializeOwned>(
+        &self,
+        prefix: &[u8],
+        what: &'static str,
+    ) -> impl Iterator<Item = Result<(sled::IVec, T), JournalError>> + use<T> {
+        self.db().scan_prefix(prefix).map(move |entry| {
+            let (key, value) = entry?;
+            let value = decode(&value, what)?;
+            Ok((key, value))
+        })
+    }
+
+    fn inbox_len(&self) -> usize {
+        self.inner.inbox_len.load(Ordering::Relaxed)
+    }
+}
+
+/// A value as it is stored: a version byte, then JSON.
+fn encode<T: Serialize>(value: &T, what: &'static str) -> Result<Vec<u8>, JournalError> {
+    let mut bytes = vec![FORMAT];
+    serde_json::to_writer(&mut bytes, value).map_err(|source| JournalError::Corrupt {
+        what,
+        source: Some(source),
+    })?;
+    Ok(bytes)
+}
+
+fn decode<T: DeserializeOwned>(bytes: &[u8], what: &'static str) -> Result<T, JournalError> {
+    match bytes.split_first() {
+        Some((&FORMAT, json)) => {
+            serde_json::from_slice(json).map_err(|source| JournalError::Corrupt {
+                what,
+                source: Some(source),
+            })
+        }
+        Some((&found, _)) => Err(JournalError::Format { found }),
+        None => Err(JournalError::Corrupt { what, source: None }),
+    }
+}
+
+#[cfg(test)]
+mod tests;

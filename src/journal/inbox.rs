@@ -1,0 +1,190 @@
+//! Admission: events become ours here, once each, and wait to be routed.
+
+use std::sync::atomic::Ordering;
+
+use ruma::{OwnedEventId, RoomId};
+use serde_json::value::RawValue;
+
+use super::{
+    Journal, JournalError,
+    key::{self, Key, last_number},
+    record::{AdmittedEvent, ConversationKey, Errand, QueuedPrompt},
+};
+use crate::time::Millis;
+
+/// Names one waiting event of the inbox.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Admission(u64);
+
+impl Journal {
+    /// Takes events into the inbox, in order, leaving out those that were admitted before.
+    /// Answers how many were new. They are ours after the next [`Journal::durable`].
+    pub fn admit(
+        &self,
+        events: Vec<(OwnedEventId, Box<RawValue>)>,
+        now: Millis,
+    ) -> Result<usize, JournalError> {
+        let limit = self.limits().inbox_events_max;
+        if self.inbox_len() + events.len() > limit {
+            return Err(JournalError::Full {
+                what: "events waiting to be routed",
+                limit,
+            });
+        }
+        let mut batch = sled::Batch::default();
+        let mut admitted = std::collections::HashSet::new();
+        for (event_id, event) in events {
+            let id_key = Key::new(key::EVENT_ID).text(event_id.as_str()).bytes();
+            if self.db().contains_key(&id_key)? || !admitted.insert(event_id.clone()) {
+                continue;
+            }
+            let age_key = Key::new(key::EVENT_AGE)
+                .number(now.0)
+                .text(event_id.as_str())
+                .bytes();
+            let inbox_key = Key::new(key::INBOX).number(self.next_number()?).bytes();
+            let value = super::encode(
+                &AdmittedEvent {
+                    event,
+                    admitted_at: now,
+                },
+                "inbox",
+            )?;
+            batch.insert(id_key, &now.0.to_be_bytes());
+            batch.insert(age_key, &[]);
+            batch.insert(inbox_key, value);
+        }
+        self.db().apply_batch(batch)?;
+        self.inner
+            .inbox_len
+            .fetch_add(admitted.len(), Ordering::Relaxed);
+        self.inner
+            .event_ids_len
+            .fetch_add(admitted.len(), Ordering::Relaxed);
+        Ok(admitted.len())
+    }
+
+    /// The oldest events that wait to be routed, at most `limit`.
+    pub fn waiting_events(
+        &self,
+        limit: usize,
+    ) -> Result<Vec<(Admission, AdmittedEvent)>, JournalError> {
+        self.scan::<AdmittedEvent>(&[key::INBOX], "inbox")
+            .take(limit)
+            .map(|entry| entry.map(|(key, event)| (Admission(last_number(&key)), event)))
+            .collect()
+    }
+
+    /// The event needs nothing more.
+    pub fn drop_event(&self, admission: Admission) -> Result<(), JournalError> {
+        self.leave_inbox(admission, sled::Batch::default())
+    }
+
+    /// The event is a prompt: it moves to its conversation's queue. Refused with
+    /// [`JournalError::Full`] if too many wait there already.
+    pub fn queue_prompt(
+        &self,
+        admission: Admission,
+        conversation: &ConversationKey,
+        prompt: &QueuedPrompt,
+    ) -> Result<(), JournalError> {
+        let limit = self.limits().queued_prompts_max;
+        if self.queued_prompts(conversation)?.len() >= limit {
+            return Err(JournalError::Full {
+                what: "waiting prompts of a conversation",
+                limit,
+            });
+        }
+        let mut batch = sled::Batch::default();
+        batch.insert(
+            Key::new(key::QUEUE)
+                .conversation(conversation)
+                .number(admission.0)
+                .bytes(),
+            super::encode(prompt, "prompt")?,
+        );
+        self.leave_inbox(admission, batch)
+    }
+
+    /// The event asks for something to be done in a room: it moves to that room's errands.
+    pub fn queue_errand(
+        &self,
+        admission: Admission,
+        room: &RoomId,
+        errand: &Errand,
+    ) -> Result<(), JournalError> {
+        let mut batch = sled::Batch::default();
+        batch.insert(
+            Key::new(key::ERRAND)
+                .text(room.as_str())
+                .number(admission.0)
+                .bytes(),
+            super::encode(errand, "errand")?,
+        );
+        self.leave_inbox(admission, batch)
+    }
+
+    /// The oldest errand of a room.
+    pub fn next_errand(&self, room: &RoomId) -> Result<Option<(Admission, Errand)>, JournalError> {
+        let prefix = Key::new(key::ERRAND).text(room.as_str()).bytes();
+        self.scan::<Errand>(&prefix, "errand")
+            .next()
+            .map(|entry| entry.map(|(key, errand)| (Admission(last_number(&key)), errand)))
+            .transpose()
+    }
+
+    /// The errand is done.
+    pub fn finish_errand(&self, room: &RoomId, errand: Admission) -> Result<(), JournalError> {
+        let key = Key::new(key::ERRAND)
+            .text(room.as_str())
+            .number(errand.0)
+            .bytes();
+        self.db().remove(key)?;
+        Ok(())
+    }
+
+    /// Rooms that have errands.
+    pub fn rooms_with_errands(&self) -> Result<Vec<ruma::OwnedRoomId>, JournalError> {
+        let mut rooms = self.texts_after(key::ERRAND, 0)?;
+        rooms.dedup();
+        Ok(rooms
+            .into_iter()
+            .filter_map(|room| room.try_into().ok())
+            .collect())
+    }
+
+    /// The text at `position` of every key of a kind, in key order.
+    pub(super) fn texts_after(
+        &self,
+        kind: u8,
+        position: usize,
+    ) -> Result<Vec<String>, JournalError> {
+        let mut texts = Vec::new();
+        for key in self.db().scan_prefix([kind]).keys() {
+            let key = key?;
+            let mut rest = &key[1..];
+            let mut text = "";
+            for _ in 0..=position {
+                let Some((length, tail)) = rest.split_first_chunk::<2>() else {
+                    break;
+                };
+                let length = usize::from(u16::from_be_bytes(*length)).min(tail.len());
+                text = std::str::from_utf8(&tail[..length]).unwrap_or_default();
+                rest = &tail[length..];
+            }
+            texts.push(text.to_owned());
+        }
+        Ok(texts)
+    }
+
+    fn leave_inbox(
+        &self,
+        admission: Admission,
+        mut batch: sled::Batch,
+    ) -> Result<(), JournalError> {
+        batch.remove(Key::new(key::INBOX).number(admission.0).bytes());
+        self.db().apply_batch(batch)?;
+        self.inner.inbox_len.fetch_sub(1, Ordering::Relaxed);
+        Ok(())
+    }
+}

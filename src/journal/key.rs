@@ -1,0 +1,72 @@
+//! How records are named on disk.
+//!
+//! A key is one byte for the kind, then the parts. Texts are preceded by their length (two bytes,
+//! big-endian), so that no text can run into the next part; numbers are eight bytes, big-endian, so
+//! that they sort.
+
+use super::record::ConversationKey;
+
+/// The one record that says how the others are written.
+pub(super) const FORMAT: &[u8] = b"!format";
+/// `event id -> when it was admitted`.
+pub(super) const EVENT_ID: u8 = b'e';
+/// `when, event id -> ()`: the same in order of age, to forget the oldest.
+pub(super) const EVENT_AGE: u8 = b'g';
+/// `number -> AdmittedEvent`: admitted, not yet routed.
+pub(super) const INBOX: u8 = b'i';
+/// `room, number -> Errand`: commands, invitations and the like, in order.
+pub(super) const ERRAND: u8 = b'j';
+/// `conversation, number -> QueuedPrompt`.
+pub(super) const QUEUE: u8 = b'q';
+/// `conversation -> TurnRecord`: at most one turn runs in a conversation.
+pub(super) const TURN: u8 = b't';
+/// `conversation -> Letta's conversation id`.
+pub(super) const CONVERSATION: u8 = b'c';
+/// `room, number -> OutboxItem`.
+pub(super) const OUTBOX: u8 = b'o';
+/// `send id -> Sent`.
+pub(super) const SENT: u8 = b's';
+/// `agent id -> AgentRecord`.
+pub(super) const AGENT: u8 = b'a';
+/// `room id -> RoomRecord`.
+pub(super) const ROOM: u8 = b'r';
+/// The space.
+pub(super) const SPACE: &[u8] = b"!space";
+
+/// Builds a key.
+pub(super) struct Key(Vec<u8>);
+
+impl Key {
+    pub(super) fn new(kind: u8) -> Self {
+        Self(vec![kind])
+    }
+
+    pub(super) fn text(mut self, text: &str) -> Self {
+        // Matrix and Letta ids are at most 255 bytes; a longer text could not be an id.
+        let length = u16::try_from(text.len()).unwrap_or(u16::MAX);
+        self.0.extend(length.to_be_bytes());
+        self.0.extend(&text.as_bytes()[..usize::from(length)]);
+        self
+    }
+
+    pub(super) fn number(mut self, number: u64) -> Self {
+        self.0.extend(number.to_be_bytes());
+        self
+    }
+
+    pub(super) fn conversation(self, key: &ConversationKey) -> Self {
+        self.text(key.agent.as_str())
+            .text(key.room.as_str())
+            .text(key.thread.as_ref().map_or("", |root| root.as_str()))
+    }
+
+    pub(super) fn bytes(self) -> Vec<u8> {
+        self.0
+    }
+}
+
+/// The number at the end of a key.
+pub(super) fn last_number(key: &[u8]) -> u64 {
+    key.last_chunk()
+        .map_or(0, |bytes| u64::from_be_bytes(*bytes))
+}

@@ -1,0 +1,81 @@
+//! Forgetting what is old: event ids, and which of our messages became which event.
+
+use std::sync::atomic::Ordering;
+
+use super::{Journal, JournalError, key, outbox::Sent};
+use crate::time::Millis;
+
+/// The most records that one call removes, so that it never holds anybody up.
+const REMOVED_PER_CALL_MAX: usize = 10_000;
+
+impl Journal {
+    /// Forgets what is older than the limits allow. Answers how many records went; call again
+    /// while that is not zero.
+    pub fn prune(&self, now: Millis) -> Result<usize, JournalError> {
+        Ok(self.prune_event_ids(now)? + self.prune_sent(now)?)
+    }
+
+    fn prune_event_ids(&self, now: Millis) -> Result<usize, JournalError> {
+        let oldest = now.minus(self.limits().keep_events);
+        let excess = self
+            .inner
+            .event_ids_len
+            .load(Ordering::Relaxed)
+            .saturating_sub(self.limits().event_ids_max);
+        let mut batch = sled::Batch::default();
+        let mut removed = 0;
+        for key in self
+            .db()
+            .scan_prefix([key::EVENT_AGE])
+            .keys()
+            .take(REMOVED_PER_CALL_MAX)
+        {
+            let key = key?;
+            let Some((at, id)) = key[1..].split_first_chunk::<8>() else {
+                continue;
+            };
+            if u64::from_be_bytes(*at) >= oldest.0 && removed >= excess {
+                break;
+            }
+            batch.remove([&[key::EVENT_ID], id].concat());
+            batch.remove(key);
+            removed += 1;
+        }
+        self.db().apply_batch(batch)?;
+        self.inner
+            .event_ids_len
+            .fetch_sub(removed, Ordering::Relaxed);
+        Ok(removed)
+    }
+
+    fn prune_sent(&self, now: Millis) -> Result<usize, JournalError> {
+        let oldest = now.minus(self.limits().keep_events);
+        let running: std::collections::HashSet<String> = self
+            .scan::<super::TurnRecord>(&[key::TURN], "turn")
+            .filter_map(Result::ok)
+            .map(|(_, turn)| turn.id.part(0).as_str().to_owned())
+            .collect();
+        let mut batch = sled::Batch::default();
+        let mut removed = 0;
+        let ids = self.texts_after(key::SENT, 0)?;
+        for (id, entry) in ids.into_iter().zip(self.scan::<Sent>(&[key::SENT], "sent")) {
+            let (key, sent) = entry?;
+            if sent.at < oldest && !running.contains(&id) {
+                batch.remove(key);
+                removed += 1;
+            }
+            if removed == REMOVED_PER_CALL_MAX {
+                break;
+            }
+        }
+        self.db().apply_batch(batch)?;
+        Ok(removed)
+    }
+
+    #[cfg(test)]
+    pub(super) fn remembers(&self, event_id: &ruma::EventId) -> Result<bool, JournalError> {
+        Ok(self
+            .db()
+            .contains_key(key::Key::new(key::EVENT_ID).text(event_id.as_str()).bytes())?)
+    }
+}

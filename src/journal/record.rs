@@ -1,0 +1,285 @@
+//! What the journal remembers, as types. Each is written with a version byte; a field that is added
+//! later needs a default.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+};
+
+use letta_client::{AgentId, RunId};
+use ruma::{OwnedEventId, OwnedRoomId, OwnedUserId};
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+use sha2::{Digest, Sha256};
+
+use crate::time::Millis;
+
+/// An event that the homeserver was told we have.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct AdmittedEvent {
+    /// The event as it came.
+    pub event: Box<RawValue>,
+    /// When it came.
+    pub admitted_at: Millis,
+}
+
+/// Where an exchange with an agent takes place: a room's main timeline, or a thread in it.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct ConversationKey {
+    /// The agent.
+    pub agent: AgentId,
+    /// The room.
+    pub room: OwnedRoomId,
+    /// The thread's first event; `None` is the main timeline.
+    pub thread: Option<OwnedEventId>,
+}
+
+/// A person's message that waits for its turn.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct QueuedPrompt {
+    /// The event.
+    pub event_id: OwnedEventId,
+    /// Who wrote it.
+    pub sender: OwnedUserId,
+    /// What it says to the agent.
+    pub text: String,
+    /// When it was admitted.
+    pub admitted_at: Millis,
+}
+
+/// A turn: a pure function of the first event it answers.
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct TurnId(String);
+
+impl TurnId {
+    /// The turn that begins with this event.
+    pub fn of(first: &ruma::EventId, agent: &AgentId) -> Self {
+        Self(short_hash(&[first.as_str(), agent.as_str()]))
+    }
+
+    /// The id under which part `index` of the answer is sent.
+    pub fn part(&self, index: usize) -> SendId {
+        SendId(format!("{}.{index}", self.0))
+    }
+
+    /// The id under which edit `number` of the answer's first part is sent.
+    pub fn edit(&self, number: u32) -> SendId {
+        SendId(format!("{}.0.edit{number}", self.0))
+    }
+
+    /// The id of the edit that completes the answer's first part.
+    pub fn last_edit(&self) -> SendId {
+        SendId(format!("{}.0.end", self.0))
+    }
+
+    /// The id of a remark about the turn itself, such as `waiting` or `failed`.
+    pub fn remark(&self, kind: &str) -> SendId {
+        SendId(format!("{}.{kind}", self.0))
+    }
+}
+
+impl fmt::Display for TurnId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl fmt::Debug for TurnId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// Our id in `PUT /send/{type}/{txnId}`: says which message of ours this is, for ever.
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct SendId(String);
+
+impl SendId {
+    /// The id of a message that is sent at most once for these words, in this order.
+    pub fn of(words: &[&str]) -> Self {
+        Self(short_hash(words))
+    }
+
+    /// The id as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for SendId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl fmt::Debug for SendId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// 128 bits of SHA-256 in hexadecimal: short enough for a URL, too long to meet twice.
+fn short_hash(words: &[&str]) -> String {
+    let mut hash = Sha256::new();
+    for word in words {
+        hash.update(u64::try_from(word.len()).unwrap_or(u64::MAX).to_be_bytes());
+        hash.update(word);
+    }
+    hash.finalize()[..16]
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect()
+}
+
+/// A turn that has begun and not ended.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TurnRecord {
+    /// The turn.
+    pub id: TurnId,
+    /// Where it takes place.
+    pub key: ConversationKey,
+    /// What it answers, oldest first; never empty.
+    pub prompts: Vec<QueuedPrompt>,
+    /// When it began.
+    pub started_at: Millis,
+    /// Letta's run, once known.
+    pub run: Option<RunId>,
+    /// Edits that may have been sent, reserved in blocks so that no number is used twice.
+    pub edits_reserved: u32,
+    /// What there is to say at the end, once known.
+    pub answer: Option<Answer>,
+}
+
+/// The end of a turn, as the room shall see it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Answer {
+    /// The agent's text, complete. May be empty.
+    pub text: String,
+    /// A sentence about how the turn ended, if it did not simply end.
+    pub remark: Option<String>,
+}
+
+/// A message that will be said, exactly so, until the homeserver has answered.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct OutboxItem {
+    /// The room.
+    pub room: OwnedRoomId,
+    /// Who says it: a ghost, or the bot.
+    pub sender: OwnedUserId,
+    /// The event's type.
+    pub event_type: String,
+    /// Its send id.
+    pub send_id: SendId,
+    /// Its content, frozen.
+    pub content: Box<RawValue>,
+}
+
+/// Something to do in a room, in order, that may need the network.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Errand {
+    /// The event that asks for it.
+    pub event: Box<RawValue>,
+    /// When it was admitted.
+    pub admitted_at: Millis,
+}
+
+/// Whether Letta still lists an agent.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Presence {
+    /// It does.
+    #[default]
+    Live,
+    /// It has not since this time.
+    Gone {
+        /// When it was first missed.
+        since: Millis,
+    },
+    /// It was gone for longer than the grace period and has left its room. The record stays, so
+    /// that it comes back to the same room.
+    Retired,
+}
+
+/// An agent as the bridge has set it up in Matrix. Each field says what has been done.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AgentRecord {
+    /// The agent.
+    pub id: AgentId,
+    /// Its name when last seen.
+    pub name: String,
+    /// Its description when last seen.
+    #[serde(default)]
+    pub description: Option<String>,
+    /// Its model when last seen.
+    #[serde(default)]
+    pub model: Option<String>,
+    /// Whether the ghost is registered.
+    #[serde(default)]
+    pub registered: bool,
+    /// The display name given to the ghost.
+    #[serde(default)]
+    pub display_name: Option<String>,
+    /// Its room.
+    #[serde(default)]
+    pub room: Option<OwnedRoomId>,
+    /// The name last given to the room by us.
+    #[serde(default)]
+    pub room_name: Option<String>,
+    /// The topic last given to the room by us.
+    #[serde(default)]
+    pub room_topic: Option<String>,
+    /// Whether the ghost is in its room.
+    #[serde(default)]
+    pub joined: bool,
+    /// Whether the room is listed in the space.
+    #[serde(default)]
+    pub in_space: bool,
+    /// People who have been invited (or could not be, which is logged).
+    #[serde(default)]
+    pub invited: BTreeSet<OwnedUserId>,
+    /// Whether Letta still lists it.
+    #[serde(default)]
+    pub presence: Presence,
+}
+
+/// The "Letta Agents" space.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SpaceRecord {
+    /// Its room id.
+    pub room: OwnedRoomId,
+    /// People who have been invited (or could not be, which is logged).
+    #[serde(default)]
+    pub invited: BTreeSet<OwnedUserId>,
+}
+
+/// What a room is to the bridge.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RoomRecord {
+    /// Its kind.
+    pub kind: RoomKind,
+    /// Ghosts that were invited here, beside the one whose home it is; `true`: as a direct chat,
+    /// where every message is meant for it.
+    #[serde(default)]
+    pub guests: BTreeMap<AgentId, bool>,
+    /// Whether the bot is here too.
+    #[serde(default)]
+    pub bot: bool,
+}
+
+/// See [`RoomRecord`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum RoomKind {
+    /// An agent's own room.
+    Home {
+        /// The agent.
+        agent: AgentId,
+    },
+    /// Where one person commands the bot.
+    Management {
+        /// The person.
+        user: OwnedUserId,
+    },
+    /// Any other room.
+    Other,
+}

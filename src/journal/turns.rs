@@ -1,0 +1,201 @@
+//! Conversations: what waits in them, and the one turn that runs.
+
+use letta_client::{AgentId, Conversation, ConversationId};
+use ruma::EventId;
+
+use super::{
+    Journal, JournalError, OutboxItem,
+    key::{self, Key},
+    record::{ConversationKey, QueuedPrompt, TurnId, TurnRecord},
+};
+use crate::time::Millis;
+
+/// The most prompts that one turn answers together.
+pub const PROMPTS_PER_TURN_MAX: usize = 20;
+/// The most bytes of prompts that one turn answers together; one prompt is taken whatever its size.
+pub const PROMPT_BYTES_PER_TURN_MAX: usize = 64 * 1024;
+
+impl Journal {
+    /// What waits in a conversation, oldest first.
+    pub fn queued_prompts(
+        &self,
+        conversation: &ConversationKey,
+    ) -> Result<Vec<QueuedPrompt>, JournalError> {
+        let prefix = Key::new(key::QUEUE).conversation(conversation).bytes();
+        self.scan(&prefix, "prompt")
+            .map(|entry| entry.map(|(_, prompt)| prompt))
+            .collect()
+    }
+
+    /// The turn that runs in a conversation.
+    pub fn open_turn(
+        &self,
+        conversation: &ConversationKey,
+    ) -> Result<Option<TurnRecord>, JournalError> {
+        self.get(&turn_key(conversation), "turn")
+    }
+
+    /// Begins a turn with what waits in the conversation, in one commit. `None`: nothing waits.
+    pub fn begin_turn(
+        &self,
+        conversation: &ConversationKey,
+        now: Millis,
+    ) -> Result<Option<TurnRecord>, JournalError> {
+        let prefix = Key::new(key::QUEUE).conversation(conversation).bytes();
+        let mut batch = sled::Batch::default();
+        let mut prompts: Vec<QueuedPrompt> = Vec::new();
+        let mut bytes = 0;
+        for entry in self
+            .scan::<QueuedPrompt>(&prefix, "prompt")
+            .take(PROMPTS_PER_TURN_MAX)
+        {
+            let (key, prompt) = entry?;
+            bytes += prompt.text.len();
+            if !prompts.is_empty() && bytes > PROMPT_BYTES_PER_TURN_MAX {
+                break;
+            }
+            batch.remove(key);
+            prompts.push(prompt);
+        }
+        let Some(first) = prompts.first() else {
+            return Ok(None);
+        };
+        let turn = TurnRecord {
+            id: TurnId::of(&first.event_id, &conversation.agent),
+            key: conversation.clone(),
+            prompts,
+            started_at: now,
+            run: None,
+            edits_reserved: 0,
+            answer: None,
+        };
+        batch.insert(turn_key(conversation), super::encode(&turn, "turn")?);
+        self.db().apply_batch(batch)?;
+        Ok(Some(turn))
+    }
+
+    /// Writes down how far a turn has come.
+    pub fn update_turn(&self, turn: &TurnRecord) -> Result<(), JournalError> {
+        self.put(&turn_key(&turn.key), turn, "turn")
+    }
+
+    /// Ends a turn: its last words enter the outbox and it is forgotten, in one commit.
+    pub fn end_turn(&self, turn: &TurnRecord, last: &[OutboxItem]) -> Result<(), JournalError> {
+        let mut batch = self.outbox_batch(last)?;
+        batch.remove(turn_key(&turn.key));
+        self.db().apply_batch(batch)?;
+        Ok(())
+    }
+
+    /// Conversations in which something waits or runs.
+    pub fn busy_conversations(&self) -> Result<Vec<ConversationKey>, JournalError> {
+        let mut keys = std::collections::BTreeSet::new();
+        for entry in self.scan::<TurnRecord>(&[key::TURN], "turn") {
+            keys.insert(entry?.1.key);
+        }
+        let agents = self.texts_after(key::QUEUE, 0)?;
+        let rooms = self.texts_after(key::QUEUE, 1)?;
+        let threads = self.texts_after(key::QUEUE, 2)?;
+        for ((agent, room), thread) in agents.into_iter().zip(rooms).zip(threads) {
+            let (Ok(agent), Ok(room)) = (AgentId::parse(agent), room.try_into()) else {
+                continue;
+            };
+            let thread = EventId::parse(thread).ok();
+            keys.insert(ConversationKey {
+                agent,
+                room,
+                thread,
+            });
+        }
+        Ok(keys.into_iter().collect())
+    }
+
+    /// Replaces the text of a prompt that still waits. `false`: it does not wait (any more).
+    pub fn replace_queued(
+        &self,
+        event_id: &EventId,
+        sender: &ruma::UserId,
+        text: &str,
+    ) -> Result<bool, JournalError> {
+        self.change_queued(event_id, |prompt| {
+            (prompt.sender == sender).then(|| QueuedPrompt {
+                text: text.to_owned(),
+                ..prompt
+            })
+        })
+    }
+
+    /// Takes back a prompt that still waits. `false`: it does not wait (any more).
+    pub fn withdraw_queued(&self, event_id: &EventId) -> Result<bool, JournalError> {
+        for entry in self.scan::<QueuedPrompt>(&[key::QUEUE], "prompt") {
+            let (key, prompt) = entry?;
+            if prompt.event_id == event_id {
+                self.db().remove(key)?;
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    fn change_queued(
+        &self,
+        event_id: &EventId,
+        change: impl Fn(QueuedPrompt) -> Option<QueuedPrompt>,
+    ) -> Result<bool, JournalError> {
+        for entry in self.scan::<QueuedPrompt>(&[key::QUEUE], "prompt") {
+            let (key, prompt) = entry?;
+            if prompt.event_id != event_id {
+                continue;
+            }
+            let old = super::encode(&prompt, "prompt")?;
+            let Some(new) = change(prompt) else {
+                return Ok(false);
+            };
+            // The turn may begin meanwhile and take the prompt; then it is no longer here to change.
+            let swapped =
+                self.db()
+                    .compare_and_swap(key, Some(old), Some(super::encode(&new, "prompt")?))?;
+            return Ok(swapped.is_ok());
+        }
+        Ok(false)
+    }
+
+    /// Letta's conversation for a place in Matrix.
+    pub fn conversation(
+        &self,
+        key: &ConversationKey,
+    ) -> Result<Option<Conversation>, JournalError> {
+        let id: Option<Option<ConversationId>> =
+            self.get(&conversation_key(key), "conversation")?;
+        Ok(id.map(|id| id.map_or(Conversation::Default, Conversation::Own)))
+    }
+
+    /// Remembers Letta's conversation for a place in Matrix.
+    pub fn set_conversation(
+        &self,
+        key: &ConversationKey,
+        conversation: &Conversation,
+    ) -> Result<(), JournalError> {
+        let id = match conversation {
+            Conversation::Default => None,
+            Conversation::Own(id) => Some(id),
+        };
+        self.put(&conversation_key(key), &id, "conversation")
+    }
+
+    /// Forgets Letta's conversation for a place in Matrix, because Letta no longer has it.
+    pub fn forget_conversation(&self, key: &ConversationKey) -> Result<(), JournalError> {
+        self.db().remove(conversation_key(key))?;
+        Ok(())
+    }
+}
+
+fn turn_key(conversation: &ConversationKey) -> Vec<u8> {
+    Key::new(key::TURN).conversation(conversation).bytes()
+}
+
+fn conversation_key(conversation: &ConversationKey) -> Vec<u8> {
+    Key::new(key::CONVERSATION)
+        .conversation(conversation)
+        .bytes()
+}

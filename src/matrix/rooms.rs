@@ -1,0 +1,366 @@
+//! What the bridge does to rooms: find, create, name, fill, leave.
+
+use std::collections::BTreeMap;
+
+use ruma::{
+    EventId, OwnedEventId, OwnedRoomId, OwnedTransactionId, OwnedUserId, RoomAliasId, RoomId,
+    RoomVersionId, ServerName, UserId,
+    api::client::{
+        alias::get_alias,
+        membership::{invite_user, join_room_by_id, joined_members, leave_room},
+        message::{get_message_events, send_message_event},
+        receipt::create_receipt,
+        room::create_room,
+        state::{get_state_event_for_key, send_state_event},
+        typing::create_typing_event,
+    },
+    events::{
+        AnyInitialStateEvent, EmptyStateKey, InitialStateEvent, StateEventType, TimelineEventType,
+        receipt::ReceiptThread,
+        room::{
+            guest_access::{GuestAccess, RoomGuestAccessEventContent},
+            history_visibility::{HistoryVisibility, RoomHistoryVisibilityEventContent},
+            name::RoomNameEventContent,
+            power_levels::RoomPowerLevelsEventContent,
+            topic::RoomTopicEventContent,
+        },
+        space::{child::SpaceChildEventContent, parent::SpaceParentEventContent},
+    },
+    int,
+    room::RoomType,
+    serde::Raw,
+};
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use super::client::{Actor, Homeserver, MatrixError};
+use crate::{journal::SendId, matrix::content::SEND_ID_KEY};
+
+/// How long a typing notice holds unless it is renewed.
+pub const TYPING_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(30);
+/// How far back [`Homeserver::find_sent`] looks, in events.
+const FIND_SENT_EVENTS_MAX: u32 = 100;
+
+/// A room to be created by the bot.
+#[derive(Clone, Debug)]
+pub struct RoomPlan {
+    /// Localpart of its alias; `None` for a room without one.
+    pub alias_localpart: Option<String>,
+    /// Its name.
+    pub name: String,
+    /// Its topic.
+    pub topic: Option<String>,
+    /// Whether it is a space.
+    pub space: bool,
+    /// Whether clients shall list it among direct chats.
+    pub direct: bool,
+    /// Who is invited at once.
+    pub invite: Vec<OwnedUserId>,
+    /// Who may do what: these users' power levels.
+    pub powers: BTreeMap<OwnedUserId, i64>,
+    /// The space it belongs to.
+    pub parent: Option<OwnedRoomId>,
+    /// Its version.
+    pub version: RoomVersionId,
+}
+
+impl Homeserver {
+    /// The room behind an alias. Only the homeserver's `404` means that there is none.
+    pub async fn find_room(&self, alias: &RoomAliasId) -> Result<Option<OwnedRoomId>, MatrixError> {
+        match self
+            .call(Actor::Bot, get_alias::v3::Request::new(alias.to_owned()))
+            .await
+        {
+            Ok(found) => Ok(Some(found.room_id)),
+            Err(error) if error.is_not_found() => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Creates a room as the bot.
+    pub async fn create_room(
+        &self,
+        bot: &UserId,
+        domain: &ServerName,
+        plan: &RoomPlan,
+    ) -> Result<OwnedRoomId, MatrixError> {
+        let mut request = create_room::v3::Request::new();
+        request.preset = Some(create_room::v3::RoomPreset::PrivateChat);
+        request.room_version = Some(plan.version.clone());
+        request.room_alias_name.clone_from(&plan.alias_localpart);
+        request.name = Some(plan.name.clone());
+        request.topic.clone_from(&plan.topic);
+        request.invite.clone_from(&plan.invite);
+        request.is_direct = plan.direct;
+        if plan.space {
+            let mut creation = create_room::v3::CreationContent::new();
+            creation.room_type = Some(RoomType::Space);
+            request.creation_content = Some(Raw::new(&creation).map_err(unwritable)?);
+        }
+        request.initial_state = initial_state(plan, domain)?;
+        request.power_level_content_override =
+            Some(Raw::new(&powers(bot, plan)).map_err(unwritable)?.cast());
+        Ok(self.call(Actor::Bot, request).await?.room_id)
+    }
+
+    /// Invites somebody. Whether they are in the room already is the caller's to know.
+    pub async fn invite(&self, room: &RoomId, user: &UserId) -> Result<(), MatrixError> {
+        self.invite_as(Actor::Bot, room, user).await
+    }
+
+    /// Invites somebody as `actor`.
+    pub async fn invite_as(
+        &self,
+        actor: Actor<'_>,
+        room: &RoomId,
+        user: &UserId,
+    ) -> Result<(), MatrixError> {
+        let recipient = invite_user::v3::InvitationRecipient::UserId(
+            invite_user::v3::InviteUserId::new(user.to_owned()),
+        );
+        self.call(
+            actor,
+            invite_user::v3::Request::new(room.to_owned(), recipient),
+        )
+        .await?;
+        Ok(())
+    }
+
+    /// Joins a room; fine if joined already.
+    pub async fn join(&self, actor: Actor<'_>, room: &RoomId) -> Result<(), MatrixError> {
+        self.call(actor, join_room_by_id::v3::Request::new(room.to_owned()))
+            .await?;
+        Ok(())
+    }
+
+    /// Leaves a room, or refuses an invitation to it, with a reason that clients can show.
+    pub async fn leave(
+        &self,
+        actor: Actor<'_>,
+        room: &RoomId,
+        reason: Option<String>,
+    ) -> Result<(), MatrixError> {
+        let mut request = leave_room::v3::Request::new(room.to_owned());
+        request.reason = reason;
+        self.call(actor, request).await?;
+        Ok(())
+    }
+
+    /// Who is in a room.
+    pub async fn joined_members(
+        &self,
+        actor: Actor<'_>,
+        room: &RoomId,
+    ) -> Result<Vec<OwnedUserId>, MatrixError> {
+        let members = self
+            .call(actor, joined_members::v3::Request::new(room.to_owned()))
+            .await?;
+        Ok(members.joined.into_keys().collect())
+    }
+
+    /// The name of a room as its state has it.
+    pub async fn room_name(&self, room: &RoomId) -> Result<Option<String>, MatrixError> {
+        let request = get_state_event_for_key::v3::Request::new(
+            room.to_owned(),
+            StateEventType::RoomName,
+            String::new(),
+        );
+        match self.call(Actor::Bot, request).await {
+            Ok(content) => Ok(content
+                .into_content()
+                .deserialize_as_unchecked::<RoomNameEventContent>()
+                .ok()
+                .map(|content| content.name)),
+            Err(error) if error.is_not_found() => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Names a room.
+    pub async fn set_room_name(&self, room: &RoomId, name: &str) -> Result<(), MatrixError> {
+        let content = RoomNameEventContent::new(name.to_owned());
+        let request = send_state_event::v3::Request::new(room.to_owned(), &EmptyStateKey, &content)
+            .map_err(unwritable)?;
+        self.call(Actor::Bot, request).await?;
+        Ok(())
+    }
+
+    /// Gives a room its topic; an empty one for none.
+    pub async fn set_room_topic(&self, room: &RoomId, topic: &str) -> Result<(), MatrixError> {
+        let content = RoomTopicEventContent::new(topic.to_owned());
+        let request = send_state_event::v3::Request::new(room.to_owned(), &EmptyStateKey, &content)
+            .map_err(unwritable)?;
+        self.call(Actor::Bot, request).await?;
+        Ok(())
+    }
+
+    /// Lists a room in a space, or with `listed: false` takes it off the list.
+    pub async fn set_space_child(
+        &self,
+        space: &RoomId,
+        room: &RoomId,
+        domain: &ServerName,
+        listed: bool,
+    ) -> Result<(), MatrixError> {
+        let mut content = SpaceChildEventContent::new(vec![domain.to_owned()]);
+        if !listed {
+            // A child without servers to go through is no child (m.space.child in the spec).
+            content.via.clear();
+        }
+        let mut request = send_state_event::v3::Request::new(space.to_owned(), room, &content)
+            .map_err(unwritable)?;
+        if !listed {
+            request.body =
+                Raw::from_json(RawValue::from_string("{}".to_owned()).map_err(unwritable)?);
+        }
+        self.call(Actor::Bot, request).await?;
+        Ok(())
+    }
+
+    /// Sends a message event once; with the same `send_id` again it is the same event.
+    pub async fn send(
+        &self,
+        actor: Actor<'_>,
+        room: &RoomId,
+        event_type: &str,
+        send_id: &SendId,
+        content: Box<RawValue>,
+    ) -> Result<OwnedEventId, MatrixError> {
+        let request = send_message_event::v3::Request::new_raw(
+            room.to_owned(),
+            OwnedTransactionId::from(send_id.as_str()),
+            event_type.into(),
+            Raw::from_json(content),
+        );
+        Ok(self.call_once(actor, request).await?.event_id)
+    }
+
+    /// Looks among the room's newest events for one of `sender`'s that carries `send_id`.
+    ///
+    /// A homeserver remembers send ids for a while only, and some only in memory; this asks the
+    /// room itself.
+    pub async fn find_sent(
+        &self,
+        actor: Actor<'_>,
+        room: &RoomId,
+        sender: &UserId,
+        send_id: &SendId,
+    ) -> Result<Option<OwnedEventId>, MatrixError> {
+        let mut request = get_message_events::v3::Request::backward(room.to_owned());
+        request.limit = FIND_SENT_EVENTS_MAX.into();
+        request.filter.senders = Some(vec![sender.to_owned()]);
+        request.filter.types = Some(vec![TimelineEventType::RoomMessage.to_string()]);
+        let page = self.call(actor, request).await?;
+        Ok(page.chunk.iter().find_map(|event| {
+            let event: SentEvent = serde_json::from_str(event.json().get()).ok()?;
+            (event.content.get(SEND_ID_KEY)?.as_str()? == send_id.as_str())
+                .then_some(event.event_id)
+        }))
+    }
+
+    /// The newest events of a room, oldest first.
+    pub async fn newest_events(
+        &self,
+        actor: Actor<'_>,
+        room: &RoomId,
+        limit: u32,
+    ) -> Result<Vec<Box<RawValue>>, MatrixError> {
+        let mut request = get_message_events::v3::Request::backward(room.to_owned());
+        request.limit = limit.into();
+        let page = self.call(actor, request).await?;
+        Ok(page.chunk.into_iter().rev().map(Raw::into_json).collect())
+    }
+
+    /// Tells the room that `actor` has read up to an event. Tried once: a newer one replaces it.
+    pub async fn mark_read(
+        &self,
+        actor: Actor<'_>,
+        room: &RoomId,
+        event: &EventId,
+        thread: Option<&EventId>,
+    ) -> Result<(), MatrixError> {
+        let mut request = create_receipt::v3::Request::new(
+            room.to_owned(),
+            create_receipt::v3::ReceiptType::Read,
+            event.to_owned(),
+        );
+        request.thread = match thread {
+            Some(root) => ReceiptThread::Thread(root.to_owned()),
+            None => ReceiptThread::Main,
+        };
+        self.call_once(actor, request).await?;
+        Ok(())
+    }
+
+    /// Shows or hides that a ghost is typing. Tried once: it is renewed anyway.
+    pub async fn set_typing(
+        &self,
+        ghost: &UserId,
+        room: &RoomId,
+        typing: bool,
+    ) -> Result<(), MatrixError> {
+        use create_typing_event::v3::{Request, Typing, TypingInfo};
+        let typing = if typing {
+            Typing::Yes(TypingInfo::new(TYPING_TIMEOUT))
+        } else {
+            Typing::No
+        };
+        let request = Request::new(ghost.to_owned(), room.to_owned(), typing);
+        self.call_once(Actor::Ghost(ghost), request).await?;
+        Ok(())
+    }
+}
+
+#[derive(Deserialize)]
+struct SentEvent {
+    event_id: OwnedEventId,
+    content: serde_json::Map<String, serde_json::Value>,
+}
+
+fn initial_state(
+    plan: &RoomPlan,
+    domain: &ServerName,
+) -> Result<Vec<Raw<AnyInitialStateEvent>>, MatrixError> {
+    let guests = RoomGuestAccessEventContent::new(GuestAccess::Forbidden);
+    let history = RoomHistoryVisibilityEventContent::new(HistoryVisibility::Shared);
+    let mut state = vec![
+        InitialStateEvent::with_empty_state_key(guests).to_raw_any(),
+        InitialStateEvent::with_empty_state_key(history).to_raw_any(),
+    ];
+    if let Some(parent) = &plan.parent {
+        let mut content = SpaceParentEventContent::new(vec![domain.to_owned()]);
+        content.canonical = true;
+        state.push(InitialStateEvent::new(parent.clone(), content).to_raw_any());
+    }
+    Ok(state)
+}
+
+/// Explicit power levels. In newer room versions the creator stands above them and must not be
+/// listed (room version 12, MSC4289).
+fn powers(bot: &UserId, plan: &RoomPlan) -> RoomPowerLevelsEventContent {
+    let rules = plan.version.rules().map(|rules| rules.authorization);
+    let mut powers = match &rules {
+        Some(rules) => RoomPowerLevelsEventContent::new(rules),
+        None => {
+            RoomPowerLevelsEventContent::new(&ruma::room_version_rules::AuthorizationRules::V11)
+        }
+    };
+    powers.users = plan
+        .powers
+        .iter()
+        .map(|(user, power)| (user.clone(), (*power).try_into().unwrap_or(int!(0))))
+        .collect();
+    if rules.is_none_or(|rules| !rules.explicitly_privilege_room_creators) {
+        powers.users.insert(bot.to_owned(), int!(100));
+    }
+    powers.users_default = int!(0);
+    // In a space nobody but the bot and admins says or lists anything.
+    powers.events_default = if plan.space { int!(50) } else { int!(0) };
+    powers.state_default = int!(50);
+    powers.invite = int!(50);
+    powers
+}
+
+fn unwritable(error: impl std::fmt::Display) -> MatrixError {
+    MatrixError::Request(error.to_string())
+}

@@ -1,0 +1,92 @@
+//! How a request reaches the homeserver.
+//!
+//! The bridge speaks to every homeserver in the same bytes. A transport only carries them: over the
+//! network here; a homeserver in the same process can be another one.
+
+use std::{error::Error as StdError, time::Duration};
+
+use async_trait::async_trait;
+use bytes::{Bytes, BytesMut};
+
+/// How long to wait for a connection.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long to wait for an answer. Creating a room on a small machine can take many seconds.
+const ANSWER_TIMEOUT: Duration = Duration::from_mins(1);
+/// The largest answer that is read, in bytes.
+const ANSWER_BYTES_MAX: usize = 64 * 1024 * 1024;
+/// How many idle connections are kept open.
+const IDLE_CONNECTIONS_MAX: usize = 32;
+
+/// Why an exchange failed before there was a whole answer.
+#[derive(Debug, thiserror::Error)]
+pub enum TransportError {
+    /// No connection, or it broke, or no answer in time. Whether the homeserver has seen the
+    /// request is not known.
+    #[error("cannot reach the homeserver")]
+    Unreachable(#[source] Box<dyn StdError + Send + Sync>),
+    /// The answer is larger than a limit allows.
+    #[error("the homeserver's answer is larger than {ANSWER_BYTES_MAX} bytes")]
+    TooLarge,
+}
+
+/// Carries requests to a homeserver.
+#[async_trait]
+pub trait Transport: Send + Sync {
+    /// Sends a request and reads the whole answer.
+    async fn exchange(
+        &self,
+        request: http::Request<Bytes>,
+    ) -> Result<http::Response<Bytes>, TransportError>;
+}
+
+/// HTTP over the network.
+pub struct Network {
+    http: reqwest::Client,
+}
+
+impl Network {
+    /// Makes a client. Nothing is sent yet.
+    pub fn new() -> Result<Self, TransportError> {
+        // The first one wins; a second one is the same.
+        drop(rustls::crypto::ring::default_provider().install_default());
+        let http = reqwest::Client::builder()
+            .connect_timeout(CONNECT_TIMEOUT)
+            .timeout(ANSWER_TIMEOUT)
+            .pool_max_idle_per_host(IDLE_CONNECTIONS_MAX)
+            .redirect(reqwest::redirect::Policy::none())
+            .user_agent(concat!(
+                "matrix-appservice-letta/",
+                env!("CARGO_PKG_VERSION")
+            ))
+            .build()
+            .map_err(unreachable)?;
+        Ok(Self { http })
+    }
+}
+
+#[async_trait]
+impl Transport for Network {
+    async fn exchange(
+        &self,
+        request: http::Request<Bytes>,
+    ) -> Result<http::Response<Bytes>, TransportError> {
+        let request = reqwest::Request::try_from(request).map_err(unreachable)?;
+        let mut response = self.http.execute(request).await.map_err(unreachable)?;
+        let mut answer = http::Response::new(());
+        *answer.status_mut() = response.status();
+        *answer.headers_mut() = std::mem::take(response.headers_mut());
+        let mut body = BytesMut::new();
+        while let Some(chunk) = response.chunk().await.map_err(unreachable)? {
+            if body.len() + chunk.len() > ANSWER_BYTES_MAX {
+                return Err(TransportError::TooLarge);
+            }
+            body.extend_from_slice(&chunk);
+        }
+        Ok(answer.map(|()| body.freeze()))
+    }
+}
+
+/// The URL can carry a user id but never a token; still it does not belong into a person's sight.
+fn unreachable(error: reqwest::Error) -> TransportError {
+    TransportError::Unreachable(error.without_url().into())
+}

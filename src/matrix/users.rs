@@ -1,0 +1,66 @@
+//! What the bridge does to its own users: the bot and the ghosts.
+
+use ruma::{
+    UserId,
+    api::{
+        client::{
+            account::register::{self, LoginType},
+            profile::set_profile_field,
+        },
+        error::ErrorKind,
+    },
+    profile::ProfileFieldValue,
+};
+
+use super::client::{Actor, Homeserver, MatrixError};
+
+impl Homeserver {
+    /// Makes sure that a user of ours exists ([registering as an application service]).
+    ///
+    /// Synapse refuses to act as a user that is not registered.
+    ///
+    /// [registering as an application service]: https://spec.matrix.org/v1.16/application-service-api/#server-admin-style-permissions
+    pub async fn register(&self, user: &UserId) -> Result<(), MatrixError> {
+        let mut request = register::v3::Request::new();
+        request.username = Some(user.localpart().to_owned());
+        request.login_type = Some(LoginType::ApplicationService);
+        request.inhibit_login = true;
+        match self.call(Actor::Bot, request).await {
+            Ok(_) => Ok(()),
+            Err(error) if matches!(error.kind(), Some(ErrorKind::UserInUse)) => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Gives a user of ours its display name.
+    pub async fn set_display_name(
+        &self,
+        actor: Actor<'_>,
+        user: &UserId,
+        name: &str,
+    ) -> Result<(), MatrixError> {
+        let value = ProfileFieldValue::DisplayName(name.to_owned());
+        self.call(
+            actor,
+            set_profile_field::v3::Request::new(user.to_owned(), value),
+        )
+        .await?;
+        Ok(())
+    }
+
+    /// Gives a user of ours its avatar.
+    pub async fn set_avatar(
+        &self,
+        actor: Actor<'_>,
+        user: &UserId,
+        avatar: &ruma::MxcUri,
+    ) -> Result<(), MatrixError> {
+        let value = ProfileFieldValue::AvatarUrl(avatar.to_owned());
+        self.call(
+            actor,
+            set_profile_field::v3::Request::new(user.to_owned(), value),
+        )
+        .await?;
+        Ok(())
+    }
+}

@@ -1,0 +1,226 @@
+//! Says what the journal's outbox holds, room by room, in order, until the homeserver has answered.
+//!
+//! A message is said once: it is frozen before it is first sent, always goes out under the same
+//! send id, and where an earlier attempt may have arrived unheard (a crash, a broken connection),
+//! the room is asked first whether it has the message.
+
+use std::{sync::Arc, time::Duration};
+
+use ruma::{OwnedEventId, OwnedRoomId, RoomId};
+use tokio::sync::watch;
+use tracing::{error, warn};
+
+use crate::{
+    identity::Identity,
+    journal::{Journal, JournalError, OutboxItem, SendId},
+    matrix::{Actor, Homeserver, MatrixError, backoff},
+    time::Millis,
+    workers::{Tasks, Workers},
+};
+
+/// How long a room's worker rests when the journal fails, before it looks again.
+const JOURNAL_FAILED_PAUSE: Duration = Duration::from_secs(5);
+
+/// See the module's documentation. Cheap to clone.
+#[derive(Clone)]
+pub struct Outbox {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    journal: Journal,
+    homeserver: Homeserver,
+    identity: Identity,
+    workers: Workers<OwnedRoomId>,
+    tasks: Tasks,
+    /// Messages with a smaller number were written by an earlier process, which may have sent them.
+    born: u64,
+    said: watch::Sender<u64>,
+}
+
+impl Outbox {
+    /// An outbox over the journal's. Call [`Outbox::resume`] when the homeserver is ready.
+    pub fn new(
+        journal: Journal,
+        homeserver: Homeserver,
+        identity: Identity,
+        tasks: Tasks,
+    ) -> Result<Self, JournalError> {
+        let born = journal.next_number()?;
+        let workers = Workers::new(tasks.clone());
+        let (said, _) = watch::channel(0);
+        let inner = Inner {
+            journal,
+            homeserver,
+            identity,
+            workers,
+            tasks,
+            born,
+            said,
+        };
+        Ok(Self {
+            inner: Arc::new(inner),
+        })
+    }
+
+    /// Goes on with what an earlier process has left.
+    pub fn resume(&self) -> Result<(), JournalError> {
+        for room in self.inner.journal.rooms_to_tell()? {
+            self.wake(&room);
+        }
+        Ok(())
+    }
+
+    /// Writes a message down for good and sends it soon. Nothing happens if it was said before.
+    pub async fn say(&self, item: &OutboxItem) -> Result<(), JournalError> {
+        if self.inner.journal.say(item)? {
+            self.inner.journal.durable().await?;
+            self.wake(&item.room);
+        }
+        Ok(())
+    }
+
+    /// Looks after a room whose outbox may hold something new.
+    pub fn wake(&self, room: &RoomId) {
+        let outbox = self.clone();
+        self.inner.workers.wake(room.to_owned(), move |room| {
+            let outbox = outbox.clone();
+            async move { outbox.empty(&room).await }
+        });
+    }
+
+    /// The event that a message became, as soon as the homeserver has answered; `None` if it was
+    /// refused for good, or if the process is about to end.
+    pub async fn event_of(&self, send_id: &SendId) -> Result<Option<OwnedEventId>, JournalError> {
+        let mut said = self.inner.said.subscribe();
+        loop {
+            if let Some(event) = self.inner.journal.event_of(send_id)? {
+                return Ok(event);
+            }
+            tokio::select! {
+                changed = said.changed() => if changed.is_err() { return Ok(None) },
+                () = self.inner.tasks.stopping() => return Ok(None),
+            }
+        }
+    }
+
+    /// How many rooms wait for something to be said.
+    pub fn rooms_waiting(&self) -> usize {
+        self.inner.workers.awake()
+    }
+
+    async fn empty(&self, room: &RoomId) {
+        loop {
+            match self.say_next(room).await {
+                Ok(true) => {}
+                Ok(false) => return,
+                Err(failure) => {
+                    error!(room.id = %room, error = &failure as &dyn std::error::Error, "the outbox failed");
+                    tokio::select! {
+                        () = tokio::time::sleep(JOURNAL_FAILED_PAUSE) => {}
+                        () = self.inner.tasks.stopping() => return,
+                    }
+                }
+            }
+        }
+    }
+
+    /// Says the room's first message. `false`: there is none, or the process is about to end.
+    async fn say_next(&self, room: &RoomId) -> Result<bool, JournalError> {
+        let journal = &self.inner.journal;
+        let Some((number, item)) = journal.next_to_say(room)? else {
+            return Ok(false);
+        };
+        let may_have_arrived = number < self.inner.born;
+        let Some(outcome) = self.deliver(&item, may_have_arrived).await else {
+            return Ok(false);
+        };
+        let event_id = outcome
+            .inspect_err(|failure| {
+                error!(
+                    room.id = %room, send.id = %item.send_id, sender = %item.sender,
+                    error = failure as &dyn std::error::Error,
+                    "the homeserver refused a message for good; it is dropped"
+                );
+            })
+            .ok();
+        journal.said(number, &item, event_id, Millis::now())?;
+        self.inner.said.send_modify(|count| *count += 1);
+        journal.durable().await?;
+        Ok(true)
+    }
+
+    /// Sends until there is an answer. `None`: the process is about to end.
+    async fn deliver(
+        &self,
+        item: &OutboxItem,
+        mut may_have_arrived: bool,
+    ) -> Option<Result<OwnedEventId, MatrixError>> {
+        let actor = self.actor(item);
+        let mut rejoined = false;
+        let mut attempt = 0;
+        loop {
+            let failure = match self.try_once(actor, item, may_have_arrived).await {
+                Ok(event_id) => return Some(Ok(event_id)),
+                Err(failure) => failure,
+            };
+            if failure.is_transient() || failure.is_token_refused() {
+                may_have_arrived |= failure.is_ambiguous();
+                attempt += 1;
+                if attempt == 1 {
+                    warn!(
+                        room.id = %item.room, error = &failure as &dyn std::error::Error,
+                        "a message could not be sent; trying until the homeserver answers"
+                    );
+                }
+                tokio::select! {
+                    () = tokio::time::sleep(backoff(attempt, &failure)) => {}
+                    () = self.inner.tasks.stopping() => return None,
+                }
+            } else if failure.is_forbidden() && !rejoined {
+                rejoined = true;
+                // If it may not come in either, the next attempt says so.
+                drop(self.inner.homeserver.join(actor, &item.room).await);
+            } else {
+                return Some(Err(failure));
+            }
+        }
+    }
+
+    async fn try_once(
+        &self,
+        actor: Actor<'_>,
+        item: &OutboxItem,
+        may_have_arrived: bool,
+    ) -> Result<OwnedEventId, MatrixError> {
+        let homeserver = &self.inner.homeserver;
+        if may_have_arrived {
+            match homeserver
+                .find_sent(actor, &item.room, &item.sender, &item.send_id)
+                .await
+            {
+                Ok(Some(event_id)) => return Ok(event_id),
+                Err(failure) if failure.is_transient() => return Err(failure),
+                // Who may not read the room has not written to it either.
+                Ok(None) | Err(_) => {}
+            }
+        }
+        homeserver
+            .send(
+                actor,
+                &item.room,
+                &item.event_type,
+                &item.send_id,
+                item.content.clone(),
+            )
+            .await
+    }
+
+    fn actor<'a>(&self, item: &'a OutboxItem) -> Actor<'a> {
+        if item.sender == self.inner.identity.bot() {
+            Actor::Bot
+        } else {
+            Actor::Ghost(&item.sender)
+        }
+    }
+}

@@ -1,0 +1,158 @@
+//! Turns: what people say to agents, and what agents answer.
+//!
+//! Each conversation has a queue in the journal and at most one turn in flight. A turn takes all
+//! that waits in its queue, so a burst is answered together. It survives any crash: what it answers
+//! is written down before Letta is asked, Letta is asked under the event's own id, and what the
+//! room hears goes through the outbox.
+//!
+//! ```text
+//! inbox ── route ──┬─ Prompt ──> queue of the conversation ──> run ──> reply ──> say ──> outbox
+//!                  ├─ Command, Membership ──> errands of the room
+//!                  ├─ Edit, Redaction ──> what still waits is changed or withdrawn
+//!                  └─ Reaction, Ignore(why)
+//! ```
+//!
+//! [`route`], [`reply`] and [`say`] are pure; [`run`](self) does the waiting.
+
+pub mod inbox;
+mod open;
+mod people;
+mod prompt;
+pub mod reply;
+pub mod route;
+mod run;
+pub mod say;
+mod typing;
+pub mod words;
+
+use std::sync::Arc;
+
+use letta_client::{Backend, BackendError};
+use ruma::RoomId;
+use tokio::sync::{Semaphore, watch};
+use tracing::error;
+
+use self::people::People;
+use crate::{
+    identity::Identity,
+    journal::{ConversationKey, Journal, JournalError},
+    matrix::Homeserver,
+    outbox::Outbox,
+    workers::{Tasks, Workers},
+};
+
+/// The most turns that stream at once; more wait for a place.
+const STREAMS_MAX: usize = 256;
+
+/// What turns need from the rest of the bridge.
+#[derive(Clone)]
+pub struct Surroundings {
+    /// The durable record.
+    pub journal: Journal,
+    /// What must be said.
+    pub outbox: Outbox,
+    /// The homeserver.
+    pub homeserver: Homeserver,
+    /// Letta.
+    pub backend: Arc<dyn Backend>,
+    /// Who is who.
+    pub identity: Identity,
+    /// Counts how often Letta came back after it could not be reached.
+    pub letta_returns: watch::Receiver<u64>,
+    /// The tasks to belong to.
+    pub tasks: Tasks,
+}
+
+/// See the module's documentation. Cheap to clone.
+#[derive(Clone)]
+pub struct Turns {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    around: Surroundings,
+    people: People,
+    workers: Workers<ConversationKey>,
+    streams: Semaphore,
+}
+
+impl Turns {
+    /// Nothing runs yet. Call [`Turns::resume`] when the homeserver is ready.
+    pub fn new(around: Surroundings) -> Self {
+        let people = People::new(around.homeserver.clone(), around.identity.clone());
+        let workers = Workers::new(around.tasks.clone());
+        let streams = Semaphore::new(STREAMS_MAX);
+        Self {
+            inner: Arc::new(Inner {
+                around,
+                people,
+                workers,
+                streams,
+            }),
+        }
+    }
+
+    /// Goes on with what an earlier process has left.
+    pub fn resume(&self) -> Result<(), JournalError> {
+        for conversation in self.inner.around.journal.busy_conversations()? {
+            self.wake(&conversation);
+        }
+        Ok(())
+    }
+
+    /// Looks after a conversation in which something may wait.
+    pub fn wake(&self, conversation: &ConversationKey) {
+        let turns = self.clone();
+        self.inner
+            .workers
+            .wake(conversation.clone(), move |conversation| {
+                let turns = turns.clone();
+                async move {
+                    if let Err(failure) = turns.inner.work(&conversation).await {
+                        error!(
+                            room.id = %conversation.room, agent.id = %conversation.agent,
+                            error = &failure as &dyn std::error::Error,
+                            "a conversation stopped because the journal failed"
+                        );
+                    }
+                }
+            });
+    }
+
+    /// Somebody has come into the room or gone.
+    pub fn people_changed(&self, room: &RoomId) {
+        self.inner.people.changed(room);
+    }
+
+    /// How many conversations have a turn in flight.
+    pub fn in_flight(&self) -> usize {
+        self.inner.workers.awake()
+    }
+
+    /// Stops what runs in a room. Answers how many turns were told to stop.
+    pub async fn stop(&self, room: &RoomId) -> Result<usize, StopError> {
+        let around = &self.inner.around;
+        let mut stopped = 0;
+        for conversation in around.journal.busy_conversations()? {
+            if conversation.room != room {
+                continue;
+            }
+            let Some(destination) = self.inner.known_destination(&conversation)? else {
+                continue;
+            };
+            stopped += usize::from(around.backend.cancel(&destination).await?);
+        }
+        Ok(stopped)
+    }
+}
+
+/// Why turns could not be stopped.
+#[derive(Debug, thiserror::Error)]
+pub enum StopError {
+    /// The journal failed.
+    #[error(transparent)]
+    Journal(#[from] JournalError),
+    /// Letta failed.
+    #[error(transparent)]
+    Letta(#[from] BackendError),
+}

@@ -1,0 +1,285 @@
+//! Empties the inbox: routes each admitted event, in order, and hands it on.
+//!
+//! Nothing here waits for the network, so one slow room never holds up another. An event leaves the
+//! inbox in the same commit that puts it where it goes; after a crash it is routed again, to the
+//! same place.
+
+use std::{collections::HashMap, sync::Arc, time::Duration};
+
+use ruma::{OwnedRoomId, UserId};
+use tokio::sync::{Notify, Semaphore};
+use tracing::{debug, error};
+
+use super::{
+    Surroundings, Turns,
+    route::{IncomingEvent, Route, Rules, Why, route},
+    say::{EVENT_TYPE, freeze},
+    words,
+};
+use crate::{
+    journal::{
+        Admission, AdmittedEvent, ConversationKey, Errand, JournalError, OutboxItem, QueuedPrompt,
+        RoomKind, SendId,
+    },
+    matrix::{
+        Actor,
+        content::{self, MsgKind, Placement},
+        render::Rendered,
+    },
+};
+
+/// How many events are taken from the inbox at once.
+const EVENTS_AT_ONCE: usize = 256;
+/// The most read receipts under way at once; beyond it they are left out.
+const RECEIPTS_MAX: usize = 32;
+/// How long to rest when the journal fails.
+const JOURNAL_FAILED_PAUSE: Duration = Duration::from_secs(5);
+
+/// Where events of a room go that ask for something to be done there.
+pub trait Errands: Send + Sync {
+    /// A room has an errand.
+    fn wake(&self, room: OwnedRoomId);
+}
+
+/// See the module's documentation.
+pub struct Inbox {
+    around: Surroundings,
+    turns: Turns,
+    errands: Arc<dyn Errands>,
+    rules: Rules,
+    arrived: Arc<Notify>,
+    receipts: Arc<Semaphore>,
+}
+
+impl Inbox {
+    /// An inbox over the journal's; `arrived` tells of new events.
+    pub fn new(
+        around: Surroundings,
+        turns: Turns,
+        errands: Arc<dyn Errands>,
+        rules: Rules,
+        arrived: Arc<Notify>,
+    ) -> Self {
+        let receipts = Arc::new(Semaphore::new(RECEIPTS_MAX));
+        Self {
+            around,
+            turns,
+            errands,
+            rules,
+            arrived,
+            receipts,
+        }
+    }
+
+    /// Routes until the process is about to end.
+    pub async fn serve(self) {
+        let tasks = self.around.tasks.clone();
+        while !tasks.is_closing() {
+            match self.empty().await {
+                Ok(()) => tokio::select! {
+                    () = self.arrived.notified() => {}
+                    () = tasks.closing() => {}
+                },
+                Err(failure) => {
+                    error!(
+                        error = &failure as &dyn std::error::Error,
+                        "the inbox failed"
+                    );
+                    tokio::select! {
+                        () = tokio::time::sleep(JOURNAL_FAILED_PAUSE) => {}
+                        () = tasks.closing() => {}
+                    }
+                }
+            }
+        }
+    }
+
+    async fn empty(&self) -> Result<(), JournalError> {
+        loop {
+            let events = self.around.journal.waiting_events(EVENTS_AT_ONCE)?;
+            if events.is_empty() {
+                return Ok(());
+            }
+            let mut read = HashMap::new();
+            for (admission, admitted) in events {
+                if let Some((conversation, event)) = self.take(admission, &admitted).await? {
+                    read.insert(conversation, event);
+                }
+            }
+            for (conversation, event) in read {
+                self.mark_read(conversation, event);
+            }
+        }
+    }
+
+    /// Routes one event. Answers what was read, if it was read by an agent.
+    async fn take(
+        &self,
+        admission: Admission,
+        admitted: &AdmittedEvent,
+    ) -> Result<Option<(ConversationKey, ruma::OwnedEventId)>, JournalError> {
+        let journal = &self.around.journal;
+        let Ok(event) = serde_json::from_str::<IncomingEvent>(admitted.event.get()) else {
+            journal.drop_event(admission)?;
+            return Ok(None);
+        };
+        let room = journal.room(&event.room_id)?;
+        let route = route(&event, room.as_ref(), &self.rules);
+        debug!(event.id = %event.event_id, room.id = %event.room_id, ?route, "routed");
+        match route {
+            Route::Prompt { conversation, text } => {
+                let prompt = QueuedPrompt {
+                    event_id: event.event_id.clone(),
+                    sender: event.sender.clone(),
+                    text,
+                    admitted_at: admitted.admitted_at,
+                };
+                return self.queue(admission, conversation, prompt).await;
+            }
+            Route::Command | Route::Membership => {
+                if route == Route::Membership {
+                    self.turns.people_changed(&event.room_id);
+                }
+                let errand = Errand {
+                    event: admitted.event.clone(),
+                    admitted_at: admitted.admitted_at,
+                };
+                journal.queue_errand(admission, &event.room_id, &errand)?;
+                self.errands.wake(event.room_id);
+                return Ok(None);
+            }
+            Route::Edit { original, text } => {
+                journal.replace_queued(&original, &event.sender, &text)?;
+            }
+            Route::Redaction { of } => {
+                journal.withdraw_queued(&of)?;
+            }
+            Route::Ignore(Why::NotPermitted) => {
+                let once = SendId::of(&[
+                    "not permitted",
+                    event.room_id.as_str(),
+                    event.sender.as_str(),
+                ]);
+                self.tell(&event, &words::not_permitted(&event.sender), once)
+                    .await?;
+            }
+            Route::Ignore(Why::Encrypted) => {
+                let once = SendId::of(&["encrypted", event.room_id.as_str()]);
+                self.tell(&event, &words::encrypted(), once).await?;
+            }
+            Route::Ignore(_) if event.event_type == "m.room.member" => {
+                self.turns.people_changed(&event.room_id);
+            }
+            Route::Reaction | Route::Ignore(_) => {}
+        }
+        journal.drop_event(admission)?;
+        Ok(None)
+    }
+
+    async fn queue(
+        &self,
+        admission: Admission,
+        conversation: ConversationKey,
+        prompt: QueuedPrompt,
+    ) -> Result<Option<(ConversationKey, ruma::OwnedEventId)>, JournalError> {
+        let ghost = self.rules.identity.ghost(&conversation.agent);
+        match self
+            .around
+            .journal
+            .queue_prompt(admission, &conversation, &prompt)
+        {
+            Ok(()) => {
+                self.turns.wake(&conversation);
+                Ok(Some((conversation, prompt.event_id)))
+            }
+            Err(JournalError::Full { limit, .. }) => {
+                let once = SendId::of(&["queue full", prompt.event_id.as_str()]);
+                let notice = notice(
+                    &conversation.room,
+                    &ghost,
+                    &prompt.event_id,
+                    &words::queue_full(limit),
+                    once,
+                );
+                self.around.outbox.say(&notice).await?;
+                self.around.journal.drop_event(admission)?;
+                Ok(None)
+            }
+            Err(failure) => Err(failure),
+        }
+    }
+
+    /// Says something to a room, once for ever, in the name of whoever of us is in it.
+    async fn tell(
+        &self,
+        event: &IncomingEvent,
+        text: &str,
+        once: SendId,
+    ) -> Result<(), JournalError> {
+        let Some(room) = self.around.journal.room(&event.room_id)? else {
+            return Ok(());
+        };
+        let sender = match (&room.kind, room.guests.keys().next()) {
+            (RoomKind::Home { agent }, _) => self.rules.identity.ghost(agent),
+            (_, Some(guest)) => self.rules.identity.ghost(guest),
+            (_, None) => self.rules.identity.bot().to_owned(),
+        };
+        self.around
+            .outbox
+            .say(&notice(
+                &event.room_id,
+                &sender,
+                &event.event_id,
+                text,
+                once,
+            ))
+            .await
+    }
+
+    /// Shows that the agent has read. Only the newest event of a conversation is marked, and under
+    /// load none: a receipt is a courtesy.
+    fn mark_read(&self, conversation: ConversationKey, event: ruma::OwnedEventId) {
+        let Ok(permit) = Arc::clone(&self.receipts).try_acquire_owned() else {
+            return;
+        };
+        let homeserver = self.around.homeserver.clone();
+        let ghost = self.rules.identity.ghost(&conversation.agent);
+        self.around.tasks.spawn(async move {
+            let thread = conversation.thread.as_deref();
+            let room = &conversation.room;
+            if let Err(error) = homeserver
+                .mark_read(Actor::Ghost(&ghost), room, &event, thread)
+                .await
+            {
+                debug!(room.id = %room, %error, "a read receipt was not taken");
+            }
+            drop(permit);
+        });
+    }
+}
+
+fn notice(
+    room: &ruma::RoomId,
+    sender: &UserId,
+    reply_to: &ruma::EventId,
+    text: &str,
+    send_id: SendId,
+) -> OutboxItem {
+    let placement = Placement::Room {
+        reply_to: Some(reply_to.to_owned()),
+    };
+    let content = content::message(
+        Rendered::plain(text),
+        MsgKind::Notice,
+        placement,
+        [],
+        send_id.as_str(),
+    );
+    OutboxItem {
+        room: room.to_owned(),
+        sender: sender.to_owned(),
+        event_type: EVENT_TYPE.to_owned(),
+        send_id,
+        content: freeze(&content),
+    }
+}

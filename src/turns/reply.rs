@@ -1,0 +1,197 @@
+//! What the room should show of a turn, and when: pure, without I/O and without a clock.
+//!
+//! The answer is one message that grows. Its first text appears after [`FIRST_DELAY`] or
+//! [`FIRST_CHARS`], so that a short answer comes whole and a long one soon. Then it is edited, after
+//! [`EDIT_INTERVAL_MIN`] at first and ever more slowly up to [`EDIT_INTERVAL_MAX`], at most
+//! [`EDITS_MAX`] times: homeservers limit rates, and a room with a thousand edits does not load. The
+//! last edit is not this module's: whoever ends the turn shows the whole answer.
+
+use std::time::Duration;
+
+use letta_client::{MessageId, Stop, TurnEvent};
+
+use super::words;
+use crate::journal::Answer;
+
+/// How long after its first character an answer is shown at the latest.
+pub const FIRST_DELAY: Duration = Duration::from_millis(700);
+/// How many characters are shown at once.
+pub const FIRST_CHARS: usize = 40;
+/// The wait before the first edit.
+pub const EDIT_INTERVAL_MIN: Duration = Duration::from_secs(1);
+/// The longest wait between two edits.
+pub const EDIT_INTERVAL_MAX: Duration = Duration::from_secs(5);
+/// How much longer each wait is than the one before.
+const EDIT_INTERVAL_GROWTH: f64 = 1.1;
+/// The most edits of one message, the last one included.
+pub const EDITS_MAX: u32 = 60;
+
+/// What to show now.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Show {
+    /// The first text: a new message.
+    First(String),
+    /// More of it: an edit of that message.
+    Edit {
+        /// How many edits there were before.
+        number: u32,
+        /// The text so far.
+        text: String,
+    },
+}
+
+/// A turn as far as it has come. Times are counted from any fixed moment.
+#[derive(Debug)]
+pub struct Reply {
+    /// The text of each of Letta's messages, in order of appearance.
+    messages: Vec<(MessageId, String)>,
+    shown: Shown,
+    /// When the first character came.
+    first_at: Option<Duration>,
+    /// Nothing is shown before this.
+    not_before: Duration,
+    interval: Duration,
+    edits: u32,
+}
+
+#[derive(Debug, PartialEq, Eq)]
+enum Shown {
+    Nothing,
+    /// Shown by an earlier process; what exactly is not known.
+    Something,
+    Text(String),
+}
+
+impl Reply {
+    /// A turn of which nothing was shown.
+    pub fn new() -> Self {
+        Self {
+            messages: Vec::new(),
+            shown: Shown::Nothing,
+            first_at: None,
+            not_before: Duration::ZERO,
+            interval: EDIT_INTERVAL_MIN,
+            edits: 0,
+        }
+    }
+
+    /// A turn of which an earlier process has shown something, and edited it up to `edits` times.
+    pub fn resumed(now: Duration, edits: u32) -> Self {
+        Self {
+            shown: Shown::Something,
+            edits,
+            not_before: now + EDIT_INTERVAL_MIN,
+            ..Self::new()
+        }
+    }
+
+    /// Takes in what happened.
+    pub fn apply(&mut self, event: &TurnEvent, now: Duration) {
+        match event {
+            TurnEvent::Text { message, delta } => {
+                match self.messages.iter_mut().find(|(id, _)| id == message) {
+                    Some((_, text)) => text.push_str(delta),
+                    None => self.messages.push((message.clone(), delta.clone())),
+                }
+                if self.first_at.is_none() && !self.text().is_empty() {
+                    self.first_at = Some(now);
+                }
+            }
+            TurnEvent::Discard { message } => {
+                self.messages.retain(|(id, _)| id != message);
+            }
+            _ => {}
+        }
+    }
+
+    /// Forgets the text because the turn is told from its beginning again.
+    pub fn restart(&mut self) {
+        self.messages.clear();
+    }
+
+    /// The whole text so far: Letta's messages as paragraphs.
+    pub fn text(&self) -> String {
+        let texts: Vec<&str> = self
+            .messages
+            .iter()
+            .map(|(_, text)| text.trim())
+            .filter(|text| !text.is_empty())
+            .collect();
+        texts.join("\n\n")
+    }
+
+    /// When there may be something to show. `None`: not before the next event.
+    pub fn due(&self) -> Option<Duration> {
+        let first_at = self.first_at?;
+        if self.edits + 1 >= EDITS_MAX {
+            return None;
+        }
+        let text = self.text();
+        match &self.shown {
+            Shown::Nothing if text.chars().count() >= FIRST_CHARS => Some(first_at),
+            Shown::Nothing => Some(first_at + FIRST_DELAY),
+            Shown::Text(shown) if *shown == text => None,
+            Shown::Something | Shown::Text(_) => Some(self.not_before),
+        }
+        .filter(|_| !text.is_empty())
+    }
+
+    /// What to show at `now`, which counts as shown from then on.
+    pub fn show(&mut self, now: Duration) -> Option<Show> {
+        if self.due().is_none_or(|due| now < due) {
+            return None;
+        }
+        let text = self.text();
+        let first = self.shown == Shown::Nothing;
+        self.shown = Shown::Text(text.clone());
+        self.not_before = now + self.interval;
+        if first {
+            return Some(Show::First(text));
+        }
+        self.interval = self
+            .interval
+            .mul_f64(EDIT_INTERVAL_GROWTH)
+            .min(EDIT_INTERVAL_MAX);
+        self.not_before = now + self.interval;
+        self.edits += 1;
+        Some(Show::Edit {
+            number: self.edits - 1,
+            text,
+        })
+    }
+
+    /// The homeserver asks for patience: nothing is shown before `then`.
+    pub fn hold_until(&mut self, then: Duration) {
+        self.not_before = self.not_before.max(then);
+    }
+
+    /// The last edit did not arrive: what is shown is not known.
+    pub fn not_shown(&mut self) {
+        self.shown = Shown::Something;
+    }
+
+    /// Whether exactly this text is shown.
+    pub fn shows(&self, text: &str) -> bool {
+        matches!(&self.shown, Shown::Text(shown) if shown == text)
+    }
+
+    /// What there is to say now that the turn is over.
+    pub fn answer(&self, stop: &Stop) -> Answer {
+        let text = self.text();
+        let remark = match stop {
+            Stop::EndTurn if text.is_empty() => Some(words::empty_answer()),
+            Stop::EndTurn => None,
+            Stop::Cancelled => Some(words::stopped()),
+            Stop::MaxSteps => Some(words::max_steps()),
+            Stop::NeedsApproval => Some(words::needs_approval()),
+            Stop::Failed(failure) => Some(words::turn_failed(&failure.code, failure.transient)),
+        };
+        Answer { text, remark }
+    }
+}
+
+impl Default for Reply {
+    fn default() -> Self {
+        Self::new()
+    }
+}

@@ -1,0 +1,217 @@
+//! Which kind of thing an event is: decided once, purely, for every event that was admitted.
+//!
+//! Promises: our own users and notices never start a turn; an event that maps to no agent gets no
+//! agent's answer; only permissions by full user id or domain let somebody talk.
+
+use letta_client::AgentId;
+use ruma::{
+    OwnedEventId, OwnedRoomId, OwnedUserId, UserId,
+    events::{
+        Mentions,
+        relation::Thread,
+        room::message::{MessageType, Relation, RoomMessageEventContent},
+    },
+};
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use super::prompt;
+use crate::{
+    commands,
+    config::{Level, Permissions},
+    identity::Identity,
+    journal::{ConversationKey, RoomKind, RoomRecord},
+};
+
+/// An event as far as routing needs it. Everything else stays in the raw text.
+#[derive(Debug, Deserialize)]
+pub struct IncomingEvent {
+    /// Its id.
+    pub event_id: OwnedEventId,
+    /// Its room.
+    pub room_id: OwnedRoomId,
+    /// Who sent it.
+    pub sender: OwnedUserId,
+    /// Its type.
+    #[serde(rename = "type")]
+    pub event_type: String,
+    /// For state: its key.
+    #[serde(default)]
+    pub state_key: Option<String>,
+    /// When its homeserver says it was sent, in milliseconds.
+    #[serde(default)]
+    pub origin_server_ts: u64,
+    /// What a redaction redacts, as older room versions say it.
+    #[serde(default)]
+    pub redacts: Option<OwnedEventId>,
+    /// Its content.
+    pub content: Box<RawValue>,
+}
+
+/// What an event is to the bridge. Exactly one of these.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Route {
+    /// Something said to an agent.
+    Prompt {
+        /// Where it takes place.
+        conversation: ConversationKey,
+        /// What the agent shall read.
+        text: String,
+    },
+    /// Something said to the bot.
+    Command,
+    /// A reaction to a message.
+    Reaction,
+    /// A new text for an earlier message.
+    Edit {
+        /// The earlier message.
+        original: OwnedEventId,
+        /// The new text.
+        text: String,
+    },
+    /// An earlier message is taken back.
+    Redaction {
+        /// The earlier message.
+        of: OwnedEventId,
+    },
+    /// Somebody of ours is invited, leaves or is thrown out.
+    Membership,
+    /// Nothing to do.
+    Ignore(Why),
+}
+
+/// Why an event is ignored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Why {
+    /// One of our own users sent it.
+    Ours,
+    /// A notice: the word of another program.
+    Notice,
+    /// Nobody here is spoken to.
+    NotAddressed,
+    /// The room is not known to us.
+    UnknownRoom,
+    /// Its sender may not talk to agents. The room is told so once.
+    NotPermitted,
+    /// It is encrypted and cannot be read. The room is told so once.
+    Encrypted,
+    /// It is of a type that means nothing to us.
+    OtherType,
+    /// Its content is not what its type says.
+    Malformed,
+}
+
+/// What routing depends on beside the event and its room.
+#[derive(Clone, Debug)]
+pub struct Rules {
+    /// Who is who.
+    pub identity: Identity,
+    /// Who may do what.
+    pub permissions: Permissions,
+}
+
+/// Decides what an event is. `room` is what the journal knows of its room.
+pub fn route(event: &IncomingEvent, room: Option<&RoomRecord>, rules: &Rules) -> Route {
+    match (event.event_type.as_str(), event.state_key.as_deref()) {
+        ("m.room.member", Some(user)) => match <&UserId>::try_from(user) {
+            Ok(user) if rules.identity.is_ours(user) => Route::Membership,
+            _ => Route::Ignore(Why::OtherType),
+        },
+        (_, Some(_)) => Route::Ignore(Why::OtherType),
+        _ if rules.identity.is_ours(&event.sender) => Route::Ignore(Why::Ours),
+        ("m.room.message", None) => message(event, room, rules),
+        ("m.room.encrypted", None) if room.is_some() => Route::Ignore(Why::Encrypted),
+        ("m.reaction", None) => Route::Reaction,
+        ("m.room.redaction", None) => redaction(event),
+        _ => Route::Ignore(Why::OtherType),
+    }
+}
+
+fn message(event: &IncomingEvent, room: Option<&RoomRecord>, rules: &Rules) -> Route {
+    let Ok(mut content) = serde_json::from_str::<RoomMessageEventContent>(event.content.get())
+    else {
+        return Route::Ignore(Why::Malformed);
+    };
+    if matches!(content.msgtype, MessageType::Notice(_)) {
+        return Route::Ignore(Why::Notice);
+    }
+    let Some(room) = room else {
+        return Route::Ignore(Why::UnknownRoom);
+    };
+    if let Some(Relation::Replacement(replacement)) = &content.relates_to {
+        return Route::Edit {
+            original: replacement.event_id.clone(),
+            text: prompt::text_of(&replacement.new_content.msgtype),
+        };
+    }
+    let management = matches!(&room.kind, RoomKind::Management { user } if *user == event.sender);
+    if management || commands::has_prefix(content.body()) {
+        return Route::Command;
+    }
+    let Some(agent) = addressee(&content, room, rules) else {
+        return Route::Ignore(Why::NotAddressed);
+    };
+    if rules.permissions.level(&event.sender) < Level::Talk {
+        return Route::Ignore(Why::NotPermitted);
+    }
+    let thread = match &content.relates_to {
+        Some(Relation::Thread(Thread { event_id, .. })) => Some(event_id.clone()),
+        _ => None,
+    };
+    prompt::remove_reply_fallback(&mut content);
+    Route::Prompt {
+        text: prompt::text_of(&content.msgtype),
+        conversation: ConversationKey {
+            agent,
+            room: event.room_id.clone(),
+            thread,
+        },
+    }
+}
+
+/// Whom a message speaks to: a mentioned guest; else the agent whose room it is; else the only
+/// one who is here in a direct chat.
+fn addressee(
+    content: &RoomMessageEventContent,
+    room: &RoomRecord,
+    rules: &Rules,
+) -> Option<AgentId> {
+    let home = match &room.kind {
+        RoomKind::Home { agent } => Some(agent),
+        _ => None,
+    };
+    let mentioned = room
+        .guests
+        .keys()
+        .find(|agent| mentions(content, &rules.identity.ghost(agent)));
+    let direct = room
+        .guests
+        .iter()
+        .find(|(_, direct)| **direct)
+        .map(|(agent, _)| agent);
+    mentioned.or(home).or(direct).cloned()
+}
+
+/// By [intentional mentions], or by the full user id in the text for clients without them.
+///
+/// [intentional mentions]: https://spec.matrix.org/v1.16/client-server-api/#user-and-room-mentions
+fn mentions(content: &RoomMessageEventContent, user: &UserId) -> bool {
+    match &content.mentions {
+        Some(Mentions { user_ids, .. }) => user_ids.contains(user),
+        None => content.body().contains(user.as_str()),
+    }
+}
+
+fn redaction(event: &IncomingEvent) -> Route {
+    #[derive(Deserialize)]
+    struct Content {
+        redacts: OwnedEventId,
+    }
+    let in_content = serde_json::from_str(event.content.get())
+        .ok()
+        .map(|Content { redacts }| redacts);
+    match event.redacts.clone().or(in_content) {
+        Some(of) => Route::Redaction { of },
+        None => Route::Ignore(Why::Malformed),
+    }
+}

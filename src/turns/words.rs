@@ -1,0 +1,94 @@
+//! The sentences that a room hears from the bridge itself: one plain sentence, what to do, a code.
+//!
+//! They never hold what Letta said in its own words, which can tell of the inside of a server.
+
+use letta_client::BackendError;
+
+/// The agent has ended its turn without a word.
+pub fn empty_answer() -> String {
+    "The agent ended its turn without an answer. Ask again or in other words. [EMPTY_ANSWER]"
+        .to_owned()
+}
+
+/// A person has stopped the turn.
+pub fn stopped() -> String {
+    "Stopped. [STOPPED]".to_owned()
+}
+
+/// Letta's limit of steps is reached.
+pub fn max_steps() -> String {
+    "The agent reached its limit of steps before it was done. Ask it to go on. [MAX_STEPS]"
+        .to_owned()
+}
+
+/// A tool call waits for a decision.
+pub fn needs_approval() -> String {
+    "The agent wants to use a tool that needs your approval. Decide it in Letta; this room cannot \
+     yet. [APPROVAL_NEEDED]"
+        .to_owned()
+}
+
+/// The turn failed inside Letta.
+pub fn turn_failed(code: &str, transient: bool) -> String {
+    let hint = if transient {
+        "Try again in a moment."
+    } else {
+        "An admin finds more in the log."
+    };
+    format!("The agent could not answer. {hint} [{code}]")
+}
+
+/// The turn could not begin, or not go on, and will not.
+pub fn refused(error: &BackendError) -> String {
+    let what = match error {
+        BackendError::ApprovalPending => {
+            "The agent waits for a decision about an earlier tool call. Decide it in Letta, then \
+             write again."
+        }
+        BackendError::NotFound { .. } => "Letta does not know this agent any more.",
+        BackendError::Unauthorized => {
+            "Letta refuses the bridge's key. An admin has to mend `letta.api_key`, then write again."
+        }
+        BackendError::QuotaExceeded { .. } => {
+            "The Letta account has reached its limit. An admin has to mend that, then write again."
+        }
+        _ => "Letta refused this message. An admin finds more in the log.",
+    };
+    format!("{what} [{}]", error.code())
+}
+
+/// The message waits because Letta cannot take it now.
+pub fn waiting(error: &BackendError) -> String {
+    let what = match error {
+        BackendError::Busy { .. } => "The agent is busy elsewhere in this conversation",
+        BackendError::RateLimited { .. } => "Letta is asked too much at the moment",
+        _ => "Letta cannot be reached",
+    };
+    format!(
+        "{what}. Your message waits and is delivered as soon as that changes. [{}]",
+        error.code()
+    )
+}
+
+/// Too much waits already.
+pub fn queue_full(limit: usize) -> String {
+    format!(
+        "{limit} messages wait for this agent already, so this one was not taken. Send it again \
+         later. [QUEUE_FULL]"
+    )
+}
+
+/// The sender may not talk to agents.
+pub fn not_permitted(user: &ruma::UserId) -> String {
+    format!(
+        "You may not talk to agents here, {user}. An admin can allow it under `permissions` in the \
+         bridge's configuration. [NOT_PERMITTED]"
+    )
+}
+
+/// The room is encrypted.
+pub fn encrypted() -> String {
+    "This room is encrypted, and agents cannot read encrypted messages yet. Talk to them in a room \
+     without encryption. [ENCRYPTED]"
+        .to_owned()
+}

@@ -1,0 +1,21 @@
+//! The test house: a real Synapse, real matrix-nio clients, the real bridge binary and a scripted Letta, all on loopback.
+//!
+//! A test reads as what a person in the room sees. Nothing here knows the inside of the bridge: it is a process with a
+//! command line, three wires to its neighbours, and a log file. `support` holds the house, every other module holds tests.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test that cannot go on should stop"
+)]
+#![allow(
+    unreachable_pub,
+    reason = "one binary: `pub` says what a module offers to the tests"
+)]
+
+mod agents;
+mod commands;
+mod harness;
+mod restarts;
+mod support;
+mod talk;

@@ -1,0 +1,11 @@
+//! The house that the tests live in: peers, persons, wires, the bridge, and the world that puts them together.
+
+pub mod bridge;
+pub mod letta;
+pub mod peers;
+pub mod person;
+pub mod process;
+pub mod room;
+pub mod synapse;
+pub mod wire;
+pub mod world;
