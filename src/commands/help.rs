@@ -1,7 +1,5 @@
 //! What help says, made from the table.
 
-use std::fmt::Write;
-
 use super::{DEFINITIONS, Definition, PREFIX};
 use crate::config::Level;
 
@@ -28,39 +26,49 @@ pub fn refusal(definition: &Definition, level: Level) -> String {
 }
 
 fn overview(level: Level, in_management_room: bool) -> String {
-    let mut text = String::from("**Commands**\n\n");
-    for definition in DEFINITIONS
+    let invocation = |command: &str| code(&invocation(command, in_management_room));
+    let commands: Vec<_> = DEFINITIONS
         .iter()
         .filter(|definition| definition.level <= level)
-    {
-        let usage = code(&invocation(&definition.usage(), in_management_room));
-        let _ = writeln!(text, "- {usage}: {}", definition.summary);
-    }
-    let more = code(&invocation("help [command]", in_management_room));
-    let _ = write!(text, "\n{more} tells more about one of them.");
-    if in_management_room {
-        let _ = write!(text, " In other rooms, put {} in front.", code(PREFIX));
-    }
-    text
+        .map(|definition| {
+            format!(
+                "- {}: {}",
+                invocation(&definition.usage()),
+                definition.summary
+            )
+        })
+        .collect();
+    let elsewhere = if in_management_room {
+        format!(" In other rooms, put {} in front.", code(PREFIX))
+    } else {
+        String::new()
+    };
+    format!(
+        "**Commands**\n\n{}\n\n{} tells more about one of them.{elsewhere}",
+        commands.join("\n"),
+        invocation("help [command]"),
+    )
 }
 
 fn about(definition: &Definition, in_management_room: bool) -> String {
-    let usage = code(&invocation(&definition.usage(), in_management_room));
-    let mut text = format!("{usage}\n\n{}", definition.summary);
+    let mut paragraphs = vec![
+        code(&invocation(&definition.usage(), in_management_room)),
+        definition.summary.to_owned(),
+    ];
     if !definition.details.is_empty() {
-        text.push_str("\n\n");
-        text.push_str(definition.details);
+        paragraphs.push(definition.details.to_owned());
     }
     let aliases: Vec<_> = definition.aliases.iter().map(|alias| code(alias)).collect();
     if !aliases.is_empty() {
-        let _ = write!(text, "\n\nAlso: {}.", aliases.join(", "));
+        paragraphs.push(format!("Also: {}.", aliases.join(", ")));
     }
-    let _ = write!(
-        text,
-        "\n\nNeeds the level {}.",
-        code(&definition.level.to_string())
-    );
-    text
+    let level = code(&definition.level.to_string());
+    paragraphs.push(format!("Needs the level {level}."));
+    paragraphs.join(
+        "
+
+",
+    )
 }
 
 /// A command as it is written in this room.

@@ -78,7 +78,7 @@ impl Rendered {
 
 /// Renders Markdown.
 ///
-/// A text that is too long for one event comes back without HTML, so [`split`] it first.
+/// A text that is too long for one event comes back without HTML, so [`split()`] it first.
 pub fn render(markdown: &str) -> Rendered {
     let body = clean(markdown).into_owned();
     match to_html(&body) {

@@ -141,3 +141,6 @@ fn cut(text: &str, blocks: &Blocks<'_>, at: usize) -> (String, String) {
         _ => (before.trim_end().to_owned(), after.trim_start().to_owned()),
     }
 }
+
+#[cfg(test)]
+mod tests;
