@@ -4,6 +4,7 @@
 //! *chunk* of the answer's body, the *end* of the body. A test that holds a moment decides what the world looks like
 //! before it lets go, which is how the bridge is killed exactly between two steps of a turn.
 
+use std::fmt::Write as _;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
@@ -269,10 +270,8 @@ impl Wire {
                 .take(200)
                 .collect();
             let ago = one.at.elapsed().as_secs_f32();
-            page += &format!(
-                "{ago:7.2}s ago {} {} {status} {body}\n",
-                one.method, one.path
-            );
+            let (method, path) = (&one.method, &one.path);
+            let _ = writeln!(page, "{ago:7.2}s ago {method} {path} {status} {body}");
         }
         page
     }
