@@ -15,6 +15,7 @@
 
 mod agents;
 mod commands;
+mod guests;
 mod harness;
 mod restarts;
 mod support;

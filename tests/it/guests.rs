@@ -1,0 +1,173 @@
+//! Agents in rooms that people make: direct chats, rooms of several, and invitations of all kinds.
+
+use std::time::Duration;
+
+use crate::support::world::{ALICE, BOT, SOON, World};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_agent_in_a_direct_chat_answers_what_was_said_before_it_came_in() {
+    let world = World::start().await;
+    let ada = world.agents().remove(0);
+    let room = world.alice.chat_with(&ada.ghost).await;
+    let question = world.alice.say(&room, "say: welcome").await;
+    let answer = world
+        .alice
+        .wait_for_answer(&room, &question, SOON, |text| text == "welcome")
+        .await;
+    assert_eq!(answer.sender, ada.ghost);
+    let made = world.letta.demo.requests("POST /v1/conversations/");
+    assert_eq!(made, 1, "a chat is a conversation of its own");
+    assert_eq!(world.settled(&room).await.said_by(&ada.ghost).count(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn in_a_room_of_several_an_agent_answers_who_mentions_it() {
+    let world = World::start().await;
+    let ada = world.agents().remove(0);
+    let room = world.alice.create_room(&[&ada.ghost]).await;
+    world
+        .alice
+        .wait_for("to be greeted", &room, SOON, |room| {
+            room.said_by(&ada.ghost)
+                .any(|entry| entry.text().contains("mention"))
+                .then_some(())
+        })
+        .await;
+    world.alice.say(&room, "say: nobody asked").await;
+    let question = world
+        .alice
+        .mention(&room, &ada.ghost, "say: you asked")
+        .await;
+    world
+        .alice
+        .wait_for_answer(&room, &question, SOON, |text| text == "you asked")
+        .await;
+    world.settled(&room).await;
+    assert_eq!(world.letta.runs(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_agent_that_only_letta_knows_comes_when_it_is_invited() {
+    let world = World::start().await;
+    world.enter_space().await;
+    world.letta.demo.set_listing_failing(Some(500));
+    let hedy = world.letta.add("Hedy");
+    let room = world.alice.chat_with(&hedy.ghost).await;
+    let question = world.alice.say(&room, "say: here I am").await;
+    let answer = world
+        .alice
+        .wait_for_answer(&room, &question, SOON, |text| text == "here I am")
+        .await;
+    assert_eq!(answer.sender, hedy.ghost);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_invitation_by_somebody_who_may_not_talk_is_refused() {
+    let mut world = World::start().await;
+    let ada = world.agents().remove(0);
+    world.enter_space().await;
+    let mallory = world.person("mallory").await;
+    for user in [ada.ghost.as_str(), BOT] {
+        let room = mallory.chat_with(user).await;
+        mallory
+            .wait_for("for a refusal", &room, SOON, |room| {
+                (room.member(user)?.membership == "leave").then_some(())
+            })
+            .await;
+    }
+    assert_eq!(world.letta.runs(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_message_that_waits_can_be_edited_and_taken_back() {
+    let world = World::start().await;
+    let (ada, room) = world.first_room().await;
+    let alice = &world.alice;
+    alice.say(&room, "slow: 16").await;
+    alice
+        .wait_for("for the first words", &room, SOON, |room| {
+            room.said_by(&ada.ghost).next().map(|_| ())
+        })
+        .await;
+    let changed = alice.say(&room, "say: before").await;
+    let withdrawn = alice.say(&room, "say: never").await;
+    alice.edit(&room, &changed, "say: after").await;
+    alice.redact(&room, &withdrawn).await;
+    alice
+        .wait_for("for the edited message", &room, SOON, |room| {
+            room.said_by(&ada.ghost)
+                .any(|entry| entry.text() == "after")
+                .then_some(())
+        })
+        .await;
+    let seen = world.settled(&room).await;
+    assert!(!seen.to_string().contains("\"before\""), "{seen}");
+    assert!(
+        !seen
+            .said_by(&ada.ghost)
+            .any(|entry| entry.text().contains("never")),
+        "{seen}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn stop_ends_an_answer_and_keeps_what_was_said() {
+    let world = World::start().await;
+    let (ada, room) = world.first_room().await;
+    let question = world.alice.say(&room, "slow: 80").await;
+    world
+        .alice
+        .wait_for_answer(&room, &question, SOON, |text| text.contains("w2"))
+        .await;
+    world.alice.say(&room, "!letta stop").await;
+    world
+        .alice
+        .wait_for("for the end", &room, SOON, |room| {
+            room.said_by(&ada.ghost)
+                .any(|entry| entry.text().contains("[STOPPED]"))
+                .then_some(())
+        })
+        .await;
+    let seen = world.settled(&room).await;
+    assert!(
+        seen.answers_to(&question)
+            .any(|entry| entry.text().starts_with("w0 w1 w2") && !entry.text().contains("w79")),
+        "{seen}"
+    );
+    let next = world.alice.say(&room, "say: still here").await;
+    world
+        .alice
+        .wait_for_answer(&room, &next, SOON, |text| text == "still here")
+        .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn start_chat_opens_a_room_with_the_agent() {
+    let world = World::start().await;
+    let ada = world.agents().remove(0);
+    let management = world.alice.chat_with(BOT).await;
+    world.alice.say(&management, "start-chat ada").await;
+    let room = world
+        .alice
+        .wait_until("for an invitation to a chat", SOON, |rooms| {
+            rooms
+                .values()
+                .find(|room| {
+                    room.membership == "invite"
+                        && room.alias().is_none()
+                        && room.name() == Some(ada.name.as_str())
+                })
+                .map(|room| room.id.clone())
+        })
+        .await;
+    world.alice.join(&room).await;
+    let question = world.alice.say(&room, "say: just us").await;
+    let answer = world
+        .alice
+        .wait_for_answer(&room, &question, Duration::from_secs(20), |text| {
+            text == "just us"
+        })
+        .await;
+    assert_eq!(answer.sender, ada.ghost);
+    assert!(world.alice.room(&room).member(ALICE).is_some());
+}
