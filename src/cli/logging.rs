@@ -1,5 +1,7 @@
 //! Sets up the log, which goes to standard error.
 
+use std::io::IsTerminal;
+
 use tracing_subscriber::{EnvFilter, fmt};
 
 use crate::config::{LogFormat, Logging};
@@ -7,7 +9,11 @@ use crate::config::{LogFormat, Logging};
 /// Starts the log. A second call changes nothing.
 pub(super) fn start(logging: &Logging) {
     let filter = EnvFilter::try_new(&logging.level).unwrap_or_else(|_| EnvFilter::new("info"));
-    let log = fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    // Colors are for eyes, not for files.
+    let log = fmt()
+        .with_env_filter(filter)
+        .with_ansi(std::io::stderr().is_terminal())
+        .with_writer(std::io::stderr);
     // An error says that a log is there already.
     drop(match logging.format {
         LogFormat::Pretty => log.try_init(),
