@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use crate::support::client;
 
 /// Set, this program is the bare client: where it listens, the homeserver, Letta.
-pub const ENVIRONMENT: &str = "OVERHEAD_BARE";
+pub(crate) const ENVIRONMENT: &str = "OVERHEAD_BARE";
 
 #[derive(Clone)]
 struct Bare {
@@ -17,7 +17,7 @@ struct Bare {
 }
 
 /// Serves until it is killed.
-pub async fn serve(environment: &str) -> anyhow::Result<()> {
+pub(crate) async fn serve(environment: &str) -> anyhow::Result<()> {
     let mut words = environment.split_whitespace().map(str::to_owned);
     let mut word = || words.next().unwrap_or_default();
     let listener = tokio::net::TcpListener::bind(word()).await?;

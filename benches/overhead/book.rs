@@ -10,25 +10,25 @@ use tokio::sync::Notify;
 
 /// What happened to one question.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Times {
+pub(crate) struct Times {
     /// The homeserver began to send the transaction that holds it.
-    pub sent: Option<Instant>,
+    pub(crate) sent: Option<Instant>,
     /// Letta had the request that asks it.
-    pub asked: Option<Instant>,
+    pub(crate) asked: Option<Instant>,
     /// Letta said the first token of the answer.
-    pub token: Option<Instant>,
+    pub(crate) token: Option<Instant>,
     /// The homeserver had the `PUT` of the answer.
-    pub put: Option<Instant>,
+    pub(crate) put: Option<Instant>,
 }
 
 impl Times {
     /// Transaction sent until Letta was asked.
-    pub fn way_in(&self) -> Option<Duration> {
+    pub(crate) fn way_in(&self) -> Option<Duration> {
         Some(self.asked?.duration_since(self.sent?))
     }
 
     /// First token until the `PUT`.
-    pub fn way_out(&self) -> Option<Duration> {
+    pub(crate) fn way_out(&self) -> Option<Duration> {
         Some(self.put?.duration_since(self.token?))
     }
 }
@@ -41,11 +41,11 @@ struct Inner {
 
 /// All questions, by event id. Clones are the same book.
 #[derive(Clone, Default)]
-pub struct Book(Arc<Inner>);
+pub(crate) struct Book(Arc<Inner>);
 
 impl Book {
     /// Notes something that happened now. The first time counts.
-    pub fn note(&self, question: &str, what: impl Fn(&mut Times) -> &mut Option<Instant>) {
+    pub(crate) fn note(&self, question: &str, what: impl Fn(&mut Times) -> &mut Option<Instant>) {
         let now = Instant::now();
         let mut questions = self.lock();
         what(questions.entry(question.to_owned()).or_default()).get_or_insert(now);
@@ -54,7 +54,7 @@ impl Book {
     }
 
     /// Waits until the answer to a question has arrived.
-    pub async fn answered(&self, question: &str) -> Times {
+    pub(crate) async fn answered(&self, question: &str) -> Times {
         loop {
             let changed = self.0.changed.notified();
             if let Some(times) = self.lock().get(question)

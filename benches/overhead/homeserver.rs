@@ -21,17 +21,17 @@ use serde_json::{Value, json};
 use super::{book::Book, listen};
 
 /// The server name.
-pub const DOMAIN: &str = "bench.test";
+pub(crate) const DOMAIN: &str = "bench.test";
 
 /// The room of an agent in the double.
-pub fn room_of(agent: &str) -> String {
+pub(crate) fn room_of(agent: &str) -> String {
     let rest = agent.trim_start_matches("agent-").replace('-', "_");
     format!("!agent_{rest}:{DOMAIN}")
 }
 
 /// The double. Clones are the same.
 #[derive(Clone)]
-pub struct Homeserver {
+pub(crate) struct Homeserver {
     book: Book,
     listed: Arc<AtomicUsize>,
     events: Arc<AtomicUsize>,
@@ -47,7 +47,7 @@ struct Bridge {
 
 impl Homeserver {
     /// Listens, and answers where.
-    pub async fn start(book: Book, http: reqwest::Client) -> anyhow::Result<(Self, String)> {
+    pub(crate) async fn start(book: Book, http: reqwest::Client) -> anyhow::Result<(Self, String)> {
         let double = Self {
             book,
             listed: Arc::default(),
@@ -76,7 +76,7 @@ impl Homeserver {
     }
 
     /// Whom a ping is passed on to.
-    pub fn set_bridge(&self, url: &str, hs_token: &str) {
+    pub(crate) fn set_bridge(&self, url: &str, hs_token: &str) {
         let bridge = Bridge {
             url: url.to_owned(),
             hs_token: hs_token.to_owned(),
@@ -85,7 +85,7 @@ impl Homeserver {
     }
 
     /// Waits until the space lists so many rooms.
-    pub async fn lists(&self, rooms: usize) {
+    pub(crate) async fn lists(&self, rooms: usize) {
         while self.listed.load(Ordering::Relaxed) < rooms {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }

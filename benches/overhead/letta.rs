@@ -31,12 +31,12 @@ struct Letta {
 }
 
 /// The id of the agent with this number.
-pub fn agent(number: usize) -> String {
+pub(crate) fn agent(number: usize) -> String {
     format!("agent-00000000-0000-4000-8000-{number:012}")
 }
 
 /// Listens, and answers where.
-pub async fn start(book: Book, agents: usize) -> anyhow::Result<String> {
+pub(crate) async fn start(book: Book, agents: usize) -> anyhow::Result<String> {
     let router = Router::new()
         .route("/v1/agents/", get(list))
         .route("/v1/conversations/", get(async || Json(json!([]))))
@@ -54,8 +54,8 @@ struct Page {
 async fn list(State(letta): State<Letta>, Query(page): Query<Page>) -> Json<Value> {
     let entry = |number| json!({ "id": agent(number), "name": format!("Agent {number}") });
     let all = (0..letta.agents).map(entry);
-    let after =
-        all.skip_while(|entry| page.after.is_some() && entry["id"] != page.after.as_deref());
+    let after = all
+        .skip_while(|entry| page.after.is_some() && entry["id"].as_str() != page.after.as_deref());
     let skipped = usize::from(page.after.is_some());
     Json(after.skip(skipped).take(page.limit).collect())
 }

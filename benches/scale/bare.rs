@@ -10,21 +10,21 @@ use serde_json::{Value, json};
 use super::synapse::DOMAIN;
 
 /// How many agents are set up at once, in the bridge and here.
-pub const AT_ONCE: usize = 8;
+pub(crate) const AT_ONCE: usize = 8;
 
 /// A homeserver, and who we are there.
-pub struct Bare {
+pub(crate) struct Bare {
     /// Asks.
-    pub http: Client,
+    pub(crate) http: Client,
     /// The homeserver.
-    pub url: String,
+    pub(crate) url: String,
     /// The appservice's token.
-    pub as_token: String,
+    pub(crate) as_token: String,
 }
 
 impl Bare {
     /// Sets up the space and everybody.
-    pub async fn provision(&self, agents: Vec<Agent>) -> anyhow::Result<()> {
+    pub(crate) async fn provision(&self, agents: Vec<Agent>) -> anyhow::Result<()> {
         self.post("register", None, &register("letta")).await?;
         self.post("createRoom", None, &space()).await?;
         let space = self.space().await?;
@@ -55,7 +55,7 @@ impl Bare {
     }
 
     /// How many rooms the space lists.
-    pub async fn rooms_in_space(&self) -> anyhow::Result<usize> {
+    pub(crate) async fn rooms_in_space(&self) -> anyhow::Result<usize> {
         let path = format!("rooms/{}/state", self.space().await?);
         let state = self.call(Method::GET, &path, None, &Value::Null).await?;
         let events = state.as_array().context("no state")?;
@@ -127,8 +127,7 @@ fn room(alias: &str, ghost: &str, agent: &Agent, space: &str) -> Value {
 }
 
 fn state() -> Vec<Value> {
-    let state =
-        |kind, key, value| json!({ "type": kind, "state_key": "", "content": { key: value } });
+    let state = |kind: &str, key: &str, value: &str| json!({ "type": kind, "state_key": "", "content": { key: value } });
     vec![
         state("m.room.guest_access", "guest_access", "forbidden"),
         state("m.room.history_visibility", "history_visibility", "shared"),

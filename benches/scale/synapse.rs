@@ -11,29 +11,29 @@ use tokio::process::Command;
 use crate::support::{Process, free_port};
 
 /// The server name of all of them.
-pub const DOMAIN: &str = "scale.test";
+pub(crate) const DOMAIN: &str = "scale.test";
 
 /// The logger that says one line per answered request.
 const ACCESS_LOG: &str = "loggers: {synapse.access: {level: INFO}}\n";
 
 /// A Synapse that may run.
-pub struct Synapse {
+pub(crate) struct Synapse {
     dir: PathBuf,
     /// Where it is.
-    pub url: String,
+    pub(crate) url: String,
     port: u16,
 }
 
 impl Synapse {
     /// Chooses where it will be. Nothing is written yet.
-    pub fn new(dir: PathBuf) -> anyhow::Result<Self> {
+    pub(crate) fn new(dir: PathBuf) -> anyhow::Result<Self> {
         let port = free_port()?;
         let url = format!("http://127.0.0.1:{port}");
         Ok(Self { dir, url, port })
     }
 
     /// Writes its configuration and runs it, with one person on it.
-    pub async fn start(&self, registration: &Path) -> anyhow::Result<Process> {
+    pub(crate) async fn start(&self, registration: &Path) -> anyhow::Result<Process> {
         let port = self.port.to_string();
         self.script("new", &[DOMAIN.as_ref(), port.as_ref(), registration])
             .await?;
@@ -51,7 +51,7 @@ impl Synapse {
     }
 
     /// How many requests it has answered so far, by kind.
-    pub fn requests(&self) -> anyhow::Result<BTreeMap<String, usize>> {
+    pub(crate) fn requests(&self) -> anyhow::Result<BTreeMap<String, usize>> {
         let log = std::fs::read_to_string(self.dir.join("homeserver.log"))?;
         let mut kinds = BTreeMap::new();
         for line in log

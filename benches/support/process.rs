@@ -32,14 +32,14 @@ const PATIENCE: Duration = Duration::from_secs(60);
 const TICKS_PER_SECOND: f64 = 100.0;
 
 /// A child process. Dropping it kills it.
-pub struct Process {
+pub(crate) struct Process {
     child: Child,
     log: PathBuf,
 }
 
 impl Process {
     /// Starts `command`; what it says goes to `log`.
-    pub fn start(mut command: Command, log: &Path) -> anyhow::Result<Self> {
+    pub(crate) fn start(mut command: Command, log: &Path) -> anyhow::Result<Self> {
         let file = fs::File::create(log)?;
         for proxy in ["http_proxy", "https_proxy", "all_proxy"] {
             command.env_remove(proxy).env_remove(proxy.to_uppercase());
@@ -58,7 +58,7 @@ impl Process {
     }
 
     /// Waits until `url` answers with success.
-    pub async fn wait_for_ok(&mut self, url: &str) -> anyhow::Result<()> {
+    pub(crate) async fn wait_for_ok(&mut self, url: &str) -> anyhow::Result<()> {
         let http = client()?;
         let looking = async {
             loop {
@@ -81,7 +81,7 @@ impl Process {
     }
 
     /// SIGTERM, and until it has ended.
-    pub async fn end(mut self) -> anyhow::Result<()> {
+    pub(crate) async fn end(mut self) -> anyhow::Result<()> {
         if let Some(pid) = self.child.id() {
             kill(Pid::from_raw(i32::try_from(pid)?), Signal::SIGTERM)?;
         }
@@ -92,7 +92,7 @@ impl Process {
     }
 
     /// CPU time so far, in seconds: all threads, user and system.
-    pub fn cpu_seconds(&self) -> anyhow::Result<f64> {
+    pub(crate) fn cpu_seconds(&self) -> anyhow::Result<f64> {
         let stat = self.proc_file("stat")?;
         // The second field is the name in parentheses, which may hold anything.
         let after_name = stat.rsplit_once(')').context("no name")?.1;
@@ -106,7 +106,7 @@ impl Process {
     }
 
     /// A memory figure of `/proc/PID/status` in MiB: `VmRSS` is now, `VmHWM` the most so far.
-    pub fn memory_mib(&self, figure: &str) -> anyhow::Result<f64> {
+    pub(crate) fn memory_mib(&self, figure: &str) -> anyhow::Result<f64> {
         let status = self.proc_file("status")?;
         let line = status
             .lines()
@@ -123,7 +123,7 @@ impl Process {
 }
 
 /// Has the bridge write its two files, as an admin does.
-pub async fn init_bridge(
+pub(crate) async fn init_bridge(
     dir: &Path,
     homeserver: &str,
     domain: &str,
@@ -144,7 +144,7 @@ pub async fn init_bridge(
 }
 
 /// A command that runs the bridge in `dir`, listening on `port`.
-pub fn run_bridge(dir: &Path, port: u16) -> Command {
+pub(crate) fn run_bridge(dir: &Path, port: u16) -> Command {
     let mut command = Command::new(bridge());
     command
         .args(["run", "-c"])
@@ -155,7 +155,7 @@ pub fn run_bridge(dir: &Path, port: u16) -> Command {
 }
 
 /// A secret that `init` has written into the bridge's registration.
-pub fn token(dir: &Path, name: &str) -> anyhow::Result<String> {
+pub(crate) fn token(dir: &Path, name: &str) -> anyhow::Result<String> {
     let text = fs::read_to_string(dir.join("registration.yaml"))?;
     let registration: serde_yaml::Mapping = serde_yaml::from_str(&text)?;
     let token = registration.get(name).and_then(serde_yaml::Value::as_str);
@@ -163,13 +163,13 @@ pub fn token(dir: &Path, name: &str) -> anyhow::Result<String> {
 }
 
 /// A port that nobody listens on.
-pub fn free_port() -> anyhow::Result<u16> {
+pub(crate) fn free_port() -> anyhow::Result<u16> {
     let listener = std::net::TcpListener::bind(("127.0.0.1", 0))?;
     Ok(listener.local_addr()?.port())
 }
 
 /// A client that asks this machine directly, whatever proxy there is for the rest of the world.
-pub fn client() -> anyhow::Result<reqwest::Client> {
+pub(crate) fn client() -> anyhow::Result<reqwest::Client> {
     // The first one in the process wins; a second one is the same.
     drop(rustls::crypto::ring::default_provider().install_default());
     Ok(reqwest::Client::builder().no_proxy().build()?)
