@@ -5,7 +5,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint bench peers
+.PHONY: help demo test lint bench scale peers
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -21,8 +21,11 @@ lint: ## What a change must pass besides the tests
 	cargo clippy --workspace --all-targets --locked -- -D warnings
 	RUSTDOCFLAGS='-D warnings' cargo doc --workspace --no-deps --document-private-items --locked
 
-bench: ## Measure
-	cargo bench --workspace --locked
+bench: ## Measure what the bridge itself adds to a message (a minute)
+	cargo bench --locked --bench overhead
+
+scale: peers ## Measure 1,000 agents on a real Synapse, and then a minute of rest (ten minutes)
+	cargo bench --locked --bench scale
 
 peers: ## Install the real Synapse and matrix-nio that the tests talk to (once)
 	@scripts/peers.sh

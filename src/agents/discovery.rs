@@ -1,7 +1,8 @@
 //! Looks at Letta again and again, and has done in Matrix what differs.
 //!
 //! Twice a second by default, but never more than [`SHARE_MAX`] of the time is spent on looking: a
-//! slow Letta is asked less often. When nothing has changed, the homeserver hears nothing.
+//! slow Letta is asked less often. When nothing has changed, the homeserver hears nothing, and the
+//! records are not even looked at.
 
 use std::{
     collections::HashMap,
@@ -24,7 +25,11 @@ use super::{
     Agents,
     plan::{Hold, compare, steps},
 };
-use crate::{journal::JournalError, time::Millis, workers::Tasks};
+use crate::{
+    journal::{AgentRecord, JournalError, Presence},
+    time::Millis,
+    workers::Tasks,
+};
 
 /// One part in this many of the time may be spent on looking: 5 %.
 const SHARE_MAX: u32 = 20;
@@ -71,6 +76,14 @@ pub struct Discovery {
     /// Agents that could not be set up: how often, and when to try again.
     retries: HashMap<AgentId, (u32, Instant)>,
     space_retry: Option<Instant>,
+    settled: Option<Settled>,
+}
+
+/// A look after which there was nothing to do: as long as Letta and the records stay the same,
+/// there is nothing to do again.
+struct Settled {
+    agents: Vec<Agent>,
+    revision: u64,
 }
 
 impl Discovery {
@@ -91,6 +104,7 @@ impl Discovery {
             tasks,
             retries,
             space_retry: None,
+            settled: None,
         }
     }
 
@@ -110,7 +124,7 @@ impl Discovery {
                 Ok(agents) => {
                     self.back_again(took);
                     failures = 0;
-                    if let Err(failure) = self.reconcile(&agents).await {
+                    if let Err(failure) = self.reconcile(agents).await {
                         warn!(
                             error = &failure as &dyn std::error::Error,
                             "agents are not written down"
@@ -167,20 +181,22 @@ impl Discovery {
         });
     }
 
-    async fn reconcile(&mut self, agents: &[Agent]) -> Result<(), JournalError> {
-        let selected: Vec<Agent> = agents
-            .iter()
-            .filter(|agent| self.agents.letta.selects(agent))
-            .cloned()
-            .collect();
+    async fn reconcile(&mut self, mut agents: Vec<Agent>) -> Result<(), JournalError> {
+        agents.retain(|agent| self.agents.letta.selects(agent));
         let accept = self
             .agents
             .nudges
             .accept_removals
             .swap(false, Ordering::Relaxed);
         let registry = &self.agents.provisioner.registry;
+        let revision = registry.revision();
+        let same = |settled: &Settled| settled.revision == revision && settled.agents == agents;
+        if !accept && self.settled.as_ref().is_some_and(same) {
+            return Ok(());
+        }
+        self.settled = None;
         let comparison =
-            registry.with_all(|known| compare(known, &selected, Millis::now(), self.grace, accept));
+            registry.with_all(|known| compare(known, &agents, Millis::now(), self.grace, accept));
         self.note_hold(comparison.hold);
         for record in comparison.changed {
             registry.set(record)?;
@@ -192,7 +208,20 @@ impl Discovery {
             }
         }
         self.bring_up_all().await;
+        self.settle(agents, revision);
         Ok(())
+    }
+
+    /// Remembers a look that has changed nothing and has left nothing to try again or to wait for.
+    fn settle(&mut self, agents: Vec<Agent>, revision: u64) {
+        let registry = &self.agents.provisioner.registry;
+        let waits = |record: &AgentRecord| matches!(record.presence, Presence::Gone { .. });
+        let nothing_left = registry.revision() == revision
+            && self.retries.is_empty()
+            && self.space_retry.is_none()
+            && self.outlook.borrow().hold.is_none()
+            && !registry.with_all(|known| known.values().any(waits));
+        self.settled = nothing_left.then_some(Settled { agents, revision });
     }
 
     fn note_hold(&self, hold: Option<Hold>) {

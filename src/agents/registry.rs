@@ -4,7 +4,10 @@
 
 use std::{
     collections::{BTreeMap, HashMap},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
 use letta_client::AgentId;
@@ -17,6 +20,8 @@ pub struct Registry {
     journal: Journal,
     records: Mutex<BTreeMap<AgentId, AgentRecord>>,
     space: Mutex<Option<SpaceRecord>>,
+    /// Counts the changes.
+    revision: AtomicU64,
     locks: Mutex<HashMap<AgentId, Arc<tokio::sync::Mutex<()>>>>,
 }
 
@@ -29,6 +34,7 @@ impl Registry {
             journal,
             records,
             space,
+            revision: AtomicU64::new(0),
             locks: Mutex::default(),
         })
     }
@@ -56,6 +62,7 @@ impl Registry {
     pub fn set(&self, record: AgentRecord) -> Result<(), JournalError> {
         self.journal.set_agent(&record)?;
         lock(&self.records).insert(record.id.clone(), record);
+        self.revision.fetch_add(1, Ordering::Release);
         Ok(())
     }
 
@@ -66,14 +73,20 @@ impl Registry {
 
     /// The space's room, once there is one.
     pub fn space_room(&self) -> Option<OwnedRoomId> {
-        self.space().map(|space| space.room)
+        lock(&self.space).as_ref().map(|space| space.room.clone())
     }
 
     /// Writes the space down.
     pub fn set_space(&self, space: SpaceRecord) -> Result<(), JournalError> {
         self.journal.set_space(&space)?;
         *lock(&self.space) = Some(space);
+        self.revision.fetch_add(1, Ordering::Release);
         Ok(())
+    }
+
+    /// A number that is another one after every change.
+    pub fn revision(&self) -> u64 {
+        self.revision.load(Ordering::Acquire)
     }
 
     /// Whoever holds this works on the agent alone.

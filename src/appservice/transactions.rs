@@ -66,8 +66,10 @@ pub(super) async fn handle(
             .journal
             .admit(events, Millis::now())
             .map_err(ApiError::Journal)?;
-        desk.journal.durable().await.map_err(ApiError::Journal)?;
+        // Routing begins while the disk writes. It promises nothing to anybody before a later
+        // write is durable, and with that one these are.
         desk.arrived.notify_one();
+        desk.journal.durable().await.map_err(ApiError::Journal)?;
         debug!(total, new, "admitted");
     }
     Ok(Json(json!({})))
