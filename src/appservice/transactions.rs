@@ -5,6 +5,8 @@
 //! send the same event in several transactions, and Tuwunel gives equal ephemeral transactions
 //! equal ids, so only event ids tell what is new.
 
+use std::collections::HashMap;
+
 use axum::{
     Json,
     body::Bytes,
@@ -18,14 +20,6 @@ use tracing::{debug, warn};
 
 use super::{Desk, caller::FromHomeserver, error::ApiError};
 use crate::time::Millis;
-
-/// A body as leniently as it can be read: every event on its own. Ephemeral data, to-device
-/// messages and encryption counts, under stable or unstable keys, are accepted and not used.
-#[derive(Deserialize)]
-struct Body {
-    #[serde(default)]
-    events: Vec<Box<RawValue>>,
-}
 
 /// What every event must have to be worth a record.
 #[derive(Deserialize)]
@@ -51,13 +45,9 @@ pub(super) async fn handle(
         StatusCode::PAYLOAD_TOO_LARGE => ApiError::TooLarge,
         _ => ApiError::NotJson,
     })?;
-    let body: Body = serde_json::from_slice(&body).map_err(|error| match error.classify() {
-        serde_json::error::Category::Data => ApiError::BadJson("`events` is not a list"),
-        _ => ApiError::NotJson,
-    })?;
-    let total = body.events.len();
-    let events: Vec<_> = body
-        .events
+    let events = events_of(&body)?;
+    let total = events.len();
+    let events: Vec<_> = events
         .into_iter()
         .filter_map(|event| worth_admitting(&desk, event))
         .collect();
@@ -73,10 +63,32 @@ pub(super) async fn handle(
     Ok(Json(json!({})))
 }
 
+/// The events of a body, as leniently as it can be read: every event on its own, bytes that are no
+/// UTF-8 replaced. Ephemeral data, to-device messages and encryption counts, under stable or
+/// unstable keys, are accepted and not used.
+fn events_of(body: &[u8]) -> Result<Vec<Box<RawValue>>, ApiError> {
+    let text = String::from_utf8_lossy(body);
+    let body: HashMap<String, &RawValue> =
+        serde_json::from_str(&text).map_err(|error| match error.classify() {
+            serde_json::error::Category::Data => ApiError::BadJson("it is not an object"),
+            _ => ApiError::NotJson,
+        })?;
+    let Some(events) = body.get("events") else {
+        return Ok(Vec::new());
+    };
+    serde_json::from_str(events.get()).map_err(|_| ApiError::BadJson("`events` is not a list"))
+}
+
 /// Leaves out what can never mean anything to us, so that it costs no write: our own echoes, types
 /// that nobody routes, and what is no event at all.
 fn worth_admitting(desk: &Desk, event: Box<RawValue>) -> Option<(OwnedEventId, Box<RawValue>)> {
-    let envelope: Envelope = match serde_json::from_str(event.get()) {
+    // An array could be read as an envelope too.
+    let object: Result<&RawValue, _> = if event.get().starts_with('{') {
+        Ok(&event)
+    } else {
+        Err(serde::de::Error::custom("it is not an object"))
+    };
+    let envelope: Envelope = match object.and_then(|object| serde_json::from_str(object.get())) {
         Ok(envelope) => envelope,
         Err(error) => {
             warn!(%error, "the homeserver sent an event that is none; it is left out");
