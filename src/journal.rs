@@ -100,7 +100,7 @@ pub enum JournalError {
         found: u8,
     },
     /// A record cannot be read.
-    #[error("a {what} record of the journal cannot be read")]
+    #[error("the journal's {what} record cannot be read")]
     Corrupt {
         /// The kind of record.
         what: &'static str,

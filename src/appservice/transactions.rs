@@ -21,12 +21,15 @@ use tracing::{debug, warn};
 use super::{Desk, caller::FromHomeserver, error::ApiError};
 use crate::time::Millis;
 
+/// The longest event or room id, in bytes
+/// ([spec](https://spec.matrix.org/v1.16/appendices/#opaque-identifiers)).
+const ID_BYTES_MAX: usize = 255;
+
 /// What every event must have to be worth a record.
 #[derive(Deserialize)]
 struct Envelope {
     event_id: OwnedEventId,
-    #[serde(rename = "room_id")]
-    _room_id: OwnedRoomId,
+    room_id: OwnedRoomId,
     sender: OwnedUserId,
     #[serde(rename = "type")]
     event_type: String,
@@ -82,13 +85,7 @@ fn events_of(body: &[u8]) -> Result<Vec<Box<RawValue>>, ApiError> {
 /// Leaves out what can never mean anything to us, so that it costs no write: our own echoes, types
 /// that nobody routes, and what is no event at all.
 fn worth_admitting(desk: &Desk, event: Box<RawValue>) -> Option<(OwnedEventId, Box<RawValue>)> {
-    // An array could be read as an envelope too.
-    let object: Result<&RawValue, _> = if event.get().starts_with('{') {
-        Ok(&event)
-    } else {
-        Err(serde::de::Error::custom("it is not an object"))
-    };
-    let envelope: Envelope = match object.and_then(|object| serde_json::from_str(object.get())) {
+    let envelope = match envelope_of(&event) {
         Ok(envelope) => envelope,
         Err(error) => {
             warn!(%error, "the homeserver sent an event that is none; it is left out");
@@ -112,4 +109,17 @@ fn worth_admitting(desk: &Desk, event: Box<RawValue>) -> Option<(OwnedEventId, B
         _ => false,
     };
     wanted.then_some((envelope.event_id, event))
+}
+
+fn envelope_of(event: &RawValue) -> Result<Envelope, serde_json::Error> {
+    // An array could be read as an envelope too.
+    if !event.get().starts_with('{') {
+        return Err(serde::de::Error::custom("it is not an object"));
+    }
+    let envelope: Envelope = serde_json::from_str(event.get())?;
+    let (event_id, room_id) = (envelope.event_id.as_str(), envelope.room_id.as_str());
+    if event_id.len() > ID_BYTES_MAX || room_id.len() > ID_BYTES_MAX {
+        return Err(serde::de::Error::custom("its id or its room's is too long"));
+    }
+    Ok(envelope)
 }

@@ -16,6 +16,7 @@
 mod agents;
 mod commands;
 mod harness;
+mod journal_crash;
 mod restarts;
 mod support;
 mod talk;
