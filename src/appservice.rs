@@ -92,18 +92,18 @@ pub fn router(desk: Desk) -> Router {
                 &format!("{prefix}/thirdparty/protocol/{{protocol}}"),
                 get(thirdparty::protocol),
             )
-            .route(&format!("{prefix}/thirdparty/user"), get(thirdparty::none))
+            .route(&format!("{prefix}/thirdparty/user"), get(thirdparty::user))
             .route(
                 &format!("{prefix}/thirdparty/user/{{protocol}}"),
-                get(thirdparty::none),
+                get(thirdparty::user),
             )
             .route(
                 &format!("{prefix}/thirdparty/location"),
-                get(thirdparty::none),
+                get(thirdparty::location),
             )
             .route(
                 &format!("{prefix}/thirdparty/location/{{protocol}}"),
-                get(thirdparty::none),
+                get(thirdparty::location),
             );
     }
     router

@@ -28,7 +28,7 @@ mod turns;
 use std::{
     path::{Path, PathBuf},
     sync::{
-        Arc,
+        Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicUsize, Ordering},
     },
     time::Duration,
@@ -100,7 +100,7 @@ pub enum JournalError {
         found: u8,
     },
     /// A record cannot be read.
-    #[error("a {what} record of the journal cannot be read")]
+    #[error("the journal's {what} record cannot be read")]
     Corrupt {
         /// The kind of record.
         what: &'static str,
@@ -121,6 +121,9 @@ pub enum JournalError {
     Closed,
 }
 
+/// See [`Journal::alone`].
+struct Alone<'a>(#[expect(dead_code, reason = "it is held")] MutexGuard<'a, ()>);
+
 /// The durable record. Cheap to clone; all clones are one journal.
 #[derive(Clone)]
 pub struct Journal {
@@ -131,6 +134,8 @@ struct Inner {
     db: sled::Db,
     flusher: flush::Flusher,
     limits: JournalLimits,
+    /// Held by whoever looks before it writes, so that nobody writes in between.
+    alone: Mutex<()>,
     /// Events in the inbox, counted so that admission need not scan.
     inbox_len: AtomicUsize,
     /// Event ids remembered.
@@ -168,6 +173,7 @@ impl Journal {
             flusher: flush::Flusher::start(db.clone()),
             db,
             limits,
+            alone: Mutex::new(()),
         };
         Ok(Self {
             inner: Arc::new(inner),
@@ -179,6 +185,12 @@ impl Journal {
         self.inner.flusher.flush().await
     }
 
+    /// How often the disk was asked to make sure (`fsync`) since the journal was opened. Callers of
+    /// [`Journal::durable`] share, so this grows more slowly than they come.
+    pub fn flushes(&self) -> u64 {
+        self.inner.flusher.flushes()
+    }
+
     /// How many bytes the journal takes on disk.
     pub fn bytes_on_disk(&self) -> Result<u64, JournalError> {
         Ok(self.inner.db.size_on_disk()?)
@@ -187,6 +199,13 @@ impl Journal {
     /// The limits it keeps.
     pub fn limits(&self) -> &JournalLimits {
         &self.inner.limits
+    }
+
+    /// The right to look and then write, with nobody writing in between. Held for moments: no
+    /// write waits for the disk.
+    fn alone(&self) -> Alone<'_> {
+        let guard = self.inner.alone.lock();
+        Alone(guard.unwrap_or_else(PoisonError::into_inner))
     }
 
     fn db(&self) -> &sled::Db {

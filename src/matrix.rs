@@ -5,6 +5,8 @@
 
 mod client;
 pub mod content;
+#[cfg(test)]
+pub(crate) mod double;
 pub mod render;
 mod rooms;
 mod startup;
@@ -18,3 +20,6 @@ pub use self::{
     startup::StartupError,
     transport::{Network, Transport, TransportError},
 };
+
+#[cfg(test)]
+mod tests;

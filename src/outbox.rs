@@ -164,7 +164,19 @@ impl Outbox {
                 Ok(event_id) => return Some(Ok(event_id)),
                 Err(failure) => failure,
             };
-            if failure.is_transient() || failure.is_token_refused() {
+            let failure = if failure.is_forbidden() && !rejoined {
+                match self.inner.homeserver.join(actor, &item.room).await {
+                    Err(failure) if !failure.is_for_good() => failure,
+                    // If it may not come in either, the next attempt says so.
+                    Ok(()) | Err(_) => {
+                        rejoined = true;
+                        continue;
+                    }
+                }
+            } else {
+                failure
+            };
+            if !failure.is_for_good() {
                 may_have_arrived |= failure.is_ambiguous();
                 attempt += 1;
                 if attempt == 1 {
@@ -177,10 +189,6 @@ impl Outbox {
                     () = tokio::time::sleep(backoff(attempt, &failure)) => {}
                     () = self.inner.tasks.stopping() => return None,
                 }
-            } else if failure.is_forbidden() && !rejoined {
-                rejoined = true;
-                // If it may not come in either, the next attempt says so.
-                drop(self.inner.homeserver.join(actor, &item.room).await);
             } else {
                 return Some(Err(failure));
             }
@@ -200,7 +208,7 @@ impl Outbox {
                 .await
             {
                 Ok(Some(event_id)) => return Ok(event_id),
-                Err(failure) if failure.is_transient() => return Err(failure),
+                Err(failure) if !failure.is_for_good() => return Err(failure),
                 // Who may not read the room has not written to it either.
                 Ok(None) | Err(_) => {}
             }
@@ -224,3 +232,6 @@ impl Outbox {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -99,6 +99,7 @@ fn exit_code(failure: &StartupError) -> ExitCode {
         StartupError::WrongUser { .. } => ExitCode::WrongUser,
         StartupError::TokenRefused
         | StartupError::RegistrationDiffers
+        | StartupError::OtherService { .. }
         | StartupError::NoHomeserver { .. } => ExitCode::AsToken,
         StartupError::Other { .. } => ExitCode::Other,
     }

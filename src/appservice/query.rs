@@ -5,7 +5,7 @@
 
 use axum::{
     Json,
-    extract::{Path, State},
+    extract::{Path, State, rejection::PathRejection},
 };
 use ruma::{RoomAliasId, UserId};
 use serde_json::{Value, json};
@@ -16,8 +16,9 @@ use super::{Desk, caller::FromHomeserver, error::ApiError};
 pub(super) async fn user(
     _caller: FromHomeserver,
     State(desk): State<Desk>,
-    Path(user): Path<String>,
+    user: Result<Path<String>, PathRejection>,
 ) -> Result<Json<Value>, ApiError> {
+    let Path(user) = user.map_err(|_| ApiError::NotFound("user"))?;
     let user = <&UserId>::try_from(user.as_str()).map_err(|_| ApiError::NotFound("user"))?;
     if user == desk.identity.bot() {
         return Ok(Json(json!({})));
@@ -37,8 +38,9 @@ pub(super) async fn user(
 pub(super) async fn room(
     _caller: FromHomeserver,
     State(desk): State<Desk>,
-    Path(alias): Path<String>,
+    alias: Result<Path<String>, PathRejection>,
 ) -> Result<Json<Value>, ApiError> {
+    let Path(alias) = alias.map_err(|_| ApiError::NotFound("room"))?;
     let alias = <&RoomAliasId>::try_from(alias.as_str()).map_err(|_| ApiError::NotFound("room"))?;
     let agent = desk
         .identity

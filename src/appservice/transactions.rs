@@ -5,6 +5,8 @@
 //! send the same event in several transactions, and Tuwunel gives equal ephemeral transactions
 //! equal ids, so only event ids tell what is new.
 
+use std::collections::HashMap;
+
 use axum::{
     Json,
     body::Bytes,
@@ -19,20 +21,15 @@ use tracing::{debug, warn};
 use super::{Desk, caller::FromHomeserver, error::ApiError};
 use crate::time::Millis;
 
-/// A body as leniently as it can be read: every event on its own. Ephemeral data, to-device
-/// messages and encryption counts, under stable or unstable keys, are accepted and not used.
-#[derive(Deserialize)]
-struct Body {
-    #[serde(default)]
-    events: Vec<Box<RawValue>>,
-}
+/// The longest event or room id, in bytes
+/// ([spec](https://spec.matrix.org/v1.16/appendices/#opaque-identifiers)).
+const ID_BYTES_MAX: usize = 255;
 
 /// What every event must have to be worth a record.
 #[derive(Deserialize)]
 struct Envelope {
     event_id: OwnedEventId,
-    #[serde(rename = "room_id")]
-    _room_id: OwnedRoomId,
+    room_id: OwnedRoomId,
     sender: OwnedUserId,
     #[serde(rename = "type")]
     event_type: String,
@@ -51,13 +48,9 @@ pub(super) async fn handle(
         StatusCode::PAYLOAD_TOO_LARGE => ApiError::TooLarge,
         _ => ApiError::NotJson,
     })?;
-    let body: Body = serde_json::from_slice(&body).map_err(|error| match error.classify() {
-        serde_json::error::Category::Data => ApiError::BadJson("`events` is not a list"),
-        _ => ApiError::NotJson,
-    })?;
-    let total = body.events.len();
-    let events: Vec<_> = body
-        .events
+    let events = events_of(&body)?;
+    let total = events.len();
+    let events: Vec<_> = events
         .into_iter()
         .filter_map(|event| worth_admitting(&desk, event))
         .collect();
@@ -75,10 +68,26 @@ pub(super) async fn handle(
     Ok(Json(json!({})))
 }
 
+/// The events of a body, as leniently as it can be read: every event on its own, bytes that are no
+/// UTF-8 replaced. Ephemeral data, to-device messages and encryption counts, under stable or
+/// unstable keys, are accepted and not used.
+fn events_of(body: &[u8]) -> Result<Vec<Box<RawValue>>, ApiError> {
+    let text = String::from_utf8_lossy(body);
+    let body: HashMap<String, &RawValue> =
+        serde_json::from_str(&text).map_err(|error| match error.classify() {
+            serde_json::error::Category::Data => ApiError::BadJson("it is not an object"),
+            _ => ApiError::NotJson,
+        })?;
+    let Some(events) = body.get("events") else {
+        return Ok(Vec::new());
+    };
+    serde_json::from_str(events.get()).map_err(|_| ApiError::BadJson("`events` is not a list"))
+}
+
 /// Leaves out what can never mean anything to us, so that it costs no write: our own echoes, types
 /// that nobody routes, and what is no event at all.
 fn worth_admitting(desk: &Desk, event: Box<RawValue>) -> Option<(OwnedEventId, Box<RawValue>)> {
-    let envelope: Envelope = match serde_json::from_str(event.get()) {
+    let envelope = match envelope_of(&event) {
         Ok(envelope) => envelope,
         Err(error) => {
             warn!(%error, "the homeserver sent an event that is none; it is left out");
@@ -102,4 +111,17 @@ fn worth_admitting(desk: &Desk, event: Box<RawValue>) -> Option<(OwnedEventId, B
         _ => false,
     };
     wanted.then_some((envelope.event_id, event))
+}
+
+fn envelope_of(event: &RawValue) -> Result<Envelope, serde_json::Error> {
+    // An array could be read as an envelope too.
+    if !event.get().starts_with('{') {
+        return Err(serde::de::Error::custom("it is not an object"));
+    }
+    let envelope: Envelope = serde_json::from_str(event.get())?;
+    let (event_id, room_id) = (envelope.event_id.as_str(), envelope.room_id.as_str());
+    if event_id.len() > ID_BYTES_MAX || room_id.len() > ID_BYTES_MAX {
+        return Err(serde::de::Error::custom("its id or its room's is too long"));
+    }
+    Ok(envelope)
 }

@@ -7,7 +7,7 @@ use ruma::{OwnedRoomId, OwnedUserId, RoomId};
 
 use super::{
     Journal, JournalError,
-    key::{self, Key, SPACE},
+    key::{self, Key, SPACE, texts},
     record::{AgentRecord, RoomKind, RoomRecord, SpaceRecord},
 };
 
@@ -62,12 +62,10 @@ impl Journal {
     /// The management rooms, by person.
     pub fn management_rooms(&self) -> Result<BTreeMap<OwnedUserId, OwnedRoomId>, JournalError> {
         let mut rooms = BTreeMap::new();
-        let ids = self.texts_after(key::ROOM, 0)?;
-        for (id, entry) in ids
-            .into_iter()
-            .zip(self.scan::<RoomRecord>(&[key::ROOM], "room"))
-        {
-            if let (RoomKind::Management { user }, Ok(id)) = (entry?.1.kind, id.try_into()) {
+        for entry in self.scan::<RoomRecord>(&[key::ROOM], "room") {
+            let (key, record) = entry?;
+            let id = texts(&key).next().and_then(|id| RoomId::parse(id).ok());
+            if let (RoomKind::Management { user }, Some(id)) = (record.kind, id) {
                 rooms.insert(user, id);
             }
         }

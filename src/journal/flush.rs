@@ -3,6 +3,11 @@
 //! A thousand callers that ask while one flush is under way are served together by the next one.
 //! A flush that began before a caller's write does not count for that caller.
 
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering},
+};
+
 use tokio::sync::{mpsc, oneshot};
 
 use super::JournalError;
@@ -15,13 +20,19 @@ type Waiter = oneshot::Sender<Result<(), sled::Error>>;
 /// The one task that flushes.
 pub(super) struct Flusher {
     waiting: mpsc::Sender<Waiter>,
+    flushes: Arc<AtomicU64>,
 }
 
 impl Flusher {
     pub(super) fn start(db: sled::Db) -> Self {
         let (waiting, inbox) = mpsc::channel(WAITING_MAX);
-        tokio::spawn(serve(db, inbox));
-        Self { waiting }
+        let flushes = Arc::default();
+        tokio::spawn(serve(db, inbox, Arc::clone(&flushes)));
+        Self { waiting, flushes }
+    }
+
+    pub(super) fn flushes(&self) -> u64 {
+        self.flushes.load(Ordering::Relaxed)
     }
 
     pub(super) async fn flush(&self) -> Result<(), JournalError> {
@@ -37,9 +48,10 @@ impl Flusher {
     }
 }
 
-async fn serve(db: sled::Db, mut inbox: mpsc::Receiver<Waiter>) {
+async fn serve(db: sled::Db, mut inbox: mpsc::Receiver<Waiter>, flushes: Arc<AtomicU64>) {
     let mut waiters = Vec::new();
     while inbox.recv_many(&mut waiters, WAITING_MAX).await > 0 {
+        flushes.fetch_add(1, Ordering::Relaxed);
         let result = db.flush_async().await.map(|_| ());
         for waiter in waiters.drain(..) {
             // A caller that no longer waits has no use for the answer.

@@ -2,12 +2,12 @@
 
 use std::sync::atomic::Ordering;
 
-use ruma::{OwnedEventId, RoomId};
+use ruma::{OwnedEventId, OwnedRoomId, RoomId};
 use serde_json::value::RawValue;
 
 use super::{
-    Journal, JournalError,
-    key::{self, Key, last_number},
+    Alone, Journal, JournalError,
+    key::{self, Key, last_number, texts},
     record::{AdmittedEvent, ConversationKey, Errand, QueuedPrompt},
 };
 use crate::time::Millis;
@@ -25,18 +25,21 @@ impl Journal {
         now: Millis,
     ) -> Result<usize, JournalError> {
         let limit = self.limits().inbox_events_max;
-        if self.inbox_len() + events.len() > limit {
-            return Err(JournalError::Full {
-                what: "events waiting to be routed",
-                limit,
-            });
-        }
+        // A homeserver that got no answer in time sends a transaction again while the first is
+        // still being written; between them they must not admit an event twice.
+        let _alone = self.alone();
         let mut batch = sled::Batch::default();
         let mut admitted = std::collections::HashSet::new();
         for (event_id, event) in events {
             let id_key = Key::new(key::EVENT_ID).text(event_id.as_str()).bytes();
             if self.db().contains_key(&id_key)? || !admitted.insert(event_id.clone()) {
                 continue;
+            }
+            if self.inbox_len() + admitted.len() > limit {
+                return Err(JournalError::Full {
+                    what: "events waiting to be routed",
+                    limit,
+                });
             }
             let age_key = Key::new(key::EVENT_AGE)
                 .number(now.0)
@@ -77,7 +80,7 @@ impl Journal {
 
     /// The event needs nothing more.
     pub fn drop_event(&self, admission: Admission) -> Result<(), JournalError> {
-        self.leave_inbox(admission, sled::Batch::default())
+        self.leave_inbox(&self.alone(), admission, sled::Batch::default())
     }
 
     /// The event is a prompt: it moves to its conversation's queue. Refused with
@@ -89,6 +92,7 @@ impl Journal {
         prompt: &QueuedPrompt,
     ) -> Result<(), JournalError> {
         let limit = self.limits().queued_prompts_max;
+        let alone = self.alone();
         if self.queued_prompts(conversation)?.len() >= limit {
             return Err(JournalError::Full {
                 what: "waiting prompts of a conversation",
@@ -103,7 +107,7 @@ impl Journal {
                 .bytes(),
             super::encode(prompt, "prompt")?,
         );
-        self.leave_inbox(admission, batch)
+        self.leave_inbox(&alone, admission, batch)
     }
 
     /// The event asks for something to be done in a room: it moves to that room's errands.
@@ -121,7 +125,7 @@ impl Journal {
                 .bytes(),
             super::encode(errand, "errand")?,
         );
-        self.leave_inbox(admission, batch)
+        self.leave_inbox(&self.alone(), admission, batch)
     }
 
     /// The oldest errand of a room.
@@ -144,45 +148,38 @@ impl Journal {
     }
 
     /// Rooms that have errands.
-    pub fn rooms_with_errands(&self) -> Result<Vec<ruma::OwnedRoomId>, JournalError> {
-        let mut rooms = self.texts_after(key::ERRAND, 0)?;
-        rooms.dedup();
-        Ok(rooms
-            .into_iter()
-            .filter_map(|room| room.try_into().ok())
-            .collect())
+    pub fn rooms_with_errands(&self) -> Result<Vec<OwnedRoomId>, JournalError> {
+        self.rooms_of(key::ERRAND)
     }
 
-    /// The text at `position` of every key of a kind, in key order.
-    pub(super) fn texts_after(
-        &self,
-        kind: u8,
-        position: usize,
-    ) -> Result<Vec<String>, JournalError> {
-        let mut texts = Vec::new();
+    /// The rooms that keys of a kind begin with, each once.
+    pub(super) fn rooms_of(&self, kind: u8) -> Result<Vec<OwnedRoomId>, JournalError> {
+        let mut rooms: Vec<OwnedRoomId> = Vec::new();
         for key in self.db().scan_prefix([kind]).keys() {
             let key = key?;
-            let mut rest = &key[1..];
-            let mut text = "";
-            for _ in 0..=position {
-                let Some((length, tail)) = rest.split_first_chunk::<2>() else {
-                    break;
-                };
-                let length = usize::from(u16::from_be_bytes(*length)).min(tail.len());
-                text = std::str::from_utf8(&tail[..length]).unwrap_or_default();
-                rest = &tail[length..];
+            let Some(room) = texts(&key).next() else {
+                continue;
+            };
+            // Keys of one room are neighbors.
+            if rooms.last().is_none_or(|last| last != room) {
+                rooms.extend(RoomId::parse(room).ok());
             }
-            texts.push(text.to_owned());
         }
-        Ok(texts)
+        Ok(rooms)
     }
 
+    /// The event moves from the inbox to where `batch` puts it, unless it has left before.
     fn leave_inbox(
         &self,
+        _alone: &Alone<'_>,
         admission: Admission,
         mut batch: sled::Batch,
     ) -> Result<(), JournalError> {
-        batch.remove(Key::new(key::INBOX).number(admission.0).bytes());
+        let key = Key::new(key::INBOX).number(admission.0).bytes();
+        if !self.db().contains_key(&key)? {
+            return Ok(());
+        }
+        batch.remove(key);
         self.db().apply_batch(batch)?;
         self.inner.inbox_len.fetch_sub(1, Ordering::Relaxed);
         Ok(())

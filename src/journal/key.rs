@@ -4,6 +4,9 @@
 //! big-endian), so that no text can run into the next part; numbers are eight bytes, big-endian, so
 //! that they sort.
 
+use letta_client::AgentId;
+use ruma::{EventId, RoomId};
+
 use super::record::ConversationKey;
 
 /// The one record that says how the others are written.
@@ -63,6 +66,30 @@ impl Key {
     pub(super) fn bytes(self) -> Vec<u8> {
         self.0
     }
+}
+
+/// The texts of a key, in order.
+pub(super) fn texts(key: &[u8]) -> impl Iterator<Item = &str> {
+    let mut rest = key.get(1..).unwrap_or_default();
+    std::iter::from_fn(move || {
+        let (length, tail) = rest.split_first_chunk::<2>()?;
+        let (text, tail) = tail.split_at_checked(u16::from_be_bytes(*length).into())?;
+        rest = tail;
+        std::str::from_utf8(text).ok()
+    })
+}
+
+/// The conversation that a key names first.
+pub(super) fn conversation(key: &[u8]) -> Option<ConversationKey> {
+    let mut texts = texts(key);
+    Some(ConversationKey {
+        agent: AgentId::parse(texts.next()?).ok()?,
+        room: RoomId::parse(texts.next()?).ok()?,
+        thread: match texts.next()? {
+            "" => None,
+            root => Some(EventId::parse(root).ok()?),
+        },
+    })
 }
 
 /// The number at the end of a key.

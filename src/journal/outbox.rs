@@ -21,6 +21,7 @@ impl Journal {
     /// Puts a message into its room's outbox, unless it is there or was sent already.
     /// Refused with [`JournalError::Full`] if too many wait for that room.
     pub fn say(&self, item: &OutboxItem) -> Result<bool, JournalError> {
+        let _alone = self.alone();
         if self
             .get::<Sent>(&sent_key(&item.send_id), "sent")?
             .is_some()
@@ -90,6 +91,7 @@ impl Journal {
         event_id: Option<OwnedEventId>,
         now: Millis,
     ) -> Result<(), JournalError> {
+        let _alone = self.alone();
         let mut batch = sled::Batch::default();
         batch.remove(
             Key::new(key::OUTBOX)
@@ -115,12 +117,7 @@ impl Journal {
 
     /// Rooms for which messages wait.
     pub fn rooms_to_tell(&self) -> Result<Vec<OwnedRoomId>, JournalError> {
-        let mut rooms = self.texts_after(key::OUTBOX, 0)?;
-        rooms.dedup();
-        Ok(rooms
-            .into_iter()
-            .filter_map(|room| room.try_into().ok())
-            .collect())
+        self.rooms_of(key::OUTBOX)
     }
 }
 

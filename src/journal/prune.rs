@@ -57,10 +57,10 @@ impl Journal {
             .collect();
         let mut batch = sled::Batch::default();
         let mut removed = 0;
-        let ids = self.texts_after(key::SENT, 0)?;
-        for (id, entry) in ids.into_iter().zip(self.scan::<Sent>(&[key::SENT], "sent")) {
+        for entry in self.scan::<Sent>(&[key::SENT], "sent") {
             let (key, sent) = entry?;
-            if sent.at < oldest && !running.contains(&id) {
+            let id = key::texts(&key).next().unwrap_or_default();
+            if sent.at < oldest && !running.contains(id) {
                 batch.remove(key);
                 removed += 1;
             }

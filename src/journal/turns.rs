@@ -1,6 +1,6 @@
 //! Conversations: what waits in them, and the one turn that runs.
 
-use letta_client::{AgentId, Conversation, ConversationId};
+use letta_client::{Conversation, ConversationId};
 use ruma::EventId;
 
 use super::{
@@ -42,6 +42,8 @@ impl Journal {
         now: Millis,
     ) -> Result<Option<TurnRecord>, JournalError> {
         let prefix = Key::new(key::QUEUE).conversation(conversation).bytes();
+        // What is replaced or withdrawn meanwhile must not be asked as it was.
+        let _alone = self.alone();
         let mut batch = sled::Batch::default();
         let mut prompts: Vec<QueuedPrompt> = Vec::new();
         let mut bytes = 0;
@@ -80,8 +82,17 @@ impl Journal {
     }
 
     /// Ends a turn: its last words enter the outbox and it is forgotten, in one commit.
+    /// What waits in the outbox or has arrived already does not enter it again.
     pub fn end_turn(&self, turn: &TurnRecord, last: &[OutboxItem]) -> Result<(), JournalError> {
-        let mut batch = self.outbox_batch(last)?;
+        let _alone = self.alone();
+        let mut unsaid = Vec::new();
+        for item in last {
+            let arrived = matches!(self.event_of(&item.send_id)?, Some(Some(_)));
+            if !arrived && !self.is_waiting(&item.room, &item.send_id)? {
+                unsaid.push(item.clone());
+            }
+        }
+        let mut batch = self.outbox_batch(&unsaid)?;
         batch.remove(turn_key(&turn.key));
         self.db().apply_batch(batch)?;
         Ok(())
@@ -93,19 +104,8 @@ impl Journal {
         for entry in self.scan::<TurnRecord>(&[key::TURN], "turn") {
             keys.insert(entry?.1.key);
         }
-        let agents = self.texts_after(key::QUEUE, 0)?;
-        let rooms = self.texts_after(key::QUEUE, 1)?;
-        let threads = self.texts_after(key::QUEUE, 2)?;
-        for ((agent, room), thread) in agents.into_iter().zip(rooms).zip(threads) {
-            let (Ok(agent), Ok(room)) = (AgentId::parse(agent), room.try_into()) else {
-                continue;
-            };
-            let thread = EventId::parse(thread).ok();
-            keys.insert(ConversationKey {
-                agent,
-                room,
-                thread,
-            });
+        for key in self.db().scan_prefix([key::QUEUE]).keys() {
+            keys.extend(key::conversation(&key?));
         }
         Ok(keys.into_iter().collect())
     }
@@ -117,45 +117,31 @@ impl Journal {
         sender: &ruma::UserId,
         text: &str,
     ) -> Result<bool, JournalError> {
-        self.change_queued(event_id, |prompt| {
-            (prompt.sender == sender).then(|| QueuedPrompt {
-                text: text.to_owned(),
-                ..prompt
-            })
-        })
+        let _alone = self.alone();
+        for entry in self.scan::<QueuedPrompt>(&[key::QUEUE], "prompt") {
+            let (key, prompt) = entry?;
+            if prompt.event_id != event_id {
+                continue;
+            }
+            if prompt.sender != sender {
+                return Ok(false);
+            }
+            let text = text.to_owned();
+            self.put(&key, &QueuedPrompt { text, ..prompt }, "prompt")?;
+            return Ok(true);
+        }
+        Ok(false)
     }
 
     /// Takes back a prompt that still waits. `false`: it does not wait (any more).
     pub fn withdraw_queued(&self, event_id: &EventId) -> Result<bool, JournalError> {
+        let _alone = self.alone();
         for entry in self.scan::<QueuedPrompt>(&[key::QUEUE], "prompt") {
             let (key, prompt) = entry?;
             if prompt.event_id == event_id {
                 self.db().remove(key)?;
                 return Ok(true);
             }
-        }
-        Ok(false)
-    }
-
-    fn change_queued(
-        &self,
-        event_id: &EventId,
-        change: impl Fn(QueuedPrompt) -> Option<QueuedPrompt>,
-    ) -> Result<bool, JournalError> {
-        for entry in self.scan::<QueuedPrompt>(&[key::QUEUE], "prompt") {
-            let (key, prompt) = entry?;
-            if prompt.event_id != event_id {
-                continue;
-            }
-            let old = super::encode(&prompt, "prompt")?;
-            let Some(new) = change(prompt) else {
-                return Ok(false);
-            };
-            // The turn may begin meanwhile and take the prompt; then it is no longer here to change.
-            let swapped =
-                self.db()
-                    .compare_and_swap(key, Some(old), Some(super::encode(&new, "prompt")?))?;
-            return Ok(swapped.is_ok());
         }
         Ok(false)
     }

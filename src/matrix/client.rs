@@ -91,12 +91,6 @@ impl MatrixError {
             || matches!(self, Self::Refused(error) if error.status_code.is_server_error())
     }
 
-    /// Whether the homeserver does not know our `as_token` (any more): nobody's message is at fault,
-    /// and an admin will mend it.
-    pub fn is_token_refused(&self) -> bool {
-        matches!(self.kind(), Some(ErrorKind::UnknownToken(_)))
-    }
-
     /// The `M_…` code of a refusal.
     pub fn kind(&self) -> Option<&ErrorKind> {
         match self {
@@ -105,9 +99,29 @@ impl MatrixError {
         }
     }
 
-    /// Whether the homeserver says that a thing does not exist: `404` and nothing else.
+    /// Whether the homeserver says that a thing does not exist: `404 M_NOT_FOUND` and nothing
+    /// else. A proxy whose homeserver is away says `404` too, in its own words.
     pub fn is_not_found(&self) -> bool {
         matches!(self, Self::Refused(error) if error.status_code == http::StatusCode::NOT_FOUND)
+            && matches!(self.kind(), Some(ErrorKind::NotFound))
+    }
+
+    /// Whether the same request would be refused for ever: the homeserver has looked at it and
+    /// said no. Not so if a proxy speaks in its place, or if it does not know our token, which
+    /// somebody will mend.
+    pub fn is_for_good(&self) -> bool {
+        match self {
+            Self::Request(_) => true,
+            Self::Refused(error) => {
+                let status = error.status_code;
+                let of_a_proxy = status == http::StatusCode::NOT_FOUND && self.kind().is_none();
+                status.is_client_error()
+                    && status != http::StatusCode::UNAUTHORIZED
+                    && status != http::StatusCode::REQUEST_TIMEOUT
+                    && !of_a_proxy
+            }
+            Self::Transport(_) | Self::RateLimited { .. } | Self::Answer(_) => false,
+        }
     }
 
     /// Whether the homeserver says that this may not be done.
@@ -262,7 +276,7 @@ impl Homeserver {
         let error = ruma::api::error::Error::from_http_response(as_slice(&response));
         if error.status_code == http::StatusCode::TOO_MANY_REQUESTS {
             return Err(MatrixError::RateLimited {
-                retry_after: retry_after(&error),
+                retry_after: retry_after(&error).or_else(|| retry_after_seconds(&response)),
             });
         }
         Err(MatrixError::Refused(error))
@@ -287,6 +301,12 @@ fn retry_after(error: &ruma::api::error::Error) -> Option<Duration> {
         RetryAfter::Delay(delay) => Some(*delay),
         RetryAfter::DateTime(time) => time.duration_since(std::time::SystemTime::now()).ok(),
     }
+}
+
+/// What a proxy, which knows no Matrix, says in the header.
+fn retry_after_seconds(response: &http::Response<Bytes>) -> Option<Duration> {
+    let seconds = response.headers().get(http::header::RETRY_AFTER)?;
+    Some(Duration::from_secs(seconds.to_str().ok()?.parse().ok()?))
 }
 
 /// How long to wait after this many failed attempts: doubling, up to a limit, with jitter so that

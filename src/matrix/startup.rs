@@ -63,6 +63,15 @@ pub enum StartupError {
         /// What the homeserver says of it.
         code: String,
     },
+    /// The homeserver has the token in the registration of another application service.
+    #[error(
+        "The as_token was accepted, but not for the application service `{id}`. Is \
+         `appservice.id` in the config the `id` in the registration file?"
+    )]
+    OtherService {
+        /// The id in the config.
+        id: String,
+    },
     /// Anything else that the homeserver refused.
     #[error("the homeserver did not do {what}")]
     Other {
@@ -105,7 +114,9 @@ impl Homeserver {
         match self.register(bot).await {
             Ok(()) => {}
             Err(error) => match error.kind() {
-                Some(ErrorKind::UnknownToken(_)) => return Err(StartupError::TokenRefused),
+                Some(ErrorKind::UnknownToken(_) | ErrorKind::MissingToken) => {
+                    return Err(StartupError::TokenRefused);
+                }
                 Some(ErrorKind::Exclusive) => return Err(StartupError::RegistrationDiffers),
                 _ => {
                     return Err(StartupError::Other {
@@ -146,18 +157,22 @@ impl Homeserver {
         match self.call_once(Actor::Bot, request).await {
             Ok(answer) => Ok(Some(answer.duration)),
             Err(MatrixError::Request(_)) => Ok(None),
-            Err(error) if matches!(error.kind(), Some(ErrorKind::Unrecognized)) => Ok(None),
-            Err(MatrixError::Refused(error)) => {
-                let code = error.error_kind().map_or_else(
-                    || error.status_code.to_string(),
-                    |kind| kind.errcode().to_string(),
-                );
-                Err(StartupError::NotReachable { code })
-            }
-            Err(source) => Err(StartupError::Other {
-                what: "ping the bridge",
-                source,
-            }),
+            Err(error) => match error.kind() {
+                Some(ErrorKind::Unrecognized) => Ok(None),
+                Some(ErrorKind::UnknownToken(_) | ErrorKind::MissingToken) => {
+                    Err(StartupError::TokenRefused)
+                }
+                Some(ErrorKind::Forbidden) => Err(StartupError::OtherService {
+                    id: appservice_id.to_owned(),
+                }),
+                Some(kind) => Err(StartupError::NotReachable {
+                    code: kind.errcode().to_string(),
+                }),
+                None => Err(StartupError::Other {
+                    what: "ping the bridge",
+                    source: error,
+                }),
+            },
         }
     }
 }

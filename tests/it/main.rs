@@ -17,6 +17,7 @@ mod agents;
 mod commands;
 mod guests;
 mod harness;
+mod journal_crash;
 mod restarts;
 mod support;
 mod talk;

@@ -1,0 +1,160 @@
+//! Nothing grows without bound, and nothing that is needed is forgotten.
+
+use std::time::Duration;
+
+use super::*;
+
+const DAY: u64 = 24 * 60 * 60 * 1_000;
+
+fn small() -> JournalLimits {
+    JournalLimits {
+        keep_events: Duration::from_millis(DAY),
+        event_ids_max: 5,
+        inbox_events_max: 3,
+        queued_prompts_max: 2,
+        outbox_items_max: 2,
+    }
+}
+
+fn prune(desk: &Desk, now: u64) -> usize {
+    let mut removed = 0;
+    loop {
+        match desk.prune(Millis(now)).unwrap() {
+            0 => return removed,
+            some => removed += some,
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_full_inbox_admits_nothing_new() {
+    let desk = Desk::with(small());
+    desk.admit(vec![event("$a"), event("$b")], Millis(1))
+        .unwrap();
+    let failure = desk
+        .admit(vec![event("$c"), event("$d")], Millis(1))
+        .unwrap_err();
+    insta::assert_snapshot!(failure, @"the journal's limit of 3 for events waiting to be routed is reached");
+    // All or nothing; and what is known needs no place.
+    assert_eq!(desk.waiting(), ["$a", "$b"]);
+    assert_eq!((desk.take("$c"), desk.take("$a")), (1, 0));
+    // The count survives a restart.
+    let desk = desk.restart().await;
+    desk.admit(vec![event("$d")], Millis(1)).unwrap_err();
+    let (admission, _) = desk.waiting_events(1).unwrap().remove(0);
+    desk.drop_event(admission).unwrap();
+    assert_eq!(desk.take("$d"), 1);
+}
+
+#[tokio::test]
+async fn a_conversation_holds_so_many_prompts() {
+    let desk = Desk::with(small());
+    desk.ask(&home(), &prompt(0));
+    desk.ask(&home(), &prompt(1));
+    desk.take("$ask2");
+    let (admission, _) = desk.waiting_events(1).unwrap().remove(0);
+    let failure = desk
+        .queue_prompt(admission, &home(), &prompt(2))
+        .unwrap_err();
+    insta::assert_snapshot!(failure, @"the journal's limit of 2 for waiting prompts of a conversation is reached");
+    assert_eq!(desk.waiting(), ["$ask2"], "it stays where it was");
+    let elsewhere = ConversationKey {
+        agent: agent("agent-2"),
+        ..home()
+    };
+    desk.queue_prompt(admission, &elsewhere, &prompt(2))
+        .unwrap();
+}
+
+#[tokio::test]
+async fn a_room_holds_so_many_messages() {
+    let desk = Desk::with(small());
+    let room = home().room;
+    let say = |word: &str| desk.say(&item(&room, SendId::of(&[word])));
+    say("one").unwrap();
+    say("two").unwrap();
+    let failure = say("three").unwrap_err();
+    insta::assert_snapshot!(failure, @"the journal's limit of 2 for messages waiting for a room is reached");
+    assert!(!say("two").unwrap(), "what waits is no news");
+    assert!(
+        desk.say(&item(room_id!("!other:house.test"), SendId::of(&["three"])))
+            .unwrap()
+    );
+    desk.say_all(&room);
+    assert!(say("three").unwrap());
+}
+
+#[tokio::test]
+async fn old_event_ids_are_forgotten_and_young_ones_kept() {
+    let desk = Desk::with(small());
+    let now = 10 * DAY;
+    desk.take_at("$old", Millis(now - DAY - 1));
+    desk.take_at("$edge", Millis(now - DAY));
+    desk.take_at("$new", Millis(now));
+    assert_eq!(prune(&desk, now), 1);
+    let known =
+        ["$old", "$edge", "$new"].map(|id| desk.remembers(&EventId::parse(id).unwrap()).unwrap());
+    assert_eq!(known, [false, true, true]);
+    // The event itself waits on.
+    assert_eq!(desk.waiting(), ["$old", "$edge", "$new"]);
+}
+
+#[tokio::test]
+async fn too_many_event_ids_lose_the_oldest() {
+    let desk = Desk::with(JournalLimits {
+        inbox_events_max: 100,
+        ..small()
+    });
+    for number in 0..9_u64 {
+        desk.take_at(&format!("$e{number}"), Millis(10 * DAY + number));
+    }
+    let desk = desk.restart().await;
+    assert_eq!(prune(&desk, 10 * DAY), 4);
+    let known: Vec<_> = (0..9)
+        .filter(|number| {
+            desk.remembers(&EventId::parse(format!("$e{number}")).unwrap())
+                .unwrap()
+        })
+        .collect();
+    assert_eq!(known, [4, 5, 6, 7, 8]);
+    assert_eq!(prune(&desk, 10 * DAY), 0);
+}
+
+#[tokio::test]
+async fn what_was_said_is_forgotten_later_but_not_under_a_running_turn() {
+    let desk = Desk::with(small());
+    let room = home().room;
+    desk.ask(&home(), &prompt(0));
+    let turn = desk.begin_turn(&home(), Millis(1_000)).unwrap().unwrap();
+    let ids = [turn.id.part(0), SendId::of(&["other"])];
+    for id in &ids {
+        desk.say(&item(&room, id.clone())).unwrap();
+    }
+    desk.say_all(&room);
+    let known = |desk: &Desk| ids.clone().map(|id| desk.event_of(&id).unwrap().is_some());
+    prune(&desk, DAY);
+    assert_eq!(known(&desk), [true, true]);
+    prune(&desk, 3 * DAY);
+    // The turn must know which event it is to complete, however long it takes.
+    assert_eq!(known(&desk), [true, false]);
+    desk.end_turn(&turn, &[]).unwrap();
+    prune(&desk, 3 * DAY);
+    assert_eq!(known(&desk), [false, false]);
+}
+
+#[tokio::test]
+async fn pruning_leaves_what_waits() {
+    let desk = Desk::with(small());
+    let room = home().room;
+    desk.ask(&home(), &prompt(0));
+    desk.say(&item(&room, SendId::of(&["waits"]))).unwrap();
+    desk.set_agent(&agent_record("agent-1", Some(room.clone())))
+        .unwrap();
+    desk.take("$waits");
+    prune(&desk, 100 * DAY);
+    assert_eq!(desk.queued(&home()), ["question 0"]);
+    assert_eq!(desk.waiting(), ["$waits"]);
+    assert_eq!(desk.say_all(&room).len(), 1);
+    assert_eq!(desk.agents().unwrap().len(), 1);
+    assert!(desk.room(&room).unwrap().is_some());
+}
