@@ -127,10 +127,9 @@ fn short_hash(words: &[&str]) -> String {
         hash.update(u64::try_from(word.len()).unwrap_or(u64::MAX).to_be_bytes());
         hash.update(word);
     }
-    hash.finalize()[..16]
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect()
+    let mut start = [0; 16];
+    start.copy_from_slice(&hash.finalize()[..16]);
+    format!("{:032x}", u128::from_be_bytes(start))
 }
 
 /// A turn that has begun and not ended.
@@ -283,3 +282,6 @@ pub enum RoomKind {
     /// Any other room.
     Other,
 }
+
+#[cfg(test)]
+mod tests;
