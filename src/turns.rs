@@ -22,6 +22,8 @@ pub mod reply;
 pub mod route;
 mod run;
 pub mod say;
+#[cfg(test)]
+mod timeline;
 mod typing;
 pub mod words;
 

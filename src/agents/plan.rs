@@ -4,7 +4,10 @@
 //! empty list, or one that lacks more than half of the agents, removes nobody until an admin has
 //! agreed; a removed agent keeps its record, and with it its room.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use letta_client::{Agent, AgentId};
 use ruma::OwnedUserId;
@@ -13,6 +16,10 @@ use crate::{
     journal::{AgentRecord, Presence},
     time::Millis,
 };
+
+/// The longest name, in characters. Synapse refuses display names of more than 256, and an agent
+/// whose ghost cannot be named would never get its room.
+const NAME_CHARS_MAX: usize = 250;
 
 /// Agents as Letta lists them now, held against what the bridge remembers.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -90,14 +97,9 @@ pub fn compare(
 
 /// The record of an agent that Letta lists.
 fn seen_again(before: Option<&AgentRecord>, agent: &Agent) -> AgentRecord {
-    let name = if agent.name.trim().is_empty() {
-        agent.id.as_str()
-    } else {
-        agent.name.trim()
-    };
     let facts = AgentRecord {
         id: agent.id.clone(),
-        name: name.to_owned(),
+        name: name_of(agent),
         description: agent.description.clone(),
         model: agent.model.clone(),
         registered: false,
@@ -107,7 +109,7 @@ fn seen_again(before: Option<&AgentRecord>, agent: &Agent) -> AgentRecord {
         room_topic: None,
         joined: false,
         in_space: false,
-        invited: std::collections::BTreeSet::default(),
+        invited: BTreeSet::new(),
         presence: Presence::Live,
     };
     match before {
@@ -120,6 +122,25 @@ fn seen_again(before: Option<&AgentRecord>, agent: &Agent) -> AgentRecord {
             ..before.clone()
         },
     }
+}
+
+/// What an agent is called: its name on one line and no longer than a homeserver takes, or its id
+/// if it has none.
+fn name_of(agent: &Agent) -> String {
+    let words: Vec<&str> = agent
+        .name
+        .split(|c: char| c.is_whitespace() || c.is_control())
+        .filter(|word| !word.is_empty())
+        .collect();
+    let name = words.join(" ");
+    if name.is_empty() {
+        return agent.id.to_string();
+    }
+    if name.chars().count() <= NAME_CHARS_MAX {
+        return name;
+    }
+    let start: String = name.chars().take(NAME_CHARS_MAX - 1).collect();
+    start.trim_end().to_owned() + "…"
 }
 
 /// How an agent shall stand in Matrix.
@@ -198,3 +219,6 @@ pub fn steps(record: &AgentRecord, wanted: &Wanted) -> Vec<Step> {
     }
     steps
 }
+
+#[cfg(test)]
+mod tests;

@@ -25,7 +25,7 @@ use crate::{
     time::Millis,
     turns::{
         Turns,
-        route::{IncomingEvent, Rules},
+        route::{IncomingEvent, Rules, content_of},
         say::{EVENT_TYPE, freeze},
     },
 };
@@ -185,11 +185,6 @@ impl Clerk {
 }
 
 fn body(event: &IncomingEvent) -> String {
-    #[derive(serde::Deserialize)]
-    struct Content {
-        body: String,
-    }
-    serde_json::from_str(event.content.get())
-        .map(|Content { body }| body)
-        .unwrap_or_default()
+    let content = content_of(event);
+    content.map_or_else(String::new, |content| content.body().to_owned())
 }

@@ -3,7 +3,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    fmt::{self, Write},
+    fmt,
 };
 
 use letta_client::{AgentId, RunId};
@@ -127,14 +127,9 @@ fn short_hash(words: &[&str]) -> String {
         hash.update(u64::try_from(word.len()).unwrap_or(u64::MAX).to_be_bytes());
         hash.update(word);
     }
-    let bytes = hash.finalize();
-    bytes[..16]
-        .iter()
-        .fold(String::with_capacity(32), |mut text, byte| {
-            // Writing to a String cannot fail.
-            let _ = write!(text, "{byte:02x}");
-            text
-        })
+    let mut start = [0; 16];
+    start.copy_from_slice(&hash.finalize()[..16]);
+    format!("{:032x}", u128::from_be_bytes(start))
 }
 
 /// A turn that has begun and not ended.
@@ -287,3 +282,6 @@ pub enum RoomKind {
     /// Any other room.
     Other,
 }
+
+#[cfg(test)]
+mod tests;

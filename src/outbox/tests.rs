@@ -44,7 +44,7 @@ impl Process {
             outbox: outbox.unwrap(),
             journal,
             tasks,
-            copy: None,
+            _copy: None,
         }
     }
 
@@ -75,7 +75,7 @@ fn restart(folder: &TempDir, homeserver: &ScriptedHomeserver) -> Process {
     }
     let process = Process::start(copy.path(), homeserver);
     Process {
-        copy: Some(copy),
+        _copy: Some(copy),
         ..process
     }
 }

@@ -125,7 +125,11 @@ impl Inbox {
         };
         let room = journal.room(&event.room_id)?;
         let route = route(&event, room.as_ref(), &self.rules);
-        debug!(event.id = %event.event_id, room.id = %event.room_id, ?route, "routed");
+        debug!(
+            event.id = %event.event_id, room.id = %event.room_id,
+            kind = route.kind(), why = ?route.why(),
+            "routed"
+        );
         match route {
             Route::Prompt { conversation, text } => {
                 let prompt = QueuedPrompt {

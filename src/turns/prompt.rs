@@ -4,7 +4,10 @@
 
 use letta_client::{Prompt, Speaker};
 use ruma::{
-    events::room::message::{MessageType, RoomMessageEventContent},
+    events::room::message::{
+        EmoteMessageEventContent, MessageType, Relation, RoomMessageEventContent,
+        TextMessageEventContent,
+    },
     html::{HtmlSanitizerMode, RemoveReplyFallback},
 };
 
@@ -20,6 +23,7 @@ pub(super) fn text_of(message: &MessageType) -> String {
         MessageType::Audio(audio) => attached("audio", audio.filename(), audio.caption()),
         MessageType::Video(video) => attached("video", video.filename(), video.caption()),
         MessageType::Location(place) => format!("[location: {} {}]", place.body, place.geo_uri),
+        other if other.body().trim().is_empty() => format!("[{}]", other.msgtype()),
         other => other.body().to_owned(),
     }
 }
@@ -31,13 +35,25 @@ fn attached(kind: &str, name: &str, caption: Option<&str>) -> String {
     }
 }
 
-/// Takes away the quoted text that older clients put before a reply.
+/// Takes away the quoted text that older clients put before a reply, in a thread or not.
 pub(super) fn remove_reply_fallback(content: &mut RoomMessageEventContent) {
-    let fallback = match content.relates_to {
-        Some(_) => RemoveReplyFallback::Yes,
-        None => RemoveReplyFallback::No,
+    let is_reply = match &content.relates_to {
+        Some(Relation::Reply(_)) => true,
+        Some(Relation::Thread(thread)) => thread.in_reply_to.is_some(),
+        _ => false,
     };
-    content.sanitize(HtmlSanitizerMode::Compat, fallback);
+    if !is_reply {
+        return;
+    }
+    // The HTML is not read, and to sanitize a stranger's can take long.
+    if let MessageType::Text(TextMessageEventContent { formatted, .. })
+    | MessageType::Emote(EmoteMessageEventContent { formatted, .. }) = &mut content.msgtype
+    {
+        *formatted = None;
+    }
+    content
+        .msgtype
+        .sanitize(HtmlSanitizerMode::Compat, RemoveReplyFallback::Yes);
 }
 
 /// A queued prompt as the agent gets it. In a room with several people it begins with who speaks,
@@ -55,5 +71,29 @@ pub(super) fn for_letta(prompt: &QueuedPrompt, shared: bool) -> Prompt {
             name: prompt.sender.localpart().to_owned(),
             id: prompt.sender.to_string(),
         }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use ruma::{owned_event_id, owned_user_id};
+
+    use super::*;
+    use crate::time::Millis;
+
+    #[test]
+    fn an_agent_is_told_who_speaks_where_several_do() {
+        let queued = QueuedPrompt {
+            event_id: owned_event_id!("$asked"),
+            sender: owned_user_id!("@ann:example.org"),
+            text: "Hello".to_owned(),
+            admitted_at: Millis(0),
+        };
+        let prompt = for_letta(&queued, false);
+        assert_eq!((&*prompt.key, &*prompt.text), ("$asked", "Hello"));
+        let speaker = prompt.speaker.expect("somebody speaks");
+        assert_eq!((&*speaker.name, &*speaker.id), ("ann", "@ann:example.org"));
+        let prompt = for_letta(&queued, true);
+        assert_eq!(prompt.text, "@ann:example.org: Hello");
     }
 }

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use letta_client::{MessageId, Stop, TurnEvent};
 
-use super::words;
+use super::{say::first_part, words};
 use crate::journal::Answer;
 
 /// How long after its first character an answer is shown at the latest.
@@ -29,13 +29,13 @@ pub const EDITS_MAX: u32 = 60;
 /// What to show now.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Show {
-    /// The first text: a new message.
+    /// The first text, as much of it as one message holds: a new message.
     First(String),
     /// More of it: an edit of that message.
     Edit {
         /// How many edits there were before.
         number: u32,
-        /// The text so far.
+        /// The text so far, as much of it as one message holds.
         text: String,
     },
 }
@@ -45,7 +45,11 @@ pub enum Show {
 pub struct Reply {
     /// The text of each of Letta's messages, in order of appearance.
     messages: Vec<(MessageId, String)>,
+    /// What had been told when the turn began to be told again.
+    before: String,
     shown: Shown,
+    /// Whether something was told since the room was last shown something.
+    news: bool,
     /// When the first character came.
     first_at: Option<Duration>,
     /// Nothing is shown before this.
@@ -57,9 +61,10 @@ pub struct Reply {
 #[derive(Debug, PartialEq, Eq)]
 enum Shown {
     Nothing,
-    /// Shown by an earlier process; what exactly is not known.
+    /// Shown by an earlier process, or perhaps not arrived; what exactly is not known.
     Something,
-    Text(String),
+    /// This part of the text, which is all that one message holds.
+    Part(String),
 }
 
 impl Reply {
@@ -67,7 +72,9 @@ impl Reply {
     pub fn new() -> Self {
         Self {
             messages: Vec::new(),
+            before: String::new(),
             shown: Shown::Nothing,
+            news: false,
             first_at: None,
             not_before: Duration::ZERO,
             interval: EDIT_INTERVAL_MIN,
@@ -89,28 +96,48 @@ impl Reply {
     pub fn apply(&mut self, event: &TurnEvent, now: Duration) {
         match event {
             TurnEvent::Text { message, delta } => {
-                match self.messages.iter_mut().find(|(id, _)| id == message) {
+                let mut known = self.messages.iter_mut().rev();
+                match known.find(|(id, _)| id == message) {
                     Some((_, text)) => text.push_str(delta),
                     None => self.messages.push((message.clone(), delta.clone())),
-                }
-                if self.first_at.is_none() && !self.text().is_empty() {
-                    self.first_at = Some(now);
                 }
             }
             TurnEvent::Discard { message } => {
                 self.messages.retain(|(id, _)| id != message);
             }
-            _ => {}
+            _ => return,
+        }
+        self.news = true;
+        let texts = self.messages.iter().map(|(_, text)| text);
+        if texts
+            .chain([&self.before])
+            .all(|text| text.trim().is_empty())
+        {
+            self.first_at = None;
+        } else {
+            self.first_at.get_or_insert(now);
         }
     }
 
-    /// Forgets the text because the turn is told from its beginning again.
+    /// The turn is told from its beginning again. What it told before stays until it has told as
+    /// much, so that the room never sees an answer shrink and grow again.
     pub fn restart(&mut self) {
+        self.before = self.text();
         self.messages.clear();
     }
 
     /// The whole text so far: Letta's messages as paragraphs.
     pub fn text(&self) -> String {
+        let told = self.told();
+        if self.before.starts_with(&told) {
+            self.before.clone()
+        } else {
+            told
+        }
+    }
+
+    /// The same without what was told before a restart.
+    fn told(&self) -> String {
         let texts: Vec<&str> = self
             .messages
             .iter()
@@ -123,30 +150,40 @@ impl Reply {
     /// When there may be something to show. `None`: not before the next event.
     pub fn due(&self) -> Option<Duration> {
         let first_at = self.first_at?;
-        if self.edits + 1 >= EDITS_MAX {
-            return None;
-        }
-        let text = self.text();
         match &self.shown {
-            Shown::Nothing if text.chars().count() >= FIRST_CHARS => Some(first_at),
-            Shown::Nothing => Some(first_at + FIRST_DELAY),
-            Shown::Text(shown) if *shown == text => None,
-            Shown::Something | Shown::Text(_) => Some(self.not_before),
+            Shown::Nothing => {
+                let enough = self.text().chars().nth(FIRST_CHARS - 1).is_some();
+                let wait = if enough { Duration::ZERO } else { FIRST_DELAY };
+                Some(self.not_before.max(first_at + wait))
+            }
+            _ if self.edits + 1 >= EDITS_MAX => None,
+            Shown::Part(_) if !self.news => None,
+            Shown::Something | Shown::Part(_) => Some(self.not_before),
         }
-        .filter(|_| !text.is_empty())
     }
 
     /// What to show at `now`, which counts as shown from then on.
+    ///
+    /// Only what one message can hold is ever shown of a text: when that is full, nothing more is
+    /// due before the end of the turn, however long the answer gets.
     pub fn show(&mut self, now: Duration) -> Option<Show> {
         if self.due().is_none_or(|due| now < due) {
             return None;
         }
+        self.news = false;
         let text = self.text();
-        let first = self.shown == Shown::Nothing;
-        self.shown = Shown::Text(text.clone());
-        self.not_before = now + self.interval;
-        if first {
-            return Some(Show::First(text));
+        let part = first_part(&text);
+        let shown = Shown::Part(part.clone());
+        if self.shown == shown {
+            if part.len() < text.len() {
+                // To find out that the message is full is work, so not at every word.
+                self.not_before = now + self.interval;
+            }
+            return None;
+        }
+        if std::mem::replace(&mut self.shown, shown) == Shown::Nothing {
+            self.not_before = now + self.interval;
+            return Some(Show::First(part));
         }
         self.interval = self
             .interval
@@ -156,7 +193,7 @@ impl Reply {
         self.edits += 1;
         Some(Show::Edit {
             number: self.edits - 1,
-            text,
+            text: part,
         })
     }
 
@@ -170,14 +207,18 @@ impl Reply {
         self.shown = Shown::Something;
     }
 
-    /// Whether exactly this text is shown.
+    /// Whether the message shows all that it can hold of this text.
     pub fn shows(&self, text: &str) -> bool {
-        matches!(&self.shown, Shown::Text(shown) if shown == text)
+        matches!(&self.shown, Shown::Part(shown) if *shown == first_part(text))
     }
 
     /// What there is to say now that the turn is over.
     pub fn answer(&self, stop: &Stop) -> Answer {
-        let text = self.text();
+        let text = match stop {
+            // Told to its end, so what it told before a restart and not after it is void.
+            Stop::EndTurn | Stop::MaxSteps | Stop::NeedsApproval => self.told(),
+            Stop::Cancelled | Stop::Failed(_) => self.text(),
+        };
         let remark = match stop {
             Stop::EndTurn if text.is_empty() => Some(words::empty_answer()),
             Stop::EndTurn => None,
@@ -195,3 +236,6 @@ impl Default for Reply {
         Self::new()
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -80,6 +80,29 @@ pub enum Route {
     Ignore(Why),
 }
 
+impl Route {
+    /// Which of these it is, for the log, which what people say must never enter.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Prompt { .. } => "prompt",
+            Self::Command => "command",
+            Self::Reaction => "reaction",
+            Self::Edit { .. } => "edit",
+            Self::Redaction { .. } => "redaction",
+            Self::Membership => "membership",
+            Self::Ignore(_) => "ignore",
+        }
+    }
+
+    /// Why it is ignored, if it is.
+    pub fn why(&self) -> Option<Why> {
+        match self {
+            Self::Ignore(why) => Some(*why),
+            _ => None,
+        }
+    }
+}
+
 /// Why an event is ignored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Why {
@@ -87,6 +110,8 @@ pub enum Why {
     Ours,
     /// A notice: the word of another program.
     Notice,
+    /// It says nothing at all.
+    Empty,
     /// Nobody here is spoken to.
     NotAddressed,
     /// The room is not known to us.
@@ -120,7 +145,10 @@ pub fn route(event: &IncomingEvent, room: Option<&RoomRecord>, rules: &Rules) ->
         (_, Some(_)) => Route::Ignore(Why::OtherType),
         _ if rules.identity.is_ours(&event.sender) => Route::Ignore(Why::Ours),
         ("m.room.message", None) => message(event, room, rules),
-        ("m.room.encrypted", None) if room.is_some() => Route::Ignore(Why::Encrypted),
+        ("m.room.encrypted", None) => Route::Ignore(match room {
+            Some(_) => Why::Encrypted,
+            None => Why::UnknownRoom,
+        }),
         ("m.reaction", None) => Route::Reaction,
         ("m.room.redaction", None) => redaction(event),
         _ => Route::Ignore(Why::OtherType),
@@ -128,25 +156,37 @@ pub fn route(event: &IncomingEvent, room: Option<&RoomRecord>, rules: &Rules) ->
 }
 
 fn message(event: &IncomingEvent, room: Option<&RoomRecord>, rules: &Rules) -> Route {
-    let Ok(mut content) = serde_json::from_str::<RoomMessageEventContent>(event.content.get())
-    else {
+    let Some(content) = content_of(event) else {
         return Route::Ignore(Why::Malformed);
     };
-    if matches!(content.msgtype, MessageType::Notice(_)) {
-        return Route::Ignore(Why::Notice);
+    match content.msgtype {
+        MessageType::Notice(_) | MessageType::ServerNotice(_) => {
+            return Route::Ignore(Why::Notice);
+        }
+        // Two clients that get to know each other; nothing that a person says.
+        MessageType::VerificationRequest(_) => return Route::Ignore(Why::OtherType),
+        _ => {}
     }
     let Some(room) = room else {
         return Route::Ignore(Why::UnknownRoom);
     };
     if let Some(Relation::Replacement(replacement)) = &content.relates_to {
-        return Route::Edit {
-            original: replacement.event_id.clone(),
-            text: prompt::text_of(&replacement.new_content.msgtype),
-        };
+        let text = prompt::text_of(&replacement.new_content.msgtype);
+        if text.trim().is_empty() {
+            return Route::Ignore(Why::Empty);
+        }
+        let original = replacement.event_id.clone();
+        return Route::Edit { original, text };
     }
     let management = matches!(&room.kind, RoomKind::Management { user } if *user == event.sender);
-    if management || commands::has_prefix(content.body()) {
+    let prefixed =
+        matches!(&content.msgtype, MessageType::Text(text) if commands::has_prefix(&text.body));
+    if management || prefixed {
         return Route::Command;
+    }
+    let text = prompt::text_of(&content.msgtype);
+    if text.trim().is_empty() {
+        return Route::Ignore(Why::Empty);
     }
     let Some(agent) = addressee(&content, room, rules) else {
         return Route::Ignore(Why::NotAddressed);
@@ -158,15 +198,22 @@ fn message(event: &IncomingEvent, room: Option<&RoomRecord>, rules: &Rules) -> R
         Some(Relation::Thread(Thread { event_id, .. })) => Some(event_id.clone()),
         _ => None,
     };
-    prompt::remove_reply_fallback(&mut content);
     Route::Prompt {
-        text: prompt::text_of(&content.msgtype),
+        text,
         conversation: ConversationKey {
             agent,
             room: event.room_id.clone(),
             thread,
         },
     }
+}
+
+/// What a message holds, without the quoted text that older clients put before a reply. `None`: it
+/// is not what a message should be.
+pub fn content_of(event: &IncomingEvent) -> Option<RoomMessageEventContent> {
+    let mut content = serde_json::from_str(event.content.get()).ok()?;
+    prompt::remove_reply_fallback(&mut content);
+    Some(content)
 }
 
 /// Whom a message speaks to: a mentioned guest; else the agent whose room it is; else the only
@@ -198,8 +245,24 @@ fn addressee(
 fn mentions(content: &RoomMessageEventContent, user: &UserId) -> bool {
     match &content.mentions {
         Some(Mentions { user_ids, .. }) => user_ids.contains(user),
-        None => content.body().contains(user.as_str()),
+        None => names(content.body(), user),
     }
+}
+
+/// Whether a text holds this user id, and not only the beginning of a longer one.
+fn names(text: &str, user: &UserId) -> bool {
+    let goes_on = |after: &str| {
+        let mut after = after.chars();
+        match after.next() {
+            Some('.' | ':' | '-') => after
+                .next()
+                .is_some_and(|next| next.is_ascii_alphanumeric()),
+            Some(next) => next.is_ascii_alphanumeric(),
+            None => false,
+        }
+    };
+    text.match_indices(user.as_str())
+        .any(|(start, id)| !goes_on(&text[start + id.len()..]))
 }
 
 fn redaction(event: &IncomingEvent) -> Route {
@@ -215,3 +278,6 @@ fn redaction(event: &IncomingEvent) -> Route {
         None => Route::Ignore(Why::Malformed),
     }
 }
+
+#[cfg(test)]
+mod tests;

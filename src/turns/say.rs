@@ -7,7 +7,7 @@ use crate::{
     journal::{Answer, OutboxItem, SendId, TurnRecord},
     matrix::{
         content::{self, MsgKind, Placement},
-        render::{Rendered, render, split},
+        render::{EVENT_BYTES_MAX, Rendered, render, split},
     },
 };
 
@@ -24,14 +24,14 @@ pub struct Voice {
 }
 
 impl Voice {
-    /// The first part of an answer, as a new message.
+    /// The first part of an answer, as a new message. `text` is what one message holds.
     pub fn first(&self, turn: &TurnRecord, text: &str) -> OutboxItem {
-        self.part(turn, 0, &first_part(text))
+        self.part(turn, 0, text)
     }
 
-    /// The content of an edit that shows `text` in place of `original`.
+    /// The content of an edit that shows `text`, which one message holds, in place of `original`.
     pub fn edit(&self, original: &EventId, text: &str, send_id: &SendId) -> Box<RawValue> {
-        let rendered = render(&first_part(text));
+        let rendered = render(text);
         let mentions = self.mentions.clone();
         freeze(&content::edit(
             original,
@@ -76,7 +76,7 @@ impl Voice {
                 Some(_) if index == 0 && complete => {}
                 Some(event) if index == 0 => {
                     let send_id = turn.id.last_edit();
-                    let content = self.edit(event, &answer.text, &send_id);
+                    let content = self.edit(event, text, &send_id);
                     items.push(OutboxItem {
                         room: turn.key.room.clone(),
                         sender: self.ghost.clone(),
@@ -123,8 +123,10 @@ impl Voice {
 }
 
 /// The part of a text that its first message shows.
-fn first_part(text: &str) -> String {
-    split(text).into_iter().next().unwrap_or_default()
+pub(super) fn first_part(text: &str) -> String {
+    // No part is longer, and what comes after it does not change it.
+    let start = &text[..text.floor_char_boundary(EVENT_BYTES_MAX)];
+    split(start).into_iter().next().unwrap_or_default()
 }
 
 /// Where the answer stands: where the question came from, as a reply to its last message.
@@ -144,3 +146,6 @@ pub fn freeze(content: &Value) -> Box<RawValue> {
     // A `Value` has only text keys, so it can always be written.
     serde_json::value::to_raw_value(content).unwrap_or_default()
 }
+
+#[cfg(test)]
+mod tests;

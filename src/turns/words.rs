@@ -52,7 +52,20 @@ pub fn refused(error: &BackendError) -> String {
         BackendError::QuotaExceeded { .. } => {
             "The Letta account has reached its limit. An admin has to mend that, then write again."
         }
-        _ => "Letta refused this message. An admin finds more in the log.",
+        BackendError::Refused { .. } => {
+            "Letta refused this message. An admin finds more in the log."
+        }
+        BackendError::Protocol { .. } => {
+            "Letta answered in a way that the bridge does not understand. An admin finds more in \
+             the log."
+        }
+        BackendError::Unreachable { .. }
+        | BackendError::Silent { .. }
+        | BackendError::ServerError { .. }
+        | BackendError::RateLimited { .. }
+        | BackendError::Busy { .. } => {
+            "Letta broke off again and again before the agent was done. Try again in a moment."
+        }
     };
     format!("{what} [{}]", error.code())
 }
@@ -62,6 +75,7 @@ pub fn waiting(error: &BackendError) -> String {
     let what = match error {
         BackendError::Busy { .. } => "The agent is busy elsewhere in this conversation",
         BackendError::RateLimited { .. } => "Letta is asked too much at the moment",
+        BackendError::ServerError { .. } => "Letta does not work at the moment",
         _ => "Letta cannot be reached",
     };
     format!(
@@ -92,3 +106,6 @@ pub fn encrypted() -> String {
      without encryption. [ENCRYPTED]"
         .to_owned()
 }
+
+#[cfg(test)]
+mod tests;

@@ -15,6 +15,7 @@
 //! | `listing`, `history` | pages put together |
 //! | `decoder` | events of a stream to [`TurnEvent`](crate::TurnEvent)s; no I/O |
 //! | `turn` | a turn's stream: reading, resuming, polling |
+//! | [`transcript`] | a stream that was written down, decoded; no I/O |
 
 use std::{
     fmt,
@@ -33,6 +34,7 @@ mod failure;
 mod history;
 mod listing;
 mod send;
+pub mod transcript;
 mod turn;
 mod wire;
 

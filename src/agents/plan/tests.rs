@@ -1,0 +1,396 @@
+//! Who appears, changes and goes, and what is then left to do.
+
+use proptest::prelude::*;
+use ruma::{owned_room_id, owned_user_id};
+
+use super::*;
+
+const GRACE: Duration = Duration::from_hours(2);
+const NOW: Millis = Millis(1_000_000_000);
+
+fn id(number: usize) -> AgentId {
+    format!("agent-{number}").parse().unwrap()
+}
+
+fn agent(number: usize) -> Agent {
+    Agent {
+        id: id(number),
+        name: format!("Agent {number}"),
+        description: None,
+        tags: Vec::new(),
+        model: None,
+    }
+}
+
+fn agents(numbers: impl IntoIterator<Item = usize>) -> Vec<Agent> {
+    numbers.into_iter().map(agent).collect()
+}
+
+fn now_and_then(hours: u64) -> Millis {
+    Millis(NOW.0 + hours * 3_600_000)
+}
+
+/// What the bridge knows after it has seen these agents.
+fn known(seen: &[Agent]) -> BTreeMap<AgentId, AgentRecord> {
+    let mut known = BTreeMap::new();
+    learn(
+        &mut known,
+        compare(&BTreeMap::new(), seen, NOW, GRACE, false),
+    );
+    known
+}
+
+fn learn(known: &mut BTreeMap<AgentId, AgentRecord>, comparison: Comparison) {
+    for record in comparison.changed {
+        known.insert(record.id.clone(), record);
+    }
+}
+
+fn wanted() -> Wanted {
+    Wanted {
+        topic: Some("What it is for".to_owned()),
+        people: vec![
+            owned_user_id!("@ann:example.org"),
+            owned_user_id!("@bob:example.org"),
+        ],
+        in_space: true,
+    }
+}
+
+/// What a step leaves behind when it is done. `found`: the room was there already.
+fn done(step: &Step, record: &mut AgentRecord, wanted: &Wanted, found: bool) {
+    match step {
+        Step::Register => record.registered = true,
+        Step::SetDisplayName => record.display_name = Some(record.name.clone()),
+        Step::CreateRoom => {
+            record.room = Some(owned_room_id!("!room"));
+            if !found {
+                record.room_name = Some(record.name.clone());
+                record.room_topic.clone_from(&wanted.topic);
+                record.invited.extend(wanted.people.iter().cloned());
+            }
+        }
+        Step::Join => record.joined = true,
+        Step::List => record.in_space = true,
+        Step::Rename => record.room_name = Some(record.name.clone()),
+        Step::SetTopic => record.room_topic.clone_from(&wanted.topic),
+        Step::Invite(person) => {
+            record.invited.insert(person.clone());
+        }
+    }
+}
+
+/// Does all there is to do for a record.
+fn settle(record: &mut AgentRecord, wanted: &Wanted) {
+    for step in steps(&record.clone(), wanted) {
+        done(&step, record, wanted, false);
+    }
+}
+
+#[test]
+fn nothing_changed_is_no_step() {
+    let seen = agents(0..5);
+    let mut known = known(&seen);
+    for record in known.values_mut() {
+        settle(record, &wanted());
+        assert_eq!(steps(record, &wanted()), []);
+    }
+    assert_eq!(
+        compare(&known, &seen, NOW, GRACE, false),
+        Comparison::default()
+    );
+    // Not even in another order, or listed twice.
+    let again: Vec<_> = seen.iter().rev().chain(&seen).cloned().collect();
+    assert_eq!(
+        compare(&known, &again, NOW, GRACE, true),
+        Comparison::default()
+    );
+}
+
+#[test]
+fn an_agent_that_is_new_is_set_up_step_by_step() {
+    let mut record = known(&agents([1])).remove(&id(1)).unwrap();
+    assert_eq!(
+        steps(&record, &wanted()),
+        [
+            Step::Register,
+            Step::SetDisplayName,
+            Step::CreateRoom,
+            Step::Join,
+            Step::List
+        ]
+    );
+    // A room that was there already gets what a new one is created with.
+    done(&Step::CreateRoom, &mut record, &wanted(), true);
+    record.registered = true;
+    assert_eq!(
+        steps(&record, &wanted()),
+        [
+            Step::SetDisplayName,
+            Step::Join,
+            Step::List,
+            Step::Rename,
+            Step::SetTopic,
+            Step::Invite(owned_user_id!("@ann:example.org")),
+            Step::Invite(owned_user_id!("@bob:example.org")),
+        ]
+    );
+}
+
+#[test]
+fn an_empty_list_removes_nobody() {
+    let known = known(&agents(0..3));
+    let hold = Some(Hold {
+        missing: 3,
+        known: 3,
+    });
+    let nothing_but_held = Comparison {
+        hold,
+        ..Comparison::default()
+    };
+    assert_eq!(compare(&known, &[], NOW, GRACE, false), nothing_but_held);
+    let one = self::known(&agents([0]));
+    assert!(compare(&one, &[], NOW, GRACE, false).hold.is_some());
+    // Where nobody was, nobody is missed.
+    let nobody = BTreeMap::new();
+    assert_eq!(
+        compare(&nobody, &[], NOW, GRACE, false),
+        Comparison::default()
+    );
+}
+
+#[test]
+fn more_than_half_missing_is_held_and_exactly_half_is_not() {
+    let known = known(&agents(0..10));
+    let four_left = compare(&known, &agents(0..4), NOW, GRACE, false);
+    let hold = Some(Hold {
+        missing: 6,
+        known: 10,
+    });
+    assert_eq!((four_left.hold, four_left.changed.len()), (hold, 0));
+    let acted = compare(&known, &agents(0..5), NOW, GRACE, false);
+    assert_eq!((acted.hold, acted.changed.len()), (None, 5));
+    assert!(
+        acted
+            .changed
+            .iter()
+            .all(|record| record.presence == Presence::Gone { since: NOW })
+    );
+}
+
+#[test]
+fn whoever_is_there_is_followed_also_while_others_are_held() {
+    let known = known(&agents(0..3));
+    let renamed = Agent {
+        name: "New name".to_owned(),
+        ..agent(0)
+    };
+    let comparison = compare(&known, &[renamed, agent(7)], NOW, GRACE, false);
+    assert!(comparison.hold.is_some());
+    let names: Vec<_> = comparison
+        .changed
+        .iter()
+        .map(|record| &*record.name)
+        .collect();
+    assert_eq!(names, ["New name", "Agent 7"]);
+}
+
+#[test]
+fn an_admin_agrees_that_the_missing_are_gone() {
+    let known = known(&agents(0..3));
+    let comparison = compare(&known, &[], NOW, GRACE, true);
+    assert_eq!((comparison.hold, comparison.changed.len()), (None, 3));
+    assert_eq!(comparison.expired, [], "there is still the grace");
+}
+
+#[test]
+fn a_room_is_closed_after_the_grace_and_once() {
+    let mut known = known(&agents(0..4));
+    let three = agents(0..3);
+    let gone = compare(&known, &three, NOW, GRACE, false);
+    learn(&mut known, gone);
+    let expired = |known: &BTreeMap<_, _>, hours| {
+        let comparison = compare(known, &three, now_and_then(hours), GRACE, false);
+        assert_eq!(comparison.changed, [], "it is not gone again");
+        comparison.expired
+    };
+    assert_eq!(expired(&known, 0), []);
+    assert_eq!(expired(&known, 1), []);
+    assert_eq!(expired(&known, 2), [id(3)]);
+    known.get_mut(&id(3)).unwrap().presence = Presence::Retired;
+    assert_eq!(expired(&known, 9), []);
+    assert_eq!(
+        steps(&known[&id(3)], &wanted()),
+        [],
+        "nothing is done for it"
+    );
+}
+
+#[test]
+fn an_agent_that_comes_back_has_its_room_again() {
+    for (presence, joined) in [
+        (Presence::Gone { since: NOW }, true),
+        (Presence::Retired, false),
+    ] {
+        let mut known = known(&agents(0..2));
+        let record = known.get_mut(&id(1)).unwrap();
+        settle(record, &wanted());
+        let before = record.clone();
+        (record.presence, record.joined, record.in_space) = (presence, joined, joined);
+        let comparison = compare(&known, &agents(0..2), now_and_then(90), GRACE, false);
+        assert_eq!(comparison.expired, []);
+        let [back] = <[_; 1]>::try_from(comparison.changed).unwrap();
+        assert_eq!((&back.room, back.presence), (&before.room, Presence::Live));
+        let left = steps(&back, &wanted());
+        let expected: &[_] = if joined {
+            &[]
+        } else {
+            &[Step::Join, Step::List]
+        };
+        assert_eq!(left, expected);
+    }
+}
+
+#[test]
+fn a_new_name_is_given_to_the_ghost_and_the_room() {
+    let mut known = known(&agents([1]));
+    settle(known.get_mut(&id(1)).unwrap(), &wanted());
+    let renamed = Agent {
+        name: "Ada".to_owned(),
+        ..agent(1)
+    };
+    let comparison = compare(&known, &[renamed], NOW, GRACE, false);
+    let [record] = <[_; 1]>::try_from(comparison.changed).unwrap();
+    assert_eq!(
+        steps(&record, &wanted()),
+        [Step::SetDisplayName, Step::Rename]
+    );
+}
+
+#[test]
+fn every_agent_has_a_name_that_a_homeserver_takes() {
+    let name = |name: &str| {
+        let agent = Agent {
+            name: name.to_owned(),
+            ..agent(1)
+        };
+        let known = known(std::slice::from_ref(&agent));
+        let again = compare(&known, &[agent], NOW, GRACE, false);
+        assert_eq!(
+            again,
+            Comparison::default(),
+            "a name does not change by itself"
+        );
+        known[&id(1)].name.clone()
+    };
+    assert_eq!(name("Ada Lovelace"), "Ada Lovelace");
+    assert_eq!(name("  Ada\n\tLovelace\u{0} "), "Ada Lovelace");
+    assert_eq!(name(""), "agent-1");
+    assert_eq!(name(" \n"), "agent-1");
+    let long = name(&"ж".repeat(10_000));
+    assert_eq!(long.chars().count(), NAME_CHARS_MAX);
+    assert!(long.ends_with('…'));
+    assert_eq!(name(&"ж".repeat(NAME_CHARS_MAX)).chars().last(), Some('ж'));
+}
+
+#[test]
+fn no_topic_is_taken_away_and_no_space_is_joined_unless_it_is_wanted() {
+    let mut record = known(&agents([1])).remove(&id(1)).unwrap();
+    let plain = Wanted {
+        topic: None,
+        people: Vec::new(),
+        in_space: false,
+    };
+    settle(&mut record, &plain);
+    assert_eq!(steps(&record, &plain), []);
+    assert!(!record.in_space);
+    record.room_topic = Some("Old".to_owned());
+    assert_eq!(steps(&record, &plain), [Step::SetTopic]);
+}
+
+prop_compose! {
+    fn any_record()(
+        registered: bool, joined: bool, in_space: bool, has_room: bool, named: bool, topic: bool,
+        display in prop::option::of("Agent 1|Old"),
+        presence in prop_oneof![
+            4 => Just(Presence::Live),
+            1 => Just(Presence::Gone { since: NOW }),
+            1 => Just(Presence::Retired),
+        ],
+    ) -> AgentRecord {
+        AgentRecord {
+            registered,
+            joined: has_room && joined,
+            in_space: has_room && in_space,
+            room: has_room.then(|| owned_room_id!("!room")),
+            room_name: (has_room && named).then(|| "Agent 1".to_owned()),
+            room_topic: (has_room && topic).then(|| "Old".to_owned()),
+            display_name: display,
+            presence,
+            ..seen_again(None, &agent(1))
+        }
+    }
+}
+
+proptest! {
+    #[test]
+    fn when_every_step_is_done_no_step_is_left(mut record in any_record(), found: bool, in_space: bool) {
+        let wanted = Wanted { in_space, ..wanted() };
+        let mut rounds = 0;
+        loop {
+            let left = steps(&record, &wanted);
+            if left.is_empty() {
+                break;
+            }
+            for step in left {
+                let needs_room = !matches!(step, Step::Register | Step::SetDisplayName | Step::CreateRoom);
+                prop_assert!(!needs_room || record.room.is_some(), "{step:?} before there is a room");
+                done(&step, &mut record, &wanted, found);
+            }
+            rounds += 1;
+            prop_assert!(rounds <= 2, "a room that was found takes a second round, nothing a third");
+        }
+        if record.presence == Presence::Live {
+            prop_assert!(record.registered && record.joined && record.room.is_some());
+            prop_assert_eq!(record.room_topic, wanted.topic);
+        }
+    }
+
+    #[test]
+    fn nobody_is_closed_before_the_grace_whatever_letta_lists(
+        lists in prop::collection::vec((prop::collection::btree_set(0_usize..6, 0..6), any::<bool>()), 1..12),
+    ) {
+        let mut known = known(&agents(0..6));
+        let mut missed = BTreeMap::new();
+        for (hour, (list, accept)) in lists.into_iter().enumerate() {
+            let now = now_and_then(hour as u64);
+            let live = |known: &BTreeMap<AgentId, AgentRecord>| -> Vec<AgentId> {
+                let live = known.values().filter(|record| record.presence == Presence::Live);
+                live.map(|record| record.id.clone()).collect()
+            };
+            let before = live(&known);
+            let seen = agents(list.iter().copied());
+            let comparison = compare(&known, &seen, now, GRACE, accept);
+            for id in &comparison.expired {
+                let since: &Millis = missed.get(id).expect("it was missed before");
+                prop_assert!(now.since(*since) >= GRACE);
+            }
+            let expired = comparison.expired.clone();
+            learn(&mut known, comparison);
+            for (id, record) in &known {
+                match record.presence {
+                    Presence::Gone { .. } => { missed.entry(id.clone()).or_insert(now); }
+                    _ => { missed.remove(id); }
+                }
+            }
+            let after = live(&known);
+            let went = before.iter().filter(|id| !after.contains(id)).count();
+            prop_assert!(accept || went * 2 <= before.len());
+            prop_assert!(accept || !list.is_empty() || went == 0);
+            for id in expired {
+                known.get_mut(&id).unwrap().presence = Presence::Retired;
+                missed.remove(&id);
+            }
+        }
+    }
+}

@@ -1,0 +1,114 @@
+//! What is still to be said at the end of a turn, and to whom.
+
+use std::collections::BTreeSet;
+
+use ruma::{event_id, owned_event_id, owned_room_id, owned_user_id};
+
+use super::*;
+use crate::{
+    journal::{ConversationKey, QueuedPrompt, TurnId},
+    time::Millis,
+};
+
+fn voice() -> Voice {
+    Voice {
+        ghost: owned_user_id!("@agent_1:example.org"),
+        mentions: vec![owned_user_id!("@ann:example.org")],
+    }
+}
+
+fn turn(thread: Option<OwnedEventId>) -> TurnRecord {
+    let agent: letta_client::AgentId = "agent-1".parse().unwrap();
+    let prompt = |event_id| QueuedPrompt {
+        event_id,
+        sender: owned_user_id!("@ann:example.org"),
+        text: "?".to_owned(),
+        admitted_at: Millis(0),
+    };
+    TurnRecord {
+        id: TurnId::of(event_id!("$first"), &agent),
+        key: ConversationKey {
+            agent,
+            room: owned_room_id!("!room"),
+            thread,
+        },
+        prompts: vec![
+            prompt(owned_event_id!("$first")),
+            prompt(owned_event_id!("$last")),
+        ],
+        started_at: Millis(0),
+        run: None,
+        edits_reserved: 0,
+        answer: None,
+    }
+}
+
+fn answer(text: &str, remark: Option<&str>) -> Answer {
+    Answer {
+        text: text.to_owned(),
+        remark: remark.map(str::to_owned),
+    }
+}
+
+fn content(item: &OutboxItem) -> Value {
+    serde_json::from_str(item.content.get()).unwrap()
+}
+
+fn told(item: &OutboxItem) -> usize {
+    let content = content(item);
+    content["m.mentions"]["user_ids"]
+        .as_array()
+        .map_or(0, Vec::len)
+}
+
+/// Longer than one message.
+fn long() -> String {
+    ("word ".repeat(3_000) + "\n\n").repeat(4)
+}
+
+#[test]
+fn an_answer_replies_to_the_last_of_what_it_answers() {
+    let said = content(&voice().first(&turn(None), "Yes."));
+    assert_eq!(said["m.relates_to"]["m.in_reply_to"]["event_id"], "$last");
+    let said = content(&voice().first(&turn(Some(owned_event_id!("$root"))), "Yes."));
+    assert_eq!(said["m.relates_to"]["event_id"], "$root");
+    assert_eq!(said["m.relates_to"]["m.in_reply_to"]["event_id"], "$last");
+}
+
+#[test]
+fn what_is_shown_whole_is_not_said_again() {
+    let first = Some(event_id!("$answer"));
+    let conclusion = |answer, complete| voice().conclusion(&turn(None), &answer, first, complete);
+    assert!(conclusion(answer("Yes.", None), true).is_empty());
+    let last = conclusion(answer("Yes.", None), false);
+    assert_eq!(last.len(), 1);
+    assert_eq!(last[0].send_id, turn(None).id.last_edit());
+    assert_eq!(content(&last[0])["m.relates_to"]["event_id"], "$answer");
+    let remark = conclusion(answer("Yes.", Some("Stopped. [STOPPED]")), true);
+    assert_eq!(remark.len(), 1);
+    assert_eq!(content(&remark[0])["msgtype"], "m.notice");
+}
+
+#[test]
+fn a_phone_rings_once_for_an_answer_of_many_parts() {
+    let remark = Some("Stopped. [STOPPED]");
+    let items = voice().conclusion(&turn(None), &answer(&long(), remark), None, false);
+    assert!(items.len() > 3);
+    let rings: Vec<_> = items.iter().map(told).collect();
+    assert_eq!((rings[0], rings[1..].iter().sum::<usize>()), (1, 0));
+    let first = Some(event_id!("$answer"));
+    let items = voice().conclusion(&turn(None), &answer(&long(), remark), first, false);
+    assert_eq!(items.iter().map(told).sum::<usize>(), 0, "it rang before");
+}
+
+#[test]
+fn everything_that_is_said_has_its_own_id_and_every_crash_the_same_one() {
+    let say = || voice().conclusion(&turn(None), &answer(&long(), Some("!")), None, false);
+    let ids: BTreeSet<_> = say().into_iter().map(|item| item.send_id).collect();
+    assert_eq!(ids.len(), say().len());
+    for (one, other) in say().iter().zip(say()) {
+        assert_eq!(one.send_id, other.send_id);
+        assert_eq!(one.content.get(), other.content.get());
+        assert_eq!(content(one)["org.letta.send_id"], one.send_id.as_str());
+    }
+}

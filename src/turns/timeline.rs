@@ -1,0 +1,287 @@
+//! What a person in the room sees of a turn, on a made-up clock.
+//!
+//! The same pure parts that run in earnest, with everything around them scripted: Letta speaks at
+//! a pace, the homeserver takes its time, and the room is read back from the content of the very
+//! events that would be sent, the way a client reads it.
+
+use std::{collections::HashMap, fmt::Write as _, time::Duration};
+
+use letta_client::{BackendError, TurnEvent};
+use ruma::{OwnedEventId, owned_room_id, owned_user_id};
+use serde_json::Value;
+
+use super::{
+    reply::{Reply, Show},
+    say::Voice,
+    words,
+};
+use crate::{
+    journal::{Answer, ConversationKey, OutboxItem, QueuedPrompt, TurnId, TurnRecord},
+    time::Millis,
+};
+
+mod tests;
+
+/// How fast everybody is, in milliseconds.
+#[derive(Clone, Copy)]
+struct Pace {
+    /// From the question to Letta's first event.
+    first: u64,
+    /// From each event of Letta to the next.
+    between: u64,
+    /// From a request to the homeserver to its answer.
+    homeserver: u64,
+}
+
+/// One thing that Letta does.
+enum Item {
+    Says(Result<TurnEvent, BackendError>),
+    /// The stream breaks, and is told from its beginning again.
+    Breaks,
+}
+
+/// A message as a client shows it.
+struct Message {
+    at: Duration,
+    sender: String,
+    text: String,
+    notice: bool,
+    replies_to: Option<String>,
+    /// When each edit came, and the text from then on.
+    edits: Vec<(Duration, String)>,
+}
+
+impl Message {
+    /// What it shows after all edits.
+    fn shown(&self) -> &str {
+        self.edits.last().map_or(&self.text, |(_, text)| text)
+    }
+}
+
+/// A room, with the clock on its wall.
+#[derive(Default)]
+struct Room {
+    messages: Vec<Message>,
+    by_event: HashMap<String, usize>,
+}
+
+impl Room {
+    /// The homeserver takes an event and answers with its id.
+    fn take(&mut self, at: Duration, sender: &str, send_id: &str, content: &Value) -> OwnedEventId {
+        let words = |of: &Value| of["body"].as_str().expect("a body").to_owned();
+        let relation = &content["m.relates_to"];
+        if relation["rel_type"] == "m.replace" {
+            let original = relation["event_id"].as_str().expect("an original");
+            let index = self.by_event[original];
+            let text = words(&content["m.new_content"]);
+            self.messages[index].edits.push((at, text));
+        } else {
+            self.by_event
+                .insert(format!("${send_id}"), self.messages.len());
+            self.messages.push(Message {
+                at,
+                sender: sender.to_owned(),
+                text: words(content),
+                notice: content["msgtype"] == "m.notice",
+                replies_to: relation["m.in_reply_to"]["event_id"]
+                    .as_str()
+                    .map(str::to_owned),
+                edits: Vec::new(),
+            });
+        }
+        format!("${send_id}").try_into().expect("an event id")
+    }
+
+    /// One line a message, and under it one line an edit; of many edits only the first and last.
+    fn render(&self) -> String {
+        let mut out = String::new();
+        for message in &self.messages {
+            let last = message.shown();
+            // The bridge's own sentences are short, and every word of them counts.
+            let last = if message.notice { last } else { &shorten(last) };
+            let notice = if message.notice { " notice" } else { "" };
+            let replies = message.replies_to.as_deref().unwrap_or("nothing");
+            let edits = match message.edits.len() {
+                0 => String::new(),
+                1 => ", 1 edit".to_owned(),
+                edits => format!(", {edits} edits"),
+            };
+            writeln!(
+                out,
+                "{} {}{notice} to {replies}{edits}: {}",
+                clock(message.at),
+                message.sender,
+                last
+            )
+            .expect("text");
+            let growth = [(message.at, message.text.clone())];
+            let growth: Vec<_> = growth.iter().chain(&message.edits).collect();
+            for (index, (at, text)) in growth.iter().enumerate() {
+                let left_out = growth.len() > 8 && (4..growth.len() - 3).contains(&index);
+                if left_out && index == 4 {
+                    writeln!(out, "  …").expect("text");
+                }
+                if growth.len() > 1 && !left_out {
+                    writeln!(out, "  {} {}", clock(*at), shorten(text)).expect("text");
+                }
+            }
+        }
+        out
+    }
+}
+
+fn clock(at: Duration) -> String {
+    format!("{:.2}s", at.as_secs_f64())
+}
+
+/// A text on one line, its middle left out if it is long.
+fn shorten(text: &str) -> String {
+    const CHARS_MAX: usize = 72;
+    let text = text.replace('\n', "⏎");
+    let chars: Vec<char> = text.chars().collect();
+    if chars.len() <= CHARS_MAX {
+        return text;
+    }
+    let start: String = chars[..CHARS_MAX / 2].iter().collect();
+    let end: String = chars[chars.len() - CHARS_MAX / 4..].iter().collect();
+    format!("{start}… ({} characters) …{end}", chars.len())
+}
+
+/// The stage of a turn, as `run` has it, on the made-up clock.
+struct Stage {
+    pace: Pace,
+    turn: TurnRecord,
+    voice: Voice,
+    reply: Reply,
+    room: Room,
+    first: Option<OwnedEventId>,
+    /// The homeserver works on something until then.
+    pending: Option<Duration>,
+}
+
+impl Stage {
+    fn new(pace: Pace) -> Self {
+        let agent = "agent-00000000-0000-4000-8000-000000000001";
+        let agent: letta_client::AgentId = agent.parse().expect("an agent's id");
+        let asked: OwnedEventId = "$asked".try_into().expect("an event id");
+        let prompt = QueuedPrompt {
+            event_id: asked.clone(),
+            sender: owned_user_id!("@ann:example.org"),
+            text: "?".to_owned(),
+            admitted_at: Millis(0),
+        };
+        let turn = TurnRecord {
+            id: TurnId::of(&asked, &agent),
+            key: ConversationKey {
+                agent,
+                room: owned_room_id!("!room:example.org"),
+                thread: None,
+            },
+            prompts: vec![prompt],
+            started_at: Millis(0),
+            run: None,
+            edits_reserved: 0,
+            answer: None,
+        };
+        let voice = Voice {
+            ghost: owned_user_id!("@agent:example.org"),
+            mentions: Vec::new(),
+        };
+        Self {
+            pace,
+            turn,
+            voice,
+            reply: Reply::new(),
+            room: Room::default(),
+            first: None,
+            pending: None,
+        }
+    }
+
+    /// Shows whatever is due before `until`.
+    fn show_until(&mut self, until: Duration) {
+        let mut now = Duration::ZERO;
+        loop {
+            // Nothing is shown while the homeserver works on what was shown before.
+            now = now.max(self.pending.unwrap_or_default());
+            let Some(due) = self.reply.due().map(|due| due.max(now)) else {
+                return;
+            };
+            if due >= until {
+                return;
+            }
+            if let Some(show) = self.reply.show(due) {
+                self.send(due, show);
+            }
+        }
+    }
+
+    fn send(&mut self, now: Duration, show: Show) {
+        let done = now + Duration::from_millis(self.pace.homeserver);
+        self.pending = Some(done);
+        match show {
+            Show::First(text) => {
+                let item = self.voice.first(&self.turn, &text);
+                self.first = Some(self.say(done, &item));
+            }
+            Show::Edit { number, text } => {
+                let (first, send_id) = (self.first.as_ref(), self.turn.id.edit(number));
+                let content = self
+                    .voice
+                    .edit(first.expect("said before"), &text, &send_id);
+                let content = serde_json::from_str(content.get()).expect("JSON");
+                self.room.take(done, "@agent", send_id.as_str(), &content);
+            }
+        }
+    }
+
+    fn say(&mut self, at: Duration, item: &OutboxItem) -> OwnedEventId {
+        assert_eq!(item.room, self.turn.key.room);
+        let content = serde_json::from_str(item.content.get()).expect("JSON");
+        let sender = format!("@{}", item.sender.localpart());
+        self.room.take(at, &sender, item.send_id.as_str(), &content)
+    }
+
+    fn conclude(&mut self, now: Duration, answer: &Answer) {
+        let mut at = now.max(self.pending.unwrap_or_default());
+        let complete = self.reply.shows(&answer.text);
+        let first = self.first.clone();
+        let last = self
+            .voice
+            .conclusion(&self.turn, answer, first.as_deref(), complete);
+        for item in last {
+            at += Duration::from_millis(self.pace.homeserver);
+            self.say(at, &item);
+        }
+    }
+}
+
+/// What the room has seen at the end of a turn. The question was asked at 0.
+fn timeline(items: Vec<Item>, pace: Pace) -> String {
+    play(items, pace).render()
+}
+
+fn play(items: Vec<Item>, pace: Pace) -> Room {
+    let mut stage = Stage::new(pace);
+    let mut now = Duration::from_millis(pace.first);
+    for item in items {
+        stage.show_until(now);
+        match item {
+            Item::Says(Ok(TurnEvent::Finished(stop))) => {
+                let answer = stage.reply.answer(&stop);
+                stage.conclude(now, &answer);
+                return stage.room;
+            }
+            Item::Says(Ok(event)) => stage.reply.apply(&event, now),
+            Item::Says(Err(failure)) => {
+                stage.reply.restart();
+                let (text, remark) = (stage.reply.text(), Some(words::refused(&failure)));
+                stage.conclude(now, &Answer { text, remark });
+                return stage.room;
+            }
+            Item::Breaks => stage.reply.restart(),
+        }
+        now += Duration::from_millis(pace.between);
+    }
+    panic!("a turn without an end:\n{}", stage.room.render());
+}

@@ -1,0 +1,312 @@
+//! Golden timelines: one for each shape of a real stream, at the paces at which people meet them.
+
+use insta::assert_snapshot;
+use letta_client::{MessageId, Stop, rest::transcript};
+use proptest::prelude::*;
+
+use super::*;
+
+/// A short answer is there before anybody could read half of it.
+const QUICK: Pace = Pace {
+    first: 400,
+    between: 20,
+    homeserver: 30,
+};
+/// A word now and then.
+const SLOW: Pace = Pace {
+    first: 1_500,
+    between: 800,
+    homeserver: 50,
+};
+/// A homeserver that needs longer for an edit than edits are apart.
+const BUSY_HOMESERVER: Pace = Pace {
+    first: 500,
+    between: 250,
+    homeserver: 2_000,
+};
+
+macro_rules! transcript {
+    ($name:literal) => {
+        include_str!(concat!(
+            "../../../crates/letta-client/tests/transcripts/",
+            $name,
+            ".txt"
+        ))
+    };
+}
+
+fn items(stream: &str) -> Vec<Item> {
+    let items = transcript::decode(stream.as_bytes());
+    items.into_iter().map(Item::Says).collect()
+}
+
+fn show(stream: &str, pace: Pace) -> String {
+    timeline(items(stream), pace)
+}
+
+/// An answer that comes as one text every step of the pace, and ends well.
+fn tokens<'a>(tokens: impl IntoIterator<Item = &'a str>) -> Vec<Item> {
+    let message: MessageId = "message-1".parse().unwrap();
+    let text = |delta: &str| TurnEvent::Text {
+        message: message.clone(),
+        delta: delta.to_owned(),
+    };
+    let texts: Vec<_> = tokens.into_iter().map(text).collect();
+    let end = TurnEvent::Finished(Stop::EndTurn);
+    texts
+        .into_iter()
+        .chain([end])
+        .map(|event| Item::Says(Ok(event)))
+        .collect()
+}
+
+#[test]
+fn a_short_answer_comes_whole() {
+    assert_snapshot!(show(transcript!("steps"), QUICK), @"0.47s @agent to $asked: one two three");
+    assert_snapshot!(show(transcript!("tokens"), QUICK), @"0.55s @agent to $asked: one two three four five");
+}
+
+#[test]
+fn a_slow_answer_grows() {
+    assert_snapshot!(show(transcript!("tokens"), SLOW), @"
+    3.05s @agent to $asked, 3 edits: one two three four five
+      3.05s one
+      4.05s one two three
+      5.15s one two three four
+      6.35s one two three four five
+    ");
+}
+
+#[test]
+fn a_slow_homeserver_is_not_hurried() {
+    assert_snapshot!(show(transcript!("tokens"), BUSY_HOMESERVER), @"
+    3.45s @agent to $asked, 1 edit: one two three four five
+      3.45s one two three
+      5.45s one two three four five
+    ");
+}
+
+#[test]
+fn a_background_run_looks_like_any_other() {
+    assert_snapshot!(show(transcript!("background"), SLOW), @"
+    3.05s @agent to $asked, 1 edit: background run please
+      3.05s background
+      4.05s background run please
+    ");
+}
+
+#[test]
+fn thoughts_are_not_shown() {
+    assert_snapshot!(show(transcript!("think"), SLOW), @"
+    7.05s @agent to $asked, 1 edit: final answer here
+      7.05s final
+      8.05s final answer here
+    ");
+}
+
+#[test]
+fn a_tool_that_is_called_whole_is_silent_and_its_answer_is_not() {
+    assert_snapshot!(show(transcript!("tool_steps"), SLOW), @r#"3.95s @agent to $asked: tool conversation_search returned: {… (160 characters) …imestamp": "202..."#);
+}
+
+#[test]
+fn what_is_said_before_and_after_a_tool_is_one_answer() {
+    assert_snapshot!(show(transcript!("tool_tokens"), SLOW), @r#"
+    3.05s @agent to $asked, 6 edits: let me look⏎⏎tool memory_insert returned: UTC+0000"⏎}
+      3.05s let
+      4.05s let me look
+      5.15s let me look⏎⏎tool
+      6.36s let me look⏎⏎tool memory_insert
+      7.69s let me look⏎⏎tool memory_insert returned:
+      9.16s let me look⏎⏎tool memory_insert returned: UTC+0000"
+      10.35s let me look⏎⏎tool memory_insert returned: UTC+0000"⏎}
+    "#);
+    assert_snapshot!(show(transcript!("tool_tokens"), QUICK), @r#"
+    0.45s @agent to $asked, 1 edit: let me look⏎⏎tool memory_insert returned: UTC+0000"⏎}
+      0.45s let me look⏎⏎tool memory_insert returned:
+      0.65s let me look⏎⏎tool memory_insert returned: UTC+0000"⏎}
+    "#);
+}
+
+#[test]
+fn several_tools_at_once_are_silent_too() {
+    let frames = [
+        r#"{"id":"message-1","run_id":"run-1","message_type":"assistant_message","content":"Let me look."}"#,
+        r#"{"id":"message-1","message_type":"tool_call_message","tool_calls":[{"name":"a","arguments":"{}","tool_call_id":"call_1"},{"name":"b","arguments":"","tool_call_id":"call_2"}]}"#,
+        r#"{"id":"message-2","message_type":"tool_return_message","tool_returns":[{"tool_return":"x","status":"success","tool_call_id":"call_1"},{"tool_return":"y","status":"error","tool_call_id":"call_2"}]}"#,
+        r#"{"id":"message-3","message_type":"assistant_message","content":"Here it is."}"#,
+        r#"{"message_type":"stop_reason","stop_reason":"end_turn"}"#,
+    ];
+    let stream = frames.map(|frame| format!("data: {frame}\n\n")).concat();
+    assert_snapshot!(show(&stream, SLOW), @"
+    3.05s @agent to $asked, 1 edit: Let me look.⏎⏎Here it is.
+      3.05s Let me look.
+      4.05s Let me look.⏎⏎Here it is.
+    ");
+}
+
+#[test]
+fn an_error_inside_a_success_is_told_in_plain_words() {
+    assert_snapshot!(show(transcript!("error_500"), QUICK), @"0.45s @agent notice to $asked: The agent could not answer. Try again in a moment. [LLM_ERROR]");
+    assert_snapshot!(show(transcript!("error_429"), QUICK), @"0.45s @agent notice to $asked: The agent could not answer. Try again in a moment. [LLM_RATE_LIMIT]");
+    assert_snapshot!(show(transcript!("error_401"), QUICK), @"0.45s @agent notice to $asked: The agent could not answer. An admin finds more in the log. [LLM_AUTHENTICATION]");
+}
+
+#[test]
+fn an_answer_that_dies_keeps_what_it_said() {
+    assert_snapshot!(show(transcript!("die"), SLOW), @"
+    3.05s @agent to $asked, 1 edit: about to
+      3.05s about
+      3.95s about to
+    4.00s @agent notice to $asked: The agent could not answer. Try again in a moment. [INTERNAL_ERROR]
+    ");
+    assert_snapshot!(show(transcript!("die"), QUICK), @"
+    0.49s @agent to $asked: about to
+    0.52s @agent notice to $asked: The agent could not answer. Try again in a moment. [INTERNAL_ERROR]
+    ");
+}
+
+#[test]
+fn a_stream_that_ends_without_an_end_keeps_what_it_said() {
+    let stream = transcript!("tokens");
+    let end = stream
+        .find(r#"data: {"message_type":"stop_reason""#)
+        .unwrap();
+    assert_snapshot!(show(&stream[..end], QUICK), @"
+    0.55s @agent to $asked: one two three four five
+    0.58s @agent notice to $asked: Letta answered in a way that the bridge does not understand. An admin finds more in the log. [LETTA_PROTOCOL]
+    ");
+}
+
+#[test]
+fn a_turn_without_a_word_is_told() {
+    assert_snapshot!(show(transcript!("empty"), QUICK), @"0.45s @agent notice to $asked: The agent ended its turn without an answer. Ask again or in other words. [EMPTY_ANSWER]");
+}
+
+#[test]
+fn a_turn_that_a_person_stops_keeps_what_it_said() {
+    assert_snapshot!(show(transcript!("cancelled_foreground"), SLOW), @"
+    3.05s @agent to $asked, 3 edits: w0 w1 w2 w3 w4 w5
+      3.05s w0
+      4.05s w0 w1 w2
+      5.15s w0 w1 w2 w3
+      6.36s w0 w1 w2 w3 w4 w5
+    7.15s @agent notice to $asked: Stopped. [STOPPED]
+    ");
+    assert_snapshot!(show(transcript!("cancelled_background"), QUICK), @"
+    0.57s @agent to $asked: w0 w1 w2 w3 w4 w5
+    0.60s @agent notice to $asked: Stopped. [STOPPED]
+    ");
+}
+
+#[test]
+fn a_turn_that_reaches_its_limit_of_steps_is_told() {
+    assert_snapshot!(show(transcript!("max_steps"), SLOW), @"3.95s @agent notice to $asked: The agent reached its limit of steps before it was done. Ask it to go on. [MAX_STEPS]");
+}
+
+#[test]
+fn an_approval_is_asked_for() {
+    assert_snapshot!(show(transcript!("approval"), SLOW), @"3.15s @agent notice to $asked: The agent wants to use a tool that needs your approval. Decide it in Letta; this room cannot yet. [APPROVAL_NEEDED]");
+    assert_snapshot!(show(transcript!("approval_parallel"), SLOW), @"3.15s @agent notice to $asked: The agent wants to use a tool that needs your approval. Decide it in Letta; this room cannot yet. [APPROVAL_NEEDED]");
+}
+
+#[test]
+fn an_agent_that_waits_for_an_approval_takes_nothing_else() {
+    assert_snapshot!(show(transcript!("approval_pending"), QUICK), @"0.45s @agent notice to $asked: The agent waits for a decision about an earlier tool call. Decide it in Letta, then write again. [LETTA_APPROVAL_PENDING]");
+}
+
+#[test]
+fn a_stream_that_breaks_and_is_told_again_never_shrinks() {
+    let mut story = items(transcript!("tokens"));
+    story.truncate(4);
+    story.push(Item::Breaks);
+    story.extend(items(transcript!("tokens")));
+    assert_snapshot!(timeline(story, SLOW), @"
+    3.05s @agent to $asked, 3 edits: one two three four five
+      3.05s one
+      4.05s one two three
+      5.15s one two three four
+      6.36s one two three four five
+    ");
+}
+
+#[test]
+fn a_long_answer_is_edited_ever_more_slowly_and_sixty_times_at_most() {
+    let story = tokens((0..2_400).map(|_| " word"));
+    assert_snapshot!(timeline(story, BUSY_HOMESERVER), @"
+    3.20s @agent to $asked, 60 edits: word word word word word word word w… (11999 characters) …ord word word word
+      3.20s word word word
+      5.20s word word word word word word word word word word word
+      7.20s word word word word word word word w… (94 characters) …ord word word word
+      9.20s word word word word word word word w… (134 characters) …ord word word word
+      …
+      253.31s word word word word word word word w… (5019 characters) …ord word word word
+      258.31s word word word word word word word w… (5119 characters) …ord word word word
+      602.50s word word word word word word word w… (11999 characters) …ord word word word
+    ");
+}
+
+#[test]
+fn an_answer_that_one_message_cannot_hold_becomes_several() {
+    let paragraph = "All work and no play makes Jack a dull boy. ".repeat(200) + "\n\n";
+    let story = tokens((0..10).map(|_| paragraph.as_str()));
+    assert_snapshot!(timeline(story, SLOW), @"
+    1.55s @agent to $asked: All work and no play makes Jack a du… (8799 characters) …s Jack a dull boy.
+    9.55s @agent to $asked: All work and no play makes Jack a du… (8799 characters) …s Jack a dull boy.
+    9.60s @agent to $asked: All work and no play makes Jack a du… (8799 characters) …s Jack a dull boy.
+    9.65s @agent to $asked: All work and no play makes Jack a du… (8799 characters) …s Jack a dull boy.
+    9.70s @agent to $asked: All work and no play makes Jack a du… (8799 characters) …s Jack a dull boy.
+    9.75s @agent to $asked: All work and no play makes Jack a du… (8799 characters) …s Jack a dull boy.
+    9.80s @agent to $asked: All work and no play makes Jack a du… (8799 characters) …s Jack a dull boy.
+    9.85s @agent to $asked: All work and no play makes Jack a du… (8799 characters) …s Jack a dull boy.
+    9.90s @agent to $asked: All work and no play makes Jack a du… (8799 characters) …s Jack a dull boy.
+    9.95s @agent to $asked: All work and no play makes Jack a du… (8799 characters) …s Jack a dull boy.
+    ");
+}
+
+/// A word, a blank, or more than a screenful.
+fn delta() -> impl Strategy<Value = String> {
+    prop_oneof![
+        12 => "[a-z]{0,9}|[ \\n]{1,2}",
+        1 => Just(" long".repeat(2_500)),
+    ]
+}
+
+proptest! {
+    // Long answers take long to render in a build for tests.
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn at_the_end_the_room_shows_every_word(
+        deltas in prop::collection::vec((0_usize..3, delta()), 0..20),
+        (first, between, homeserver) in (0_u64..3_000, 0_u64..2_000, 0_u64..4_000),
+        breaks_at in prop::option::of(0_usize..40),
+    ) {
+        let text = |(message, delta): &(usize, String)| {
+            let (message, delta) = (format!("message-{message}").parse().unwrap(), delta.clone());
+            Item::Says(Ok(TurnEvent::Text { message, delta }))
+        };
+        let mut story: Vec<_> = deltas.iter().take(breaks_at.unwrap_or(0)).map(text).collect();
+        if breaks_at.is_some() {
+            story.push(Item::Breaks);
+        }
+        story.extend(deltas.iter().map(text));
+        story.push(Item::Says(Ok(TurnEvent::Finished(Stop::EndTurn))));
+        let room = play(story, Pace { first, between, homeserver });
+
+        let mut said: Vec<(usize, String)> = Vec::new();
+        for (message, delta) in &deltas {
+            match said.iter_mut().find(|(known, _)| known == message) {
+                Some((_, text)) => text.push_str(delta),
+                None => said.push((*message, delta.clone())),
+            }
+        }
+        let said: Vec<_> = said.iter().flat_map(|(_, text)| text.split_whitespace()).collect();
+        let shown: Vec<_> = room.messages.iter().filter(|message| !message.notice)
+            .flat_map(|message| message.shown().split_whitespace())
+            .collect();
+        prop_assert_eq!(shown, said);
+        prop_assert!(!room.messages.is_empty(), "a person always hears back");
+        prop_assert!(room.messages.iter().all(|message| message.edits.len() <= 60));
+    }
+}
