@@ -11,6 +11,9 @@ const UPDATE: &str = "UPDATE_EXAMPLES";
 /// How many lines a file may have. Most have a quarter of it.
 const LINES_MAX: usize = 600;
 
+/// How many lines a file of tests may have: a table of cases is read row by row.
+const TEST_LINES_MAX: usize = 700;
+
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
@@ -169,9 +172,14 @@ fn every_file_says_what_it_is_and_stays_readable() {
             "{path}: modules are `foo.rs` beside `foo/`"
         );
         let lines = text.lines().count();
+        let limit = if path.contains("tests") {
+            TEST_LINES_MAX
+        } else {
+            LINES_MAX
+        };
         assert!(
-            lines <= LINES_MAX,
-            "{path} has {lines} lines, at most {LINES_MAX} can be read"
+            lines <= limit,
+            "{path} has {lines} lines, at most {limit} can be read"
         );
     }
 }

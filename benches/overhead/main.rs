@@ -16,6 +16,7 @@ mod book;
 mod homeserver;
 mod letta;
 #[path = "../support/process.rs"]
+#[allow(dead_code, reason = "the other bench uses the rest of it")]
 mod support;
 
 use std::{

@@ -1,3 +1,5 @@
+//! What commands mean, what help says, and which agent a name finds.
+
 use std::collections::BTreeSet;
 
 use insta::assert_snapshot;

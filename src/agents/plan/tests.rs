@@ -263,7 +263,7 @@ fn a_new_name_is_given_to_the_ghost_and_the_room() {
     let [record] = <[_; 1]>::try_from(comparison.changed).unwrap();
     assert_eq!(
         steps(&record, &wanted()),
-        [Step::SetDisplayName, Step::Rename]
+        [Step::Rename, Step::SetDisplayName]
     );
 }
 

@@ -1,3 +1,5 @@
+//! What messages and edits look like on the wire.
+
 use insta::assert_json_snapshot;
 use ruma::{event_id, owned_event_id, owned_user_id};
 

@@ -1,3 +1,5 @@
+//! What Markdown becomes in a room, for what agents write and for what nobody should.
+
 use std::time::{Duration, Instant};
 
 use indoc::indoc;

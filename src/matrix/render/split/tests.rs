@@ -1,3 +1,5 @@
+//! Long answers, cut so that nothing is lost and every part reads by itself.
+
 use std::time::{Duration, Instant};
 
 use proptest::prelude::*;
