@@ -176,21 +176,20 @@ impl Outbox {
             } else {
                 failure
             };
-            if !failure.is_for_good() {
-                may_have_arrived |= failure.is_ambiguous();
-                attempt += 1;
-                if attempt == 1 {
-                    warn!(
-                        room.id = %item.room, error = &failure as &dyn std::error::Error,
-                        "a message could not be sent; trying until the homeserver answers"
-                    );
-                }
-                tokio::select! {
-                    () = tokio::time::sleep(backoff(attempt, &failure)) => {}
-                    () = self.inner.tasks.stopping() => return None,
-                }
-            } else {
+            if failure.is_for_good() {
                 return Some(Err(failure));
+            }
+            may_have_arrived |= failure.is_ambiguous();
+            attempt += 1;
+            if attempt == 1 {
+                warn!(
+                    room.id = %item.room, error = &failure as &dyn std::error::Error,
+                    "a message could not be sent; trying until the homeserver answers"
+                );
+            }
+            tokio::select! {
+                () = tokio::time::sleep(backoff(attempt, &failure)) => {}
+                () = self.inner.tasks.stopping() => return None,
             }
         }
     }

@@ -34,8 +34,11 @@ pub(crate) async fn serve(environment: &str) -> anyhow::Result<()> {
 }
 
 async fn transaction(State(bare): State<Bare>, body: Bytes) -> Json<Value> {
-    let body: Value = serde_json::from_slice(&body).unwrap_or_default();
-    for event in body["events"].as_array().into_iter().flatten().cloned() {
+    let mut body: Value = serde_json::from_slice(&body).unwrap_or_default();
+    let Value::Array(events) = body["events"].take() else {
+        return Json(json!({}));
+    };
+    for event in events {
         let bare = bare.clone();
         tokio::spawn(async move {
             if let Err(error) = bare.answer(&event).await {

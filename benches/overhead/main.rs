@@ -124,7 +124,7 @@ async fn start_bridge(
     process
         .wait_for_ok(&format!("{url}/_matrix/mau/ready"))
         .await?;
-    tokio::time::timeout(Duration::from_secs(60), double.lists(ROOMS))
+    tokio::time::timeout(Duration::from_mins(1), double.lists(ROOMS))
         .await
         .context("the agents did not get their rooms")?;
     Ok(Running {
@@ -181,7 +181,7 @@ async fn talk(
             "content": { "msgtype": "m.text", "body": "What do you say?" },
         });
         events.send(event).await?;
-        let times = tokio::time::timeout(Duration::from_secs(60), book.answered(&id))
+        let times = tokio::time::timeout(Duration::from_mins(1), book.answered(&id))
             .await
             .with_context(|| format!("{id} was not answered"))?;
         all.push(times);
@@ -217,13 +217,16 @@ async fn transactions(
     Ok(())
 }
 
+/// One of the ways that are measured, out of a message's times.
+type Way = fn(&Times) -> Option<Duration>;
+
 fn report(without: &Side, with: &Side) {
     println!();
     println!(
         "| way | rooms | messages | no bridge p50 | p99 | bridge p50 | p99 | ratio p50 | p99 |"
     );
     println!("|---|---:|---:|---:|---:|---:|---:|---:|---:|");
-    let ways: [(&str, fn(&Times) -> Option<Duration>); 2] = [
+    let ways: [(&str, Way); 2] = [
         ("transaction -> request to Letta", Times::way_in),
         ("first token -> PUT", Times::way_out),
     ];

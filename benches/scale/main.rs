@@ -33,7 +33,7 @@ use self::{
 };
 
 const AGENTS: usize = 1_000;
-const IDLE: Duration = Duration::from_secs(60);
+const IDLE: Duration = Duration::from_mins(1);
 /// What the bridge says when it has set up everybody whom it has seen.
 const SET_UP: &str = "agents are set up";
 /// The longest that one side may take.

@@ -26,7 +26,7 @@ fn bridge() -> OsString {
 }
 
 /// How long a process may take until it answers, and until it has ended.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// Linux counts CPU time in hundredths of a second, whatever the kernel's own clock.
 const TICKS_PER_SECOND: f64 = 100.0;

@@ -217,7 +217,7 @@ async fn every_failure_has_its_meaning() {
             (failure.is_forbidden(), "forbidden"),
         ];
         let meanings: Vec<_> = meanings.iter().filter(|it| it.0).map(|it| it.1).collect();
-        table.push_str(&format!("{name}: {}\n", meanings.join(", ")));
+        table += &[name, ": ", &meanings.join(", "), "\n"].concat();
     }
     insta::assert_snapshot!(table, @r"
     no connection: transient, ambiguous
@@ -275,7 +275,8 @@ async fn no_failure_shows_the_token() {
     for failure in &failures {
         let causes =
             std::iter::successors(Some(failure as &dyn std::error::Error), |it| it.source());
-        let shown: String = causes.map(|cause| format!("{cause} {cause:?}\n")).collect();
+        let shown: Vec<_> = causes.map(|cause| format!("{cause} {cause:?}")).collect();
+        let shown = shown.join("\n");
         assert!(!shown.contains(AS_TOKEN), "{shown}");
     }
 }

@@ -319,11 +319,11 @@ fn happens() -> impl Strategy<Value = Happens> {
     ]
 }
 
+/// What was shown when.
+type Shows = Vec<(Duration, Show)>;
+
 /// Runs a turn. Answers what was shown when, and the text of each message.
-fn run(
-    reply: &mut Reply,
-    happenings: &[Happens],
-) -> (Vec<(Duration, Show)>, Vec<(&'static str, String)>) {
+fn run(reply: &mut Reply, happenings: &[Happens]) -> (Shows, Vec<(&'static str, String)>) {
     let (mut now, mut shows, mut said) = (ms(0), Vec::new(), Vec::<(&str, String)>::new());
     for happening in happenings {
         match happening {
