@@ -14,7 +14,7 @@
 //! 4. Nothing grows without bound: see [`JournalLimits`].
 //!
 //! All records live in one tree, because one tree has one atomic batch. The first byte of a key
-//! names the kind of record, see [`key`].
+//! names the kind of record, see `key`.
 
 mod agents;
 mod flush;

@@ -1,6 +1,6 @@
 //! Looks at Letta again and again, and has done in Matrix what differs.
 //!
-//! Twice a second by default, but never more than [`SHARE_MAX`] of the time is spent on looking: a
+//! Twice a second by default, but never more than `SHARE_MAX` of the time is spent on looking: a
 //! slow Letta is asked less often. When nothing has changed, the homeserver hears nothing, and the
 //! records are not even looked at.
 
