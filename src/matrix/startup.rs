@@ -55,7 +55,7 @@ pub enum StartupError {
     },
     /// The homeserver cannot reach the bridge.
     #[error(
-        "The homeserver could not reach the bridge ({code}). Is `url` in the registration file \
+        "The homeserver -> bridge connection is not working ({code}). Is `url` in the registration file \
          (`appservice.address` in the config) where the homeserver can connect to, and do both \
          have the same hs_token?"
     )]

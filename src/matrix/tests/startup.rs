@@ -76,7 +76,7 @@ async fn a_homeserver_that_cannot_reach_us_says_how() {
     };
     // Synapse.
     let refused = told(502, "M_CONNECTION_FAILED", "connection refused");
-    insta::assert_snapshot!(ping(refused).await.unwrap_err(), @"The homeserver could not reach the bridge (M_CONNECTION_FAILED). Is `url` in the registration file (`appservice.address` in the config) where the homeserver can connect to, and do both have the same hs_token?");
+    insta::assert_snapshot!(ping(refused).await.unwrap_err(), @"The homeserver -> bridge connection is not working (M_CONNECTION_FAILED). Is `url` in the registration file (`appservice.address` in the config) where the homeserver can connect to, and do both have the same hs_token?");
     for (status, code) in [
         (504, "M_CONNECTION_TIMEOUT"),
         (502, "M_BAD_STATUS"),
