@@ -1,0 +1,120 @@
+//! One source of values with its name, so that an error can say where a value stands.
+
+use std::{fs, path::Path};
+
+use figment::{
+    Metadata, Profile, Provider, Source,
+    value::{Dict, Map, Value},
+};
+
+use super::ConfigError;
+
+/// The header under which Tuwunel keeps all keys.
+const GLOBAL: &str = "global";
+
+/// What stands between a key and its value in TOML.
+pub(super) const TOML_EQUALS: &str = " = ";
+
+/// The same in YAML.
+const YAML_EQUALS: &str = ": ";
+
+/// Some values, and where they come from.
+#[derive(Clone)]
+pub(super) struct Layer {
+    origin: String,
+    /// What stands between a key and its value there, for the mends of errors.
+    equals: &'static str,
+    values: Dict,
+}
+
+impl Layer {
+    /// Values of one origin.
+    pub(super) fn new(origin: String, values: Dict) -> Self {
+        Self {
+            origin,
+            equals: TOML_EQUALS,
+            values,
+        }
+    }
+
+    /// A `tuwunel.toml`, with its keys under `[global]` or without a header.
+    pub(super) fn of_file(path: &Path) -> Result<Self, ConfigError> {
+        let text = fs::read_to_string(path).map_err(|source| ConfigError::Unreadable {
+            path: path.to_owned(),
+            source,
+        })?;
+        let mut table: toml::Table = toml::from_str(&text).map_err(|error| ConfigError::Toml {
+            path: path.to_owned(),
+            message: explain(&error, &text),
+        })?;
+        let Some(global) = table.remove(GLOBAL) else {
+            return Ok(Self::new(path.display().to_string(), dict(&table)));
+        };
+        if let Some(key) = table.keys().next() {
+            return Err(ConfigError::Mixed {
+                path: path.to_owned(),
+                key: key.clone(),
+            });
+        }
+        Ok(Self::new(path.display().to_string(), dict(&global)))
+    }
+
+    /// The block of the keys in a configuration file of another program. A key without a value is
+    /// not set, as a commented one.
+    pub(super) fn inline(block: &serde_json::Map<String, serde_json::Value>) -> Self {
+        let mut block = serde_json::Value::Object(block.clone());
+        drop_nulls(&mut block);
+        let origin = "the section `homeserver` of the configuration".to_owned();
+        Self {
+            equals: YAML_EQUALS,
+            ..Self::new(origin, dict(&block))
+        }
+    }
+
+    /// An option `key=value` with a value in TOML, the key of a section as `section.key`.
+    pub(super) fn of_option(option: &str) -> Result<Self, ConfigError> {
+        let key = option.split('=').next().unwrap_or_default().trim();
+        let table: toml::Table = toml::from_str(option).map_err(|error| ConfigError::Override {
+            key: key.to_owned(),
+            message: error.message().to_owned(),
+        })?;
+        Ok(Self::new(format!("the option `-O {key}=…`"), dict(&table)))
+    }
+}
+
+impl Provider for Layer {
+    fn metadata(&self) -> Metadata {
+        Metadata::from(self.origin.clone(), Source::Custom(self.equals.to_owned()))
+    }
+
+    fn data(&self) -> Result<Map<Profile, Dict>, figment::Error> {
+        Ok(Map::from([(Profile::Default, self.values.clone())]))
+    }
+}
+
+/// The values of a map. Every value of TOML and JSON has its like, so none is lost.
+fn dict(values: &impl serde::Serialize) -> Dict {
+    Value::serialize(values)
+        .ok()
+        .and_then(Value::into_dict)
+        .unwrap_or_default()
+}
+
+fn drop_nulls(value: &mut serde_json::Value) {
+    if let serde_json::Value::Object(map) = value {
+        map.retain(|_, value| !value.is_null());
+        map.values_mut().for_each(drop_nulls);
+    }
+}
+
+/// The message and the place, without the line itself, which may hold a secret.
+fn explain(error: &toml::de::Error, text: &str) -> String {
+    let before = error.span().and_then(|span| text.get(..span.start));
+    match before {
+        Some(before) => {
+            let line = before.matches('\n').count() + 1;
+            format!("line {line}: {}", error.message())
+        }
+        None => error.message().to_owned(),
+    }
+}

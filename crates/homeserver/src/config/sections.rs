@@ -1,0 +1,33 @@
+//! The themes of the configuration. Their keys stand side by side in the file, as in Tuwunel; only
+//! `tls`, `well_known` and `appservice` are sections there, too.
+//!
+//! The names of the fields are the names of the keys, and the values of `Default` are Tuwunel's,
+//! but for the port.
+
+mod admin;
+mod appservices;
+mod database;
+mod listen;
+mod logging;
+mod login;
+mod media;
+mod outbound;
+mod registration;
+mod rooms;
+mod sync;
+mod turn;
+mod well_known;
+
+pub use admin::Admin;
+pub use appservices::{Appservices, Section as AppserviceSection};
+pub use database::Database;
+pub use listen::{Listen, Tls};
+pub use logging::Logging;
+pub use login::Login;
+pub use media::Media;
+pub use outbound::Outbound;
+pub use registration::Registration;
+pub use rooms::{ROOM_VERSIONS, Rooms};
+pub use sync::Sync;
+pub use turn::Turn;
+pub use well_known::WellKnown;

@@ -1,0 +1,45 @@
+//! Limits of files that people upload.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::config::units::seconds;
+
+/// How long a reserved `mxc://` URI waits for its file: one day.
+const DEFAULT_UNUSED_EXPIRATION: Duration = Duration::from_hours(24);
+
+/// The largest picture that a thumbnail is made of, in pixels. Each takes four bytes while at it.
+const DEFAULT_MAX_PIXELS: u64 = 50_000_000;
+
+/// The media repository. The largest file is `max_request_size`, see [`super::Listen`].
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Media {
+    /// How many `mxc://` URIs one user can reserve without a file.
+    pub max_pending_media_uploads: usize,
+    /// How long such a reservation lives, in seconds.
+    #[serde(with = "seconds")]
+    pub media_create_unused_expiration_time: Duration,
+    /// How many reservations one user can make in a second.
+    pub media_rc_create_per_second: u32,
+    /// How many at once, after a rest.
+    pub media_rc_create_burst_count: u32,
+    /// The largest picture that a thumbnail is made of, in pixels.
+    pub media_thumbnail_max_pixels: u64,
+    /// Whether files are served to people without an account, as before Matrix 1.11.
+    pub allow_legacy_media: bool,
+}
+
+impl Default for Media {
+    fn default() -> Self {
+        Self {
+            max_pending_media_uploads: 5,
+            media_create_unused_expiration_time: DEFAULT_UNUSED_EXPIRATION,
+            media_rc_create_per_second: 10,
+            media_rc_create_burst_count: 50,
+            media_thumbnail_max_pixels: DEFAULT_MAX_PIXELS,
+            allow_legacy_media: false,
+        }
+    }
+}

@@ -1,0 +1,104 @@
+//! What a client is told when something is not done.
+//!
+//! A [`Refusal`] is an answer: an HTTP status, an error code of the specification and a sentence. Everything else is a fault of
+//! ours: the client learns only that there was one, the log learns which.
+//! Spec: <https://spec.matrix.org/v1.19/client-server-api/#standard-error-response>
+
+use http::StatusCode;
+use ruma::api::{client::uiaa::UiaaInfo, error::ErrorKind};
+
+use crate::store::StoreError;
+
+/// Why a request was not done.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The request may not or cannot be done.
+    #[error("{}", .0.message)]
+    Refused(Box<Refusal>),
+    /// The caller has to prove more first.
+    #[error("the request has to be authorized in further steps")]
+    Interactive(Box<UiaaInfo>),
+    /// The database failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// Something else of ours failed.
+    #[error("{0}")]
+    Broken(String),
+}
+
+/// An answer that says no.
+#[derive(Clone, Debug)]
+pub struct Refusal {
+    /// The HTTP status.
+    pub status: StatusCode,
+    /// The error code, with what belongs to it.
+    pub kind: ErrorKind,
+    /// For people.
+    pub message: String,
+}
+
+/// The result of most operations.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+impl Error {
+    /// A refusal with this status, code and sentence.
+    pub fn refused(status: StatusCode, kind: ErrorKind, message: impl Into<String>) -> Self {
+        Self::Refused(Box::new(Refusal {
+            status,
+            kind,
+            message: message.into(),
+        }))
+    }
+
+    /// 403 `M_FORBIDDEN`.
+    pub fn forbidden(message: impl Into<String>) -> Self {
+        Self::refused(StatusCode::FORBIDDEN, ErrorKind::Forbidden, message)
+    }
+
+    /// 404 `M_NOT_FOUND`.
+    pub fn not_found(message: impl Into<String>) -> Self {
+        Self::refused(StatusCode::NOT_FOUND, ErrorKind::NotFound, message)
+    }
+
+    /// 400 `M_INVALID_PARAM`.
+    pub fn invalid(message: impl Into<String>) -> Self {
+        Self::refused(StatusCode::BAD_REQUEST, ErrorKind::InvalidParam, message)
+    }
+
+    /// 400 `M_BAD_JSON`.
+    pub fn bad_json(message: impl Into<String>) -> Self {
+        Self::refused(StatusCode::BAD_REQUEST, ErrorKind::BadJson, message)
+    }
+
+    /// 400 with any code.
+    pub fn bad_request(kind: ErrorKind, message: impl Into<String>) -> Self {
+        Self::refused(StatusCode::BAD_REQUEST, kind, message)
+    }
+
+    /// 404 `M_UNRECOGNIZED`: this server does not know the endpoint.
+    pub fn unrecognized() -> Self {
+        Self::refused(
+            StatusCode::NOT_FOUND,
+            ErrorKind::Unrecognized,
+            "this server does not know this endpoint",
+        )
+    }
+
+    /// 413 `M_TOO_LARGE`.
+    pub fn too_large(message: impl Into<String>) -> Self {
+        Self::refused(StatusCode::PAYLOAD_TOO_LARGE, ErrorKind::TooLarge, message)
+    }
+
+    /// Whether this is a refusal with the status 404.
+    pub fn is_not_found(&self) -> bool {
+        matches!(self, Self::Refused(refusal) if refusal.status == StatusCode::NOT_FOUND)
+    }
+}
+
+impl From<serde_json::Error> for Error {
+    fn from(error: serde_json::Error) -> Self {
+        Self::Broken(format!(
+            "JSON of our own could not be read or written: {error}"
+        ))
+    }
+}

@@ -1,0 +1,15 @@
+//! The edge: from bytes of HTTP to typed requests of ruma, and back.
+//!
+//! Routes, methods and authentication come from ruma's metadata ([`routes`]); what is not known is `404 M_UNRECOGNIZED`; every
+//! answer carries the CORS headers of the specification. A handler is an async function from a [`Call`] to a response type.
+//! Spec: <https://spec.matrix.org/v1.19/client-server-api/#api-standards>
+
+mod answer;
+mod auth;
+mod call;
+mod routes;
+
+pub use answer::error_response;
+pub use auth::{Caller, Identified, missing_token, unknown_token};
+pub use call::{Call, CallFacts};
+pub use routes::Routes;

@@ -1,0 +1,63 @@
+//! From results to HTTP responses.
+
+use axum::body::Body;
+use http::{HeaderValue, Response, StatusCode, header};
+use ruma::api::{
+    OutgoingResponse, OutgoingResponseExt,
+    error::{ErrorBody, ErrorKind, StandardErrorBody},
+};
+
+use crate::error::{Error, Refusal};
+
+/// The response of a handler as bytes.
+pub(super) fn response<R: OutgoingResponse>(outcome: Result<R, Error>) -> Response<Body> {
+    match outcome {
+        Ok(answer) => match answer.try_into_http_response::<Vec<u8>>() {
+            Ok(response) => response.map(Body::from),
+            Err(error) => error_response(Error::Broken(format!(
+                "a response could not be written: {error}"
+            ))),
+        },
+        Err(error) => error_response(error),
+    }
+}
+
+/// An error as the client sees it. What is our fault is said in the log, once, here.
+pub fn error_response(error: Error) -> Response<Body> {
+    let (status, body) = match error {
+        Error::Refused(refusal) => return refusal_response(*refusal),
+        Error::Interactive(info) => (StatusCode::UNAUTHORIZED, serde_json::to_vec(&info)),
+        error => {
+            let cause = std::error::Error::source(&error).map(ToString::to_string);
+            tracing::error!(%error, cause, "a request failed");
+            let refusal = Refusal {
+                status: StatusCode::INTERNAL_SERVER_ERROR,
+                kind: ErrorKind::Unknown,
+                message: "The server could not do this; its log says why".to_owned(),
+            };
+            return refusal_response(refusal);
+        }
+    };
+    json(status, body.unwrap_or_default())
+}
+
+fn refusal_response(refusal: Refusal) -> Response<Body> {
+    let body = ErrorBody::Standard(StandardErrorBody::new(refusal.kind, refusal.message));
+    match body
+        .into_error(refusal.status)
+        .try_into_http_response::<Vec<u8>>()
+    {
+        Ok(response) => response.map(Body::from),
+        Err(_) => json(refusal.status, br#"{"errcode":"M_UNKNOWN"}"#.to_vec()),
+    }
+}
+
+fn json(status: StatusCode, body: Vec<u8>) -> Response<Body> {
+    let mut response = Response::new(Body::from(body));
+    *response.status_mut() = status;
+    response.headers_mut().insert(
+        header::CONTENT_TYPE,
+        HeaderValue::from_static("application/json"),
+    );
+    response
+}

@@ -1,0 +1,195 @@
+//! Who calls: what each authentication scheme of ruma's metadata gives a handler.
+//!
+//! A handler of an endpoint that needs a token gets a [`Caller`]; one that does not need it gets an `Option<Caller>` or `()`.
+//! There is nothing to unwrap. Spec: <https://spec.matrix.org/v1.19/client-server-api/#using-access-tokens>,
+//! <https://spec.matrix.org/v1.19/application-service-api/#identity-assertion>
+
+use std::sync::Arc;
+
+use http::StatusCode;
+use ruma::{
+    OwnedDeviceId, OwnedUserId,
+    api::{
+        auth_scheme::{
+            AccessToken, AccessTokenOptional, AppserviceToken, AppserviceTokenOptional,
+            NoAccessToken, NoAuthentication,
+        },
+        error::{ErrorKind, UnknownTokenErrorData},
+    },
+};
+
+use super::call::CallFacts;
+use crate::{
+    appservices::Appservice,
+    error::{Error, Result},
+    server::Server,
+};
+
+/// Who calls.
+#[derive(Clone, Debug)]
+pub struct Caller {
+    /// The user as whom the request acts.
+    pub user_id: OwnedUserId,
+    /// The device, if one is known: application services act without any.
+    pub device_id: Option<OwnedDeviceId>,
+    /// The application service that acts.
+    pub appservice: Option<Arc<Appservice>>,
+    /// Whether it is a guest.
+    pub guest: bool,
+}
+
+impl Caller {
+    /// The device. 403 for application services that act without one.
+    pub fn device(&self) -> Result<&OwnedDeviceId> {
+        self.device_id.as_ref().ok_or_else(|| {
+            Error::forbidden(
+                "This needs a device: an application service names one with device_id=",
+            )
+        })
+    }
+
+    /// By what a transaction id of this caller is told from that of another: the device, or the application service.
+    pub fn sender_key(&self) -> String {
+        match (&self.device_id, &self.appservice) {
+            (Some(device), _) => device.to_string(),
+            (None, Some(appservice)) => format!("appservice {}", appservice.id()),
+            (None, None) => String::new(),
+        }
+    }
+}
+
+/// What an authentication scheme identifies.
+pub trait Identified {
+    /// What the handler gets.
+    type By: std::fmt::Debug + Send + 'static;
+
+    /// Finds out who calls.
+    fn identify(
+        server: &Server,
+        facts: &CallFacts,
+    ) -> impl Future<Output = Result<Self::By>> + Send;
+}
+
+impl Identified for NoAuthentication {
+    type By = ();
+
+    async fn identify(_: &Server, _: &CallFacts) -> Result<()> {
+        Ok(())
+    }
+}
+
+impl Identified for NoAccessToken {
+    type By = ();
+
+    async fn identify(_: &Server, _: &CallFacts) -> Result<()> {
+        Ok(())
+    }
+}
+
+impl Identified for AccessToken {
+    type By = Caller;
+
+    async fn identify(server: &Server, facts: &CallFacts) -> Result<Caller> {
+        let token = facts.token.as_deref().ok_or_else(missing_token)?;
+        match server.appservices.by_token(token) {
+            Some(appservice) => as_appservice(server, appservice, facts),
+            None => server.accounts.caller(token, facts),
+        }
+    }
+}
+
+impl Identified for AccessTokenOptional {
+    type By = Option<Caller>;
+
+    async fn identify(server: &Server, facts: &CallFacts) -> Result<Option<Caller>> {
+        match facts.token {
+            Some(_) => AccessToken::identify(server, facts).await.map(Some),
+            None => Ok(None),
+        }
+    }
+}
+
+impl Identified for AppserviceToken {
+    type By = Arc<Appservice>;
+
+    async fn identify(server: &Server, facts: &CallFacts) -> Result<Arc<Appservice>> {
+        let token = facts.token.as_deref().ok_or_else(missing_token)?;
+        server.appservices.by_token(token).ok_or_else(|| {
+            Error::refused(
+                StatusCode::UNAUTHORIZED,
+                ErrorKind::Unauthorized,
+                "Only application services may do this",
+            )
+        })
+    }
+}
+
+impl Identified for AppserviceTokenOptional {
+    type By = Option<Arc<Appservice>>;
+
+    async fn identify(server: &Server, facts: &CallFacts) -> Result<Option<Arc<Appservice>>> {
+        Ok(facts
+            .token
+            .as_deref()
+            .and_then(|token| server.appservices.by_token(token)))
+    }
+}
+
+/// An application service acts as the user that it names, or as its own.
+fn as_appservice(
+    server: &Server,
+    appservice: Arc<Appservice>,
+    facts: &CallFacts,
+) -> Result<Caller> {
+    let user_id = match facts.query_value("user_id") {
+        None => appservice.sender(&server.config.server_name)?,
+        Some(name) => {
+            let user = OwnedUserId::try_from(name).map_err(|_| {
+                Error::bad_request(ErrorKind::InvalidUsername, "user_id is not a user id")
+            })?;
+            let own = appservice.sender(&server.config.server_name)? == user;
+            if !own && !appservice.may_act_as(&user, &server.config.server_name) {
+                return Err(Error::bad_request(
+                    ErrorKind::Exclusive,
+                    "User is not in namespace.",
+                ));
+            }
+            user
+        }
+    };
+    let named = facts
+        .query_value("device_id")
+        .or_else(|| facts.query_value("org.matrix.msc3202.device_id"));
+    let device_id = named.map(OwnedDeviceId::from);
+    if let Some(device) = &device_id
+        && !server.accounts.has_device(&user_id, device)?
+    {
+        return Err(Error::invalid("Unknown device for user."));
+    }
+    Ok(Caller {
+        user_id,
+        device_id,
+        appservice: Some(appservice),
+        guest: false,
+    })
+}
+
+/// 401 `M_MISSING_TOKEN`.
+pub fn missing_token() -> Error {
+    Error::refused(
+        StatusCode::UNAUTHORIZED,
+        ErrorKind::MissingToken,
+        "This needs an access token",
+    )
+}
+
+/// 401 `M_UNKNOWN_TOKEN`. With `soft_logout` the client keeps what it has and asks for the password again.
+pub fn unknown_token(soft_logout: bool) -> Error {
+    let mut data = UnknownTokenErrorData::new();
+    data.soft_logout = soft_logout;
+    Error::refused(
+        StatusCode::UNAUTHORIZED,
+        ErrorKind::UnknownToken(data),
+        "This access token is not valid",
+    )
+}

@@ -1,0 +1,199 @@
+//! The routes of all endpoints, made of ruma's metadata: every stable and unstable path of an endpoint leads to one handler.
+//!
+//! A request that may change something runs to its end even if its caller hangs up: what a handler began, it ends.
+
+use std::{marker::PhantomData, pin::Pin, sync::Arc};
+
+use axum::{
+    Router,
+    body::Body,
+    extract::{RawPathParams, Request, State},
+    routing::{MethodFilter, on},
+};
+use http::{Method, Response};
+use ruma::api::{IncomingRequest, Metadata, path_builder::PathBuilder};
+
+use super::{
+    answer::{error_response, response},
+    auth::Identified,
+    call::Call,
+};
+use crate::{
+    error::{Error, Result},
+    server::Server,
+};
+
+type Answering = Pin<Box<dyn Future<Output = Response<Body>> + Send>>;
+type Erased = Arc<dyn Fn(Server, Request, Vec<String>) -> Answering + Send + Sync>;
+
+/// Whether a request goes on without its caller.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Abandoned {
+    /// It reads or waits; without its caller it is for nobody.
+    Stops,
+    /// It changes something.
+    GoesOn,
+}
+
+/// Collects the routes.
+#[derive(Debug, Default)]
+pub struct Routes {
+    router: Router<Server>,
+}
+
+impl Routes {
+    /// Routes everything that ruma knows as paths of `R` to the handler.
+    #[must_use]
+    pub fn add<R, F, A>(self, handler: F) -> Self
+    where
+        R: IncomingRequest + Metadata + Send + 'static,
+        R::Authentication: Identified,
+        F: Fn(Server, Call<R>) -> A + Clone + Send + Sync + 'static,
+        A: Future<Output = Result<R::OutgoingResponse>> + Send + 'static,
+    {
+        let abandoned = if R::METHOD == Method::GET {
+            Abandoned::Stops
+        } else {
+            Abandoned::GoesOn
+        };
+        self.paths::<R>(R::PATH_BUILDER.all_paths(), &erase(handler), abandoned)
+    }
+
+    /// The same for an endpoint that waits although it is no `GET`: it ends when its caller hangs up.
+    #[must_use]
+    pub fn add_waiting<R, F, A>(self, handler: F) -> Self
+    where
+        R: IncomingRequest + Metadata + Send + 'static,
+        R::Authentication: Identified,
+        F: Fn(Server, Call<R>) -> A + Clone + Send + Sync + 'static,
+        A: Future<Output = Result<R::OutgoingResponse>> + Send + 'static,
+    {
+        self.paths::<R>(
+            R::PATH_BUILDER.all_paths(),
+            &erase(handler),
+            Abandoned::Stops,
+        )
+    }
+
+    /// Routes one more path, which ruma does not list, to a handler. `extra_args` stand for the path's missing last arguments.
+    #[must_use]
+    pub fn add_path<R, F, A>(
+        self,
+        path: &'static str,
+        extra_args: &'static [&'static str],
+        handler: F,
+    ) -> Self
+    where
+        R: IncomingRequest + Metadata + Send + 'static,
+        R::Authentication: Identified,
+        F: Fn(Server, Call<R>) -> A + Clone + Send + Sync + 'static,
+        A: Future<Output = Result<R::OutgoingResponse>> + Send + 'static,
+    {
+        let abandoned = if R::METHOD == Method::GET {
+            Abandoned::Stops
+        } else {
+            Abandoned::GoesOn
+        };
+        let inner = erase(handler);
+        let erased: Erased = Arc::new(move |server, request, mut args| {
+            args.extend(extra_args.iter().map(|arg| (*arg).to_owned()));
+            inner(server, request, args)
+        });
+        self.paths::<R>([path].into_iter(), &erased, abandoned)
+    }
+
+    fn paths<R: Metadata>(
+        mut self,
+        paths: impl Iterator<Item = &'static str>,
+        erased: &Erased,
+        abandoned: Abandoned,
+    ) -> Self {
+        let Ok(method) = MethodFilter::try_from(R::METHOD) else {
+            return self;
+        };
+        for path in paths {
+            let erased = erased.clone();
+            let handler =
+                move |State(server): State<Server>, args: RawPathParams, request: Request| {
+                    let args = args.iter().map(|(_, value)| value.to_owned()).collect();
+                    run(erased.clone(), server, request, args, abandoned)
+                };
+            self.router = self.router.route(&positional(path), on(method, handler));
+        }
+        self
+    }
+
+    /// The router itself, for routes that are no endpoints of ruma's.
+    #[must_use]
+    pub fn and(mut self, routes: impl FnOnce(Router<Server>) -> Router<Server>) -> Self {
+        self.router = routes(self.router);
+        self
+    }
+
+    /// All routes that were added.
+    pub fn into_router(self) -> Router<Server> {
+        self.router
+    }
+}
+
+/// Forgets the types of a handler, so that everything around it is compiled once.
+fn erase<R, F, A>(handler: F) -> Erased
+where
+    R: IncomingRequest + Metadata + Send + 'static,
+    R::Authentication: Identified,
+    F: Fn(Server, Call<R>) -> A + Clone + Send + Sync + 'static,
+    A: Future<Output = Result<R::OutgoingResponse>> + Send + 'static,
+{
+    struct Of<R>(PhantomData<fn() -> R>);
+    impl<R: IncomingRequest + Metadata> Of<R>
+    where
+        R::Authentication: Identified,
+    {
+        async fn read(server: &Server, request: Request, args: &[String]) -> Result<Call<R>> {
+            let limit = server.config.listen.max_request_size.as_len();
+            Call::read(server, request, args, limit).await
+        }
+    }
+    Arc::new(move |server, request, args| {
+        let handler = handler.clone();
+        Box::pin(async move {
+            let outcome = match Of::<R>::read(&server, request, &args).await {
+                Ok(call) => handler(server, call).await,
+                Err(error) => Err(error),
+            };
+            response(outcome)
+        })
+    })
+}
+
+async fn run(
+    erased: Erased,
+    server: Server,
+    request: Request,
+    args: Vec<String>,
+    abandoned: Abandoned,
+) -> Response<Body> {
+    let answer = erased(server, request, args);
+    if abandoned == Abandoned::Stops {
+        return answer.await;
+    }
+    match tokio::spawn(answer).await {
+        Ok(response) => response,
+        Err(error) => error_response(Error::Broken(format!("a handler was lost: {error}"))),
+    }
+}
+
+/// The path with its arguments named by their places: the same place has different names in different endpoints.
+fn positional(path: &str) -> String {
+    let mut place = 0;
+    let segments = path
+        .split('/')
+        .map(|segment| match segment.strip_prefix('{') {
+            Some(_) => {
+                place += 1;
+                format!("{{arg{place}}}")
+            }
+            None => segment.to_owned(),
+        });
+    segments.collect::<Vec<_>>().join("/")
+}

@@ -1,0 +1,31 @@
+//! A Matrix homeserver for one machine: one process, one RocksDB, any Matrix client.
+//!
+//! It speaks the Client-Server API and the Application-Service API, takes the configuration of Tuwunel, and knows nothing of
+//! who uses it. It does not federate. The way through the house:
+//!
+//! - [`config`]: Tuwunel's keys, checked.
+//! - [`store`]: the database, its tables as one typed catalogue; [`stream`]: the one order of everything.
+//! - [`http`]: from bytes to typed requests; [`api`]: the endpoints, one module for each part of the specification.
+//! - [`accounts`], [`rooms`], [`sync`], [`keys`], [`push`], [`media`], [`appservices`]: what the endpoints do.
+//! - [`server`]: the parts, put together.
+
+pub mod accounts;
+mod api;
+pub mod appservices;
+pub mod clock;
+pub mod config;
+pub mod error;
+pub mod http;
+pub mod keys;
+pub mod media;
+pub mod push;
+pub mod rooms;
+pub mod server;
+pub mod store;
+pub mod stream;
+pub mod sync;
+#[cfg(test)]
+mod testing;
+
+pub use config::Config;
+pub use server::Server;

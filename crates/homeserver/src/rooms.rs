@@ -1,0 +1,309 @@
+//! Rooms: their events, their state, and the one writer that each has.
+//!
+//! The graph of a room is linear, because nobody but this server writes to it; the events are real all the same (hashed, signed,
+//! authorized by the rules of their room version), so that a room could leave this server one day. Reading takes no lock.
+//! Spec: <https://spec.matrix.org/v1.19/rooms/>
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use quick_cache::sync::Cache;
+use ruma::{
+    EventId, OwnedEventId, OwnedRoomId, OwnedServerName, OwnedUserId, RoomId, RoomVersionId,
+    UserId, room_version_rules::RoomVersionRules, signatures::Ed25519KeyPair,
+};
+use tokio::sync::Mutex as AsyncMutex;
+
+use crate::{
+    error::{Error, Result},
+    store::{Store, tables},
+    stream::{Position, Stream},
+};
+
+mod draft;
+mod index;
+mod pdu;
+pub mod record;
+mod signing;
+mod state;
+mod writer;
+
+pub use draft::Draft;
+pub use pdu::Pdu;
+use record::{Membership, RoomRecord};
+pub use state::RoomState;
+pub use writer::RoomWriter;
+
+/// How many parsed events are kept in memory.
+const CACHED_EVENTS: usize = 5_000;
+
+/// All rooms of this server. Clones are the same rooms.
+#[derive(Clone)]
+pub struct Rooms {
+    inner: Arc<Inner>,
+}
+
+/// What all clones share.
+pub struct Inner {
+    pub(crate) store: Store,
+    pub(crate) stream: Stream,
+    pub(crate) server_name: OwnedServerName,
+    key: Ed25519KeyPair,
+    heads: Mutex<HashMap<OwnedRoomId, Arc<AsyncMutex<Head>>>>,
+    events: Cache<OwnedEventId, Arc<Pdu>>,
+}
+
+impl std::ops::Deref for Rooms {
+    type Target = Inner;
+
+    fn deref(&self) -> &Inner {
+        &self.inner
+    }
+}
+
+impl std::fmt::Debug for Rooms {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Rooms").finish_non_exhaustive()
+    }
+}
+
+/// The end of a room: what the next event comes after. Whoever holds it is the room's writer.
+#[derive(Debug, Default)]
+struct Head {
+    /// Nothing: not read yet, or a write did not end and it has to be read again.
+    last: Option<(OwnedEventId, u64)>,
+}
+
+impl Rooms {
+    /// The rooms in this database. Makes the signing key at the first start.
+    pub async fn open(store: Store, stream: Stream, server_name: OwnedServerName) -> Result<Self> {
+        let key = signing::key(&store).await?;
+        let inner = Inner {
+            store,
+            stream,
+            server_name,
+            key,
+            heads: Mutex::default(),
+            events: Cache::new(CACHED_EVENTS),
+        };
+        Ok(Self {
+            inner: Arc::new(inner),
+        })
+    }
+
+    /// The key that signs events, for `/_matrix/key/v2/server`.
+    pub fn signing_key(&self) -> &Ed25519KeyPair {
+        &self.key
+    }
+
+    /// The record of a room.
+    pub fn record(&self, room: &RoomId) -> Result<Option<RoomRecord>> {
+        Ok(self.store.get::<tables::Rooms>((room,))?)
+    }
+
+    /// Whether there is such a room.
+    pub fn exists(&self, room: &RoomId) -> Result<bool> {
+        Ok(self.store.contains::<tables::Rooms>((room,))?)
+    }
+
+    /// The rules of a room's version. 404 if there is no such room.
+    pub fn rules(&self, room: &RoomId) -> Result<RoomVersionRules> {
+        let record = self.record(room)?.ok_or_else(unknown_room)?;
+        rules_of(&record.version)
+    }
+
+    /// The state of a room as it is now.
+    pub fn state(&self, room: &RoomId) -> RoomState {
+        RoomState {
+            rooms: self.clone(),
+            room_id: room.to_owned(),
+            at: None,
+        }
+    }
+
+    /// The state of a room right after the event at this position.
+    pub fn state_at(&self, room: &RoomId, position: Position) -> RoomState {
+        RoomState {
+            rooms: self.clone(),
+            room_id: room.to_owned(),
+            at: Some(position),
+        }
+    }
+
+    /// How a user stands to a room, as it is now.
+    pub fn membership(&self, room: &RoomId, user: &UserId) -> Result<Option<Membership>> {
+        Ok(self.store.get::<tables::Members>((room, user))?)
+    }
+
+    /// Whether the user is in the room now.
+    pub fn is_joined(&self, room: &RoomId, user: &UserId) -> Result<bool> {
+        Ok(self
+            .membership(room, user)?
+            .is_some_and(|member| member.is_joined()))
+    }
+
+    /// Everybody who is in the room now.
+    pub fn joined_members(&self, room: &RoomId) -> Result<Vec<OwnedUserId>> {
+        let mut users = Vec::new();
+        for row in self.store.scan::<tables::Members>((room,)) {
+            let ((_, user), member) = row?;
+            if member.is_joined() {
+                users.push(user);
+            }
+        }
+        Ok(users)
+    }
+
+    /// All rooms that a user has anything to do with and has not forgotten.
+    pub fn memberships(&self, user: &UserId) -> Result<Vec<(OwnedRoomId, Membership)>> {
+        let rows = self.store.scan::<tables::Memberships>((user,));
+        rows.map(|row| {
+            row.map(|((_, room), member)| (room, member))
+                .map_err(Error::from)
+        })
+        .collect()
+    }
+
+    /// The rooms that a user is in.
+    pub fn joined_rooms(&self, user: &UserId) -> Result<Vec<OwnedRoomId>> {
+        let rooms = self.memberships(user)?;
+        Ok(rooms
+            .into_iter()
+            .filter(|(_, member)| member.is_joined())
+            .map(|(room, _)| room)
+            .collect())
+    }
+
+    /// Whether two users are in a room together.
+    pub fn share_room(&self, one: &UserId, other: &UserId) -> Result<bool> {
+        for room in self.joined_rooms(one)? {
+            if self.is_joined(&room, other)? {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// Where an event is.
+    pub fn place_of(&self, event: &EventId) -> Result<Option<(OwnedRoomId, Position)>> {
+        Ok(self.store.get::<tables::Events>((event,))?)
+    }
+
+    /// An event by its id. Says nothing about who may see it.
+    pub fn event(&self, event: &EventId) -> Result<Option<Arc<Pdu>>> {
+        if let Some(pdu) = self.events.get(event) {
+            return Ok(Some(pdu));
+        }
+        match self.place_of(event)? {
+            Some((room, position)) => self.event_at(&room, position),
+            None => Ok(None),
+        }
+    }
+
+    /// The event at a position of a room.
+    pub fn event_at(&self, room: &RoomId, position: Position) -> Result<Option<Arc<Pdu>>> {
+        let Some(stored) = self.store.get::<tables::Timeline>((room, position))? else {
+            return Ok(None);
+        };
+        self.cached(stored, room, position).map(Some)
+    }
+
+    fn cached(
+        &self,
+        stored: record::StoredEvent,
+        room: &RoomId,
+        position: Position,
+    ) -> Result<Arc<Pdu>> {
+        if let Some(pdu) = self.events.get(&stored.id) {
+            return Ok(pdu);
+        }
+        let pdu = Arc::new(Pdu::from_stored(stored, room, position)?);
+        self.events.insert(pdu.event_id.clone(), pdu.clone());
+        Ok(pdu)
+    }
+
+    /// The events of a room from `from` (included) upwards, oldest first. Stops at what is visible now.
+    pub fn events_up(
+        &self,
+        room: &RoomId,
+        from: Position,
+    ) -> impl Iterator<Item = Result<Arc<Pdu>>> + '_ {
+        let visible = self.stream.visible();
+        let room = room.to_owned();
+        let rows = self
+            .store
+            .scan_from::<tables::Timeline>((&room,), (&room, from));
+        rows.take_while(move |row| {
+            row.as_ref()
+                .map_or(true, |((_, position), _)| *position <= visible)
+        })
+        .map(move |row| {
+            let ((_, position), stored) = row?;
+            self.cached(stored, &room, position)
+        })
+    }
+
+    /// The events of a room from `from` (included) downwards, newest first.
+    pub fn events_down(
+        &self,
+        room: &RoomId,
+        from: Position,
+    ) -> impl Iterator<Item = Result<Arc<Pdu>>> + '_ {
+        let from = from.min(self.stream.visible());
+        let room = room.to_owned();
+        let rows = self
+            .store
+            .scan_back_from::<tables::Timeline>((&room,), (&room, from));
+        rows.map(move |row| {
+            let ((_, position), stored) = row?;
+            self.cached(stored, &room, position)
+        })
+    }
+
+    /// The room's writer: waits until nobody else writes to the room. 404 if there is no such room.
+    pub async fn write(&self, room: &RoomId) -> Result<RoomWriter> {
+        let record = self.record(room)?.ok_or_else(unknown_room)?;
+        RoomWriter::existing(self.clone(), room, record).await
+    }
+
+    /// A new room of this version whose first event has this content.
+    pub async fn create(
+        &self,
+        version: RoomVersionId,
+        creator: OwnedUserId,
+        content: Box<serde_json::value::RawValue>,
+    ) -> Result<RoomWriter> {
+        RoomWriter::new_room(self.clone(), version, creator, content).await
+    }
+
+    /// Forgets what is cached of an event, because it changed on disk.
+    pub(crate) fn forget_cached(&self, event: &EventId) {
+        self.events.remove(event);
+    }
+
+    fn head(&self, room: &RoomId) -> Arc<AsyncMutex<Head>> {
+        let mut heads = self.heads.lock().unwrap_or_else(PoisonError::into_inner);
+        heads.entry(room.to_owned()).or_default().clone()
+    }
+}
+
+/// The rules of a room version. 400 `M_UNSUPPORTED_ROOM_VERSION` if this server does not speak it.
+pub fn rules_of(version: &RoomVersionId) -> Result<RoomVersionRules> {
+    match version {
+        RoomVersionId::V10 | RoomVersionId::V11 | RoomVersionId::V12 => version.rules(),
+        _ => None,
+    }
+    .ok_or_else(|| {
+        Error::bad_request(
+            ruma::api::error::ErrorKind::UnsupportedRoomVersion,
+            format!("this server speaks the room versions 10, 11 and 12, not {version}"),
+        )
+    })
+}
+
+/// 404: nobody learns from it whether a room exists that they may not see.
+pub fn unknown_room() -> Error {
+    Error::not_found("There is no such room, or you are not in it")
+}

@@ -1,0 +1,247 @@
+//! The database: one RocksDB, its tables as one typed catalogue ([`tables`]), reads without locks, writes in batches.
+//!
+//! What [`Store::commit`] has acknowledged is in the write-ahead log and survives `kill -9` and a loss of power: RocksDB joins the
+//! batches of all who wait into one write and one sync. Keys are big-endian, every value begins with the version of its format,
+//! and a database of another format version, of another server name or of another program is refused in words.
+
+use std::{path::Path, sync::Arc, time::Instant};
+
+use rocksdb::{ColumnFamily, DB, Direction, IteratorMode, ReadOptions, WriteOptions};
+use serde::{Deserialize, Serialize};
+
+mod batch;
+mod format;
+pub mod key;
+mod options;
+mod scan;
+pub mod table;
+pub mod tables;
+
+pub use batch::Batch;
+use key::{KeyFor, PrefixOf};
+pub use scan::Scan;
+use table::Table;
+
+/// The version of the layout as a whole. A database with a higher one is refused, one with a lower one is moved up at start.
+pub const FORMAT_VERSION: u32 = 1;
+
+/// A commit that takes longer than this is said in the log, in milliseconds: the disk is the bottleneck then.
+const SLOW_COMMIT_MS: u128 = 500;
+
+/// Why the database did not do what was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// RocksDB refused.
+    #[error("the database could not be read or written")]
+    Rocks(#[from] rocksdb::Error),
+    /// The database on disk is not ours, or not of this version.
+    #[error("{0}")]
+    Foreign(String),
+    /// A table is missing, which only a bug can cause.
+    #[error("the table {0} is not in the database")]
+    NoTable(&'static str),
+    /// A row cannot be read.
+    #[error("a row of the table {table} cannot be read")]
+    Row {
+        /// The table.
+        table: &'static str,
+        /// What is wrong with it.
+        #[source]
+        source: serde_json::Error,
+    },
+    /// A row or a key is not in the form of its table.
+    #[error("a row of the table {table} is not in the form that this version knows")]
+    Form {
+        /// The table.
+        table: &'static str,
+    },
+    /// The task that wrote was lost.
+    #[error("a write did not end")]
+    Lost,
+    /// A file beside the database could not be read or written.
+    #[error("a file beside the database could not be read or written")]
+    File(#[from] std::io::Error),
+}
+
+/// A handle to the database; clones are the same database.
+#[derive(Clone)]
+pub struct Store {
+    db: Arc<DB>,
+}
+
+impl std::fmt::Debug for Store {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Store")
+            .field("path", &self.db.path())
+            .finish()
+    }
+}
+
+/// The first byte of `value` is the version of its format, the rest is JSON.
+fn encode<T: Table>(value: &T::Value) -> Result<Vec<u8>, StoreError> {
+    let mut bytes = vec![T::VERSION];
+    serde_json::to_writer(&mut bytes, value).map_err(|source| StoreError::Row {
+        table: T::NAME,
+        source,
+    })?;
+    Ok(bytes)
+}
+
+fn decode<T: Table>(bytes: &[u8]) -> Result<T::Value, StoreError> {
+    match bytes.split_first() {
+        Some((&version, json)) if version == T::VERSION => {
+            serde_json::from_slice(json).map_err(|source| StoreError::Row {
+                table: T::NAME,
+                source,
+            })
+        }
+        _ => Err(StoreError::Form { table: T::NAME }),
+    }
+}
+
+impl Store {
+    /// Opens the database in `directory`, and makes it if there is none.
+    ///
+    /// # Errors
+    ///
+    /// If another process has it open, if it belongs to another server name, to a newer version or to another program.
+    pub fn open(directory: &Path, server_name: &ruma::ServerName) -> Result<Self, StoreError> {
+        let started = Instant::now();
+        format::refuse_foreign(directory)?;
+        std::fs::create_dir_all(directory)?;
+        let db = DB::open_cf_descriptors(&options::database(), directory, options::families())?;
+        let store = Self { db: Arc::new(db) };
+        format::check(&store, server_name)?;
+        tracing::debug!(path = %directory.display(), took = ?started.elapsed(), "database open");
+        Ok(store)
+    }
+
+    fn family<T: Table>(&self) -> Result<&ColumnFamily, StoreError> {
+        self.db
+            .cf_handle(T::NAME)
+            .ok_or(StoreError::NoTable(T::NAME))
+    }
+
+    /// The row with this key, if there is one.
+    pub fn get<T: Table>(&self, key: impl KeyFor<T::Key>) -> Result<Option<T::Value>, StoreError> {
+        match self.db.get_pinned_cf(self.family::<T>()?, key.encode())? {
+            Some(bytes) => decode::<T>(&bytes).map(Some),
+            None => Ok(None),
+        }
+    }
+
+    /// Whether there is a row with this key.
+    pub fn contains<T: Table>(&self, key: impl KeyFor<T::Key>) -> Result<bool, StoreError> {
+        Ok(self
+            .db
+            .get_pinned_cf(self.family::<T>()?, key.encode())?
+            .is_some())
+    }
+
+    /// All rows whose key begins with `prefix`, in the order of their keys.
+    pub fn scan<T: Table>(&self, prefix: impl PrefixOf<T::Key>) -> Scan<'_, T> {
+        let prefix = prefix.encode();
+        self.walk(&prefix.clone(), prefix, Direction::Forward)
+    }
+
+    /// All rows whose key begins with `prefix`, last first.
+    pub fn scan_back<T: Table>(&self, prefix: impl PrefixOf<T::Key>) -> Scan<'_, T> {
+        let prefix = prefix.encode();
+        let mut last = prefix.clone();
+        // No part of a key begins with sixteen bytes of 0xFF: behind all rows of the prefix.
+        last.extend_from_slice(&[0xFF; 16]);
+        self.walk(&last, prefix, Direction::Reverse)
+    }
+
+    /// The rows whose key begins with `prefix`, from the key `from` (included, if it exists) upwards.
+    pub fn scan_from<T: Table>(
+        &self,
+        prefix: impl PrefixOf<T::Key>,
+        from: impl KeyFor<T::Key>,
+    ) -> Scan<'_, T> {
+        self.walk(&from.encode(), prefix.encode(), Direction::Forward)
+    }
+
+    /// The rows whose key begins with `prefix`, from the key `from` (included, if it exists) downwards.
+    pub fn scan_back_from<T: Table>(
+        &self,
+        prefix: impl PrefixOf<T::Key>,
+        from: impl KeyFor<T::Key>,
+    ) -> Scan<'_, T> {
+        self.walk(&from.encode(), prefix.encode(), Direction::Reverse)
+    }
+
+    fn walk<T: Table>(&self, from: &[u8], prefix: Vec<u8>, direction: Direction) -> Scan<'_, T> {
+        let family = self.family::<T>();
+        let mut reading = ReadOptions::default();
+        if matches!(direction, Direction::Forward)
+            && let Some(end) = scan::end_of(&prefix)
+        {
+            reading.set_iterate_upper_bound(end);
+        }
+        let rows = family.map(|family| {
+            self.db
+                .iterator_cf_opt(family, reading, IteratorMode::From(from, direction))
+        });
+        Scan::new(rows, prefix)
+    }
+
+    fn keys_with_prefix<'a, T: Table + 'a>(
+        &'a self,
+        prefix: Vec<u8>,
+    ) -> impl Iterator<Item = Result<Box<[u8]>, StoreError>> + 'a {
+        self.walk::<T>(&prefix.clone(), prefix, Direction::Forward)
+            .into_raw_keys()
+    }
+
+    /// An empty batch for this database.
+    pub fn batch(&self) -> Batch {
+        Batch::new(self.clone())
+    }
+
+    /// Writes the batch, and returns when it is safe on disk. Blocks: [`Store::commit`] is for async code.
+    pub fn commit_blocking(&self, batch: Batch) -> Result<(), StoreError> {
+        let started = Instant::now();
+        let mut options = WriteOptions::default();
+        options.set_sync(true);
+        self.db.write_opt(batch.writes, &options)?;
+        let took = started.elapsed().as_millis();
+        if took > SLOW_COMMIT_MS {
+            tracing::warn!(milliseconds = took, "the disk is slow: a write took long");
+        }
+        Ok(())
+    }
+
+    /// Writes the batch, and returns when it is safe on disk. It is written even if nobody waits for it any more.
+    pub async fn commit(&self, batch: Batch) -> Result<(), StoreError> {
+        let store = self.clone();
+        tokio::task::spawn_blocking(move || store.commit_blocking(batch))
+            .await
+            .map_err(|_| StoreError::Lost)?
+    }
+
+    /// Sets one row; see [`Store::commit`].
+    pub async fn put<T: Table>(
+        &self,
+        key: impl KeyFor<T::Key>,
+        value: &T::Value,
+    ) -> Result<(), StoreError> {
+        let mut batch = self.batch();
+        batch.put::<T>(key, value)?;
+        self.commit(batch).await
+    }
+
+    /// The folder of the database.
+    pub fn path(&self) -> &Path {
+        self.db.path()
+    }
+
+    /// The engine itself, for backups and figures.
+    pub(crate) fn engine(&self) -> &DB {
+        &self.db
+    }
+}
+
+/// A row that says only that it exists.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Exists {}

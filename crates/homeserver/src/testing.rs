@@ -1,0 +1,225 @@
+//! A server in a temporary folder and people who call it, for the tests of this crate. Every request goes through the router, as
+//! bytes, like one from the network.
+
+use axum::body::Body;
+use http::{Method, Request, StatusCode, header};
+use http_body_util::BodyExt;
+use ruma::{OwnedUserId, UserId, server_name};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use tower::ServiceExt;
+
+use crate::{
+    Config, Server,
+    accounts::record::{Account, Device},
+    clock,
+};
+
+/// A server of its own.
+#[derive(Debug)]
+pub(crate) struct TestServer {
+    pub(crate) server: Server,
+    directory: TempDir,
+}
+
+/// Somebody with an access token.
+#[derive(Clone, Debug)]
+pub(crate) struct Person {
+    pub(crate) user_id: OwnedUserId,
+    pub(crate) device_id: String,
+    pub(crate) token: String,
+    router: axum::Router,
+}
+
+impl TestServer {
+    /// A new server named `letta.test`.
+    pub(crate) async fn start() -> Self {
+        Self::start_with(|_| {}).await
+    }
+
+    /// A new server whose configuration is changed before it starts.
+    pub(crate) async fn start_with(change: impl FnOnce(&mut Config)) -> Self {
+        let directory = TempDir::new().unwrap();
+        let mut config = Config::new(server_name!("letta.test").to_owned());
+        config.database.database_path = directory.path().join("database");
+        change(&mut config);
+        Self {
+            server: Server::open(config).await.unwrap(),
+            directory,
+        }
+    }
+
+    /// The same database, opened again.
+    pub(crate) async fn restart(self) -> Self {
+        let config = self.server.config.clone();
+        drop(self.server);
+        Self {
+            server: Server::open(config).await.unwrap(),
+            directory: self.directory,
+        }
+    }
+
+    /// Somebody new, with one device.
+    pub(crate) async fn person(&self, name: &str) -> Person {
+        let user_id = UserId::parse(format!("@{name}:letta.test")).unwrap();
+        let account = Account {
+            password: None,
+            created: clock::now(),
+            deactivated: false,
+            guest: false,
+            appservice: None,
+            locked: false,
+            suspended: false,
+        };
+        let mut batch = self.server.store.batch();
+        self.server
+            .accounts
+            .put(&mut batch, &user_id, &account)
+            .unwrap();
+        let (device, token) = self
+            .server
+            .accounts
+            .put_device(&mut batch, &user_id, None, &Device::default())
+            .unwrap();
+        self.server.store.commit(batch).await.unwrap();
+        Person {
+            user_id,
+            device_id: device.to_string(),
+            token,
+            router: self.server.router(),
+        }
+    }
+
+    /// Calls without a token.
+    pub(crate) async fn call(
+        &self,
+        method: Method,
+        path: &str,
+        body: Value,
+    ) -> (StatusCode, Value) {
+        call(self.server.router(), None, method, path, body).await
+    }
+}
+
+impl Person {
+    /// Calls an endpoint, and gives what came back.
+    pub(crate) async fn call(
+        &self,
+        method: Method,
+        path: &str,
+        body: Value,
+    ) -> (StatusCode, Value) {
+        call(self.router.clone(), Some(&self.token), method, path, body).await
+    }
+
+    /// Calls an endpoint that has to answer 200.
+    pub(crate) async fn ok(&self, method: Method, path: &str, body: Value) -> Value {
+        let (status, answer) = self.call(method.clone(), path, body).await;
+        assert_eq!(status, StatusCode::OK, "{method} {path}: {answer}");
+        answer
+    }
+
+    /// `GET` that has to answer 200.
+    pub(crate) async fn get(&self, path: &str) -> Value {
+        self.ok(Method::GET, path, json!({})).await
+    }
+
+    /// `POST` that has to answer 200.
+    pub(crate) async fn post(&self, path: &str, body: Value) -> Value {
+        self.ok(Method::POST, path, body).await
+    }
+
+    /// `PUT` that has to answer 200.
+    pub(crate) async fn put(&self, path: &str, body: Value) -> Value {
+        self.ok(Method::PUT, path, body).await
+    }
+}
+
+async fn call(
+    router: axum::Router,
+    token: Option<&str>,
+    method: Method,
+    path: &str,
+    body: Value,
+) -> (StatusCode, Value) {
+    let mut request = Request::builder()
+        .method(&method)
+        .uri(path)
+        .header(header::CONTENT_TYPE, "application/json");
+    if let Some(token) = token {
+        request = request.header(header::AUTHORIZATION, format!("Bearer {token}"));
+    }
+    let body = if method == Method::GET {
+        Body::empty()
+    } else {
+        Body::from(body.to_string())
+    };
+    let response = router.oneshot(request.body(body).unwrap()).await.unwrap();
+    let status = response.status();
+    let bytes = response.into_body().collect().await.unwrap().to_bytes();
+    (
+        status,
+        serde_json::from_slice(&bytes).unwrap_or(Value::Null),
+    )
+}
+
+#[tokio::test]
+async fn a_server_says_what_it_speaks_and_keeps_a_room() {
+    use crate::rooms::Draft;
+    use ruma::{
+        RoomVersionId,
+        events::{StateEventType, TimelineEventType},
+    };
+
+    let test = TestServer::start().await;
+    let (status, answer) = test
+        .call(Method::GET, "/_matrix/client/versions", json!({}))
+        .await;
+    assert_eq!(status, StatusCode::OK);
+    assert!(
+        answer["versions"]
+            .as_array()
+            .unwrap()
+            .contains(&json!("v1.11"))
+    );
+
+    let alice = test.person("alice").await;
+    for version in [RoomVersionId::V10, RoomVersionId::V11, RoomVersionId::V12] {
+        let mut create = json!({ "room_version": version });
+        if version == RoomVersionId::V10 {
+            create["creator"] = json!(alice.user_id);
+        }
+        let create = serde_json::value::to_raw_value(&create).unwrap();
+        let rooms = &test.server.rooms;
+        let mut room = rooms
+            .create(version, alice.user_id.clone(), create)
+            .await
+            .unwrap();
+        let join = json!({ "membership": "join" });
+        let join = Draft::state(
+            alice.user_id.clone(),
+            &StateEventType::RoomMember,
+            alice.user_id.as_str(),
+            &join,
+        );
+        room.add(join.unwrap()).unwrap();
+        let room_id = room.room_id().to_owned();
+        room.commit().await.unwrap();
+
+        let mut room = rooms.write(&room_id).await.unwrap();
+        let content =
+            serde_json::value::to_raw_value(&json!({ "msgtype": "m.text", "body": "hi" })).unwrap();
+        let sent = room
+            .add(Draft::message(
+                alice.user_id.clone(),
+                TimelineEventType::RoomMessage,
+                content,
+            ))
+            .unwrap();
+        let position = room.commit().await.unwrap();
+        assert_eq!(test.server.stream.visible(), position);
+        assert_eq!(rooms.events_down(&room_id, position).count(), 3);
+        assert_eq!(rooms.event(&sent.event_id).unwrap().unwrap().depth, 3);
+        assert!(rooms.is_joined(&room_id, &alice.user_id).unwrap());
+    }
+}
