@@ -4,7 +4,7 @@
 export const PASSWORD = "correct-horse-battery-staple-42";
 
 /** What we can answer to each stage; a flow with any other stage is not for us. */
-const answers = (token) => ({
+export const answers = (token) => ({
   "m.login.dummy": {},
   ...(token && { "m.login.registration_token": { token } }),
 });
