@@ -19,6 +19,7 @@ use crate::support::world::{SPACE, World};
 const NIO_STEPS: usize = 65;
 const JS_STEPS: usize = 63;
 const JS_ENCRYPTED_STEPS: usize = 77;
+const RUST_SDK_STEPS: usize = 43;
 const APPSERVICE_STEPS: usize = 14;
 const AGENT_STEPS: usize = 7;
 
@@ -26,7 +27,7 @@ const AGENT_STEPS: usize = 7;
 const TAIL: usize = 30;
 
 /// A homeserver with the shape proxy before it.
-struct Stand<S> {
+struct Stand<S: Server> {
     server: S,
     shapes: Shapes,
     _dir: TempDir,
@@ -66,10 +67,12 @@ impl<S: Server> Stand<S> {
     }
 }
 
-impl<S> Drop for Stand<S> {
+impl<S: Server> Drop for Stand<S> {
     fn drop(&mut self) {
         if std::thread::panicking() {
-            eprintln!("{}", tail(&self.shapes.log, TAIL));
+            for log in [vec![self.shapes.log.clone()], self.server.logs()].concat() {
+                eprintln!("{}", tail(&log, TAIL));
+            }
         }
     }
 }
@@ -91,6 +94,25 @@ async fn js_encrypted<S: Server>() {
     stand
         .prove(JS_ENCRYPTED_STEPS, "js", &["--encrypted"])
         .await;
+}
+
+async fn rust_sdk<S: Server>() {
+    install("rust-sdk").await;
+    let stand = Stand::<S>::new(|_| None).await;
+    stand.prove(RUST_SDK_STEPS, "rust-sdk", &[]).await;
+}
+
+async fn rust_sdk_sliding<S: Server>() {
+    install("rust-sdk").await;
+    let stand = Stand::<S>::new(|_| None).await;
+    let report = stand
+        .prove(RUST_SDK_STEPS, "rust-sdk", &["--sliding"])
+        .await;
+    let syncs = report.times_asked("/org.matrix.simplified_msc3575/sync");
+    assert!(
+        (1..=SLIDING_SYNCS).contains(&syncs),
+        "{syncs} sliding syncs: a homeserver that answers before there is something to tell keeps phones awake"
+    );
 }
 
 async fn another_appservice<S: Server>() {
@@ -160,6 +182,16 @@ macro_rules! clients_are_content_with {
             #[tokio::test(flavor = "multi_thread")]
             async fn matrix_js_sdk_encrypted() {
                 js_encrypted::<$server>().await;
+            }
+
+            #[tokio::test(flavor = "multi_thread")]
+            async fn rust_matrix_sdk() {
+                rust_sdk::<$server>().await;
+            }
+
+            #[tokio::test(flavor = "multi_thread")]
+            async fn rust_matrix_sdk_sliding_sync() {
+                rust_sdk_sliding::<$server>().await;
             }
 
             #[tokio::test(flavor = "multi_thread")]
