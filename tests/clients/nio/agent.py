@@ -1,7 +1,12 @@
 """A chat with an agent: from the space, through its hierarchy, to an answer in the agent's room."""
 
-from person import PASSWORD, Person
-from steps import check, fresh
+import asyncio
+
+from person import Person
+from steps import fresh
+
+# How often the hierarchy is asked for again.
+LOOK_SECONDS = 0.2
 
 
 async def agent(step, options):
@@ -18,10 +23,13 @@ async def agent(step, options):
         return (await person.join(options.agent_room)).room_id
 
     async def find():
-        rooms = (await person.space_get_hierarchy(entry)).rooms
-        found = next((one["room_id"] for one in rooms if one.get("room_type") != "m.space"), None)
-        check(found, f"only spaces in {len(rooms)} rooms")
-        return found
+        # A bridge that has just started makes the rooms one after another.
+        while True:
+            rooms = (await person.space_get_hierarchy(entry)).rooms
+            for one in rooms:
+                if one.get("room_type") != "m.space":
+                    return one["room_id"]
+            await asyncio.sleep(LOOK_SECONDS)
 
     async def answered(question):
         def from_agent(event):
