@@ -5,9 +5,9 @@
 #   scripts/clients.sh js URL [--encrypted] [the same]
 #   scripts/clients.sh rust-sdk URL [--sliding] [--registration-token T]
 #   scripts/clients.sh appservice URL --registration FILE --domain NAME [--registration-token T]
-#   scripts/clients.sh page URL --screenshot FILE [--registration-token T]
+#   scripts/clients.sh page URL [--screenshot FILE] [--registration-token T]
 #   scripts/clients.sh shapes PORT URL [--known SERVER]      a proxy that checks every answer, see tests/clients/README.md
-#   scripts/clients.sh install [nio|js|rust-sdk|page ...]    installs them ahead of time
+#   scripts/clients.sh install nio|js|rust-sdk|appservice|page ...   installs them ahead of time
 #
 # Python clients live in the folder of scripts/peers.sh, Node ones in `clients-HASH` next to it; the hash is that of the
 # pins. It is filled aside and renamed into place: two runs at once are harmless, an interrupted one leaves nothing half done.
@@ -78,7 +78,7 @@ on_node() { direct "$node" --import "$clients/resolve.mjs" "$@"; }
 # Its dependencies take minutes to build, so they have a target folder that no `cargo clean` of the project's own empties.
 with_rust_sdk() {
   local target=${CARGO_TARGET_DIR:-$root/target}/clients-rust-sdk
-  say "clients: building the Rust matrix-sdk driver in $target (minutes the first time)"
+  [ -x "$target/debug/rust-sdk" ] || say "clients: building the Rust matrix-sdk driver in $target (once, some minutes)"
   cargo build --quiet --locked --manifest-path "$clients/rust-sdk/Cargo.toml" --target-dir "$target" >&2 </dev/null
   rust_sdk=$target/debug/rust-sdk
 }
@@ -141,7 +141,7 @@ rust-sdk)
   direct "$rust_sdk" "$@"
   ;;
 install)
-  install "${@:-nio}"
+  install "$@"
   ;;
 *)
   sed -n '2,13s/^# \{0,1\}//p' "${BASH_SOURCE[0]}" >&2

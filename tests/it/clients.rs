@@ -21,6 +21,7 @@ const JS_STEPS: usize = 63;
 const JS_ENCRYPTED_STEPS: usize = 77;
 const RUST_SDK_STEPS: usize = 43;
 const APPSERVICE_STEPS: usize = 14;
+const PAGE_STEPS: usize = 13;
 const AGENT_STEPS: usize = 7;
 /// A homeserver that lets sliding sync wait until there is something to tell is asked some hundred times in all these
 /// steps on three devices (Synapse: 90 to 105); one that answers at once is asked many times as often.
@@ -118,6 +119,12 @@ async fn rust_sdk_sliding<S: Server>() {
     );
 }
 
+async fn page<S: Server>() {
+    install("page").await;
+    let stand = Stand::<S>::new(|_| None).await;
+    stand.prove(PAGE_STEPS, "page", &[]).await;
+}
+
 async fn another_appservice<S: Server>() {
     install("appservice").await;
     let mut file = PathBuf::new();
@@ -195,6 +202,11 @@ macro_rules! clients_are_content_with {
             #[tokio::test(flavor = "multi_thread")]
             async fn rust_matrix_sdk_sliding_sync() {
                 rust_sdk_sliding::<$server>().await;
+            }
+
+            #[tokio::test(flavor = "multi_thread")]
+            async fn page_in_chromium() {
+                page::<$server>().await;
             }
 
             #[tokio::test(flavor = "multi_thread")]
