@@ -17,9 +17,9 @@ use crate::support::world::{SPACE, World};
 
 /// How many steps each driver has at least; one that silently does less proves less.
 const NIO_STEPS: usize = 65;
-const JS_STEPS: usize = 63;
-const JS_ENCRYPTED_STEPS: usize = 77;
-const RUST_SDK_STEPS: usize = 43;
+const JS_STEPS: usize = 64;
+const JS_ENCRYPTED_STEPS: usize = 81;
+const RUST_SDK_STEPS: usize = 44;
 const APPSERVICE_STEPS: usize = 14;
 const PAGE_STEPS: usize = 13;
 const AGENT_STEPS: usize = 7;

@@ -1,4 +1,6 @@
 // End-to-end encryption: cross-signing, key backup, and the day on which Alice has nothing left but her recovery key.
+import { CryptoEvent, VerificationPhase, VerifierEvent } from "matrix-js-sdk/lib/crypto-api/index.js";
+
 import { logIn, start } from "./people.mjs";
 import { interactive, PASSWORD } from "./register.mjs";
 import { check, until } from "./steps.mjs";
@@ -34,6 +36,38 @@ export async function encryption({ alice, bob, step }) {
     const crypto = alice.getCrypto();
     return until(() => crypto.userHasCrossSigningKeys(bob.getUserId(), true));
   });
+}
+
+/** Alice and Bob compare emoji, in the room: each then knows that the other is who they seem to be. */
+export async function verification({ alice, bob, room, step }) {
+  await step("verify each other by emoji", async () => {
+    const received = new Promise((resolve) => bob.once(CryptoEvent.VerificationRequestReceived, resolve));
+    const ours = await alice.getCrypto().requestVerificationDM(bob.getUserId(), room);
+    const theirs = await received;
+    await theirs.accept();
+    await until(() => ours.phase === VerificationPhase.Ready);
+    const verifiers = [await ours.startVerification("m.sas.v1"), await until(() => theirs.verifier)];
+    const shown = verifiers.map(
+      (verifier) =>
+        new Promise((resolve) => {
+          const already = verifier.getShowSasCallbacks();
+          if (already) resolve(already);
+          else verifier.once(VerifierEvent.ShowSas, resolve);
+        }),
+    );
+    const over = verifiers.map((verifier) => verifier.verify());
+    const [mine, yours] = await Promise.all(shown);
+    check(JSON.stringify(mine.sas.emoji) === JSON.stringify(yours.sas.emoji), "they see different emoji");
+    await Promise.all([mine.confirm(), yours.confirm(), ...over]);
+  });
+  for (const [client, other] of [[alice, bob], [bob, alice]]) {
+    await step("the other is verified", () =>
+      until(async () => {
+        const status = await client.getCrypto().getUserVerificationStatus(other.getUserId());
+        return status.isCrossSigningVerified();
+      }),
+    );
+  }
 }
 
 /** Alice on a new device: her recovery key gives her back her identity and what was said before. */

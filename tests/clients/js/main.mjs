@@ -4,7 +4,7 @@ import * as sdk from "matrix-js-sdk";
 
 import { accounts } from "./accounts.mjs";
 import { agent } from "./agent.mjs";
-import { encryption, restore } from "./encryption.mjs";
+import { encryption, restore, verification } from "./encryption.mjs";
 import { logIn, signUp, start } from "./people.mjs";
 import { leaving, life, meeting } from "./rooms.mjs";
 import { commandLine, fresh, quiet, Steps } from "./steps.mjs";
@@ -41,6 +41,14 @@ if (options["agent-room"]) {
 const names = { alice: fresh("alice"), bob: fresh("bob") };
 const secrets = new Map();
 for (const name of Object.values(names)) await step(`register ${name.slice(0, -8)}`, () => signUp(url, name, token));
+if (token) {
+  await step("nobody registers without the token", () =>
+    signUp(url, fresh("mallory")).then(
+      () => false,
+      () => true,
+    ),
+  );
+}
 const alice = await step("log in alice", () => logIn(url, names.alice, { secrets }));
 const bob = await step("log in bob", () => logIn(url, names.bob));
 if (!alice || !bob) steps.finish();
@@ -55,7 +63,10 @@ await step("first sync of alice", () => start(alice));
 await step("first sync of bob", () => start(bob));
 if (encrypted) await encryption(world);
 await meeting(world);
-if (encrypted) await restore(world);
+if (encrypted) {
+  await verification(world);
+  await restore(world);
+}
 await life(world);
 await accounts(world);
 await leaving(world);

@@ -1,17 +1,17 @@
 //! What two people say in a room, as both see it in the SDK's timeline.
 
-use std::sync::Arc;
-
-use anyhow::{Context as _, ensure};
+use anyhow::{Context as _, Result, ensure};
+use matrix_sdk::Room;
 use matrix_sdk::attachment::AttachmentConfig;
 use matrix_sdk::media::{MediaFormat, MediaRequestParameters};
+use matrix_sdk::room::MessagesOptions;
 use matrix_sdk::room::edit::EditedContent;
+use matrix_sdk::ruma::EventId;
 use matrix_sdk::ruma::api::client::receipt::create_receipt::v3::ReceiptType;
 use matrix_sdk::ruma::events::relation::Thread;
 use matrix_sdk::ruma::events::room::message::{
     MessageType, Relation, RoomMessageEventContent, RoomMessageEventContentWithoutRelation,
 };
-use matrix_sdk::{Room, RoomState};
 use matrix_sdk_ui::timeline::{EventTimelineItem, RoomExt, Timeline};
 
 use crate::person::Person;
@@ -20,6 +20,8 @@ use crate::steps::{Steps, until};
 /// The smallest thing that is an image.
 const PICTURE: &[u8] = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR\0\0\0\x01\0\0\0\x01\x08\x06\0\0\0\x1f\x15\xc4\x89\0\0\0\rIDATx\x9cbd`\xf8_\x0f\0\x02\x87\x01\x80\xebG\xba\x92\0\0\0\0IEND\xaeB`\x82";
 const THUMB: &str = "👍";
+/// How many events are asked for when one is looked for on a page.
+const PAGE: u32 = 100;
 
 /// The event with this text, as it is now.
 pub async fn find(timeline: &Timeline, body: &str) -> Option<EventTimelineItem> {
@@ -47,84 +49,110 @@ async fn item(
         .cloned()
 }
 
+/// With classic sync the homeserver counts. With sliding sync the SDK does, from what it can decrypt.
+fn unread(person: &Person, room: &Room) -> u64 {
+    if person.sliding {
+        room.num_unread_messages()
+    } else {
+        room.unread_notification_counts().notification_count
+    }
+}
+
+/// A room as both see it.
+struct Views {
+    room: Room,
+    ours: Timeline,
+    their_room: Room,
+    theirs: Timeline,
+}
+
 /// Both say hello, and everything else that one does with messages.
-pub async fn talk(steps: &mut Steps, alice: &Person, bob: &Person, room: &Room) -> Option<()> {
-    let theirs = bob.room(room.room_id()).ok()?;
-    let (ours, theirs_seen) = (
-        Arc::new(room.timeline().await.ok()?),
-        theirs.timeline().await.ok()?,
-    );
-    let hello = steps
-        .step("send a message", async {
-            let sent = room
-                .send(RoomMessageEventContent::text_plain("hello bob"))
-                .await?;
-            ensure!(sent.encryption_info.is_some(), "it was sent in the clear");
-            Ok(sent.response.event_id)
-        })
-        .await?;
-    steps
-        .step("the message arrives and was encrypted", async {
-            let seen = until(|| find(&theirs_seen, "hello bob")).await?;
-            ensure!(seen.event_id() == Some(&*hello), "it has another event id");
-            ensure!(seen.encryption_info().is_some(), "it was not encrypted");
-            Ok(())
-        })
-        .await?;
-    steps
-        .step(
-            "unread messages are counted",
-            until(|| async {
-                (theirs.unread_notification_counts().notification_count >= 1
-                    || theirs.num_unread_messages() >= 1)
-                    .then_some(())
-            }),
-        )
-        .await;
-    steps
-        .step("reading sets the count to nothing, and is seen", async {
-            theirs_seen.mark_as_read(ReceiptType::Read).await?;
-            until(|| async {
-                (theirs.unread_notification_counts().notification_count == 0
-                    && theirs.num_unread_messages() == 0)
-                    .then_some(())
+pub async fn talk(steps: &mut Steps, bob: &Person, room: &Room) -> Option<()> {
+    let views = steps
+        .step("open the room on both devices", async {
+            let their_room = bob.room(room.room_id())?;
+            Ok(Views {
+                room: room.clone(),
+                ours: room.timeline().await?,
+                theirs: their_room.timeline().await?,
+                their_room,
             })
-            .await?;
-            until(|| item(&ours, |event| event.read_receipts().contains_key(&bob.id))).await
-        })
-        .await;
-    steps
-        .step("an answer comes back", async {
-            theirs
-                .send(RoomMessageEventContent::text_plain("hello alice"))
-                .await?;
-            until(|| find(&ours, "hello alice")).await
         })
         .await?;
-    relate(steps, bob, room, &ours, &theirs_seen).await;
-    picture(steps, bob, room, &theirs_seen).await;
+    let hello = greet(steps, bob, &views).await?;
+    relate(steps, bob, &views, &hello).await;
+    live(steps, &views).await;
+    picture(steps, bob, &views).await;
     steps
-        .step("the homeserver's history has it all", async {
-            let page = room
-                .messages(matrix_sdk::room::MessagesOptions::backward())
-                .await?;
-            ensure!(!page.chunk.is_empty(), "the page is empty");
-            ensure!(room.state() == RoomState::Joined, "not in the room");
-            Ok(alice.id.clone())
+        .step("the homeserver's history has it, readable", async {
+            past(room, hello.event_id().context("no event id")?).await
         })
         .await;
     Some(())
 }
 
+/// Hello, read, hello; gives the first one as Bob sees it.
+async fn greet(steps: &mut Steps, bob: &Person, views: &Views) -> Option<EventTimelineItem> {
+    let hello = steps
+        .step("a message arrives and was encrypted", async {
+            let content = RoomMessageEventContent::text_plain("hello bob");
+            let sent = views.room.send(content).await?;
+            ensure!(sent.encryption_info.is_some(), "it was sent in the clear");
+            let seen = until(|| find(&views.theirs, "hello bob")).await?;
+            let id = Some(&*sent.response.event_id);
+            ensure!(seen.event_id() == id, "it has another event id");
+            ensure!(seen.encryption_info().is_some(), "it was not encrypted");
+            Ok(seen)
+        })
+        .await?;
+    let count = || unread(bob, &views.their_room);
+    let counted = until(|| async { (count() >= 1).then_some(()) });
+    steps.step("unread messages are counted", counted).await;
+    steps
+        .step("reading sets the count to nothing", async {
+            views.theirs.mark_as_read(ReceiptType::Read).await?;
+            until(|| async { (count() == 0).then_some(()) }).await
+        })
+        .await;
+    let read = |event: &EventTimelineItem| event.read_receipts().contains_key(&bob.id);
+    let seen = until(|| item(&views.ours, read));
+    steps.step("the receipt is seen", seen).await;
+    steps
+        .step("an answer comes back", async {
+            let content = RoomMessageEventContent::text_plain("hello alice");
+            views.their_room.send(content).await?;
+            until(|| find(&views.ours, "hello alice")).await
+        })
+        .await;
+    Some(hello)
+}
+
+/// The homeserver gives back an event, alone and on a page, and it can be decrypted.
+async fn past(room: &Room, hello: &EventId) -> Result<()> {
+    let alone = room.event(hello, None).await?;
+    ensure!(alone.encryption_info().is_some(), "it was not decrypted");
+    let mut options = MessagesOptions::backward();
+    options.limit = PAGE.into();
+    let page = room.messages(options).await?.chunk;
+    let found = page
+        .iter()
+        .find(|event| event.event_id().as_deref() == Some(hello))
+        .context("it is not on the page")?;
+    ensure!(
+        found.encryption_info().is_some(),
+        "it was not decrypted on the page"
+    );
+    Ok(())
+}
+
 /// Reaction, edit, thread, redaction.
-async fn relate(
-    steps: &mut Steps,
-    bob: &Person,
-    room: &Room,
-    ours: &Timeline,
-    theirs: &Timeline,
-) -> Option<()> {
-    let hello = find(theirs, "hello bob").await?;
+async fn relate(steps: &mut Steps, bob: &Person, views: &Views, hello: &EventTimelineItem) {
+    let Views {
+        room,
+        ours,
+        their_room,
+        theirs,
+    } = views;
     steps
         .step("react", async {
             theirs.toggle_reaction(&hello.identifier(), THUMB).await?;
@@ -152,7 +180,7 @@ async fn relate(
             let root = hello.event_id().context("no event id")?.to_owned();
             let mut content = RoomMessageEventContent::text_plain("in the thread");
             content.relates_to = Some(Relation::Thread(Thread::plain(root.clone(), root.clone())));
-            bob.room(room.room_id())?.send(content).await?;
+            their_room.send(content).await?;
             let seen = until(|| find(ours, "in the thread")).await?;
             ensure!(
                 seen.content().thread_root() == Some(root),
@@ -179,11 +207,14 @@ async fn relate(
             until(|| item(theirs, redacted)).await
         })
         .await;
+}
+
+/// What passes and is kept nowhere.
+async fn live(steps: &mut Steps, views: &Views) {
+    let room = &views.room;
     steps
         .step("typing is seen", async {
-            let (_guard, mut typing) = bob
-                .room(room.room_id())?
-                .subscribe_to_typing_notifications();
+            let (_guard, mut typing) = views.their_room.subscribe_to_typing_notifications();
             room.typing_notice(true).await?;
             let who = typing.recv().await?;
             ensure!(
@@ -194,17 +225,18 @@ async fn relate(
             Ok(())
         })
         .await;
-    Some(())
 }
 
 /// An image that the homeserver cannot see either.
-async fn picture(steps: &mut Steps, bob: &Person, room: &Room, theirs: &Timeline) {
+async fn picture(steps: &mut Steps, bob: &Person, views: &Views) {
     steps
         .step("an encrypted image up and down", async {
             let kind = "image/png".parse()?;
-            room.send_attachment("dot.png", &kind, PICTURE.to_vec(), AttachmentConfig::new())
+            views
+                .room
+                .send_attachment("dot.png", &kind, PICTURE.to_vec(), AttachmentConfig::new())
                 .await?;
-            let seen = until(|| find(theirs, "dot.png")).await?;
+            let seen = until(|| find(&views.theirs, "dot.png")).await?;
             let message = seen.content().as_message().context("no message")?.clone();
             let MessageType::Image(image) = message.msgtype() else {
                 anyhow::bail!("it is no image: {}", message.body())

@@ -76,7 +76,7 @@ async fn live(steps: &mut Steps, options: &Options) -> Option<()> {
     encryption::cross_signing(steps, &alice, &bob).await;
     let recovery_key = encryption::recovery(steps, &alice).await?;
     let room = rooms::meet(steps, &alice, &bob).await?;
-    history::talk(steps, &alice, &bob, &room).await?;
+    history::talk(steps, &bob, &room).await?;
     encryption::new_device(steps, options, &a, &room, &recovery_key).await;
     rooms::world(steps, &alice, &bob, &room).await;
     rooms::part(steps, &alice, &bob, &room).await;

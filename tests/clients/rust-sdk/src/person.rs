@@ -33,7 +33,7 @@ enum Sync {
 pub struct Person {
     pub client: Client,
     pub id: OwnedUserId,
-    sliding: bool,
+    pub sliding: bool,
     sync: Mutex<Sync>,
 }
 
