@@ -24,8 +24,8 @@ const APPSERVICE_STEPS: usize = 14;
 const PAGE_STEPS: usize = 13;
 const AGENT_STEPS: usize = 7;
 /// A homeserver that lets sliding sync wait until there is something to tell is asked some hundred times in all these
-/// steps on three devices (Synapse: 90 to 105); one that answers at once is asked many times as often.
-const SLIDING_SYNCS: usize = 160;
+/// steps on three devices (Synapse: 96 to 98); one that answers at once is asked many times as often.
+const SLIDING_SYNCS: usize = 125;
 
 /// How many lines of each log a failed test shows.
 const TAIL: usize = 30;
