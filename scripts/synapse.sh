@@ -6,7 +6,8 @@
 #   scripts/synapse.sh user DIR NAME PASSWORD             registers a person on the running server
 #
 # REGISTRATION is the registration.yaml of the bridge. `new` may be called again: it keeps database and keys.
-# OPEN_REGISTRATION=true lets anybody on this machine register, which the tests want and a demo does not.
+# OPEN_REGISTRATION=true lets anybody on this machine register, which the tests want and a demo does not;
+# REGISTRATION_TOKEN=T lets those register who know T.
 set -euo pipefail
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
@@ -25,6 +26,8 @@ config() {
   [ -f "$dir/secret" ] || (umask 077 && random >"$dir/secret")
   local secret
   secret=$(cat "$dir/secret")
+  local open=${OPEN_REGISTRATION:-false} closed_by_token=false
+  [ -z "${REGISTRATION_TOKEN:-}" ] || open=true closed_by_token=true
   cat >"$dir/log.yaml" <<L
 version: 1
 formatters: {line: {format: '%(asctime)s %(levelname)s %(name)s %(message)s'}}
@@ -41,8 +44,9 @@ media_store_path: '$dir/media'
 macaroon_secret_key: '$secret'
 form_secret: '$secret'
 registration_shared_secret: '$secret'
-enable_registration: ${OPEN_REGISTRATION:-false}
-enable_registration_without_verification: ${OPEN_REGISTRATION:-false}
+enable_registration: $open
+enable_registration_without_verification: $open
+registration_requires_token: $closed_by_token
 listeners:
   - {port: $port, type: http, bind_addresses: ['127.0.0.1'], resources: [{names: [client], compress: false}]}
 database: {name: sqlite3, args: {database: '$dir/homeserver.db'}}
@@ -72,7 +76,7 @@ template() {
   if [ ! -f "$template/homeserver.db" ]; then
     local aside
     aside=$(mktemp -d "$peers/.template.XXXXXX")
-    OPEN_REGISTRATION=false config "$aside" "$name" 0 ''
+    OPEN_REGISTRATION=false REGISTRATION_TOKEN='' config "$aside" "$name" 0 ''
     if ! {
       "$python" -m synapse.app.homeserver --config-path "$aside/homeserver.yaml" --generate-keys &&
         "$python" -m synapse._scripts.update_synapse_database \
@@ -89,6 +93,15 @@ template() {
   printf '%s\n' "$template"
 }
 
+# A token is made by an admin, of whom there is none yet.
+allow_token() {
+  "$python" - "$1/homeserver.db" "$2" <<'P'
+import sqlite3, sys
+with sqlite3.connect(sys.argv[1]) as database:
+    database.execute("INSERT OR IGNORE INTO registration_tokens (token, pending, completed) VALUES (?, 0, 0)", sys.argv[2:])
+P
+}
+
 case ${1:-} in
 new)
   dir=$2 name=$3 port=$4 registration=${5:-}
@@ -97,6 +110,7 @@ new)
   if [ ! -f "$dir/homeserver.db" ]; then
     cp "$(template "$name")"/* "$dir/"
   fi
+  [ -z "${REGISTRATION_TOKEN:-}" ] || allow_token "$dir" "$REGISTRATION_TOKEN"
   config "$dir" "$name" "$port" "$registration"
   ;;
 run)
@@ -107,7 +121,7 @@ user)
     --config "$2/homeserver.yaml" --user "$3" --password "$4" --no-admin
   ;;
 *)
-  sed -n '2,11s/^# \{0,1\}//p' "${BASH_SOURCE[0]}" >&2
+  sed -n '2,12s/^# \{0,1\}//p' "${BASH_SOURCE[0]}" >&2
   exit 64
   ;;
 esac

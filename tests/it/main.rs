@@ -14,6 +14,7 @@
 )]
 
 mod agents;
+mod clients;
 mod commands;
 mod guests;
 mod harness;

@@ -1,11 +1,13 @@
 //! The house that the tests live in: peers, persons, wires, the bridge, and the world that puts them together.
 
 pub mod bridge;
+pub mod clients;
 pub mod letta;
 pub mod peers;
 pub mod person;
 pub mod process;
 pub mod room;
+pub mod server;
 pub mod synapse;
 pub mod wire;
 pub mod world;

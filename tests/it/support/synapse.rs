@@ -17,6 +17,7 @@ const START: Duration = Duration::from_secs(90);
 pub struct Synapse {
     dir: PathBuf,
     port: u16,
+    token: &'static str,
     process: Option<Process>,
 }
 
@@ -26,8 +27,16 @@ impl Synapse {
         Self {
             dir: dir.to_owned(),
             port: free_port(),
+            token: "",
             process: None,
         }
+    }
+
+    /// Lets only those register who know `token`; without this, anybody may.
+    #[must_use]
+    pub fn with_registration_token(mut self, token: &'static str) -> Self {
+        self.token = token;
+        self
     }
 
     pub fn url(&self) -> String {
@@ -47,6 +56,7 @@ impl Synapse {
             .args(registration)
             .env("PEERS", peers())
             .env("OPEN_REGISTRATION", "true")
+            .env("REGISTRATION_TOKEN", self.token)
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .status()

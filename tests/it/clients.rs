@@ -1,0 +1,222 @@
+//! Other people's clients find in a homeserver what they expect.
+//!
+//! Every driver in `tests/clients` runs against every server listed at the end, through a proxy that checks each answer
+//! against the Matrix specification. A server that the clients are content with here is one that people can use.
+
+use std::path::{Path, PathBuf};
+
+use serde_json::json;
+use tempfile::TempDir;
+
+use crate::support::clients::{Report, Shapes, install, prove};
+use crate::support::person::PASSWORD;
+use crate::support::process::{free_port, tail};
+use crate::support::server::{REGISTRATION_TOKEN, Server};
+use crate::support::synapse::{DOMAIN, Synapse};
+use crate::support::world::{SPACE, World};
+
+/// How many steps each driver has at least; one that silently does less proves less.
+const NIO_STEPS: usize = 65;
+const JS_STEPS: usize = 64;
+const JS_ENCRYPTED_STEPS: usize = 81;
+const RUST_SDK_STEPS: usize = 44;
+const APPSERVICE_STEPS: usize = 14;
+const PAGE_STEPS: usize = 13;
+const AGENT_STEPS: usize = 7;
+/// A homeserver that lets sliding sync wait until there is something to tell is asked some hundred times in all these
+/// steps on three devices (Synapse: 96 to 98); one that answers at once is asked many times as often.
+const SLIDING_SYNCS: usize = 125;
+
+/// How many lines of each log a failed test shows.
+const TAIL: usize = 30;
+
+/// A homeserver with the shape proxy before it.
+struct Stand<S: Server> {
+    server: S,
+    shapes: Shapes,
+    _dir: TempDir,
+}
+
+impl<S: Server> Stand<S> {
+    async fn new(registration: impl FnOnce(&Path) -> Option<PathBuf>) -> Self {
+        let dir = tempfile::tempdir().expect("a temporary folder");
+        let registration = registration(dir.path());
+        let server = S::launch(&dir.path().join("server"), registration.as_deref()).await;
+        let shapes = Shapes::before(&server.url(), S::NAME, dir.path()).await;
+        Self {
+            server,
+            shapes,
+            _dir: dir,
+        }
+    }
+
+    /// Runs a driver against the proxy; nothing that it got may violate the specification.
+    async fn prove(&self, steps: usize, driver: &str, arguments: &[&str]) -> Report {
+        let token = ["--registration-token", REGISTRATION_TOKEN];
+        let all = [&[driver, self.shapes.url()], arguments, &token].concat();
+        prove(steps, &all).await;
+        let report = self.shapes.report().await;
+        assert!(
+            report.violations.is_empty(),
+            "not as the specification says: {:#?}",
+            report.violations
+        );
+        assert!(
+            report.checked > steps && report.operations > 10,
+            "the proxy checked {} answers of {} operations: the driver went round it",
+            report.checked,
+            report.operations
+        );
+        report
+    }
+}
+
+impl<S: Server> Drop for Stand<S> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            for log in [vec![self.shapes.log.clone()], self.server.logs()].concat() {
+                eprintln!("{}", tail(&log, TAIL));
+            }
+        }
+    }
+}
+
+async fn nio<S: Server>() {
+    let stand = Stand::<S>::new(|_| None).await;
+    stand.prove(NIO_STEPS, "nio", &[]).await;
+}
+
+async fn js<S: Server>() {
+    install("js").await;
+    let stand = Stand::<S>::new(|_| None).await;
+    stand.prove(JS_STEPS, "js", &[]).await;
+}
+
+async fn js_encrypted<S: Server>() {
+    install("js").await;
+    let stand = Stand::<S>::new(|_| None).await;
+    stand
+        .prove(JS_ENCRYPTED_STEPS, "js", &["--encrypted"])
+        .await;
+}
+
+async fn rust_sdk<S: Server>() {
+    install("rust-sdk").await;
+    let stand = Stand::<S>::new(|_| None).await;
+    stand.prove(RUST_SDK_STEPS, "rust-sdk", &[]).await;
+}
+
+async fn rust_sdk_sliding<S: Server>() {
+    install("rust-sdk").await;
+    let stand = Stand::<S>::new(|_| None).await;
+    let report = stand
+        .prove(RUST_SDK_STEPS, "rust-sdk", &["--sliding"])
+        .await;
+    let syncs = report.times_asked("/org.matrix.simplified_msc3575/sync");
+    assert!(
+        (1..=SLIDING_SYNCS).contains(&syncs),
+        "{syncs} sliding syncs: a homeserver that answers before there is something to tell keeps phones awake"
+    );
+}
+
+async fn page<S: Server>() {
+    install("page").await;
+    let stand = Stand::<S>::new(|_| None).await;
+    stand.prove(PAGE_STEPS, "page", &[]).await;
+}
+
+async fn another_appservice<S: Server>() {
+    install("appservice").await;
+    let mut file = PathBuf::new();
+    let stand = Stand::<S>::new(|dir| {
+        file = dir.join("echo.yaml");
+        std::fs::write(&file, echo_registration()).expect("the registration can be written");
+        Some(file.clone())
+    })
+    .await;
+    let file = file.to_str().expect("a path in UTF-8").to_owned();
+    let arguments = ["--registration", &file, "--domain", DOMAIN];
+    stand
+        .prove(APPSERVICE_STEPS, "appservice", &arguments)
+        .await;
+}
+
+/// The registration of an echo bot that is not ours.
+fn echo_registration() -> String {
+    json!({
+        "id": "echo",
+        "url": format!("http://127.0.0.1:{}", free_port()),
+        "as_token": "what-the-echo-bot-says",
+        "hs_token": "what-the-homeserver-says",
+        "sender_localpart": "echo",
+        "rate_limited": false,
+        "namespaces": {
+            "users": [{"exclusive": true, "regex": format!("@echo_.*:{DOMAIN}")}],
+            "aliases": [{"exclusive": true, "regex": format!("#echo_.*:{DOMAIN}")}],
+            "rooms": [],
+        },
+    })
+    .to_string()
+}
+
+/// From the space through its hierarchy to an answer, the way a person with this client goes.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_agent_answers_in_other_clients() {
+    install("js").await;
+    let world = World::start().await;
+    let alice = format!("alice:{PASSWORD}");
+    for driver in ["nio", "js"] {
+        let url = world.synapse.url();
+        let arguments = [driver, &url, "--agent-room", SPACE, "--login", &alice];
+        prove(AGENT_STEPS, &arguments).await;
+    }
+}
+
+/// One line for each server: all clients against it.
+macro_rules! clients_are_content_with {
+    ($($name:ident: $server:ty),+ $(,)?) => {$(
+        mod $name {
+            #[allow(clippy::wildcard_imports, reason = "the module is this file, once more for a server")]
+            use super::*;
+
+            #[tokio::test(flavor = "multi_thread")]
+            async fn matrix_nio() {
+                nio::<$server>().await;
+            }
+
+            #[tokio::test(flavor = "multi_thread")]
+            async fn matrix_js_sdk() {
+                js::<$server>().await;
+            }
+
+            #[tokio::test(flavor = "multi_thread")]
+            async fn matrix_js_sdk_encrypted() {
+                js_encrypted::<$server>().await;
+            }
+
+            #[tokio::test(flavor = "multi_thread")]
+            async fn rust_matrix_sdk() {
+                rust_sdk::<$server>().await;
+            }
+
+            #[tokio::test(flavor = "multi_thread")]
+            async fn rust_matrix_sdk_sliding_sync() {
+                rust_sdk_sliding::<$server>().await;
+            }
+
+            #[tokio::test(flavor = "multi_thread")]
+            async fn page_in_chromium() {
+                page::<$server>().await;
+            }
+
+            #[tokio::test(flavor = "multi_thread")]
+            async fn matrix_bot_sdk_as_an_appservice() {
+                another_appservice::<$server>().await;
+            }
+        }
+    )+};
+}
+
+clients_are_content_with! {
+    synapse: Synapse,
+}
