@@ -98,7 +98,7 @@ struct InitArgs {
     #[arg(long, value_name = "DIR", default_value = ".")]
     dir: PathBuf,
     /// What homeserver it is, to print the steps for it.
-    #[arg(long, value_enum)]
+    #[arg(long, value_enum, default_value_t = HomeserverKind::Embedded)]
     homeserver: HomeserverKind,
     /// Where the bridge reaches the homeserver, like `http://localhost:8008`.
     #[arg(long, value_name = "URL", value_parser = address)]
@@ -119,9 +119,15 @@ struct InitArgs {
 
 #[derive(Debug, Args)]
 struct DemoArgs {
-    /// Where the bridge reaches the homeserver, like `http://localhost:8008`.
+    /// Use this homeserver, like `http://localhost:8008`, instead of the one that the bridge brings.
     #[arg(long, value_name = "URL", value_parser = address)]
-    homeserver: Url,
+    homeserver: Option<Url>,
+    /// The port that the bridge's own homeserver listens on; 0 for any that is free.
+    #[arg(long, value_name = "PORT", default_value_t = 6167, conflicts_with = "homeserver")]
+    port: u16,
+    /// Print one line of JSON instead of words: `homeserver`, `user_id`, `password`, `space`.
+    #[arg(long, conflicts_with = "homeserver")]
+    json: bool,
     /// The server name: what stands after the colon in user ids.
     #[arg(long, value_name = "NAME", default_value = "localhost")]
     domain: OwnedServerName,
