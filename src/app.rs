@@ -21,6 +21,8 @@ use letta_client::{
 use tokio::net::TcpListener;
 use tracing::{info, warn};
 
+#[cfg(feature = "embedded")]
+pub use self::embedded::homeserver;
 pub use self::newcomer::Newcomer;
 use self::{bridge::Bridge, embedded::Core};
 use crate::{

@@ -41,11 +41,7 @@ impl Core {
     pub(super) async fn open(config: &mut Config, newcomer: Option<&Newcomer>) -> anyhow::Result<Self> {
         config.appservice.as_token = new_token();
         config.appservice.hs_token = new_token();
-        let settings = settings(config)?;
-        let path = settings.database.database_path.clone();
-        let server = Server::open(settings)
-            .await
-            .with_context(|| format!("cannot open the homeserver's database in {}", path.display()))?;
+        let server = open(settings(config)?).await?;
         if let Some(newcomer) = newcomer {
             let user = &newcomer.user_id;
             if !server.accounts.exists(user)? {
@@ -80,6 +76,14 @@ impl Core {
             .route_service("/_matrix/mau/{*rest}", bridge.clone())
             .route_service("/health", bridge)
             .fallback_service(self.router());
+        self.serve_routes(front, tasks).await
+    }
+
+    async fn serve_routes(
+        &self,
+        front: Router,
+        tasks: Tasks,
+    ) -> anyhow::Result<impl Future<Output = anyhow::Result<()>> + Send + 'static> {
         let listeners = self.listen().await?;
         let served = listeners.into_iter().map(move |listener| {
             let (front, tasks) = (front.clone(), tasks.clone());
@@ -137,6 +141,32 @@ impl Core {
     pub(super) async fn close(self) {
         self.server.close().await;
     }
+}
+
+async fn open(settings: homeserver::Config) -> anyhow::Result<Server> {
+    let path = settings.database.database_path.clone();
+    let opened = Server::open(settings).await;
+    opened.with_context(|| format!("cannot open the homeserver's database in {}", path.display()))
+}
+
+/// Runs the homeserver alone until it is told to stop, for other bridges or for a bridge in a process of its own.
+pub async fn homeserver(settings: homeserver::Config, admin_commands: &[String]) -> anyhow::Result<()> {
+    let mut signals = super::Signals::listen()?;
+    let core = Core { server: open(settings).await?, address: OnceLock::new() };
+    for command in admin_commands {
+        let answer = homeserver::admin::execute(&core.server, command).await;
+        info!(command, "{}", answer.map_err(anyhow::Error::msg)?);
+    }
+    let tasks = Tasks::default();
+    let served = tokio::spawn(core.serve_routes(core.router(), tasks.clone()).await?);
+    signals.terminated().await;
+    tasks.close();
+    tasks.stop();
+    if let Ok(served) = tokio::time::timeout(super::STOP_MAX, served).await {
+        served.context("the listener failed")??;
+    }
+    core.close().await;
+    Ok(())
 }
 
 /// The homeserver's own configuration: a `tuwunel.toml`, the block `homeserver:`, `TUWUNEL_*`.

@@ -55,15 +55,24 @@ impl Homeserver {
 
 /// Whose homeserver it is.
 #[derive(
-    Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema, clap::ValueEnum,
+    Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema, clap::ValueEnum,
 )]
 #[serde(rename_all = "lowercase")]
 pub enum HomeserverMode {
     /// The bridge brings it along.
-    #[default]
     Embedded,
     /// It runs already.
     External,
+}
+
+impl Default for HomeserverMode {
+    fn default() -> Self {
+        if cfg!(feature = "embedded") {
+            Self::Embedded
+        } else {
+            Self::External
+        }
+    }
 }
 
 /// The bridge as the homeserver sees it.
