@@ -6,8 +6,8 @@
 use std::sync::Arc;
 
 use crate::{
-    accounts::Accounts, appservices::Appservices, config::Config, error::Result, rooms::Rooms,
-    store::Store, stream::Stream,
+    accounts::Accounts, appservices::Appservices, config::Config, error::Result, keys::Keys,
+    rooms::Rooms, store::Store, stream::Stream,
 };
 
 /// A running homeserver. Clones are the same server.
@@ -27,6 +27,8 @@ pub struct Parts {
     pub stream: Stream,
     /// Accounts, devices, tokens.
     pub accounts: Accounts,
+    /// Keys for end-to-end encryption.
+    pub keys: Keys,
     /// Rooms and events.
     pub rooms: Rooms,
     /// Application services.
@@ -48,6 +50,7 @@ impl Server {
         let stream = Stream::open(store.clone())?;
         let parts = Parts {
             accounts: Accounts::open(store.clone()),
+            keys: Keys::default(),
             rooms: Rooms::open(store.clone(), stream.clone(), config.server_name.clone()).await?,
             appservices: Appservices::default(),
             config,
