@@ -9,9 +9,12 @@ use ruma::{
     encryption::{CrossSigningKey, KeyUsage},
     serde::Raw,
 };
-use serde_json::{Map, Value, value::RawValue};
+use serde_json::{Map, Value, json, value::RawValue};
 
-use super::{devices, signatures};
+use super::{
+    devices,
+    signatures::{self, Unusable},
+};
 use crate::{
     error::{Error, Result},
     store::{Batch, Store, tables},
@@ -150,8 +153,9 @@ fn signed_by_master(user: &UserId, master: Option<&CrossSigningKey>, key: &RawVa
     if object.is_some_and(|object| signatures::is_signed(&object, user, &id, &public)) {
         return Ok(());
     }
+    let kind: ErrorKind = serde_json::from_value(json!({ "errcode": Unusable::Invalid.code() }))?;
     Err(Error::bad_request(
-        ErrorKind::InvalidSignature,
+        kind,
         "The key is not signed by the master key",
     ))
 }
