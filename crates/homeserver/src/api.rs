@@ -15,6 +15,8 @@ use crate::{
     server::Server,
 };
 
+mod backup;
+mod backup_keys;
 mod cross_signing;
 mod keys;
 mod to_device;
@@ -26,6 +28,8 @@ const CORS_MAX_AGE: Duration = Duration::from_secs(86_400);
 /// All routes.
 pub(crate) fn router() -> Router<Server> {
     let routes = Routes::default();
+    let routes = backup::routes(routes);
+    let routes = backup_keys::routes(routes);
     let routes = cross_signing::routes(routes);
     let routes = keys::routes(routes);
     let routes = to_device::routes(routes);

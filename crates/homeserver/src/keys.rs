@@ -20,6 +20,7 @@ use crate::{
     store::{Batch, tables},
 };
 
+pub mod backup;
 pub mod cross_signing;
 pub mod device_lists;
 pub mod devices;
