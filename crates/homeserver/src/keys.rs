@@ -27,6 +27,8 @@ pub mod devices;
 pub mod one_time;
 pub mod record;
 pub mod signatures;
+#[cfg(test)]
+mod tests;
 pub mod to_device;
 
 pub use device_lists::{changed, changes_between};
