@@ -15,6 +15,11 @@ use crate::{
     server::Server,
 };
 
+mod backup;
+mod backup_keys;
+mod cross_signing;
+mod keys;
+mod to_device;
 mod versions;
 
 /// How long a browser may remember what is allowed.
@@ -23,6 +28,11 @@ const CORS_MAX_AGE: Duration = Duration::from_secs(86_400);
 /// All routes.
 pub(crate) fn router() -> Router<Server> {
     let routes = Routes::default();
+    let routes = backup::routes(routes);
+    let routes = backup_keys::routes(routes);
+    let routes = cross_signing::routes(routes);
+    let routes = keys::routes(routes);
+    let routes = to_device::routes(routes);
     let routes = versions::routes(routes);
     routes
         .into_router()
