@@ -49,7 +49,7 @@ impl Server {
         let store = Store::open(&config.database.database_path, &config.server_name)?;
         let stream = Stream::open(store.clone())?;
         let parts = Parts {
-            accounts: Accounts::open(store.clone()),
+            accounts: Accounts::open(store.clone(), &config)?,
             keys: Keys::default(),
             rooms: Rooms::open(store.clone(), stream.clone(), config.server_name.clone()).await?,
             appservices: Appservices::default(),
