@@ -15,6 +15,9 @@ use crate::{
     server::Server,
 };
 
+mod notifications;
+mod push_rules;
+mod pushers;
 mod versions;
 
 /// How long a browser may remember what is allowed.
@@ -23,6 +26,9 @@ const CORS_MAX_AGE: Duration = Duration::from_secs(86_400);
 /// All routes.
 pub(crate) fn router() -> Router<Server> {
     let routes = Routes::default();
+    let routes = notifications::routes(routes);
+    let routes = push_rules::routes(routes);
+    let routes = pushers::routes(routes);
     let routes = versions::routes(routes);
     routes
         .into_router()

@@ -6,8 +6,8 @@
 use std::sync::Arc;
 
 use crate::{
-    accounts::Accounts, appservices::Appservices, config::Config, error::Result, rooms::Rooms,
-    store::Store, stream::Stream,
+    accounts::Accounts, appservices::Appservices, config::Config, error::Result, push::Pushers,
+    rooms::Rooms, store::Store, stream::Stream,
 };
 
 /// A running homeserver. Clones are the same server.
@@ -31,6 +31,8 @@ pub struct Parts {
     pub rooms: Rooms,
     /// Application services.
     pub appservices: Appservices,
+    /// Pushers.
+    pub pushers: Pushers,
 }
 
 impl std::ops::Deref for Server {
@@ -46,10 +48,12 @@ impl Server {
     pub async fn open(config: Config) -> Result<Self> {
         let store = Store::open(&config.database.database_path, &config.server_name)?;
         let stream = Stream::open(store.clone())?;
+        let rooms = Rooms::open(store.clone(), stream.clone(), config.server_name.clone()).await?;
         let parts = Parts {
             accounts: Accounts::open(store.clone()),
-            rooms: Rooms::open(store.clone(), stream.clone(), config.server_name.clone()).await?,
             appservices: Appservices::default(),
+            pushers: Pushers::open(rooms.clone(), &config.outbound)?,
+            rooms,
             config,
             store,
             stream,

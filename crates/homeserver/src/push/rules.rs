@@ -10,6 +10,7 @@ use quick_cache::sync::Cache;
 use ruma::{OwnedUserId, UserId, push::Ruleset};
 use serde::{Deserialize, Serialize};
 use serde_json::value::to_raw_value;
+use tokio::sync::{Mutex, MutexGuard};
 
 use crate::{
     error::Result,
@@ -35,12 +36,14 @@ struct Content {
 #[derive(Debug)]
 pub struct Rulesets {
     parsed: Cache<OwnedUserId, (Option<Position>, Arc<Ruleset>)>,
+    editing: Mutex<()>,
 }
 
 impl Default for Rulesets {
     fn default() -> Self {
         Self {
             parsed: Cache::new(CACHED_RULESETS),
+            editing: Mutex::new(()),
         }
     }
 }
@@ -59,6 +62,11 @@ impl Rulesets {
         self.parsed
             .insert(user.to_owned(), (at, Arc::clone(&rules)));
         Ok(rules)
+    }
+
+    /// Whoever holds this is the only one who edits rules: an edit reads all rules and writes all rules.
+    pub async fn editing(&self) -> MutexGuard<'_, ()> {
+        self.editing.lock().await
     }
 }
 
