@@ -15,6 +15,13 @@ use crate::{
     server::Server,
 };
 
+mod account_data;
+mod filter;
+mod presence;
+mod read_marker;
+mod receipt;
+mod tag;
+mod typing;
 mod versions;
 
 /// How long a browser may remember what is allowed.
@@ -23,6 +30,13 @@ const CORS_MAX_AGE: Duration = Duration::from_secs(86_400);
 /// All routes.
 pub(crate) fn router() -> Router<Server> {
     let routes = Routes::default();
+    let routes = account_data::routes(routes);
+    let routes = filter::routes(routes);
+    let routes = presence::routes(routes);
+    let routes = read_marker::routes(routes);
+    let routes = receipt::routes(routes);
+    let routes = tag::routes(routes);
+    let routes = typing::routes(routes);
     let routes = versions::routes(routes);
     routes
         .into_router()

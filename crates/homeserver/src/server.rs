@@ -6,8 +6,14 @@
 use std::sync::Arc;
 
 use crate::{
-    accounts::Accounts, appservices::Appservices, config::Config, error::Result, rooms::Rooms,
-    store::Store, stream::Stream,
+    accounts::Accounts,
+    appservices::Appservices,
+    config::Config,
+    error::Result,
+    rooms::Rooms,
+    store::Store,
+    stream::Stream,
+    sync::{presence::Presence, serial::Serial, typing::Typing},
 };
 
 /// A running homeserver. Clones are the same server.
@@ -31,6 +37,12 @@ pub struct Parts {
     pub rooms: Rooms,
     /// Application services.
     pub appservices: Appservices,
+    /// Who is there.
+    pub presence: Presence,
+    /// One after the other: changes of one user that read before they write.
+    pub serial: Serial,
+    /// Who is typing.
+    pub typing: Typing,
 }
 
 impl std::ops::Deref for Server {
@@ -50,6 +62,13 @@ impl Server {
             accounts: Accounts::open(store.clone()),
             rooms: Rooms::open(store.clone(), stream.clone(), config.server_name.clone()).await?,
             appservices: Appservices::default(),
+            presence: Presence::new(
+                store.clone(),
+                stream.clone(),
+                config.sync.allow_local_presence,
+            ),
+            serial: Serial::default(),
+            typing: Typing::new(stream.clone()),
             config,
             store,
             stream,

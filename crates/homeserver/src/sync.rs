@@ -2,4 +2,9 @@
 //!
 //! Spec: <https://spec.matrix.org/v1.19/client-server-api/#syncing>
 
+pub mod account_data;
+pub mod presence;
+pub mod receipts;
 pub mod record;
+pub mod serial;
+pub mod typing;
