@@ -20,6 +20,7 @@ mod filter;
 mod presence;
 mod read_marker;
 mod receipt;
+mod sync;
 mod tag;
 mod typing;
 mod versions;
@@ -35,6 +36,7 @@ pub(crate) fn router() -> Router<Server> {
     let routes = presence::routes(routes);
     let routes = read_marker::routes(routes);
     let routes = receipt::routes(routes);
+    let routes = sync::routes(routes);
     let routes = tag::routes(routes);
     let routes = typing::routes(routes);
     let routes = versions::routes(routes);

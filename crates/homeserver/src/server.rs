@@ -10,10 +10,11 @@ use crate::{
     appservices::Appservices,
     config::Config,
     error::Result,
+    keys::Keys,
     rooms::Rooms,
     store::Store,
     stream::Stream,
-    sync::{presence::Presence, serial::Serial, typing::Typing},
+    sync::{lazy::SentMembers, presence::Presence, serial::Serial, typing::Typing},
 };
 
 /// A running homeserver. Clones are the same server.
@@ -33,12 +34,16 @@ pub struct Parts {
     pub stream: Stream,
     /// Accounts, devices, tokens.
     pub accounts: Accounts,
+    /// Keys for end-to-end encryption.
+    pub keys: Keys,
     /// Rooms and events.
     pub rooms: Rooms,
     /// Application services.
     pub appservices: Appservices,
     /// Who is there.
     pub presence: Presence,
+    /// Which members each device was already told of.
+    pub sent_members: SentMembers,
     /// One after the other: changes of one user that read before they write.
     pub serial: Serial,
     /// Who is typing.
@@ -60,6 +65,7 @@ impl Server {
         let stream = Stream::open(store.clone())?;
         let parts = Parts {
             accounts: Accounts::open(store.clone()),
+            keys: Keys::default(),
             rooms: Rooms::open(store.clone(), stream.clone(), config.server_name.clone()).await?,
             appservices: Appservices::default(),
             presence: Presence::new(
@@ -67,6 +73,7 @@ impl Server {
                 stream.clone(),
                 config.sync.allow_local_presence,
             ),
+            sent_members: SentMembers::default(),
             serial: Serial::default(),
             typing: Typing::new(stream.clone()),
             config,
