@@ -17,7 +17,10 @@ use crate::{
 
 mod account_data;
 mod filter;
+mod notifications;
 mod presence;
+mod push_rules;
+mod pushers;
 mod read_marker;
 mod receipt;
 mod sync;
@@ -33,7 +36,10 @@ pub(crate) fn router() -> Router<Server> {
     let routes = Routes::default();
     let routes = account_data::routes(routes);
     let routes = filter::routes(routes);
+    let routes = notifications::routes(routes);
     let routes = presence::routes(routes);
+    let routes = push_rules::routes(routes);
+    let routes = pushers::routes(routes);
     let routes = read_marker::routes(routes);
     let routes = receipt::routes(routes);
     let routes = sync::routes(routes);

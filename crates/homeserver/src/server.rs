@@ -15,6 +15,8 @@ use crate::{
     store::Store,
     stream::Stream,
     sync::{lazy::SentMembers, presence::Presence, serial::Serial, typing::Typing},
+    accounts::Accounts, appservices::Appservices, config::Config, error::Result, push::Pushers,
+    rooms::Rooms, store::Store, stream::Stream,
 };
 
 /// A running homeserver. Clones are the same server.
@@ -48,6 +50,8 @@ pub struct Parts {
     pub serial: Serial,
     /// Who is typing.
     pub typing: Typing,
+    /// Pushers.
+    pub pushers: Pushers,
 }
 
 impl std::ops::Deref for Server {
@@ -63,6 +67,7 @@ impl Server {
     pub async fn open(config: Config) -> Result<Self> {
         let store = Store::open(&config.database.database_path, &config.server_name)?;
         let stream = Stream::open(store.clone())?;
+        let rooms = Rooms::open(store.clone(), stream.clone(), config.server_name.clone()).await?;
         let parts = Parts {
             accounts: Accounts::open(store.clone()),
             keys: Keys::default(),
@@ -76,6 +81,9 @@ impl Server {
             sent_members: SentMembers::default(),
             serial: Serial::default(),
             typing: Typing::new(stream.clone()),
+            appservices: Appservices::default(),
+            pushers: Pushers::open(rooms.clone(), &config.outbound)?,
+            rooms,
             config,
             store,
             stream,
