@@ -17,6 +17,8 @@ use crate::{
     sync::{lazy::SentMembers, presence::Presence, serial::Serial, typing::Typing},
     accounts::Accounts, appservices::Appservices, config::Config, error::Result, push::Pushers,
     rooms::Rooms, store::Store, stream::Stream,
+    accounts::Accounts, appservices::Appservices, config::Config, error::Result, rooms::{Rooms, aliases::Aliases},
+    store::Store, stream::Stream,
 };
 
 /// A running homeserver. Clones are the same server.
@@ -40,6 +42,8 @@ pub struct Parts {
     pub keys: Keys,
     /// Rooms and events.
     pub rooms: Rooms,
+    /// Who may make a room alias just now.
+    pub aliases: Aliases,
     /// Application services.
     pub appservices: Appservices,
     /// Who is there.
@@ -72,6 +76,7 @@ impl Server {
             accounts: Accounts::open(store.clone()),
             keys: Keys::default(),
             rooms: Rooms::open(store.clone(), stream.clone(), config.server_name.clone()).await?,
+            aliases: Aliases::default(),
             appservices: Appservices::default(),
             presence: Presence::new(
                 store.clone(),
