@@ -17,8 +17,19 @@ use crate::{
     rooms::Rooms,
     store::Store,
     stream::Stream,
+    accounts::Accounts,
+    appservices::Appservices,
+    config::Config,
+    error::Result,
+    keys::Keys,
+    rooms::Rooms,
+    store::Store,
+    stream::Stream,
+    sync::{lazy::SentMembers, presence::Presence, serial::Serial, typing::Typing},
     accounts::Accounts, appservices::Appservices, config::Config, error::Result, push::Pushers,
     rooms::Rooms, store::Store, stream::Stream,
+    accounts::Accounts, appservices::Appservices, config::Config, error::Result, rooms::{Rooms, aliases::Aliases},
+    store::Store, stream::Stream,
 };
 
 /// A running homeserver. Clones are the same server.
@@ -42,12 +53,22 @@ pub struct Parts {
     pub keys: Keys,
     /// Rooms and events.
     pub rooms: Rooms,
+    /// Who may make a room alias just now.
+    pub aliases: Aliases,
     /// Application services.
     pub appservices: Appservices,
     /// Cancelled when the server is to stop.
     pub stopping: CancellationToken,
     /// What runs beside the requests.
     pub tasks: TaskTracker,
+    /// Who is there.
+    pub presence: Presence,
+    /// Which members each device was already told of.
+    pub sent_members: SentMembers,
+    /// One after the other: changes of one user that read before they write.
+    pub serial: Serial,
+    /// Who is typing.
+    pub typing: Typing,
     /// Pushers.
     pub pushers: Pushers,
 }
@@ -74,6 +95,16 @@ impl Server {
             stopping: CancellationToken::new(),
             tasks: TaskTracker::new(),
             accounts: Accounts::open(store.clone()),
+            aliases: Aliases::default(),
+            appservices: Appservices::default(),
+            presence: Presence::new(
+                store.clone(),
+                stream.clone(),
+                config.sync.allow_local_presence,
+            ),
+            sent_members: SentMembers::default(),
+            serial: Serial::default(),
+            typing: Typing::new(stream.clone()),
             appservices: Appservices::default(),
             pushers: Pushers::open(rooms.clone(), &config.outbound)?,
             rooms,
