@@ -16,11 +16,15 @@ use crate::{
 };
 
 mod alias;
+mod directory;
 mod membership;
 mod members;
 mod room_create;
+mod room_summary;
 mod send;
+mod space;
 mod state;
+mod upgrade;
 mod versions;
 
 /// How long a browser may remember what is allowed.
@@ -30,11 +34,15 @@ const CORS_MAX_AGE: Duration = Duration::from_secs(86_400);
 pub(crate) fn router() -> Router<Server> {
     let routes = Routes::default();
     let routes = alias::routes(routes);
+    let routes = directory::routes(routes);
     let routes = membership::routes(routes);
     let routes = members::routes(routes);
     let routes = room_create::routes(routes);
+    let routes = room_summary::routes(routes);
     let routes = send::routes(routes);
+    let routes = space::routes(routes);
     let routes = state::routes(routes);
+    let routes = upgrade::routes(routes);
     let routes = versions::routes(routes);
     routes
         .into_router()

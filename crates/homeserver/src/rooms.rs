@@ -24,8 +24,10 @@ use crate::{
 
 pub mod aliases;
 pub mod create;
+pub mod directory;
 mod draft;
 mod guard;
+pub mod hierarchy;
 mod index;
 pub mod membership;
 mod pdu;
@@ -35,8 +37,10 @@ pub mod redact;
 pub mod send;
 mod signing;
 mod state;
+pub mod summary;
 #[cfg(test)]
 mod tests;
+pub mod upgrade;
 mod writer;
 
 pub use draft::Draft;

@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use crate::testing::{Person, TestServer};
 
 mod membership;
+mod public;
 mod sending;
 
 /// A new room of this person.
