@@ -41,6 +41,12 @@ pub mod summary;
 #[cfg(test)]
 mod tests;
 pub mod upgrade;
+pub mod present;
+pub mod record;
+pub mod relations;
+mod signing;
+mod state;
+pub mod visibility;
 mod writer;
 
 pub use draft::Draft;
