@@ -31,7 +31,6 @@ pub mod hierarchy;
 mod index;
 pub mod membership;
 mod pdu;
-pub mod plain;
 pub mod record;
 pub mod redact;
 pub mod send;

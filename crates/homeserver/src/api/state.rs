@@ -14,7 +14,7 @@ use ruma::{
 use crate::{
     error::{Error, Result},
     http::{Call, Routes},
-    rooms::{self, Draft, plain, send::send},
+    rooms::{self, Draft, present, send::send},
     server::Server,
 };
 
@@ -37,8 +37,9 @@ async fn all(
 ) -> Result<get_state_events::v3::Response> {
     let rooms = &server.rooms;
     let state = rooms::may_read(rooms, &call.caller.user_id, &call.body.room_id)?;
+    let viewer = present::Viewer::from(&call.caller);
     let events = state.all()?;
-    let events = events.iter().map(|pdu| plain::state(pdu));
+    let events = events.iter().map(|pdu| present::state(rooms, pdu, &viewer));
     Ok(get_state_events::v3::Response::new(
         events.collect::<Result<_>>()?,
     ))
@@ -53,8 +54,9 @@ async fn one(
     let pdu = state
         .get(&body.event_type, &body.state_key)?
         .ok_or_else(|| Error::not_found("The room has no such state"))?;
+    let viewer = present::Viewer::from(&call.caller);
     let answer = match body.format {
-        StateEventFormat::Event => plain::state::<ruma::events::AnyStateEvent>(&pdu)?.into_json(),
+        StateEventFormat::Event => present::state(rooms, &pdu, &viewer)?.into_json(),
         _ => pdu.content.clone(),
     };
     Ok(get_state_event_for_key::v3::Response::new(answer))
