@@ -16,7 +16,9 @@ use crate::{
 };
 
 mod alias;
+mod delayed;
 mod directory;
+mod later;
 mod membership;
 mod members;
 mod room_create;
@@ -34,6 +36,7 @@ const CORS_MAX_AGE: Duration = Duration::from_secs(86_400);
 pub(crate) fn router() -> Router<Server> {
     let routes = Routes::default();
     let routes = alias::routes(routes);
+    let routes = delayed::routes(routes);
     let routes = directory::routes(routes);
     let routes = membership::routes(routes);
     let routes = members::routes(routes);

@@ -24,6 +24,7 @@ use crate::{
 
 pub mod aliases;
 pub mod create;
+pub mod delayed;
 pub mod directory;
 mod draft;
 mod guard;
@@ -31,8 +32,10 @@ pub mod hierarchy;
 mod index;
 pub mod membership;
 mod pdu;
+pub mod present;
 pub mod record;
 pub mod redact;
+pub mod relations;
 pub mod send;
 mod signing;
 mod state;
@@ -40,11 +43,6 @@ pub mod summary;
 #[cfg(test)]
 mod tests;
 pub mod upgrade;
-pub mod present;
-pub mod record;
-pub mod relations;
-mod signing;
-mod state;
 pub mod visibility;
 mod writer;
 

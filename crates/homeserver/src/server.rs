@@ -8,13 +8,15 @@ use std::sync::Arc;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
-    accounts::Accounts, appservices::Appservices, config::Config, error::Result, rooms::{Rooms, aliases::Aliases},
-    store::Store, stream::Stream,
     accounts::Accounts,
     appservices::{Appservices, Delivery, Origin, RegisterError},
     config::{AppserviceRegistration, Config},
     error::Result,
-    rooms::Rooms,
+    rooms::{
+        Rooms,
+        aliases::Aliases,
+        delayed::{self, Delayed},
+    },
     store::Store,
     stream::Stream,
 };
@@ -40,6 +42,8 @@ pub struct Parts {
     pub rooms: Rooms,
     /// Who may make a room alias just now.
     pub aliases: Aliases,
+    /// Events that are sent later.
+    pub delayed: Delayed,
     /// Application services.
     pub appservices: Appservices,
     /// Cancelled when the server is to stop.
@@ -65,7 +69,7 @@ impl Server {
             accounts: Accounts::open(store.clone()),
             rooms: Rooms::open(store.clone(), stream.clone(), config.server_name.clone()).await?,
             aliases: Aliases::default(),
-            appservices: Appservices::default(),
+            delayed: Delayed::default(),
             appservices: Appservices::open(store.clone(), &config).await?,
             stopping: CancellationToken::new(),
             tasks: TaskTracker::new(),
@@ -73,9 +77,11 @@ impl Server {
             store,
             stream,
         };
-        Ok(Self {
+        let server = Self {
             parts: Arc::new(parts),
-        })
+        };
+        server.tasks.spawn(delayed::run(server.clone()));
+        Ok(server)
     }
 
     /// Registers an application service for as long as the server runs: the program around it hands over its own.

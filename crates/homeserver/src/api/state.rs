@@ -11,10 +11,11 @@ use ruma::{
     events::TimelineEventType,
 };
 
+use super::later::{OrLater, Sent, delay_ms};
 use crate::{
     error::{Error, Result},
     http::{Call, Routes},
-    rooms::{self, Draft, present, send::send},
+    rooms::{self, Draft, delayed, present, send::send},
     server::Server,
 };
 
@@ -62,12 +63,9 @@ async fn one(
     Ok(get_state_event_for_key::v3::Response::new(answer))
 }
 
-async fn set(
-    server: Server,
-    call: Call<send_state_event::v3::Request>,
-) -> Result<send_state_event::v3::Response> {
+async fn set(server: Server, call: Call<OrLater<send_state_event::v3::Request>>) -> Result<Sent> {
     rooms::may_act(&server, &call.caller)?;
-    let body = call.body;
+    let body = call.body.0;
     let mut draft = Draft::message(
         call.caller.user_id.clone(),
         TimelineEventType::from(body.event_type.to_string()),
@@ -75,6 +73,11 @@ async fn set(
     );
     draft.state_key = Some(body.state_key);
     draft.time = call.facts.massaged_time(&call.caller)?;
-    let event = send(&server, &call.caller, &body.room_id, draft, None).await?;
-    Ok(send_state_event::v3::Response::new(event))
+    let (caller, room) = (&call.caller, &body.room_id);
+    if let Some(delay) = delay_ms(&call.facts)? {
+        let id = delayed::schedule(&server, caller, room, draft, delay, None).await?;
+        return Ok(Sent::Later(id));
+    }
+    let event = send(&server, caller, room, draft, None).await?;
+    Ok(Sent::Now(event))
 }
