@@ -9,9 +9,9 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
     accounts::Accounts,
-    appservices::{Appservices, Delivery, Origin, RegisterError},
+    appservices::{self, Appservices, Delivery, Origin},
     config::{AppserviceRegistration, Config},
-    error::Result,
+    error::{Error, Result},
     rooms::Rooms,
     store::Store,
     stream::Stream,
@@ -67,9 +67,13 @@ impl Server {
             store,
             stream,
         };
-        Ok(Self {
+        let server = Self {
             parts: Arc::new(parts),
-        })
+        };
+        for appservice in server.appservices.all() {
+            appservices::serve(&server, appservice).await?;
+        }
+        Ok(server)
     }
 
     /// Registers an application service for as long as the server runs: the program around it hands over its own.
@@ -81,9 +85,12 @@ impl Server {
         &self,
         registration: AppserviceRegistration,
         delivery: Delivery,
-    ) -> Result<(), RegisterError> {
+    ) -> Result<(), Error> {
         let added = self.appservices.add(registration, delivery, Origin::Code);
-        added.await.map(drop)
+        let added = added
+            .await
+            .map_err(|error| Error::Broken(error.to_string()))?;
+        appservices::serve(self, added).await
     }
 
     /// Stops what runs beside the requests, and returns when it has stopped. What was acknowledged is on disk already.
