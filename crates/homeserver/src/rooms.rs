@@ -25,9 +25,12 @@ use crate::{
 mod draft;
 mod index;
 mod pdu;
+pub mod present;
 pub mod record;
+pub mod relations;
 mod signing;
 mod state;
+pub mod visibility;
 mod writer;
 
 pub use draft::Draft;
@@ -53,6 +56,7 @@ pub struct Inner {
     key: Ed25519KeyPair,
     heads: Mutex<HashMap<OwnedRoomId, Arc<AsyncMutex<Head>>>>,
     events: Cache<OwnedEventId, Arc<Pdu>>,
+    pub(crate) rulesets: crate::push::Rulesets,
 }
 
 impl std::ops::Deref for Rooms {
@@ -87,6 +91,7 @@ impl Rooms {
             key,
             heads: Mutex::default(),
             events: Cache::new(CACHED_EVENTS),
+            rulesets: crate::push::Rulesets::default(),
         };
         Ok(Self {
             inner: Arc::new(inner),

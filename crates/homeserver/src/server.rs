@@ -8,6 +8,8 @@ use std::sync::Arc;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
+    accounts::Accounts, appservices::Appservices, config::Config, error::Result, keys::Keys,
+    rooms::Rooms, store::Store, stream::Stream,
     accounts::Accounts,
     appservices::{self, Appservices, Delivery, Origin},
     config::{AppserviceRegistration, Config},
@@ -15,6 +17,8 @@ use crate::{
     rooms::Rooms,
     store::Store,
     stream::Stream,
+    accounts::Accounts, appservices::Appservices, config::Config, error::Result, push::Pushers,
+    rooms::Rooms, store::Store, stream::Stream,
 };
 
 /// A running homeserver. Clones are the same server.
@@ -34,6 +38,8 @@ pub struct Parts {
     pub stream: Stream,
     /// Accounts, devices, tokens.
     pub accounts: Accounts,
+    /// Keys for end-to-end encryption.
+    pub keys: Keys,
     /// Rooms and events.
     pub rooms: Rooms,
     /// Application services.
@@ -42,6 +48,8 @@ pub struct Parts {
     pub stopping: CancellationToken,
     /// What runs beside the requests.
     pub tasks: TaskTracker,
+    /// Pushers.
+    pub pushers: Pushers,
 }
 
 impl std::ops::Deref for Server {
@@ -57,12 +65,18 @@ impl Server {
     pub async fn open(config: Config) -> Result<Self> {
         let store = Store::open(&config.database.database_path, &config.server_name)?;
         let stream = Stream::open(store.clone())?;
+        let rooms = Rooms::open(store.clone(), stream.clone(), config.server_name.clone()).await?;
         let parts = Parts {
-            accounts: Accounts::open(store.clone()),
+            accounts: Accounts::open(store.clone(), &config)?,
+            keys: Keys::default(),
             rooms: Rooms::open(store.clone(), stream.clone(), config.server_name.clone()).await?,
             appservices: Appservices::open(store.clone(), &config).await?,
             stopping: CancellationToken::new(),
             tasks: TaskTracker::new(),
+            accounts: Accounts::open(store.clone()),
+            appservices: Appservices::default(),
+            pushers: Pushers::open(rooms.clone(), &config.outbound)?,
+            rooms,
             config,
             store,
             stream,

@@ -16,6 +16,8 @@ mod options;
 mod scan;
 pub mod table;
 pub mod tables;
+#[cfg(test)]
+mod tests;
 
 pub use batch::Batch;
 use key::{KeyFor, PrefixOf};

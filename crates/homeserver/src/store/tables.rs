@@ -13,10 +13,10 @@ use super::{Exists, table::catalogue};
 use crate::{
     accounts::record::{Account, Device, RefreshToken, RegistrationToken, ShortToken, Token},
     appservices::record::Progress,
-    keys::record::{BackupVersion, FallbackKey},
+    keys::record::{BackupVersion, DehydratedDevice, FallbackKey},
     media::record::{MediaFile, Thumbnail},
     push::record::{Notification, PusherRecord},
-    rooms::record::{AliasRecord, Membership, Relation, RoomRecord, StoredEvent, Thread},
+    rooms::record::{Aggregate, AliasRecord, Membership, Relation, RoomRecord, StoredEvent, Thread},
     stream::{Change, Position},
     sync::record::{AccountDatum, Receipt},
 };
@@ -68,6 +68,8 @@ catalogue! {
     SendIds "send_ids" Lookup (OwnedUserId, String, String, String) => Value;
     /// Events that relate to another one, by room, the other one and their own position.
     Relations "relations" Sequence (OwnedRoomId, OwnedEventId, Position) => Relation;
+    /// What is shown with an event because others relate to it: by room and event.
+    Aggregates "aggregates" Lookup (OwnedRoomId, OwnedEventId) => Aggregate;
     /// Threads of a room, by their root.
     Threads "threads" Lookup (OwnedRoomId, OwnedEventId) => Thread;
     /// Threads of a room, in the order of their last event.
@@ -111,7 +113,7 @@ catalogue! {
     /// Keys in a backup, by user, version, room and session.
     BackupKeys "backup_keys" Sequence (OwnedUserId, u64, OwnedRoomId, String) => Box<RawValue>;
     /// Dehydrated devices, by user.
-    DehydratedDevices "dehydrated_devices" Lookup (OwnedUserId) => Value;
+    DehydratedDevices "dehydrated_devices" Lookup (OwnedUserId) => DehydratedDevice;
 
     /// What notified a user and was not read yet: by user, room and position.
     Notifications "notifications" Sequence (OwnedUserId, OwnedRoomId, Position) => Notification;
