@@ -10,6 +10,8 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use crate::{
     accounts::Accounts, appservices::Appservices, config::Config, error::Result, keys::Keys,
     rooms::Rooms, store::Store, stream::Stream,
+    accounts::Accounts, appservices::Appservices, config::Config, error::Result, rooms::{Rooms, aliases::Aliases},
+    store::Store, stream::Stream,
     accounts::Accounts,
     appservices::{self, Appservices, Delivery, Origin},
     config::{AppserviceRegistration, Config},
@@ -42,6 +44,8 @@ pub struct Parts {
     pub keys: Keys,
     /// Rooms and events.
     pub rooms: Rooms,
+    /// Who may make a room alias just now.
+    pub aliases: Aliases,
     /// Application services.
     pub appservices: Appservices,
     /// Cancelled when the server is to stop.
@@ -70,6 +74,8 @@ impl Server {
             accounts: Accounts::open(store.clone(), &config)?,
             keys: Keys::default(),
             rooms: Rooms::open(store.clone(), stream.clone(), config.server_name.clone()).await?,
+            aliases: Aliases::default(),
+            appservices: Appservices::default(),
             appservices: Appservices::open(store.clone(), &config).await?,
             stopping: CancellationToken::new(),
             tasks: TaskTracker::new(),

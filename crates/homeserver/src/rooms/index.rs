@@ -14,6 +14,9 @@ pub(super) fn follow(writer: &mut RoomWriter, pdu: &Pdu) -> Result<()> {
         member(writer, pdu)?;
     }
     crate::push::evaluate(writer, pdu)?;
+    if pdu.kind == TimelineEventType::RoomRedaction {
+        super::redact::apply(writer, pdu)?;
+    }
     Ok(())
 }
 
