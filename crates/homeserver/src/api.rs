@@ -15,6 +15,27 @@ use crate::{
     server::Server,
 };
 
+mod appservice;
+mod backup;
+mod backup_keys;
+mod cross_signing;
+mod keys;
+mod to_device;
+mod account;
+mod admin_register;
+mod capabilities;
+mod devices;
+mod login;
+mod openid;
+mod profile;
+mod register;
+mod server_key;
+mod session;
+mod thirdparty;
+mod user_directory;
+mod notifications;
+mod push_rules;
+mod pushers;
 mod alias;
 mod delayed;
 mod directory;
@@ -28,6 +49,8 @@ mod space;
 mod state;
 mod upgrade;
 mod versions;
+mod voip;
+mod well_known;
 
 /// How long a browser may remember what is allowed.
 const CORS_MAX_AGE: Duration = Duration::from_secs(86_400);
@@ -35,6 +58,27 @@ const CORS_MAX_AGE: Duration = Duration::from_secs(86_400);
 /// All routes.
 pub(crate) fn router() -> Router<Server> {
     let routes = Routes::default();
+    let routes = appservice::routes(routes);
+    let routes = backup::routes(routes);
+    let routes = backup_keys::routes(routes);
+    let routes = cross_signing::routes(routes);
+    let routes = keys::routes(routes);
+    let routes = to_device::routes(routes);
+    let routes = account::routes(routes);
+    let routes = admin_register::routes(routes);
+    let routes = capabilities::routes(routes);
+    let routes = devices::routes(routes);
+    let routes = login::routes(routes);
+    let routes = openid::routes(routes);
+    let routes = profile::routes(routes);
+    let routes = register::routes(routes);
+    let routes = server_key::routes(routes);
+    let routes = session::routes(routes);
+    let routes = thirdparty::routes(routes);
+    let routes = user_directory::routes(routes);
+    let routes = notifications::routes(routes);
+    let routes = push_rules::routes(routes);
+    let routes = pushers::routes(routes);
     let routes = alias::routes(routes);
     let routes = delayed::routes(routes);
     let routes = directory::routes(routes);
@@ -47,6 +91,8 @@ pub(crate) fn router() -> Router<Server> {
     let routes = state::routes(routes);
     let routes = upgrade::routes(routes);
     let routes = versions::routes(routes);
+    let routes = voip::routes(routes);
+    let routes = well_known::routes(routes);
     routes
         .into_router()
         .fallback(|| async { error_response(Error::unrecognized()) })

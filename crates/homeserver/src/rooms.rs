@@ -70,6 +70,7 @@ pub struct Inner {
     key: Ed25519KeyPair,
     heads: Mutex<HashMap<OwnedRoomId, Arc<AsyncMutex<Head>>>>,
     events: Cache<OwnedEventId, Arc<Pdu>>,
+    pub(crate) rulesets: crate::push::Rulesets,
 }
 
 impl std::ops::Deref for Rooms {
@@ -104,6 +105,7 @@ impl Rooms {
             key,
             heads: Mutex::default(),
             events: Cache::new(CACHED_EVENTS),
+            rulesets: crate::push::Rulesets::default(),
         };
         Ok(Self {
             inner: Arc::new(inner),

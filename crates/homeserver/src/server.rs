@@ -8,8 +8,12 @@ use std::sync::Arc;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
+    accounts::Accounts, appservices::Appservices, config::Config, error::Result, keys::Keys,
+    rooms::Rooms, store::Store, stream::Stream,
+    accounts::Accounts, appservices::Appservices, config::Config, error::Result, rooms::{Rooms, aliases::Aliases},
+    store::Store, stream::Stream,
     accounts::Accounts,
-    appservices::{Appservices, Delivery, Origin, RegisterError},
+    appservices::{self, Appservices, Delivery, Origin},
     config::{AppserviceRegistration, Config},
     error::Result,
     rooms::{
@@ -17,8 +21,12 @@ use crate::{
         aliases::Aliases,
         delayed::{self, Delayed},
     },
+    error::{Error, Result},
+    rooms::Rooms,
     store::Store,
     stream::Stream,
+    accounts::Accounts, appservices::Appservices, config::Config, error::Result, push::Pushers,
+    rooms::Rooms, store::Store, stream::Stream,
 };
 
 /// A running homeserver. Clones are the same server.
@@ -38,6 +46,8 @@ pub struct Parts {
     pub stream: Stream,
     /// Accounts, devices, tokens.
     pub accounts: Accounts,
+    /// Keys for end-to-end encryption.
+    pub keys: Keys,
     /// Rooms and events.
     pub rooms: Rooms,
     /// Who may make a room alias just now.
@@ -50,6 +60,8 @@ pub struct Parts {
     pub stopping: CancellationToken,
     /// What runs beside the requests.
     pub tasks: TaskTracker,
+    /// Pushers.
+    pub pushers: Pushers,
 }
 
 impl std::ops::Deref for Server {
@@ -65,14 +77,20 @@ impl Server {
     pub async fn open(config: Config) -> Result<Self> {
         let store = Store::open(&config.database.database_path, &config.server_name)?;
         let stream = Stream::open(store.clone())?;
+        let rooms = Rooms::open(store.clone(), stream.clone(), config.server_name.clone()).await?;
         let parts = Parts {
-            accounts: Accounts::open(store.clone()),
+            accounts: Accounts::open(store.clone(), &config)?,
+            keys: Keys::default(),
             rooms: Rooms::open(store.clone(), stream.clone(), config.server_name.clone()).await?,
             aliases: Aliases::default(),
             delayed: Delayed::default(),
             appservices: Appservices::open(store.clone(), &config).await?,
             stopping: CancellationToken::new(),
             tasks: TaskTracker::new(),
+            accounts: Accounts::open(store.clone()),
+            appservices: Appservices::default(),
+            pushers: Pushers::open(rooms.clone(), &config.outbound)?,
+            rooms,
             config,
             store,
             stream,
@@ -81,6 +99,9 @@ impl Server {
             parts: Arc::new(parts),
         };
         server.tasks.spawn(delayed::run(server.clone()));
+        for appservice in server.appservices.all() {
+            appservices::serve(&server, appservice).await?;
+        }
         Ok(server)
     }
 
@@ -93,9 +114,12 @@ impl Server {
         &self,
         registration: AppserviceRegistration,
         delivery: Delivery,
-    ) -> Result<(), RegisterError> {
+    ) -> Result<(), Error> {
         let added = self.appservices.add(registration, delivery, Origin::Code);
-        added.await.map(drop)
+        let added = added
+            .await
+            .map_err(|error| Error::Broken(error.to_string()))?;
+        appservices::serve(self, added).await
     }
 
     /// Stops what runs beside the requests, and returns when it has stopped. What was acknowledged is on disk already.

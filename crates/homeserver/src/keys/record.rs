@@ -1,5 +1,6 @@
 //! How keys and their backups are stored.
 
+use ruma::OwnedDeviceId;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
@@ -28,4 +29,13 @@ pub struct BackupVersion {
     /// Whether it is gone; its number is never used again.
     #[serde(default)]
     pub deleted: bool,
+}
+
+/// A dehydrated device: one that waits, encrypted, to take what was sent while nobody was logged in.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct DehydratedDevice {
+    /// Its id.
+    pub device_id: OwnedDeviceId,
+    /// The device itself, which only its owner can decrypt.
+    pub device_data: Box<RawValue>,
 }

@@ -13,7 +13,7 @@ use super::{Exists, table::catalogue};
 use crate::{
     accounts::record::{Account, Device, RefreshToken, RegistrationToken, ShortToken, Token},
     appservices::record::Progress,
-    keys::record::{BackupVersion, FallbackKey},
+    keys::record::{BackupVersion, DehydratedDevice, FallbackKey},
     media::record::{MediaFile, Thumbnail},
     push::record::{Notification, PusherRecord},
     rooms::record::{Aggregate, AliasRecord, DelayedEvent, Membership, Relation, RoomRecord, StoredEvent, Thread},
@@ -113,7 +113,7 @@ catalogue! {
     /// Keys in a backup, by user, version, room and session.
     BackupKeys "backup_keys" Sequence (OwnedUserId, u64, OwnedRoomId, String) => Box<RawValue>;
     /// Dehydrated devices, by user.
-    DehydratedDevices "dehydrated_devices" Lookup (OwnedUserId) => Value;
+    DehydratedDevices "dehydrated_devices" Lookup (OwnedUserId) => DehydratedDevice;
 
     /// What notified a user and was not read yet: by user, room and position.
     Notifications "notifications" Sequence (OwnedUserId, OwnedRoomId, Position) => Notification;

@@ -1,0 +1,165 @@
+//! Messages from device to device: kept in their order until the device acknowledges them with its next sync.
+//!
+//! Each message to each device has a stream position of its own, so that a sync can stop after any of them and go on behind it.
+//! Spec: <https://spec.matrix.org/v1.19/client-server-api/#send-to-device-messaging>
+
+use ruma::{
+    DeviceId, OwnedDeviceId, OwnedUserId, UserId, events::AnyToDeviceEvent, serde::Raw,
+    to_device::DeviceIdOrAllDevices,
+};
+use serde::Serialize;
+use serde_json::value::RawValue;
+
+use super::devices;
+use crate::{
+    error::{Error, Result},
+    server::Server,
+    store::{Batch, Store, tables},
+    stream::{Change, Place, Position, Touch},
+};
+
+/// The largest content of a message to a device, in bytes.
+pub const CONTENT_MAX_BYTES: usize = 65_536;
+/// To how many devices one request can send.
+pub const DEVICES_MAX: usize = 10_000;
+
+/// A message for one or all devices of a user.
+#[derive(Debug)]
+pub struct Message {
+    /// Whose devices.
+    pub user: OwnedUserId,
+    /// Which of them.
+    pub device: DeviceIdOrAllDevices,
+    /// What is said.
+    pub content: Box<RawValue>,
+}
+
+/// A message as the device gets it.
+#[derive(Serialize)]
+struct Delivered<'a> {
+    #[serde(rename = "type")]
+    kind: &'a str,
+    sender: &'a UserId,
+    content: &'a RawValue,
+}
+
+/// Leaves messages for devices, once for each transaction id of a sender: `seen` is the sender's key and the transaction id.
+/// Messages to devices that do not exist are for nobody.
+///
+/// # Errors
+///
+/// 413 `M_TOO_LARGE` if a message is too large or there are too many.
+pub async fn send(
+    server: &Server,
+    sender: &UserId,
+    kind: &str,
+    seen: (&str, &str),
+    messages: &[Message],
+) -> Result<()> {
+    let _alone = server.keys.lock([sender]).await;
+    let path = format!("sendToDevice/{kind}");
+    let send_id = (sender, seen.0, path.as_str(), seen.1);
+    if server.store.contains::<tables::SendIds>(send_id)? {
+        return Ok(());
+    }
+    let (mut batch, mut place, mut touches) =
+        (server.store.batch(), server.stream.place(), Vec::new());
+    batch.put::<tables::SendIds>(send_id, &serde_json::Value::Null)?;
+    for (user, device, content) in addressed(&server.store, messages)? {
+        let message = Delivered {
+            kind,
+            sender,
+            content,
+        };
+        leave(&mut batch, &mut place, user, &device, &message)?;
+        touches.push(Touch::User(user.clone()));
+    }
+    server.stream.commit(place, batch, touches).await?;
+    Ok(())
+}
+
+type Addressed<'a> = (&'a OwnedUserId, OwnedDeviceId, &'a RawValue);
+
+/// Each device that gets something, with what it gets.
+fn addressed<'a>(store: &Store, messages: &'a [Message]) -> Result<Vec<Addressed<'a>>> {
+    let mut all = Vec::new();
+    for message in messages {
+        if message.content.get().len() > CONTENT_MAX_BYTES {
+            return Err(Error::too_large(format!(
+                "A message to a device can have {CONTENT_MAX_BYTES} bytes"
+            )));
+        }
+        let devices = match &message.device {
+            DeviceIdOrAllDevices::AllDevices => devices::all(store, &message.user)?,
+            DeviceIdOrAllDevices::DeviceId(device) => {
+                let exists = devices::exists(store, &message.user, device)?;
+                exists.then(|| device.clone()).into_iter().collect()
+            }
+        };
+        all.extend(
+            devices
+                .into_iter()
+                .map(|device| (&message.user, device, &*message.content)),
+        );
+    }
+    if all.len() > DEVICES_MAX {
+        return Err(Error::too_large(format!(
+            "One request can send to {DEVICES_MAX} devices"
+        )));
+    }
+    Ok(all)
+}
+
+fn leave(
+    batch: &mut Batch,
+    place: &mut Place,
+    user: &UserId,
+    device: &DeviceId,
+    message: &Delivered<'_>,
+) -> Result<()> {
+    let position = place.take()?;
+    let json = serde_json::value::to_raw_value(message)?;
+    batch.put::<tables::ToDevice>((user, device, position), &json)?;
+    let change = Change::ToDevice(user.to_owned(), device.to_owned());
+    batch.put::<tables::Changes>((position,), &change)?;
+    Ok(())
+}
+
+/// The messages that wait for a device after `after`, up to and with `up_to`, oldest first, at most `limit` of them.
+pub fn pending(
+    store: &Store,
+    user: &UserId,
+    device: &DeviceId,
+    after: Position,
+    up_to: Position,
+    limit: usize,
+) -> Result<Vec<(Position, Raw<AnyToDeviceEvent>)>> {
+    let rows = store.scan_from::<tables::ToDevice>((user, device), (user, device, after.next()));
+    let mut messages = Vec::new();
+    for row in rows.take(limit) {
+        let ((_, _, position), json) = row?;
+        if position > up_to {
+            break;
+        }
+        messages.push((position, Raw::from_json(json)));
+    }
+    Ok(messages)
+}
+
+/// Removes the messages that a device has acknowledged: all up to and with `up_to`.
+pub fn delete_up_to(
+    store: &Store,
+    batch: &mut Batch,
+    user: &UserId,
+    device: &DeviceId,
+    up_to: Position,
+) -> Result<()> {
+    for key in store.scan::<tables::ToDevice>((user, device)).keys() {
+        let (_, _, position) = key?;
+        if position > up_to {
+            break;
+        }
+        batch.delete::<tables::ToDevice>((user, device, position))?;
+    }
+    Ok(())
+}
