@@ -15,6 +15,17 @@ use crate::{
     server::Server,
 };
 
+mod alias;
+mod events;
+mod members;
+mod membership;
+mod messages;
+mod mutual;
+mod relations;
+mod report;
+mod room_create;
+mod send;
+mod state;
 mod versions;
 
 /// How long a browser may remember what is allowed.
@@ -23,6 +34,17 @@ const CORS_MAX_AGE: Duration = Duration::from_secs(86_400);
 /// All routes.
 pub(crate) fn router() -> Router<Server> {
     let routes = Routes::default();
+    let routes = alias::routes(routes);
+    let routes = events::routes(routes);
+    let routes = members::routes(routes);
+    let routes = membership::routes(routes);
+    let routes = messages::routes(routes);
+    let routes = mutual::routes(routes);
+    let routes = relations::routes(routes);
+    let routes = report::routes(routes);
+    let routes = room_create::routes(routes);
+    let routes = send::routes(routes);
+    let routes = state::routes(routes);
     let routes = versions::routes(routes);
     routes
         .into_router()

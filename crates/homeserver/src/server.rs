@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use crate::{
-    accounts::Accounts, appservices::Appservices, config::Config, error::Result, rooms::Rooms,
+    accounts::Accounts, appservices::Appservices, config::Config, error::Result, rooms::{Rooms, aliases::Aliases},
     store::Store, stream::Stream,
 };
 
@@ -29,6 +29,8 @@ pub struct Parts {
     pub accounts: Accounts,
     /// Rooms and events.
     pub rooms: Rooms,
+    /// Who may make a room alias just now.
+    pub aliases: Aliases,
     /// Application services.
     pub appservices: Appservices,
 }
@@ -49,6 +51,7 @@ impl Server {
         let parts = Parts {
             accounts: Accounts::open(store.clone()),
             rooms: Rooms::open(store.clone(), stream.clone(), config.server_name.clone()).await?,
+            aliases: Aliases::default(),
             appservices: Appservices::default(),
             config,
             store,
