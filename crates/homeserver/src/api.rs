@@ -24,6 +24,7 @@ mod mutual;
 mod relations;
 mod report;
 mod room_create;
+mod search;
 mod send;
 mod state;
 mod versions;
@@ -43,6 +44,7 @@ pub(crate) fn router() -> Router<Server> {
     let routes = relations::routes(routes);
     let routes = report::routes(routes);
     let routes = room_create::routes(routes);
+    let routes = search::routes(routes);
     let routes = send::routes(routes);
     let routes = state::routes(routes);
     let routes = versions::routes(routes);
