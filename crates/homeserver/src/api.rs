@@ -15,6 +15,7 @@ use crate::{
     server::Server,
 };
 
+mod appservice;
 mod backup;
 mod backup_keys;
 mod cross_signing;
@@ -49,6 +50,25 @@ mod state;
 mod sync;
 mod tag;
 mod typing;
+mod alias;
+mod delayed;
+mod directory;
+mod later;
+mod membership;
+mod events;
+mod members;
+mod membership;
+mod messages;
+mod mutual;
+mod relations;
+mod report;
+mod room_create;
+mod room_summary;
+mod search;
+mod send;
+mod space;
+mod state;
+mod upgrade;
 mod versions;
 mod voip;
 mod well_known;
@@ -59,6 +79,7 @@ const CORS_MAX_AGE: Duration = Duration::from_secs(86_400);
 /// All routes.
 pub(crate) fn router() -> Router<Server> {
     let routes = Routes::default();
+    let routes = appservice::routes(routes);
     let routes = backup::routes(routes);
     let routes = backup_keys::routes(routes);
     let routes = cross_signing::routes(routes);
@@ -93,6 +114,24 @@ pub(crate) fn router() -> Router<Server> {
     let routes = sync::routes(routes);
     let routes = tag::routes(routes);
     let routes = typing::routes(routes);
+    let routes = alias::routes(routes);
+    let routes = delayed::routes(routes);
+    let routes = directory::routes(routes);
+    let routes = membership::routes(routes);
+    let routes = events::routes(routes);
+    let routes = members::routes(routes);
+    let routes = membership::routes(routes);
+    let routes = messages::routes(routes);
+    let routes = mutual::routes(routes);
+    let routes = relations::routes(routes);
+    let routes = report::routes(routes);
+    let routes = room_create::routes(routes);
+    let routes = room_summary::routes(routes);
+    let routes = search::routes(routes);
+    let routes = send::routes(routes);
+    let routes = space::routes(routes);
+    let routes = state::routes(routes);
+    let routes = upgrade::routes(routes);
     let routes = versions::routes(routes);
     let routes = voip::routes(routes);
     let routes = well_known::routes(routes);

@@ -24,10 +24,15 @@ use crate::{
 
 pub mod aliases;
 pub mod create;
+pub mod delayed;
+pub mod directory;
 mod draft;
+pub mod filter;
 mod guard;
+pub mod hierarchy;
 mod index;
 pub mod membership;
+pub mod pagination;
 mod pdu;
 pub mod present;
 pub mod record;
@@ -36,13 +41,20 @@ mod signing;
 mod state;
 pub mod visibility;
 pub mod plain;
+pub mod present;
 pub mod record;
 pub mod redact;
+pub mod relations;
+pub mod search;
 pub mod send;
 mod signing;
 mod state;
+pub mod summary;
 #[cfg(test)]
 mod tests;
+pub mod upgrade;
+pub mod threads;
+pub mod visibility;
 mod writer;
 
 pub use draft::Draft;

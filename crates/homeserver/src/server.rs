@@ -10,10 +10,18 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use crate::{
     accounts::Accounts, appservices::Appservices, config::Config, error::Result, keys::Keys,
     rooms::Rooms, store::Store, stream::Stream,
+    accounts::Accounts, appservices::Appservices, config::Config, error::Result, rooms::{Rooms, aliases::Aliases},
+    store::Store, stream::Stream,
     accounts::Accounts,
-    appservices::{Appservices, Delivery, Origin, RegisterError},
+    appservices::{self, Appservices, Delivery, Origin},
     config::{AppserviceRegistration, Config},
     error::Result,
+    rooms::{
+        Rooms,
+        aliases::Aliases,
+        delayed::{self, Delayed},
+    },
+    error::{Error, Result},
     rooms::Rooms,
     store::Store,
     stream::Stream,
@@ -55,6 +63,8 @@ pub struct Parts {
     pub rooms: Rooms,
     /// Who may make a room alias just now.
     pub aliases: Aliases,
+    /// Events that are sent later.
+    pub delayed: Delayed,
     /// Application services.
     pub appservices: Appservices,
     /// Cancelled when the server is to stop.
@@ -91,6 +101,8 @@ impl Server {
             accounts: Accounts::open(store.clone(), &config)?,
             keys: Keys::default(),
             rooms: Rooms::open(store.clone(), stream.clone(), config.server_name.clone()).await?,
+            aliases: Aliases::default(),
+            delayed: Delayed::default(),
             appservices: Appservices::open(store.clone(), &config).await?,
             stopping: CancellationToken::new(),
             tasks: TaskTracker::new(),
@@ -112,9 +124,14 @@ impl Server {
             store,
             stream,
         };
-        Ok(Self {
+        let server = Self {
             parts: Arc::new(parts),
-        })
+        };
+        server.tasks.spawn(delayed::run(server.clone()));
+        for appservice in server.appservices.all() {
+            appservices::serve(&server, appservice).await?;
+        }
+        Ok(server)
     }
 
     /// Registers an application service for as long as the server runs: the program around it hands over its own.
@@ -126,9 +143,12 @@ impl Server {
         &self,
         registration: AppserviceRegistration,
         delivery: Delivery,
-    ) -> Result<(), RegisterError> {
+    ) -> Result<(), Error> {
         let added = self.appservices.add(registration, delivery, Origin::Code);
-        added.await.map(drop)
+        let added = added
+            .await
+            .map_err(|error| Error::Broken(error.to_string()))?;
+        appservices::serve(self, added).await
     }
 
     /// Stops what runs beside the requests, and returns when it has stopped. What was acknowledged is on disk already.

@@ -222,6 +222,14 @@ impl Store {
             .map_err(|_| StoreError::Lost)?
     }
 
+    /// Writes the batch without waiting for the disk: it outlives this process, but not a loss of power.
+    pub async fn commit_unsynced(&self, batch: Batch) -> Result<(), StoreError> {
+        let store = self.clone();
+        tokio::task::spawn_blocking(move || Ok(store.db.write(batch.writes)?))
+            .await
+            .map_err(|_| StoreError::Lost)?
+    }
+
     /// Sets one row; see [`Store::commit`].
     pub async fn put<T: Table>(
         &self,
