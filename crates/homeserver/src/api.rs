@@ -15,6 +15,7 @@ use crate::{
     server::Server,
 };
 
+mod sliding;
 mod versions;
 
 /// How long a browser may remember what is allowed.
@@ -23,6 +24,7 @@ const CORS_MAX_AGE: Duration = Duration::from_secs(86_400);
 /// All routes.
 pub(crate) fn router() -> Router<Server> {
     let routes = Routes::default();
+    let routes = sliding::routes(routes);
     let routes = versions::routes(routes);
     routes
         .into_router()

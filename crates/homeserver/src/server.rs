@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use crate::{
     accounts::Accounts, appservices::Appservices, config::Config, error::Result, keys::Keys,
-    rooms::Rooms, store::Store, stream::Stream,
+    rooms::Rooms, store::Store, stream::Stream, sync::sliding::SlidingSync,
 };
 
 /// A running homeserver. Clones are the same server.
@@ -31,6 +31,8 @@ pub struct Parts {
     pub keys: Keys,
     /// Rooms and events.
     pub rooms: Rooms,
+    /// What sliding sync told whom.
+    pub sliding: SlidingSync,
     /// Application services.
     pub appservices: Appservices,
 }
@@ -53,6 +55,7 @@ impl Server {
             keys: Keys::default(),
             rooms: Rooms::open(store.clone(), stream.clone(), config.server_name.clone()).await?,
             appservices: Appservices::default(),
+            sliding: SlidingSync::default(),
             config,
             store,
             stream,

@@ -3,3 +3,4 @@
 //! Spec: <https://spec.matrix.org/v1.19/client-server-api/#syncing>
 
 pub mod record;
+pub mod sliding;
