@@ -25,9 +25,12 @@ use crate::{
 mod draft;
 mod index;
 mod pdu;
+pub mod present;
 pub mod record;
+pub mod relations;
 mod signing;
 mod state;
+pub mod visibility;
 mod writer;
 
 pub use draft::Draft;
