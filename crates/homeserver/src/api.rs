@@ -15,7 +15,24 @@ use crate::{
     server::Server,
 };
 
+mod account_data;
+mod alias;
+mod filter;
+mod members;
+mod membership;
+mod notifications;
+mod presence;
+mod push_rules;
+mod pushers;
+mod read_marker;
+mod receipt;
+mod room_create;
+mod send;
 mod sliding;
+mod state;
+mod sync;
+mod tag;
+mod typing;
 mod versions;
 
 /// How long a browser may remember what is allowed.
@@ -24,7 +41,24 @@ const CORS_MAX_AGE: Duration = Duration::from_secs(86_400);
 /// All routes.
 pub(crate) fn router() -> Router<Server> {
     let routes = Routes::default();
+    let routes = account_data::routes(routes);
+    let routes = alias::routes(routes);
+    let routes = filter::routes(routes);
+    let routes = members::routes(routes);
+    let routes = membership::routes(routes);
+    let routes = notifications::routes(routes);
+    let routes = presence::routes(routes);
+    let routes = push_rules::routes(routes);
+    let routes = pushers::routes(routes);
+    let routes = read_marker::routes(routes);
+    let routes = receipt::routes(routes);
+    let routes = room_create::routes(routes);
+    let routes = send::routes(routes);
     let routes = sliding::routes(routes);
+    let routes = state::routes(routes);
+    let routes = sync::routes(routes);
+    let routes = tag::routes(routes);
+    let routes = typing::routes(routes);
     let routes = versions::routes(routes);
     routes
         .into_router()

@@ -5,7 +5,7 @@
 use std::sync::{Arc, PoisonError, RwLock};
 
 use regex::{Regex, RegexBuilder};
-use ruma::{OwnedUserId, ServerName, UserId, api::appservice::Registration};
+use ruma::{OwnedUserId, RoomAliasId, ServerName, UserId, api::appservice::Registration};
 use subtle::ConstantTimeEq;
 
 use crate::error::{Error, Result};
@@ -17,12 +17,13 @@ pub mod record;
 pub struct Appservice {
     registration: Registration,
     users: Vec<(Regex, bool)>,
+    aliases: Vec<(Regex, bool)>,
 }
 
 impl Appservice {
     /// Reads the namespaces of a registration.
     pub fn new(registration: Registration) -> Result<Self> {
-        let users = registration.namespaces.users.iter().map(|namespace| {
+        let compiled = |namespace: &ruma::api::appservice::Namespace| {
             let regex = RegexBuilder::new(&namespace.regex)
                 .case_insensitive(true)
                 .build();
@@ -30,9 +31,14 @@ impl Appservice {
                 Error::invalid(format!("a namespace is no regular expression: {error}"))
             })?;
             Ok((regex, namespace.exclusive))
-        });
+        };
+        let (users, aliases) = (
+            registration.namespaces.users.iter(),
+            registration.namespaces.aliases.iter(),
+        );
         Ok(Self {
-            users: users.collect::<Result<_>>()?,
+            users: users.map(compiled).collect::<Result<_>>()?,
+            aliases: aliases.map(compiled).collect::<Result<_>>()?,
             registration,
         })
     }
@@ -71,6 +77,17 @@ impl Appservices {
             .read()
             .unwrap_or_else(PoisonError::into_inner)
             .clone()
+    }
+
+    /// Whether another application service than `except` has this alias for itself alone.
+    pub fn exclusive_alias(&self, alias: &RoomAliasId, except: Option<&Appservice>) -> bool {
+        self.all().iter().any(|other| {
+            except.is_none_or(|except| except.id() != other.id())
+                && other
+                    .aliases
+                    .iter()
+                    .any(|(regex, exclusive)| *exclusive && regex.is_match(alias.as_str()))
+        })
     }
 
     /// The application service with this `as_token`.

@@ -6,8 +6,19 @@
 use std::sync::Arc;
 
 use crate::{
-    accounts::Accounts, appservices::Appservices, config::Config, error::Result, keys::Keys,
-    rooms::Rooms, store::Store, stream::Stream, sync::sliding::SlidingSync,
+    accounts::Accounts,
+    appservices::Appservices,
+    config::Config,
+    error::Result,
+    keys::Keys,
+    push::Pushers,
+    rooms::{Rooms, aliases::Aliases},
+    store::Store,
+    stream::Stream,
+    sync::{
+        lazy::SentMembers, presence::Presence, serial::Serial, sliding::SlidingSync,
+        typing::Typing,
+    },
 };
 
 /// A running homeserver. Clones are the same server.
@@ -31,10 +42,22 @@ pub struct Parts {
     pub keys: Keys,
     /// Rooms and events.
     pub rooms: Rooms,
-    /// What sliding sync told whom.
-    pub sliding: SlidingSync,
+    /// Who may make a room alias just now.
+    pub aliases: Aliases,
     /// Application services.
     pub appservices: Appservices,
+    /// Who is there.
+    pub presence: Presence,
+    /// Which members each device was already told of.
+    pub sent_members: SentMembers,
+    /// One after the other: changes of one user that read before they write.
+    pub serial: Serial,
+    /// What sliding sync told whom.
+    pub sliding: SlidingSync,
+    /// Who is typing.
+    pub typing: Typing,
+    /// Pushers.
+    pub pushers: Pushers,
 }
 
 impl std::ops::Deref for Server {
@@ -50,12 +73,23 @@ impl Server {
     pub async fn open(config: Config) -> Result<Self> {
         let store = Store::open(&config.database.database_path, &config.server_name)?;
         let stream = Stream::open(store.clone())?;
+        let rooms = Rooms::open(store.clone(), stream.clone(), config.server_name.clone()).await?;
         let parts = Parts {
             accounts: Accounts::open(store.clone()),
             keys: Keys::default(),
-            rooms: Rooms::open(store.clone(), stream.clone(), config.server_name.clone()).await?,
+            aliases: Aliases::default(),
             appservices: Appservices::default(),
+            presence: Presence::new(
+                store.clone(),
+                stream.clone(),
+                config.sync.allow_local_presence,
+            ),
+            sent_members: SentMembers::default(),
+            serial: Serial::default(),
             sliding: SlidingSync::default(),
+            typing: Typing::new(stream.clone()),
+            pushers: Pushers::open(rooms.clone(), &config.outbound)?,
+            rooms,
             config,
             store,
             stream,

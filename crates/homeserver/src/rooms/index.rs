@@ -13,6 +13,10 @@ pub(super) fn follow(writer: &mut RoomWriter, pdu: &Pdu) -> Result<()> {
     if pdu.kind == TimelineEventType::RoomMember {
         member(writer, pdu)?;
     }
+    crate::push::evaluate(writer, pdu)?;
+    if pdu.kind == TimelineEventType::RoomRedaction {
+        super::redact::apply(writer, pdu)?;
+    }
     Ok(())
 }
 

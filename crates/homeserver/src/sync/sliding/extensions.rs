@@ -16,7 +16,7 @@ mod account_data;
 mod e2ee;
 mod receipts;
 pub(super) mod to_device;
-
+mod typing;
 
 /// The name that stands for all lists.
 const ALL_LISTS: &str = "*";
@@ -49,6 +49,9 @@ impl Answer<'_> {
         }
         if is_on(asked.receipts.enabled) {
             news |= receipts::fill(self)?;
+        }
+        if is_on(asked.typing.enabled) {
+            news |= typing::fill(self)?;
         }
         Ok(news)
     }

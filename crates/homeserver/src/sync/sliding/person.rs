@@ -1,6 +1,6 @@
 //! How the user who asks stands to rooms, and what the user says of them: direct rooms, tags, people to ignore.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use ruma::{
     OwnedRoomId, OwnedUserId, RoomId, UserId,
@@ -20,8 +20,9 @@ use super::{
 use crate::{
     error::Result,
     rooms::{Rooms, record::Membership},
-    store::{Store, tables},
+    store::Store,
     stream::Position,
+    sync::{account_data, room::ignored},
 };
 
 /// A room of the user.
@@ -41,12 +42,7 @@ pub(super) struct Person {
     /// Rooms for talks with one person.
     pub(super) direct: HashSet<OwnedRoomId>,
     /// People whose messages the user does not want to see.
-    pub(super) ignored: HashSet<OwnedUserId>,
-}
-
-#[derive(Deserialize)]
-struct Ignored {
-    ignored_users: BTreeMap<OwnedUserId, serde::de::IgnoredAny>,
+    pub(super) ignored: BTreeSet<OwnedUserId>,
 }
 
 #[derive(Deserialize)]
@@ -54,13 +50,13 @@ struct Tags {
     tags: BTreeMap<String, serde::de::IgnoredAny>,
 }
 
-fn account_data<C: DeserializeOwned>(
+fn said<C: DeserializeOwned>(
     store: &Store,
     user: &UserId,
-    room: &str,
+    room: Option<&RoomId>,
     kind: &str,
 ) -> Result<Option<C>> {
-    let datum = store.get::<tables::AccountData>((user, room, kind))?;
+    let datum = account_data::get(store, user, room, kind)?;
     // What a client wrote and is not in its form counts as not written.
     Ok(datum.and_then(|datum| serde_json::from_str(datum.content.get()).ok()))
 }
@@ -69,15 +65,12 @@ impl Person {
     /// Reads what counts now.
     pub(super) fn read(store: &Store, user: &UserId) -> Result<Self> {
         let direct: Option<HashMap<String, Vec<OwnedRoomId>>> =
-            account_data(store, user, "", "m.direct")?;
-        let ignored: Option<Ignored> = account_data(store, user, "", "m.ignored_user_list")?;
+            said(store, user, None, "m.direct")?;
         Ok(Self {
             direct: direct
                 .map(|rooms| rooms.into_values().flatten().collect())
                 .unwrap_or_default(),
-            ignored: ignored
-                .map(|list| list.ignored_users.into_keys().collect())
-                .unwrap_or_default(),
+            ignored: ignored(store, user)?,
         })
     }
 }
@@ -160,7 +153,7 @@ pub(super) fn candidates(
         candidate.direct = person.direct.contains(room);
         if asks_tags {
             let tags: Option<Tags> =
-                account_data(&rooms.store, ask.user(), room.as_str(), "m.tag")?;
+                said(&rooms.store, ask.user(), Some(room), "m.tag")?;
             candidate.tags = tags
                 .map(|tags| tags.tags.into_keys().collect())
                 .unwrap_or_default();

@@ -1,14 +1,10 @@
 //! What a client gets of one room: everything the first time, afterwards what changed since it was last told.
 
-use std::{
-    collections::{BTreeMap, HashSet},
-    sync::Arc,
-};
+use std::{collections::HashSet, sync::Arc};
 
 use ruma::{
-    OwnedRoomId, OwnedUserId, RoomId, UInt,
+    OwnedRoomId, UInt,
     api::client::sync::sync_events::{UnreadNotificationsCount, v5::response},
-    events::StateEventType,
 };
 
 mod about;
@@ -24,6 +20,7 @@ use super::{
 };
 use crate::{
     error::Result,
+    push,
     rooms::{Pdu, Rooms, present, visibility::Sight},
     server::Server,
     stream::Position,
@@ -80,7 +77,8 @@ impl Look<'_> {
     }
 
     fn unread(&self) -> Result<(u64, u64)> {
-        Ok((0, 0))
+        let unread = push::unread(&self.server.store, self.ask.user(), self.room_id)?;
+        Ok(unread.total())
     }
 
     /// An invite or a knock, told once.

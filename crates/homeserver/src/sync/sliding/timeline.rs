@@ -1,8 +1,11 @@
 //! The part of a room's timeline that a client gets: the newest events that its user may see, and whether there are more.
 
-use std::{collections::HashSet, sync::Arc};
+use std::{
+    collections::{BTreeSet, HashSet},
+    sync::Arc,
+};
 
-use ruma::{OwnedUserId, RoomId};
+use ruma::{OwnedUserId, RoomId, events::TimelineEventType};
 
 use crate::{
     error::Result,
@@ -19,7 +22,7 @@ pub(super) struct Eyes<'a> {
     /// What the user may see.
     pub(super) sight: Sight,
     /// Whom the user does not want to see.
-    pub(super) ignored: &'a HashSet<OwnedUserId>,
+    pub(super) ignored: &'a BTreeSet<OwnedUserId>,
 }
 
 impl Eyes<'_> {
@@ -77,7 +80,7 @@ impl Timeline {
         let mut members = HashSet::new();
         for pdu in &self.events {
             members.insert(pdu.sender.clone());
-            if pdu.kind == ruma::events::TimelineEventType::RoomMember
+            if pdu.kind == TimelineEventType::RoomMember
                 && let Some(Ok(user)) = pdu.state_key.as_deref().map(OwnedUserId::try_from)
             {
                 members.insert(user);

@@ -1,103 +1,53 @@
 //! Account data: all of it the first time, then what changed.
 
-use std::collections::{BTreeMap, BTreeSet};
-
-use ruma::{OwnedRoomId, serde::Raw};
-use serde::Serialize;
-use serde_json::value::{RawValue, to_raw_value};
+use ruma::OwnedRoomId;
 
 use super::Answer;
-use crate::{error::Result, store::tables, stream::Position};
-
-/// What stands for no room in the tables of account data.
-const GLOBAL: &str = "";
-
-/// Which types of account data changed, by room.
-type Changes = BTreeMap<String, BTreeSet<String>>;
+use crate::{
+    error::Result,
+    stream::Position,
+    sync::account_data::{self, Changed},
+};
 
 pub(super) fn fill(answer: &mut Answer<'_>) -> Result<bool> {
-    let now = answer.next.position;
     let asked = &answer.ask.extensions.account_data;
+    let (store, user) = (&answer.server.store, answer.ask.user());
     let changes = changes(answer, answer.base.position)?;
     let global = if answer.base.is_first() {
-        everything(answer, GLOBAL)?
+        account_data::all(store, user, None)?
     } else {
-        changed(answer, GLOBAL, &changes)?
+        in_room(&changes, "")
     };
-    answer.extensions.account_data.global = global.into_iter().map(Raw::from_json).collect();
+    let global: Result<_> = global.iter().map(Changed::global_event).collect();
+    answer.extensions.account_data.global = global?;
     for room in answer.rooms(asked.lists.as_ref(), asked.rooms.as_ref()) {
         let data = match answer.base.besides.account_data.get(&room) {
-            None => everything(answer, room.as_str())?,
-            Some(told) if *told == answer.base.position => {
-                changed(answer, room.as_str(), &changes)?
-            }
-            Some(told) => changed(answer, room.as_str(), &self::changes(answer, *told)?)?,
+            None => account_data::all(store, user, Some(&room))?,
+            Some(told) if *told == answer.base.position => in_room(&changes, room.as_str()),
+            Some(told) => in_room(&self::changes(answer, *told)?, room.as_str()),
         };
-        answer.told_room(&room, data, now);
+        tell(answer, room, &data)?;
     }
     Ok(!answer.extensions.account_data.is_empty())
 }
 
-impl Answer<'_> {
-    fn told_room(&mut self, room: &OwnedRoomId, data: Vec<Box<RawValue>>, now: Position) {
-        let told = &mut self.next.besides.account_data;
-        told.insert(room.clone(), now);
-        if !data.is_empty() {
-            let data = data.into_iter().map(Raw::from_json).collect();
-            let rooms = &mut self.extensions.account_data.rooms;
-            rooms.insert(room.clone(), data);
-        }
+fn tell(answer: &mut Answer<'_>, room: OwnedRoomId, data: &[Changed]) -> Result<()> {
+    let told = &mut answer.next.besides.account_data;
+    told.insert(room.clone(), answer.next.position);
+    if !data.is_empty() {
+        let data: Result<_> = data.iter().map(Changed::room_event).collect();
+        let rooms = &mut answer.extensions.account_data.rooms;
+        rooms.insert(room, data?);
     }
+    Ok(())
 }
 
-fn changes(answer: &Answer<'_>, after: Position) -> Result<Changes> {
-    let user = answer.ask.user();
-    let mut changes = Changes::new();
-    let rows = answer
-        .server
-        .store
-        .scan_from::<tables::AccountDataChanges>((user,), (user, after.next()));
-    for row in rows {
-        let ((_, position), (room, kind)) = row?;
-        if position > answer.next.position {
-            break;
-        }
-        changes.entry(room).or_default().insert(kind);
-    }
-    Ok(changes)
+fn changes(answer: &Answer<'_>, after: Position) -> Result<Vec<Changed>> {
+    let (store, now) = (&answer.server.store, answer.next.position);
+    account_data::changed(store, answer.ask.user(), after, now)
 }
 
-fn changed(answer: &Answer<'_>, room: &str, changes: &Changes) -> Result<Vec<Box<RawValue>>> {
-    let (store, user) = (&answer.server.store, answer.ask.user());
-    let mut events = Vec::new();
-    for kind in changes.get(room).into_iter().flatten() {
-        if let Some(datum) = store.get::<tables::AccountData>((user, room, kind.as_str()))? {
-            events.push(event(kind, &datum.content)?);
-        }
-    }
-    Ok(events)
-}
-
-fn everything(answer: &Answer<'_>, room: &str) -> Result<Vec<Box<RawValue>>> {
-    let user = answer.ask.user();
-    let rows = answer
-        .server
-        .store
-        .scan::<tables::AccountData>((user, room));
-    let events = rows.map(|row| {
-        let ((_, _, kind), datum) = row?;
-        event(&kind, &datum.content)
-    });
-    events.collect()
-}
-
-#[derive(Serialize)]
-struct Event<'a> {
-    #[serde(rename = "type")]
-    kind: &'a str,
-    content: &'a RawValue,
-}
-
-fn event(kind: &str, content: &RawValue) -> Result<Box<RawValue>> {
-    Ok(to_raw_value(&Event { kind, content })?)
+fn in_room(changes: &[Changed], room: &str) -> Vec<Changed> {
+    let changes = changes.iter().filter(|changed| changed.room == room);
+    changes.cloned().collect()
 }
