@@ -29,20 +29,17 @@ mod guard;
 mod index;
 pub mod membership;
 mod pdu;
+pub mod plain;
 pub mod present;
 pub mod record;
-pub mod relations;
-mod signing;
-mod state;
-pub mod visibility;
-pub mod plain;
-pub mod record;
 pub mod redact;
+pub mod relations;
 pub mod send;
 mod signing;
 mod state;
 #[cfg(test)]
 mod tests;
+pub mod visibility;
 mod writer;
 
 pub use draft::Draft;

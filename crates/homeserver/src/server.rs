@@ -11,14 +11,11 @@ use crate::{
     config::Config,
     error::Result,
     keys::Keys,
-    rooms::Rooms,
+    push::Pushers,
+    rooms::{Rooms, aliases::Aliases},
     store::Store,
     stream::Stream,
     sync::{lazy::SentMembers, presence::Presence, serial::Serial, typing::Typing},
-    accounts::Accounts, appservices::Appservices, config::Config, error::Result, push::Pushers,
-    rooms::Rooms, store::Store, stream::Stream,
-    accounts::Accounts, appservices::Appservices, config::Config, error::Result, rooms::{Rooms, aliases::Aliases},
-    store::Store, stream::Stream,
 };
 
 /// A running homeserver. Clones are the same server.
@@ -75,7 +72,6 @@ impl Server {
         let parts = Parts {
             accounts: Accounts::open(store.clone()),
             keys: Keys::default(),
-            rooms: Rooms::open(store.clone(), stream.clone(), config.server_name.clone()).await?,
             aliases: Aliases::default(),
             appservices: Appservices::default(),
             presence: Presence::new(
@@ -86,7 +82,6 @@ impl Server {
             sent_members: SentMembers::default(),
             serial: Serial::default(),
             typing: Typing::new(stream.clone()),
-            appservices: Appservices::default(),
             pushers: Pushers::open(rooms.clone(), &config.outbound)?,
             rooms,
             config,
