@@ -19,7 +19,6 @@ use crate::{
         lazy::SentMembers, presence::Presence, serial::Serial, sliding::SlidingSync,
         typing::Typing,
     },
-    sync::{lazy::SentMembers, presence::Presence, serial::Serial, typing::Typing},
 };
 
 /// A running homeserver. Clones are the same server.

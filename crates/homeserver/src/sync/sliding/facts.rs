@@ -99,7 +99,9 @@ impl FactsOfRooms {
                 entry.outdated = true;
             }
         }
-        if changes.next().is_some_and(|row| row.is_ok_and(|((position,), _)| position <= now))
+        if changes
+            .next()
+            .is_some_and(|row| row.is_ok_and(|((position,), _)| position <= now))
             || inner.rooms.len() > ROOMS_KEPT_MAX
         {
             inner.rooms.clear();
@@ -160,10 +162,20 @@ mod tests {
 
     #[test]
     fn what_people_call_news_moves_a_room_up_and_the_rest_does_not() {
-        for kind in ["m.room.message", "m.room.encrypted", "m.sticker", "org.matrix.msc3381.poll.start"] {
+        for kind in [
+            "m.room.message",
+            "m.room.encrypted",
+            "m.sticker",
+            "org.matrix.msc3381.poll.start",
+        ] {
             assert!(is_news(&kind.into()), "{kind}");
         }
-        for kind in ["m.room.member", "m.reaction", "m.room.redaction", "m.room.topic"] {
+        for kind in [
+            "m.room.member",
+            "m.reaction",
+            "m.room.redaction",
+            "m.room.topic",
+        ] {
             assert!(!is_news(&kind.into()), "{kind}");
         }
     }

@@ -141,8 +141,7 @@ mod tests {
     #[test]
     fn a_room_in_two_lists_is_wanted_with_the_most_of_both() {
         let me = user_id!("@alice:letta.test");
-        let state =
-            |kind: StateEventType| RequiredState::new(&[(kind, String::new())], me);
+        let state = |kind: StateEventType| RequiredState::new(&[(kind, String::new())], me);
         let few = Wanted {
             timeline_limit: 1,
             required: state(StateEventType::RoomName),

@@ -152,8 +152,7 @@ pub(super) fn candidates(
         let mut candidate = candidate(room, stay, &facts);
         candidate.direct = person.direct.contains(room);
         if asks_tags {
-            let tags: Option<Tags> =
-                said(&rooms.store, ask.user(), Some(room), "m.tag")?;
+            let tags: Option<Tags> = said(&rooms.store, ask.user(), Some(room), "m.tag")?;
             candidate.tags = tags
                 .map(|tags| tags.tags.into_keys().collect())
                 .unwrap_or_default();

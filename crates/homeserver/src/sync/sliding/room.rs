@@ -83,9 +83,8 @@ impl Look<'_> {
 
     /// An invite or a knock, told once.
     fn at_the_door(&self, told: Option<&Told>) -> Result<News> {
-        let known = |told: &Told| {
-            told.standing == Standing::AtTheDoor && told.up_to >= self.stay.since
-        };
+        let known =
+            |told: &Told| told.standing == Standing::AtTheDoor && told.up_to >= self.stay.since;
         if told.is_some_and(known) {
             return Ok(News::default());
         }

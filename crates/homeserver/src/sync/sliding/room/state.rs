@@ -111,7 +111,8 @@ impl StateSent {
             HashSet::new()
         };
         for ((kind, key), pdu) in changed {
-            let is_needed = |user: &OwnedUserId| needed.contains(user) || old.members.contains(user);
+            let is_needed =
+                |user: &OwnedUserId| needed.contains(user) || old.members.contains(user);
             let lazily = member_of(pdu).is_some_and(|user| required.is_lazy() && is_needed(&user));
             if lazily || required.wants(kind, key) {
                 found.add(pdu.clone());
