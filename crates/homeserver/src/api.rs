@@ -18,6 +18,7 @@ use crate::{
 mod backup;
 mod backup_keys;
 mod cross_signing;
+mod dehydrated;
 mod keys;
 mod to_device;
 mod versions;
@@ -31,6 +32,7 @@ pub(crate) fn router() -> Router<Server> {
     let routes = backup::routes(routes);
     let routes = backup_keys::routes(routes);
     let routes = cross_signing::routes(routes);
+    let routes = dehydrated::routes(routes);
     let routes = keys::routes(routes);
     let routes = to_device::routes(routes);
     let routes = versions::routes(routes);
