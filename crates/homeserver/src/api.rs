@@ -33,6 +33,12 @@ mod state;
 mod sync;
 mod tag;
 mod typing;
+mod backup;
+mod backup_keys;
+mod cross_signing;
+mod dehydrated;
+mod keys;
+mod to_device;
 mod versions;
 
 /// How long a browser may remember what is allowed.
@@ -59,6 +65,12 @@ pub(crate) fn router() -> Router<Server> {
     let routes = sync::routes(routes);
     let routes = tag::routes(routes);
     let routes = typing::routes(routes);
+    let routes = backup::routes(routes);
+    let routes = backup_keys::routes(routes);
+    let routes = cross_signing::routes(routes);
+    let routes = dehydrated::routes(routes);
+    let routes = keys::routes(routes);
+    let routes = to_device::routes(routes);
     let routes = versions::routes(routes);
     routes
         .into_router()

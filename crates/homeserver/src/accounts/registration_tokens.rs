@@ -1,0 +1,109 @@
+//! What somebody has to know to make an account: the tokens of the configuration, read once at the start, and those that an admin
+//! issued, which can end and can be used up.
+//!
+//! Spec: <https://spec.matrix.org/v1.19/client-server-api/#token-authenticated-registration>
+
+use std::time::Duration;
+
+use ruma::MilliSecondsSinceUnixEpoch;
+
+use super::{new_token, record::RegistrationToken};
+use crate::{
+    clock,
+    error::{Error, Result},
+    server::Server,
+    store::{Batch, tables},
+};
+
+/// The longest token, in bytes; the specification's number.
+const TOKEN_MAX_BYTES: usize = 64;
+
+/// When something ends that lives this long from now on.
+pub(super) fn ends_in(life: Duration) -> MilliSecondsSinceUnixEpoch {
+    let now = u64::from(clock::now().0);
+    let life = u64::try_from(life.as_millis()).unwrap_or(u64::MAX);
+    let ends = ruma::UInt::new_saturating(now.saturating_add(life));
+    MilliSecondsSinceUnixEpoch(ends)
+}
+
+/// Whether an account can be made with this token.
+pub fn is_valid(server: &Server, token: &str) -> Result<bool> {
+    if server.accounts.configured_tokens.iter().any(|known| known.matches(token)) {
+        return Ok(true);
+    }
+    if token.is_empty() || token.len() > TOKEN_MAX_BYTES {
+        return Ok(false);
+    }
+    Ok(server
+        .store
+        .get::<tables::RegistrationTokens>((token,))?
+        .is_some_and(|token| is_good(&token)))
+}
+
+fn is_good(token: &RegistrationToken) -> bool {
+    token.uses_left != Some(0) && token.expires.is_none_or(|end| end > clock::now())
+}
+
+/// Whether an admin has issued any token that is still good.
+pub fn any_issued(server: &Server) -> Result<bool> {
+    for row in server.store.scan::<tables::RegistrationTokens>(()) {
+        if is_good(&row?.1) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+/// Takes a token as used once, in the batch that makes the account.
+///
+/// # Errors
+///
+/// 403 if somebody else has used it up meanwhile.
+pub(super) fn spend(server: &Server, batch: &mut Batch, token: &str) -> Result<()> {
+    if server.accounts.configured_tokens.iter().any(|known| known.matches(token)) {
+        return Ok(());
+    }
+    let record = server.store.get::<tables::RegistrationTokens>((token,))?;
+    let Some(mut record) = record.filter(is_good) else {
+        return Err(Error::forbidden("This registration token is used up"));
+    };
+    record.uses_left = record.uses_left.map(|uses| uses.saturating_sub(1));
+    record.used = record.used.saturating_add(1);
+    Ok(batch.put::<tables::RegistrationTokens>((token,), &record)?)
+}
+
+impl super::Accounts {
+    /// A new registration token: for so many accounts and so long, or without limit.
+    pub async fn issue_registration_token(
+        &self,
+        uses: Option<u64>,
+        life: Option<Duration>,
+    ) -> Result<String> {
+        let token = new_token();
+        let record = RegistrationToken {
+            uses_left: uses,
+            expires: life.map(ends_in),
+            used: 0,
+        };
+        self.store
+            .put::<tables::RegistrationTokens>((&*token,), &record)
+            .await?;
+        Ok(token)
+    }
+
+    /// All registration tokens that were issued and not revoked.
+    pub fn registration_tokens(&self) -> Result<Vec<(String, RegistrationToken)>> {
+        let rows = self.store.scan::<tables::RegistrationTokens>(());
+        rows.map(|row| row.map(|((token,), record)| (token, record)).map_err(Error::from))
+            .collect()
+    }
+
+    /// Revokes a registration token. Says whether there was one.
+    pub async fn revoke_registration_token(&self, token: &str) -> Result<bool> {
+        let there = self.store.contains::<tables::RegistrationTokens>((token,))?;
+        let mut batch = self.store.batch();
+        batch.delete::<tables::RegistrationTokens>((token,))?;
+        self.store.commit(batch).await?;
+        Ok(there)
+    }
+}

@@ -1,0 +1,270 @@
+//! User-interactive authentication: the caller proves in one or more stages that it may do what it asks for.
+//!
+//! A session belongs to one endpoint and one caller, lives in memory and ends by itself. A wrong answer is a 401 with the session, so
+//! that the client can try again. Spec:
+//! <https://spec.matrix.org/v1.19/client-server-api/#user-interactive-authentication-api>
+
+use std::{
+    collections::HashMap,
+    sync::{Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant},
+};
+
+use ruma::{
+    OwnedUserId,
+    api::{
+        client::uiaa::{AuthData, AuthFlow, AuthType, UiaaInfo, UserIdentifier},
+        error::{ErrorKind, StandardErrorBody},
+    },
+};
+use serde_json::value::RawValue;
+
+use super::{identity, new_token, registration_tokens};
+use crate::{
+    error::{Error, Result},
+    http::{CallFacts, Caller},
+    server::Server,
+};
+
+/// How long a session lives.
+const LIFE: Duration = Duration::from_mins(15);
+/// How many sessions are kept. Beyond it the oldest one ends.
+const SESSIONS_MAX: usize = 10_000;
+
+/// What a caller has proven so far.
+#[derive(Clone, Debug)]
+struct Session {
+    endpoint: String,
+    user: Option<OwnedUserId>,
+    proven: Proof,
+    ends: Instant,
+}
+
+/// What was proven.
+#[derive(Clone, Debug, Default)]
+pub struct Proof {
+    completed: Vec<AuthType>,
+    /// The registration token that was shown. Whoever makes the account takes it as used.
+    pub registration_token: Option<String>,
+}
+
+/// All sessions.
+#[derive(Debug, Default)]
+pub struct Sessions {
+    all: Mutex<HashMap<String, Session>>,
+}
+
+impl Sessions {
+    fn lock(&self) -> MutexGuard<'_, HashMap<String, Session>> {
+        self.all.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The session with this id, if it is one of this endpoint and caller and has not ended.
+    fn get(&self, id: &str, wanted: &Session, now: Instant) -> Option<Proof> {
+        let all = self.lock();
+        let session = all.get(id)?;
+        let fits = session.endpoint == wanted.endpoint && session.user == wanted.user;
+        (fits && session.ends > now).then(|| session.proven.clone())
+    }
+
+    fn put(&self, id: String, session: Session, now: Instant) {
+        let mut all = self.lock();
+        if all.len() >= SESSIONS_MAX && !all.contains_key(&id) {
+            all.retain(|_, session| session.ends > now);
+            let oldest = all.iter().min_by_key(|(_, session)| session.ends);
+            if let Some(oldest) = oldest.map(|(id, _)| id.clone())
+                && all.len() >= SESSIONS_MAX
+            {
+                all.remove(&oldest);
+            }
+        }
+        all.insert(id, session);
+    }
+}
+
+/// Lets somebody with an account on, who has to prove with the password that it is them.
+///
+/// An application service has proven enough with its token: it has no passwords to show.
+///
+/// # Errors
+///
+/// 401 with the flows as long as that is not proven.
+pub async fn authorize(
+    server: &Server,
+    caller: &Caller,
+    facts: &CallFacts,
+    auth: Option<&AuthData>,
+) -> Result<()> {
+    if caller.appservice.is_some() {
+        return Ok(());
+    }
+    let flows = [AuthFlow::new(vec![AuthType::Password])];
+    authorize_with(server, Some(caller), facts, auth, &flows).await?;
+    Ok(())
+}
+
+/// Lets somebody on who has gone through one of the flows.
+///
+/// # Errors
+///
+/// 401 with the flows as long as none of them is complete.
+pub async fn authorize_with(
+    server: &Server,
+    caller: Option<&Caller>,
+    facts: &CallFacts,
+    auth: Option<&AuthData>,
+    flows: &[AuthFlow],
+) -> Result<Proof> {
+    let now = Instant::now();
+    let sessions = &server.accounts.sessions;
+    let mut session = Session {
+        endpoint: facts.path.clone(),
+        user: caller.map(|caller| caller.user_id.clone()),
+        proven: Proof::default(),
+        ends: now + LIFE,
+    };
+    let Some(auth) = auth else {
+        return Err(further(server, new_token(), session, flows, None, now));
+    };
+    let id = match auth.session() {
+        Some(id) => match sessions.get(id, &session, now) {
+            Some(proven) => {
+                session.proven = proven;
+                id.to_owned()
+            }
+            None => {
+                let error = (ErrorKind::Unknown, "This session is not known or has ended");
+                return Err(further(server, new_token(), session, flows, Some(error), now));
+            }
+        },
+        // Clients that know the only flow go through it in one step.
+        None => new_token(),
+    };
+    if let Err(wrong) = stage(server, auth, facts, flows, &mut session).await? {
+        return Err(further(server, id, session, flows, Some(wrong), now));
+    }
+    let done = |flow: &AuthFlow| {
+        let completed = &session.proven.completed;
+        flow.stages.iter().all(|stage| completed.contains(stage))
+    };
+    if flows.iter().any(done) {
+        sessions.lock().remove(&id);
+        return Ok(session.proven);
+    }
+    Err(further(server, id, session, flows, None, now))
+}
+
+/// Why a stage is not passed.
+type Wrong = (ErrorKind, &'static str);
+
+/// Goes through one stage.
+async fn stage(
+    server: &Server,
+    auth: &AuthData,
+    facts: &CallFacts,
+    flows: &[AuthFlow],
+    session: &mut Session,
+) -> Result<Result<(), Wrong>> {
+    let Some(kind) = auth.auth_type() else {
+        return Ok(Ok(()));
+    };
+    if !flows.iter().any(|flow| flow.stages.contains(&kind)) {
+        return Ok(Err((ErrorKind::Unrecognized, "No flow has such a stage")));
+    }
+    let passed = match auth {
+        AuthData::Dummy(_) => Ok(()),
+        AuthData::Password(shown) => {
+            let user = session.user.as_ref();
+            password(server, user, &shown.identifier, &shown.password, facts).await?
+        }
+        AuthData::RegistrationToken(shown) => {
+            if registration_tokens::is_valid(server, &shown.token)? {
+                session.proven.registration_token = Some(shown.token.clone());
+                Ok(())
+            } else {
+                Err((ErrorKind::Unauthorized, "This registration token is not valid"))
+            }
+        }
+        _ => Err((ErrorKind::Unrecognized, "No flow has such a stage")),
+    };
+    if passed.is_ok() && !session.proven.completed.contains(&kind) {
+        session.proven.completed.push(kind);
+    }
+    Ok(passed)
+}
+
+async fn password(
+    server: &Server,
+    caller: Option<&OwnedUserId>,
+    identifier: &UserIdentifier,
+    password: &str,
+    facts: &CallFacts,
+) -> Result<Result<(), Wrong>> {
+    let wrong = (ErrorKind::Forbidden, "Wrong user or password");
+    let named = identity::named_by(server, identifier);
+    match (caller, named) {
+        (Some(caller), Ok(named)) if *caller == named => {
+            let right = server
+                .accounts
+                .password_is_right(&named, password, facts.ip)
+                .await?;
+            Ok(if right { Ok(()) } else { Err(wrong) })
+        }
+        _ => Ok(Err(wrong)),
+    }
+}
+
+/// The answer that asks for more, with the session kept for it.
+fn further(
+    server: &Server,
+    id: String,
+    session: Session,
+    flows: &[AuthFlow],
+    wrong: Option<Wrong>,
+    now: Instant,
+) -> Error {
+    let mut info = UiaaInfo::new(flows.to_vec());
+    info.completed.clone_from(&session.proven.completed);
+    // Clients look into it for every stage, there or not.
+    info.params = RawValue::from_string("{}".to_owned()).ok();
+    info.session = Some(id.clone());
+    info.auth_error =
+        wrong.map(|(kind, text)| Box::new(StandardErrorBody::new(kind, text.to_owned())));
+    server.accounts.sessions.put(id, session, now);
+    Error::Interactive(Box::new(info))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn session(endpoint: &str, ends: Instant) -> Session {
+        Session {
+            endpoint: endpoint.to_owned(),
+            user: None,
+            proven: Proof::default(),
+            ends,
+        }
+    }
+
+    #[test]
+    fn a_session_is_for_one_endpoint_and_ends() {
+        let (sessions, now) = (Sessions::default(), Instant::now());
+        let one = session("/one", now + LIFE);
+        sessions.put("id".to_owned(), one.clone(), now);
+        assert!(sessions.get("id", &one, now).is_some());
+        assert!(sessions.get("id", &session("/two", now), now).is_none());
+        assert!(sessions.get("id", &one, now + LIFE).is_none());
+    }
+
+    #[test]
+    fn the_oldest_session_makes_room() {
+        let (sessions, now) = (Sessions::default(), Instant::now());
+        for count in 0..=SESSIONS_MAX {
+            let ends = now + LIFE + Duration::from_millis(count.try_into().unwrap());
+            sessions.put(count.to_string(), session("/one", ends), now);
+        }
+        assert_eq!(sessions.lock().len(), SESSIONS_MAX);
+        assert!(!sessions.lock().contains_key("0"));
+    }
+}
