@@ -22,6 +22,7 @@ use crate::{
 
 pub mod backup;
 pub mod cross_signing;
+pub mod dehydrated;
 pub mod device_lists;
 pub mod devices;
 pub mod one_time;

@@ -30,14 +30,14 @@ use crate::{
     config::Config,
     error::Result,
     keys::Keys,
-    rooms::Rooms,
+    push::Pushers,
+    rooms::{Rooms, aliases::Aliases},
     store::Store,
     stream::Stream,
-    sync::{lazy::SentMembers, presence::Presence, serial::Serial, typing::Typing},
-    accounts::Accounts, appservices::Appservices, config::Config, error::Result, push::Pushers,
-    rooms::Rooms, store::Store, stream::Stream,
-    accounts::Accounts, appservices::Appservices, config::Config, error::Result, rooms::{Rooms, aliases::Aliases},
-    store::Store, stream::Stream,
+    sync::{
+        lazy::SentMembers, presence::Presence, serial::Serial, sliding::SlidingSync,
+        typing::Typing,
+    },
 };
 
 /// A running homeserver. Clones are the same server.
@@ -77,6 +77,8 @@ pub struct Parts {
     pub sent_members: SentMembers,
     /// One after the other: changes of one user that read before they write.
     pub serial: Serial,
+    /// What sliding sync told whom.
+    pub sliding: SlidingSync,
     /// Who is typing.
     pub typing: Typing,
     /// Pushers.
@@ -100,7 +102,6 @@ impl Server {
         let parts = Parts {
             accounts: Accounts::open(store.clone(), &config)?,
             keys: Keys::default(),
-            rooms: Rooms::open(store.clone(), stream.clone(), config.server_name.clone()).await?,
             aliases: Aliases::default(),
             delayed: Delayed::default(),
             appservices: Appservices::open(store.clone(), &config).await?,
@@ -116,8 +117,8 @@ impl Server {
             ),
             sent_members: SentMembers::default(),
             serial: Serial::default(),
+            sliding: SlidingSync::default(),
             typing: Typing::new(stream.clone()),
-            appservices: Appservices::default(),
             pushers: Pushers::open(rooms.clone(), &config.outbound)?,
             rooms,
             config,

@@ -10,5 +10,6 @@ pub mod receipts;
 pub mod record;
 pub mod room;
 pub mod serial;
+pub mod sliding;
 pub mod typing;
 pub mod v3;

@@ -28,7 +28,6 @@ pub const KEY_MAX_BYTES: usize = 65_536;
 pub struct NewKey {
     usage: KeyUsage,
     json: Box<RawValue>,
-    key: CrossSigningKey,
 }
 
 /// A key as it is stored.
@@ -97,7 +96,6 @@ pub fn new_keys(store: &Store, user: &UserId, upload: &Request) -> Result<Vec<Ne
             new.push(NewKey {
                 usage,
                 json: given.json().to_owned(),
-                key,
             });
         }
     }
@@ -172,7 +170,6 @@ pub fn set(store: &Store, batch: &mut Batch, user: &UserId, new: &[NewKey]) -> R
         if let Some((_, old)) = get(store, user, &key.usage)?.as_ref().and_then(public_key) {
             batch.delete_all::<tables::KeySignatures>((user, old.as_str()))?;
         }
-        tracing::debug!(user.id = %user, usage = %key.usage, key = ?key.key.keys.keys().next(), "new cross-signing key");
         batch.put::<tables::CrossSigningKeys>((user, key.usage.as_str()), &key.json)?;
     }
     Ok(())

@@ -93,14 +93,22 @@ pub fn get(
     signatures::merge(store, &mut object, user, device.as_str(), asker)?;
     // What a client wrote there is not signed, so only the server's word counts.
     object.remove("unsigned");
-    let record = store.get::<tables::Devices>((user, device))?;
-    if let Some(name) = record.and_then(|device| device.display_name) {
+    if let Some(name) = name_of(store, user, device)? {
         object.insert(
             "unsigned".to_owned(),
             json!({ "device_display_name": name }),
         );
     }
     Ok(Some(Raw::new(&object)?.cast_unchecked()))
+}
+
+fn name_of(store: &Store, user: &UserId, device: &DeviceId) -> Result<Option<String>> {
+    if let Some(record) = store.get::<tables::Devices>((user, device))? {
+        return Ok(record.display_name);
+    }
+    let dehydrated = store.get::<tables::DehydratedDevices>((user,))?;
+    let dehydrated = dehydrated.filter(|record| record.device_id == *device);
+    Ok(dehydrated.and_then(|record| record.display_name))
 }
 
 /// The devices of a user that have keys.

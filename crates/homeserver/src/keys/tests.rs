@@ -12,6 +12,7 @@ use crate::testing::Person;
 
 mod backup;
 mod cross_signing;
+mod dehydrated;
 mod device_lists;
 mod one_time;
 mod to_device;

@@ -18,6 +18,7 @@ use super::{account_data, record::Receipt};
 use crate::{
     clock,
     error::{Error, Result},
+    push,
     rooms::Rooms,
     store::{Store, tables},
     stream::{Change, Position, Touch},
@@ -77,6 +78,7 @@ pub async fn set(
     batch.put::<tables::ReceiptPlaces>(key, &position)?;
     let change = Change::Receipt(room.to_owned(), user.to_owned());
     batch.put::<tables::Changes>((position,), &change)?;
+    push::mark_read(&mut batch, &rooms.store, user, room, thread, read)?;
     let touch = match receipt.is_private() {
         true => Touch::User(user.to_owned()),
         false => Touch::Room(room.to_owned()),

@@ -69,10 +69,7 @@ fn is_named(rooms: &Rooms, room: &RoomId) -> Result<bool> {
         alias: Option<String>,
     }
     let state = rooms.state(room);
-    for kind in [
-        StateEventType::RoomName,
-        StateEventType::RoomCanonicalAlias,
-    ] {
+    for kind in [StateEventType::RoomName, StateEventType::RoomCanonicalAlias] {
         let named = state.content::<Named>(&kind, "")?;
         if named.is_some_and(|content| {
             [content.name, content.alias]
@@ -110,7 +107,9 @@ pub fn unread(
     let threads = unread.threads.into_iter();
     Ok((
         room,
-        threads.map(|(root, counts)| (root, count(counts))).collect(),
+        threads
+            .map(|(root, counts)| (root, count(counts)))
+            .collect(),
     ))
 }
 

@@ -78,9 +78,11 @@ impl Asked {
             .map_or(TIMELINE_DEFAULT, |limit| limit.min(TIMELINE_MAX));
         let since = match request.since.as_deref() {
             None | Some("") => None,
-            Some(token) => Some(Position(token.parse().map_err(|_| {
-                Error::invalid("since is no token of this server")
-            })?)),
+            Some(token) => {
+                Some(Position(token.parse().map_err(|_| {
+                    Error::invalid("since is no token of this server")
+                })?))
+            }
         };
         let until = server.stream.visible();
         Ok(Self {

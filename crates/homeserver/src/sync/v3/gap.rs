@@ -78,9 +78,7 @@ impl Gap {
         rooms.extend(besides);
         let mut memberships = Vec::new();
         for room in rooms {
-            let member = server
-                .store
-                .get::<tables::Memberships>((user, &*room))?;
+            let member = server.store.get::<tables::Memberships>((user, &*room))?;
             memberships.extend(member.map(|member| (room, member)));
         }
         Ok(memberships)

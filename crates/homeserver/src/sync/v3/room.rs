@@ -2,7 +2,9 @@
 
 use ruma::{
     RoomId, UserId,
-    api::client::sync::sync_events::v3::{Ephemeral, JoinedRoom, LeftRoom, RoomAccountData, Timeline},
+    api::client::sync::sync_events::v3::{
+        Ephemeral, JoinedRoom, LeftRoom, RoomAccountData, Timeline,
+    },
     events::room::member::{MembershipState, RoomMemberEventContent},
 };
 
@@ -33,9 +35,9 @@ pub(super) fn joined(
 ) -> Result<JoinedRoom> {
     let user = &asked.viewer.user_id;
     let moved = asked.since.is_none_or(|since| member.position > since);
-    let known = asked.since.filter(|&since| {
-        !moved || was_joined(server, room, user, since).unwrap_or_default()
-    });
+    let known = asked
+        .since
+        .filter(|&since| !moved || was_joined(server, room, user, since).unwrap_or_default());
     let whole = known.is_none() || asked.full_state;
     let span = Span {
         after: known.unwrap_or_default(),
@@ -162,7 +164,11 @@ pub(super) fn left(
     // Joined and left again between two syncs: everything that could be seen is new.
     let was_in = before.is_some() || member.before == Some(MembershipState::Join);
     let span = Span {
-        after: if was_in { before.unwrap_or_default() } else { end.before() },
+        after: if was_in {
+            before.unwrap_or_default()
+        } else {
+            end.before()
+        },
         end,
     };
     let sight = Sight::new(&server.rooms, user, room)?;

@@ -43,7 +43,11 @@ pub(super) fn beside(
         piece.hidden_state
     };
     let mut events = if whole || changed {
-        let known = if whole { Position::default() } else { span.after };
+        let known = if whole {
+            Position::default()
+        } else {
+            span.after
+        };
         all_after(server, room, at, known)?
     } else {
         Vec::new()
