@@ -8,30 +8,17 @@ use std::sync::Arc;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
-    accounts::Accounts, appservices::Appservices, config::Config, error::Result, keys::Keys,
-    rooms::Rooms, store::Store, stream::Stream,
-    accounts::Accounts, appservices::Appservices, config::Config, error::Result, rooms::{Rooms, aliases::Aliases},
-    store::Store, stream::Stream,
     accounts::Accounts,
     appservices::{self, Appservices, Delivery, Origin},
     config::{AppserviceRegistration, Config},
-    error::Result,
+    error::{Error, Result},
+    keys::Keys,
+    push::Pushers,
     rooms::{
         Rooms,
         aliases::Aliases,
         delayed::{self, Delayed},
     },
-    error::{Error, Result},
-    rooms::Rooms,
-    store::Store,
-    stream::Stream,
-    accounts::Accounts,
-    appservices::Appservices,
-    config::Config,
-    error::Result,
-    keys::Keys,
-    push::Pushers,
-    rooms::{Rooms, aliases::Aliases},
     store::Store,
     stream::Stream,
     sync::{
@@ -107,9 +94,6 @@ impl Server {
             appservices: Appservices::open(store.clone(), &config).await?,
             stopping: CancellationToken::new(),
             tasks: TaskTracker::new(),
-            accounts: Accounts::open(store.clone()),
-            aliases: Aliases::default(),
-            appservices: Appservices::default(),
             presence: Presence::new(
                 store.clone(),
                 stream.clone(),

@@ -17,7 +17,6 @@ pub(super) fn follow(writer: &mut RoomWriter, pdu: &Pdu) -> Result<()> {
     if pdu.kind == TimelineEventType::RoomRedaction {
         super::redact::apply(writer, pdu)?;
     }
-    Ok(())
     super::relations::note(writer, pdu)?;
     super::threads::note(writer, pdu)?;
     super::search::note(writer, pdu)
