@@ -155,9 +155,6 @@ struct HomeserverArgs {
     /// Set one key, like `-O port=6167`: the value is TOML, so text stands in quotes.
     #[arg(short = 'O', long = "option", value_name = "KEY=VALUE")]
     option: Vec<String>,
-    /// Do this admin command at start, like `--execute 'users create_user alice'`. Can be repeated.
-    #[arg(long, value_name = "COMMAND")]
-    execute: Vec<String>,
 }
 
 #[derive(Debug, Args)]

@@ -27,6 +27,8 @@ use crate::{
 
 /// The folder of the homeserver's data, beside the journal, unless `database_path` says another.
 const FOLDER: &str = "homeserver";
+/// The homeserver's own user, who is nobody that could log in.
+const SERVER_USER: &str = "conduit";
 /// How long the registration token for the first person is good.
 const FIRST_TOKEN_LIFE: Duration = Duration::from_hours(24);
 
@@ -45,7 +47,7 @@ impl Core {
         if let Some(newcomer) = newcomer {
             let user = &newcomer.user_id;
             if !server.accounts.exists(user)? {
-                homeserver::accounts::create(&server, user.localpart(), Some(&newcomer.password)).await?;
+                server.accounts.create(&server, user.localpart(), Some(&newcomer.password)).await?;
             }
         }
         Ok(Self { server, address: OnceLock::new() })
@@ -128,13 +130,27 @@ impl Core {
         let address = self.address();
         let domain = &config.homeserver.domain;
         info!("point any Matrix client at {address} to meet the agents of {domain}");
-        match homeserver::accounts::first_token(&self.server, FIRST_TOKEN_LIFE).await {
+        match self.first_token().await {
             Ok(Some(token)) => info!(
                 "nobody has an account yet: register at {address} with the registration token {token} (good once, for a day)"
             ),
             Ok(None) => {}
             Err(error) => warn!(%error, "cannot make a registration token for the first person"),
         }
+    }
+
+    /// A token for the first person, as long as there is none.
+    async fn first_token(&self) -> anyhow::Result<Option<String>> {
+        let accounts = &self.server.accounts;
+        if !accounts.list()?.iter().all(|user| user.localpart() == SERVER_USER) {
+            return Ok(None);
+        }
+        // One that was printed by an earlier start and not used is of no use to anybody any more.
+        for (token, _) in accounts.registration_tokens()? {
+            accounts.revoke_registration_token(&token).await?;
+        }
+        let token = accounts.issue_registration_token(Some(1), Some(FIRST_TOKEN_LIFE)).await?;
+        Ok(Some(token))
     }
 
     /// Ends what it does and closes the database.
@@ -150,13 +166,9 @@ async fn open(settings: homeserver::Config) -> anyhow::Result<Server> {
 }
 
 /// Runs the homeserver alone until it is told to stop, for other bridges or for a bridge in a process of its own.
-pub async fn homeserver(settings: homeserver::Config, admin_commands: &[String]) -> anyhow::Result<()> {
+pub async fn homeserver(settings: homeserver::Config) -> anyhow::Result<()> {
     let mut signals = super::Signals::listen()?;
     let core = Core { server: open(settings).await?, address: OnceLock::new() };
-    for command in admin_commands {
-        let answer = homeserver::admin::execute(&core.server, command).await;
-        info!(command, "{}", answer.map_err(anyhow::Error::msg)?);
-    }
     let tasks = Tasks::default();
     let served = tokio::spawn(core.serve_routes(core.router(), tasks.clone()).await?);
     signals.terminated().await;
