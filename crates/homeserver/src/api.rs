@@ -21,7 +21,21 @@ mod cross_signing;
 mod dehydrated;
 mod keys;
 mod to_device;
+mod account;
+mod admin_register;
+mod capabilities;
+mod devices;
+mod login;
+mod openid;
+mod profile;
+mod register;
+mod server_key;
+mod session;
+mod thirdparty;
+mod user_directory;
 mod versions;
+mod voip;
+mod well_known;
 
 /// How long a browser may remember what is allowed.
 const CORS_MAX_AGE: Duration = Duration::from_secs(86_400);
@@ -35,7 +49,21 @@ pub(crate) fn router() -> Router<Server> {
     let routes = dehydrated::routes(routes);
     let routes = keys::routes(routes);
     let routes = to_device::routes(routes);
+    let routes = account::routes(routes);
+    let routes = admin_register::routes(routes);
+    let routes = capabilities::routes(routes);
+    let routes = devices::routes(routes);
+    let routes = login::routes(routes);
+    let routes = openid::routes(routes);
+    let routes = profile::routes(routes);
+    let routes = register::routes(routes);
+    let routes = server_key::routes(routes);
+    let routes = session::routes(routes);
+    let routes = thirdparty::routes(routes);
+    let routes = user_directory::routes(routes);
     let routes = versions::routes(routes);
+    let routes = voip::routes(routes);
+    let routes = well_known::routes(routes);
     routes
         .into_router()
         .fallback(|| async { error_response(Error::unrecognized()) })

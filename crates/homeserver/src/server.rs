@@ -5,9 +5,17 @@
 
 use std::sync::Arc;
 
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
 use crate::{
-    accounts::Accounts, appservices::Appservices, config::Config, error::Result, keys::Keys,
-    rooms::Rooms, store::Store, stream::Stream,
+    accounts::Accounts,
+    appservices::{Appservices, Delivery, Origin, RegisterError},
+    config::{AppserviceRegistration, Config},
+    error::Result,
+    keys::Keys,
+    rooms::Rooms,
+    store::Store,
+    stream::Stream,
 };
 
 /// A running homeserver. Clones are the same server.
@@ -33,6 +41,10 @@ pub struct Parts {
     pub rooms: Rooms,
     /// Application services.
     pub appservices: Appservices,
+    /// Cancelled when the server is to stop.
+    pub stopping: CancellationToken,
+    /// What runs beside the requests.
+    pub tasks: TaskTracker,
 }
 
 impl std::ops::Deref for Server {
@@ -49,10 +61,12 @@ impl Server {
         let store = Store::open(&config.database.database_path, &config.server_name)?;
         let stream = Stream::open(store.clone())?;
         let parts = Parts {
-            accounts: Accounts::open(store.clone()),
+            accounts: Accounts::open(store.clone(), &config)?,
             keys: Keys::default(),
             rooms: Rooms::open(store.clone(), stream.clone(), config.server_name.clone()).await?,
-            appservices: Appservices::default(),
+            appservices: Appservices::open(store.clone(), &config).await?,
+            stopping: CancellationToken::new(),
+            tasks: TaskTracker::new(),
             config,
             store,
             stream,
@@ -60,6 +74,27 @@ impl Server {
         Ok(Self {
             parts: Arc::new(parts),
         })
+    }
+
+    /// Registers an application service for as long as the server runs: the program around it hands over its own.
+    ///
+    /// # Errors
+    ///
+    /// If another one has its id or its `as_token`.
+    pub async fn add_appservice(
+        &self,
+        registration: AppserviceRegistration,
+        delivery: Delivery,
+    ) -> Result<(), RegisterError> {
+        let added = self.appservices.add(registration, delivery, Origin::Code);
+        added.await.map(drop)
+    }
+
+    /// Stops what runs beside the requests, and returns when it has stopped. What was acknowledged is on disk already.
+    pub async fn close(&self) {
+        self.stopping.cancel();
+        self.tasks.close();
+        self.tasks.wait().await;
     }
 
     /// Everything that this server answers, as a service: over the network or in process, the same bytes.
