@@ -15,16 +15,15 @@ use crate::{
     server::Server,
 };
 
-mod backup;
-mod backup_keys;
-mod cross_signing;
-mod dehydrated;
-mod keys;
-mod to_device;
 mod account;
 mod admin_register;
+mod backup;
+mod backup_keys;
 mod capabilities;
+mod cross_signing;
+mod dehydrated;
 mod devices;
+mod keys;
 mod login;
 mod openid;
 mod profile;
@@ -32,6 +31,7 @@ mod register;
 mod server_key;
 mod session;
 mod thirdparty;
+mod to_device;
 mod user_directory;
 mod versions;
 mod voip;
@@ -43,16 +43,15 @@ const CORS_MAX_AGE: Duration = Duration::from_secs(86_400);
 /// All routes.
 pub(crate) fn router() -> Router<Server> {
     let routes = Routes::default();
-    let routes = backup::routes(routes);
-    let routes = backup_keys::routes(routes);
-    let routes = cross_signing::routes(routes);
-    let routes = dehydrated::routes(routes);
-    let routes = keys::routes(routes);
-    let routes = to_device::routes(routes);
     let routes = account::routes(routes);
     let routes = admin_register::routes(routes);
+    let routes = backup::routes(routes);
+    let routes = backup_keys::routes(routes);
     let routes = capabilities::routes(routes);
+    let routes = cross_signing::routes(routes);
+    let routes = dehydrated::routes(routes);
     let routes = devices::routes(routes);
+    let routes = keys::routes(routes);
     let routes = login::routes(routes);
     let routes = openid::routes(routes);
     let routes = profile::routes(routes);
@@ -60,6 +59,7 @@ pub(crate) fn router() -> Router<Server> {
     let routes = server_key::routes(routes);
     let routes = session::routes(routes);
     let routes = thirdparty::routes(routes);
+    let routes = to_device::routes(routes);
     let routes = user_directory::routes(routes);
     let routes = versions::routes(routes);
     let routes = voip::routes(routes);

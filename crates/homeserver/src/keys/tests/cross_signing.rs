@@ -154,3 +154,46 @@ async fn signatures_are_verified_and_shown_to_whom_they_concern() {
         "M_INVALID_SIGNATURE"
     );
 }
+
+/// Somebody who has a password: `secret`.
+async fn registered(test: &TestServer, name: &str) -> Person {
+    let body = json!({
+        "username": name, "password": "secret",
+        "auth": { "type": "m.login.registration_token", "token": "let me in" },
+    });
+    let path = "/_matrix/client/v3/register";
+    let (status, answer) = test.call(Method::POST, path, body).await;
+    assert_eq!(status, StatusCode::OK, "{answer}");
+    let text = |name: &str| answer[name].as_str().unwrap().to_owned();
+    let mut person = test.person("somebody").await;
+    person.user_id = text("user_id").try_into().unwrap();
+    person.device_id = text("device_id");
+    person.token = text("access_token");
+    person
+}
+
+#[tokio::test]
+async fn the_password_replaces_keys() {
+    let test = TestServer::start_with(|config| {
+        config.registration.allow_registration = true;
+        config.registration.registration_token = Some(crate::config::Secret::new("let me in"));
+    })
+    .await;
+    let alice = registered(&test, "alice").await;
+    alice.post(UPLOAD, Identity::new().upload(&alice)).await;
+    let reset = Identity::new();
+    let mut upload = reset.upload(&alice);
+    let (status, answer) = alice.call(Method::POST, UPLOAD, upload.clone()).await;
+    assert_eq!(status, StatusCode::UNAUTHORIZED);
+    upload["auth"] = json!({
+        "type": "m.login.password", "session": answer["session"], "password": "wrong",
+        "identifier": { "type": "m.id.user", "user": "alice" },
+    });
+    let (status, _) = alice.call(Method::POST, UPLOAD, upload.clone()).await;
+    assert_eq!(status, StatusCode::UNAUTHORIZED);
+    upload["auth"]["password"] = json!("secret");
+    alice.post(UPLOAD, upload).await;
+    let shown = query(&alice, &alice).await;
+    let shown = &shown["master_keys"][alice.user_id.as_str()];
+    assert_eq!(shown, &reset.master(&alice));
+}
