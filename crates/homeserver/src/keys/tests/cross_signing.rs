@@ -172,13 +172,45 @@ async fn registered(test: &TestServer, name: &str) -> Person {
     person
 }
 
-#[tokio::test]
-async fn the_password_replaces_keys() {
-    let test = TestServer::start_with(|config| {
+/// A server on which people can register.
+async fn open_server() -> TestServer {
+    TestServer::start_with(|config| {
         config.registration.allow_registration = true;
         config.registration.registration_token = Some(crate::config::Secret::new("let me in"));
     })
-    .await;
+    .await
+}
+
+#[tokio::test]
+async fn whoever_is_gone_leaves_no_keys_behind() {
+    let test = open_server().await;
+    let (alice, bob) = (registered(&test, "alice").await, test.person("bob").await);
+    let keys = device_keys(&alice, &Key::of_device(&alice.device_id));
+    let upload = "/_matrix/client/v3/keys/upload";
+    alice.post(upload, json!({ "device_keys": keys })).await;
+    alice.post(UPLOAD, Identity::new().upload(&alice)).await;
+    let backup = json!({ "algorithm": "test", "auth_data": {} });
+    alice
+        .post("/_matrix/client/v3/room_keys/version", backup)
+        .await;
+    let auth = json!({
+        "type": "m.login.password", "password": "secret",
+        "identifier": { "type": "m.id.user", "user": "alice" },
+    });
+    let path = "/_matrix/client/v3/account/deactivate";
+    alice.post(path, json!({ "auth": auth })).await;
+
+    let shown = query(&bob, &alice).await;
+    assert_eq!(shown["device_keys"][alice.user_id.as_str()], json!({}));
+    assert!(shown["master_keys"].is_null());
+    let store = &test.server.store;
+    let mut backups = store.scan::<crate::store::tables::BackupVersions>((&alice.user_id,));
+    assert!(backups.next().is_none());
+}
+
+#[tokio::test]
+async fn the_password_replaces_keys() {
+    let test = open_server().await;
     let alice = registered(&test, "alice").await;
     alice.post(UPLOAD, Identity::new().upload(&alice)).await;
     let reset = Identity::new();
