@@ -12,3 +12,5 @@ pub mod room;
 pub mod serial;
 pub mod typing;
 pub mod v3;
+#[cfg(test)]
+mod tests;
