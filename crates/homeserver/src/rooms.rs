@@ -25,20 +25,24 @@ use crate::{
 pub mod aliases;
 pub mod create;
 mod draft;
+pub mod filter;
 mod guard;
 mod index;
 pub mod membership;
+pub mod pagination;
 mod pdu;
 pub mod plain;
 pub mod present;
 pub mod record;
 pub mod redact;
 pub mod relations;
+pub mod search;
 pub mod send;
 mod signing;
 mod state;
 #[cfg(test)]
 mod tests;
+pub mod threads;
 pub mod visibility;
 mod writer;
 
