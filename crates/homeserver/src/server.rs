@@ -13,9 +13,11 @@ use crate::{
     config::{AppserviceRegistration, Config},
     error::Result,
     keys::Keys,
-    rooms::Rooms,
+    push::Pushers,
+    rooms::{Rooms, aliases::Aliases},
     store::Store,
     stream::Stream,
+    sync::{lazy::SentMembers, presence::Presence, serial::Serial, typing::Typing},
 };
 
 /// A running homeserver. Clones are the same server.
@@ -39,12 +41,24 @@ pub struct Parts {
     pub keys: Keys,
     /// Rooms and events.
     pub rooms: Rooms,
+    /// Who may make a room alias just now.
+    pub aliases: Aliases,
     /// Application services.
     pub appservices: Appservices,
     /// Cancelled when the server is to stop.
     pub stopping: CancellationToken,
     /// What runs beside the requests.
     pub tasks: TaskTracker,
+    /// Who is there.
+    pub presence: Presence,
+    /// Which members each device was already told of.
+    pub sent_members: SentMembers,
+    /// One after the other: changes of one user that read before they write.
+    pub serial: Serial,
+    /// Who is typing.
+    pub typing: Typing,
+    /// Pushers.
+    pub pushers: Pushers,
 }
 
 impl std::ops::Deref for Server {
@@ -60,13 +74,24 @@ impl Server {
     pub async fn open(config: Config) -> Result<Self> {
         let store = Store::open(&config.database.database_path, &config.server_name)?;
         let stream = Stream::open(store.clone())?;
+        let rooms = Rooms::open(store.clone(), stream.clone(), config.server_name.clone()).await?;
         let parts = Parts {
             accounts: Accounts::open(store.clone(), &config)?,
             keys: Keys::default(),
-            rooms: Rooms::open(store.clone(), stream.clone(), config.server_name.clone()).await?,
             appservices: Appservices::open(store.clone(), &config).await?,
             stopping: CancellationToken::new(),
             tasks: TaskTracker::new(),
+            aliases: Aliases::default(),
+            presence: Presence::new(
+                store.clone(),
+                stream.clone(),
+                config.sync.allow_local_presence,
+            ),
+            sent_members: SentMembers::default(),
+            serial: Serial::default(),
+            typing: Typing::new(stream.clone()),
+            pushers: Pushers::open(rooms.clone(), &config.outbound)?,
+            rooms,
             config,
             store,
             stream,

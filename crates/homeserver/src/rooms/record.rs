@@ -94,6 +94,17 @@ pub struct Relation {
     pub key: Option<String>,
 }
 
+/// What is shown with an event because others relate to it; threads are kept apart.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct Aggregate {
+    /// The newest event that edits it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub edit: Option<OwnedEventId>,
+    /// The events that refer to it, oldest first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub references: Vec<OwnedEventId>,
+}
+
 /// A thread, by its root.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Thread {
