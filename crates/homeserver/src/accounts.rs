@@ -31,6 +31,8 @@ pub mod record;
 pub mod registration_tokens;
 mod seen;
 pub mod short_tokens;
+#[cfg(test)]
+mod tests;
 pub mod tokens;
 pub mod uia;
 

@@ -32,6 +32,10 @@ mod events;
 mod filter;
 mod keys;
 mod later;
+mod devices;
+mod events;
+mod filter;
+mod keys;
 mod login;
 mod members;
 mod membership;
@@ -87,6 +91,7 @@ pub(crate) fn router() -> Router<Server> {
     let routes = delayed::routes(routes);
     let routes = devices::routes(routes);
     let routes = directory::routes(routes);
+    let routes = devices::routes(routes);
     let routes = events::routes(routes);
     let routes = filter::routes(routes);
     let routes = keys::routes(routes);

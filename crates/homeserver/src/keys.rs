@@ -17,7 +17,7 @@ use tokio::sync::{Mutex, OwnedMutexGuard};
 
 use crate::{
     error::Result,
-    store::{Batch, tables},
+    store::{Batch, Store, tables},
 };
 
 pub mod backup;
@@ -82,5 +82,19 @@ pub fn forget_device(batch: &mut Batch, user: &UserId, device: &DeviceId) -> Res
     batch.delete_all::<tables::FallbackKeys>((user, device))?;
     batch.delete_all::<tables::KeySignatures>((user, device.as_str()))?;
     batch.delete_all::<tables::ToDevice>((user, device))?;
+    Ok(())
+}
+
+/// Removes everything that belongs to a user who is gone for ever, besides their devices: the keys of the person, the backups,
+/// and the dehydrated device.
+pub fn forget_user(store: &Store, batch: &mut Batch, user: &UserId) -> Result<()> {
+    batch.delete_all::<tables::CrossSigningKeys>((user,))?;
+    batch.delete_all::<tables::KeySignatures>((user,))?;
+    batch.delete_all::<tables::BackupVersions>((user,))?;
+    batch.delete_all::<tables::BackupKeys>((user,))?;
+    if let Some(device) = devices::dehydrated(store, user)? {
+        forget_device(batch, user, &device)?;
+        batch.delete::<tables::DehydratedDevices>((user,))?;
+    }
     Ok(())
 }

@@ -12,6 +12,7 @@ use crate::{
     appservices::{self, Appservices, Delivery, Origin},
     config::{AppserviceRegistration, Config},
     error::{Error, Result},
+    error::Result,
     keys::Keys,
     push::Pushers,
     rooms::{
@@ -94,6 +95,10 @@ impl Server {
             appservices: Appservices::open(store.clone(), &config).await?,
             stopping: CancellationToken::new(),
             tasks: TaskTracker::new(),
+            appservices: Appservices::open(store.clone(), &config).await?,
+            stopping: CancellationToken::new(),
+            tasks: TaskTracker::new(),
+            aliases: Aliases::default(),
             presence: Presence::new(
                 store.clone(),
                 stream.clone(),

@@ -13,3 +13,5 @@ pub mod serial;
 pub mod sliding;
 pub mod typing;
 pub mod v3;
+#[cfg(test)]
+mod tests;

@@ -28,7 +28,7 @@ type Who = (OwnedUserId, Option<IpAddr>);
 
 /// Wrong passwords, as a time at which all of them are forgotten.
 #[derive(Debug, Default)]
-pub struct Attempts {
+pub(super) struct Attempts {
     clean_at: Mutex<HashMap<Who, Instant>>,
 }
 
@@ -36,7 +36,7 @@ impl Attempts {
     /// # Errors
     ///
     /// 429 `M_LIMIT_EXCEEDED` with the time to wait if there were too many wrong passwords.
-    pub fn check(&self, user: &UserId, ip: Option<IpAddr>, now: Instant) -> Result<()> {
+    pub(super) fn check(&self, user: &UserId, ip: Option<IpAddr>, now: Instant) -> Result<()> {
         let clean_at = self.clean_at.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(clean_at) = clean_at.get(&(user.to_owned(), ip)) else {
             return Ok(());
@@ -59,7 +59,7 @@ impl Attempts {
     }
 
     /// Counts a wrong password.
-    pub fn failed(&self, user: &UserId, ip: Option<IpAddr>, now: Instant) {
+    pub(super) fn failed(&self, user: &UserId, ip: Option<IpAddr>, now: Instant) {
         let mut clean_at = self.clean_at.lock().unwrap_or_else(PoisonError::into_inner);
         if clean_at.len() >= REMEMBERED_MAX {
             clean_at.retain(|_, at| *at > now);
@@ -72,7 +72,7 @@ impl Attempts {
     }
 
     /// Forgets what was wrong: the right password came.
-    pub fn succeeded(&self, user: &UserId, ip: Option<IpAddr>) {
+    pub(super) fn succeeded(&self, user: &UserId, ip: Option<IpAddr>) {
         self.clean_at
             .lock()
             .unwrap_or_else(PoisonError::into_inner)

@@ -169,7 +169,7 @@ impl Accounts {
         self.put(&mut batch, user, &account)?;
         batch.delete_all::<tables::Profiles>((user,))?;
         batch.delete_all::<tables::Pushers>((user,))?;
-        batch.delete_all::<tables::CrossSigningKeys>((user,))?;
+        crate::keys::forget_user(&self.store, &mut batch, user)?;
         self.store.commit(batch).await?;
         drop(changing);
         self.delete_other_devices(server, user, None).await?;

@@ -6,6 +6,7 @@ use ruma::{DeviceId, OwnedDeviceId, UserId};
 
 use super::{Accounts, record::Device};
 use crate::{
+    appservices::Appservice,
     error::{Error, Result},
     keys,
     server::Server,
@@ -31,6 +32,11 @@ pub enum IfMissing {
     Make,
     /// That is 404.
     Refuse,
+}
+
+/// Whether the application service makes and deletes the devices of its users itself, without a login (MSC4190).
+pub fn manages_devices(appservice: &Appservice) -> bool {
+    appservice.registration().file().device_management
 }
 
 impl Accounts {

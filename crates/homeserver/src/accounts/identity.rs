@@ -49,7 +49,9 @@ pub fn named(server: &Server, name: &str) -> Result<OwnedUserId> {
 pub fn named_by(server: &Server, identifier: &UserIdentifier) -> Result<OwnedUserId> {
     match identifier {
         UserIdentifier::Matrix(identifier) => named(server, &identifier.user),
-        _ => Err(Error::forbidden("This server knows people by their user ids only")),
+        _ => Err(Error::forbidden(
+            "This server knows people by their user ids only",
+        )),
     }
 }
 
@@ -73,7 +75,8 @@ pub fn new_user_id(server: &Server, localpart: &str) -> Result<OwnedUserId> {
         .and_then(|id| id.strip_suffix(own.as_str()))
         .and_then(|id| id.strip_suffix(':'))
         .unwrap_or(&lowered);
-    let fine = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"._=-/+".contains(&byte);
+    let fine =
+        |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"._=-/+".contains(&byte);
     if name.is_empty() || !name.bytes().all(fine) {
         return Err(invalid());
     }

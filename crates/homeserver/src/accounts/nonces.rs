@@ -15,13 +15,13 @@ const NONCES_MAX: usize = 1_000;
 
 /// All that are good.
 #[derive(Debug, Default)]
-pub struct Nonces {
+pub(crate) struct Nonces {
     ends: Mutex<HashMap<String, Instant>>,
 }
 
 impl Nonces {
     /// A new one; nothing if there are too many.
-    pub fn issue(&self, now: Instant) -> Option<String> {
+    pub(crate) fn issue(&self, now: Instant) -> Option<String> {
         let mut ends = self.ends.lock().unwrap_or_else(PoisonError::into_inner);
         ends.retain(|_, end| *end > now);
         if ends.len() >= NONCES_MAX {
@@ -33,7 +33,7 @@ impl Nonces {
     }
 
     /// Uses one up. Says whether it was good.
-    pub fn take(&self, nonce: &str, now: Instant) -> bool {
+    pub(crate) fn take(&self, nonce: &str, now: Instant) -> bool {
         let mut ends = self.ends.lock().unwrap_or_else(PoisonError::into_inner);
         ends.remove(nonce).is_some_and(|end| end > now)
     }

@@ -78,8 +78,7 @@ pub async fn matches(hash: Option<String>, password: &str) -> Result<bool> {
 
 fn hash_now(password: &str) -> Result<String> {
     let broken = |error: &dyn std::fmt::Display| Error::Broken(format!("hashing failed: {error}"));
-    let params =
-        Params::new(MEMORY_KIB, PASSES, LANES, None).map_err(|error| broken(&error))?;
+    let params = Params::new(MEMORY_KIB, PASSES, LANES, None).map_err(|error| broken(&error))?;
     let mut salt = [0; SALT_BYTES];
     rand::rng().fill_bytes(&mut salt);
     let salt = SaltString::encode_b64(&salt).map_err(|error| broken(&error))?;

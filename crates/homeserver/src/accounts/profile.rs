@@ -34,8 +34,11 @@ pub fn get(store: &Store, user: &UserId, field: &str) -> Result<Option<Value>> {
 /// All fields of a profile.
 pub fn all(store: &Store, user: &UserId) -> Result<BTreeMap<String, Value>> {
     let rows = store.scan::<tables::Profiles>((user,));
-    rows.map(|row| row.map(|((_, field), value)| (field, value)).map_err(Error::from))
-        .collect()
+    rows.map(|row| {
+        row.map(|((_, field), value)| (field, value))
+            .map_err(Error::from)
+    })
+    .collect()
 }
 
 /// The display name.

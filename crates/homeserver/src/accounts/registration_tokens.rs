@@ -28,7 +28,12 @@ pub(super) fn ends_in(life: Duration) -> MilliSecondsSinceUnixEpoch {
 
 /// Whether an account can be made with this token.
 pub fn is_valid(server: &Server, token: &str) -> Result<bool> {
-    if server.accounts.configured_tokens.iter().any(|known| known.matches(token)) {
+    if server
+        .accounts
+        .configured_tokens
+        .iter()
+        .any(|known| known.matches(token))
+    {
         return Ok(true);
     }
     if token.is_empty() || token.len() > TOKEN_MAX_BYTES {
@@ -60,7 +65,12 @@ pub fn any_issued(server: &Server) -> Result<bool> {
 ///
 /// 403 if somebody else has used it up meanwhile.
 pub(super) fn spend(server: &Server, batch: &mut Batch, token: &str) -> Result<()> {
-    if server.accounts.configured_tokens.iter().any(|known| known.matches(token)) {
+    if server
+        .accounts
+        .configured_tokens
+        .iter()
+        .any(|known| known.matches(token))
+    {
         return Ok(());
     }
     let record = server.store.get::<tables::RegistrationTokens>((token,))?;
@@ -94,13 +104,18 @@ impl super::Accounts {
     /// All registration tokens that were issued and not revoked.
     pub fn registration_tokens(&self) -> Result<Vec<(String, RegistrationToken)>> {
         let rows = self.store.scan::<tables::RegistrationTokens>(());
-        rows.map(|row| row.map(|((token,), record)| (token, record)).map_err(Error::from))
-            .collect()
+        rows.map(|row| {
+            row.map(|((token,), record)| (token, record))
+                .map_err(Error::from)
+        })
+        .collect()
     }
 
     /// Revokes a registration token. Says whether there was one.
     pub async fn revoke_registration_token(&self, token: &str) -> Result<bool> {
-        let there = self.store.contains::<tables::RegistrationTokens>((token,))?;
+        let there = self
+            .store
+            .contains::<tables::RegistrationTokens>((token,))?;
         let mut batch = self.store.batch();
         batch.delete::<tables::RegistrationTokens>((token,))?;
         self.store.commit(batch).await?;

@@ -134,7 +134,14 @@ pub async fn authorize_with(
             }
             None => {
                 let error = (ErrorKind::Unknown, "This session is not known or has ended");
-                return Err(further(server, new_token(), session, flows, Some(error), now));
+                return Err(further(
+                    server,
+                    new_token(),
+                    session,
+                    flows,
+                    Some(error),
+                    now,
+                ));
             }
         },
         // Clients that know the only flow go through it in one step.
@@ -182,7 +189,10 @@ async fn stage(
                 session.proven.registration_token = Some(shown.token.clone());
                 Ok(())
             } else {
-                Err((ErrorKind::Unauthorized, "This registration token is not valid"))
+                Err((
+                    ErrorKind::Unauthorized,
+                    "This registration token is not valid",
+                ))
             }
         }
         _ => Err((ErrorKind::Unrecognized, "No flow has such a stage")),

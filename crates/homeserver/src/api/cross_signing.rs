@@ -9,7 +9,8 @@ use ruma::{
 use serde_json::json;
 
 use crate::{
-    error::{Error, Result},
+    accounts::uia,
+    error::Result,
     http::{Call, Routes},
     keys::{self, cross_signing, device_lists, signatures, signatures::Unusable},
     server::Server,
@@ -28,7 +29,7 @@ async fn upload_keys(
     let _alone = server.keys.lock([&**user]).await;
     let new = cross_signing::new_keys(&server.store, user, &call.body)?;
     if !cross_signing::is_first(&server.store, user, &new)? {
-        return Err(Error::forbidden("Cross-signing keys cannot be replaced"));
+        authorize(&server, &call).await?;
     }
     if new.is_empty() {
         return Ok(upload_signing_keys::v3::Response::new());
@@ -39,6 +40,11 @@ async fn upload_keys(
     let touches = device_lists::touches(&server.rooms, user)?;
     server.stream.commit(place, batch, touches).await?;
     Ok(upload_signing_keys::v3::Response::new())
+}
+
+/// Whoever replaces the keys proves that it is the account's owner, not somebody with a stolen token.
+async fn authorize(server: &Server, call: &Call<upload_signing_keys::v3::Request>) -> Result<()> {
+    uia::authorize(server, &call.caller, &call.facts, call.body.auth.as_ref()).await
 }
 
 async fn upload_signatures(

@@ -10,7 +10,10 @@ use ruma::{
 };
 
 use crate::{
-    accounts::{devices::IfMissing, record, uia},
+    accounts::{
+        devices::{IfMissing, manages_devices},
+        record, uia,
+    },
     error::{Error, Result},
     http::{Call, Caller, Routes},
     server::Server,
@@ -61,7 +64,7 @@ async fn name(
 ) -> Result<update_device::v3::Response> {
     let user = &call.caller.user_id;
     let if_missing = match &call.caller.appservice {
-        Some(appservice) if appservice.manages_devices() => IfMissing::Make,
+        Some(appservice) if manages_devices(appservice) => IfMissing::Make,
         _ => IfMissing::Refuse,
     };
     let (device, name) = (call.body.device_id, call.body.display_name);
@@ -106,7 +109,7 @@ async fn delete_many(
 
 fn may_delete(caller: &Caller) -> Result<()> {
     match &caller.appservice {
-        Some(appservice) if !appservice.manages_devices() => Err(Error::not_found(
+        Some(appservice) if !manages_devices(appservice) => Err(Error::not_found(
             "Device management not enabled for appservice.",
         )),
         _ => Ok(()),

@@ -26,7 +26,7 @@ use ruma::{
 };
 
 use crate::{
-    accounts::{identity, tokens::Wish},
+    accounts::{devices::manages_devices, identity, tokens::Wish},
     error::{Error, Result},
     http::{Call, Routes},
     server::Server,
@@ -150,7 +150,7 @@ fn by_appservice(
             "Missing appservice token.",
         )
     })?;
-    if appservice.manages_devices() {
+    if manages_devices(appservice) {
         return Err(Error::bad_request(
             ErrorKind::AppserviceLoginUnsupported,
             "An appservice that makes devices itself does not log in",

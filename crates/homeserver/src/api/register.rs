@@ -23,6 +23,7 @@ use ruma::{
 use crate::{
     accounts::{
         create::{NewAccount, in_use},
+        devices::manages_devices,
         identity, registration_tokens,
         tokens::Wish,
         uia,
@@ -126,7 +127,7 @@ async fn by_appservice(
     }
     not_reserved(&server, &user_id, Some(appservice))?;
     free(&server, &user_id)?;
-    if appservice.manages_devices() && !call.body.inhibit_login {
+    if manages_devices(appservice) && !call.body.inhibit_login {
         return Err(Error::bad_request(
             ErrorKind::AppserviceLoginUnsupported,
             "An appservice that makes devices itself has to set inhibit_login",

@@ -10,7 +10,6 @@ use ruma::{
     MilliSecondsSinceUnixEpoch, UInt,
     api::federation::discovery::{get_server_keys, get_server_version},
     serde::Raw,
-    signatures::KeyPair,
 };
 use serde_json::{Value, json};
 

@@ -1,6 +1,6 @@
 //! The keys of a person, from which everybody can tell that devices are theirs: master, self-signing and user-signing key.
 //!
-//! The master key signs the other two; that is verified here, because a client that has to find it out shows an unverified person.
+//! The master key signs the other two. That is verified here: a client that has to find it out shows an unverified person.
 //! Spec: <https://spec.matrix.org/v1.19/client-server-api/#cross-signing>
 
 use ruma::{

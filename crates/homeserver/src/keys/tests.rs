@@ -15,6 +15,7 @@ mod cross_signing;
 mod dehydrated;
 mod device_lists;
 mod one_time;
+mod sync;
 mod to_device;
 
 /// A signing key whose id is a device's or its own public key.

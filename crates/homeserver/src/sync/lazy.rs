@@ -52,14 +52,8 @@ impl SentMembers {
         until: Position,
     ) -> Vec<OwnedUserId> {
         let key = (user.to_owned(), device.to_owned(), room.to_owned());
-        let sent = match self.rooms.get(&key) {
-            Some(sent) => sent,
-            None => {
-                let sent = Sent::default();
-                self.rooms.insert(key, sent.clone());
-                sent
-            }
-        };
+        let sent = self.rooms.get(&key).unwrap_or_default();
+        self.rooms.insert(key, sent.clone());
         let mut sent = sent.lock().unwrap_or_else(PoisonError::into_inner);
         if sent.len() > MEMBERS {
             sent.clear();

@@ -6,7 +6,7 @@
 
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
     time::Duration,
 };
 
@@ -88,30 +88,41 @@ fn age(time: MilliSecondsSinceUnixEpoch) -> Duration {
 /// Everybody's presence. Clones are the same.
 #[derive(Clone, Debug)]
 pub struct Presence {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
     store: Store,
     stream: Stream,
     allowed: bool,
-    users: Arc<Mutex<HashMap<OwnedUserId, Status>>>,
+    users: Mutex<HashMap<OwnedUserId, Status>>,
 }
 
 impl Presence {
     /// Nobody is there.
     pub fn new(store: Store, stream: Stream, allowed: bool) -> Self {
-        Self {
+        let inner = Inner {
             store,
             stream,
             allowed,
-            users: Arc::default(),
+            users: Mutex::default(),
+        };
+        Self {
+            inner: Arc::new(inner),
         }
     }
 
     /// Whether this server keeps presence.
     pub fn is_allowed(&self) -> bool {
-        self.allowed
+        self.inner.allowed
     }
 
     fn users(&self) -> MutexGuard<'_, HashMap<OwnedUserId, Status>> {
-        self.users.lock().unwrap_or_else(PoisonError::into_inner)
+        self.inner
+            .users
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 
     /// How the user is seen.
@@ -124,7 +135,7 @@ impl Presence {
 
     /// What the user said last. Nobody is online before their first sync.
     fn stored(&self, user: &UserId) -> Result<Status> {
-        let stored = self.store.get::<tables::Presence>((user,))?;
+        let stored = self.inner.store.get::<tables::Presence>((user,))?;
         let mut status = match stored {
             Some(value) => serde_json::from_value(value)?,
             None => Status::new(PresenceState::Offline),
@@ -140,19 +151,22 @@ impl Presence {
         state: PresenceState,
         message: Option<String>,
     ) -> Result<()> {
-        if !self.allowed {
+        if !self.inner.allowed {
             return Ok(());
         }
         let mut status = Status::new(state);
         status.message = message;
         let value = serde_json::to_value(&status)?;
-        self.store.put::<tables::Presence>((user,), &value).await?;
+        self.inner
+            .store
+            .put::<tables::Presence>((user,), &value)
+            .await?;
         self.replace(user, status)
     }
 
     /// A client of the user syncs, and says how the user is to be seen.
     pub fn synced(&self, user: &UserId, state: &PresenceState) -> Result<()> {
-        if !self.allowed || *state == PresenceState::Offline {
+        if !self.inner.allowed || *state == PresenceState::Offline {
             return Ok(());
         }
         let known = self.users().get(user).cloned();
@@ -173,7 +187,7 @@ impl Presence {
         status.state = state.clone();
         self.replace(user, status)?;
         if was_offline {
-            tokio::spawn(self.clone().watch(user.to_owned()));
+            tokio::spawn(watch(Arc::downgrade(&self.inner), user.to_owned()));
         }
         Ok(())
     }
@@ -181,32 +195,26 @@ impl Presence {
     /// Whoever is woken waits for this lock, and then reads the position that is set here.
     fn replace(&self, user: &UserId, mut status: Status) -> Result<()> {
         let mut users = self.users();
-        status.changed = self.stream.announce(vec![Touch::Everyone])?;
+        status.changed = self.inner.stream.announce(vec![Touch::Everyone])?;
         users.insert(user.to_owned(), status);
         Ok(())
     }
 
-    /// Makes the user offline once no client has synced for a while.
-    async fn watch(self, user: OwnedUserId) {
-        loop {
-            let Some(status) = self.users().get(&user).cloned() else {
-                return;
-            };
-            if status.state == PresenceState::Offline {
-                return;
-            }
-            match OFFLINE_AFTER.checked_sub(age(status.synced)) {
-                Some(left) if !left.is_zero() => tokio::time::sleep(left).await,
-                _ => {
-                    let mut status = status;
-                    status.state = PresenceState::Offline;
-                    if let Err(error) = self.replace(&user, status) {
-                        tracing::error!(user.id = %user, %error, "nobody could be told that a user is offline");
-                    }
-                    return;
-                }
-            }
+    /// Makes the user offline if no client has synced for a while, or says for how long there is nothing to do.
+    fn fade(&self, user: &UserId) -> Option<Duration> {
+        let mut status = self.users().get(user).cloned()?;
+        if status.state == PresenceState::Offline {
+            return None;
         }
+        let left = OFFLINE_AFTER.checked_sub(age(status.synced));
+        if let Some(left) = left.filter(|left| !left.is_zero()) {
+            return Some(left);
+        }
+        status.state = PresenceState::Offline;
+        if let Err(error) = self.replace(user, status) {
+            tracing::error!(user.id = %user, %error, "nobody could be told that a user is offline");
+        }
+        None
     }
 
     /// Who is seen differently since `since`, as it was at `until`.
@@ -216,6 +224,16 @@ impl Presence {
             .filter(|(_, status)| status.changed > since && status.changed <= until)
             .map(|(user, status)| (user.clone(), status.clone()))
             .collect()
+    }
+}
+
+/// Looks after somebody until they are offline. Does not keep a server alive that is closed meanwhile.
+async fn watch(presence: Weak<Inner>, user: OwnedUserId) {
+    while let Some(left) = presence
+        .upgrade()
+        .and_then(|inner| Presence { inner }.fade(&user))
+    {
+        tokio::time::sleep(left).await;
     }
 }
 

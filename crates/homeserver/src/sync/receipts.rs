@@ -79,9 +79,10 @@ pub async fn set(
     let change = Change::Receipt(room.to_owned(), user.to_owned());
     batch.put::<tables::Changes>((position,), &change)?;
     push::mark_read(&mut batch, &rooms.store, user, room, thread, read)?;
-    let touch = match receipt.is_private() {
-        true => Touch::User(user.to_owned()),
-        false => Touch::Room(room.to_owned()),
+    let touch = if receipt.is_private() {
+        Touch::User(user.to_owned())
+    } else {
+        Touch::Room(room.to_owned())
     };
     rooms.stream.commit(place, batch, vec![touch]).await?;
     Ok(())
@@ -112,12 +113,6 @@ pub async fn set_fully_read(
     let (store, stream) = (&rooms.store, &rooms.stream);
     account_data::set(store, stream, user, Some(room), FULLY_READ, content).await?;
     Ok(())
-}
-
-/// The receipt at this position, if everybody in the room may know of it: for those who follow everything.
-pub fn public_at(store: &Store, room: &RoomId, at: Position) -> Result<Option<Receipt>> {
-    let receipt = store.get::<tables::Receipts>((room, at))?;
-    Ok(receipt.filter(|receipt| !receipt.is_private()))
 }
 
 /// The receipts of a room that came after `since` and not after `until`, as far as `viewer` may see them.

@@ -5,7 +5,7 @@
 
 use std::{
     collections::{BTreeMap, HashMap},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
     time::Duration,
 };
 
@@ -29,8 +29,13 @@ const TYPING_MAX: Duration = Duration::from_secs(120);
 /// Who is typing where. Clones are the same.
 #[derive(Clone, Debug)]
 pub struct Typing {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
     stream: Stream,
-    rooms: Arc<Mutex<HashMap<OwnedRoomId, Typers>>>,
+    rooms: Mutex<HashMap<OwnedRoomId, Typers>>,
 }
 
 /// Who is typing in a room, and since when the room is as it is.
@@ -43,12 +48,17 @@ struct Typers {
 impl Typing {
     /// Nobody types.
     pub fn new(stream: Stream) -> Self {
-        let rooms = Arc::default();
-        Self { stream, rooms }
+        let rooms = Mutex::default();
+        Self {
+            inner: Arc::new(Inner { stream, rooms }),
+        }
     }
 
     fn rooms(&self) -> MutexGuard<'_, HashMap<OwnedRoomId, Typers>> {
-        self.rooms.lock().unwrap_or_else(PoisonError::into_inner)
+        self.inner
+            .rooms
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The user types for this long, unless something else is said before.
@@ -60,10 +70,14 @@ impl Typing {
             self.announce(room, typers)?;
         }
         drop(rooms);
-        let (typing, room, user) = (self.clone(), room.to_owned(), user.to_owned());
+        // A timer does not keep a server alive that is closed meanwhile.
+        let typing = Arc::downgrade(&self.inner);
+        let (room, user) = (room.to_owned(), user.to_owned());
         tokio::spawn(async move {
             tokio::time::sleep_until(deadline).await;
-            typing.end_at(&room, &user, deadline);
+            if let Some(inner) = Weak::upgrade(&typing) {
+                Self { inner }.end_at(&room, &user, deadline);
+            }
         });
         Ok(())
     }
@@ -95,7 +109,10 @@ impl Typing {
 
     /// Whoever is woken waits for the lock that the caller holds, and then reads the position that is set here.
     fn announce(&self, room: &RoomId, typers: &mut Typers) -> Result<()> {
-        typers.changed = self.stream.announce(vec![Touch::Room(room.to_owned())])?;
+        typers.changed = self
+            .inner
+            .stream
+            .announce(vec![Touch::Room(room.to_owned())])?;
         Ok(())
     }
 

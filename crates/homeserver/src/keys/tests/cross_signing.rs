@@ -154,3 +154,78 @@ async fn signatures_are_verified_and_shown_to_whom_they_concern() {
         "M_INVALID_SIGNATURE"
     );
 }
+
+/// Somebody who has a password: `secret`.
+async fn registered(test: &TestServer, name: &str) -> Person {
+    let body = json!({
+        "username": name, "password": "secret",
+        "auth": { "type": "m.login.registration_token", "token": "let me in" },
+    });
+    let path = "/_matrix/client/v3/register";
+    let (status, answer) = test.call(Method::POST, path, body).await;
+    assert_eq!(status, StatusCode::OK, "{answer}");
+    let text = |name: &str| answer[name].as_str().unwrap().to_owned();
+    let mut person = test.person("somebody").await;
+    person.user_id = text("user_id").try_into().unwrap();
+    person.device_id = text("device_id");
+    person.token = text("access_token");
+    person
+}
+
+/// A server on which people can register.
+async fn open_server() -> TestServer {
+    TestServer::start_with(|config| {
+        config.registration.allow_registration = true;
+        config.registration.registration_token = Some(crate::config::Secret::new("let me in"));
+    })
+    .await
+}
+
+#[tokio::test]
+async fn whoever_is_gone_leaves_no_keys_behind() {
+    let test = open_server().await;
+    let (alice, bob) = (registered(&test, "alice").await, test.person("bob").await);
+    let keys = device_keys(&alice, &Key::of_device(&alice.device_id));
+    let upload = "/_matrix/client/v3/keys/upload";
+    alice.post(upload, json!({ "device_keys": keys })).await;
+    alice.post(UPLOAD, Identity::new().upload(&alice)).await;
+    let backup = json!({ "algorithm": "test", "auth_data": {} });
+    alice
+        .post("/_matrix/client/v3/room_keys/version", backup)
+        .await;
+    let auth = json!({
+        "type": "m.login.password", "password": "secret",
+        "identifier": { "type": "m.id.user", "user": "alice" },
+    });
+    let path = "/_matrix/client/v3/account/deactivate";
+    alice.post(path, json!({ "auth": auth })).await;
+
+    let shown = query(&bob, &alice).await;
+    assert_eq!(shown["device_keys"][alice.user_id.as_str()], json!({}));
+    assert!(shown["master_keys"].is_null());
+    let store = &test.server.store;
+    let mut backups = store.scan::<crate::store::tables::BackupVersions>((&alice.user_id,));
+    assert!(backups.next().is_none());
+}
+
+#[tokio::test]
+async fn the_password_replaces_keys() {
+    let test = open_server().await;
+    let alice = registered(&test, "alice").await;
+    alice.post(UPLOAD, Identity::new().upload(&alice)).await;
+    let reset = Identity::new();
+    let mut upload = reset.upload(&alice);
+    let (status, answer) = alice.call(Method::POST, UPLOAD, upload.clone()).await;
+    assert_eq!(status, StatusCode::UNAUTHORIZED);
+    upload["auth"] = json!({
+        "type": "m.login.password", "session": answer["session"], "password": "wrong",
+        "identifier": { "type": "m.id.user", "user": "alice" },
+    });
+    let (status, _) = alice.call(Method::POST, UPLOAD, upload.clone()).await;
+    assert_eq!(status, StatusCode::UNAUTHORIZED);
+    upload["auth"]["password"] = json!("secret");
+    alice.post(UPLOAD, upload).await;
+    let shown = query(&alice, &alice).await;
+    let shown = &shown["master_keys"][alice.user_id.as_str()];
+    assert_eq!(shown, &reset.master(&alice));
+}

@@ -38,8 +38,8 @@ pub fn stripped_state(
         events.extend(state.get(kind, "")?);
     }
     let people: [OwnedUserId; 2] = [member.sender.clone(), user.to_owned()];
-    let both = if member.sender == user { 1 } else { 0 };
-    for person in &people[both..] {
+    let own_doing = usize::from(member.sender == user);
+    for person in &people[own_doing..] {
         events.extend(state.member(person)?);
     }
     events.iter().map(|pdu| present::stripped(pdu)).collect()

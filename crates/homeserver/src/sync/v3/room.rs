@@ -35,9 +35,10 @@ pub(super) fn joined(
 ) -> Result<JoinedRoom> {
     let user = &asked.viewer.user_id;
     let moved = asked.since.is_none_or(|since| member.position > since);
-    let known = asked
-        .since
-        .filter(|&since| !moved || was_joined(server, room, user, since).unwrap_or_default());
+    let known = match asked.since {
+        Some(since) if moved && !was_joined(server, room, user, since)? => None,
+        since => since,
+    };
     let whole = known.is_none() || asked.full_state;
     let span = Span {
         after: known.unwrap_or_default(),
@@ -54,7 +55,7 @@ pub(super) fn joined(
     answer.account_data = account(server, room, asked, known, changed)?;
     let read = ephemeral(server, room, asked, known, &mut answer.ephemeral)?;
     answer.timeline = present_piece(server, asked, span, &piece)?;
-    if whole || piece.members {
+    if whole || piece.changes_members() {
         answer.summary = room::summary(&server.rooms, room, user)?;
     }
     if whole || read || !piece.events.is_empty() {
@@ -156,26 +157,23 @@ pub(super) fn left(
 ) -> Result<LeftRoom> {
     let user = &asked.viewer.user_id;
     let end = member.position;
-    let before = match asked.since {
-        Some(since) => was_joined(server, room, user, since)?.then_some(since),
-        None => Some(Position::default()),
+    // Who was not in it until the end does not see its state.
+    let was_in = was_joined(server, room, user, end.before())?;
+    let known = match asked.since {
+        Some(since) if was_joined(server, room, user, since)? => Some(since),
+        _ => None,
     };
-    let whole = asked.since.is_none();
-    // Joined and left again between two syncs: everything that could be seen is new.
-    let was_in = before.is_some() || member.before == Some(MembershipState::Join);
-    let span = Span {
-        after: if was_in {
-            before.unwrap_or_default()
-        } else {
-            end.before()
-        },
-        end,
+    let after = if was_in {
+        known.unwrap_or_default()
+    } else {
+        end.before()
     };
+    let span = Span { after, end };
     let sight = Sight::new(&server.rooms, user, room)?;
     let piece = timeline::piece(&server.rooms, room, asked, span, Some(&sight))?;
     let mut answer = LeftRoom::new();
     if was_in {
-        answer.state = state::beside(server, room, asked, span, &piece, whole)?;
+        answer.state = state::beside(server, room, asked, span, &piece, known.is_none())?;
     }
     answer.timeline = present_piece(server, asked, span, &piece)?;
     Ok(answer)

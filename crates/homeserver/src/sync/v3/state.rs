@@ -38,7 +38,7 @@ pub(super) fn beside(
         piece.start(span.end).before()
     };
     let changed = if asked.state_after {
-        piece.any_state
+        piece.changes_state()
     } else {
         piece.hidden_state
     };

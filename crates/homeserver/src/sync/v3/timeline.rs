@@ -1,8 +1,8 @@
 //! The piece of a room's timeline that a sync gives.
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
-use ruma::RoomId;
+use ruma::{RoomId, events::StateEventType};
 
 use super::{Asked, Span};
 use crate::{
@@ -24,13 +24,21 @@ pub(super) struct Piece {
     pub(super) limited: bool,
     /// Whether state may have changed that the events do not show.
     pub(super) hidden_state: bool,
-    /// Whether state changed at all.
-    pub(super) any_state: bool,
-    /// Whether somebody's membership may have changed.
-    pub(super) members: bool,
+    /// The types of state that are known to have changed.
+    state: BTreeSet<StateEventType>,
 }
 
 impl Piece {
+    /// Whether state may have changed, shown or not.
+    pub(super) fn changes_state(&self) -> bool {
+        self.limited || !self.state.is_empty()
+    }
+
+    /// Whether somebody's membership may have changed.
+    pub(super) fn changes_members(&self) -> bool {
+        self.limited || self.state.contains(&StateEventType::RoomMember)
+    }
+
     /// Where the first event is; behind the end if there is none.
     pub(super) fn start(&self, end: Position) -> Position {
         self.events
@@ -58,13 +66,11 @@ pub(super) fn piece(
         let shown = seen && asked.hears(&pdu) && filter::wants_event(wanted, &pdu);
         if (shown && piece.events.len() >= asked.limit) || looked_at >= LOOKED_AT_MAX {
             (piece.limited, piece.hidden_state) = (true, true);
-            (piece.any_state, piece.members) = (true, true);
             break;
         }
         if let Some((kind, _)) = pdu.state() {
-            piece.any_state = true;
             piece.hidden_state |= !shown;
-            piece.members |= kind == ruma::events::StateEventType::RoomMember;
+            piece.state.insert(kind);
         }
         if shown {
             piece.events.push(pdu);

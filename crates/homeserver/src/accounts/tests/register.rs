@@ -1,0 +1,191 @@
+use http::{Method, StatusCode};
+use serde_json::{Value, json};
+
+use super::*;
+
+const REGISTER: &str = "/_matrix/client/v3/register";
+
+async fn register(test: &TestServer, body: Value) -> (StatusCode, Value) {
+    test.call(Method::POST, REGISTER, body).await
+}
+
+#[tokio::test]
+async fn somebody_registers_with_a_token_in_two_steps() {
+    let test = server().await;
+    let mut wish = json!({ "username": "Alice", "password": "secret", "device_id": "PHONE" });
+    let (status, answer) = register(&test, wish.clone()).await;
+    assert_eq!(status, StatusCode::UNAUTHORIZED);
+    assert_eq!(
+        answer["flows"],
+        json!([{ "stages": ["m.login.registration_token"] }])
+    );
+    let session = answer["session"].clone();
+
+    let token = |token: &str, session: &Value| json!({ "type": "m.login.registration_token", "token": token, "session": session });
+    wish["auth"] = token("wrong", &session);
+    let (status, answer) = register(&test, wish.clone()).await;
+    assert_eq!(status, StatusCode::UNAUTHORIZED);
+    assert_eq!(answer["errcode"], "M_UNAUTHORIZED");
+    assert_eq!(answer["session"], session);
+
+    wish["auth"] = token(TOKEN, &json!("nobody's session"));
+    let (status, answer) = register(&test, wish.clone()).await;
+    assert_eq!(status, StatusCode::UNAUTHORIZED);
+    assert_ne!(answer["session"], "nobody's session");
+
+    wish["auth"] = token(TOKEN, &session);
+    let (status, answer) = register(&test, wish.clone()).await;
+    assert_eq!(status, StatusCode::OK, "{answer}");
+    assert_eq!(answer["user_id"], "@alice:letta.test");
+    assert_eq!(answer["device_id"], "PHONE");
+    let (_, who) = whoami(&test, &answer["access_token"]).await;
+    assert_eq!(
+        who,
+        json!({ "user_id": "@alice:letta.test", "device_id": "PHONE" })
+    );
+
+    let (status, answer) = register(&test, wish).await;
+    assert_eq!(
+        (status, &answer["errcode"]),
+        (StatusCode::BAD_REQUEST, &json!("M_USER_IN_USE"))
+    );
+    let (_, profile) = test
+        .call(
+            Method::GET,
+            "/_matrix/client/v3/profile/@alice:letta.test",
+            json!({}),
+        )
+        .await;
+    assert_eq!(profile, json!({ "displayname": "alice 💕" }));
+}
+
+#[tokio::test]
+async fn a_closed_server_registers_nobody_until_an_admin_issues_a_token() {
+    let test = TestServer::start().await;
+    let (status, answer) = register(&test, json!({})).await;
+    assert_eq!(
+        (status, &answer["errcode"]),
+        (StatusCode::FORBIDDEN, &json!("M_FORBIDDEN"))
+    );
+
+    let accounts = &test.server.accounts;
+    let token = accounts
+        .issue_registration_token(Some(1), None)
+        .await
+        .unwrap();
+    let path =
+        format!("/_matrix/client/v1/register/m.login.registration_token/validity?token={token}");
+    assert_eq!(
+        test.call(Method::GET, &path, json!({})).await.1,
+        json!({ "valid": true })
+    );
+    let wish = |name: &str| {
+        json!({
+            "username": name, "password": "secret",
+            "auth": { "type": "m.login.registration_token", "token": token },
+        })
+    };
+    assert_eq!(register(&test, wish("alice")).await.0, StatusCode::OK);
+    assert_eq!(register(&test, wish("bob")).await.0, StatusCode::FORBIDDEN);
+    assert_eq!(
+        test.call(Method::GET, &path, json!({})).await.1,
+        json!({ "valid": false })
+    );
+}
+
+#[tokio::test]
+async fn an_open_server_asks_for_nothing_but_a_name_that_can_be_one() {
+    let test = TestServer::start_with(|config| {
+        let registration = &mut config.registration;
+        registration.allow_registration = true;
+        registration.yes_i_am_very_very_sure_i_want_an_open_registration_server_prone_to_abuse =
+            true;
+        registration.allow_guest_registration = true;
+        registration.forbidden_usernames = serde_json::from_value(json!(["^admin"])).unwrap();
+    })
+    .await;
+    let (status, answer) = register(&test, json!({})).await;
+    assert_eq!(status, StatusCode::UNAUTHORIZED);
+    assert_eq!(answer["flows"], json!([{ "stages": ["m.login.dummy"] }]));
+
+    for bad in ["white space", "", "ümlaut", "administrator", "@a:b.c"] {
+        let wish = json!({ "username": bad, "password": "secret" });
+        let (status, answer) = register(&test, wish).await;
+        assert_eq!(status, StatusCode::BAD_REQUEST, "{bad}");
+        assert_eq!(answer["errcode"], "M_INVALID_USERNAME", "{bad}");
+    }
+    let (_, answer) = register(
+        &test,
+        json!({
+            "username": "bob", "password": "secret", "inhibit_login": true,
+            "auth": { "type": "m.login.dummy" },
+        }),
+    )
+    .await;
+    assert_eq!(
+        answer,
+        json!({ "user_id": "@bob:letta.test", "device_id": null })
+    );
+
+    let available = |name: &str| format!("/_matrix/client/v3/register/available?username={name}");
+    let (status, _) = test.call(Method::GET, &available("bob"), json!({})).await;
+    assert_eq!(status, StatusCode::BAD_REQUEST);
+    let (_, answer) = test.call(Method::GET, &available("carol"), json!({})).await;
+    assert_eq!(answer, json!({ "available": true }));
+
+    let (status, guest) = test
+        .call(Method::POST, &format!("{REGISTER}?kind=guest"), json!({}))
+        .await;
+    assert_eq!(status, StatusCode::OK, "{guest}");
+    assert_eq!(
+        whoami(&test, &guest["access_token"]).await.1["is_guest"],
+        true
+    );
+}
+
+#[tokio::test]
+async fn a_script_registers_with_the_shared_secret() {
+    use hmac::{Hmac, Mac};
+
+    let path = "/_synapse/admin/v1/register";
+    let test = TestServer::start().await;
+    assert_eq!(
+        test.call(Method::GET, path, json!({})).await.0,
+        StatusCode::NOT_FOUND
+    );
+
+    let test = TestServer::start_with(|config| {
+        let secret = crate::config::Secret::new("shared");
+        config.registration.registration_shared_secret = Some(secret);
+    })
+    .await;
+    let (_, answer) = test.call(Method::GET, path, json!({})).await;
+    let nonce = answer["nonce"].as_str().unwrap();
+    let mut mac = Hmac::<sha1::Sha1>::new_from_slice(b"shared").unwrap();
+    mac.update(format!("{nonce}\0alice\0secret\0notadmin").as_bytes());
+    let mac: String = mac
+        .finalize()
+        .into_bytes()
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect();
+    let wish = json!({ "nonce": nonce, "username": "alice", "password": "secret", "mac": mac });
+    let (status, answer) = test.call(Method::POST, path, wish.clone()).await;
+    assert_eq!(status, StatusCode::OK, "{answer}");
+    assert_eq!(
+        whoami(&test, &answer["access_token"]).await.0,
+        StatusCode::OK
+    );
+    // The nonce is used up, and a wrong signature uses up another one.
+    assert_eq!(
+        test.call(Method::POST, path, wish.clone()).await.0,
+        StatusCode::BAD_REQUEST
+    );
+    let (_, answer) = test.call(Method::GET, path, json!({})).await;
+    let mut wrong = wish;
+    wrong["nonce"] = answer["nonce"].clone();
+    assert_eq!(
+        test.call(Method::POST, path, wrong).await.0,
+        StatusCode::FORBIDDEN
+    );
+}
