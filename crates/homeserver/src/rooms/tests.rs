@@ -5,7 +5,9 @@ use serde_json::{Value, json};
 
 use crate::testing::{Person, TestServer};
 
+mod history;
 mod membership;
+mod related;
 mod sending;
 
 /// A new room of this person.
