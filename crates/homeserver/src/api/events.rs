@@ -5,7 +5,7 @@
 use std::sync::Arc;
 
 use ruma::{
-    EventId, MilliSecondsSinceUnixEpoch, RoomId,
+    EventId, RoomId,
     api::{
         Direction,
         client::{
@@ -13,6 +13,7 @@ use ruma::{
             room::{get_event_by_timestamp, get_room_event},
         },
     },
+    events::TimelineEventType,
 };
 
 use super::messages::{lazy_members, timeline};
@@ -94,7 +95,7 @@ async fn context(
     } else {
         let shown = before.events.iter().chain(&after.events).chain([&pdu]);
         let mut state = rooms.state_at(&body.room_id, last.position).all()?;
-        state.retain(|pdu| pdu.kind != ruma::events::TimelineEventType::RoomMember);
+        state.retain(|pdu| pdu.kind != TimelineEventType::RoomMember);
         state.extend(lazy_members(&server, &body.room_id, shown)?);
         state
     };
@@ -112,28 +113,11 @@ async fn by_time(
 ) -> Result<get_event_by_timestamp::v1::Response> {
     let body = &call.body;
     let reader = Reader::new(&server.rooms, &call.caller.user_id, &body.room_id)?;
-    let mut closest: Option<(MilliSecondsSinceUnixEpoch, Arc<Pdu>)> = None;
-    // Times do not follow the order of the room: application services may say when something was sent.
-    for pdu in server
-        .rooms
-        .events_up(&body.room_id, crate::stream::Position::default())
-    {
-        let pdu = pdu?;
-        let time = pdu.origin_server_ts;
-        let closer = match (body.dir, &closest) {
-            (Direction::Forward, None) => time >= body.ts,
-            (Direction::Forward, Some((best, _))) => time >= body.ts && time < *best,
-            (Direction::Backward, None) => time <= body.ts,
-            (Direction::Backward, Some((best, _))) => time <= body.ts && time >= *best,
-        };
-        if closer && reader.may_see(&pdu) {
-            closest = Some((time, pdu));
-        }
-    }
-    let (time, pdu) =
-        closest.ok_or_else(|| Error::not_found("There is no event on that side of that time"))?;
+    let pdu = reader
+        .closest(body.dir, body.ts)?
+        .ok_or_else(|| Error::not_found("There is no event on that side of that time"))?;
     Ok(get_event_by_timestamp::v1::Response::new(
         pdu.event_id.clone(),
-        time,
+        pdu.origin_server_ts,
     ))
 }

@@ -209,7 +209,7 @@ async fn a_filter_chooses_events_and_brings_their_senders() {
     let (alice, bob) = (test.person("alice").await, test.person("bob").await);
     let room = room(&alice, json!({ "preset": "public_chat" })).await;
     bob.post(&rooms(&room, "join"), json!({})).await;
-    say(&alice, &room, "hers").await;
+    let hers = say(&alice, &room, "hers").await;
     say(&bob, &room, "his").await;
     let image = json!({ "msgtype": "m.image", "body": "picture", "url": "mxc://letta.test/a" });
     send(&bob, &room, "m.room.message", image).await;
@@ -230,6 +230,14 @@ async fn a_filter_chooses_events_and_brings_their_senders() {
     assert_eq!(texts(&his["chunk"]), ["his", "picture"]);
     assert_eq!(his["state"].as_array().unwrap().len(), 1);
     assert_eq!(his["state"][0]["state_key"], json!(bob.user_id));
+    let liked =
+        json!({ "m.relates_to": { "rel_type": "m.annotation", "event_id": hers, "key": "x" } });
+    send(&bob, &room, "m.reaction", liked).await;
+    let related =
+        json!({ "related_by_senders": [bob.user_id], "related_by_rel_types": ["m.annotation"] });
+    assert_eq!(texts(&chosen(related).await["chunk"]), ["hers"]);
+    let related = json!({ "related_by_senders": [alice.user_id] });
+    assert_eq!(chosen(related).await["chunk"], json!([]));
     let with_url = chosen(json!({ "contains_url": true })).await;
     assert_eq!(texts(&with_url["chunk"]), ["picture"]);
     let without =
@@ -278,6 +286,50 @@ async fn an_event_is_shown_with_what_was_around_it_and_found_by_its_time() {
         json!({}),
         StatusCode::NOT_FOUND,
         "M_NOT_FOUND",
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn what_ignored_people_say_is_not_shown() {
+    use crate::{store::tables, stream::Position, sync::record::AccountDatum};
+    let test = TestServer::start().await;
+    let (alice, bob) = (test.person("alice").await, test.person("bob").await);
+    let room = room(&alice, json!({ "preset": "public_chat" })).await;
+    bob.post(&rooms(&room, "join"), json!({})).await;
+    say(&bob, &room, "noise").await;
+    say(&alice, &room, "signal").await;
+    let ignored = json!({ "ignored_users": { bob.user_id.as_str(): {} } });
+    let datum = AccountDatum {
+        position: Position::default(),
+        content: serde_json::value::to_raw_value(&ignored).unwrap(),
+    };
+    let key = (&*alice.user_id, "", "m.ignored_user_list");
+    let store = &test.server.store;
+    store.put::<tables::AccountData>(key, &datum).await.unwrap();
+    assert_eq!(readable(&alice, &room).await, ["signal"]);
+    assert_eq!(readable(&bob, &room).await, ["noise", "signal"]);
+}
+
+#[tokio::test]
+async fn who_forgot_a_room_reads_it_no_more() {
+    let test = TestServer::start().await;
+    let (alice, bob) = (test.person("alice").await, test.person("bob").await);
+    let room = room(&alice, json!({ "preset": "public_chat" })).await;
+    bob.post(&rooms(&room, "join"), json!({})).await;
+    say(&alice, &room, "hello").await;
+    bob.post(&rooms(&room, "leave"), json!({})).await;
+    assert_eq!(readable(&bob, &room).await, ["hello"]);
+    bob.post(&rooms(&room, "forget"), json!({})).await;
+    let path = rooms(&room, "messages?dir=b");
+    let forbidden = StatusCode::FORBIDDEN;
+    refused(
+        &bob,
+        Method::GET,
+        &path,
+        json!({}),
+        forbidden,
+        "M_FORBIDDEN",
     )
     .await;
 }
