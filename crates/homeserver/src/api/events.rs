@@ -26,6 +26,7 @@ use crate::{
         present::{self, Viewer},
     },
     server::Server,
+    stream::Position,
 };
 
 /// How many events are around one if the request does not say.
@@ -90,21 +91,28 @@ async fn context(
     response.events_before = timeline(&server, &before.events, &viewer)?;
     response.events_after = timeline(&server, &after.events, &viewer)?;
     response.event = Some(present::timeline(rooms, &pdu, &viewer)?);
-    let state = if body.filter.lazy_load_options.is_disabled() {
-        rooms.state_at(&body.room_id, last.position).all()?
-    } else {
-        let shown = before.events.iter().chain(&after.events).chain([&pdu]);
-        let mut state = rooms.state_at(&body.room_id, last.position).all()?;
-        state.retain(|pdu| pdu.kind != TimelineEventType::RoomMember);
-        state.extend(lazy_members(&server, &body.room_id, shown)?);
-        state
-    };
-    response.state = state
+    let shown = before.events.iter().chain(&after.events).chain([&pdu]);
+    response.state = state_around(&server, body, last.position, shown)?
         .iter()
-        .filter(|pdu| filter::matches(&body.filter, pdu))
         .map(|pdu| present::state(rooms, pdu, &viewer))
         .collect::<Result<_>>()?;
     Ok(response)
+}
+
+/// The state at the last event that is shown; of the members only those who sent something, if the client says that this is enough.
+fn state_around<'a>(
+    server: &Server,
+    asked: &get_context::v3::Request,
+    last: Position,
+    shown: impl Iterator<Item = &'a Arc<Pdu>>,
+) -> Result<Vec<Arc<Pdu>>> {
+    let mut state = server.rooms.state_at(&asked.room_id, last).all()?;
+    if !asked.filter.lazy_load_options.is_disabled() {
+        state.retain(|pdu| pdu.kind != TimelineEventType::RoomMember);
+        state.extend(lazy_members(server, &asked.room_id, shown)?);
+    }
+    state.retain(|pdu| filter::matches(&asked.filter, pdu));
+    Ok(state)
 }
 
 async fn by_time(

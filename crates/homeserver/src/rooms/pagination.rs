@@ -107,6 +107,8 @@ pub struct Reader<'a> {
 }
 
 impl<'a> Reader<'a> {
+    /// What this user may read of this room.
+    ///
     /// # Errors
     ///
     /// 403 if the user may not read the room.

@@ -9,6 +9,7 @@ mod history;
 mod membership;
 mod related;
 mod sending;
+mod shown;
 
 /// A new room of this person.
 async fn room(person: &Person, body: Value) -> String {

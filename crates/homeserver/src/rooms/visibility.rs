@@ -94,7 +94,7 @@ impl Sight {
     }
 
     /// What the user was right after the event at this position.
-    pub fn membership_at(&self, position: Position) -> MembershipState {
+    fn membership_at(&self, position: Position) -> MembershipState {
         value_at(&self.membership, position).unwrap_or(MembershipState::Leave)
     }
 

@@ -78,22 +78,22 @@ async fn a_thread_is_counted_listed_and_shrinks() {
     for person in [&bob, &carol] {
         person.post(&rooms(&room, "join"), json!({})).await;
     }
-    let (root, other) = (
-        say(&alice, &room, "root").await,
+    let (origin, other) = (
+        say(&alice, &room, "origin").await,
         say(&bob, &room, "other").await,
     );
     let answer = |of: &str| json!({ "msgtype": "m.text", "body": "answer", "m.relates_to": { "rel_type": "m.thread", "event_id": of } });
-    let one = send(&bob, &room, "m.room.message", answer(&root)).await;
-    let two = send(&bob, &room, "m.room.message", answer(&root)).await;
+    let one = send(&bob, &room, "m.room.message", answer(&origin)).await;
+    let two = send(&bob, &room, "m.room.message", answer(&origin)).await;
     send(&alice, &room, "m.room.message", answer(&other)).await;
 
-    let thread = event(&carol, &room, &root).await["unsigned"]["m.relations"]["m.thread"].clone();
+    let thread = event(&carol, &room, &origin).await["unsigned"]["m.relations"]["m.thread"].clone();
     assert_eq!(
         (&thread["count"], &thread["current_user_participated"]),
         (&json!(2), &json!(false))
     );
     assert_eq!(thread["latest_event"]["event_id"], *two);
-    let for_bob = event(&bob, &room, &root).await;
+    let for_bob = event(&bob, &room, &origin).await;
     assert_eq!(
         for_bob["unsigned"]["m.relations"]["m.thread"]["current_user_participated"],
         true
@@ -104,15 +104,15 @@ async fn a_thread_is_counted_listed_and_shrinks() {
     assert_eq!(ids(&page["chunk"]), [&other]);
     let next = page["next_batch"].as_str().unwrap();
     let page = carol.get(&format!("{list}&from={next}")).await;
-    assert_eq!(ids(&page["chunk"]), [&root]);
+    assert_eq!(ids(&page["chunk"]), [&origin]);
     assert!(page.get("next_batch").is_none());
     let mine = rooms(&room, "threads?include=participated").replace("v3", "v1");
     assert_eq!(carol.get(&mine).await["chunk"], json!([]));
-    assert_eq!(ids(&bob.get(&mine).await["chunk"]), [&other, &root]);
+    assert_eq!(ids(&bob.get(&mine).await["chunk"]), [&other, &origin]);
 
     bob.put(&rooms(&room, &format!("redact/{two}/r")), json!({}))
         .await;
-    let thread = event(&carol, &room, &root).await["unsigned"]["m.relations"]["m.thread"].clone();
+    let thread = event(&carol, &room, &origin).await["unsigned"]["m.relations"]["m.thread"].clone();
     assert_eq!(
         (&thread["count"], &thread["latest_event"]["event_id"]),
         (&json!(1), &json!(one))
@@ -120,7 +120,7 @@ async fn a_thread_is_counted_listed_and_shrinks() {
     bob.put(&rooms(&room, &format!("redact/{one}/s")), json!({}))
         .await;
     assert!(
-        event(&carol, &room, &root).await["unsigned"]
+        event(&carol, &room, &origin).await["unsigned"]
             .get("m.relations")
             .is_none()
     );
@@ -131,20 +131,20 @@ async fn relations_are_listed_by_kind_and_over_several_steps() {
     let test = TestServer::start().await;
     let alice = test.person("alice").await;
     let room = room(&alice, json!({})).await;
-    let root = say(&alice, &room, "root").await;
+    let origin = say(&alice, &room, "origin").await;
     let relates = |kind: &str, of: &str, key: &str| json!({ "body": "x", "msgtype": "m.text", "m.relates_to": { "rel_type": kind, "event_id": of, "key": key } });
     let reaction = send(
         &alice,
         &room,
         "m.reaction",
-        relates("m.annotation", &root, "👍"),
+        relates("m.annotation", &origin, "👍"),
     )
     .await;
     let reference = send(
         &alice,
         &room,
         "m.room.message",
-        relates("m.reference", &root, ""),
+        relates("m.reference", &origin, ""),
     )
     .await;
     let far = send(
@@ -155,7 +155,7 @@ async fn relations_are_listed_by_kind_and_over_several_steps() {
     )
     .await;
     let list = async |rest: &str| {
-        let path = rooms(&room, &format!("relations/{root}{rest}")).replace("v3", "v1");
+        let path = rooms(&room, &format!("relations/{origin}{rest}")).replace("v3", "v1");
         alice.get(&path).await
     };
     assert_eq!(ids(&list("").await["chunk"]), [&reference, &reaction]);
@@ -178,7 +178,7 @@ async fn relations_are_listed_by_kind_and_over_several_steps() {
     let second = list(&format!("?limit=1&from={next}")).await;
     assert_eq!(ids(&second["chunk"]), [&reaction]);
     assert!(second.get("next_batch").is_none());
-    let shown = event(&alice, &room, &root).await;
+    let shown = event(&alice, &room, &origin).await;
     let references = &shown["unsigned"]["m.relations"]["m.reference"]["chunk"];
     assert_eq!(ids(references), [&reference]);
 }
