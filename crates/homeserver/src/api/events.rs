@@ -5,7 +5,7 @@
 use std::sync::Arc;
 
 use ruma::{
-    EventId, MilliSecondsSinceUnixEpoch, RoomId,
+    EventId, RoomId,
     api::{
         Direction,
         client::{
@@ -13,6 +13,7 @@ use ruma::{
             room::{get_event_by_timestamp, get_room_event},
         },
     },
+    events::TimelineEventType,
 };
 
 use super::messages::{lazy_members, timeline};
@@ -25,6 +26,7 @@ use crate::{
         present::{self, Viewer},
     },
     server::Server,
+    stream::Position,
 };
 
 /// How many events are around one if the request does not say.
@@ -89,21 +91,28 @@ async fn context(
     response.events_before = timeline(&server, &before.events, &viewer)?;
     response.events_after = timeline(&server, &after.events, &viewer)?;
     response.event = Some(present::timeline(rooms, &pdu, &viewer)?);
-    let state = if body.filter.lazy_load_options.is_disabled() {
-        rooms.state_at(&body.room_id, last.position).all()?
-    } else {
-        let shown = before.events.iter().chain(&after.events).chain([&pdu]);
-        let mut state = rooms.state_at(&body.room_id, last.position).all()?;
-        state.retain(|pdu| pdu.kind != ruma::events::TimelineEventType::RoomMember);
-        state.extend(lazy_members(&server, &body.room_id, shown)?);
-        state
-    };
-    response.state = state
+    let shown = before.events.iter().chain(&after.events).chain([&pdu]);
+    response.state = state_around(&server, body, last.position, shown)?
         .iter()
-        .filter(|pdu| filter::matches(&body.filter, pdu))
         .map(|pdu| present::state(rooms, pdu, &viewer))
         .collect::<Result<_>>()?;
     Ok(response)
+}
+
+/// The state at the last event that is shown; of the members only those who sent something, if the client says that this is enough.
+fn state_around<'a>(
+    server: &Server,
+    asked: &get_context::v3::Request,
+    last: Position,
+    shown: impl Iterator<Item = &'a Arc<Pdu>>,
+) -> Result<Vec<Arc<Pdu>>> {
+    let mut state = server.rooms.state_at(&asked.room_id, last).all()?;
+    if !asked.filter.lazy_load_options.is_disabled() {
+        state.retain(|pdu| pdu.kind != TimelineEventType::RoomMember);
+        state.extend(lazy_members(server, &asked.room_id, shown)?);
+    }
+    state.retain(|pdu| filter::matches(&asked.filter, pdu));
+    Ok(state)
 }
 
 async fn by_time(
@@ -112,28 +121,11 @@ async fn by_time(
 ) -> Result<get_event_by_timestamp::v1::Response> {
     let body = &call.body;
     let reader = Reader::new(&server.rooms, &call.caller.user_id, &body.room_id)?;
-    let mut closest: Option<(MilliSecondsSinceUnixEpoch, Arc<Pdu>)> = None;
-    // Times do not follow the order of the room: application services may say when something was sent.
-    for pdu in server
-        .rooms
-        .events_up(&body.room_id, crate::stream::Position::default())
-    {
-        let pdu = pdu?;
-        let time = pdu.origin_server_ts;
-        let closer = match (body.dir, &closest) {
-            (Direction::Forward, None) => time >= body.ts,
-            (Direction::Forward, Some((best, _))) => time >= body.ts && time < *best,
-            (Direction::Backward, None) => time <= body.ts,
-            (Direction::Backward, Some((best, _))) => time <= body.ts && time >= *best,
-        };
-        if closer && reader.may_see(&pdu) {
-            closest = Some((time, pdu));
-        }
-    }
-    let (time, pdu) =
-        closest.ok_or_else(|| Error::not_found("There is no event on that side of that time"))?;
+    let pdu = reader
+        .closest(body.dir, body.ts)?
+        .ok_or_else(|| Error::not_found("There is no event on that side of that time"))?;
     Ok(get_event_by_timestamp::v1::Response::new(
         pdu.event_id.clone(),
-        time,
+        pdu.origin_server_ts,
     ))
 }

@@ -14,6 +14,7 @@ use crate::{
     http::{Call, Routes},
     rooms::{
         Pdu,
+        filter::RelatedBy,
         pagination::{self, Asked, Reader},
         present::{self, Viewer},
     },
@@ -34,7 +35,8 @@ async fn messages(
 ) -> Result<get_message_events::v3::Response> {
     let body = &call.body;
     let viewer = Viewer::from(&call.caller);
-    let reader = Reader::new(&server.rooms, &viewer.user_id, &body.room_id)?;
+    let related_by = RelatedBy::read(call.facts.query_value("filter").as_deref());
+    let reader = Reader::new(&server.rooms, &viewer.user_id, &body.room_id)?.only(related_by);
     let limit = pagination::limit(Some(body.limit), PAGE_DEFAULT_EVENTS);
     let page = reader.page(&Asked {
         direction: body.dir,

@@ -63,7 +63,7 @@ struct Answer {
     depth: Option<UInt>,
 }
 
-fn answer(server: &Server, caller: &Caller, query: Query<'_>) -> Result<Answer> {
+fn answer(server: &Server, caller: &Caller, query: &Query<'_>) -> Result<Answer> {
     let viewer = Viewer::from(caller);
     let reader = Reader::new(&server.rooms, &caller.user_id, query.room)?;
     visible_event(server, &reader, query.room, query.event)?;
@@ -111,7 +111,7 @@ async fn all(
         limit: body.limit,
         recurse: body.recurse,
     };
-    let answer = answer(&server, &call.caller, query)?;
+    let answer = answer(&server, &call.caller, &query)?;
     let mut response = get_relating_events::v1::Response::new(answer.chunk);
     response.next_batch = answer.next;
     response.prev_batch = answer.previous;
@@ -137,7 +137,7 @@ async fn of_type(
         limit: body.limit,
         recurse: body.recurse,
     };
-    let answer = answer(&server, &call.caller, query)?;
+    let answer = answer(&server, &call.caller, &query)?;
     let mut response = get_relating_events_with_rel_type::v1::Response::new(answer.chunk);
     response.next_batch = answer.next;
     response.prev_batch = answer.previous;
@@ -163,7 +163,7 @@ async fn of_both_types(
         limit: body.limit,
         recurse: body.recurse,
     };
-    let answer = answer(&server, &call.caller, query)?;
+    let answer = answer(&server, &call.caller, &query)?;
     let mut response =
         get_relating_events_with_rel_type_and_event_type::v1::Response::new(answer.chunk);
     response.next_batch = answer.next;

@@ -3,13 +3,14 @@
 //! Spec: <https://spec.matrix.org/v1.19/client-server-api/#filtering>
 
 use ruma::{
-    UserId,
+    OwnedUserId, UserId,
     api::client::filter::{Filter, RoomEventFilter, UrlFilter},
 };
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::Pdu;
+use super::{Pdu, Rooms};
+use crate::{error::Result, store::tables};
 
 /// Whether an event of a room passes. The limit is not part of it.
 pub fn matches(filter: &RoomEventFilter, pdu: &Pdu) -> bool {
@@ -32,9 +33,51 @@ pub fn matches(filter: &RoomEventFilter, pdu: &Pdu) -> bool {
         .is_none_or(|wanted| has_url(pdu) == (wanted == UrlFilter::EventsWithUrl))
 }
 
+/// The part of a filter that asks what others said of an event; ruma's type does not have it.
+#[derive(Clone, Debug, Default, Deserialize)]
+pub struct RelatedBy {
+    /// Only events to which one of these relates something.
+    #[serde(default)]
+    related_by_senders: Option<Vec<OwnedUserId>>,
+    /// Only events to which something relates in one of these ways.
+    #[serde(default)]
+    related_by_rel_types: Option<Vec<String>>,
+}
+
+impl RelatedBy {
+    /// Reads it from the filter as it came. What is wrong with that is found where the rest of it is read.
+    pub fn read(filter: Option<&str>) -> Self {
+        filter
+            .and_then(|filter| serde_json::from_str(filter).ok())
+            .unwrap_or_default()
+    }
+
+    /// Whether something relates to the event in this way.
+    pub fn matches(&self, rooms: &Rooms, pdu: &Pdu) -> Result<bool> {
+        let (senders, types) = (&self.related_by_senders, &self.related_by_rel_types);
+        if senders.is_none() && types.is_none() {
+            return Ok(true);
+        }
+        let key = (&*pdu.room_id, &*pdu.event_id);
+        for row in rooms.store.scan::<tables::Relations>(key) {
+            let (_, relation) = row?;
+            let by_sender = senders
+                .as_ref()
+                .is_none_or(|senders| senders.contains(&relation.sender));
+            let by_type = types
+                .as_ref()
+                .is_none_or(|types| types.contains(&relation.rel_type));
+            if by_sender && by_type {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+}
+
 /// Whether something passes that is no event of a room: presence, account data.
 pub fn matches_other(filter: &Filter, kind: &str, sender: Option<&UserId>) -> bool {
-    let is_sender = |one: &ruma::OwnedUserId| sender.is_some_and(|sender| one == sender);
+    let is_sender = |one: &OwnedUserId| sender.is_some_and(|sender| one == sender);
     allows(filter.types.as_deref(), &filter.not_types, |pattern| {
         like(pattern, kind)
     }) && allows(filter.senders.as_deref(), &filter.not_senders, is_sender)

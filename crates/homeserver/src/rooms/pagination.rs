@@ -13,7 +13,8 @@ use ruma::{
 };
 
 use super::{
-    Pdu, Rooms, filter,
+    Pdu, Rooms,
+    filter::{self, RelatedBy},
     visibility::{self, Sight},
 };
 use crate::{
@@ -21,6 +22,8 @@ use crate::{
     store::tables,
     stream::Position,
 };
+
+mod closest;
 
 /// How many events one page can have.
 pub const PAGE_MAX_EVENTS: usize = 1_000;
@@ -99,22 +102,33 @@ pub struct Reader<'a> {
     room: &'a RoomId,
     sight: Sight,
     ignored: HashSet<OwnedUserId>,
+    related_by: RelatedBy,
     end: Position,
 }
 
 impl<'a> Reader<'a> {
+    /// What this user may read of this room.
+    ///
     /// # Errors
     ///
     /// 403 if the user may not read the room.
     pub fn new(rooms: &'a Rooms, user: &UserId, room: &'a RoomId) -> Result<Self> {
-        let end = visibility::may_read(rooms, user, room)?;
+        let end = visibility::end_for(rooms, user, room)?;
         Ok(Self {
             rooms,
             room,
             sight: Sight::new(rooms, user, room)?,
             ignored: ignored_users(rooms, user)?,
+            related_by: RelatedBy::default(),
             end,
         })
+    }
+
+    /// Pages have only events that others relate to in this way.
+    #[must_use]
+    pub fn only(mut self, related_by: RelatedBy) -> Self {
+        self.related_by = related_by;
+        self
     }
 
     /// The room.
@@ -181,7 +195,8 @@ impl<'a> Reader<'a> {
             }
             looks += 1;
             end = Token(behind(&pdu));
-            if filter::matches(asked.filter, &pdu) && self.shows(&pdu) {
+            let wanted = filter::matches(asked.filter, &pdu) && self.shows(&pdu);
+            if wanted && self.related_by.matches(self.rooms, &pdu)? {
                 found.push(pdu);
             }
         }

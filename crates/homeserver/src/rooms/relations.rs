@@ -99,7 +99,7 @@ fn related(
 }
 
 /// Whether the one is an edit of the other.
-pub(super) fn is_edit(edit: &Pdu, original: &Pdu) -> bool {
+fn is_edit(edit: &Pdu, original: &Pdu) -> bool {
     let says_so = relates_to(edit).is_some_and(|relates| {
         relates.rel_type == RelationType::Replacement && relates.event_id == original.event_id
     });
@@ -114,7 +114,7 @@ pub(super) fn is_edit(edit: &Pdu, original: &Pdu) -> bool {
 }
 
 /// Whether one edit counts and not the other: the later one does, and of two at the same time the one with the larger id.
-pub(super) fn is_newer(edit: &Pdu, than: &Pdu) -> bool {
+fn is_newer(edit: &Pdu, than: &Pdu) -> bool {
     (edit.origin_server_ts, &edit.event_id) > (than.origin_server_ts, &than.event_id)
 }
 

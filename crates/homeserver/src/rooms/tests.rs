@@ -5,10 +5,13 @@ use serde_json::{Value, json};
 
 use crate::testing::{Person, TestServer};
 
+mod history;
 mod later;
 mod membership;
 mod public;
+mod related;
 mod sending;
+mod shown;
 
 /// A new room of this person.
 async fn room(person: &Person, body: Value) -> String {

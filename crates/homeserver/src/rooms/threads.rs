@@ -99,9 +99,8 @@ pub(super) fn forget(writer: &mut RoomWriter, target: &Pdu) -> Result<()> {
 }
 
 fn put(batch: &mut Batch, pdu: &Pdu, root: &OwnedEventId, thread: &Thread) -> Result<()> {
-    let room = &*pdu.room_id;
-    batch.put::<tables::ThreadOrder>((room, thread.last), root)?;
-    Ok(batch.put::<tables::Threads>((room, &**root), thread)?)
+    batch.put::<tables::ThreadOrder>((&*pdu.room_id, thread.last), root)?;
+    Ok(batch.put::<tables::Threads>((&*pdu.room_id, &**root), thread)?)
 }
 
 /// The roots of the threads that the user may read, the thread that was written to last first, and where the next page begins.
@@ -114,29 +113,29 @@ pub fn page(
 ) -> Result<(Vec<Arc<Pdu>>, Option<Token>)> {
     let room = reader.room();
     let from = from.map_or(Position::MAX, |token| token.0);
-    let mut roots = Vec::new();
+    let mut found = Vec::new();
     let mut next = Token(from);
     for row in rooms
         .store
         .scan_back_from::<tables::ThreadOrder>((room,), (room, from))
     {
-        let ((_, position), root) = row?;
-        if roots.len() >= limit {
-            return Ok((roots, Some(next)));
+        let ((_, position), id) = row?;
+        if found.len() >= limit {
+            return Ok((found, Some(next)));
         }
         next = Token(position.before());
-        let Some(pdu) = rooms.event(&root)?.filter(|pdu| reader.shows(pdu)) else {
+        let Some(pdu) = rooms.event(&id)?.filter(|pdu| reader.shows(pdu)) else {
             continue;
         };
         if let Some(user) = participant
             && pdu.sender != user
         {
-            let thread = rooms.store.get::<tables::Threads>((room, &*root))?;
+            let thread = rooms.store.get::<tables::Threads>((room, &*id))?;
             if !thread.is_some_and(|thread| thread.participants.iter().any(|one| one == user)) {
                 continue;
             }
         }
-        roots.push(pdu);
+        found.push(pdu);
     }
-    Ok((roots, None))
+    Ok((found, None))
 }

@@ -16,7 +16,7 @@ use ruma::{
 };
 use serde::{Deserialize, de::DeserializeOwned};
 
-use super::{Pdu, Rooms, unknown_room};
+use super::{Pdu, Rooms, may_read};
 use crate::{
     error::{Error, Result},
     store::tables,
@@ -28,44 +28,21 @@ pub fn may_see(rooms: &Rooms, user: &UserId, pdu: &Pdu) -> Result<bool> {
     Ok(Sight::new(rooms, user, &pdu.room_id)?.reaches(pdu))
 }
 
-/// Whether a user may read a room at all; [`Sight`] says which of its events. Gives the position behind which there is nothing for
-/// the user: the end of the room, or where the user left it.
+/// Behind which position a room holds nothing for a user: the end of everything, or where the user left. [`Sight`] says what
+/// of the rest there is to read.
 ///
 /// # Errors
 ///
-/// 403 `M_FORBIDDEN` if the user is not in the room, never was, or forgot it, and if not everybody may read it.
-pub fn may_read(rooms: &Rooms, user: &UserId, room: &RoomId) -> Result<Position> {
-    let member = rooms.store.get::<tables::Memberships>((user, room))?;
-    if member
-        .as_ref()
-        .is_some_and(super::record::Membership::is_joined)
-    {
+/// 403 `M_FORBIDDEN` if the user never was in the room or forgot it, and if not everybody may read it.
+pub fn end_for(rooms: &Rooms, user: &UserId, room: &RoomId) -> Result<Position> {
+    let Some(left) = may_read(rooms, user, room)?.at else {
         return Ok(Position::MAX);
+    };
+    if rooms.store.contains::<tables::Memberships>((user, room))? {
+        Ok(left)
+    } else {
+        Err(Error::forbidden("You forgot this room"))
     }
-    if visibility_now(rooms, room)? == HistoryVisibility::WorldReadable {
-        return Ok(Position::MAX);
-    }
-    match member {
-        Some(member)
-            if matches!(
-                member.membership,
-                MembershipState::Leave | MembershipState::Ban
-            ) =>
-        {
-            Ok(member.position)
-        }
-        _ => Err(Error::forbidden(unknown_room().to_string())),
-    }
-}
-
-/// Who may read a room's history from now on.
-pub fn visibility_now(rooms: &Rooms, room: &RoomId) -> Result<HistoryVisibility> {
-    let content = rooms
-        .state(room)
-        .content::<RoomHistoryVisibilityEventContent>(&StateEventType::RoomHistoryVisibility, "")?;
-    Ok(content.map_or(HistoryVisibility::Shared, |content| {
-        content.history_visibility
-    }))
 }
 
 /// What one user may read of one room.
@@ -117,7 +94,7 @@ impl Sight {
     }
 
     /// What the user was right after the event at this position.
-    pub fn membership_at(&self, position: Position) -> MembershipState {
+    fn membership_at(&self, position: Position) -> MembershipState {
         value_at(&self.membership, position).unwrap_or(MembershipState::Leave)
     }
 
