@@ -15,6 +15,7 @@ use crate::{
     server::Server,
 };
 
+mod media;
 mod notifications;
 mod push_rules;
 mod pushers;
@@ -26,6 +27,7 @@ const CORS_MAX_AGE: Duration = Duration::from_secs(86_400);
 /// All routes.
 pub(crate) fn router() -> Router<Server> {
     let routes = Routes::default();
+    let routes = media::routes(routes);
     let routes = notifications::routes(routes);
     let routes = push_rules::routes(routes);
     let routes = pushers::routes(routes);

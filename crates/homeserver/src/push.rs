@@ -11,6 +11,8 @@ mod guarded;
 pub mod pushers;
 pub mod record;
 pub mod rules;
+#[cfg(test)]
+mod tests;
 mod unread;
 
 pub use evaluate::evaluate;

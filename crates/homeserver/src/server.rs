@@ -6,8 +6,8 @@
 use std::sync::Arc;
 
 use crate::{
-    accounts::Accounts, appservices::Appservices, config::Config, error::Result, push::Pushers,
-    rooms::Rooms, store::Store, stream::Stream,
+    accounts::Accounts, appservices::Appservices, config::Config, error::Result, media::Media,
+    push::Pushers, rooms::Rooms, store::Store, stream::Stream,
 };
 
 /// A running homeserver. Clones are the same server.
@@ -31,6 +31,8 @@ pub struct Parts {
     pub rooms: Rooms,
     /// Application services.
     pub appservices: Appservices,
+    /// Uploaded files.
+    pub media: Media,
     /// Pushers.
     pub pushers: Pushers,
 }
@@ -52,6 +54,7 @@ impl Server {
         let parts = Parts {
             accounts: Accounts::open(store.clone()),
             appservices: Appservices::default(),
+            media: Media::open(store.clone(), &config)?,
             pushers: Pushers::open(rooms.clone(), &config.outbound)?,
             rooms,
             config,

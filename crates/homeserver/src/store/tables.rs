@@ -120,6 +120,8 @@ catalogue! {
 
     /// Uploaded files, by media id.
     Media "media" Lookup (String) => MediaFile;
+    /// Places for files that are reserved and not filled, by user and media id.
+    PendingMedia "pending_media" Lookup (OwnedUserId, String) => Exists;
     /// Thumbnails that were made, by media id and size.
     Thumbnails "thumbnails" Lookup (String, String) => Thumbnail;
     /// Previews of links, by address.
