@@ -17,6 +17,7 @@ use crate::{
 
 mod media;
 mod notifications;
+mod preview;
 mod push_rules;
 mod pushers;
 mod versions;
@@ -29,6 +30,7 @@ pub(crate) fn router() -> Router<Server> {
     let routes = Routes::default();
     let routes = media::routes(routes);
     let routes = notifications::routes(routes);
+    let routes = preview::routes(routes);
     let routes = push_rules::routes(routes);
     let routes = pushers::routes(routes);
     let routes = versions::routes(routes);

@@ -16,12 +16,15 @@ use ruma::{
 use tokio::sync::{Mutex, Notify, Semaphore};
 
 mod disk;
+mod opengraph;
+mod preview;
 pub mod record;
 mod reserve;
 #[cfg(test)]
 mod tests;
 mod thumbnail;
 
+pub use preview::Previews;
 pub use thumbnail::{Fit, Size};
 
 use crate::{

@@ -6,8 +6,15 @@
 use std::sync::Arc;
 
 use crate::{
-    accounts::Accounts, appservices::Appservices, config::Config, error::Result, media::Media,
-    push::Pushers, rooms::Rooms, store::Store, stream::Stream,
+    accounts::Accounts,
+    appservices::Appservices,
+    config::Config,
+    error::Result,
+    media::{Media, Previews},
+    push::Pushers,
+    rooms::Rooms,
+    store::Store,
+    stream::Stream,
 };
 
 /// A running homeserver. Clones are the same server.
@@ -33,6 +40,8 @@ pub struct Parts {
     pub appservices: Appservices,
     /// Uploaded files.
     pub media: Media,
+    /// Previews of links.
+    pub previews: Previews,
     /// Pushers.
     pub pushers: Pushers,
 }
@@ -51,10 +60,12 @@ impl Server {
         let store = Store::open(&config.database.database_path, &config.server_name)?;
         let stream = Stream::open(store.clone())?;
         let rooms = Rooms::open(store.clone(), stream.clone(), config.server_name.clone()).await?;
+        let media = Media::open(store.clone(), &config)?;
         let parts = Parts {
             accounts: Accounts::open(store.clone()),
             appservices: Appservices::default(),
-            media: Media::open(store.clone(), &config)?,
+            previews: Previews::open(media.clone(), &config.outbound)?,
+            media,
             pushers: Pushers::open(rooms.clone(), &config.outbound)?,
             rooms,
             config,

@@ -127,6 +127,12 @@ fn unreadable() -> Error {
     )
 }
 
+/// Width and height of a picture in pixels, read without decoding it; nothing if it is none.
+pub(super) fn dimensions(bytes: &[u8]) -> Option<(u32, u32)> {
+    let reader = ImageReader::new(Cursor::new(bytes)).with_guessed_format();
+    reader.ok()?.into_dimensions().ok()
+}
+
 /// Decodes the picture within the limits, and makes it small.
 fn make(bytes: &[u8], size: Size, max_pixels: u64) -> Result<Made> {
     let reader = ImageReader::new(Cursor::new(bytes)).with_guessed_format();
