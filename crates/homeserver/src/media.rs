@@ -5,12 +5,16 @@
 //! looked up before it becomes part of a path, so no request chooses a path.
 //! Spec: <https://spec.matrix.org/v1.19/client-server-api/#content-repository>
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use http::StatusCode;
+use quick_cache::sync::Cache;
 use rand::{Rng, distr::Alphanumeric};
 use ruma::{
-    MilliSecondsSinceUnixEpoch, OwnedMxcUri, OwnedServerName, UserId,
+    MilliSecondsSinceUnixEpoch, OwnedMxcUri, OwnedServerName, OwnedUserId, UserId,
     api::error::{ErrorKind, LimitExceededErrorData},
 };
 use tokio::sync::{Mutex, Notify, Semaphore};
@@ -42,6 +46,8 @@ const FOLDER: &str = "media";
 const MEDIA_ID_CHARS: usize = 24;
 /// How many pictures are made small at the same time. Each can need some hundred megabytes.
 const THUMBNAILS_AT_ONCE: usize = 2;
+/// Of how many users the pace of their reservations is remembered.
+const PACES_REMEMBERED: usize = 10_000;
 /// How long a download waits for a file that is not there yet, at most.
 const WAIT_MAX: Duration = Duration::from_secs(60);
 
@@ -60,6 +66,8 @@ struct Inner {
     thumbnails: Semaphore,
     /// Whoever holds this gives reserved places out or fills them.
     reserving: Mutex<()>,
+    /// How many reservations each user may still make at once, as it was then.
+    paces: Cache<OwnedUserId, (Instant, f64)>,
     /// Rings whenever a reserved place was filled.
     filled: Notify,
 }
@@ -109,6 +117,7 @@ impl Media {
             limits: config.media.clone(),
             thumbnails: Semaphore::new(THUMBNAILS_AT_ONCE),
             reserving: Mutex::new(()),
+            paces: Cache::new(PACES_REMEMBERED),
             filled: Notify::new(),
         };
         Ok(Self {

@@ -5,6 +5,7 @@
 //! them away ([`mark_read`]). Pushers are told of the rows once they are on disk ([`pushers`]).
 //! Spec: <https://spec.matrix.org/v1.19/client-server-api/#push-notifications>
 
+mod audience;
 mod evaluate;
 mod gateway;
 mod guarded;

@@ -2,6 +2,8 @@
 //!
 //! Spec: <https://spec.matrix.org/v1.19/client-server-api/#post_matrixmediav1create>
 
+use std::time::Instant;
+
 use http::StatusCode;
 use ruma::{MilliSecondsSinceUnixEpoch, OwnedMxcUri, UserId, api::error::ErrorKind};
 
@@ -24,6 +26,7 @@ impl Media {
     ) -> Result<(OwnedMxcUri, MilliSecondsSinceUnixEpoch)> {
         let inner = &self.inner;
         let _one_at_a_time = inner.reserving.lock().await;
+        self.keep_pace(user)?;
         let mut batch = inner.store.batch();
         let mut open = 0;
         for key in inner.store.scan::<tables::PendingMedia>((user,)).keys() {
@@ -55,6 +58,24 @@ impl Media {
         batch.put::<tables::PendingMedia>((user, &*id), &Exists {})?;
         inner.store.commit(batch).await?;
         Ok((self.uri(&id), self.expiry(row.created)))
+    }
+
+    /// Counts one reservation against what the user may make in a second. Only whoever holds `reserving` asks.
+    fn keep_pace(&self, user: &UserId) -> Result<()> {
+        let inner = &self.inner;
+        let burst = f64::from(inner.limits.media_rc_create_burst_count);
+        let per_second = f64::from(inner.limits.media_rc_create_per_second);
+        let now = Instant::now();
+        let (at, left) = inner.paces.get(user).unwrap_or((now, burst));
+        let rested = now.duration_since(at).as_secs_f64() * per_second;
+        let left = (left + rested).min(burst) - 1.0;
+        if left < 0.0 {
+            return Err(too_many(
+                "You reserve places faster than this server allows",
+            ));
+        }
+        inner.paces.insert(user.to_owned(), (now, left));
+        Ok(())
     }
 
     /// Puts a file into a place that the same user reserved.

@@ -78,7 +78,7 @@ async fn upload(test: &TestServer, who: &Person, kind: &str, bytes: Vec<u8>) -> 
 fn picture(width: u32, height: u32, format: ImageFormat) -> Vec<u8> {
     let mut bytes = Vec::new();
     let picture = RgbImage::from_fn(width, height, |x, y| {
-        image::Rgb([(x % 256) as u8, (y % 256) as u8, 7])
+        image::Rgb([x.to_le_bytes()[0], y.to_le_bytes()[0], 7])
     });
     DynamicImage::ImageRgb8(picture)
         .write_to(&mut Cursor::new(&mut bytes), format)
@@ -415,4 +415,21 @@ async fn a_link_is_previewed_where_it_is_allowed() {
     assert_eq!(status, StatusCode::FORBIDDEN);
     let (status, _) = alice.call(Method::GET, &path("round"), json!({})).await;
     assert_eq!(status, StatusCode::BAD_GATEWAY);
+}
+
+#[tokio::test]
+async fn nobody_reserves_places_without_end() {
+    let slow = |config: &mut crate::Config| {
+        config.media.max_pending_media_uploads = 100;
+        config.media.media_rc_create_per_second = 0;
+        config.media.media_rc_create_burst_count = 2;
+    };
+    let test = TestServer::start_with(slow).await;
+    let (alice, bob) = (test.person("alice").await, test.person("bob").await);
+    let create = "/_matrix/media/v1/create";
+    alice.post(create, json!({})).await;
+    alice.post(create, json!({})).await;
+    let (status, _) = alice.call(Method::POST, create, json!({})).await;
+    assert_eq!(status, StatusCode::TOO_MANY_REQUESTS);
+    bob.post(create, json!({})).await;
 }

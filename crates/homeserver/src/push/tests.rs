@@ -309,3 +309,113 @@ async fn a_pusher_goes_with_its_device() {
     test.server.store.commit(batch).await.unwrap();
     assert!(test.server.pushers.list(&bob.user_id).unwrap().is_empty());
 }
+
+#[tokio::test]
+async fn an_invite_notifies_and_what_is_over_does_not() {
+    let test = TestServer::start().await;
+    let (alice, bob, carol) = (
+        test.person("alice").await,
+        test.person("bob").await,
+        test.person("carol").await,
+    );
+    let room = room(&test, &[&alice, &carol]).await;
+    let member = |who: &Person, membership: &str| {
+        let content = json!({ "membership": membership });
+        let kind = StateEventType::RoomMember;
+        let user = who.user_id.as_str();
+        Draft::state(alice.user_id.clone(), &kind, user, &content).unwrap()
+    };
+    let add = async |draft: Draft| {
+        let mut writer = test.server.rooms.write(&room).await.unwrap();
+        let id = writer.add(draft).unwrap().event_id.clone();
+        writer.commit().await.unwrap();
+        id
+    };
+    add(member(&bob, "invite")).await;
+    assert_eq!(counts(&test, &bob, &room).notify, 1);
+    send(&test, &room, &alice, text("not for the invited")).await;
+    assert_eq!(counts(&test, &bob, &room).notify, 1);
+    add(member(&bob, "leave")).await;
+    assert_eq!(counts(&test, &bob, &room), Unread::default());
+
+    let regretted = send(&test, &room, &alice, mention(&carol)).await;
+    assert_eq!(counts(&test, &carol, &room).highlight, 1);
+    let content = to_raw_value(&json!({ "redacts": regretted })).unwrap();
+    let mut redaction = Draft::message(
+        alice.user_id.clone(),
+        TimelineEventType::RoomRedaction,
+        content,
+    );
+    redaction.redacts = Some(regretted);
+    add(redaction).await;
+    assert_eq!(counts(&test, &carol, &room).highlight, 0);
+}
+
+#[tokio::test]
+async fn users_of_application_services_and_those_who_ignore_the_sender_are_not_notified() {
+    let test = TestServer::start().await;
+    let (alice, bob, ghost) = (
+        test.person("alice").await,
+        test.person("bob").await,
+        test.person("ghost").await,
+    );
+    let mut account = test.server.accounts.get(&ghost.user_id).unwrap().unwrap();
+    account.appservice = Some("bridge".to_owned());
+    let list = crate::sync::record::AccountDatum {
+        position: crate::stream::Position(1),
+        content: to_raw_value(&json!({ "ignored_users": { alice.user_id.as_str(): {} } })).unwrap(),
+    };
+    let mut batch = test.server.store.batch();
+    test.server
+        .accounts
+        .put(&mut batch, &ghost.user_id, &account)
+        .unwrap();
+    let key = (&bob.user_id, "", "m.ignored_user_list");
+    batch
+        .put::<crate::store::tables::AccountData>(key, &list)
+        .unwrap();
+    test.server.store.commit(batch).await.unwrap();
+    let room = room(&test, &[&alice, &bob, &ghost]).await;
+    send(&test, &room, &alice, text("hello?")).await;
+    send(&test, &room, &ghost, text("hello!")).await;
+    assert_eq!(counts(&test, &bob, &room).notify, 1);
+    assert_eq!(counts(&test, &ghost, &room), Unread::default());
+    assert_eq!(counts(&test, &alice, &room).notify, 1);
+}
+
+#[tokio::test]
+async fn a_phone_is_told_of_what_was_read_elsewhere() {
+    let loopback = |config: &mut crate::Config| config.outbound.ip_range_denylist.clear();
+    let test = TestServer::start_with(loopback).await;
+    let (alice, bob) = (test.person("alice").await, test.person("bob").await);
+    let room = room(&test, &[&alice, &bob]).await;
+    let (url, mut taken) = gateway(&[]).await;
+    bob.post("/_matrix/client/v3/pushers/set", pusher(&url))
+        .await;
+    send(&test, &room, &alice, text("ring")).await;
+    let rang = tokio::time::timeout(PATIENCE, taken.recv())
+        .await
+        .unwrap()
+        .unwrap();
+    assert_eq!(rang["notification"]["counts"]["unread"], 1);
+    read(&test, &bob, &room, ReceiptThread::Unthreaded).await;
+    let mut place = test.server.stream.place();
+    let position = place.take().unwrap();
+    let mut batch = test.server.store.batch();
+    let change = crate::stream::Change::Receipt(room.clone(), bob.user_id.clone());
+    batch
+        .put::<crate::store::tables::Changes>((position,), &change)
+        .unwrap();
+    test.server
+        .stream
+        .commit(place, batch, Vec::new())
+        .await
+        .unwrap();
+    let told = tokio::time::timeout(PATIENCE, taken.recv())
+        .await
+        .unwrap()
+        .unwrap();
+    // A count of zero is left out.
+    assert!(told["notification"].get("counts").is_none());
+    assert!(told["notification"].get("event_id").is_none());
+}
