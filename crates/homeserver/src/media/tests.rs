@@ -259,6 +259,15 @@ async fn a_hostile_picture_is_refused_and_still_a_file() {
         );
     }
     let file = upload(&test, &alice, "image/png", whole).await;
+    let drawing = upload(&test, &alice, "image/svg+xml", b"<svg/>".to_vec()).await;
+    let path = format!("thumbnail/{drawing}?width=96&height=96");
+    let as_it_is = get(&test, &alice, &path).await;
+    assert_eq!(as_it_is.bytes, b"<svg/>");
+    assert!(
+        as_it_is
+            .header("content-disposition")
+            .starts_with("attachment")
+    );
     let nothing = get(&test, &alice, &format!("thumbnail/{file}?width=0&height=9")).await;
     assert_eq!(nothing.status, StatusCode::BAD_REQUEST);
 }

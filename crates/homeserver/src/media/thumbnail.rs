@@ -72,11 +72,11 @@ enum Made {
 }
 
 impl Media {
-    /// A small version of a picture. A picture that is small already is given as it is.
+    /// A small version of a picture. A picture that is small already, or of a kind that only clients can read, is given as it is.
     ///
     /// # Errors
     ///
-    /// As [`Media::download`]; 400 `M_UNKNOWN` if it is no picture that this server can read, 413 if it has too many pixels.
+    /// As [`Media::download`]; 400 `M_UNKNOWN` if it is no picture, 413 if it has too many pixels.
     pub async fn thumbnail(&self, id: &str, size: Size, patience: Duration) -> Result<Content> {
         self.wait_for(id, patience).await?;
         let (name, file) = (size.name(), format!("{id}.{}", size.name()));
@@ -89,7 +89,7 @@ impl Media {
         let max_pixels = self.inner.limits.media_thumbnail_max_pixels;
         let permit = self.inner.thumbnails.acquire().await;
         let working = tokio::task::spawn_blocking(move || {
-            let made = make(&original.bytes, size, max_pixels);
+            let made = make(&original, size, max_pixels);
             (made, original)
         });
         let (made, original) = working.await.map_err(|_| Error::Store(StoreError::Lost))?;
@@ -133,11 +133,25 @@ pub(super) fn dimensions(bytes: &[u8]) -> Option<(u32, u32)> {
     reader.ok()?.into_dimensions().ok()
 }
 
+/// Whether it is said to be a picture of a kind that only clients can read: they can show it, as it is.
+fn is_foreign_picture(original: &Content) -> bool {
+    original.content_type.as_deref().is_some_and(|kind| {
+        kind.starts_with("image/")
+            && !ImageFormat::from_mime_type(kind).is_some_and(|format| format.reading_enabled())
+    })
+}
+
 /// Decodes the picture within the limits, and makes it small.
-fn make(bytes: &[u8], size: Size, max_pixels: u64) -> Result<Made> {
-    let reader = ImageReader::new(Cursor::new(bytes)).with_guessed_format();
+fn make(original: &Content, size: Size, max_pixels: u64) -> Result<Made> {
+    let reader = ImageReader::new(Cursor::new(&original.bytes)).with_guessed_format();
     let reader = reader.map_err(|_| unreadable())?;
-    let format = reader.format().ok_or_else(unreadable)?;
+    let Some(format) = reader.format().filter(ImageFormat::reading_enabled) else {
+        return if is_foreign_picture(original) {
+            Ok(Made::AsItIs)
+        } else {
+            Err(unreadable())
+        };
+    };
     let mut decoder = reader.into_decoder().map_err(|_| unreadable())?;
     let (width, height) = decoder.dimensions();
     if u64::from(width) * u64::from(height) > max_pixels {

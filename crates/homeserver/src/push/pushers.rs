@@ -22,7 +22,7 @@ use crate::{
     config::Outbound,
     error::{Error, Result},
     rooms::Rooms,
-    store::{Batch, Store, tables},
+    store::{Store, tables},
     stream::{Change, Position},
 };
 
@@ -130,22 +130,6 @@ impl Pushers {
         batch.delete::<tables::Pushers>((user, &ids.app_id, &ids.pushkey))?;
         Ok(self.inner.store.commit(batch).await?)
     }
-}
-
-/// Deletes the pushers of a device that is going away.
-pub fn delete_of_device(
-    batch: &mut Batch,
-    store: &Store,
-    user: &UserId,
-    device: &DeviceId,
-) -> Result<()> {
-    for row in store.scan::<tables::Pushers>((user,)) {
-        let ((_, app, pushkey), record) = row?;
-        if record.device.as_deref() == Some(device.as_str()) {
-            batch.delete::<tables::Pushers>((user, &app, &pushkey))?;
-        }
-    }
-    Ok(())
 }
 
 /// Whether the device that set the pusher is still there.
