@@ -259,6 +259,16 @@ async fn a_hostile_picture_is_refused_and_still_a_file() {
         );
     }
     let file = upload(&test, &alice, "image/png", whole).await;
+    for thin in [(200_000, 1), (1, 200_000)] {
+        let thin = picture(thin.0, thin.1, ImageFormat::Png);
+        let thin = upload(&test, &alice, "image/png", thin).await;
+        for (fit, area) in [("crop", 96 * 96), ("scale", 96)] {
+            let path = format!("thumbnail/{thin}?width=96&height=96&method={fit}");
+            let small = get(&test, &alice, &path).await;
+            let small = image::load_from_memory(&small.bytes).unwrap();
+            assert_eq!(small.width() * small.height(), area);
+        }
+    }
     let drawing = upload(&test, &alice, "image/svg+xml", b"<svg/>".to_vec()).await;
     let path = format!("thumbnail/{drawing}?width=96&height=96");
     let as_it_is = get(&test, &alice, &path).await;

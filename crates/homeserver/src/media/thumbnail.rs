@@ -9,7 +9,7 @@ use std::{io::Cursor, time::Duration};
 use http::StatusCode;
 use image::{
     DynamicImage, ImageDecoder, ImageFormat, ImageReader, Limits, codecs::jpeg::JpegEncoder,
-    imageops::FilterType, metadata::Orientation,
+    metadata::Orientation,
 };
 use ruma::api::error::ErrorKind;
 
@@ -173,15 +173,25 @@ fn make(original: &Content, size: Size, max_pixels: u64) -> Result<Made> {
     encode(&shrink(&picture, size), format)
 }
 
+/// Cuts first and shrinks then, so that nothing is ever larger than the picture was, however long and thin it is.
 fn shrink(picture: &DynamicImage, size: Size) -> DynamicImage {
+    let (width, height) = (picture.width(), picture.height());
     match size.fit {
-        Fit::Crop => picture.resize_to_fill(size.width, size.height, FilterType::Triangle),
+        Fit::Crop => {
+            // A side of what is left is never longer than that of the picture, which fits into 32 bits.
+            let part = |side: u32, of: u32, to: u32| {
+                let part = u64::from(side) * u64::from(of) / u64::from(to);
+                u32::try_from(part).unwrap_or(u32::MAX).max(1)
+            };
+            let cut_width = part(height, size.width, size.height).min(width);
+            let cut_height = part(width, size.height, size.width).min(height);
+            let (left, top) = ((width - cut_width) / 2, (height - cut_height) / 2);
+            picture
+                .crop_imm(left, top, cut_width, cut_height)
+                .thumbnail_exact(size.width, size.height)
+        }
         // Nothing is made larger than it is.
-        Fit::Scale => picture.resize(
-            size.width.min(picture.width()),
-            size.height.min(picture.height()),
-            FilterType::Triangle,
-        ),
+        Fit::Scale => picture.thumbnail(size.width.min(width), size.height.min(height)),
     }
 }
 
