@@ -5,12 +5,15 @@
 //! them away ([`mark_read`]). Pushers are told of the rows once they are on disk ([`pushers`]).
 //! Spec: <https://spec.matrix.org/v1.19/client-server-api/#push-notifications>
 
+mod audience;
 mod evaluate;
 mod gateway;
 mod guarded;
 pub mod pushers;
 pub mod record;
 pub mod rules;
+#[cfg(test)]
+mod tests;
 mod unread;
 
 pub use evaluate::evaluate;

@@ -26,6 +26,14 @@ use crate::{
         lazy::SentMembers, presence::Presence, serial::Serial, sliding::SlidingSync,
         typing::Typing,
     },
+    appservices::Appservices,
+    config::Config,
+    error::Result,
+    media::{Media, Previews},
+    push::Pushers,
+    rooms::Rooms,
+    store::Store,
+    stream::Stream,
 };
 
 /// A running homeserver. Clones are the same server.
@@ -69,6 +77,10 @@ pub struct Parts {
     pub sliding: SlidingSync,
     /// Who is typing.
     pub typing: Typing,
+    /// Uploaded files.
+    pub media: Media,
+    /// Previews of links.
+    pub previews: Previews,
     /// Pushers.
     pub pushers: Pushers,
 }
@@ -87,6 +99,7 @@ impl Server {
         let store = Store::open(&config.database.database_path, &config.server_name)?;
         let stream = Stream::open(store.clone())?;
         let rooms = Rooms::open(store.clone(), stream.clone(), config.server_name.clone()).await?;
+        let media = Media::open(store.clone(), &config)?;
         let parts = Parts {
             accounts: Accounts::open(store.clone(), &config)?,
             keys: Keys::default(),
@@ -108,6 +121,10 @@ impl Server {
             serial: Serial::default(),
             sliding: SlidingSync::default(),
             typing: Typing::new(stream.clone()),
+            accounts: Accounts::open(store.clone()),
+            appservices: Appservices::default(),
+            previews: Previews::open(media.clone(), &config.outbound)?,
+            media,
             pushers: Pushers::open(rooms.clone(), &config.outbound)?,
             rooms,
             config,

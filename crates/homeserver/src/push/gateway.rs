@@ -7,7 +7,7 @@ use std::{sync::Weak, time::Duration};
 
 use backon::{BackoffBuilder, ExponentialBuilder};
 use ruma::{
-    SecondsSinceUnixEpoch, UInt,
+    EventId, RoomId, UInt,
     api::{
         client::push::PusherKind,
         push_gateway::send_event_notification::v1::{
@@ -22,7 +22,7 @@ use tokio::sync::mpsc;
 use url::Url;
 
 use super::pushers::{Inner, Job, Key};
-use crate::{error::Result, rooms::Pdu, store::tables};
+use crate::{error::Result, rooms::Pdu, store::tables, stream::Position};
 
 /// How long a gateway that failed is left alone at first.
 const RETRY_FIRST: Duration = Duration::from_millis(500);
@@ -50,15 +50,16 @@ struct Answer {
 
 /// Delivers what comes, until the pusher or the server is gone.
 pub(super) async fn serve(pushers: Weak<Inner>, key: Key, mut jobs: mpsc::Receiver<Job>) {
+    let mut told = None;
     while let Some(job) = jobs.recv().await {
-        if !deliver(&pushers, &key, &job).await {
+        if !deliver(&pushers, &key, &job, &mut told).await {
             return;
         }
     }
 }
 
-/// Delivers one notification. Says whether the pusher is still there.
-async fn deliver(pushers: &Weak<Inner>, key: &Key, job: &Job) -> bool {
+/// Delivers one notification. Says whether the pusher is still there. `told` is the number that the phone shows, if it is known.
+async fn deliver(pushers: &Weak<Inner>, key: &Key, job: &Job, told: &mut Option<UInt>) -> bool {
     let delays = ExponentialBuilder::default()
         .with_min_delay(RETRY_FIRST)
         .with_max_delay(RETRY_MAX)
@@ -70,15 +71,18 @@ async fn deliver(pushers: &Weak<Inner>, key: &Key, job: &Job) -> bool {
             let Some(inner) = pushers.upgrade() else {
                 return false;
             };
-            prepare(&inner, key, job)
+            prepare(&inner, key, job, *told)
         };
         match request {
-            Ok(Prepared::Send(request)) => match send(*request).await {
+            Ok(Prepared::Send(request, unread)) => match send(*request).await {
                 Ok(answer) if answer.rejected.contains(&key.2) => {
                     forget(pushers, key).await;
                     return false;
                 }
-                Ok(_) => return true,
+                Ok(_) => {
+                    *told = Some(unread);
+                    return true;
+                }
                 Err(reason) => {
                     tracing::debug!(user.id = %key.0, app = key.1, %reason, "a push gateway did not take a push");
                 }
@@ -98,37 +102,38 @@ async fn deliver(pushers: &Weak<Inner>, key: &Key, job: &Job) -> bool {
 
 /// What is to be done about a notification.
 enum Prepared {
-    /// It is sent.
-    Send(Box<reqwest::RequestBuilder>),
+    /// It is sent, and tells how much is unread.
+    Send(Box<reqwest::RequestBuilder>, UInt),
     /// It was read, or there is no way to tell of it.
     Done,
     /// There is no such pusher any more.
     Gone,
 }
 
-fn prepare(inner: &Inner, key: &Key, job: &Job) -> Result<Prepared> {
+fn prepare(inner: &Inner, key: &Key, job: &Job, told: Option<UInt>) -> Result<Prepared> {
     let Some(pusher) = inner.pusher(key)? else {
         return Ok(Prepared::Gone);
-    };
-    let row = inner
-        .store
-        .get::<tables::Notifications>((&key.0, &job.room, job.position))?
-        .filter(|row| !row.read);
-    let (Some(row), Some(pdu)) = (row, inner.rooms.event(&job.event)?) else {
-        return Ok(Prepared::Done);
     };
     let PusherKind::Http(data) = pusher.kind else {
         return Ok(Prepared::Done);
     };
-    let actions: Vec<Action> = serde_json::from_value(row.actions)?;
-    let notification = notification(inner, key, &pdu, &data, actions)?;
-    let Ok(url) = Url::parse(&data.url) else {
+    let unread = unread(inner, key)?;
+    let notification = match job {
+        Job::Counts if told == Some(unread) => None,
+        Job::Counts => Some(Notification::new(vec![device(key, &data)])),
+        Job::Event(room, position, event) => {
+            event_notification(inner, key, &data, (room, *position, event))?
+        }
+    };
+    let (Some(mut notification), Ok(url)) = (notification, Url::parse(&data.url)) else {
         return Ok(Prepared::Done);
     };
+    notification.counts = NotificationCounts::new(unread, UInt::MIN);
     match inner.http.request(reqwest::Method::POST, &url) {
-        Ok(request) => Ok(Prepared::Send(Box::new(
-            request.json(&Body { notification }),
-        ))),
+        Ok(request) => {
+            let request = request.json(&Body { notification });
+            Ok(Prepared::Send(Box::new(request), unread))
+        }
         Err(forbidden) => {
             tracing::warn!(user.id = %key.0, %forbidden, "a push gateway may not be asked");
             Ok(Prepared::Done)
@@ -136,17 +141,28 @@ fn prepare(inner: &Inner, key: &Key, job: &Job) -> Result<Prepared> {
     }
 }
 
-fn notification(
+fn device(key: &Key, data: &HttpPusherData) -> Device {
+    let mut device = Device::new(key.1.clone(), key.2.clone());
+    device.data = data.clone().into();
+    device
+}
+
+/// What is told of an event; nothing if it was read or taken back.
+fn event_notification(
     inner: &Inner,
     key: &Key,
-    pdu: &Pdu,
     data: &HttpPusherData,
-    actions: Vec<Action>,
-) -> Result<Notification> {
-    let mut device = Device::new(key.1.clone(), key.2.clone());
-    let seconds = pdu.origin_server_ts.0 / UInt::from(1_000_u32);
-    device.pushkey_ts = Some(SecondsSinceUnixEpoch(seconds));
-    device.data = data.clone().into();
+    (room, position, event): (&RoomId, Position, &EventId),
+) -> Result<Option<Notification>> {
+    let row = inner
+        .store
+        .get::<tables::Notifications>((&key.0, room, position))?
+        .filter(|row| !row.read);
+    let (Some(row), Some(pdu)) = (row, inner.rooms.event(event)?) else {
+        return Ok(None);
+    };
+    let actions: Vec<Action> = serde_json::from_value(row.actions)?;
+    let mut device = device(key, data);
     let only_ids = data.format == Some(PushFormat::EventIdOnly);
     let tweaks = actions.into_iter().filter_map(|action| match action {
         Action::SetTweak(tweak) => Some(tweak),
@@ -160,14 +176,13 @@ fn notification(
     let mut notification = Notification::new(vec![device]);
     notification.event_id = Some(pdu.event_id.clone());
     notification.room_id = Some(pdu.room_id.clone());
-    notification.counts = NotificationCounts::new(unread(inner, key)?, UInt::MIN);
     if !urgent {
         notification.prio = NotificationPriority::Low;
     }
     if !only_ids {
-        describe(inner, key, pdu, &mut notification)?;
+        describe(inner, key, &pdu, &mut notification)?;
     }
-    Ok(notification)
+    Ok(Some(notification))
 }
 
 /// What the event is, for gateways that show it.

@@ -22,7 +22,7 @@ use crate::{
     config::Outbound,
     error::{Error, Result},
     rooms::Rooms,
-    store::{Batch, Store, tables},
+    store::{Store, tables},
     stream::{Change, Position},
 };
 
@@ -55,10 +55,11 @@ pub(super) type Key = (OwnedUserId, String, String);
 
 /// Something that a pusher has to tell.
 #[derive(Clone, Debug)]
-pub(super) struct Job {
-    pub(super) room: OwnedRoomId,
-    pub(super) event: OwnedEventId,
-    pub(super) position: Position,
+pub(super) enum Job {
+    /// An event notifies the user: its room, its place, and its id.
+    Event(OwnedRoomId, Position, OwnedEventId),
+    /// The user has read something: the phone shows another number.
+    Counts,
 }
 
 impl Pushers {
@@ -131,22 +132,6 @@ impl Pushers {
     }
 }
 
-/// Deletes the pushers of a device that is going away.
-pub fn delete_of_device(
-    batch: &mut Batch,
-    store: &Store,
-    user: &UserId,
-    device: &DeviceId,
-) -> Result<()> {
-    for row in store.scan::<tables::Pushers>((user,)) {
-        let ((_, app, pushkey), record) = row?;
-        if record.device.as_deref() == Some(device.as_str()) {
-            batch.delete::<tables::Pushers>((user, &app, &pushkey))?;
-        }
-    }
-    Ok(())
-}
-
 /// Whether the device that set the pusher is still there.
 fn is_alive(store: &Store, user: &UserId, record: &PusherRecord) -> Result<bool> {
     match &record.device {
@@ -206,25 +191,27 @@ impl Inner {
             if position > up_to {
                 break;
             }
-            let Change::Event(room, event) = change else {
-                continue;
-            };
             for key in &pushers {
-                let row = self
-                    .store
-                    .get::<tables::Notifications>((&key.0, &room, position))?;
-                if row.is_some_and(|row| row.notify && !row.read) {
-                    let (room, event) = (room.clone(), event.clone());
-                    let job = Job {
-                        room,
-                        event,
-                        position,
-                    };
+                if let Some(job) = self.job(key, position, &change)? {
                     due.push((key.clone(), job));
                 }
             }
         }
         Ok(due)
+    }
+
+    /// What a change means for a pusher.
+    fn job(&self, key: &Key, position: Position, change: &Change) -> Result<Option<Job>> {
+        match change {
+            Change::Event(room, event) => {
+                let row = (&key.0, room, position);
+                let row = self.store.get::<tables::Notifications>(row)?;
+                let job = Job::Event(room.clone(), position, event.clone());
+                Ok(row.filter(|row| row.notify && !row.read).map(|_| job))
+            }
+            Change::Receipt(_, user) if *user == key.0 => Ok(Some(Job::Counts)),
+            _ => Ok(None),
+        }
     }
 }
 

@@ -122,10 +122,10 @@ catalogue! {
 
     /// Uploaded files, by media id.
     Media "media" Lookup (String) => MediaFile;
+    /// Places for files that are reserved and not filled, by user and media id.
+    PendingMedia "pending_media" Lookup (OwnedUserId, String) => Exists;
     /// Thumbnails that were made, by media id and size.
     Thumbnails "thumbnails" Lookup (String, String) => Thumbnail;
-    /// Previews of links, by address.
-    Previews "previews" Lookup (String) => Value;
 
     /// Application services that an admin registered in the admin room, by id: the registration as YAML.
     Appservices "appservices" Lookup (String) => String;

@@ -1,0 +1,117 @@
+//! Places for files that come later: a client sends the `mxc://` URI before the upload has ended.
+//!
+//! Spec: <https://spec.matrix.org/v1.19/client-server-api/#post_matrixmediav1create>
+
+use std::time::Instant;
+
+use http::StatusCode;
+use ruma::{MilliSecondsSinceUnixEpoch, OwnedMxcUri, UserId, api::error::ErrorKind};
+
+use super::{Media, Upload, new_media_id, record::MediaFile, too_many, unknown_media};
+use crate::{
+    clock,
+    error::{Error, Result},
+    store::{Exists, tables},
+};
+
+impl Media {
+    /// Reserves a place, and says until when.
+    ///
+    /// # Errors
+    ///
+    /// 429 if the user has reserved too many without filling them.
+    pub async fn reserve(
+        &self,
+        user: &UserId,
+    ) -> Result<(OwnedMxcUri, MilliSecondsSinceUnixEpoch)> {
+        let inner = &self.inner;
+        let _one_at_a_time = inner.reserving.lock().await;
+        self.keep_pace(user)?;
+        let mut batch = inner.store.batch();
+        let mut open = 0;
+        for key in inner.store.scan::<tables::PendingMedia>((user,)).keys() {
+            let (_, id) = key?;
+            match inner.store.get::<tables::Media>((&*id,))? {
+                Some(row) if !self.is_expired(&row) => open += 1,
+                _ => {
+                    batch.delete::<tables::PendingMedia>((user, &*id))?;
+                    batch.delete::<tables::Media>((&*id,))?;
+                }
+            }
+        }
+        let limit = inner.limits.max_pending_media_uploads;
+        if open >= limit {
+            return Err(too_many(format!(
+                "You have reserved places for {limit} files that are not uploaded yet"
+            )));
+        }
+        let id = new_media_id();
+        let row = MediaFile {
+            uploader: user.to_owned(),
+            content_type: None,
+            file_name: None,
+            bytes: None,
+            created: clock::now(),
+            accessed: None,
+        };
+        batch.put::<tables::Media>((&*id,), &row)?;
+        batch.put::<tables::PendingMedia>((user, &*id), &Exists {})?;
+        inner.store.commit(batch).await?;
+        Ok((self.uri(&id), self.expiry(row.created)))
+    }
+
+    /// Counts one reservation against what the user may make in a second. Only whoever holds `reserving` asks.
+    fn keep_pace(&self, user: &UserId) -> Result<()> {
+        let inner = &self.inner;
+        let burst = f64::from(inner.limits.media_rc_create_burst_count);
+        let per_second = f64::from(inner.limits.media_rc_create_per_second);
+        let now = Instant::now();
+        let (at, left) = inner.paces.get(user).unwrap_or((now, burst));
+        let rested = now.duration_since(at).as_secs_f64() * per_second;
+        let left = (left + rested).min(burst) - 1.0;
+        if left < 0.0 {
+            return Err(too_many(
+                "You reserve places faster than this server allows",
+            ));
+        }
+        inner.paces.insert(user.to_owned(), (now, left));
+        Ok(())
+    }
+
+    /// Puts a file into a place that the same user reserved.
+    ///
+    /// # Errors
+    ///
+    /// 404 if there is no such place, 403 if it is another user's, 409 `M_CANNOT_OVERWRITE_MEDIA` if it is filled.
+    pub async fn fill(&self, user: &UserId, id: &str, upload: Upload) -> Result<()> {
+        let inner = &self.inner;
+        let _one_at_a_time = inner.reserving.lock().await;
+        let row = inner.store.get::<tables::Media>((id,))?;
+        let row = row
+            .filter(|row| !self.is_expired(row))
+            .ok_or_else(unknown_media)?;
+        if row.uploader != user {
+            return Err(Error::forbidden("Somebody else reserved this place"));
+        }
+        if row.bytes.is_some() {
+            return Err(Error::refused(
+                StatusCode::CONFLICT,
+                ErrorKind::CannotOverwriteMedia,
+                "This file has been uploaded already",
+            ));
+        }
+        let row = MediaFile {
+            content_type: upload.content_type,
+            file_name: upload.file_name,
+            bytes: u64::try_from(upload.bytes.len()).ok(),
+            ..row
+        };
+        inner.disk.write(id, upload.bytes).await?;
+        let mut batch = inner.store.batch();
+        batch.put::<tables::Media>((id,), &row)?;
+        batch.delete::<tables::PendingMedia>((user, id))?;
+        inner.store.commit(batch).await?;
+        inner.filled.notify_waiters();
+        Ok(())
+    }
+}

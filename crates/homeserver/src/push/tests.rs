@@ -1,0 +1,421 @@
+//! What notifies whom, seen through the API and by a push gateway that listens on the loopback.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+    },
+    time::Duration,
+};
+
+use axum::{Json, Router, extract::State, routing::post};
+use http::{Method, StatusCode};
+use ruma::{
+    OwnedEventId, OwnedRoomId, RoomVersionId,
+    events::{StateEventType, TimelineEventType, receipt::ReceiptThread},
+};
+use serde_json::{Value, json, value::to_raw_value};
+use tokio::sync::mpsc;
+
+use super::{Unread, mark_read, unread};
+use crate::{
+    rooms::Draft,
+    testing::{Person, TestServer},
+};
+
+/// How long a push may take to arrive: one failed attempt and a busy machine.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// A room with everybody in it; the first made it.
+async fn room(test: &TestServer, people: &[&Person]) -> OwnedRoomId {
+    let creator = &people[0].user_id;
+    let create = to_raw_value(&json!({ "room_version": "11" })).unwrap();
+    let mut room = test
+        .server
+        .rooms
+        .create(RoomVersionId::V11, creator.clone(), create)
+        .await
+        .unwrap();
+    let state = |sender: &Person, kind: StateEventType, key: &str, content: Value| {
+        Draft::state(sender.user_id.clone(), &kind, key, &content).unwrap()
+    };
+    let join = json!({ "membership": "join" });
+    room.add(state(
+        people[0],
+        StateEventType::RoomMember,
+        creator.as_str(),
+        join.clone(),
+    ))
+    .unwrap();
+    let public = json!({ "join_rule": "public" });
+    room.add(state(people[0], StateEventType::RoomJoinRules, "", public))
+        .unwrap();
+    for person in &people[1..] {
+        let key = person.user_id.as_str();
+        room.add(state(person, StateEventType::RoomMember, key, join.clone()))
+            .unwrap();
+    }
+    let id = room.room_id().to_owned();
+    room.commit().await.unwrap();
+    id
+}
+
+async fn send(test: &TestServer, room: &OwnedRoomId, who: &Person, content: Value) -> OwnedEventId {
+    let mut writer = test.server.rooms.write(room).await.unwrap();
+    let draft = Draft::message(
+        who.user_id.clone(),
+        TimelineEventType::RoomMessage,
+        to_raw_value(&content).unwrap(),
+    );
+    let id = writer.add(draft).unwrap().event_id.clone();
+    writer.commit().await.unwrap();
+    id
+}
+
+fn text(body: &str) -> Value {
+    json!({ "msgtype": "m.text", "body": body })
+}
+
+fn in_thread(root: &OwnedEventId, body: &str) -> Value {
+    json!({ "msgtype": "m.text", "body": body, "m.relates_to": { "rel_type": "m.thread", "event_id": root } })
+}
+
+fn mention(who: &Person) -> Value {
+    json!({ "msgtype": "m.text", "body": "you!", "m.mentions": { "user_ids": [who.user_id] } })
+}
+
+fn counts(test: &TestServer, who: &Person, room: &OwnedRoomId) -> Unread {
+    unread(&test.server.store, &who.user_id, room).unwrap()
+}
+
+async fn read(test: &TestServer, who: &Person, room: &OwnedRoomId, thread: ReceiptThread) {
+    let (store, up_to) = (&test.server.store, test.server.stream.visible());
+    let mut batch = store.batch();
+    mark_read(&mut batch, store, &who.user_id, room, &thread, up_to).unwrap();
+    store.commit(batch).await.unwrap();
+}
+
+#[tokio::test]
+async fn messages_count_mentions_highlight_and_reading_resets_both() {
+    let test = TestServer::start().await;
+    let (alice, bob) = (test.person("alice").await, test.person("bob").await);
+    let room = room(&test, &[&alice, &bob]).await;
+    send(&test, &room, &alice, text("one")).await;
+    send(&test, &room, &alice, mention(&bob)).await;
+    let unread = counts(&test, &bob, &room);
+    assert_eq!((unread.notify, unread.highlight), (2, 1));
+    assert_eq!(counts(&test, &alice, &room), Unread::default());
+    read(&test, &bob, &room, ReceiptThread::Unthreaded).await;
+    assert_eq!(counts(&test, &bob, &room), Unread::default());
+    send(&test, &room, &alice, text("more")).await;
+    send(
+        &test,
+        &room,
+        &bob,
+        text("an answer has read what is before it"),
+    )
+    .await;
+    assert_eq!(counts(&test, &bob, &room), Unread::default());
+    let listed = bob.get("/_matrix/client/v3/notifications?limit=1").await;
+    assert_eq!(
+        listed["notifications"][0]["event"]["content"]["body"],
+        "more"
+    );
+    assert_eq!(listed["notifications"][0]["read"], true);
+    let token = listed["next_token"].as_str().unwrap();
+    let path = format!("/_matrix/client/v3/notifications?only=highlight&from={token}");
+    let listed = bob.get(&path).await;
+    assert_eq!(listed["notifications"].as_array().unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn threads_are_counted_and_read_apart() {
+    let test = TestServer::start().await;
+    let (alice, bob) = (test.person("alice").await, test.person("bob").await);
+    let room = room(&test, &[&alice, &bob]).await;
+    let root = send(&test, &room, &alice, text("root")).await;
+    send(&test, &room, &alice, in_thread(&root, "reply")).await;
+    send(&test, &room, &alice, in_thread(&root, "another")).await;
+    let unread = counts(&test, &bob, &room);
+    assert_eq!((unread.notify, unread.threads[&root]), (1, (2, 0)));
+    assert_eq!(unread.total(), (3, 0));
+    read(&test, &bob, &room, ReceiptThread::Main).await;
+    assert_eq!(counts(&test, &bob, &room).total(), (2, 0));
+    read(&test, &bob, &room, ReceiptThread::Thread(root)).await;
+    assert_eq!(counts(&test, &bob, &room).total(), (0, 0));
+}
+
+#[tokio::test]
+async fn rules_are_edited_and_decide_what_counts() {
+    let test = TestServer::start().await;
+    let (alice, bob) = (test.person("alice").await, test.person("bob").await);
+    let room = room(&test, &[&alice, &bob]).await;
+    let rules = "/_matrix/client/v3/pushrules/global";
+    let path = format!("{rules}/content/cheese");
+    let rule = json!({ "pattern": "cheese", "actions": ["notify", { "set_tweak": "highlight" }] });
+    bob.put(&path, rule).await;
+    send(&test, &room, &alice, text("I like cheese")).await;
+    assert_eq!(counts(&test, &bob, &room).highlight, 1);
+    bob.put(&format!("{path}/enabled"), json!({ "enabled": false }))
+        .await;
+    send(&test, &room, &alice, text("more cheese")).await;
+    assert_eq!(counts(&test, &bob, &room).highlight, 1);
+    bob.put(
+        &format!("{rules}/override/.m.rule.master/enabled"),
+        json!({ "enabled": true }),
+    )
+    .await;
+    send(&test, &room, &alice, text("nobody is told of this")).await;
+    assert_eq!(counts(&test, &bob, &room).notify, 2);
+
+    for all in [
+        "/_matrix/client/v3/pushrules/",
+        "/_matrix/client/v3/pushrules",
+    ] {
+        let all = bob.get(all).await;
+        assert_eq!(all["global"]["content"][0]["rule_id"], "cheese");
+        assert_eq!(all["global"]["override"][0]["enabled"], true);
+    }
+    let actions = json!({ "actions": [] });
+    bob.put(&format!("{path}/actions"), actions.clone()).await;
+    assert_eq!(bob.get(&format!("{path}/actions")).await, actions);
+    let before = json!({ "pattern": "wine", "actions": [] });
+    bob.put(
+        &format!("{rules}/content/wine?after=cheese"),
+        before.clone(),
+    )
+    .await;
+    assert_eq!(
+        bob.get(&format!("{rules}/")).await["content"][1]["rule_id"],
+        "wine"
+    );
+    let (status, _) = bob
+        .call(Method::PUT, &format!("{rules}/content/.mine"), before)
+        .await;
+    assert_eq!(status, StatusCode::BAD_REQUEST);
+    bob.ok(Method::DELETE, &path, json!({})).await;
+    let (status, answer) = bob.call(Method::GET, &path, json!({})).await;
+    assert_eq!(
+        (status, &answer["errcode"]),
+        (StatusCode::NOT_FOUND, &json!("M_NOT_FOUND"))
+    );
+    // What happens to one user's rules is not what happens to another's.
+    assert_eq!(
+        alice.get("/_matrix/client/v3/pushrules/").await["global"]["override"][0]["enabled"],
+        false
+    );
+}
+
+/// A gateway that refuses its first push, and passes on what it takes.
+async fn gateway(rejects: &'static [&'static str]) -> (String, mpsc::UnboundedReceiver<Value>) {
+    let (sender, taken) = mpsc::unbounded_channel();
+    let calls = Arc::new(AtomicU32::new(0));
+    let notify =
+        move |State((calls, sender)): State<(Arc<AtomicU32>, mpsc::UnboundedSender<Value>)>,
+              Json(body): Json<Value>| async move {
+            if calls.fetch_add(1, Ordering::SeqCst) == 0 {
+                return Err(StatusCode::BAD_GATEWAY);
+            }
+            sender.send(body).unwrap();
+            Ok(Json(json!({ "rejected": rejects })))
+        };
+    let router = Router::new()
+        .route("/_matrix/push/v1/notify", post(notify))
+        .with_state((calls, sender));
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!(
+        "http://{}/_matrix/push/v1/notify",
+        listener.local_addr().unwrap()
+    );
+    tokio::spawn(async move { axum::serve(listener, router).await });
+    (url, taken)
+}
+
+fn pusher(url: &str) -> Value {
+    json!({
+        "kind": "http", "app_id": "org.example.app", "pushkey": "key", "app_display_name": "App",
+        "device_display_name": "Phone", "lang": "en",
+        "data": { "url": url, "format": "event_id_only", "colour": "blue" },
+    })
+}
+
+#[tokio::test]
+async fn a_gateway_that_failed_is_asked_again_and_one_that_rejects_loses_its_pusher() {
+    let loopback = |config: &mut crate::Config| config.outbound.ip_range_denylist.clear();
+    let test = TestServer::start_with(loopback).await;
+    let (alice, bob) = (test.person("alice").await, test.person("bob").await);
+    let room = room(&test, &[&alice, &bob]).await;
+    let (url, mut taken) = gateway(&["key"]).await;
+    let wrong = pusher("http://localhost/elsewhere");
+    let (status, _) = bob
+        .call(Method::POST, "/_matrix/client/v3/pushers/set", wrong)
+        .await;
+    assert_eq!(status, StatusCode::BAD_REQUEST);
+    bob.post("/_matrix/client/v3/pushers/set", pusher(&url))
+        .await;
+    let listed = bob.get("/_matrix/client/v3/pushers").await;
+    assert_eq!(listed["pushers"][0]["pushkey"], "key");
+
+    let event = send(&test, &room, &alice, text("ring")).await;
+    let pushed = tokio::time::timeout(PATIENCE, taken.recv())
+        .await
+        .unwrap()
+        .unwrap();
+    let pushed = &pushed["notification"];
+    assert_eq!(pushed["event_id"], event.as_str());
+    assert_eq!(pushed["counts"]["unread"], 1);
+    assert_eq!(
+        pushed["devices"][0]["data"],
+        json!({ "format": "event_id_only", "colour": "blue" })
+    );
+    assert!(pushed.get("content").is_none());
+    let gone = async {
+        while bob.get("/_matrix/client/v3/pushers").await["pushers"] != json!([]) {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, gone).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_gateway_on_a_forbidden_network_is_not_asked() {
+    let test = TestServer::start().await;
+    let url = "http://127.0.0.1:9/_matrix/push/v1/notify".parse().unwrap();
+    let guarded = super::Guarded::new(&test.server.config.outbound).unwrap();
+    assert!(guarded.request(Method::POST, &url).is_err());
+    let named = "http://localhost:9/_matrix/push/v1/notify".parse().unwrap();
+    let refused = guarded.request(Method::POST, &named).unwrap().send().await;
+    let reason = format!("{:?}", refused.unwrap_err());
+    assert!(reason.contains("Forbidden"), "{reason}");
+}
+
+#[tokio::test]
+async fn a_pusher_goes_with_its_device() {
+    let test = TestServer::start().await;
+    let bob = test.person("bob").await;
+    bob.post(
+        "/_matrix/client/v3/pushers/set",
+        pusher("https://push.example/_matrix/push/v1/notify"),
+    )
+    .await;
+    let delete = json!({ "kind": null, "app_id": "org.example.app", "pushkey": "other" });
+    bob.post("/_matrix/client/v3/pushers/set", delete).await;
+    assert_eq!(test.server.pushers.list(&bob.user_id).unwrap().len(), 1);
+    let mut batch = test.server.store.batch();
+    let device: &ruma::DeviceId = bob.device_id.as_str().into();
+    batch
+        .delete::<crate::store::tables::Devices>((&bob.user_id, device))
+        .unwrap();
+    test.server.store.commit(batch).await.unwrap();
+    assert!(test.server.pushers.list(&bob.user_id).unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn an_invite_notifies_and_what_is_over_does_not() {
+    let test = TestServer::start().await;
+    let (alice, bob, carol) = (
+        test.person("alice").await,
+        test.person("bob").await,
+        test.person("carol").await,
+    );
+    let room = room(&test, &[&alice, &carol]).await;
+    let member = |who: &Person, membership: &str| {
+        let content = json!({ "membership": membership });
+        let kind = StateEventType::RoomMember;
+        let user = who.user_id.as_str();
+        Draft::state(alice.user_id.clone(), &kind, user, &content).unwrap()
+    };
+    let add = async |draft: Draft| {
+        let mut writer = test.server.rooms.write(&room).await.unwrap();
+        let id = writer.add(draft).unwrap().event_id.clone();
+        writer.commit().await.unwrap();
+        id
+    };
+    add(member(&bob, "invite")).await;
+    assert_eq!(counts(&test, &bob, &room).notify, 1);
+    send(&test, &room, &alice, text("not for the invited")).await;
+    assert_eq!(counts(&test, &bob, &room).notify, 1);
+    add(member(&bob, "leave")).await;
+    assert_eq!(counts(&test, &bob, &room), Unread::default());
+
+    let regretted = send(&test, &room, &alice, mention(&carol)).await;
+    assert_eq!(counts(&test, &carol, &room).highlight, 1);
+    let content = to_raw_value(&json!({ "redacts": regretted })).unwrap();
+    let mut redaction = Draft::message(
+        alice.user_id.clone(),
+        TimelineEventType::RoomRedaction,
+        content,
+    );
+    redaction.redacts = Some(regretted);
+    add(redaction).await;
+    assert_eq!(counts(&test, &carol, &room).highlight, 0);
+}
+
+#[tokio::test]
+async fn users_of_application_services_and_those_who_ignore_the_sender_are_not_notified() {
+    let test = TestServer::start().await;
+    let (alice, bob, ghost) = (
+        test.person("alice").await,
+        test.person("bob").await,
+        test.person("ghost").await,
+    );
+    let mut account = test.server.accounts.get(&ghost.user_id).unwrap().unwrap();
+    account.appservice = Some("bridge".to_owned());
+    let list = crate::sync::record::AccountDatum {
+        position: crate::stream::Position(1),
+        content: to_raw_value(&json!({ "ignored_users": { alice.user_id.as_str(): {} } })).unwrap(),
+    };
+    let mut batch = test.server.store.batch();
+    test.server
+        .accounts
+        .put(&mut batch, &ghost.user_id, &account)
+        .unwrap();
+    let key = (&bob.user_id, "", "m.ignored_user_list");
+    batch
+        .put::<crate::store::tables::AccountData>(key, &list)
+        .unwrap();
+    test.server.store.commit(batch).await.unwrap();
+    let room = room(&test, &[&alice, &bob, &ghost]).await;
+    send(&test, &room, &alice, text("hello?")).await;
+    send(&test, &room, &ghost, text("hello!")).await;
+    assert_eq!(counts(&test, &bob, &room).notify, 1);
+    assert_eq!(counts(&test, &ghost, &room), Unread::default());
+    assert_eq!(counts(&test, &alice, &room).notify, 1);
+}
+
+#[tokio::test]
+async fn a_phone_is_told_of_what_was_read_elsewhere() {
+    let loopback = |config: &mut crate::Config| config.outbound.ip_range_denylist.clear();
+    let test = TestServer::start_with(loopback).await;
+    let (alice, bob) = (test.person("alice").await, test.person("bob").await);
+    let room = room(&test, &[&alice, &bob]).await;
+    let (url, mut taken) = gateway(&[]).await;
+    bob.post("/_matrix/client/v3/pushers/set", pusher(&url))
+        .await;
+    send(&test, &room, &alice, text("ring")).await;
+    let rang = tokio::time::timeout(PATIENCE, taken.recv())
+        .await
+        .unwrap()
+        .unwrap();
+    assert_eq!(rang["notification"]["counts"]["unread"], 1);
+    read(&test, &bob, &room, ReceiptThread::Unthreaded).await;
+    let mut place = test.server.stream.place();
+    let position = place.take().unwrap();
+    let mut batch = test.server.store.batch();
+    let change = crate::stream::Change::Receipt(room.clone(), bob.user_id.clone());
+    batch
+        .put::<crate::store::tables::Changes>((position,), &change)
+        .unwrap();
+    test.server
+        .stream
+        .commit(place, batch, Vec::new())
+        .await
+        .unwrap();
+    let told = tokio::time::timeout(PATIENCE, taken.recv())
+        .await
+        .unwrap()
+        .unwrap();
+    // A count of zero is left out.
+    assert!(told["notification"].get("counts").is_none());
+    assert!(told["notification"].get("event_id").is_none());
+}
