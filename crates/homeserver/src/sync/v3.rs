@@ -169,15 +169,18 @@ fn tell(server: &Server, asked: &mut Asked) -> Result<Response> {
         Some(since) => Gap::walk(server, since, asked.until)?,
         None => Gap::default(),
     };
-    if let Some(since) = asked.since.filter(|_| gap.devices || asked.full_state) {
+    let besides = changed
+        .iter()
+        .filter_map(|changed| ruma::OwnedRoomId::try_from(&*changed.room).ok());
+    let memberships = gap.memberships(server, &user, besides)?;
+    if let Some(since) = asked.since
+        && gap.concerns_devices(&memberships)
+    {
         let lists = keys::device_lists::between(&server.rooms, &user, since, asked.until)?;
         response.device_lists.changed = lists.changed.into_iter().collect();
         response.device_lists.left = lists.left.into_iter().collect();
     }
-    let besides = changed
-        .iter()
-        .filter_map(|changed| ruma::OwnedRoomId::try_from(&*changed.room).ok());
-    for (room, member) in gap.memberships(server, &user, besides)? {
+    for (room, member) in memberships {
         if filter::wants_room(&asked.filter.room, &room) && member.position <= asked.until {
             tell_room(server, asked, room, &member, &changed, &mut response)?;
         }
