@@ -2,8 +2,6 @@
 //!
 //! Spec: <https://spec.matrix.org/v1.19/client-server-api/#syncing>
 
-use ruma::api::client::sync::sync_events::v3::{Request, Response};
-
 use crate::{
     error::Result,
     http::{Call, Routes},
@@ -12,11 +10,18 @@ use crate::{
     sync::v3,
 };
 
+mod state_after;
+
+use state_after::{Request, Response};
+
 pub(super) fn routes(routes: Routes) -> Routes {
     routes.add(sync)
 }
 
 async fn sync(server: Server, call: Call<Request>) -> Result<Response> {
     let viewer = Viewer::from(&call.caller);
-    v3::answer(&server, viewer, call.body).await
+    Ok(Response {
+        sync: v3::answer(&server, viewer, call.body.sync).await?,
+        by_old_name: call.body.by_old_name,
+    })
 }

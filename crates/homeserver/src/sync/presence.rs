@@ -183,20 +183,21 @@ impl Presence {
             self.users().insert(user.to_owned(), status);
             return Ok(());
         }
-        let was_offline = status.state == PresenceState::Offline;
         status.state = state.clone();
-        self.replace(user, status)?;
-        if was_offline {
-            tokio::spawn(watch(Arc::downgrade(&self.inner), user.to_owned()));
-        }
-        Ok(())
+        self.replace(user, status)
     }
 
     /// Whoever is woken waits for this lock, and then reads the position that is set here.
     fn replace(&self, user: &UserId, mut status: Status) -> Result<()> {
         let mut users = self.users();
         status.changed = self.inner.stream.announce(vec![Touch::Everyone])?;
-        users.insert(user.to_owned(), status);
+        let comes = status.state != PresenceState::Offline;
+        let was_here = users
+            .insert(user.to_owned(), status)
+            .is_some_and(|before| before.state != PresenceState::Offline);
+        if comes && !was_here {
+            tokio::spawn(watch(Arc::downgrade(&self.inner), user.to_owned()));
+        }
         Ok(())
     }
 

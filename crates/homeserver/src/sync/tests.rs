@@ -5,7 +5,9 @@ use serde_json::{Value, json};
 
 use crate::testing::Person;
 
+mod devices;
 mod ephemeral;
+mod history;
 mod rooms;
 mod waiting;
 

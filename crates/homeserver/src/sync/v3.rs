@@ -1,6 +1,6 @@
 //! `/sync`: what happened since the client last asked, or that nothing did for a while.
 //!
-//! The token is a stream position: everything up to it was told. A sync registers for wake-ups before it reads, so nothing that
+//! The token is that of a page: everything up to its position was told. A sync registers for wake-ups before it reads, so nothing that
 //! happens between reading and waiting is missed. A token that lies ahead of everything that happened (the database is an older
 //! copy of what the client knows) is answered like a first sync: then the client knows what the server knows.
 //! Spec: <https://spec.matrix.org/v1.19/client-server-api/#get_matrixclientv3sync>
@@ -22,7 +22,7 @@ use super::{account_data, account_data::Changed, filter, room as shared};
 use crate::{
     error::{Error, Result},
     keys,
-    rooms::{Pdu, present::Viewer, record::Membership},
+    rooms::{Pdu, filter::matches_other, pagination::Token, present::Viewer, record::Membership},
     server::Server,
     stream::Position,
 };
@@ -78,11 +78,7 @@ impl Asked {
             .map_or(TIMELINE_DEFAULT, |limit| limit.min(TIMELINE_MAX));
         let since = match request.since.as_deref() {
             None | Some("") => None,
-            Some(token) => {
-                Some(Position(token.parse().map_err(|_| {
-                    Error::invalid("since is no token of this server")
-                })?))
-            }
+            Some(token) => Some(token.parse::<Token>()?.0),
         };
         let until = server.stream.visible();
         Ok(Self {
@@ -154,7 +150,7 @@ fn tell(server: &Server, asked: &mut Asked) -> Result<Response> {
     let mut response = Response::new(String::new());
     // First, because it may end the stretch early.
     devices(server, asked, &mut response)?;
-    response.next_batch = asked.until.to_string();
+    response.next_batch = Token(asked.until).to_string();
     if asked.since == Some(asked.until) && !asked.full_state {
         return Ok(response);
     }
@@ -165,7 +161,7 @@ fn tell(server: &Server, asked: &mut Asked) -> Result<Response> {
         Some(since) => account_data::changed(&server.store, &user, since, asked.until)?,
     };
     for datum in changed.iter().filter(|changed| changed.room.is_empty()) {
-        if filter::wants(&asked.filter.account_data, &datum.kind, None) {
+        if matches_other(&asked.filter.account_data, &datum.kind, None) {
             response.account_data.events.push(datum.global_event()?);
         }
     }
@@ -173,15 +169,18 @@ fn tell(server: &Server, asked: &mut Asked) -> Result<Response> {
         Some(since) => Gap::walk(server, since, asked.until)?,
         None => Gap::default(),
     };
-    if let Some(since) = asked.since.filter(|_| gap.devices || asked.full_state) {
+    let besides = changed
+        .iter()
+        .filter_map(|changed| ruma::OwnedRoomId::try_from(&*changed.room).ok());
+    let memberships = gap.memberships(server, &user, besides)?;
+    if let Some(since) = asked.since
+        && gap.concerns_devices(&memberships)
+    {
         let lists = keys::device_lists::between(&server.rooms, &user, since, asked.until)?;
         response.device_lists.changed = lists.changed.into_iter().collect();
         response.device_lists.left = lists.left.into_iter().collect();
     }
-    let besides = changed
-        .iter()
-        .filter_map(|changed| ruma::OwnedRoomId::try_from(&*changed.room).ok());
-    for (room, member) in gap.memberships(server, &user, besides)? {
+    for (room, member) in memberships {
         if filter::wants_room(&asked.filter.room, &room) && member.position <= asked.until {
             tell_room(server, asked, room, &member, &changed, &mut response)?;
         }
@@ -256,7 +255,7 @@ fn presence(server: &Server, asked: &Asked, response: &mut Response) -> Result<(
     let user = &asked.viewer.user_id;
     let after = asked.since.unwrap_or_default();
     for (other, status) in server.presence.since(after, asked.until) {
-        let wanted = filter::wants(&asked.filter.presence, "m.presence", Some(&other))
+        let wanted = matches_other(&asked.filter.presence, "m.presence", Some(&other))
             && !asked.ignored.contains(&other);
         if wanted && (other == *user || server.rooms.share_room(user, &other)?) {
             let event = Raw::new(&status.event(other))?;

@@ -81,6 +81,17 @@ async fn a_gap_gives_the_state_that_the_timeline_does_not_show() {
     let gap = &answer["rooms"]["join"][&id];
     assert!(gap["state"].is_null());
     assert_eq!(state(gap, "state_after"), ["m.room.name ", "m.room.topic "]);
+
+    // Some clients know it by the name that it had first.
+    let query = format!("since={before}&org.matrix.msc4222.use_state_after=true&{ONE}");
+    let answer = sync(&alice, &query).await;
+    let gap = &answer["rooms"]["join"][&id];
+    assert_eq!(
+        state(gap, "org.matrix.msc4222.state_after"),
+        ["m.room.name ", "m.room.topic "]
+    );
+    assert!(gap["state_after"].is_null());
+    assert_eq!(gap["timeline"]["limited"], true);
 }
 
 #[tokio::test]

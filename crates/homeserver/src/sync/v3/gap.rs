@@ -22,19 +22,17 @@ const CHANGES_MAX: usize = 1_000;
 #[derive(Debug, Default)]
 pub(super) struct Gap {
     /// The rooms where something happened; nothing if it could be any.
-    pub(super) rooms: Option<BTreeSet<OwnedRoomId>>,
-    /// Whether it may concern whose devices the user has to know.
-    pub(super) devices: bool,
+    rooms: Option<BTreeSet<OwnedRoomId>>,
+    /// The rooms where somebody came or went.
+    moved: BTreeSet<OwnedRoomId>,
+    /// Whether somebody's devices changed.
+    devices: bool,
 }
 
 impl Gap {
     /// Walks what happened after `since` and not after `until`.
     pub(super) fn walk(server: &Server, since: Position, until: Position) -> Result<Self> {
-        let mut gap = Self {
-            rooms: None,
-            devices: true,
-        };
-        let (mut rooms, mut devices) = (BTreeSet::new(), false);
+        let (mut gap, mut rooms) = (Self::default(), BTreeSet::new());
         let rows = server
             .store
             .scan_from::<tables::Changes>((), (since.next(),));
@@ -44,43 +42,53 @@ impl Gap {
                 break;
             }
             if count >= CHANGES_MAX {
-                return Ok(gap);
+                return Ok(Self::default());
             }
             match change {
                 Change::Event(room, event) => {
                     let pdu = server.rooms.event(&event)?;
-                    devices |= pdu.is_some_and(|pdu| pdu.kind == TimelineEventType::RoomMember);
+                    if pdu.is_some_and(|pdu| pdu.kind == TimelineEventType::RoomMember) {
+                        gap.moved.insert(room.clone());
+                    }
                     rooms.insert(room);
                 }
                 Change::Receipt(room, _) => {
                     rooms.insert(room);
                 }
-                Change::DeviceList(_) => devices = true,
+                Change::DeviceList(_) => gap.devices = true,
                 Change::ToDevice(..) | Change::AccountData(_) => {}
             }
         }
         rooms.extend(server.typing.changed_rooms(since, until));
         gap.rooms = Some(rooms);
-        gap.devices = devices;
         Ok(gap)
     }
 
     /// The user's rooms where something may have happened. `besides` are rooms where something did that the walk does not see.
     pub(super) fn memberships(
-        self,
+        &self,
         server: &Server,
         user: &UserId,
         besides: impl Iterator<Item = OwnedRoomId>,
     ) -> Result<Vec<(OwnedRoomId, Membership)>> {
-        let Some(mut rooms) = self.rooms else {
+        let Some(known) = &self.rooms else {
             return server.rooms.memberships(user);
         };
-        rooms.extend(besides);
+        let rooms: BTreeSet<OwnedRoomId> = known.iter().cloned().chain(besides).collect();
         let mut memberships = Vec::new();
         for room in rooms {
             let member = server.store.get::<tables::Memberships>((user, &*room))?;
             memberships.extend(member.map(|member| (room, member)));
         }
         Ok(memberships)
+    }
+
+    /// Whether it may concern whose devices somebody in these rooms has to know.
+    pub(super) fn concerns_devices(&self, memberships: &[(OwnedRoomId, Membership)]) -> bool {
+        let moved = || {
+            let mut rooms = memberships.iter().map(|(room, _)| room);
+            rooms.any(|room| self.moved.contains(room))
+        };
+        self.rooms.is_none() || self.devices || moved()
     }
 }

@@ -11,7 +11,7 @@ use ruma::{
 use super::{Asked, Span, state, timeline};
 use crate::{
     error::Result,
-    rooms::{present, record::Membership, visibility::Sight},
+    rooms::{pagination::Token, present, record::Membership, visibility::Sight},
     server::Server,
     stream::Position,
     sync::{
@@ -85,7 +85,7 @@ fn present_piece(
         return Ok(timeline);
     }
     timeline.limited = piece.limited;
-    timeline.prev_batch = Some(piece.start(span.end).before().to_string());
+    timeline.prev_batch = Some(Token(piece.start(span.end).before()).to_string());
     for pdu in &piece.events {
         let event = present::sync_timeline(&server.rooms, pdu, &asked.viewer)?;
         timeline.events.push(event);

@@ -17,10 +17,9 @@ use ruma::{
 use super::{Asked, Span, timeline::Piece};
 use crate::{
     error::Result,
-    rooms::{Pdu, present},
+    rooms::{Pdu, filter, present},
     server::Server,
     stream::Position,
-    sync::filter,
 };
 
 /// The state beside `piece`, presented. `whole` if the client knows nothing of the room.
@@ -55,7 +54,7 @@ pub(super) fn beside(
     load_members(server, room, asked, piece, at, whole, &mut events)?;
     let mut shown = Vec::new();
     for pdu in events {
-        if filter::wants_event(&asked.filter.room.state, &pdu) {
+        if filter::matches(&asked.filter.room.state, &pdu) {
             shown.push(present::sync_state(&server.rooms, &pdu, &asked.viewer)?);
         }
     }

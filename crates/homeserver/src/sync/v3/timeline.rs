@@ -7,9 +7,8 @@ use ruma::{RoomId, events::StateEventType};
 use super::{Asked, Span};
 use crate::{
     error::Result,
-    rooms::{Pdu, Rooms, visibility::Sight},
+    rooms::{Pdu, Rooms, filter, visibility::Sight},
     stream::Position,
-    sync::filter,
 };
 
 /// How many events are looked at for the few that a filter wants.
@@ -62,8 +61,10 @@ pub(super) fn piece(
         if pdu.position <= span.after {
             break;
         }
-        let seen = sight.is_none_or(|sight| sight.reaches(&pdu));
-        let shown = seen && asked.hears(&pdu) && filter::wants_event(wanted, &pdu);
+        // What became of themselves everybody learns, whatever the room hides.
+        let own = pdu.is_member_event_of(&asked.viewer.user_id);
+        let seen = own || sight.is_none_or(|sight| sight.reaches(&pdu));
+        let shown = seen && asked.hears(&pdu) && filter::matches(wanted, &pdu);
         if (shown && piece.events.len() >= asked.limit) || looked_at >= LOOKED_AT_MAX {
             (piece.limited, piece.hidden_state) = (true, true);
             break;
