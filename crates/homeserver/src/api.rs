@@ -26,6 +26,7 @@ mod register;
 mod server_key;
 mod session;
 mod thirdparty;
+mod untyped;
 mod user_directory;
 mod versions;
 mod voip;

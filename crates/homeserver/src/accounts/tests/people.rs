@@ -97,7 +97,6 @@ async fn the_server_says_what_it_is() {
     for path in [
         "/_matrix/client/v1/auth_metadata",
         "/.well-known/matrix/client",
-        "/_matrix/client/v3/voip/turnServer",
     ] {
         let (status, answer) = alice.call(Method::GET, path, json!({})).await;
         assert_eq!(status, StatusCode::NOT_FOUND, "{path}: {answer}");
@@ -106,6 +105,18 @@ async fn the_server_says_what_it_is() {
         alice.get("/_matrix/client/v3/thirdparty/protocols").await,
         json!({})
     );
+    assert_eq!(
+        alice.get("/_matrix/client/v3/account/3pid").await,
+        json!({ "threepids": [] })
+    );
+    assert_eq!(
+        alice.get("/_matrix/client/v3/voip/turnServer").await,
+        json!({})
+    );
+    let (status, _) = test
+        .call(Method::GET, "/_matrix/client/v3/account/3pid", json!({}))
+        .await;
+    assert_eq!(status, StatusCode::UNAUTHORIZED);
     let keys = alice.get("/_matrix/key/v2/server").await;
     assert_eq!(keys["server_name"], "letta.test");
     assert_eq!(
