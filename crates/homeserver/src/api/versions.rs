@@ -20,6 +20,8 @@ const VERSIONS: &[&str] = &[
 const FEATURES: &[&str] = &[
     "org.matrix.e2e_cross_signing",
     "org.matrix.simplified_msc3575",
+    "uk.tcpip.msc4133",
+    "uk.tcpip.msc4133.stable",
 ];
 
 pub(super) fn routes(routes: Routes) -> Routes {
