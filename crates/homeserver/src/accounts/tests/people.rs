@@ -125,6 +125,12 @@ async fn the_server_says_what_it_is() {
     );
     assert!(alice.get("/_tuwunel/server_version").await["version"].is_string());
 
+    let version = alice.get("/_matrix/federation/v1/version").await;
+    assert!(version["server"]["version"].is_string());
+    let users = alice.get("/_tuwunel/local_user_count").await;
+    assert_eq!(users, json!({ "count": 1 }));
+    alice.get("/health").await;
+
     let test = TestServer::start_with(|config| {
         config.well_known.client = Some("https://matrix.letta.test".parse().unwrap());
         config.turn.turn_uris = vec!["turn:relay.letta.test".to_owned()];
