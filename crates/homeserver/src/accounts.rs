@@ -165,13 +165,11 @@ impl Accounts {
         given: &str,
         ip: Option<IpAddr>,
     ) -> Result<bool> {
-        self.attempts.check(user, ip, Instant::now())?;
+        self.attempts.begin(user, ip, Instant::now())?;
         let hash = self.get(user)?.and_then(|account| account.password);
         let right = password::matches(hash, given).await?;
         if right {
             self.attempts.succeeded(user, ip);
-        } else {
-            self.attempts.failed(user, ip, Instant::now());
         }
         Ok(right)
     }
