@@ -1,3 +1,5 @@
+//! Devices: named, seen, deleted, logged out, and what a new password and the end of an account do to them.
+
 use std::time::Duration;
 
 use http::{Method, StatusCode};

@@ -1,3 +1,5 @@
+//! Profiles, looking people up, OpenID, and what the server says of itself.
+
 use http::{Method, StatusCode};
 use serde_json::json;
 

@@ -1,3 +1,5 @@
+//! Making accounts: closed, by token, open, as a guest, by script.
+
 use http::{Method, StatusCode};
 use serde_json::{Value, json};
 

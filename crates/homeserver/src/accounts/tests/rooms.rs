@@ -1,3 +1,5 @@
+//! What rooms see of an account that comes, is renamed and goes.
+
 use http::{Method, StatusCode};
 use ruma::{OwnedRoomId, RoomVersionId, events::StateEventType, room_alias_id};
 use serde_json::{Value, json, value::to_raw_value};
