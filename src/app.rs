@@ -22,7 +22,7 @@ use tokio::net::TcpListener;
 use tracing::{info, warn};
 
 #[cfg(feature = "embedded")]
-pub use self::embedded::homeserver;
+pub use self::embedded::homeserver_alone;
 pub use self::newcomer::Newcomer;
 use self::{bridge::Bridge, embedded::Core};
 use crate::{

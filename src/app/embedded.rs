@@ -166,7 +166,7 @@ async fn open(settings: homeserver::Config) -> anyhow::Result<Server> {
 }
 
 /// Runs the homeserver alone until it is told to stop, for other bridges or for a bridge in a process of its own.
-pub async fn homeserver(settings: homeserver::Config) -> anyhow::Result<()> {
+pub async fn homeserver_alone(settings: homeserver::Config) -> anyhow::Result<()> {
     let mut signals = super::Signals::listen()?;
     let core = Core { server: open(settings).await?, address: OnceLock::new() };
     let tasks = Tasks::default();

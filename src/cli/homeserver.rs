@@ -24,5 +24,5 @@ pub(super) async fn homeserver(args: &HomeserverArgs) -> Outcome {
             Severity::Quiet => tracing::info!("{warning}"),
         }
     }
-    Ok(app::homeserver(config).await?)
+    Ok(app::homeserver_alone(config).await?)
 }

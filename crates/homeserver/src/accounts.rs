@@ -122,7 +122,7 @@ impl Accounts {
     /// # Errors
     ///
     /// 401 `M_UNKNOWN_TOKEN` if it is nobody's, with `soft_logout` if it was and can be refreshed.
-    pub fn caller(&self, token: &str, facts: &CallFacts) -> Result<Caller> {
+    pub async fn caller(&self, token: &str, facts: &CallFacts) -> Result<Caller> {
         let digest = digest(token);
         let Some(token) = self.store.get::<tables::Tokens>((digest,))? else {
             return Err(unknown_token(false));
@@ -139,7 +139,7 @@ impl Accounts {
         if account.locked {
             return Err(tokens::locked());
         }
-        self.retire_replaced(&token)?;
+        self.retire_replaced(&token).await?;
         self.note_seen(&token, facts);
         Ok(Caller {
             user_id: token.user_id,
@@ -165,13 +165,11 @@ impl Accounts {
         given: &str,
         ip: Option<IpAddr>,
     ) -> Result<bool> {
-        self.attempts.check(user, ip, Instant::now())?;
+        self.attempts.begin(user, ip, Instant::now())?;
         let hash = self.get(user)?.and_then(|account| account.password);
         let right = password::matches(hash, given).await?;
         if right {
             self.attempts.succeeded(user, ip);
-        } else {
-            self.attempts.failed(user, ip, Instant::now());
         }
         Ok(right)
     }

@@ -33,19 +33,26 @@ pub(super) struct Attempts {
 }
 
 impl Attempts {
+    /// Counts a password as wrong before it is looked at, so that many at a time are no way around the limit.
+    ///
     /// # Errors
     ///
-    /// 429 `M_LIMIT_EXCEEDED` with the time to wait if there were too many wrong passwords.
-    pub(super) fn check(&self, user: &UserId, ip: Option<IpAddr>, now: Instant) -> Result<()> {
-        let clean_at = self.clean_at.lock().unwrap_or_else(PoisonError::into_inner);
-        let Some(clean_at) = clean_at.get(&(user.to_owned(), ip)) else {
-            return Ok(());
-        };
-        let debt = clean_at.saturating_duration_since(now);
-        let Some(wait) = debt.checked_sub(FORGIVEN_AFTER * (FREE - 1)) else {
-            return Ok(());
-        };
+    /// 429 `M_LIMIT_EXCEEDED` with the time to wait if there were too many wrong passwords. This one is not counted then.
+    pub(super) fn begin(&self, user: &UserId, ip: Option<IpAddr>, now: Instant) -> Result<()> {
+        let mut clean_at = self.clean_at.lock().unwrap_or_else(PoisonError::into_inner);
+        if clean_at.len() >= REMEMBERED_MAX {
+            clean_at.retain(|_, at| *at > now);
+        }
+        if clean_at.len() >= REMEMBERED_MAX {
+            clean_at.clear();
+        }
+        let at = clean_at.entry((user.to_owned(), ip)).or_insert(now);
+        let after = (*at).max(now) + FORGIVEN_AFTER;
+        let wait = after
+            .duration_since(now)
+            .saturating_sub(FORGIVEN_AFTER * FREE);
         if wait.is_zero() {
+            *at = after;
             return Ok(());
         }
         let mut data = LimitExceededErrorData::new();
@@ -56,19 +63,6 @@ impl Attempts {
             ErrorKind::LimitExceeded(data),
             "Too many wrong passwords; wait a little",
         ))
-    }
-
-    /// Counts a wrong password.
-    pub(super) fn failed(&self, user: &UserId, ip: Option<IpAddr>, now: Instant) {
-        let mut clean_at = self.clean_at.lock().unwrap_or_else(PoisonError::into_inner);
-        if clean_at.len() >= REMEMBERED_MAX {
-            clean_at.retain(|_, at| *at > now);
-        }
-        if clean_at.len() >= REMEMBERED_MAX {
-            clean_at.clear();
-        }
-        let at = clean_at.entry((user.to_owned(), ip)).or_insert(now);
-        *at = (*at).max(now) + FORGIVEN_AFTER;
     }
 
     /// Forgets what was wrong: the right password came.
@@ -90,16 +84,14 @@ mod tests {
     fn guesses_run_out_and_come_back_one_by_one() {
         let (attempts, alice, now) = (Attempts::default(), user_id!("@a:b.c"), Instant::now());
         for _ in 0..FREE {
-            assert!(attempts.check(alice, None, now).is_ok());
-            attempts.failed(alice, None, now);
+            assert!(attempts.begin(alice, None, now).is_ok());
         }
-        assert!(attempts.check(alice, None, now).is_err());
-        assert!(attempts.check(user_id!("@b:b.c"), None, now).is_ok());
+        assert!(attempts.begin(alice, None, now).is_err());
+        assert!(attempts.begin(user_id!("@b:b.c"), None, now).is_ok());
         let later = now + FORGIVEN_AFTER;
-        assert!(attempts.check(alice, None, later).is_ok());
-        attempts.failed(alice, None, later);
-        assert!(attempts.check(alice, None, later).is_err());
+        assert!(attempts.begin(alice, None, later).is_ok());
+        assert!(attempts.begin(alice, None, later).is_err());
         attempts.succeeded(alice, None);
-        assert!(attempts.check(alice, None, later).is_ok());
+        assert!(attempts.begin(alice, None, later).is_ok());
     }
 }

@@ -109,12 +109,13 @@ impl Accounts {
         Ok(())
     }
 
-    /// The accounts of people: neither of guests nor of application services, and not deactivated.
+    /// The accounts of people: not of guests, of application services or the server itself, and not deactivated.
     pub fn list(&self) -> Result<Vec<OwnedUserId>> {
         let mut users = Vec::new();
         for row in self.store.scan::<tables::Accounts>(()) {
             let ((user,), account) = row?;
-            if !account.guest && account.appservice.is_none() && !account.deactivated {
+            let person = !account.guest && account.appservice.is_none();
+            if person && !account.deactivated && user.localpart() != identity::SERVER_USER {
                 users.push(user);
             }
         }

@@ -15,6 +15,9 @@ use crate::{
 /// The longest user id, in bytes; the specification's number.
 const USER_ID_MAX_BYTES: usize = 255;
 
+/// The localpart of the server's own user, as Tuwunel calls it. Nobody can register it.
+pub const SERVER_USER: &str = "conduit";
+
 /// The user of this server with this name or user id, in small letters.
 ///
 /// # Errors

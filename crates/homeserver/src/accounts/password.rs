@@ -39,7 +39,7 @@ static NOBODYS: LazyLock<Option<String>> = LazyLock::new(|| hash_now("nobody's")
 /// # Errors
 ///
 /// 400 `M_WEAK_PASSWORD` if it is empty, `M_INVALID_PARAM` if it is too long.
-pub async fn hash(password: &str) -> Result<String> {
+pub(super) async fn hash(password: &str) -> Result<String> {
     if password.is_empty() {
         return Err(Error::bad_request(
             ErrorKind::WeakPassword,
@@ -56,7 +56,7 @@ pub async fn hash(password: &str) -> Result<String> {
 }
 
 /// Whether this is the password of the account with this hash. Nobody has the password of an account without one.
-pub async fn matches(hash: Option<String>, password: &str) -> Result<bool> {
+pub(super) async fn matches(hash: Option<String>, password: &str) -> Result<bool> {
     if password.len() > PASSWORD_MAX_BYTES {
         return Ok(false);
     }

@@ -5,6 +5,7 @@ mod devices;
 mod login;
 mod people;
 mod register;
+mod rooms;
 
 use http::{Method, StatusCode};
 use serde_json::{Value, json};

@@ -49,7 +49,7 @@ pub struct Wish {
 }
 
 /// 401 `M_USER_LOCKED`: the session is kept, but cannot be used for now.
-pub(super) fn locked() -> Error {
+pub(crate) fn locked() -> Error {
     Error::refused(
         StatusCode::UNAUTHORIZED,
         ErrorKind::UserLocked,
@@ -140,7 +140,7 @@ impl Accounts {
     }
 
     /// Ends the pair that `token` was made to replace, now that it is used.
-    pub(super) fn retire_replaced(&self, token: &Token) -> Result<()> {
+    pub(super) async fn retire_replaced(&self, token: &Token) -> Result<()> {
         let Some(old) = token.replaces else {
             return Ok(());
         };
@@ -162,7 +162,7 @@ impl Accounts {
                 batch.delete::<tables::DeviceTokens>((user, device, access))?;
             }
         }
-        Ok(self.store.commit_blocking(batch)?)
+        Ok(self.store.commit(batch).await?)
     }
 }
 

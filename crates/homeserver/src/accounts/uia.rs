@@ -127,23 +127,21 @@ pub async fn authorize_with(
         return Err(further(server, new_token(), session, flows, None, now));
     };
     let id = match auth.session() {
-        Some(id) => match sessions.get(id, &session, now) {
-            Some(proven) => {
-                session.proven = proven;
-                id.to_owned()
-            }
-            None => {
-                let error = (ErrorKind::Unknown, "This session is not known or has ended");
+        Some(id) => {
+            let Some(proven) = sessions.get(id, &session, now) else {
+                let wrong = (ErrorKind::Unknown, "This session is not known or has ended");
                 return Err(further(
                     server,
                     new_token(),
                     session,
                     flows,
-                    Some(error),
+                    Some(wrong),
                     now,
                 ));
-            }
-        },
+            };
+            session.proven = proven;
+            id.to_owned()
+        }
         // Clients that know the only flow go through it in one step.
         None => new_token(),
     };

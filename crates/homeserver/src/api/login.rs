@@ -26,7 +26,11 @@ use ruma::{
 };
 
 use crate::{
-    accounts::{devices::manages_devices, identity, tokens::Wish},
+    accounts::{
+        devices::manages_devices,
+        identity,
+        tokens::{Wish, locked},
+    },
     error::{Error, Result},
     http::{Call, Routes},
     server::Server,
@@ -170,11 +174,7 @@ fn by_appservice(
 fn may_log_in(server: &Server, user: &OwnedUserId, by_appservice: bool) -> Result<()> {
     match server.accounts.get(user)? {
         Some(account) if account.deactivated => Err(deactivated()),
-        Some(account) if account.locked => Err(Error::refused(
-            StatusCode::UNAUTHORIZED,
-            ErrorKind::UserLocked,
-            "This account is locked",
-        )),
+        Some(account) if account.locked => Err(locked()),
         Some(_) => Ok(()),
         None if by_appservice => Err(Error::forbidden("This user has to be registered first")),
         None => Err(Error::forbidden("Wrong user or password")),

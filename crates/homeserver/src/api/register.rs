@@ -190,7 +190,7 @@ fn numbered_name() -> String {
 
 /// Whether nobody has the name, and it is not forbidden.
 fn free(server: &Server, user_id: &UserId) -> Result<()> {
-    if server.accounts.exists(user_id)? {
+    if server.accounts.exists(user_id)? || user_id.localpart() == identity::SERVER_USER {
         return Err(in_use());
     }
     let forbidden = &server.config.registration.forbidden_usernames;

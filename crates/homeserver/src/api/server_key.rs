@@ -4,7 +4,12 @@
 
 use std::time::Duration;
 
-use axum::{Json, Router, routing};
+use axum::{
+    Json, Router,
+    extract::State,
+    response::{IntoResponse, Response},
+    routing,
+};
 use base64::{Engine, prelude::BASE64_STANDARD_NO_PAD};
 use ruma::{
     MilliSecondsSinceUnixEpoch, UInt,
@@ -16,8 +21,9 @@ use serde_json::{Value, json};
 use crate::{
     clock,
     error::{Error, Result},
-    http::{Call, Routes},
+    http::{Call, Routes, error_response},
     server::Server,
+    store::tables,
 };
 
 /// How long others may go on without asking for the keys again.
@@ -31,7 +37,25 @@ pub(super) fn routes(routes: Routes) -> Routes {
 
 /// Where admins and health checks of Tuwunel look.
 fn probes(router: Router<Server>) -> Router<Server> {
-    router.route("/_tuwunel/server_version", routing::get(server_version))
+    router
+        .route("/_tuwunel/server_version", routing::get(server_version))
+        .route("/_tuwunel/local_user_count", routing::get(user_count))
+        .route("/health", routing::get(health))
+}
+
+async fn user_count(State(server): State<Server>) -> Response {
+    match server.accounts.list() {
+        Ok(users) => Json(json!({ "count": users.len() })).into_response(),
+        Err(error) => error_response(error),
+    }
+}
+
+/// Whether the database can be read, which is all that requests need.
+async fn health(State(server): State<Server>) -> Response {
+    match server.store.contains::<tables::Meta>(("server name",)) {
+        Ok(_) => "OK".into_response(),
+        Err(error) => error_response(error.into()),
+    }
 }
 
 async fn server_version() -> Json<Value> {

@@ -21,6 +21,8 @@ const FEATURES: &[&str] = &[
     "org.matrix.e2e_cross_signing",
     "org.matrix.msc4140",
     "org.matrix.simplified_msc3575",
+    "uk.tcpip.msc4133",
+    "uk.tcpip.msc4133.stable",
 ];
 
 pub(super) fn routes(routes: Routes) -> Routes {

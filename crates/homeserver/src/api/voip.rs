@@ -6,8 +6,10 @@
 use base64::{Engine, prelude::BASE64_STANDARD};
 use hmac::{Hmac, Mac};
 use ruma::{UserId, api::client::voip::get_turn_server_info};
+use serde_json::json;
 use sha1::Sha1;
 
+use super::untyped::{Json, Untyped};
 use crate::{
     clock,
     config::Turn,
@@ -20,23 +22,25 @@ pub(super) fn routes(routes: Routes) -> Routes {
     routes.add(relay)
 }
 
+/// Nothing is an answer, too: there is no relay, and clients need not ask again soon.
 async fn relay(
     server: Server,
-    call: Call<get_turn_server_info::v3::Request>,
-) -> Result<get_turn_server_info::v3::Response> {
+    call: Call<Untyped<get_turn_server_info::v3::Request>>,
+) -> Result<Json> {
     let turn = &server.config.turn;
     let shut = call.caller.guest && !turn.turn_allow_guests;
     if turn.turn_uris.is_empty() || shut {
-        return Err(Error::not_found("There is no relay for calls"));
+        return Ok(Json(json!({})));
     }
-    let (username, password) = credentials(turn, &call.caller.user_id)?
-        .ok_or_else(|| Error::not_found("The relay for calls has no credentials"))?;
-    Ok(get_turn_server_info::v3::Response::new(
-        username,
-        password,
-        turn.turn_uris.clone(),
-        turn.turn_ttl,
-    ))
+    let Some((username, password)) = credentials(turn, &call.caller.user_id)? else {
+        return Ok(Json(json!({})));
+    };
+    Ok(Json(json!({
+        "username": username,
+        "password": password,
+        "uris": turn.turn_uris,
+        "ttl": turn.turn_ttl.as_secs(),
+    })))
 }
 
 fn credentials(turn: &Turn, user: &UserId) -> Result<Option<(String, String)>> {

@@ -93,7 +93,7 @@ impl Identified for AccessToken {
         let token = facts.token.as_deref().ok_or_else(missing_token)?;
         match server.appservices.by_token(token) {
             Some(appservice) => as_appservice(server, appservice, facts),
-            None => server.accounts.caller(token, facts),
+            None => server.accounts.caller(token, facts).await,
         }
     }
 }

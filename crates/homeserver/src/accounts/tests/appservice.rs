@@ -1,3 +1,5 @@
+//! Users of application services: made, acted as, and kept from everybody else.
+
 use http::{Method, StatusCode};
 use serde_json::{Value, json};
 

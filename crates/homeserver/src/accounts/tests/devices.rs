@@ -1,3 +1,7 @@
+//! Devices: named, seen, deleted, logged out, and what a new password and the end of an account do to them.
+
+use std::time::Duration;
+
 use http::{Method, StatusCode};
 use serde_json::{Value, json};
 
@@ -141,4 +145,19 @@ async fn a_new_password_ends_other_devices_and_a_deactivated_account_stays_gone(
     let path = "/_matrix/client/v3/register/available?username=alice";
     let (_, answer) = test.call(Method::GET, path, json!({})).await;
     assert_eq!(answer["errcode"], "M_USER_IN_USE");
+}
+
+#[tokio::test]
+async fn it_is_noted_when_a_device_was_seen() {
+    let test = TestServer::start().await;
+    let alice = test.person("alice").await;
+    let path = format!("/_matrix/client/v3/devices/{}", alice.device_id);
+    // Written beside the request, so a later one sees it.
+    let seen = async {
+        while !alice.get(&path).await["last_seen_ts"].is_u64() {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    let limit = Duration::from_secs(10);
+    assert!(tokio::time::timeout(limit, seen).await.is_ok());
 }

@@ -1,3 +1,5 @@
+//! Logging in: passwords, guesses, tokens that end and are refreshed, tokens for other devices.
+
 use std::time::Duration;
 
 use http::{Method, StatusCode};

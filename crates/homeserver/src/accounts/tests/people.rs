@@ -1,3 +1,5 @@
+//! Profiles, looking people up, OpenID, and what the server says of itself.
+
 use http::{Method, StatusCode};
 use serde_json::json;
 
@@ -97,7 +99,6 @@ async fn the_server_says_what_it_is() {
     for path in [
         "/_matrix/client/v1/auth_metadata",
         "/.well-known/matrix/client",
-        "/_matrix/client/v3/voip/turnServer",
     ] {
         let (status, answer) = alice.call(Method::GET, path, json!({})).await;
         assert_eq!(status, StatusCode::NOT_FOUND, "{path}: {answer}");
@@ -106,6 +107,18 @@ async fn the_server_says_what_it_is() {
         alice.get("/_matrix/client/v3/thirdparty/protocols").await,
         json!({})
     );
+    assert_eq!(
+        alice.get("/_matrix/client/v3/account/3pid").await,
+        json!({ "threepids": [] })
+    );
+    assert_eq!(
+        alice.get("/_matrix/client/v3/voip/turnServer").await,
+        json!({})
+    );
+    let (status, _) = test
+        .call(Method::GET, "/_matrix/client/v3/account/3pid", json!({}))
+        .await;
+    assert_eq!(status, StatusCode::UNAUTHORIZED);
     let keys = alice.get("/_matrix/key/v2/server").await;
     assert_eq!(keys["server_name"], "letta.test");
     assert_eq!(
@@ -113,6 +126,12 @@ async fn the_server_says_what_it_is() {
         1
     );
     assert!(alice.get("/_tuwunel/server_version").await["version"].is_string());
+
+    let version = alice.get("/_matrix/federation/v1/version").await;
+    assert!(version["server"]["version"].is_string());
+    let users = alice.get("/_tuwunel/local_user_count").await;
+    assert_eq!(users, json!({ "count": 1 }));
+    alice.get("/health").await;
 
     let test = TestServer::start_with(|config| {
         config.well_known.client = Some("https://matrix.letta.test".parse().unwrap());

@@ -1,3 +1,5 @@
+//! Making accounts: closed, by token, open, as a guest, by script.
+
 use http::{Method, StatusCode};
 use serde_json::{Value, json};
 
@@ -126,6 +128,9 @@ async fn an_open_server_asks_for_nothing_but_a_name_that_can_be_one() {
         answer,
         json!({ "user_id": "@bob:letta.test", "device_id": null })
     );
+
+    let (_, answer) = register(&test, json!({ "username": "conduit", "password": "x" })).await;
+    assert_eq!(answer["errcode"], "M_USER_IN_USE");
 
     let available = |name: &str| format!("/_matrix/client/v3/register/available?username={name}");
     let (status, _) = test.call(Method::GET, &available("bob"), json!({})).await;
