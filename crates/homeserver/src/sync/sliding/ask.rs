@@ -22,6 +22,8 @@ use crate::{
 
 /// How many lists a request can have.
 const LISTS_MAX: usize = 100;
+/// How many windows a list can have.
+const RANGES_MAX: usize = 100;
 /// How many rooms a request can subscribe to.
 const SUBSCRIPTIONS_MAX: usize = 1_000;
 /// How many entries of required state a list or a subscription can have.
@@ -74,6 +76,7 @@ impl Ask {
             serde_json::from_slice(bytes).map_err(|error| Error::bad_json(error.to_string()))?;
         let mut lists = BTreeMap::new();
         for (name, list) in request.lists {
+            at_most("ranges", list.ranges.len(), RANGES_MAX)?;
             let details = &list.room_details;
             let filters = Filters {
                 known: list.filters.unwrap_or_default(),
@@ -96,10 +99,7 @@ impl Ask {
             subscriptions.insert(room, wanted);
         }
         Ok(Self {
-            viewer: Viewer {
-                user_id: caller.user_id.clone(),
-                device_id: caller.device_id.clone(),
-            },
+            viewer: Viewer::from(caller),
             txn_id: request.txn_id,
             lists,
             subscriptions,
