@@ -3,19 +3,38 @@
 //! A token is stored as its SHA-256 digest: whoever reads the database cannot act as anybody.
 //! Spec: <https://spec.matrix.org/v1.19/client-server-api/#client-authentication>
 
+use std::{net::IpAddr, sync::Arc, time::Instant};
+
 use rand::{Rng, distr::Alphanumeric};
 use ruma::{DeviceId, OwnedDeviceId, OwnedUserId, UserId};
 use sha2::{Digest, Sha256};
+use tokio::sync::Mutex;
 
 use crate::{
     clock,
-    error::Result,
+    config::{Config, Secret},
+    error::{Error, Result},
     http::{CallFacts, Caller, unknown_token},
     store::{Batch, Exists, Store, tables},
 };
 
+mod arrival;
+mod attempts;
+pub mod create;
+pub mod devices;
+pub mod directory;
+pub mod identity;
+mod nonces;
+mod password;
+pub mod profile;
 pub mod record;
+pub mod registration_tokens;
+mod seen;
+pub mod short_tokens;
+pub mod tokens;
+pub mod uia;
 
+pub use arrival::tell_rooms_of_profile;
 use record::{Account, Device, Token};
 
 /// How many characters a token has: about 190 bits.
@@ -27,6 +46,14 @@ const DEVICE_ID_CHARS: usize = 10;
 #[derive(Clone, Debug)]
 pub struct Accounts {
     store: Store,
+    /// The registration tokens of the configuration, as they were at the start.
+    configured_tokens: Arc<[Secret]>,
+    sessions: Arc<uia::Sessions>,
+    attempts: Arc<attempts::Attempts>,
+    seen: Arc<seen::Seen>,
+    pub(crate) nonces: Arc<nonces::Nonces>,
+    /// Held by whoever makes or changes accounts or devices, from reading them to writing them.
+    changing: Arc<Mutex<()>>,
 }
 
 /// A secret text that only its owner gets to see.
@@ -38,6 +65,16 @@ pub fn new_token() -> String {
         .collect()
 }
 
+/// A name for a device that brought none.
+fn new_device_id() -> OwnedDeviceId {
+    let name: String = rand::rng()
+        .sample_iter(Alphanumeric)
+        .take(DEVICE_ID_CHARS)
+        .map(char::from)
+        .collect();
+    name.to_ascii_uppercase().into()
+}
+
 /// What is stored of a token.
 pub fn digest(token: &str) -> [u8; 32] {
     Sha256::digest(token.as_bytes()).into()
@@ -45,8 +82,22 @@ pub fn digest(token: &str) -> [u8; 32] {
 
 impl Accounts {
     /// The accounts in this database.
-    pub fn open(store: Store) -> Self {
-        Self { store }
+    ///
+    /// # Errors
+    ///
+    /// If the file of the registration tokens cannot be read.
+    pub fn open(store: Store, config: &Config) -> Result<Self> {
+        let tokens = config.registration.tokens();
+        let tokens = tokens.map_err(|error| Error::Broken(error.to_string()))?;
+        Ok(Self {
+            store,
+            configured_tokens: tokens.into(),
+            sessions: Arc::default(),
+            attempts: Arc::default(),
+            seen: Arc::default(),
+            nonces: Arc::default(),
+            changing: Arc::default(),
+        })
     }
 
     /// The account of a user.
@@ -69,12 +120,13 @@ impl Accounts {
     /// # Errors
     ///
     /// 401 `M_UNKNOWN_TOKEN` if it is nobody's, with `soft_logout` if it was and can be refreshed.
-    pub fn caller(&self, token: &str, _facts: &CallFacts) -> Result<Caller> {
-        let Some(token) = self.store.get::<tables::Tokens>((digest(token),))? else {
+    pub fn caller(&self, token: &str, facts: &CallFacts) -> Result<Caller> {
+        let digest = digest(token);
+        let Some(token) = self.store.get::<tables::Tokens>((digest,))? else {
             return Err(unknown_token(false));
         };
         if token.expires.is_some_and(|end| end <= clock::now()) {
-            return Err(unknown_token(true));
+            return Err(unknown_token(token.refresh.is_some()));
         }
         let account = self
             .get(&token.user_id)?
@@ -82,12 +134,44 @@ impl Accounts {
         if account.deactivated {
             return Err(unknown_token(false));
         }
+        if account.locked {
+            return Err(tokens::locked());
+        }
+        self.retire_replaced(&token)?;
+        self.note_seen(&token, facts);
         Ok(Caller {
             user_id: token.user_id,
             device_id: Some(token.device_id),
             appservice: None,
             guest: account.guest,
         })
+    }
+
+    /// The hash of a new password. 400 if it cannot be one.
+    pub(crate) async fn hash(&self, password: &str) -> Result<String> {
+        password::hash(password).await
+    }
+
+    /// Whether this is the password of the user. Nobody knows the password of an account that is not there.
+    ///
+    /// # Errors
+    ///
+    /// 429 if somebody at this address has guessed too often.
+    pub(crate) async fn password_is_right(
+        &self,
+        user: &UserId,
+        given: &str,
+        ip: Option<IpAddr>,
+    ) -> Result<bool> {
+        self.attempts.check(user, ip, Instant::now())?;
+        let hash = self.get(user)?.and_then(|account| account.password);
+        let right = password::matches(hash, given).await?;
+        if right {
+            self.attempts.succeeded(user, ip);
+        } else {
+            self.attempts.failed(user, ip, Instant::now());
+        }
+        Ok(right)
     }
 
     /// Writes an account, new or changed, into the batch.
@@ -103,20 +187,14 @@ impl Accounts {
         device_id: Option<OwnedDeviceId>,
         device: &Device,
     ) -> Result<(OwnedDeviceId, String)> {
-        let device_id = device_id.unwrap_or_else(|| {
-            let name: String = rand::rng()
-                .sample_iter(Alphanumeric)
-                .take(DEVICE_ID_CHARS)
-                .map(char::from)
-                .collect();
-            name.to_ascii_uppercase().into()
-        });
+        let device_id = device_id.unwrap_or_else(new_device_id);
         let token = new_token();
         let record = Token {
             user_id: OwnedUserId::from(user),
             device_id: device_id.clone(),
             expires: None,
             refresh: None,
+            replaces: None,
         };
         batch.put::<tables::Devices>((user, &*device_id), device)?;
         batch.put::<tables::Tokens>((digest(&token),), &record)?;

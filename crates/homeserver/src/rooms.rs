@@ -24,21 +24,29 @@ use crate::{
 
 pub mod aliases;
 pub mod create;
+pub mod delayed;
+pub mod directory;
 mod draft;
+pub mod filter;
 mod guard;
+pub mod hierarchy;
 mod index;
 pub mod membership;
+pub mod pagination;
 mod pdu;
-pub mod plain;
 pub mod present;
 pub mod record;
 pub mod redact;
 pub mod relations;
+pub mod search;
 pub mod send;
 mod signing;
 mod state;
+pub mod summary;
 #[cfg(test)]
 mod tests;
+pub mod threads;
+pub mod upgrade;
 pub mod visibility;
 mod writer;
 

@@ -5,14 +5,20 @@
 
 use std::sync::Arc;
 
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
 use crate::{
     accounts::Accounts,
-    appservices::Appservices,
-    config::Config,
-    error::Result,
+    appservices::{self, Appservices, Delivery, Origin},
+    config::{AppserviceRegistration, Config},
+    error::{Error, Result},
     keys::Keys,
     push::Pushers,
-    rooms::{Rooms, aliases::Aliases},
+    rooms::{
+        Rooms,
+        aliases::Aliases,
+        delayed::{self, Delayed},
+    },
     store::Store,
     stream::Stream,
     sync::{
@@ -44,8 +50,14 @@ pub struct Parts {
     pub rooms: Rooms,
     /// Who may make a room alias just now.
     pub aliases: Aliases,
+    /// Events that are sent later.
+    pub delayed: Delayed,
     /// Application services.
     pub appservices: Appservices,
+    /// Cancelled when the server is to stop.
+    pub stopping: CancellationToken,
+    /// What runs beside the requests.
+    pub tasks: TaskTracker,
     /// Who is there.
     pub presence: Presence,
     /// Which members each device was already told of.
@@ -75,10 +87,13 @@ impl Server {
         let stream = Stream::open(store.clone())?;
         let rooms = Rooms::open(store.clone(), stream.clone(), config.server_name.clone()).await?;
         let parts = Parts {
-            accounts: Accounts::open(store.clone()),
+            accounts: Accounts::open(store.clone(), &config)?,
             keys: Keys::default(),
             aliases: Aliases::default(),
-            appservices: Appservices::default(),
+            delayed: Delayed::default(),
+            appservices: Appservices::open(store.clone(), &config).await?,
+            stopping: CancellationToken::new(),
+            tasks: TaskTracker::new(),
             presence: Presence::new(
                 store.clone(),
                 stream.clone(),
@@ -94,9 +109,38 @@ impl Server {
             store,
             stream,
         };
-        Ok(Self {
+        let server = Self {
             parts: Arc::new(parts),
-        })
+        };
+        server.tasks.spawn(delayed::run(server.clone()));
+        for appservice in server.appservices.all() {
+            appservices::serve(&server, appservice).await?;
+        }
+        Ok(server)
+    }
+
+    /// Registers an application service for as long as the server runs: the program around it hands over its own.
+    ///
+    /// # Errors
+    ///
+    /// If another one has its id or its `as_token`.
+    pub async fn add_appservice(
+        &self,
+        registration: AppserviceRegistration,
+        delivery: Delivery,
+    ) -> Result<(), Error> {
+        let added = self.appservices.add(registration, delivery, Origin::Code);
+        let added = added
+            .await
+            .map_err(|error| Error::Broken(error.to_string()))?;
+        appservices::serve(self, added).await
+    }
+
+    /// Stops what runs beside the requests, and returns when it has stopped. What was acknowledged is on disk already.
+    pub async fn close(&self) {
+        self.stopping.cancel();
+        self.tasks.close();
+        self.tasks.wait().await;
     }
 
     /// Everything that this server answers, as a service: over the network or in process, the same bytes.

@@ -52,6 +52,7 @@ impl TestServer {
     /// The same database, opened again.
     pub(crate) async fn restart(self) -> Self {
         let config = self.server.config.clone();
+        self.server.close().await;
         drop(self.server);
         Self {
             server: Server::open(config).await.unwrap(),

@@ -55,6 +55,9 @@ pub struct Token {
     /// The digest of the refresh token that came with it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub refresh: Option<[u8; 32]>,
+    /// The digest of the refresh token that it was made with, which ends when this one is used.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub replaces: Option<[u8; 32]>,
 }
 
 /// A refresh token.

@@ -15,7 +15,7 @@ use ruma::{
 use crate::{
     error::{Error, Result},
     http::{Call, Routes},
-    rooms::{self, Pdu, plain},
+    rooms::{self, Pdu, present},
     server::Server,
     stream::Position,
 };
@@ -33,6 +33,7 @@ async fn members(
     if let Some(token) = &body.at {
         state = state.not_after(position(token)?);
     }
+    let viewer = present::Viewer::from(&call.caller);
     let mut chunk = Vec::new();
     for pdu in state.all_of(&StateEventType::RoomMember)? {
         let membership = membership_of(&pdu);
@@ -42,7 +43,7 @@ async fn members(
             .is_none_or(|want| *want == membership)
             && body.not_membership.as_ref() != Some(&membership);
         if wanted {
-            chunk.push(plain::state(&pdu)?);
+            chunk.push(present::state(rooms, &pdu, &viewer)?.cast_unchecked());
         }
     }
     Ok(get_member_events::v3::Response::new(chunk))

@@ -9,11 +9,12 @@ use ruma::{
 };
 use serde::Deserialize;
 
+use super::later::{OrLater, Sent, delay_ms};
 use crate::{
     error::{Error, Result},
     http::{Call, Routes},
     rooms::{
-        self, Draft,
+        self, Draft, delayed,
         send::{Txn, send},
     },
     server::Server,
@@ -31,10 +32,10 @@ struct Redacts {
 
 async fn message(
     server: Server,
-    call: Call<send_message_event::v3::Request>,
-) -> Result<send_message_event::v3::Response> {
+    call: Call<OrLater<send_message_event::v3::Request>>,
+) -> Result<Sent> {
     rooms::may_act(&server, &call.caller)?;
-    let body = call.body;
+    let body = call.body.0;
     let kind = TimelineEventType::from(body.event_type.to_string());
     let txn = Txn {
         scope: format!("send {} {kind}", body.room_id),
@@ -52,8 +53,13 @@ async fn message(
     let mut draft = Draft::message(call.caller.user_id.clone(), kind, content);
     draft.redacts = redacts;
     draft.time = call.facts.massaged_time(&call.caller)?;
-    let event = send(&server, &call.caller, &body.room_id, draft, Some(txn)).await?;
-    Ok(send_message_event::v3::Response::new(event))
+    let (caller, room) = (&call.caller, &body.room_id);
+    if let Some(delay) = delay_ms(&call.facts)? {
+        let id = delayed::schedule(&server, caller, room, draft, delay, Some(&txn)).await?;
+        return Ok(Sent::Later(id));
+    }
+    let event = send(&server, caller, room, draft, Some(txn)).await?;
+    Ok(Sent::Now(event))
 }
 
 async fn redact(

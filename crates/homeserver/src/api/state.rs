@@ -11,10 +11,11 @@ use ruma::{
     events::TimelineEventType,
 };
 
+use super::later::{OrLater, Sent, delay_ms};
 use crate::{
     error::{Error, Result},
     http::{Call, Routes},
-    rooms::{self, Draft, plain, send::send},
+    rooms::{self, Draft, delayed, present, send::send},
     server::Server,
 };
 
@@ -37,8 +38,9 @@ async fn all(
 ) -> Result<get_state_events::v3::Response> {
     let rooms = &server.rooms;
     let state = rooms::may_read(rooms, &call.caller.user_id, &call.body.room_id)?;
+    let viewer = present::Viewer::from(&call.caller);
     let events = state.all()?;
-    let events = events.iter().map(|pdu| plain::state(pdu));
+    let events = events.iter().map(|pdu| present::state(rooms, pdu, &viewer));
     Ok(get_state_events::v3::Response::new(
         events.collect::<Result<_>>()?,
     ))
@@ -53,19 +55,17 @@ async fn one(
     let pdu = state
         .get(&body.event_type, &body.state_key)?
         .ok_or_else(|| Error::not_found("The room has no such state"))?;
+    let viewer = present::Viewer::from(&call.caller);
     let answer = match body.format {
-        StateEventFormat::Event => plain::state::<ruma::events::AnyStateEvent>(&pdu)?.into_json(),
+        StateEventFormat::Event => present::state(rooms, &pdu, &viewer)?.into_json(),
         _ => pdu.content.clone(),
     };
     Ok(get_state_event_for_key::v3::Response::new(answer))
 }
 
-async fn set(
-    server: Server,
-    call: Call<send_state_event::v3::Request>,
-) -> Result<send_state_event::v3::Response> {
+async fn set(server: Server, call: Call<OrLater<send_state_event::v3::Request>>) -> Result<Sent> {
     rooms::may_act(&server, &call.caller)?;
-    let body = call.body;
+    let body = call.body.0;
     let mut draft = Draft::message(
         call.caller.user_id.clone(),
         TimelineEventType::from(body.event_type.to_string()),
@@ -73,6 +73,11 @@ async fn set(
     );
     draft.state_key = Some(body.state_key);
     draft.time = call.facts.massaged_time(&call.caller)?;
-    let event = send(&server, &call.caller, &body.room_id, draft, None).await?;
-    Ok(send_state_event::v3::Response::new(event))
+    let (caller, room) = (&call.caller, &body.room_id);
+    if let Some(delay) = delay_ms(&call.facts)? {
+        let id = delayed::schedule(&server, caller, room, draft, delay, None).await?;
+        return Ok(Sent::Later(id));
+    }
+    let event = send(&server, caller, room, draft, None).await?;
+    Ok(Sent::Now(event))
 }

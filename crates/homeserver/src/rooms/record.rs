@@ -2,7 +2,8 @@
 
 use ruma::{
     MilliSecondsSinceUnixEpoch, OwnedDeviceId, OwnedEventId, OwnedRoomId, OwnedUserId,
-    RoomVersionId, events::room::member::MembershipState,
+    RoomVersionId,
+    events::{TimelineEventType, room::member::MembershipState},
 };
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
@@ -127,4 +128,24 @@ pub struct AliasRecord {
     pub creator: OwnedUserId,
     /// When.
     pub created: MilliSecondsSinceUnixEpoch,
+}
+
+/// An event that waits to be sent.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct DelayedEvent {
+    /// Who sends it.
+    pub user: OwnedUserId,
+    /// Where.
+    pub room: OwnedRoomId,
+    /// Its type.
+    pub kind: TimelineEventType,
+    /// Its state key, if it is state.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub state_key: Option<String>,
+    /// Its content.
+    pub content: Box<RawValue>,
+    /// How long it waits, in milliseconds.
+    pub delay_ms: u64,
+    /// Since when.
+    pub running_since: MilliSecondsSinceUnixEpoch,
 }

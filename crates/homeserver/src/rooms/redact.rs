@@ -71,6 +71,8 @@ pub(super) fn apply(writer: &mut RoomWriter, redaction: &Pdu) -> Result<()> {
     let stripped = Pdu::from_stored(stored, &target.room_id, target.position)?;
     unname(writer, &stripped)?;
     unrelate(writer, &target)?;
+    super::threads::forget(writer, &target)?;
+    super::search::forget(writer, &target)?;
     writer.rewrite(stripped)
 }
 

@@ -5,7 +5,9 @@ use serde_json::{Value, json};
 
 use crate::testing::{Person, TestServer};
 
+mod later;
 mod membership;
+mod public;
 mod sending;
 
 /// A new room of this person.

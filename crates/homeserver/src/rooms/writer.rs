@@ -156,6 +156,11 @@ impl RoomWriter {
         &self.rules
     }
 
+    /// The last event of the room.
+    pub fn last_event(&self) -> Option<&EventId> {
+        self.last.as_ref().map(|(id, _)| &**id)
+    }
+
     /// All rooms.
     pub fn rooms(&self) -> &Rooms {
         &self.rooms

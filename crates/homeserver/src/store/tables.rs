@@ -16,7 +16,7 @@ use crate::{
     keys::record::{BackupVersion, DehydratedDevice, FallbackKey},
     media::record::{MediaFile, Thumbnail},
     push::record::{Notification, PusherRecord},
-    rooms::record::{Aggregate, AliasRecord, Membership, Relation, RoomRecord, StoredEvent, Thread},
+    rooms::record::{Aggregate, AliasRecord, DelayedEvent, Membership, Relation, RoomRecord, StoredEvent, Thread},
     stream::{Change, Position},
     sync::record::{AccountDatum, Receipt},
 };
@@ -83,7 +83,7 @@ catalogue! {
     /// Rooms in the public directory, by network (empty: the server's own) and room.
     PublicRooms "public_rooms" Lookup (String, OwnedRoomId) => Exists;
     /// Events that are to be sent later, by their id.
-    DelayedEvents "delayed_events" Lookup (String) => Value;
+    DelayedEvents "delayed_events" Lookup (String) => DelayedEvent;
     /// Reports of rooms, events and users, in their order.
     Reports "reports" Sequence (Position) => Value;
 

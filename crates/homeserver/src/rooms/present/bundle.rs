@@ -9,9 +9,7 @@ use ruma::{
     UInt,
     events::{
         AnyTimelineEvent,
-        relation::{
-            BundledMessageLikeRelations, BundledReference, BundledThread, ReferenceChunk,
-        },
+        relation::{BundledMessageLikeRelations, BundledReference, BundledThread, ReferenceChunk},
     },
     serde::Raw,
 };
@@ -101,8 +99,7 @@ fn thread(rooms: &Rooms, root: &Pdu, viewer: &Viewer) -> Result<Option<BundledTh
     if !Sight::new(rooms, &viewer.user_id, &root.room_id)?.reaches(&latest) {
         return Ok(None);
     }
-    let took_part =
-        root.sender == viewer.user_id || thread.participants.contains(&viewer.user_id);
+    let took_part = root.sender == viewer.user_id || thread.participants.contains(&viewer.user_id);
     let shown = shown_latest(rooms, &latest, viewer)?;
     let count = UInt::try_from(thread.count).unwrap_or(UInt::MAX);
     Ok(Some(BundledThread::new(shown, count, took_part)))

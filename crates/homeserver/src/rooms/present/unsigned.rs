@@ -4,7 +4,9 @@
 
 use ruma::{
     EventId, OwnedUserId,
-    events::{AnyTimelineEvent, relation::BundledMessageLikeRelations, room::member::MembershipState},
+    events::{
+        AnyTimelineEvent, relation::BundledMessageLikeRelations, room::member::MembershipState,
+    },
     serde::Raw,
 };
 use serde::Serialize;
@@ -68,12 +70,7 @@ impl<'a> Unsigned<'a> {
     }
 
     /// Adds what other events add.
-    pub(super) fn with_bundle(
-        mut self,
-        rooms: &Rooms,
-        pdu: &Pdu,
-        viewer: &Viewer,
-    ) -> Result<Self> {
+    pub(super) fn with_bundle(mut self, rooms: &Rooms, pdu: &Pdu, viewer: &Viewer) -> Result<Self> {
         let bundle = bundle::of(rooms, pdu, viewer)?;
         self.relations = Some(bundle).filter(|bundle| !bundle.is_empty());
         Ok(self)

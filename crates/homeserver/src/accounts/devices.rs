@@ -1,0 +1,131 @@
+//! Devices: listed, named, made by application services, and deleted with everything that is theirs.
+//!
+//! Spec: <https://spec.matrix.org/v1.19/client-server-api/#device-management>
+
+use ruma::{DeviceId, OwnedDeviceId, UserId};
+
+use super::{Accounts, record::Device};
+use crate::{
+    error::{Error, Result},
+    keys,
+    server::Server,
+    store::tables,
+};
+
+/// The longest name of a device, in bytes.
+const DISPLAY_NAME_MAX_BYTES: usize = 256;
+
+/// Whether a device was there before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Was {
+    /// It has a new name.
+    There,
+    /// It was made.
+    Missing,
+}
+
+/// Whether a device that is missing is made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum IfMissing {
+    /// It is made.
+    Make,
+    /// That is 404.
+    Refuse,
+}
+
+impl Accounts {
+    /// A device of a user.
+    pub fn device(&self, user: &UserId, device: &DeviceId) -> Result<Option<Device>> {
+        Ok(self.store.get::<tables::Devices>((user, device))?)
+    }
+
+    /// All devices of a user.
+    pub fn devices(&self, user: &UserId) -> Result<Vec<(OwnedDeviceId, Device)>> {
+        let rows = self.store.scan::<tables::Devices>((user,));
+        rows.map(|row| {
+            row.map(|((_, id), device)| (id, device))
+                .map_err(Error::from)
+        })
+        .collect()
+    }
+
+    /// Names a device.
+    ///
+    /// # Errors
+    ///
+    /// 404 if it is missing and is not to be made, 400 if the name is too long.
+    pub async fn name_device(
+        &self,
+        server: &Server,
+        user: &UserId,
+        device: &DeviceId,
+        name: Option<String>,
+        if_missing: IfMissing,
+    ) -> Result<Was> {
+        if name
+            .as_ref()
+            .is_some_and(|name| name.len() > DISPLAY_NAME_MAX_BYTES)
+        {
+            return Err(Error::invalid(format!(
+                "The name of a device can have {DISPLAY_NAME_MAX_BYTES} bytes"
+            )));
+        }
+        let changing = self.changing.lock().await;
+        let (mut record, was) = match self.device(user, device)? {
+            Some(record) => (record, Was::There),
+            None if if_missing == IfMissing::Make => (Device::default(), Was::Missing),
+            None => return Err(Error::not_found("You have no such device")),
+        };
+        record.display_name = name.or(record.display_name);
+        let mut batch = self.store.batch();
+        let mut place = server.stream.place();
+        batch.put::<tables::Devices>((user, device), &record)?;
+        keys::changed(&mut batch, &mut place, user)?;
+        let touches = keys::device_lists::touches(&server.rooms, user)?;
+        server.stream.commit(place, batch, touches).await?;
+        drop(changing);
+        Ok(was)
+    }
+
+    /// Deletes devices with their tokens, keys, waiting messages and pushers. Those that are not there are passed over.
+    pub async fn delete_devices(
+        &self,
+        server: &Server,
+        user: &UserId,
+        devices: &[OwnedDeviceId],
+    ) -> Result<()> {
+        let locked = server.keys.lock([user]).await;
+        let changing = self.changing.lock().await;
+        let mut batch = self.store.batch();
+        for device in devices {
+            self.end_tokens(&mut batch, user, device, None)?;
+            batch.delete::<tables::Devices>((user, &**device))?;
+            keys::forget_device(&mut batch, user, device)?;
+        }
+        for row in self.store.scan::<tables::Pushers>((user,)) {
+            let ((_, app, key), pusher) = row?;
+            let owner = pusher.device.as_deref();
+            if devices.iter().any(|device| owner == Some(device.as_str())) {
+                batch.delete::<tables::Pushers>((user, &app, &key))?;
+            }
+        }
+        let mut place = server.stream.place();
+        keys::changed(&mut batch, &mut place, user)?;
+        let touches = keys::device_lists::touches(&server.rooms, user)?;
+        server.stream.commit(place, batch, touches).await?;
+        drop((changing, locked));
+        Ok(())
+    }
+
+    /// Deletes all devices of a user but one.
+    pub async fn delete_other_devices(
+        &self,
+        server: &Server,
+        user: &UserId,
+        keep: Option<&DeviceId>,
+    ) -> Result<()> {
+        let devices = self.devices(user)?.into_iter().map(|(id, _)| id);
+        let others: Vec<_> = devices.filter(|id| Some(&**id) != keep).collect();
+        self.delete_devices(server, user, &others).await
+    }
+}

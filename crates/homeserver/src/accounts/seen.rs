@@ -1,0 +1,64 @@
+//! When and where a device was last seen. Written now and then, not with every request.
+
+use std::time::{Duration, Instant};
+
+use quick_cache::sync::Cache;
+use ruma::{OwnedDeviceId, OwnedUserId};
+
+use super::{Accounts, record::Token};
+use crate::{clock, error::Result, http::CallFacts, store::tables};
+
+/// How often it is written for one device.
+const EVERY: Duration = Duration::from_mins(5);
+/// How many devices are remembered between two writes.
+const REMEMBERED_MAX: usize = 10_000;
+
+/// When devices were last written.
+#[derive(Debug)]
+pub(super) struct Seen {
+    written: Cache<(OwnedUserId, OwnedDeviceId), Instant>,
+}
+
+impl Default for Seen {
+    fn default() -> Self {
+        Self {
+            written: Cache::new(REMEMBERED_MAX),
+        }
+    }
+}
+
+impl Accounts {
+    /// Notes that the device of this token is there.
+    pub(super) fn note_seen(&self, token: &Token, facts: &CallFacts) {
+        let key = (token.user_id.clone(), token.device_id.clone());
+        let now = Instant::now();
+        let recent = |at: &Instant| now.duration_since(*at) < EVERY;
+        if self.seen.written.get(&key).as_ref().is_some_and(recent) {
+            return;
+        }
+        self.seen.written.insert(key.clone(), now);
+        let (accounts, ip) = (self.clone(), facts.ip.map(|ip| ip.to_string()));
+        tokio::spawn(async move {
+            if let Err(error) = accounts.write_seen(key, ip).await {
+                tracing::warn!(%error, "it was not written when a device was seen");
+            }
+        });
+    }
+
+    async fn write_seen(
+        &self,
+        (user, device): (OwnedUserId, OwnedDeviceId),
+        ip: Option<String>,
+    ) -> Result<()> {
+        let changing = self.changing.lock().await;
+        if let Some(mut record) = self.store.get::<tables::Devices>((&user, &device))? {
+            record.last_seen = Some(clock::now());
+            record.last_seen_ip = ip.or(record.last_seen_ip);
+            self.store
+                .put::<tables::Devices>((&user, &device), &record)
+                .await?;
+        }
+        drop(changing);
+        Ok(())
+    }
+}

@@ -1,0 +1,75 @@
+//! Tokens that end soon: to log in on another device, and to prove to a third party who one is.
+//!
+//! Spec: <https://spec.matrix.org/v1.19/client-server-api/#openid>,
+//! <https://spec.matrix.org/v1.19/client-server-api/#post_matrixclientv1loginget_token>
+
+use std::time::Duration;
+
+use ruma::{OwnedUserId, UserId};
+
+use super::{
+    Accounts, digest, new_token,
+    record::{ShortToken, ShortTokenUse},
+    registration_tokens::ends_in,
+};
+use crate::{clock, error::Result, store::tables};
+
+/// How long one can log in with a token.
+pub const LOGIN_LIFE: Duration = Duration::from_mins(2);
+/// How long one can prove who one is with a token.
+pub const OPENID_LIFE: Duration = Duration::from_hours(1);
+
+impl ShortTokenUse {
+    /// How long such a token lives.
+    pub const fn life(self) -> Duration {
+        match self {
+            Self::OpenId => OPENID_LIFE,
+            Self::Login => LOGIN_LIFE,
+        }
+    }
+}
+
+impl Accounts {
+    /// A new token for this use. Those that have ended are swept out with it.
+    pub async fn issue_short_token(&self, user: &UserId, purpose: ShortTokenUse) -> Result<String> {
+        let token = new_token();
+        let record = ShortToken {
+            user_id: user.to_owned(),
+            purpose,
+            expires: ends_in(purpose.life()),
+        };
+        let mut batch = self.store.batch();
+        for row in self.store.scan::<tables::ShortTokens>(()) {
+            let ((digest,), old) = row?;
+            if old.expires <= clock::now() {
+                batch.delete::<tables::ShortTokens>((digest,))?;
+            }
+        }
+        batch.put::<tables::ShortTokens>((digest(&token),), &record)?;
+        self.store.commit(batch).await?;
+        Ok(token)
+    }
+
+    /// Who shows the OpenID token; nothing if it is none or has ended.
+    pub fn openid_user(&self, token: &str) -> Result<Option<OwnedUserId>> {
+        let record = self.store.get::<tables::ShortTokens>((digest(token),))?;
+        Ok(record
+            .filter(|record| record.purpose == ShortTokenUse::OpenId)
+            .filter(|record| record.expires > clock::now())
+            .map(|record| record.user_id))
+    }
+
+    /// Who logs in with the token, which is good for once; nothing if it is none or has ended.
+    pub async fn take_login_token(&self, token: &str) -> Result<Option<OwnedUserId>> {
+        let changing = self.changing.lock().await;
+        let record = self.store.get::<tables::ShortTokens>((digest(token),))?;
+        let Some(record) = record.filter(|record| record.purpose == ShortTokenUse::Login) else {
+            return Ok(None);
+        };
+        let mut batch = self.store.batch();
+        batch.delete::<tables::ShortTokens>((digest(token),))?;
+        self.store.commit(batch).await?;
+        drop(changing);
+        Ok((record.expires > clock::now()).then_some(record.user_id))
+    }
+}

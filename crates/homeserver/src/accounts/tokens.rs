@@ -1,0 +1,203 @@
+//! Access tokens and refresh tokens: how they are given out, replaced and ended.
+//!
+//! A refreshed pair does not end the old one at once: the answer that carried it may have been lost. The old pair ends when the new
+//! access token is used. Spec: <https://spec.matrix.org/v1.19/client-server-api/#refreshing-access-tokens>
+
+use std::time::Duration;
+
+use http::StatusCode;
+use ruma::{DeviceId, OwnedDeviceId, OwnedUserId, UserId, api::error::ErrorKind};
+
+use super::{
+    Accounts, digest, new_device_id, new_token,
+    record::{Device, RefreshToken, Token},
+    registration_tokens::ends_in,
+};
+use crate::{
+    clock,
+    config::Login,
+    error::{Error, Result},
+    http::unknown_token,
+    store::{Batch, Exists, tables},
+};
+
+/// The longest id of a device, in bytes.
+const DEVICE_ID_MAX_BYTES: usize = 255;
+
+/// What a client gets to act with.
+#[derive(Clone, Debug)]
+pub struct Issued {
+    /// The device.
+    pub device_id: OwnedDeviceId,
+    /// The access token.
+    pub access_token: String,
+    /// The refresh token, if it asked for one.
+    pub refresh_token: Option<String>,
+    /// How long the access token lives; nothing if until it is ended.
+    pub expires_in: Option<Duration>,
+}
+
+/// What a client asks for when it logs in.
+#[derive(Clone, Debug, Default)]
+pub struct Wish {
+    /// The device that it goes on with, if it had one.
+    pub device_id: Option<OwnedDeviceId>,
+    /// How the device is called, if it is new.
+    pub display_name: Option<String>,
+    /// Whether it can refresh its tokens.
+    pub refresh: bool,
+}
+
+/// 401 `M_USER_LOCKED`: the session is kept, but cannot be used for now.
+pub(super) fn locked() -> Error {
+    Error::refused(
+        StatusCode::UNAUTHORIZED,
+        ErrorKind::UserLocked,
+        "This account is locked",
+    )
+}
+
+impl Accounts {
+    /// Logs a user in: on a new device, or again on one that they have, whose tokens end.
+    pub async fn log_in(&self, user: &UserId, wish: Wish, login: &Login) -> Result<Issued> {
+        let device_id = wish.device_id.unwrap_or_else(new_device_id);
+        if device_id.as_str().is_empty() || device_id.as_str().len() > DEVICE_ID_MAX_BYTES {
+            return Err(Error::invalid(format!(
+                "The id of a device can have {DEVICE_ID_MAX_BYTES} bytes"
+            )));
+        }
+        let changing = self.changing.lock().await;
+        let mut batch = self.store.batch();
+        self.end_tokens(&mut batch, user, &device_id, None)?;
+        let known = self.store.get::<tables::Devices>((user, &*device_id))?;
+        let device = known.unwrap_or(Device {
+            display_name: wish.display_name,
+            ..Device::default()
+        });
+        batch.put::<tables::Devices>((user, &*device_id), &device)?;
+        let refresh = wish.refresh.then_some(login);
+        let issued = issue(&mut batch, user, device_id, refresh, None)?;
+        self.store.commit(batch).await?;
+        drop(changing);
+        Ok(issued)
+    }
+
+    /// A new pair of tokens for a refresh token.
+    ///
+    /// # Errors
+    ///
+    /// 401 `M_UNKNOWN_TOKEN` if it is none, or has ended.
+    pub async fn refresh(&self, token: &str, login: &Login) -> Result<Issued> {
+        let changing = self.changing.lock().await;
+        let old = digest(token);
+        let record = self.store.get::<tables::RefreshTokens>((old,))?;
+        let record = record
+            .filter(|record| record.expires.is_none_or(|end| end > clock::now()))
+            .ok_or_else(|| unknown_token(false))?;
+        let account = self.get(&record.user_id)?;
+        if account.is_none_or(|account| account.deactivated) {
+            return Err(unknown_token(false));
+        }
+        let mut batch = self.store.batch();
+        // Whatever was given out for the same token before and was never used is not needed any more.
+        self.end_tokens(&mut batch, &record.user_id, &record.device_id, Some(old))?;
+        let (user, device) = (record.user_id, record.device_id);
+        let issued = issue(&mut batch, &user, device, Some(login), Some(old))?;
+        self.store.commit(batch).await?;
+        drop(changing);
+        Ok(issued)
+    }
+
+    /// Ends the tokens of a device, but not those that came with the refresh token `keep`, nor it itself.
+    pub(super) fn end_tokens(
+        &self,
+        batch: &mut Batch,
+        user: &UserId,
+        device: &DeviceId,
+        keep: Option<[u8; 32]>,
+    ) -> Result<()> {
+        for key in self
+            .store
+            .scan::<tables::DeviceTokens>((user, device))
+            .keys()
+        {
+            let (_, _, access) = key?;
+            let token = self.store.get::<tables::Tokens>((access,))?;
+            let refresh = token.as_ref().and_then(|token| token.refresh);
+            if keep.is_some() && refresh == keep {
+                continue;
+            }
+            batch.delete::<tables::Tokens>((access,))?;
+            batch.delete::<tables::DeviceTokens>((user, device, access))?;
+            let replaced = token.and_then(|token| token.replaces);
+            for refresh in [refresh, replaced].into_iter().flatten() {
+                if Some(refresh) != keep {
+                    batch.delete::<tables::RefreshTokens>((refresh,))?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Ends the pair that `token` was made to replace, now that it is used.
+    pub(super) fn retire_replaced(&self, token: &Token) -> Result<()> {
+        let Some(old) = token.replaces else {
+            return Ok(());
+        };
+        if !self.store.contains::<tables::RefreshTokens>((old,))? {
+            return Ok(());
+        }
+        let mut batch = self.store.batch();
+        batch.delete::<tables::RefreshTokens>((old,))?;
+        let (user, device) = (&*token.user_id, &*token.device_id);
+        for key in self
+            .store
+            .scan::<tables::DeviceTokens>((user, device))
+            .keys()
+        {
+            let (_, _, access) = key?;
+            let record = self.store.get::<tables::Tokens>((access,))?;
+            if record.is_some_and(|record| record.refresh == Some(old)) {
+                batch.delete::<tables::Tokens>((access,))?;
+                batch.delete::<tables::DeviceTokens>((user, device, access))?;
+            }
+        }
+        Ok(self.store.commit_blocking(batch)?)
+    }
+}
+
+/// Writes new tokens of a device into the batch. They end and can be refreshed if the client can do that.
+pub(super) fn issue(
+    batch: &mut Batch,
+    user: &UserId,
+    device_id: OwnedDeviceId,
+    refresh: Option<&Login>,
+    replaces: Option<[u8; 32]>,
+) -> Result<Issued> {
+    let access_token = new_token();
+    let refresh_token = refresh.map(|login| (new_token(), login));
+    let record = Token {
+        user_id: OwnedUserId::from(user),
+        device_id: device_id.clone(),
+        expires: refresh.map(|login| ends_in(login.access_token_ttl)),
+        refresh: refresh_token.as_ref().map(|(token, _)| digest(token)),
+        replaces,
+    };
+    let access = digest(&access_token);
+    batch.put::<tables::Tokens>((access,), &record)?;
+    batch.put::<tables::DeviceTokens>((user, &*device_id, access), &Exists {})?;
+    if let Some((token, login)) = &refresh_token {
+        let record = RefreshToken {
+            user_id: OwnedUserId::from(user),
+            device_id: device_id.clone(),
+            expires: login.refresh_token_life().map(ends_in),
+        };
+        batch.put::<tables::RefreshTokens>((digest(token),), &record)?;
+    }
+    Ok(Issued {
+        device_id,
+        access_token,
+        refresh_token: refresh_token.map(|(token, _)| token),
+        expires_in: refresh.map(|login| login.access_token_ttl),
+    })
+}

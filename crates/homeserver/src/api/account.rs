@@ -1,0 +1,65 @@
+//! The account itself: its password, its end, and the addresses at which third parties know it, of which there are none here.
+//!
+//! Spec: <https://spec.matrix.org/v1.19/client-server-api/#account-management>
+
+use ruma::api::client::account::{
+    ThirdPartyIdRemovalStatus, change_password, deactivate, get_3pids,
+};
+
+use crate::{
+    accounts::uia,
+    error::{Error, Result},
+    http::{Call, Caller, Routes, missing_token},
+    server::Server,
+};
+
+pub(super) fn routes(routes: Routes) -> Routes {
+    routes.add(password).add(end).add(third_party_ids)
+}
+
+async fn password(
+    server: Server,
+    call: Call<change_password::v3::Request>,
+) -> Result<change_password::v3::Response> {
+    let caller = somebody(call.caller)?;
+    uia::authorize(&server, &caller, &call.facts, call.body.auth.as_ref()).await?;
+    let accounts = &server.accounts;
+    accounts
+        .set_password(&caller.user_id, &call.body.new_password)
+        .await?;
+    if call.body.logout_devices {
+        let keep = caller.device_id.as_deref();
+        accounts
+            .delete_other_devices(&server, &caller.user_id, keep)
+            .await?;
+    }
+    Ok(change_password::v3::Response::new())
+}
+
+async fn end(
+    server: Server,
+    call: Call<deactivate::v3::Request>,
+) -> Result<deactivate::v3::Response> {
+    let caller = somebody(call.caller)?;
+    uia::authorize(&server, &caller, &call.facts, call.body.auth.as_ref()).await?;
+    server.accounts.deactivate(&server, &caller.user_id).await?;
+    Ok(deactivate::v3::Response::new(
+        ThirdPartyIdRemovalStatus::NoSupport,
+    ))
+}
+
+async fn third_party_ids(
+    _: Server,
+    _: Call<get_3pids::v3::Request>,
+) -> Result<get_3pids::v3::Response> {
+    Ok(get_3pids::v3::Response::new(Vec::new()))
+}
+
+/// These endpoints work without a token where mail addresses prove who somebody is, which they do not here.
+fn somebody(caller: Option<Caller>) -> Result<Caller> {
+    let caller = caller.ok_or_else(missing_token)?;
+    if caller.guest {
+        return Err(Error::forbidden("Guests have no account to change"));
+    }
+    Ok(caller)
+}

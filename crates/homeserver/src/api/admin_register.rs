@@ -1,0 +1,140 @@
+//! Making accounts with a secret that scripts share with the server, as Synapse has it.
+//!
+//! Who knows `registration_shared_secret` proves it with an HMAC over a number that is good once. The endpoint is not there without
+//! the secret. <https://element-hq.github.io/synapse/latest/admin_api/register_api.html>
+
+use std::time::Instant;
+
+use axum::{
+    Router,
+    body::{Body, to_bytes},
+    extract::{Request, State},
+    response::{IntoResponse, Json, Response},
+    routing,
+};
+use hmac::{Hmac, Mac};
+use serde::Deserialize;
+use serde_json::{Value, json};
+use sha1::Sha1;
+
+use crate::{
+    accounts::tokens::Wish,
+    config::Secret,
+    error::{Error, Result},
+    http::{Routes, error_response},
+    server::Server,
+};
+
+const PATH: &str = "/_synapse/admin/v1/register";
+/// The longest body, in bytes.
+const BODY_MAX_BYTES: usize = 16_384;
+/// How many bytes an HMAC-SHA1 has.
+const MAC_BYTES: usize = 20;
+
+pub(super) fn routes(routes: Routes) -> Routes {
+    routes.and(|router: Router<Server>| router.route(PATH, routing::get(nonce).post(register)))
+}
+
+#[derive(Deserialize)]
+struct Registration {
+    nonce: String,
+    username: String,
+    #[serde(default)]
+    displayname: Option<String>,
+    password: String,
+    #[serde(default)]
+    admin: bool,
+    #[serde(default)]
+    user_type: Option<String>,
+    mac: String,
+    #[serde(default)]
+    inhibit_login: bool,
+}
+
+async fn nonce(State(server): State<Server>) -> Response {
+    let issued = secret(&server).and_then(|_| {
+        let nonce = server.accounts.nonces.issue(Instant::now());
+        nonce.ok_or_else(|| Error::forbidden("Too many registrations have begun"))
+    });
+    match issued {
+        Ok(nonce) => Json(json!({ "nonce": nonce })).into_response(),
+        Err(error) => error_response(error),
+    }
+}
+
+async fn register(State(server): State<Server>, request: Request) -> Response {
+    match made(&server, request.into_body()).await {
+        Ok(answer) => Json(answer).into_response(),
+        Err(error) => error_response(error),
+    }
+}
+
+fn secret(server: &Server) -> Result<&Secret> {
+    let secret = server
+        .config
+        .registration
+        .registration_shared_secret
+        .as_ref();
+    secret.ok_or_else(Error::unrecognized)
+}
+
+async fn made(server: &Server, body: Body) -> Result<Value> {
+    let secret = secret(server)?;
+    let bytes = to_bytes(body, BODY_MAX_BYTES)
+        .await
+        .map_err(|_| Error::too_large(format!("The body can have {BODY_MAX_BYTES} bytes")))?;
+    let wanted: Registration =
+        serde_json::from_slice(&bytes).map_err(|error| Error::bad_json(error.to_string()))?;
+    if !server.accounts.nonces.take(&wanted.nonce, Instant::now()) {
+        return Err(Error::invalid("unrecognised nonce"));
+    }
+    if !is_signed(&wanted, secret)? {
+        return Err(Error::forbidden("HMAC incorrect"));
+    }
+    if wanted.admin {
+        // Better no account than one that its owner takes for an admin's.
+        return Err(Error::invalid(
+            "Admins are made by inviting them into the admin room: ask without admin",
+        ));
+    }
+    let accounts = &server.accounts;
+    let user = accounts
+        .create(server, &wanted.username, Some(&wanted.password))
+        .await?;
+    if let Some(name) = &wanted.displayname {
+        accounts.set_display_name(server, &user, name).await?;
+    }
+    let mut answer = json!({ "user_id": user, "home_server": server.config.server_name });
+    if !wanted.inhibit_login {
+        let issued = accounts
+            .log_in(&user, Wish::default(), &server.config.login)
+            .await?;
+        answer["access_token"] = issued.access_token.into();
+        answer["device_id"] = issued.device_id.as_str().into();
+    }
+    Ok(answer)
+}
+
+fn is_signed(wanted: &Registration, secret: &Secret) -> Result<bool> {
+    let mut mac = Hmac::<Sha1>::new_from_slice(secret.expose().as_bytes())
+        .map_err(|error| Error::Broken(format!("registration_shared_secret: {error}")))?;
+    let admin = if wanted.admin { "admin" } else { "notadmin" };
+    let parts = [&*wanted.nonce, &wanted.username, &wanted.password, admin];
+    mac.update(parts.join("\0").as_bytes());
+    if let Some(kind) = &wanted.user_type {
+        mac.update(b"\0");
+        mac.update(kind.as_bytes());
+    }
+    Ok(from_hex(&wanted.mac).is_some_and(|given| mac.verify_slice(&given).is_ok()))
+}
+
+fn from_hex(text: &str) -> Option<[u8; MAC_BYTES]> {
+    let mut bytes = [0; MAC_BYTES];
+    if text.len() != 2 * MAC_BYTES || !text.is_ascii() {
+        return None;
+    }
+    for (byte, digits) in bytes.iter_mut().zip(text.as_bytes().chunks(2)) {
+        *byte = u8::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok()?;
+    }
+    Some(bytes)
+}

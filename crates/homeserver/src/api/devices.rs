@@ -1,0 +1,114 @@
+//! Devices of the caller. Deleting one needs the password; an application service makes and deletes those of its users (MSC4190).
+//!
+//! Spec: <https://spec.matrix.org/v1.19/client-server-api/#device-management>
+
+use ruma::{
+    OwnedDeviceId,
+    api::client::device::{
+        Device, delete_device, delete_devices, get_device, get_devices, update_device,
+    },
+};
+
+use crate::{
+    accounts::{devices::IfMissing, record, uia},
+    error::{Error, Result},
+    http::{Call, Caller, Routes},
+    server::Server,
+};
+
+/// How many devices one request can delete.
+const DELETED_MAX: usize = 1_000;
+
+pub(super) fn routes(routes: Routes) -> Routes {
+    routes
+        .add(list)
+        .add(get)
+        .add(name)
+        .add(delete)
+        .add(delete_many)
+}
+
+async fn list(
+    server: Server,
+    call: Call<get_devices::v3::Request>,
+) -> Result<get_devices::v3::Response> {
+    let devices = server.accounts.devices(&call.caller.user_id)?;
+    let devices = devices.into_iter().map(|(id, device)| shown(id, device));
+    Ok(get_devices::v3::Response::new(devices.collect()))
+}
+
+async fn get(
+    server: Server,
+    call: Call<get_device::v3::Request>,
+) -> Result<get_device::v3::Response> {
+    let id = call.body.device_id;
+    let device = server.accounts.device(&call.caller.user_id, &id)?;
+    let device = device.ok_or_else(|| Error::not_found("You have no such device"))?;
+    Ok(get_device::v3::Response::new(shown(id, device)))
+}
+
+fn shown(id: OwnedDeviceId, device: record::Device) -> Device {
+    let mut shown = Device::new(id);
+    shown.display_name = device.display_name;
+    shown.last_seen_ip = device.last_seen_ip;
+    shown.last_seen_ts = device.last_seen;
+    shown
+}
+
+async fn name(
+    server: Server,
+    call: Call<update_device::v3::Request>,
+) -> Result<update_device::v3::Response> {
+    let user = &call.caller.user_id;
+    let if_missing = match &call.caller.appservice {
+        Some(appservice) if appservice.manages_devices() => IfMissing::Make,
+        _ => IfMissing::Refuse,
+    };
+    let (device, name) = (call.body.device_id, call.body.display_name);
+    server
+        .accounts
+        .name_device(&server, user, &device, name, if_missing)
+        .await?;
+    Ok(update_device::v3::Response::new())
+}
+
+async fn delete(
+    server: Server,
+    call: Call<delete_device::v3::Request>,
+) -> Result<delete_device::v3::Response> {
+    may_delete(&call.caller)?;
+    uia::authorize(&server, &call.caller, &call.facts, call.body.auth.as_ref()).await?;
+    let devices = [call.body.device_id];
+    server
+        .accounts
+        .delete_devices(&server, &call.caller.user_id, &devices)
+        .await?;
+    Ok(delete_device::v3::Response::new())
+}
+
+async fn delete_many(
+    server: Server,
+    call: Call<delete_devices::v3::Request>,
+) -> Result<delete_devices::v3::Response> {
+    may_delete(&call.caller)?;
+    if call.body.devices.len() > DELETED_MAX {
+        return Err(Error::invalid(format!(
+            "One request can delete {DELETED_MAX} devices"
+        )));
+    }
+    uia::authorize(&server, &call.caller, &call.facts, call.body.auth.as_ref()).await?;
+    server
+        .accounts
+        .delete_devices(&server, &call.caller.user_id, &call.body.devices)
+        .await?;
+    Ok(delete_devices::v3::Response::new())
+}
+
+fn may_delete(caller: &Caller) -> Result<()> {
+    match &caller.appservice {
+        Some(appservice) if !appservice.manages_devices() => Err(Error::not_found(
+            "Device management not enabled for appservice.",
+        )),
+        _ => Ok(()),
+    }
+}

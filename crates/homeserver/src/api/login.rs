@@ -1,0 +1,190 @@
+//! Logging in: with a password, with a token of another device, and as a user of an application service.
+//!
+//! Spec: <https://spec.matrix.org/v1.19/client-server-api/#login>
+
+use http::StatusCode;
+use ruma::{
+    OwnedUserId,
+    api::{
+        client::{
+            session::{
+                get_login_types::{
+                    self,
+                    v3::{
+                        ApplicationServiceLoginType, LoginType, PasswordLoginType, TokenLoginType,
+                    },
+                },
+                login::{
+                    self,
+                    v3::{ApplicationService, DiscoveryInfo, HomeserverInfo, LoginInfo, Password},
+                },
+            },
+            uiaa::UserIdentifier,
+        },
+        error::ErrorKind,
+    },
+};
+
+use crate::{
+    accounts::{identity, tokens::Wish},
+    error::{Error, Result},
+    http::{Call, Routes},
+    server::Server,
+};
+
+pub(super) fn routes(routes: Routes) -> Routes {
+    routes.add(types).add(login)
+}
+
+async fn types(
+    server: Server,
+    _: Call<get_login_types::v3::Request>,
+) -> Result<get_login_types::v3::Response> {
+    let mut token = TokenLoginType::new();
+    token.get_login_token = server.config.login.login_with_password;
+    let mut flows = Vec::new();
+    if server.config.login.login_with_password {
+        flows.push(LoginType::Password(PasswordLoginType::new()));
+    }
+    flows.push(LoginType::Token(token));
+    flows.push(LoginType::ApplicationService(
+        ApplicationServiceLoginType::new(),
+    ));
+    Ok(get_login_types::v3::Response::new(flows))
+}
+
+async fn login(server: Server, call: Call<login::v3::Request>) -> Result<login::v3::Response> {
+    let user = match &call.body.login_info {
+        LoginInfo::Password(shown) => by_password(&server, &call, shown).await?,
+        LoginInfo::Token(shown) => server
+            .accounts
+            .take_login_token(&shown.token)
+            .await?
+            .ok_or_else(|| Error::forbidden("This login token is not valid"))?,
+        LoginInfo::ApplicationService(named) => by_appservice(&server, &call, named)?,
+        _ => {
+            return Err(Error::bad_request(
+                ErrorKind::Unknown,
+                "This server knows no such way to log in",
+            ));
+        }
+    };
+    may_log_in(&server, &user, call.caller.is_some())?;
+    let wish = Wish {
+        device_id: call.body.device_id,
+        display_name: call.body.initial_device_display_name,
+        refresh: call.body.refresh_token,
+    };
+    let issued = server
+        .accounts
+        .log_in(&user, wish, &server.config.login)
+        .await?;
+    let mut response = login::v3::Response::new(user, issued.access_token, issued.device_id);
+    response.refresh_token = issued.refresh_token;
+    response.expires_in = issued.expires_in;
+    let public = server.config.well_known.client.as_ref();
+    response.well_known = public.map(|url| {
+        DiscoveryInfo::new(HomeserverInfo::new(
+            url.as_str().trim_end_matches('/').to_owned(),
+        ))
+    });
+    Ok(response)
+}
+
+/// Old clients name the user in a field of its own.
+fn named(
+    server: &Server,
+    identifier: Option<&UserIdentifier>,
+    user: Option<&String>,
+) -> Result<OwnedUserId> {
+    match (identifier, user) {
+        (Some(identifier), _) => identity::named_by(server, identifier),
+        (None, Some(user)) => identity::named(server, user),
+        (None, None) => Err(Error::bad_request(
+            ErrorKind::MissingParam,
+            "A login needs an identifier",
+        )),
+    }
+}
+
+#[allow(deprecated, reason = "old clients still send `user`")]
+async fn by_password(
+    server: &Server,
+    call: &Call<login::v3::Request>,
+    shown: &Password,
+) -> Result<OwnedUserId> {
+    if !server.config.login.login_with_password {
+        return Err(Error::bad_request(
+            ErrorKind::Unknown,
+            "This server takes no passwords",
+        ));
+    }
+    let user = named(server, shown.identifier.as_ref(), shown.user.as_ref())?;
+    let accounts = &server.accounts;
+    if accounts
+        .password_is_right(&user, &shown.password, call.facts.ip)
+        .await?
+    {
+        return Ok(user);
+    }
+    // A password that is gone cannot be right; whoever owned the account is told why.
+    if accounts
+        .get(&user)?
+        .is_some_and(|account| account.deactivated)
+    {
+        return Err(deactivated());
+    }
+    Err(Error::forbidden("Wrong user or password"))
+}
+
+#[allow(deprecated, reason = "old clients still send `user`")]
+fn by_appservice(
+    server: &Server,
+    call: &Call<login::v3::Request>,
+    named_by: &ApplicationService,
+) -> Result<OwnedUserId> {
+    let appservice = call.caller.as_ref().ok_or_else(|| {
+        Error::refused(
+            StatusCode::UNAUTHORIZED,
+            ErrorKind::MissingToken,
+            "Missing appservice token.",
+        )
+    })?;
+    if appservice.manages_devices() {
+        return Err(Error::bad_request(
+            ErrorKind::AppserviceLoginUnsupported,
+            "An appservice that makes devices itself does not log in",
+        ));
+    }
+    let user = named(server, named_by.identifier.as_ref(), named_by.user.as_ref())?;
+    let own = &server.config.server_name;
+    if appservice.sender(own)? != user && !appservice.may_act_as(&user, own) {
+        return Err(Error::bad_request(
+            ErrorKind::Exclusive,
+            "Username is not in an appservice namespace.",
+        ));
+    }
+    Ok(user)
+}
+
+fn may_log_in(server: &Server, user: &OwnedUserId, by_appservice: bool) -> Result<()> {
+    match server.accounts.get(user)? {
+        Some(account) if account.deactivated => Err(deactivated()),
+        Some(account) if account.locked => Err(Error::refused(
+            StatusCode::UNAUTHORIZED,
+            ErrorKind::UserLocked,
+            "This account is locked",
+        )),
+        Some(_) => Ok(()),
+        None if by_appservice => Err(Error::forbidden("This user has to be registered first")),
+        None => Err(Error::forbidden("Wrong user or password")),
+    }
+}
+
+fn deactivated() -> Error {
+    Error::refused(
+        StatusCode::FORBIDDEN,
+        ErrorKind::UserDeactivated,
+        "This account is deactivated",
+    )
+}

@@ -1,0 +1,60 @@
+//! Proving to a third party, such as a widget or a relay for calls, who one is.
+//!
+//! Spec: <https://spec.matrix.org/v1.19/client-server-api/#openid>
+
+use http::StatusCode;
+use ruma::{
+    api::{
+        client::account::request_openid_token, error::ErrorKind,
+        federation::openid::get_openid_userinfo,
+    },
+    authentication::TokenType,
+};
+
+use crate::{
+    accounts::{record::ShortTokenUse, short_tokens::OPENID_LIFE},
+    error::{Error, Result},
+    http::{Call, Routes},
+    server::Server,
+};
+
+pub(super) fn routes(routes: Routes) -> Routes {
+    routes.add(request_token).add(user_info)
+}
+
+async fn request_token(
+    server: Server,
+    call: Call<request_openid_token::v3::Request>,
+) -> Result<request_openid_token::v3::Response> {
+    let user = &call.caller.user_id;
+    if *user != call.body.user_id {
+        return Err(Error::forbidden(
+            "Everybody proves only who they are themselves",
+        ));
+    }
+    let token = server
+        .accounts
+        .issue_short_token(user, ShortTokenUse::OpenId)
+        .await?;
+    Ok(request_openid_token::v3::Response::new(
+        token,
+        TokenType::Bearer,
+        server.config.server_name.clone(),
+        OPENID_LIFE,
+    ))
+}
+
+async fn user_info(
+    server: Server,
+    call: Call<get_openid_userinfo::v1::Request>,
+) -> Result<get_openid_userinfo::v1::Response> {
+    let user = server.accounts.openid_user(&call.body.access_token)?;
+    let user = user.ok_or_else(|| {
+        Error::refused(
+            StatusCode::UNAUTHORIZED,
+            ErrorKind::Unauthorized,
+            "This token is not known or has ended",
+        )
+    })?;
+    Ok(get_openid_userinfo::v1::Response::new(user))
+}

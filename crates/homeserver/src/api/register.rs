@@ -1,0 +1,235 @@
+//! Making an account. What somebody has to prove for it is in the configuration: a registration token, nothing, or it is closed.
+//!
+//! Spec: <https://spec.matrix.org/v1.19/client-server-api/#account-registration>
+
+use std::sync::Arc;
+
+use http::StatusCode;
+use rand::Rng;
+use ruma::{
+    UserId,
+    api::{
+        client::{
+            account::{
+                check_registration_token_validity, get_username_availability,
+                register::{self, LoginType, RegistrationKind},
+            },
+            uiaa::{AuthFlow, AuthType},
+        },
+        error::ErrorKind,
+    },
+};
+
+use crate::{
+    accounts::{
+        create::{NewAccount, in_use},
+        identity, registration_tokens,
+        tokens::Wish,
+        uia,
+    },
+    appservices::Appservice,
+    error::{Error, Result},
+    http::{Call, Routes},
+    server::Server,
+};
+
+/// The names of guests, and of people who do not choose one, are numbers below this.
+const NUMBERED_NAMES: u64 = 1_000_000_000_000;
+
+pub(super) fn routes(routes: Routes) -> Routes {
+    routes.add(register).add(available).add(token_validity)
+}
+
+async fn register(
+    server: Server,
+    call: Call<register::v3::Request>,
+) -> Result<register::v3::Response> {
+    match (&call.body.login_type, &call.body.kind) {
+        (Some(LoginType::ApplicationService), _) => by_appservice(server, call).await,
+        (_, RegistrationKind::Guest) => guest(server, call).await,
+        _ => person(server, call).await,
+    }
+}
+
+async fn person(
+    server: Server,
+    call: Call<register::v3::Request>,
+) -> Result<register::v3::Response> {
+    let body = &call.body;
+    let user_id = match &body.username {
+        Some(name) => {
+            let user_id = identity::new_user_id(&server, name)?;
+            not_reserved(&server, &user_id, None)?;
+            user_id
+        }
+        None => identity::new_user_id(&server, &numbered_name())?,
+    };
+    let flows = flows(&server)?;
+    free(&server, &user_id)?;
+    let proof = uia::authorize_with(&server, None, &call.facts, body.auth.as_ref(), &flows).await?;
+    let password = body.password.as_deref().ok_or_else(|| {
+        Error::bad_request(ErrorKind::MissingParam, "An account needs a password")
+    })?;
+    let new = NewAccount {
+        user_id,
+        hash: Some(server.accounts.hash(password).await?),
+        guest: false,
+        appservice: None,
+        registration_token: proof.registration_token,
+    };
+    add_and_log_in(&server, call.body, new).await
+}
+
+async fn guest(
+    server: Server,
+    call: Call<register::v3::Request>,
+) -> Result<register::v3::Response> {
+    if !server.config.registration.allow_guest_registration {
+        return Err(Error::refused(
+            StatusCode::FORBIDDEN,
+            ErrorKind::GuestAccessForbidden,
+            "This server takes no guests",
+        ));
+    }
+    let new = NewAccount {
+        user_id: identity::new_user_id(&server, &numbered_name())?,
+        hash: None,
+        guest: true,
+        appservice: None,
+        registration_token: None,
+    };
+    let mut body = register::v3::Request::new();
+    body.initial_device_display_name = call.body.initial_device_display_name;
+    add_and_log_in(&server, body, new).await
+}
+
+async fn by_appservice(
+    server: Server,
+    call: Call<register::v3::Request>,
+) -> Result<register::v3::Response> {
+    let appservice = call.caller.as_ref().ok_or_else(|| {
+        Error::refused(
+            StatusCode::UNAUTHORIZED,
+            ErrorKind::MissingToken,
+            "Missing appservice token.",
+        )
+    })?;
+    let name = call.body.username.as_ref().ok_or_else(|| {
+        Error::bad_request(
+            ErrorKind::MissingParam,
+            "An appservice has to name the user",
+        )
+    })?;
+    let user_id = identity::new_user_id(&server, name)?;
+    if !appservice.may_act_as(&user_id, &server.config.server_name) {
+        return Err(exclusive("Username is not in an appservice namespace."));
+    }
+    not_reserved(&server, &user_id, Some(appservice))?;
+    free(&server, &user_id)?;
+    if appservice.manages_devices() && !call.body.inhibit_login {
+        return Err(Error::bad_request(
+            ErrorKind::AppserviceLoginUnsupported,
+            "An appservice that makes devices itself has to set inhibit_login",
+        ));
+    }
+    let new = NewAccount {
+        user_id,
+        hash: None,
+        guest: false,
+        appservice: Some(appservice.id().to_owned()),
+        registration_token: None,
+    };
+    add_and_log_in(&server, call.body, new).await
+}
+
+async fn add_and_log_in(
+    server: &Server,
+    body: register::v3::Request,
+    new: NewAccount,
+) -> Result<register::v3::Response> {
+    let mut response = register::v3::Response::new(new.user_id.clone());
+    server.accounts.add(server, new).await?;
+    if body.inhibit_login {
+        return Ok(response);
+    }
+    let wish = Wish {
+        device_id: body.device_id,
+        display_name: body.initial_device_display_name,
+        refresh: body.refresh_token,
+    };
+    let login = &server.config.login;
+    let issued = server
+        .accounts
+        .log_in(&response.user_id, wish, login)
+        .await?;
+    response.access_token = Some(issued.access_token);
+    response.device_id = Some(issued.device_id);
+    response.refresh_token = issued.refresh_token;
+    response.expires_in = issued.expires_in;
+    Ok(response)
+}
+
+/// What somebody has to prove. A token that an admin issued opens a server that is closed otherwise, for whoever has it.
+fn flows(server: &Server) -> Result<Vec<AuthFlow>> {
+    let registration = &server.config.registration;
+    let by_token = registration.allow_registration && registration.has_token();
+    let stage = if registration.is_open() {
+        AuthType::Dummy
+    } else if by_token || registration_tokens::any_issued(server)? {
+        AuthType::RegistrationToken
+    } else {
+        return Err(Error::forbidden("This server makes no new accounts"));
+    };
+    Ok(vec![AuthFlow::new(vec![stage])])
+}
+
+fn numbered_name() -> String {
+    rand::rng().random_range(0..NUMBERED_NAMES).to_string()
+}
+
+/// Whether nobody has the name, and it is not forbidden.
+fn free(server: &Server, user_id: &UserId) -> Result<()> {
+    if server.accounts.exists(user_id)? {
+        return Err(in_use());
+    }
+    let forbidden = &server.config.registration.forbidden_usernames;
+    if forbidden.is_match(user_id.localpart()) {
+        return Err(Error::bad_request(
+            ErrorKind::InvalidUsername,
+            "This user name is forbidden here",
+        ));
+    }
+    Ok(())
+}
+
+fn not_reserved(server: &Server, user_id: &UserId, by: Option<&Arc<Appservice>>) -> Result<()> {
+    if server
+        .appservices
+        .exclusive_user(user_id, by.map(|by| &**by))
+    {
+        return Err(exclusive("Username is reserved by an appservice."));
+    }
+    Ok(())
+}
+
+fn exclusive(text: &str) -> Error {
+    Error::bad_request(ErrorKind::Exclusive, text)
+}
+
+async fn available(
+    server: Server,
+    call: Call<get_username_availability::v3::Request>,
+) -> Result<get_username_availability::v3::Response> {
+    let user_id = identity::new_user_id(&server, &call.body.username)?;
+    not_reserved(&server, &user_id, None)?;
+    free(&server, &user_id)?;
+    Ok(get_username_availability::v3::Response::new(true))
+}
+
+async fn token_validity(
+    server: Server,
+    call: Call<check_registration_token_validity::v1::Request>,
+) -> Result<check_registration_token_validity::v1::Response> {
+    let valid = registration_tokens::is_valid(&server, &call.body.token)?;
+    Ok(check_registration_token_validity::v1::Response::new(valid))
+}

@@ -1,0 +1,24 @@
+//! Networks behind application services. This server does not look users and rooms of them up.
+//!
+//! Spec: <https://spec.matrix.org/v1.19/client-server-api/#third-party-networks>
+
+use std::collections::BTreeMap;
+
+use ruma::api::client::thirdparty::get_protocols;
+
+use crate::{
+    error::Result,
+    http::{Call, Routes},
+    server::Server,
+};
+
+pub(super) fn routes(routes: Routes) -> Routes {
+    routes.add(protocols)
+}
+
+async fn protocols(
+    _: Server,
+    _: Call<get_protocols::v3::Request>,
+) -> Result<get_protocols::v3::Response> {
+    Ok(get_protocols::v3::Response::new(BTreeMap::new()))
+}

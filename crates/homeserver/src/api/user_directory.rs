@@ -1,0 +1,35 @@
+//! Looking people up.
+//!
+//! Spec: <https://spec.matrix.org/v1.19/client-server-api/#user-directory>
+
+use ruma::api::client::user_directory::search_users::{self, v3::User};
+
+use crate::{
+    accounts::directory,
+    error::Result,
+    http::{Call, Routes},
+    server::Server,
+};
+
+/// How many people one search gives, whatever the client asks for.
+const RESULTS_MAX: usize = 50;
+
+pub(super) fn routes(routes: Routes) -> Routes {
+    routes.add(search)
+}
+
+async fn search(
+    server: Server,
+    call: Call<search_users::v3::Request>,
+) -> Result<search_users::v3::Response> {
+    let limit = usize::try_from(call.body.limit).unwrap_or(RESULTS_MAX);
+    let (asker, term) = (&call.caller.user_id, &call.body.search_term);
+    let (found, limited) = directory::search(&server, asker, term, limit.min(RESULTS_MAX))?;
+    let users = found.into_iter().map(|found| {
+        let mut user = User::new(found.user_id);
+        user.display_name = found.display_name;
+        user.avatar_url = found.avatar_url;
+        user
+    });
+    Ok(search_users::v3::Response::new(users.collect(), limited))
+}

@@ -1,0 +1,64 @@
+//! The relay for calls, if there is one.
+//!
+//! The credentials are those of the TURN REST API draft: a user name that holds its end, and its HMAC with the relay's secret. Spec:
+//! <https://spec.matrix.org/v1.19/client-server-api/#voice-over-ip>
+
+use base64::{Engine, prelude::BASE64_STANDARD};
+use hmac::{Hmac, Mac};
+use ruma::{UserId, api::client::voip::get_turn_server_info};
+use sha1::Sha1;
+
+use crate::{
+    clock,
+    config::Turn,
+    error::{Error, Result},
+    http::{Call, Routes},
+    server::Server,
+};
+
+pub(super) fn routes(routes: Routes) -> Routes {
+    routes.add(relay)
+}
+
+async fn relay(
+    server: Server,
+    call: Call<get_turn_server_info::v3::Request>,
+) -> Result<get_turn_server_info::v3::Response> {
+    let turn = &server.config.turn;
+    let shut = call.caller.guest && !turn.turn_allow_guests;
+    if turn.turn_uris.is_empty() || shut {
+        return Err(Error::not_found("There is no relay for calls"));
+    }
+    let (username, password) = credentials(turn, &call.caller.user_id)?
+        .ok_or_else(|| Error::not_found("The relay for calls has no credentials"))?;
+    Ok(get_turn_server_info::v3::Response::new(
+        username,
+        password,
+        turn.turn_uris.clone(),
+        turn.turn_ttl,
+    ))
+}
+
+fn credentials(turn: &Turn, user: &UserId) -> Result<Option<(String, String)>> {
+    let secret = turn
+        .secret()
+        .map_err(|error| Error::Broken(error.to_string()))?;
+    let Some(secret) = secret else {
+        let (Some(name), Some(password)) = (&turn.turn_username, &turn.turn_password) else {
+            return Ok(None);
+        };
+        return Ok(Some((name.clone(), password.expose().to_owned())));
+    };
+    let end = clock::now()
+        .as_secs()
+        .to_string()
+        .parse::<u64>()
+        .unwrap_or_default();
+    let end = end.saturating_add(turn.turn_ttl.as_secs());
+    let username = format!("{end}:{user}");
+    let mut mac = Hmac::<Sha1>::new_from_slice(secret.expose().as_bytes())
+        .map_err(|error| Error::Broken(format!("turn_secret: {error}")))?;
+    mac.update(username.as_bytes());
+    let password = BASE64_STANDARD.encode(mac.finalize().into_bytes());
+    Ok(Some((username, password)))
+}
