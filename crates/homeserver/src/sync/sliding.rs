@@ -69,27 +69,32 @@ pub async fn answer(
     let base = connections
         .base(&key, request.pos.as_deref())
         .ok_or_else(unknown_pos)?;
-    let wait = match request.pos {
-        // The first answer of a connection tells the client how things are, even if nothing is.
-        None => Duration::ZERO,
-        Some(_) => server
-            .config
-            .sync
-            .wait(Some(request.timeout.unwrap_or_default())),
-    };
+    server
+        .presence
+        .synced(&caller.user_id, &request.set_presence)?;
+    let deadline = Instant::now() + patience(server, &request);
     let ask = Ask::new(caller, request, bytes)?;
     extensions::to_device::acknowledge(server, &ask).await?;
 
-    let deadline = Instant::now() + wait;
     let mut watcher = server.stream.watch(&caller.user_id);
     loop {
         let round = Round::read(server, &ask, &base)?;
-        let patience = deadline.saturating_duration_since(Instant::now());
-        if round.has_news || patience.is_zero() || !watcher.wait(patience).await {
+        let left = deadline.saturating_duration_since(Instant::now());
+        if round.has_news || left.is_zero() || !watcher.wait(left).await {
             let mut response = round.response;
             response.pos = connections.keep(&key, &base, round.next);
             return Ok(response);
         }
+    }
+}
+
+/// How long the client waits for news. Never longer than it says: clients that were woken by a push wait for a second, and then
+/// hang up.
+fn patience(server: &Server, request: &Request) -> Duration {
+    match (&request.pos, request.timeout) {
+        // The first answer of a connection tells the client how things are, even if nothing is.
+        (None, _) | (_, None) => Duration::ZERO,
+        (Some(_), Some(asked)) => asked.min(server.config.sync.client_sync_timeout_max),
     }
 }
 

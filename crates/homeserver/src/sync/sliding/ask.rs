@@ -22,6 +22,8 @@ use crate::{
 
 /// How many lists a request can have.
 const LISTS_MAX: usize = 100;
+/// How many windows a list can have.
+const RANGES_MAX: usize = 100;
 /// How many rooms a request can subscribe to.
 const SUBSCRIPTIONS_MAX: usize = 1_000;
 /// How many entries of required state a list or a subscription can have.
@@ -74,21 +76,8 @@ impl Ask {
             serde_json::from_slice(bytes).map_err(|error| Error::bad_json(error.to_string()))?;
         let mut lists = BTreeMap::new();
         for (name, list) in request.lists {
-            let details = &list.room_details;
-            let filters = Filters {
-                known: list.filters.unwrap_or_default(),
-                more: more
-                    .lists
-                    .remove(&name)
-                    .and_then(|list| list.filters)
-                    .unwrap_or_default(),
-            };
-            let list = List {
-                wanted: wanted(details.timeline_limit, &details.required_state, user)?,
-                ranges: list.ranges,
-                filters,
-            };
-            lists.insert(name, list);
+            let more = more.lists.remove(&name).unwrap_or_default();
+            lists.insert(name, self::list(list, more, user)?);
         }
         let mut subscriptions = BTreeMap::new();
         for (room, details) in request.room_subscriptions {
@@ -96,10 +85,7 @@ impl Ask {
             subscriptions.insert(room, wanted);
         }
         Ok(Self {
-            viewer: Viewer {
-                user_id: caller.user_id.clone(),
-                device_id: caller.device_id.clone(),
-            },
+            viewer: Viewer::from(caller),
             txn_id: request.txn_id,
             lists,
             subscriptions,
@@ -111,6 +97,19 @@ impl Ask {
     pub(super) fn user(&self) -> &OwnedUserId {
         &self.viewer.user_id
     }
+}
+
+fn list(list: request::List, more: MoreList, user: &UserId) -> Result<List> {
+    at_most("ranges", list.ranges.len(), RANGES_MAX)?;
+    let details = &list.room_details;
+    Ok(List {
+        wanted: wanted(details.timeline_limit, &details.required_state, user)?,
+        ranges: list.ranges,
+        filters: Filters {
+            known: list.filters.unwrap_or_default(),
+            more: more.filters.unwrap_or_default(),
+        },
+    })
 }
 
 fn wanted(limit: UInt, required: &[(StateEventType, String)], user: &UserId) -> Result<Wanted> {

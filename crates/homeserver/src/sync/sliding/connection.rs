@@ -228,6 +228,10 @@ mod tests {
             connections.base(&key, Some(&second)).is_some(),
             "the last answer may be lost"
         );
+        assert!(
+            Connections::default().base(&key, Some(&second)).is_none(),
+            "a restart forgets"
+        );
     }
 
     #[test]

@@ -160,25 +160,34 @@ impl Look<'_> {
             // The client has all there is between: when it asks for more again, it has it.
             told.timeline_limit = told.timeline_limit.max(old.timeline_limit);
         }
-        let nothing = timeline.events.is_empty()
-            && !timeline.limited
-            && sent.events.is_empty()
-            && unread == old.unread;
-        if nothing {
-            return Ok(News {
-                room: None,
-                told: Some(told),
-            });
-        }
-        let mut room = self.empty_room();
-        self.show_timeline(&mut room, &timeline)?;
-        room.required_state = self.show_state(&sent.events)?;
-        about::changes(self, &since, &mut room)?;
-        show_unread(&mut room, unread);
+        let is_news = timeline.limited
+            || !timeline.events.is_empty()
+            || !sent.events.is_empty()
+            || unread != old.unread;
+        let room = if is_news {
+            Some(self.show_changes(&timeline, &since, &sent.events, unread)?)
+        } else {
+            None
+        };
         Ok(News {
-            room: Some(room),
+            room,
             told: Some(told),
         })
+    }
+
+    fn show_changes(
+        &self,
+        timeline: &Timeline,
+        since: &Since,
+        state: &[Arc<Pdu>],
+        unread: (u64, u64),
+    ) -> Result<response::Room> {
+        let mut room = self.empty_room();
+        self.show_timeline(&mut room, timeline)?;
+        room.required_state = self.show_state(state)?;
+        about::changes(self, since, &mut room)?;
+        show_unread(&mut room, unread);
+        Ok(room)
     }
 
     fn told(&self, up_to: Position, standing: Standing) -> Told {

@@ -50,14 +50,6 @@ impl<'a> Client<'a> {
     }
 }
 
-/// A server whose clients may wait for a short time.
-async fn server() -> TestServer {
-    TestServer::start_with(|config| {
-        config.sync.client_sync_timeout_min = std::time::Duration::from_millis(1);
-    })
-    .await
-}
-
 /// One list of the first rooms.
 fn list(last: u64, timeline_limit: u64, required_state: Value) -> Value {
     json!({ "lists": { "all": {

@@ -9,7 +9,7 @@ async fn nothing_new(client: &mut Client<'_>) {
 
 #[tokio::test]
 async fn messages_to_a_device_come_until_they_are_acknowledged() {
-    let test = server().await;
+    let test = TestServer::start().await;
     let alice = test.person("alice").await;
     let message =
         |text: &str| json!({ "messages": { alice.user_id.as_str(): { "*": { "text": text } } } });
@@ -52,7 +52,7 @@ async fn send_to_device(person: &Person, number: usize, message: &Value) {
 
 #[tokio::test]
 async fn account_data_receipts_and_typing_come_once_for_the_rooms_that_are_seen() {
-    let test = server().await;
+    let test = TestServer::start().await;
     let (alice, bob) = (test.person("alice").await, test.person("bob").await);
     let room = room(&alice, json!({ "preset": "public_chat" })).await;
     join(&bob, &room).await;
@@ -108,7 +108,7 @@ async fn account_data_receipts_and_typing_come_once_for_the_rooms_that_are_seen(
 
 #[tokio::test]
 async fn unread_counts_come_with_messages_and_go_with_receipts() {
-    let test = server().await;
+    let test = TestServer::start().await;
     let (alice, bob) = (test.person("alice").await, test.person("bob").await);
     let room = room(&alice, json!({ "preset": "public_chat" })).await;
     join(&bob, &room).await;

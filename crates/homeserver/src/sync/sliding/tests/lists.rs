@@ -4,7 +4,7 @@ use super::*;
 
 #[tokio::test]
 async fn the_first_rooms_come_first_and_a_larger_window_shows_only_what_it_adds() {
-    let test = server().await;
+    let test = TestServer::start().await;
     let alice = test.person("alice").await;
     let mut rooms = Vec::new();
     for name in ["one", "two", "three"] {
@@ -32,7 +32,7 @@ async fn the_first_rooms_come_first_and_a_larger_window_shows_only_what_it_adds(
 
 #[tokio::test]
 async fn a_message_moves_its_room_up_and_is_sent_once() {
-    let test = server().await;
+    let test = TestServer::start().await;
     let alice = test.person("alice").await;
     let old = room(&alice, json!({ "name": "old" })).await;
     let new = room(&alice, json!({ "name": "new" })).await;
@@ -63,7 +63,7 @@ async fn a_message_moves_its_room_up_and_is_sent_once() {
 
 #[tokio::test]
 async fn an_answer_that_got_lost_is_given_again_and_an_unknown_position_is_refused() {
-    let test = server().await;
+    let test = TestServer::start().await;
     let alice = test.person("alice").await;
     let room = room(&alice, json!({})).await;
     let mut client = Client::new(&alice, list(9, 5, json!([])));
@@ -87,7 +87,7 @@ async fn an_answer_that_got_lost_is_given_again_and_an_unknown_position_is_refus
 
 #[tokio::test]
 async fn filters_choose_rooms() {
-    let test = server().await;
+    let test = TestServer::start().await;
     let alice = test.person("alice").await;
     let plain = room(&alice, json!({ "name": "Kitchen" })).await;
     let encryption = json!({ "algorithm": "m.megolm.v1.aes-sha2" });

@@ -4,7 +4,7 @@ use super::*;
 
 #[tokio::test]
 async fn an_invite_shows_the_door_then_a_join_the_room_then_a_leave_the_end() {
-    let test = server().await;
+    let test = TestServer::start().await;
     let (alice, bob) = (test.person("alice").await, test.person("bob").await);
     let mut client = Client::new(&bob, list(9, 5, json!([["m.room.member", "$ME"]])));
     client.next().await;
@@ -58,7 +58,7 @@ async fn an_invite_shows_the_door_then_a_join_the_room_then_a_leave_the_end() {
 
 #[tokio::test]
 async fn members_come_when_they_are_needed_and_once() {
-    let test = server().await;
+    let test = TestServer::start().await;
     let alice = test.person("alice").await;
     let room = room(&alice, json!({ "preset": "public_chat" })).await;
     let mut others = Vec::new();
@@ -102,7 +102,7 @@ async fn members_come_when_they_are_needed_and_once() {
 
 #[tokio::test]
 async fn who_opens_a_room_gets_more_of_it_and_only_the_state_that_is_new() {
-    let test = server().await;
+    let test = TestServer::start().await;
     let alice = test.person("alice").await;
     let room = room(&alice, json!({ "name": "Tea", "topic": "Leaves" })).await;
     for text in ["one", "two", "three"] {
@@ -138,7 +138,7 @@ async fn who_opens_a_room_gets_more_of_it_and_only_the_state_that_is_new() {
 
 #[tokio::test]
 async fn a_gap_is_said_and_leads_to_what_was_left_out() {
-    let test = server().await;
+    let test = TestServer::start().await;
     let alice = test.person("alice").await;
     let room = room(&alice, json!({})).await;
     let mut client = Client::new(&alice, list(9, 2, json!([])));

@@ -9,7 +9,7 @@ const LONG: u64 = 20_000;
 
 #[tokio::test]
 async fn without_news_the_answer_comes_when_the_time_is_over_and_is_empty() {
-    let test = server().await;
+    let test = TestServer::start().await;
     let (alice, bob) = (test.person("alice").await, test.person("bob").await);
     room(&alice, json!({})).await;
     let elsewhere = room(&bob, json!({})).await;
@@ -23,7 +23,7 @@ async fn without_news_the_answer_comes_when_the_time_is_over_and_is_empty() {
 
 #[tokio::test]
 async fn news_end_the_wait() {
-    let test = server().await;
+    let test = TestServer::start().await;
     let alice = test.person("alice").await;
     let room = room(&alice, json!({})).await;
     let mut client = Client::new(&alice, list(9, 1, json!([])));
@@ -40,7 +40,7 @@ async fn news_end_the_wait() {
 
 #[tokio::test]
 async fn two_hundred_messages_take_two_hundred_answers() {
-    let test = server().await;
+    let test = TestServer::start().await;
     let (alice, bob) = (test.person("alice").await, test.person("bob").await);
     let room = room(&alice, json!({ "preset": "public_chat" })).await;
     join(&bob, &room).await;
