@@ -12,8 +12,8 @@ use crate::{
     appservices::{self, Appservices, Delivery, Origin},
     config::{AppserviceRegistration, Config},
     error::{Error, Result},
-    error::Result,
     keys::Keys,
+    media::{Media, Previews},
     push::Pushers,
     rooms::{
         Rooms,
@@ -26,14 +26,6 @@ use crate::{
         lazy::SentMembers, presence::Presence, serial::Serial, sliding::SlidingSync,
         typing::Typing,
     },
-    appservices::Appservices,
-    config::Config,
-    error::Result,
-    media::{Media, Previews},
-    push::Pushers,
-    rooms::Rooms,
-    store::Store,
-    stream::Stream,
 };
 
 /// A running homeserver. Clones are the same server.
@@ -108,10 +100,6 @@ impl Server {
             appservices: Appservices::open(store.clone(), &config).await?,
             stopping: CancellationToken::new(),
             tasks: TaskTracker::new(),
-            appservices: Appservices::open(store.clone(), &config).await?,
-            stopping: CancellationToken::new(),
-            tasks: TaskTracker::new(),
-            aliases: Aliases::default(),
             presence: Presence::new(
                 store.clone(),
                 stream.clone(),
@@ -121,8 +109,6 @@ impl Server {
             serial: Serial::default(),
             sliding: SlidingSync::default(),
             typing: Typing::new(stream.clone()),
-            accounts: Accounts::open(store.clone()),
-            appservices: Appservices::default(),
             previews: Previews::open(media.clone(), &config.outbound)?,
             media,
             pushers: Pushers::open(rooms.clone(), &config.outbound)?,
