@@ -4,6 +4,7 @@
 # docker run --rm -v letta:/data --entrypoint matrix-appservice-letta matrix-appservice-letta init --dir /data …
 
 FROM rust:1.95-bookworm AS builder
+RUN apt-get update && apt-get install -y --no-install-recommends libclang-dev && rm -rf /var/lib/apt/lists/*
 WORKDIR /build
 COPY . .
 # The mounts keep what was downloaded and built from one image to the next, so the binary is copied out of them.
@@ -26,7 +27,9 @@ WORKDIR /data
 VOLUME /data
 # The homeserver reaches the bridge here; inside a container that is never the loopback address.
 ENV BRIDGE_APPSERVICE__HOSTNAME=0.0.0.0
-EXPOSE 29400
+# 6167 is the embedded homeserver; 29400 the bridge beside another one.
+ENV TUWUNEL_ADDRESS=0.0.0.0
+EXPOSE 6167 29400
 STOPSIGNAL SIGTERM
 HEALTHCHECK --interval=30s --timeout=5s --start-period=20s CMD ["matrix-appservice-letta", "health"]
 ENTRYPOINT ["matrix-appservice-letta", "run", "-c", "/data/config.yaml"]

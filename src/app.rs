@@ -1,11 +1,18 @@
 //! The composition root: the only place where concrete parts meet.
 
 mod bridge;
+#[cfg(feature = "embedded")]
+mod embedded;
 mod meet;
+mod newcomer;
+#[cfg(not(feature = "embedded"))]
+#[path = "app/without.rs"]
+mod embedded;
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use anyhow::Context;
+use axum::Router;
 use letta_client::{
     Backend,
     demo::{Demo, DemoServer},
@@ -14,11 +21,15 @@ use letta_client::{
 use tokio::net::TcpListener;
 use tracing::{info, warn};
 
-use self::bridge::Bridge;
+#[cfg(feature = "embedded")]
+pub use self::embedded::homeserver;
+pub use self::newcomer::Newcomer;
+use self::{bridge::Bridge, embedded::Core};
 use crate::{
-    appservice::{self, Desk},
+    appservice,
     cli::{ExitCode, Failure},
     config::{BackendKind, Config},
+    matrix::{Homeserver, InProcess, Network, Transport},
     workers::Tasks,
 };
 
@@ -30,22 +41,34 @@ const STOP_MAX: Duration = Duration::from_secs(1);
 /// How often an end is looked for while turns are in flight.
 const DRAIN_LOOK: Duration = Duration::from_millis(20);
 
-/// Runs the bridge until it is told to stop.
-pub async fn run(config: Config) -> anyhow::Result<()> {
+/// Runs the bridge, and the homeserver with it if that is its own, until it is told to stop.
+pub async fn run(mut config: Config, newcomer: Option<Newcomer>) -> anyhow::Result<()> {
     let mut signals = Signals::listen()?;
+    let core = if config.homeserver.is_embedded() {
+        Some(Core::open(&mut config, newcomer.as_ref()).await?)
+    } else {
+        None
+    };
     let demo = start_demo(&config).await?;
     let backend = backend(&config, demo.as_ref())?;
     let tasks = Tasks::default();
-    let bridge = Bridge::build(&config, backend, &tasks)?;
-    let listener = listen(&config).await?;
-    let server = tokio::spawn(serve(listener, bridge.desk.clone(), tasks.clone()));
+    let homeserver = homeserver(&config, core.as_ref())?;
+    let bridge = Bridge::build(&config, backend, homeserver.clone(), &tasks)?;
+    let routes = appservice::router(bridge.desk.clone());
+    let server = match &core {
+        Some(core) => tokio::spawn(core.serve(&config, routes, tasks.clone()).await?),
+        None => tokio::spawn(serve(listen(&config).await?, routes, tasks.clone())),
+    };
 
     let began = tokio::select! {
         began = bridge.begin(&config) => began,
         () = signals.terminated() => Ok(()),
     };
     if began.is_ok() && *bridge.desk.ready.borrow() {
-        signals.terminated().await;
+        tokio::select! {
+            () = welcome(&config, core.as_ref(), newcomer.as_ref(), &homeserver) => signals.terminated().await,
+            () = signals.terminated() => {}
+        }
         drain(&bridge, &tasks, &mut signals).await;
     }
     tasks.stop();
@@ -56,6 +79,9 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
         served.context("the listener failed")??;
     }
     bridge.desk.journal.durable().await?;
+    if let Some(core) = core {
+        core.close().await;
+    }
     if let Some(demo) = demo {
         demo.shutdown().await;
     }
@@ -102,6 +128,30 @@ fn backend(config: &Config, demo: Option<&DemoServer>) -> anyhow::Result<Arc<dyn
     ))
 }
 
+/// How the bridge calls the homeserver: in process if it is its own.
+fn homeserver(config: &Config, core: Option<&Core>) -> anyhow::Result<Homeserver> {
+    let transport: Arc<dyn Transport> = match core {
+        Some(core) => Arc::new(InProcess::new(core.router())),
+        None => Arc::new(Network::new()?),
+    };
+    let (address, token) = (config.homeserver.address.as_str(), config.appservice.as_token.clone());
+    Ok(Homeserver::new(transport, address, token))
+}
+
+/// Says where to go from here, once there is something to see.
+async fn welcome(
+    config: &Config,
+    core: Option<&Core>,
+    newcomer: Option<&Newcomer>,
+    homeserver: &Homeserver,
+) {
+    let Some(core) = core else { return };
+    match newcomer {
+        Some(newcomer) => newcomer.welcome(config, &core.address(), homeserver).await,
+        None => core.greet(config).await,
+    }
+}
+
 async fn listen(config: &Config) -> anyhow::Result<TcpListener> {
     let (hostname, port) = (config.appservice.hostname.as_str(), config.appservice.port);
     TcpListener::bind((hostname, port)).await.map_err(|error| {
@@ -114,10 +164,10 @@ async fn listen(config: &Config) -> anyhow::Result<TcpListener> {
     })
 }
 
-async fn serve(listener: TcpListener, desk: Desk, tasks: Tasks) -> anyhow::Result<()> {
+async fn serve(listener: TcpListener, routes: Router, tasks: Tasks) -> anyhow::Result<()> {
     let address = listener.local_addr()?;
     info!(%address, "listening for the homeserver");
-    axum::serve(listener, appservice::router(desk))
+    axum::serve(listener, routes)
         .with_graceful_shutdown(async move { tasks.closing().await })
         .await?;
     Ok(())

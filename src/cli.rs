@@ -18,6 +18,8 @@ mod demo;
 mod doctor;
 mod exit;
 mod health;
+#[cfg(feature = "embedded")]
+mod homeserver;
 mod init;
 mod logging;
 mod probe;
@@ -86,6 +88,11 @@ enum Command {
     Demo(DemoArgs),
     /// Write the registration that fits the configuration.
     Registration(RegistrationArgs),
+    /// Run only the homeserver, without the bridge: for other bridges, or to keep it up while this one restarts.
+    ///
+    /// It is configured as Tuwunel is: a `tuwunel.toml`, `TUWUNEL_KEY` in the environment, `-O key=value`.
+    #[cfg(feature = "embedded")]
+    Homeserver(HomeserverArgs),
     /// Look for everything that could be wrong, and say how to mend it.
     Doctor,
     /// Ask the running bridge whether it is ready: exit code 0 if it is.
@@ -98,7 +105,7 @@ struct InitArgs {
     #[arg(long, value_name = "DIR", default_value = ".")]
     dir: PathBuf,
     /// What homeserver it is, to print the steps for it.
-    #[arg(long, value_enum)]
+    #[arg(long, value_enum, default_value_t = HomeserverKind::Embedded)]
     homeserver: HomeserverKind,
     /// Where the bridge reaches the homeserver, like `http://localhost:8008`.
     #[arg(long, value_name = "URL", value_parser = address)]
@@ -119,9 +126,15 @@ struct InitArgs {
 
 #[derive(Debug, Args)]
 struct DemoArgs {
-    /// Where the bridge reaches the homeserver, like `http://localhost:8008`.
+    /// Use this homeserver, like `http://localhost:8008`, instead of the one that the bridge brings.
     #[arg(long, value_name = "URL", value_parser = address)]
-    homeserver: Url,
+    homeserver: Option<Url>,
+    /// The port that the bridge's own homeserver listens on; 0 for any that is free.
+    #[arg(long, value_name = "PORT", default_value_t = 6167, conflicts_with = "homeserver")]
+    port: u16,
+    /// Print one line of JSON instead of words: `homeserver`, `user_id`, `password`, `space`.
+    #[arg(long, conflicts_with = "homeserver")]
+    json: bool,
     /// The server name: what stands after the colon in user ids.
     #[arg(long, value_name = "NAME", default_value = "localhost")]
     domain: OwnedServerName,
@@ -131,6 +144,20 @@ struct DemoArgs {
     /// Who is invited to the agents. Without it everybody on the server may talk to them.
     #[arg(long, value_name = "@USER:DOMAIN", value_parser = user_id)]
     admin: Option<OwnedUserId>,
+}
+
+#[cfg(feature = "embedded")]
+#[derive(Debug, Args)]
+struct HomeserverArgs {
+    /// A `tuwunel.toml`. Can be repeated; the later one wins.
+    #[arg(long, value_name = "FILE", env = "TUWUNEL_CONFIG")]
+    tuwunel_config: Vec<PathBuf>,
+    /// Set one key, like `-O port=6167`: the value is TOML, so text stands in quotes.
+    #[arg(short = 'O', long = "option", value_name = "KEY=VALUE")]
+    option: Vec<String>,
+    /// Do this admin command at start, like `--execute 'users create_user alice'`. Can be repeated.
+    #[arg(long, value_name = "COMMAND")]
+    execute: Vec<String>,
 }
 
 #[derive(Debug, Args)]
@@ -193,6 +220,8 @@ async fn dispatch(cli: Cli) -> Outcome {
         Some(Command::Run) => run::run(files).await,
         Some(Command::Demo(args)) => demo::demo(&args).await,
         Some(Command::Registration(args)) => registration::registration(files, &args),
+        #[cfg(feature = "embedded")]
+        Some(Command::Homeserver(args)) => homeserver::homeserver(&args).await,
         Some(Command::Doctor) => doctor::doctor(files).await,
         Some(Command::Health) => health::health(files).await,
         None if files.config.is_some() => run::run(files).await,

@@ -18,7 +18,7 @@ pub use self::{
     client::{Actor, Homeserver, MatrixError},
     rooms::{RoomPlan, TYPING_TIMEOUT},
     startup::StartupError,
-    transport::{Network, Transport, TransportError},
+    transport::{InProcess, Network, Transport, TransportError},
 };
 
 #[cfg(test)]

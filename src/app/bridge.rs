@@ -23,7 +23,7 @@ use crate::{
     errands::ErrandRunner,
     identity::Identity,
     journal::{Journal, JournalLimits},
-    matrix::{Homeserver, Network},
+    matrix::Homeserver,
     outbox::Outbox,
     time::Millis,
     turns::{
@@ -56,6 +56,7 @@ impl Bridge {
     pub(super) fn build(
         config: &Config,
         backend: Arc<dyn Backend>,
+        homeserver: Homeserver,
         tasks: &Tasks,
     ) -> anyhow::Result<Self> {
         let identity = config.identity()?;
@@ -65,7 +66,7 @@ impl Bridge {
             permissions,
         };
         let (letta_left, letta_returns) = watch::channel(0);
-        let around = surroundings(config, backend, identity.clone(), letta_returns, tasks)?;
+        let around = surroundings(config, backend, homeserver, identity.clone(), letta_returns, tasks)?;
         let agents = agents(config, &around)?;
         let discovery = Discovery::new(
             agents.clone(),
@@ -167,6 +168,7 @@ impl Bridge {
 fn surroundings(
     config: &Config,
     backend: Arc<dyn Backend>,
+    homeserver: Homeserver,
     identity: Identity,
     letta_returns: watch::Receiver<u64>,
     tasks: &Tasks,
@@ -176,11 +178,6 @@ fn surroundings(
         ..JournalLimits::default()
     };
     let journal = Journal::open(&config.journal.path, limits)?;
-    let homeserver = Homeserver::new(
-        Arc::new(Network::new()?),
-        config.homeserver.address.as_str(),
-        config.appservice.as_token.clone(),
-    );
     let outbox = Outbox::new(
         journal.clone(),
         homeserver.clone(),

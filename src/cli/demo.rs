@@ -1,19 +1,26 @@
-//! `demo`: see the bridge work without Letta, on a homeserver that runs already.
+//! `demo`: see the bridge work without Letta, on its own homeserver or on one that runs already.
 
 use std::{
     path::Path,
     time::{Duration, Instant},
 };
 
+use rand::{Rng, distr::Alphanumeric};
+use ruma::UserId;
+use url::Url;
+
 use super::{
     DemoArgs, ExitCode, Failure, HomeserverKind, Outcome, doctor::Token, init, logging,
     probe::Homeserver, say, steps, tokens,
 };
 use crate::{
-    app,
-    config::{BackendKind, Config, Environment, Level},
+    app::{self, Newcomer},
+    config::{BackendKind, Config, Environment, HomeserverMode, Level, private_file},
     registration::Registration,
 };
+
+/// How many characters the password of the demo has.
+const PASSWORD_CHARS: usize = 14;
 
 /// Between two looks whether the homeserver has taken the registration.
 const LOOK_EVERY: Duration = Duration::from_secs(2);
@@ -21,33 +28,77 @@ const LOOK_EVERY: Duration = Duration::from_secs(2);
 /// Who has not installed the registration by then has gone away.
 const WAIT_MAX: Duration = Duration::from_hours(1);
 
-/// Writes what is missing, waits for the homeserver, and runs the bridge.
+/// The local part of the person whom the demo has ready.
+const PERSON: &str = "you";
+
+/// Writes what is missing, waits for the homeserver if it is not our own, and runs the bridge.
 pub(super) async fn demo(args: &DemoArgs) -> Outcome {
     let environment = Environment::of_process();
     let path = args.data.join("config.yaml");
+    let Some(homeserver) = &args.homeserver else { return embedded(args, &path, &environment).await };
     let registration_path = args.data.join("registration.yaml");
-    let registration = write(args, &path, &registration_path, &environment)?;
+    let registration = write(args, homeserver, &path, &registration_path, &environment)?;
     let config = Config::load_with(&path, &environment)?;
     logging::start(&config.logging);
     say("This is a demo: its agents are scripted, they are no models.\n\n");
     wait_until_accepted(&config, &registration_path, &registration).await?;
-    Ok(app::run(config).await?)
+    Ok(app::run(config, None).await?)
+}
+
+/// The demo on the homeserver that the bridge brings along, with somebody to log in as.
+async fn embedded(args: &DemoArgs, path: &Path, environment: &Environment) -> Outcome {
+    let user_id = UserId::parse(format!("@{PERSON}:{}", args.domain))
+        .map_err(|error| Failure::new(ExitCode::Usage, format_args!("--domain: {error}")))?;
+    let mut config = existing(path)?;
+    config.letta.backend = BackendKind::Demo;
+    config.homeserver.mode = HomeserverMode::Embedded;
+    config.homeserver.domain.clone_from(&args.domain);
+    config.homeserver.tuwunel.insert("port".to_owned(), args.port.into());
+    config.permissions.forget_examples();
+    config.permissions.grant(args.admin.clone().unwrap_or_else(|| user_id.clone()), Level::Admin);
+    let config = init::with_environment(&config, environment)?;
+    tokens::write_config(path, &config)?;
+    let config = Config::load_with(path, environment)?;
+    logging::start(&config.logging);
+    if !args.json {
+        say("This is a demo: its agents are scripted, they are no models.\n");
+    }
+    let password = password(&args.data.join("password"))?;
+    let newcomer = Newcomer { user_id, password, json: args.json };
+    Ok(app::run(config, Some(newcomer)).await?)
+}
+
+/// The password of the last time, or a new one.
+fn password(path: &Path) -> Result<String, Failure> {
+    if let Ok(password) = std::fs::read_to_string(path) {
+        return Ok(password.trim().to_owned());
+    }
+    let password: String = rand::rng().sample_iter(Alphanumeric).take(PASSWORD_CHARS).map(char::from).collect();
+    private_file::write(path, &password).map_err(|error| {
+        Failure::new(ExitCode::ConfigUnwritable, format_args!("cannot write {}: {error}", path.display()))
+    })?;
+    Ok(password)
+}
+
+fn existing(path: &Path) -> Result<Config, Failure> {
+    if path.exists() {
+        return Ok(Config::read(path, &Environment::default())?);
+    }
+    Ok(Config::default())
 }
 
 /// Brings the two files in step with the flags; everything else in them stays.
 pub(super) fn write(
     args: &DemoArgs,
+    homeserver: &Url,
     path: &Path,
     registration_path: &Path,
     environment: &Environment,
 ) -> Result<Registration, Failure> {
-    let mut config = if path.exists() {
-        Config::read(path, &Environment::default())?
-    } else {
-        Config::default()
-    };
+    let mut config = existing(path)?;
     config.letta.backend = BackendKind::Demo;
-    config.homeserver.address = args.homeserver.clone();
+    config.homeserver.mode = HomeserverMode::External;
+    config.homeserver.address = homeserver.clone();
     config.homeserver.domain.clone_from(&args.domain);
     config.permissions.forget_examples();
     match &args.admin {

@@ -3,10 +3,11 @@
 use std::path::Path;
 
 use indoc::formatdoc;
+use ruma::owned_server_name;
 
-use super::{ExitCode, Failure, InitArgs, Outcome, say, steps, tokens};
+use super::{ExitCode, Failure, HomeserverKind, InitArgs, Outcome, say, steps, tokens};
 use crate::{
-    config::{Config, ConfigError, Environment, Level, Problem, http_url},
+    config::{Config, ConfigError, Environment, HomeserverMode, Level, Problem, http_url},
     registration::Registration,
 };
 
@@ -23,6 +24,19 @@ pub(super) fn write(args: &InitArgs, environment: &Environment) -> Result<String
     let mut config = start_from(&path, args)?;
     change(&mut config, args, environment);
     let mut config = with_environment(&config, environment)?;
+    if config.homeserver.is_embedded() {
+        refuse_incomplete(&config)?;
+        tokens::write_config(&path, &config)?;
+        return Ok(formatdoc! {"
+            Wrote {config}. The bridge brings its own homeserver: nothing else is needed.
+
+            matrix-appservice-letta run -c {config}
+
+            It prints where to point a client, and how the first person registers.
+            ",
+            config = path.display(),
+        });
+    }
     tokens::fill(&mut config, &registration_path);
     refuse_incomplete(&config)?;
     let registration =
@@ -60,6 +74,16 @@ fn start_from(path: &Path, args: &InitArgs) -> Result<Config, Failure> {
         return Ok(Config::read(path, &Environment::default())?);
     }
     let mut config = Config::default();
+    config.homeserver.mode = match args.homeserver {
+        HomeserverKind::Embedded => HomeserverMode::Embedded,
+        HomeserverKind::Synapse | HomeserverKind::Tuwunel | HomeserverKind::Other => HomeserverMode::External,
+    };
+    if config.homeserver.is_embedded() {
+        // Whoever brings no homeserver has no name for it either, and the only people there are their own.
+        config.homeserver.domain = owned_server_name!("localhost");
+        config.permissions.forget_examples();
+        config.permissions.grant_server(config.homeserver.domain.clone(), Level::User);
+    }
     if let Some(address) = http_url::parse(args.homeserver.usual_address()) {
         config.homeserver.address = address;
     }

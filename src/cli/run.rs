@@ -8,7 +8,9 @@ pub(super) async fn run(files: &Files) -> Outcome {
     let config = Config::load(files.config())?;
     logging::start(&config.logging);
     // The bridge works without the file, the homeserver does not: a difference is worth a word.
-    if let Ok(registration) = Registration::read(&files.registration()) {
+    if !config.homeserver.is_embedded()
+        && let Ok(registration) = Registration::read(&files.registration())
+    {
         for difference in registration.differences(&config) {
             tracing::warn!(
                 "{} does not fit the configuration: {difference}",
@@ -16,5 +18,5 @@ pub(super) async fn run(files: &Files) -> Outcome {
             );
         }
     }
-    Ok(app::run(config).await?)
+    Ok(app::run(config, None).await?)
 }

@@ -10,6 +10,8 @@ use crate::registration::Registration;
 /// What homeserver it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub enum HomeserverKind {
+    /// The one that the bridge brings along.
+    Embedded,
     /// Synapse.
     Synapse,
     /// Tuwunel.
@@ -32,7 +34,7 @@ impl HomeserverKind {
     pub(super) fn usual_address(self) -> &'static str {
         match self {
             Self::Synapse | Self::Other => "http://localhost:8008",
-            Self::Tuwunel => "http://localhost:6167",
+            Self::Embedded | Self::Tuwunel => "http://localhost:6167",
         }
     }
 }
@@ -47,6 +49,7 @@ pub(super) fn steps(
     let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
     let path = path.display();
     match kind {
+        HomeserverKind::Embedded => String::new(),
         HomeserverKind::Synapse => formatdoc! {"
             Give Synapse the registration. In its homeserver.yaml:
 

@@ -268,6 +268,7 @@ fn a_demo_is_ready_without_questions() {
     let files = house.files();
     demo::write(
         &args,
+        args.homeserver.as_ref().unwrap(),
         files.config(),
         &files.registration(),
         &Environment::default(),

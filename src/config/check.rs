@@ -11,6 +11,7 @@ use tracing_subscriber::EnvFilter;
 use super::{
     Config, Level, Problem,
     permissions::{EXAMPLE_DOMAIN, Permissions},
+    schema,
 };
 use crate::identity::IdentityError;
 
@@ -35,6 +36,24 @@ fn homeserver(config: &Config, problems: &mut Vec<Problem>) {
             "is still the example",
             "set it to the name of your server: what stands after the colon in your user id",
         ));
+    }
+    if config.homeserver.is_embedded() {
+        #[cfg(not(feature = "embedded"))]
+        problems.push(Problem::value(
+            "homeserver.mode",
+            "this program was built without the embedded homeserver",
+            "set it to `external`, or use a build with the feature `embedded`",
+        ));
+    } else {
+        let known: Vec<_> = schema::at(["homeserver"])
+            .into_iter()
+            .flat_map(schema::Node::children)
+            .map(|(key, _)| key)
+            .collect();
+        let unknown = config.homeserver.tuwunel.keys();
+        problems.extend(unknown.map(|key| {
+            Problem::unknown_key(&["homeserver".to_owned(), key.clone()], &known)
+        }));
     }
 }
 
@@ -91,6 +110,10 @@ fn appservice(config: &Config, problems: &mut Vec<Problem>) {
 }
 
 fn tokens(config: &Config, problems: &mut Vec<Problem>) {
+    // Between the two parts of one process nobody else needs to know them.
+    if config.homeserver.is_embedded() {
+        return;
+    }
     let appservice = &config.appservice;
     let tokens = [
         ("appservice.as_token", &appservice.as_token),

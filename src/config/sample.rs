@@ -36,6 +36,18 @@ fn entry(key: &str, node: schema::Node, value: Option<&Value>, depth: usize, out
                 out,
             );
         }
+        // Keys that belong to somebody else, as Tuwunel's in `homeserver`, stay as they are.
+        let known = |name: &Value| node.children().any(|(known, _)| name.as_str() == Some(known));
+        let others = value.and_then(Value::as_mapping).into_iter().flatten();
+        let others: Mapping = others
+            .filter(|(name, _)| !known(name))
+            .map(|(name, value)| (name.clone(), value.clone()))
+            .collect();
+        if !others.is_empty() {
+            for line in serde_yaml::to_string(&others).unwrap_or_default().lines() {
+                out.extend(["  ".repeat(depth + 1).as_str(), line, "\n"]);
+            }
+        }
         return;
     }
     let value = value.cloned().unwrap_or_default();

@@ -13,22 +13,64 @@ use crate::identity::UsernameTemplate;
 
 /// The Matrix homeserver that the agents live on.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
-#[serde(default, deny_unknown_fields)]
+#[serde(default)]
 pub struct Homeserver {
-    /// Where the bridge reaches the homeserver's client API.
+    /// `embedded` for the homeserver that the bridge brings along: nothing else is needed. `external`
+    /// for one that runs already, at `address`.
+    pub mode: HomeserverMode,
+    /// Where the bridge reaches the client API of an external homeserver.
     #[serde(with = "http_url")]
     #[schemars(with = "String")]
     pub address: Url,
     /// The server name: what stands after the colon in user ids.
     #[schemars(with = "String")]
     pub domain: OwnedServerName,
+    /// A `tuwunel.toml` that the embedded homeserver reads as it is. Every key of Tuwunel can also
+    /// stand here, beside `mode`, and in the environment as `TUWUNEL_KEY`.
+    pub tuwunel_config: Option<PathBuf>,
+    /// Keys of Tuwunel, for the embedded homeserver.
+    #[serde(flatten)]
+    #[schemars(skip)]
+    pub tuwunel: serde_json::Map<String, serde_json::Value>,
 }
 
 impl Default for Homeserver {
     fn default() -> Self {
         Self {
+            mode: HomeserverMode::default(),
             address: http_url::literal("http://localhost:8008"),
             domain: owned_server_name!("example.com"),
+            tuwunel_config: None,
+            tuwunel: serde_json::Map::new(),
+        }
+    }
+}
+
+impl Homeserver {
+    /// Whether the bridge brings its own homeserver.
+    pub fn is_embedded(&self) -> bool {
+        self.mode == HomeserverMode::Embedded
+    }
+}
+
+/// Whose homeserver it is.
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema, clap::ValueEnum,
+)]
+#[serde(rename_all = "lowercase")]
+pub enum HomeserverMode {
+    /// The bridge brings it along.
+    Embedded,
+    /// It runs already.
+    External,
+}
+
+impl Default for HomeserverMode {
+    fn default() -> Self {
+        if cfg!(feature = "embedded") {
+            Self::Embedded
+        } else {
+            Self::External
         }
     }
 }

@@ -1,12 +1,15 @@
 //! How a request reaches the homeserver.
 //!
 //! The bridge speaks to every homeserver in the same bytes. A transport only carries them: over the
-//! network here; a homeserver in the same process can be another one.
+//! network, or to the embedded homeserver in the same process.
 
 use std::{error::Error as StdError, time::Duration};
 
 use async_trait::async_trait;
+use axum::body::Body;
 use bytes::{Bytes, BytesMut};
+use http_body_util::{BodyExt, LengthLimitError, Limited};
+use tower::ServiceExt;
 
 /// How long to wait for a connection.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -37,6 +40,43 @@ pub trait Transport: Send + Sync {
         &self,
         request: http::Request<Bytes>,
     ) -> Result<http::Response<Bytes>, TransportError>;
+}
+
+/// A homeserver in the same process: the same bytes, no socket.
+pub struct InProcess {
+    homeserver: axum::Router,
+}
+
+impl InProcess {
+    /// Calls this homeserver.
+    pub fn new(homeserver: axum::Router) -> Self {
+        Self { homeserver }
+    }
+}
+
+#[async_trait]
+impl Transport for InProcess {
+    async fn exchange(
+        &self,
+        request: http::Request<Bytes>,
+    ) -> Result<http::Response<Bytes>, TransportError> {
+        let request = request.map(Body::from);
+        let answered = tokio::time::timeout(ANSWER_TIMEOUT, self.homeserver.clone().oneshot(request));
+        let answer = answered
+            .await
+            .map_err(|slow| TransportError::Unreachable(slow.into()))?;
+        let Ok(answer) = answer;
+        let (parts, body) = answer.into_parts();
+        let body = Limited::new(body, ANSWER_BYTES_MAX).collect().await;
+        let body = body.map_err(|error| {
+            if error.is::<LengthLimitError>() {
+                TransportError::TooLarge
+            } else {
+                TransportError::Unreachable(error)
+            }
+        })?;
+        Ok(http::Response::from_parts(parts, body.to_bytes()))
+    }
 }
 
 /// HTTP over the network.

@@ -12,6 +12,7 @@ use crate::support::clients::{Report, Shapes, install, prove};
 use crate::support::person::PASSWORD;
 use crate::support::process::{free_port, tail};
 use crate::support::server::{REGISTRATION_TOKEN, Server};
+use crate::support::embedded::Embedded;
 use crate::support::synapse::{DOMAIN, Synapse};
 use crate::support::world::{SPACE, World};
 
@@ -166,7 +167,7 @@ async fn an_agent_answers_in_other_clients() {
     let world = World::start().await;
     let alice = format!("alice:{PASSWORD}");
     for driver in ["nio", "js"] {
-        let url = world.synapse.url();
+        let url = world.homeserver.url();
         let arguments = [driver, &url, "--agent-room", SPACE, "--login", &alice];
         prove(AGENT_STEPS, &arguments).await;
     }
@@ -219,4 +220,5 @@ macro_rules! clients_are_content_with {
 
 clients_are_content_with! {
     synapse: Synapse,
+    embedded: Embedded,
 }

@@ -15,20 +15,20 @@ use tokio::sync::Notify;
 use crate::support::person::Person;
 use crate::support::process::client;
 use crate::support::room::Room;
-use crate::support::synapse::Synapse;
+use crate::support::server::Homeserver;
 use crate::support::wire::{Stage, Verdict, Wire, matrix_error};
 
 const SOON: Duration = Duration::from_secs(10);
 
 #[tokio::test(flavor = "multi_thread")]
-async fn two_persons_talk_on_a_real_synapse_and_see_what_clients_show() {
+async fn two_persons_talk_on_a_real_homeserver_and_see_what_clients_show() {
     let dir = tempfile::tempdir().unwrap();
-    let mut synapse = Synapse::new(dir.path());
-    synapse.lay_out(None);
+    let mut homeserver = Homeserver::chosen(dir.path());
+    homeserver.lay_out(None);
     let started = Instant::now();
-    synapse.start().await;
+    homeserver.start().await;
     println!("Synapse answered after {:?}", started.elapsed());
-    let url = synapse.url();
+    let url = homeserver.url();
     let (alice, bob) = tokio::join!(
         Person::register(&url, "alice", dir.path()),
         Person::register(&url, "bob", dir.path())
@@ -92,10 +92,10 @@ async fn two_persons_talk_on_a_real_synapse_and_see_what_clients_show() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_second_client_sees_threads_redactions_names_and_mentions() {
     let dir = tempfile::tempdir().unwrap();
-    let mut synapse = Synapse::new(dir.path());
-    synapse.lay_out(None);
-    synapse.start().await;
-    let alice = Person::register(&synapse.url(), "alice", dir.path()).await;
+    let mut homeserver = Homeserver::chosen(dir.path());
+    homeserver.lay_out(None);
+    homeserver.start().await;
+    let alice = Person::register(&homeserver.url(), "alice", dir.path()).await;
     let room = alice.create_room(&[]).await;
     let top = alice.say(&room, "a topic for a thread").await;
     let aside = alice.say_in_thread(&room, &top, "aside").await;
@@ -104,7 +104,7 @@ async fn a_second_client_sees_threads_redactions_names_and_mentions() {
     let call = alice.mention(&room, "@bob:letta.test", "Bob!").await;
     alice.rename_room(&room, "Tea").await;
 
-    let phone = Person::log_in(&synapse.url(), "alice", dir.path()).await;
+    let phone = Person::log_in(&homeserver.url(), "alice", dir.path()).await;
     let named = |room: &Room| (room.name() == Some("Tea")).then(|| room.clone());
     let seen = phone.wait_for("for the name", &room, SOON, named).await;
     let aside = seen.entry(&aside).unwrap();
@@ -117,19 +117,19 @@ async fn a_second_client_sees_threads_redactions_names_and_mentions() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_synapse_that_was_stopped_or_killed_comes_back_with_everything_said() {
+async fn a_homeserver_that_was_stopped_or_killed_comes_back_with_everything_said() {
     let dir = tempfile::tempdir().unwrap();
-    let mut synapse = Synapse::new(dir.path());
-    synapse.lay_out(None);
-    synapse.start().await;
-    let alice = Person::register(&synapse.url(), "alice", dir.path()).await;
+    let mut homeserver = Homeserver::chosen(dir.path());
+    homeserver.lay_out(None);
+    homeserver.start().await;
+    let alice = Person::register(&homeserver.url(), "alice", dir.path()).await;
     let room = alice.create_room(&[]).await;
     alice.say(&room, "one").await;
-    synapse.stop().await;
-    synapse.start().await;
+    homeserver.stop().await;
+    homeserver.start().await;
     alice.say(&room, "two").await;
-    synapse.kill9().await;
-    synapse.start().await;
+    homeserver.kill9().await;
+    homeserver.start().await;
     alice.say(&room, "three").await;
     let said = alice
         .wait_for("for three messages", &room, SOON, |room| {

@@ -238,8 +238,8 @@ async fn a_homeserver_that_restarts_during_an_answer_shows_all_of_it() {
         .alice
         .wait_for_answer(&room, &question, SOON, |text| text.contains("w0"))
         .await;
-    world.synapse.stop().await;
-    world.synapse.start().await;
+    world.homeserver.stop().await;
+    world.homeserver.start().await;
     world
         .alice
         .wait_for_answer(&room, &question, PATIENCE, |text| text == words(12))

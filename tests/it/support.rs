@@ -2,6 +2,7 @@
 
 pub mod bridge;
 pub mod clients;
+pub mod embedded;
 pub mod letta;
 pub mod peers;
 pub mod person;

@@ -18,8 +18,15 @@ use crate::{
     store::{Store, StoreError, tables},
 };
 
+mod ask;
 mod call;
+mod event;
+mod interest;
 pub mod record;
+#[cfg(test)]
+mod tests;
+mod transaction;
+mod worker;
 
 pub use call::{Answer, Unreachable};
 
@@ -89,6 +96,11 @@ impl Appservice {
     /// What it was registered with.
     pub fn registration(&self) -> &AppserviceRegistration {
         &self.registration
+    }
+
+    /// Whether it makes and removes the devices of its users itself (MSC4190), instead of logging them in.
+    pub fn manages_devices(&self) -> bool {
+        self.registration.file().device_management
     }
 
     /// Its id.
@@ -323,6 +335,17 @@ impl Appservices {
         all.retain(|other| other.id() != id);
         Ok(())
     }
+}
+
+/// Starts to tell the application service what happens, unless it has no address.
+pub(crate) async fn serve(server: &crate::Server, appservice: Arc<Appservice>) -> Result<()> {
+    if !appservice.is_reachable() {
+        return Ok(());
+    }
+    let (rooms, stream) = (server.rooms.clone(), server.stream.clone());
+    let worker = worker::Worker::new(appservice, rooms, stream, server.stopping.clone()).await?;
+    server.tasks.spawn(worker.run());
+    Ok(())
 }
 
 fn broken(error: impl std::fmt::Display) -> Error {

@@ -20,10 +20,16 @@ use crate::{
     store::{Batch, tables},
 };
 
+pub mod backup;
+pub mod cross_signing;
+pub mod dehydrated;
 pub mod device_lists;
 pub mod devices;
 pub mod one_time;
 pub mod record;
+pub mod signatures;
+#[cfg(test)]
+mod tests;
 pub mod to_device;
 
 pub use device_lists::{changed, changes_between};

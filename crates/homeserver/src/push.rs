@@ -1,5 +1,20 @@
 //! Who is notified of what: push rules, unread counts, pushers.
 //!
+//! Every event meets the push rules of everybody in its room while it is written ([`evaluate`]); what notifies somebody becomes a
+//! row in the same batch, so a count never disagrees with the timeline. Counts are those rows ([`unread`]), and reading takes
+//! them away ([`mark_read`]). Pushers are told of the rows once they are on disk ([`pushers`]).
 //! Spec: <https://spec.matrix.org/v1.19/client-server-api/#push-notifications>
 
+mod evaluate;
+mod gateway;
+mod guarded;
+pub mod pushers;
 pub mod record;
+pub mod rules;
+mod unread;
+
+pub use evaluate::evaluate;
+pub use guarded::{Forbidden, Guarded};
+pub use pushers::Pushers;
+pub use rules::Rulesets;
+pub use unread::{Unread, mark_read, unread};

@@ -22,15 +22,36 @@ use crate::{
     stream::{Position, Stream},
 };
 
+pub mod aliases;
+pub mod create;
+pub mod delayed;
+pub mod directory;
 mod draft;
+pub mod filter;
+mod guard;
+pub mod hierarchy;
 mod index;
+pub mod membership;
+pub mod pagination;
 mod pdu;
+pub mod present;
 pub mod record;
+pub mod redact;
+pub mod relations;
+pub mod search;
+pub mod send;
 mod signing;
 mod state;
+pub mod summary;
+#[cfg(test)]
+mod tests;
+pub mod threads;
+pub mod upgrade;
+pub mod visibility;
 mod writer;
 
 pub use draft::Draft;
+pub use guard::{may_act, may_read};
 pub use pdu::Pdu;
 use record::{Membership, RoomRecord};
 pub use state::RoomState;
@@ -53,6 +74,7 @@ pub struct Inner {
     key: Ed25519KeyPair,
     heads: Mutex<HashMap<OwnedRoomId, Arc<AsyncMutex<Head>>>>,
     events: Cache<OwnedEventId, Arc<Pdu>>,
+    pub(crate) rulesets: crate::push::Rulesets,
 }
 
 impl std::ops::Deref for Rooms {
@@ -87,6 +109,7 @@ impl Rooms {
             key,
             heads: Mutex::default(),
             events: Cache::new(CACHED_EVENTS),
+            rulesets: crate::push::Rulesets::default(),
         };
         Ok(Self {
             inner: Arc::new(inner),
@@ -216,12 +239,11 @@ impl Rooms {
         room: &RoomId,
         position: Position,
     ) -> Result<Arc<Pdu>> {
-        if let Some(pdu) = self.events.get(&stored.id) {
-            return Ok(pdu);
-        }
-        let pdu = Arc::new(Pdu::from_stored(stored, room, position)?);
-        self.events.insert(pdu.event_id.clone(), pdu.clone());
-        Ok(pdu)
+        // Never over what is cached: that may be newer than the row that was read.
+        let id = stored.id.clone();
+        self.events.get_or_insert_with(&id, || {
+            Pdu::from_stored(stored, room, position).map(Arc::new)
+        })
     }
 
     /// The events of a room from `from` (included) upwards, oldest first. Stops at what is visible now.
@@ -276,6 +298,11 @@ impl Rooms {
         content: Box<serde_json::value::RawValue>,
     ) -> Result<RoomWriter> {
         RoomWriter::new_room(self.clone(), version, creator, content).await
+    }
+
+    /// Caches an event as it is from now on.
+    fn remember(&self, pdu: Arc<Pdu>) {
+        self.events.insert(pdu.event_id.clone(), pdu);
     }
 
     /// Forgets what is cached of an event, because it changed on disk.

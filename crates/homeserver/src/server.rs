@@ -9,13 +9,22 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
     accounts::Accounts,
-    appservices::{Appservices, Delivery, Origin, RegisterError},
+    appservices::{self, Appservices, Delivery, Origin},
     config::{AppserviceRegistration, Config},
-    error::Result,
+    error::{Error, Result},
     keys::Keys,
-    rooms::Rooms,
+    push::Pushers,
+    rooms::{
+        Rooms,
+        aliases::Aliases,
+        delayed::{self, Delayed},
+    },
     store::Store,
     stream::Stream,
+    sync::{
+        lazy::SentMembers, presence::Presence, serial::Serial, sliding::SlidingSync,
+        typing::Typing,
+    },
 };
 
 /// A running homeserver. Clones are the same server.
@@ -39,12 +48,28 @@ pub struct Parts {
     pub keys: Keys,
     /// Rooms and events.
     pub rooms: Rooms,
+    /// Who may make a room alias just now.
+    pub aliases: Aliases,
+    /// Events that are sent later.
+    pub delayed: Delayed,
     /// Application services.
     pub appservices: Appservices,
     /// Cancelled when the server is to stop.
     pub stopping: CancellationToken,
     /// What runs beside the requests.
     pub tasks: TaskTracker,
+    /// Who is there.
+    pub presence: Presence,
+    /// Which members each device was already told of.
+    pub sent_members: SentMembers,
+    /// One after the other: changes of one user that read before they write.
+    pub serial: Serial,
+    /// What sliding sync told whom.
+    pub sliding: SlidingSync,
+    /// Who is typing.
+    pub typing: Typing,
+    /// Pushers.
+    pub pushers: Pushers,
 }
 
 impl std::ops::Deref for Server {
@@ -60,20 +85,38 @@ impl Server {
     pub async fn open(config: Config) -> Result<Self> {
         let store = Store::open(&config.database.database_path, &config.server_name)?;
         let stream = Stream::open(store.clone())?;
+        let rooms = Rooms::open(store.clone(), stream.clone(), config.server_name.clone()).await?;
         let parts = Parts {
             accounts: Accounts::open(store.clone(), &config)?,
             keys: Keys::default(),
-            rooms: Rooms::open(store.clone(), stream.clone(), config.server_name.clone()).await?,
+            aliases: Aliases::default(),
+            delayed: Delayed::default(),
             appservices: Appservices::open(store.clone(), &config).await?,
             stopping: CancellationToken::new(),
             tasks: TaskTracker::new(),
+            presence: Presence::new(
+                store.clone(),
+                stream.clone(),
+                config.sync.allow_local_presence,
+            ),
+            sent_members: SentMembers::default(),
+            serial: Serial::default(),
+            sliding: SlidingSync::default(),
+            typing: Typing::new(stream.clone()),
+            pushers: Pushers::open(rooms.clone(), &config.outbound)?,
+            rooms,
             config,
             store,
             stream,
         };
-        Ok(Self {
+        let server = Self {
             parts: Arc::new(parts),
-        })
+        };
+        server.tasks.spawn(delayed::run(server.clone()));
+        for appservice in server.appservices.all() {
+            appservices::serve(&server, appservice).await?;
+        }
+        Ok(server)
     }
 
     /// Registers an application service for as long as the server runs: the program around it hands over its own.
@@ -85,9 +128,12 @@ impl Server {
         &self,
         registration: AppserviceRegistration,
         delivery: Delivery,
-    ) -> Result<(), RegisterError> {
+    ) -> Result<(), Error> {
         let added = self.appservices.add(registration, delivery, Origin::Code);
-        added.await.map(drop)
+        let added = added
+            .await
+            .map_err(|error| Error::Broken(error.to_string()))?;
+        appservices::serve(self, added).await
     }
 
     /// Stops what runs beside the requests, and returns when it has stopped. What was acknowledged is on disk already.

@@ -16,6 +16,8 @@ mod options;
 mod scan;
 pub mod table;
 pub mod tables;
+#[cfg(test)]
+mod tests;
 
 pub use batch::Batch;
 use key::{KeyFor, PrefixOf};
@@ -216,6 +218,14 @@ impl Store {
     pub async fn commit(&self, batch: Batch) -> Result<(), StoreError> {
         let store = self.clone();
         tokio::task::spawn_blocking(move || store.commit_blocking(batch))
+            .await
+            .map_err(|_| StoreError::Lost)?
+    }
+
+    /// Writes the batch without waiting for the disk: it outlives this process, but not a loss of power.
+    pub async fn commit_unsynced(&self, batch: Batch) -> Result<(), StoreError> {
+        let store = self.clone();
+        tokio::task::spawn_blocking(move || Ok(store.db.write(batch.writes)?))
             .await
             .map_err(|_| StoreError::Lost)?
     }

@@ -19,6 +19,9 @@ use tokio::sync::watch;
 
 use crate::store::{Batch, Store, StoreError, tables};
 
+#[cfg(test)]
+mod tests;
+
 /// How many positions a block has. A restart skips what is left of one.
 const BLOCK: u64 = 10_000;
 

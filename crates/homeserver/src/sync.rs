@@ -2,4 +2,14 @@
 //!
 //! Spec: <https://spec.matrix.org/v1.19/client-server-api/#syncing>
 
+pub mod account_data;
+pub mod filter;
+pub mod lazy;
+pub mod presence;
+pub mod receipts;
 pub mod record;
+pub mod room;
+pub mod serial;
+pub mod sliding;
+pub mod typing;
+pub mod v3;

@@ -91,6 +91,16 @@ impl TestServer {
         }
     }
 
+    /// Somebody who has this token already.
+    pub(crate) fn with_token(&self, name: &str, token: &str) -> Person {
+        Person {
+            user_id: UserId::parse(format!("@{name}:letta.test")).unwrap(),
+            device_id: String::new(),
+            token: token.to_owned(),
+            router: self.server.router(),
+        }
+    }
+
     /// Calls without a token.
     pub(crate) async fn call(
         &self,

@@ -13,7 +13,7 @@ use tokio::net::TcpListener;
 use super::*;
 use crate::{
     cli::{probe, provide_cryptography},
-    config::{BackendKind, Secret, http_url},
+    config::{BackendKind, HomeserverMode, Secret, http_url},
     registration::Registration,
 };
 
@@ -116,6 +116,7 @@ async fn house(change: impl FnOnce(&mut Installed)) -> House {
     tokio::spawn(async move { axum::serve(listener, router).await });
 
     let mut config = Config::default();
+    config.homeserver.mode = HomeserverMode::External;
     config.homeserver.address = http_url::parse(&address).unwrap();
     config.homeserver.domain = ruma::owned_server_name!("house.test");
     config.appservice.port = port;

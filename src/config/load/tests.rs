@@ -10,6 +10,7 @@ use crate::config::{BackendKind, Level};
 
 const GOOD: &str = indoc! {r#"
     homeserver:
+      mode: external
       address: http://localhost:6167/
       domain: house.test
     appservice:
@@ -192,7 +193,8 @@ fn a_misspelled_key_says_which_was_meant() {
 
 #[test]
 fn examples_refuse_to_start() {
-    insta::assert_snapshot!(House::new("", &[]).error(), @r#"
+    let external = "homeserver: {mode: external}";
+    insta::assert_snapshot!(House::new(external, &[]).error(), @r#"
     `homeserver.domain`: is still the example; set it to the name of your server: what stands after the colon in your user id (in config.yaml)
     `appservice.as_token`: no token has been made yet; run `matrix-appservice-letta -g`, it makes both and writes the registration (in config.yaml)
     `appservice.hs_token`: no token has been made yet; run `matrix-appservice-letta -g`, it makes both and writes the registration (in config.yaml)
@@ -200,8 +202,8 @@ fn examples_refuse_to_start() {
     "#);
     let sample = crate::config::sample::render(&Config::default());
     assert_eq!(
-        House::new(&sample, &[]).error(),
-        House::new("", &[]).error()
+        House::new(&sample.replace("mode: embedded", "mode: external"), &[]).error(),
+        House::new(external, &[]).error()
     );
     insta::assert_snapshot!(wrong("appservice: {hs_token: '0123'}"), @"`appservice.hs_token`: is the same as `appservice.as_token`; make new ones with `registration --rotate-tokens` (in config.yaml)");
 }

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use super::embedded::Embedded;
 use super::synapse::Synapse;
 
 /// The token without which nobody registers: the clients must be able to go through that, too.
@@ -38,5 +39,88 @@ impl Server for Synapse {
 
     fn logs(&self) -> Vec<PathBuf> {
         Self::logs(self)
+    }
+}
+
+impl Server for Embedded {
+    const NAME: &'static str = "embedded";
+
+    async fn launch(dir: &Path, registration: Option<&Path>) -> Self {
+        let mut server = Self::new(dir).with_registration_token(REGISTRATION_TOKEN);
+        server.lay_out(registration);
+        server.start().await;
+        server
+    }
+
+    fn url(&self) -> String {
+        Self::url(self)
+    }
+
+    fn logs(&self) -> Vec<PathBuf> {
+        vec![self.log()]
+    }
+}
+
+/// The homeserver that the worlds of this run stand on: Synapse, or with `LETTA_TEST_HOMESERVER=embedded` the one that the
+/// bridge brings along. The tests are the same.
+pub enum Homeserver {
+    Synapse(Synapse),
+    Embedded(Embedded),
+}
+
+impl Homeserver {
+    /// The one that this run is about. Chooses the port; nothing runs yet.
+    pub fn chosen(dir: &Path) -> Self {
+        match std::env::var("LETTA_TEST_HOMESERVER").as_deref() {
+            Err(_) | Ok("" | "synapse") => Self::Synapse(Synapse::new(dir)),
+            Ok("embedded") => Self::Embedded(Embedded::new(dir)),
+            Ok(other) => panic!("LETTA_TEST_HOMESERVER is synapse or embedded, not {other}"),
+        }
+    }
+
+    pub fn url(&self) -> String {
+        match self {
+            Self::Synapse(server) => server.url(),
+            Self::Embedded(server) => server.url(),
+        }
+    }
+
+    /// Writes the configuration.
+    pub fn lay_out(&self, registration: Option<&Path>) {
+        match self {
+            Self::Synapse(server) => server.lay_out(registration),
+            Self::Embedded(server) => server.lay_out(registration),
+        }
+    }
+
+    /// Starts it and waits until it answers.
+    pub async fn start(&mut self) {
+        match self {
+            Self::Synapse(server) => server.start().await,
+            Self::Embedded(server) => server.start().await,
+        }
+    }
+
+    /// Stops it as an admin does.
+    pub async fn stop(&mut self) {
+        match self {
+            Self::Synapse(server) => server.stop().await,
+            Self::Embedded(server) => server.stop().await,
+        }
+    }
+
+    /// `kill -9`.
+    pub async fn kill9(&mut self) {
+        match self {
+            Self::Synapse(server) => server.kill9().await,
+            Self::Embedded(server) => server.kill9().await,
+        }
+    }
+
+    pub fn logs(&self) -> Vec<PathBuf> {
+        match self {
+            Self::Synapse(server) => server.logs(),
+            Self::Embedded(server) => vec![server.log()],
+        }
     }
 }

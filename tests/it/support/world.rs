@@ -1,4 +1,4 @@
-//! Everything together: Letta, Synapse, the bridge with a wire to each neighbour, and Alice, who is the admin.
+//! Everything together: Letta, a homeserver, the bridge with a wire to each neighbour, and Alice, who is the admin.
 //!
 //! Whatever a test does, at its end the world asks whether the bridge ever logged in or synced, and takes everything
 //! down by its own pids. A test that failed gets the ends of all logs.
@@ -13,7 +13,8 @@ use super::letta::{Agent, Letta};
 use super::person::Person;
 use super::process::tail;
 use super::room::Room;
-use super::synapse::{DOMAIN, Synapse};
+use super::server::Homeserver;
+use super::synapse::DOMAIN;
 use super::wire::Wire;
 
 /// Long enough for what happens at once, on a machine that does a lot besides.
@@ -29,7 +30,7 @@ pub const SPACE: &str = "#letta_agents:letta.test";
 pub struct World {
     pub alice: Person,
     pub bridge: Bridge,
-    pub synapse: Synapse,
+    pub homeserver: Homeserver,
     pub letta: Letta,
     /// Homeserver to bridge: transactions.
     pub push: Wire,
@@ -71,11 +72,11 @@ impl Plan {
     pub async fn start(self) -> World {
         let dir = tempfile::tempdir().expect("a temporary folder");
         let letta = Letta::start().await;
-        let mut synapse = Synapse::new(&dir.path().join("synapse"));
+        let mut homeserver = Homeserver::chosen(&dir.path().join("homeserver"));
         let mut bridge =
             Bridge::new(&dir.path().join("bridge")).with("LETTA__POLL_INTERVAL", "500ms");
         let push = Wire::to("homeserver to bridge", &bridge.url()).await;
-        let matrix = Wire::to("bridge to homeserver", &synapse.url()).await;
+        let matrix = Wire::to("bridge to homeserver", &homeserver.url()).await;
         let ask = Wire::to("bridge to Letta", &letta.url()).await;
         bridge.set("APPSERVICE__ADDRESS", &push.url());
         for (key, value) in &self.overrides {
@@ -85,14 +86,14 @@ impl Plan {
         if let Some(permissions) = &self.permissions {
             bridge.set_permissions(permissions);
         }
-        synapse.lay_out(Some(&bridge.registration()));
-        synapse.start().await;
-        let alice = Person::register(&synapse.url(), "alice", dir.path()).await;
-        let logs = [vec![bridge.log(), alice.log.clone()], synapse.logs()].concat();
+        homeserver.lay_out(Some(&bridge.registration()));
+        homeserver.start().await;
+        let alice = Person::register(&homeserver.url(), "alice", dir.path()).await;
+        let logs = [vec![bridge.log(), alice.log.clone()], homeserver.logs()].concat();
         let mut world = World {
             alice,
             bridge,
-            synapse,
+            homeserver,
             letta,
             push,
             matrix,
@@ -118,7 +119,7 @@ impl World {
 
     /// One more person.
     pub async fn person(&mut self, name: &str) -> Person {
-        let person = Person::register(&self.synapse.url(), name, self.dir.path()).await;
+        let person = Person::register(&self.homeserver.url(), name, self.dir.path()).await;
         self.logs.push(person.log.clone());
         person
     }

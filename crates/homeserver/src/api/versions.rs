@@ -19,6 +19,7 @@ const VERSIONS: &[&str] = &[
 /// What this server can do besides, by the names that clients look for.
 const FEATURES: &[&str] = &[
     "org.matrix.e2e_cross_signing",
+    "org.matrix.msc4140",
     "org.matrix.simplified_msc3575",
     "uk.tcpip.msc4133",
     "uk.tcpip.msc4133.stable",

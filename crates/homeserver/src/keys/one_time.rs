@@ -1,15 +1,33 @@
 //! One-time keys, each given to one person only, and the fallback key for when there are none left.
 //!
+//! Keys come and go under the lock of their owner, so that two who claim at the same time never get the same one.
 //! Spec: <https://spec.matrix.org/v1.19/client-server-api/#one-time-and-fallback-keys>
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
-use ruma::{DeviceId, OneTimeKeyAlgorithm, UInt, UserId};
-
-use crate::{
-    error::Result,
-    store::{Store, tables},
+use ruma::{
+    DeviceId, OneTimeKeyAlgorithm, OwnedDeviceId, OwnedOneTimeKeyId, OwnedUserId, UInt, UserId,
+    api::client::keys::claim_keys::v3::OneTimeKeys, encryption::OneTimeKey, serde::Raw,
 };
+use serde_json::{Value, value::RawValue};
+
+use super::record::FallbackKey;
+use crate::{
+    error::{Error, Result},
+    server::Server,
+    store::{Batch, Store, tables},
+    stream::{Position, Touch},
+};
+
+/// How many one-time keys a device can have. Clients keep 50 to 100.
+pub const KEYS_MAX_PER_DEVICE: usize = 1_000;
+/// The largest key, in bytes of its JSON.
+pub const KEY_MAX_BYTES: usize = 4_096;
+/// The longest id of a key, in bytes.
+pub const KEY_ID_MAX_BYTES: usize = 255;
+
+/// Keys as a client uploads them.
+pub type Uploaded = BTreeMap<OwnedOneTimeKeyId, Raw<OneTimeKey>>;
 
 /// How many one-time keys of each algorithm a device has. The algorithm that all clients use is always named, because some take
 /// a missing number for "enough".
@@ -40,4 +58,162 @@ pub fn unused_fallback_types(
         }
     }
     Ok(unused)
+}
+
+/// What a device has already: its keys by their ids, and the number of the last one.
+fn present(
+    store: &Store,
+    user: &UserId,
+    device: &DeviceId,
+) -> Result<(HashMap<String, Box<RawValue>>, u64)> {
+    let (mut keys, mut last) = (HashMap::new(), 0);
+    for row in store.scan::<tables::OneTimeKeys>((user, device)) {
+        let ((_, _, _, order), (id, key)) = row?;
+        last = last.max(order.0);
+        keys.insert(id, key);
+    }
+    Ok((keys, last))
+}
+
+/// Adds one-time keys behind those that are there. The caller holds the owner's lock.
+///
+/// # Errors
+///
+/// 400 `M_INVALID_PARAM` if another key has the same id, 413 `M_TOO_LARGE` beyond the limits.
+pub fn add(
+    store: &Store,
+    batch: &mut Batch,
+    user: &UserId,
+    device: &DeviceId,
+    keys: &Uploaded,
+) -> Result<()> {
+    if keys.is_empty() {
+        return Ok(());
+    }
+    let (present, mut last) = present(store, user, device)?;
+    let mut count = present.len();
+    for (id, key) in keys {
+        check_size(id, key)?;
+        if let Some(present) = present.get(id.as_str()) {
+            if same(present, key.json())? {
+                continue;
+            }
+            return Err(Error::invalid(format!(
+                "There is another one-time key with the id {id} already"
+            )));
+        }
+        (last, count) = (last + 1, count + 1);
+        let row = (id.to_string(), key.json().to_owned());
+        let algorithm = id.algorithm();
+        let place = (user, device, algorithm.as_str(), Position(last));
+        batch.put::<tables::OneTimeKeys>(place, &row)?;
+    }
+    if count > KEYS_MAX_PER_DEVICE {
+        return Err(Error::too_large(format!(
+            "A device can have {KEYS_MAX_PER_DEVICE} one-time keys"
+        )));
+    }
+    Ok(())
+}
+
+/// Sets the fallback keys of these algorithms.
+///
+/// # Errors
+///
+/// 413 `M_TOO_LARGE` if a key is too large.
+pub fn set_fallback(
+    batch: &mut Batch,
+    user: &UserId,
+    device: &DeviceId,
+    keys: &Uploaded,
+) -> Result<()> {
+    for (id, key) in keys {
+        check_size(id, key)?;
+        let record = FallbackKey {
+            key_id: id.to_string(),
+            key: key.json().to_owned(),
+            used: false,
+        };
+        batch.put::<tables::FallbackKeys>((user, device, id.algorithm().as_str()), &record)?;
+    }
+    Ok(())
+}
+
+fn check_size(id: &OwnedOneTimeKeyId, key: &Raw<OneTimeKey>) -> Result<()> {
+    if id.as_str().len() > KEY_ID_MAX_BYTES || key.json().get().len() > KEY_MAX_BYTES {
+        return Err(Error::too_large(format!(
+            "A key can have {KEY_MAX_BYTES} bytes, its id {KEY_ID_MAX_BYTES}"
+        )));
+    }
+    Ok(())
+}
+
+/// Whether two keys say the same, however they are written.
+fn same(one: &RawValue, other: &RawValue) -> Result<bool> {
+    let one: Value = serde_json::from_str(one.get())?;
+    let other: Value = serde_json::from_str(other.get())?;
+    Ok(one == other)
+}
+
+/// What is asked for: of each device of each user a key of this algorithm.
+pub type Wanted = BTreeMap<OwnedUserId, BTreeMap<OwnedDeviceId, OneTimeKeyAlgorithm>>;
+
+/// Gives out one key of each device, and makes sure that nobody else gets it. Devices that have none are left out.
+pub async fn claim(server: &Server, wanted: &Wanted) -> Result<BTreeMap<OwnedUserId, OneTimeKeys>> {
+    let _alone = server.keys.lock(wanted.keys().map(|user| &**user)).await;
+    let (mut batch, mut place) = (server.store.batch(), server.stream.place());
+    let (mut claimed, mut touches) = (BTreeMap::<_, OneTimeKeys>::new(), Vec::new());
+    for (user, devices) in wanted {
+        for (device, algorithm) in devices {
+            let taken = take(&server.store, &mut batch, user, device, algorithm.as_str())?;
+            if let Some((id, key)) = taken {
+                let keys = claimed.entry(user.clone()).or_default();
+                keys.insert(device.clone(), BTreeMap::from([(id, key)]));
+            }
+        }
+        if claimed.contains_key(user) {
+            touches.push(Touch::User(user.clone()));
+        }
+    }
+    if !batch.is_empty() {
+        // The position is nobody's change: it is what wakes the owners, who have fewer keys now.
+        place.take()?;
+        server.stream.commit(place, batch, touches).await?;
+    }
+    Ok(claimed)
+}
+
+/// The oldest one-time key of a device, or else its fallback key.
+fn take(
+    store: &Store,
+    batch: &mut Batch,
+    user: &UserId,
+    device: &DeviceId,
+    algorithm: &str,
+) -> Result<Option<(OwnedOneTimeKeyId, Raw<OneTimeKey>)>> {
+    let oldest = store
+        .scan::<tables::OneTimeKeys>((user, device, algorithm))
+        .next()
+        .transpose()?;
+    if let Some(((_, _, _, order), (id, key))) = oldest {
+        batch.delete::<tables::OneTimeKeys>((user, device, algorithm, order))?;
+        return Ok(Some((parsed(&id)?, Raw::from_json(key))));
+    }
+    let fallback = store.get::<tables::FallbackKeys>((user, device, algorithm))?;
+    let Some(mut fallback) = fallback else {
+        return Ok(None);
+    };
+    if !fallback.used {
+        fallback.used = true;
+        batch.put::<tables::FallbackKeys>((user, device, algorithm), &fallback)?;
+    }
+    Ok(Some((
+        parsed(&fallback.key_id)?,
+        Raw::from_json(fallback.key),
+    )))
+}
+
+fn parsed(id: &str) -> Result<OwnedOneTimeKeyId> {
+    OwnedOneTimeKeyId::try_from(id)
+        .map_err(|error| Error::Broken(format!("a stored key has no key id: {error}")))
 }

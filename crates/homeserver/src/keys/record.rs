@@ -38,4 +38,7 @@ pub struct DehydratedDevice {
     pub device_id: OwnedDeviceId,
     /// The device itself, which only its owner can decrypt.
     pub device_data: Box<RawValue>,
+    /// Its name, for people.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub display_name: Option<String>,
 }

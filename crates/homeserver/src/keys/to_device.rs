@@ -22,6 +22,8 @@ use crate::{
 pub const CONTENT_MAX_BYTES: usize = 65_536;
 /// To how many devices one request can send.
 pub const DEVICES_MAX: usize = 10_000;
+/// The longest type of a message and the longest transaction id, in bytes.
+pub const NAME_MAX_BYTES: usize = 255;
 
 /// A message for one or all devices of a user.
 #[derive(Debug)]
@@ -56,6 +58,11 @@ pub async fn send(
     seen: (&str, &str),
     messages: &[Message],
 ) -> Result<()> {
+    if kind.len() > NAME_MAX_BYTES || seen.1.len() > NAME_MAX_BYTES {
+        return Err(Error::too_large(format!(
+            "The type of a message and the transaction id can have {NAME_MAX_BYTES} bytes"
+        )));
+    }
     let _alone = server.keys.lock([sender]).await;
     let path = format!("sendToDevice/{kind}");
     let send_id = (sender, seen.0, path.as_str(), seen.1);

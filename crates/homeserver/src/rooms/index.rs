@@ -13,7 +13,13 @@ pub(super) fn follow(writer: &mut RoomWriter, pdu: &Pdu) -> Result<()> {
     if pdu.kind == TimelineEventType::RoomMember {
         member(writer, pdu)?;
     }
-    Ok(())
+    crate::push::evaluate(writer, pdu)?;
+    if pdu.kind == TimelineEventType::RoomRedaction {
+        super::redact::apply(writer, pdu)?;
+    }
+    super::relations::note(writer, pdu)?;
+    super::threads::note(writer, pdu)?;
+    super::search::note(writer, pdu)
 }
 
 /// Who is in the room, and in which rooms the user is.

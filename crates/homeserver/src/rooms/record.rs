@@ -2,7 +2,8 @@
 
 use ruma::{
     MilliSecondsSinceUnixEpoch, OwnedDeviceId, OwnedEventId, OwnedRoomId, OwnedUserId,
-    RoomVersionId, events::room::member::MembershipState,
+    RoomVersionId,
+    events::{TimelineEventType, room::member::MembershipState},
 };
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
@@ -94,6 +95,17 @@ pub struct Relation {
     pub key: Option<String>,
 }
 
+/// What is shown with an event because others relate to it; threads are kept apart.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct Aggregate {
+    /// The newest event that edits it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub edit: Option<OwnedEventId>,
+    /// The events that refer to it, oldest first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub references: Vec<OwnedEventId>,
+}
+
 /// A thread, by its root.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Thread {
@@ -116,4 +128,24 @@ pub struct AliasRecord {
     pub creator: OwnedUserId,
     /// When.
     pub created: MilliSecondsSinceUnixEpoch,
+}
+
+/// An event that waits to be sent.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct DelayedEvent {
+    /// Who sends it.
+    pub user: OwnedUserId,
+    /// Where.
+    pub room: OwnedRoomId,
+    /// Its type.
+    pub kind: TimelineEventType,
+    /// Its state key, if it is state.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub state_key: Option<String>,
+    /// Its content.
+    pub content: Box<RawValue>,
+    /// How long it waits, in milliseconds.
+    pub delay_ms: u64,
+    /// Since when.
+    pub running_since: MilliSecondsSinceUnixEpoch,
 }

@@ -53,6 +53,7 @@ pub struct RoomWriter {
     batch: Batch,
     place: Place,
     touches: Vec<Touch>,
+    rewritten: Vec<Arc<Pdu>>,
 }
 
 impl RoomWriter {
@@ -136,6 +137,7 @@ impl RoomWriter {
             batch,
             place,
             touches,
+            rewritten: Vec::new(),
         })
     }
 
@@ -152,6 +154,11 @@ impl RoomWriter {
     /// The rules of its version.
     pub fn rules(&self) -> &RoomVersionRules {
         &self.rules
+    }
+
+    /// The last event of the room.
+    pub fn last_event(&self) -> Option<&EventId> {
+        self.last.as_ref().map(|(id, _)| &**id)
     }
 
     /// All rooms.
@@ -363,15 +370,33 @@ impl RoomWriter {
         index::follow(self, pdu)
     }
 
+    /// Replaces what is stored of an event that is older than this writer.
+    pub(super) fn rewrite(&mut self, pdu: Pdu) -> Result<()> {
+        let key = (&*self.room_id, pdu.position);
+        self.batch.put::<tables::Timeline>(key, &pdu.to_stored())?;
+        self.rewritten.push(Arc::new(pdu));
+        Ok(())
+    }
+
     /// Writes everything that was added, and returns when it is safe on disk and readable by everybody whom it concerns.
     pub async fn commit(mut self) -> Result<Position> {
         // If this does not end, the next writer reads the end of the room anew.
         self.head.last = None;
-        let position = self
+        let rewritten = self.rewritten;
+        // Before anybody is woken, so that nobody is shown what was taken back.
+        for pdu in &rewritten {
+            self.rooms.remember(pdu.clone());
+        }
+        let committed = self
             .rooms
             .stream
             .commit(self.place, self.batch, self.touches)
-            .await?;
+            .await;
+        let position = committed.inspect_err(|_| {
+            for pdu in &rewritten {
+                self.rooms.forget_cached(&pdu.event_id);
+            }
+        })?;
         self.head.last = self.last;
         Ok(position)
     }

@@ -16,7 +16,7 @@ use crate::{
     keys::record::{BackupVersion, DehydratedDevice, FallbackKey},
     media::record::{MediaFile, Thumbnail},
     push::record::{Notification, PusherRecord},
-    rooms::record::{AliasRecord, Membership, Relation, RoomRecord, StoredEvent, Thread},
+    rooms::record::{Aggregate, AliasRecord, DelayedEvent, Membership, Relation, RoomRecord, StoredEvent, Thread},
     stream::{Change, Position},
     sync::record::{AccountDatum, Receipt},
 };
@@ -68,6 +68,8 @@ catalogue! {
     SendIds "send_ids" Lookup (OwnedUserId, String, String, String) => Value;
     /// Events that relate to another one, by room, the other one and their own position.
     Relations "relations" Sequence (OwnedRoomId, OwnedEventId, Position) => Relation;
+    /// What is shown with an event because others relate to it: by room and event.
+    Aggregates "aggregates" Lookup (OwnedRoomId, OwnedEventId) => Aggregate;
     /// Threads of a room, by their root.
     Threads "threads" Lookup (OwnedRoomId, OwnedEventId) => Thread;
     /// Threads of a room, in the order of their last event.
@@ -81,7 +83,7 @@ catalogue! {
     /// Rooms in the public directory, by network (empty: the server's own) and room.
     PublicRooms "public_rooms" Lookup (String, OwnedRoomId) => Exists;
     /// Events that are to be sent later, by their id.
-    DelayedEvents "delayed_events" Lookup (String) => Value;
+    DelayedEvents "delayed_events" Lookup (String) => DelayedEvent;
     /// Reports of rooms, events and users, in their order.
     Reports "reports" Sequence (Position) => Value;
 

@@ -1,0 +1,122 @@
+//! Account data, global and for rooms.
+//!
+//! Spec: <https://spec.matrix.org/v1.19/client-server-api/#client-config>
+
+use http::StatusCode;
+use ruma::{
+    RoomId, UserId,
+    api::{
+        client::config::{
+            get_global_account_data, get_room_account_data, set_global_account_data,
+            set_room_account_data,
+        },
+        error::ErrorKind,
+    },
+    serde::Raw,
+};
+use serde_json::value::RawValue;
+
+use crate::{
+    error::{Error, Result},
+    http::{Call, Caller, Routes},
+    server::Server,
+    sync::{account_data, receipts::FULLY_READ},
+};
+
+pub(super) fn routes(routes: Routes) -> Routes {
+    routes
+        .add(get_global)
+        .add(set_global)
+        .add(get_room)
+        .add(set_room)
+}
+
+/// 403 if somebody else's data are meant.
+pub(super) fn own(caller: &Caller, user: &UserId) -> Result<()> {
+    if caller.user_id == user {
+        return Ok(());
+    }
+    Err(Error::forbidden("These are the data of another user"))
+}
+
+fn load(
+    server: &Server,
+    user: &UserId,
+    room: Option<&RoomId>,
+    kind: &str,
+) -> Result<Box<RawValue>> {
+    account_data::get_or_default(&server.store, user, room, kind)?
+        .map(|datum| datum.content)
+        .ok_or_else(|| Error::not_found("There is no account data of this type"))
+}
+
+async fn save(
+    server: &Server,
+    user: &UserId,
+    room: Option<&RoomId>,
+    kind: &str,
+    content: &RawValue,
+) -> Result<()> {
+    if kind == FULLY_READ || kind == account_data::PUSH_RULES {
+        return Err(Error::refused(
+            StatusCode::METHOD_NOT_ALLOWED,
+            ErrorKind::BadJson,
+            format!("{kind} has an endpoint of its own"),
+        ));
+    }
+    if !content.get().trim_start().starts_with('{') {
+        return Err(Error::bad_json("Account data is a JSON object"));
+    }
+    let _turn = server.serial.of(user).await;
+    let content = content.to_owned();
+    account_data::set(&server.store, &server.stream, user, room, kind, content).await?;
+    Ok(())
+}
+
+async fn get_global(
+    server: Server,
+    call: Call<get_global_account_data::v3::Request>,
+) -> Result<get_global_account_data::v3::Response> {
+    let request = call.body;
+    own(&call.caller, &request.user_id)?;
+    let kind = request.event_type.to_string();
+    let content = load(&server, &request.user_id, None, &kind)?;
+    Ok(get_global_account_data::v3::Response::new(Raw::from_json(
+        content,
+    )))
+}
+
+async fn set_global(
+    server: Server,
+    call: Call<set_global_account_data::v3::Request>,
+) -> Result<set_global_account_data::v3::Response> {
+    let request = call.body;
+    own(&call.caller, &request.user_id)?;
+    let kind = request.event_type.to_string();
+    save(&server, &request.user_id, None, &kind, request.data.json()).await?;
+    Ok(set_global_account_data::v3::Response::new())
+}
+
+async fn get_room(
+    server: Server,
+    call: Call<get_room_account_data::v3::Request>,
+) -> Result<get_room_account_data::v3::Response> {
+    let request = call.body;
+    own(&call.caller, &request.user_id)?;
+    let kind = request.event_type.to_string();
+    let content = load(&server, &request.user_id, Some(&request.room_id), &kind)?;
+    Ok(get_room_account_data::v3::Response::new(Raw::from_json(
+        content,
+    )))
+}
+
+async fn set_room(
+    server: Server,
+    call: Call<set_room_account_data::v3::Request>,
+) -> Result<set_room_account_data::v3::Response> {
+    let request = call.body;
+    own(&call.caller, &request.user_id)?;
+    let (kind, room) = (request.event_type.to_string(), Some(&*request.room_id));
+    save(&server, &request.user_id, room, &kind, request.data.json()).await?;
+    Ok(set_room_account_data::v3::Response::new())
+}

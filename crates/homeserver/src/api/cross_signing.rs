@@ -1,0 +1,84 @@
+//! Cross-signing keys and the signatures that connect them.
+//!
+//! Spec: <https://spec.matrix.org/v1.19/client-server-api/#cross-signing>
+
+use ruma::{
+    OwnedUserId,
+    api::client::keys::{upload_signatures, upload_signing_keys},
+};
+use serde_json::json;
+
+use crate::{
+    error::{Error, Result},
+    http::{Call, Routes},
+    keys::{self, cross_signing, device_lists, signatures, signatures::Unusable},
+    server::Server,
+    stream::Touch,
+};
+
+pub(super) fn routes(routes: Routes) -> Routes {
+    routes.add(upload_keys).add(upload_signatures)
+}
+
+async fn upload_keys(
+    server: Server,
+    call: Call<upload_signing_keys::v3::Request>,
+) -> Result<upload_signing_keys::v3::Response> {
+    let user = &call.caller.user_id;
+    let _alone = server.keys.lock([&**user]).await;
+    let new = cross_signing::new_keys(&server.store, user, &call.body)?;
+    if !cross_signing::is_first(&server.store, user, &new)? {
+        return Err(Error::forbidden("Cross-signing keys cannot be replaced"));
+    }
+    if new.is_empty() {
+        return Ok(upload_signing_keys::v3::Response::new());
+    }
+    let (mut batch, mut place) = (server.store.batch(), server.stream.place());
+    cross_signing::set(&server.store, &mut batch, user, &new)?;
+    keys::changed(&mut batch, &mut place, user)?;
+    let touches = device_lists::touches(&server.rooms, user)?;
+    server.stream.commit(place, batch, touches).await?;
+    Ok(upload_signing_keys::v3::Response::new())
+}
+
+async fn upload_signatures(
+    server: Server,
+    call: Call<upload_signatures::v3::Request>,
+) -> Result<upload_signatures::v3::Response> {
+    let signer = &call.caller.user_id;
+    let signed = &call.body.signed_keys;
+    let owners = signed.keys().map(|owner| &**owner);
+    let _alone = server.keys.lock(owners.chain([&**signer])).await;
+    let (mut batch, mut place) = (server.store.batch(), server.stream.place());
+    let mut touches = vec![Touch::User(signer.clone())];
+    let mut answer = upload_signatures::v3::Response::new();
+    for (owner, objects) in signed {
+        let before = batch.size_in_bytes();
+        for (name, object) in objects {
+            let added = signatures::add(&server.store, &mut batch, signer, owner, name, object)?;
+            if let Err(unusable) = added {
+                fail(&mut answer, owner, name, unusable)?;
+            }
+        }
+        if batch.size_in_bytes() > before {
+            keys::changed(&mut batch, &mut place, owner)?;
+            if owner == signer {
+                touches.extend(device_lists::touches(&server.rooms, owner)?);
+            }
+        }
+    }
+    server.stream.commit(place, batch, touches).await?;
+    Ok(answer)
+}
+
+fn fail(
+    answer: &mut upload_signatures::v3::Response,
+    owner: &OwnedUserId,
+    name: &str,
+    unusable: Unusable,
+) -> Result<()> {
+    let failure = json!({ "errcode": unusable.code(), "error": unusable.to_string() });
+    let failures = answer.failures.entry(owner.clone()).or_default();
+    failures.insert(name.to_owned(), serde_json::from_value(failure)?);
+    Ok(())
+}

@@ -1,0 +1,103 @@
+//! Events that wait. Proposal: <https://github.com/matrix-org/matrix-spec-proposals/pull/4140>
+
+use std::time::Duration;
+
+use ruma::{
+    api::client::delayed_events::{
+        DelayedEventData, get_all_delayed_events, get_delayed_event, send_delayed_event,
+        update_delayed_event::{UpdateAction, unstable_v1, unstable_v2},
+    },
+    serde::Raw,
+};
+
+use crate::{
+    error::{Error, Result},
+    http::{Call, Routes},
+    rooms::{self, Draft, delayed, record::DelayedEvent, send::Txn},
+    server::Server,
+};
+
+pub(super) fn routes(routes: Routes) -> Routes {
+    routes
+        .add(schedule)
+        .add(list)
+        .add(get)
+        .add(update)
+        .add(update_by_path)
+}
+
+async fn schedule(
+    server: Server,
+    call: Call<send_delayed_event::unstable::Request>,
+) -> Result<send_delayed_event::unstable::Response> {
+    rooms::may_act(&server, &call.caller)?;
+    let body = call.body;
+    let txn = Txn {
+        scope: format!("send {} {}", body.room_id, body.event_type),
+        id: body.txn_id.to_string(),
+    };
+    let user = call.caller.user_id.clone();
+    let mut draft = Draft::message(user, body.event_type, body.content.into_json());
+    draft.state_key = body.state_key;
+    let delay = u64::try_from(body.delay.as_millis()).unwrap_or(u64::MAX);
+    let (caller, room) = (&call.caller, &body.room_id);
+    let id = delayed::schedule(&server, caller, room, draft, delay, Some(&txn)).await?;
+    Ok(send_delayed_event::unstable::Response::new(id))
+}
+
+async fn list(
+    server: Server,
+    call: Call<get_all_delayed_events::unstable::Request>,
+) -> Result<get_all_delayed_events::unstable::Response> {
+    let events = delayed::of_user(&server, &call.caller.user_id)?;
+    Ok(get_all_delayed_events::unstable::Response::new(
+        events.into_iter().map(shown).collect(),
+    ))
+}
+
+async fn get(
+    server: Server,
+    call: Call<get_delayed_event::unstable::Request>,
+) -> Result<get_delayed_event::unstable::Response> {
+    let events = delayed::of_user(&server, &call.caller.user_id)?;
+    let event = events.into_iter().find(|(id, _)| *id == call.body.delay_id);
+    let event = event.ok_or_else(|| Error::not_found("No event of yours waits with this id"))?;
+    Ok(get_delayed_event::unstable::Response::new(shown(event)))
+}
+
+fn shown((id, event): (String, DelayedEvent)) -> DelayedEventData {
+    DelayedEventData::new(
+        id,
+        event.room,
+        event.kind,
+        event.state_key,
+        Raw::from_json(event.content),
+        Duration::from_millis(event.delay_ms),
+        event.running_since,
+    )
+}
+
+async fn update(server: Server, call: Call<unstable_v1::Request>) -> Result<unstable_v1::Response> {
+    act(&server, &call.body.delay_id, &call.body.action).await?;
+    Ok(unstable_v1::Response::new())
+}
+
+/// Needs no token: who knows the id may do it, even a client that cannot log in any more.
+async fn update_by_path(
+    server: Server,
+    call: Call<unstable_v2::Request>,
+) -> Result<unstable_v2::Response> {
+    act(&server, &call.body.delay_id, &call.body.action).await?;
+    Ok(unstable_v2::Response::new())
+}
+
+async fn act(server: &Server, id: &str, action: &UpdateAction) -> Result<()> {
+    match action {
+        UpdateAction::Restart => delayed::restart(server, id).await,
+        UpdateAction::Send => delayed::send_now(server, id).await,
+        UpdateAction::Cancel => delayed::cancel(server, id).await,
+        _ => Err(Error::invalid(
+            "An event that waits is sent, restarted or cancelled",
+        )),
+    }
+}

@@ -1,0 +1,123 @@
+//! The list of public rooms. Spec: <https://spec.matrix.org/v1.19/client-server-api/#published-room-directory>
+
+use ruma::api::{
+    auth_scheme::AccessToken,
+    client::{
+        appservice,
+        directory::{
+            get_public_rooms, get_public_rooms_filtered, get_room_visibility, set_room_visibility,
+        },
+        room::Visibility,
+    },
+};
+
+use crate::{
+    error::{Error, Result},
+    http::{Call, CallFacts, Identified, Routes},
+    rooms::{
+        self,
+        directory::{Search, page, publish},
+        unknown_room,
+    },
+    server::Server,
+};
+
+pub(super) fn routes(routes: Routes) -> Routes {
+    routes
+        .add(list)
+        .add(search)
+        .add(get)
+        .add(set)
+        .add(set_of_network)
+}
+
+async fn list(
+    server: Server,
+    call: Call<get_public_rooms::v3::Request>,
+) -> Result<get_public_rooms::v3::Response> {
+    may_list(&server, &call.facts).await?;
+    let search = Search {
+        limit: call.body.limit,
+        since: call.body.since,
+        ..Search::default()
+    };
+    let page = page(&server, &search)?;
+    let mut response = get_public_rooms::v3::Response::new(page.chunk);
+    (response.next_batch, response.prev_batch) = (page.next, page.prev);
+    response.total_room_count_estimate = Some(page.total);
+    Ok(response)
+}
+
+/// People without an account see the list only where the configuration says so.
+async fn may_list(server: &Server, facts: &CallFacts) -> Result<()> {
+    if server.config.rooms.allow_public_room_directory_without_auth && facts.token.is_none() {
+        return Ok(());
+    }
+    AccessToken::identify(server, facts).await.map(drop)
+}
+
+async fn search(
+    server: Server,
+    call: Call<get_public_rooms_filtered::v3::Request>,
+) -> Result<get_public_rooms_filtered::v3::Response> {
+    let search = Search {
+        limit: call.body.limit,
+        since: call.body.since,
+        filter: call.body.filter,
+        network: call.body.room_network,
+    };
+    let page = page(&server, &search)?;
+    let mut response = get_public_rooms_filtered::v3::Response::new();
+    response.chunk = page.chunk;
+    (response.next_batch, response.prev_batch) = (page.next, page.prev);
+    response.total_room_count_estimate = Some(page.total);
+    Ok(response)
+}
+
+async fn get(
+    server: Server,
+    call: Call<get_room_visibility::v3::Request>,
+) -> Result<get_room_visibility::v3::Response> {
+    let room = &call.body.room_id;
+    if !server.rooms.exists(room)? {
+        return Err(unknown_room());
+    }
+    let visibility = if rooms::directory::is_public(&server, room)? {
+        Visibility::Public
+    } else {
+        Visibility::Private
+    };
+    Ok(get_room_visibility::v3::Response::new(visibility))
+}
+
+async fn set(
+    server: Server,
+    call: Call<set_room_visibility::v3::Request>,
+) -> Result<set_room_visibility::v3::Response> {
+    let room = &call.body.room_id;
+    rooms::may_act(&server, &call.caller)?;
+    rooms::directory::may_publish(&server, &call.caller.user_id, room)?;
+    publish(&server, "", room, is_public(&call.body.visibility)?).await?;
+    Ok(set_room_visibility::v3::Response::new())
+}
+
+async fn set_of_network(
+    server: Server,
+    call: Call<appservice::set_room_visibility::v3::Request>,
+) -> Result<appservice::set_room_visibility::v3::Response> {
+    let room = &call.body.room_id;
+    if !server.rooms.exists(room)? {
+        return Err(unknown_room());
+    }
+    let network = format!("{}|{}", call.caller.id(), call.body.network_id);
+    publish(&server, &network, room, is_public(&call.body.visibility)?).await?;
+    Ok(appservice::set_room_visibility::v3::Response::new())
+}
+
+fn is_public(visibility: &Visibility) -> Result<bool> {
+    match visibility {
+        Visibility::Public => Ok(true),
+        Visibility::Private => Ok(false),
+        _ => Err(Error::invalid("A room is public or private")),
+    }
+}

@@ -1,0 +1,139 @@
+//! Single events: by their id, with what is around them, and by their time.
+//!
+//! Spec: <https://spec.matrix.org/v1.19/client-server-api/#getting-events-for-a-room>
+
+use std::sync::Arc;
+
+use ruma::{
+    EventId, MilliSecondsSinceUnixEpoch, RoomId,
+    api::{
+        Direction,
+        client::{
+            context::get_context,
+            room::{get_event_by_timestamp, get_room_event},
+        },
+    },
+};
+
+use super::messages::{lazy_members, timeline};
+use crate::{
+    error::{Error, Result},
+    http::{Call, Routes},
+    rooms::{
+        Pdu, filter,
+        pagination::{self, Asked, Reader, Token},
+        present::{self, Viewer},
+    },
+    server::Server,
+};
+
+/// How many events are around one if the request does not say.
+const CONTEXT_DEFAULT_EVENTS: usize = 10;
+
+pub(super) fn routes(routes: Routes) -> Routes {
+    routes.add(event).add(context).add(by_time)
+}
+
+/// The event, if the reader may see it. 404 says nothing about whether it exists.
+pub(super) fn visible_event(
+    server: &Server,
+    reader: &Reader<'_>,
+    room: &RoomId,
+    event: &EventId,
+) -> Result<Arc<Pdu>> {
+    server
+        .rooms
+        .event(event)?
+        .filter(|pdu| pdu.room_id == room && reader.may_see(pdu))
+        .ok_or_else(|| Error::not_found("There is no such event, or you may not read it"))
+}
+
+async fn event(
+    server: Server,
+    call: Call<get_room_event::v3::Request>,
+) -> Result<get_room_event::v3::Response> {
+    let room = &call.body.room_id;
+    let reader = Reader::new(&server.rooms, &call.caller.user_id, room)?;
+    let pdu = visible_event(&server, &reader, room, &call.body.event_id)?;
+    let shown = present::timeline(&server.rooms, &pdu, &Viewer::from(&call.caller))?;
+    Ok(get_room_event::v3::Response::new(shown))
+}
+
+async fn context(
+    server: Server,
+    call: Call<get_context::v3::Request>,
+) -> Result<get_context::v3::Response> {
+    let (body, rooms) = (&call.body, &server.rooms);
+    let viewer = Viewer::from(&call.caller);
+    let reader = Reader::new(rooms, &viewer.user_id, &body.room_id)?;
+    let pdu = visible_event(&server, &reader, &body.room_id, &body.event_id)?;
+    let limit = pagination::limit(Some(body.limit), CONTEXT_DEFAULT_EVENTS);
+    let mut asked = Asked {
+        direction: Direction::Backward,
+        from: Some(Token(pdu.position.before())),
+        to: None,
+        limit: limit / 2,
+        filter: &body.filter,
+    };
+    let before = reader.page(&asked)?;
+    asked.direction = Direction::Forward;
+    asked.from = Some(Token(pdu.position));
+    asked.limit = limit - limit / 2;
+    let after = reader.page(&asked)?;
+
+    let last = after.events.last().unwrap_or(&pdu).clone();
+    let first = before.events.last().unwrap_or(&pdu);
+    let mut response = get_context::v3::Response::new();
+    response.start = Some(Token(first.position.before()).to_string());
+    response.end = Some(Token(last.position).to_string());
+    response.events_before = timeline(&server, &before.events, &viewer)?;
+    response.events_after = timeline(&server, &after.events, &viewer)?;
+    response.event = Some(present::timeline(rooms, &pdu, &viewer)?);
+    let state = if body.filter.lazy_load_options.is_disabled() {
+        rooms.state_at(&body.room_id, last.position).all()?
+    } else {
+        let shown = before.events.iter().chain(&after.events).chain([&pdu]);
+        let mut state = rooms.state_at(&body.room_id, last.position).all()?;
+        state.retain(|pdu| pdu.kind != ruma::events::TimelineEventType::RoomMember);
+        state.extend(lazy_members(&server, &body.room_id, shown)?);
+        state
+    };
+    response.state = state
+        .iter()
+        .filter(|pdu| filter::matches(&body.filter, pdu))
+        .map(|pdu| present::state(rooms, pdu, &viewer))
+        .collect::<Result<_>>()?;
+    Ok(response)
+}
+
+async fn by_time(
+    server: Server,
+    call: Call<get_event_by_timestamp::v1::Request>,
+) -> Result<get_event_by_timestamp::v1::Response> {
+    let body = &call.body;
+    let reader = Reader::new(&server.rooms, &call.caller.user_id, &body.room_id)?;
+    let mut closest: Option<(MilliSecondsSinceUnixEpoch, Arc<Pdu>)> = None;
+    // Times do not follow the order of the room: application services may say when something was sent.
+    for pdu in server
+        .rooms
+        .events_up(&body.room_id, crate::stream::Position::default())
+    {
+        let pdu = pdu?;
+        let time = pdu.origin_server_ts;
+        let closer = match (body.dir, &closest) {
+            (Direction::Forward, None) => time >= body.ts,
+            (Direction::Forward, Some((best, _))) => time >= body.ts && time < *best,
+            (Direction::Backward, None) => time <= body.ts,
+            (Direction::Backward, Some((best, _))) => time <= body.ts && time >= *best,
+        };
+        if closer && reader.may_see(&pdu) {
+            closest = Some((time, pdu));
+        }
+    }
+    let (time, pdu) =
+        closest.ok_or_else(|| Error::not_found("There is no event on that side of that time"))?;
+    Ok(get_event_by_timestamp::v1::Response::new(
+        pdu.event_id.clone(),
+        time,
+    ))
+}

@@ -1,0 +1,183 @@
+//! Coming and going. Spec: <https://spec.matrix.org/v1.19/client-server-api/#room-membership>
+
+use ruma::{
+    OwnedUserId, RoomId,
+    api::client::{
+        knock::knock_room,
+        membership::{
+            ban_user, forget_room,
+            invite_user::{self, v3::InvitationRecipient},
+            join_room_by_id, join_room_by_id_or_alias, kick_user, leave_room, unban_user,
+        },
+    },
+    events::room::member::MembershipState,
+};
+
+use crate::{
+    error::{Error, Result},
+    http::{Call, CallFacts, Caller, Routes},
+    rooms::{self, membership::Member},
+    server::Server,
+};
+
+pub(super) fn routes(routes: Routes) -> Routes {
+    routes
+        .add(invite)
+        .add(join)
+        .add(join_by_alias)
+        .add(knock)
+        .add(leave)
+        .add(kick)
+        .add(ban)
+        .add(unban)
+        .add(forget)
+}
+
+/// Who asks, and what for.
+struct Asked<'a> {
+    server: &'a Server,
+    caller: &'a Caller,
+    facts: &'a CallFacts,
+    room: &'a RoomId,
+    reason: Option<String>,
+}
+
+impl Asked<'_> {
+    async fn make(self, user: &OwnedUserId, membership: MembershipState) -> Result<()> {
+        let mut member = Member::new(self.server, user, membership)?;
+        member.reason = self.reason;
+        member.time = self.facts.massaged_time(self.caller)?;
+        rooms::membership::change(self.server, &self.caller.user_id, self.room, member).await
+    }
+}
+
+macro_rules! asked {
+    ($server:ident, $call:ident, $room:expr) => {
+        Asked {
+            server: &$server,
+            caller: &$call.caller,
+            facts: &$call.facts,
+            room: $room,
+            reason: $call.body.reason.clone(),
+        }
+    };
+}
+
+async fn invite(
+    server: Server,
+    call: Call<invite_user::v3::Request>,
+) -> Result<invite_user::v3::Response> {
+    rooms::may_act(&server, &call.caller)?;
+    let InvitationRecipient::UserId(recipient) = &call.body.recipient else {
+        return Err(rooms::membership::no_third_party());
+    };
+    let asked = Asked {
+        server: &server,
+        caller: &call.caller,
+        facts: &call.facts,
+        room: &call.body.room_id,
+        reason: recipient.reason.clone(),
+    };
+    asked
+        .make(&recipient.user_id, MembershipState::Invite)
+        .await?;
+    Ok(invite_user::v3::Response::new())
+}
+
+async fn join(
+    server: Server,
+    call: Call<join_room_by_id::v3::Request>,
+) -> Result<join_room_by_id::v3::Response> {
+    rooms::may_act(&server, &call.caller)?;
+    let room = &call.body.room_id;
+    asked!(server, call, room)
+        .make(&call.caller.user_id, MembershipState::Join)
+        .await?;
+    Ok(join_room_by_id::v3::Response::new(room.clone()))
+}
+
+async fn join_by_alias(
+    server: Server,
+    call: Call<join_room_by_id_or_alias::v3::Request>,
+) -> Result<join_room_by_id_or_alias::v3::Response> {
+    rooms::may_act(&server, &call.caller)?;
+    let room = rooms::aliases::find(&server, &call.body.room_id_or_alias).await?;
+    asked!(server, call, &room)
+        .make(&call.caller.user_id, MembershipState::Join)
+        .await?;
+    Ok(join_room_by_id_or_alias::v3::Response::new(room))
+}
+
+async fn knock(
+    server: Server,
+    call: Call<knock_room::v3::Request>,
+) -> Result<knock_room::v3::Response> {
+    rooms::may_act(&server, &call.caller)?;
+    let room = rooms::aliases::find(&server, &call.body.room_id_or_alias).await?;
+    asked!(server, call, &room)
+        .make(&call.caller.user_id, MembershipState::Knock)
+        .await?;
+    Ok(knock_room::v3::Response::new(room))
+}
+
+async fn leave(
+    server: Server,
+    call: Call<leave_room::v3::Request>,
+) -> Result<leave_room::v3::Response> {
+    asked!(server, call, &call.body.room_id)
+        .make(&call.caller.user_id, MembershipState::Leave)
+        .await?;
+    Ok(leave_room::v3::Response::new())
+}
+
+async fn kick(
+    server: Server,
+    call: Call<kick_user::v3::Request>,
+) -> Result<kick_user::v3::Response> {
+    rooms::may_act(&server, &call.caller)?;
+    let (room, user) = (&call.body.room_id, &call.body.user_id);
+    check_sender(&server, &call.caller, room)?;
+    rooms::membership::check_kickable(&server, room, user)?;
+    asked!(server, call, room)
+        .make(user, MembershipState::Leave)
+        .await?;
+    Ok(kick_user::v3::Response::new())
+}
+
+async fn ban(server: Server, call: Call<ban_user::v3::Request>) -> Result<ban_user::v3::Response> {
+    rooms::may_act(&server, &call.caller)?;
+    asked!(server, call, &call.body.room_id)
+        .make(&call.body.user_id, MembershipState::Ban)
+        .await?;
+    Ok(ban_user::v3::Response::new())
+}
+
+async fn unban(
+    server: Server,
+    call: Call<unban_user::v3::Request>,
+) -> Result<unban_user::v3::Response> {
+    rooms::may_act(&server, &call.caller)?;
+    let (room, user) = (&call.body.room_id, &call.body.user_id);
+    check_sender(&server, &call.caller, room)?;
+    rooms::membership::check_banned(&server, room, user)?;
+    asked!(server, call, room)
+        .make(user, MembershipState::Leave)
+        .await?;
+    Ok(unban_user::v3::Response::new())
+}
+
+async fn forget(
+    server: Server,
+    call: Call<forget_room::v3::Request>,
+) -> Result<forget_room::v3::Response> {
+    rooms::membership::forget(&server, &call.caller.user_id, &call.body.room_id).await?;
+    Ok(forget_room::v3::Response::new())
+}
+
+/// Who is not in a room does not learn who is.
+fn check_sender(server: &Server, caller: &Caller, room: &RoomId) -> Result<()> {
+    if server.rooms.is_joined(room, &caller.user_id)? {
+        return Ok(());
+    }
+    Err(Error::forbidden("You are not in this room"))
+}

@@ -1,0 +1,88 @@
+//! The timeline of a room, page by page.
+//!
+//! Spec: <https://spec.matrix.org/v1.19/client-server-api/#get_matrixclientv3roomsroomidmessages>
+
+use std::{collections::BTreeSet, sync::Arc};
+
+use ruma::{
+    OwnedUserId, RoomId, api::client::message::get_message_events, events::AnyTimelineEvent,
+    serde::Raw,
+};
+
+use crate::{
+    error::Result,
+    http::{Call, Routes},
+    rooms::{
+        Pdu,
+        pagination::{self, Asked, Reader},
+        present::{self, Viewer},
+    },
+    server::Server,
+    stream::Position,
+};
+
+/// How many events a page has if the request does not say.
+const PAGE_DEFAULT_EVENTS: usize = 10;
+
+pub(super) fn routes(routes: Routes) -> Routes {
+    routes.add(messages)
+}
+
+async fn messages(
+    server: Server,
+    call: Call<get_message_events::v3::Request>,
+) -> Result<get_message_events::v3::Response> {
+    let body = &call.body;
+    let viewer = Viewer::from(&call.caller);
+    let reader = Reader::new(&server.rooms, &viewer.user_id, &body.room_id)?;
+    let limit = pagination::limit(Some(body.limit), PAGE_DEFAULT_EVENTS);
+    let page = reader.page(&Asked {
+        direction: body.dir,
+        from: pagination::token(body.from.as_deref())?,
+        to: pagination::token(body.to.as_deref())?,
+        limit: limit.min(pagination::limit(body.filter.limit, limit)),
+        filter: &body.filter,
+    })?;
+    let mut response = get_message_events::v3::Response::default();
+    response.start = page.start.to_string();
+    response.end = page.end.map(|end| end.to_string());
+    response.chunk = timeline(&server, &page.events, &viewer)?;
+    if !body.filter.lazy_load_options.is_disabled() {
+        response.state = lazy_members(&server, &body.room_id, &page.events)?
+            .iter()
+            .map(|pdu| present::state(&server.rooms, pdu, &viewer))
+            .collect::<Result<_>>()?;
+    }
+    Ok(response)
+}
+
+/// The events as the viewer sees them.
+pub(super) fn timeline(
+    server: &Server,
+    events: &[Arc<Pdu>],
+    viewer: &Viewer,
+) -> Result<Vec<Raw<AnyTimelineEvent>>> {
+    events
+        .iter()
+        .map(|pdu| present::timeline(&server.rooms, pdu, viewer))
+        .collect()
+}
+
+/// The member events of those who sent these events, as they were at the latest of them.
+pub(super) fn lazy_members<'a>(
+    server: &Server,
+    room: &RoomId,
+    events: impl IntoIterator<Item = &'a Arc<Pdu>>,
+) -> Result<Vec<Arc<Pdu>>> {
+    let mut latest = Position::default();
+    let mut senders: BTreeSet<&OwnedUserId> = BTreeSet::new();
+    for pdu in events {
+        latest = latest.max(pdu.position);
+        senders.insert(&pdu.sender);
+    }
+    let state = server.rooms.state_at(room, latest);
+    senders
+        .into_iter()
+        .filter_map(|sender| state.member(sender).transpose())
+        .collect()
+}

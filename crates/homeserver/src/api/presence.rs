@@ -1,0 +1,48 @@
+//! Presence: how users want to be seen, and how they are.
+//!
+//! Spec: <https://spec.matrix.org/v1.19/client-server-api/#presence>
+
+use ruma::api::client::presence::{get_presence, set_presence};
+
+use super::account_data::own;
+use crate::{
+    error::{Error, Result},
+    http::{Call, Routes},
+    server::Server,
+    sync::presence,
+};
+
+pub(super) fn routes(routes: Routes) -> Routes {
+    routes.add(get).add(set)
+}
+
+async fn get(
+    server: Server,
+    call: Call<get_presence::v3::Request>,
+) -> Result<get_presence::v3::Response> {
+    let user = &call.body.user_id;
+    if !server.presence.is_allowed() {
+        return Err(presence::not_kept());
+    }
+    let own = call.caller.user_id == *user;
+    if !own && !server.rooms.share_room(&call.caller.user_id, user)? {
+        return Err(Error::forbidden("You share no room with this user"));
+    }
+    let status = server.presence.get(user)?;
+    let mut response = get_presence::v3::Response::new(status.state.clone());
+    response.currently_active = Some(status.currently_active());
+    response.last_active_ago = Some(status.active_ago());
+    response.status_msg = status.message;
+    Ok(response)
+}
+
+async fn set(
+    server: Server,
+    call: Call<set_presence::v3::Request>,
+) -> Result<set_presence::v3::Response> {
+    let request = call.body;
+    own(&call.caller, &request.user_id)?;
+    let (user, message) = (&request.user_id, request.status_msg);
+    server.presence.set(user, request.presence, message).await?;
+    Ok(set_presence::v3::Response::new())
+}

@@ -1,0 +1,193 @@
+//! Push rules: what notifies whom.
+//!
+//! Spec: <https://spec.matrix.org/v1.19/client-server-api/#push-rules-api>
+
+use ruma::{
+    api::client::push::{
+        delete_pushrule, get_pushrule, get_pushrule_actions, get_pushrule_enabled,
+        get_pushrules_all, get_pushrules_global_scope, set_pushrule, set_pushrule_actions,
+        set_pushrule_enabled,
+    },
+    push::{InsertPushRuleError, RemovePushRuleError, Ruleset},
+};
+
+use crate::{
+    error::{Error, Result},
+    http::{Call, Caller, Routes},
+    push::rules,
+    server::Server,
+};
+
+/// How many rules a user can have, the server's included.
+const RULES_PER_USER: usize = 2_000;
+
+pub(super) fn routes(routes: Routes) -> Routes {
+    routes
+        .add(all)
+        .add_path("/_matrix/client/v3/pushrules", &[], all)
+        .add(global)
+        .add_path("/_matrix/client/v3/pushrules/global", &[], global)
+        .add(get)
+        .add(set)
+        .add(delete)
+        .add(actions)
+        .add(set_actions)
+        .add(enabled)
+        .add(set_enabled)
+}
+
+fn unknown_rule() -> Error {
+    Error::not_found("There is no such push rule")
+}
+
+fn load(server: &Server, caller: &Caller) -> Result<Ruleset> {
+    rules::load(&server.store, &caller.user_id)
+}
+
+/// Changes the rules of the caller, one change after the other.
+async fn edit(
+    server: &Server,
+    caller: &Caller,
+    change: impl FnOnce(&mut Ruleset) -> Result<()>,
+) -> Result<()> {
+    let _one_at_a_time = server.rooms.rulesets.editing().await;
+    let mut rules = load(server, caller)?;
+    change(&mut rules)?;
+    if rules.iter().count() > RULES_PER_USER {
+        return Err(Error::invalid(format!(
+            "One user can have {RULES_PER_USER} push rules"
+        )));
+    }
+    rules::save(&server.store, &server.stream, &caller.user_id, rules).await
+}
+
+async fn all(
+    server: Server,
+    call: Call<get_pushrules_all::v3::Request>,
+) -> Result<get_pushrules_all::v3::Response> {
+    Ok(get_pushrules_all::v3::Response::new(load(
+        &server,
+        &call.caller,
+    )?))
+}
+
+async fn global(
+    server: Server,
+    call: Call<get_pushrules_global_scope::v3::Request>,
+) -> Result<get_pushrules_global_scope::v3::Response> {
+    Ok(get_pushrules_global_scope::v3::Response::new(load(
+        &server,
+        &call.caller,
+    )?))
+}
+
+async fn get(
+    server: Server,
+    call: Call<get_pushrule::v3::Request>,
+) -> Result<get_pushrule::v3::Response> {
+    let rules = load(&server, &call.caller)?;
+    let rule = rules
+        .get(call.body.kind, &call.body.rule_id)
+        .ok_or_else(unknown_rule)?;
+    Ok(get_pushrule::v3::Response::new(rule.into()))
+}
+
+async fn set(
+    server: Server,
+    call: Call<set_pushrule::v3::Request>,
+) -> Result<set_pushrule::v3::Response> {
+    let set_pushrule::v3::Request {
+        rule,
+        after,
+        before,
+        ..
+    } = call.body;
+    edit(&server, &call.caller, |rules| {
+        rules
+            .insert(rule, after.as_deref(), before.as_deref())
+            .map_err(|error| refused_rule(&error))
+    })
+    .await?;
+    Ok(set_pushrule::v3::Response::new())
+}
+
+fn refused_rule(error: &InsertPushRuleError) -> Error {
+    Error::invalid(error.to_string())
+}
+
+async fn delete(
+    server: Server,
+    call: Call<delete_pushrule::v3::Request>,
+) -> Result<delete_pushrule::v3::Response> {
+    let delete_pushrule::v3::Request { kind, rule_id, .. } = call.body;
+    edit(&server, &call.caller, |rules| {
+        rules.remove(kind, rule_id).map_err(|error| match error {
+            RemovePushRuleError::NotFound => unknown_rule(),
+            error => Error::invalid(error.to_string()),
+        })
+    })
+    .await?;
+    Ok(delete_pushrule::v3::Response::new())
+}
+
+async fn actions(
+    server: Server,
+    call: Call<get_pushrule_actions::v3::Request>,
+) -> Result<get_pushrule_actions::v3::Response> {
+    let rules = load(&server, &call.caller)?;
+    let rule = rules
+        .get(call.body.kind, &call.body.rule_id)
+        .ok_or_else(unknown_rule)?;
+    Ok(get_pushrule_actions::v3::Response::new(
+        rule.actions().to_vec(),
+    ))
+}
+
+async fn set_actions(
+    server: Server,
+    call: Call<set_pushrule_actions::v3::Request>,
+) -> Result<set_pushrule_actions::v3::Response> {
+    let set_pushrule_actions::v3::Request {
+        kind,
+        rule_id,
+        actions,
+        ..
+    } = call.body;
+    edit(&server, &call.caller, |rules| {
+        rules
+            .set_actions(kind, rule_id, actions)
+            .map_err(|_| unknown_rule())
+    })
+    .await?;
+    Ok(set_pushrule_actions::v3::Response::new())
+}
+
+async fn enabled(
+    server: Server,
+    call: Call<get_pushrule_enabled::v3::Request>,
+) -> Result<get_pushrule_enabled::v3::Response> {
+    let rules = load(&server, &call.caller)?;
+    let rule = rules
+        .get(call.body.kind, &call.body.rule_id)
+        .ok_or_else(unknown_rule)?;
+    Ok(get_pushrule_enabled::v3::Response::new(rule.enabled()))
+}
+
+async fn set_enabled(
+    server: Server,
+    call: Call<set_pushrule_enabled::v3::Request>,
+) -> Result<set_pushrule_enabled::v3::Response> {
+    let set_pushrule_enabled::v3::Request {
+        kind,
+        rule_id,
+        enabled,
+        ..
+    } = call.body;
+    edit(&server, &call.caller, |rules| {
+        rules
+            .set_enabled(kind, rule_id, enabled)
+            .map_err(|_| unknown_rule())
+    })
+    .await?;
+    Ok(set_pushrule_enabled::v3::Response::new())
+}

@@ -1,0 +1,41 @@
+//! Read markers: the fully-read marker and receipts in one request.
+//!
+//! Spec: <https://spec.matrix.org/v1.19/client-server-api/#fully-read-markers>
+
+use ruma::{
+    api::client::read_marker::set_read_marker::v3::{Request, Response},
+    events::receipt::{ReceiptThread, ReceiptType},
+};
+
+use super::receipt::joined;
+use crate::{
+    error::Result,
+    http::{Call, Routes},
+    server::Server,
+    sync::receipts,
+};
+
+pub(super) fn routes(routes: Routes) -> Routes {
+    routes.add(set)
+}
+
+async fn set(server: Server, call: Call<Request>) -> Result<Response> {
+    let (request, user) = (call.body, call.caller.user_id);
+    let room = &request.room_id;
+    joined(&server, room, &user)?;
+    let _turn = server.serial.of(&user).await;
+    if let Some(event) = &request.fully_read {
+        receipts::set_fully_read(&server.rooms, &user, room, event).await?;
+    }
+    let sent = [
+        (ReceiptType::Read, request.read_receipt),
+        (ReceiptType::ReadPrivate, request.private_read_receipt),
+    ];
+    for (kind, event) in sent {
+        if let Some(event) = event {
+            let thread = ReceiptThread::Unthreaded;
+            receipts::set(&server.rooms, &user, room, kind, &event, &thread).await?;
+        }
+    }
+    Ok(Response::new())
+}

@@ -1,0 +1,192 @@
+//! The events that relate to another one, and the threads of a room.
+//!
+//! Spec: <https://spec.matrix.org/v1.19/client-server-api/#querying-relations>,
+//! <https://spec.matrix.org/v1.19/client-server-api/#querying-threads-in-a-room>
+
+use ruma::{
+    EventId, RoomId, UInt,
+    api::{
+        Direction,
+        client::{
+            relations::{
+                get_relating_events, get_relating_events_with_rel_type,
+                get_relating_events_with_rel_type_and_event_type,
+            },
+            threads::get_threads::{self, v1::IncludeThreads},
+        },
+    },
+    events::AnyMessageLikeEvent,
+    serde::Raw,
+};
+
+use super::{events::visible_event, messages::timeline};
+use crate::{
+    error::Result,
+    http::{Call, Caller, Routes},
+    rooms::{
+        pagination::{self, Reader},
+        present::{self, Viewer},
+        relations::{self, Wanted},
+        threads,
+    },
+    server::Server,
+};
+
+/// How many events an answer has if the request does not say.
+const DEFAULT_EVENTS: usize = 50;
+
+pub(super) fn routes(routes: Routes) -> Routes {
+    routes
+        .add(all)
+        .add(of_type)
+        .add(of_both_types)
+        .add(list_threads)
+}
+
+/// What the three forms of the endpoint have in common.
+struct Query<'a> {
+    room: &'a RoomId,
+    event: &'a EventId,
+    wanted: Wanted,
+    from: Option<&'a str>,
+    to: Option<&'a str>,
+    direction: Direction,
+    limit: Option<UInt>,
+    recurse: bool,
+}
+
+/// What their answers have in common.
+struct Answer {
+    chunk: Vec<Raw<AnyMessageLikeEvent>>,
+    next: Option<String>,
+    previous: Option<String>,
+    depth: Option<UInt>,
+}
+
+fn answer(server: &Server, caller: &Caller, query: Query<'_>) -> Result<Answer> {
+    let viewer = Viewer::from(caller);
+    let reader = Reader::new(&server.rooms, &caller.user_id, query.room)?;
+    visible_event(server, &reader, query.room, query.event)?;
+    let depth = if query.recurse {
+        relations::MAX_DEPTH
+    } else {
+        1
+    };
+    let mut events =
+        relations::relating(&server.rooms, &reader, query.event, &query.wanted, depth)?;
+    if query.direction == Direction::Backward {
+        events.reverse();
+    }
+    let from = pagination::token(query.from)?;
+    let to = pagination::token(query.to)?;
+    let limit = pagination::limit(query.limit, DEFAULT_EVENTS);
+    let page = relations::cut(&events, query.direction, from, to, limit);
+    let chunk = page
+        .events
+        .iter()
+        .map(|pdu| present::timeline(&server.rooms, pdu, &viewer).map(Raw::cast_unchecked))
+        .collect::<Result<_>>()?;
+    Ok(Answer {
+        chunk,
+        next: page.end.map(|token| token.to_string()),
+        previous: query.from.map(ToOwned::to_owned),
+        depth: query
+            .recurse
+            .then(|| UInt::try_from(relations::MAX_DEPTH).unwrap_or_default()),
+    })
+}
+
+async fn all(
+    server: Server,
+    call: Call<get_relating_events::v1::Request>,
+) -> Result<get_relating_events::v1::Response> {
+    let body = &call.body;
+    let query = Query {
+        room: &body.room_id,
+        event: &body.event_id,
+        wanted: Wanted::default(),
+        from: body.from.as_deref(),
+        to: body.to.as_deref(),
+        direction: body.dir,
+        limit: body.limit,
+        recurse: body.recurse,
+    };
+    let answer = answer(&server, &call.caller, query)?;
+    let mut response = get_relating_events::v1::Response::new(answer.chunk);
+    response.next_batch = answer.next;
+    response.prev_batch = answer.previous;
+    response.recursion_depth = answer.depth;
+    Ok(response)
+}
+
+async fn of_type(
+    server: Server,
+    call: Call<get_relating_events_with_rel_type::v1::Request>,
+) -> Result<get_relating_events_with_rel_type::v1::Response> {
+    let body = &call.body;
+    let query = Query {
+        room: &body.room_id,
+        event: &body.event_id,
+        wanted: Wanted {
+            rel_type: Some(body.rel_type.clone()),
+            event_type: None,
+        },
+        from: body.from.as_deref(),
+        to: body.to.as_deref(),
+        direction: body.dir,
+        limit: body.limit,
+        recurse: body.recurse,
+    };
+    let answer = answer(&server, &call.caller, query)?;
+    let mut response = get_relating_events_with_rel_type::v1::Response::new(answer.chunk);
+    response.next_batch = answer.next;
+    response.prev_batch = answer.previous;
+    response.recursion_depth = answer.depth;
+    Ok(response)
+}
+
+async fn of_both_types(
+    server: Server,
+    call: Call<get_relating_events_with_rel_type_and_event_type::v1::Request>,
+) -> Result<get_relating_events_with_rel_type_and_event_type::v1::Response> {
+    let body = &call.body;
+    let query = Query {
+        room: &body.room_id,
+        event: &body.event_id,
+        wanted: Wanted {
+            rel_type: Some(body.rel_type.clone()),
+            event_type: Some(body.event_type.clone()),
+        },
+        from: body.from.as_deref(),
+        to: body.to.as_deref(),
+        direction: body.dir,
+        limit: body.limit,
+        recurse: body.recurse,
+    };
+    let answer = answer(&server, &call.caller, query)?;
+    let mut response =
+        get_relating_events_with_rel_type_and_event_type::v1::Response::new(answer.chunk);
+    response.next_batch = answer.next;
+    response.prev_batch = answer.previous;
+    response.recursion_depth = answer.depth;
+    Ok(response)
+}
+
+async fn list_threads(
+    server: Server,
+    call: Call<get_threads::v1::Request>,
+) -> Result<get_threads::v1::Response> {
+    let (body, viewer) = (&call.body, Viewer::from(&call.caller));
+    let reader = Reader::new(&server.rooms, &viewer.user_id, &body.room_id)?;
+    let participant = (body.include == IncludeThreads::Participated).then_some(&*viewer.user_id);
+    let (roots, next) = threads::page(
+        &server.rooms,
+        &reader,
+        participant,
+        pagination::token(body.from.as_deref())?,
+        pagination::limit(body.limit, DEFAULT_EVENTS),
+    )?;
+    let mut response = get_threads::v1::Response::new(timeline(&server, &roots, &viewer)?);
+    response.next_batch = next.map(|next| next.to_string());
+    Ok(response)
+}

@@ -1,0 +1,84 @@
+//! Reports of rooms, events and users, kept for the admins.
+//!
+//! Spec: <https://spec.matrix.org/v1.19/client-server-api/#reporting-content>
+
+use ruma::api::client::{
+    reporting::report_user,
+    room::{report_content, report_room},
+};
+use serde_json::{Value, json};
+
+use super::events::visible_event;
+use crate::{
+    clock,
+    error::{Error, Result},
+    http::{Call, Caller, Routes},
+    rooms::pagination::Reader,
+    server::Server,
+    store::tables,
+};
+
+/// The longest reason, in bytes; of a longer one the beginning is kept.
+const REASON_MAX_BYTES: usize = 10_000;
+
+pub(super) fn routes(routes: Routes) -> Routes {
+    routes
+        .add(report_event)
+        .add(report_a_room)
+        .add(report_a_user)
+}
+
+async fn report_event(
+    server: Server,
+    call: Call<report_content::v3::Request>,
+) -> Result<report_content::v3::Response> {
+    let body = &call.body;
+    let reader = Reader::new(&server.rooms, &call.caller.user_id, &body.room_id)
+        .map_err(|_| Error::not_found("There is no such event, or you may not read it"))?;
+    visible_event(&server, &reader, &body.room_id, &body.event_id)?;
+    let what = json!({ "room_id": body.room_id, "event_id": body.event_id });
+    keep(&server, &call.caller, what, body.reason.as_deref()).await?;
+    Ok(report_content::v3::Response::default())
+}
+
+async fn report_a_room(
+    server: Server,
+    call: Call<report_room::v3::Request>,
+) -> Result<report_room::v3::Response> {
+    if !server.rooms.exists(&call.body.room_id)? {
+        return Err(Error::not_found("There is no such room"));
+    }
+    let what = json!({ "room_id": call.body.room_id });
+    keep(&server, &call.caller, what, Some(&call.body.reason)).await?;
+    Ok(report_room::v3::Response::default())
+}
+
+/// Whether the user exists is nobody's business: a report is taken in any case.
+async fn report_a_user(
+    server: Server,
+    call: Call<report_user::v3::Request>,
+) -> Result<report_user::v3::Response> {
+    if server.accounts.exists(&call.body.user_id)? {
+        let what = json!({ "user_id": call.body.user_id });
+        keep(&server, &call.caller, what, Some(&call.body.reason)).await?;
+    }
+    Ok(report_user::v3::Response::default())
+}
+
+async fn keep(
+    server: &Server,
+    caller: &Caller,
+    mut report: Value,
+    reason: Option<&str>,
+) -> Result<()> {
+    let reason = reason.unwrap_or_default();
+    let end = reason.floor_char_boundary(REASON_MAX_BYTES);
+    report["reason"] = json!(reason[..end]);
+    report["by"] = json!(caller.user_id);
+    report["time"] = json!(clock::now());
+    tracing::warn!(user.id = %caller.user_id, %report, "somebody reported something");
+    let (mut batch, mut place) = (server.store.batch(), server.stream.place());
+    batch.put::<tables::Reports>((place.take()?,), &report)?;
+    server.stream.commit(place, batch, Vec::new()).await?;
+    Ok(())
+}

@@ -1,0 +1,236 @@
+//! Searching messages in the rooms that the caller is in.
+//!
+//! Spec: <https://spec.matrix.org/v1.19/client-server-api/#server-side-search>
+
+use std::{
+    cmp::Ordering,
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
+
+use ruma::{
+    OwnedRoomId, UInt,
+    api::{
+        Direction,
+        client::{
+            filter::RoomEventFilter,
+            search::search_events::{
+                self,
+                v3::{
+                    Criteria, EventContextResult, GroupingKey, OrderBy, ResultCategories,
+                    ResultGroup, ResultGroupMap, ResultRoomEvents, SearchResult, UserProfile,
+                },
+            },
+        },
+    },
+    events::room::member::RoomMemberEventContent,
+};
+
+use super::messages::{lazy_members, timeline};
+use crate::{
+    error::{Error, Result},
+    http::{Call, Routes},
+    rooms::{
+        Pdu, filter,
+        pagination::{self, Asked, Reader, Token},
+        present::{self, Viewer},
+        search,
+    },
+    server::Server,
+};
+
+/// How many results a page has if the request does not say.
+const PAGE_DEFAULT_RESULTS: usize = 10;
+/// How many results a page can have.
+const PAGE_MAX_RESULTS: usize = 100;
+/// How many events are shown before and after a result.
+const CONTEXT_MAX_EVENTS: usize = 20;
+
+pub(super) fn routes(routes: Routes) -> Routes {
+    routes.add(search_events)
+}
+
+/// An event that was found, and how closely it matches.
+struct Found {
+    rank: f64,
+    pdu: Arc<Pdu>,
+}
+
+async fn search_events(
+    server: Server,
+    call: Call<search_events::v3::Request>,
+) -> Result<search_events::v3::Response> {
+    let mut categories = ResultCategories::new();
+    let Some(criteria) = &call.body.search_categories.room_events else {
+        return Ok(search_events::v3::Response::new(categories));
+    };
+    let viewer = Viewer::from(&call.caller);
+    let skip = match &call.body.next_batch {
+        Some(token) => token
+            .parse::<usize>()
+            .map_err(|_| Error::invalid("next_batch is no token of a search"))?,
+        None => 0,
+    };
+    let found = find(&server, &viewer, criteria)?;
+    let limit = pagination::limit(criteria.filter.limit, PAGE_DEFAULT_RESULTS)
+        .clamp(1, PAGE_MAX_RESULTS);
+    let page: Vec<&Found> = found.iter().skip(skip).take(limit).collect();
+
+    let mut results = ResultRoomEvents::new();
+    results.count = UInt::try_from(found.len()).ok();
+    results.highlights = search::term(&criteria.search_term).into_iter().collect();
+    let next = skip.saturating_add(limit);
+    results.next_batch = (next < found.len()).then(|| next.to_string());
+    results.groups = groups(criteria, &page).into_iter().collect();
+    if criteria.include_state == Some(true) {
+        results.state = state(&server, &viewer, &page)?;
+    }
+    results.results = page
+        .iter()
+        .map(|found| result(&server, &viewer, criteria, found))
+        .collect::<Result<_>>()?;
+    categories.room_events = results;
+    Ok(search_events::v3::Response::new(categories))
+}
+
+/// Everything that matches and that the viewer is shown, in the order that was asked for.
+fn find(server: &Server, viewer: &Viewer, criteria: &Criteria) -> Result<Vec<Found>> {
+    let term = search::term(&criteria.search_term);
+    let mut found = Vec::new();
+    for room in rooms(server, viewer, &criteria.filter)? {
+        let reader = Reader::new(&server.rooms, &viewer.user_id, &room)?;
+        for pdu in search::find(&server.rooms, &room, &term)? {
+            let rank = search::rank(&pdu, &term, criteria.keys.as_deref());
+            let shown = filter::matches(&criteria.filter, &pdu) && reader.shows(&pdu);
+            if let Some(rank) = rank.filter(|_| shown) {
+                found.push(Found { rank, pdu });
+            }
+        }
+    }
+    let recent = criteria.order_by == Some(OrderBy::Recent);
+    found.sort_by(|one, other| {
+        let by_rank = if recent {
+            Ordering::Equal
+        } else {
+            other.rank.total_cmp(&one.rank)
+        };
+        by_rank.then(other.pdu.position.cmp(&one.pdu.position))
+    });
+    Ok(found)
+}
+
+/// The rooms that are searched: those that the viewer is in, and of them those that were asked for.
+fn rooms(server: &Server, viewer: &Viewer, filter: &RoomEventFilter) -> Result<Vec<OwnedRoomId>> {
+    let mut rooms = server.rooms.joined_rooms(&viewer.user_id)?;
+    rooms.retain(|room| {
+        !filter.not_rooms.contains(room)
+            && filter
+                .rooms
+                .as_ref()
+                .is_none_or(|asked| asked.contains(room))
+    });
+    Ok(rooms)
+}
+
+fn result(
+    server: &Server,
+    viewer: &Viewer,
+    criteria: &Criteria,
+    found: &Found,
+) -> Result<SearchResult> {
+    let mut result = SearchResult::new();
+    result.rank = Some(found.rank);
+    result.result = Some(present::timeline(&server.rooms, &found.pdu, viewer)?);
+    result.context = context(server, viewer, criteria, &found.pdu)?;
+    Ok(result)
+}
+
+/// What was said before and after.
+fn context(
+    server: &Server,
+    viewer: &Viewer,
+    criteria: &Criteria,
+    pdu: &Arc<Pdu>,
+) -> Result<EventContextResult> {
+    let asked = &criteria.event_context;
+    let limit = |asked: UInt| pagination::limit(Some(asked), 0).min(CONTEXT_MAX_EVENTS);
+    let reader = Reader::new(&server.rooms, &viewer.user_id, &pdu.room_id)?;
+    let everything = RoomEventFilter::default();
+    let page = |direction: Direction, from, limit| {
+        reader.page(&Asked {
+            direction,
+            from: Some(Token(from)),
+            to: None,
+            limit,
+            filter: &everything,
+        })
+    };
+    let before = page(
+        Direction::Backward,
+        pdu.position.before(),
+        limit(asked.before_limit),
+    )?;
+    let after = page(Direction::Forward, pdu.position, limit(asked.after_limit))?;
+    let first = before.events.last().unwrap_or(pdu);
+    let last = after.events.last().unwrap_or(pdu);
+
+    let mut context = EventContextResult::new();
+    context.start = Some(Token(first.position.before()).to_string());
+    context.end = Some(Token(last.position).to_string());
+    context.events_before = timeline(server, &before.events, viewer)?;
+    context.events_after = timeline(server, &after.events, viewer)?;
+    if asked.include_profile {
+        let shown = before.events.iter().chain(&after.events).chain([pdu]);
+        for member in lazy_members(server, &pdu.room_id, shown)? {
+            let Some(content) = member.content_as::<RoomMemberEventContent>() else {
+                continue;
+            };
+            let mut profile = UserProfile::new();
+            profile.displayname = content.displayname;
+            profile.avatar_url = content.avatar_url;
+            context.profile_info.insert(member.sender.clone(), profile);
+        }
+    }
+    Ok(context)
+}
+
+/// The results by room or by sender, as far as that was asked for.
+fn groups(criteria: &Criteria, page: &[&Found]) -> Vec<ResultGroupMap> {
+    fn by<K: Ord + Clone>(page: &[&Found], key: impl Fn(&Pdu) -> K) -> BTreeMap<K, ResultGroup> {
+        let mut groups: BTreeMap<K, ResultGroup> = BTreeMap::new();
+        for (place, found) in page.iter().enumerate() {
+            let group = groups.entry(key(&found.pdu)).or_default();
+            group.order = group.order.or_else(|| UInt::try_from(place).ok());
+            group.results.push(found.pdu.event_id.clone());
+        }
+        groups
+    }
+    let asked = criteria.groupings.group_by.iter();
+    asked
+        .filter_map(|grouping| match grouping.key.as_ref()? {
+            GroupingKey::RoomId => {
+                Some(ResultGroupMap::RoomId(by(page, |pdu| pdu.room_id.clone())))
+            }
+            GroupingKey::Sender => Some(ResultGroupMap::Sender(by(page, |pdu| pdu.sender.clone()))),
+            _ => None,
+        })
+        .collect()
+}
+
+/// The state of every room with a result.
+fn state(
+    server: &Server,
+    viewer: &Viewer,
+    page: &[&Found],
+) -> Result<BTreeMap<OwnedRoomId, Vec<ruma::serde::Raw<ruma::events::AnyStateEvent>>>> {
+    let rooms: BTreeSet<&OwnedRoomId> = page.iter().map(|found| &found.pdu.room_id).collect();
+    let mut states = BTreeMap::new();
+    for room in rooms {
+        let state = server.rooms.state(room).all()?;
+        let shown = state
+            .iter()
+            .map(|pdu| present::state(&server.rooms, pdu, viewer));
+        states.insert(room.clone(), shown.collect::<Result<_>>()?);
+    }
+    Ok(states)
+}

@@ -1,0 +1,78 @@
+//! Sending messages and taking them back.
+//!
+//! Spec: <https://spec.matrix.org/v1.19/client-server-api/#sending-events-to-a-room>
+
+use ruma::{
+    OwnedEventId,
+    api::client::{message::send_message_event, redact::redact_event},
+    events::TimelineEventType,
+};
+use serde::Deserialize;
+
+use super::later::{OrLater, Sent, delay_ms};
+use crate::{
+    error::{Error, Result},
+    http::{Call, Routes},
+    rooms::{
+        self, Draft, delayed,
+        send::{Txn, send},
+    },
+    server::Server,
+};
+
+pub(super) fn routes(routes: Routes) -> Routes {
+    routes.add(message).add(redact)
+}
+
+/// What a redaction redacts, where a client sends one like a message.
+#[derive(Deserialize)]
+struct Redacts {
+    redacts: Option<OwnedEventId>,
+}
+
+async fn message(
+    server: Server,
+    call: Call<OrLater<send_message_event::v3::Request>>,
+) -> Result<Sent> {
+    rooms::may_act(&server, &call.caller)?;
+    let body = call.body.0;
+    let kind = TimelineEventType::from(body.event_type.to_string());
+    let txn = Txn {
+        scope: format!("send {} {kind}", body.room_id),
+        id: body.txn_id.to_string(),
+    };
+    let content = body.body.into_json();
+    let redacts = match kind {
+        TimelineEventType::RoomRedaction => {
+            let read: Redacts = serde_json::from_str(content.get())
+                .map_err(|error| Error::bad_json(format!("redacts: {error}")))?;
+            read.redacts
+        }
+        _ => None,
+    };
+    let mut draft = Draft::message(call.caller.user_id.clone(), kind, content);
+    draft.redacts = redacts;
+    draft.time = call.facts.massaged_time(&call.caller)?;
+    let (caller, room) = (&call.caller, &body.room_id);
+    if let Some(delay) = delay_ms(&call.facts)? {
+        let id = delayed::schedule(&server, caller, room, draft, delay, Some(&txn)).await?;
+        return Ok(Sent::Later(id));
+    }
+    let event = send(&server, caller, room, draft, Some(txn)).await?;
+    Ok(Sent::Now(event))
+}
+
+async fn redact(
+    server: Server,
+    call: Call<redact_event::v3::Request>,
+) -> Result<redact_event::v3::Response> {
+    let body = call.body;
+    let txn = Txn {
+        scope: format!("redact {} {}", body.room_id, body.event_id),
+        id: body.txn_id.to_string(),
+    };
+    let mut draft = rooms::redact::draft(&call.caller.user_id, body.event_id, body.reason)?;
+    draft.time = call.facts.massaged_time(&call.caller)?;
+    let event = send(&server, &call.caller, &body.room_id, draft, Some(txn)).await?;
+    Ok(redact_event::v3::Response::new(event))
+}

@@ -1,0 +1,20 @@
+//! Sliding sync.
+//!
+//! Spec: <https://github.com/matrix-org/matrix-spec-proposals/pull/4186>
+
+use ruma::api::client::sync::sync_events::v5;
+
+use crate::{
+    error::Result,
+    http::{Call, Routes},
+    server::Server,
+    sync::sliding,
+};
+
+pub(super) fn routes(routes: Routes) -> Routes {
+    routes.add_waiting(sync)
+}
+
+async fn sync(server: Server, call: Call<v5::Request>) -> Result<v5::Response> {
+    sliding::answer(&server, &call.caller, call.body, &call.facts.bytes).await
+}

@@ -1,0 +1,27 @@
+//! Typing notifications.
+//!
+//! Spec: <https://spec.matrix.org/v1.19/client-server-api/#typing-notifications>
+
+use ruma::api::client::typing::create_typing_event::v3::{Request, Response, Typing};
+
+use super::{account_data::own, receipt::joined};
+use crate::{
+    error::Result,
+    http::{Call, Routes},
+    server::Server,
+};
+
+pub(super) fn routes(routes: Routes) -> Routes {
+    routes.add(set)
+}
+
+async fn set(server: Server, call: Call<Request>) -> Result<Response> {
+    let (room, user) = (&call.body.room_id, &call.body.user_id);
+    own(&call.caller, user)?;
+    joined(&server, room, user)?;
+    match call.body.state {
+        Typing::Yes(info) => server.typing.start(room, user, info.timeout)?,
+        Typing::No => server.typing.stop(room, user)?,
+    }
+    Ok(Response::new())
+}

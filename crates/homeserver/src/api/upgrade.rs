@@ -1,0 +1,31 @@
+//! Upgrading rooms. Spec: <https://spec.matrix.org/v1.19/client-server-api/#post_matrixclientv3roomsroomidupgrade>
+
+use ruma::api::client::room::upgrade_room;
+
+use crate::{
+    error::Result,
+    http::{Call, Routes},
+    rooms::{
+        self,
+        upgrade::{Upgrade, upgrade},
+    },
+    server::Server,
+};
+
+pub(super) fn routes(routes: Routes) -> Routes {
+    routes.add(replace)
+}
+
+async fn replace(
+    server: Server,
+    call: Call<upgrade_room::v3::Request>,
+) -> Result<upgrade_room::v3::Response> {
+    rooms::may_act(&server, &call.caller)?;
+    let asked = Upgrade {
+        room: call.body.room_id,
+        version: call.body.new_version,
+        creators: call.body.additional_creators,
+    };
+    let room = upgrade(&server, &call.caller, &asked).await?;
+    Ok(upgrade_room::v3::Response::new(room))
+}

@@ -1,0 +1,305 @@
+//! Key backups: encrypted copies of the keys that decrypt a user's messages, for the user's next device.
+//!
+//! A backup has versions, of which only the newest takes keys. A key is only replaced by a better one. Whoever writes holds the
+//! user's lock, so that the count and the etag are exact.
+//! Spec: <https://spec.matrix.org/v1.19/client-server-api/#server-side-key-backups>
+
+use http::StatusCode;
+use ruma::{
+    OwnedRoomId, RoomId, UserId,
+    api::{
+        client::backup::{BackupAlgorithm, KeyBackupData},
+        error::{ErrorKind, WrongRoomKeysVersionErrorData},
+    },
+    serde::Raw,
+};
+
+use super::record::BackupVersion;
+use crate::{
+    error::{Error, Result},
+    server::Server,
+    store::{Batch, Store, tables},
+};
+
+/// The largest key in a backup, in bytes of its JSON.
+pub const KEY_MAX_BYTES: usize = 65_536;
+/// The longest id of a session, in bytes.
+pub const SESSION_ID_MAX_BYTES: usize = 255;
+/// How many keys one version of a backup can have.
+pub const KEYS_MAX: u64 = 1_000_000;
+/// The largest description of a version, in bytes.
+pub const VERSION_MAX_BYTES: usize = 65_536;
+/// How many versions a user can make.
+pub const VERSIONS_MAX: u64 = 100_000;
+
+/// A key that goes into a backup.
+#[derive(Debug)]
+pub struct NewKey {
+    /// The room whose messages it decrypts.
+    pub room: OwnedRoomId,
+    /// The session of these messages.
+    pub session: String,
+    /// The encrypted key, and how good it is.
+    pub data: Raw<KeyBackupData>,
+}
+
+/// Which keys of a version are meant.
+#[derive(Clone, Copy, Debug)]
+pub enum Part<'a> {
+    /// All.
+    All,
+    /// Those of a room.
+    Room(&'a RoomId),
+    /// One.
+    Session(&'a RoomId, &'a str),
+}
+
+/// The newest version of a user's backup. 404 if there is none.
+pub fn latest(store: &Store, user: &UserId) -> Result<(u64, BackupVersion)> {
+    for row in store.scan_back::<tables::BackupVersions>((user,)) {
+        let ((_, number), version) = row?;
+        if !version.deleted {
+            return Ok((number, version));
+        }
+    }
+    Err(Error::not_found("There is no key backup"))
+}
+
+/// A version by its number. 404 if there is none, or not any more.
+pub fn version(store: &Store, user: &UserId, number: &str) -> Result<(u64, BackupVersion)> {
+    let unknown = || Error::not_found("There is no such version of the key backup");
+    let number: u64 = number.parse().map_err(|_| unknown())?;
+    let version = store.get::<tables::BackupVersions>((user, number))?;
+    let version = version.filter(|version| !version.deleted);
+    Ok((number, version.ok_or_else(unknown)?))
+}
+
+/// Begins a new version.
+///
+/// # Errors
+///
+/// 400 if the algorithm and its data are not in their form, 413 beyond the limits.
+pub async fn create(server: &Server, user: &UserId, given: &Raw<BackupAlgorithm>) -> Result<u64> {
+    let _alone = server.keys.lock([user]).await;
+    parsed(given)?;
+    let last = server
+        .store
+        .scan_back::<tables::BackupVersions>((user,))
+        .next();
+    let number = last.transpose()?.map_or(0, |((_, number), _)| number) + 1;
+    if number > VERSIONS_MAX {
+        return Err(Error::too_large(format!(
+            "A user can make {VERSIONS_MAX} versions of the key backup"
+        )));
+    }
+    let version = BackupVersion {
+        algorithm: given.json().to_owned(),
+        etag: 0,
+        count: 0,
+        deleted: false,
+    };
+    let key = (user, number);
+    server
+        .store
+        .put::<tables::BackupVersions>(key, &version)
+        .await?;
+    Ok(number)
+}
+
+fn parsed(given: &Raw<BackupAlgorithm>) -> Result<BackupAlgorithm> {
+    if given.json().get().len() > VERSION_MAX_BYTES {
+        return Err(Error::too_large(format!(
+            "A version of the key backup can have {VERSION_MAX_BYTES} bytes"
+        )));
+    }
+    given
+        .deserialize()
+        .map_err(|error| Error::bad_json(error.to_string()))
+}
+
+/// Replaces the data of a version's algorithm.
+///
+/// # Errors
+///
+/// 400 if it names another algorithm or another version.
+pub async fn update(
+    server: &Server,
+    user: &UserId,
+    number: &str,
+    given: &Raw<BackupAlgorithm>,
+) -> Result<()> {
+    let _alone = server.keys.lock([user]).await;
+    let (place, mut stored) = version(&server.store, user, number)?;
+    let before: BackupAlgorithm = serde_json::from_str(stored.algorithm.get())?;
+    if parsed(given)?.algorithm() != before.algorithm() {
+        return Err(Error::invalid("The algorithm of a version never changes"));
+    }
+    let named: Option<String> = given.get_field("version").ok().flatten();
+    if named.is_some_and(|named| named != number) {
+        return Err(Error::invalid("The body names another version"));
+    }
+    given.json().clone_into(&mut stored.algorithm);
+    let key = (user, place);
+    server
+        .store
+        .put::<tables::BackupVersions>(key, &stored)
+        .await?;
+    Ok(())
+}
+
+/// Removes a version with all its keys. Its number is never used again.
+pub async fn delete(server: &Server, user: &UserId, number: &str) -> Result<()> {
+    let _alone = server.keys.lock([user]).await;
+    let (number, mut stored) = version(&server.store, user, number)?;
+    let mut batch = server.store.batch();
+    batch.delete_all::<tables::BackupKeys>((user, number))?;
+    stored.deleted = true;
+    stored.count = 0;
+    batch.put::<tables::BackupVersions>((user, number), &stored)?;
+    server.store.commit(batch).await?;
+    Ok(())
+}
+
+/// Puts keys into the newest version, as far as they are better than those that are there. Gives the version as it is then.
+///
+/// # Errors
+///
+/// 403 `M_WRONG_ROOM_KEYS_VERSION` if there is a newer version, 413 beyond the limits.
+pub async fn add(
+    server: &Server,
+    user: &UserId,
+    number: &str,
+    keys: Vec<NewKey>,
+) -> Result<BackupVersion> {
+    let _alone = server.keys.lock([user]).await;
+    let (number, mut stored) = newest(&server.store, user, number)?;
+    let mut batch = server.store.batch();
+    for key in &keys {
+        put(&server.store, &mut batch, user, number, key, &mut stored)?;
+    }
+    if stored.count > KEYS_MAX {
+        return Err(Error::too_large(format!(
+            "A key backup can have {KEYS_MAX} keys"
+        )));
+    }
+    if batch.is_empty() {
+        return Ok(stored);
+    }
+    changed(server, batch, user, number, stored).await
+}
+
+fn newest(store: &Store, user: &UserId, number: &str) -> Result<(u64, BackupVersion)> {
+    let (current, stored) = latest(store, user)?;
+    if current.to_string() == number {
+        return Ok((current, stored));
+    }
+    version(store, user, number)?;
+    let current = WrongRoomKeysVersionErrorData::new(current.to_string());
+    Err(Error::refused(
+        StatusCode::FORBIDDEN,
+        ErrorKind::WrongRoomKeysVersion(current),
+        "There is a newer version of the key backup",
+    ))
+}
+
+fn put(
+    store: &Store,
+    batch: &mut Batch,
+    user: &UserId,
+    number: u64,
+    key: &NewKey,
+    stored: &mut BackupVersion,
+) -> Result<()> {
+    if key.session.len() > SESSION_ID_MAX_BYTES || key.data.json().get().len() > KEY_MAX_BYTES {
+        return Err(Error::too_large(format!(
+            "A key in a backup can have {KEY_MAX_BYTES} bytes, its session id {SESSION_ID_MAX_BYTES}"
+        )));
+    }
+    let new = key
+        .data
+        .deserialize()
+        .map_err(|error| Error::bad_json(error.to_string()))?;
+    let place = (user, number, &*key.room, key.session.as_str());
+    match store.get::<tables::BackupKeys>(place)? {
+        Some(old) => {
+            let old: KeyBackupData = serde_json::from_str(old.get())?;
+            if !is_better(&new, &old) {
+                return Ok(());
+            }
+        }
+        None => stored.count += 1,
+    }
+    Ok(batch.put::<tables::BackupKeys>(place, &key.data.json().to_owned())?)
+}
+
+/// Whether a key replaces another: a verified one does, then one that decrypts more, then one that came a shorter way.
+fn is_better(new: &KeyBackupData, old: &KeyBackupData) -> bool {
+    let rank = |key: &KeyBackupData| {
+        (
+            !key.is_verified,
+            key.first_message_index,
+            key.forwarded_count,
+        )
+    };
+    rank(new) < rank(old)
+}
+
+async fn changed(
+    server: &Server,
+    mut batch: Batch,
+    user: &UserId,
+    number: u64,
+    mut stored: BackupVersion,
+) -> Result<BackupVersion> {
+    stored.etag += 1;
+    batch.put::<tables::BackupVersions>((user, number), &stored)?;
+    server.store.commit(batch).await?;
+    Ok(stored)
+}
+
+/// The keys of a version.
+pub fn keys(store: &Store, user: &UserId, number: u64, part: Part<'_>) -> Result<Vec<NewKey>> {
+    let rows = match part {
+        Part::All => store.scan::<tables::BackupKeys>((user, number)),
+        Part::Room(room) => store.scan::<tables::BackupKeys>((user, number, room)),
+        Part::Session(room, session) => {
+            let key = store.get::<tables::BackupKeys>((user, number, room, session))?;
+            let key = key.map(|json| NewKey {
+                room: room.to_owned(),
+                session: session.to_owned(),
+                data: Raw::from_json(json),
+            });
+            return Ok(key.into_iter().collect());
+        }
+    };
+    rows.map(|row| {
+        let ((_, _, room, session), json) = row?;
+        Ok(NewKey {
+            room,
+            session,
+            data: Raw::from_json(json),
+        })
+    })
+    .collect()
+}
+
+/// Removes keys from a version, and gives it as it is then.
+pub async fn remove(
+    server: &Server,
+    user: &UserId,
+    number: &str,
+    part: Part<'_>,
+) -> Result<BackupVersion> {
+    let _alone = server.keys.lock([user]).await;
+    let (number, mut stored) = version(&server.store, user, number)?;
+    let gone = keys(&server.store, user, number, part)?;
+    if gone.is_empty() {
+        return Ok(stored);
+    }
+    let mut batch = server.store.batch();
+    for key in &gone {
+        batch.delete::<tables::BackupKeys>((user, number, &*key.room, key.session.as_str()))?;
+        stored.count = stored.count.saturating_sub(1);
+    }
+    changed(server, batch, user, number, stored).await
+}

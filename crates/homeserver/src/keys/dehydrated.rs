@@ -1,0 +1,78 @@
+//! Dehydrated devices: a user's device that nobody is logged in with. It waits, encrypted, and takes what others send while the
+//! user has no other device; the next device that the user logs in with decrypts it and reads its messages.
+//!
+//! A user has at most one. Spec: <https://github.com/matrix-org/matrix-spec-proposals/pull/3814>
+
+use ruma::{
+    OwnedDeviceId, UserId,
+    api::client::dehydrated_device::put_dehydrated_device::unstable::Request as Upload,
+};
+
+use super::{changed, device_lists, devices, forget_device, one_time, record::DehydratedDevice};
+use crate::{
+    error::{Error, Result},
+    server::Server,
+    store::{Store, tables},
+};
+
+/// The largest dehydrated device, in bytes of its JSON.
+pub const DEVICE_MAX_BYTES: usize = 1_000_000;
+/// The longest id of one, in bytes.
+pub const DEVICE_ID_MAX_BYTES: usize = 255;
+
+/// The dehydrated device of a user. 404 if there is none.
+pub fn get(store: &Store, user: &UserId) -> Result<DehydratedDevice> {
+    store
+        .get::<tables::DehydratedDevices>((user,))?
+        .ok_or_else(|| Error::not_found("There is no dehydrated device"))
+}
+
+/// Sets the dehydrated device of a user, with its keys, in the place of the one before.
+///
+/// # Errors
+///
+/// 400 if the user is logged in with a device of this id, or if the keys are those of another one; 413 beyond the limits.
+pub async fn set(server: &Server, user: &UserId, upload: &Upload) -> Result<()> {
+    let _alone = server.keys.lock([user]).await;
+    let (store, device) = (&server.store, &upload.device_id);
+    let size = upload.device_data.json().get().len();
+    if size > DEVICE_MAX_BYTES || device.as_str().len() > DEVICE_ID_MAX_BYTES {
+        return Err(Error::too_large(format!(
+            "A dehydrated device can have {DEVICE_MAX_BYTES} bytes, its id {DEVICE_ID_MAX_BYTES}"
+        )));
+    }
+    if server.accounts.has_device(user, device)? {
+        return Err(Error::invalid("You are logged in with a device of this id"));
+    }
+    let (mut batch, mut place) = (store.batch(), server.stream.place());
+    let before = devices::dehydrated(store, user)?;
+    if let Some(before) = before.filter(|before| before != device) {
+        forget_device(&mut batch, user, &before)?;
+    }
+    devices::set(store, &mut batch, user, device, &upload.device_keys)?;
+    one_time::add(store, &mut batch, user, device, &upload.one_time_keys)?;
+    one_time::set_fallback(&mut batch, user, device, &upload.fallback_keys)?;
+    let record = DehydratedDevice {
+        device_id: device.clone(),
+        device_data: upload.device_data.json().to_owned(),
+        display_name: upload.initial_device_display_name.clone(),
+    };
+    batch.put::<tables::DehydratedDevices>((user,), &record)?;
+    changed(&mut batch, &mut place, user)?;
+    let touches = device_lists::touches(&server.rooms, user)?;
+    server.stream.commit(place, batch, touches).await?;
+    Ok(())
+}
+
+/// Removes the dehydrated device of a user, and says which one it was. 404 if there is none.
+pub async fn delete(server: &Server, user: &UserId) -> Result<OwnedDeviceId> {
+    let _alone = server.keys.lock([user]).await;
+    let device = get(&server.store, user)?.device_id;
+    let (mut batch, mut place) = (server.store.batch(), server.stream.place());
+    forget_device(&mut batch, user, &device)?;
+    batch.delete::<tables::DehydratedDevices>((user,))?;
+    changed(&mut batch, &mut place, user)?;
+    let touches = device_lists::touches(&server.rooms, user)?;
+    server.stream.commit(place, batch, touches).await?;
+    Ok(device)
+}

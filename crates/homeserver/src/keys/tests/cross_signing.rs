@@ -1,0 +1,156 @@
+//! Cross-signing: who may set which keys, and which signatures are kept and shown.
+
+use serde_json::json;
+
+use super::*;
+use crate::testing::TestServer;
+
+const UPLOAD: &str = "/_matrix/client/v3/keys/device_signing/upload";
+const SIGNATURES: &str = "/_matrix/client/v3/keys/signatures/upload";
+const QUERY: &str = "/_matrix/client/v3/keys/query";
+
+/// The cross-signing keys of somebody.
+struct Identity {
+    master: Key,
+    self_signing: Key,
+    user_signing: Key,
+}
+
+impl Identity {
+    fn new() -> Self {
+        Self {
+            master: Key::of_person(),
+            self_signing: Key::of_person(),
+            user_signing: Key::of_person(),
+        }
+    }
+
+    fn key(person: &Person, usage: &str, key: &Key) -> Value {
+        json!({ "user_id": person.user_id, "usage": [usage], "keys": { key.id(): key.public() } })
+    }
+
+    fn master(&self, person: &Person) -> Value {
+        Self::key(person, "master", &self.master)
+    }
+
+    fn upload(&self, person: &Person) -> Value {
+        let signed = |usage, key| self.master.sign(person, Self::key(person, usage, key));
+        json!({
+            "master_key": self.master(person),
+            "self_signing_key": signed("self_signing", &self.self_signing),
+            "user_signing_key": signed("user_signing", &self.user_signing),
+        })
+    }
+}
+
+async fn query(asker: &Person, of: &Person) -> Value {
+    asker
+        .post(QUERY, json!({ "device_keys": { &*of.user_id: [] } }))
+        .await
+}
+
+#[tokio::test]
+async fn the_first_keys_need_no_password_and_others_do() {
+    let test = TestServer::start().await;
+    let (alice, bob) = (test.person("alice").await, test.person("bob").await);
+    // Clients ask with nothing whether they may.
+    alice
+        .post(
+            "/_matrix/client/unstable/keys/device_signing/upload",
+            json!({}),
+        )
+        .await;
+    let identity = Identity::new();
+    let mut forged = identity.upload(&alice);
+    forged["self_signing_key"] = bob_signed(&alice, &identity);
+    let answer = refused(&alice, Method::POST, UPLOAD, forged).await;
+    assert_eq!(
+        answer,
+        (StatusCode::BAD_REQUEST, "M_INVALID_SIGNATURE".to_owned())
+    );
+    assert!(query(&alice, &alice).await["master_keys"].is_null());
+
+    alice.post(UPLOAD, identity.upload(&alice)).await;
+    alice.post(UPLOAD, identity.upload(&alice)).await;
+    let (status, answer) = alice
+        .call(Method::POST, UPLOAD, Identity::new().upload(&alice))
+        .await;
+    assert_eq!(status, StatusCode::UNAUTHORIZED);
+    assert_eq!(answer["flows"], json!([{ "stages": ["m.login.password"] }]));
+
+    let shown = query(&alice, &alice).await;
+    let name = alice.user_id.as_str();
+    assert_eq!(shown["master_keys"][name], identity.master(&alice));
+    assert!(shown["user_signing_keys"][name].is_object());
+    let shown = query(&bob, &alice).await;
+    assert!(shown["self_signing_keys"][name].is_object());
+    assert!(shown["user_signing_keys"].is_null());
+}
+
+/// A self-signing key that somebody else's master key signed.
+fn bob_signed(person: &Person, identity: &Identity) -> Value {
+    let key = Identity::key(person, "self_signing", &identity.self_signing);
+    Key::of_person().sign(person, key)
+}
+
+#[tokio::test]
+async fn signatures_are_verified_and_shown_to_whom_they_concern() {
+    let test = TestServer::start().await;
+    let (alice, bob) = (test.person("alice").await, test.person("bob").await);
+    let carol = test.person("carol").await;
+    let (ours, theirs) = (Identity::new(), Identity::new());
+    let device = Key::of_device(&alice.device_id);
+    let keys = device_keys(&alice, &device);
+    alice
+        .post(
+            "/_matrix/client/v3/keys/upload",
+            json!({ "device_keys": keys }),
+        )
+        .await;
+    alice.post(UPLOAD, ours.upload(&alice)).await;
+    bob.post(UPLOAD, theirs.upload(&bob)).await;
+
+    let own = json!({ &*alice.user_id: {
+        &*alice.device_id: ours.self_signing.sign(&alice, keys.clone()),
+        ours.master.public(): device.sign(&alice, ours.master(&alice)),
+    } });
+    let other = json!({ &*bob.user_id: {
+        theirs.master.public(): ours.user_signing.sign(&alice, theirs.master(&bob)),
+    } });
+    assert_eq!(alice.post(SIGNATURES, own).await, json!({}));
+    assert_eq!(alice.post(SIGNATURES, other).await, json!({}));
+
+    let by_alice = |object: &Value, key: &Key| {
+        object["signatures"][alice.user_id.as_str()][key.id()].is_string()
+    };
+    let shown = query(&carol, &alice).await;
+    let name = alice.user_id.as_str();
+    let shown_device = &shown["device_keys"][name][alice.device_id.as_str()];
+    assert!(by_alice(shown_device, &device) && by_alice(shown_device, &ours.self_signing));
+    assert!(by_alice(&shown["master_keys"][name], &device));
+    // Whom Alice has verified is only for Alice.
+    let master = |shown: &Value| shown["master_keys"][bob.user_id.as_str()].clone();
+    assert!(by_alice(
+        &master(&query(&alice, &bob).await),
+        &ours.user_signing
+    ));
+    assert!(!by_alice(
+        &master(&query(&carol, &bob).await),
+        &ours.user_signing
+    ));
+
+    let mut changed = keys.clone();
+    changed["algorithms"] = json!([]);
+    let wrong = json!({ &*alice.user_id: {
+        &*alice.device_id: ours.self_signing.sign(&alice, changed),
+        "UNKNOWN": keys,
+        ours.master.public(): ours.user_signing.sign(&alice, ours.master(&alice)),
+    } });
+    let failures = alice.post(SIGNATURES, wrong).await["failures"][name].clone();
+    assert_eq!(failures[alice.device_id.as_str()]["errcode"], "M_BAD_JSON");
+    assert_eq!(failures["UNKNOWN"]["errcode"], "M_NOT_FOUND");
+    assert_eq!(
+        failures[ours.master.public()]["errcode"],
+        "M_INVALID_SIGNATURE"
+    );
+}

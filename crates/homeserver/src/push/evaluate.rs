@@ -1,0 +1,287 @@
+//! Meets each new event with the push rules of everybody whom it can concern, in the event's own batch.
+//!
+//! Only people are met: users of application services read nothing, and a user without an account or with a deactivated one has
+//! nobody who could. What is not a notification leaves no trace, so a quiet room costs nothing to count.
+
+use std::collections::BTreeMap;
+
+use futures_util::FutureExt;
+use ruma::{
+    OwnedEventId, OwnedUserId, UInt,
+    events::{
+        AnySyncTimelineEvent, StateEventType, TimelineEventType,
+        ignored_user_list::IgnoredUserListEventContent,
+        receipt::ReceiptThread,
+        relation::RelationType,
+        room::member::{MembershipState, RoomMemberEventContent},
+        room::power_levels::{RoomPowerLevels, RoomPowerLevelsSource},
+    },
+    push::{Action, FlattenedJson, PushConditionPowerLevelsCtx, PushConditionRoomCtx, Ruleset},
+    serde::Raw,
+};
+use serde::Deserialize;
+
+use super::{mark_read, record::Notification, unread::NOTIFICATIONS_PER_ROOM};
+use crate::{
+    error::Result,
+    rooms::{Pdu, RoomWriter},
+    store::tables,
+};
+
+/// Old notifications of a room are taken away whenever its depth is a multiple of this.
+const TRIM_EVERY: u64 = 64;
+
+/// Writes whom the event notifies. The sender has read what is before their own event.
+pub fn evaluate(writer: &mut RoomWriter, pdu: &Pdu) -> Result<()> {
+    let thread = thread_of(pdu);
+    read_by_sender(writer, pdu, thread.as_ref())?;
+    left(writer, pdu)?;
+    let members = members(writer)?;
+    if let Some(redacted) = &pdu.redacts {
+        forget(writer, &members, redacted)?;
+    }
+    let joined = members.values().filter(|member| member.joined).count();
+    let mut context = PushConditionRoomCtx::new(
+        pdu.room_id.clone(),
+        UInt::try_from(joined).unwrap_or(UInt::MAX),
+        pdu.sender.clone(),
+        String::new(),
+    );
+    context.power_levels = power_levels(writer)?;
+    let event = FlattenedJson::from_raw(&Raw::<AnySyncTimelineEvent>::from_json(pdu.json.clone()));
+    for (user, member) in members {
+        let invited = !member.joined && pdu.is_member_event_of(&user);
+        if user == pdu.sender || !(member.joined || invited) || !has_reader(writer, &user)? {
+            continue;
+        }
+        context.user_id = user;
+        context.user_display_name = member.display_name;
+        let rules = writer
+            .rooms()
+            .rulesets
+            .get(&writer.rooms().store, &context.user_id)?;
+        let actions = actions(&rules, &event, &context);
+        notify(writer, pdu, &context.user_id, thread.as_ref(), actions)?;
+    }
+    Ok(())
+}
+
+/// Somebody who is in the room or invited.
+struct Member {
+    joined: bool,
+    display_name: String,
+}
+
+/// Who is in the room or invited after what was added so far.
+fn members(writer: &RoomWriter) -> Result<BTreeMap<OwnedUserId, Member>> {
+    let mut members = BTreeMap::new();
+    for row in writer
+        .rooms()
+        .store
+        .scan::<tables::Members>((writer.room_id(),))
+    {
+        let ((_, user), row) = row?;
+        set_member(&mut members, user, &row.membership, row.display_name);
+    }
+    for pdu in writer.added() {
+        let user = pdu
+            .state_key
+            .as_deref()
+            .filter(|_| pdu.kind == TimelineEventType::RoomMember)
+            .and_then(|key| OwnedUserId::try_from(key).ok());
+        if let (Some(user), Some(content)) = (user, pdu.content_as::<RoomMemberEventContent>()) {
+            set_member(&mut members, user, &content.membership, content.displayname);
+        }
+    }
+    Ok(members)
+}
+
+fn set_member(
+    members: &mut BTreeMap<OwnedUserId, Member>,
+    user: OwnedUserId,
+    membership: &MembershipState,
+    display_name: Option<String>,
+) {
+    let joined = *membership == MembershipState::Join;
+    if joined || *membership == MembershipState::Invite {
+        // Whoever has no name is shown by the local part, and mentioned by it.
+        let display_name = display_name.unwrap_or_else(|| user.localpart().to_owned());
+        members.insert(
+            user,
+            Member {
+                joined,
+                display_name,
+            },
+        );
+    } else {
+        members.remove(&user);
+    }
+}
+
+fn power_levels(writer: &RoomWriter) -> Result<Option<PushConditionPowerLevelsCtx>> {
+    let Some(create) = writer.state(&StateEventType::RoomCreate, "")? else {
+        return Ok(None);
+    };
+    let rules = &writer.rules().authorization;
+    let mut creators = vec![create.sender.clone()];
+    if rules.additional_room_creators {
+        #[derive(Deserialize)]
+        struct Creators {
+            #[serde(default)]
+            additional_creators: Vec<OwnedUserId>,
+        }
+        let more = create.content_as::<Creators>();
+        creators.extend(
+            more.map(|more| more.additional_creators)
+                .unwrap_or_default(),
+        );
+    }
+    let content = writer
+        .state(&StateEventType::RoomPowerLevels, "")?
+        .and_then(|pdu| pdu.content_as());
+    let source = content.map_or(RoomPowerLevelsSource::None, RoomPowerLevelsSource::Original);
+    Ok(Some(RoomPowerLevels::new(source, rules, creators).into()))
+}
+
+/// Whether somebody reads what notifies this user.
+fn has_reader(writer: &RoomWriter, user: &OwnedUserId) -> Result<bool> {
+    let account = writer.rooms().store.get::<tables::Accounts>((user,))?;
+    Ok(account.is_some_and(|account| account.appservice.is_none() && !account.deactivated))
+}
+
+/// What the first rule that fits says. No condition that this server knows ever waits for anything.
+fn actions<'a>(
+    rules: &'a Ruleset,
+    event: &FlattenedJson,
+    context: &PushConditionRoomCtx,
+) -> &'a [Action] {
+    let fits = |rule: &ruma::push::AnyPushRuleRef<'_>| {
+        (*rule).applies(event, context).now_or_never() == Some(true)
+    };
+    rules.iter().find(fits).map_or(&[], |rule| rule.actions())
+}
+
+/// Writes the notification, if it is one.
+fn notify(
+    writer: &mut RoomWriter,
+    pdu: &Pdu,
+    user: &OwnedUserId,
+    thread: Option<&OwnedEventId>,
+    actions: &[Action],
+) -> Result<()> {
+    let notify = actions.iter().any(Action::should_notify);
+    let highlight = actions.iter().any(Action::is_highlight);
+    if !(notify || highlight) || ignores(writer, user, &pdu.sender)? {
+        return Ok(());
+    }
+    let row = Notification {
+        event_id: pdu.event_id.clone(),
+        thread: thread.cloned(),
+        notify,
+        highlight,
+        actions: serde_json::to_value(actions)?,
+        time: pdu.origin_server_ts,
+        read: false,
+    };
+    let room = pdu.room_id.clone();
+    writer
+        .batch()
+        .put::<tables::Notifications>((user, &room, pdu.position), &row)?;
+    if pdu.depth.is_multiple_of(TRIM_EVERY) {
+        trim(writer, user)?;
+    }
+    Ok(())
+}
+
+/// Takes away what is beyond the newest [`NOTIFICATIONS_PER_ROOM`].
+fn trim(writer: &mut RoomWriter, user: &OwnedUserId) -> Result<()> {
+    let room = writer.room_id().to_owned();
+    let store = writer.rooms().store.clone();
+    let rows = store.scan_back::<tables::Notifications>((user, &room));
+    for key in rows.keys().skip(NOTIFICATIONS_PER_ROOM) {
+        let (_, _, position) = key?;
+        writer
+            .batch()
+            .delete::<tables::Notifications>((user, &room, position))?;
+    }
+    Ok(())
+}
+
+/// Whether the user does not want to hear of the sender.
+fn ignores(writer: &RoomWriter, user: &OwnedUserId, sender: &OwnedUserId) -> Result<bool> {
+    let key = (user, "", "m.ignored_user_list");
+    let list = writer.rooms().store.get::<tables::AccountData>(key)?;
+    Ok(list.is_some_and(|list| {
+        serde_json::from_str::<IgnoredUserListEventContent>(list.content.get())
+            .is_ok_and(|list| list.ignored_users.contains_key(sender))
+    }))
+}
+
+/// Whoever says something has read what is before it.
+fn read_by_sender(writer: &mut RoomWriter, pdu: &Pdu, thread: Option<&OwnedEventId>) -> Result<()> {
+    let thread = thread
+        .cloned()
+        .map_or(ReceiptThread::Main, ReceiptThread::Thread);
+    let store = writer.rooms().store.clone();
+    let (room, up_to) = (pdu.room_id.clone(), pdu.position);
+    mark_read(writer.batch(), &store, &pdu.sender, &room, &thread, up_to)
+}
+
+/// Whoever is no longer in the room has nothing left to read there.
+fn left(writer: &mut RoomWriter, pdu: &Pdu) -> Result<()> {
+    if pdu.kind != TimelineEventType::RoomMember {
+        return Ok(());
+    }
+    let user = pdu
+        .state_key
+        .as_deref()
+        .and_then(|key| OwnedUserId::try_from(key).ok());
+    let (Some(user), Some(content)) = (user, pdu.content_as::<RoomMemberEventContent>()) else {
+        return Ok(());
+    };
+    if matches!(
+        content.membership,
+        MembershipState::Leave | MembershipState::Ban
+    ) {
+        writer
+            .batch()
+            .delete_all::<tables::Notifications>((&user, &pdu.room_id))?;
+    }
+    Ok(())
+}
+
+/// What was taken back notifies nobody.
+fn forget(
+    writer: &mut RoomWriter,
+    members: &BTreeMap<OwnedUserId, Member>,
+    redacted: &OwnedEventId,
+) -> Result<()> {
+    let Some((room, position)) = writer.rooms().place_of(redacted)? else {
+        return Ok(());
+    };
+    if room != writer.room_id() {
+        return Ok(());
+    }
+    for user in members.keys() {
+        writer
+            .batch()
+            .delete::<tables::Notifications>((user, &room, position))?;
+    }
+    Ok(())
+}
+
+/// The root of the thread that the event is in.
+fn thread_of(pdu: &Pdu) -> Option<OwnedEventId> {
+    #[derive(Deserialize)]
+    struct Content {
+        #[serde(rename = "m.relates_to")]
+        relates_to: Relation,
+    }
+    #[derive(Deserialize)]
+    struct Relation {
+        rel_type: RelationType,
+        event_id: OwnedEventId,
+    }
+    let relation = pdu.content_as::<Content>()?.relates_to;
+    (relation.rel_type == RelationType::Thread).then_some(relation.event_id)
+}

@@ -1,0 +1,198 @@
+//! Names of rooms: who may make one, and which room it names.
+//!
+//! Whether an alias is free is asked and written under one lock for the whole server, so that two rooms never get the same.
+//! Spec: <https://spec.matrix.org/v1.19/client-server-api/#room-aliases>
+
+use std::sync::Arc;
+
+use http::StatusCode;
+use ruma::{
+    OwnedRoomAliasId, OwnedRoomId, RoomAliasId, RoomId, RoomOrAliasId, UserId,
+    api::error::ErrorKind,
+    events::{StateEventType, room::canonical_alias::RoomCanonicalAliasEventContent},
+};
+use tokio::sync::{Mutex, OwnedMutexGuard};
+
+use super::{Draft, record::AliasRecord, unknown_room};
+use crate::{
+    clock,
+    error::{Error, Result},
+    http::Caller,
+    server::Server,
+    store::{Batch, Exists, tables},
+};
+
+/// The longest alias, in bytes. Spec: <https://spec.matrix.org/v1.19/appendices/#room-aliases>
+const ALIAS_MAX_BYTES: usize = 255;
+
+/// Lets one alias be made at a time. Clones are the same lock.
+#[derive(Clone, Debug, Default)]
+pub struct Aliases {
+    making: Arc<Mutex<()>>,
+}
+
+impl Aliases {
+    /// Waits until nobody else makes an alias.
+    pub async fn lock(&self) -> OwnedMutexGuard<()> {
+        self.making.clone().lock_owned().await
+    }
+}
+
+/// The alias with this local part on this server.
+///
+/// # Errors
+///
+/// 400 `M_INVALID_PARAM` if it cannot be one.
+pub fn local(server: &Server, name: &str) -> Result<OwnedRoomAliasId> {
+    let invalid = || Error::invalid(format!("{name:?} cannot be the name of a room"));
+    if name.is_empty() || name.contains([':', '\0']) || name.contains(char::is_whitespace) {
+        return Err(invalid());
+    }
+    RoomAliasId::parse(format!("#{name}:{}", server.config.server_name)).map_err(|_| invalid())
+}
+
+/// Refuses an alias that the caller may not make. Only under the lock of [`Aliases`] does this stay true.
+///
+/// # Errors
+///
+/// 400 `M_EXCLUSIVE` if an application service has it for itself, 403 if nobody may have it, `taken` if it names a room.
+pub fn check_free(
+    server: &Server,
+    caller: &Caller,
+    alias: &RoomAliasId,
+    taken: StatusCode,
+) -> Result<()> {
+    if alias.server_name() != server.config.server_name || alias.as_str().len() > ALIAS_MAX_BYTES {
+        return Err(Error::invalid("This cannot be an alias of this server"));
+    }
+    check_namespace(server, caller, alias)?;
+    if server
+        .config
+        .rooms
+        .forbidden_alias_names
+        .is_match(alias.alias())
+    {
+        return Err(Error::forbidden("Nobody may use this alias here"));
+    }
+    if server.store.contains::<tables::Aliases>((alias,))? {
+        return Err(Error::refused(
+            taken,
+            ErrorKind::RoomInUse,
+            "There is a room with this alias already",
+        ));
+    }
+    Ok(())
+}
+
+/// Refuses an alias that an application service has for itself.
+fn check_namespace(server: &Server, caller: &Caller, alias: &RoomAliasId) -> Result<()> {
+    let except = caller.appservice.as_deref();
+    if server.appservices.exclusive_alias(alias, except) {
+        return Err(Error::bad_request(
+            ErrorKind::Exclusive,
+            "An application service has this alias for itself",
+        ));
+    }
+    Ok(())
+}
+
+/// Writes the alias into the batch.
+pub fn put(batch: &mut Batch, alias: &RoomAliasId, room: &RoomId, creator: &UserId) -> Result<()> {
+    let record = AliasRecord {
+        room_id: room.to_owned(),
+        creator: creator.to_owned(),
+        created: clock::now(),
+    };
+    batch.put::<tables::Aliases>((alias,), &record)?;
+    batch.put::<tables::RoomAliases>((room, alias), &Exists {})?;
+    Ok(())
+}
+
+/// The room that an alias names.
+///
+/// # Errors
+///
+/// 404 `M_NOT_FOUND` if it names none.
+pub async fn resolve(server: &Server, alias: &RoomAliasId) -> Result<OwnedRoomId> {
+    if let Some(record) = server.store.get::<tables::Aliases>((alias,))? {
+        return Ok(record.room_id);
+    }
+    Err(Error::not_found(format!("No room has the alias {alias}")))
+}
+
+/// The room that is meant.
+///
+/// # Errors
+///
+/// 404 if there is no such room or alias.
+pub async fn find(server: &Server, name: &RoomOrAliasId) -> Result<OwnedRoomId> {
+    let room = match <&RoomId>::try_from(name) {
+        Ok(room) => room.to_owned(),
+        Err(alias) => resolve(server, alias).await?,
+    };
+    if server.rooms.exists(&room)? {
+        Ok(room)
+    } else {
+        Err(unknown_room())
+    }
+}
+
+/// All aliases of a room.
+pub fn of_room(server: &Server, room: &RoomId) -> Result<Vec<OwnedRoomAliasId>> {
+    let rows = server.store.scan::<tables::RoomAliases>((room,));
+    rows.keys().map(|key| Ok(key?.1)).collect()
+}
+
+/// Removes an alias, and takes it out of what the room calls itself.
+///
+/// # Errors
+///
+/// 404 if there is no such alias, 403 if the caller neither made it nor may name the room.
+pub async fn remove(server: &Server, caller: &Caller, alias: &RoomAliasId) -> Result<()> {
+    let lock = server.aliases.lock().await;
+    let record = server
+        .store
+        .get::<tables::Aliases>((alias,))?
+        .ok_or_else(|| Error::not_found(format!("No room has the alias {alias}")))?;
+    check_namespace(server, caller, alias)?;
+    let mut writer = server.rooms.write(&record.room_id).await?;
+    let levels = server
+        .rooms
+        .state(&record.room_id)
+        .power_levels(writer.rules())?;
+    let kind = StateEventType::RoomCanonicalAlias;
+    let may_name = server.rooms.is_joined(&record.room_id, &caller.user_id)?
+        && levels.user_can_send_state(&caller.user_id, kind.clone());
+    if record.creator != caller.user_id && !may_name {
+        return Err(Error::forbidden("This alias was made by somebody else"));
+    }
+    writer.batch().delete::<tables::Aliases>((alias,))?;
+    writer
+        .batch()
+        .delete::<tables::RoomAliases>((&*record.room_id, alias))?;
+    let content = writer
+        .state(&kind, "")?
+        .and_then(|pdu| pdu.content_as::<RoomCanonicalAliasEventContent>());
+    if let Some(content) = content.and_then(|content| without(content, alias))
+        && may_name
+    {
+        writer.add(Draft::state(caller.user_id.clone(), &kind, "", &content)?)?;
+    }
+    writer.commit().await?;
+    drop(lock);
+    Ok(())
+}
+
+/// The same without this alias; nothing if it is not in there.
+fn without(
+    mut content: RoomCanonicalAliasEventContent,
+    alias: &RoomAliasId,
+) -> Option<RoomCanonicalAliasEventContent> {
+    let before = content.alt_aliases.len();
+    content.alt_aliases.retain(|other| other != alias);
+    let main = content.alias.as_deref() == Some(alias);
+    if main {
+        content.alias = None;
+    }
+    (main || content.alt_aliases.len() < before).then_some(content)
+}

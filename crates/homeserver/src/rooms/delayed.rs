@@ -1,0 +1,214 @@
+//! Events that are sent later, unless somebody says otherwise: a client that disappears leaves its call without being asked to.
+//!
+//! They wait in the database, so a restart forgets none. Each is looked up again under the lock of its room and deleted in the same
+//! commit that sends it: it is sent once or not at all.
+//! Proposal: <https://github.com/matrix-org/matrix-spec-proposals/pull/4140>
+
+use std::{sync::Arc, time::Duration};
+
+use http::StatusCode;
+use ruma::{MilliSecondsSinceUnixEpoch, RoomId, UserId, api::error::ErrorKind, uint};
+use serde_json::Value;
+use tokio::sync::Notify;
+
+use super::{Draft, RoomWriter, record::DelayedEvent, send::Txn};
+use crate::{
+    accounts::new_token,
+    clock,
+    error::{Error, Result},
+    http::Caller,
+    server::Server,
+    store::tables,
+};
+
+/// The longest that an event waits: 24 hours.
+const DELAY_MAX_MS: u64 = 24 * 60 * 60 * 1000;
+/// How many events of one user wait at most.
+const WAITING_MAX: usize = 100;
+/// How long to wait after the database could not be read.
+const RETRY: Duration = Duration::from_secs(10);
+/// How long to wait when nothing waits.
+const IDLE: Duration = Duration::from_secs(3_600);
+
+/// Wakes the task that sends what is due. Clones are the same.
+#[derive(Clone, Debug, Default)]
+pub struct Delayed {
+    changed: Arc<Notify>,
+}
+
+/// Lets the event wait, and gives the id by which it can be sent at once, restarted or cancelled.
+///
+/// # Errors
+///
+/// 403 if the caller is not in the room, 400 if the delay is too long or too many events wait.
+pub async fn schedule(
+    server: &Server,
+    caller: &Caller,
+    room: &RoomId,
+    draft: Draft,
+    delay_ms: u64,
+    txn: Option<&Txn>,
+) -> Result<String> {
+    let user = &caller.user_id;
+    if !server.rooms.is_joined(room, user)? {
+        return Err(Error::forbidden("You are not in this room"));
+    }
+    if delay_ms > DELAY_MAX_MS {
+        let message = format!("An event can wait {DELAY_MAX_MS} milliseconds");
+        return Err(Error::bad_request(ErrorKind::Unknown, message));
+    }
+    let mut writer = server.rooms.write(room).await?;
+    let sender = caller.sender_key();
+    let scope = txn.map(|txn| format!("delayed {}", txn.scope));
+    let key = scope
+        .as_deref()
+        .zip(txn)
+        .map(|(scope, txn)| (&**user, &*sender, scope, &*txn.id));
+    if let Some(key) = key
+        && let Some(Value::String(id)) = server.store.get::<tables::SendIds>(key)?
+    {
+        return Ok(id);
+    }
+    if of_user(server, user)?.len() >= WAITING_MAX {
+        return Err(Error::refused(
+            StatusCode::TOO_MANY_REQUESTS,
+            ErrorKind::Unknown,
+            format!("{WAITING_MAX} events of yours wait already"),
+        ));
+    }
+    let id = new_token();
+    let event = DelayedEvent {
+        user: user.clone(),
+        room: room.to_owned(),
+        kind: draft.kind,
+        state_key: draft.state_key,
+        content: draft.content,
+        delay_ms,
+        running_since: clock::now(),
+    };
+    if let Some(key) = key {
+        writer
+            .batch()
+            .put::<tables::SendIds>(key, &Value::from(&*id))?;
+    }
+    writer
+        .batch()
+        .put::<tables::DelayedEvents>((&*id,), &event)?;
+    writer.commit().await?;
+    server.delayed.changed.notify_one();
+    Ok(id)
+}
+
+/// The events of a user that wait, by their ids.
+pub fn of_user(server: &Server, user: &UserId) -> Result<Vec<(String, DelayedEvent)>> {
+    let mut events = Vec::new();
+    for row in server.store.scan::<tables::DelayedEvents>(()) {
+        let ((id,), event) = row?;
+        if event.user == user {
+            events.push((id, event));
+        }
+    }
+    Ok(events)
+}
+
+/// Sends the event at once.
+pub async fn send_now(server: &Server, id: &str) -> Result<()> {
+    let (writer, event) = hold(server, id).await?;
+    finish(writer, id, event).await
+}
+
+/// Lets the event wait for its whole delay again.
+pub async fn restart(server: &Server, id: &str) -> Result<()> {
+    let (mut writer, mut event) = hold(server, id).await?;
+    event.running_since = clock::now();
+    writer.batch().put::<tables::DelayedEvents>((id,), &event)?;
+    writer.commit().await?;
+    server.delayed.changed.notify_one();
+    Ok(())
+}
+
+/// Sends the event never.
+pub async fn cancel(server: &Server, id: &str) -> Result<()> {
+    let (mut writer, _) = hold(server, id).await?;
+    writer.batch().delete::<tables::DelayedEvents>((id,))?;
+    writer.commit().await?;
+    Ok(())
+}
+
+/// The event as it is while nobody else writes to its room.
+async fn hold(server: &Server, id: &str) -> Result<(RoomWriter, DelayedEvent)> {
+    let unknown = || Error::not_found("No event waits with this id");
+    let event = server.store.get::<tables::DelayedEvents>((id,))?;
+    let writer = server.rooms.write(&event.ok_or_else(unknown)?.room).await?;
+    let event = server.store.get::<tables::DelayedEvents>((id,))?;
+    Ok((writer, event.ok_or_else(unknown)?))
+}
+
+/// Sends the event and forgets that it waited; one that the room refuses is forgotten, too.
+async fn finish(mut writer: RoomWriter, id: &str, event: DelayedEvent) -> Result<()> {
+    let mut draft = Draft::message(event.user, event.kind, event.content);
+    draft.state_key = event.state_key;
+    let refused = match writer.add(draft) {
+        Ok(_) => None,
+        Err(error @ Error::Refused(_)) => Some(error),
+        Err(error) => return Err(error),
+    };
+    writer.batch().delete::<tables::DelayedEvents>((id,))?;
+    writer.commit().await?;
+    refused.map_or(Ok(()), Err)
+}
+
+fn due(event: &DelayedEvent) -> u64 {
+    u64::from(event.running_since.0).saturating_add(event.delay_ms)
+}
+
+/// Sends what is due, until the server stops.
+pub async fn run(server: Server) {
+    loop {
+        let wait = send_due(&server).await.unwrap_or_else(|error| {
+            tracing::warn!(%error, "events that were to be sent later wait longer");
+            RETRY
+        });
+        tokio::select! {
+            () = server.stopping.cancelled() => return,
+            () = server.delayed.changed.notified() => {}
+            () = tokio::time::sleep(wait) => {}
+        }
+    }
+}
+
+/// Sends what is due now, and says how long nothing is.
+async fn send_due(server: &Server) -> Result<Duration> {
+    let mut wait = IDLE;
+    let rows = server.store.scan::<tables::DelayedEvents>(());
+    let rows: Vec<_> = rows.collect::<Result<_, _>>()?;
+    for ((id,), event) in rows {
+        let left = left(&event);
+        if left > Duration::ZERO {
+            wait = wait.min(left);
+            continue;
+        }
+        match send_if_due(server, &id).await {
+            Ok(()) => {}
+            Err(Error::Refused(refusal)) => {
+                tracing::info!(room.id = %event.room, reason = refusal.message, "a room refused an event that waited");
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(wait)
+}
+
+async fn send_if_due(server: &Server, id: &str) -> Result<()> {
+    let (writer, event) = hold(server, id).await?;
+    // It may have been restarted while its room was busy.
+    if left(&event) > Duration::ZERO {
+        return Ok(());
+    }
+    finish(writer, id, event).await
+}
+
+fn left(event: &DelayedEvent) -> Duration {
+    let MilliSecondsSinceUnixEpoch(now) = clock::now();
+    Duration::from_millis(due(event).saturating_sub(u64::from(now.max(uint!(0)))))
+}

@@ -1,0 +1,84 @@
+//! Who may do or read anything at all, before the rules of a room are asked.
+
+use http::StatusCode;
+use ruma::{
+    RoomId, UserId,
+    api::error::ErrorKind,
+    events::{
+        StateEventType,
+        room::{
+            history_visibility::{HistoryVisibility, RoomHistoryVisibilityEventContent},
+            member::{MembershipState, RoomMemberEventContent},
+        },
+    },
+};
+
+use super::{RoomState, Rooms};
+use crate::{
+    error::{Error, Result},
+    http::Caller,
+    server::Server,
+    store::tables,
+    stream::Position,
+};
+
+/// Refuses people who may only read for now.
+///
+/// # Errors
+///
+/// 403 `M_USER_SUSPENDED`.
+pub fn may_act(server: &Server, caller: &Caller) -> Result<()> {
+    let account = server.accounts.get(&caller.user_id)?;
+    if account.is_some_and(|account| account.suspended) {
+        return Err(Error::refused(
+            StatusCode::FORBIDDEN,
+            ErrorKind::UserSuspended,
+            "This account is suspended: it can read, and leave rooms",
+        ));
+    }
+    Ok(())
+}
+
+/// The state of the room that the user may read: as it is now, or as it was when the user left.
+///
+/// # Errors
+///
+/// 403 `M_FORBIDDEN` if the user never was in the room and not everybody may read it.
+pub fn may_read(rooms: &Rooms, user: &UserId, room: &RoomId) -> Result<RoomState> {
+    let now = rooms.state(room);
+    if rooms.is_joined(room, user)? {
+        return Ok(now);
+    }
+    let visibility = now
+        .content::<RoomHistoryVisibilityEventContent>(&StateEventType::RoomHistoryVisibility, "")?;
+    if visibility
+        .is_some_and(|content| content.history_visibility == HistoryVisibility::WorldReadable)
+    {
+        return Ok(now);
+    }
+    let kind = StateEventType::RoomMember;
+    let mut left = None;
+    for row in rooms
+        .store
+        .scan_back::<tables::State>((room, &kind, user.as_str()))
+    {
+        let ((.., position), _) = row?;
+        let content = rooms
+            .event_at(room, position)?
+            .and_then(|pdu| pdu.content_as::<RoomMemberEventContent>());
+        if content.is_some_and(|content| content.membership == MembershipState::Join) {
+            return Ok(left.map_or(now, |left| rooms.state_at(room, left)));
+        }
+        left = Some(position);
+    }
+    Err(Error::forbidden("You are not in this room"))
+}
+
+impl RoomState {
+    /// The state as it was at this position, if that is earlier.
+    #[must_use]
+    pub fn not_after(mut self, position: Position) -> Self {
+        self.at = Some(self.at.map_or(position, |at| at.min(position)));
+        self
+    }
+}

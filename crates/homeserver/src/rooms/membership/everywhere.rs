@@ -1,0 +1,80 @@
+//! What somebody changes in all rooms at once: a new name, or an end.
+
+use ruma::{
+    RoomId, UserId,
+    events::{StateEventType, room::member::MembershipState},
+};
+use serde_json::{Map, Value, value::to_raw_value};
+
+use super::{Member, change, profile_of};
+use crate::{error::Result, rooms::Draft, server::Server};
+
+/// Tells all rooms of the user what the profile says now. A room that refuses keeps the old one.
+pub async fn update_profiles(server: &Server, user: &UserId) -> Result<()> {
+    let profile = profile_of(server, user)?;
+    for room in server.rooms.joined_rooms(user)? {
+        if let Err(error) = update_profile(server, user, &room, &profile).await {
+            tracing::warn!(room.id = %room, user.id = %user, %error, "a room keeps an old profile");
+        }
+    }
+    Ok(())
+}
+
+async fn update_profile(
+    server: &Server,
+    user: &UserId,
+    room: &RoomId,
+    profile: &Map<String, Value>,
+) -> Result<()> {
+    let mut writer = server.rooms.write(room).await?;
+    let kind = StateEventType::RoomMember;
+    let Some(member) = writer.state(&kind, user.as_str())? else {
+        return Ok(());
+    };
+    let Some(before) = member.content_as::<Map<String, Value>>() else {
+        return Ok(());
+    };
+    // The user may have left while other rooms were told.
+    if before.get("membership").and_then(Value::as_str) != Some(MembershipState::Join.as_str()) {
+        return Ok(());
+    }
+    let mut content = before.clone();
+    for name in [
+        "displayname",
+        "avatar_url",
+        "join_authorised_via_users_server",
+        "reason",
+    ] {
+        content.remove(name);
+    }
+    content.extend(profile.clone());
+    if content == before {
+        return Ok(());
+    }
+    let content = to_raw_value(&content)?;
+    writer.add(Draft::raw_state(
+        user.to_owned(),
+        &kind,
+        user.as_str(),
+        content,
+    ))?;
+    writer.commit().await?;
+    Ok(())
+}
+
+/// Leaves every room and refuses every invite, because the account ends.
+pub async fn leave_all_rooms(server: &Server, user: &UserId) -> Result<()> {
+    for (room, member) in server.rooms.memberships(user)? {
+        if matches!(
+            member.membership,
+            MembershipState::Leave | MembershipState::Ban
+        ) {
+            continue;
+        }
+        let leave = Member::new(server, user, MembershipState::Leave)?;
+        if let Err(error) = change(server, user, &room, leave).await {
+            tracing::warn!(room.id = %room, user.id = %user, %error, "a room could not be left");
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,201 @@
+//! Pages of a room's timeline, and the tokens between them.
+//!
+//! A token is a place between two events: everything up to its position is before it. So the same token leads both ways, and a
+//! page there and a page back have neither a gap nor an overlap. Syncs give out the same tokens.
+//! Spec: <https://spec.matrix.org/v1.19/client-server-api/#get_matrixclientv3roomsroomidmessages>
+
+use std::{collections::HashSet, str::FromStr, sync::Arc};
+
+use ruma::{
+    OwnedUserId, RoomId, UInt, UserId,
+    api::{Direction, client::filter::RoomEventFilter},
+    events::ignored_user_list::IgnoredUserListEventContent,
+};
+
+use super::{
+    Pdu, Rooms, filter,
+    visibility::{self, Sight},
+};
+use crate::{
+    error::{Error, Result},
+    store::tables,
+    stream::Position,
+};
+
+/// How many events one page can have.
+pub const PAGE_MAX_EVENTS: usize = 1_000;
+/// How many events are looked at for one page, however few of them pass the filter. The next page goes on from there.
+const PAGE_MAX_LOOKS: usize = 10_000;
+
+/// A place between two events.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Token(pub Position);
+
+impl std::fmt::Display for Token {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "s{}", self.0)
+    }
+}
+
+impl FromStr for Token {
+    type Err = Error;
+
+    /// Reads the token of a page or of a sync, which may say more behind the position.
+    fn from_str(text: &str) -> Result<Self> {
+        let digits = text.strip_prefix('s').unwrap_or(text);
+        let end = digits
+            .find(|character: char| !character.is_ascii_digit())
+            .unwrap_or(digits.len());
+        let position = digits[..end]
+            .parse()
+            .map_err(|_| Error::invalid("This is no token that this server gave out"))?;
+        Ok(Self(Position(position)))
+    }
+}
+
+/// The token in a request, if there is one.
+pub fn token(text: Option<&str>) -> Result<Option<Token>> {
+    text.map(Token::from_str).transpose()
+}
+
+/// A number of events in a request, within what one page can have.
+pub fn limit(asked: Option<UInt>, default: usize) -> usize {
+    let asked = asked.map_or(default, |asked| {
+        usize::try_from(u64::from(asked)).unwrap_or(usize::MAX)
+    });
+    asked.min(PAGE_MAX_EVENTS)
+}
+
+/// Which page.
+#[derive(Clone, Debug)]
+pub struct Asked<'a> {
+    /// Whether from older to newer or the other way.
+    pub direction: Direction,
+    /// Where it begins; nothing: at the end that the direction leads away from.
+    pub from: Option<Token>,
+    /// Where it ends at the latest.
+    pub to: Option<Token>,
+    /// How many events it can have.
+    pub limit: usize,
+    /// Which events it has.
+    pub filter: &'a RoomEventFilter,
+}
+
+/// A page.
+#[derive(Clone, Debug)]
+pub struct Page {
+    /// Its events, in the direction that was asked.
+    pub events: Vec<Arc<Pdu>>,
+    /// Where it begins.
+    pub start: Token,
+    /// Where the next one begins; nothing if there is none.
+    pub end: Option<Token>,
+}
+
+/// What one user may read of the timeline of one room.
+#[derive(Debug)]
+pub struct Reader<'a> {
+    rooms: &'a Rooms,
+    room: &'a RoomId,
+    sight: Sight,
+    ignored: HashSet<OwnedUserId>,
+    end: Position,
+}
+
+impl<'a> Reader<'a> {
+    /// # Errors
+    ///
+    /// 403 if the user may not read the room.
+    pub fn new(rooms: &'a Rooms, user: &UserId, room: &'a RoomId) -> Result<Self> {
+        let end = visibility::may_read(rooms, user, room)?;
+        Ok(Self {
+            rooms,
+            room,
+            sight: Sight::new(rooms, user, room)?,
+            ignored: ignored_users(rooms, user)?,
+            end,
+        })
+    }
+
+    /// The room.
+    pub fn room(&self) -> &RoomId {
+        self.room
+    }
+
+    /// Whether the user may read this event.
+    pub fn may_see(&self, pdu: &Pdu) -> bool {
+        self.sight.reaches(pdu)
+    }
+
+    /// Whether the event is shown in a timeline: the user may read it, and does not ignore who sent it.
+    pub fn shows(&self, pdu: &Pdu) -> bool {
+        let ignored = pdu.state_key.is_none() && self.ignored.contains(&pdu.sender);
+        !ignored && self.may_see(pdu)
+    }
+
+    /// A page of the timeline.
+    pub fn page(&self, asked: &Asked<'_>) -> Result<Page> {
+        let newest = self.end.min(self.rooms.stream.visible());
+        match asked.direction {
+            Direction::Backward => {
+                let from = asked.from.map_or(newest, |token| token.0.min(newest));
+                let to = asked.to.map_or(Position(0), |token| token.0);
+                let events = self.rooms.events_down(self.room, from);
+                let start = asked.from.unwrap_or(Token(from));
+                let within = move |pdu: &Pdu| pdu.position > to;
+                self.collect(asked, events, start, within, |pdu| pdu.position.before())
+            }
+            Direction::Forward => {
+                let from = asked.from.unwrap_or(Token(Position(0)));
+                let to = asked.to.map_or(newest, |token| token.0.min(newest));
+                let events = self.rooms.events_up(self.room, from.0.next());
+                let within = move |pdu: &Pdu| pdu.position <= to;
+                self.collect(asked, events, from, within, |pdu| pdu.position)
+            }
+        }
+    }
+
+    fn collect(
+        &self,
+        asked: &Asked<'_>,
+        mut events: impl Iterator<Item = Result<Arc<Pdu>>>,
+        start: Token,
+        within: impl Fn(&Pdu) -> bool,
+        behind: impl Fn(&Pdu) -> Position,
+    ) -> Result<Page> {
+        let (mut found, mut end, mut looks) = (Vec::new(), start, 0);
+        loop {
+            let Some(pdu) = events.next().transpose()?.filter(|pdu| within(pdu)) else {
+                return Ok(Page {
+                    events: found,
+                    start,
+                    end: None,
+                });
+            };
+            if found.len() >= asked.limit || looks >= PAGE_MAX_LOOKS {
+                return Ok(Page {
+                    events: found,
+                    start,
+                    end: Some(end),
+                });
+            }
+            looks += 1;
+            end = Token(behind(&pdu));
+            if filter::matches(asked.filter, &pdu) && self.shows(&pdu) {
+                found.push(pdu);
+            }
+        }
+    }
+}
+
+/// Whom the user does not want to read.
+pub fn ignored_users(rooms: &Rooms, user: &UserId) -> Result<HashSet<OwnedUserId>> {
+    let key = (user, "", "m.ignored_user_list");
+    let stored = rooms.store.get::<tables::AccountData>(key)?;
+    let content = stored.and_then(|datum| {
+        serde_json::from_str::<IgnoredUserListEventContent>(datum.content.get()).ok()
+    });
+    Ok(content.map_or_else(HashSet::new, |content| {
+        content.ignored_users.into_keys().collect()
+    }))
+}

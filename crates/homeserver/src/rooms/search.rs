@@ -1,0 +1,148 @@
+//! Searching the words of messages, room names and topics.
+//!
+//! Every word of such an event is a row under its room, so a search reads only the rows of its rarest word in each room. What is
+//! encrypted cannot be found. Spec: <https://spec.matrix.org/v1.19/client-server-api/#server-side-search>
+
+use std::{collections::BTreeSet, sync::Arc};
+
+use ruma::{RoomId, api::client::search::search_events::v3::SearchKeys, events::TimelineEventType};
+use serde::Deserialize;
+
+use super::{Pdu, RoomWriter, Rooms};
+use crate::{
+    error::Result,
+    store::{Exists, tables},
+    stream::Position,
+};
+
+/// How many different words of one event are found.
+const EVENT_MAX_WORDS: usize = 1_000;
+/// The longest word, in characters; of a longer one the beginning counts.
+const WORD_MAX_CHARS: usize = 64;
+/// How many words of one search count.
+const TERM_MAX_WORDS: usize = 16;
+/// How many events with the rarest word are looked at in one room, newest first.
+const ROOM_MAX_LOOKS: usize = 5_000;
+
+/// The parts of a content that are searched.
+#[derive(Default, Deserialize)]
+struct Texts {
+    body: Option<String>,
+    name: Option<String>,
+    topic: Option<String>,
+}
+
+/// The words of a text, in lower case.
+pub fn words(text: &str) -> impl Iterator<Item = String> + '_ {
+    text.split(|character: char| !character.is_alphanumeric())
+        .filter(|word| !word.is_empty())
+        .map(|word| {
+            word.chars()
+                .flat_map(char::to_lowercase)
+                .take(WORD_MAX_CHARS)
+                .collect()
+        })
+}
+
+/// The words of a search, each once.
+pub fn term(text: &str) -> BTreeSet<String> {
+    words(text).take(TERM_MAX_WORDS).collect()
+}
+
+/// The texts of an event that are searched, of those that are asked for.
+fn texts(pdu: &Pdu, keys: Option<&[SearchKeys]>) -> Vec<String> {
+    let texts: Texts = pdu.content_as().unwrap_or_default();
+    let (key, text) = match pdu.kind {
+        TimelineEventType::RoomMessage => (SearchKeys::ContentBody, texts.body),
+        TimelineEventType::RoomName => (SearchKeys::ContentName, texts.name),
+        TimelineEventType::RoomTopic => (SearchKeys::ContentTopic, texts.topic),
+        _ => return Vec::new(),
+    };
+    let asked = keys.is_none_or(|keys| keys.contains(&key));
+    text.filter(|_| asked).into_iter().collect()
+}
+
+fn indexed_words(pdu: &Pdu) -> BTreeSet<String> {
+    let texts = texts(pdu, None);
+    let words = texts.iter().flat_map(|text| words(text));
+    words.take(EVENT_MAX_WORDS).collect()
+}
+
+/// Makes a new event findable.
+pub(super) fn note(writer: &mut RoomWriter, pdu: &Pdu) -> Result<()> {
+    for word in indexed_words(pdu) {
+        let key = (&*pdu.room_id, word.as_str(), pdu.position);
+        writer.batch().put::<tables::Words>(key, &Exists {})?;
+    }
+    Ok(())
+}
+
+/// A redacted event is not found any more.
+pub(super) fn forget(writer: &mut RoomWriter, target: &Pdu) -> Result<()> {
+    for word in indexed_words(target) {
+        let key = (&*target.room_id, word.as_str(), target.position);
+        writer.batch().delete::<tables::Words>(key)?;
+    }
+    Ok(())
+}
+
+/// The events of a room that have all these words, newest first.
+pub fn find(rooms: &Rooms, room: &RoomId, term: &BTreeSet<String>) -> Result<Vec<Arc<Pdu>>> {
+    let Some(first) = rarest(rooms, room, term)? else {
+        return Ok(Vec::new());
+    };
+    let visible = rooms.stream.visible();
+    let mut found = Vec::new();
+    for key in rooms
+        .store
+        .scan_back::<tables::Words>((room, first))
+        .keys()
+        .take(ROOM_MAX_LOOKS)
+    {
+        let (_, _, position) = key?;
+        if position <= visible && has_all(rooms, room, term, position)? {
+            found.extend(rooms.event_at(room, position)?);
+        }
+    }
+    Ok(found)
+}
+
+/// The word that the fewest events have, as far as that can be told soon.
+fn rarest<'a>(rooms: &Rooms, room: &RoomId, term: &'a BTreeSet<String>) -> Result<Option<&'a str>> {
+    let mut rarest: Option<(usize, &str)> = None;
+    for word in term {
+        let most = rarest.map_or(ROOM_MAX_LOOKS, |(count, _)| count);
+        let rows = rooms.store.scan::<tables::Words>((room, word.as_str()));
+        let count = rows.keys().take(most).count();
+        if rarest.is_none_or(|(least, _)| count < least) {
+            rarest = Some((count, word));
+        }
+    }
+    Ok(rarest.filter(|(count, _)| *count > 0).map(|(_, word)| word))
+}
+
+fn has_all(
+    rooms: &Rooms,
+    room: &RoomId,
+    term: &BTreeSet<String>,
+    position: Position,
+) -> Result<bool> {
+    for word in term {
+        let key = (room, word.as_str(), position);
+        if !rooms.store.contains::<tables::Words>(key)? {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+/// How closely an event matches: how much of its text the words of the search are. Nothing if what was asked for has none of them.
+pub fn rank(pdu: &Pdu, term: &BTreeSet<String>, keys: Option<&[SearchKeys]>) -> Option<f64> {
+    let texts = texts(pdu, keys);
+    let (mut hits, mut all) = (0_u32, 0_u32);
+    for word in texts.iter().flat_map(|text| words(text)) {
+        all += 1;
+        hits += u32::from(term.contains(&word));
+    }
+    (hits > 0).then(|| f64::from(hits) / f64::from(all))
+}

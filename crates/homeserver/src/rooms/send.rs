@@ -1,0 +1,193 @@
+//! Sending an event into a room, once for each request that a client means as one.
+//!
+//! What a transaction id made is written with the event itself, and looked up again under the room's lock: a request that is sent
+//! again, at the same time or after a restart, answers with the event that it made the first time.
+//! Spec: <https://spec.matrix.org/v1.19/client-server-api/#transaction-identifiers>
+
+use std::sync::Arc;
+
+use ruma::{
+    OwnedEventId, RoomAliasId, RoomId,
+    api::error::ErrorKind,
+    events::{
+        StateEventType, TimelineEventType, room::canonical_alias::RoomCanonicalAliasEventContent,
+    },
+};
+use serde::Deserialize;
+use serde_json::{Value, value::RawValue};
+
+use super::{Draft, Pdu, RoomWriter, record::SendId};
+use crate::{
+    error::{Error, Result},
+    http::Caller,
+    server::Server,
+    store::tables,
+};
+
+/// A transaction id, and what it counts for.
+#[derive(Clone, Debug)]
+pub struct Txn {
+    /// The endpoint and the room: the same id elsewhere is another one.
+    pub scope: String,
+    /// The id.
+    pub id: String,
+}
+
+/// What a message reacts to.
+#[derive(Deserialize)]
+struct Annotation {
+    #[serde(rename = "m.relates_to")]
+    relates_to: AnnotationTarget,
+}
+
+#[derive(Deserialize)]
+struct AnnotationTarget {
+    rel_type: String,
+    event_id: OwnedEventId,
+    key: String,
+}
+
+/// Sends the event, and gives its id; the id of the one that is there already if it was sent before, or if nothing changes.
+///
+/// # Errors
+///
+/// 404 if there is no such room, 403 if the room's rules refuse the event, 400 if its content is not allowed.
+pub async fn send(
+    server: &Server,
+    caller: &Caller,
+    room: &RoomId,
+    mut draft: Draft,
+    txn: Option<Txn>,
+) -> Result<OwnedEventId> {
+    if let Some(sent) = sent(server, caller, txn.as_ref())? {
+        return Ok(sent);
+    }
+    check(server, &draft)?;
+    let mut writer = server.rooms.write(room).await?;
+    if let Some(sent) = sent(server, caller, txn.as_ref())? {
+        return Ok(sent);
+    }
+    if let Some(same) = unchanged(&writer, &draft)? {
+        return Ok(same.event_id.clone());
+    }
+    check_in_room(server, &writer, &draft)?;
+    if let Some(txn) = &txn {
+        draft.send_id = Some(SendId {
+            device: caller.device_id.clone(),
+            id: txn.id.clone(),
+        });
+    }
+    let event_id = writer.add(draft)?.event_id.clone();
+    if let Some(txn) = &txn {
+        let sender = caller.sender_key();
+        let key = (&*caller.user_id, &*sender, &*txn.scope, &*txn.id);
+        writer
+            .batch()
+            .put::<tables::SendIds>(key, &Value::from(event_id.as_str()))?;
+    }
+    writer.commit().await?;
+    Ok(event_id)
+}
+
+/// What this request made when it came before.
+fn sent(server: &Server, caller: &Caller, txn: Option<&Txn>) -> Result<Option<OwnedEventId>> {
+    let Some(txn) = txn else { return Ok(None) };
+    let sender = caller.sender_key();
+    let key = (&*caller.user_id, &*sender, &*txn.scope, &*txn.id);
+    let event = server.store.get::<tables::SendIds>(key)?;
+    Ok(event.and_then(|event| event.as_str().and_then(|id| id.try_into().ok())))
+}
+
+/// The state event that says the same already.
+fn unchanged(writer: &RoomWriter, draft: &Draft) -> Result<Option<Arc<Pdu>>> {
+    let Some(key) = &draft.state_key else {
+        return Ok(None);
+    };
+    let kind = StateEventType::from(draft.kind.to_string());
+    let now = writer.state(&kind, key)?;
+    Ok(now.filter(|now| now.sender == draft.sender && same(&now.content, &draft.content)))
+}
+
+/// Whether two contents are the same JSON.
+pub(super) fn same(one: &RawValue, other: &RawValue) -> bool {
+    let read = |json: &RawValue| serde_json::from_str::<Value>(json.get()).ok();
+    read(one) == read(other)
+}
+
+/// What this server does not take, in whichever room.
+fn check(server: &Server, draft: &Draft) -> Result<()> {
+    let encrypts = matches!(
+        draft.kind,
+        TimelineEventType::RoomEncryption | TimelineEventType::RoomEncrypted
+    );
+    if encrypts && !server.config.rooms.allow_encryption {
+        return Err(Error::forbidden(
+            "Encryption is switched off on this server",
+        ));
+    }
+    Ok(())
+}
+
+/// What depends on the room besides its rules.
+fn check_in_room(server: &Server, writer: &RoomWriter, draft: &Draft) -> Result<()> {
+    match draft.kind {
+        TimelineEventType::Reaction => check_annotation(server, writer, draft),
+        TimelineEventType::RoomCanonicalAlias => check_aliases(server, writer, &draft.content),
+        _ => Ok(()),
+    }
+}
+
+/// Nobody reacts twice with the same key.
+fn check_annotation(server: &Server, writer: &RoomWriter, draft: &Draft) -> Result<()> {
+    let Ok(Annotation { relates_to }) = serde_json::from_str(draft.content.get()) else {
+        return Ok(());
+    };
+    if relates_to.rel_type != "m.annotation" {
+        return Ok(());
+    }
+    let rows = server
+        .store
+        .scan::<tables::Relations>((writer.room_id(), &*relates_to.event_id));
+    for row in rows {
+        let (_, other) = row?;
+        if other.rel_type == "m.annotation"
+            && other.sender == draft.sender
+            && other.event_type == draft.kind.to_string()
+            && other.key.as_deref() == Some(&*relates_to.key)
+        {
+            return Err(Error::bad_request(
+                ErrorKind::DuplicateAnnotation,
+                "You reacted with this already",
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// Every alias that was not there before has to name this room.
+fn check_aliases(server: &Server, writer: &RoomWriter, content: &RawValue) -> Result<()> {
+    let invalid = |error| Error::invalid(format!("this is no list of aliases: {error}"));
+    let content: RoomCanonicalAliasEventContent =
+        serde_json::from_str(content.get()).map_err(invalid)?;
+    let before = writer
+        .state(&StateEventType::RoomCanonicalAlias, "")?
+        .and_then(|pdu| pdu.content_as::<RoomCanonicalAliasEventContent>())
+        .unwrap_or_default();
+    let known = |alias: &RoomAliasId| {
+        before.alias.as_deref() == Some(alias)
+            || before.alt_aliases.iter().any(|other| other == alias)
+    };
+    for alias in content.alias.iter().chain(&content.alt_aliases) {
+        if known(alias) {
+            continue;
+        }
+        let record = server.store.get::<tables::Aliases>((&**alias,))?;
+        if record.is_none_or(|record| record.room_id != writer.room_id()) {
+            return Err(Error::bad_request(
+                ErrorKind::BadAlias,
+                format!("{alias} does not name this room"),
+            ));
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,142 @@
+//! Threads: which a room has, how long they are, and who took part.
+//!
+//! Spec: <https://spec.matrix.org/v1.19/client-server-api/#threading>
+
+use std::sync::Arc;
+
+use ruma::{OwnedEventId, UserId, events::relation::RelationType};
+
+use super::{
+    Pdu, RoomWriter,
+    pagination::{Reader, Token},
+    record::Thread,
+    relations::relates_to,
+};
+use crate::{
+    error::Result,
+    rooms::Rooms,
+    store::{Batch, tables},
+    stream::Position,
+};
+
+/// How many people are remembered of one thread.
+const PARTICIPANTS_MAX: usize = 1_000;
+
+/// The root of the thread that the event belongs to.
+pub fn root_of(pdu: &Pdu) -> Option<OwnedEventId> {
+    let relates = relates_to(pdu)?;
+    (relates.rel_type == RelationType::Thread).then_some(relates.event_id)
+}
+
+/// Notes that this new event belongs to a thread. A thread does not begin in another thread.
+pub(super) fn note(writer: &mut RoomWriter, pdu: &Pdu) -> Result<()> {
+    let Some(root) = root_of(pdu) else {
+        return Ok(());
+    };
+    let is_root = writer
+        .event(&root)?
+        .is_some_and(|event| event.room_id == pdu.room_id && relates_to(&event).is_none());
+    if !is_root {
+        return Ok(());
+    }
+    let key = (&*pdu.room_id, &*root);
+    let stored = writer.rooms().store.get::<tables::Threads>(key)?;
+    let before = stored.as_ref().map(|thread| thread.last);
+    let added: Vec<Arc<Pdu>> = writer
+        .added()
+        .iter()
+        .filter(|added| root_of(added).as_ref() == Some(&root))
+        .cloned()
+        .collect();
+    let mut thread = stored.unwrap_or_else(|| Thread {
+        count: 0,
+        last: pdu.position,
+        last_event: pdu.event_id.clone(),
+        participants: Vec::new(),
+    });
+    for pdu in &added {
+        let known = thread.participants.contains(&pdu.sender);
+        if !known && thread.participants.len() < PARTICIPANTS_MAX {
+            thread.participants.push(pdu.sender.clone());
+        }
+        thread.count += 1;
+        (thread.last, thread.last_event) = (pdu.position, pdu.event_id.clone());
+    }
+    let batch = writer.batch();
+    for old in added.iter().map(|pdu| pdu.position).chain(before) {
+        batch.delete::<tables::ThreadOrder>((&*pdu.room_id, old))?;
+    }
+    put(batch, pdu, &root, &thread)
+}
+
+/// Takes an event that is redacted out of its thread.
+pub(super) fn forget(writer: &mut RoomWriter, target: &Pdu) -> Result<()> {
+    let Some(root) = root_of(target) else {
+        return Ok(());
+    };
+    let store = writer.rooms().store.clone();
+    let key = (&*target.room_id, &*root);
+    let Some(mut thread) = store.get::<tables::Threads>(key)? else {
+        return Ok(());
+    };
+    let mut last = None;
+    for row in store.scan_back::<tables::Relations>(key) {
+        let ((_, _, position), relation) = row?;
+        if relation.rel_type == RelationType::Thread.to_string() && position != target.position {
+            last = Some((position, relation.event_id));
+            break;
+        }
+    }
+    writer
+        .batch()
+        .delete::<tables::ThreadOrder>((&*target.room_id, thread.last))?;
+    let Some((position, event)) = last else {
+        return Ok(writer.batch().delete::<tables::Threads>(key)?);
+    };
+    thread.count = thread.count.saturating_sub(1);
+    (thread.last, thread.last_event) = (position, event);
+    put(writer.batch(), target, &root, &thread)
+}
+
+fn put(batch: &mut Batch, pdu: &Pdu, root: &OwnedEventId, thread: &Thread) -> Result<()> {
+    let room = &*pdu.room_id;
+    batch.put::<tables::ThreadOrder>((room, thread.last), root)?;
+    Ok(batch.put::<tables::Threads>((room, &**root), thread)?)
+}
+
+/// The roots of the threads that the user may read, the thread that was written to last first, and where the next page begins.
+pub fn page(
+    rooms: &Rooms,
+    reader: &Reader<'_>,
+    participant: Option<&UserId>,
+    from: Option<Token>,
+    limit: usize,
+) -> Result<(Vec<Arc<Pdu>>, Option<Token>)> {
+    let room = reader.room();
+    let from = from.map_or(Position::MAX, |token| token.0);
+    let mut roots = Vec::new();
+    let mut next = Token(from);
+    for row in rooms
+        .store
+        .scan_back_from::<tables::ThreadOrder>((room,), (room, from))
+    {
+        let ((_, position), root) = row?;
+        if roots.len() >= limit {
+            return Ok((roots, Some(next)));
+        }
+        next = Token(position.before());
+        let Some(pdu) = rooms.event(&root)?.filter(|pdu| reader.shows(pdu)) else {
+            continue;
+        };
+        if let Some(user) = participant
+            && pdu.sender != user
+        {
+            let thread = rooms.store.get::<tables::Threads>((room, &*root))?;
+            if !thread.is_some_and(|thread| thread.participants.iter().any(|one| one == user)) {
+                continue;
+            }
+        }
+        roots.push(pdu);
+    }
+    Ok((roots, None))
+}

@@ -1,0 +1,171 @@
+//! Account data: what a client keeps with the server for its user, globally or for a room.
+//!
+//! Every piece has one row in [`tables::AccountDataChanges`], at the position where it last changed.
+//! Spec: <https://spec.matrix.org/v1.19/client-server-api/#client-config>
+
+use ruma::{
+    OwnedUserId, RoomId, UserId,
+    events::{
+        AnyGlobalAccountDataEvent, AnyRoomAccountDataEvent, push_rules::PushRulesEventContent,
+    },
+    push::Ruleset,
+    serde::Raw,
+};
+use serde_json::value::{RawValue, to_raw_value};
+
+use super::record::AccountDatum;
+use crate::{
+    error::Result,
+    store::{Batch, Store, tables},
+    stream::{Change, Place, Position, Stream, Touch},
+};
+
+/// The type of the push rules.
+pub const PUSH_RULES: &str = "m.push_rules";
+
+/// A piece of account data that changed.
+#[derive(Clone, Debug)]
+pub struct Changed {
+    /// The room that it is for; empty for global account data.
+    pub room: String,
+    /// Its type.
+    pub kind: String,
+    /// Its content, and where it changed.
+    pub datum: AccountDatum,
+}
+
+impl Changed {
+    /// As clients see it, if it is global.
+    pub fn global_event(&self) -> Result<Raw<AnyGlobalAccountDataEvent>> {
+        event(&self.kind, &self.datum.content).map(Raw::from_json)
+    }
+
+    /// As clients see it, if it is for a room.
+    pub fn room_event(&self) -> Result<Raw<AnyRoomAccountDataEvent>> {
+        event(&self.kind, &self.datum.content).map(Raw::from_json)
+    }
+}
+
+/// An event that has only a type and a content.
+pub(super) fn event(kind: &str, content: &RawValue) -> Result<Box<RawValue>> {
+    #[derive(serde::Serialize)]
+    struct Event<'a> {
+        #[serde(rename = "type")]
+        kind: &'a str,
+        content: &'a RawValue,
+    }
+    Ok(to_raw_value(&Event { kind, content })?)
+}
+
+fn room_part(room: Option<&RoomId>) -> &str {
+    room.map_or("", RoomId::as_str)
+}
+
+/// What is stored under this type.
+pub fn get(
+    store: &Store,
+    user: &UserId,
+    room: Option<&RoomId>,
+    kind: &str,
+) -> Result<Option<AccountDatum>> {
+    Ok(store.get::<tables::AccountData>((user, room_part(room), kind))?)
+}
+
+/// What is stored under this type, or what holds as long as nothing is: push rules exist for everybody.
+pub fn get_or_default(
+    store: &Store,
+    user: &UserId,
+    room: Option<&RoomId>,
+    kind: &str,
+) -> Result<Option<AccountDatum>> {
+    match get(store, user, room, kind)? {
+        None if room.is_none() && kind == PUSH_RULES => default_push_rules(user).map(Some),
+        found => Ok(found),
+    }
+}
+
+fn default_push_rules(user: &UserId) -> Result<AccountDatum> {
+    let content = PushRulesEventContent::new(Ruleset::server_default(user));
+    Ok(AccountDatum {
+        position: Position::default(),
+        content: to_raw_value(&content)?,
+    })
+}
+
+/// Sets one piece together with other changes of the batch. Whoever commits it wakes the user.
+pub fn put(
+    batch: &mut Batch,
+    place: &mut Place,
+    store: &Store,
+    user: &UserId,
+    room: Option<&RoomId>,
+    kind: &str,
+    content: Box<RawValue>,
+) -> Result<()> {
+    if let Some(before) = get(store, user, room, kind)? {
+        batch.delete::<tables::AccountDataChanges>((user, before.position))?;
+    }
+    let position = place.take()?;
+    let room = room_part(room);
+    let datum = AccountDatum { position, content };
+    batch.put::<tables::AccountData>((user, room, kind), &datum)?;
+    let what = (room.to_owned(), kind.to_owned());
+    batch.put::<tables::AccountDataChanges>((user, position), &what)?;
+    batch.put::<tables::Changes>((position,), &Change::AccountData(user.to_owned()))?;
+    Ok(())
+}
+
+/// Sets one piece, and tells all devices of the user.
+pub async fn set(
+    store: &Store,
+    stream: &Stream,
+    user: &UserId,
+    room: Option<&RoomId>,
+    kind: &str,
+    content: Box<RawValue>,
+) -> Result<Position> {
+    let (mut batch, mut place) = (store.batch(), stream.place());
+    put(&mut batch, &mut place, store, user, room, kind, content)?;
+    let touches = vec![Touch::User(OwnedUserId::from(user))];
+    Ok(stream.commit(place, batch, touches).await?)
+}
+
+/// All account data of the user: the global one, or that of a room.
+pub fn all(store: &Store, user: &UserId, room: Option<&RoomId>) -> Result<Vec<Changed>> {
+    let mut all = Vec::new();
+    for row in store.scan::<tables::AccountData>((user, room_part(room))) {
+        let ((_, room, kind), datum) = row?;
+        all.push(Changed { room, kind, datum });
+    }
+    if room.is_none() && !all.iter().any(|changed| changed.kind == PUSH_RULES) {
+        all.push(Changed {
+            room: String::new(),
+            kind: PUSH_RULES.to_owned(),
+            datum: default_push_rules(user)?,
+        });
+    }
+    Ok(all)
+}
+
+/// What changed after `since` and not after `until`, global and in rooms.
+pub fn changed(
+    store: &Store,
+    user: &UserId,
+    since: Position,
+    until: Position,
+) -> Result<Vec<Changed>> {
+    let mut changed = Vec::new();
+    let from = (user, since.next());
+    for row in store.scan_from::<tables::AccountDataChanges>((user,), from) {
+        let ((_, position), (room, kind)) = row?;
+        if position > until {
+            break;
+        }
+        // What changed again meanwhile comes with its newer row.
+        let datum = store.get::<tables::AccountData>((user, &room, &kind))?;
+        if let Some(datum) = datum.filter(|datum| datum.position == position) {
+            changed.push(Changed { room, kind, datum });
+        }
+    }
+    Ok(changed)
+}

@@ -1,0 +1,173 @@
+//! Receipts: who has read up to where, per room and thread.
+//!
+//! Each reader has one row per room, receipt type and thread; a newer receipt takes the older one's place, and none goes back in
+//! the timeline. Private receipts are only for the reader. `m.fully_read` is account data of the room.
+//! Spec: <https://spec.matrix.org/v1.19/client-server-api/#receipts>
+
+use ruma::{
+    EventId, OwnedEventId, OwnedUserId, RoomId, UserId,
+    events::{
+        AnySyncEphemeralRoomEvent,
+        receipt::{Receipt as ReceiptContent, ReceiptEventContent, ReceiptThread, ReceiptType},
+    },
+    serde::Raw,
+};
+use serde_json::value::to_raw_value;
+
+use super::{account_data, record::Receipt};
+use crate::{
+    clock,
+    error::{Error, Result},
+    push,
+    rooms::Rooms,
+    store::{Store, tables},
+    stream::{Change, Position, Touch},
+};
+
+/// The type of the marker that only the reader sees: how far everything was read.
+pub const FULLY_READ: &str = "m.fully_read";
+
+impl Receipt {
+    /// Whether only the reader may know of it.
+    pub fn is_private(&self) -> bool {
+        self.receipt_type == ReceiptType::ReadPrivate.as_str()
+    }
+}
+
+/// Where an event of this room is. 404 if it is not one.
+fn place_in(rooms: &Rooms, room: &RoomId, event: &EventId) -> Result<Position> {
+    match rooms.place_of(event)? {
+        Some((of, position)) if of == room => Ok(position),
+        _ => Err(Error::not_found("There is no such event in this room")),
+    }
+}
+
+/// Says that the user has read up to the event. Does nothing if the user had read further before.
+pub async fn set(
+    rooms: &Rooms,
+    user: &UserId,
+    room: &RoomId,
+    receipt_type: ReceiptType,
+    event: &EventId,
+    thread: &ReceiptThread,
+) -> Result<()> {
+    let read = place_in(rooms, room, event)?;
+    let in_thread = thread.as_str().unwrap_or_default();
+    let key = (room, user, receipt_type.as_str(), in_thread);
+    let (mut batch, mut place) = (rooms.store.batch(), rooms.stream.place());
+    if let Some(before) = rooms.store.get::<tables::ReceiptPlaces>(key)? {
+        let last = rooms.store.get::<tables::Receipts>((room, before))?;
+        if let Some((_, last)) = match last {
+            Some(last) => rooms.place_of(&last.event_id)?,
+            None => None,
+        } && last >= read
+        {
+            return Ok(());
+        }
+        batch.delete::<tables::Receipts>((room, before))?;
+    }
+    let receipt = Receipt {
+        user_id: user.to_owned(),
+        receipt_type: receipt_type.to_string(),
+        event_id: event.to_owned(),
+        thread: thread.as_str().map(ToOwned::to_owned),
+        time: clock::now(),
+    };
+    let position = place.take()?;
+    batch.put::<tables::Receipts>((room, position), &receipt)?;
+    batch.put::<tables::ReceiptPlaces>(key, &position)?;
+    let change = Change::Receipt(room.to_owned(), user.to_owned());
+    batch.put::<tables::Changes>((position,), &change)?;
+    push::mark_read(&mut batch, &rooms.store, user, room, thread, read)?;
+    let touch = match receipt.is_private() {
+        true => Touch::User(user.to_owned()),
+        false => Touch::Room(room.to_owned()),
+    };
+    rooms.stream.commit(place, batch, vec![touch]).await?;
+    Ok(())
+}
+
+/// Says that the user has read everything up to the event. Does nothing if the user had before.
+pub async fn set_fully_read(
+    rooms: &Rooms,
+    user: &UserId,
+    room: &RoomId,
+    event: &EventId,
+) -> Result<()> {
+    #[derive(serde::Serialize, serde::Deserialize)]
+    struct FullyRead {
+        event_id: OwnedEventId,
+    }
+    let read = place_in(rooms, room, event)?;
+    let before = account_data::get(&rooms.store, user, Some(room), FULLY_READ)?
+        .and_then(|datum| serde_json::from_str::<FullyRead>(datum.content.get()).ok());
+    if let Some(before) = before
+        && let Some((_, last)) = rooms.place_of(&before.event_id)?
+        && last >= read
+    {
+        return Ok(());
+    }
+    let event_id = event.to_owned();
+    let content = to_raw_value(&FullyRead { event_id })?;
+    let (store, stream) = (&rooms.store, &rooms.stream);
+    account_data::set(store, stream, user, Some(room), FULLY_READ, content).await?;
+    Ok(())
+}
+
+/// The receipt at this position, if everybody in the room may know of it: for those who follow everything.
+pub fn public_at(store: &Store, room: &RoomId, at: Position) -> Result<Option<Receipt>> {
+    let receipt = store.get::<tables::Receipts>((room, at))?;
+    Ok(receipt.filter(|receipt| !receipt.is_private()))
+}
+
+/// The receipts of a room that came after `since` and not after `until`, as far as `viewer` may see them.
+pub fn since(
+    store: &Store,
+    room: &RoomId,
+    viewer: &UserId,
+    since: Position,
+    until: Position,
+) -> Result<Vec<Receipt>> {
+    let mut receipts = Vec::new();
+    for row in store.scan_from::<tables::Receipts>((room,), (room, since.next())) {
+        let ((_, position), receipt) = row?;
+        if position > until {
+            break;
+        }
+        if !receipt.is_private() || receipt.user_id == viewer {
+            receipts.push(receipt);
+        }
+    }
+    Ok(receipts)
+}
+
+/// Receipts as the content of one `m.receipt` event.
+pub fn content(receipts: Vec<Receipt>) -> ReceiptEventContent {
+    let mut content = ReceiptEventContent(std::collections::BTreeMap::new());
+    for receipt in receipts {
+        let mut told = ReceiptContent::new(receipt.time);
+        told.thread = ReceiptThread::try_from(receipt.thread).unwrap_or_default();
+        let readers: &mut std::collections::BTreeMap<OwnedUserId, ReceiptContent> = content
+            .entry(receipt.event_id)
+            .or_default()
+            .entry(ReceiptType::from(receipt.receipt_type))
+            .or_default();
+        // One reader has one receipt for an event there; the one for the whole room says the most.
+        let replaces = readers
+            .get(&receipt.user_id)
+            .is_none_or(|known| known.thread != ReceiptThread::Unthreaded);
+        if replaces {
+            readers.insert(receipt.user_id, told);
+        }
+    }
+    content
+}
+
+/// Receipts as the event that clients get; nothing if there are none.
+pub fn event(receipts: Vec<Receipt>) -> Result<Option<Raw<AnySyncEphemeralRoomEvent>>> {
+    if receipts.is_empty() {
+        return Ok(None);
+    }
+    let content = to_raw_value(&content(receipts))?;
+    account_data::event("m.receipt", &content).map(|event| Some(Raw::from_json(event)))
+}

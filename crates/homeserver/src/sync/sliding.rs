@@ -1,0 +1,104 @@
+//! Sliding sync: a client says which part of its room list it looks at, and gets that first.
+//!
+//! A [`Connection`](connection) remembers what a client was told of each room, so that a room is sent when it has news for this
+//! client and never else: an answer that says nothing new is given only when the client's patience is over. What was told is a
+//! [`Snapshot`](connection::Snapshot); a request names the one that it builds on, and an answer that got lost is made again from
+//! the same. Spec: <https://github.com/matrix-org/matrix-spec-proposals/pull/4186>
+
+use std::time::Duration;
+
+use ruma::api::{
+    client::sync::sync_events::v5::{Request, Response},
+    error::ErrorKind,
+};
+use tokio::time::Instant;
+
+use crate::{
+    error::{Error, Result},
+    http::Caller,
+    server::Server,
+};
+
+mod ask;
+mod connection;
+mod extensions;
+mod facts;
+mod filter;
+mod list;
+mod person;
+mod required;
+mod room;
+mod round;
+mod timeline;
+
+use ask::Ask;
+use connection::{ConnectionKey, Connections};
+use facts::FactsOfRooms;
+use round::Round;
+
+/// The longest name of a connection, in bytes.
+const CONNECTION_NAME_MAX_BYTES: usize = 255;
+
+/// What sliding sync keeps in memory. A restart forgets it, and clients begin anew.
+#[derive(Debug, Default)]
+pub struct SlidingSync {
+    connections: Connections,
+    facts: FactsOfRooms,
+}
+
+/// Answers one request: at once if there is news for this connection, else when there is, or when the client does not want to
+/// wait any longer.
+///
+/// # Errors
+///
+/// 400 `M_UNKNOWN_POS` if the connection does not know the position any more: the client begins anew.
+pub async fn answer(
+    server: &Server,
+    caller: &Caller,
+    request: Request,
+    bytes: &[u8],
+) -> Result<Response> {
+    let name = request.conn_id.clone().unwrap_or_default();
+    if name.len() > CONNECTION_NAME_MAX_BYTES {
+        return Err(Error::invalid(format!(
+            "conn_id can have {CONNECTION_NAME_MAX_BYTES} bytes"
+        )));
+    }
+    let key = ConnectionKey::new(&caller.user_id, &caller.sender_key(), &name);
+    let connections = &server.sliding.connections;
+    let base = connections
+        .base(&key, request.pos.as_deref())
+        .ok_or_else(unknown_pos)?;
+    let wait = match request.pos {
+        // The first answer of a connection tells the client how things are, even if nothing is.
+        None => Duration::ZERO,
+        Some(_) => server
+            .config
+            .sync
+            .wait(Some(request.timeout.unwrap_or_default())),
+    };
+    let ask = Ask::new(caller, request, bytes)?;
+    extensions::to_device::acknowledge(server, &ask).await?;
+
+    let deadline = Instant::now() + wait;
+    let mut watcher = server.stream.watch(&caller.user_id);
+    loop {
+        let round = Round::read(server, &ask, &base)?;
+        let patience = deadline.saturating_duration_since(Instant::now());
+        if round.has_news || patience.is_zero() || !watcher.wait(patience).await {
+            let mut response = round.response;
+            response.pos = connections.keep(&key, &base, round.next);
+            return Ok(response);
+        }
+    }
+}
+
+fn unknown_pos() -> Error {
+    Error::bad_request(
+        ErrorKind::UnknownPos,
+        "This connection does not know this position any more: begin anew",
+    )
+}
+
+#[cfg(test)]
+mod tests;

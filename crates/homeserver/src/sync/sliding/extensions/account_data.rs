@@ -1,0 +1,53 @@
+//! Account data: all of it the first time, then what changed.
+
+use ruma::OwnedRoomId;
+
+use super::Answer;
+use crate::{
+    error::Result,
+    stream::Position,
+    sync::account_data::{self, Changed},
+};
+
+pub(super) fn fill(answer: &mut Answer<'_>) -> Result<bool> {
+    let asked = &answer.ask.extensions.account_data;
+    let (store, user) = (&answer.server.store, answer.ask.user());
+    let changes = changes(answer, answer.base.position)?;
+    let global = if answer.base.is_first() {
+        account_data::all(store, user, None)?
+    } else {
+        in_room(&changes, "")
+    };
+    let global: Result<_> = global.iter().map(Changed::global_event).collect();
+    answer.extensions.account_data.global = global?;
+    for room in answer.rooms(asked.lists.as_ref(), asked.rooms.as_ref()) {
+        let data = match answer.base.besides.account_data.get(&room) {
+            None => account_data::all(store, user, Some(&room))?,
+            Some(told) if *told == answer.base.position => in_room(&changes, room.as_str()),
+            Some(told) => in_room(&self::changes(answer, *told)?, room.as_str()),
+        };
+        tell(answer, room, &data)?;
+    }
+    Ok(!answer.extensions.account_data.is_empty())
+}
+
+fn tell(answer: &mut Answer<'_>, room: OwnedRoomId, data: &[Changed]) -> Result<()> {
+    let told = &mut answer.next.besides.account_data;
+    told.insert(room.clone(), answer.next.position);
+    if !data.is_empty() {
+        let data: Result<_> = data.iter().map(Changed::room_event).collect();
+        let rooms = &mut answer.extensions.account_data.rooms;
+        rooms.insert(room, data?);
+    }
+    Ok(())
+}
+
+fn changes(answer: &Answer<'_>, after: Position) -> Result<Vec<Changed>> {
+    let (store, now) = (&answer.server.store, answer.next.position);
+    account_data::changed(store, answer.ask.user(), after, now)
+}
+
+fn in_room(changes: &[Changed], room: &str) -> Vec<Changed> {
+    let changes = changes.iter().filter(|changed| changed.room == room);
+    changes.cloned().collect()
+}

@@ -1,0 +1,64 @@
+//! Messages to the device, kept until the client says with `since` that it has them.
+//!
+//! Spec: <https://github.com/matrix-org/matrix-spec-proposals/pull/3885>
+
+use ruma::api::client::sync::sync_events::v5::response;
+
+use super::Answer;
+use crate::{
+    error::{Error, Result},
+    keys::to_device,
+    server::Server,
+    stream::Position,
+    sync::sliding::ask::Ask,
+};
+
+/// How many messages are sent at once where the client does not say.
+const MESSAGES_DEFAULT: usize = 100;
+/// How many messages are sent at once, however many are asked for.
+const MESSAGES_MAX: usize = 1_000;
+
+/// The position up to which the client has its messages.
+fn since(ask: &Ask) -> Result<Option<Position>> {
+    let since = ask.extensions.to_device.since.as_deref();
+    let parsed = since.map(|since| since.parse().map(Position)).transpose();
+    parsed.map_err(|_| Error::invalid("the since of to_device is a next_batch of to_device"))
+}
+
+/// Forgets the messages that the client has.
+pub(in crate::sync::sliding) async fn acknowledge(server: &Server, ask: &Ask) -> Result<()> {
+    let is_on = ask.extensions.to_device.enabled == Some(true);
+    let (true, Some(since), Some(device)) = (is_on, since(ask)?, &ask.viewer.device_id) else {
+        return Ok(());
+    };
+    let mut batch = server.store.batch();
+    to_device::delete_up_to(&server.store, &mut batch, ask.user(), device, since)?;
+    if !batch.is_empty() {
+        server.store.commit(batch).await?;
+    }
+    Ok(())
+}
+
+pub(super) fn fill(answer: &mut Answer<'_>) -> Result<bool> {
+    let Some(device) = &answer.ask.viewer.device_id else {
+        return Ok(false);
+    };
+    let asked = &answer.ask.extensions.to_device;
+    let limit = asked.limit.map_or(MESSAGES_DEFAULT, |limit| {
+        usize::try_from(limit).map_or(MESSAGES_MAX, |limit| limit.clamp(1, MESSAGES_MAX))
+    });
+    let (store, now) = (&answer.server.store, answer.next.position);
+    let after = since(answer.ask)?.unwrap_or_default();
+    let pending = to_device::pending(store, answer.ask.user(), device, after, now, limit)?;
+    let last = match pending.last() {
+        Some((position, _)) if pending.len() >= limit => *position,
+        // A client that comes from the future keeps its place.
+        _ => now.max(after),
+    };
+    let mut response = response::ToDevice::default();
+    response.next_batch = last.to_string();
+    response.events = pending.into_iter().map(|(_, message)| message).collect();
+    let has_news = !response.events.is_empty();
+    answer.extensions.to_device = Some(response);
+    Ok(has_news)
+}

@@ -1,0 +1,267 @@
+//! `/sync`: what happened since the client last asked, or that nothing did for a while.
+//!
+//! The token is a stream position: everything up to it was told. A sync registers for wake-ups before it reads, so nothing that
+//! happens between reading and waiting is missed. A token that lies ahead of everything that happened (the database is an older
+//! copy of what the client knows) is answered like a first sync: then the client knows what the server knows.
+//! Spec: <https://spec.matrix.org/v1.19/client-server-api/#get_matrixclientv3sync>
+
+use std::{collections::BTreeSet, time::Duration};
+
+use ruma::{
+    OwnedUserId,
+    api::client::{
+        filter::FilterDefinition,
+        sync::sync_events::v3::{Filter, InvitedRoom, KnockedRoom, Request, Response},
+    },
+    events::room::member::MembershipState,
+    serde::Raw,
+};
+use tokio::time::Instant;
+
+use super::{account_data, account_data::Changed, filter, room as shared};
+use crate::{
+    error::{Error, Result},
+    keys,
+    rooms::{Pdu, present::Viewer, record::Membership},
+    server::Server,
+    stream::Position,
+};
+
+mod gap;
+pub mod outside;
+mod room;
+mod state;
+mod timeline;
+
+use gap::Gap;
+
+/// How many events of each room a sync gives if its filter does not say.
+const TIMELINE_DEFAULT: usize = 10;
+/// How many events of each room a sync gives at most.
+const TIMELINE_MAX: usize = 100;
+/// How many messages to a device one sync gives.
+const TO_DEVICE_MAX: usize = 100;
+
+/// What is asked, and of which stretch of the stream.
+#[derive(Debug)]
+struct Asked {
+    viewer: Viewer,
+    filter: FilterDefinition,
+    limit: usize,
+    full_state: bool,
+    state_after: bool,
+    ignored: BTreeSet<OwnedUserId>,
+    since: Option<Position>,
+    until: Position,
+}
+
+/// A stretch of a room: after one position, up to and with another.
+#[derive(Clone, Copy, Debug)]
+struct Span {
+    after: Position,
+    end: Position,
+}
+
+impl Asked {
+    fn new(server: &Server, viewer: Viewer, request: Request) -> Result<Self> {
+        let filter = match request.filter {
+            None => FilterDefinition::default(),
+            Some(Filter::FilterDefinition(filter)) => filter,
+            Some(Filter::FilterId(id)) => filter::stored(&server.store, &viewer.user_id, &id)?,
+            Some(_) => return Err(Error::invalid("filter is an id or JSON")),
+        };
+        let limit = filter
+            .room
+            .timeline
+            .limit
+            .and_then(|limit| usize::try_from(u64::from(limit)).ok())
+            .map_or(TIMELINE_DEFAULT, |limit| limit.min(TIMELINE_MAX));
+        let since = match request.since.as_deref() {
+            None | Some("") => None,
+            Some(token) => {
+                Some(Position(token.parse().map_err(|_| {
+                    Error::invalid("since is no token of this server")
+                })?))
+            }
+        };
+        let until = server.stream.visible();
+        Ok(Self {
+            filter,
+            limit,
+            full_state: request.full_state,
+            state_after: request.use_state_after,
+            ignored: BTreeSet::new(),
+            since: since.filter(|&since| since <= until),
+            until,
+            viewer,
+        })
+    }
+
+    /// Whether the user wants to hear what this event says: messages of those whom they ignore are left out, state is not.
+    fn hears(&self, pdu: &Pdu) -> bool {
+        pdu.state_key.is_some() || !self.ignored.contains(&pdu.sender)
+    }
+}
+
+/// Answers a sync, at once or as soon as something happens.
+pub async fn answer(server: &Server, viewer: Viewer, request: Request) -> Result<Response> {
+    let wait = server.config.sync.wait(request.timeout);
+    let deadline = Instant::now() + wait;
+    server
+        .presence
+        .synced(&viewer.user_id, &request.set_presence)?;
+    let mut watcher = server.stream.watch(&viewer.user_id);
+    let mut asked = Asked::new(server, viewer, request)?;
+    acknowledge(server, &asked).await?;
+    let at_once = asked.since.is_none() || asked.full_state;
+    loop {
+        asked.until = server.stream.visible();
+        let response = tell(server, &mut asked)?;
+        let left = deadline.saturating_duration_since(Instant::now());
+        if at_once || !is_empty(&response) || left == Duration::ZERO {
+            return Ok(response);
+        }
+        // Up to here there was nothing; only what comes after it has to be looked at.
+        asked.since = Some(asked.until);
+        watcher.wait(left).await;
+    }
+}
+
+fn is_empty(response: &Response) -> bool {
+    response.rooms.is_empty()
+        && response.presence.is_empty()
+        && response.account_data.is_empty()
+        && response.to_device.is_empty()
+        && response.device_lists.is_empty()
+}
+
+/// What the device was given up to `since` it has got.
+async fn acknowledge(server: &Server, asked: &Asked) -> Result<()> {
+    let (Some(since), Some(device)) = (asked.since, &asked.viewer.device_id) else {
+        return Ok(());
+    };
+    let mut batch = server.store.batch();
+    let user = &asked.viewer.user_id;
+    keys::to_device::delete_up_to(&server.store, &mut batch, user, device, since)?;
+    if !batch.is_empty() {
+        server.store.commit(batch).await?;
+    }
+    Ok(())
+}
+
+/// Everything that is to be told of the stretch that is asked for.
+fn tell(server: &Server, asked: &mut Asked) -> Result<Response> {
+    let mut response = Response::new(String::new());
+    // First, because it may end the stretch early.
+    devices(server, asked, &mut response)?;
+    response.next_batch = asked.until.to_string();
+    if asked.since == Some(asked.until) && !asked.full_state {
+        return Ok(response);
+    }
+    let user = asked.viewer.user_id.clone();
+    asked.ignored = shared::ignored(&server.store, &user)?;
+    let changed = match asked.since {
+        None => account_data::all(&server.store, &user, None)?,
+        Some(since) => account_data::changed(&server.store, &user, since, asked.until)?,
+    };
+    for datum in changed.iter().filter(|changed| changed.room.is_empty()) {
+        if filter::wants(&asked.filter.account_data, &datum.kind, None) {
+            response.account_data.events.push(datum.global_event()?);
+        }
+    }
+    let gap = match asked.since.filter(|_| !asked.full_state) {
+        Some(since) => Gap::walk(server, since, asked.until)?,
+        None => Gap::default(),
+    };
+    if let Some(since) = asked.since.filter(|_| gap.devices || asked.full_state) {
+        let lists = keys::device_lists::between(&server.rooms, &user, since, asked.until)?;
+        response.device_lists.changed = lists.changed.into_iter().collect();
+        response.device_lists.left = lists.left.into_iter().collect();
+    }
+    let besides = changed
+        .iter()
+        .filter_map(|changed| ruma::OwnedRoomId::try_from(&*changed.room).ok());
+    for (room, member) in gap.memberships(server, &user, besides)? {
+        if filter::wants_room(&asked.filter.room, &room) && member.position <= asked.until {
+            tell_room(server, asked, room, &member, &changed, &mut response)?;
+        }
+    }
+    presence(server, asked, &mut response)?;
+    Ok(response)
+}
+
+fn tell_room(
+    server: &Server,
+    asked: &Asked,
+    id: ruma::OwnedRoomId,
+    member: &Membership,
+    changed: &[Changed],
+    response: &mut Response,
+) -> Result<()> {
+    let user = &asked.viewer.user_id;
+    let moved = asked.since.is_none_or(|since| member.position > since);
+    match member.membership {
+        MembershipState::Join => {
+            let joined = room::joined(server, &id, asked, member, changed)?;
+            if !joined.is_empty() {
+                response.rooms.join.insert(id, joined);
+            }
+        }
+        MembershipState::Invite if moved && !asked.ignored.contains(&member.sender) => {
+            let mut invited = InvitedRoom::new();
+            let events = outside::stripped_state(&server.rooms, &id, user, member)?;
+            invited.invite_state.events = events;
+            response.rooms.invite.insert(id, invited);
+        }
+        MembershipState::Knock if moved => {
+            let mut knocked = KnockedRoom::new();
+            let events = outside::stripped_state(&server.rooms, &id, user, member)?;
+            knocked.knock_state.events = events;
+            response.rooms.knock.insert(id, knocked);
+        }
+        MembershipState::Leave | MembershipState::Ban
+            if moved && (asked.since.is_some() || asked.filter.room.include_leave) =>
+        {
+            let left = room::left(server, &id, asked, member)?;
+            response.rooms.leave.insert(id, left);
+        }
+        _ => {}
+    }
+    Ok(())
+}
+
+/// Messages to the device, and how many keys it has left. If more wait than fit, the stretch ends at the last one that does.
+fn devices(server: &Server, asked: &mut Asked, response: &mut Response) -> Result<()> {
+    let Some(device) = &asked.viewer.device_id else {
+        return Ok(());
+    };
+    let (store, user) = (&server.store, &asked.viewer.user_id);
+    let after = asked.since.unwrap_or_default();
+    let messages =
+        keys::to_device::pending(store, user, device, after, asked.until, TO_DEVICE_MAX)?;
+    if messages.len() == TO_DEVICE_MAX
+        && let Some((last, _)) = messages.last()
+    {
+        asked.until = *last;
+    }
+    let events = messages.into_iter().map(|(_, message)| message);
+    response.to_device.events = events.collect();
+    response.device_one_time_keys_count = keys::one_time_key_counts(store, user, device)?;
+    response.device_unused_fallback_key_types =
+        Some(keys::unused_fallback_types(store, user, device)?);
+    Ok(())
+}
+
+fn presence(server: &Server, asked: &Asked, response: &mut Response) -> Result<()> {
+    let user = &asked.viewer.user_id;
+    let after = asked.since.unwrap_or_default();
+    for (other, status) in server.presence.since(after, asked.until) {
+        let wanted = filter::wants(&asked.filter.presence, "m.presence", Some(&other))
+            && !asked.ignored.contains(&other);
+        if wanted && (other == *user || server.rooms.share_room(user, &other)?) {
+            let event = Raw::new(&status.event(other))?;
+            response.presence.events.push(event);
+        }
+    }
+    Ok(())
+}

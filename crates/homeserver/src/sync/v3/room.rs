@@ -1,0 +1,182 @@
+//! One room in a sync: joined or left.
+
+use ruma::{
+    RoomId, UserId,
+    api::client::sync::sync_events::v3::{
+        Ephemeral, JoinedRoom, LeftRoom, RoomAccountData, Timeline,
+    },
+    events::room::member::{MembershipState, RoomMemberEventContent},
+};
+
+use super::{Asked, Span, state, timeline};
+use crate::{
+    error::Result,
+    rooms::{present, record::Membership, visibility::Sight},
+    server::Server,
+    stream::Position,
+    sync::{
+        account_data::{self, Changed},
+        filter, receipts, room, typing,
+    },
+};
+
+/// The receipts of a room as clients get them.
+const RECEIPT: &str = "m.receipt";
+/// Who types, as clients get it.
+const TYPING: &str = "m.typing";
+
+/// What a room that the user is in has to say. `changed` is what changed of the room's account data.
+pub(super) fn joined(
+    server: &Server,
+    room: &RoomId,
+    asked: &Asked,
+    member: &Membership,
+    changed: &[Changed],
+) -> Result<JoinedRoom> {
+    let user = &asked.viewer.user_id;
+    let moved = asked.since.is_none_or(|since| member.position > since);
+    let known = asked
+        .since
+        .filter(|&since| !moved || was_joined(server, room, user, since).unwrap_or_default());
+    let whole = known.is_none() || asked.full_state;
+    let span = Span {
+        after: known.unwrap_or_default(),
+        end: asked.until,
+    };
+    let sight = if moved {
+        Some(Sight::new(&server.rooms, user, room)?)
+    } else {
+        None
+    };
+    let piece = timeline::piece(&server.rooms, room, asked, span, sight.as_ref())?;
+    let mut answer = JoinedRoom::new();
+    answer.state = state::beside(server, room, asked, span, &piece, whole)?;
+    answer.account_data = account(server, room, asked, known, changed)?;
+    let read = ephemeral(server, room, asked, known, &mut answer.ephemeral)?;
+    answer.timeline = present_piece(server, asked, span, &piece)?;
+    if whole || piece.members {
+        answer.summary = room::summary(&server.rooms, room, user)?;
+    }
+    if whole || read || !piece.events.is_empty() {
+        let threads = asked.filter.room.timeline.unread_thread_notifications;
+        let (counts, threads) = room::unread(&server.store, user, room, threads)?;
+        answer.unread_notifications = counts;
+        answer.unread_thread_notifications = threads;
+    }
+    Ok(answer)
+}
+
+fn was_joined(server: &Server, room: &RoomId, user: &UserId, at: Position) -> Result<bool> {
+    let member = server.rooms.state_at(room, at).member(user)?;
+    Ok(member
+        .and_then(|pdu| pdu.content_as::<RoomMemberEventContent>())
+        .is_some_and(|content| content.membership == MembershipState::Join))
+}
+
+fn present_piece(
+    server: &Server,
+    asked: &Asked,
+    span: Span,
+    piece: &timeline::Piece,
+) -> Result<Timeline> {
+    let mut timeline = Timeline::new();
+    if piece.events.is_empty() && !piece.limited {
+        return Ok(timeline);
+    }
+    timeline.limited = piece.limited;
+    timeline.prev_batch = Some(piece.start(span.end).before().to_string());
+    for pdu in &piece.events {
+        let event = present::sync_timeline(&server.rooms, pdu, &asked.viewer)?;
+        timeline.events.push(event);
+    }
+    Ok(timeline)
+}
+
+fn account(
+    server: &Server,
+    room: &RoomId,
+    asked: &Asked,
+    known: Option<Position>,
+    changed: &[Changed],
+) -> Result<RoomAccountData> {
+    let user = &asked.viewer.user_id;
+    let all = match known {
+        None => account_data::all(&server.store, user, Some(room))?,
+        Some(_) => changed
+            .iter()
+            .filter(|changed| changed.room == room.as_str())
+            .cloned()
+            .collect(),
+    };
+    let mut answer = RoomAccountData::new();
+    for changed in all {
+        if filter::wants_in_room(&asked.filter.room.account_data, room, &changed.kind) {
+            answer.events.push(changed.room_event()?);
+        }
+    }
+    Ok(answer)
+}
+
+/// Says whether the user's own receipt is among what is new.
+fn ephemeral(
+    server: &Server,
+    room: &RoomId,
+    asked: &Asked,
+    known: Option<Position>,
+    answer: &mut Ephemeral,
+) -> Result<bool> {
+    let user = &asked.viewer.user_id;
+    let wanted = &asked.filter.room.ephemeral;
+    let typers = match known {
+        Some(since) => server.typing.since(room, since, asked.until),
+        None => Some(server.typing.users(room)).filter(|users| !users.is_empty()),
+    };
+    if let Some(mut users) = typers
+        && filter::wants_in_room(wanted, room, TYPING)
+    {
+        users.retain(|user| !asked.ignored.contains(user));
+        answer.events.push(typing::event(users)?);
+    }
+    let after = known.unwrap_or_default();
+    let mut receipts = receipts::since(&server.store, room, user, after, asked.until)?;
+    let own = receipts.iter().any(|receipt| receipt.user_id == *user);
+    receipts.retain(|receipt| !asked.ignored.contains(&receipt.user_id));
+    if filter::wants_in_room(wanted, room, RECEIPT) {
+        answer.events.extend(receipts::event(receipts)?);
+    }
+    Ok(own)
+}
+
+/// What a room that the user left has to say: what happened up to then. Who was never in it learns only that it is over.
+pub(super) fn left(
+    server: &Server,
+    room: &RoomId,
+    asked: &Asked,
+    member: &Membership,
+) -> Result<LeftRoom> {
+    let user = &asked.viewer.user_id;
+    let end = member.position;
+    let before = match asked.since {
+        Some(since) => was_joined(server, room, user, since)?.then_some(since),
+        None => Some(Position::default()),
+    };
+    let whole = asked.since.is_none();
+    // Joined and left again between two syncs: everything that could be seen is new.
+    let was_in = before.is_some() || member.before == Some(MembershipState::Join);
+    let span = Span {
+        after: if was_in {
+            before.unwrap_or_default()
+        } else {
+            end.before()
+        },
+        end,
+    };
+    let sight = Sight::new(&server.rooms, user, room)?;
+    let piece = timeline::piece(&server.rooms, room, asked, span, Some(&sight))?;
+    let mut answer = LeftRoom::new();
+    if was_in {
+        answer.state = state::beside(server, room, asked, span, &piece, whole)?;
+    }
+    answer.timeline = present_piece(server, asked, span, &piece)?;
+    Ok(answer)
+}

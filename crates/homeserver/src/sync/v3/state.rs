@@ -1,0 +1,138 @@
+//! The state that a sync gives beside a piece of timeline: what the client would not know otherwise.
+//!
+//! It is read from the temporal index: the state at the start (or, if the client asks so, the end) of the piece, and of that only
+//! what changed since the last sync, if there was one.
+
+use std::{collections::BTreeSet, sync::Arc};
+
+use ruma::{
+    OwnedUserId, RoomId, UserId,
+    api::client::{
+        filter::LazyLoadOptions,
+        sync::sync_events::v3::{State, StateEvents},
+    },
+    events::StateEventType,
+};
+
+use super::{Asked, Span, timeline::Piece};
+use crate::{
+    error::Result,
+    rooms::{Pdu, present},
+    server::Server,
+    stream::Position,
+    sync::filter,
+};
+
+/// The state beside `piece`, presented. `whole` if the client knows nothing of the room.
+pub(super) fn beside(
+    server: &Server,
+    room: &RoomId,
+    asked: &Asked,
+    span: Span,
+    piece: &Piece,
+    whole: bool,
+) -> Result<State> {
+    let at = if asked.state_after {
+        span.end
+    } else {
+        piece.start(span.end).before()
+    };
+    let changed = if asked.state_after {
+        piece.any_state
+    } else {
+        piece.hidden_state
+    };
+    let mut events = if whole || changed {
+        let known = if whole {
+            Position::default()
+        } else {
+            span.after
+        };
+        all_after(server, room, at, known)?
+    } else {
+        Vec::new()
+    };
+    load_members(server, room, asked, piece, at, whole, &mut events)?;
+    let mut shown = Vec::new();
+    for pdu in events {
+        if filter::wants_event(&asked.filter.room.state, &pdu) {
+            shown.push(present::sync_state(&server.rooms, &pdu, &asked.viewer)?);
+        }
+    }
+    let events = StateEvents::with_events(shown);
+    Ok(if asked.state_after {
+        State::After(events)
+    } else {
+        State::Before(events)
+    })
+}
+
+/// The state at a position, as far as it came after another one.
+fn all_after(
+    server: &Server,
+    room: &RoomId,
+    at: Position,
+    known: Position,
+) -> Result<Vec<Arc<Pdu>>> {
+    let mut events = Vec::new();
+    for position in server.rooms.state_at(room, at).positions_of(None)? {
+        if position > known {
+            events.extend(server.rooms.event_at(room, position)?);
+        }
+    }
+    Ok(events)
+}
+
+/// Lazy loading: of a whole state only those members who speak in the timeline, and in any case those of them who are not known.
+fn load_members(
+    server: &Server,
+    room: &RoomId,
+    asked: &Asked,
+    piece: &Piece,
+    at: Position,
+    whole: bool,
+    events: &mut Vec<Arc<Pdu>>,
+) -> Result<()> {
+    let LazyLoadOptions::Enabled {
+        include_redundant_members,
+    } = asked.filter.room.state.lazy_load_options
+    else {
+        return Ok(());
+    };
+    let user = &asked.viewer.user_id;
+    if whole {
+        let kept = |pdu: &Pdu| member_of(pdu).is_none() || pdu.is_member_event_of(user);
+        events.retain(|pdu| kept(pdu));
+    }
+    let given: BTreeSet<OwnedUserId> = events.iter().filter_map(|pdu| member_of(pdu)).collect();
+    let speakers = piece.events.iter().map(|pdu| pdu.sender.clone());
+    let speakers: BTreeSet<OwnedUserId> = speakers.filter(|one| !given.contains(one)).collect();
+    let mut missing: Vec<OwnedUserId> = speakers.into_iter().collect();
+    if let Some(device) = &asked.viewer.device_id {
+        if whole {
+            server.sent_members.forget(user, device, room);
+        }
+        let place = (&**user, &**device, room);
+        let (since, until) = (asked.since.unwrap_or_default(), asked.until);
+        let given = given.into_iter().collect();
+        server.sent_members.give(place, given, since, until);
+        let unknown = server
+            .sent_members
+            .give(place, missing.clone(), since, until);
+        if !include_redundant_members {
+            missing = unknown;
+        }
+    }
+    let state = server.rooms.state_at(room, at);
+    for member in missing {
+        events.extend(state.member(&member)?);
+    }
+    Ok(())
+}
+
+fn member_of(pdu: &Pdu) -> Option<OwnedUserId> {
+    let (kind, key) = pdu.state()?;
+    (kind == StateEventType::RoomMember)
+        .then(|| UserId::parse(key).ok())
+        .flatten()
+}

@@ -1,0 +1,202 @@
+//! The embedded homeserver: opened, joined to the bridge, served.
+//!
+//! The bridge calls it as it calls any other, with Matrix requests as bytes, and is called the same way; only the sockets in
+//! between are left out. What belongs to both (the registration, the tokens) is made here at every start: it never leaves the
+//! process.
+
+use std::{io, net::SocketAddr, sync::OnceLock, time::Duration};
+
+use anyhow::Context;
+use axum::Router;
+use futures_util::future::try_join_all;
+use homeserver::{
+    Server,
+    appservices::Delivery,
+    config::{Severity, Sources, appservice::AppserviceRegistration},
+};
+use tokio::net::TcpListener;
+use tracing::{info, warn};
+
+use super::Newcomer;
+use crate::{
+    cli::{ExitCode, Failure},
+    config::Config,
+    registration::{Registration, new_token},
+    workers::Tasks,
+};
+
+/// The folder of the homeserver's data, beside the journal, unless `database_path` says another.
+const FOLDER: &str = "homeserver";
+/// How long the registration token for the first person is good.
+const FIRST_TOKEN_LIFE: Duration = Duration::from_hours(24);
+
+/// The homeserver in this process.
+pub(super) struct Core {
+    server: Server,
+    address: OnceLock<SocketAddr>,
+}
+
+impl Core {
+    /// Opens the database, and makes the tokens that the two parts know each other by.
+    pub(super) async fn open(config: &mut Config, newcomer: Option<&Newcomer>) -> anyhow::Result<Self> {
+        config.appservice.as_token = new_token();
+        config.appservice.hs_token = new_token();
+        let server = open(settings(config)?).await?;
+        if let Some(newcomer) = newcomer {
+            let user = &newcomer.user_id;
+            if !server.accounts.exists(user)? {
+                homeserver::accounts::create(&server, user.localpart(), Some(&newcomer.password)).await?;
+            }
+        }
+        Ok(Self { server, address: OnceLock::new() })
+    }
+
+    /// What it answers, as a service.
+    pub(super) fn router(&self) -> Router {
+        self.server.router()
+    }
+
+    /// Where clients of this machine reach it.
+    pub(super) fn address(&self) -> String {
+        let port = self.address.get().map_or(0, SocketAddr::port);
+        format!("http://localhost:{port}")
+    }
+
+    /// Tells it about the bridge, and listens. What is returned ends when the bridge does.
+    pub(super) async fn serve(
+        &self,
+        config: &Config,
+        bridge: Router,
+        tasks: Tasks,
+    ) -> anyhow::Result<impl Future<Output = anyhow::Result<()>> + Send + 'static> {
+        let registration = Registration::new(config)?.to_yaml();
+        let registration = AppserviceRegistration::from_yaml(&registration)?;
+        self.server.add_appservice(registration, Delivery::InProcess(bridge.clone())).await?;
+        let front = Router::new()
+            .route_service("/_matrix/mau/{*rest}", bridge.clone())
+            .route_service("/health", bridge)
+            .fallback_service(self.router());
+        self.serve_routes(front, tasks).await
+    }
+
+    async fn serve_routes(
+        &self,
+        front: Router,
+        tasks: Tasks,
+    ) -> anyhow::Result<impl Future<Output = anyhow::Result<()>> + Send + 'static> {
+        let listeners = self.listen().await?;
+        let served = listeners.into_iter().map(move |listener| {
+            let (front, tasks) = (front.clone(), tasks.clone());
+            let service = front.into_make_service_with_connect_info::<SocketAddr>();
+            let serve = axum::serve(listener, service);
+            serve.with_graceful_shutdown(async move { tasks.closing().await }).into_future()
+        });
+        let served = try_join_all(served);
+        Ok(async move {
+            served.await?;
+            Ok(())
+        })
+    }
+
+    async fn listen(&self) -> anyhow::Result<Vec<TcpListener>> {
+        let listen = &self.server.config.listen;
+        let mut listeners = Vec::new();
+        for socket in listen.sockets() {
+            match TcpListener::bind(socket).await {
+                Ok(listener) => listeners.push(listener),
+                // Many a machine has no IPv6; whoever has not asked for it does not miss it.
+                Err(error) if listen.address_is_a_guess() && error.kind() == io::ErrorKind::AddrNotAvailable => {}
+                Err(error) => {
+                    let mend = "Is another homeserver running? Change `homeserver.port`, or stop it.";
+                    let why = format_args!("cannot listen on {socket}: {error}. {mend}");
+                    return Err(Failure::new(ExitCode::NoListener, why).into());
+                }
+            }
+        }
+        let Some(first) = listeners.first() else {
+            anyhow::bail!("there is no address to listen on: set `homeserver.address` and `homeserver.port`");
+        };
+        let address = first.local_addr()?;
+        info!(%address, server_name = %self.server.config.server_name, "the homeserver listens");
+        // Set once: it is served once.
+        drop(self.address.set(address));
+        Ok(listeners)
+    }
+
+    /// Says where to point a client, and how the first person gets in.
+    pub(super) async fn greet(&self, config: &Config) {
+        let address = self.address();
+        let domain = &config.homeserver.domain;
+        info!("point any Matrix client at {address} to meet the agents of {domain}");
+        match homeserver::accounts::first_token(&self.server, FIRST_TOKEN_LIFE).await {
+            Ok(Some(token)) => info!(
+                "nobody has an account yet: register at {address} with the registration token {token} (good once, for a day)"
+            ),
+            Ok(None) => {}
+            Err(error) => warn!(%error, "cannot make a registration token for the first person"),
+        }
+    }
+
+    /// Ends what it does and closes the database.
+    pub(super) async fn close(self) {
+        self.server.close().await;
+    }
+}
+
+async fn open(settings: homeserver::Config) -> anyhow::Result<Server> {
+    let path = settings.database.database_path.clone();
+    let opened = Server::open(settings).await;
+    opened.with_context(|| format!("cannot open the homeserver's database in {}", path.display()))
+}
+
+/// Runs the homeserver alone until it is told to stop, for other bridges or for a bridge in a process of its own.
+pub async fn homeserver(settings: homeserver::Config, admin_commands: &[String]) -> anyhow::Result<()> {
+    let mut signals = super::Signals::listen()?;
+    let core = Core { server: open(settings).await?, address: OnceLock::new() };
+    for command in admin_commands {
+        let answer = homeserver::admin::execute(&core.server, command).await;
+        info!(command, "{}", answer.map_err(anyhow::Error::msg)?);
+    }
+    let tasks = Tasks::default();
+    let served = tokio::spawn(core.serve_routes(core.router(), tasks.clone()).await?);
+    signals.terminated().await;
+    tasks.close();
+    tasks.stop();
+    if let Ok(served) = tokio::time::timeout(super::STOP_MAX, served).await {
+        served.context("the listener failed")??;
+    }
+    core.close().await;
+    Ok(())
+}
+
+/// The homeserver's own configuration: a `tuwunel.toml`, the block `homeserver:`, `TUWUNEL_*`.
+fn settings(config: &Config) -> anyhow::Result<homeserver::Config> {
+    let own = &config.homeserver;
+    let mut inline = own.tuwunel.clone();
+    inline.insert("server_name".to_owned(), own.domain.as_str().into());
+    let sources = Sources {
+        files: own.tuwunel_config.clone().into_iter().collect(),
+        inline: Some(inline),
+        env: std::env::vars_os()
+            .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+            .collect(),
+        overrides: Vec::new(),
+    };
+    let (mut settings, warnings) = homeserver::Config::load(&sources)
+        .map_err(|error| Failure::new(ExitCode::ConfigInvalid, error))?;
+    for warning in warnings {
+        match warning.severity {
+            Severity::Loud => warn!("homeserver: {warning}"),
+            Severity::Quiet => info!("homeserver: {warning}"),
+        }
+    }
+    let usual = homeserver::Config::new(own.domain.clone());
+    if settings.database.database_path == usual.database.database_path {
+        settings.database.database_path = config.journal.path.with_file_name(FOLDER).join("database");
+    }
+    // Nobody gets in without a token; the first person gets one from the log, all others from an admin.
+    if !own.tuwunel.contains_key("allow_registration") && own.tuwunel_config.is_none() {
+        settings.registration.allow_registration = true;
+    }
+    Ok(settings)
+}

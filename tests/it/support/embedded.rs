@@ -1,0 +1,92 @@
+//! The homeserver that the bridge brings along, alone in a process of its own: as other bridges and clients meet it.
+
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::Duration;
+
+use tokio::process::Command;
+
+use super::process::{Process, free_port};
+use super::synapse::DOMAIN;
+
+const BINARY: &str = env!("CARGO_BIN_EXE_matrix-appservice-letta");
+const READY: Duration = Duration::from_secs(30);
+
+pub struct Embedded {
+    dir: PathBuf,
+    port: u16,
+    token: Option<&'static str>,
+    process: Option<Process>,
+}
+
+impl Embedded {
+    /// Chooses the folder and the port; nothing runs yet.
+    pub fn new(dir: &Path) -> Self {
+        Self { dir: dir.to_owned(), port: free_port(), token: None, process: None }
+    }
+
+    /// Lets only those register who know `token`; without this, anybody may.
+    #[must_use]
+    pub fn with_registration_token(mut self, token: &'static str) -> Self {
+        self.token = Some(token);
+        self
+    }
+
+    pub fn url(&self) -> String {
+        format!("http://127.0.0.1:{}", self.port)
+    }
+
+    /// Writes the configuration; `registration` is one more appservice, put where an admin puts it.
+    pub fn lay_out(&self, registration: Option<&Path>) {
+        let appservices = self.dir.join("appservices");
+        std::fs::create_dir_all(&appservices).expect("the folder of the homeserver");
+        if let Some(registration) = registration {
+            std::fs::copy(registration, appservices.join("bridge.yaml")).expect("the registration");
+        }
+        let registration = match self.token {
+            Some(token) => format!("registration_token = {token:?}"),
+            None => "yes_i_am_very_very_sure_i_want_an_open_registration_server_prone_to_abuse = true".to_owned(),
+        };
+        let text = format!(
+            "[global]\nserver_name = {DOMAIN:?}\naddress = \"127.0.0.1\"\nport = {}\ndatabase_path = {:?}\n\
+             appservice_dir = {appservices:?}\nallow_registration = true\n{registration}\n\
+             new_user_displayname_suffix = \"\"\nallow_federation = false\nip_range_denylist = []\n",
+            self.port,
+            self.dir.join("database"),
+        );
+        std::fs::write(self.dir.join("tuwunel.toml"), text).expect("the configuration");
+    }
+
+    pub async fn start(&mut self) {
+        assert!(self.process.is_none(), "this homeserver is running already");
+        let mut command = Command::new(BINARY);
+        command
+            .arg("homeserver")
+            .arg("--tuwunel-config")
+            .arg(self.dir.join("tuwunel.toml"))
+            .env("RUST_BACKTRACE", "1")
+            .stdin(Stdio::null());
+        let mut process = Process::spawn("the embedded homeserver", command, &self.log(), None);
+        let url = format!("{}/_matrix/client/versions", self.url());
+        process.wait_for_ok(&url, READY).await;
+        self.process = Some(process);
+    }
+
+    /// Stops it as an admin does.
+    pub async fn stop(&mut self) {
+        if let Some(process) = self.process.take() {
+            process.terminate().await;
+        }
+    }
+
+    /// `kill -9`.
+    pub async fn kill9(&mut self) {
+        if let Some(process) = self.process.take() {
+            process.kill9().await;
+        }
+    }
+
+    pub fn log(&self) -> PathBuf {
+        self.dir.join("homeserver.log")
+    }
+}
