@@ -36,7 +36,6 @@ mod tests;
 pub mod tokens;
 pub mod uia;
 
-pub use arrival::tell_rooms_of_profile;
 use record::{Account, Device, Token};
 
 /// How many characters a token has: about 190 bits.

@@ -8,15 +8,14 @@ use ruma::{
         StateEventType,
         room::{
             join_rules::{JoinRule, RoomJoinRulesEventContent},
-            member::{MembershipState, RoomMemberEventContent},
+            member::MembershipState,
         },
     },
 };
 
-use super::profile;
 use crate::{
     error::{Error, Result},
-    rooms::Draft,
+    rooms::membership::{self, Member},
     server::Server,
     store::tables,
 };
@@ -33,28 +32,6 @@ pub(super) async fn welcome(server: &Server, user: &UserId, first: bool) {
     }
 }
 
-/// Takes somebody out of all rooms, and turns down all invitations.
-pub(super) async fn leave_all(server: &Server, user: &UserId) {
-    let rooms = server.rooms.memberships(user).unwrap_or_default();
-    for (room, member) in rooms {
-        if !member.is_joined() && !member.is_invited() {
-            continue;
-        }
-        if let Err(error) = become_a(server, user, &room, MembershipState::Leave).await {
-            tracing::warn!(%error, user.id = %user, room.id = %room, "somebody did not leave a room");
-        }
-    }
-}
-
-/// Tells the rooms that somebody is in what they are called and look like now.
-pub async fn tell_rooms_of_profile(server: &Server, user: &UserId) {
-    for room in server.rooms.joined_rooms(user).unwrap_or_default() {
-        if let Err(error) = become_a(server, user, &room, MembershipState::Join).await {
-            tracing::warn!(%error, user.id = %user, room.id = %room, "a room did not learn of a new profile");
-        }
-    }
-}
-
 async fn join(server: &Server, user: &UserId, room: &OwnedRoomOrAliasId) -> Result<()> {
     let room_id = resolve(server, room)?;
     let rule = server
@@ -65,7 +42,8 @@ async fn join(server: &Server, user: &UserId, room: &OwnedRoomOrAliasId) -> Resu
     if rule != Some(JoinRule::Public) {
         return Err(Error::forbidden("the room is not public"));
     }
-    become_a(server, user, &room_id, MembershipState::Join).await
+    let join = Member::new(server, user, MembershipState::Join)?;
+    membership::change(server, user, &room_id, join).await
 }
 
 fn resolve(server: &Server, room: &OwnedRoomOrAliasId) -> Result<OwnedRoomId> {
@@ -77,21 +55,4 @@ fn resolve(server: &Server, room: &OwnedRoomOrAliasId) -> Result<OwnedRoomId> {
     record
         .map(|record| record.room_id)
         .ok_or_else(|| Error::not_found("there is no such alias"))
-}
-
-async fn become_a(
-    server: &Server,
-    user: &UserId,
-    room: &RoomId,
-    membership: MembershipState,
-) -> Result<()> {
-    let mut content = RoomMemberEventContent::new(membership);
-    content.displayname = profile::display_name(&server.store, user)?;
-    content.avatar_url = profile::avatar_url(&server.store, user)?;
-    let kind = StateEventType::RoomMember;
-    let draft = Draft::state(user.to_owned(), &kind, user.as_str(), &content)?;
-    let mut writer = server.rooms.write(room).await?;
-    writer.add(draft)?;
-    writer.commit().await?;
-    Ok(())
 }

@@ -8,6 +8,7 @@ use super::{Accounts, arrival, identity, password, profile, record::Account, reg
 use crate::{
     clock,
     error::{Error, Result},
+    rooms::membership,
     server::Server,
     store::tables,
 };
@@ -145,8 +146,7 @@ impl Accounts {
         let value = name.into();
         profile::set(&self.store, &mut batch, user, profile::DISPLAY_NAME, &value)?;
         self.store.commit(batch).await?;
-        arrival::tell_rooms_of_profile(server, user).await;
-        Ok(())
+        membership::update_profiles(server, user).await
     }
 
     /// The account of this user, if it is not deactivated. 404 otherwise.
@@ -174,7 +174,7 @@ impl Accounts {
         self.store.commit(batch).await?;
         drop(changing);
         self.delete_other_devices(server, user, None).await?;
-        arrival::leave_all(server, user).await;
+        membership::leave_all_rooms(server, user).await?;
         tracing::info!(user.id = %user, "account deactivated");
         Ok(())
     }

@@ -14,6 +14,7 @@ use crate::{
     accounts::profile,
     error::{Error, Result},
     http::{Call, Caller, Routes},
+    rooms::membership,
     server::Server,
 };
 
@@ -54,7 +55,7 @@ async fn set(
     let value = call.body.value.value();
     profile::set(&server.store, &mut batch, owner, field.as_str(), &value)?;
     server.store.commit(batch).await?;
-    tell_rooms(&server, owner, field.as_str()).await;
+    tell_rooms(&server, owner, field.as_str()).await?;
     Ok(set_profile_field::v3::Response::new())
 }
 
@@ -67,14 +68,15 @@ async fn delete(
     let mut batch = server.store.batch();
     profile::delete(&mut batch, owner, call.body.field.as_str())?;
     server.store.commit(batch).await?;
-    tell_rooms(&server, owner, call.body.field.as_str()).await;
+    tell_rooms(&server, owner, call.body.field.as_str()).await?;
     Ok(delete_profile_field::v3::Response::new())
 }
 
-async fn tell_rooms(server: &Server, owner: &UserId, field: &str) {
+async fn tell_rooms(server: &Server, owner: &UserId, field: &str) -> Result<()> {
     if field == profile::DISPLAY_NAME || field == profile::AVATAR_URL {
-        crate::accounts::tell_rooms_of_profile(server, owner).await;
+        membership::update_profiles(server, owner).await?;
     }
+    Ok(())
 }
 
 /// 404 if there is nobody with this id. Users of application services need no account to have a profile.
