@@ -10,6 +10,7 @@
 //! - [`server`]: the parts, put together.
 
 pub mod accounts;
+pub mod admin;
 mod api;
 pub mod appservices;
 pub mod clock;

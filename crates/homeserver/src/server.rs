@@ -3,12 +3,13 @@
 //! Parts do not know the server. They hold the database and the stream, and what else they need by name; handlers get the server
 //! and call the parts.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Instant};
 
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
     accounts::Accounts,
+    admin,
     appservices::{self, Appservices, Delivery, Origin},
     config::{AppserviceRegistration, Config},
     error::{Error, Result},
@@ -57,6 +58,10 @@ pub struct Parts {
     pub appservices: Appservices,
     /// Cancelled when the server is to stop.
     pub stopping: CancellationToken,
+    /// Cancelled when an admin wants the whole program to end: whoever runs the server watches it.
+    pub shutdown: CancellationToken,
+    /// When it was started.
+    pub started: Instant,
     /// What runs beside the requests.
     pub tasks: TaskTracker,
     /// Who is there.
@@ -99,6 +104,8 @@ impl Server {
             delayed: Delayed::default(),
             appservices: Appservices::open(store.clone(), &config).await?,
             stopping: CancellationToken::new(),
+            shutdown: CancellationToken::new(),
+            started: Instant::now(),
             tasks: TaskTracker::new(),
             presence: Presence::new(
                 store.clone(),
@@ -124,6 +131,7 @@ impl Server {
         for appservice in server.appservices.all() {
             appservices::serve(&server, appservice).await?;
         }
+        admin::start(&server).await?;
         Ok(server)
     }
 

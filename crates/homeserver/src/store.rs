@@ -9,6 +9,7 @@ use std::{path::Path, sync::Arc, time::Instant};
 use rocksdb::{ColumnFamily, DB, Direction, IteratorMode, ReadOptions, WriteOptions};
 use serde::{Deserialize, Serialize};
 
+pub mod backup;
 mod batch;
 mod format;
 pub mod key;

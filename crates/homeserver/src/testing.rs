@@ -42,6 +42,8 @@ impl TestServer {
         let directory = TempDir::new().unwrap();
         let mut config = Config::new(server_name!("letta.test").to_owned());
         config.database.database_path = directory.path().join("database");
+        // Most tests are about rooms of their own.
+        config.admin.create_admin_room = false;
         change(&mut config);
         Self {
             server: Server::open(config).await.unwrap(),

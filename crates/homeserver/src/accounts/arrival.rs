@@ -29,6 +29,9 @@ pub(super) async fn welcome(server: &Server, user: &UserId, first: bool) {
     }
     if first {
         tracing::info!(user.id = %user, "this is the first person here");
+        if let Err(error) = crate::admin::first_person(server, user).await {
+            tracing::warn!(%error, user.id = %user, "the first person is no admin");
+        }
     }
 }
 

@@ -1,0 +1,214 @@
+//! The admin room: whoever is in it is an admin, and what is written there as a command is done.
+//!
+//! The server itself is in it as `@conduit`, the name that Tuwunel's admins know. The first person who makes an account is put into
+//! the room; everybody else comes in by invitation.
+
+use ruma::{
+    OwnedRoomAliasId, OwnedRoomId, OwnedUserId, RoomAliasId, RoomVersionId, UserId,
+    events::{StateEventType, TimelineEventType},
+};
+use serde_json::{Value, json, value::to_raw_value};
+
+use crate::{
+    accounts::record::Account,
+    clock,
+    error::{Error, Result},
+    rooms::{Draft, RoomWriter, aliases},
+    server::Server,
+    store::tables,
+};
+
+mod answer;
+mod appservices;
+mod command;
+mod debug;
+mod execute;
+mod listen;
+mod rooms;
+mod running;
+#[cfg(test)]
+mod tests;
+mod token;
+mod users;
+
+pub use execute::execute;
+pub(crate) use listen::start;
+
+/// The local part of the server's own user.
+const SERVER_LOCALPART: &str = "conduit";
+/// The local part of the admin room's alias.
+const ROOM_LOCALPART: &str = "admins";
+/// Who made the server's own account: it is no person's.
+const SERVER_ACCOUNT: &str = "the server itself";
+/// The power of an admin in the room.
+const ADMIN_POWER: u64 = 100;
+
+/// The server's own user.
+pub fn server_user(server: &Server) -> Result<OwnedUserId> {
+    UserId::parse(format!("@{SERVER_LOCALPART}:{}", server.config.server_name))
+        .map_err(|error| Error::Broken(format!("the server's own user: {error}")))
+}
+
+fn alias(server: &Server) -> Result<OwnedRoomAliasId> {
+    RoomAliasId::parse(format!("#{ROOM_LOCALPART}:{}", server.config.server_name))
+        .map_err(|error| Error::Broken(format!("the alias of the admin room: {error}")))
+}
+
+/// The admin room, if there is one.
+pub fn room(server: &Server) -> Result<Option<OwnedRoomId>> {
+    let record = server
+        .store
+        .get::<tables::Aliases>((&*alias(server)?,))?
+        .filter(|record| server_user(server).is_ok_and(|user| user == record.creator));
+    Ok(record.map(|record| record.room_id))
+}
+
+/// Whether the user is an admin: in the admin room, and a person.
+pub fn is_admin(server: &Server, user: &UserId) -> Result<bool> {
+    match room(server)? {
+        Some(room) => server.rooms.is_joined(&room, user),
+        None => Ok(false),
+    }
+}
+
+/// Makes the admin room and the server's own account, if they are not there yet and are wanted.
+async fn make_room(server: &Server) -> Result<()> {
+    if !server.config.admin.create_admin_room || room(server)?.is_some() {
+        return Ok(());
+    }
+    let user = server_user(server)?;
+    let create = to_raw_value(&json!({ "room_version": RoomVersionId::V11 }))?;
+    let created = server
+        .rooms
+        .create(RoomVersionId::V11, user.clone(), create);
+    let mut writer = created.await?;
+    let name = format!("{} Admin Room", server.config.server_name);
+    let topic = format!("Manage {}: write !admin help", server.config.server_name);
+    let alias = alias(server)?;
+    set(
+        &mut writer,
+        &user,
+        "m.room.member",
+        user.as_str(),
+        &json!({ "membership": "join" }),
+    )?;
+    let power = json!({ "users": { (user.as_str()): ADMIN_POWER } });
+    set(&mut writer, &user, "m.room.power_levels", "", &power)?;
+    set(
+        &mut writer,
+        &user,
+        "m.room.join_rules",
+        "",
+        &json!({ "join_rule": "invite" }),
+    )?;
+    let history = json!({ "history_visibility": "shared" });
+    set(
+        &mut writer,
+        &user,
+        "m.room.history_visibility",
+        "",
+        &history,
+    )?;
+    set(
+        &mut writer,
+        &user,
+        "m.room.guest_access",
+        "",
+        &json!({ "guest_access": "forbidden" }),
+    )?;
+    set(
+        &mut writer,
+        &user,
+        "m.room.name",
+        "",
+        &json!({ "name": name }),
+    )?;
+    set(
+        &mut writer,
+        &user,
+        "m.room.topic",
+        "",
+        &json!({ "topic": topic }),
+    )?;
+    set(
+        &mut writer,
+        &user,
+        "m.room.canonical_alias",
+        "",
+        &json!({ "alias": alias }),
+    )?;
+    let room = writer.room_id().to_owned();
+    aliases::put(writer.batch(), &alias, &room, &user)?;
+    let account = Account {
+        password: None,
+        created: clock::now(),
+        deactivated: false,
+        guest: false,
+        appservice: Some(SERVER_ACCOUNT.to_owned()),
+        locked: false,
+        suspended: false,
+    };
+    writer
+        .batch()
+        .put::<tables::Accounts>((&*user,), &account)?;
+    writer.commit().await?;
+    Ok(())
+}
+
+fn set(
+    writer: &mut RoomWriter,
+    sender: &UserId,
+    kind: &str,
+    key: &str,
+    content: &Value,
+) -> Result<()> {
+    let draft = Draft::state(sender.to_owned(), &StateEventType::from(kind), key, content)?;
+    writer.add(draft).map(drop)
+}
+
+/// Makes the first person who comes an admin, unless the configuration says otherwise.
+pub async fn first_person(server: &Server, user: &UserId) -> Result<()> {
+    if !server.config.admin.grant_admin_to_first_user {
+        return Ok(());
+    }
+    make_admin(server, user).await
+}
+
+/// Puts somebody into the admin room, with the power to invite others, and greets them.
+///
+/// # Errors
+///
+/// 404 if there is no admin room.
+pub async fn make_admin(server: &Server, user: &UserId) -> Result<()> {
+    let room = room(server)?.ok_or_else(|| Error::not_found("There is no admin room"))?;
+    let own = server_user(server)?;
+    let mut writer = server.rooms.write(&room).await?;
+    if !server.rooms.is_joined(&room, user)? {
+        let (invite, join) = (
+            json!({ "membership": "invite" }),
+            json!({ "membership": "join" }),
+        );
+        set(&mut writer, &own, "m.room.member", user.as_str(), &invite)?;
+        set(&mut writer, user, "m.room.member", user.as_str(), &join)?;
+    }
+    let levels = writer.state(&StateEventType::RoomPowerLevels, "")?;
+    let mut levels: Value = match levels {
+        Some(levels) => serde_json::from_str(levels.content.get())?,
+        None => json!({}),
+    };
+    levels["users"][user.as_str()] = json!(ADMIN_POWER);
+    set(&mut writer, &own, "m.room.power_levels", "", &levels)?;
+    let text = format!(
+        "Welcome to {}. Whoever is in this room is an admin. Write `!admin help` to see what can be done here.",
+        server.config.server_name
+    );
+    let greeting = to_raw_value(&answer::content(&text))?;
+    writer.add(Draft::message(
+        own,
+        TimelineEventType::RoomMessage,
+        greeting,
+    ))?;
+    writer.commit().await?;
+    tracing::info!(user.id = %user, "somebody is an admin now");
+    Ok(())
+}

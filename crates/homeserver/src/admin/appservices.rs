@@ -1,0 +1,69 @@
+//! Commands about application services. The texts are Tuwunel's.
+
+use super::{answer::block, command::Appservices};
+use crate::{
+    appservices::{Delivery, Origin, serve},
+    config::AppserviceRegistration,
+    server::Server,
+};
+
+/// The beginning of the first and all of the last line of a code block.
+const FENCE: &str = "```";
+
+pub(super) async fn run(
+    server: &Server,
+    command: Appservices,
+    below: &str,
+) -> Result<String, String> {
+    match command {
+        Appservices::Register => register(server, below).await,
+        Appservices::Unregister { id } => {
+            let removed = server.appservices.remove(&id).await;
+            removed.map_err(|error| format!("Failed to unregister appservice: {error}"))?;
+            Ok("Appservice unregistered.".to_owned())
+        }
+        Appservices::ShowConfig { id } => {
+            let found = server.appservices.get(&id);
+            let found = found.ok_or_else(|| "Appservice does not exist.".to_owned())?;
+            let yaml = found.registration().to_yaml();
+            let yaml = yaml.map_err(|error| error.to_string())?;
+            Ok(format!(
+                "Config for {id}:\n\n```yaml\n{}\n```",
+                yaml.trim_end()
+            ))
+        }
+        Appservices::List => {
+            let all = server.appservices.all();
+            let ids: Vec<_> = all.iter().map(|appservice| appservice.id()).collect();
+            Ok(format!("Appservices ({}): {}", ids.len(), ids.join(", ")))
+        }
+    }
+}
+
+async fn register(server: &Server, below: &str) -> Result<String, String> {
+    let yaml = code_block(below)
+        .ok_or_else(|| "Expected code block in command body. Add --help for details.".to_owned())?;
+    let registration = AppserviceRegistration::from_yaml(&yaml)
+        .map_err(|error| format!("Could not parse appservice config as YAML: {error}"))?;
+    let id = registration.id().to_owned();
+    let added = server
+        .appservices
+        .add(registration, Delivery::Http, Origin::AdminRoom);
+    let added = added
+        .await
+        .map_err(|error| format!("Failed to register appservice: {error}"))?;
+    let served = serve(server, added).await;
+    served.map_err(|error| block(&error.to_string()))?;
+    Ok(format!("Appservice registered with ID: {id}"))
+}
+
+/// What stands between the fences, if the text is nothing but a code block.
+fn code_block(text: &str) -> Option<String> {
+    let lines: Vec<_> = text.trim().lines().collect();
+    match lines.as_slice() {
+        [first, inner @ .., last] if first.starts_with(FENCE) && last.trim() == FENCE => {
+            Some(inner.join("\n"))
+        }
+        _ => None,
+    }
+}

@@ -1,0 +1,45 @@
+//! From a command line to what it does.
+
+use clap::{Parser, error::ErrorKind};
+
+use super::{
+    answer::block,
+    appservices,
+    command::{Command, Line},
+    debug, rooms, running, token, users,
+};
+use crate::server::Server;
+
+/// How many words at the beginning of a line name the command: in them `_` is as good as `-`.
+const NAME_WORDS: usize = 2;
+
+/// Does what the command says, and gives the answer, in Markdown. The first line is the command, what follows belongs to it.
+///
+/// # Errors
+///
+/// With the reason, in Markdown.
+pub async fn execute(server: &Server, text: &str) -> Result<String, String> {
+    let (line, below) = text.trim().split_once('\n').unwrap_or((text.trim(), ""));
+    let words = line.split_whitespace().enumerate().map(|(at, word)| {
+        if at < NAME_WORDS {
+            word.replace('_', "-")
+        } else {
+            word.to_owned()
+        }
+    });
+    let parsed = Line::try_parse_from(std::iter::once("!admin".to_owned()).chain(words));
+    let line = match parsed {
+        Ok(line) => line,
+        Err(help) if help.kind() == ErrorKind::DisplayHelp => return Ok(block(&help.to_string())),
+        Err(error) => return Err(block(&error.to_string())),
+    };
+    let done = match line.command {
+        Command::Appservices(command) => appservices::run(server, command, below).await,
+        Command::Users(command) => users::run(server, command).await,
+        Command::Rooms(command) => rooms::run(server, command).await,
+        Command::Server(command) => running::run(server, command).await,
+        Command::Token(command) => token::run(server, command).await,
+        Command::Debug(command) => debug::run(server, command).await,
+    };
+    done.map_err(|reason| format!("Command failed with error: {reason}"))
+}

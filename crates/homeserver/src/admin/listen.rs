@@ -1,0 +1,167 @@
+//! The task that reads the commands out of the rooms, does them and answers.
+//!
+//! A command is noted as done before it is: a server that is killed in the middle of one does not do it twice.
+
+use ruma::{OwnedUserId, RoomId, events::TimelineEventType};
+use serde::Deserialize;
+use serde_json::{Value, value::to_raw_value};
+
+use super::{answer, execute, is_admin, make_room, room, server_user};
+use crate::{
+    error::{Error, Result},
+    rooms::{Draft, Pdu},
+    server::Server,
+    store::tables,
+    stream::{Change, Position},
+};
+
+/// The row in which is kept up to where commands were done.
+const CURSOR: &str = "admin commands";
+/// How a command begins in the admin room.
+const PREFIX: &str = "!admin";
+/// How a command begins in any other room.
+const ESCAPED: &str = "\\!admin";
+
+#[derive(Deserialize)]
+struct Message {
+    msgtype: String,
+    body: String,
+}
+
+/// Makes the admin room, does the commands of the configuration, and listens from now on.
+pub(crate) async fn start(server: &Server) -> Result<()> {
+    make_room(server).await?;
+    for command in &server.config.admin.admin_execute {
+        match execute(server, command).await {
+            Ok(answer) => tracing::info!(command, answer, "done"),
+            Err(reason) if server.config.admin.admin_execute_errors_ignore => {
+                tracing::warn!(command, reason, "a command of admin_execute failed");
+            }
+            Err(reason) => {
+                return Err(Error::Broken(format!("admin_execute: {command}: {reason}")));
+            }
+        }
+    }
+    let kept = server.store.get::<tables::Meta>((CURSOR,))?;
+    let after = kept.and_then(|kept| kept.as_u64()).map(Position);
+    let after = match after {
+        Some(after) => after,
+        None => note(server, server.stream.visible()).await?,
+    };
+    let listening = server.clone();
+    server.tasks.spawn(async move {
+        let stopping = listening.stopping.clone();
+        stopping.run_until_cancelled(listen(listening, after)).await;
+    });
+    Ok(())
+}
+
+async fn note(server: &Server, at: Position) -> Result<Position> {
+    let value = at.0.into();
+    let noted = server.store.put::<tables::Meta>((CURSOR,), &value);
+    noted.await?;
+    Ok(at)
+}
+
+async fn listen(server: Server, mut after: Position) {
+    let mut visible = server.stream.follow();
+    loop {
+        let until = *visible.borrow_and_update();
+        while let Some((position, change)) = next(&server, after, until) {
+            after = position;
+            if let Change::Event(_, event) = change
+                && let Err(error) = hear(&server, &event).await
+            {
+                tracing::error!(%error, event.id = %event, "a command could not be done");
+            }
+        }
+        after = until.max(after);
+        if visible.changed().await.is_err() {
+            return;
+        }
+    }
+}
+
+fn next(server: &Server, after: Position, until: Position) -> Option<(Position, Change)> {
+    let mut rows = server
+        .store
+        .scan_from::<tables::Changes>((), (after.next(),));
+    match rows.next()? {
+        Ok(((position,), change)) if position <= until => Some((position, change)),
+        Ok(_) => None,
+        Err(error) => {
+            tracing::error!(%error, "the order of events cannot be read");
+            None
+        }
+    }
+}
+
+async fn hear(server: &Server, event: &ruma::EventId) -> Result<()> {
+    let Some(pdu) = server.rooms.event(event)? else {
+        return Ok(());
+    };
+    let Some((command, speaker)) = command(server, &pdu)? else {
+        return Ok(());
+    };
+    note(server, pdu.position).await?;
+    let (Ok(text) | Err(text)) = execute(server, &command).await;
+    send(
+        server,
+        &pdu.room_id,
+        speaker,
+        &answer::reply(&text, &pdu.event_id),
+    )
+    .await
+}
+
+/// The command in a message of an admin, and as whom it is answered.
+fn command(server: &Server, pdu: &Pdu) -> Result<Option<(String, OwnedUserId)>> {
+    if pdu.kind != TimelineEventType::RoomMessage {
+        return Ok(None);
+    }
+    let Some(message) = pdu.content_as::<Message>() else {
+        return Ok(None);
+    };
+    let own = server_user(server)?;
+    if message.msgtype != "m.text" || pdu.sender == own {
+        return Ok(None);
+    }
+    let in_admin_room = room(server)?.is_some_and(|room| room == pdu.room_id);
+    let rest = if in_admin_room {
+        let addressed = message.body.strip_prefix(own.as_str());
+        let addressed = addressed.map(|rest| rest.trim_start_matches([':', ',']));
+        message.body.strip_prefix(PREFIX).or(addressed)
+    } else if server.config.admin.admin_escape_commands {
+        message.body.strip_prefix(ESCAPED)
+    } else {
+        None
+    };
+    let rest = rest.filter(|rest| rest.is_empty() || rest.starts_with(char::is_whitespace));
+    let Some(rest) = rest else { return Ok(None) };
+    if !is_admin(server, &pdu.sender)? {
+        return Ok(None);
+    }
+    let speaker = if in_admin_room {
+        own
+    } else {
+        pdu.sender.clone()
+    };
+    Ok(Some((rest.to_owned(), speaker)))
+}
+
+async fn send(server: &Server, room: &RoomId, sender: OwnedUserId, content: &Value) -> Result<()> {
+    let mut writer = server.rooms.write(room).await?;
+    let content = to_raw_value(content)?;
+    writer.add(Draft::message(
+        sender,
+        TimelineEventType::RoomMessage,
+        content,
+    ))?;
+    writer.commit().await.map(drop)
+}
+
+/// Says something in the admin room as the server.
+pub(super) async fn say(server: &Server, content: &Value) -> Result<()> {
+    let room = room(server)?.ok_or_else(|| Error::not_found("There is no admin room"))?;
+    send(server, &room, server_user(server)?, content).await
+}

@@ -1,0 +1,66 @@
+//! Commands about the server itself.
+
+use std::{fmt::Write, path::Path};
+
+use super::{answer, answer::block, command::Running};
+use crate::{server::Server, store::backup};
+
+pub(super) async fn run(server: &Server, command: Running) -> Result<String, String> {
+    match command {
+        Running::Uptime => {
+            let seconds = std::time::Duration::from_secs(server.started.elapsed().as_secs());
+            Ok(humantime::format_duration(seconds).to_string())
+        }
+        Running::ShowConfig => serde_yaml::to_string(&server.config)
+            .map(|yaml| block(&yaml))
+            .map_err(|error| error.to_string()),
+        Running::MemoryUsage => backup::memory(&server.store)
+            .map(|bytes| format!("The tables keep {bytes} bytes in memory."))
+            .map_err(|error| error.to_string()),
+        Running::BackupDatabase => {
+            let keep = server.config.database.database_backups_to_keep;
+            let (store, path) = (server.store.clone(), folder(server)?.to_owned());
+            let made = tokio::task::spawn_blocking(move || backup::create(&store, &path, keep));
+            let made = made.await.map_err(|error| error.to_string())?;
+            made.map(|id| format!("Created database backup #{id}."))
+                .map_err(|error| error.to_string())
+        }
+        Running::ListBackups => {
+            let backups = backup::list(folder(server)?).map_err(|error| error.to_string())?;
+            let mut text = String::from("Backups:\n");
+            for kept in backups {
+                // Writing to a text does not fail.
+                _ = writeln!(
+                    text,
+                    "- #{}: {} bytes, {} files",
+                    kept.id, kept.bytes, kept.files
+                );
+            }
+            Ok(text)
+        }
+        Running::VerifyBackup { id } => backup::verify(folder(server)?, id)
+            .map(|()| format!("Backup #{id} is whole."))
+            .map_err(|error| error.to_string()),
+        Running::DeleteBackups { keep } => backup::purge(folder(server)?, keep)
+            .map(|()| "Old backups are deleted.".to_owned())
+            .map_err(|error| error.to_string()),
+        Running::AdminNotice { message } => {
+            let said = super::listen::say(server, &answer::content(&message.join(" "))).await;
+            said.map(|()| "Notice was sent to #admins".to_owned())
+                .map_err(|error| error.to_string())
+        }
+        Running::Shutdown => {
+            server.shutdown.cancel();
+            Ok("Shutting down…".to_owned())
+        }
+    }
+}
+
+fn folder(server: &Server) -> Result<&Path, String> {
+    server
+        .config
+        .database
+        .database_backup_path
+        .as_deref()
+        .ok_or_else(|| "database_backup_path is not set: there is no place for backups".to_owned())
+}

@@ -1,0 +1,151 @@
+//! Commands about accounts.
+
+use std::fmt::Write;
+
+use ruma::{OwnedUserId, RoomOrAliasId, UserId, events::room::member::MembershipState};
+
+use super::command::Users;
+use crate::{
+    accounts::new_token,
+    error::Result as ServerResult,
+    rooms::{Draft, aliases, redact},
+    server::Server,
+};
+
+pub(super) async fn run(server: &Server, command: Users) -> Result<String, String> {
+    match command {
+        Users::CreateUser { name, password } => create(server, &name, password).await,
+        Users::ResetPassword { name, password } => reset(server, &name, password).await,
+        Users::Deactivate { user } => {
+            let user = named(server, &user)?;
+            refuse_own(server, &user)?;
+            server
+                .accounts
+                .deactivate(server, &user)
+                .await
+                .map_err(said)?;
+            Ok(format!("User {user} has been deactivated"))
+        }
+        Users::ListUsers => {
+            let users = server.accounts.list().map_err(said)?;
+            Ok(list(
+                &format!("Found {} local user account(s):", users.len()),
+                &users,
+            ))
+        }
+        Users::MakeUserAdmin { user } => {
+            let user = named(server, &user)?;
+            server.accounts.active(&user).map_err(said)?;
+            super::make_admin(server, &user).await.map_err(said)?;
+            Ok(format!("{user} has been granted admin privileges."))
+        }
+        Users::ListJoinedRooms { user } => {
+            let user = named(server, &user)?;
+            let rooms = server.rooms.joined_rooms(&user).map_err(said)?;
+            Ok(list(
+                &format!("Rooms {user} Joined ({}):", rooms.len()),
+                &rooms,
+            ))
+        }
+        Users::ForceJoinRoom { user, room } => {
+            become_a(server, &user, &room, MembershipState::Join).await?;
+            Ok(format!("{user} has been joined to {room}."))
+        }
+        Users::ForceLeaveRoom { user, room } => {
+            become_a(server, &user, &room, MembershipState::Leave).await?;
+            Ok(format!("{user} has left {room}."))
+        }
+        Users::DeleteDevice { user, device } => {
+            let user = named(server, &user)?;
+            if !server.accounts.has_device(&user, &device).map_err(said)? {
+                return Err(format!("{user} has no device {device}"));
+            }
+            let deleted = server
+                .accounts
+                .delete_devices(server, &user, &[device])
+                .await;
+            deleted.map_err(said)?;
+            Ok("Device deleted.".to_owned())
+        }
+        Users::RedactEvent { event } => {
+            let pdu = server.rooms.event(&event).map_err(said)?;
+            let pdu = pdu.ok_or_else(|| "Event does not exist in our database.".to_owned())?;
+            let reason = "The administrator(s) have redacted this message.".to_owned();
+            let draft = redact::draft(&pdu.sender, event.clone(), Some(reason)).map_err(said)?;
+            write(server, &pdu.room_id, draft).await.map_err(said)?;
+            Ok(format!("Successfully redacted {event}"))
+        }
+    }
+}
+
+async fn create(server: &Server, name: &str, password: Option<String>) -> Result<String, String> {
+    let localpart = named(server, name)?.localpart().to_owned();
+    let password = password.unwrap_or_else(new_token);
+    let created = server.accounts.create(server, &localpart, Some(&password));
+    let user = created.await.map_err(said)?;
+    Ok(format!(
+        "Created user with user_id: {user} and password: `{password}`"
+    ))
+}
+
+async fn reset(server: &Server, name: &str, password: Option<String>) -> Result<String, String> {
+    let user = named(server, name)?;
+    refuse_own(server, &user)?;
+    let password = password.unwrap_or_else(new_token);
+    let set = server.accounts.set_password(&user, &password).await;
+    set.map_err(|error| format!("Couldn't reset the password for user {user}: {error}"))?;
+    Ok(format!(
+        "Successfully reset the password for user {user}: `{password}`"
+    ))
+}
+
+async fn become_a(
+    server: &Server,
+    user: &str,
+    room: &RoomOrAliasId,
+    membership: MembershipState,
+) -> Result<(), String> {
+    let user = named(server, user)?;
+    let room = aliases::find(server, room).await.map_err(said)?;
+    let content = serde_json::json!({ "membership": membership });
+    let kind = ruma::events::StateEventType::RoomMember;
+    let draft = Draft::state(user.clone(), &kind, user.as_str(), &content).map_err(said)?;
+    write(server, &room, draft).await.map_err(said)
+}
+
+async fn write(server: &Server, room: &ruma::RoomId, draft: Draft) -> ServerResult<()> {
+    let mut writer = server.rooms.write(room).await?;
+    writer.add(draft)?;
+    writer.commit().await.map(drop)
+}
+
+/// A user of this server by their whole id or their local part.
+pub(super) fn named(server: &Server, name: &str) -> Result<OwnedUserId, String> {
+    let user = UserId::parse_with_server_name(name.to_lowercase(), &server.config.server_name)
+        .map_err(|error| format!("The supplied username is not a valid username: {error}"))?;
+    if user.server_name() != server.config.server_name {
+        return Err(format!("User {user} does not belong to our server."));
+    }
+    Ok(user)
+}
+
+fn refuse_own(server: &Server, user: &UserId) -> Result<(), String> {
+    let own = super::server_user(server).map_err(said)?;
+    if own == user {
+        return Err("Not allowed for the server's own account.".to_owned());
+    }
+    Ok(())
+}
+
+fn list(heading: &str, items: &[impl std::fmt::Display]) -> String {
+    let mut text = format!("{heading}\n```\n");
+    for item in items {
+        // Writing to a text does not fail.
+        _ = writeln!(text, "{item}");
+    }
+    text + "```"
+}
+
+fn said(error: crate::error::Error) -> String {
+    error.to_string()
+}
