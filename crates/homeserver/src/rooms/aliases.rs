@@ -108,7 +108,7 @@ pub fn put(batch: &mut Batch, alias: &RoomAliasId, room: &RoomId, creator: &User
     Ok(())
 }
 
-/// The room that an alias names.
+/// The room that an alias names. The application service whose alias it would be is asked, if it names none yet.
 ///
 /// # Errors
 ///
@@ -117,7 +117,13 @@ pub async fn resolve(server: &Server, alias: &RoomAliasId) -> Result<OwnedRoomId
     if let Some(record) = server.store.get::<tables::Aliases>((alias,))? {
         return Ok(record.room_id);
     }
-    Err(Error::not_found(format!("No room has the alias {alias}")))
+    let unknown = || Error::not_found(format!("No room has the alias {alias}"));
+    // The application service makes the room before it answers, or only says that it would.
+    if server.appservices.query_alias(alias).await {
+        let record = server.store.get::<tables::Aliases>((alias,))?;
+        return Ok(record.ok_or_else(unknown)?.room_id);
+    }
+    Err(unknown())
 }
 
 /// The room that is meant.
