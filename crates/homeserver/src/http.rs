@@ -7,6 +7,7 @@
 mod answer;
 mod auth;
 mod call;
+mod lenient;
 mod routes;
 
 pub use answer::error_response;

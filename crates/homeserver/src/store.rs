@@ -102,6 +102,10 @@ fn decode<T: Table>(bytes: &[u8]) -> Result<T::Value, StoreError> {
     }
 }
 
+#[allow(
+    clippy::needless_pass_by_value,
+    reason = "keys are tuples of references, made where they are used"
+)]
 impl Store {
     /// Opens the database in `directory`, and makes it if there is none.
     ///

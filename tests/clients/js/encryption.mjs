@@ -18,8 +18,11 @@ export async function encryption({ alice, bob, step }) {
       const crypto = client.getCrypto();
       await crypto.bootstrapCrossSigning({ authUploadDeviceSigningKeys: withPassword(client) });
       await until(() => crypto.isCrossSigningReady());
-      const status = await crypto.getDeviceVerificationStatus(client.getUserId(), client.getDeviceId());
-      check(status.signedByOwner, "the device is not signed by its owner");
+      // The client believes it once it has asked for its own keys again, which a sync makes it do.
+      await until(async () => {
+        const status = await crypto.getDeviceVerificationStatus(client.getUserId(), client.getDeviceId());
+        return status.signedByOwner;
+      });
     });
   }
   await step("set up secret storage and key backup", async () => {

@@ -1,8 +1,9 @@
 //! Where clients find the server, and whom they ask for help.
 //!
-//! A wrong answer is worse than none: clients follow it with the user's password. So only what is configured is said; what a proxy in
-//! front calls itself is not guessed. Spec: <https://spec.matrix.org/v1.19/client-server-api/#well-known-uri>
+//! A wrong answer is worse than none: clients follow it with the user's password. What is configured counts. If nothing is, the answer
+//! is the very address that was asked: whoever got there is where they wanted to be. Spec: <https://spec.matrix.org/v1.19/client-server-api/#well-known-uri>
 
+use http::{HeaderMap, uri::Authority};
 use ruma::api::client::discovery::{
     discover_homeserver::{self, HomeserverInfo},
     discover_support::{self, Contact, ContactRole},
@@ -20,12 +21,26 @@ pub(super) fn routes(routes: Routes) -> Routes {
 
 async fn client(
     server: Server,
-    _: Call<discover_homeserver::Request>,
+    call: Call<discover_homeserver::Request>,
 ) -> Result<discover_homeserver::Response> {
-    let url = server.config.well_known.client.as_ref();
-    let url = url.ok_or_else(|| Error::not_found("well_known.client is not configured"))?;
-    let url = url.as_str().trim_end_matches('/').to_owned();
+    let configured = server.config.well_known.client.as_ref();
+    let url = match configured {
+        Some(url) => url.as_str().trim_end_matches('/').to_owned(),
+        None => asked_at(&call.facts.headers)
+            .ok_or_else(|| Error::not_found("well_known.client is not configured"))?,
+    };
     Ok(discover_homeserver::Response::new(HomeserverInfo::new(url)))
+}
+
+/// The address that the client asked, from the headers of its request.
+fn asked_at(headers: &HeaderMap) -> Option<String> {
+    let text = |name: &str| headers.get(name)?.to_str().ok();
+    let host: Authority = text("host")?.parse().ok()?;
+    let scheme = match text("x-forwarded-proto") {
+        Some("https") => "https",
+        _ => "http",
+    };
+    Some(format!("{scheme}://{host}"))
 }
 
 async fn support(

@@ -15,7 +15,7 @@ use ruma::{
     },
 };
 
-use super::auth::Identified;
+use super::{auth::Identified, lenient};
 use crate::{
     error::{Error, Result},
     server::Server,
@@ -101,7 +101,7 @@ where
         let (parts, body) = request.into_parts();
         let facts = facts(&parts, Bytes::new());
         let caller = <R::Authentication as Identified>::identify(server, &facts).await?;
-        let bytes = read_body(body, body_max_bytes).await?;
+        let bytes = lenient::mend(&parts, read_body(body, body_max_bytes).await?);
         check_depth(&parts, &bytes)?;
         let args: Vec<&str> = path_args.iter().map(String::as_str).collect();
         let body = R::try_from_http_request(Request::from_parts(parts, &bytes[..]), &args)

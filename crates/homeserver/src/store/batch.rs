@@ -19,6 +19,10 @@ impl std::fmt::Debug for Batch {
     }
 }
 
+#[allow(
+    clippy::needless_pass_by_value,
+    reason = "keys are tuples of references, made where they are used"
+)]
 impl Batch {
     pub(super) fn new(store: Store) -> Self {
         Self {
