@@ -3,11 +3,11 @@
 mod bridge;
 #[cfg(feature = "embedded")]
 mod embedded;
-mod meet;
-mod newcomer;
 #[cfg(not(feature = "embedded"))]
 #[path = "app/without.rs"]
 mod embedded;
+mod meet;
+mod newcomer;
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
@@ -134,7 +134,10 @@ fn homeserver(config: &Config, core: Option<&Core>) -> anyhow::Result<Homeserver
         Some(core) => Arc::new(InProcess::new(core.router())),
         None => Arc::new(Network::new()?),
     };
-    let (address, token) = (config.homeserver.address.as_str(), config.appservice.as_token.clone());
+    let (address, token) = (
+        config.homeserver.address.as_str(),
+        config.appservice.as_token.clone(),
+    );
     Ok(Homeserver::new(transport, address, token))
 }
 

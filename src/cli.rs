@@ -130,7 +130,12 @@ struct DemoArgs {
     #[arg(long, value_name = "URL", value_parser = address)]
     homeserver: Option<Url>,
     /// The port that the bridge's own homeserver listens on; 0 for any that is free.
-    #[arg(long, value_name = "PORT", default_value_t = 6167, conflicts_with = "homeserver")]
+    #[arg(
+        long,
+        value_name = "PORT",
+        default_value_t = 6167,
+        conflicts_with = "homeserver"
+    )]
     port: u16,
     /// Print one line of JSON instead of words: `homeserver`, `user_id`, `password`, `space`.
     #[arg(long, conflicts_with = "homeserver")]
@@ -214,14 +219,14 @@ async fn dispatch(cli: Cli) -> Outcome {
     match cli.command {
         _ if cli.generate_registration => registration::generate(files),
         Some(Command::Init(args)) => init::init(&args),
-        Some(Command::Run) => run::run(files).await,
-        Some(Command::Demo(args)) => demo::demo(&args).await,
+        Some(Command::Run) => Box::pin(run::run(files)).await,
+        Some(Command::Demo(args)) => Box::pin(demo::demo(&args)).await,
         Some(Command::Registration(args)) => registration::registration(files, &args),
         #[cfg(feature = "embedded")]
-        Some(Command::Homeserver(args)) => homeserver::homeserver(&args).await,
+        Some(Command::Homeserver(args)) => Box::pin(homeserver::homeserver(&args)).await,
         Some(Command::Doctor) => doctor::doctor(files).await,
         Some(Command::Health) => health::health(files).await,
-        None if files.config.is_some() => run::run(files).await,
+        None if files.config.is_some() => Box::pin(run::run(files)).await,
         None => {
             // Nothing is lost if nobody reads it.
             drop(Cli::command().print_help());

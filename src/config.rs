@@ -33,7 +33,8 @@ pub use layers::Environment;
 pub use permissions::{Level, Permissions, PermissionsError};
 pub use secret::Secret;
 pub use sections::{
-    Appservice, BackendKind, Bot, Homeserver, HomeserverMode, Journal, Letta, LogFormat, Logging, Rooms, Space,
+    Appservice, BackendKind, Bot, Homeserver, HomeserverMode, Journal, Letta, LogFormat, Logging,
+    Rooms, Space,
 };
 pub use selector::{Selector, SelectorError};
 

@@ -66,7 +66,14 @@ impl Bridge {
             permissions,
         };
         let (letta_left, letta_returns) = watch::channel(0);
-        let around = surroundings(config, backend, homeserver, identity.clone(), letta_returns, tasks)?;
+        let around = surroundings(
+            config,
+            backend,
+            homeserver,
+            identity.clone(),
+            letta_returns,
+            tasks,
+        )?;
         let agents = agents(config, &around)?;
         let discovery = Discovery::new(
             agents.clone(),

@@ -39,17 +39,26 @@ pub(super) struct Core {
 
 impl Core {
     /// Opens the database, and makes the tokens that the two parts know each other by.
-    pub(super) async fn open(config: &mut Config, newcomer: Option<&Newcomer>) -> anyhow::Result<Self> {
+    pub(super) async fn open(
+        config: &mut Config,
+        newcomer: Option<&Newcomer>,
+    ) -> anyhow::Result<Self> {
         config.appservice.as_token = new_token();
         config.appservice.hs_token = new_token();
         let server = open(settings(config)?).await?;
         if let Some(newcomer) = newcomer {
             let user = &newcomer.user_id;
             if !server.accounts.exists(user)? {
-                server.accounts.create(&server, user.localpart(), Some(&newcomer.password)).await?;
+                server
+                    .accounts
+                    .create(&server, user.localpart(), Some(&newcomer.password))
+                    .await?;
             }
         }
-        Ok(Self { server, address: OnceLock::new() })
+        Ok(Self {
+            server,
+            address: OnceLock::new(),
+        })
     }
 
     /// What it answers, as a service.
@@ -72,7 +81,9 @@ impl Core {
     ) -> anyhow::Result<impl Future<Output = anyhow::Result<()>> + Send + 'static> {
         let registration = Registration::new(config)?.to_yaml();
         let registration = AppserviceRegistration::from_yaml(&registration)?;
-        self.server.add_appservice(registration, Delivery::InProcess(bridge.clone())).await?;
+        self.server
+            .add_appservice(registration, Delivery::InProcess(bridge.clone()))
+            .await?;
         // Of what the bridge answers only its health is for everybody; the rest is called in process.
         let health = any(async move |request: Request| bridge.oneshot(request).await);
         let front = Router::new()
@@ -92,7 +103,9 @@ impl Core {
             let (front, tasks) = (front.clone(), tasks.clone());
             let service = front.into_make_service_with_connect_info::<SocketAddr>();
             let serve = axum::serve(listener, service);
-            serve.with_graceful_shutdown(async move { tasks.closing().await }).into_future()
+            serve
+                .with_graceful_shutdown(async move { tasks.closing().await })
+                .into_future()
         });
         let served = try_join_all(served);
         Ok(async move {
@@ -108,21 +121,26 @@ impl Core {
             match TcpListener::bind(socket).await {
                 Ok(listener) => listeners.push(listener),
                 // Many a machine has no IPv6; whoever has not asked for it does not miss it.
-                Err(error) if listen.address_is_a_guess() && error.kind() == io::ErrorKind::AddrNotAvailable => {}
+                Err(error)
+                    if listen.address_is_a_guess()
+                        && error.kind() == io::ErrorKind::AddrNotAvailable => {}
                 Err(error) => {
-                    let mend = "Is another homeserver running? Change `homeserver.port`, or stop it.";
+                    let mend =
+                        "Is another homeserver running? Change `homeserver.port`, or stop it.";
                     let why = format_args!("cannot listen on {socket}: {error}. {mend}");
                     return Err(Failure::new(ExitCode::NoListener, why).into());
                 }
             }
         }
         let Some(first) = listeners.first() else {
-            anyhow::bail!("there is no address to listen on: set `homeserver.address` and `homeserver.port`");
+            anyhow::bail!(
+                "there is no address to listen on: set `homeserver.address` and `homeserver.port`"
+            );
         };
         let address = first.local_addr()?;
         info!(%address, server_name = %self.server.config.server_name, "the homeserver listens");
         // Set once: it is served once.
-        drop(self.address.set(address));
+        let _: Result<(), SocketAddr> = self.address.set(address);
         Ok(listeners)
     }
 
@@ -150,7 +168,9 @@ impl Core {
         for (token, _) in accounts.registration_tokens()? {
             accounts.revoke_registration_token(&token).await?;
         }
-        let token = accounts.issue_registration_token(Some(1), Some(FIRST_TOKEN_LIFE)).await?;
+        let token = accounts
+            .issue_registration_token(Some(1), Some(FIRST_TOKEN_LIFE))
+            .await?;
         Ok(Some(token))
     }
 
@@ -163,13 +183,21 @@ impl Core {
 async fn open(settings: homeserver::Config) -> anyhow::Result<Server> {
     let path = settings.database.database_path.clone();
     let opened = Server::open(settings).await;
-    opened.with_context(|| format!("cannot open the homeserver's database in {}", path.display()))
+    opened.with_context(|| {
+        format!(
+            "cannot open the homeserver's database in {}",
+            path.display()
+        )
+    })
 }
 
 /// Runs the homeserver alone until it is told to stop, for other bridges or for a bridge in a process of its own.
 pub async fn homeserver_alone(settings: homeserver::Config) -> anyhow::Result<()> {
     let mut signals = super::Signals::listen()?;
-    let core = Core { server: open(settings).await?, address: OnceLock::new() };
+    let core = Core {
+        server: open(settings).await?,
+        address: OnceLock::new(),
+    };
     let tasks = Tasks::default();
     let served = tokio::spawn(core.serve_routes(core.router(), tasks.clone()).await?);
     signals.terminated().await;
@@ -205,7 +233,8 @@ fn settings(config: &Config) -> anyhow::Result<homeserver::Config> {
     }
     let usual = homeserver::Config::new(own.domain.clone());
     if settings.database.database_path == usual.database.database_path {
-        settings.database.database_path = config.journal.path.with_file_name(FOLDER).join("database");
+        settings.database.database_path =
+            config.journal.path.with_file_name(FOLDER).join("database");
     }
     // Nobody gets in without a token; the first person gets one from the log, all others from an admin.
     if !own.tuwunel.contains_key("allow_registration") && own.tuwunel_config.is_none() {

@@ -11,7 +11,7 @@ use serde_json::json;
 use crate::{config::Config, matrix::Homeserver};
 
 /// How long the space may take to come to be.
-const SPACE_WAIT_MAX: Duration = Duration::from_secs(60);
+const SPACE_WAIT_MAX: Duration = Duration::from_mins(1);
 /// Between two looks whether it has.
 const SPACE_LOOK: Duration = Duration::from_millis(50);
 

@@ -35,7 +35,9 @@ const PERSON: &str = "you";
 pub(super) async fn demo(args: &DemoArgs) -> Outcome {
     let environment = Environment::of_process();
     let path = args.data.join("config.yaml");
-    let Some(homeserver) = &args.homeserver else { return embedded(args, &path, &environment).await };
+    let Some(homeserver) = &args.homeserver else {
+        return embedded(args, &path, &environment).await;
+    };
     let registration_path = args.data.join("registration.yaml");
     let registration = write(args, homeserver, &path, &registration_path, &environment)?;
     let config = Config::load_with(&path, &environment)?;
@@ -53,9 +55,15 @@ async fn embedded(args: &DemoArgs, path: &Path, environment: &Environment) -> Ou
     config.letta.backend = BackendKind::Demo;
     config.homeserver.mode = HomeserverMode::Embedded;
     config.homeserver.domain.clone_from(&args.domain);
-    config.homeserver.tuwunel.insert("port".to_owned(), args.port.into());
+    config
+        .homeserver
+        .tuwunel
+        .insert("port".to_owned(), args.port.into());
     config.permissions.forget_examples();
-    config.permissions.grant(args.admin.clone().unwrap_or_else(|| user_id.clone()), Level::Admin);
+    config.permissions.grant(
+        args.admin.clone().unwrap_or_else(|| user_id.clone()),
+        Level::Admin,
+    );
     let config = init::with_environment(&config, environment)?;
     tokens::write_config(path, &config)?;
     let config = Config::load_with(path, environment)?;
@@ -64,7 +72,11 @@ async fn embedded(args: &DemoArgs, path: &Path, environment: &Environment) -> Ou
         say("This is a demo: its agents are scripted, they are no models.\n");
     }
     let password = password(&args.data.join("password"))?;
-    let newcomer = Newcomer { user_id, password, json: args.json };
+    let newcomer = Newcomer {
+        user_id,
+        password,
+        json: args.json,
+    };
     Ok(app::run(config, Some(newcomer)).await?)
 }
 
@@ -73,9 +85,16 @@ fn password(path: &Path) -> Result<String, Failure> {
     if let Ok(password) = std::fs::read_to_string(path) {
         return Ok(password.trim().to_owned());
     }
-    let password: String = rand::rng().sample_iter(Alphanumeric).take(PASSWORD_CHARS).map(char::from).collect();
+    let password: String = rand::rng()
+        .sample_iter(Alphanumeric)
+        .take(PASSWORD_CHARS)
+        .map(char::from)
+        .collect();
     private_file::write(path, &password).map_err(|error| {
-        Failure::new(ExitCode::ConfigUnwritable, format_args!("cannot write {}: {error}", path.display()))
+        Failure::new(
+            ExitCode::ConfigUnwritable,
+            format_args!("cannot write {}: {error}", path.display()),
+        )
     })?;
     Ok(password)
 }

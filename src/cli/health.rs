@@ -33,7 +33,11 @@ fn where_it_listens(config: &Config) -> String {
     if !config.homeserver.is_embedded() {
         return own_address(&config.appservice);
     }
-    let port = config.homeserver.tuwunel.get("port").and_then(serde_json::Value::as_u64);
+    let port = config
+        .homeserver
+        .tuwunel
+        .get("port")
+        .and_then(serde_json::Value::as_u64);
     format!("http://localhost:{}", port.unwrap_or(EMBEDDED_PORT))
 }
 

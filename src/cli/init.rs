@@ -76,13 +76,17 @@ fn start_from(path: &Path, args: &InitArgs) -> Result<Config, Failure> {
     let mut config = Config::default();
     config.homeserver.mode = match args.homeserver {
         HomeserverKind::Embedded => HomeserverMode::Embedded,
-        HomeserverKind::Synapse | HomeserverKind::Tuwunel | HomeserverKind::Other => HomeserverMode::External,
+        HomeserverKind::Synapse | HomeserverKind::Tuwunel | HomeserverKind::Other => {
+            HomeserverMode::External
+        }
     };
     if config.homeserver.is_embedded() {
         // Whoever brings no homeserver has no name for it either, and the only people there are their own.
         config.homeserver.domain = owned_server_name!("localhost");
         config.permissions.forget_examples();
-        config.permissions.grant_server(config.homeserver.domain.clone(), Level::User);
+        config
+            .permissions
+            .grant_server(config.homeserver.domain.clone(), Level::User);
     }
     if let Some(address) = http_url::parse(args.homeserver.usual_address()) {
         config.homeserver.address = address;

@@ -51,9 +51,10 @@ fn homeserver(config: &Config, problems: &mut Vec<Problem>) {
             .map(|(key, _)| key)
             .collect();
         let unknown = config.homeserver.tuwunel.keys();
-        problems.extend(unknown.map(|key| {
-            Problem::unknown_key(&["homeserver".to_owned(), key.clone()], &known)
-        }));
+        problems.extend(
+            unknown
+                .map(|key| Problem::unknown_key(&["homeserver".to_owned(), key.clone()], &known)),
+        );
     }
 }
 

@@ -37,7 +37,10 @@ fn entry(key: &str, node: schema::Node, value: Option<&Value>, depth: usize, out
             );
         }
         // Keys that belong to somebody else, as Tuwunel's in `homeserver`, stay as they are.
-        let known = |name: &Value| node.children().any(|(known, _)| name.as_str() == Some(known));
+        let known = |name: &Value| {
+            node.children()
+                .any(|(known, _)| name.as_str() == Some(known))
+        };
         let others = value.and_then(Value::as_mapping).into_iter().flatten();
         let others: Mapping = others
             .filter(|(name, _)| !known(name))

@@ -61,7 +61,8 @@ impl Transport for InProcess {
         request: http::Request<Bytes>,
     ) -> Result<http::Response<Bytes>, TransportError> {
         let request = request.map(Body::from);
-        let answered = tokio::time::timeout(ANSWER_TIMEOUT, self.homeserver.clone().oneshot(request));
+        let answered =
+            tokio::time::timeout(ANSWER_TIMEOUT, self.homeserver.clone().oneshot(request));
         let answer = answered
             .await
             .map_err(|slow| TransportError::Unreachable(slow.into()))?;

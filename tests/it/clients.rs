@@ -9,10 +9,10 @@ use serde_json::json;
 use tempfile::TempDir;
 
 use crate::support::clients::{Report, Shapes, install, prove};
+use crate::support::embedded::Embedded;
 use crate::support::person::PASSWORD;
 use crate::support::process::{free_port, tail};
 use crate::support::server::{REGISTRATION_TOKEN, Server};
-use crate::support::embedded::Embedded;
 use crate::support::synapse::{DOMAIN, Synapse};
 use crate::support::world::{SPACE, World};
 

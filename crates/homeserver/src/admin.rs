@@ -71,6 +71,10 @@ pub fn is_admin(server: &Server, user: &UserId) -> Result<bool> {
     }
 }
 
+#[allow(
+    clippy::too_many_lines,
+    reason = "one event of the room after the other"
+)]
 /// Makes the admin room and the server's own account, if they are not there yet and are wanted.
 async fn make_room(server: &Server) -> Result<()> {
     if !server.config.admin.create_admin_room || room(server)?.is_some() {

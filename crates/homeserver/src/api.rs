@@ -72,7 +72,7 @@ mod voip;
 mod well_known;
 
 /// How long a browser may remember what is allowed.
-const CORS_MAX_AGE: Duration = Duration::from_secs(86_400);
+const CORS_MAX_AGE: Duration = Duration::from_hours(24);
 
 /// All routes.
 pub(crate) fn router() -> Router<Server> {

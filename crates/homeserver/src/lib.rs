@@ -1,4 +1,4 @@
-//! A Matrix homeserver for one machine: one process, one RocksDB, any Matrix client.
+//! A Matrix homeserver for one machine: one process, one `RocksDB`, any Matrix client.
 //!
 //! It speaks the Client-Server API and the Application-Service API, takes the configuration of Tuwunel, and knows nothing of
 //! who uses it. It does not federate. The way through the house:

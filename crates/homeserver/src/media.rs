@@ -49,7 +49,7 @@ const THUMBNAILS_AT_ONCE: usize = 2;
 /// Of how many users the pace of their reservations is remembered.
 const PACES_REMEMBERED: usize = 10_000;
 /// How long a download waits for a file that is not there yet, at most.
-const WAIT_MAX: Duration = Duration::from_secs(60);
+const WAIT_MAX: Duration = Duration::from_mins(1);
 
 /// All uploaded files. Clones are the same.
 #[derive(Clone, Debug)]

@@ -24,8 +24,7 @@ use crate::{
     store::Store,
     stream::Stream,
     sync::{
-        lazy::SentMembers, presence::Presence, serial::Serial, sliding::SlidingSync,
-        typing::Typing,
+        lazy::SentMembers, presence::Presence, serial::Serial, sliding::SlidingSync, typing::Typing,
     },
 };
 

@@ -1,6 +1,6 @@
-//! The database: one RocksDB, its tables as one typed catalogue ([`tables`]), reads without locks, writes in batches.
+//! The database: one `RocksDB`, its tables as one typed catalogue ([`tables`]), reads without locks, writes in batches.
 //!
-//! What [`Store::commit`] has acknowledged is in the write-ahead log and survives `kill -9` and a loss of power: RocksDB joins the
+//! What [`Store::commit`] has acknowledged is in the write-ahead log and survives `kill -9` and a loss of power: `RocksDB` joins the
 //! batches of all who wait into one write and one sync. Keys are big-endian, every value begins with the version of its format,
 //! and a database of another format version, of another server name or of another program is refused in words.
 
@@ -34,7 +34,7 @@ const SLOW_COMMIT_MS: u128 = 500;
 /// Why the database did not do what was asked.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
-    /// RocksDB refused.
+    /// `RocksDB` refused.
     #[error("the database could not be read or written")]
     Rocks(#[from] rocksdb::Error),
     /// The database on disk is not ours, or not of this version.

@@ -36,11 +36,13 @@ impl Position {
     pub const MAX: Self = Self(u64::MAX);
 
     /// The position right after this one.
+    #[must_use]
     pub const fn next(self) -> Self {
         Self(self.0.saturating_add(1))
     }
 
     /// The position right before this one.
+    #[must_use]
     pub const fn before(self) -> Self {
         Self(self.0.saturating_sub(1))
     }

@@ -11,7 +11,7 @@ pub mod record;
 pub mod room;
 pub mod serial;
 pub mod sliding;
-pub mod typing;
-pub mod v3;
 #[cfg(test)]
 mod tests;
+pub mod typing;
+pub mod v3;

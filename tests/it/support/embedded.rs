@@ -22,7 +22,12 @@ pub struct Embedded {
 impl Embedded {
     /// Chooses the folder and the port; nothing runs yet.
     pub fn new(dir: &Path) -> Self {
-        Self { dir: dir.to_owned(), port: free_port(), token: None, process: None }
+        Self {
+            dir: dir.to_owned(),
+            port: free_port(),
+            token: None,
+            process: None,
+        }
     }
 
     /// Lets only those register who know `token`; without this, anybody may.
@@ -45,14 +50,18 @@ impl Embedded {
         }
         let registration = match self.token {
             Some(token) => format!("registration_token = {token:?}"),
-            None => "yes_i_am_very_very_sure_i_want_an_open_registration_server_prone_to_abuse = true".to_owned(),
+            None => {
+                "yes_i_am_very_very_sure_i_want_an_open_registration_server_prone_to_abuse = true"
+                    .to_owned()
+            }
         };
         let text = format!(
-            "[global]\nserver_name = {DOMAIN:?}\naddress = \"127.0.0.1\"\nport = {}\ndatabase_path = {:?}\n\
-             appservice_dir = {appservices:?}\nallow_registration = true\n{registration}\n\
+            "[global]\nserver_name = {DOMAIN:?}\naddress = \"127.0.0.1\"\nport = {}\ndatabase_path = \"{}\"\n\
+             appservice_dir = \"{}\"\nallow_registration = true\n{registration}\n\
              new_user_displayname_suffix = \"\"\nallow_federation = false\nip_range_denylist = []\n",
             self.port,
-            self.dir.join("database"),
+            self.dir.join("database").display(),
+            appservices.display(),
         );
         std::fs::write(self.dir.join("tuwunel.toml"), text).expect("the configuration");
     }

@@ -4,6 +4,10 @@ use ruma::{MilliSecondsSinceUnixEpoch, OwnedDeviceId, OwnedUserId};
 use serde::{Deserialize, Serialize};
 
 /// An account.
+#[allow(
+    clippy::struct_excessive_bools,
+    reason = "each is a fact of its own, as the specification has it"
+)]
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Account {
     /// The Argon2id hash of the password in PHC form; nothing if there is no password to log in with.
@@ -76,7 +80,7 @@ pub struct RefreshToken {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ShortTokenUse {
-    /// To prove to a third party who one is (OpenID).
+    /// To prove to a third party who one is (`OpenID`).
     OpenId,
     /// To log in on another device.
     Login,

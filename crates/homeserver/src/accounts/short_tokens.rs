@@ -50,7 +50,7 @@ impl Accounts {
         Ok(token)
     }
 
-    /// Who shows the OpenID token; nothing if it is none or has ended.
+    /// Who shows the `OpenID` token; nothing if it is none or has ended.
     pub fn openid_user(&self, token: &str) -> Result<Option<OwnedUserId>> {
         let record = self.store.get::<tables::ShortTokens>((digest(token),))?;
         Ok(record

@@ -72,6 +72,7 @@ impl Accounts {
         let known = self.store.get::<tables::Devices>((user, &*device_id))?;
         let device = known.unwrap_or(Device {
             display_name: wish.display_name,
+            last_seen: Some(clock::now()),
             ..Device::default()
         });
         batch.put::<tables::Devices>((user, &*device_id), &device)?;

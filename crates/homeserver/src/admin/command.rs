@@ -46,6 +46,10 @@ pub(super) enum Appservices {
     List,
 }
 
+#[allow(
+    clippy::enum_variant_names,
+    reason = "the names are the commands that admins type"
+)]
 #[derive(Debug, Subcommand)]
 pub(super) enum Users {
     /// Make an account. Without a password one is made up.

@@ -146,6 +146,7 @@ fn list(heading: &str, items: &[impl std::fmt::Display]) -> String {
     text + "```"
 }
 
+#[allow(clippy::needless_pass_by_value, reason = "it is what `map_err` gives")]
 fn said(error: crate::error::Error) -> String {
     error.to_string()
 }

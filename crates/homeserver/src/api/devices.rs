@@ -52,8 +52,9 @@ async fn get(
 
 fn shown(id: OwnedDeviceId, device: record::Device) -> Device {
     let mut shown = Device::new(id);
-    shown.display_name = device.display_name;
-    shown.last_seen_ip = device.last_seen_ip;
+    // Texts, not nothing: matrix-nio misses what is not there, and the specification knows no null here.
+    shown.display_name = Some(device.display_name.unwrap_or_default());
+    shown.last_seen_ip = Some(device.last_seen_ip.unwrap_or_default());
     shown.last_seen_ts = device.last_seen;
     shown
 }

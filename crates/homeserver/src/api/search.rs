@@ -72,8 +72,8 @@ async fn search_events(
         None => 0,
     };
     let found = find(&server, &viewer, criteria)?;
-    let limit = pagination::limit(criteria.filter.limit, PAGE_DEFAULT_RESULTS)
-        .clamp(1, PAGE_MAX_RESULTS);
+    let limit =
+        pagination::limit(criteria.filter.limit, PAGE_DEFAULT_RESULTS).clamp(1, PAGE_MAX_RESULTS);
     let page: Vec<&Found> = found.iter().skip(skip).take(limit).collect();
 
     let mut results = ResultRoomEvents::new();

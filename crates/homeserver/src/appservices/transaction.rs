@@ -100,7 +100,7 @@ impl Transaction {
             Change::Event(room, event) => self.event(rooms, appservice, interest, room, event),
             Change::Receipt(room, _) => self.receipt(rooms, appservice, interest, room, position),
             Change::ToDevice(user, device) => {
-                self.to_device(rooms, appservice, user, device, position)
+                self.add_to_device(rooms, appservice, user, device, position)
             }
             Change::DeviceList(user) => self.device_list(rooms, appservice, user),
             Change::AccountData(_) => Ok(()),
@@ -157,7 +157,7 @@ impl Transaction {
         Ok(())
     }
 
-    fn to_device(
+    fn add_to_device(
         &mut self,
         rooms: &Rooms,
         appservice: &Appservice,

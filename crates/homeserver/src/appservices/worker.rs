@@ -23,7 +23,7 @@ use crate::{
 /// The first wait after a failure.
 const RETRY_FIRST: Duration = Duration::from_secs(1);
 /// The longest wait between two attempts.
-const RETRY_LONGEST: Duration = Duration::from_secs(60);
+const RETRY_LONGEST: Duration = Duration::from_mins(1);
 
 /// After how many positions without anything to send the place that was reached is noted, to be there sooner after a restart.
 const NOTE_EVERY: u64 = 20_000;

@@ -42,6 +42,10 @@ pub struct Routes {
 }
 
 impl Routes {
+    #[allow(
+        clippy::should_implement_trait,
+        reason = "a route is added, not summed"
+    )]
     /// Routes everything that ruma knows as paths of `R` to the handler.
     #[must_use]
     pub fn add<R, F, A>(self, handler: F) -> Self

@@ -27,7 +27,7 @@ use crate::{
 /// How long a preview may take to come about.
 const PREVIEW_TIMEOUT: Duration = Duration::from_secs(20);
 /// How long a preview is remembered.
-const PREVIEW_LIFE: Duration = Duration::from_secs(3_600);
+const PREVIEW_LIFE: Duration = Duration::from_hours(1);
 /// How many previews are remembered.
 const PREVIEWS_REMEMBERED: usize = 500;
 /// How many pages are asked at the same time.

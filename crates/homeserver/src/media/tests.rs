@@ -335,7 +335,7 @@ async fn a_place_is_reserved_waited_for_and_filled_once() {
 #[tokio::test]
 async fn a_place_that_is_not_filled_is_given_up() {
     let expire = |config: &mut crate::Config| {
-        config.media.media_create_unused_expiration_time = Duration::ZERO
+        config.media.media_create_unused_expiration_time = Duration::ZERO;
     };
     let test = TestServer::start_with(expire).await;
     let alice = test.person("alice").await;

@@ -27,7 +27,7 @@ use crate::{error::Result, rooms::Pdu, store::tables, stream::Position};
 /// How long a gateway that failed is left alone at first.
 const RETRY_FIRST: Duration = Duration::from_millis(500);
 /// How long it is left alone at most.
-const RETRY_MAX: Duration = Duration::from_secs(600);
+const RETRY_MAX: Duration = Duration::from_mins(10);
 /// How often one notification is tried. The last try is about an hour after the first.
 const TRIES: usize = 15;
 /// The longest answer of a gateway that is read, in bytes.

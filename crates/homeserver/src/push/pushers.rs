@@ -227,7 +227,7 @@ async fn follow(pushers: Weak<Inner>, mut visible: watch::Receiver<Position>) {
         match inner.due(served, up_to) {
             Ok(due) => {
                 for (key, job) in due {
-                    queue(&mut queues, &pushers, key, job);
+                    queue(&mut queues, &pushers, &key, job);
                 }
             }
             Err(error) => tracing::error!(%error, "what pushers have to tell cannot be read"),
@@ -237,7 +237,7 @@ async fn follow(pushers: Weak<Inner>, mut visible: watch::Receiver<Position>) {
 }
 
 /// Leaves the job in the queue of its pusher.
-fn queue(queues: &mut HashMap<Key, mpsc::Sender<Job>>, pushers: &Weak<Inner>, key: Key, job: Job) {
+fn queue(queues: &mut HashMap<Key, mpsc::Sender<Job>>, pushers: &Weak<Inner>, key: &Key, job: Job) {
     queues.retain(|_, queue| !queue.is_closed());
     let queue = queues.entry(key.clone()).or_insert_with(|| {
         let (sender, jobs) = mpsc::channel(QUEUE_PER_PUSHER);

@@ -28,7 +28,7 @@ const WAITING_MAX: usize = 100;
 /// How long to wait after the database could not be read.
 const RETRY: Duration = Duration::from_secs(10);
 /// How long to wait when nothing waits.
-const IDLE: Duration = Duration::from_secs(3_600);
+const IDLE: Duration = Duration::from_hours(1);
 
 /// Wakes the task that sends what is due. Clones are the same.
 #[derive(Clone, Debug, Default)]

@@ -88,7 +88,7 @@ pub(super) fn forget(writer: &mut RoomWriter, target: &Pdu) -> Result<()> {
 
 /// The events of a room that have all these words, newest first.
 pub fn find(rooms: &Rooms, room: &RoomId, term: &BTreeSet<String>) -> Result<Vec<Arc<Pdu>>> {
-    let Some(first) = rarest(rooms, room, term)? else {
+    let Some(first) = rarest(rooms, room, term) else {
         return Ok(Vec::new());
     };
     let visible = rooms.stream.visible();
@@ -108,7 +108,7 @@ pub fn find(rooms: &Rooms, room: &RoomId, term: &BTreeSet<String>) -> Result<Vec
 }
 
 /// The word that the fewest events have, as far as that can be told soon.
-fn rarest<'a>(rooms: &Rooms, room: &RoomId, term: &'a BTreeSet<String>) -> Result<Option<&'a str>> {
+fn rarest<'a>(rooms: &Rooms, room: &RoomId, term: &'a BTreeSet<String>) -> Option<&'a str> {
     let mut rarest: Option<(usize, &str)> = None;
     for word in term {
         let most = rarest.map_or(ROOM_MAX_LOOKS, |(count, _)| count);
@@ -118,7 +118,7 @@ fn rarest<'a>(rooms: &Rooms, room: &RoomId, term: &'a BTreeSet<String>) -> Resul
             rarest = Some((count, word));
         }
     }
-    Ok(rarest.filter(|(count, _)| *count > 0).map(|(_, word)| word))
+    rarest.filter(|(count, _)| *count > 0).map(|(_, word)| word)
 }
 
 fn has_all(

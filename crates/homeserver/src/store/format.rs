@@ -7,7 +7,7 @@ use ruma::ServerName;
 
 use super::{FORMAT_VERSION, Store, StoreError, options, tables};
 
-/// The file by which RocksDB knows its own folders.
+/// The file by which `RocksDB` knows its own folders.
 const CURRENT: &str = "CURRENT";
 
 /// Refuses a folder that holds a database of another program, before that database is opened and changed.

@@ -1,6 +1,6 @@
 //! How keys are written: injective, and in the order in which they are read.
 //!
-//! A key is a tuple of parts. Numbers are big-endian, so that RocksDB's byte order is theirs; texts carry their length in front,
+//! A key is a tuple of parts. Numbers are big-endian, so that `RocksDB`'s byte order is theirs; texts carry their length in front,
 //! so that no text is a prefix of another and a whole part is always a clean prefix of what follows it. A lookup takes borrowed
 //! parts ([`KeyFor`]), a scan takes the first parts of a key ([`PrefixOf`]); both are checked against the table at compile time.
 

@@ -1,4 +1,4 @@
-//! How RocksDB is told to be small: a self-hoster's box, a few users, tens of thousands of events.
+//! How `RocksDB` is told to be small: a self-hoster's box, a few users, tens of thousands of events.
 
 use rocksdb::{
     BlockBasedOptions, Cache, ColumnFamilyDescriptor, DBCompressionType, LogLevel, Options,
@@ -21,9 +21,9 @@ const CACHE_BYTES: usize = 16 * MIB;
 const LOG_BYTES: u64 = 16 * MIB as u64;
 /// Files that stay open.
 const OPEN_FILES: i32 = 256;
-/// RocksDB's own log files that are kept.
+/// `RocksDB`'s own log files that are kept.
 const INFO_LOGS: usize = 2;
-/// The size at which RocksDB's own log starts anew, in bytes.
+/// The size at which `RocksDB`'s own log starts anew, in bytes.
 const INFO_LOG_BYTES: usize = MIB;
 /// Bits of a bloom filter for each key; ten make one miss in a hundred go to the disk.
 const BLOOM_BITS: f64 = 10.0;
@@ -49,7 +49,7 @@ pub(super) fn database() -> Options {
     options
 }
 
-/// The options of every table, the one that RocksDB itself demands included.
+/// The options of every table, the one that `RocksDB` itself demands included.
 pub(super) fn families() -> Vec<ColumnFamilyDescriptor> {
     let cache = Cache::new_lru_cache(CACHE_BYTES);
     let default = ("default", Shape::Lookup);

@@ -4,7 +4,7 @@ use serde::{Serialize, de::DeserializeOwned};
 
 use super::key::Key;
 
-/// How a column family is used, so that RocksDB can be told.
+/// How a column family is used, so that `RocksDB` can be told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Shape {
     /// Small rows that are looked up one by one.

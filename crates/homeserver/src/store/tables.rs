@@ -16,7 +16,9 @@ use crate::{
     keys::record::{BackupVersion, DehydratedDevice, FallbackKey},
     media::record::{MediaFile, Thumbnail},
     push::record::{Notification, PusherRecord},
-    rooms::record::{Aggregate, AliasRecord, DelayedEvent, Membership, Relation, RoomRecord, StoredEvent, Thread},
+    rooms::record::{
+        Aggregate, AliasRecord, DelayedEvent, Membership, Relation, RoomRecord, StoredEvent, Thread,
+    },
     stream::{Change, Position},
     sync::record::{AccountDatum, Receipt},
 };
@@ -39,7 +41,7 @@ catalogue! {
     DeviceTokens "device_tokens" Lookup (OwnedUserId, OwnedDeviceId, [u8; 32]) => Exists;
     /// Refresh tokens, by their SHA-256 digest.
     RefreshTokens "refresh_tokens" Lookup ([u8; 32]) => RefreshToken;
-    /// OpenID and login tokens, which end soon, by their SHA-256 digest.
+    /// `OpenID` and login tokens, which end soon, by their SHA-256 digest.
     ShortTokens "short_tokens" Lookup ([u8; 32]) => ShortToken;
     /// Registration tokens that an admin issued, by the token itself.
     RegistrationTokens "registration_tokens" Lookup (String) => RegistrationToken;
@@ -102,7 +104,7 @@ catalogue! {
     OneTimeKeys "one_time_keys" Sequence (OwnedUserId, OwnedDeviceId, String, Position) => (String, Box<RawValue>);
     /// Fallback keys, by user, device and algorithm.
     FallbackKeys "fallback_keys" Lookup (OwnedUserId, OwnedDeviceId, String) => FallbackKey;
-    /// Cross-signing keys, by user and use (master, self_signing, user_signing).
+    /// Cross-signing keys, by user and use (`master`, `self_signing`, `user_signing`).
     CrossSigningKeys "cross_signing_keys" Lookup (OwnedUserId, String) => Box<RawValue>;
     /// Signatures that others made of a key: by owner, key or device id, signer, and the signer's key id.
     KeySignatures "key_signatures" Lookup (OwnedUserId, String, OwnedUserId, String) => String;

@@ -13,7 +13,14 @@ use crate::stream::Position;
 
 fn store() -> (Store, TempDir) {
     let directory = TempDir::new().unwrap();
-    (Store::open(&directory.path().join("database"), server_name!("letta.test")).unwrap(), directory)
+    (
+        Store::open(
+            &directory.path().join("database"),
+            server_name!("letta.test"),
+        )
+        .unwrap(),
+        directory,
+    )
 }
 
 #[tokio::test]
@@ -22,19 +29,39 @@ async fn a_scan_finds_what_begins_with_whole_parts_in_order() {
     let (one, longer) = (room_id!("!a:x"), room_id!("!a:xy"));
     let mut batch = store.batch();
     for position in [300_u64, 2, 1] {
-        batch.put::<tables::Words>((one, "word", Position(position)), &Exists {}).unwrap();
+        batch
+            .put::<tables::Words>((one, "word", Position(position)), &Exists {})
+            .unwrap();
     }
-    batch.put::<tables::Words>((one, "words", Position(7)), &Exists {}).unwrap();
-    batch.put::<tables::Words>((longer, "word", Position(9)), &Exists {}).unwrap();
+    batch
+        .put::<tables::Words>((one, "words", Position(7)), &Exists {})
+        .unwrap();
+    batch
+        .put::<tables::Words>((longer, "word", Position(9)), &Exists {})
+        .unwrap();
     store.commit(batch).await.unwrap();
 
     let positions = |scan: super::Scan<'_, tables::Words>| -> Vec<u64> {
         scan.map(|row| row.unwrap().0.2.0).collect()
     };
-    assert_eq!(positions(store.scan::<tables::Words>((one, "word"))), [1, 2, 300]);
-    assert_eq!(positions(store.scan_back::<tables::Words>((one, "word"))), [300, 2, 1]);
-    assert_eq!(positions(store.scan_from::<tables::Words>((one, "word"), (one, "word", Position(2)))), [2, 300]);
-    assert_eq!(positions(store.scan_back_from::<tables::Words>((one, "word"), (one, "word", Position(299)))), [2, 1]);
+    assert_eq!(
+        positions(store.scan::<tables::Words>((one, "word"))),
+        [1, 2, 300]
+    );
+    assert_eq!(
+        positions(store.scan_back::<tables::Words>((one, "word"))),
+        [300, 2, 1]
+    );
+    assert_eq!(
+        positions(store.scan_from::<tables::Words>((one, "word"), (one, "word", Position(2)))),
+        [2, 300]
+    );
+    assert_eq!(
+        positions(
+            store.scan_back_from::<tables::Words>((one, "word"), (one, "word", Position(299)))
+        ),
+        [2, 1]
+    );
     assert_eq!(store.scan::<tables::Words>((one,)).count(), 4);
     assert_eq!(store.scan::<tables::Words>(()).count(), 5);
 
@@ -50,7 +77,10 @@ fn a_database_belongs_to_one_server_name() {
     drop(Store::open(directory.path(), server_name!("letta.test")).unwrap());
     drop(Store::open(directory.path(), server_name!("letta.test")).unwrap());
     let refused = Store::open(directory.path(), server_name!("other.test")).unwrap_err();
-    assert!(matches!(&refused, StoreError::Foreign(why) if why.contains("letta.test")), "{refused}");
+    assert!(
+        matches!(&refused, StoreError::Foreign(why) if why.contains("letta.test")),
+        "{refused}"
+    );
 }
 
 #[test]
@@ -70,10 +100,16 @@ fn the_database_of_another_program_is_not_touched() {
 fn a_newer_format_is_refused() {
     let (store, directory) = store();
     let mut batch = store.batch();
-    batch.put::<tables::Meta>(("format version",), &99.into()).unwrap();
+    batch
+        .put::<tables::Meta>(("format version",), &99.into())
+        .unwrap();
     store.commit_blocking(batch).unwrap();
     drop(store);
-    let refused = Store::open(&directory.path().join("database"), server_name!("letta.test")).unwrap_err();
+    let refused = Store::open(
+        &directory.path().join("database"),
+        server_name!("letta.test"),
+    )
+    .unwrap_err();
     assert!(refused.to_string().contains("format 99"), "{refused}");
 }
 

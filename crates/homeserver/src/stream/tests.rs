@@ -10,7 +10,11 @@ use crate::store::Store;
 
 fn stream() -> (Store, Stream, TempDir) {
     let directory = TempDir::new().unwrap();
-    let store = Store::open(&directory.path().join("database"), server_name!("letta.test")).unwrap();
+    let store = Store::open(
+        &directory.path().join("database"),
+        server_name!("letta.test"),
+    )
+    .unwrap();
     let stream = Stream::open(store.clone()).unwrap();
     (store, stream, directory)
 }
@@ -27,9 +31,15 @@ async fn an_open_place_holds_back_what_is_behind_it() {
         async move { stream.commit(quick, batch, Vec::new()).await }
     });
     tokio::time::sleep(Duration::from_millis(50)).await;
-    assert!(stream.visible() < first, "the later change is not visible before the earlier one");
+    assert!(
+        stream.visible() < first,
+        "the later change is not visible before the earlier one"
+    );
     assert!(!writing.is_finished(), "what is acknowledged can be read");
-    stream.commit(slow, store.batch(), Vec::new()).await.unwrap();
+    stream
+        .commit(slow, store.batch(), Vec::new())
+        .await
+        .unwrap();
     assert_eq!(writing.await.unwrap().unwrap(), second);
     assert_eq!(stream.visible(), second);
 }
@@ -42,7 +52,10 @@ async fn a_place_that_is_dropped_holds_nobody_back() {
     let mut kept = stream.place();
     let position = kept.take().unwrap();
     drop(dropped);
-    stream.commit(kept, store.batch(), Vec::new()).await.unwrap();
+    stream
+        .commit(kept, store.batch(), Vec::new())
+        .await
+        .unwrap();
     assert_eq!(stream.visible(), position);
 }
 
@@ -52,11 +65,19 @@ async fn whoever_registers_before_reading_misses_nothing() {
     let (alice, bob) = (user_id!("@alice:letta.test"), user_id!("@bob:letta.test"));
     let mut watcher = stream.watch(alice);
     stream.announce(vec![Touch::User(bob.to_owned())]).unwrap();
-    assert!(!watcher.wait(Duration::from_millis(20)).await, "what concerns others wakes nobody");
+    assert!(
+        !watcher.wait(Duration::from_millis(20)).await,
+        "what concerns others wakes nobody"
+    );
     // Between registering and waiting.
-    stream.announce(vec![Touch::User(alice.to_owned())]).unwrap();
+    stream
+        .announce(vec![Touch::User(alice.to_owned())])
+        .unwrap();
     assert!(watcher.wait(Duration::from_secs(5)).await);
-    assert!(!watcher.wait(Duration::from_millis(20)).await, "one change wakes once");
+    assert!(
+        !watcher.wait(Duration::from_millis(20)).await,
+        "one change wakes once"
+    );
 }
 
 #[tokio::test]
@@ -69,7 +90,10 @@ async fn no_position_is_handed_out_twice_not_even_after_a_restart() {
     }
     // A process that dies writes nothing at its end.
     let again = Stream::open(store).unwrap();
-    assert!(again.visible() >= *seen.last().unwrap(), "old tokens stay in the past");
+    assert!(
+        again.visible() >= *seen.last().unwrap(),
+        "old tokens stay in the past"
+    );
     let next = again.announce(Vec::new()).unwrap();
     assert!(next > *seen.last().unwrap() && next > Position(0));
 }
@@ -84,7 +108,10 @@ async fn many_writers_leave_no_hole() {
             tokio::spawn(async move {
                 let mut place = stream.place();
                 let position = place.take().unwrap();
-                let committed = stream.commit(place, store.batch(), Vec::new()).await.unwrap();
+                let committed = stream
+                    .commit(place, store.batch(), Vec::new())
+                    .await
+                    .unwrap();
                 assert_eq!(committed, position);
                 assert!(stream.visible() >= position);
             })

@@ -25,9 +25,9 @@ use crate::{
 };
 
 /// Who has not synced for this long is offline. Longer than the longest wait of a sync.
-const OFFLINE_AFTER: Duration = Duration::from_secs(180);
+const OFFLINE_AFTER: Duration = Duration::from_mins(3);
 /// Who was active within this time is active now.
-const ACTIVE_FOR: Duration = Duration::from_secs(60);
+const ACTIVE_FOR: Duration = Duration::from_mins(1);
 
 /// How somebody is seen.
 #[derive(Clone, Debug, Serialize, Deserialize)]

@@ -24,7 +24,7 @@ use crate::{
 };
 
 /// The longest time that one request makes somebody type.
-const TYPING_MAX: Duration = Duration::from_secs(120);
+const TYPING_MAX: Duration = Duration::from_mins(2);
 
 /// Who is typing where. Clones are the same.
 #[derive(Clone, Debug)]

@@ -1,4 +1,4 @@
-//! Profiles, looking people up, OpenID, and what the server says of itself.
+//! Profiles, looking people up, `OpenID`, and what the server says of itself.
 
 use http::{Method, StatusCode};
 use serde_json::json;

@@ -168,12 +168,11 @@ async fn a_script_registers_with_the_shared_secret() {
     let nonce = answer["nonce"].as_str().unwrap();
     let mut mac = Hmac::<sha1::Sha1>::new_from_slice(b"shared").unwrap();
     mac.update(format!("{nonce}\0alice\0secret\0notadmin").as_bytes());
-    let mac: String = mac
+    let mac = mac
         .finalize()
         .into_bytes()
         .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect();
+        .fold(String::new(), |mac, byte| mac + &format!("{byte:02x}"));
     let wish = json!({ "nonce": nonce, "username": "alice", "password": "secret", "mac": mac });
     let (status, answer) = test.call(Method::POST, path, wish.clone()).await;
     assert_eq!(status, StatusCode::OK, "{answer}");

@@ -121,6 +121,7 @@ async fn whoever_comes_later_reads_what_was_said_when_it_was_shared_and_not_what
     assert_eq!(readable(&bob, &room).await, ["open"]);
 }
 
+#[allow(clippy::too_many_lines, reason = "one story, told in order")]
 #[tokio::test]
 async fn pages_lead_there_and_back_without_a_gap() {
     let test = TestServer::start().await;

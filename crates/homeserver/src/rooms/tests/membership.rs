@@ -6,6 +6,7 @@ use serde_json::json;
 use super::{refused, room, rooms};
 use crate::testing::TestServer;
 
+#[allow(clippy::too_many_lines, reason = "one story, told in order")]
 #[tokio::test]
 async fn somebody_is_invited_comes_is_kicked_banned_and_let_back_in() {
     let test = TestServer::start().await;

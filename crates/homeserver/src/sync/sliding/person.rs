@@ -46,6 +46,10 @@ pub(super) struct Person {
 }
 
 #[derive(Deserialize)]
+#[allow(
+    clippy::zero_sized_map_values,
+    reason = "only the names are of interest"
+)]
 struct Tags {
     tags: BTreeMap<String, serde::de::IgnoredAny>,
 }

@@ -51,6 +51,10 @@ impl<'a> Client<'a> {
 }
 
 /// One list of the first rooms.
+#[allow(
+    clippy::needless_pass_by_value,
+    reason = "tests write it where they need it"
+)]
 fn list(last: u64, timeline_limit: u64, required_state: Value) -> Value {
     json!({ "lists": { "all": {
         "ranges": [[0, last]], "timeline_limit": timeline_limit, "required_state": required_state,
