@@ -5,16 +5,24 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint bench scale peers
+.PHONY: help demo demo-synapse test lint bench scale peers
 
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+DEMO_DIR ?= .local/demo
 
 demo: ## Talk to scripted agents in Matrix, on this machine, after this one command
+	cargo build --locked --bin matrix-appservice-letta
+	@exec $${CARGO_TARGET_DIR:-target}/debug/matrix-appservice-letta demo --data $(DEMO_DIR)
+
+demo-synapse: ## The same on a real Synapse
 	@scripts/demo.sh
 
-test: peers ## Run all tests, those with a real Synapse and real clients included
+test: peers ## Run all tests, those with real homeservers and real clients included
 	cargo test --workspace --locked
+	@# The same list once more, on the homeserver that the bridge brings along.
+	LETTA_TEST_HOMESERVER=embedded cargo test --locked --test it -- --skip clients::
 
 lint: ## What a change must pass besides the tests
 	cargo fmt --all --check
