@@ -1,6 +1,6 @@
 //! The edge: from bytes of HTTP to typed requests of ruma, and back.
 //!
-//! Routes, methods and authentication come from ruma's metadata ([`routes`]); what is not known is `404 M_UNRECOGNIZED`; every
+//! Routes, methods and authentication come from ruma's metadata (`routes`); what is not known is `404 M_UNRECOGNIZED`; every
 //! answer carries the CORS headers of the specification. A handler is an async function from a [`Call`] to a response type.
 //! Spec: <https://spec.matrix.org/v1.19/client-server-api/#api-standards>
 

@@ -5,7 +5,7 @@
 //!
 //! - [`config`]: Tuwunel's keys, checked.
 //! - [`store`]: the database, its tables as one typed catalogue; [`stream`]: the one order of everything.
-//! - [`http`]: from bytes to typed requests; [`api`]: the endpoints, one module for each part of the specification.
+//! - [`http`]: from bytes to typed requests; `api`: the endpoints, one module for each part of the specification.
 //! - [`accounts`], [`rooms`], [`sync`], [`keys`], [`push`], [`media`], [`appservices`]: what the endpoints do.
 //! - [`server`]: the parts, put together.
 

@@ -1,7 +1,7 @@
 //! Who is notified of what: push rules, unread counts, pushers.
 //!
-//! Every event meets the push rules of everybody in its room while it is written ([`evaluate`]); what notifies somebody becomes a
-//! row in the same batch, so a count never disagrees with the timeline. Counts are those rows ([`unread`]), and reading takes
+//! Every event meets the push rules of everybody in its room while it is written ([`evaluate()`]); what notifies somebody becomes a
+//! row in the same batch, so a count never disagrees with the timeline. Counts are those rows ([`unread()`]), and reading takes
 //! them away ([`mark_read`]). Pushers are told of the rows once they are on disk ([`pushers`]).
 //! Spec: <https://spec.matrix.org/v1.19/client-server-api/#push-notifications>
 

@@ -1,8 +1,8 @@
 //! Sliding sync: a client says which part of its room list it looks at, and gets that first.
 //!
-//! A [`Connection`](connection) remembers what a client was told of each room, so that a room is sent when it has news for this
+//! A `Connection` remembers what a client was told of each room, so that a room is sent when it has news for this
 //! client and never else: an answer that says nothing new is given only when the client's patience is over. What was told is a
-//! [`Snapshot`](connection::Snapshot); a request names the one that it builds on, and an answer that got lost is made again from
+//! `Snapshot`; a request names the one that it builds on, and an answer that got lost is made again from
 //! the same. Spec: <https://github.com/matrix-org/matrix-spec-proposals/pull/4186>
 
 use std::time::Duration;
