@@ -134,7 +134,7 @@ impl Core {
         }
         let Some(first) = listeners.first() else {
             anyhow::bail!(
-                "there is no address to listen on: set `homeserver.address` and `homeserver.port`"
+                "there is no address to listen on: set `TUWUNEL_ADDRESS` and `homeserver.port`"
             );
         };
         let address = first.local_addr()?;

@@ -6,9 +6,13 @@ use tracing_subscriber::{EnvFilter, fmt};
 
 use crate::config::{LogFormat, Logging};
 
+/// What would tell of every single event; whoever wants that names it in `logging.level`.
+const QUIETER: &str = "ruma_state_res=warn";
+
 /// Starts the log. A second call changes nothing.
 pub(super) fn start(logging: &Logging) {
-    let filter = EnvFilter::try_new(&logging.level).unwrap_or_else(|_| EnvFilter::new("info"));
+    let filter = EnvFilter::try_new(format!("{QUIETER},{}", logging.level))
+        .unwrap_or_else(|_| EnvFilter::new("info"));
     // Colors are for eyes, not for files.
     let log = fmt()
         .with_env_filter(filter)
