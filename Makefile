@@ -22,7 +22,7 @@ demo-synapse: ## The same on a real Synapse
 test: peers ## Run all tests, those with real homeservers and real clients included
 	cargo test --workspace --locked
 	@# The same list once more, on the homeserver that the bridge brings along.
-	LETTA_TEST_HOMESERVER=embedded cargo test --locked --test it -- --skip clients::
+	LETTA_TEST_HOMESERVER=embedded cargo test --workspace --locked --test it -- --skip clients::
 
 lint: ## What a change must pass besides the tests
 	cargo fmt --all --check
