@@ -65,9 +65,14 @@ pub async fn run(mut config: Config, newcomer: Option<Newcomer>) -> anyhow::Resu
         () = signals.terminated() => Ok(()),
     };
     if began.is_ok() && *bridge.desk.ready.borrow() {
+        let told = async {
+            welcome(&config, core.as_ref(), newcomer.as_ref(), &homeserver).await;
+            std::future::pending::<()>().await;
+        };
         tokio::select! {
-            () = welcome(&config, core.as_ref(), newcomer.as_ref(), &homeserver) => signals.terminated().await,
+            () = told => {}
             () = signals.terminated() => {}
+            () = shut_down(core.as_ref()) => {}
         }
         drain(&bridge, &tasks, &mut signals).await;
     }
@@ -139,6 +144,14 @@ fn homeserver(config: &Config, core: Option<&Core>) -> anyhow::Result<Homeserver
         config.appservice.as_token.clone(),
     );
     Ok(Homeserver::new(transport, address, token))
+}
+
+/// Waits until an admin ends the homeserver with a command; for ever if it is not ours.
+async fn shut_down(core: Option<&Core>) {
+    match core {
+        Some(core) => core.shut_down().await,
+        None => std::future::pending().await,
+    }
 }
 
 /// Says where to go from here, once there is something to see.

@@ -174,6 +174,11 @@ impl Core {
         Ok(Some(token))
     }
 
+    /// Waits until an admin ends it with a command.
+    pub(super) async fn shut_down(&self) {
+        self.server.shutdown.cancelled().await;
+    }
+
     /// Ends what it does and closes the database.
     pub(super) async fn close(self) {
         self.server.close().await;
@@ -200,7 +205,10 @@ pub async fn homeserver_alone(settings: homeserver::Config) -> anyhow::Result<()
     };
     let tasks = Tasks::default();
     let served = tokio::spawn(core.serve_routes(core.router(), tasks.clone()).await?);
-    signals.terminated().await;
+    tokio::select! {
+        () = signals.terminated() => {}
+        () = core.shut_down() => {}
+    }
     tasks.close();
     tasks.stop();
     if let Ok(served) = tokio::time::timeout(super::STOP_MAX, served).await {

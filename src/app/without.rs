@@ -33,6 +33,10 @@ impl Core {
         match *self {}
     }
 
+    pub(super) async fn shut_down(&self) {
+        match *self {}
+    }
+
     pub(super) async fn close(self) {
         match self {}
     }
