@@ -1,6 +1,6 @@
 //! Getting Letta to answer: which conversation, which prompts, and whether it was asked before.
 
-use letta_client::{Conversation, Destination, Prompt, RunId, TurnStream};
+use letta_client::{Conduct, Conversation, Destination, Prompt, RunId, TurnStream};
 
 use super::{Inner, prompt::for_letta};
 use crate::{
@@ -35,7 +35,9 @@ impl Inner {
             .iter()
             .map(|prompt| for_letta(prompt, shared))
             .collect();
-        Ok(backend.send(&destination, &prompts).await?)
+        Ok(backend
+            .send(&destination, &prompts, Conduct::default())
+            .await?)
     }
 
     /// The run that answers these prompts already, if the history knows them.

@@ -45,6 +45,9 @@ pub fn refused(error: &BackendError) -> String {
             "The agent waits for a decision about an earlier tool call. Decide it in Letta, then \
              write again."
         }
+        BackendError::NotPending => {
+            "The tool call that waited was decided elsewhere. Ask the agent to go on."
+        }
         BackendError::NotFound { .. } => "Letta does not know this agent any more.",
         BackendError::Unauthorized => {
             "Letta refuses the bridge's key. An admin has to mend `letta.api_key`, then write again."
@@ -63,6 +66,7 @@ pub fn refused(error: &BackendError) -> String {
         | BackendError::Silent { .. }
         | BackendError::ServerError { .. }
         | BackendError::RateLimited { .. }
+        | BackendError::Moved { .. }
         | BackendError::Busy { .. } => {
             "Letta broke off again and again before the agent was done. Try again in a moment."
         }

@@ -2,7 +2,8 @@
 //!
 //! The bridge keeps one turn in flight per conversation, so a backend need not queue. What a
 //! backend hides: paging, streams that break and are resumed, servers without Redis, older servers
-//! without conversations, agents of older kinds whose text is missing from the stream.
+//! without conversations, agents of older kinds whose text is missing from the stream; that some
+//! servers end a turn when a tool needs a person's decision and others hold it.
 
 use std::pin::Pin;
 
@@ -36,11 +37,52 @@ pub trait Backend: Send + Sync {
         label: &str,
     ) -> Result<Conversation, BackendError>;
 
+    /// The conversation that an agent's own room uses without asking for one; `None` where each
+    /// room needs a conversation of its own, because agents' default ones get in each other's way.
+    fn home_conversation(&self) -> Option<Conversation> {
+        Some(Conversation::Default)
+    }
+
     /// Starts one turn with all of `prompts` (at least one), and streams it.
     ///
     /// Sending the same prompts again attaches to the first run where the server can tell
-    /// (see [`Info::idempotent`]).
-    async fn send(&self, to: &Destination, prompts: &[Prompt]) -> Result<TurnStream, BackendError>;
+    /// (see [`Info::idempotent`]). A backend without permission modes ignores `conduct`.
+    async fn send(
+        &self,
+        to: &Destination,
+        prompts: &[Prompt],
+        conduct: Conduct,
+    ) -> Result<TurnStream, BackendError>;
+
+    /// Answers an approval request, one decision for each of its calls, and streams how the agent
+    /// goes on: until the next request, or until the turn is over.
+    ///
+    /// [`BackendError::NotPending`]: nothing waits for these decisions (any more).
+    async fn decide(
+        &self,
+        to: &Destination,
+        request: &ApprovalRequest,
+        decisions: &[Decision],
+    ) -> Result<TurnStream, BackendError>;
+
+    /// What waits for a person's decision in this conversation, whoever asked for it.
+    async fn pending(&self, to: &Destination) -> Result<Option<ApprovalRequest>, BackendError>;
+
+    /// Listens to a conversation from now on: turns in it that others start (a schedule, Letta's
+    /// own app) arrive in [`Backend::overheard`]. Backends that cannot hear them do nothing.
+    async fn watch(
+        &self,
+        _conversation: &Destination,
+        _conduct: Conduct,
+    ) -> Result<(), BackendError> {
+        Ok(())
+    }
+
+    /// Turns that others start in the conversations that are watched. `None`: this backend hears
+    /// none, or the stream was taken before.
+    fn overheard(&self) -> Option<Pin<Box<dyn Stream<Item = Overheard> + Send>>> {
+        None
+    }
 
     /// Streams a run again from its beginning, whether it still runs or has ended.
     async fn resume(&self, to: &Destination, run: &RunId) -> Result<TurnStream, BackendError>;
@@ -61,6 +103,52 @@ pub trait Backend: Send + Sync {
 /// Dropping the stream does not stop the turn.
 pub type TurnStream = Pin<Box<dyn Stream<Item = Result<TurnEvent, BackendError>> + Send>>;
 
+/// A turn that somebody else has started.
+pub struct Overheard {
+    /// Where.
+    pub at: Destination,
+    /// Identifies the turn for ever.
+    pub key: String,
+    /// What it answers, as far as it is known: what a person wrote in another app.
+    pub prompt: Option<String>,
+    /// The turn as it happens.
+    pub turn: TurnStream,
+}
+
+/// What an agent may do without asking in a conversation. Set anew with each send.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Conduct {
+    /// When it has to ask.
+    pub mode: PermissionMode,
+    /// It may talk and use no tool at all.
+    pub chat_only: bool,
+}
+
+/// When an agent has to ask before it uses a tool, in the App Server's words.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum PermissionMode {
+    /// Before shell commands, edits and other tools that change something.
+    #[default]
+    Standard,
+    /// As [`PermissionMode::Standard`], but not before edits of files.
+    AcceptEdits,
+    /// Before everything.
+    Strict,
+    /// Never.
+    Unrestricted,
+}
+
+/// A person's decision on one tool call.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Decision {
+    /// The call.
+    pub call: ToolCallId,
+    /// Whether it may run.
+    pub approve: bool,
+    /// Why not, for the agent.
+    pub reason: Option<String>,
+}
+
 /// What a server told about itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Info {
@@ -73,6 +161,12 @@ pub struct Info {
     /// Whether the same send twice is one run (background mode; V1 needs Redis for it).
     /// `None` until the first send has shown it.
     pub idempotent: Option<bool>,
+    /// Whether tools can wait for a person's decision here.
+    pub approvals: bool,
+    /// Whether stored messages can be read.
+    pub history: bool,
+    /// Whether turns that others start are heard.
+    pub overhears: bool,
 }
 
 /// A Letta agent.

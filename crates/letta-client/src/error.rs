@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::id::RunId;
+use crate::id::{ConversationId, RunId};
 
 /// A failed call to Letta.
 ///
@@ -34,6 +34,16 @@ pub enum BackendError {
     /// A tool call waits for a person's decision, nothing else is accepted before that.
     #[error("a tool call of this conversation waits for approval")]
     ApprovalPending,
+    /// Nothing waits for this decision: it was decided elsewhere, or given up.
+    #[error("no tool call waits for this decision any more")]
+    NotPending,
+    /// The conversation cannot go on under its id, but under another one, with all its messages.
+    /// Send again there.
+    #[error("the conversation goes on as {to}")]
+    Moved {
+        /// Its id from now on.
+        to: ConversationId,
+    },
     /// The server does not know what was asked for (an agent, a conversation, a run).
     #[error("Letta does not know {what}")]
     NotFound {
@@ -101,7 +111,11 @@ impl BackendError {
             | Self::RateLimited { .. }
             | Self::ServerError { .. } => Advice::Retry,
             Self::Busy { .. } | Self::ApprovalPending => Advice::Wait,
-            Self::NotFound { .. } | Self::Refused { .. } | Self::Protocol { .. } => Advice::Refuse,
+            Self::Moved { .. } => Advice::Retry,
+            Self::NotPending
+            | Self::NotFound { .. }
+            | Self::Refused { .. }
+            | Self::Protocol { .. } => Advice::Refuse,
             Self::Unauthorized | Self::QuotaExceeded { .. } => Advice::Fatal,
         }
     }
@@ -113,6 +127,8 @@ impl BackendError {
             Self::Silent { .. } => "LETTA_SILENT",
             Self::Busy { .. } => "LETTA_BUSY",
             Self::ApprovalPending => "LETTA_APPROVAL_PENDING",
+            Self::NotPending => "LETTA_NOT_PENDING",
+            Self::Moved { .. } => "LETTA_CONVERSATION_MOVED",
             Self::NotFound { .. } => "LETTA_NOT_FOUND",
             Self::Unauthorized => "LETTA_UNAUTHORIZED",
             Self::RateLimited { .. } => "LETTA_RATE_LIMITED",

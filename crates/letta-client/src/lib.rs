@@ -23,8 +23,9 @@ pub mod rest;
 pub mod sse;
 
 pub use backend::{
-    Agent, ApprovalRequest, Backend, Conversation, Destination, HistoryItem, Info, Prompt, Speaker,
-    Stop, ToolCall, TurnEvent, TurnFailure, TurnStream,
+    Agent, ApprovalRequest, Backend, Conduct, Conversation, Decision, Destination, HistoryItem,
+    Info, Overheard, PermissionMode, Prompt, Speaker, Stop, ToolCall, TurnEvent, TurnFailure,
+    TurnStream,
 };
 pub use error::{Advice, BackendError};
 pub use id::{AgentId, ConversationId, IdError, MessageId, RunId, ToolCallId};

@@ -46,11 +46,13 @@ pub use decoder::{
 pub use failure::{DETAIL_CHARS_MAX, RETRY_AFTER_MAX};
 pub use history::HISTORY_PAGES_MAX;
 pub use listing::{AGENTS_PAGE, AGENTS_PAGES_MAX};
-pub use send::Decision;
 pub use turn::{BARREN_CONNECTIONS_MAX, POLL_FAILURES_MAX, POLL_TIME_MAX, RECONNECTS_MAX};
 
 use crate::{
-    backend::{Agent, Backend, Conversation, Destination, HistoryItem, Info, Prompt, TurnStream},
+    backend::{
+        Agent, ApprovalRequest, Backend, Conduct, Conversation, Decision, Destination, HistoryItem,
+        Info, Prompt, TurnStream,
+    },
     error::BackendError,
     id::{AgentId, RunId},
 };
@@ -239,6 +241,9 @@ impl Backend for RestBackend {
             version: health.version,
             conversations,
             idempotent: self.idempotent(),
+            approvals: true,
+            history: true,
+            overhears: false,
         })
     }
 
@@ -273,8 +278,27 @@ impl Backend for RestBackend {
         Ok(Conversation::Own(created.id))
     }
 
-    async fn send(&self, to: &Destination, prompts: &[Prompt]) -> Result<TurnStream, BackendError> {
+    async fn send(
+        &self,
+        to: &Destination,
+        prompts: &[Prompt],
+        _conduct: Conduct,
+    ) -> Result<TurnStream, BackendError> {
         self.start(to, &send::Outgoing::prompts(prompts)).await
+    }
+
+    async fn decide(
+        &self,
+        to: &Destination,
+        _request: &ApprovalRequest,
+        decisions: &[Decision],
+    ) -> Result<TurnStream, BackendError> {
+        // All calls of the request are decided in one body, or Letta refuses.
+        self.start(to, &send::Outgoing::decisions(decisions)).await
+    }
+
+    async fn pending(&self, _to: &Destination) -> Result<Option<ApprovalRequest>, BackendError> {
+        Ok(None)
     }
 
     async fn resume(&self, _to: &Destination, run: &RunId) -> Result<TurnStream, BackendError> {

@@ -4,24 +4,12 @@ use serde::Serialize;
 
 use super::{RestBackend, turn};
 use crate::{
-    backend::{Conversation, Destination, Prompt, TurnStream},
+    backend::{Conversation, Decision, Destination, Prompt, TurnStream},
     error::BackendError,
-    id::ToolCallId,
 };
 
 /// The longest `name` of a message that providers take, in characters.
 const NAME_CHARS_MAX: usize = 64;
-
-/// A person's decision on one tool call.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Decision {
-    /// The call.
-    pub call: ToolCallId,
-    /// Whether it may run.
-    pub approve: bool,
-    /// Why not, for the agent.
-    pub reason: Option<String>,
-}
 
 /// The body of a send.
 #[derive(Clone, Debug, Serialize)]
@@ -94,7 +82,7 @@ impl Outgoing {
         Self::new(prompts.iter().map(prompt).collect())
     }
 
-    fn decisions(decisions: &[Decision]) -> Self {
+    pub(super) fn decisions(decisions: &[Decision]) -> Self {
         let decision = |decision: &Decision| OutDecision {
             r#type: "approval",
             tool_call_id: decision.call.to_string(),
@@ -134,18 +122,6 @@ pub(super) fn name(to: &Destination) -> String {
 }
 
 impl RestBackend {
-    /// Decides on the tool calls of an [`ApprovalRequest`](crate::ApprovalRequest) and streams how
-    /// the agent goes on: a new turn with a run of its own.
-    ///
-    /// All calls of the request must be decided together, or Letta refuses.
-    pub async fn decide(
-        &self,
-        to: &Destination,
-        decisions: &[Decision],
-    ) -> Result<TurnStream, BackendError> {
-        self.start(to, &Outgoing::decisions(decisions)).await
-    }
-
     /// Starts a turn, in the background if the server can.
     pub(super) async fn start(
         &self,

@@ -2,7 +2,7 @@
 
 use axum::{Router, http::StatusCode, response::Redirect, routing::any};
 use letta_client::{
-    Advice, Backend, BackendError, Conversation, Info,
+    Advice, Backend, BackendError, Conduct, Conversation, Info,
     demo::{Demo, DemoServer},
 };
 
@@ -24,6 +24,9 @@ async fn a_server_tells_what_it_is_and_can() {
         version: Some(concat!(env!("CARGO_PKG_VERSION"), "-demo").into()),
         conversations: true,
         idempotent: None,
+        approvals: true,
+        history: true,
+        overhears: false,
     };
     assert_eq!(lab.backend.info().await.unwrap(), expected);
     lab.turn("$1", "say: hi").await;
@@ -120,7 +123,7 @@ async fn a_page_of_html_is_no_answer_of_letta() {
         conversation: Conversation::Default,
     };
     let error = backend
-        .send(&to, &[super::prompt("$1", "hi")])
+        .send(&to, &[super::prompt("$1", "hi")], Conduct::default())
         .await
         .err()
         .unwrap();

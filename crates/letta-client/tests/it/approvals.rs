@@ -1,7 +1,7 @@
 //! Tools that wait for a person.
 
 use letta_client::{
-    ApprovalRequest, Backend, BackendError, Destination, Stop, TurnEvent, rest::Decision,
+    ApprovalRequest, Backend, BackendError, Conduct, Decision, Destination, Stop, TurnEvent,
 };
 
 use super::{Lab, Turn, prompt};
@@ -48,7 +48,7 @@ async fn a_tool_that_waits_is_asked_about_and_runs_once_approved() {
 
     let decided = lab
         .backend
-        .decide(&lab.to, &decide(&request, true))
+        .decide(&lab.to, &request, &decide(&request, true))
         .await
         .unwrap();
     let turn = Turn::read(decided).await;
@@ -66,7 +66,7 @@ async fn a_tool_that_is_denied_does_not_run_and_the_agent_learns_why() {
     let request = request(&lab.turn("$1", "approve: launch {}").await);
     let decided = lab
         .backend
-        .decide(&lab.to, &decide(&request, false))
+        .decide(&lab.to, &request, &decide(&request, false))
         .await
         .unwrap();
     let turn = Turn::read(decided).await;
@@ -91,7 +91,7 @@ async fn a_message_before_the_decision_is_told_to_wait() {
     assert!(!lab.backend.cancel(&lab.to).await.unwrap());
     let decided = lab
         .backend
-        .decide(&lab.to, &decide(&request, false))
+        .decide(&lab.to, &request, &decide(&request, false))
         .await
         .unwrap();
     Turn::read(decided).await;
@@ -113,12 +113,17 @@ async fn a_decision_on_half_of_the_calls_is_refused_and_the_request_stands() {
     let lab = Lab::new().await;
     let request = request(&lab.turn("$1", "approve: launch {} ;; wave {}").await);
     let half = &decide(&request, true)[..1];
-    let turn = Turn::read(lab.backend.decide(&lab.to, half).await.unwrap()).await;
+    let turn = Turn::read(lab.backend.decide(&lab.to, &request, half).await.unwrap()).await;
     assert_eq!(turn.code(), "INTERNAL_ERROR");
     let all = decide(&request, true);
-    let turn = Turn::read(lab.backend.decide(&lab.to, &all).await.unwrap()).await;
+    let turn = Turn::read(lab.backend.decide(&lab.to, &request, &all).await.unwrap()).await;
     assert_eq!(turn.stop(), &Stop::EndTurn);
-    let error = lab.backend.decide(&lab.to, &all).await.err().unwrap();
+    let error = lab
+        .backend
+        .decide(&lab.to, &request, &all)
+        .await
+        .err()
+        .unwrap();
     assert!(
         matches!(error, BackendError::Refused { status: 400, .. }),
         "{error:?}"
@@ -140,7 +145,7 @@ async fn a_request_in_one_conversation_blocks_no_other() {
     };
     let stream = lab
         .backend
-        .send(&other, &[prompt("$2", "say: hi")])
+        .send(&other, &[prompt("$2", "say: hi")], Conduct::default())
         .await
         .unwrap();
     assert_eq!(Turn::read(stream).await.text(), "hi");

@@ -1,6 +1,6 @@
 //! What a conversation has stored.
 
-use letta_client::{Backend, Destination, backend::Role};
+use letta_client::{Backend, Conduct, Destination, backend::Role};
 
 use super::{Lab, Turn, prompt};
 
@@ -75,7 +75,11 @@ async fn each_conversation_has_a_history_of_its_own() {
     assert_eq!(lab.backend.history(&own, 10).await.unwrap(), []);
     let stream = lab
         .backend
-        .send(&own, &[prompt("$2", "say: in the thread")])
+        .send(
+            &own,
+            &[prompt("$2", "say: in the thread")],
+            Conduct::default(),
+        )
         .await
         .unwrap();
     Turn::read(stream).await;

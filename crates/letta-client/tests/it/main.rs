@@ -14,7 +14,8 @@ use std::time::Duration;
 
 use futures_util::StreamExt;
 use letta_client::{
-    Backend, BackendError, Conversation, Destination, Prompt, RunId, Stop, TurnEvent, TurnStream,
+    Backend, BackendError, Conduct, Conversation, Destination, Prompt, RunId, Stop, TurnEvent,
+    TurnStream,
     demo::{Demo, DemoServer},
     rest::{RestBackend, RestConfig},
 };
@@ -63,7 +64,9 @@ impl Lab {
     }
 
     async fn send(&self, key: &str, text: &str) -> Result<TurnStream, BackendError> {
-        self.backend.send(&self.to, &[prompt(key, text)]).await
+        self.backend
+            .send(&self.to, &[prompt(key, text)], Conduct::default())
+            .await
     }
 
     /// Sends and reads the turn to its end.

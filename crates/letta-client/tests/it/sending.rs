@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use letta_client::{
-    Backend, BackendError, Conversation, Destination, Speaker, Stop, TurnEvent, demo::Demo,
-    rest::TurnLimits,
+    Backend, BackendError, Conduct, Conversation, Destination, Speaker, Stop, TurnEvent,
+    demo::Demo, rest::TurnLimits,
 };
 
 use super::{Lab, Turn, is_text, prompt, until, words};
@@ -86,7 +86,13 @@ async fn tools_are_called_return_and_are_spoken_of() {
 async fn several_prompts_are_one_turn() {
     let lab = Lab::new().await;
     let prompts = [prompt("$1", "good morning"), prompt("$2", "are you there?")];
-    let turn = Turn::read(lab.backend.send(&lab.to, &prompts).await.unwrap()).await;
+    let turn = Turn::read(
+        lab.backend
+            .send(&lab.to, &prompts, Conduct::default())
+            .await
+            .unwrap(),
+    )
+    .await;
     assert_eq!(turn.text(), "You said: good morning\nare you there?");
     assert_eq!((lab.demo().runs("$1"), lab.demo().runs("$2")), (1, 1));
 }
@@ -230,7 +236,7 @@ async fn two_conversations_of_one_agent_run_side_by_side() {
     until(&mut slow, is_text).await;
     let quick = lab
         .backend
-        .send(&own, &[prompt("$2", "say: hi")])
+        .send(&own, &[prompt("$2", "say: hi")], Conduct::default())
         .await
         .unwrap();
     assert_eq!(Turn::read(quick).await.text(), "hi");
@@ -275,7 +281,13 @@ async fn the_demo_forgets_its_oldest_runs_and_messages() {
     let many: Vec<_> = (0..MESSAGES_MAX)
         .map(|n| prompt(&format!("${n}"), "say: hi"))
         .collect();
-    Turn::read(lab.backend.send(&lab.to, &many).await.unwrap()).await;
+    Turn::read(
+        lab.backend
+            .send(&lab.to, &many, Conduct::default())
+            .await
+            .unwrap(),
+    )
+    .await;
     for n in 0..RUNS_MAX {
         lab.turn(&format!("$again{n}"), "say: hi").await;
     }
@@ -304,7 +316,7 @@ async fn an_agent_or_conversation_that_is_gone_is_not_found() {
     };
     let error = lab
         .backend
-        .send(&own, &[prompt("$1", "hi")])
+        .send(&own, &[prompt("$1", "hi")], Conduct::default())
         .await
         .err()
         .unwrap();
@@ -343,7 +355,13 @@ async fn a_speaker_reaches_the_stored_message() {
         speaker: Some(speaker),
         ..prompt("$1", "say: hi")
     };
-    Turn::read(lab.backend.send(&lab.to, &[prompt]).await.unwrap()).await;
+    Turn::read(
+        lab.backend
+            .send(&lab.to, &[prompt], Conduct::default())
+            .await
+            .unwrap(),
+    )
+    .await;
     let url = format!("{}/v1/agents/{}/messages", lab.server.url(), lab.to.agent);
     let stored = reqwest::get(url).await.unwrap().text().await.unwrap();
     assert!(stored.contains(r#""name":"Alicethe1st""#), "{stored}");
