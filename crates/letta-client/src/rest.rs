@@ -28,15 +28,15 @@ use serde::Serialize;
 use tokio::time::Instant;
 use url::Url;
 
-mod api;
-mod decoder;
-mod failure;
-mod history;
-mod listing;
+pub(crate) mod api;
+pub(crate) mod decoder;
+pub(crate) mod failure;
+pub(crate) mod history;
+pub(crate) mod listing;
 mod send;
 pub mod transcript;
 mod turn;
-mod wire;
+pub(crate) mod wire;
 
 pub use api::{BODY_BYTES_MAX, REDIRECTS_MAX};
 pub use decoder::{

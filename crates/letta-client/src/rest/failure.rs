@@ -157,7 +157,7 @@ pub(super) fn conflict(text: &str, run: Option<RunId>) -> Option<BackendError> {
 }
 
 /// The beginning of a text, at most `max` characters.
-pub(super) fn cut(text: &str, max: usize) -> String {
+pub(crate) fn cut(text: &str, max: usize) -> String {
     match text.char_indices().nth(max) {
         Some((at, _)) => format!("{}…", &text[..at]),
         None => text.to_owned(),

@@ -91,7 +91,7 @@ pub(super) async fn agent(api: &SharedApi, id: &AgentId) -> Result<Option<Agent>
 }
 
 /// An entry as an agent, unless it works in the background or cannot be one.
-fn convert(entry: AgentEntry) -> Option<Agent> {
+pub(crate) fn convert(entry: AgentEntry) -> Option<Agent> {
     let AgentEntry {
         id,
         name,
