@@ -151,7 +151,7 @@ impl Core {
         info!("point any Matrix client at {address} to meet the agents of {domain}");
         match self.first_token().await {
             Ok(Some(token)) => info!(
-                "nobody has an account yet: register at {address} with the registration token {token} (good once, for a day)"
+                "nobody has an account yet: register at {address} with the registration token {token}"
             ),
             Ok(None) => {}
             Err(error) => warn!(%error, "cannot make a registration token for the first person"),
@@ -164,9 +164,9 @@ impl Core {
         if !accounts.list()?.is_empty() {
             return Ok(None);
         }
-        // One that was printed by an earlier start and not used is of no use to anybody any more.
-        for (token, _) in accounts.registration_tokens()? {
-            accounts.revoke_registration_token(&token).await?;
+        // One of an earlier start, or one that an admin has issued.
+        if let Some(token) = accounts.good_registration_token()? {
+            return Ok(Some(token));
         }
         let token = accounts
             .issue_registration_token(Some(1), Some(FIRST_TOKEN_LIFE))

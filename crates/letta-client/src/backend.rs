@@ -151,6 +151,10 @@ pub struct Decision {
 
 /// What a server told about itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is one thing that a server can or cannot do"
+)]
 pub struct Info {
     /// What kind of server this is, for people: `Letta Cloud`, `Letta V1`, `demo`.
     pub kind: String,

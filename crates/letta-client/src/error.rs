@@ -109,9 +109,9 @@ impl BackendError {
             Self::Unreachable { .. }
             | Self::Silent { .. }
             | Self::RateLimited { .. }
-            | Self::ServerError { .. } => Advice::Retry,
+            | Self::ServerError { .. }
+            | Self::Moved { .. } => Advice::Retry,
             Self::Busy { .. } | Self::ApprovalPending => Advice::Wait,
-            Self::Moved { .. } => Advice::Retry,
             Self::NotPending
             | Self::NotFound { .. }
             | Self::Refused { .. }
