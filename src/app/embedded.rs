@@ -99,12 +99,17 @@ impl Core {
         tasks: Tasks,
     ) -> anyhow::Result<impl Future<Output = anyhow::Result<()>> + Send + 'static> {
         let listeners = self.listen().await?;
+        let server = self.server.clone();
         let served = listeners.into_iter().map(move |listener| {
-            let (front, tasks) = (front.clone(), tasks.clone());
+            let (front, tasks, server) = (front.clone(), tasks.clone(), server.clone());
             let service = front.into_make_service_with_connect_info::<SocketAddr>();
             let serve = axum::serve(listener, service);
             serve
-                .with_graceful_shutdown(async move { tasks.closing().await })
+                .with_graceful_shutdown(async move {
+                    tasks.closing().await;
+                    // A client that waits for news would hold up the end, and be cut off by it.
+                    server.end_waiting();
+                })
                 .into_future()
         });
         let served = try_join_all(served);

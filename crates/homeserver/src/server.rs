@@ -3,7 +3,10 @@
 //! Parts do not know the server. They hold the database and the stream, and what else they need by name; handlers get the server
 //! and call the parts.
 
-use std::{sync::Arc, time::Instant};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
@@ -27,6 +30,12 @@ use crate::{
         lazy::SentMembers, presence::Presence, serial::Serial, sliding::SlidingSync, typing::Typing,
     },
 };
+
+#[cfg(test)]
+mod tests;
+
+/// How long an end waits for what runs beside the requests. What is cut off then is done again after the next start.
+const CLOSE_MAX: Duration = Duration::from_secs(3);
 
 /// A running homeserver. Clones are the same server.
 #[derive(Clone, Debug)]
@@ -151,11 +160,24 @@ impl Server {
         appservices::serve(self, added).await
     }
 
-    /// Stops what runs beside the requests, and returns when it has stopped. What was acknowledged is on disk already.
+    /// Answers all who wait for something to happen, now and from now on: the server ends. Everything else goes on as before.
+    pub fn end_waiting(&self) {
+        self.stream.end_waiting();
+    }
+
+    /// Stops what runs beside the requests, and returns when it has stopped, or when that takes too long. What was acknowledged is
+    /// on disk already.
     pub async fn close(&self) {
+        self.end_waiting();
         self.stopping.cancel();
         self.tasks.close();
-        self.tasks.wait().await;
+        if tokio::time::timeout(CLOSE_MAX, self.tasks.wait())
+            .await
+            .is_err()
+        {
+            let left = self.tasks.len();
+            tracing::warn!(tasks = left, "some tasks did not end in time");
+        }
     }
 
     /// Everything that this server answers, as a service: over the network or in process, the same bytes.

@@ -117,9 +117,11 @@ pub async fn answer(server: &Server, viewer: Viewer, request: Request) -> Result
         if at_once || !is_empty(&response) || left == Duration::ZERO {
             return Ok(response);
         }
+        if !watcher.wait(left).await {
+            return Ok(response);
+        }
         // Up to here there was nothing; only what comes after it has to be looked at.
         asked.since = Some(asked.until);
-        watcher.wait(left).await;
     }
 }
 
