@@ -24,6 +24,7 @@ pub mod create;
 pub mod devices;
 pub mod directory;
 pub mod identity;
+pub mod ignored;
 mod nonces;
 mod password;
 pub mod profile;

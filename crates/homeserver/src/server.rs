@@ -43,11 +43,31 @@ pub struct Server {
     parts: Arc<Parts>,
 }
 
+/// What the server says it is. Whatever program runs it may give it its own name.
+#[derive(Clone, Copy, Debug)]
+pub struct Software {
+    /// The name.
+    pub name: &'static str,
+    /// The version.
+    pub version: &'static str,
+}
+
+impl Default for Software {
+    fn default() -> Self {
+        Self {
+            name: env!("CARGO_PKG_NAME"),
+            version: env!("CARGO_PKG_VERSION"),
+        }
+    }
+}
+
 /// What a server is made of.
 #[derive(Debug)]
 pub struct Parts {
     /// The configuration it was started with.
     pub config: Config,
+    /// What it says it is.
+    pub software: Software,
     /// The database.
     pub store: Store,
     /// The order of everything.
@@ -101,6 +121,11 @@ impl std::ops::Deref for Server {
 impl Server {
     /// Opens the database and puts the parts together.
     pub async fn open(config: Config) -> Result<Self> {
+        Self::open_as(config, Software::default()).await
+    }
+
+    /// The same for a server that goes by another name.
+    pub async fn open_as(config: Config, software: Software) -> Result<Self> {
         let store = Store::open(&config.database.database_path, &config.server_name)?;
         let stream = Stream::open(store.clone())?;
         let rooms = Rooms::open(store.clone(), stream.clone(), config.server_name.clone()).await?;
@@ -129,6 +154,7 @@ impl Server {
             pushers: Pushers::open(rooms.clone(), &config.outbound)?,
             rooms,
             config,
+            software,
             store,
             stream,
         };

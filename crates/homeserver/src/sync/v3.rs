@@ -18,8 +18,9 @@ use ruma::{
 };
 use tokio::time::Instant;
 
-use super::{account_data, account_data::Changed, filter, room as shared};
+use super::{account_data, account_data::Changed, filter};
 use crate::{
+    accounts::ignored::ignored_by,
     error::{Error, Result},
     keys,
     rooms::{Pdu, filter::matches_other, pagination::Token, present::Viewer, record::Membership},
@@ -157,7 +158,7 @@ fn tell(server: &Server, asked: &mut Asked) -> Result<Response> {
         return Ok(response);
     }
     let user = asked.viewer.user_id.clone();
-    asked.ignored = shared::ignored(&server.store, &user)?;
+    asked.ignored = ignored_by(&server.store, &user)?;
     let changed = match asked.since {
         None => account_data::all(&server.store, &user, None)?,
         Some(since) => account_data::changed(&server.store, &user, since, asked.until)?,
