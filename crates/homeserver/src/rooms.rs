@@ -75,6 +75,7 @@ pub struct Inner {
     heads: Mutex<HashMap<OwnedRoomId, Arc<AsyncMutex<Head>>>>,
     events: Cache<OwnedEventId, Arc<Pdu>>,
     pub(crate) rulesets: crate::push::Rulesets,
+    pub(crate) typing: crate::sync::typing::Typing,
 }
 
 impl std::ops::Deref for Rooms {
@@ -103,6 +104,7 @@ impl Rooms {
     pub async fn open(store: Store, stream: Stream, server_name: OwnedServerName) -> Result<Self> {
         let key = signing::key(&store).await?;
         let inner = Inner {
+            typing: crate::sync::typing::Typing::new(stream.clone()),
             store,
             stream,
             server_name,

@@ -398,6 +398,7 @@ impl RoomWriter {
             }
         })?;
         self.head.last = self.last;
+        index::written(&self.rooms, &self.added);
         Ok(position)
     }
 }
