@@ -151,10 +151,8 @@ fn query(operation: &Operation, pool: &Arc<Pool>) -> BoxedStrategy<String> {
     let pairs: Vec<BoxedStrategy<String>> = parameters
         .map(|parameter| {
             // Without a patience of their own, requests wait for that of the server.
-            let often = match parameter.required || parameter.name.starts_with("timeout") {
-                true => 0.97,
-                false => 0.5,
-            };
+            let always = parameter.name.starts_with("timeout");
+            let often = if parameter.required { 0.97 } else { 0.5 };
             let name = parameter.name.clone();
             let pairs = texts(parameter, pool).prop_map(move |texts| {
                 let pairs = texts.iter().map(|text| (&name, text));
@@ -162,9 +160,12 @@ fn query(operation: &Operation, pool: &Arc<Pool>) -> BoxedStrategy<String> {
                     .extend_pairs(pairs)
                     .finish()
             });
-            prop::option::weighted(often, pairs)
-                .prop_map(Option::unwrap_or_default)
-                .boxed()
+            match always {
+                true => pairs.boxed(),
+                false => prop::option::weighted(often, pairs)
+                    .prop_map(Option::unwrap_or_default)
+                    .boxed(),
+            }
         })
         .collect();
     let junk = select(vec![
