@@ -19,6 +19,7 @@ mod commands;
 mod guests;
 mod harness;
 mod journal_crash;
+mod proof;
 mod restarts;
 mod support;
 mod talk;
