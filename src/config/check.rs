@@ -45,6 +45,13 @@ fn homeserver(config: &Config, problems: &mut Vec<Problem>) {
             "set it to `external`, or use a build with the feature `embedded`",
         ));
     } else {
+        if !config.homeserver.listen.is_empty() {
+            problems.push(Problem::value(
+                "homeserver.listen",
+                "is for the embedded homeserver, and this one is external",
+                "remove it, or set `mode: embedded`",
+            ));
+        }
         let known: Vec<_> = schema::at(["homeserver"])
             .into_iter()
             .flat_map(schema::Node::children)

@@ -4,7 +4,7 @@
 //! and call the parts.
 
 use std::{
-    sync::Arc,
+    sync::{Arc, atomic::AtomicBool},
     time::{Duration, Instant},
 };
 
@@ -89,6 +89,8 @@ pub struct Parts {
     pub stopping: CancellationToken,
     /// Cancelled when an admin wants the whole program to end: whoever runs the server watches it.
     pub shutdown: CancellationToken,
+    /// Whether the program is to start anew once it has ended.
+    pub restarts: AtomicBool,
     /// When it was started.
     pub started: Instant,
     /// What runs beside the requests.
@@ -141,6 +143,7 @@ impl Server {
             appservices: Appservices::open(store.clone(), &config).await?,
             stopping: CancellationToken::new(),
             shutdown: CancellationToken::new(),
+            restarts: AtomicBool::new(false),
             started: Instant::now(),
             tasks: TaskTracker::new(),
             presence: Presence::new(

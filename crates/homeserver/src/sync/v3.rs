@@ -11,7 +11,7 @@ use ruma::{
     OwnedUserId,
     api::client::{
         filter::FilterDefinition,
-        sync::sync_events::v3::{Filter, InvitedRoom, KnockedRoom, Request, Response},
+        sync::sync_events::v3::{Filter, InvitedRoom, KnockedRoom, LeftRoom, Request, Response},
     },
     events::room::member::MembershipState,
     serde::Raw,
@@ -228,7 +228,12 @@ fn tell_room(
         MembershipState::Leave | MembershipState::Ban
             if moved && (asked.since.is_some() || asked.filter.room.include_leave) =>
         {
-            let left = room::left(server, &id, asked, member)?;
+            let left = if server.rooms.exists(&id)? {
+                room::left(server, &id, asked, member)?
+            } else {
+                // An admin deleted it: all there is to say is that it is over.
+                LeftRoom::default()
+            };
             response.rooms.leave.insert(id, left);
         }
         _ => {}
