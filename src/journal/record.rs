@@ -206,6 +206,15 @@ impl TurnRecord {
         }
     }
 
+    /// The key under which Letta gets one of its prompts. What Letta has refused, because something
+    /// else waited, it would refuse again under the same key.
+    pub fn key_of(&self, prompt: &QueuedPrompt) -> String {
+        match self.chapter {
+            0 => prompt.event_id.to_string(),
+            chapter => format!("{}.{chapter}", prompt.event_id),
+        }
+    }
+
     /// The name under which it speaks now.
     pub fn chapter_id(&self) -> TurnId {
         self.id.chapter(self.chapter)

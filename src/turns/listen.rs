@@ -168,7 +168,11 @@ impl Inner {
                         request: Some(request),
                         found: true,
                     }),
-                    None => Next::Wait,
+                    None => {
+                        turn.turn_the_page();
+                        journal.update_turn(turn)?;
+                        Next::Wait
+                    }
                 })
             }
             other if matches!(other.advice(), Advice::Refuse | Advice::Fatal) => Ok(Next::GiveUp),

@@ -41,7 +41,7 @@ impl Inner {
         let prompts: Vec<Prompt> = turn
             .prompts
             .iter()
-            .map(|prompt| for_letta(prompt, shared))
+            .map(|prompt| for_letta(prompt, turn.key_of(prompt), shared))
             .collect();
         Ok(backend
             .send(&destination, &prompts, Conduct::default())
@@ -54,7 +54,7 @@ impl Inner {
         destination: &Destination,
         turn: &TurnRecord,
     ) -> Result<Option<RunId>, Failure> {
-        let Some(first) = turn.prompts.first() else {
+        let Some(key) = turn.prompts.first().map(|first| turn.key_of(first)) else {
             return Ok(None);
         };
         let history = self
@@ -64,7 +64,7 @@ impl Inner {
             .await?;
         Ok(history
             .into_iter()
-            .find(|item| item.key.as_deref() == Some(first.event_id.as_str()))
+            .find(|item| item.key.as_deref() == Some(key.as_str()))
             .and_then(|item| item.run))
     }
 
