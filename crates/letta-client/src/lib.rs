@@ -10,6 +10,9 @@
 //! | [`backend`] | the trait, and the words that pass over it |
 //! | [`error`] | what can go wrong, and the advice that goes with it |
 //! | [`rest`] | Letta Cloud and V1 servers: REST with server-sent events |
+//! | [`openai`] | the OpenAI-compatible routes that several servers have: text and nothing else |
+//! | [`detect`] | which of them a server speaks, by asking it |
+//! | [`found`] | a backend whose kind is found out when the server first answers |
 //! | [`sse`] | the incremental parser of those event streams |
 //! | [`demo`] | a small real server with scripted agents; never a model |
 //!
@@ -17,8 +20,11 @@
 
 pub mod backend;
 pub mod demo;
+pub mod detect;
 pub mod error;
+pub mod found;
 pub mod id;
+pub mod openai;
 pub mod rest;
 pub mod sse;
 

@@ -27,12 +27,11 @@ use std::{
 use async_trait::async_trait;
 use serde::Serialize;
 use tokio::time::Instant;
-use url::Url;
 
-mod api;
+pub(crate) mod api;
 mod approval;
 mod decoder;
-mod failure;
+pub(crate) mod failure;
 mod history;
 mod listing;
 mod send;
@@ -47,6 +46,7 @@ pub use decoder::{
 };
 pub use failure::{DETAIL_CHARS_MAX, RETRY_AFTER_MAX};
 pub use history::HISTORY_PAGES_MAX;
+pub(crate) use listing::is_background_name;
 pub use listing::{AGENTS_PAGE, AGENTS_PAGES_MAX};
 pub use turn::{BARREN_CONNECTIONS_MAX, POLL_FAILURES_MAX, POLL_TIME_MAX, RECONNECTS_MAX};
 
@@ -108,9 +108,8 @@ impl RestConfig {
 impl fmt::Debug for RestConfig {
     /// Without the key, and without a password in the address.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let url = Url::parse(&self.url).map(|url| api::without_credentials(&url));
         f.debug_struct("RestConfig")
-            .field("url", &url.as_deref().unwrap_or("(not a URL)"))
+            .field("url", &api::shown(&self.url))
             .field("api_key", &self.api_key.as_ref().map(|_| "(set)"))
             .field("project", &self.project)
             .field("connect_timeout", &self.connect_timeout)
