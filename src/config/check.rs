@@ -199,6 +199,13 @@ fn others(config: &Config, problems: &mut Vec<Problem>) {
             "set it like `poll_interval: 500ms`",
         ));
     }
+    if config.turns.approval_timeout.is_zero() {
+        problems.push(Problem::value(
+            "turns.approval_timeout",
+            "is nothing, so every tool that needs a decision would be denied at once",
+            "set it like `approval_timeout: 10m`",
+        ));
+    }
     if config.journal.keep_events.is_zero() {
         problems.push(Problem::value(
             "journal.keep_events",
