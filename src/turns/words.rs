@@ -58,6 +58,13 @@ pub fn refused(error: &BackendError) -> String {
         BackendError::Refused { .. } => {
             "Letta refused this message. An admin finds more in the log."
         }
+        BackendError::Unsupported { .. } => {
+            "This cannot be done over the way by which the bridge reaches Letta."
+        }
+        BackendError::Unrecognized { .. } => {
+            "What the bridge reaches is no Letta that it knows. An admin has to mend `letta.url` or \
+             `letta.backend`, then write again."
+        }
         BackendError::Protocol { .. } => {
             "Letta answered in a way that the bridge does not understand. An admin finds more in \
              the log."
@@ -67,6 +74,8 @@ pub fn refused(error: &BackendError) -> String {
         | BackendError::ServerError { .. }
         | BackendError::RateLimited { .. }
         | BackendError::Moved { .. }
+        | BackendError::Undecided { .. }
+        | BackendError::EmptyList
         | BackendError::Busy { .. } => {
             "Letta broke off again and again before the agent was done. Try again in a moment."
         }
