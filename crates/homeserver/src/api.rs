@@ -19,6 +19,7 @@ mod account;
 mod account_data;
 mod admin_register;
 mod alias;
+mod answered;
 mod appservice;
 mod backup;
 mod backup_keys;

@@ -43,7 +43,7 @@ pub use sections::{
     Admin, AppserviceSection, Appservices, Database, Listen, Logging, Login, Media, Outbound,
     ROOM_VERSIONS, Registration, Rooms, Sync, Tls, Turn, WellKnown,
 };
-pub use units::{Bytes, OneOrMany};
+pub use units::{Bytes, Mode, OneOrMany};
 pub use warning::{Severity, Warning};
 
 use layer::Layer;

@@ -153,7 +153,7 @@ pub struct Decision {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[expect(
     clippy::struct_excessive_bools,
-    reason = "each is something that a server can or cannot do by itself"
+    reason = "each is one thing that a server can or cannot do"
 )]
 pub struct Info {
     /// What kind of server this is, for people: `Letta Cloud`, `Letta V1`, `demo`.

@@ -35,7 +35,7 @@ async fn message(
     call: Call<OrLater<send_message_event::v3::Request>>,
 ) -> Result<Sent> {
     rooms::may_act(&server, &call.caller)?;
-    let body = call.body.0;
+    let body = call.body.request;
     let kind = TimelineEventType::from(body.event_type.to_string());
     let txn = Txn {
         scope: format!("send {} {kind}", body.room_id),

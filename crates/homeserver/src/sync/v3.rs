@@ -18,8 +18,9 @@ use ruma::{
 };
 use tokio::time::Instant;
 
-use super::{account_data, account_data::Changed, filter, room as shared};
+use super::{account_data, account_data::Changed, filter};
 use crate::{
+    accounts::ignored::ignored_by,
     error::{Error, Result},
     keys,
     rooms::{Pdu, filter::matches_other, pagination::Token, present::Viewer, record::Membership},
@@ -117,9 +118,11 @@ pub async fn answer(server: &Server, viewer: Viewer, request: Request) -> Result
         if at_once || !is_empty(&response) || left == Duration::ZERO {
             return Ok(response);
         }
+        if !watcher.wait(left).await {
+            return Ok(response);
+        }
         // Up to here there was nothing; only what comes after it has to be looked at.
         asked.since = Some(asked.until);
-        watcher.wait(left).await;
     }
 }
 
@@ -155,7 +158,7 @@ fn tell(server: &Server, asked: &mut Asked) -> Result<Response> {
         return Ok(response);
     }
     let user = asked.viewer.user_id.clone();
-    asked.ignored = shared::ignored(&server.store, &user)?;
+    asked.ignored = ignored_by(&server.store, &user)?;
     let changed = match asked.since {
         None => account_data::all(&server.store, &user, None)?,
         Some(since) => account_data::changed(&server.store, &user, since, asked.until)?,
