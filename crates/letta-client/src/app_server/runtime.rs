@@ -43,8 +43,9 @@ use turn::{Stage, Turn, run_of};
 /// How long an accepted input may be unheard of before it is looked for.
 pub const UNHEARD: Duration = Duration::from_secs(3);
 
-/// How often it is looked for before it is given up.
-pub const UNHEARD_TIMES_MAX: u32 = 20;
+/// How often it is looked for before it is asked again elsewhere: the server knew it from before,
+/// and has lost it.
+pub const UNHEARD_TIMES_MAX: u32 = 3;
 
 /// How long after the last stop reason the server may take to say that the turn is over. Servers
 /// of old never say it.
@@ -134,6 +135,8 @@ pub(super) struct Runtime {
     decision: Option<Payload>,
     /// Prompts that other clients have put in, until their turn says something.
     foreign: VecDeque<(String, String)>,
+    /// Inputs of ours that were given up while they may still run: who asked for them asks again.
+    abandoned: VecDeque<String>,
     turns: u64,
 }
 
@@ -163,6 +166,7 @@ impl Runtime {
             input: None,
             decision: None,
             foreign: VecDeque::new(),
+            abandoned: VecDeque::new(),
             turns: 0,
         }
     }
@@ -476,10 +480,13 @@ impl Runtime {
             .unwrap_or_else(unnamed);
         let Some(run) = run_of(&key) else { return };
         let keys = if keys.is_empty() { vec![key] } else { keys };
+        let abandoned = keys.iter().any(|key| self.abandoned.contains(key));
         let mut turn = self.new_turn(keys, run);
         turn.stage = Stage::Running;
         turn.start();
-        out.extend(turn.heard(prompt));
+        if !abandoned {
+            out.extend(turn.heard(prompt));
+        }
         self.others = Some(turn);
     }
 
@@ -574,7 +581,9 @@ impl Runtime {
         self.control = None;
         let said = error.unwrap_or_default();
         let stuck = said.contains("already has an active run");
-        if stuck || (word == "cancelled" && turn.unwatched && !turn.cancelled) {
+        // Nobody here has stopped it, and nobody was there to hear it all.
+        let unheard = turn.unwatched || matches!(turn.stage, Stage::Accepted | Stage::Queued);
+        if stuck || (word == "cancelled" && unheard && !turn.cancelled) {
             if turn.stage != Stage::Moving {
                 turn.stage = Stage::Moving;
                 out.push(Effect::Fork);
@@ -626,7 +635,13 @@ impl Runtime {
     pub(super) fn give_up(&mut self, ending: &Ending) {
         for turn in [&mut self.ours, &mut self.others] {
             if let Some(mut turn) = turn.take() {
+                if turn.is_told() {
+                    continue;
+                }
                 turn.end(ending.clone());
+                for key in turn.keys {
+                    remember(&mut self.abandoned, key);
+                }
             }
         }
         (self.input, self.decision, self.control) = (None, None, None);

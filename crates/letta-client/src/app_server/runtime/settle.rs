@@ -120,8 +120,9 @@ impl Runtime {
                 if turn.stage != Stage::Accepted {
                     return;
                 }
-                if times >= UNHEARD_TIMES_MAX {
-                    return self.end_ours(Ending::Silent(UNHEARD * UNHEARD_TIMES_MAX));
+                if times >= UNHEARD_TIMES_MAX && self.idle {
+                    turn.stage = Stage::Moving;
+                    return out.push(Effect::Fork);
                 }
                 out.push(Effect::Look);
                 out.push(Effect::Wake(UNHEARD, Alarm::Unheard(number, times + 1)));

@@ -4,10 +4,7 @@
 //! own with a run id of its own, as on a server where each of them is a run. Who comes late to a
 //! part hears it from its beginning.
 
-use std::{
-    collections::{HashMap, VecDeque},
-    time::Duration,
-};
+use std::collections::{HashMap, VecDeque};
 
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::UnboundedReceiverStream;
@@ -37,8 +34,6 @@ pub(in crate::app_server) enum Ending {
         url: String,
         why: String,
     },
-    /// The server took the input and never began with it.
-    Silent(Duration),
 }
 
 impl Ending {
@@ -51,7 +46,6 @@ impl Ending {
                 url,
                 source: why.into(),
             }),
-            Self::Silent(after) => Err(BackendError::Silent { after }),
         }
     }
 }
@@ -172,6 +166,11 @@ impl Turn {
     /// The run of the part that is told now.
     pub(super) fn run(&self) -> Option<&RunId> {
         self.parts.last().map(|part| &part.run)
+    }
+
+    /// Whether its last part is over.
+    pub(super) fn is_told(&self) -> bool {
+        self.parts.last().is_some_and(|part| part.ending.is_some())
     }
 
     /// Whether its last part has told nothing yet.
