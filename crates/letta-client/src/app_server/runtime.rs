@@ -444,7 +444,7 @@ impl Runtime {
         match turn.stage {
             Stage::Running | Stage::Waiting | Stage::Moving => true,
             Stage::Accepted => self.others.is_none(),
-            Stage::Asked | Stage::Queued | Stage::Over { .. } => false,
+            Stage::Asked | Stage::Queued | Stage::Over(_) | Stage::Sought => false,
         }
     }
 
@@ -595,7 +595,7 @@ impl Runtime {
         }
         let stop = turn.stop_of(word, error);
         if turn.gap {
-            turn.stage = Stage::Over { stop, heard: true };
+            turn.stage = Stage::Over(stop);
             out.push(Effect::Look);
             return;
         }

@@ -63,11 +63,9 @@ pub(super) enum Stage {
     /// A person has to decide.
     Waiting,
     /// It is over, and what was missed of it is read from the history.
-    Over {
-        stop: Stop,
-        /// The server has told how it ended.
-        heard: bool,
-    },
+    Over(Stop),
+    /// It was begun before us; the history tells whether it is known at all.
+    Sought,
     /// It was cut off; the conversation is being copied.
     Moving,
 }
