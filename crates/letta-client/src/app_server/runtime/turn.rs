@@ -290,7 +290,9 @@ impl Turn {
             "error_message" => {
                 let word = message.error_type.as_deref().unwrap_or("error");
                 let words = message.message.as_deref().unwrap_or_default();
-                self.failure.get_or_insert(failure(word, words));
+                let mut said = failure(word, words);
+                said.transient = loop_error.retryable.unwrap_or(said.transient);
+                self.failure = Some(said);
             }
             "loop_error" => {
                 // Its own message is JSON for a terminal; the provider's words are inside.
@@ -440,14 +442,5 @@ impl Part {
             ) if *last == message => so_far.push_str(&delta),
             (_, event) => self.log.push(event),
         }
-    }
-}
-
-#[cfg(test)]
-impl Turn {
-    /// Everything that was told, part by part.
-    pub(super) fn told(&self) -> Vec<(String, Vec<TurnEvent>, Option<Ending>)> {
-        let part = |part: &Part| (part.run.to_string(), part.log.clone(), part.ending.clone());
-        self.parts.iter().map(part).collect()
     }
 }
