@@ -32,8 +32,6 @@ use crate::{
 };
 
 mod settle;
-#[cfg(test)]
-mod tests;
 mod turn;
 
 pub(super) use settle::{Looked, Resumed};
