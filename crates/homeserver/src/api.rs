@@ -32,6 +32,7 @@ mod events;
 mod filter;
 mod keys;
 mod later;
+mod lean;
 mod login;
 mod media;
 mod members;
