@@ -27,6 +27,7 @@ pub mod create;
 pub mod delayed;
 pub mod directory;
 mod draft;
+pub mod ending;
 pub mod filter;
 mod guard;
 pub mod hierarchy;
@@ -310,6 +311,11 @@ impl Rooms {
     /// Forgets what is cached of an event, because it changed on disk.
     pub(crate) fn forget_cached(&self, event: &EventId) {
         self.events.remove(event);
+    }
+
+    /// Forgets all events that are kept parsed.
+    pub fn clear_cache(&self) {
+        self.events.clear();
     }
 
     fn head(&self, room: &RoomId) -> Arc<AsyncMutex<Head>> {

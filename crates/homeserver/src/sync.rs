@@ -13,6 +13,7 @@ pub mod record;
 pub mod room;
 pub mod serial;
 pub mod sliding;
+pub mod tags;
 #[cfg(test)]
 mod tests;
 pub mod typing;

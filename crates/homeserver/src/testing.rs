@@ -11,7 +11,7 @@ use tower::ServiceExt;
 
 use crate::{
     Config, Server,
-    accounts::record::{Account, Device},
+    accounts::{record::Account, tokens::Wish},
     clock,
 };
 
@@ -79,16 +79,18 @@ impl TestServer {
             .accounts
             .put(&mut batch, &user_id, &account)
             .unwrap();
-        let (device, token) = self
-            .server
-            .accounts
-            .put_device(&mut batch, &user_id, None, &Device::default())
-            .unwrap();
         self.server.store.commit(batch).await.unwrap();
+        self.log_in(&user_id).await
+    }
+
+    /// One more device of somebody.
+    pub(crate) async fn log_in(&self, user: &UserId) -> Person {
+        let (accounts, login) = (&self.server.accounts, &self.server.config.login);
+        let issued = accounts.log_in(user, Wish::default(), login).await.unwrap();
         Person {
-            user_id,
-            device_id: device.to_string(),
-            token,
+            user_id: user.to_owned(),
+            device_id: issued.device_id.to_string(),
+            token: issued.access_token,
             router: self.server.router(),
         }
     }

@@ -8,13 +8,11 @@ use std::sync::Arc;
 use http::Response;
 use ruma::{
     OwnedEventId,
-    api::{
-        IncomingRequest, Metadata, OutgoingBodyJson, OutgoingResponse,
-        error::{DeserializationError, IntoHttpError},
-    },
+    api::{OutgoingBodyJson, OutgoingResponse, error::IntoHttpError},
 };
 use serde::Serialize;
 
+use super::answered::Answered;
 use crate::{
     error::{Error, Result},
     http::{CallFacts, Caller},
@@ -23,28 +21,7 @@ use crate::{
 };
 
 /// The request `R`, which sends an event.
-#[derive(Debug)]
-pub(super) struct Sends<R>(pub(super) R);
-
-impl<R: Metadata> Metadata for Sends<R> {
-    const METHOD: http::Method = R::METHOD;
-    const RATE_LIMITED: bool = R::RATE_LIMITED;
-    type Authentication = R::Authentication;
-    type PathBuilder = R::PathBuilder;
-    const PATH_BUILDER: Self::PathBuilder = R::PATH_BUILDER;
-}
-
-impl<R: IncomingRequest> IncomingRequest for Sends<R> {
-    type EndpointError = R::EndpointError;
-    type OutgoingResponse = Sent;
-
-    fn try_from_http_request_inner(
-        request: http::Request<&[u8]>,
-        path_args: &[&str],
-    ) -> Result<Self, DeserializationError> {
-        R::try_from_http_request_inner(request, path_args).map(Self)
-    }
-}
+pub(super) type Sends<R> = Answered<R, Sent>;
 
 /// What became of the event.
 #[derive(Debug)]

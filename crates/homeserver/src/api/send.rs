@@ -35,7 +35,7 @@ async fn message(
     call: Call<Sends<send_message_event::v3::Request>>,
 ) -> Result<Sent> {
     rooms::may_act(&server, &call.caller)?;
-    let body = call.body.0;
+    let body = call.body.request;
     let kind = TimelineEventType::from(body.event_type.to_string());
     let txn = Txn {
         scope: format!("send {} {kind}", body.room_id),
@@ -64,7 +64,7 @@ async fn message(
 }
 
 async fn redact(server: Server, call: Call<Sends<redact_event::v3::Request>>) -> Result<Sent> {
-    let body = call.body.0;
+    let body = call.body.request;
     let txn = Txn {
         scope: format!("redact {} {}", body.room_id, body.event_id),
         id: body.txn_id.to_string(),

@@ -65,7 +65,7 @@ async fn one(
 
 async fn set(server: Server, call: Call<Sends<send_state_event::v3::Request>>) -> Result<Sent> {
     rooms::may_act(&server, &call.caller)?;
-    let body = call.body.0;
+    let body = call.body.request;
     let mut draft = Draft::message(
         call.caller.user_id.clone(),
         TimelineEventType::from(body.event_type.to_string()),

@@ -11,15 +11,16 @@ use ruma::{
     OwnedUserId,
     api::client::{
         filter::FilterDefinition,
-        sync::sync_events::v3::{Filter, InvitedRoom, KnockedRoom, Request, Response},
+        sync::sync_events::v3::{Filter, InvitedRoom, KnockedRoom, LeftRoom, Request, Response},
     },
     events::room::member::MembershipState,
     serde::Raw,
 };
 use tokio::time::Instant;
 
-use super::{account_data, account_data::Changed, fields::Fields, filter, room as shared};
+use super::{account_data, account_data::Changed, fields::Fields, filter};
 use crate::{
+    accounts::ignored::ignored_by,
     error::{Error, Result},
     keys,
     rooms::{Pdu, filter::matches_other, pagination::Token, present::Viewer, record::Membership},
@@ -121,9 +122,11 @@ pub async fn answer(server: &Server, viewer: Viewer, request: Request) -> Result
         if at_once || !is_empty(&response) || left == Duration::ZERO {
             return Ok(response);
         }
+        if !watcher.wait(left).await {
+            return Ok(response);
+        }
         // Up to here there was nothing; only what comes after it has to be looked at.
         asked.since = Some(asked.until);
-        watcher.wait(left).await;
     }
 }
 
@@ -159,7 +162,7 @@ fn tell(server: &Server, asked: &mut Asked) -> Result<Response> {
         return Ok(response);
     }
     let user = asked.viewer.user_id.clone();
-    asked.ignored = shared::ignored(&server.store, &user)?;
+    asked.ignored = ignored_by(&server.store, &user)?;
     let changed = match asked.since {
         None => account_data::all(&server.store, &user, None)?,
         Some(since) => account_data::changed(&server.store, &user, since, asked.until)?,
@@ -225,7 +228,12 @@ fn tell_room(
         MembershipState::Leave | MembershipState::Ban
             if moved && (asked.since.is_some() || asked.filter.room.include_leave) =>
         {
-            let left = room::left(server, &id, asked, member)?;
+            let left = if server.rooms.exists(&id)? {
+                room::left(server, &id, asked, member)?
+            } else {
+                // An admin deleted it: all there is to say is that it is over.
+                LeftRoom::default()
+            };
             response.rooms.leave.insert(id, left);
         }
         _ => {}
