@@ -63,6 +63,8 @@ mod space;
 mod state;
 mod sync;
 mod tag;
+#[cfg(test)]
+mod tests;
 mod thirdparty;
 mod to_device;
 mod typing;
