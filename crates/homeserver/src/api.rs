@@ -33,6 +33,7 @@ mod events;
 mod filter;
 mod keys;
 mod later;
+mod lean;
 mod login;
 mod media;
 mod members;
@@ -62,6 +63,8 @@ mod space;
 mod state;
 mod sync;
 mod tag;
+#[cfg(test)]
+mod tests;
 mod thirdparty;
 mod to_device;
 mod typing;
