@@ -25,6 +25,7 @@ use ruma::{
 };
 use tokio::sync::{Mutex, Notify, Semaphore};
 
+mod delete;
 mod disk;
 mod opengraph;
 mod preview;

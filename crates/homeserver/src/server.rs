@@ -3,7 +3,10 @@
 //! Parts do not know the server. They hold the database and the stream, and what else they need by name; handlers get the server
 //! and call the parts.
 
-use std::{sync::Arc, time::Instant};
+use std::{
+    sync::{Arc, atomic::AtomicBool},
+    time::{Duration, Instant},
+};
 
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
@@ -24,9 +27,16 @@ use crate::{
     store::Store,
     stream::Stream,
     sync::{
-        lazy::SentMembers, presence::Presence, serial::Serial, sliding::SlidingSync, typing::Typing,
+        echo::Echoes, lazy::SentMembers, presence::Presence, serial::Serial, sliding::SlidingSync,
+        typing::Typing,
     },
 };
+
+#[cfg(test)]
+mod tests;
+
+/// How long an end waits for what runs beside the requests. What is cut off then is done again after the next start.
+const CLOSE_MAX: Duration = Duration::from_secs(3);
 
 /// A running homeserver. Clones are the same server.
 #[derive(Clone, Debug)]
@@ -79,12 +89,16 @@ pub struct Parts {
     pub stopping: CancellationToken,
     /// Cancelled when an admin wants the whole program to end: whoever runs the server watches it.
     pub shutdown: CancellationToken,
+    /// Whether the program is to start anew once it has ended.
+    pub restarts: AtomicBool,
     /// When it was started.
     pub started: Instant,
     /// What runs beside the requests.
     pub tasks: TaskTracker,
     /// Who is there.
     pub presence: Presence,
+    /// Who is about to hear that an event was sent.
+    pub echoes: Echoes,
     /// Which members each device was already told of.
     pub sent_members: SentMembers,
     /// One after the other: changes of one user that read before they write.
@@ -129,6 +143,7 @@ impl Server {
             appservices: Appservices::open(store.clone(), &config).await?,
             stopping: CancellationToken::new(),
             shutdown: CancellationToken::new(),
+            restarts: AtomicBool::new(false),
             started: Instant::now(),
             tasks: TaskTracker::new(),
             presence: Presence::new(
@@ -136,10 +151,11 @@ impl Server {
                 stream.clone(),
                 config.sync.allow_local_presence,
             ),
+            echoes: Echoes::default(),
             sent_members: SentMembers::default(),
             serial: Serial::default(),
             sliding: SlidingSync::default(),
-            typing: Typing::new(stream.clone()),
+            typing: rooms.typing.clone(),
             previews: Previews::open(media.clone(), &config.outbound)?,
             media,
             pushers: Pushers::open(rooms.clone(), &config.outbound)?,
@@ -177,11 +193,24 @@ impl Server {
         appservices::serve(self, added).await
     }
 
-    /// Stops what runs beside the requests, and returns when it has stopped. What was acknowledged is on disk already.
+    /// Answers all who wait for something to happen, now and from now on: the server ends. Everything else goes on as before.
+    pub fn end_waiting(&self) {
+        self.stream.end_waiting();
+    }
+
+    /// Stops what runs beside the requests, and returns when it has stopped, or when that takes too long. What was acknowledged is
+    /// on disk already.
     pub async fn close(&self) {
+        self.end_waiting();
         self.stopping.cancel();
         self.tasks.close();
-        self.tasks.wait().await;
+        if tokio::time::timeout(CLOSE_MAX, self.tasks.wait())
+            .await
+            .is_err()
+        {
+            let left = self.tasks.len();
+            tracing::warn!(tasks = left, "some tasks did not end in time");
+        }
     }
 
     /// Everything that this server answers, as a service: over the network or in process, the same bytes.

@@ -113,6 +113,11 @@ impl Disk {
     pub(super) async fn read(&self, name: &str) -> Result<Option<Vec<u8>>> {
         found(tokio::fs::read(self.path(name)).await)
     }
+
+    /// Deletes a file, if it is there.
+    pub(super) async fn delete(&self, name: &str) -> Result<()> {
+        found(tokio::fs::remove_file(self.path(name)).await).map(|_| ())
+    }
 }
 
 fn found<T>(opened: io::Result<T>) -> Result<Option<T>> {
