@@ -52,7 +52,7 @@ pub mod visibility;
 mod writer;
 
 pub use draft::Draft;
-pub use guard::{may_act, may_read};
+pub use guard::{may_act, may_read, may_redact};
 pub use pdu::Pdu;
 use record::{Membership, RoomRecord};
 pub use state::RoomState;
