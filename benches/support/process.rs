@@ -20,13 +20,16 @@ use tokio::process::{Child, Command};
 const OTHER_BRIDGE: &str = "BENCH_BRIDGE";
 
 /// The release binary that cargo has built for this bench.
-fn bridge() -> OsString {
+pub(crate) fn bridge() -> OsString {
     let built = env!("CARGO_BIN_EXE_matrix-appservice-letta");
     std::env::var_os(OTHER_BRIDGE).unwrap_or_else(|| built.into())
 }
 
 /// How long a process may take until it answers, and until it has ended.
 const PATIENCE: Duration = Duration::from_mins(1);
+
+/// How often it is asked whether it answers: times to start are this exact.
+const LOOK_EVERY: Duration = Duration::from_millis(3);
 
 /// Linux counts CPU time in hundredths of a second, whatever the kernel's own clock.
 const TICKS_PER_SECOND: f64 = 100.0;
@@ -70,7 +73,7 @@ impl Process {
                 if let Some(status) = self.child.try_wait()? {
                     bail!("it has ended ({status})");
                 }
-                tokio::time::sleep(Duration::from_millis(20)).await;
+                tokio::time::sleep(LOOK_EVERY).await;
             }
         };
         tokio::time::timeout(PATIENCE, looking)

@@ -14,6 +14,8 @@
 )]
 
 mod agents;
+mod approval_kills;
+mod approvals;
 mod clients;
 mod commands;
 mod guests;

@@ -36,6 +36,16 @@ enum Abandoned {
     GoesOn,
 }
 
+impl Abandoned {
+    fn of<R: Metadata>() -> Self {
+        if R::METHOD == Method::GET {
+            Self::Stops
+        } else {
+            Self::GoesOn
+        }
+    }
+}
+
 /// Collects the routes.
 #[derive(Debug, Default)]
 pub struct Routes {
@@ -56,12 +66,11 @@ impl Routes {
         F: Fn(Server, Call<R>) -> A + Clone + Send + Sync + 'static,
         A: Future<Output = Result<R::OutgoingResponse>> + Send + 'static,
     {
-        let abandoned = if R::METHOD == Method::GET {
-            Abandoned::Stops
-        } else {
-            Abandoned::GoesOn
-        };
-        self.paths::<R>(R::PATH_BUILDER.all_paths(), &erase(handler), abandoned)
+        self.paths::<R>(
+            R::PATH_BUILDER.all_paths(),
+            &erase(handler),
+            Abandoned::of::<R>(),
+        )
     }
 
     /// The same for an endpoint that waits although it is no `GET`: it ends when its caller hangs up.
@@ -94,17 +103,12 @@ impl Routes {
         F: Fn(Server, Call<R>) -> A + Clone + Send + Sync + 'static,
         A: Future<Output = Result<R::OutgoingResponse>> + Send + 'static,
     {
-        let abandoned = if R::METHOD == Method::GET {
-            Abandoned::Stops
-        } else {
-            Abandoned::GoesOn
-        };
         let inner = erase(handler);
         let erased: Erased = Arc::new(move |server, request, mut args| {
             args.extend(extra_args.iter().map(|arg| (*arg).to_owned()));
             inner(server, request, args)
         });
-        self.paths::<R>([path].into_iter(), &erased, abandoned)
+        self.paths::<R>([path].into_iter(), &erased, Abandoned::of::<R>())
     }
 
     fn paths<R: Metadata>(

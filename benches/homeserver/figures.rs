@@ -1,0 +1,83 @@
+//! What was measured, and the table of it.
+
+use std::time::Duration;
+
+/// What one homeserver showed: rows of a table, in their order.
+#[derive(Default)]
+pub(crate) struct Figures {
+    rows: Vec<(&'static str, Unit, f64)>,
+}
+
+/// In what a figure is counted.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Unit {
+    /// Milliseconds.
+    Ms,
+    /// Mebibytes.
+    MiB,
+    /// So many a second.
+    PerSecond,
+}
+
+impl Unit {
+    fn show(self, figure: f64) -> String {
+        match self {
+            Self::Ms if figure >= 100.0 => format!("{figure:.0} ms"),
+            Self::Ms => format!("{figure:.2} ms"),
+            Self::MiB => format!("{figure:.1} MiB"),
+            Self::PerSecond => format!("{figure:.0} /s"),
+        }
+    }
+}
+
+impl Figures {
+    /// Adds a row.
+    pub(crate) fn add(&mut self, name: &'static str, unit: Unit, figure: f64) {
+        self.rows.push((name, unit, figure));
+    }
+
+    /// Adds a duration.
+    pub(crate) fn add_time(&mut self, name: &'static str, time: Duration) {
+        self.add(name, Unit::Ms, milliseconds(time));
+    }
+
+    /// Adds the median of durations and the value below which 99 % of them lie.
+    pub(crate) fn add_times(&mut self, names: [&'static str; 2], times: &[Duration]) {
+        self.add(names[0], Unit::Ms, percentile(times, 50));
+        self.add(names[1], Unit::Ms, percentile(times, 99));
+    }
+}
+
+/// Prints the figures side by side, and all but the first divided by the first.
+pub(crate) fn print(columns: &[(String, Figures)]) {
+    let Some((_, first)) = columns.first() else {
+        return;
+    };
+    let names = columns.iter().map(|(name, _)| format!(" {name} |"));
+    let ratios = columns.iter().skip(1).map(|_| " ratio |".to_owned());
+    println!("| |{}", names.chain(ratios).collect::<String>());
+    println!("|---|{}", "---:|".repeat(2 * columns.len() - 1));
+    for (at, &(name, unit, figure)) in first.rows.iter().enumerate() {
+        let others = || columns.iter().filter_map(|(_, other)| other.rows.get(at));
+        let cells: String = others()
+            .map(|&(_, _, other)| format!(" {} |", unit.show(other)))
+            .collect();
+        let ratios: String = others()
+            .skip(1)
+            .map(|&(_, _, other)| format!(" {:.2} |", other / figure))
+            .collect();
+        println!("| {name} |{cells}{ratios}");
+    }
+}
+
+/// The value below which so many percent lie, in milliseconds.
+pub(crate) fn percentile(times: &[Duration], percent: usize) -> f64 {
+    let mut times = times.to_vec();
+    times.sort_unstable();
+    let at = (times.len() * percent / 100).min(times.len().saturating_sub(1));
+    times.get(at).copied().map_or(f64::NAN, milliseconds)
+}
+
+fn milliseconds(time: Duration) -> f64 {
+    time.as_secs_f64() * 1000.0
+}
