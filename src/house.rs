@@ -95,6 +95,11 @@ fn is_part(path: &str, name: &str) -> bool {
     rest.is_some_and(|rest| rest == ".rs" || rest.starts_with('/'))
 }
 
+/// Whether the file is of tests alone.
+fn is_test(path: &str) -> bool {
+    path.contains("/tests") || path.ends_with("/testing.rs")
+}
+
 fn of_bridge(path: &str) -> bool {
     path.starts_with("src/")
 }
@@ -125,8 +130,43 @@ fn errors_without_a_type_stay_at_the_rim() {
 
 #[test]
 fn the_client_of_letta_knows_no_matrix() {
-    for word in ["ruma", "matrix_appservice_letta"] {
+    for word in ["ruma", "matrix", "Matrix", "homeserver", "Homeserver"] {
         assert_absent(word, |path| path.starts_with("crates/letta-client/src/"));
+    }
+}
+
+#[test]
+fn the_homeserver_knows_nothing_of_who_uses_it() {
+    let of_homeserver = |path: &str| path.starts_with("crates/homeserver/src/");
+    // In tests every server needs a name; the crate's own is one like any other.
+    let named: Vec<String> = ["letta", "Letta"]
+        .iter()
+        .flat_map(|name| found(name, |path| of_homeserver(path) && !is_test(path)))
+        .filter(|line| !line.contains("letta.test"))
+        .collect();
+    assert!(named.is_empty(), "{}", named.join("\n"));
+}
+
+#[test]
+fn only_the_store_of_the_homeserver_names_its_database() {
+    for word in ["rocksdb::", "use rocksdb"] {
+        assert_absent(word, |path| {
+            !path.starts_with("crates/homeserver/src/store")
+        });
+    }
+}
+
+#[test]
+fn the_bridge_has_no_privileged_path_to_the_homeserver() {
+    for word in [
+        "use homeserver",
+        " homeserver::",
+        "(homeserver::",
+        "<homeserver::",
+    ] {
+        assert_absent(word, |path| {
+            of_bridge(path) && !is_part(path, "app") && !is_part(path, "cli")
+        });
     }
 }
 

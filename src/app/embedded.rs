@@ -4,37 +4,48 @@
 //! between are left out. What belongs to both (the registration, the tokens) is made here at every start: it never leaves the
 //! process.
 
-use std::{io, net::SocketAddr, sync::OnceLock, time::Duration};
+use std::{
+    path::Path,
+    sync::{OnceLock, atomic::Ordering},
+    time::Duration,
+};
 
 use anyhow::Context;
 use axum::{Router, extract::Request, routing::any};
-use futures_util::future::try_join_all;
 use homeserver::{
     Server,
     appservices::Delivery,
-    config::{Severity, Sources, appservice::AppserviceRegistration},
+    config::appservice::AppserviceRegistration,
+    listen::{ListenError, Listeners},
+    server::Software,
 };
-use tokio::net::TcpListener;
 use tower::ServiceExt;
 use tracing::{info, warn};
 
-use super::Newcomer;
+use super::{Newcomer, Then};
 use crate::{
     cli::{ExitCode, Failure},
     config::Config,
     registration::{Registration, new_token},
     workers::Tasks,
 };
+pub use settings::settings;
 
-/// The folder of the homeserver's data, beside the journal, unless `database_path` says another.
-const FOLDER: &str = "homeserver";
+mod settings;
+
 /// How long the registration token for the first person is good.
 const FIRST_TOKEN_LIFE: Duration = Duration::from_hours(24);
+
+/// What the homeserver says it is: this program.
+const SOFTWARE: Software = Software {
+    name: env!("CARGO_PKG_NAME"),
+    version: env!("CARGO_PKG_VERSION"),
+};
 
 /// The homeserver in this process.
 pub(super) struct Core {
     server: Server,
-    address: OnceLock<SocketAddr>,
+    address: OnceLock<String>,
 }
 
 impl Core {
@@ -66,10 +77,9 @@ impl Core {
         self.server.router()
     }
 
-    /// Where clients of this machine reach it.
+    /// Where clients of this machine reach it, once it listens.
     pub(super) fn address(&self) -> String {
-        let port = self.address.get().map_or(0, SocketAddr::port);
-        format!("http://localhost:{port}")
+        self.address.get().cloned().unwrap_or_default()
     }
 
     /// Tells it about the bridge, and listens. What is returned ends when the bridge does.
@@ -99,49 +109,48 @@ impl Core {
         tasks: Tasks,
     ) -> anyhow::Result<impl Future<Output = anyhow::Result<()>> + Send + 'static> {
         let listeners = self.listen().await?;
-        let served = listeners.into_iter().map(move |listener| {
-            let (front, tasks) = (front.clone(), tasks.clone());
-            let service = front.into_make_service_with_connect_info::<SocketAddr>();
-            let serve = axum::serve(listener, service);
-            serve
-                .with_graceful_shutdown(async move { tasks.closing().await })
-                .into_future()
+        let server = self.server.clone();
+        let served = listeners.serve(front, async move {
+            tasks.closing().await;
+            // A client that waits for news would hold up the end, and be cut off by it.
+            server.end_waiting();
         });
-        let served = try_join_all(served);
-        Ok(async move {
-            served.await?;
-            Ok(())
-        })
+        Ok(async move { Ok(served.await?) })
     }
 
-    async fn listen(&self) -> anyhow::Result<Vec<TcpListener>> {
-        let listen = &self.server.config.listen;
-        let mut listeners = Vec::new();
-        for socket in listen.sockets() {
-            match TcpListener::bind(socket).await {
-                Ok(listener) => listeners.push(listener),
-                // Many a machine has no IPv6; whoever has not asked for it does not miss it.
-                Err(error)
-                    if listen.address_is_a_guess()
-                        && error.kind() == io::ErrorKind::AddrNotAvailable => {}
-                Err(error) => {
-                    let mend =
-                        "Is another homeserver running? Change `homeserver.port`, or stop it.";
-                    let why = format_args!("cannot listen on {socket}: {error}. {mend}");
-                    return Err(Failure::new(ExitCode::NoListener, why).into());
+    async fn listen(&self) -> anyhow::Result<Listeners> {
+        let config = &self.server.config;
+        let listeners = Listeners::bind(&config.listen).await.map_err(|error| {
+            let mend = match &error {
+                ListenError::Bind { .. } => {
+                    ". Is another homeserver running? Change `homeserver.port`, or stop it."
                 }
-            }
+                ListenError::Nowhere | ListenError::Certificate(_) => "",
+            };
+            Failure::new(ExitCode::NoListener, format_args!("{error}{mend}"))
+        })?;
+        let name = &config.server_name;
+        for address in listeners.addresses() {
+            info!(%address, server_name = %name, "the homeserver listens");
         }
-        let Some(first) = listeners.first() else {
-            anyhow::bail!(
-                "there is no address to listen on: set `TUWUNEL_ADDRESS` and `homeserver.port`"
-            );
-        };
-        let address = first.local_addr()?;
-        info!(%address, server_name = %self.server.config.server_name, "the homeserver listens");
+        if let Some(socket) = listeners.socket() {
+            info!(socket = %socket.display(), server_name = %name, "the homeserver listens");
+        }
         // Set once: it is served once.
-        let _: Result<(), SocketAddr> = self.address.set(address);
+        let _: Result<(), String> = self.address.set(self.reached_at(&listeners));
         Ok(listeners)
+    }
+
+    /// Where clients reach what listens: by the name in the certificate, if there is one.
+    fn reached_at(&self, listeners: &Listeners) -> String {
+        let config = &self.server.config;
+        match (listeners.socket(), listeners.addresses().first()) {
+            (None, Some(first)) if config.listen.tls.certs.is_some() => {
+                format!("https://{}:{}", config.server_name.host(), first.port())
+            }
+            (None, Some(first)) => format!("http://localhost:{}", first.port()),
+            (socket, _) => format!("unix:{}", socket.unwrap_or(Path::new("")).display()),
+        }
     }
 
     /// Says where to point a client, and how the first person gets in.
@@ -151,7 +160,7 @@ impl Core {
         info!("point any Matrix client at {address} to meet the agents of {domain}");
         match self.first_token().await {
             Ok(Some(token)) => info!(
-                "nobody has an account yet: register at {address} with the registration token {token} (good once, for a day)"
+                "nobody has an account yet: register at {address} with the registration token {token}"
             ),
             Ok(None) => {}
             Err(error) => warn!(%error, "cannot make a registration token for the first person"),
@@ -164,9 +173,9 @@ impl Core {
         if !accounts.list()?.is_empty() {
             return Ok(None);
         }
-        // One that was printed by an earlier start and not used is of no use to anybody any more.
-        for (token, _) in accounts.registration_tokens()? {
-            accounts.revoke_registration_token(&token).await?;
+        // One of an earlier start, or one that an admin has issued.
+        if let Some(token) = accounts.good_registration_token()? {
+            return Ok(Some(token));
         }
         let token = accounts
             .issue_registration_token(Some(1), Some(FIRST_TOKEN_LIFE))
@@ -174,20 +183,38 @@ impl Core {
         Ok(Some(token))
     }
 
+    /// Does commands as an admin would, and says their answers.
+    pub(super) async fn execute(&self, commands: &[String]) -> anyhow::Result<()> {
+        for command in commands {
+            match homeserver::admin::execute(&self.server, command).await {
+                Ok(answer) => super::say(&format!("{answer}\n")),
+                Err(reason) if self.server.config.admin.admin_execute_errors_ignore => {
+                    warn!(command, reason, "a command failed");
+                }
+                Err(reason) => anyhow::bail!("{command}: {reason}"),
+            }
+        }
+        Ok(())
+    }
+
     /// Waits until an admin ends it with a command.
     pub(super) async fn shut_down(&self) {
         self.server.shutdown.cancelled().await;
     }
 
-    /// Ends what it does and closes the database.
-    pub(super) async fn close(self) {
+    /// Ends what it does and closes the database. Says what comes then.
+    pub(super) async fn close(self) -> Then {
         self.server.close().await;
+        if self.server.restarts.load(Ordering::Acquire) {
+            return Then::Again;
+        }
+        Then::End
     }
 }
 
 async fn open(settings: homeserver::Config) -> anyhow::Result<Server> {
     let path = settings.database.database_path.clone();
-    let opened = Server::open(settings).await;
+    let opened = Server::open_as(settings, SOFTWARE).await;
     opened.with_context(|| {
         format!(
             "cannot open the homeserver's database in {}",
@@ -197,12 +224,16 @@ async fn open(settings: homeserver::Config) -> anyhow::Result<Server> {
 }
 
 /// Runs the homeserver alone until it is told to stop, for other bridges or for a bridge in a process of its own.
-pub async fn homeserver_alone(settings: homeserver::Config) -> anyhow::Result<()> {
+pub async fn homeserver_alone(
+    settings: homeserver::Config,
+    commands: &[String],
+) -> anyhow::Result<()> {
     let mut signals = super::Signals::listen()?;
     let core = Core {
         server: open(settings).await?,
         address: OnceLock::new(),
     };
+    core.execute(commands).await?;
     let tasks = Tasks::default();
     let served = tokio::spawn(core.serve_routes(core.router(), tasks.clone()).await?);
     tokio::select! {
@@ -214,39 +245,5 @@ pub async fn homeserver_alone(settings: homeserver::Config) -> anyhow::Result<()
     if let Ok(served) = tokio::time::timeout(super::STOP_MAX, served).await {
         served.context("the listener failed")??;
     }
-    core.close().await;
-    Ok(())
-}
-
-/// The homeserver's own configuration: a `tuwunel.toml`, the block `homeserver:`, `TUWUNEL_*`.
-fn settings(config: &Config) -> anyhow::Result<homeserver::Config> {
-    let own = &config.homeserver;
-    let mut inline = own.tuwunel.clone();
-    inline.insert("server_name".to_owned(), own.domain.as_str().into());
-    let sources = Sources {
-        files: own.tuwunel_config.clone().into_iter().collect(),
-        inline: Some(inline),
-        env: std::env::vars_os()
-            .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
-            .collect(),
-        overrides: Vec::new(),
-    };
-    let (mut settings, warnings) = homeserver::Config::load(&sources)
-        .map_err(|error| Failure::new(ExitCode::ConfigInvalid, error))?;
-    for warning in warnings {
-        match warning.severity {
-            Severity::Loud => warn!("homeserver: {warning}"),
-            Severity::Quiet => info!("homeserver: {warning}"),
-        }
-    }
-    let usual = homeserver::Config::new(own.domain.clone());
-    if settings.database.database_path == usual.database.database_path {
-        settings.database.database_path =
-            config.journal.path.with_file_name(FOLDER).join("database");
-    }
-    // Nobody gets in without a token; the first person gets one from the log, all others from an admin.
-    if !own.tuwunel.contains_key("allow_registration") && own.tuwunel_config.is_none() {
-        settings.registration.allow_registration = true;
-    }
-    Ok(settings)
+    core.close().await.go()
 }

@@ -6,7 +6,7 @@
 use std::{net::IpAddr, sync::Arc, time::Instant};
 
 use rand::{Rng, distr::Alphanumeric};
-use ruma::{DeviceId, OwnedDeviceId, OwnedUserId, UserId};
+use ruma::{DeviceId, OwnedDeviceId, UserId};
 use sha2::{Digest, Sha256};
 use tokio::sync::Mutex;
 
@@ -15,7 +15,7 @@ use crate::{
     config::{Config, Secret},
     error::{Error, Result},
     http::{CallFacts, Caller, unknown_token},
-    store::{Batch, Exists, Store, tables},
+    store::{Batch, Store, tables},
 };
 
 mod arrival;
@@ -24,6 +24,7 @@ pub mod create;
 pub mod devices;
 pub mod directory;
 pub mod identity;
+pub mod ignored;
 mod nonces;
 mod password;
 pub mod profile;
@@ -36,7 +37,7 @@ mod tests;
 pub mod tokens;
 pub mod uia;
 
-use record::{Account, Device, Token};
+use record::Account;
 
 /// How many characters a token has: about 190 bits.
 const TOKEN_CHARS: usize = 32;
@@ -176,28 +177,5 @@ impl Accounts {
     /// Writes an account, new or changed, into the batch.
     pub fn put(&self, batch: &mut Batch, user: &UserId, account: &Account) -> Result<()> {
         Ok(batch.put::<tables::Accounts>((user,), account)?)
-    }
-
-    /// Writes a device with a new access token into the batch, and gives the token.
-    pub fn put_device(
-        &self,
-        batch: &mut Batch,
-        user: &UserId,
-        device_id: Option<OwnedDeviceId>,
-        device: &Device,
-    ) -> Result<(OwnedDeviceId, String)> {
-        let device_id = device_id.unwrap_or_else(new_device_id);
-        let token = new_token();
-        let record = Token {
-            user_id: OwnedUserId::from(user),
-            device_id: device_id.clone(),
-            expires: None,
-            refresh: None,
-            replaces: None,
-        };
-        batch.put::<tables::Devices>((user, &*device_id), device)?;
-        batch.put::<tables::Tokens>((digest(&token),), &record)?;
-        batch.put::<tables::DeviceTokens>((user, &*device_id, digest(&token)), &Exists {})?;
-        Ok((device_id, token))
     }
 }

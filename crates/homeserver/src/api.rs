@@ -19,6 +19,7 @@ mod account;
 mod account_data;
 mod admin_register;
 mod alias;
+mod answered;
 mod appservice;
 mod backup;
 mod backup_keys;
@@ -70,6 +71,8 @@ mod user_directory;
 mod versions;
 mod voip;
 mod well_known;
+
+pub(crate) use versions::FEATURES;
 
 /// How long a browser may remember what is allowed.
 const CORS_MAX_AGE: Duration = Duration::from_hours(24);

@@ -28,6 +28,7 @@ mod tests;
 mod transaction;
 mod worker;
 
+pub(crate) use ask::introduce;
 pub use call::{Answer, Unreachable};
 
 /// How an application service is reached.
@@ -342,8 +343,13 @@ pub(crate) async fn serve(server: &crate::Server, appservice: Arc<Appservice>) -
     if !appservice.is_reachable() {
         return Ok(());
     }
-    let (rooms, stream) = (server.rooms.clone(), server.stream.clone());
-    let worker = worker::Worker::new(appservice, rooms, stream, server.stopping.clone()).await?;
+    let source = transaction::Source {
+        rooms: server.rooms.clone(),
+        typing: server.typing.clone(),
+        presence: server.presence.clone(),
+    };
+    let (stream, stopping) = (server.stream.clone(), server.stopping.clone());
+    let worker = worker::Worker::new(appservice, source, stream, stopping).await?;
     server.tasks.spawn(worker.run());
     Ok(())
 }

@@ -43,7 +43,7 @@ pub use sections::{
     Admin, AppserviceSection, Appservices, Database, Listen, Logging, Login, Media, Outbound,
     ROOM_VERSIONS, Registration, Rooms, Sync, Tls, Turn, WellKnown,
 };
-pub use units::{Bytes, OneOrMany};
+pub use units::{Bytes, Mode, OneOrMany};
 pub use warning::{Severity, Warning};
 
 use layer::Layer;
@@ -65,6 +65,11 @@ pub struct Sources {
 }
 
 impl Sources {
+    /// Whether any of them says something about this key.
+    pub fn say(&self, key: &str) -> Result<bool, ConfigError> {
+        Ok(self.layers()?.iter().any(|layer| layer.has(key)))
+    }
+
     /// The sources as layers, from the weakest.
     fn layers(&self) -> Result<Vec<Layer>, ConfigError> {
         let mut layers = Vec::new();

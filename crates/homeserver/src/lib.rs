@@ -7,7 +7,7 @@
 //! - [`store`]: the database, its tables as one typed catalogue; [`stream`]: the one order of everything.
 //! - [`http`]: from bytes to typed requests; `api`: the endpoints, one module for each part of the specification.
 //! - [`accounts`], [`rooms`], [`sync`], [`keys`], [`push`], [`media`], [`appservices`]: what the endpoints do.
-//! - [`server`]: the parts, put together.
+//! - [`server`]: the parts, put together; [`listen`]: where they are reached.
 
 pub mod accounts;
 pub mod admin;
@@ -18,6 +18,7 @@ pub mod config;
 pub mod error;
 pub mod http;
 pub mod keys;
+pub mod listen;
 pub mod media;
 pub mod push;
 pub mod rooms;

@@ -27,6 +27,7 @@ pub mod create;
 pub mod delayed;
 pub mod directory;
 mod draft;
+pub mod ending;
 pub mod filter;
 mod guard;
 pub mod hierarchy;
@@ -76,6 +77,7 @@ pub struct Inner {
     events: Cache<OwnedEventId, Arc<Pdu>>,
     pub(crate) rulesets: crate::push::Rulesets,
     pub(crate) audiences: crate::push::Audiences,
+    pub(crate) typing: crate::sync::typing::Typing,
 }
 
 impl std::ops::Deref for Rooms {
@@ -104,6 +106,7 @@ impl Rooms {
     pub async fn open(store: Store, stream: Stream, server_name: OwnedServerName) -> Result<Self> {
         let key = signing::key(&store).await?;
         let inner = Inner {
+            typing: crate::sync::typing::Typing::new(stream.clone()),
             store,
             stream,
             server_name,
@@ -323,6 +326,11 @@ impl Rooms {
     /// Forgets what is cached of an event, because it changed on disk.
     pub(crate) fn forget_cached(&self, event: &EventId) {
         self.events.remove(event);
+    }
+
+    /// Forgets all events that are kept parsed.
+    pub fn clear_cache(&self) {
+        self.events.clear();
     }
 
     fn head(&self, room: &RoomId) -> Arc<AsyncMutex<Head>> {

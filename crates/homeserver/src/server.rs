@@ -3,7 +3,10 @@
 //! Parts do not know the server. They hold the database and the stream, and what else they need by name; handlers get the server
 //! and call the parts.
 
-use std::{sync::Arc, time::Instant};
+use std::{
+    sync::{Arc, atomic::AtomicBool},
+    time::{Duration, Instant},
+};
 
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
@@ -24,9 +27,16 @@ use crate::{
     store::Store,
     stream::Stream,
     sync::{
-        lazy::SentMembers, presence::Presence, serial::Serial, sliding::SlidingSync, typing::Typing,
+        echo::Echoes, lazy::SentMembers, presence::Presence, serial::Serial, sliding::SlidingSync,
+        typing::Typing,
     },
 };
+
+#[cfg(test)]
+mod tests;
+
+/// How long an end waits for what runs beside the requests. What is cut off then is done again after the next start.
+const CLOSE_MAX: Duration = Duration::from_secs(3);
 
 /// A running homeserver. Clones are the same server.
 #[derive(Clone, Debug)]
@@ -34,11 +44,31 @@ pub struct Server {
     parts: Arc<Parts>,
 }
 
+/// What the server says it is. Whatever program runs it may give it its own name.
+#[derive(Clone, Copy, Debug)]
+pub struct Software {
+    /// The name.
+    pub name: &'static str,
+    /// The version.
+    pub version: &'static str,
+}
+
+impl Default for Software {
+    fn default() -> Self {
+        Self {
+            name: env!("CARGO_PKG_NAME"),
+            version: env!("CARGO_PKG_VERSION"),
+        }
+    }
+}
+
 /// What a server is made of.
 #[derive(Debug)]
 pub struct Parts {
     /// The configuration it was started with.
     pub config: Config,
+    /// What it says it is.
+    pub software: Software,
     /// The database.
     pub store: Store,
     /// The order of everything.
@@ -59,12 +89,16 @@ pub struct Parts {
     pub stopping: CancellationToken,
     /// Cancelled when an admin wants the whole program to end: whoever runs the server watches it.
     pub shutdown: CancellationToken,
+    /// Whether the program is to start anew once it has ended.
+    pub restarts: AtomicBool,
     /// When it was started.
     pub started: Instant,
     /// What runs beside the requests.
     pub tasks: TaskTracker,
     /// Who is there.
     pub presence: Presence,
+    /// Who is about to hear that an event was sent.
+    pub echoes: Echoes,
     /// Which members each device was already told of.
     pub sent_members: SentMembers,
     /// One after the other: changes of one user that read before they write.
@@ -92,6 +126,11 @@ impl std::ops::Deref for Server {
 impl Server {
     /// Opens the database and puts the parts together.
     pub async fn open(config: Config) -> Result<Self> {
+        Self::open_as(config, Software::default()).await
+    }
+
+    /// The same for a server that goes by another name.
+    pub async fn open_as(config: Config, software: Software) -> Result<Self> {
         let store = Store::open(&config.database.database_path, &config.server_name)?;
         let stream = Stream::open(store.clone())?;
         let rooms = Rooms::open(store.clone(), stream.clone(), config.server_name.clone()).await?;
@@ -104,6 +143,7 @@ impl Server {
             appservices: Appservices::open(store.clone(), &config).await?,
             stopping: CancellationToken::new(),
             shutdown: CancellationToken::new(),
+            restarts: AtomicBool::new(false),
             started: Instant::now(),
             tasks: TaskTracker::new(),
             presence: Presence::new(
@@ -111,15 +151,17 @@ impl Server {
                 stream.clone(),
                 config.sync.allow_local_presence,
             ),
+            echoes: Echoes::default(),
             sent_members: SentMembers::default(),
             serial: Serial::default(),
             sliding: SlidingSync::default(),
-            typing: Typing::new(stream.clone()),
+            typing: rooms.typing.clone(),
             previews: Previews::open(media.clone(), &config.outbound)?,
             media,
             pushers: Pushers::open(rooms.clone(), &config.outbound)?,
             rooms,
             config,
+            software,
             store,
             stream,
         };
@@ -151,11 +193,24 @@ impl Server {
         appservices::serve(self, added).await
     }
 
-    /// Stops what runs beside the requests, and returns when it has stopped. What was acknowledged is on disk already.
+    /// Answers all who wait for something to happen, now and from now on: the server ends. Everything else goes on as before.
+    pub fn end_waiting(&self) {
+        self.stream.end_waiting();
+    }
+
+    /// Stops what runs beside the requests, and returns when it has stopped, or when that takes too long. What was acknowledged is
+    /// on disk already.
     pub async fn close(&self) {
+        self.end_waiting();
         self.stopping.cancel();
         self.tasks.close();
-        self.tasks.wait().await;
+        if tokio::time::timeout(CLOSE_MAX, self.tasks.wait())
+            .await
+            .is_err()
+        {
+            let left = self.tasks.len();
+            tracing::warn!(tasks = left, "some tasks did not end in time");
+        }
     }
 
     /// Everything that this server answers, as a service: over the network or in process, the same bytes.

@@ -16,6 +16,7 @@ use std::{
 use ruma::{OwnedDeviceId, OwnedEventId, OwnedRoomId, OwnedUserId, RoomId, UserId};
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
 
 use crate::store::{Batch, Store, StoreError, tables};
 
@@ -93,6 +94,8 @@ struct Inner {
     places: Mutex<Places>,
     visible: watch::Sender<Position>,
     waiters: Mutex<HashMap<OwnedUserId, watch::Sender<Position>>>,
+    /// Cancelled when nobody shall wait any longer.
+    ending: CancellationToken,
 }
 
 #[derive(Debug)]
@@ -136,6 +139,7 @@ impl Stream {
             places: Mutex::new(places),
             visible,
             waiters: Mutex::default(),
+            ending: CancellationToken::new(),
         };
         Ok(Self {
             inner: Arc::new(inner),
@@ -171,6 +175,11 @@ impl Stream {
             user: user.to_owned(),
             stream: self.clone(),
         }
+    }
+
+    /// Lets nobody wait any longer, now and from now on: the server ends, and who waits is answered with what there is.
+    pub fn end_waiting(&self) {
+        self.inner.ending.cancel();
     }
 
     /// Writes the batch and makes its positions visible. Returns when they are: what is acknowledged can be read.
@@ -323,13 +332,12 @@ pub struct Watcher {
 }
 
 impl Watcher {
-    /// Waits until something concerns the user that happened after the watcher was made or last waited, at most for `limit`.
-    /// Says whether something did.
+    /// Waits until something concerns the user that happened after the watcher was made or last waited, at most for `limit`,
+    /// and not at all once the server ends. Says whether something did.
     pub async fn wait(&mut self, limit: Duration) -> bool {
-        matches!(
-            tokio::time::timeout(limit, self.changed.changed()).await,
-            Ok(Ok(()))
-        )
+        let ending = &self.stream.inner.ending;
+        let changed = ending.run_until_cancelled(self.changed.changed());
+        matches!(tokio::time::timeout(limit, changed).await, Ok(Some(Ok(()))))
     }
 }
 

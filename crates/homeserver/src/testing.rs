@@ -2,7 +2,7 @@
 //! bytes, like one from the network.
 
 use axum::body::Body;
-use http::{Method, Request, StatusCode, header};
+use http::{Method, Request, Response, StatusCode, header};
 use http_body_util::BodyExt;
 use ruma::{OwnedUserId, UserId, server_name};
 use serde_json::{Value, json};
@@ -11,7 +11,7 @@ use tower::ServiceExt;
 
 use crate::{
     Config, Server,
-    accounts::record::{Account, Device},
+    accounts::{record::Account, tokens::Wish},
     clock,
 };
 
@@ -79,16 +79,18 @@ impl TestServer {
             .accounts
             .put(&mut batch, &user_id, &account)
             .unwrap();
-        let (device, token) = self
-            .server
-            .accounts
-            .put_device(&mut batch, &user_id, None, &Device::default())
-            .unwrap();
         self.server.store.commit(batch).await.unwrap();
+        self.log_in(&user_id).await
+    }
+
+    /// One more device of somebody.
+    pub(crate) async fn log_in(&self, user: &UserId) -> Person {
+        let (accounts, login) = (&self.server.accounts, &self.server.config.login);
+        let issued = accounts.log_in(user, Wish::default(), login).await.unwrap();
         Person {
-            user_id,
-            device_id: device.to_string(),
-            token,
+            user_id: user.to_owned(),
+            device_id: issued.device_id.to_string(),
+            token: issued.access_token,
             router: self.server.router(),
         }
     }
@@ -125,6 +127,11 @@ impl Person {
         call(self.router.clone(), Some(&self.token), method, path, body).await
     }
 
+    /// Calls an endpoint, and gives the response before its body is read.
+    pub(crate) async fn response(&self, method: Method, path: &str, body: Value) -> Response<Body> {
+        respond(self.router.clone(), Some(&self.token), method, path, body).await
+    }
+
     /// Calls an endpoint that has to answer 200.
     pub(crate) async fn ok(&self, method: Method, path: &str, body: Value) -> Value {
         let (status, answer) = self.call(method.clone(), path, body).await;
@@ -148,13 +155,13 @@ impl Person {
     }
 }
 
-async fn call(
+async fn respond(
     router: axum::Router,
     token: Option<&str>,
     method: Method,
     path: &str,
     body: Value,
-) -> (StatusCode, Value) {
+) -> Response<Body> {
     let mut request = Request::builder()
         .method(&method)
         .uri(path)
@@ -167,7 +174,17 @@ async fn call(
     } else {
         Body::from(body.to_string())
     };
-    let response = router.oneshot(request.body(body).unwrap()).await.unwrap();
+    router.oneshot(request.body(body).unwrap()).await.unwrap()
+}
+
+async fn call(
+    router: axum::Router,
+    token: Option<&str>,
+    method: Method,
+    path: &str,
+    body: Value,
+) -> (StatusCode, Value) {
+    let response = respond(router, token, method, path, body).await;
     let status = response.status();
     let bytes = response.into_body().collect().await.unwrap().to_bytes();
     (

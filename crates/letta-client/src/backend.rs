@@ -57,7 +57,9 @@ pub trait Backend: Send + Sync {
     /// Answers an approval request, one decision for each of its calls, and streams how the agent
     /// goes on: until the next request, or until the turn is over.
     ///
-    /// [`BackendError::NotPending`]: nothing waits for these decisions (any more).
+    /// Deciding the same again, because the answer was lost, streams how the agent went on the
+    /// first time. [`BackendError::NotPending`]: nothing waits for these decisions (any more), and
+    /// they were not ours.
     async fn decide(
         &self,
         to: &Destination,
@@ -151,6 +153,10 @@ pub struct Decision {
 
 /// What a server told about itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is one thing that a server can or cannot do"
+)]
 pub struct Info {
     /// What kind of server this is, for people: `Letta Cloud`, `Letta V1`, `demo`.
     pub kind: String,
@@ -167,6 +173,38 @@ pub struct Info {
     pub history: bool,
     /// Whether turns that others start are heard.
     pub overhears: bool,
+}
+
+impl Info {
+    /// Kind and version, for people.
+    pub fn name(&self) -> String {
+        match &self.version {
+            Some(version) => format!("{} {version}", self.kind),
+            None => self.kind.clone(),
+        }
+    }
+
+    /// What cannot be done there, as the end of a line for people; empty if nothing is missing.
+    pub fn without(&self) -> String {
+        let can = [
+            (self.approvals, "approvals (tools run unasked)"),
+            (self.history, "history"),
+            (self.conversations, "conversations apart from each other"),
+            (self.overhears, "turns that others start"),
+            (
+                self.idempotent != Some(false),
+                "knowing a message that comes twice",
+            ),
+        ];
+        let missing: Vec<_> = can
+            .into_iter()
+            .filter_map(|(can, what)| (!can).then_some(what))
+            .collect();
+        match missing.as_slice() {
+            [] => String::new(),
+            missing => format!("; without {}", missing.join(", ")),
+        }
+    }
 }
 
 /// A Letta agent.

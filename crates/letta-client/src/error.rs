@@ -44,6 +44,31 @@ pub enum BackendError {
         /// Its id from now on.
         to: ConversationId,
     },
+    /// It is not known yet what kind of Letta there is, see [`crate::found::FoundBackend`].
+    #[error("it is not known yet what kind of Letta is at {url}")]
+    Undecided {
+        /// The server's address, without credentials.
+        url: String,
+    },
+    /// Something answers, but not as any Letta that is known.
+    #[error("what is at {url} answers like no Letta that is known ({said}); set `letta.backend`")]
+    Unrecognized {
+        /// The server's address, without credentials.
+        url: String,
+        /// What each question was answered with.
+        said: String,
+    },
+    /// The list of agents is empty where a server that fails says the same.
+    #[error(
+        "Letta lists no agents, which can mean here that it failed; nobody is taken for removed"
+    )]
+    EmptyList,
+    /// This way to reach Letta cannot do what was asked for.
+    #[error("this way to reach Letta cannot {what}")]
+    Unsupported {
+        /// What was asked for.
+        what: &'static str,
+    },
     /// The server does not know what was asked for (an agent, a conversation, a run).
     #[error("Letta does not know {what}")]
     NotFound {
@@ -107,16 +132,21 @@ impl BackendError {
     pub fn advice(&self) -> Advice {
         match self {
             Self::Unreachable { .. }
+            | Self::Moved { .. }
+            | Self::Undecided { .. }
+            | Self::EmptyList
             | Self::Silent { .. }
             | Self::RateLimited { .. }
             | Self::ServerError { .. } => Advice::Retry,
             Self::Busy { .. } | Self::ApprovalPending => Advice::Wait,
-            Self::Moved { .. } => Advice::Retry,
             Self::NotPending
             | Self::NotFound { .. }
+            | Self::Unsupported { .. }
             | Self::Refused { .. }
             | Self::Protocol { .. } => Advice::Refuse,
-            Self::Unauthorized | Self::QuotaExceeded { .. } => Advice::Fatal,
+            Self::Unauthorized | Self::Unrecognized { .. } | Self::QuotaExceeded { .. } => {
+                Advice::Fatal
+            }
         }
     }
 
@@ -129,6 +159,10 @@ impl BackendError {
             Self::ApprovalPending => "LETTA_APPROVAL_PENDING",
             Self::NotPending => "LETTA_NOT_PENDING",
             Self::Moved { .. } => "LETTA_CONVERSATION_MOVED",
+            Self::Undecided { .. } => "LETTA_UNDECIDED",
+            Self::Unrecognized { .. } => "LETTA_UNRECOGNIZED",
+            Self::EmptyList => "LETTA_EMPTY_LIST",
+            Self::Unsupported { .. } => "LETTA_UNSUPPORTED",
             Self::NotFound { .. } => "LETTA_NOT_FOUND",
             Self::Unauthorized => "LETTA_UNAUTHORIZED",
             Self::RateLimited { .. } => "LETTA_RATE_LIMITED",

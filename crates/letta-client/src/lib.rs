@@ -9,16 +9,24 @@
 //! | [`id`] | one type per kind of Letta id, parsed once at the edge |
 //! | [`backend`] | the trait, and the words that pass over it |
 //! | [`error`] | what can go wrong, and the advice that goes with it |
+//! | [`app_server`] | current, self-hosted Letta: one WebSocket |
 //! | [`rest`] | Letta Cloud and V1 servers: REST with server-sent events |
+//! | [`openai`] | the OpenAI-compatible routes that several servers have: text and nothing else |
+//! | [`detect`] | which of them a server speaks, by asking it |
+//! | [`found`] | a backend whose kind is found out when the server first answers |
 //! | [`sse`] | the incremental parser of those event streams |
 //! | [`demo`] | a small real server with scripted agents; never a model |
 //!
 //! This crate knows nothing of Matrix. An idempotency key is any text to it.
 
+pub mod app_server;
 pub mod backend;
 pub mod demo;
+pub mod detect;
 pub mod error;
+pub mod found;
 pub mod id;
+pub mod openai;
 pub mod rest;
 pub mod sse;
 

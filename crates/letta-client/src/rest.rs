@@ -13,6 +13,7 @@
 //! | `failure` | refusals in all their shapes, classified |
 //! | `wire` | JSON as Letta writes it, read leniently |
 //! | `listing`, `history` | pages put together |
+//! | `approval` | what waits for a person, and what became of a decision |
 //! | `decoder` | events of a stream to [`TurnEvent`](crate::TurnEvent)s; no I/O |
 //! | `turn` | a turn's stream: reading, resuming, polling |
 //! | [`transcript`] | a stream that was written down, decoded; no I/O |
@@ -26,17 +27,17 @@ use std::{
 use async_trait::async_trait;
 use serde::Serialize;
 use tokio::time::Instant;
-use url::Url;
 
-mod api;
-mod decoder;
-mod failure;
-mod history;
-mod listing;
+pub(crate) mod api;
+mod approval;
+pub(crate) mod decoder;
+pub(crate) mod failure;
+pub(crate) mod history;
+pub(crate) mod listing;
 mod send;
 pub mod transcript;
 mod turn;
-mod wire;
+pub(crate) mod wire;
 
 pub use api::{BODY_BYTES_MAX, REDIRECTS_MAX};
 pub use decoder::{
@@ -45,6 +46,7 @@ pub use decoder::{
 };
 pub use failure::{DETAIL_CHARS_MAX, RETRY_AFTER_MAX};
 pub use history::HISTORY_PAGES_MAX;
+pub(crate) use listing::is_background_name;
 pub use listing::{AGENTS_PAGE, AGENTS_PAGES_MAX};
 pub use turn::{BARREN_CONNECTIONS_MAX, POLL_FAILURES_MAX, POLL_TIME_MAX, RECONNECTS_MAX};
 
@@ -106,9 +108,8 @@ impl RestConfig {
 impl fmt::Debug for RestConfig {
     /// Without the key, and without a password in the address.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let url = Url::parse(&self.url).map(|url| api::without_credentials(&url));
         f.debug_struct("RestConfig")
-            .field("url", &url.as_deref().unwrap_or("(not a URL)"))
+            .field("url", &api::shown(&self.url))
             .field("api_key", &self.api_key.as_ref().map(|_| "(set)"))
             .field("project", &self.project)
             .field("connect_timeout", &self.connect_timeout)
@@ -294,11 +295,20 @@ impl Backend for RestBackend {
         decisions: &[Decision],
     ) -> Result<TurnStream, BackendError> {
         // All calls of the request are decided in one body, or Letta refuses.
-        self.start(to, &send::Outgoing::decisions(decisions)).await
+        let decided = self.start(to, &send::Outgoing::decisions(decisions)).await;
+        let Err(BackendError::NotPending) = decided else {
+            return decided;
+        };
+        let conversations = self.has_conversations().await?;
+        match approval::run_after(&self.api, to, conversations, decisions).await? {
+            Some(run) => turn::resume(self.api.clone(), &run).await,
+            None => decided,
+        }
     }
 
-    async fn pending(&self, _to: &Destination) -> Result<Option<ApprovalRequest>, BackendError> {
-        Ok(None)
+    async fn pending(&self, to: &Destination) -> Result<Option<ApprovalRequest>, BackendError> {
+        let conversations = self.has_conversations().await?;
+        approval::pending(&self.api, to, conversations).await
     }
 
     async fn resume(&self, _to: &Destination, run: &RunId) -> Result<TurnStream, BackendError> {

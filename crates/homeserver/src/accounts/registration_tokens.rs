@@ -49,16 +49,6 @@ fn is_good(token: &RegistrationToken) -> bool {
     token.uses_left != Some(0) && token.expires.is_none_or(|end| end > clock::now())
 }
 
-/// Whether an admin has issued any token that is still good.
-pub fn any_issued(server: &Server) -> Result<bool> {
-    for row in server.store.scan::<tables::RegistrationTokens>(()) {
-        if is_good(&row?.1) {
-            return Ok(true);
-        }
-    }
-    Ok(false)
-}
-
 /// Takes a token as used once, in the batch that makes the account.
 ///
 /// # Errors
@@ -99,6 +89,17 @@ impl super::Accounts {
             .put::<tables::RegistrationTokens>((&*token,), &record)
             .await?;
         Ok(token)
+    }
+
+    /// A token that was issued and is still good, if there is any.
+    pub fn good_registration_token(&self) -> Result<Option<String>> {
+        for row in self.store.scan::<tables::RegistrationTokens>(()) {
+            let ((token,), record) = row?;
+            if is_good(&record) {
+                return Ok(Some(token));
+            }
+        }
+        Ok(None)
     }
 
     /// All registration tokens that were issued and not revoked.

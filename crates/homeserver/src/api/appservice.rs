@@ -51,7 +51,7 @@ fn no_answer(error: &Unreachable) -> Error {
     let (status, kind) = match error {
         Unreachable::NoUrl => (StatusCode::BAD_REQUEST, ErrorKind::UrlNotSet),
         Unreachable::Connection(_) => (StatusCode::BAD_GATEWAY, ErrorKind::ConnectionFailed),
-        Unreachable::Timeout => (StatusCode::GATEWAY_TIMEOUT, ErrorKind::ConnectionTimeout),
+        Unreachable::Timeout(_) => (StatusCode::GATEWAY_TIMEOUT, ErrorKind::ConnectionTimeout),
     };
     Error::refused(status, kind, error.to_string())
 }

@@ -1,51 +1,33 @@
 //! Requests that send an event now or, with `org.matrix.msc4140.delay=`, later: one path, two answers.
 //!
+//! The answer carries along what its device's sync waits for ([`Unanswered`]), until it is written.
 //! Proposal: <https://github.com/matrix-org/matrix-spec-proposals/pull/4140>
+
+use std::sync::Arc;
 
 use http::Response;
 use ruma::{
     OwnedEventId,
-    api::{
-        IncomingRequest, Metadata, OutgoingBodyJson, OutgoingResponse,
-        error::{DeserializationError, IntoHttpError},
-    },
+    api::{OutgoingBodyJson, OutgoingResponse, error::IntoHttpError},
 };
 use serde::Serialize;
 
+use super::answered::Answered;
 use crate::{
     error::{Error, Result},
-    http::CallFacts,
+    http::{CallFacts, Caller},
+    server::Server,
+    sync::echo::Unanswered,
 };
 
-/// The request `R`, whose answer depends on when it is to be done.
-#[derive(Debug)]
-pub(super) struct OrLater<R>(pub(super) R);
-
-impl<R: Metadata> Metadata for OrLater<R> {
-    const METHOD: http::Method = R::METHOD;
-    const RATE_LIMITED: bool = R::RATE_LIMITED;
-    type Authentication = R::Authentication;
-    type PathBuilder = R::PathBuilder;
-    const PATH_BUILDER: Self::PathBuilder = R::PATH_BUILDER;
-}
-
-impl<R: IncomingRequest> IncomingRequest for OrLater<R> {
-    type EndpointError = R::EndpointError;
-    type OutgoingResponse = Sent;
-
-    fn try_from_http_request_inner(
-        request: http::Request<&[u8]>,
-        path_args: &[&str],
-    ) -> Result<Self, DeserializationError> {
-        R::try_from_http_request_inner(request, path_args).map(Self)
-    }
-}
+/// The request `R`, which sends an event.
+pub(super) type Sends<R> = Answered<R, Sent>;
 
 /// What became of the event.
 #[derive(Debug)]
 pub(super) enum Sent {
-    /// It is sent.
-    Now(OwnedEventId),
+    /// It is sent. A device that gave it an id waits for its echo until this is answered.
+    Now(OwnedEventId, Option<Unanswered>),
     /// It waits, with this id.
     Later(String),
 }
@@ -62,11 +44,21 @@ impl OutgoingResponse for Sent {
     type Body = SentBody;
 
     fn try_into_http_response_inner(self) -> Result<Response<SentBody>, IntoHttpError> {
-        Ok(Response::new(match self {
-            Self::Now(event) => SentBody::EventId(event),
-            Self::Later(id) => SentBody::DelayId(id),
-        }))
+        let (event, unanswered) = match self {
+            Self::Now(event, unanswered) => (event, unanswered),
+            Self::Later(id) => return Ok(Response::new(SentBody::DelayId(id))),
+        };
+        let mut response = Response::new(SentBody::EventId(event));
+        // What extends a response is dropped when its head is written.
+        response.extensions_mut().insert(unanswered.map(Arc::new));
+        Ok(response)
     }
+}
+
+/// Begins a request whose event the device will see with the id that it gave the request.
+pub(super) fn begin(server: &Server, caller: &Caller) -> Option<Unanswered> {
+    let device = caller.device_id.as_ref()?;
+    Some(server.echoes.begin(&caller.user_id, device))
 }
 
 /// How many milliseconds the event is to wait.

@@ -149,7 +149,10 @@ async fn create(
     server: Server,
     call: Call<create_mxc_uri::v1::Request>,
 ) -> Result<create_mxc_uri::v1::Response> {
-    let (uri, until) = server.media.reserve(&call.caller.user_id).await?;
+    let (uri, until) = server
+        .media
+        .reserve(&call.caller.user_id, call.caller.is_rate_limited())
+        .await?;
     let mut response = create_mxc_uri::v1::Response::new(uri);
     response.unused_expires_at = Some(until);
     Ok(response)

@@ -14,6 +14,7 @@ use ruma::{
 };
 
 use crate::{
+    appservices,
     error::{Error, Result},
     http::{Call, CallFacts, Caller, Routes},
     rooms::{self, membership::Member},
@@ -78,6 +79,8 @@ async fn invite(
         room: &call.body.room_id,
         reason: recipient.reason.clone(),
     };
+    let (appservice, user) = (call.caller.appservice.as_deref(), &recipient.user_id);
+    appservices::introduce(&server, appservice, std::slice::from_ref(user)).await?;
     asked
         .make(&recipient.user_id, MembershipState::Invite)
         .await?;

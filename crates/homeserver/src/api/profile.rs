@@ -12,6 +12,7 @@ use ruma::{
 
 use crate::{
     accounts::profile,
+    appservices,
     error::{Error, Result},
     http::{Call, Caller, Routes},
     rooms::membership,
@@ -26,7 +27,7 @@ async fn all(
     server: Server,
     call: Call<get_profile::v3::Request>,
 ) -> Result<get_profile::v3::Response> {
-    known(&server, &call.body.user_id)?;
+    known(&server, &call.body.user_id).await?;
     let fields = profile::all(&server.store, &call.body.user_id)?;
     Ok(fields.into_iter().collect())
 }
@@ -35,7 +36,7 @@ async fn get(
     server: Server,
     call: Call<get_profile_field::v3::Request>,
 ) -> Result<get_profile_field::v3::Response> {
-    known(&server, &call.body.user_id)?;
+    known(&server, &call.body.user_id).await?;
     let field = call.body.field.as_str();
     let value = profile::get(&server.store, &call.body.user_id, field)?
         .ok_or_else(|| Error::not_found("This profile has no such field"))?;
@@ -79,16 +80,23 @@ async fn tell_rooms(server: &Server, owner: &UserId, field: &str) -> Result<()> 
     Ok(())
 }
 
-/// 404 if there is nobody with this id. Users of application services need no account to have a profile.
-fn known(server: &Server, user: &OwnedUserId) -> Result<()> {
-    let there = match server.accounts.get(user)? {
+/// 404 if there is nobody with this id. Users of application services need no account to have a profile, and may be made when
+/// somebody looks at them.
+async fn known(server: &Server, user: &OwnedUserId) -> Result<()> {
+    if !is_there(server, user)? {
+        appservices::introduce(server, None, std::slice::from_ref(user)).await?;
+        if !is_there(server, user)? {
+            return Err(Error::not_found("There is no such user"));
+        }
+    }
+    Ok(())
+}
+
+fn is_there(server: &Server, user: &UserId) -> Result<bool> {
+    Ok(match server.accounts.get(user)? {
         Some(account) => !account.deactivated,
         None => !profile::all(&server.store, user)?.is_empty(),
-    };
-    if there {
-        return Ok(());
-    }
-    Err(Error::not_found("There is no such user"))
+    })
 }
 
 fn may_change(server: &Server, caller: &Caller, owner: &UserId) -> Result<()> {

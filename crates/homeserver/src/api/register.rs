@@ -176,7 +176,7 @@ fn flows(server: &Server) -> Result<Vec<AuthFlow>> {
     let by_token = registration.allow_registration && registration.has_token();
     let stage = if registration.is_open() {
         AuthType::Dummy
-    } else if by_token || registration_tokens::any_issued(server)? {
+    } else if by_token || server.accounts.good_registration_token()?.is_some() {
         AuthType::RegistrationToken
     } else {
         return Err(Error::forbidden("This server makes no new accounts"));

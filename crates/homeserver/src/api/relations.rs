@@ -96,81 +96,43 @@ fn answer(server: &Server, caller: &Caller, query: &Query<'_>) -> Result<Answer>
     })
 }
 
-async fn all(
-    server: Server,
-    call: Call<get_relating_events::v1::Request>,
-) -> Result<get_relating_events::v1::Response> {
-    let body = &call.body;
-    let query = Query {
-        room: &body.room_id,
-        event: &body.event_id,
-        wanted: Wanted::default(),
-        from: body.from.as_deref(),
-        to: body.to.as_deref(),
-        direction: body.dir,
-        limit: body.limit,
-        recurse: body.recurse,
+/// One form of the endpoint. ruma has a type for each; they differ only in what of the events is wanted.
+macro_rules! form {
+    ($name:ident: $endpoint:ident, |$body:ident| $wanted:expr) => {
+        async fn $name(
+            server: Server,
+            call: Call<$endpoint::v1::Request>,
+        ) -> Result<$endpoint::v1::Response> {
+            let $body = &call.body;
+            let query = Query {
+                room: &$body.room_id,
+                event: &$body.event_id,
+                wanted: $wanted,
+                from: $body.from.as_deref(),
+                to: $body.to.as_deref(),
+                direction: $body.dir,
+                limit: $body.limit,
+                recurse: $body.recurse,
+            };
+            let answer = answer(&server, &call.caller, &query)?;
+            let mut response = $endpoint::v1::Response::new(answer.chunk);
+            response.next_batch = answer.next;
+            response.prev_batch = answer.previous;
+            response.recursion_depth = answer.depth;
+            Ok(response)
+        }
     };
-    let answer = answer(&server, &call.caller, &query)?;
-    let mut response = get_relating_events::v1::Response::new(answer.chunk);
-    response.next_batch = answer.next;
-    response.prev_batch = answer.previous;
-    response.recursion_depth = answer.depth;
-    Ok(response)
 }
 
-async fn of_type(
-    server: Server,
-    call: Call<get_relating_events_with_rel_type::v1::Request>,
-) -> Result<get_relating_events_with_rel_type::v1::Response> {
-    let body = &call.body;
-    let query = Query {
-        room: &body.room_id,
-        event: &body.event_id,
-        wanted: Wanted {
-            rel_type: Some(body.rel_type.clone()),
-            event_type: None,
-        },
-        from: body.from.as_deref(),
-        to: body.to.as_deref(),
-        direction: body.dir,
-        limit: body.limit,
-        recurse: body.recurse,
-    };
-    let answer = answer(&server, &call.caller, &query)?;
-    let mut response = get_relating_events_with_rel_type::v1::Response::new(answer.chunk);
-    response.next_batch = answer.next;
-    response.prev_batch = answer.previous;
-    response.recursion_depth = answer.depth;
-    Ok(response)
-}
-
-async fn of_both_types(
-    server: Server,
-    call: Call<get_relating_events_with_rel_type_and_event_type::v1::Request>,
-) -> Result<get_relating_events_with_rel_type_and_event_type::v1::Response> {
-    let body = &call.body;
-    let query = Query {
-        room: &body.room_id,
-        event: &body.event_id,
-        wanted: Wanted {
-            rel_type: Some(body.rel_type.clone()),
-            event_type: Some(body.event_type.clone()),
-        },
-        from: body.from.as_deref(),
-        to: body.to.as_deref(),
-        direction: body.dir,
-        limit: body.limit,
-        recurse: body.recurse,
-    };
-    let answer = answer(&server, &call.caller, &query)?;
-    let mut response =
-        get_relating_events_with_rel_type_and_event_type::v1::Response::new(answer.chunk);
-    response.next_batch = answer.next;
-    response.prev_batch = answer.previous;
-    response.recursion_depth = answer.depth;
-    Ok(response)
-}
+form!(all: get_relating_events, |body| Wanted::default());
+form!(of_type: get_relating_events_with_rel_type, |body| Wanted {
+    rel_type: Some(body.rel_type.clone()),
+    event_type: None,
+});
+form!(of_both_types: get_relating_events_with_rel_type_and_event_type, |body| Wanted {
+    rel_type: Some(body.rel_type.clone()),
+    event_type: Some(body.event_type.clone()),
+});
 
 async fn list_threads(
     server: Server,

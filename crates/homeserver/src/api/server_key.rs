@@ -22,14 +22,12 @@ use crate::{
     clock,
     error::{Error, Result},
     http::{Call, Routes, error_response},
-    server::Server,
+    server::{Server, Software},
     store::tables,
 };
 
 /// How long others may go on without asking for the keys again.
 const KEYS_GOOD_FOR: Duration = Duration::from_hours(24);
-/// What this program is called.
-const NAME: &str = "matrix-appservice-letta homeserver";
 
 pub(super) fn routes(routes: Routes) -> Routes {
     routes.add(keys).add(version).and(probes)
@@ -58,19 +56,20 @@ async fn health(State(server): State<Server>) -> Response {
     }
 }
 
-async fn server_version() -> Json<Value> {
-    Json(json!({ "name": NAME, "version": env!("CARGO_PKG_VERSION") }))
+async fn server_version(State(server): State<Server>) -> Json<Value> {
+    let Software { name, version } = server.software;
+    Json(json!({ "name": name, "version": version }))
 }
 
 async fn version(
-    _: Server,
+    server: Server,
     _: Call<get_server_version::v1::Request>,
 ) -> Result<get_server_version::v1::Response> {
-    let mut server = get_server_version::v1::Server::new();
-    server.name = Some(NAME.to_owned());
-    server.version = Some(env!("CARGO_PKG_VERSION").to_owned());
+    let mut answer = get_server_version::v1::Server::new();
+    answer.name = Some(server.software.name.to_owned());
+    answer.version = Some(server.software.version.to_owned());
     let mut response = get_server_version::v1::Response::new();
-    response.server = Some(server);
+    response.server = Some(answer);
     Ok(response)
 }
 

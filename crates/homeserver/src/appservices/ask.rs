@@ -8,11 +8,16 @@ use std::{
 };
 
 use bytes::Bytes;
+use futures_util::future::join_all;
 use http::Method;
-use ruma::{RoomAliasId, UserId};
+use ruma::{OwnedUserId, RoomAliasId, UserId};
 use serde_json::json;
 
 use super::{Answer, Appservice, Appservices, Unreachable, call::path_part};
+use crate::{error::Result as ServerResult, server::Server};
+
+/// How long a question may take. Somebody waits for what is made of the answer.
+const QUESTION_TIMEOUT: Duration = Duration::from_secs(10);
 
 impl Appservice {
     /// Asks whether it is there, and how long it took to answer. If it is, what waits for it is sent at once.
@@ -30,7 +35,9 @@ impl Appservice {
     }
 
     async fn has(&self, path: String) -> bool {
-        match self.call(Method::GET, &path, None).await {
+        let asked = self.call(Method::GET, &path, None);
+        let answered = tokio::time::timeout(QUESTION_TIMEOUT, asked).await;
+        match answered.unwrap_or(Err(Unreachable::Timeout(QUESTION_TIMEOUT))) {
             Ok(answer) => answer.status.is_success(),
             Err(error) => {
                 tracing::warn!(appservice.id = self.id(), %error, "a question was not answered");
@@ -41,11 +48,15 @@ impl Appservice {
 }
 
 impl Appservices {
-    /// Whether an application service says that this user of its namespace is there. It may make the account while it is asked.
-    pub async fn query_user(&self, user: &UserId) -> bool {
+    /// Whether an application service other than `except` says that this user of its namespace is there. It may make the account
+    /// while it is asked.
+    pub async fn query_user(&self, user: &UserId, except: Option<&Appservice>) -> bool {
         let path = format!("/_matrix/app/v1/users/{}", path_part(user.as_str()));
         let ours = user.server_name() == self.inner.server_name;
-        let asked = |appservice: &Appservice| ours && appservice.registration.matches_user(user);
+        let asked = |appservice: &Appservice| {
+            let other = except.is_none_or(|except| except.id() != appservice.id());
+            ours && other && appservice.registration.matches_user(user)
+        };
         self.query(&path, asked).await
     }
 
@@ -68,4 +79,25 @@ impl Appservices {
         }
         false
     }
+}
+
+/// Lets the application service whose users these would be make those who have no account yet: they are about to be invited, or
+/// looked at. What it answers decides nothing, because it hears of the invite anyway. `caller` knows its own users.
+///
+/// # Errors
+///
+/// If the database fails.
+pub(crate) async fn introduce(
+    server: &Server,
+    caller: Option<&Appservice>,
+    users: &[OwnedUserId],
+) -> ServerResult<()> {
+    let mut unknown = Vec::new();
+    for user in users {
+        if !server.accounts.exists(user)? {
+            unknown.push(server.appservices.query_user(user, caller));
+        }
+    }
+    join_all(unknown).await;
+    Ok(())
 }

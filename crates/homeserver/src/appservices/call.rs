@@ -47,8 +47,8 @@ pub enum Unreachable {
     #[error("the application service cannot be reached: {0}")]
     Connection(String),
     /// It took too long.
-    #[error("the application service did not answer in {} seconds", ANSWER_TIMEOUT.as_secs())]
-    Timeout,
+    #[error("the application service did not answer in {} seconds", .0.as_secs())]
+    Timeout(Duration),
 }
 
 /// The client for requests to application services. They are where the admin says they are: no proxy, no redirects.
@@ -87,7 +87,7 @@ impl Appservice {
         };
         tokio::time::timeout(ANSWER_TIMEOUT, answering)
             .await
-            .unwrap_or(Err(Unreachable::Timeout))
+            .unwrap_or(Err(Unreachable::Timeout(ANSWER_TIMEOUT)))
     }
 
     /// The path with the token in the query, and the token as a header.
@@ -164,7 +164,7 @@ impl Appservice {
 /// The error of the client without the address, which has the token in it.
 fn unreachable(error: reqwest::Error) -> Unreachable {
     if error.is_timeout() {
-        return Unreachable::Timeout;
+        return Unreachable::Timeout(CONNECT_TIMEOUT);
     }
     let error = error.without_url();
     let cause = std::error::Error::source(&error).map(|cause| format!(": {cause}"));

@@ -56,6 +56,16 @@ impl Interest {
         Ok(joined || self.appservice.registration.matches_room(room) || self.has_alias(room)?)
     }
 
+    /// Whether the user is in a room with one of its users.
+    pub(super) fn meets(&mut self, user: &UserId, at: Position) -> Result<bool> {
+        for room in self.rooms.joined_rooms(user)? {
+            if !self.own_members(&room, at)?.is_empty() {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
     /// Its users who are in the room at this position.
     pub(super) fn own_members(
         &mut self,

@@ -13,7 +13,7 @@ use axum::{
     extract::Path,
     routing::{post, put},
 };
-use http::{Method, StatusCode};
+use http::StatusCode;
 use ruma::{
     OwnedRoomId, OwnedUserId, RoomVersionId, UserId,
     events::{StateEventType, TimelineEventType},
@@ -22,6 +22,11 @@ use serde_json::{Value, json, value::to_raw_value};
 
 use super::Delivery;
 use crate::{Server, config::AppserviceRegistration, rooms::Draft, testing::TestServer};
+
+mod encryption;
+mod ephemeral;
+mod masquerade;
+mod questions;
 
 /// How long a test waits for what has to come.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -52,9 +57,14 @@ impl Double {
 
     /// The events that arrived, in their order.
     fn events(&self) -> Vec<Value> {
+        self.all("events")
+    }
+
+    /// All that arrived in lists of this name, in their order.
+    fn all(&self, list: &str) -> Vec<Value> {
         let seen = self.seen.lock().unwrap();
         seen.iter()
-            .flat_map(|(_, body)| body["events"].as_array().cloned().unwrap_or_default())
+            .flat_map(|(_, body)| body[list].as_array().cloned().unwrap_or_default())
             .collect()
     }
 
@@ -273,54 +283,6 @@ async fn a_message_is_there_a_moment_after_it_was_sent() {
         took[10]
     );
     server.close().await;
-}
-
-#[tokio::test]
-async fn it_pings_itself_and_nobody_else() {
-    let test = TestServer::start().await;
-    let double = Double::default();
-    let delivery = Delivery::InProcess(double.router());
-    test.server
-        .add_appservice(registration("br", None), delivery)
-        .await
-        .unwrap();
-    test.server
-        .add_appservice(registration("mute", None), Delivery::Http)
-        .await
-        .unwrap();
-    let closed = registration("gone", Some("http://127.0.0.1:9"));
-    test.server
-        .add_appservice(closed, Delivery::Http)
-        .await
-        .unwrap();
-    let ping = async |id: &str, token: &str| {
-        let path = format!("/_matrix/client/v1/appservice/{id}/ping?access_token={token}");
-        test.call(Method::POST, &path, json!({ "transaction_id": "ping1" }))
-            .await
-    };
-    let (status, answer) = ping("br", "br-as").await;
-    assert_eq!(status, StatusCode::OK);
-    assert!(answer["duration_ms"].is_u64());
-    let (status, answer) = ping("mute", "br-as").await;
-    assert_eq!(
-        (status, &answer["errcode"]),
-        (StatusCode::FORBIDDEN, &json!("M_FORBIDDEN"))
-    );
-    let (status, answer) = ping("mute", "mute-as").await;
-    assert_eq!(
-        (status, &answer["errcode"]),
-        (StatusCode::BAD_REQUEST, &json!("M_URL_NOT_SET"))
-    );
-    let (status, answer) = ping("gone", "gone-as").await;
-    assert_eq!(
-        (status, &answer["errcode"]),
-        (StatusCode::BAD_GATEWAY, &json!("M_CONNECTION_FAILED"))
-    );
-    assert!(
-        !answer.to_string().contains("gone-hs"),
-        "the token is not shown: {answer}"
-    );
-    test.server.close().await;
 }
 
 #[tokio::test]

@@ -1,14 +1,13 @@
 //! What goes out in one request: everything between two places of the stream that concerns the application service.
 //!
 //! The same two places always give the same events and the same transaction id, so that a request that is repeated, even after the
-//! server was killed, is known again by its receiver.
+//! server was killed, is known again by its receiver. What lives in memory only (typing, presence) rides along and has no part in
+//! the id.
 //! Spec: <https://spec.matrix.org/v1.19/application-service-api/#put_matrixappv1transactionstxnid>, MSC2409, MSC3202, MSC4203.
-
-use std::collections::BTreeMap;
 
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use bytes::Bytes;
-use ruma::{OwnedDeviceId, OwnedEventId, OwnedRoomId, OwnedUserId, RoomId, UserId};
+use ruma::{OwnedDeviceId, OwnedEventId, OwnedRoomId, OwnedUserId};
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 
@@ -18,7 +17,11 @@ use crate::{
     rooms::Rooms,
     store::tables,
     stream::{Change, Position},
+    sync::{presence::Presence, typing::Typing},
 };
+
+mod encryption;
+mod ephemeral;
 
 /// How many events go out in one transaction.
 pub(super) const EVENTS_MAX: usize = 100;
@@ -26,6 +29,14 @@ pub(super) const EVENTS_MAX: usize = 100;
 const EVENTS_MAX_BYTES: usize = 1 << 20;
 /// How many changes are looked through before the place that was reached is noted.
 const LOOKED_AT_MAX: usize = 5_000;
+
+/// Where everything that is told comes from.
+#[derive(Clone, Debug)]
+pub(super) struct Source {
+    pub(super) rooms: Rooms,
+    pub(super) typing: Typing,
+    pub(super) presence: Presence,
+}
 
 /// One transaction, or the finding that there is nothing to send.
 #[derive(Debug, Default)]
@@ -39,6 +50,7 @@ pub(super) struct Transaction {
     pub(super) carried: Vec<(OwnedUserId, OwnedDeviceId, Position)>,
     changed: Vec<OwnedUserId>,
     keys_of: Vec<(OwnedUserId, OwnedDeviceId)>,
+    /// What it carries that is on disk.
     names: Vec<String>,
     bytes: usize,
 }
@@ -46,7 +58,7 @@ pub(super) struct Transaction {
 impl Transaction {
     /// Collects what happened behind `after` and not behind `until`.
     pub(super) fn collect(
-        rooms: &Rooms,
+        source: &Source,
         appservice: &Appservice,
         interest: &mut Interest,
         after: Position,
@@ -56,23 +68,39 @@ impl Transaction {
             until: after,
             ..Self::default()
         };
+        transaction.walk(&source.rooms, appservice, interest, until)?;
+        if appservice.registration.file().receive_ephemeral {
+            transaction.typing(source, interest, after)?;
+            transaction.presence(source, appservice, interest, after)?;
+        }
+        Ok(transaction)
+    }
+
+    /// Goes through what is on disk, until it is enough for one transaction.
+    fn walk(
+        &mut self,
+        rooms: &Rooms,
+        appservice: &Appservice,
+        interest: &mut Interest,
+        until: Position,
+    ) -> Result<()> {
         let changes = rooms
             .store
-            .scan_from::<tables::Changes>((), (after.next(),));
+            .scan_from::<tables::Changes>((), (self.until.next(),));
         for (looked_at, row) in changes.enumerate() {
             let ((position,), change) = row?;
-            if position > until || looked_at >= LOOKED_AT_MAX || transaction.is_full() {
-                // What was not looked at is for the next one.
-                if position > until {
-                    transaction.until = until;
-                }
-                return Ok(transaction);
+            if position > until {
+                break;
             }
-            transaction.until = position;
-            transaction.take(rooms, appservice, interest, position, &change)?;
+            if looked_at >= LOOKED_AT_MAX || self.is_full() {
+                // What was not looked at is for the next one.
+                return Ok(());
+            }
+            self.until = position;
+            self.take(rooms, appservice, interest, position, &change)?;
         }
-        transaction.until = until;
-        Ok(transaction)
+        self.until = until;
+        Ok(())
     }
 
     fn is_full(&self) -> bool {
@@ -82,10 +110,12 @@ impl Transaction {
 
     /// Whether there is nothing to send.
     pub(super) fn is_empty(&self) -> bool {
-        self.events.is_empty()
-            && self.ephemeral.is_empty()
-            && self.to_device.is_empty()
-            && self.changed.is_empty()
+        self.ephemeral.is_empty() && !self.is_durable()
+    }
+
+    /// Whether it carries anything that is on disk, and has to arrive whatever happens.
+    pub(super) fn is_durable(&self) -> bool {
+        !self.names.is_empty()
     }
 
     fn take(
@@ -102,7 +132,9 @@ impl Transaction {
             Change::ToDevice(user, device) => {
                 self.add_to_device(rooms, appservice, user, device, position)
             }
-            Change::DeviceList(user) => self.device_list(rooms, appservice, user),
+            Change::DeviceList(user) => {
+                self.device_list(rooms, appservice, interest, user, position)
+            }
             Change::AccountData(_) => Ok(()),
         }
     }
@@ -123,84 +155,6 @@ impl Transaction {
             self.names.push(pdu.event_id.to_string());
             self.events.push(event::shape(rooms, &pdu, appservice)?);
         }
-        Ok(())
-    }
-
-    fn receipt(
-        &mut self,
-        rooms: &Rooms,
-        appservice: &Appservice,
-        interest: &mut Interest,
-        room: &RoomId,
-        position: Position,
-    ) -> Result<()> {
-        let wanted = appservice.registration.file().receive_ephemeral;
-        if !wanted || !interest.in_room(room, position)? {
-            return Ok(());
-        }
-        // A newer receipt has taken the place of an older one.
-        let Some(receipt) = rooms.store.get::<tables::Receipts>((room, position))? else {
-            return Ok(());
-        };
-        if receipt.receipt_type != "m.read" {
-            return Ok(());
-        }
-        let mut read = json!({ "ts": receipt.time });
-        if let Some(thread) = &receipt.thread {
-            read["thread_id"] = json!(thread);
-        }
-        let (event, reader) = (receipt.event_id.to_string(), receipt.user_id.to_string());
-        let content = json!({ (event): { "m.read": { (reader): read } } });
-        self.names.push(format!("receipt {position}"));
-        self.ephemeral
-            .push(json!({ "type": "m.receipt", "room_id": room, "content": content }));
-        Ok(())
-    }
-
-    fn add_to_device(
-        &mut self,
-        rooms: &Rooms,
-        appservice: &Appservice,
-        user: &OwnedUserId,
-        device: &OwnedDeviceId,
-        position: Position,
-    ) -> Result<()> {
-        if !appservice.is_own(user) {
-            return Ok(());
-        }
-        let key = (user, device, position);
-        let Some(message) = rooms.store.get::<tables::ToDevice>(key)? else {
-            return Ok(());
-        };
-        self.bytes += message.get().len();
-        let mut message: Value = serde_json::from_str(message.get())?;
-        message["to_user_id"] = json!(user);
-        message["to_device_id"] = json!(device);
-        self.names.push(format!("to-device {position}"));
-        self.to_device.push(message);
-        self.carried.push((user.clone(), device.clone(), position));
-        self.keys_of.push((user.clone(), device.clone()));
-        Ok(())
-    }
-
-    fn device_list(
-        &mut self,
-        rooms: &Rooms,
-        appservice: &Appservice,
-        user: &OwnedUserId,
-    ) -> Result<()> {
-        if !appservice.registration.file().device_lists || self.changed.contains(user) {
-            return Ok(());
-        }
-        if appservice.is_own(user) {
-            for key in rooms.store.scan::<tables::Devices>((user,)).keys() {
-                self.keys_of.push(key?);
-            }
-        } else if !shares_room(rooms, appservice, user)? {
-            return Ok(());
-        }
-        self.names.push(format!("devices of {user}"));
-        self.changed.push(user.clone());
         Ok(())
     }
 
@@ -234,58 +188,4 @@ impl Transaction {
         }
         Ok(Bytes::from(serde_json::to_vec(&body)?))
     }
-
-    /// What encryption needs to know (MSC3202), under the name of its draft and under its own.
-    fn encryption(&self, rooms: &Rooms, body: &mut Map<String, Value>) -> Result<()> {
-        let mut add = |name: &str, value: &Value| {
-            body.insert(name.to_owned(), value.clone());
-            body.insert(format!("org.matrix.msc3202.{name}"), value.clone());
-        };
-        if !self.changed.is_empty() {
-            add(
-                "device_lists",
-                &json!({ "changed": self.changed, "left": [] }),
-            );
-        }
-        if self.keys_of.is_empty() {
-            return Ok(());
-        }
-        let mut counts: BTreeMap<_, BTreeMap<_, BTreeMap<String, u64>>> = BTreeMap::new();
-        let mut unused: BTreeMap<_, BTreeMap<_, Vec<String>>> = BTreeMap::new();
-        for (user, device) in &self.keys_of {
-            let of_device = counts.entry(user).or_default().entry(device).or_default();
-            of_device.clear();
-            for key in rooms
-                .store
-                .scan::<tables::OneTimeKeys>((user, device))
-                .keys()
-            {
-                *of_device.entry(key?.2).or_default() += 1;
-            }
-            let types = unused.entry(user).or_default().entry(device).or_default();
-            types.clear();
-            for row in rooms.store.scan::<tables::FallbackKeys>((user, device)) {
-                let ((_, _, algorithm), key) = row?;
-                if !key.used {
-                    types.push(algorithm);
-                }
-            }
-        }
-        add("device_one_time_keys_count", &json!(counts));
-        add("device_unused_fallback_key_types", &json!(unused));
-        Ok(())
-    }
-}
-
-/// Whether the user is in a room with a user of the application service, as it is now.
-fn shares_room(rooms: &Rooms, appservice: &Appservice, user: &UserId) -> Result<bool> {
-    for room in rooms.joined_rooms(user)? {
-        for row in rooms.store.scan::<tables::Members>((&room,)) {
-            let ((_, member), membership) = row?;
-            if membership.is_joined() && appservice.is_own(&member) {
-                return Ok(true);
-            }
-        }
-    }
-    Ok(false)
 }

@@ -2,21 +2,26 @@
 //!
 //! Only an answer with 2xx counts. Everything else is tried again after a while, whether anything new happens or not, and at once
 //! when the application service pings. What is on its way is noted before it goes out, so that it is repeated with the same id and
-//! the same content after `kill -9`; only after a loss of power the end of it may differ. Nothing that is not on disk goes out.
+//! the same events after `kill -9`; only after a loss of power the end of it may differ. No event goes out that is not on disk.
+//! What is of the moment only (typing, presence) is not tried again: it would be a lie by then.
 
 use std::{sync::Arc, time::Duration};
 
 use backon::{BackoffBuilder, ExponentialBuilder};
+use bytes::Bytes;
 use http::Method;
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    Appservice, call::path_part, interest::Interest, record::Progress, transaction::Transaction,
+    Appservice,
+    call::path_part,
+    interest::Interest,
+    record::Progress,
+    transaction::{Source, Transaction},
 };
 use crate::{
     error::Result,
-    rooms::Rooms,
-    store::{Batch, tables},
+    store::{Batch, Store, tables},
     stream::{Position, Stream},
 };
 
@@ -32,26 +37,35 @@ const NOTE_EVERY: u64 = 20_000;
 #[derive(Debug)]
 pub(super) struct Worker {
     appservice: Arc<Appservice>,
-    rooms: Rooms,
+    source: Source,
     stream: Stream,
     stopping: CancellationToken,
     interest: Interest,
     progress: Progress,
     /// What was last noted as served.
     noted: Position,
+    /// What was not answered yet, and has to be.
+    waiting: Option<Outgoing>,
+}
+
+/// A transaction as it goes out, however often.
+#[derive(Debug)]
+struct Outgoing {
+    transaction: Transaction,
+    path: String,
+    body: Bytes,
 }
 
 impl Worker {
     /// A worker that goes on where the last one stopped; at the first time, with what happens from now on.
     pub(super) async fn new(
         appservice: Arc<Appservice>,
-        rooms: Rooms,
+        source: Source,
         stream: Stream,
         stopping: CancellationToken,
     ) -> Result<Self> {
-        let kept = rooms
-            .store
-            .get::<tables::AppserviceProgress>((appservice.id(),))?;
+        let store = &source.rooms.store;
+        let kept = store.get::<tables::AppserviceProgress>((appservice.id(),))?;
         let progress = if let Some(progress) = kept {
             progress
         } else {
@@ -59,20 +73,20 @@ impl Worker {
                 served: stream.visible(),
                 ..Progress::default()
             };
-            let noted = rooms
-                .store
-                .put::<tables::AppserviceProgress>((appservice.id(),), &progress);
-            noted.await?;
+            store
+                .put::<tables::AppserviceProgress>((appservice.id(),), &progress)
+                .await?;
             progress
         };
         Ok(Self {
-            interest: Interest::new(appservice.clone(), rooms.clone()),
+            interest: Interest::new(appservice.clone(), source.rooms.clone()),
             appservice,
-            rooms,
+            source,
             stream,
             stopping,
             noted: progress.served,
             progress,
+            waiting: None,
         })
     }
 
@@ -101,6 +115,9 @@ impl Worker {
                 Ok(false) => self.pause(&mut waits).await,
                 Err(error) => {
                     tracing::error!(appservice.id = self.appservice.id(), %error, "a transaction could not be made");
+                    // The events are gone through once more, so who is where is read anew.
+                    self.interest =
+                        Interest::new(self.appservice.clone(), self.source.rooms.clone());
                     self.pause(&mut waits).await;
                 }
             }
@@ -117,10 +134,30 @@ impl Worker {
 
     /// Sends the next transaction, if there is one. Says whether it came through.
     async fn serve(&mut self, until: Position) -> Result<bool> {
+        let outgoing = match self.waiting.take() {
+            Some(outgoing) => outgoing,
+            None => match self.next(until).await? {
+                Some(outgoing) => outgoing,
+                None => return Ok(true),
+            },
+        };
+        let arrived = self.send(&outgoing).await;
+        if arrived {
+            self.done(outgoing.transaction).await?;
+        } else if outgoing.transaction.is_durable() {
+            self.waiting = Some(outgoing);
+        } else {
+            self.progress.served = outgoing.transaction.until;
+        }
+        Ok(arrived)
+    }
+
+    /// The next transaction, noted as on its way; nothing if nothing concerns the application service.
+    async fn next(&mut self, until: Position) -> Result<Option<Outgoing>> {
         let until = self.progress.sending.unwrap_or(until);
         let after = self.progress.served;
         let transaction = Transaction::collect(
-            &self.rooms,
+            &self.source,
             &self.appservice,
             &mut self.interest,
             after,
@@ -132,31 +169,28 @@ impl Worker {
             if self.progress.served.0.saturating_sub(self.noted.0) > NOTE_EVERY {
                 self.note().await?;
             }
-            return Ok(true);
+            return Ok(None);
         }
-        if self.progress.sending != Some(transaction.until) {
+        if transaction.is_durable() && self.progress.sending != Some(transaction.until) {
             self.progress.sending = Some(transaction.until);
             self.note().await?;
         }
-        if !self.send(&transaction, after).await? {
-            // The events are gone through once more, so who is where is read anew.
-            self.interest = Interest::new(self.appservice.clone(), self.rooms.clone());
-            return Ok(false);
-        }
-        self.progress.served = transaction.until;
-        self.progress.sending = None;
-        self.progress.delivered += 1;
-        self.done(transaction).await?;
-        Ok(true)
+        let path = format!(
+            "/_matrix/app/v1/transactions/{}",
+            path_part(&transaction.id(after))
+        );
+        Ok(Some(Outgoing {
+            body: transaction.body(&self.source.rooms, &self.appservice)?,
+            transaction,
+            path,
+        }))
     }
 
-    async fn send(&self, transaction: &Transaction, after: Position) -> Result<bool> {
-        let id = transaction.id(after);
-        let body = transaction.body(&self.rooms, &self.appservice)?;
-        let path = format!("/_matrix/app/v1/transactions/{}", path_part(&id));
+    async fn send(&self, outgoing: &Outgoing) -> bool {
+        let (path, body) = (&outgoing.path, outgoing.body.clone());
         let id = self.appservice.id();
-        match self.appservice.call(Method::PUT, &path, Some(body)).await {
-            Ok(answer) if answer.status.is_success() => return Ok(true),
+        match self.appservice.call(Method::PUT, path, Some(body)).await {
+            Ok(answer) if answer.status.is_success() => return true,
             Ok(answer) => {
                 tracing::warn!(appservice.id = id, status = %answer.status, "a transaction was refused");
             }
@@ -164,13 +198,19 @@ impl Worker {
                 tracing::warn!(appservice.id = id, %error, "a transaction did not arrive");
             }
         }
-        Ok(false)
+        false
     }
 
     /// Notes what was delivered. A service that hears of devices and keys has no other way to its messages to devices: they are
     /// delivered now.
     async fn done(&mut self, transaction: Transaction) -> Result<()> {
-        let mut batch = self.rooms.store.batch();
+        self.progress.served = transaction.until;
+        self.progress.sending = None;
+        self.progress.delivered += 1;
+        if !transaction.is_durable() {
+            return Ok(());
+        }
+        let mut batch = self.store().batch();
         if self.appservice.registration.file().device_lists {
             for (user, device, position) in &transaction.carried {
                 batch.delete::<tables::ToDevice>((user, device, *position))?;
@@ -179,13 +219,17 @@ impl Worker {
         self.write(batch).await
     }
 
+    fn store(&self) -> &Store {
+        &self.source.rooms.store
+    }
+
     async fn note(&mut self) -> Result<()> {
-        self.write(self.rooms.store.batch()).await
+        self.write(self.store().batch()).await
     }
 
     async fn write(&mut self, mut batch: Batch) -> Result<()> {
         batch.put::<tables::AppserviceProgress>((self.appservice.id(),), &self.progress)?;
-        self.rooms.store.commit_unsynced(batch).await?;
+        self.store().commit_unsynced(batch).await?;
         self.noted = self.progress.served;
         Ok(())
     }

@@ -146,7 +146,6 @@ const GROUPS: &[Group] = &[
             "allow_experimental_room_versions",
             "bundle_*",
             "msc3664_related_event_match",
-            "tls.dual_protocol",
         ],
     ),
     Group::new(
@@ -292,7 +291,6 @@ const GROUPS: &[Group] = &[
             "save_unredacted_events",
             "test",
             "typing_client_timeout_*",
-            "unix_socket_perms",
             "url_preview_accept_language",
             "url_preview_bound_interface",
             "url_preview_cache_ttl",

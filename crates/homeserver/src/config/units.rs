@@ -73,6 +73,37 @@ impl<'de> Deserialize<'de> for Bytes {
     }
 }
 
+/// Who may use a file, as `chmod` writes it: the digits are octal, as a number or as a text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Mode(pub u32);
+
+impl Default for Mode {
+    fn default() -> Self {
+        Self(0o660)
+    }
+}
+
+impl Serialize for Mode {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(&format_args!("{:o}", self.0))
+    }
+}
+
+impl<'de> Deserialize<'de> for Mode {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let digits = match NumberOrText::deserialize(deserializer) {
+            Ok(NumberOrText::Number(digits)) => Some(digits.to_string()),
+            Ok(NumberOrText::Text(digits)) => Some(digits),
+            Err(_) => None,
+        };
+        digits
+            .and_then(|digits| u32::from_str_radix(digits.trim(), 8).ok())
+            .filter(|mode| *mode <= 0o777)
+            .map(Self)
+            .ok_or_else(|| de::Error::custom("expected a mode of a file like 660"))
+    }
+}
+
 #[derive(Deserialize)]
 #[serde(untagged)]
 enum NumberOrText {

@@ -48,6 +48,12 @@ impl Caller {
         })
     }
 
+    /// Whether the caller has to keep to the pace of people. Application services say in their registration whether they do.
+    pub fn is_rate_limited(&self) -> bool {
+        let appservice = self.appservice.as_ref();
+        appservice.is_none_or(|appservice| appservice.registration().is_rate_limited())
+    }
+
     /// By what a transaction id of this caller is told from that of another: the device, or the application service.
     pub fn sender_key(&self) -> String {
         match (&self.device_id, &self.appservice) {

@@ -122,8 +122,8 @@ fn facts(parts: &Parts, bytes: Bytes) -> CallFacts {
         token: token.filter(|token| !token.is_empty()),
         ip: parts
             .extensions
-            .get::<axum::extract::ConnectInfo<std::net::SocketAddr>>()
-            .map(|info| info.0.ip()),
+            .get::<axum::extract::ConnectInfo<crate::listen::Peer>>()
+            .and_then(|info| info.0.0),
         path: parts.uri.path().to_owned(),
         query: parts.uri.query().unwrap_or_default().to_owned(),
         headers: parts.headers.clone(),

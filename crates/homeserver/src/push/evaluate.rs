@@ -8,7 +8,6 @@ use ruma::{
     OwnedEventId, OwnedUserId, UInt,
     events::{
         AnySyncTimelineEvent, TimelineEventType,
-        ignored_user_list::IgnoredUserListEventContent,
         receipt::ReceiptThread,
         relation::RelationType,
         room::member::{MembershipState, RoomMemberEventContent},
@@ -25,6 +24,7 @@ use super::{
     unread::NOTIFICATIONS_PER_ROOM,
 };
 use crate::{
+    accounts::ignored::ignored_by,
     error::Result,
     rooms::{Pdu, RoomWriter},
     store::tables,
@@ -89,10 +89,14 @@ fn notify(
 ) -> Result<()> {
     let notify = actions.iter().any(Action::should_notify);
     let highlight = actions.iter().any(Action::is_highlight);
+<<<<<<< HEAD
     if !(notify || highlight)
         || !has_reader(&writer.rooms().store, user)?
         || ignores(writer, user, &pdu.sender)?
     {
+=======
+    if !(notify || highlight) || ignored_by(&writer.rooms().store, user)?.contains(&pdu.sender) {
+>>>>>>> main
         return Ok(());
     }
     let row = Notification {
@@ -126,16 +130,6 @@ fn trim(writer: &mut RoomWriter, user: &OwnedUserId) -> Result<()> {
             .delete::<tables::Notifications>((user, &room, position))?;
     }
     Ok(())
-}
-
-/// Whether the user does not want to hear of the sender.
-fn ignores(writer: &RoomWriter, user: &OwnedUserId, sender: &OwnedUserId) -> Result<bool> {
-    let key = (user, "", "m.ignored_user_list");
-    let list = writer.rooms().store.get::<tables::AccountData>(key)?;
-    Ok(list.is_some_and(|list| {
-        serde_json::from_str::<IgnoredUserListEventContent>(list.content.get())
-            .is_ok_and(|list| list.ignored_users.contains_key(sender))
-    }))
 }
 
 /// Whoever says something has read what is before it.

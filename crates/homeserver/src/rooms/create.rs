@@ -23,6 +23,7 @@ use serde_json::{
 
 use super::{Draft, RoomWriter, aliases, membership::Member, rules_of};
 use crate::{
+    appservices,
     error::{Error, Result},
     http::Caller,
     server::Server,
@@ -63,6 +64,8 @@ struct Plan<'a> {
 /// 400 if what is asked for makes no room, 403 if the caller may not make any.
 pub async fn create(server: &Server, caller: &Caller, request: Request) -> Result<OwnedRoomId> {
     let plan = Plan::new(server, caller, request)?;
+    let appservice = caller.appservice.as_deref();
+    appservices::introduce(server, appservice, &plan.request.invite).await?;
     let lock = server.aliases.lock().await;
     if let Some(alias) = &plan.alias {
         aliases::check_free(server, caller, alias, StatusCode::BAD_REQUEST)?;

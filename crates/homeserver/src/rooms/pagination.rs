@@ -4,12 +4,11 @@
 //! page there and a page back have neither a gap nor an overlap. Syncs give out the same tokens.
 //! Spec: <https://spec.matrix.org/v1.19/client-server-api/#get_matrixclientv3roomsroomidmessages>
 
-use std::{collections::HashSet, str::FromStr, sync::Arc};
+use std::{collections::BTreeSet, str::FromStr, sync::Arc};
 
 use ruma::{
     OwnedUserId, RoomId, UInt, UserId,
     api::{Direction, client::filter::RoomEventFilter},
-    events::ignored_user_list::IgnoredUserListEventContent,
 };
 
 use super::{
@@ -18,8 +17,8 @@ use super::{
     visibility::{self, Sight},
 };
 use crate::{
+    accounts::ignored::ignored_by,
     error::{Error, Result},
-    store::tables,
     stream::Position,
 };
 
@@ -101,7 +100,7 @@ pub struct Reader<'a> {
     rooms: &'a Rooms,
     room: &'a RoomId,
     sight: Sight,
-    ignored: HashSet<OwnedUserId>,
+    ignored: BTreeSet<OwnedUserId>,
     related_by: RelatedBy,
     end: Position,
 }
@@ -118,7 +117,7 @@ impl<'a> Reader<'a> {
             rooms,
             room,
             sight: Sight::new(rooms, user, room)?,
-            ignored: ignored_users(rooms, user)?,
+            ignored: ignored_by(&rooms.store, user)?,
             related_by: RelatedBy::default(),
             end,
         })
@@ -201,16 +200,4 @@ impl<'a> Reader<'a> {
             }
         }
     }
-}
-
-/// Whom the user does not want to read.
-pub fn ignored_users(rooms: &Rooms, user: &UserId) -> Result<HashSet<OwnedUserId>> {
-    let key = (user, "", "m.ignored_user_list");
-    let stored = rooms.store.get::<tables::AccountData>(key)?;
-    let content = stored.and_then(|datum| {
-        serde_json::from_str::<IgnoredUserListEventContent>(datum.content.get()).ok()
-    });
-    Ok(content.map_or_else(HashSet::new, |content| {
-        content.ignored_users.into_keys().collect()
-    }))
 }

@@ -3,7 +3,11 @@
 use std::sync::Arc;
 
 use ruma::{
+<<<<<<< HEAD
     Int, OwnedEventId, OwnedRoomId, OwnedUserId, UserId,
+=======
+    OwnedRoomId, OwnedUserId, UserId,
+>>>>>>> main
     events::{StateEventType, room::power_levels::RoomPowerLevels},
     room_version_rules::RoomVersionRules,
 };
@@ -134,15 +138,6 @@ impl RoomState {
             &rules.authorization,
             creators,
         ))
-    }
-
-    /// The power of a user; more than any number for the creators of rooms where they are above all levels.
-    pub fn power_of(&self, user: &UserId, rules: &RoomVersionRules) -> Result<Option<Int>> {
-        use ruma::events::room::power_levels::UserPowerLevel;
-        Ok(match self.power_levels(rules)?.for_user(user) {
-            UserPowerLevel::Int(level) => Some(level),
-            _ => None,
-        })
     }
 
     /// Who made the room, and who else counts as its creator (room version 12 and later).

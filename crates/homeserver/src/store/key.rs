@@ -84,30 +84,10 @@ text_parts!(
     OwnedRoomId = RoomId,
     OwnedEventId = EventId,
     OwnedRoomAliasId = RoomAliasId,
+    OwnedDeviceId = DeviceId,
+    OwnedMxcUri = MxcUri,
     String = str,
 );
-
-macro_rules! infallible_text_parts {
-    ($($owned:ty = $borrowed:ty),* $(,)?) => {$(
-        impl Part for $owned {
-            fn take(bytes: &mut &[u8]) -> Option<Self> {
-                Some(take_text(bytes)?.into())
-            }
-        }
-        impl PartOf<$owned> for &$borrowed {
-            fn put(&self, key: &mut Vec<u8>) {
-                put_text(self.as_ref(), key);
-            }
-        }
-        impl PartOf<$owned> for &$owned {
-            fn put(&self, key: &mut Vec<u8>) {
-                put_text(self.as_ref(), key);
-            }
-        }
-    )*};
-}
-
-infallible_text_parts!(OwnedDeviceId = DeviceId, OwnedMxcUri = MxcUri);
 
 impl Part for StateEventType {
     fn take(bytes: &mut &[u8]) -> Option<Self> {

@@ -2,19 +2,15 @@
 //!
 //! Spec: <https://spec.matrix.org/v1.19/client-server-api/#syncing> (`RoomSummary`)
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use ruma::{
     OwnedUserId, RoomId, UInt, UserId,
     api::client::sync::sync_events::{UnreadNotificationsCount, v3::RoomSummary},
-    events::{
-        StateEventType, ignored_user_list::IgnoredUserListEventContent,
-        room::member::MembershipState,
-    },
+    events::{StateEventType, room::member::MembershipState},
 };
 use serde::Deserialize;
 
-use super::account_data;
 use crate::{
     error::Result,
     push,
@@ -111,15 +107,4 @@ pub fn unread(
             .map(|(root, counts)| (root, count(counts)))
             .collect(),
     ))
-}
-
-/// Whom a user ignores.
-pub fn ignored(store: &Store, user: &UserId) -> Result<BTreeSet<OwnedUserId>> {
-    let datum = account_data::get(store, user, None, "m.ignored_user_list")?;
-    Ok(datum
-        .and_then(|datum| {
-            serde_json::from_str::<IgnoredUserListEventContent>(datum.content.get()).ok()
-        })
-        .map(|content| content.ignored_users.into_keys().collect())
-        .unwrap_or_default())
 }

@@ -11,15 +11,16 @@ use ruma::{
     OwnedUserId,
     api::client::{
         filter::FilterDefinition,
-        sync::sync_events::v3::{Filter, InvitedRoom, KnockedRoom, Request, Response},
+        sync::sync_events::v3::{Filter, InvitedRoom, KnockedRoom, LeftRoom, Request, Response},
     },
     events::room::member::MembershipState,
     serde::Raw,
 };
 use tokio::time::Instant;
 
-use super::{account_data, account_data::Changed, filter, room as shared};
+use super::{account_data, account_data::Changed, fields::Fields, filter};
 use crate::{
+    accounts::ignored::ignored_by,
     error::{Error, Result},
     keys,
     rooms::{Pdu, filter::matches_other, pagination::Token, present::Viewer, record::Membership},
@@ -47,6 +48,7 @@ const TO_DEVICE_MAX: usize = 100;
 struct Asked {
     viewer: Viewer,
     filter: FilterDefinition,
+    fields: Fields,
     limit: usize,
     full_state: bool,
     state_after: bool,
@@ -82,6 +84,7 @@ impl Asked {
         };
         let until = server.stream.visible();
         Ok(Self {
+            fields: Fields::read(filter.event_fields.as_deref()),
             filter,
             limit,
             full_state: request.full_state,
@@ -112,6 +115,8 @@ pub async fn answer(server: &Server, viewer: Viewer, request: Request) -> Result
     let at_once = asked.since.is_none() || asked.full_state;
     loop {
         asked.until = server.stream.visible();
+        let device = asked.viewer.device_id.as_deref();
+        server.echoes.answered(&asked.viewer.user_id, device).await;
         let response = if at_once {
             let told;
             (asked, told) = tell_at_length(server, asked).await?;
@@ -123,9 +128,11 @@ pub async fn answer(server: &Server, viewer: Viewer, request: Request) -> Result
         if at_once || !is_empty(&response) || left == Duration::ZERO {
             return Ok(response);
         }
+        if !watcher.wait(left).await {
+            return Ok(response);
+        }
         // Up to here there was nothing; only what comes after it has to be looked at.
         asked.since = Some(asked.until);
-        watcher.wait(left).await;
     }
 }
 
@@ -172,7 +179,7 @@ fn tell(server: &Server, asked: &mut Asked) -> Result<Response> {
         return Ok(response);
     }
     let user = asked.viewer.user_id.clone();
-    asked.ignored = shared::ignored(&server.store, &user)?;
+    asked.ignored = ignored_by(&server.store, &user)?;
     let changed = match asked.since {
         None => account_data::all(&server.store, &user, None)?,
         Some(since) => account_data::changed(&server.store, &user, since, asked.until)?,
@@ -238,7 +245,12 @@ fn tell_room(
         MembershipState::Leave | MembershipState::Ban
             if moved && (asked.since.is_some() || asked.filter.room.include_leave) =>
         {
-            let left = room::left(server, &id, asked, member)?;
+            let left = if server.rooms.exists(&id)? {
+                room::left(server, &id, asked, member)?
+            } else {
+                // An admin deleted it: all there is to say is that it is over.
+                LeftRoom::default()
+            };
             response.rooms.leave.insert(id, left);
         }
         _ => {}

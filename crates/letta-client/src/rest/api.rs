@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use bytes::{Bytes, BytesMut};
 use http::{HeaderValue, header};
-use reqwest::{Client, RequestBuilder, Response, redirect};
+use reqwest::{Client, ClientBuilder, RequestBuilder, Response, redirect};
 use serde::{Serialize, de::DeserializeOwned};
 use tokio::time::timeout;
 use url::{Host, Url};
@@ -26,14 +26,14 @@ const TCP_KEEPALIVE: Duration = Duration::from_secs(30);
 const CLOUD_HOST: &str = "api.letta.com";
 
 /// A server and the way to it.
-pub(super) struct Api {
+pub(crate) struct Api {
     client: Client,
     base: Url,
     /// The address for people and logs.
-    shown: String,
+    pub(crate) shown: String,
     authorization: Option<HeaderValue>,
     project: Option<HeaderValue>,
-    pub(super) config: RestConfig,
+    pub(crate) config: RestConfig,
 }
 
 impl std::fmt::Debug for Api {
@@ -44,11 +44,11 @@ impl std::fmt::Debug for Api {
 
 /// The whole answer of a plain call.
 #[derive(Debug)]
-pub(super) struct Answer(Bytes);
+pub(crate) struct Answer(Bytes);
 
 impl Answer {
     /// The answer as JSON of a shape.
-    pub(super) fn json<T: DeserializeOwned>(&self) -> Result<T, BackendError> {
+    pub(crate) fn json<T: DeserializeOwned>(&self) -> Result<T, BackendError> {
         serde_json::from_slice(&self.0).map_err(|error| BackendError::Protocol {
             detail: format!("unexpected JSON: {error}"),
         })
@@ -56,7 +56,7 @@ impl Answer {
 }
 
 impl Api {
-    pub(super) fn new(mut config: RestConfig) -> Result<Self, RestConfigError> {
+    pub(crate) fn new(mut config: RestConfig) -> Result<Self, RestConfigError> {
         // `localhost:8283` parses, as a URL of the scheme `localhost`.
         let mut base = Url::parse(&config.url).map_err(RestConfigError::Url)?;
         if !matches!(base.scheme(), "http" | "https") {
@@ -83,7 +83,9 @@ impl Api {
             .map(|name| header(name, "project"))
             .transpose()?;
         Ok(Self {
-            client: client(&config, &base).map_err(RestConfigError::Client)?,
+            client: client(config.connect_timeout, &base)
+                .build()
+                .map_err(RestConfigError::Client)?,
             shown: without_credentials(&base),
             base,
             authorization,
@@ -92,8 +94,8 @@ impl Api {
         })
     }
 
-    pub(super) fn is_cloud(&self) -> bool {
-        self.base.host_str() == Some(CLOUD_HOST)
+    pub(crate) fn is_cloud(&self) -> bool {
+        is_cloud(&self.base)
     }
 
     /// A path under the base, segment by segment; a last empty one is the slash that V1's
@@ -116,16 +118,16 @@ impl Api {
         request
     }
 
-    pub(super) fn get(&self, segments: &[&str]) -> RequestBuilder {
+    pub(crate) fn get(&self, segments: &[&str]) -> RequestBuilder {
         self.prepare(self.client.get(self.url(segments)))
     }
 
-    pub(super) fn post(&self, segments: &[&str]) -> RequestBuilder {
+    pub(crate) fn post(&self, segments: &[&str]) -> RequestBuilder {
         self.prepare(self.client.post(self.url(segments)))
     }
 
     /// A plain call, within the time and size that one may take.
-    pub(super) async fn call(
+    pub(crate) async fn call(
         &self,
         request: RequestBuilder,
     ) -> Result<Result<Answer, Refusal>, BackendError> {
@@ -147,16 +149,21 @@ impl Api {
     }
 
     /// Opens a stream of events: waits for its head, not for its first event.
-    pub(super) async fn open(
+    pub(crate) async fn open(
         &self,
         segments: &[&str],
         body: &(impl Serialize + Sync),
     ) -> Result<Result<Response, Refusal>, BackendError> {
+        self.open_with(self.post(segments).json(body)).await
+    }
+
+    /// The same for a request that is prepared already.
+    pub(crate) async fn open_with(
+        &self,
+        request: RequestBuilder,
+    ) -> Result<Result<Response, Refusal>, BackendError> {
         let after = self.config.idle_timeout;
-        let request = self
-            .post(segments)
-            .header(header::ACCEPT, "text/event-stream")
-            .json(body);
+        let request = request.header(header::ACCEPT, "text/event-stream");
         let opened = async {
             let response = request
                 .send()
@@ -181,7 +188,7 @@ impl Api {
     }
 
     /// The next bytes of a stream; `None` at its end.
-    pub(super) async fn chunk(&self, stream: &mut Response) -> Result<Option<Bytes>, BackendError> {
+    pub(crate) async fn chunk(&self, stream: &mut Response) -> Result<Option<Bytes>, BackendError> {
         let after = self.config.idle_timeout;
         match timeout(after, stream.chunk()).await {
             Ok(chunk) => chunk.map_err(|error| self.unreachable(error)),
@@ -217,7 +224,7 @@ impl Api {
     }
 
     /// What a failed connection is called.
-    pub(super) fn unreachable(
+    pub(crate) fn unreachable(
         &self,
         source: impl Into<Box<dyn std::error::Error + Send + Sync>>,
     ) -> BackendError {
@@ -233,7 +240,8 @@ impl Api {
     }
 }
 
-fn client(config: &RestConfig, base: &Url) -> Result<Client, reqwest::Error> {
+/// What every way to Letta asks of HTTP.
+pub(crate) fn client(connect_timeout: Duration, base: &Url) -> ClientBuilder {
     // The first one in the process wins; that another part has set one already is fine.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let same_origin = redirect::Policy::custom(|attempt| {
@@ -246,7 +254,7 @@ fn client(config: &RestConfig, base: &Url) -> Result<Client, reqwest::Error> {
     });
     let mut builder = Client::builder()
         .user_agent(concat!("letta-client/", env!("CARGO_PKG_VERSION")))
-        .connect_timeout(config.connect_timeout)
+        .connect_timeout(connect_timeout)
         .tcp_keepalive(TCP_KEEPALIVE)
         .redirect(same_origin);
     let loopback = match base.host() {
@@ -259,11 +267,24 @@ fn client(config: &RestConfig, base: &Url) -> Result<Client, reqwest::Error> {
         // Who sets a proxy for the internet does not mean a server on this machine.
         builder = builder.no_proxy();
     }
-    builder.build()
+    builder
+}
+
+/// Whether an address is Letta Cloud's.
+pub(crate) fn is_cloud(url: &Url) -> bool {
+    url.host_str() == Some(CLOUD_HOST)
+}
+
+/// An address as it may be shown, whatever it is.
+pub(crate) fn shown(url: &str) -> String {
+    Url::parse(url).map_or_else(
+        |_| "(not a URL)".to_owned(),
+        |url| without_credentials(&url),
+    )
 }
 
 /// An address that may be shown.
-pub(super) fn without_credentials(url: &Url) -> String {
+pub(crate) fn without_credentials(url: &Url) -> String {
     let mut url = url.clone();
     // Both fail only for addresses that cannot hold credentials.
     let _ = url.set_username("");
@@ -273,7 +294,7 @@ pub(super) fn without_credentials(url: &Url) -> String {
 }
 
 /// An [`Api`] that several streams use.
-pub(super) type SharedApi = Arc<Api>;
+pub(crate) type SharedApi = Arc<Api>;
 
 #[cfg(test)]
 mod tests {

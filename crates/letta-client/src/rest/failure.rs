@@ -39,8 +39,8 @@ static RUN_ID: LazyLock<Regex> =
 
 /// An answer whose status is not a success.
 #[derive(Debug)]
-pub(super) struct Refusal {
-    pub(super) status: u16,
+pub(crate) struct Refusal {
+    pub(crate) status: u16,
     retry_after: Option<Duration>,
     /// All that was said, for the words that are looked for in it.
     body: String,
@@ -53,9 +53,9 @@ pub(super) struct Refusal {
 
 impl Refusal {
     /// How much of a refusal is read, in bytes.
-    pub(super) const BODY_BYTES_MAX: usize = 64 * 1024;
+    pub(crate) const BODY_BYTES_MAX: usize = 64 * 1024;
 
-    pub(super) fn new(status: u16, headers: &HeaderMap, body: &[u8]) -> Self {
+    pub(crate) fn new(status: u16, headers: &HeaderMap, body: &[u8]) -> Self {
         let json: Option<Value> = serde_json::from_slice(body).ok();
         let body = String::from_utf8_lossy(body).into_owned();
         let said = json.as_ref().and_then(said);
@@ -83,17 +83,17 @@ impl Refusal {
 
     /// V1 without Redis was asked for a background run. A proxy's 503 is something else: behind it
     /// the send may have been accepted.
-    pub(super) fn is_no_background(&self) -> bool {
+    pub(crate) fn is_no_background(&self) -> bool {
         self.status == 503 && self.from_letta
     }
 
     /// Nothing was running.
-    pub(super) fn is_nothing_to_cancel(&self) -> bool {
+    pub(crate) fn is_nothing_to_cancel(&self) -> bool {
         self.status == 409 && self.body.contains("No active runs")
     }
 
     /// The error for a caller; `what` is what was asked for.
-    pub(super) fn into_error(self, what: &str) -> BackendError {
+    pub(crate) fn into_error(self, what: &str) -> BackendError {
         let Self { status, detail, .. } = self;
         match status {
             401 => BackendError::Unauthorized,
@@ -103,7 +103,8 @@ impl Refusal {
             404 | 410 => BackendError::NotFound {
                 what: what.to_owned(),
             },
-            409 => {
+            // A decision on nothing is no conflict to V1 but a mistake.
+            400 | 409 => {
                 conflict(&self.body, self.run).unwrap_or(BackendError::Refused { status, detail })
             }
             429 => match PERMANENT_REASONS
@@ -140,9 +141,12 @@ fn said(json: &Value) -> Option<String> {
 }
 
 /// What a conflict's words mean. Streams carry the same words in an error event.
-pub(super) fn conflict(text: &str, run: Option<RunId>) -> Option<BackendError> {
+pub(crate) fn conflict(text: &str, run: Option<RunId>) -> Option<BackendError> {
     if text.contains("waiting for approval") {
         return Some(BackendError::ApprovalPending);
+    }
+    if text.contains("No tool call is currently awaiting approval") {
+        return Some(BackendError::NotPending);
     }
     let busy = [
         "is currently being processed",
@@ -157,7 +161,7 @@ pub(super) fn conflict(text: &str, run: Option<RunId>) -> Option<BackendError> {
 }
 
 /// The beginning of a text, at most `max` characters.
-pub(super) fn cut(text: &str, max: usize) -> String {
+pub(crate) fn cut(text: &str, max: usize) -> String {
     match text.char_indices().nth(max) {
         Some((at, _)) => format!("{}…", &text[..at]),
         None => text.to_owned(),

@@ -90,8 +90,15 @@ pub(super) async fn agent(api: &SharedApi, id: &AgentId) -> Result<Option<Agent>
     }
 }
 
+/// Whether an agent of this name works for another one.
+pub(crate) fn is_background_name(name: &str) -> bool {
+    BACKGROUND_SUFFIXES
+        .iter()
+        .any(|suffix| name.ends_with(suffix))
+}
+
 /// An entry as an agent, unless it works in the background or cannot be one.
-fn convert(entry: AgentEntry) -> Option<Agent> {
+pub(crate) fn convert(entry: AgentEntry) -> Option<Agent> {
     let AgentEntry {
         id,
         name,
@@ -109,9 +116,7 @@ fn convert(entry: AgentEntry) -> Option<Agent> {
         }
     };
     let name = name.unwrap_or_else(|| id.to_string());
-    let background = BACKGROUND_SUFFIXES
-        .iter()
-        .any(|suffix| name.ends_with(suffix))
+    let background = is_background_name(&name)
         || agent_type.is_some_and(|kind| BACKGROUND_TYPES.contains(&kind.as_str()));
     let config = llm_config.unwrap_or_default();
     (!background).then(|| Agent {

@@ -9,7 +9,7 @@ use letta_client::{
 use super::{Lab, backend};
 
 /// Serves a router on loopback for as long as the test runs.
-async fn serve(router: Router) -> String {
+pub(crate) async fn serve(router: Router) -> String {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
     tokio::spawn(async { axum::serve(listener, router).await });

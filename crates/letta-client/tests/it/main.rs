@@ -22,10 +22,12 @@ use letta_client::{
 
 mod access;
 mod approvals;
+mod found;
 mod frames;
 mod history;
 mod listing;
 mod lost;
+mod openai;
 mod sending;
 
 /// Longer than any turn of these tests, shorter than anybody's patience.

@@ -7,7 +7,7 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
-use crate::config::units::{Bytes, OneOrMany};
+use crate::config::units::{Bytes, Mode, OneOrMany};
 
 /// The port of a Matrix server in Tuwunel's packages. Tuwunel's own built-in default is 8008.
 const DEFAULT_PORT: u16 = 6167;
@@ -25,6 +25,8 @@ pub struct Listen {
     pub port: OneOrMany<u16>,
     /// A socket in the file system to listen on, instead of addresses and ports.
     pub unix_socket_path: Option<PathBuf>,
+    /// Who may connect to that socket, as the mode of a file: 660 is its owner and its group.
+    pub unix_socket_perms: Mode,
     /// The longest body of one request.
     pub max_request_size: Bytes,
     /// The certificate to serve HTTPS with.
@@ -37,6 +39,7 @@ impl Default for Listen {
             address: OneOrMany(vec![Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()]),
             port: OneOrMany(vec![DEFAULT_PORT]),
             unix_socket_path: None,
+            unix_socket_perms: Mode::default(),
             max_request_size: DEFAULT_MAX_REQUEST_SIZE,
             tls: Tls::default(),
         }
@@ -74,4 +77,6 @@ pub struct Tls {
     pub certs: Option<PathBuf>,
     /// The file with the private key, in PEM.
     pub key: Option<PathBuf>,
+    /// Whether plain HTTP is answered at the same addresses, too.
+    pub dual_protocol: bool,
 }

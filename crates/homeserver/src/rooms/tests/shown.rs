@@ -4,20 +4,13 @@ use ruma::{EventId, RoomId, events::TimelineEventType};
 use serde_json::{json, value::to_raw_value};
 
 use super::{history::say, room, rooms};
-use crate::{accounts::record::Device, rooms::Draft, stream::Position, testing::TestServer};
+use crate::{rooms::Draft, stream::Position, testing::TestServer};
 
 #[tokio::test]
 async fn only_the_device_that_sent_an_event_sees_its_transaction_id() {
     let test = TestServer::start().await;
     let alice = test.person("alice").await;
-    let mut batch = test.server.store.batch();
-    let device = Device::default();
-    let accounts = &test.server.accounts;
-    let (_, token) = accounts
-        .put_device(&mut batch, &alice.user_id, None, &device)
-        .unwrap();
-    test.server.store.commit(batch).await.unwrap();
-    let other = test.with_token("alice", &token);
+    let other = test.log_in(&alice.user_id).await;
     let room = room(&alice, json!({})).await;
     let sent = alice
         .put(

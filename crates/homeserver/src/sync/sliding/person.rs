@@ -18,11 +18,12 @@ use super::{
     filter::Candidate,
 };
 use crate::{
+    accounts::ignored::ignored_by,
     error::Result,
     rooms::{Rooms, record::Membership},
     store::Store,
     stream::Position,
-    sync::{account_data, room::ignored},
+    sync::account_data,
 };
 
 /// A room of the user.
@@ -74,7 +75,7 @@ impl Person {
             direct: direct
                 .map(|rooms| rooms.into_values().flatten().collect())
                 .unwrap_or_default(),
-            ignored: ignored(store, user)?,
+            ignored: ignored_by(store, user)?,
         })
     }
 }

@@ -1,0 +1,77 @@
+//! The certificate that the server shows, and its key.
+
+use std::{path::Path, path::PathBuf, sync::Arc};
+
+use tokio_rustls::{
+    TlsAcceptor,
+    rustls::{
+        self, ServerConfig,
+        pki_types::{
+            CertificateDer, PrivateKeyDer,
+            pem::{self, PemObject},
+        },
+    },
+};
+
+use crate::config;
+
+/// What the server speaks inside of TLS.
+const ALPN: &[u8] = b"http/1.1";
+
+/// Why HTTPS cannot be served.
+#[derive(Debug, thiserror::Error)]
+pub enum CertificateError {
+    /// A file cannot be read, or holds nothing of the kind.
+    #[error("`{key}`: cannot read {}: {source}", path.display())]
+    File {
+        /// The key that names the file.
+        key: &'static str,
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: pem::Error,
+    },
+    /// The certificate and the key do not go together, or cannot be used.
+    #[error("`tls.certs` and `tls.key` cannot be used: {0}")]
+    Unfit(#[from] rustls::Error),
+}
+
+/// How connections become safe.
+#[derive(Clone)]
+pub(super) struct Tls {
+    pub(super) acceptor: TlsAcceptor,
+    /// Whether whoever speaks plain HTTP is answered as well.
+    pub(super) also_plain: bool,
+}
+
+/// Reads what the configuration names; nothing if it names no certificate.
+pub(super) fn acceptor(tls: &config::Tls) -> Result<Option<Tls>, CertificateError> {
+    let (Some(certs), Some(key)) = (&tls.certs, &tls.key) else {
+        return Ok(None);
+    };
+    let chain: Vec<_> = CertificateDer::pem_file_iter(certs)
+        .and_then(Iterator::collect)
+        .map_err(|source| unreadable("tls.certs", certs, source))?;
+    if chain.is_empty() {
+        return Err(unreadable("tls.certs", certs, pem::Error::NoItemsFound));
+    }
+    let key = PrivateKeyDer::from_pem_file(key).map_err(|s| unreadable("tls.key", key, s))?;
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let mut server = ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()?
+        .with_no_client_auth()
+        .with_single_cert(chain, key)?;
+    server.alpn_protocols = vec![ALPN.to_vec()];
+    Ok(Some(Tls {
+        acceptor: TlsAcceptor::from(Arc::new(server)),
+        also_plain: tls.dual_protocol,
+    }))
+}
+
+fn unreadable(key: &'static str, path: &Path, source: pem::Error) -> CertificateError {
+    CertificateError::File {
+        key,
+        path: path.to_owned(),
+        source,
+    }
+}
