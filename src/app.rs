@@ -1,5 +1,6 @@
 //! The composition root: the only place where concrete parts meet.
 
+mod again;
 mod bridge;
 #[cfg(feature = "embedded")]
 mod embedded;
@@ -10,7 +11,7 @@ mod letta;
 mod meet;
 mod newcomer;
 
-use std::{sync::Arc, time::Duration};
+use std::{io::Write, sync::Arc, time::Duration};
 
 use anyhow::Context;
 use axum::Router;
@@ -18,8 +19,8 @@ use tokio::net::TcpListener;
 use tracing::{info, warn};
 
 #[cfg(feature = "embedded")]
-pub use self::embedded::homeserver_alone;
-use self::{bridge::Bridge, embedded::Core};
+pub use self::embedded::{homeserver_alone, settings};
+use self::{again::Then, bridge::Bridge, embedded::Core};
 pub use self::{letta::letta, newcomer::Newcomer};
 use crate::{
     appservice,
@@ -37,14 +38,22 @@ const STOP_MAX: Duration = Duration::from_secs(1);
 /// How often an end is looked for while turns are in flight.
 const DRAIN_LOOK: Duration = Duration::from_millis(20);
 
-/// Runs the bridge, and the homeserver with it if that is its own, until it is told to stop.
-pub async fn run(mut config: Config, newcomer: Option<Newcomer>) -> anyhow::Result<()> {
+/// Runs the bridge, and the homeserver with it if that is its own, until it is told to stop. `commands` are an admin's, for its own
+/// homeserver.
+pub async fn run(
+    mut config: Config,
+    newcomer: Option<Newcomer>,
+    commands: &[String],
+) -> anyhow::Result<()> {
     let mut signals = Signals::listen()?;
     let core = if config.homeserver.is_embedded() {
         Some(Core::open(&mut config, newcomer.as_ref()).await?)
     } else {
         None
     };
+    if let Some(core) = &core {
+        core.execute(commands).await?;
+    }
     let demo = letta::start_demo(&config).await?;
     let backend = letta::backend(&config, demo.as_ref())?;
     let tasks = Tasks::default();
@@ -59,6 +68,7 @@ pub async fn run(mut config: Config, newcomer: Option<Newcomer>) -> anyhow::Resu
     let began = tokio::select! {
         began = bridge.begin(&config) => began,
         () = signals.terminated() => Ok(()),
+        () = shut_down(core.as_ref()) => Ok(()),
     };
     if began.is_ok() && *bridge.desk.ready.borrow() {
         let told = async {
@@ -80,14 +90,22 @@ pub async fn run(mut config: Config, newcomer: Option<Newcomer>) -> anyhow::Resu
         served.context("the listener failed")??;
     }
     bridge.desk.journal.durable().await?;
-    if let Some(core) = core {
-        core.close().await;
-    }
+    let then = match core {
+        Some(core) => core.close().await,
+        None => Then::End,
+    };
     if let Some(demo) = demo {
         demo.shutdown().await;
     }
     info!("ended");
-    began
+    began?;
+    then.go()
+}
+
+/// Writes to standard output. A reader who has gone away is no failure.
+fn say(text: &str) {
+    let mut out = std::io::stdout().lock();
+    drop(out.write_all(text.as_bytes()).and_then(|()| out.flush()));
 }
 
 /// How the bridge calls the homeserver: in process if it is its own.

@@ -11,9 +11,13 @@ use crate::{
     agents::provision::ProvisionError,
     config::Level,
     errands::ErrandError,
-    journal::{AgentRecord, Presence, RoomKind, RoomRecord},
+    journal::{AgentRecord, JournalError, Presence, RoomKind, RoomRecord},
     time::Millis,
-    turns::{StopError, route::IncomingEvent},
+    turns::{
+        decide::{Ruling, StopError, Stopped},
+        route::IncomingEvent,
+        words,
+    },
 };
 
 /// The longest wait for Letta to say what it is, in an answer that is about more.
@@ -41,6 +45,9 @@ impl Clerk {
             Command::StartChat { agent } => self.start_chat(agent, event).await,
             Command::Sync { accept_removals } => Ok(self.look_again(*accept_removals)),
             Command::Stop => self.stop(event).await,
+            Command::Decide { approve, reason } => {
+                Ok(self.decide(event, *approve, reason.clone())?)
+            }
         }
     }
 
@@ -259,16 +266,48 @@ impl Clerk {
     }
 
     async fn stop(&self, event: &IncomingEvent) -> Result<String, ErrandError> {
-        match self.desk.turns.stop(&event.room_id).await {
-            Ok(0) => Ok("Nothing is running in this room.".to_owned()),
-            Ok(1) => Ok("Stopped.".to_owned()),
-            Ok(turns) => Ok(format!("Stopped {turns} turns.")),
+        let stopped = self
+            .desk
+            .turns
+            .stop(&Self::place(event), self.who(event))
+            .await;
+        match stopped {
+            Ok(Stopped {
+                turns: 0,
+                others: 0,
+            }) => Ok("Nothing is running here.".to_owned()),
+            Ok(Stopped { turns: 0, .. }) => Ok(words::not_yours_to_decide(&event.sender)),
+            Ok(Stopped { turns: 1, .. }) => Ok("Stopped.".to_owned()),
+            Ok(Stopped { turns, .. }) => Ok(format!("Stopped {turns} turns.")),
             Err(StopError::Journal(failure)) => Err(failure.into()),
             Err(StopError::Letta(failure)) => Ok(format!(
-                "Letta did not stop it: {failure} [{}]",
+                "Stopped here, but Letta did not hear of it: {failure} [{}]",
                 failure.code()
             )),
         }
+    }
+
+    fn decide(
+        &self,
+        event: &IncomingEvent,
+        approve: bool,
+        reason: Option<String>,
+    ) -> Result<String, JournalError> {
+        let place = Self::place(event);
+        let ruling = self
+            .desk
+            .turns
+            .decide(&place, self.who(event), approve, reason)?;
+        Ok(match ruling {
+            Ruling::Taken if approve => "Approved.".to_owned(),
+            Ruling::Taken => "Denied.".to_owned(),
+            Ruling::Nothing => "Nothing waits for a decision here.".to_owned(),
+            Ruling::Several => "Several agents wait for a decision here. React with ✅ or ❌ to \
+                                the one that you mean."
+                .to_owned(),
+            Ruling::NotTheirs => words::not_yours_to_decide(&event.sender),
+            Ruling::TooLong => words::too_long_to_approve(),
+        })
     }
 
     fn with_agent(&self, query: &str, work: impl FnOnce(&AgentRecord) -> String) -> String {

@@ -45,6 +45,13 @@ fn homeserver(config: &Config, problems: &mut Vec<Problem>) {
             "set it to `external`, or use a build with the feature `embedded`",
         ));
     } else {
+        if !config.homeserver.listen.is_empty() {
+            problems.push(Problem::value(
+                "homeserver.listen",
+                "is for the embedded homeserver, and this one is external",
+                "remove it, or set `mode: embedded`",
+            ));
+        }
         let known: Vec<_> = schema::at(["homeserver"])
             .into_iter()
             .flat_map(schema::Node::children)
@@ -202,6 +209,13 @@ fn others(config: &Config, problems: &mut Vec<Problem>) {
                 humantime::format_duration(POLL_INTERVAL_MIN)
             ),
             "set it like `poll_interval: 500ms`",
+        ));
+    }
+    if config.turns.approval_timeout.is_zero() {
+        problems.push(Problem::value(
+            "turns.approval_timeout",
+            "is nothing, so every tool that needs a decision would be denied at once",
+            "set it like `approval_timeout: 10m`",
         ));
     }
     if config.journal.keep_events.is_zero() {

@@ -1,6 +1,6 @@
 //! The sections of the configuration. Their doc comments are what an admin reads in the sample.
 
-use std::{fmt, path::PathBuf, time::Duration};
+use std::{fmt, net::IpAddr, path::PathBuf, time::Duration};
 
 use letta_client::Agent;
 use ruma::{OwnedMxcUri, OwnedServerName, RoomVersionId, owned_server_name};
@@ -22,6 +22,10 @@ pub struct Homeserver {
     #[serde(with = "http_url")]
     #[schemars(with = "String")]
     pub address: Url,
+    /// The IP addresses that the embedded homeserver listens on; only this machine's own if there is none. Tuwunel's key
+    /// for it, `address`, is read as this one if it holds IP addresses.
+    #[schemars(with = "Vec<String>")]
+    pub listen: Vec<IpAddr>,
     /// The server name: what stands after the colon in user ids.
     #[schemars(with = "String")]
     pub domain: OwnedServerName,
@@ -39,6 +43,7 @@ impl Default for Homeserver {
         Self {
             mode: HomeserverMode::default(),
             address: http_url::literal("http://localhost:8008"),
+            listen: Vec::new(),
             domain: owned_server_name!("example.com"),
             tuwunel_config: None,
             tuwunel: serde_json::Map::new(),

@@ -14,11 +14,14 @@
 )]
 
 mod agents;
+mod approval_kills;
+mod approvals;
 mod clients;
 mod commands;
 mod guests;
 mod harness;
 mod journal_crash;
+mod proof;
 mod restarts;
 mod support;
 mod talk;

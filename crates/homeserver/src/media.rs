@@ -19,6 +19,7 @@ use ruma::{
 };
 use tokio::sync::{Mutex, Notify, Semaphore};
 
+mod delete;
 mod disk;
 mod opengraph;
 mod preview;

@@ -27,6 +27,7 @@ pub mod create;
 pub mod delayed;
 pub mod directory;
 mod draft;
+pub mod ending;
 pub mod filter;
 mod guard;
 pub mod hierarchy;
@@ -75,6 +76,7 @@ pub struct Inner {
     heads: Mutex<HashMap<OwnedRoomId, Arc<AsyncMutex<Head>>>>,
     events: Cache<OwnedEventId, Arc<Pdu>>,
     pub(crate) rulesets: crate::push::Rulesets,
+    pub(crate) typing: crate::sync::typing::Typing,
 }
 
 impl std::ops::Deref for Rooms {
@@ -103,6 +105,7 @@ impl Rooms {
     pub async fn open(store: Store, stream: Stream, server_name: OwnedServerName) -> Result<Self> {
         let key = signing::key(&store).await?;
         let inner = Inner {
+            typing: crate::sync::typing::Typing::new(stream.clone()),
             store,
             stream,
             server_name,
@@ -308,6 +311,11 @@ impl Rooms {
     /// Forgets what is cached of an event, because it changed on disk.
     pub(crate) fn forget_cached(&self, event: &EventId) {
         self.events.remove(event);
+    }
+
+    /// Forgets all events that are kept parsed.
+    pub fn clear_cache(&self) {
+        self.events.clear();
     }
 
     fn head(&self, room: &RoomId) -> Arc<AsyncMutex<Head>> {

@@ -4,7 +4,11 @@
 //! batches of all who wait into one write and one sync. Keys are big-endian, every value begins with the version of its format,
 //! and a database of another format version, of another server name or of another program is refused in words.
 
-use std::{path::Path, sync::Arc, time::Instant};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Instant,
+};
 
 use rocksdb::{ColumnFamily, DB, Direction, IteratorMode, ReadOptions, WriteOptions};
 use serde::{Deserialize, Serialize};
@@ -37,6 +41,14 @@ pub enum StoreError {
     /// `RocksDB` refused.
     #[error("the database could not be read or written")]
     Rocks(#[from] rocksdb::Error),
+    /// Another process has the database open.
+    #[error(
+        "the database in {} is in use by another process: stop that one first", .path.display()
+    )]
+    InUse {
+        /// Where it is.
+        path: PathBuf,
+    },
     /// The database on disk is not ours, or not of this version.
     #[error("{0}")]
     Foreign(String),
@@ -116,7 +128,8 @@ impl Store {
         let started = Instant::now();
         format::refuse_foreign(directory)?;
         std::fs::create_dir_all(directory)?;
-        let db = DB::open_cf_descriptors(&options::database(), directory, options::families())?;
+        let opened = DB::open_cf_descriptors(&options::database(), directory, options::families());
+        let db = opened.map_err(|error| locked(error, directory))?;
         let store = Self { db: Arc::new(db) };
         format::check(&store, server_name)?;
         tracing::debug!(path = %directory.display(), took = ?started.elapsed(), "database open");
@@ -255,6 +268,15 @@ impl Store {
     pub(crate) fn engine(&self) -> &DB {
         &self.db
     }
+}
+
+/// What it means that the database cannot be opened, where `RocksDB` has only words for it.
+fn locked(error: rocksdb::Error, directory: &Path) -> StoreError {
+    if error.kind() == rocksdb::ErrorKind::IOError && error.as_ref().contains("lock") {
+        let path = directory.to_owned();
+        return StoreError::InUse { path };
+    }
+    error.into()
 }
 
 /// A row that says only that it exists.

@@ -57,7 +57,9 @@ pub trait Backend: Send + Sync {
     /// Answers an approval request, one decision for each of its calls, and streams how the agent
     /// goes on: until the next request, or until the turn is over.
     ///
-    /// [`BackendError::NotPending`]: nothing waits for these decisions (any more).
+    /// Deciding the same again, because the answer was lost, streams how the agent went on the
+    /// first time. [`BackendError::NotPending`]: nothing waits for these decisions (any more), and
+    /// they were not ours.
     async fn decide(
         &self,
         to: &Destination,

@@ -2,7 +2,7 @@
 //!
 //! A request that may change something runs to its end even if its caller hangs up: what a handler began, it ends.
 
-use std::{marker::PhantomData, pin::Pin, sync::Arc};
+use std::{marker::PhantomData, panic::AssertUnwindSafe, pin::Pin, sync::Arc};
 
 use axum::{
     Router,
@@ -10,6 +10,7 @@ use axum::{
     extract::{RawPathParams, Request, State},
     routing::{MethodFilter, on},
 };
+use futures_util::FutureExt;
 use http::{Method, Response};
 use ruma::api::{IncomingRequest, Metadata, path_builder::PathBuilder};
 
@@ -182,13 +183,14 @@ async fn run(
     abandoned: Abandoned,
 ) -> Response<Body> {
     let answer = erased(server, request, args);
-    if abandoned == Abandoned::Stops {
-        return answer.await;
-    }
-    match tokio::spawn(answer).await {
-        Ok(response) => response,
-        Err(error) => error_response(Error::Broken(format!("a handler was lost: {error}"))),
-    }
+    // A handler that panics is one request that fails, not a connection that is cut.
+    let answered = match abandoned {
+        Abandoned::Stops => AssertUnwindSafe(answer).catch_unwind().await.ok(),
+        Abandoned::GoesOn => tokio::spawn(answer).await.ok(),
+    };
+    answered.unwrap_or_else(|| {
+        error_response(Error::Broken("the handler of a request panicked".into()))
+    })
 }
 
 /// The path with its arguments named by their places: the same place has different names in different endpoints.

@@ -54,6 +54,16 @@ impl Disk {
         })
         .await
     }
+
+    /// Deletes a file, if it is there.
+    pub(super) async fn delete(&self, name: &str) -> Result<()> {
+        let path = self.path(name);
+        blocking(move || match fs::remove_file(&path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+            _ => Ok(()),
+        })
+        .await
+    }
 }
 
 async fn blocking<T: Send + 'static>(

@@ -10,7 +10,7 @@ use serde_json::value::RawValue;
 
 use crate::stream::Position;
 
-/// What never changes about a room.
+/// What is known of a room besides its events.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct RoomRecord {
     /// The room version, which decides about all rules.
@@ -19,6 +19,9 @@ pub struct RoomRecord {
     pub creator: OwnedUserId,
     /// Where its first event is.
     pub created: Position,
+    /// Whether an admin has banned it, so that nobody can come in.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub banned: bool,
 }
 
 /// An event as it is kept.

@@ -64,6 +64,17 @@ pub(super) async fn newest(
     Ok(items)
 }
 
+/// The newest stored messages of every kind, oldest first: at most `limit`, and at most one page.
+pub(super) async fn newest_page(
+    api: &SharedApi,
+    to: &Destination,
+    conversations: bool,
+    limit: usize,
+) -> Result<Vec<Message>, BackendError> {
+    let size = limit.clamp(1, PAGE_MAX);
+    Ok(in_order(page(api, to, conversations, size, None).await?))
+}
+
 async fn page(
     api: &SharedApi,
     to: &Destination,

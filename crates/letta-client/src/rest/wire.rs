@@ -108,6 +108,8 @@ pub(crate) struct Message {
     #[serde(deserialize_with = "lenient")]
     tool_returns: Option<Vec<ReturnPart>>,
     #[serde(deserialize_with = "lenient")]
+    pub(crate) approvals: Option<Vec<ApprovalPart>>,
+    #[serde(deserialize_with = "lenient")]
     pub(crate) stop_reason: Option<String>,
     #[serde(deserialize_with = "lenient")]
     pub(crate) error_type: Option<String>,
@@ -115,6 +117,24 @@ pub(crate) struct Message {
     pub(crate) message: Option<String>,
     #[serde(deserialize_with = "lenient")]
     pub(crate) detail: Option<String>,
+}
+
+/// What an agent's entry holds of the request that waits in its default conversation.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct PendingEntry {
+    #[serde(deserialize_with = "lenient")]
+    pub(super) pending_approval: Option<Message>,
+}
+
+/// The decision on one call, as a history shows it.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub(crate) struct ApprovalPart {
+    #[serde(deserialize_with = "lenient")]
+    pub(super) tool_call_id: Option<String>,
+    #[serde(deserialize_with = "lenient")]
+    pub(super) approve: Option<bool>,
 }
 
 /// A text, or parts of which some are text.

@@ -55,7 +55,8 @@ pub(super) fn beside(
     let mut shown = Vec::new();
     for pdu in events {
         if filter::matches(&asked.filter.room.state, &pdu) {
-            shown.push(present::sync_state(&server.rooms, &pdu, &asked.viewer)?);
+            let event = present::sync_state(&server.rooms, &pdu, &asked.viewer)?;
+            shown.push(asked.fields.only(event)?);
         }
     }
     let events = StateEvents::with_events(shown);
