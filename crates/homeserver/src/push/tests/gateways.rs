@@ -1,6 +1,7 @@
 //! Push gateways that listen on the loopback: what they are told, and when.
 
 use std::{
+    net::SocketAddr,
     sync::{
         Arc,
         atomic::{AtomicU32, Ordering},
@@ -43,6 +44,12 @@ fn url(listener: &TcpListener) -> String {
         "http://{}/_matrix/push/v1/notify",
         listener.local_addr().unwrap()
     )
+}
+
+/// The address of a gateway that is away, and where it can come back.
+async fn away() -> (String, SocketAddr) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    (url(&listener), listener.local_addr().unwrap())
 }
 
 fn serve(
@@ -176,10 +183,7 @@ async fn what_waits_when_the_server_ends_is_told_after_the_next_start_and_once()
     let test = TestServer::start_with(loopback).await;
     let (alice, bob) = (test.person("alice").await, test.person("bob").await);
     let room = room(&test, &[&alice, &bob]).await;
-    // Nobody listens there now, but the port is known.
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let (url, address) = (url(&listener), listener.local_addr().unwrap());
-    drop(listener);
+    let (url, address) = away().await;
     send(&test, &room, &alice, text("before there was a pusher")).await;
     bob.post(SET, pusher(&url)).await;
     let one = send(&test, &room, &alice, text("one")).await;
@@ -204,9 +208,7 @@ async fn a_gateway_that_was_away_is_told_the_newest_and_nothing_old() {
     let test = TestServer::start_with(loopback).await;
     let (alice, bob) = (test.person("alice").await, test.person("bob").await);
     let room = room(&test, &[&alice, &bob]).await;
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let (url, address) = (url(&listener), listener.local_addr().unwrap());
-    drop(listener);
+    let (url, address) = away().await;
     bob.post(SET, pusher(&url)).await;
     let event = send(&test, &room, &alice, text("ring")).await;
     let (store, user) = (&test.server.store, &bob.user_id);
