@@ -34,6 +34,7 @@ mod events;
 pub(crate) mod filter;
 mod keys;
 mod later;
+mod lean;
 mod login;
 mod media;
 mod members;
@@ -63,6 +64,8 @@ mod space;
 mod state;
 mod sync;
 mod tag;
+#[cfg(test)]
+mod tests;
 mod thirdparty;
 mod to_device;
 mod typing;

@@ -18,6 +18,7 @@ mod tests;
 mod unread;
 mod worker;
 
+pub use audience::{Audiences, changes as changes_audience};
 pub use evaluate::evaluate;
 pub use guarded::{Forbidden, Guarded};
 pub use pushers::Pushers;

@@ -15,6 +15,7 @@ use serde::{Deserialize, Serialize};
 
 pub mod backup;
 mod batch;
+mod expiry;
 mod format;
 pub mod key;
 mod options;

@@ -8,10 +8,13 @@ use std::{sync::Arc, time::Duration};
 
 use http::StatusCode;
 use ruma::{MilliSecondsSinceUnixEpoch, RoomId, UserId, api::error::ErrorKind, uint};
-use serde_json::Value;
 use tokio::sync::Notify;
 
-use super::{Draft, RoomWriter, record::DelayedEvent, send::Txn};
+use super::{
+    Draft, RoomWriter,
+    record::{DelayedEvent, Made},
+    send::Txn,
+};
 use crate::{
     accounts::{moderation::suspended, new_token},
     clock,
@@ -65,7 +68,7 @@ pub async fn schedule(
         .zip(txn)
         .map(|(scope, txn)| (&**user, &*sender, scope, &*txn.id));
     if let Some(key) = key
-        && let Some(Value::String(id)) = server.store.get::<tables::SendIds>(key)?
+        && let Some(Made { id: Some(id), .. }) = server.store.get::<tables::SendIds>(key)?
     {
         return Ok(id);
     }
@@ -89,7 +92,7 @@ pub async fn schedule(
     if let Some(key) = key {
         writer
             .batch()
-            .put::<tables::SendIds>(key, &Value::from(&*id))?;
+            .put::<tables::SendIds>(key, &Made::now(Some(&id)))?;
     }
     writer
         .batch()
