@@ -8,7 +8,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use url::Url;
 
-use super::{http_url, secret::Secret, selector::Selector};
+use super::{http_url, secret::Secret, selector::Selector, turns::Mode};
 use crate::identity::UsernameTemplate;
 
 /// The Matrix homeserver that the agents live on.
@@ -152,6 +152,10 @@ pub struct Letta {
     pub url: Url,
     /// The key for Letta Cloud, or the password of a Letta server. `LETTA_API_KEY` is honored.
     pub api_key: Option<Secret>,
+    /// When agents have to ask before they use a tool, where Letta lets its client choose (the App
+    /// Server): `standard` before shell commands and edits, `accept-edits` not before edits of files,
+    /// `strict` before everything, `unrestricted` never. `!letta mode` changes it in one room.
+    pub mode: Mode,
     /// How often to look for new, renamed and removed agents. When Letta is slow, the bridge looks
     /// less often by itself.
     #[serde(with = "humantime_serde")]
@@ -180,6 +184,7 @@ impl Default for Letta {
             backend: BackendKind::Rest,
             url: http_url::literal("http://localhost:8283"),
             api_key: None,
+            mode: Mode::Standard,
             poll_interval: Duration::from_millis(500),
             include: Vec::new(),
             exclude: Vec::new(),
