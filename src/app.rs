@@ -1,34 +1,31 @@
 //! The composition root: the only place where concrete parts meet.
 
+mod again;
 mod bridge;
 #[cfg(feature = "embedded")]
 mod embedded;
 #[cfg(not(feature = "embedded"))]
 #[path = "app/without.rs"]
 mod embedded;
+mod letta;
 mod meet;
 mod newcomer;
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{io::Write, sync::Arc, time::Duration};
 
 use anyhow::Context;
 use axum::Router;
-use letta_client::{
-    Backend,
-    demo::{Demo, DemoServer},
-    rest::{RestBackend, RestConfig},
-};
 use tokio::net::TcpListener;
 use tracing::{info, warn};
 
 #[cfg(feature = "embedded")]
-pub use self::embedded::homeserver_alone;
-pub use self::newcomer::Newcomer;
-use self::{bridge::Bridge, embedded::Core};
+pub use self::embedded::{homeserver_alone, settings};
+pub use self::{letta::letta, newcomer::Newcomer};
+use self::{again::Then, bridge::Bridge, embedded::Core};
 use crate::{
     appservice,
     cli::{ExitCode, Failure},
-    config::{BackendKind, Config},
+    config::Config,
     matrix::{Homeserver, InProcess, Network, Transport},
     workers::Tasks,
 };
@@ -41,16 +38,24 @@ const STOP_MAX: Duration = Duration::from_secs(1);
 /// How often an end is looked for while turns are in flight.
 const DRAIN_LOOK: Duration = Duration::from_millis(20);
 
-/// Runs the bridge, and the homeserver with it if that is its own, until it is told to stop.
-pub async fn run(mut config: Config, newcomer: Option<Newcomer>) -> anyhow::Result<()> {
+/// Runs the bridge, and the homeserver with it if that is its own, until it is told to stop. `commands` are an admin's, for its own
+/// homeserver.
+pub async fn run(
+    mut config: Config,
+    newcomer: Option<Newcomer>,
+    commands: &[String],
+) -> anyhow::Result<()> {
     let mut signals = Signals::listen()?;
     let core = if config.homeserver.is_embedded() {
         Some(Core::open(&mut config, newcomer.as_ref()).await?)
     } else {
         None
     };
-    let demo = start_demo(&config).await?;
-    let backend = backend(&config, demo.as_ref())?;
+    if let Some(core) = &core {
+        core.execute(commands).await?;
+    }
+    let demo = letta::start_demo(&config).await?;
+    let backend = letta::backend(&config, demo.as_ref())?;
     let tasks = Tasks::default();
     let homeserver = homeserver(&config, core.as_ref())?;
     let bridge = Bridge::build(&config, backend, homeserver.clone(), &tasks)?;
@@ -63,6 +68,7 @@ pub async fn run(mut config: Config, newcomer: Option<Newcomer>) -> anyhow::Resu
     let began = tokio::select! {
         began = bridge.begin(&config) => began,
         () = signals.terminated() => Ok(()),
+        () = shut_down(core.as_ref()) => Ok(()),
     };
     if began.is_ok() && *bridge.desk.ready.borrow() {
         let told = async {
@@ -84,53 +90,22 @@ pub async fn run(mut config: Config, newcomer: Option<Newcomer>) -> anyhow::Resu
         served.context("the listener failed")??;
     }
     bridge.desk.journal.durable().await?;
-    if let Some(core) = core {
-        core.close().await;
-    }
+    let then = match core {
+        Some(core) => core.close().await,
+        None => Then::End,
+    };
     if let Some(demo) = demo {
         demo.shutdown().await;
     }
     info!("ended");
-    began
+    began?;
+    then.go()
 }
 
-/// The way to Letta of this configuration; `None` if the bridge brings the agents along.
-pub fn letta(config: &Config) -> anyhow::Result<Option<Arc<dyn Backend>>> {
-    match config.letta.backend {
-        BackendKind::Rest => Ok(Some(backend(config, None)?)),
-        BackendKind::Demo => Ok(None),
-    }
-}
-
-async fn start_demo(config: &Config) -> anyhow::Result<Option<DemoServer>> {
-    if config.letta.backend != BackendKind::Demo {
-        return Ok(None);
-    }
-    let server = DemoServer::start(Demo::new(), SocketAddr::from(([127, 0, 0, 1], 0)))
-        .await
-        .context("cannot start the scripted agents")?;
-    info!(
-        url = server.url(),
-        "the agents are scripted: this is a demo, not a model"
-    );
-    Ok(Some(server))
-}
-
-fn backend(config: &Config, demo: Option<&DemoServer>) -> anyhow::Result<Arc<dyn Backend>> {
-    let mut rest = match demo {
-        Some(server) => RestConfig::new(server.url()),
-        None => RestConfig::new(config.letta.url.as_str()),
-    };
-    if demo.is_none() {
-        rest.api_key = config
-            .letta
-            .api_key
-            .as_ref()
-            .map(|key| key.expose().to_owned());
-    }
-    Ok(Arc::new(
-        RestBackend::new(rest).context("cannot make a client for Letta")?,
-    ))
+/// Writes to standard output. A reader who has gone away is no failure.
+fn say(text: &str) {
+    let mut out = std::io::stdout().lock();
+    drop(out.write_all(text.as_bytes()).and_then(|()| out.flush()));
 }
 
 /// How the bridge calls the homeserver: in process if it is its own.

@@ -14,6 +14,8 @@ use url::Url;
 
 use crate::config::{self, BackendKind};
 
+#[cfg(feature = "embedded")]
+mod backup;
 mod demo;
 mod doctor;
 mod exit;
@@ -21,6 +23,7 @@ mod health;
 #[cfg(feature = "embedded")]
 mod homeserver;
 mod init;
+mod letta;
 mod logging;
 mod probe;
 mod registration;
@@ -83,7 +86,7 @@ enum Command {
     /// with a `BRIDGE_SECTION__KEY` variable and is written as well.
     Init(InitArgs),
     /// Run the bridge.
-    Run,
+    Run(RunArgs),
     /// Run the bridge with a few scripted agents, to see what it is like. No Letta is needed.
     Demo(DemoArgs),
     /// Write the registration that fits the configuration.
@@ -93,6 +96,12 @@ enum Command {
     /// It is configured as Tuwunel is: a `tuwunel.toml`, `TUWUNEL_KEY` in the environment, `-O key=value`.
     #[cfg(feature = "embedded")]
     Homeserver(HomeserverArgs),
+    /// Back up the database of the embedded homeserver, look at backups, bring one back.
+    ///
+    /// The homeserver is the one of the bridge's configuration, or of the `tuwunel.toml` that is named. While it runs, an admin
+    /// writes `!admin server backup-database` instead of `backup create`; both make the same backups.
+    #[cfg(feature = "embedded")]
+    Backup(BackupArgs),
     /// Look for everything that could be wrong, and say how to mend it.
     Doctor,
     /// Ask the running bridge whether it is ready: exit code 0 if it is.
@@ -113,15 +122,24 @@ struct InitArgs {
     /// The server name: what stands after the colon in user ids.
     #[arg(long, value_name = "NAME")]
     domain: Option<OwnedServerName>,
-    /// Where the agents come from.
+    /// How to speak to Letta [default: found out by asking].
     #[arg(long, value_enum)]
     backend: Option<BackendKind>,
-    /// Where Letta is, like `http://localhost:8283` [default: what `LETTA_BASE_URL` says].
-    #[arg(long, value_name = "URL", value_parser = address)]
+    /// Where Letta is, like `http://localhost:8283` or `ws://localhost:4500` [default: what
+    /// `LETTA_BASE_URL` says].
+    #[arg(long, visible_alias = "letta", value_name = "URL", value_parser = letta_address)]
     letta_url: Option<Url>,
     /// Your full user id; you are invited to the agents and may manage the bridge. Can be repeated.
     #[arg(long, value_name = "@USER:DOMAIN", value_parser = user_id)]
     admin: Vec<OwnedUserId>,
+}
+
+#[derive(Debug, Default, Args)]
+struct RunArgs {
+    /// Do an admin's command, like `users create-user bob`, once the embedded homeserver is there, and print the answer. Can be
+    /// repeated. One that fails ends the program; `server shutdown` as the last one ends it too.
+    #[arg(long, value_name = "COMMAND")]
+    execute: Vec<String>,
 }
 
 #[derive(Debug, Args)]
@@ -154,12 +172,56 @@ struct DemoArgs {
 #[cfg(feature = "embedded")]
 #[derive(Debug, Args)]
 struct HomeserverArgs {
+    #[command(flatten)]
+    sources: TuwunelArgs,
+    #[command(flatten)]
+    run: RunArgs,
+}
+
+/// The configuration of a homeserver alone.
+#[cfg(feature = "embedded")]
+#[derive(Debug, Args)]
+struct TuwunelArgs {
     /// A `tuwunel.toml`. Can be repeated; the later one wins.
-    #[arg(long, value_name = "FILE", env = "TUWUNEL_CONFIG")]
+    #[arg(long, value_name = "FILE", env = "TUWUNEL_CONFIG", global = true)]
     tuwunel_config: Vec<PathBuf>,
     /// Set one key, like `-O port=6167`: the value is TOML, so text stands in quotes.
-    #[arg(short = 'O', long = "option", value_name = "KEY=VALUE")]
+    #[arg(short = 'O', long = "option", value_name = "KEY=VALUE", global = true)]
     option: Vec<String>,
+}
+
+#[cfg(feature = "embedded")]
+#[derive(Debug, Args)]
+struct BackupArgs {
+    #[command(flatten)]
+    sources: TuwunelArgs,
+    /// The folder of the backups [default: `database_backup_path` of the configuration].
+    #[arg(long, value_name = "DIR", global = true)]
+    folder: Option<PathBuf>,
+    #[command(subcommand)]
+    what: BackupCommand,
+}
+
+#[cfg(feature = "embedded")]
+#[derive(Debug, Subcommand)]
+enum BackupCommand {
+    /// Make a backup while the homeserver does not run.
+    Create,
+    /// List the backups, oldest first.
+    List,
+    /// Check that every file of a backup is there and whole: exit code 0 if so.
+    Verify {
+        /// Its number [default: the newest].
+        id: Option<u32>,
+    },
+    /// Write a backup where the homeserver's database is to be. It refuses to touch a database that is there.
+    Restore {
+        /// Its number [default: the newest].
+        id: Option<u32>,
+        /// Write it here instead.
+        #[arg(long, value_name = "DIR")]
+        into: Option<PathBuf>,
+    },
 }
 
 #[derive(Debug, Args)]
@@ -182,6 +244,11 @@ struct RegistrationArgs {
 fn address(text: &str) -> Result<Url, String> {
     let wrong = || "expected an address like http://localhost:8008".to_owned();
     config::http_url::parse(text).ok_or_else(wrong)
+}
+
+fn letta_address(text: &str) -> Result<Url, String> {
+    let wrong = || "expected an address like http://localhost:8283 or ws://localhost:4500";
+    config::letta_url::parse(text).ok_or_else(|| wrong().to_owned())
 }
 
 fn user_id(text: &str) -> Result<OwnedUserId, String> {
@@ -218,15 +285,17 @@ async fn dispatch(cli: Cli) -> Outcome {
     let files = &cli.files;
     match cli.command {
         _ if cli.generate_registration => registration::generate(files),
-        Some(Command::Init(args)) => init::init(&args),
-        Some(Command::Run) => Box::pin(run::run(files)).await,
+        Some(Command::Init(args)) => Box::pin(init::init(&args)).await,
+        Some(Command::Run(args)) => Box::pin(run::run(files, &args)).await,
         Some(Command::Demo(args)) => Box::pin(demo::demo(&args)).await,
         Some(Command::Registration(args)) => registration::registration(files, &args),
         #[cfg(feature = "embedded")]
         Some(Command::Homeserver(args)) => Box::pin(homeserver::homeserver(&args)).await,
+        #[cfg(feature = "embedded")]
+        Some(Command::Backup(args)) => backup::backup(files, &args).await,
         Some(Command::Doctor) => doctor::doctor(files).await,
         Some(Command::Health) => health::health(files).await,
-        None if files.config.is_some() => Box::pin(run::run(files)).await,
+        None if files.config.is_some() => Box::pin(run::run(files, &RunArgs::default())).await,
         None => {
             // Nothing is lost if nobody reads it.
             drop(Cli::command().print_help());

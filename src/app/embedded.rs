@@ -4,30 +4,35 @@
 //! between are left out. What belongs to both (the registration, the tokens) is made here at every start: it never leaves the
 //! process.
 
-use std::{path::Path, sync::OnceLock, time::Duration};
+use std::{
+    path::Path,
+    sync::{OnceLock, atomic::Ordering},
+    time::Duration,
+};
 
 use anyhow::Context;
 use axum::{Router, extract::Request, routing::any};
 use homeserver::{
     Server,
     appservices::Delivery,
-    config::{Severity, Sources, appservice::AppserviceRegistration},
+    config::appservice::AppserviceRegistration,
     listen::{ListenError, Listeners},
     server::Software,
 };
 use tower::ServiceExt;
 use tracing::{info, warn};
 
-use super::Newcomer;
+use super::{Newcomer, Then};
 use crate::{
     cli::{ExitCode, Failure},
     config::Config,
     registration::{Registration, new_token},
     workers::Tasks,
 };
+pub use settings::settings;
 
-/// The folder of the homeserver's data, beside the journal, unless `database_path` says another.
-const FOLDER: &str = "homeserver";
+mod settings;
+
 /// How long the registration token for the first person is good.
 const FIRST_TOKEN_LIFE: Duration = Duration::from_hours(24);
 
@@ -178,14 +183,32 @@ impl Core {
         Ok(Some(token))
     }
 
+    /// Does commands as an admin would, and says their answers.
+    pub(super) async fn execute(&self, commands: &[String]) -> anyhow::Result<()> {
+        for command in commands {
+            match homeserver::admin::execute(&self.server, command).await {
+                Ok(answer) => super::say(&format!("{answer}\n")),
+                Err(reason) if self.server.config.admin.admin_execute_errors_ignore => {
+                    warn!(command, reason, "a command failed");
+                }
+                Err(reason) => anyhow::bail!("{command}: {reason}"),
+            }
+        }
+        Ok(())
+    }
+
     /// Waits until an admin ends it with a command.
     pub(super) async fn shut_down(&self) {
         self.server.shutdown.cancelled().await;
     }
 
-    /// Ends what it does and closes the database.
-    pub(super) async fn close(self) {
+    /// Ends what it does and closes the database. Says what comes then.
+    pub(super) async fn close(self) -> Then {
         self.server.close().await;
+        if self.server.restarts.load(Ordering::Acquire) {
+            return Then::Again;
+        }
+        Then::End
     }
 }
 
@@ -201,12 +224,16 @@ async fn open(settings: homeserver::Config) -> anyhow::Result<Server> {
 }
 
 /// Runs the homeserver alone until it is told to stop, for other bridges or for a bridge in a process of its own.
-pub async fn homeserver_alone(settings: homeserver::Config) -> anyhow::Result<()> {
+pub async fn homeserver_alone(
+    settings: homeserver::Config,
+    commands: &[String],
+) -> anyhow::Result<()> {
     let mut signals = super::Signals::listen()?;
     let core = Core {
         server: open(settings).await?,
         address: OnceLock::new(),
     };
+    core.execute(commands).await?;
     let tasks = Tasks::default();
     let served = tokio::spawn(core.serve_routes(core.router(), tasks.clone()).await?);
     tokio::select! {
@@ -218,39 +245,5 @@ pub async fn homeserver_alone(settings: homeserver::Config) -> anyhow::Result<()
     if let Ok(served) = tokio::time::timeout(super::STOP_MAX, served).await {
         served.context("the listener failed")??;
     }
-    core.close().await;
-    Ok(())
-}
-
-/// The homeserver's own configuration: a `tuwunel.toml`, the block `homeserver:`, `TUWUNEL_*`.
-fn settings(config: &Config) -> anyhow::Result<homeserver::Config> {
-    let own = &config.homeserver;
-    let mut inline = own.tuwunel.clone();
-    inline.insert("server_name".to_owned(), own.domain.as_str().into());
-    let sources = Sources {
-        files: own.tuwunel_config.clone().into_iter().collect(),
-        inline: Some(inline),
-        env: std::env::vars_os()
-            .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
-            .collect(),
-        overrides: Vec::new(),
-    };
-    let (mut settings, warnings) = homeserver::Config::load(&sources)
-        .map_err(|error| Failure::new(ExitCode::ConfigInvalid, error))?;
-    for warning in warnings {
-        match warning.severity {
-            Severity::Loud => warn!("homeserver: {warning}"),
-            Severity::Quiet => info!("homeserver: {warning}"),
-        }
-    }
-    let usual = homeserver::Config::new(own.domain.clone());
-    if settings.database.database_path == usual.database.database_path {
-        settings.database.database_path =
-            config.journal.path.with_file_name(FOLDER).join("database");
-    }
-    // Nobody gets in without a token; the first person gets one from the log, all others from an admin.
-    if !own.tuwunel.contains_key("allow_registration") && own.tuwunel_config.is_none() {
-        settings.registration.allow_registration = true;
-    }
-    Ok(settings)
+    core.close().await.go()
 }

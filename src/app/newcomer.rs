@@ -1,9 +1,6 @@
 //! The person whom the demo has ready, and what it says to them.
 
-use std::{
-    io::Write,
-    time::{Duration, Instant},
-};
+use std::time::{Duration, Instant};
 
 use ruma::{OwnedRoomAliasId, OwnedUserId};
 use serde_json::json;
@@ -48,9 +45,7 @@ impl Newcomer {
         } else {
             self.words(address)
         };
-        // Nothing is lost if nobody reads it.
-        let mut out = std::io::stdout().lock();
-        drop(out.write_all(text.as_bytes()).and_then(|()| out.flush()));
+        super::say(&text);
     }
 
     fn words(&self, address: &str) -> String {

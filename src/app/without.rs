@@ -33,11 +33,15 @@ impl Core {
         match *self {}
     }
 
+    pub(super) async fn execute(&self, _: &[String]) -> anyhow::Result<()> {
+        match *self {}
+    }
+
     pub(super) async fn shut_down(&self) {
         match *self {}
     }
 
-    pub(super) async fn close(self) {
+    pub(super) async fn close(self) -> super::Then {
         match self {}
     }
 }

@@ -44,7 +44,7 @@ pub(super) async fn demo(args: &DemoArgs) -> Outcome {
     logging::start(&config.logging);
     say("This is a demo: its agents are scripted, they are no models.\n\n");
     wait_until_accepted(&config, &registration_path, &registration).await?;
-    Ok(app::run(config, None).await?)
+    Ok(app::run(config, None, &[]).await?)
 }
 
 /// The demo on the homeserver that the bridge brings along, with somebody to log in as.
@@ -52,7 +52,7 @@ async fn embedded(args: &DemoArgs, path: &Path, environment: &Environment) -> Ou
     let user_id = UserId::parse(format!("@{PERSON}:{}", args.domain))
         .map_err(|error| Failure::new(ExitCode::Usage, format_args!("--domain: {error}")))?;
     let mut config = existing(path)?;
-    config.letta.backend = BackendKind::Demo;
+    config.letta.backend = Some(BackendKind::Demo);
     config.homeserver.mode = HomeserverMode::Embedded;
     config.homeserver.domain.clone_from(&args.domain);
     config
@@ -77,7 +77,7 @@ async fn embedded(args: &DemoArgs, path: &Path, environment: &Environment) -> Ou
         password,
         json: args.json,
     };
-    Ok(app::run(config, Some(newcomer)).await?)
+    Ok(app::run(config, Some(newcomer), &[]).await?)
 }
 
 /// The password of the last time, or a new one.
@@ -115,7 +115,7 @@ pub(super) fn write(
     environment: &Environment,
 ) -> Result<Registration, Failure> {
     let mut config = existing(path)?;
-    config.letta.backend = BackendKind::Demo;
+    config.letta.backend = Some(BackendKind::Demo);
     config.homeserver.mode = HomeserverMode::External;
     config.homeserver.address = homeserver.clone();
     config.homeserver.domain.clone_from(&args.domain);

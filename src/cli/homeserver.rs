@@ -2,21 +2,12 @@
 
 use homeserver::config::{Severity, Sources};
 
-use super::{ExitCode, Failure, HomeserverArgs, Outcome, logging};
+use super::{ExitCode, Failure, HomeserverArgs, Outcome, TuwunelArgs, logging};
 use crate::{app, config::Logging};
 
 /// Runs the homeserver until it is told to stop.
 pub(super) async fn homeserver(args: &HomeserverArgs) -> Outcome {
-    let sources = Sources {
-        files: args.tuwunel_config.clone(),
-        inline: None,
-        env: std::env::vars_os()
-            .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
-            .collect(),
-        overrides: args.option.clone(),
-    };
-    let (config, warnings) = homeserver::Config::load(&sources)
-        .map_err(|error| Failure::new(ExitCode::ConfigInvalid, error))?;
+    let (config, warnings) = load(&args.sources)?;
     logging::start(&Logging::default());
     for warning in warnings {
         match warning.severity {
@@ -24,5 +15,21 @@ pub(super) async fn homeserver(args: &HomeserverArgs) -> Outcome {
             Severity::Quiet => tracing::info!("{warning}"),
         }
     }
-    Ok(app::homeserver_alone(config).await?)
+    Ok(app::homeserver_alone(config, &args.run.execute).await?)
+}
+
+/// The configuration of a homeserver alone, and what is to be said about it.
+pub(super) fn load(
+    args: &TuwunelArgs,
+) -> Result<(homeserver::Config, Vec<homeserver::config::Warning>), Failure> {
+    let variables = std::env::vars_os();
+    let env = variables
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
+    let sources = Sources {
+        files: args.tuwunel_config.clone(),
+        inline: None,
+        env: env.collect(),
+        overrides: args.option.clone(),
+    };
+    homeserver::Config::load(&sources).map_err(|error| Failure::new(ExitCode::ConfigInvalid, error))
 }

@@ -1,6 +1,6 @@
 //! From a file and the environment to a checked [`Config`].
 
-use std::{fs, path::Path};
+use std::{fs, net::IpAddr, path::Path};
 
 use figment::{
     Figment,
@@ -68,8 +68,30 @@ fn figment(path: &Path, environment: &Environment) -> Result<Figment, ConfigErro
         path: path.to_owned(),
         message: error.to_string(),
     })?;
-    let file = Layer::of(path.display().to_string(), values.unwrap_or_default());
+    let mut values = values.unwrap_or_default();
+    mend_address(&mut values);
+    let file = Layer::of(path.display().to_string(), values);
     add(Figment::from(file), environment)
+}
+
+/// Tuwunel's `address` is where it listens, ours is where an external homeserver is. They can be told apart: one holds IP addresses,
+/// the other one begins with `http`.
+fn mend_address(values: &mut Dict) {
+    let Some(Value::Dict(_, homeserver)) = values.get_mut("homeserver") else {
+        return;
+    };
+    let external = homeserver.get("mode").and_then(Value::as_str) == Some("external");
+    let listens = match homeserver.get("address") {
+        Some(Value::Array(_, list)) => list.clone(),
+        Some(Value::String(_, text)) if text.parse::<IpAddr>().is_ok() => {
+            vec![Value::from(text.as_str())]
+        }
+        _ => return,
+    };
+    if !external && !homeserver.contains_key("listen") {
+        homeserver.remove("address");
+        homeserver.insert("listen".to_owned(), Value::from(listens));
+    }
 }
 
 fn add(figment: Figment, environment: &Environment) -> Result<Figment, ConfigError> {

@@ -94,7 +94,7 @@ impl Inner {
                     return Ok(Some(Told::end(stage.reply.text(), remark)));
                 }
                 Err(Failure::Letta(failure)) => failure,
-                Ok(stream) => match self.follow(turn, stage, stream).await? {
+                Ok(stream) => match self.follow_unless_stopped(turn, stage, stream).await? {
                     Heard::Everything(told) => return Ok(Some(told)),
                     Heard::Stopping => return Ok(None),
                     Heard::Broken(failure) => {
@@ -212,6 +212,23 @@ impl Inner {
             Ok(()) = returns.changed() => Ok(true),
             () = self.around.tasks.closing() => Ok(false),
         }
+    }
+
+    /// Listens to one stream. Who wanted the turn to stop before there was anything to stop is
+    /// heard now.
+    async fn follow_unless_stopped(
+        &self,
+        turn: &mut TurnRecord,
+        stage: &mut Stage,
+        stream: TurnStream,
+    ) -> Result<Heard, JournalError> {
+        if self.stops.is_wanted(&turn.id)
+            && let Some(destination) = self.known_destination(&turn.key)?
+            && let Err(failure) = self.around.backend.cancel(&destination).await
+        {
+            debug!(turn.id = %turn.id, error = %failure, "Letta was not told to stop");
+        }
+        self.follow(turn, stage, stream).await
     }
 
     /// Listens to one stream and shows what it says.

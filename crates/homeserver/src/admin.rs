@@ -24,6 +24,7 @@ mod command;
 mod debug;
 mod execute;
 mod listen;
+mod media;
 mod rooms;
 mod running;
 #[cfg(test)]

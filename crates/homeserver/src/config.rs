@@ -65,6 +65,11 @@ pub struct Sources {
 }
 
 impl Sources {
+    /// Whether any of them says something about this key.
+    pub fn say(&self, key: &str) -> Result<bool, ConfigError> {
+        Ok(self.layers()?.iter().any(|layer| layer.has(key)))
+    }
+
     /// The sources as layers, from the weakest.
     fn layers(&self) -> Result<Vec<Layer>, ConfigError> {
         let mut layers = Vec::new();

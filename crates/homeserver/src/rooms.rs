@@ -27,6 +27,7 @@ pub mod create;
 pub mod delayed;
 pub mod directory;
 mod draft;
+pub mod ending;
 pub mod filter;
 mod guard;
 pub mod hierarchy;
@@ -51,7 +52,7 @@ pub mod visibility;
 mod writer;
 
 pub use draft::Draft;
-pub use guard::{may_act, may_read};
+pub use guard::{may_act, may_read, may_redact};
 pub use pdu::Pdu;
 use record::{Membership, RoomRecord};
 pub use state::RoomState;
@@ -75,6 +76,8 @@ pub struct Inner {
     heads: Mutex<HashMap<OwnedRoomId, Arc<AsyncMutex<Head>>>>,
     events: Cache<OwnedEventId, Arc<Pdu>>,
     pub(crate) rulesets: crate::push::Rulesets,
+    pub(crate) audiences: crate::push::Audiences,
+    pub(crate) typing: crate::sync::typing::Typing,
 }
 
 impl std::ops::Deref for Rooms {
@@ -103,6 +106,7 @@ impl Rooms {
     pub async fn open(store: Store, stream: Stream, server_name: OwnedServerName) -> Result<Self> {
         let key = signing::key(&store).await?;
         let inner = Inner {
+            typing: crate::sync::typing::Typing::new(stream.clone()),
             store,
             stream,
             server_name,
@@ -110,6 +114,7 @@ impl Rooms {
             heads: Mutex::default(),
             events: Cache::new(CACHED_EVENTS),
             rulesets: crate::push::Rulesets::default(),
+            audiences: crate::push::Audiences::default(),
         };
         Ok(Self {
             inner: Arc::new(inner),
@@ -225,6 +230,19 @@ impl Rooms {
         }
     }
 
+    /// An event whose place is known already.
+    pub(crate) fn event_in(
+        &self,
+        room: &RoomId,
+        position: Position,
+        event: &EventId,
+    ) -> Result<Option<Arc<Pdu>>> {
+        match self.events.get(event) {
+            Some(pdu) => Ok(Some(pdu)),
+            None => self.event_at(room, position),
+        }
+    }
+
     /// The event at a position of a room.
     pub fn event_at(&self, room: &RoomId, position: Position) -> Result<Option<Arc<Pdu>>> {
         let Some(stored) = self.store.get::<tables::Timeline>((room, position))? else {
@@ -308,6 +326,11 @@ impl Rooms {
     /// Forgets what is cached of an event, because it changed on disk.
     pub(crate) fn forget_cached(&self, event: &EventId) {
         self.events.remove(event);
+    }
+
+    /// Forgets all events that are kept parsed.
+    pub fn clear_cache(&self) {
+        self.events.clear();
     }
 
     fn head(&self, room: &RoomId) -> Arc<AsyncMutex<Head>> {

@@ -4,7 +4,7 @@
 //! and call the parts.
 
 use std::{
-    sync::Arc,
+    sync::{Arc, atomic::AtomicBool},
     time::{Duration, Instant},
 };
 
@@ -27,7 +27,8 @@ use crate::{
     store::Store,
     stream::Stream,
     sync::{
-        lazy::SentMembers, presence::Presence, serial::Serial, sliding::SlidingSync, typing::Typing,
+        echo::Echoes, lazy::SentMembers, presence::Presence, serial::Serial, sliding::SlidingSync,
+        typing::Typing,
     },
 };
 
@@ -88,12 +89,16 @@ pub struct Parts {
     pub stopping: CancellationToken,
     /// Cancelled when an admin wants the whole program to end: whoever runs the server watches it.
     pub shutdown: CancellationToken,
+    /// Whether the program is to start anew once it has ended.
+    pub restarts: AtomicBool,
     /// When it was started.
     pub started: Instant,
     /// What runs beside the requests.
     pub tasks: TaskTracker,
     /// Who is there.
     pub presence: Presence,
+    /// Who is about to hear that an event was sent.
+    pub echoes: Echoes,
     /// Which members each device was already told of.
     pub sent_members: SentMembers,
     /// One after the other: changes of one user that read before they write.
@@ -138,6 +143,7 @@ impl Server {
             appservices: Appservices::open(store.clone(), &config).await?,
             stopping: CancellationToken::new(),
             shutdown: CancellationToken::new(),
+            restarts: AtomicBool::new(false),
             started: Instant::now(),
             tasks: TaskTracker::new(),
             presence: Presence::new(
@@ -145,10 +151,11 @@ impl Server {
                 stream.clone(),
                 config.sync.allow_local_presence,
             ),
+            echoes: Echoes::default(),
             sent_members: SentMembers::default(),
             serial: Serial::default(),
             sliding: SlidingSync::default(),
-            typing: Typing::new(stream.clone()),
+            typing: rooms.typing.clone(),
             previews: Previews::open(media.clone(), &config.outbound)?,
             media,
             pushers: Pushers::open(rooms.clone(), &config.outbound)?,

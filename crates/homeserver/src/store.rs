@@ -4,13 +4,18 @@
 //! batches of all who wait into one write and one sync. Keys are big-endian, every value begins with the version of its format,
 //! and a database of another format version, of another server name or of another program is refused in words.
 
-use std::{path::Path, sync::Arc, time::Instant};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Instant,
+};
 
 use rocksdb::{ColumnFamily, DB, Direction, IteratorMode, ReadOptions, WriteOptions};
 use serde::{Deserialize, Serialize};
 
 pub mod backup;
 mod batch;
+mod expiry;
 mod format;
 pub mod key;
 mod options;
@@ -28,6 +33,9 @@ use table::Table;
 /// The version of the layout as a whole. A database with a higher one is refused, one with a lower one is moved up at start.
 pub const FORMAT_VERSION: u32 = 1;
 
+/// The folder of files that are too large for tables, in the folder of the database. A file in it never changes.
+pub const FILES_FOLDER: &str = "media";
+
 /// A commit that takes longer than this is said in the log, in milliseconds: the disk is the bottleneck then.
 const SLOW_COMMIT_MS: u128 = 500;
 
@@ -37,6 +45,14 @@ pub enum StoreError {
     /// `RocksDB` refused.
     #[error("the database could not be read or written")]
     Rocks(#[from] rocksdb::Error),
+    /// Another process has the database open.
+    #[error(
+        "the database in {} is in use by another process: stop that one first", .path.display()
+    )]
+    InUse {
+        /// Where it is.
+        path: PathBuf,
+    },
     /// The database on disk is not ours, or not of this version.
     #[error("{0}")]
     Foreign(String),
@@ -116,7 +132,8 @@ impl Store {
         let started = Instant::now();
         format::refuse_foreign(directory)?;
         std::fs::create_dir_all(directory)?;
-        let db = DB::open_cf_descriptors(&options::database(), directory, options::families())?;
+        let opened = DB::open_cf_descriptors(&options::database(), directory, options::families());
+        let db = opened.map_err(|error| locked(error, directory))?;
         let store = Self { db: Arc::new(db) };
         format::check(&store, server_name)?;
         tracing::debug!(path = %directory.display(), took = ?started.elapsed(), "database open");
@@ -255,6 +272,15 @@ impl Store {
     pub(crate) fn engine(&self) -> &DB {
         &self.db
     }
+}
+
+/// What it means that the database cannot be opened, where `RocksDB` has only words for it.
+fn locked(error: rocksdb::Error, directory: &Path) -> StoreError {
+    if error.kind() == rocksdb::ErrorKind::IOError && error.as_ref().contains("lock") {
+        let path = directory.to_owned();
+        return StoreError::InUse { path };
+    }
+    error.into()
 }
 
 /// A row that says only that it exists.

@@ -30,14 +30,14 @@ use tokio::time::Instant;
 
 pub(crate) mod api;
 mod approval;
-mod decoder;
+pub(crate) mod decoder;
 pub(crate) mod failure;
-mod history;
-mod listing;
+pub(crate) mod history;
+pub(crate) mod listing;
 mod send;
 pub mod transcript;
 mod turn;
-mod wire;
+pub(crate) mod wire;
 
 pub use api::{BODY_BYTES_MAX, REDIRECTS_MAX};
 pub use decoder::{

@@ -156,12 +156,22 @@ impl Accounts {
             .ok_or_else(|| Error::not_found("There is no such account"))
     }
 
-    /// Ends an account for ever: its devices, password and profile go, and it leaves its rooms. The name stays taken.
+    /// Ends an account for ever, as [`Self::end`], and leaves its rooms.
     ///
     /// # Errors
     ///
     /// 404 if there is no such account, or it is deactivated.
     pub async fn deactivate(&self, server: &Server, user: &UserId) -> Result<()> {
+        self.end(server, user).await?;
+        membership::leave_all_rooms(server, user).await
+    }
+
+    /// Ends an account for ever: its devices, password and profile go. The name stays taken, and in its rooms it stays.
+    ///
+    /// # Errors
+    ///
+    /// 404 if there is no such account, or it is deactivated.
+    pub async fn end(&self, server: &Server, user: &UserId) -> Result<()> {
         let changing = self.changing.lock().await;
         let mut account = self.active(user)?;
         account.deactivated = true;
@@ -174,7 +184,6 @@ impl Accounts {
         self.store.commit(batch).await?;
         drop(changing);
         self.delete_other_devices(server, user, None).await?;
-        membership::leave_all_rooms(server, user).await?;
         tracing::info!(user.id = %user, "account deactivated");
         Ok(())
     }

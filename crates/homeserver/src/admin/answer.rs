@@ -1,11 +1,18 @@
 //! What the server says in rooms: Markdown, with its HTML beside it.
 
+use std::fmt::{Display, Write};
+
 use pulldown_cmark::{Options, Parser, html};
 use ruma::EventId;
 use serde_json::{Value, json};
 
+use crate::error::Error;
+
 /// The longest answer, in bytes: an event has room for twice of it, once as text and once as HTML.
 const ANSWER_MAX_BYTES: usize = 20_000;
+
+/// The beginning of the first and all of the last line of a code block.
+const FENCE: &str = "```";
 
 /// The content of a message with this text.
 pub(super) fn content(text: &str) -> Value {
@@ -41,4 +48,35 @@ fn cut(text: &str) -> &str {
         end -= 1;
     }
     &text[..end]
+}
+
+/// What an error says.
+#[allow(clippy::needless_pass_by_value, reason = "it is what `map_err` gives")]
+pub(super) fn said(error: Error) -> String {
+    error.to_string()
+}
+
+/// The lines between the fences, if the text is nothing but a code block.
+///
+/// # Errors
+///
+/// If it is not.
+pub(super) fn code_block(text: &str) -> Result<Vec<&str>, String> {
+    let lines: Vec<_> = text.trim().lines().collect();
+    match lines.as_slice() {
+        [first, inner @ .., last] if first.starts_with(FENCE) && last.trim() == FENCE => {
+            Ok(inner.to_vec())
+        }
+        _ => Err("Expected code block in command body. Add --help for details.".to_owned()),
+    }
+}
+
+/// A heading, and the items in a block of their own.
+pub(super) fn list(heading: &str, items: impl IntoIterator<Item = impl Display>) -> String {
+    let mut text = format!("{heading}\n{FENCE}\n");
+    for item in items {
+        // Writing to a text does not fail.
+        _ = writeln!(text, "{item}");
+    }
+    text + FENCE
 }

@@ -1,14 +1,14 @@
 //! Commands about application services. The texts are Tuwunel's.
 
-use super::{answer::block, command::Appservices};
+use super::{
+    answer::{block, code_block},
+    command::Appservices,
+};
 use crate::{
     appservices::{Delivery, Origin, serve},
     config::AppserviceRegistration,
     server::Server,
 };
-
-/// The beginning of the first and all of the last line of a code block.
-const FENCE: &str = "```";
 
 pub(super) async fn run(
     server: &Server,
@@ -41,8 +41,7 @@ pub(super) async fn run(
 }
 
 async fn register(server: &Server, below: &str) -> Result<String, String> {
-    let yaml = code_block(below)
-        .ok_or_else(|| "Expected code block in command body. Add --help for details.".to_owned())?;
+    let yaml = code_block(below)?.join("\n");
     let registration = AppserviceRegistration::from_yaml(&yaml)
         .map_err(|error| format!("Could not parse appservice config as YAML: {error}"))?;
     let id = registration.id().to_owned();
@@ -55,15 +54,4 @@ async fn register(server: &Server, below: &str) -> Result<String, String> {
     let served = serve(server, added).await;
     served.map_err(|error| block(&error.to_string()))?;
     Ok(format!("Appservice registered with ID: {id}"))
-}
-
-/// What stands between the fences, if the text is nothing but a code block.
-fn code_block(text: &str) -> Option<String> {
-    let lines: Vec<_> = text.trim().lines().collect();
-    match lines.as_slice() {
-        [first, inner @ .., last] if first.starts_with(FENCE) && last.trim() == FENCE => {
-            Some(inner.join("\n"))
-        }
-        _ => None,
-    }
 }

@@ -1,7 +1,17 @@
 //! The commands, as they are written after `!admin`. Their names are Tuwunel's.
 
 use clap::{Parser, Subcommand};
-use ruma::{OwnedDeviceId, OwnedEventId, OwnedRoomId, OwnedRoomOrAliasId};
+use ruma::{OwnedEventId, OwnedRoomOrAliasId};
+
+mod media;
+mod rooms;
+mod server;
+mod users;
+
+pub(super) use media::Media;
+pub(super) use rooms::{Alias, Directory, Moderation, Rooms};
+pub(super) use server::Running;
+pub(super) use users::Users;
 
 /// Manage this server.
 #[derive(Debug, Parser)]
@@ -25,6 +35,9 @@ pub(super) enum Command {
     /// The server itself.
     #[command(subcommand)]
     Server(Running),
+    /// Uploaded files.
+    #[command(subcommand)]
+    Media(Media),
     /// Registration tokens.
     #[command(subcommand)]
     Token(Token),
@@ -44,86 +57,6 @@ pub(super) enum Appservices {
     ShowConfig { id: String },
     /// List all application services.
     List,
-}
-
-#[allow(
-    clippy::enum_variant_names,
-    reason = "the names are the commands that admins type"
-)]
-#[derive(Debug, Subcommand)]
-pub(super) enum Users {
-    /// Make an account. Without a password one is made up.
-    #[command(alias = "create")]
-    CreateUser {
-        name: String,
-        password: Option<String>,
-    },
-    /// Give an account a new password. Without one, one is made up.
-    ResetPassword {
-        name: String,
-        password: Option<String>,
-    },
-    /// End an account for ever.
-    Deactivate { user: String },
-    /// List all accounts of people.
-    #[command(alias = "list")]
-    ListUsers,
-    /// Make somebody an admin.
-    MakeUserAdmin { user: String },
-    /// List the rooms that somebody is in.
-    ListJoinedRooms { user: String },
-    /// Put somebody into a room.
-    ForceJoinRoom {
-        user: String,
-        room: OwnedRoomOrAliasId,
-    },
-    /// Take somebody out of a room.
-    ForceLeaveRoom {
-        user: String,
-        room: OwnedRoomOrAliasId,
-    },
-    /// Log a device out.
-    DeleteDevice { user: String, device: OwnedDeviceId },
-    /// Take back an event, as its sender.
-    RedactEvent { event: OwnedEventId },
-}
-
-#[derive(Debug, Subcommand)]
-pub(super) enum Rooms {
-    /// List all rooms.
-    List,
-    /// Say what a room is.
-    Info { room: OwnedRoomOrAliasId },
-    /// List who is in a room.
-    ListJoinedMembers { room: OwnedRoomOrAliasId },
-    /// Say whether there is such a room.
-    Exists { room: OwnedRoomId },
-}
-
-#[derive(Debug, Subcommand)]
-pub(super) enum Running {
-    /// Say since when the server runs.
-    Uptime,
-    /// Show the configuration, without its secrets.
-    ShowConfig,
-    /// Say what the database keeps in memory.
-    MemoryUsage,
-    /// Make a backup of the database.
-    BackupDatabase,
-    /// List the backups.
-    ListBackups,
-    /// Check that a backup is whole.
-    VerifyBackup { id: u32 },
-    /// Delete all backups but the newest.
-    DeleteBackups {
-        /// How many stay.
-        #[arg(long, default_value_t = 1)]
-        keep: usize,
-    },
-    /// Say something in the admin room.
-    AdminNotice { message: Vec<String> },
-    /// Stop the server.
-    Shutdown,
 }
 
 #[derive(Debug, Subcommand)]

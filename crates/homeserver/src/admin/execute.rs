@@ -6,12 +6,14 @@ use super::{
     answer::block,
     appservices,
     command::{Command, Line},
-    debug, rooms, running, token, users,
+    debug, media, rooms, running, token, users,
 };
 use crate::server::Server;
 
 /// How many words at the beginning of a line name the command: in them `_` is as good as `-`.
 const NAME_WORDS: usize = 2;
+/// The second words that a third one follows.
+const GROUPS: [&str; 3] = ["alias", "directory", "moderation"];
 
 /// Does what the command says, and gives the answer, in Markdown. The first line is the command, what follows belongs to it.
 ///
@@ -20,8 +22,10 @@ const NAME_WORDS: usize = 2;
 /// With the reason, in Markdown.
 pub async fn execute(server: &Server, text: &str) -> Result<String, String> {
     let (line, below) = text.trim().split_once('\n').unwrap_or((text.trim(), ""));
+    let second = line.split_whitespace().nth(1).unwrap_or_default();
+    let names = NAME_WORDS + usize::from(GROUPS.contains(&second));
     let words = line.split_whitespace().enumerate().map(|(at, word)| {
-        if at < NAME_WORDS {
+        if at < names {
             word.replace('_', "-")
         } else {
             word.to_owned()
@@ -35,8 +39,9 @@ pub async fn execute(server: &Server, text: &str) -> Result<String, String> {
     };
     let done = match line.command {
         Command::Appservices(command) => appservices::run(server, command, below).await,
-        Command::Users(command) => users::run(server, command).await,
-        Command::Rooms(command) => rooms::run(server, command).await,
+        Command::Users(command) => users::run(server, command, below).await,
+        Command::Rooms(command) => rooms::run(server, command, below).await,
+        Command::Media(command) => media::run(server, command, below).await,
         Command::Server(command) => running::run(server, command).await,
         Command::Token(command) => token::run(server, command).await,
         Command::Debug(command) => debug::run(server, command).await,

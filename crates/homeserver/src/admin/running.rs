@@ -1,9 +1,9 @@
 //! Commands about the server itself.
 
-use std::{fmt::Write, path::Path};
+use std::{fmt::Write, path::Path, sync::atomic::Ordering};
 
 use super::{answer, answer::block, command::Running};
-use crate::{server::Server, store::backup};
+use crate::{api::FEATURES, server::Server, store::backup};
 
 pub(super) async fn run(server: &Server, command: Running) -> Result<String, String> {
     match command {
@@ -14,6 +14,15 @@ pub(super) async fn run(server: &Server, command: Running) -> Result<String, Str
         Running::ShowConfig => serde_yaml::to_string(&server.config)
             .map(|yaml| block(&yaml))
             .map_err(|error| error.to_string()),
+        Running::ListFeatures { comma } => Ok(if comma {
+            FEATURES.join(",")
+        } else {
+            block(&FEATURES.join("\n"))
+        }),
+        Running::ClearCaches => {
+            server.rooms.clear_cache();
+            Ok("Caches cleared.".to_owned())
+        }
         Running::MemoryUsage => backup::memory(&server.store)
             .map(|bytes| format!("The tables keep {bytes} bytes in memory."))
             .map_err(|error| error.to_string()),
@@ -38,9 +47,16 @@ pub(super) async fn run(server: &Server, command: Running) -> Result<String, Str
             }
             Ok(text)
         }
-        Running::VerifyBackup { id } => backup::verify(folder(server)?, id)
-            .map(|()| format!("Backup #{id} is whole."))
-            .map_err(|error| error.to_string()),
+        Running::VerifyBackup { id } => {
+            let folder = folder(server)?;
+            let id = match id {
+                Some(id) => id,
+                None => newest(folder)?,
+            };
+            backup::verify(folder, id)
+                .map(|()| format!("Backup #{id} is whole."))
+                .map_err(|error| error.to_string())
+        }
         Running::DeleteBackups { keep } => backup::purge(folder(server)?, keep)
             .map(|()| "Old backups are deleted.".to_owned())
             .map_err(|error| error.to_string()),
@@ -49,11 +65,22 @@ pub(super) async fn run(server: &Server, command: Running) -> Result<String, Str
             said.map(|()| "Notice was sent to #admins".to_owned())
                 .map_err(|error| error.to_string())
         }
+        Running::Restart { force: _ } => {
+            server.restarts.store(true, Ordering::Release);
+            server.shutdown.cancel();
+            Ok("Restarting server...".to_owned())
+        }
         Running::Shutdown => {
             server.shutdown.cancel();
             Ok("Shutting down…".to_owned())
         }
     }
+}
+
+fn newest(folder: &Path) -> Result<u32, String> {
+    let backups = backup::list(folder).map_err(|error| error.to_string())?;
+    let newest = backups.iter().map(|backup| backup.id).max();
+    newest.ok_or_else(|| "There is no backup yet.".to_owned())
 }
 
 fn folder(server: &Server) -> Result<&Path, String> {

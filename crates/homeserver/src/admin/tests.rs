@@ -6,6 +6,9 @@ use serde_json::{Value, json, value::to_raw_value};
 use super::{execute, is_admin, room};
 use crate::{rooms::Draft, testing::TestServer};
 
+mod rooms;
+mod users;
+
 #[tokio::test]
 async fn the_first_person_is_admin_and_registers_an_appservice() {
     let test = TestServer::start_with(|config| config.admin.create_admin_room = true).await;
@@ -83,9 +86,10 @@ async fn a_backup_brings_everything_back() {
         .await
         .unwrap();
     assert_eq!(made, "Created database backup #1.");
-    execute(&test.server, "server verify-backup 1")
-        .await
-        .unwrap();
+    for command in ["server verify-backup 1", "server verify-backup"] {
+        let verified = execute(&test.server, command).await.unwrap();
+        assert_eq!(verified, "Backup #1 is whole.");
+    }
     let into = folder.path().join("restored");
     crate::store::backup::restore(&path, None, &into).unwrap();
     let store = crate::store::Store::open(&into, &test.server.config.server_name).unwrap();

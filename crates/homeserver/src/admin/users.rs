@@ -1,10 +1,11 @@
 //! Commands about accounts.
 
-use std::fmt::Write;
-
 use ruma::{OwnedUserId, RoomOrAliasId, UserId, events::room::member::MembershipState};
 
-use super::command::Users;
+use super::{
+    answer::{list, said},
+    command::Users,
+};
 use crate::{
     accounts::new_token,
     error::Result as ServerResult,
@@ -12,20 +13,38 @@ use crate::{
     server::Server,
 };
 
-pub(super) async fn run(server: &Server, command: Users) -> Result<String, String> {
+mod many;
+mod tags;
+
+#[allow(
+    clippy::too_many_lines,
+    reason = "one command after the other, each a few lines"
+)]
+pub(super) async fn run(server: &Server, command: Users, below: &str) -> Result<String, String> {
     match command {
         Users::CreateUser { name, password } => create(server, &name, password).await,
         Users::ResetPassword { name, password } => reset(server, &name, password).await,
-        Users::Deactivate { user } => {
+        Users::Deactivate {
+            no_leave_rooms,
+            user,
+        } => {
             let user = named(server, &user)?;
             refuse_own(server, &user)?;
-            server
-                .accounts
-                .deactivate(server, &user)
-                .await
-                .map_err(said)?;
+            end(server, &user, no_leave_rooms).await?;
             Ok(format!("User {user} has been deactivated"))
         }
+        Users::DeactivateAll {
+            no_leave_rooms,
+            force,
+        } => many::deactivate(server, no_leave_rooms, force, below).await,
+        Users::LastActive { limit } => many::last_active(server, limit),
+        Users::PutRoomTag { user, room, tag } => {
+            tags::put(server, &named(server, &user)?, &room, &tag).await
+        }
+        Users::DeleteRoomTag { user, room, tag } => {
+            tags::delete(server, &named(server, &user)?, &room, &tag).await
+        }
+        Users::GetRoomTags { user, room } => tags::get(server, &named(server, &user)?, &room),
         Users::ListUsers => {
             let users = server.accounts.list().map_err(said)?;
             Ok(list(
@@ -76,6 +95,15 @@ pub(super) async fn run(server: &Server, command: Users) -> Result<String, Strin
             Ok(format!("Successfully redacted {event}"))
         }
     }
+}
+
+/// Ends an account; `stays` says whether in its rooms it stays.
+async fn end(server: &Server, user: &UserId, stays: bool) -> Result<(), String> {
+    let accounts = &server.accounts;
+    if stays {
+        return accounts.end(server, user).await.map_err(said);
+    }
+    accounts.deactivate(server, user).await.map_err(said)
 }
 
 async fn create(server: &Server, name: &str, password: Option<String>) -> Result<String, String> {
@@ -135,18 +163,4 @@ fn refuse_own(server: &Server, user: &UserId) -> Result<(), String> {
         return Err("Not allowed for the server's own account.".to_owned());
     }
     Ok(())
-}
-
-fn list(heading: &str, items: &[impl std::fmt::Display]) -> String {
-    let mut text = format!("{heading}\n```\n");
-    for item in items {
-        // Writing to a text does not fail.
-        _ = writeln!(text, "{item}");
-    }
-    text + "```"
-}
-
-#[allow(clippy::needless_pass_by_value, reason = "it is what `map_err` gives")]
-fn said(error: crate::error::Error) -> String {
-    error.to_string()
 }

@@ -17,7 +17,7 @@ const VERSIONS: &[&str] = &[
 ];
 
 /// What this server can do besides, by the names that clients look for.
-const FEATURES: &[&str] = &[
+pub(crate) const FEATURES: &[&str] = &[
     "org.matrix.e2e_cross_signing",
     "org.matrix.msc4140",
     "org.matrix.simplified_msc3575",

@@ -71,6 +71,11 @@ impl Layer {
         }
     }
 
+    /// Whether it says something about this key.
+    pub(super) fn has(&self, key: &str) -> bool {
+        self.values.contains_key(key)
+    }
+
     /// An option `key=value` with a value in TOML, the key of a section as `section.key`.
     pub(super) fn of_option(option: &str) -> Result<Self, ConfigError> {
         let key = option.split('=').next().unwrap_or_default().trim();

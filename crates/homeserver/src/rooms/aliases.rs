@@ -15,7 +15,7 @@ use tokio::sync::{Mutex, OwnedMutexGuard};
 
 use super::{Draft, record::AliasRecord, unknown_room};
 use crate::{
-    clock,
+    admin, clock,
     error::{Error, Result},
     http::Caller,
     server::Server,
@@ -147,6 +147,28 @@ pub async fn find(server: &Server, name: &RoomOrAliasId) -> Result<OwnedRoomId> 
 pub fn of_room(server: &Server, room: &RoomId) -> Result<Vec<OwnedRoomAliasId>> {
     let rows = server.store.scan::<tables::RoomAliases>((room,));
     rows.keys().map(|key| Ok(key?.1)).collect()
+}
+
+/// Makes an alias lead to another room or to none, whoever made it. Only under the lock of [`Aliases`].
+///
+/// # Errors
+///
+/// If the database fails.
+pub async fn replace(
+    server: &Server,
+    alias: &RoomAliasId,
+    before: Option<&AliasRecord>,
+    room: Option<&RoomId>,
+) -> Result<()> {
+    let mut batch = server.store.batch();
+    if let Some(before) = before {
+        batch.delete::<tables::Aliases>((alias,))?;
+        batch.delete::<tables::RoomAliases>((&*before.room_id, alias))?;
+    }
+    if let Some(room) = room {
+        put(&mut batch, alias, room, &admin::server_user(server)?)?;
+    }
+    Ok(server.store.commit(batch).await?)
 }
 
 /// Removes an alias, and takes it out of what the room calls itself.

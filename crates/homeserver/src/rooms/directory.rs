@@ -85,7 +85,8 @@ pub fn page(server: &Server, search: &Search) -> Result<Page> {
     })
 }
 
-fn published(server: &Server, network: &RoomNetwork) -> Result<BTreeSet<OwnedRoomId>> {
+/// The rooms in the list of a network.
+pub fn published(server: &Server, network: &RoomNetwork) -> Result<BTreeSet<OwnedRoomId>> {
     let store = &server.store;
     let rows = match network {
         RoomNetwork::All => store.scan::<tables::PublicRooms>(()),

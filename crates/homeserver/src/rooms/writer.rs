@@ -18,7 +18,9 @@ use serde_json::value::RawValue;
 use tokio::sync::OwnedMutexGuard;
 
 use super::{
-    Draft, Head, Pdu, Rooms, index,
+    Draft, Head, Pdu, Rooms,
+    ending::check_ban,
+    index,
     pdu::{room_id_of, unauthorized},
     record::{RoomRecord, StoredEvent},
     rules_of,
@@ -93,6 +95,7 @@ impl RoomWriter {
             version,
             creator: creator.clone(),
             created: Position::default(),
+            banned: false,
         };
         let head = rooms.head(&room_id).lock_owned().await;
         let mut writer = Self::with_head(rooms, room_id, record, head, None)?;
@@ -146,7 +149,7 @@ impl RoomWriter {
         &self.room_id
     }
 
-    /// What never changes about it.
+    /// What is known of it besides its events.
     pub fn record(&self) -> &RoomRecord {
         &self.record
     }
@@ -195,6 +198,7 @@ impl RoomWriter {
     ///
     /// 403 `M_FORBIDDEN` if the rules refuse it, 413 `M_TOO_LARGE` if it is too large, 400 if it is no event.
     pub fn add(&mut self, draft: Draft) -> Result<Arc<Pdu>> {
+        check_ban(&self.record, &draft)?;
         let (object, event_id) = self.build(&draft)?;
         self.admit(draft, &object, event_id)
     }
@@ -387,6 +391,13 @@ impl RoomWriter {
         for pdu in &rewritten {
             self.rooms.remember(pdu.clone());
         }
+        if self
+            .added
+            .iter()
+            .any(|pdu| crate::push::changes_audience(pdu))
+        {
+            self.rooms.audiences.forget(&self.room_id);
+        }
         let committed = self
             .rooms
             .stream
@@ -398,6 +409,7 @@ impl RoomWriter {
             }
         })?;
         self.head.last = self.last;
+        index::written(&self.rooms, &self.added);
         Ok(position)
     }
 }

@@ -115,7 +115,7 @@ fn in_order(mut page: Vec<Message>) -> Vec<Message> {
 }
 
 /// What a person or the agent said; `None` for everything else.
-fn item(message: Message) -> Option<HistoryItem> {
+pub(crate) fn item(message: Message) -> Option<HistoryItem> {
     let role = match message.message_type.as_deref()? {
         "user_message" => Role::User,
         "assistant_message" => Role::Assistant,

@@ -134,9 +134,9 @@ async fn users_that_nobody_registered_do_all_that_users_do() {
 async fn it_says_when_things_happened_and_people_do_not() {
     let test = TestServer::start().await;
     let (bridge, alice) = (bridged(&test).await, test.person("alice").await);
-    let room = room(&test.server, &alice.user_id).await;
-    let bot = ghost("brbot");
-    add(&test.server, &room, membership(&bot, &bot, "join")).await;
+    let room = room(&test.server, &ghost("brbot")).await;
+    let join = membership(&alice.user_id, &alice.user_id, "join");
+    add(&test.server, &room, join).await;
     let rooms = format!("/_matrix/client/v3/rooms/{room}");
     let time = async |person: &Person, event: &Value| {
         let path = format!("{rooms}/event/{}", event["event_id"].as_str().unwrap());

@@ -1,0 +1,52 @@
+//! Commands about the list of public rooms.
+
+use ruma::{OwnedRoomOrAliasId, RoomAliasId, directory::RoomNetwork};
+
+use super::found;
+use crate::{
+    admin::{
+        answer::{list, said},
+        command::Directory,
+    },
+    rooms::directory,
+    server::Server,
+};
+
+/// The server's own list, among those of networks.
+const OWN: &str = "";
+
+pub(super) async fn run(server: &Server, command: Directory) -> Result<String, String> {
+    match command {
+        Directory::Publish { room, force } => {
+            set(server, &room, true).await?;
+            Ok(match <&RoomAliasId>::try_from(&*room) {
+                Ok(alias) if !force => format!("Room published as {alias}"),
+                _ => "Room published".to_owned(),
+            })
+        }
+        Directory::Unpublish { room } => {
+            set(server, &room, false).await?;
+            Ok("Room unpublished".to_owned())
+        }
+        Directory::List { page } => {
+            let number = page.unwrap_or(1);
+            let rooms = directory::published(server, &RoomNetwork::Matrix).map_err(said)?;
+            let lines = super::page(server, rooms.into_iter().collect(), number).map_err(said)?;
+            if lines.is_empty() {
+                return Ok("No rooms are published.".to_owned());
+            }
+            let lines = lines.iter().map(|line| {
+                let (room, members, name) = (&line.room, line.members, &line.name);
+                format!("{room} | Members: {members} | Name: {name}")
+            });
+            Ok(list(&format!("Rooms (page {number}):"), lines))
+        }
+    }
+}
+
+async fn set(server: &Server, room: &OwnedRoomOrAliasId, public: bool) -> Result<(), String> {
+    let room = found(server, room).await.map_err(said)?;
+    directory::publish(server, OWN, &room, public)
+        .await
+        .map_err(said)
+}

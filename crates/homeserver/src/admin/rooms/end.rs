@@ -1,0 +1,176 @@
+//! Commands that end rooms: ban them, delete them, one or many.
+
+use regex::Regex;
+use ruma::{OwnedRoomId, OwnedRoomOrAliasId, OwnedUserId, RoomId, UserId};
+
+use super::{Line, found, known, table};
+use crate::{
+    admin::{
+        answer::{code_block, list, said},
+        command::Moderation,
+        room as admin_room,
+        users::named,
+    },
+    error::Result as ServerResult,
+    rooms::ending::{self, Trace},
+    server::Server,
+};
+
+/// Refuses to end the room that ends rooms.
+fn not_admin_room(server: &Server, room: &RoomId, what: &str) -> Result<(), String> {
+    match admin_room(server).map_err(said)? {
+        Some(own) if own == room => Err(format!("{what} the admin room.")),
+        _ => Ok(()),
+    }
+}
+
+fn trace(force: bool) -> Trace {
+    if force {
+        Trace::Nothing
+    } else {
+        Trace::OfPeople
+    }
+}
+
+pub(super) async fn delete(server: &Server, room: &RoomId, force: bool) -> Result<String, String> {
+    not_admin_room(server, room, "Cannot delete")?;
+    ending::delete(server, room, trace(force))
+        .await
+        .map_err(said)?;
+    Ok("Successfully deleted the room from our database.".to_owned())
+}
+
+pub(super) async fn prune(server: &Server, force: bool) -> Result<String, String> {
+    let mut count = 0;
+    for room in known(server, None).map_err(said)? {
+        if is_empty(server, &room).map_err(said)? {
+            ending::delete(server, &room, trace(force))
+                .await
+                .map_err(said)?;
+            count += 1;
+        }
+    }
+    Ok(format!(
+        "Successfully deleted {count} rooms from our database."
+    ))
+}
+
+fn is_empty(server: &Server, room: &RoomId) -> ServerResult<bool> {
+    for row in server.store.scan::<crate::store::tables::Members>((room,)) {
+        let (_, member) = row?;
+        if member.is_joined() || member.is_invited() {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+/// Whose rooms are deleted.
+pub(super) enum Whose {
+    Of(OwnedUserId),
+    Matching(Regex),
+}
+
+impl Whose {
+    fn is(&self, user: &UserId) -> bool {
+        match self {
+            Self::Of(one) => one == user,
+            Self::Matching(regex) => regex.is_match(user.as_str()),
+        }
+    }
+}
+
+pub(super) fn whose(server: &Server, user: &str, regex: bool) -> Result<Whose, String> {
+    if regex {
+        let regex = Regex::new(user).map_err(|error| error.to_string())?;
+        return Ok(Whose::Matching(regex));
+    }
+    named(server, user).map(Whose::Of)
+}
+
+/// Which rooms are deleted.
+pub(super) struct Wanted {
+    pub(super) whose: Whose,
+    pub(super) sole_member: bool,
+}
+
+pub(super) async fn purge(
+    server: &Server,
+    wanted: &Wanted,
+    dry_run: bool,
+) -> Result<String, String> {
+    let own = admin_room(server).map_err(said)?;
+    let mut rooms: Vec<OwnedRoomId> = Vec::new();
+    for room in known(server, None).map_err(said)? {
+        let members = server.rooms.joined_members(&room).map_err(said)?;
+        let theirs = members.iter().any(|member| wanted.whose.is(member));
+        if theirs && (!wanted.sole_member || members.len() == 1) && own.as_ref() != Some(&room) {
+            rooms.push(room);
+        }
+    }
+    if dry_run {
+        return Ok(list(&format!("Would delete {} rooms:", rooms.len()), rooms));
+    }
+    for room in &rooms {
+        ending::delete(server, room, Trace::OfPeople)
+            .await
+            .map_err(said)?;
+    }
+    Ok(format!(
+        "Successfully deleted {} rooms from our database.",
+        rooms.len()
+    ))
+}
+
+pub(super) async fn moderate(
+    server: &Server,
+    command: Moderation,
+    below: &str,
+) -> Result<String, String> {
+    match command {
+        Moderation::BanRoom { room } => {
+            ban(server, &room).await?;
+            Ok("Room banned and removed all our local users.".to_owned())
+        }
+        Moderation::BanListOfRooms => ban_list(server, below).await,
+        Moderation::UnbanRoom { room } => {
+            let room = found(server, &room).await.map_err(said)?;
+            ending::ban(server, &room, false).await.map_err(said)?;
+            Ok("Room unbanned".to_owned())
+        }
+        Moderation::ListBannedRooms { no_details } => {
+            let rooms = known(server, Some(true)).map_err(said)?;
+            if rooms.is_empty() {
+                return Err("No rooms are banned.".to_owned());
+            }
+            let lines = rooms.into_iter().map(|room| Line::of(server, room));
+            let lines = lines.collect::<ServerResult<Vec<_>>>().map_err(said)?;
+            let heading = format!("Rooms Banned ({}):", lines.len());
+            Ok(table(&heading, &lines, no_details))
+        }
+    }
+}
+
+async fn ban(server: &Server, room: &OwnedRoomOrAliasId) -> Result<(), String> {
+    let room = found(server, room).await.map_err(said)?;
+    not_admin_room(server, &room, "Not allowed to ban")?;
+    ending::ban(server, &room, true).await.map_err(said)
+}
+
+async fn ban_list(server: &Server, below: &str) -> Result<String, String> {
+    let (mut count, mut failed) = (0, Vec::new());
+    for line in code_block(below)? {
+        let banned = match OwnedRoomOrAliasId::try_from(line.trim()) {
+            Ok(room) => ban(server, &room).await,
+            Err(error) => Err(error.to_string()),
+        };
+        match banned {
+            Ok(()) => count += 1,
+            Err(reason) => failed.push(format!("- {line}: {reason}\n")),
+        }
+    }
+    Ok(format!(
+        "Finished bulk room ban, banned {count} total rooms and evicted all users.\n{}",
+        failed.concat()
+    ))
+}

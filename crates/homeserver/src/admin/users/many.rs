@@ -1,0 +1,70 @@
+//! Commands about many accounts at once.
+
+use std::cmp::Reverse;
+
+use super::{end, named, refuse_own};
+use crate::{
+    admin::{
+        answer::{code_block, list, said},
+        is_admin,
+    },
+    server::Server,
+};
+
+/// How many are listed if nobody says how many.
+const ACTIVE: usize = 48;
+
+/// Who was there last: when, at which address, who.
+pub(super) fn last_active(server: &Server, limit: Option<usize>) -> Result<String, String> {
+    let mut seen = Vec::new();
+    for user in server.accounts.list().map_err(said)? {
+        let devices = server.accounts.devices(&user).map_err(said)?;
+        let last = devices
+            .into_iter()
+            .filter_map(|(_, device)| Some((device.last_seen?, device.last_seen_ip)))
+            .max();
+        seen.extend(last.map(|(at, ip)| (at, ip, user)));
+    }
+    seen.sort_by_key(|(at, ..)| Reverse(*at));
+    let lines = seen.into_iter().take(limit.unwrap_or(ACTIVE));
+    let lines = lines.map(|(at, ip, user)| {
+        let at = jiff::Timestamp::from_second(at.as_secs().into());
+        let at = at.map(|at| at.to_string()).unwrap_or_default();
+        format!("{at} {:<40} {}", ip.unwrap_or_default(), user.localpart())
+    });
+    Ok(list("Last active:", lines))
+}
+
+pub(super) async fn deactivate(
+    server: &Server,
+    stays: bool,
+    force: bool,
+    below: &str,
+) -> Result<String, String> {
+    let (mut count, mut admins, mut failed) = (0, Vec::new(), Vec::new());
+    for line in code_block(below)? {
+        let name = line.trim();
+        let ended = async {
+            let user = named(server, name)?;
+            refuse_own(server, &user)?;
+            if is_admin(server, &user).map_err(said)? && !force {
+                return Ok(false);
+            }
+            end(server, &user, stays).await?;
+            Ok::<_, String>(true)
+        };
+        match ended.await {
+            Ok(true) => count += 1,
+            Ok(false) => admins.push(name),
+            Err(reason) => failed.push(format!("\n- {name}: {reason}")),
+        }
+    }
+    let mut text = format!("Deactivated {count} accounts.");
+    if !admins.is_empty() {
+        text += &format!(
+            "\nSkipped admin accounts: {}. Use --force to deactivate admin accounts",
+            admins.join(", ")
+        );
+    }
+    Ok(text + &failed.concat())
+}

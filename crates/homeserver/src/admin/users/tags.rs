@@ -1,0 +1,45 @@
+//! Commands about the tags that rooms have for somebody.
+
+use ruma::{RoomId, UserId, events::tag::TagInfo};
+
+use crate::{
+    admin::answer::{block, said},
+    server::Server,
+    sync::tags,
+};
+
+pub(super) async fn put(
+    server: &Server,
+    user: &UserId,
+    room: &RoomId,
+    tag: &str,
+) -> Result<String, String> {
+    let changed = tags::change(server, user, room, |tags| {
+        tags.insert(tag.into(), TagInfo::new());
+    });
+    changed.await.map_err(said)?;
+    Ok(format!(
+        "Successfully updated room account data for {user} and room {room} with tag {tag}"
+    ))
+}
+
+pub(super) async fn delete(
+    server: &Server,
+    user: &UserId,
+    room: &RoomId,
+    tag: &str,
+) -> Result<String, String> {
+    let changed = tags::change(server, user, room, |tags| {
+        tags.remove(&tag.into());
+    });
+    changed.await.map_err(said)?;
+    Ok(format!(
+        "Successfully updated room account data for {user} and room {room}, deleting room tag {tag}"
+    ))
+}
+
+pub(super) fn get(server: &Server, user: &UserId, room: &RoomId) -> Result<String, String> {
+    let tags = tags::get(server, user, room).map_err(said)?;
+    let json = serde_json::to_string_pretty(&tags).map_err(|error| error.to_string())?;
+    Ok(block(&json))
+}

@@ -1,0 +1,53 @@
+//! Files that an admin deletes: the row first, so that nobody is shown a file that goes, then the bytes.
+
+use ruma::MxcUri;
+
+use super::{Media, record::MediaFile};
+use crate::{error::Result, store::tables};
+
+impl Media {
+    /// The id of a file of this server.
+    pub fn id_of<'a>(&self, uri: &'a MxcUri) -> Option<&'a str> {
+        let (server, id) = uri.parts().ok()?;
+        (server == self.inner.server_name).then_some(id)
+    }
+
+    /// What is known of a file.
+    pub fn about(&self, id: &str) -> Result<Option<MediaFile>> {
+        Ok(self.inner.store.get::<tables::Media>((id,))?)
+    }
+
+    /// All files that this is true of.
+    pub fn which(&self, wanted: impl Fn(&MediaFile) -> bool) -> Result<Vec<String>> {
+        let mut ids = Vec::new();
+        for row in self.inner.store.scan::<tables::Media>(()) {
+            let ((id,), file) = row?;
+            if wanted(&file) {
+                ids.push(id);
+            }
+        }
+        Ok(ids)
+    }
+
+    /// Deletes a file with its thumbnails. Says whether there was one.
+    pub async fn delete(&self, id: &str) -> Result<bool> {
+        let inner = &self.inner;
+        let Some(row) = self.about(id)? else {
+            return Ok(false);
+        };
+        let mut files = vec![id.to_owned()];
+        let mut batch = inner.store.batch();
+        batch.delete::<tables::Media>((id,))?;
+        batch.delete::<tables::PendingMedia>((&*row.uploader, id))?;
+        for key in inner.store.scan::<tables::Thumbnails>((id,)).keys() {
+            let (_, size) = key?;
+            batch.delete::<tables::Thumbnails>((id, &*size))?;
+            files.push(format!("{id}.{size}"));
+        }
+        inner.store.commit(batch).await?;
+        for file in files {
+            inner.disk.delete(&file).await?;
+        }
+        Ok(true)
+    }
+}

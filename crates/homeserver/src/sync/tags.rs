@@ -1,0 +1,40 @@
+//! Tags of rooms, which are account data of the type `m.tag`.
+//!
+//! Spec: <https://spec.matrix.org/v1.19/client-server-api/#room-tagging>
+
+use ruma::{
+    RoomId, UserId,
+    events::tag::{TagEventContent, Tags},
+};
+use serde_json::value::to_raw_value;
+
+use super::account_data;
+use crate::{error::Result, server::Server};
+
+/// The type of the account data that tags are in.
+const TAG: &str = "m.tag";
+
+/// The tags that a room has for a user.
+pub fn get(server: &Server, user: &UserId, room: &RoomId) -> Result<Tags> {
+    let stored = account_data::get(&server.store, user, Some(room), TAG)?;
+    Ok(stored
+        .and_then(|datum| serde_json::from_str::<TagEventContent>(datum.content.get()).ok())
+        .map(|content| content.tags)
+        .unwrap_or_default())
+}
+
+/// Changes them; one change of a user after the other.
+pub async fn change(
+    server: &Server,
+    user: &UserId,
+    room: &RoomId,
+    change: impl FnOnce(&mut Tags),
+) -> Result<()> {
+    let _turn = server.serial.of(user).await;
+    let mut tags = get(server, user, room)?;
+    change(&mut tags);
+    let content = to_raw_value(&TagEventContent::new(tags))?;
+    let (store, stream) = (&server.store, &server.stream);
+    account_data::set(store, stream, user, Some(room), TAG, content).await?;
+    Ok(())
+}

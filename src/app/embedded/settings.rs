@@ -1,0 +1,120 @@
+//! The embedded homeserver's own configuration: a `tuwunel.toml`, the block `homeserver:`, `TUWUNEL_*`.
+//!
+//! What nobody has written down is as the bridge needs it; what somebody has is honored, also where it says the default.
+
+use homeserver::config::{Severity, Sources};
+use tracing::{info, warn};
+
+use crate::{
+    cli::{ExitCode, Failure},
+    config::Config,
+};
+
+/// The folder of the homeserver's data, beside the journal, unless `database_path` says another.
+const FOLDER: &str = "homeserver";
+
+/// The configuration of the homeserver in this process.
+pub fn settings(config: &Config) -> anyhow::Result<homeserver::Config> {
+    let variables = std::env::vars_os();
+    let env = variables
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
+    from_sources(config, env.collect())
+}
+
+fn from_sources(config: &Config, env: Vec<(String, String)>) -> anyhow::Result<homeserver::Config> {
+    let own = &config.homeserver;
+    let mut inline = own.tuwunel.clone();
+    inline.insert("server_name".to_owned(), own.domain.as_str().into());
+    if !own.listen.is_empty() {
+        inline.insert("address".to_owned(), serde_json::to_value(&own.listen)?);
+    }
+    let sources = Sources {
+        files: own.tuwunel_config.clone().into_iter().collect(),
+        inline: Some(inline),
+        env,
+        overrides: Vec::new(),
+    };
+    let invalid = |error| Failure::new(ExitCode::ConfigInvalid, error);
+    let (mut settings, warnings) = homeserver::Config::load(&sources).map_err(invalid)?;
+    for warning in warnings {
+        match warning.severity {
+            Severity::Loud => warn!("homeserver: {warning}"),
+            Severity::Quiet => info!("homeserver: {warning}"),
+        }
+    }
+    if !sources.say("database_path").map_err(invalid)? {
+        settings.database.database_path =
+            config.journal.path.with_file_name(FOLDER).join("database");
+    }
+    // Nobody gets in without a token; the first person gets one from the log, all others from an admin.
+    if own.tuwunel_config.is_none() && !sources.say("allow_registration").map_err(invalid)? {
+        settings.registration.allow_registration = true;
+    }
+    Ok(settings)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+    use crate::config::Environment;
+
+    fn config(homeserver: &str) -> Config {
+        let folder = tempfile::TempDir::new().unwrap();
+        let path = folder.path().join("config.yaml");
+        let text = format!(
+            "homeserver:\n  domain: house.test\n{homeserver}\npermissions: {{\"@alice:house.test\": admin}}\n"
+        );
+        std::fs::write(&path, text).unwrap();
+        let mut config = Config::load_with(&path, &Environment::default()).unwrap();
+        config.journal.path = "/data/journal".into();
+        config
+    }
+
+    fn read(homeserver: &str, env: &[(&str, &str)]) -> homeserver::Config {
+        let env = env
+            .iter()
+            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+        from_sources(&config(homeserver), env.collect()).unwrap()
+    }
+
+    #[test]
+    fn what_is_written_is_honored_and_what_is_not_lies_beside_the_journal() {
+        let usual = "/var/lib/tuwunel";
+        let path = |settings: &homeserver::Config| settings.database.database_path.clone();
+        let silent = read("", &[]);
+        assert_eq!(path(&silent), Path::new("/data/homeserver/database"));
+        assert!(silent.registration.allow_registration);
+        assert_eq!(
+            path(&read(&format!("  database_path: {usual}"), &[])),
+            Path::new(usual)
+        );
+        let env = [
+            ("TUWUNEL_DATABASE_PATH", usual),
+            ("TUWUNEL_ALLOW_REGISTRATION", "false"),
+        ];
+        let spoken = read("", &env);
+        assert_eq!(path(&spoken), Path::new(usual));
+        assert!(!spoken.registration.allow_registration);
+    }
+
+    #[test]
+    fn an_address_that_is_no_url_is_where_it_listens() {
+        for (written, expected) in [
+            ("  address: 0.0.0.0", "[0.0.0.0:6167]"),
+            (
+                "  address: [127.0.0.1, '::1']\n  port: 1234",
+                "[127.0.0.1:1234, [::1]:1234]",
+            ),
+            ("  listen: ['::']", "[[::]:6167]"),
+            (
+                "  address: http://localhost:8008\n  listen: [0.0.0.0]",
+                "[0.0.0.0:6167]",
+            ),
+        ] {
+            let sockets = read(written, &[]).listen.sockets();
+            assert_eq!(format!("{sockets:?}"), expected, "{written}");
+        }
+    }
+}
