@@ -16,6 +16,7 @@
 mod agents;
 mod approval_kills;
 mod approvals;
+mod choices;
 mod clients;
 mod commands;
 mod compatibility;
