@@ -156,6 +156,8 @@ impl Inner {
         match failure {
             BackendError::Moved { to } => {
                 tried.breaks += 1;
+                // Its run stays behind.
+                turn.run = None;
                 journal.set_conversation(&turn.key, &Conversation::Own(to.clone()))?;
                 journal.durable().await?;
                 Ok(Next::Ask(false))
