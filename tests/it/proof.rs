@@ -15,6 +15,7 @@ use self::account::{Account, part};
 mod account;
 mod fuzz;
 mod kills;
+mod limits;
 mod shutdown;
 mod trips;
 mod view;

@@ -23,6 +23,13 @@ use crate::{
     sync::{account_data, receipts::FULLY_READ},
 };
 
+/// The largest content of one type, in bytes. All of it is in every first sync.
+const DATUM_MAX_BYTES: usize = 1 << 20;
+/// The longest type, in bytes.
+const TYPE_MAX_BYTES: usize = 255;
+/// How many types a user can have, globally and in each room.
+const TYPES_MAX: usize = 1_000;
+
 pub(super) fn routes(routes: Routes) -> Routes {
     routes
         .add(get_global)
@@ -67,7 +74,18 @@ async fn save(
     if !content.get().trim_start().starts_with('{') {
         return Err(Error::bad_json("Account data is a JSON object"));
     }
+    if content.get().len() > DATUM_MAX_BYTES || kind.len() > TYPE_MAX_BYTES {
+        return Err(Error::too_large(format!(
+            "Account data can have {DATUM_MAX_BYTES} bytes, its type {TYPE_MAX_BYTES}"
+        )));
+    }
     let _turn = server.serial.of(user).await;
+    let known = account_data::get(&server.store, user, room, kind)?.is_some();
+    if !known && account_data::count(&server.store, user, room, TYPES_MAX)? >= TYPES_MAX {
+        return Err(Error::too_large(format!(
+            "There can be {TYPES_MAX} types of account data"
+        )));
+    }
     let content = content.to_owned();
     account_data::set(&server.store, &server.stream, user, room, kind, content).await?;
     Ok(())

@@ -147,6 +147,17 @@ pub fn all(store: &Store, user: &UserId, room: Option<&RoomId>) -> Result<Vec<Ch
     Ok(all)
 }
 
+/// How many types there are, globally or in a room; not counted beyond `most`.
+pub fn count(store: &Store, user: &UserId, room: Option<&RoomId>, most: usize) -> Result<usize> {
+    let rows = store.scan::<tables::AccountData>((user, room_part(room)));
+    let mut count = 0;
+    for key in rows.keys().take(most) {
+        key?;
+        count += 1;
+    }
+    Ok(count)
+}
+
 /// What changed after `since` and not after `until`, global and in rooms.
 pub fn changed(
     store: &Store,
