@@ -19,6 +19,7 @@ mod check;
 mod error;
 pub(crate) mod http_url;
 mod layers;
+pub(crate) mod letta_url;
 mod load;
 mod permissions;
 pub(crate) mod private_file;

@@ -1,6 +1,6 @@
 //! What each command does, and the words of its answer.
 
-use std::fmt::Write;
+use std::{fmt::Write, time::Duration};
 
 use letta_client::Advice;
 use ruma::OwnedUserId;
@@ -20,6 +20,8 @@ use crate::{
     },
 };
 
+/// The longest wait for Letta to say what it is, in an answer that is about more.
+const INFO_MAX: Duration = Duration::from_secs(2);
 /// The most agents that one answer lists.
 const LISTED_MAX: usize = 100;
 
@@ -35,7 +37,7 @@ impl Clerk {
         match command {
             Command::Help { topic } => Ok(help(*topic, level, in_management_room)),
             Command::Version => Ok(version()),
-            Command::Status => self.status(),
+            Command::Status => self.status().await,
             Command::Ping => Ok(self.ping().await),
             Command::Agents { filter } => Ok(self.list(filter.as_deref())),
             Command::Agent { name } => Ok(self.with_agent(name, |record| self.describe(record))),
@@ -49,7 +51,7 @@ impl Clerk {
         }
     }
 
-    fn status(&self) -> Result<String, ErrandError> {
+    async fn status(&self) -> Result<String, ErrandError> {
         let outlook = self.desk.outlook.borrow().clone();
         let (live, gone, unfinished) = self.desk.agents.provisioner.registry.with_all(|known| {
             let count = |test: fn(&AgentRecord) -> bool| known.values().filter(|r| test(r)).count();
@@ -61,7 +63,7 @@ impl Clerk {
         });
         let letta = match &outlook.failure {
             Some(failure) => format!("❌ {failure}"),
-            None => format!("✅ answers in {} ms", outlook.took.as_millis()),
+            None => self.letta_in_words(outlook.took).await,
         };
         let mut text = format!(
             "* **Letta**: {letta}\n* **Agents**: {live}, {gone} missing, {unfinished} not set up \
@@ -82,6 +84,17 @@ impl Clerk {
             );
         }
         Ok(text)
+    }
+
+    /// What Letta is, and what it cannot do there. `took`: how long its list of agents took.
+    async fn letta_in_words(&self, took: Duration) -> String {
+        let asked = self.desk.agents.backend.info();
+        let answers = format!("answers in {} ms", took.as_millis());
+        match tokio::time::timeout(INFO_MAX, asked).await {
+            Ok(Ok(info)) => format!("✅ {} {answers}{}", info.name(), info.without()),
+            // The list of agents is what counts, and it came.
+            Ok(Err(_)) | Err(_) => format!("✅ {answers}"),
+        }
     }
 
     async fn ping(&self) -> String {
@@ -106,10 +119,10 @@ impl Clerk {
         let began = Instant::now();
         let letta = match self.desk.agents.backend.info().await {
             Ok(info) => format!(
-                "✅ {} {} answers in {} ms",
-                info.kind,
-                info.version.unwrap_or_default(),
-                began.elapsed().as_millis()
+                "✅ {} answers in {} ms{}",
+                info.name(),
+                began.elapsed().as_millis(),
+                info.without()
             ),
             Err(failure) => {
                 let hint = match failure.advice() {
@@ -369,6 +382,6 @@ fn refused(failure: ProvisionError) -> Result<String, ErrandError> {
     }
 }
 
-fn whole_seconds(span: std::time::Duration) -> std::time::Duration {
-    std::time::Duration::from_secs(span.as_secs())
+fn whole_seconds(span: Duration) -> Duration {
+    Duration::from_secs(span.as_secs())
 }

@@ -18,6 +18,7 @@ mod approval_kills;
 mod approvals;
 mod clients;
 mod commands;
+mod compatibility;
 mod guests;
 mod harness;
 mod journal_crash;

@@ -219,7 +219,10 @@ mod tests {
                 runtime: scope(),
                 payload,
             });
-            assert_eq!(conduct.chat_only, input.contains(r#""client_tool_allowlist":[]"#));
+            assert_eq!(
+                conduct.chat_only,
+                input.contains(r#""client_tool_allowlist":[]"#)
+            );
             assert!(input.contains(r#""client_message_id":"$event""#), "{input}");
         }
         let decision = Decision {

@@ -32,8 +32,6 @@ use crate::{
 };
 
 mod settle;
-#[cfg(test)]
-mod tests;
 mod turn;
 
 pub(super) use settle::{Looked, Resumed};
@@ -244,15 +242,15 @@ impl Runtime {
     }
 
     /// The server has answered the input: it has it, or has it not.
-    pub(super) fn accepted(
-        &mut self,
-        queued: bool,
-        out: &mut Vec<Effect>,
-    ) -> Option<TurnStream> {
+    pub(super) fn accepted(&mut self, queued: bool, out: &mut Vec<Effect>) -> Option<TurnStream> {
         let turn = self.ours.as_mut()?;
         self.input = None;
         if turn.stage == Stage::Asked {
-            turn.stage = if queued { Stage::Queued } else { Stage::Accepted };
+            turn.stage = if queued {
+                Stage::Queued
+            } else {
+                Stage::Accepted
+            };
             out.push(Effect::Wake(UNHEARD, Alarm::Unheard(turn.number, 1)));
         }
         turn.start();
@@ -261,7 +259,11 @@ impl Runtime {
 
     /// The server does not take the input.
     pub(super) fn refused(&mut self) {
-        if self.ours.as_ref().is_some_and(|turn| turn.stage == Stage::Asked) {
+        if self
+            .ours
+            .as_ref()
+            .is_some_and(|turn| turn.stage == Stage::Asked)
+        {
             self.ours = None;
             self.input = None;
         }
@@ -467,7 +469,9 @@ impl Runtime {
         let named = |word: &Option<String>| word.clone().unwrap_or_default();
         // Without a key of its own it is known by its run, and by when, as run ids come again.
         let unnamed = || format!("{}@{}", named(&message.run_id), named(&message.date));
-        let key = known.or_else(|| keys.first().cloned()).unwrap_or_else(unnamed);
+        let key = known
+            .or_else(|| keys.first().cloned())
+            .unwrap_or_else(unnamed);
         let Some(run) = run_of(&key) else { return };
         let keys = if keys.is_empty() { vec![key] } else { keys };
         let mut turn = self.new_turn(keys, run);
@@ -480,7 +484,10 @@ impl Runtime {
     /// An input has left the queue: its turn begins, or begins again.
     fn spoken(&mut self, message: Message, out: &mut Vec<Effect>) {
         let Some(key) = message.otid else { return };
-        let text = message.content.as_ref().map(crate::rest::wire::Content::text);
+        let text = message
+            .content
+            .as_ref()
+            .map(crate::rest::wire::Content::text);
         let keys = [key];
         let Some(turn) = self.ours.as_mut().filter(|turn| turn.answers(&keys)) else {
             let [key] = keys;
@@ -519,7 +526,11 @@ impl Runtime {
             message.run_id = self.active.first().cloned();
             self.hear_others(&message, self.active_keys(), out);
         }
-        let turn = if ours { &mut self.ours } else { &mut self.others };
+        let turn = if ours {
+            &mut self.ours
+        } else {
+            &mut self.others
+        };
         let Some(turn) = turn else { return };
         // The input of the request is what will run; what the model wrote may differ from it.
         let written = turn.call(&call).map(|call| call.arguments.clone());

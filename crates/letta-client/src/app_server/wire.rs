@@ -214,7 +214,9 @@ pub(super) fn read(text: Utf8Bytes) -> Option<Inbound> {
 
 fn inside<T: DeserializeOwned>(text: &str) -> Option<T> {
     serde_json::from_str(text)
-        .inspect_err(|error| tracing::debug!(%error, "an event of the App Server is not understood"))
+        .inspect_err(
+            |error| tracing::debug!(%error, "an event of the App Server is not understood"),
+        )
         .ok()
 }
 

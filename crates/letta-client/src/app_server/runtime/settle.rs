@@ -83,7 +83,11 @@ impl Runtime {
             turn.stage = Stage::Moving;
             out.push(Effect::Fork);
         } else {
-            let stop = if turn.cancelled { Stop::Cancelled } else { Stop::EndTurn };
+            let stop = if turn.cancelled {
+                Stop::Cancelled
+            } else {
+                Stop::EndTurn
+            };
             let heard = turn.cancelled;
             turn.stage = Stage::Over { stop, heard };
             out.push(Effect::Look);
@@ -160,7 +164,11 @@ impl Runtime {
         out: &mut Vec<Effect>,
     ) -> Result<Resumed, BackendError> {
         let turns = [&mut self.ours, &mut self.others, &mut self.last];
-        if let Some(stream) = turns.into_iter().flatten().find_map(|turn| turn.listen_to(run)) {
+        if let Some(stream) = turns
+            .into_iter()
+            .flatten()
+            .find_map(|turn| turn.listen_to(run))
+        {
             return Ok(Resumed::Stream(stream));
         }
         let (Some(first), _) = split(run) else {
@@ -193,7 +201,8 @@ impl Runtime {
             let is_user = message.message_type.as_deref() == Some("user_message");
             let key = message.otid.as_ref().filter(|_| is_user);
             let run = key.and_then(|key| run_of(key));
-            key.filter(|_| run.is_some_and(|run| turn.is_of(&run))).cloned()
+            key.filter(|_| run.is_some_and(|run| turn.is_of(&run)))
+                .cloned()
         };
         let mut found = messages.iter().enumerate();
         let found = found.find_map(|(at, message)| Some((at, asked(message)?)));
@@ -216,7 +225,12 @@ impl Runtime {
         messages.truncate(at);
         messages.reverse();
         self.tell_history(messages, out);
-        Looked::Stream(self.ours.as_mut().or(self.last.as_mut()).and_then(Turn::listen))
+        Looked::Stream(
+            self.ours
+                .as_mut()
+                .or(self.last.as_mut())
+                .and_then(Turn::listen),
+        )
     }
 
     /// Tells our turn by what the history has after its prompt.
@@ -250,7 +264,9 @@ impl Runtime {
 
 /// Whether the agent had the last word, and said it to a person.
 fn ends_with_words(messages: &[Message]) -> bool {
-    let last = messages.last().and_then(|last| last.message_type.as_deref());
+    let last = messages
+        .last()
+        .and_then(|last| last.message_type.as_deref());
     last == Some("assistant_message")
 }
 
@@ -263,7 +279,10 @@ fn unknown(run: &RunId) -> BackendError {
 impl Turn {
     /// Whether an input's run is this turn's.
     fn is_of(&self, run: &RunId) -> bool {
-        self.keys.iter().filter_map(|key| run_of(key)).any(|own| own == *run)
+        self.keys
+            .iter()
+            .filter_map(|key| run_of(key))
+            .any(|own| own == *run)
     }
 
     /// What was told of its last part is void, and is told anew from the history.

@@ -14,9 +14,7 @@ use tokio_stream::wrappers::UnboundedReceiverStream;
 
 use crate::{
     app_server::wire::Delta,
-    backend::{
-        ApprovalRequest, Stop, ToolCall, TurnEvent, TurnFailure, TurnStream,
-    },
+    backend::{ApprovalRequest, Stop, ToolCall, TurnEvent, TurnFailure, TurnStream},
     error::BackendError,
     id::{ConversationId, ID_BYTES_MAX, MessageId, RunId, ToolCallId},
     rest::decoder::{CALLS_MAX, TOOL_RETURN_BYTES_MAX, TurnLimits, failure, message_id},
@@ -287,7 +285,9 @@ impl Turn {
         match message.message_type.as_deref().unwrap_or_default() {
             "retry" => self.discard(),
             "stop_reason" => {
-                let word = message.stop_reason.filter(|word| word != "requires_approval");
+                let word = message
+                    .stop_reason
+                    .filter(|word| word != "requires_approval");
                 self.stop = word.or_else(|| self.stop.take());
             }
             "error_message" => {
@@ -310,7 +310,10 @@ impl Turn {
     pub(super) fn say(&mut self, message: Message) {
         match message.message_type.as_deref().unwrap_or_default() {
             "assistant_message" => {
-                let text = message.content.as_ref().map(crate::rest::wire::Content::text);
+                let text = message
+                    .content
+                    .as_ref()
+                    .map(crate::rest::wire::Content::text);
                 self.write(&message, text, |message, delta| TurnEvent::Text {
                     message,
                     delta,
