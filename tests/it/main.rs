@@ -14,6 +14,7 @@
 )]
 
 mod agents;
+mod alone;
 mod clients;
 mod commands;
 mod guests;
