@@ -14,6 +14,7 @@
 )]
 
 mod agents;
+mod alone;
 mod approval_kills;
 mod approvals;
 mod choices;
