@@ -5,10 +5,10 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-synapse test lint bench scale peers
+.PHONY: help demo demo-synapse test lint bench scale streams compatibility peers
 
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 DEMO_DIR ?= .local/demo
 
@@ -34,6 +34,12 @@ bench: ## Measure what the bridge itself adds to a message (a minute)
 
 scale: peers ## Measure 1,000 agents on a real Synapse, and then a minute of rest (ten minutes)
 	cargo bench --locked --bench scale
+
+streams: ## Measure 100 agents that speak 50 tokens a second each, over both protocols (three minutes)
+	cargo bench --locked --bench streams
+
+compatibility: peers ## Run every feature with every Letta on every homeserver; makes docs/compatibility.md (half an hour)
+	@scripts/compatibility.sh
 
 peers: ## Install the real Synapse and matrix-nio that the tests talk to (once)
 	@scripts/peers.sh
