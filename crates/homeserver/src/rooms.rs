@@ -32,6 +32,7 @@ pub mod filter;
 mod guard;
 pub mod hierarchy;
 mod index;
+mod joined;
 pub mod membership;
 pub mod pagination;
 mod pdu;
@@ -52,7 +53,7 @@ pub mod visibility;
 mod writer;
 
 pub use draft::Draft;
-pub use guard::{may_act, may_read};
+pub use guard::{may_act, may_read, may_redact};
 pub use pdu::Pdu;
 use record::{Membership, RoomRecord};
 pub use state::RoomState;
@@ -76,6 +77,7 @@ pub struct Inner {
     heads: Mutex<HashMap<OwnedRoomId, Arc<AsyncMutex<Head>>>>,
     events: Cache<OwnedEventId, Arc<Pdu>>,
     pub(crate) rulesets: crate::push::Rulesets,
+    pub(crate) audiences: crate::push::Audiences,
     pub(crate) typing: crate::sync::typing::Typing,
 }
 
@@ -113,6 +115,7 @@ impl Rooms {
             heads: Mutex::default(),
             events: Cache::new(CACHED_EVENTS),
             rulesets: crate::push::Rulesets::default(),
+            audiences: crate::push::Audiences::default(),
         };
         Ok(Self {
             inner: Arc::new(inner),
@@ -225,6 +228,19 @@ impl Rooms {
         match self.place_of(event)? {
             Some((room, position)) => self.event_at(&room, position),
             None => Ok(None),
+        }
+    }
+
+    /// An event whose place is known already.
+    pub(crate) fn event_in(
+        &self,
+        room: &RoomId,
+        position: Position,
+        event: &EventId,
+    ) -> Result<Option<Arc<Pdu>>> {
+        match self.events.get(event) {
+            Some(pdu) => Ok(Some(pdu)),
+            None => self.event_at(room, position),
         }
     }
 

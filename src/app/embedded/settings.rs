@@ -113,7 +113,7 @@ mod tests {
                 "[0.0.0.0:6167]",
             ),
         ] {
-            let sockets: Vec<_> = read(written, &[]).listen.sockets().collect();
+            let sockets = read(written, &[]).listen.sockets();
             assert_eq!(format!("{sockets:?}"), expected, "{written}");
         }
     }

@@ -117,7 +117,13 @@ pub async fn answer(server: &Server, viewer: Viewer, request: Request) -> Result
         asked.until = server.stream.visible();
         let device = asked.viewer.device_id.as_deref();
         server.echoes.answered(&asked.viewer.user_id, device).await;
-        let response = tell(server, &mut asked)?;
+        let response = if at_once {
+            let told;
+            (asked, told) = tell_at_length(server, asked).await?;
+            told
+        } else {
+            tell(server, &mut asked)?
+        };
         let left = deadline.saturating_duration_since(Instant::now());
         if at_once || !is_empty(&response) || left == Duration::ZERO {
             return Ok(response);
@@ -128,6 +134,17 @@ pub async fn answer(server: &Server, viewer: Viewer, request: Request) -> Result
         // Up to here there was nothing; only what comes after it has to be looked at.
         asked.since = Some(asked.until);
     }
+}
+
+/// Reads all rooms of a user on a thread of its own: nobody else's message waits for it.
+async fn tell_at_length(server: &Server, mut asked: Asked) -> Result<(Asked, Response)> {
+    let server = server.clone();
+    tokio::task::spawn_blocking(move || {
+        let told = tell(&server, &mut asked)?;
+        Ok((asked, told))
+    })
+    .await
+    .map_err(|error| Error::Broken(format!("a sync was lost: {error}")))?
 }
 
 fn is_empty(response: &Response) -> bool {

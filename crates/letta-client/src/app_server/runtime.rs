@@ -30,8 +30,6 @@ use crate::{
 
 mod events;
 mod settle;
-#[cfg(test)]
-mod tests;
 mod turn;
 
 pub(super) use settle::{Looked, Resumed};

@@ -127,7 +127,8 @@ impl LettaAppServer {
     /// Starts it (again), with all that it had.
     pub(crate) async fn come_back(&mut self) {
         let url = self.url();
-        let mut arguments = vec!["server", "--listen", &url];
+        // With it the OpenAI-compatible routes are there too, for the tests of those.
+        let mut arguments = vec!["server", "--listen", &url, "--openai-api"];
         let file = self.home.join("token");
         if let Some(token) = &self.token {
             std::fs::write(&file, token).expect("a file can be written");
