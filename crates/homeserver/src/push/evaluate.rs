@@ -89,14 +89,11 @@ fn notify(
 ) -> Result<()> {
     let notify = actions.iter().any(Action::should_notify);
     let highlight = actions.iter().any(Action::is_highlight);
-<<<<<<< HEAD
+    let store = &writer.rooms().store;
     if !(notify || highlight)
-        || !has_reader(&writer.rooms().store, user)?
-        || ignores(writer, user, &pdu.sender)?
+        || !has_reader(store, user)?
+        || ignored_by(store, user)?.contains(&pdu.sender)
     {
-=======
-    if !(notify || highlight) || ignored_by(&writer.rooms().store, user)?.contains(&pdu.sender) {
->>>>>>> main
         return Ok(());
     }
     let row = Notification {
