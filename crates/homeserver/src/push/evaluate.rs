@@ -89,10 +89,9 @@ fn notify(
 ) -> Result<()> {
     let notify = actions.iter().any(Action::should_notify);
     let highlight = actions.iter().any(Action::is_highlight);
-    let store = &writer.rooms().store;
     if !(notify || highlight)
-        || !has_reader(store, user)?
-        || ignored_by(store, user)?.contains(&pdu.sender)
+        || !has_reader(&writer.rooms().store, user)?
+        || ignored_by(&writer.rooms().store, user)?.contains(&pdu.sender)
     {
         return Ok(());
     }
