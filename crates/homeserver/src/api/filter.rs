@@ -18,10 +18,10 @@ use crate::{
 /// How many bytes of the digest an id has.
 const ID_BYTES: usize = 12;
 
-/// The largest filter that is kept, in bytes.
+/// The largest filter, in bytes of its JSON.
 const FILTER_MAX_BYTES: usize = 65_536;
-/// How many different filters of a user are kept.
-const FILTERS_MAX: usize = 10_000;
+/// How many filters one user can have. The same filter is always the same one, so clients need few.
+pub(crate) const FILTERS_PER_USER: usize = 1_000;
 
 pub(super) fn routes(routes: Routes) -> Routes {
     routes.add(create).add(get)
@@ -44,10 +44,10 @@ async fn create(
     let id = URL_SAFE_NO_PAD.encode(&digest[..ID_BYTES]);
     let key = (&**user, &*id);
     if !server.store.contains::<tables::Filters>(key)? {
-        let kept = server.store.scan::<tables::Filters>((&**user,)).keys();
-        if kept.take(FILTERS_MAX).count() >= FILTERS_MAX {
+        let filters = server.store.scan::<tables::Filters>((&**user,)).keys();
+        if filters.take(FILTERS_PER_USER).count() >= FILTERS_PER_USER {
             return Err(Error::too_large(format!(
-                "A user can have {FILTERS_MAX} filters"
+                "One user can have {FILTERS_PER_USER} filters"
             )));
         }
         server.store.put::<tables::Filters>(key, &filter).await?;

@@ -71,6 +71,12 @@ pub fn get(
     Ok(store.get::<tables::AccountData>((user, room_part(room), kind))?)
 }
 
+/// How many pieces a user has: globally, or for a room.
+pub fn count(store: &Store, user: &UserId, room: Option<&RoomId>) -> usize {
+    let rows = store.scan::<tables::AccountData>((user, room_part(room)));
+    rows.keys().count()
+}
+
 /// What is stored under this type, or what holds as long as nothing is: push rules exist for everybody.
 pub fn get_or_default(
     store: &Store,
@@ -145,17 +151,6 @@ pub fn all(store: &Store, user: &UserId, room: Option<&RoomId>) -> Result<Vec<Ch
         });
     }
     Ok(all)
-}
-
-/// How many types there are, globally or in a room; not counted beyond `most`.
-pub fn count(store: &Store, user: &UserId, room: Option<&RoomId>, most: usize) -> Result<usize> {
-    let rows = store.scan::<tables::AccountData>((user, room_part(room)));
-    let mut count = 0;
-    for key in rows.keys().take(most) {
-        key?;
-        count += 1;
-    }
-    Ok(count)
 }
 
 /// What changed after `since` and not after `until`, global and in rooms.
