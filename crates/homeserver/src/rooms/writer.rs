@@ -416,7 +416,7 @@ impl RoomWriter {
     }
 }
 
-fn check_sizes(draft: &Draft) -> Result<()> {
+pub(super) fn check_sizes(draft: &Draft) -> Result<()> {
     let too_long = |what: &str| {
         Error::too_large(format!(
             "The {what} of an event can have {EVENT_FIELD_MAX_BYTES} bytes"
