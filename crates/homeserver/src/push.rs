@@ -16,9 +16,9 @@ pub mod rules;
 mod tests;
 mod unread;
 
-pub use audience::{Audiences, changes as changes_audience};
+pub use audience::Audiences;
 pub use evaluate::evaluate;
-pub use guarded::{Forbidden, Guarded};
+pub use guarded::{Guarded, Refused};
 pub use pushers::Pushers;
 pub use rules::Rulesets;
 pub use unread::{Unread, mark_read, unread};

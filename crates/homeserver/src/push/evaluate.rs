@@ -89,14 +89,10 @@ fn notify(
 ) -> Result<()> {
     let notify = actions.iter().any(Action::should_notify);
     let highlight = actions.iter().any(Action::is_highlight);
-<<<<<<< HEAD
     if !(notify || highlight)
         || !has_reader(&writer.rooms().store, user)?
-        || ignores(writer, user, &pdu.sender)?
+        || ignored_by(&writer.rooms().store, user)?.contains(&pdu.sender)
     {
-=======
-    if !(notify || highlight) || ignored_by(&writer.rooms().store, user)?.contains(&pdu.sender) {
->>>>>>> main
         return Ok(());
     }
     let row = Notification {

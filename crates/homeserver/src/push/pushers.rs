@@ -64,15 +64,15 @@ pub(super) enum Job {
 
 impl Pushers {
     /// The pushers in this database, and the task that serves them from now on. It ends with the last clone.
-    pub fn open(rooms: Rooms, outbound: &Outbound) -> Result<Self> {
+    pub fn open(rooms: Rooms, outbound: &Outbound) -> Self {
         let inner = Arc::new(Inner {
             store: rooms.store.clone(),
-            http: Guarded::new(outbound)?,
+            http: Guarded::new(outbound),
             rooms,
         });
         let visible = inner.rooms.stream.follow();
         tokio::spawn(follow(Arc::downgrade(&inner), visible));
-        Ok(Self { inner })
+        Self { inner }
     }
 
     /// The pushers of a user, as their clients set them.

@@ -3,11 +3,7 @@
 use std::sync::Arc;
 
 use ruma::{
-<<<<<<< HEAD
-    Int, OwnedEventId, OwnedRoomId, OwnedUserId, UserId,
-=======
-    OwnedRoomId, OwnedUserId, UserId,
->>>>>>> main
+    OwnedEventId, OwnedRoomId, OwnedUserId, UserId,
     events::{StateEventType, room::power_levels::RoomPowerLevels},
     room_version_rules::RoomVersionRules,
 };
