@@ -6,6 +6,7 @@ use std::{net::SocketAddr, sync::Arc};
 use anyhow::Context;
 use letta_client::{
     Backend,
+    app_server::{AppServerBackend, AppServerConfig},
     demo::{Demo, DemoServer},
     detect::Kind,
     found::{FoundBackend, MakeError},
@@ -91,9 +92,10 @@ impl Access {
                 api_key,
                 ..OpenAiConfig::new(url)
             })?),
-            Kind::AppServer => {
-                return Err("this build does not speak the App Server's protocol yet".into());
-            }
+            Kind::AppServer => Arc::new(AppServerBackend::new(AppServerConfig {
+                token: api_key,
+                ..AppServerConfig::new(url)
+            })?),
         })
     }
 }

@@ -14,10 +14,13 @@
 )]
 
 mod agents;
+mod alone;
 mod approval_kills;
 mod approvals;
+mod choices;
 mod clients;
 mod commands;
+mod compatibility;
 mod guests;
 mod harness;
 mod journal_crash;

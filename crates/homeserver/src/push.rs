@@ -12,13 +12,15 @@ mod guarded;
 pub mod pushers;
 pub mod record;
 pub mod rules;
+mod telling;
 #[cfg(test)]
 mod tests;
 mod unread;
+mod worker;
 
 pub use audience::Audiences;
 pub use evaluate::evaluate;
 pub use guarded::{Guarded, Refused};
 pub use pushers::Pushers;
 pub use rules::Rulesets;
-pub use unread::{Unread, mark_read, unread};
+pub use unread::{Read, Unread, mark_read, unread};

@@ -32,6 +32,7 @@ pub mod filter;
 mod guard;
 pub mod hierarchy;
 mod index;
+mod joined;
 pub mod membership;
 pub mod pagination;
 mod pdu;
@@ -52,7 +53,7 @@ pub mod visibility;
 mod writer;
 
 pub use draft::Draft;
-pub use guard::{may_act, may_read};
+pub use guard::{may_act, may_read, may_redact};
 pub use pdu::Pdu;
 use record::{Membership, RoomRecord};
 pub use state::RoomState;
@@ -77,6 +78,7 @@ pub struct Inner {
     events: Cache<OwnedEventId, Arc<Pdu>>,
     pub(crate) rulesets: crate::push::Rulesets,
     pub(crate) audiences: crate::push::Audiences,
+    pub(crate) read: crate::push::Read,
     pub(crate) typing: crate::sync::typing::Typing,
 }
 
@@ -115,6 +117,7 @@ impl Rooms {
             events: Cache::new(CACHED_EVENTS),
             rulesets: crate::push::Rulesets::default(),
             audiences: crate::push::Audiences::default(),
+            read: crate::push::Read::default(),
         };
         Ok(Self {
             inner: Arc::new(inner),

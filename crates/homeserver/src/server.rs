@@ -158,7 +158,7 @@ impl Server {
             typing: rooms.typing.clone(),
             previews: Previews::open(media.clone(), &config.outbound),
             media,
-            pushers: Pushers::open(rooms.clone(), &config.outbound),
+            pushers: Pushers::open(rooms.clone(), &config.outbound)?,
             rooms,
             config,
             software,

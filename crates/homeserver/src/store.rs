@@ -33,6 +33,9 @@ use table::Table;
 /// The version of the layout as a whole. A database with a higher one is refused, one with a lower one is moved up at start.
 pub const FORMAT_VERSION: u32 = 1;
 
+/// The folder of files that are too large for tables, in the folder of the database. A file in it never changes.
+pub const FILES_FOLDER: &str = "media";
+
 /// A commit that takes longer than this is said in the log, in milliseconds: the disk is the bottleneck then.
 const SLOW_COMMIT_MS: u128 = 500;
 
@@ -53,6 +56,9 @@ pub enum StoreError {
     /// The database on disk is not ours, or not of this version.
     #[error("{0}")]
     Foreign(String),
+    /// A backup is not what it should be.
+    #[error("{0}")]
+    Backup(String),
     /// A table is missing, which only a bug can cause.
     #[error("the table {0} is not in the database")]
     NoTable(&'static str),

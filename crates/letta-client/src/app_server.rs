@@ -135,12 +135,17 @@ pub struct AppServerBackend {
     address: Arc<Address>,
     /// Started by the first call: no socket opens before that.
     hub: OnceLock<Hub>,
-    overheard: (mpsc::Sender<Overheard>, Mutex<Option<mpsc::Receiver<Overheard>>>),
+    overheard: (
+        mpsc::Sender<Overheard>,
+        Mutex<Option<mpsc::Receiver<Overheard>>>,
+    ),
 }
 
 impl fmt::Debug for AppServerBackend {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("AppServerBackend").field(&self.config).finish()
+        f.debug_tuple("AppServerBackend")
+            .field(&self.config)
+            .finish()
     }
 }
 
@@ -182,7 +187,9 @@ impl AppServerBackend {
     async fn subscribe(&self, to: &Destination, conduct: Conduct) -> Result<Scope, BackendError> {
         let (scope, mode) = (Scope::of(to), conduct.mode);
         let wanted = scope.clone();
-        self.hub().call(|reply| Call::Subscribe(wanted, Some(mode), reply)).await?;
+        self.hub()
+            .call(|reply| Call::Subscribe(wanted, Some(mode), reply))
+            .await?;
         Ok(scope)
     }
 
@@ -190,7 +197,9 @@ impl AppServerBackend {
     async fn join(&self, to: &Destination) -> Result<Scope, BackendError> {
         let scope = Scope::of(to);
         let wanted = scope.clone();
-        self.hub().call(|reply| Call::Subscribe(wanted, None, reply)).await?;
+        self.hub()
+            .call(|reply| Call::Subscribe(wanted, None, reply))
+            .await?;
         Ok(scope)
     }
 }
@@ -203,14 +212,24 @@ impl Backend for AppServerBackend {
             let has = info.capabilities.as_ref().and_then(|all| all.get(what));
             has.and_then(serde_json::Value::as_bool) == Some(false)
         };
-        for what in ["agent_management", "conversation_management", "runtime_start"] {
+        for what in [
+            "agent_management",
+            "conversation_management",
+            "runtime_start",
+        ] {
             if lacks(what) {
                 let detail = format!("this App Server says that it lacks `{what}`");
                 return Err(BackendError::Protocol { detail });
             }
         }
-        if info.protocol_version.is_some_and(|version| version != PROTOCOL_VERSION) {
-            tracing::warn!(version = info.protocol_version, "an App Server of another protocol");
+        if info
+            .protocol_version
+            .is_some_and(|version| version != PROTOCOL_VERSION)
+        {
+            tracing::warn!(
+                version = info.protocol_version,
+                "an App Server of another protocol"
+            );
         }
         Ok(Info {
             kind: "Letta App Server".to_owned(),
@@ -248,9 +267,10 @@ impl Backend for AppServerBackend {
         let answer = self.ask(Request::ConversationCreate { body }).await?;
         let id = answer.conversation.and_then(|made| made.id);
         let id = id.and_then(|id| id.parse().ok());
-        id.map(Conversation::Own).ok_or_else(|| BackendError::Protocol {
-            detail: "a new conversation without an id".to_owned(),
-        })
+        id.map(Conversation::Own)
+            .ok_or_else(|| BackendError::Protocol {
+                detail: "a new conversation without an id".to_owned(),
+            })
     }
 
     /// Agents' default conversations share one lock in the server.
@@ -266,7 +286,9 @@ impl Backend for AppServerBackend {
     ) -> Result<TurnStream, BackendError> {
         let scope = self.subscribe(to, conduct).await?;
         let prompts = prompts.to_vec();
-        self.hub().call(|reply| Call::Send(scope, prompts, conduct, reply)).await
+        self.hub()
+            .call(|reply| Call::Send(scope, prompts, conduct, reply))
+            .await
     }
 
     async fn decide(
@@ -276,11 +298,14 @@ impl Backend for AppServerBackend {
         decisions: &[Decision],
     ) -> Result<TurnStream, BackendError> {
         let scope = self.join(to).await?;
-        let of_it = |decision: &&Decision| request.calls.iter().any(|call| call.id == decision.call);
+        let of_it =
+            |decision: &&Decision| request.calls.iter().any(|call| call.id == decision.call);
         let decision = decisions.iter().find(of_it).cloned();
         let decision = decision.ok_or(BackendError::NotPending)?;
         let request = request.clone();
-        self.hub().call(|reply| Call::Decide(scope, request, decision, reply)).await
+        self.hub()
+            .call(|reply| Call::Decide(scope, request, decision, reply))
+            .await
     }
 
     async fn pending(&self, to: &Destination) -> Result<Option<ApprovalRequest>, BackendError> {
@@ -293,14 +318,20 @@ impl Backend for AppServerBackend {
     }
 
     fn overheard(&self) -> Option<Pin<Box<dyn Stream<Item = Overheard> + Send>>> {
-        let mut receiver = self.overheard.1.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut receiver = self
+            .overheard
+            .1
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         Some(Box::pin(ReceiverStream::new(receiver.take()?)))
     }
 
     async fn resume(&self, to: &Destination, run: &RunId) -> Result<TurnStream, BackendError> {
         let scope = self.join(to).await?;
         let run = run.clone();
-        self.hub().call(|reply| Call::Resume(scope, run, reply)).await
+        self.hub()
+            .call(|reply| Call::Resume(scope, run, reply))
+            .await
     }
 
     async fn cancel(&self, to: &Destination) -> Result<bool, BackendError> {

@@ -18,10 +18,11 @@ use self::catalogue::Operation;
 use self::pool::Pool;
 use self::stage::{AS_TOKEN, Sink};
 use self::verdict::Answer;
-use super::account::{Account, http, part};
+use super::account::{Account, http};
 use crate::support::clients::Shapes;
 use crate::support::embedded::Embedded;
 use crate::support::process::tail;
+use crate::support::synapse::DOMAIN;
 
 mod call;
 mod catalogue;
@@ -41,6 +42,8 @@ const SHRINKS: usize = 60;
 /// The longest address and the largest body that the proxy carries, in bytes.
 const PROXY_URI_MAX: usize = 2_000;
 const PROXY_BODY_MAX: usize = 100_000;
+/// What it does not carry or does not know: control characters, and events that are sent later.
+const UNCARRIED: [&str; 4] = ["%00", "%0A", "%0D", "msc4140"];
 /// Of all operations of the specification, how many a run of the full size asks at least for.
 const OPERATIONS: usize = 160;
 const FULL: usize = 10_000;
@@ -62,6 +65,8 @@ struct Run {
     faults: BTreeMap<String, String>,
     slowest: (Duration, String),
     answers: BTreeMap<u16, usize>,
+    /// Operations that have not succeeded yet, and what was said last.
+    unfruitful: BTreeMap<String, String>,
     dir: TempDir,
 }
 
@@ -106,6 +111,10 @@ impl Run {
             faults: BTreeMap::new(),
             slowest: (Duration::ZERO, String::new()),
             answers: BTreeMap::new(),
+            unfruitful: catalogue::operations()
+                .iter()
+                .map(|operation| (operation.name(), String::new()))
+                .collect(),
             server,
             dir,
         }
@@ -163,6 +172,11 @@ impl Run {
             return Some("no answer");
         };
         *self.answers.entry(answer.status.as_u16()).or_default() += 1;
+        if answer.status.is_success() {
+            self.unfruitful.remove(&operation.name());
+        } else if let Some(last) = self.unfruitful.get_mut(&operation.name()) {
+            *last = String::from_utf8_lossy(&answer.body).into_owned();
+        }
         if answer.status.is_success()
             && let Some(json) = answer.json()
         {
@@ -197,20 +211,24 @@ impl Run {
         }
     }
 
+    /// The user as whom a request is made.
+    fn user(&self, who: &Who) -> String {
+        match who {
+            Who::Person(index) => self.people[*index].user_id.clone(),
+            Who::Admin => self.admin.user_id.clone(),
+            Who::Appservice(Some(user)) => user.clone(),
+            _ => format!("@sink:{DOMAIN}"),
+        }
+    }
+
     async fn send(&self, call: &Call) -> reqwest::Result<Answer> {
-        let uri = match &call.who {
-            Who::Appservice(Some(user)) => {
-                let and = if call.uri.contains('?') { '&' } else { '?' };
-                format!("{}{and}user_id={}", call.uri, part(user))
-            }
-            _ => call.uri.clone(),
-        };
+        let Call { uri, body, .. } = call.clone().said_by(&self.user(&call.who));
         let method: Method = call.method.parse().expect("a method");
         let through = uri.len() < PROXY_URI_MAX
-            && call.body.len() < PROXY_BODY_MAX
+            && body.len() < PROXY_BODY_MAX
             && method != Method::OPTIONS
             && method != Method::HEAD
-            && !["%00", "%0A", "%0D"].iter().any(|odd| uri.contains(odd));
+            && !UNCARRIED.iter().any(|odd| uri.contains(odd));
         let url = match through {
             true => self.shapes.url().to_owned(),
             false => self.server.url(),
@@ -226,7 +244,7 @@ impl Run {
         if let Some(media) = call.media {
             request = request.header("content-type", media);
         }
-        let answer = request.body(call.body.clone()).send().await?;
+        let answer = request.body(body).send().await?;
         Ok(Answer {
             status: answer.status(),
             headers: answer.headers().clone(),
@@ -245,6 +263,7 @@ impl Run {
             self.sink.transactions(),
         );
         println!("the slowest took {:?}: {}", self.slowest.0, self.slowest.1);
+        println!("never done: {:#?}", self.unfruitful);
         println!("violations: {:#?}", report.violations);
         let log = std::fs::read_to_string(self.server.log()).expect("a log");
         let show = || tail(&self.server.log(), 40);

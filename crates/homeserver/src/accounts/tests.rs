@@ -2,7 +2,9 @@
 
 mod appservice;
 mod devices;
+mod limits;
 mod login;
+mod moderation;
 mod people;
 mod register;
 mod rooms;

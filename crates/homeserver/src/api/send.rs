@@ -34,7 +34,6 @@ async fn message(
     server: Server,
     call: Call<Sends<send_message_event::v3::Request>>,
 ) -> Result<Sent> {
-    rooms::may_act(&server, &call.caller)?;
     let body = call.body.request;
     let kind = TimelineEventType::from(body.event_type.to_string());
     let txn = Txn {
@@ -50,6 +49,7 @@ async fn message(
         }
         _ => None,
     };
+    rooms::may_redact(&server, &call.caller, redacts.as_deref())?;
     let mut draft = Draft::message(call.caller.user_id.clone(), kind, content);
     draft.redacts = redacts;
     draft.time = call.facts.massaged_time(&call.caller)?;
@@ -65,6 +65,7 @@ async fn message(
 
 async fn redact(server: Server, call: Call<Sends<redact_event::v3::Request>>) -> Result<Sent> {
     let body = call.body.request;
+    rooms::may_redact(&server, &call.caller, Some(&body.event_id))?;
     let txn = Txn {
         scope: format!("redact {} {}", body.room_id, body.event_id),
         id: body.txn_id.to_string(),

@@ -16,9 +16,11 @@ pub(super) fn mend(parts: &Parts, bytes: Bytes) -> Bytes {
     if path.contains("/media/") || parts.method == Method::GET {
         return bytes;
     }
-    if bytes.iter().all(u8::is_ascii_whitespace) {
-        return Bytes::from_static(b"{}");
-    }
+    let bytes = if bytes.iter().all(u8::is_ascii_whitespace) {
+        Bytes::from_static(b"{}")
+    } else {
+        bytes
+    };
     if path.ends_with("/register") {
         return without_empty_auth(&bytes).unwrap_or(bytes);
     }

@@ -89,6 +89,28 @@ impl Routes {
         )
     }
 
+    /// The same for an endpoint of files: its handler reads the body and writes the answer piece by piece.
+    #[must_use]
+    pub fn add_streamed<R, F, A>(self, handler: F) -> Self
+    where
+        R: IncomingRequest + Metadata + Send + 'static,
+        R::Authentication: Identified,
+        F: Fn(Server, Call<R>, Body) -> A + Clone + Send + Sync + 'static,
+        A: Future<Output = Result<Response<Body>>> + Send + 'static,
+    {
+        let erased: Erased = Arc::new(move |server, request, args| {
+            let handler = handler.clone();
+            Box::pin(async move {
+                let outcome = match Call::<R>::begin(&server, request, &args).await {
+                    Ok((call, body)) => handler(server, call, body).await,
+                    Err(error) => Err(error),
+                };
+                outcome.unwrap_or_else(error_response)
+            })
+        });
+        self.paths::<R>(R::PATH_BUILDER.all_paths(), &erased, Abandoned::of::<R>())
+    }
+
     /// Routes one more path, which ruma does not list, to a handler. `extra_args` stand for the path's missing last arguments.
     #[must_use]
     pub fn add_path<R, F, A>(

@@ -16,7 +16,7 @@ use super::{
     send::Txn,
 };
 use crate::{
-    accounts::new_token,
+    accounts::{moderation::suspended, new_token},
     clock,
     error::{Error, Result},
     http::Caller,
@@ -27,7 +27,7 @@ use crate::{
 /// The longest that an event waits: 24 hours.
 const DELAY_MAX_MS: u64 = 24 * 60 * 60 * 1000;
 /// How many events of one user wait at most.
-const WAITING_MAX: usize = 100;
+pub(super) const WAITING_MAX: usize = 100;
 /// How long to wait after the database could not be read.
 const RETRY: Duration = Duration::from_secs(10);
 /// How long to wait when nothing waits.
@@ -117,7 +117,7 @@ pub fn of_user(server: &Server, user: &UserId) -> Result<Vec<(String, DelayedEve
 /// Sends the event at once.
 pub async fn send_now(server: &Server, id: &str) -> Result<()> {
     let (writer, event) = hold(server, id).await?;
-    finish(writer, id, event).await
+    finish(server, writer, id, event).await
 }
 
 /// Lets the event wait for its whole delay again.
@@ -148,11 +148,22 @@ async fn hold(server: &Server, id: &str) -> Result<(RoomWriter, DelayedEvent)> {
 }
 
 /// Sends the event and forgets that it waited; one that the room refuses is forgotten, too.
-async fn finish(mut writer: RoomWriter, id: &str, event: DelayedEvent) -> Result<()> {
+async fn finish(
+    server: &Server,
+    mut writer: RoomWriter,
+    id: &str,
+    event: DelayedEvent,
+) -> Result<()> {
+    let is_suspended = server.accounts.is_suspended(&event.user)?;
     let mut draft = Draft::message(event.user, event.kind, event.content);
     draft.state_key = event.state_key;
-    let refused = match writer.add(draft) {
-        Ok(_) => None,
+    let added = if is_suspended {
+        Err(suspended())
+    } else {
+        writer.add(draft).map(|_| ())
+    };
+    let refused = match added {
+        Ok(()) => None,
         Err(error @ Error::Refused(_)) => Some(error),
         Err(error) => return Err(error),
     };
@@ -208,7 +219,7 @@ async fn send_if_due(server: &Server, id: &str) -> Result<()> {
     if left(&event) > Duration::ZERO {
         return Ok(());
     }
-    finish(writer, id, event).await
+    finish(server, writer, id, event).await
 }
 
 fn left(event: &DelayedEvent) -> Duration {

@@ -203,12 +203,21 @@ mod tests {
             ("ws://127.0.0.1:4500", "http://127.0.0.1:4500/"),
             ("ws://127.0.0.1:4500/ws", "http://127.0.0.1:4500/"),
             ("http://localhost:4500/", "http://localhost:4500/"),
-            ("wss://letta.example.org/app/ws/", "https://letta.example.org/app"),
-            ("https://letta.example.org/app", "https://letta.example.org/app"),
+            (
+                "wss://letta.example.org/app/ws/",
+                "https://letta.example.org/app",
+            ),
+            (
+                "https://letta.example.org/app",
+                "https://letta.example.org/app",
+            ),
         ] {
             assert_eq!(base(url).unwrap().as_str(), expected, "{url}");
         }
-        assert!(matches!(base("localhost:4500"), Err(AppServerConfigError::Scheme)));
+        assert!(matches!(
+            base("localhost:4500"),
+            Err(AppServerConfigError::Scheme)
+        ));
         assert!(matches!(base("letta"), Err(AppServerConfigError::Url(_))));
     }
 }

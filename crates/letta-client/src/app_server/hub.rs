@@ -17,9 +17,7 @@ use super::{
     wire::{Answer, Inbound, Scope},
 };
 use crate::{
-    backend::{
-        ApprovalRequest, Conduct, Decision, Overheard, PermissionMode, Prompt, TurnStream,
-    },
+    backend::{ApprovalRequest, Conduct, Decision, Overheard, PermissionMode, Prompt, TurnStream},
     error::BackendError,
     id::RunId,
     rest::decoder::TurnLimits,
@@ -325,7 +323,12 @@ impl Task {
             Effect::Heard(heard) => {
                 if let Some(at) = scope.destination() {
                     let (key, prompt, turn) = (heard.key, heard.prompt, heard.turn);
-                    let heard = Overheard { at, key, prompt, turn };
+                    let heard = Overheard {
+                        at,
+                        key,
+                        prompt,
+                        turn,
+                    };
                     if self.overheard.try_send(heard).is_err() {
                         tracing::debug!("nobody listens to a turn that others have started");
                     }
@@ -364,7 +367,10 @@ impl Task {
             }
             Effect::Fork => {
                 let conversation_id = scope.conversation_id.clone();
-                (Request::ConversationFork { conversation_id }, What::Fork(runtime))
+                (
+                    Request::ConversationFork { conversation_id },
+                    What::Fork(runtime),
+                )
             }
             Effect::ResumeQueue => (Request::ResumeQueue { runtime }, What::Nothing),
         };

@@ -9,8 +9,9 @@ use serde_json::Value;
 use url::form_urlencoded;
 
 use super::catalogue::{Operation, Parameter, Place};
-use super::pool::{Kind, Pool};
-use super::{rubbish, shape};
+use super::pool::{Kind, MYSELF, Pool};
+use super::stage::PICTURE;
+use super::{contents, rubbish, shape};
 use crate::proof::account::part;
 
 /// How much of a body is shown when a request found a fault.
@@ -49,6 +50,24 @@ impl fmt::Debug for Call {
             "{method} {uri}\n  as {:?}, {:?}\n  {body}",
             self.who, self.media
         )
+    }
+}
+
+impl Call {
+    /// The request with the name of whoever makes it where it is meant; an application service says as whom it acts.
+    #[must_use]
+    pub fn said_by(mut self, user: &str) -> Self {
+        self.uri = self.uri.replace(&part(MYSELF), &part(user));
+        if let Ok(text) = std::str::from_utf8(&self.body) {
+            self.body = text
+                .replace(&format!("\"{MYSELF}\""), &format!("\"{user}\""))
+                .into_bytes();
+        }
+        if let Who::Appservice(Some(user)) = &self.who {
+            let and = if self.uri.contains('?') { '&' } else { '?' };
+            self.uri = format!("{}{and}user_id={}", self.uri, part(user));
+        }
+        self
     }
 }
 
@@ -211,9 +230,13 @@ fn body(operation: &Operation, pool: &Arc<Pool>) -> BoxedStrategy<Vec<u8>> {
         return prop_oneof![30 => Just(Vec::new()), 1 => rubbish::bytes()].boxed();
     };
     if body.media != "application/json" {
-        return prop_oneof![1 => Just(picture()), 1 => rubbish::bytes()].boxed();
+        return prop_oneof![1 => Just(PICTURE.to_vec()), 1 => rubbish::bytes()].boxed();
     }
     let right = shape::value(&body.schema, "", pool);
+    let right = match contents::bodies(&operation.path, pool) {
+        bodies if bodies.is_empty() => right,
+        bodies => prop_oneof![1 => right, 1 => select(bodies)].boxed(),
+    };
     let changes = prop::collection::vec(rubbish::change(), 1..3);
     let wrong = (right.clone(), changes).prop_map(|(mut value, changes)| {
         changes.iter().for_each(|change| change.apply(&mut value));
@@ -225,10 +248,4 @@ fn body(operation: &Operation, pool: &Arc<Pool>) -> BoxedStrategy<Vec<u8>> {
         2 => rubbish::bytes(),
     ]
     .boxed()
-}
-
-/// A picture of two pixels, in the simplest of formats that are scaled.
-fn picture() -> Vec<u8> {
-    b"GIF89a\x02\x00\x01\x00\x80\x00\x00\xff\xff\xff\x00\x00\x00,\x00\x00\x00\x00\x02\x00\x01\x00\x00\x02\x02\x04\n\x00;"
-        .to_vec()
 }

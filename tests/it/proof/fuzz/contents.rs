@@ -2,12 +2,55 @@
 
 use serde_json::{Value, json};
 
-use super::pool::{Kind, Pool};
+use super::pool::{Kind, MYSELF, Pool};
+use crate::proof::account::PASSWORD;
 use crate::support::synapse::DOMAIN;
 
 /// Some contents, each of which fits some type of event or account data.
 pub fn contents(pool: &Pool) -> Vec<Value> {
     [messages(pool), states(pool), data(pool)].concat()
+}
+
+/// Bodies for operations whose shape says too little about what is right.
+pub fn bodies(path: &str, pool: &Pool) -> Vec<Value> {
+    let identifier = json!({ "type": "m.id.user", "user": MYSELF });
+    if path.ends_with("/login") {
+        return vec![
+            json!({ "type": "m.login.password", "identifier": identifier, "password": PASSWORD }),
+            json!({ "type": "m.login.password", "user": MYSELF, "password": PASSWORD, "refresh_token": true }),
+            json!({ "type": "m.login.application_service", "identifier": identifier }),
+        ];
+    }
+    if path.ends_with("/register") {
+        let auth = json!({ "type": "m.login.dummy" });
+        return vec![
+            json!({ "auth": auth, "password": PASSWORD }),
+            json!({ "auth": auth, "password": PASSWORD, "refresh_token": true, "inhibit_login": true }),
+            json!({ "type": "m.login.application_service", "username": "agent_fuzz" }),
+        ];
+    }
+    if path.ends_with("/pushers/set") {
+        let data = json!({ "url": "http://127.0.0.1:9/_matrix/push/v1/notify" });
+        return vec![json!({
+            "app_id": "a", "pushkey": "k", "kind": "http", "lang": "en", "data": data,
+            "app_display_name": "x", "device_display_name": "y",
+        })];
+    }
+    if path.contains("/pushrules/") {
+        return vec![
+            json!({ "actions": ["notify", { "set_tweak": "sound" }], "conditions": [], "pattern": "a*" }),
+            json!({ "actions": [], "pattern": "[a-" }),
+            json!({ "enabled": false }),
+        ];
+    }
+    if path.contains("/room_keys/version") {
+        let data = json!({ "public_key": "Zm9v", "signatures": {} });
+        let algorithm = "m.megolm_backup.v1.curve25519-aes-sha2";
+        return vec![
+            json!({ "algorithm": algorithm, "auth_data": data, "version": pool.any(Kind::Backup) }),
+        ];
+    }
+    Vec::new()
 }
 
 fn messages(pool: &Pool) -> Vec<Value> {

@@ -19,6 +19,9 @@ const NOWHERE: [&str; 3] = [
     "http://[::1]:9/x",
 ];
 
+/// Stands for whoever makes the request.
+pub const MYSELF: &str = "@me";
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Kind {
     User,
@@ -100,9 +103,11 @@ impl Pool {
         self.add(kind, text);
     }
 
+    /// Everything of a kind. The first is there as often as all others together, so that an event often is in its room.
     pub fn of(&self, kind: Kind) -> Vec<Value> {
-        let known = self.kinds.get(&kind).into_iter().flatten();
-        known.map(|text| json!(text)).collect()
+        let known = self.kinds.get(&kind).map(Vec::as_slice).unwrap_or_default();
+        let first = known.first().into_iter().cycle().take(known.len());
+        first.chain(known).map(|text| json!(text)).collect()
     }
 
     pub fn any(&self, kind: Kind) -> &str {
@@ -115,7 +120,8 @@ impl Pool {
         let both = |one, other| [self.of(one), self.of(other)].concat();
         match (name, format) {
             (_, "mx-user-id") | ("userId" | "userid" | "user_id" | "user" | "mxid", _) => {
-                self.of(Kind::User)
+                let myself = vec![json!(MYSELF); self.of(Kind::User).len() + 1];
+                [self.of(Kind::User), myself].concat()
             }
             (_, "mx-room-id") | ("roomId" | "room_id" | "rooms" | "not_rooms", _) => {
                 self.of(Kind::Room)

@@ -16,6 +16,10 @@ use crate::support::synapse::DOMAIN;
 
 pub const AS_TOKEN: &str = "what-the-appservice-says";
 
+/// A picture of two pixels, in the simplest of formats that are scaled.
+pub const PICTURE: &[u8] =
+    b"GIF89a\x02\x00\x01\x00\x80\x00\x00\xff\xff\xff\x00\x00\x00,\x00\x00\x00\x00\x02\x00\x01\x00\x00\x02\x02\x04\n\x00;";
+
 /// An application service that takes everything, and counts.
 pub struct Sink {
     port: u16,

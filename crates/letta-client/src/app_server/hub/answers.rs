@@ -139,11 +139,17 @@ impl Task {
     }
 
     fn forked(&mut self, scope: &Scope, answer: &Answer) {
-        let id = answer.conversation.as_ref().and_then(|made| made.id.clone());
+        let id = answer
+            .conversation
+            .as_ref()
+            .and_then(|made| made.id.clone());
         let id = id.and_then(|id| ConversationId::parse(id).ok());
         let Some(id) = id else {
             let detail = "a copied conversation without an id".to_owned();
-            return self.unanswered(What::Fork(scope.clone()), &BackendError::Protocol { detail });
+            return self.unanswered(
+                What::Fork(scope.clone()),
+                &BackendError::Protocol { detail },
+            );
         };
         if let Some(mut room) = self.rooms.remove(scope) {
             tracing::info!(
@@ -162,7 +168,11 @@ impl Task {
         }
         // Taking an item out of the queue has no word of its own for having done it.
         let stopped = answer.aborted.unwrap_or(true);
-        if let Some(room) = self.rooms.get_mut(scope).filter(|_| answer.aborted.is_none()) {
+        if let Some(room) = self
+            .rooms
+            .get_mut(scope)
+            .filter(|_| answer.aborted.is_none())
+        {
             room.runtime.taken_out();
         }
         let _ = reply.send(Ok(stopped));

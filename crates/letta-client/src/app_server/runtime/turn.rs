@@ -4,19 +4,14 @@
 //! own with a run id of its own, as on a server where each of them is a run. Who comes late to a
 //! part hears it from its beginning.
 
-use std::{
-    collections::{HashMap, VecDeque},
-    time::Duration,
-};
+use std::collections::{HashMap, VecDeque};
 
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::UnboundedReceiverStream;
 
 use crate::{
     app_server::wire::Delta,
-    backend::{
-        ApprovalRequest, Stop, ToolCall, TurnEvent, TurnFailure, TurnStream,
-    },
+    backend::{ApprovalRequest, Stop, ToolCall, TurnEvent, TurnFailure, TurnStream},
     error::BackendError,
     id::{ConversationId, ID_BYTES_MAX, MessageId, RunId, ToolCallId},
     rest::decoder::{CALLS_MAX, TOOL_RETURN_BYTES_MAX, TurnLimits, failure, message_id},
@@ -39,8 +34,6 @@ pub(in crate::app_server) enum Ending {
         url: String,
         why: String,
     },
-    /// The server took the input and never began with it.
-    Silent(Duration),
 }
 
 impl Ending {
@@ -53,7 +46,6 @@ impl Ending {
                 url,
                 source: why.into(),
             }),
-            Self::Silent(after) => Err(BackendError::Silent { after }),
         }
     }
 }
@@ -71,11 +63,9 @@ pub(super) enum Stage {
     /// A person has to decide.
     Waiting,
     /// It is over, and what was missed of it is read from the history.
-    Over {
-        stop: Stop,
-        /// The server has told how it ended.
-        heard: bool,
-    },
+    Over(Stop),
+    /// It was begun before us; the history tells whether it is known at all.
+    Sought,
     /// It was cut off; the conversation is being copied.
     Moving,
 }
@@ -174,6 +164,11 @@ impl Turn {
     /// The run of the part that is told now.
     pub(super) fn run(&self) -> Option<&RunId> {
         self.parts.last().map(|part| &part.run)
+    }
+
+    /// Whether its last part is over.
+    pub(super) fn is_told(&self) -> bool {
+        self.parts.last().is_some_and(|part| part.ending.is_some())
     }
 
     /// Whether its last part has told nothing yet.
@@ -287,13 +282,17 @@ impl Turn {
         match message.message_type.as_deref().unwrap_or_default() {
             "retry" => self.discard(),
             "stop_reason" => {
-                let word = message.stop_reason.filter(|word| word != "requires_approval");
+                let word = message
+                    .stop_reason
+                    .filter(|word| word != "requires_approval");
                 self.stop = word.or_else(|| self.stop.take());
             }
             "error_message" => {
                 let word = message.error_type.as_deref().unwrap_or("error");
                 let words = message.message.as_deref().unwrap_or_default();
-                self.failure.get_or_insert(failure(word, words));
+                let mut said = failure(word, words);
+                said.transient = loop_error.retryable.unwrap_or(said.transient);
+                self.failure = Some(said);
             }
             "loop_error" => {
                 // Its own message is JSON for a terminal; the provider's words are inside.
@@ -310,7 +309,10 @@ impl Turn {
     pub(super) fn say(&mut self, message: Message) {
         match message.message_type.as_deref().unwrap_or_default() {
             "assistant_message" => {
-                let text = message.content.as_ref().map(crate::rest::wire::Content::text);
+                let text = message
+                    .content
+                    .as_ref()
+                    .map(crate::rest::wire::Content::text);
                 self.write(&message, text, |message, delta| TurnEvent::Text {
                     message,
                     delta,
@@ -440,14 +442,5 @@ impl Part {
             ) if *last == message => so_far.push_str(&delta),
             (_, event) => self.log.push(event),
         }
-    }
-}
-
-#[cfg(test)]
-impl Turn {
-    /// Everything that was told, part by part.
-    pub(super) fn told(&self) -> Vec<(String, Vec<TurnEvent>, Option<Ending>)> {
-        let part = |part: &Part| (part.run.to_string(), part.log.clone(), part.ending.clone());
-        self.parts.iter().map(part).collect()
     }
 }
