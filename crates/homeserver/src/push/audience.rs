@@ -75,15 +75,15 @@ impl Audiences {
     }
 }
 
-/// Whether the event changes whom the events of its room concern.
+/// Whether the event changes whom the events of its room concern. A redaction may take back a name or who may do what.
 fn changes(pdu: &Pdu) -> bool {
-    pdu.state_key.is_some()
-        && matches!(
-            pdu.kind,
-            TimelineEventType::RoomMember
-                | TimelineEventType::RoomPowerLevels
-                | TimelineEventType::RoomCreate
-        )
+    matches!(
+        pdu.kind,
+        TimelineEventType::RoomMember
+            | TimelineEventType::RoomPowerLevels
+            | TimelineEventType::RoomCreate
+            | TimelineEventType::RoomRedaction
+    )
 }
 
 /// Whom an event concerns that comes after what the writer added so far.
