@@ -393,13 +393,7 @@ impl RoomWriter {
         for pdu in &rewritten {
             self.rooms.remember(pdu.clone());
         }
-        if self
-            .added
-            .iter()
-            .any(|pdu| crate::push::changes_audience(pdu))
-        {
-            self.rooms.audiences.forget(&self.room_id);
-        }
+        self.rooms.audiences.follow(&self.room_id, &self.added);
         let committed = self
             .rooms
             .stream
