@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Installs the real peers (Synapse, matrix-nio) once per machine and prints the folder they are in.
+# Installs the real peers (Synapse, matrix-nio, the Letta App Server) once per machine and prints the folder they are in.
 #
 #   scripts/peers.sh            -> /home/you/.cache/matrix-appservice-letta/peers-1a2b3c4d5e6f
 #
@@ -50,11 +50,11 @@ if [ ! -x "$peers/venv/bin/python" ]; then
   aside=$(mktemp -d "$home/.peers-$hash.XXXXXX")
   trap 'rm -rf "$aside"' EXIT
   chmod 755 "$aside"
-  say "peers: installing Synapse and matrix-nio into $peers (once, about a minute)"
+  say "peers: installing Synapse, matrix-nio and the Letta App Server into $peers (once, about a minute)"
   "$python" -m venv "$aside/venv" >&2
   if ! "$aside/venv/bin/python" -m pip install -q --prefer-binary -r "$pins" >&2 </dev/null; then
-    say "peers: one of the pins is not to be had here; taking what Synapse and matrix-nio ask for themselves"
-    grep -E '^(matrix-(synapse|nio)|mautrix)==' "$pins" >"$aside/chosen.txt"
+    say "peers: one of the pins is not to be had here; taking what the chosen ones ask for themselves"
+    grep -E '^(matrix-synapse|matrix-nio|letta|mautrix)==' "$pins" >"$aside/chosen.txt"
     "$aside/venv/bin/python" -m pip install -q --prefer-binary -r "$aside/chosen.txt" >&2 </dev/null
   fi
   # Whoever renames first wins; the folder of the other is thrown away by the trap.

@@ -7,29 +7,25 @@ mod embedded;
 #[cfg(not(feature = "embedded"))]
 #[path = "app/without.rs"]
 mod embedded;
+mod letta;
 mod meet;
 mod newcomer;
 
-use std::{io::Write, net::SocketAddr, sync::Arc, time::Duration};
+use std::{io::Write, sync::Arc, time::Duration};
 
 use anyhow::Context;
 use axum::Router;
-use letta_client::{
-    Backend,
-    demo::{Demo, DemoServer},
-    rest::{RestBackend, RestConfig},
-};
 use tokio::net::TcpListener;
 use tracing::{info, warn};
 
 #[cfg(feature = "embedded")]
 pub use self::embedded::{homeserver_alone, settings};
-pub use self::newcomer::Newcomer;
+pub use self::{letta::letta, newcomer::Newcomer};
 use self::{again::Then, bridge::Bridge, embedded::Core};
 use crate::{
     appservice,
     cli::{ExitCode, Failure},
-    config::{BackendKind, Config},
+    config::Config,
     matrix::{Homeserver, InProcess, Network, Transport},
     workers::Tasks,
 };
@@ -58,8 +54,8 @@ pub async fn run(
     if let Some(core) = &core {
         core.execute(commands).await?;
     }
-    let demo = start_demo(&config).await?;
-    let backend = backend(&config, demo.as_ref())?;
+    let demo = letta::start_demo(&config).await?;
+    let backend = letta::backend(&config, demo.as_ref())?;
     let tasks = Tasks::default();
     let homeserver = homeserver(&config, core.as_ref())?;
     let bridge = Bridge::build(&config, backend, homeserver.clone(), &tasks)?;
@@ -110,45 +106,6 @@ pub async fn run(
 fn say(text: &str) {
     let mut out = std::io::stdout().lock();
     drop(out.write_all(text.as_bytes()).and_then(|()| out.flush()));
-}
-
-/// The way to Letta of this configuration; `None` if the bridge brings the agents along.
-pub fn letta(config: &Config) -> anyhow::Result<Option<Arc<dyn Backend>>> {
-    match config.letta.backend {
-        BackendKind::Rest => Ok(Some(backend(config, None)?)),
-        BackendKind::Demo => Ok(None),
-    }
-}
-
-async fn start_demo(config: &Config) -> anyhow::Result<Option<DemoServer>> {
-    if config.letta.backend != BackendKind::Demo {
-        return Ok(None);
-    }
-    let server = DemoServer::start(Demo::new(), SocketAddr::from(([127, 0, 0, 1], 0)))
-        .await
-        .context("cannot start the scripted agents")?;
-    info!(
-        url = server.url(),
-        "the agents are scripted: this is a demo, not a model"
-    );
-    Ok(Some(server))
-}
-
-fn backend(config: &Config, demo: Option<&DemoServer>) -> anyhow::Result<Arc<dyn Backend>> {
-    let mut rest = match demo {
-        Some(server) => RestConfig::new(server.url()),
-        None => RestConfig::new(config.letta.url.as_str()),
-    };
-    if demo.is_none() {
-        rest.api_key = config
-            .letta
-            .api_key
-            .as_ref()
-            .map(|key| key.expose().to_owned());
-    }
-    Ok(Arc::new(
-        RestBackend::new(rest).context("cannot make a client for Letta")?,
-    ))
 }
 
 /// How the bridge calls the homeserver: in process if it is its own.

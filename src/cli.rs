@@ -23,6 +23,7 @@ mod health;
 #[cfg(feature = "embedded")]
 mod homeserver;
 mod init;
+mod letta;
 mod logging;
 mod probe;
 mod registration;
@@ -121,11 +122,12 @@ struct InitArgs {
     /// The server name: what stands after the colon in user ids.
     #[arg(long, value_name = "NAME")]
     domain: Option<OwnedServerName>,
-    /// Where the agents come from.
+    /// How to speak to Letta [default: found out by asking].
     #[arg(long, value_enum)]
     backend: Option<BackendKind>,
-    /// Where Letta is, like `http://localhost:8283` [default: what `LETTA_BASE_URL` says].
-    #[arg(long, value_name = "URL", value_parser = address)]
+    /// Where Letta is, like `http://localhost:8283` or `ws://localhost:4500` [default: what
+    /// `LETTA_BASE_URL` says].
+    #[arg(long, visible_alias = "letta", value_name = "URL", value_parser = letta_address)]
     letta_url: Option<Url>,
     /// Your full user id; you are invited to the agents and may manage the bridge. Can be repeated.
     #[arg(long, value_name = "@USER:DOMAIN", value_parser = user_id)]
@@ -244,6 +246,11 @@ fn address(text: &str) -> Result<Url, String> {
     config::http_url::parse(text).ok_or_else(wrong)
 }
 
+fn letta_address(text: &str) -> Result<Url, String> {
+    let wrong = || "expected an address like http://localhost:8283 or ws://localhost:4500";
+    config::letta_url::parse(text).ok_or_else(|| wrong().to_owned())
+}
+
 fn user_id(text: &str) -> Result<OwnedUserId, String> {
     let wrong = |_| "expected a full user id like @alice:example.org".to_owned();
     OwnedUserId::try_from(text).map_err(wrong)
@@ -278,7 +285,7 @@ async fn dispatch(cli: Cli) -> Outcome {
     let files = &cli.files;
     match cli.command {
         _ if cli.generate_registration => registration::generate(files),
-        Some(Command::Init(args)) => init::init(&args),
+        Some(Command::Init(args)) => Box::pin(init::init(&args)).await,
         Some(Command::Run(args)) => Box::pin(run::run(files, &args)).await,
         Some(Command::Demo(args)) => Box::pin(demo::demo(&args)).await,
         Some(Command::Registration(args)) => registration::registration(files, &args),

@@ -81,6 +81,13 @@ pub enum Command {
     },
     /// Stops the answer that is being written in this conversation.
     Stop,
+    /// Decides whether the tools may run that wait in this conversation.
+    Decide {
+        /// Whether they may.
+        approve: bool,
+        /// What the agent is told about it.
+        reason: Option<String>,
+    },
 }
 
 impl Command {
@@ -97,6 +104,8 @@ impl Command {
             Self::StartChat { .. } => &definition::START_CHAT,
             Self::Sync { .. } => &definition::SYNC,
             Self::Stop => &definition::STOP,
+            Self::Decide { approve: true, .. } => &definition::APPROVE,
+            Self::Decide { approve: false, .. } => &definition::DENY,
         }
     }
 }

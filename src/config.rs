@@ -19,6 +19,7 @@ mod check;
 mod error;
 pub(crate) mod http_url;
 mod layers;
+pub(crate) mod letta_url;
 mod load;
 mod permissions;
 pub(crate) mod private_file;
@@ -27,6 +28,7 @@ mod schema;
 mod secret;
 mod sections;
 mod selector;
+mod turns;
 
 pub use error::{ConfigError, Problem};
 pub use layers::Environment;
@@ -37,6 +39,7 @@ pub use sections::{
     Rooms, Space,
 };
 pub use selector::{Selector, SelectorError};
+pub use turns::Turns;
 
 /// Everything that an admin decides.
 ///
@@ -57,6 +60,8 @@ pub struct Config {
     pub space: Space,
     /// The rooms of the agents.
     pub rooms: Rooms,
+    /// How agents answer.
+    pub turns: Turns,
     /// Who may do what. A key is a full user id, a whole server name, or "*" for everybody; the
     /// most exact one counts. Whoever is named by no key is blocked. The values, each with all that
     /// those before it may do:

@@ -1,5 +1,5 @@
-//! What is to be done in rooms beside talking to agents: commands and invitations, room by room, in
-//! order, each until it is done.
+//! What is to be done in rooms beside talking to agents: commands, reactions and invitations, room by
+//! room, in order, each until it is done.
 
 use std::{sync::Arc, time::Duration};
 
@@ -92,10 +92,11 @@ impl ErrandRunner {
             return true;
         };
         for attempt in 1..=ATTEMPTS_MAX {
-            let done = if event.event_type == "m.room.member" {
-                self.inner.clerk.membership(&event).await
-            } else {
-                self.inner.clerk.command(&event, errand.admitted_at).await
+            let clerk = &self.inner.clerk;
+            let done = match event.event_type.as_str() {
+                "m.room.member" => clerk.membership(&event).await,
+                "m.reaction" => clerk.reaction(&event).await,
+                _ => clerk.command(&event, errand.admitted_at).await,
             };
             let Err(failure) = done else { return true };
             let log = &failure as &dyn std::error::Error;

@@ -17,6 +17,7 @@
 //! names the kind of record, see `key`.
 
 mod agents;
+mod asks;
 mod flush;
 mod inbox;
 mod key;
@@ -39,8 +40,9 @@ use serde::{Serialize, de::DeserializeOwned};
 pub use self::{
     inbox::Admission,
     record::{
-        AdmittedEvent, AgentRecord, Answer, ConversationKey, Errand, OutboxItem, Presence,
-        QueuedPrompt, RoomKind, RoomRecord, SendId, SpaceRecord, TurnId, TurnRecord,
+        AdmittedEvent, AgentRecord, Answer, Ask, AskedCall, By, ConversationKey, Errand,
+        OutboxItem, Presence, QueuedPrompt, RoomKind, RoomRecord, SendId, SpaceRecord, TurnId,
+        TurnRecord, Verdict,
     },
 };
 

@@ -203,7 +203,13 @@ impl Outbox {
         let homeserver = &self.inner.homeserver;
         if may_have_arrived {
             match homeserver
-                .find_sent(actor, &item.room, &item.sender, &item.send_id)
+                .find_sent(
+                    actor,
+                    &item.room,
+                    &item.sender,
+                    &item.event_type,
+                    &item.send_id,
+                )
                 .await
             {
                 Ok(Some(event_id)) => return Ok(event_id),

@@ -25,6 +25,15 @@ impl Millis {
         Duration::from_millis(self.0.saturating_sub(earlier.0))
     }
 
+    /// This long after.
+    #[must_use]
+    pub fn plus(self, span: Duration) -> Self {
+        Self(
+            self.0
+                .saturating_add(u64::try_from(span.as_millis()).unwrap_or(u64::MAX)),
+        )
+    }
+
     /// This long before.
     #[must_use]
     pub fn minus(self, span: Duration) -> Self {

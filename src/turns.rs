@@ -3,18 +3,25 @@
 //! Each conversation has a queue in the journal and at most one turn in flight. A turn takes all
 //! that waits in its queue, so a burst is answered together. It survives any crash: what it answers
 //! is written down before Letta is asked, Letta is asked under the event's own id, and what the
-//! room hears goes through the outbox.
+//! room hears goes through the outbox. A tool that needs a person's decision ends a chapter of the
+//! turn: the room is asked with a card, and the turn goes on when somebody has decided.
 //!
 //! ```text
 //! inbox ── route ──┬─ Prompt ──> queue of the conversation ──> run ──> reply ──> say ──> outbox
-//!                  ├─ Command, Membership ──> errands of the room
+//!                  ├─ Command, Reaction, Membership ──> errands of the room ──> decide
 //!                  ├─ Edit, Redaction ──> what still waits is changed or withdrawn
-//!                  └─ Reaction, Ignore(why)
+//!                  └─ Ignore(why)
 //! ```
 //!
-//! [`route`], [`reply`] and [`say`] are pure; `run` does the waiting.
+//! [`route`], [`reply`], `card` and [`say`] are pure; `run` does the waiting.
 
+mod ask;
+mod card;
+pub mod decide;
+mod found;
+pub mod gesture;
 pub mod inbox;
+mod listen;
 mod open;
 mod people;
 mod prompt;
@@ -22,6 +29,8 @@ pub mod reply;
 pub mod route;
 mod run;
 pub mod say;
+mod stage;
+mod stops;
 #[cfg(test)]
 mod timeline;
 mod typing;
@@ -29,13 +38,14 @@ pub mod words;
 
 use std::sync::Arc;
 
-use letta_client::{Backend, BackendError};
+use letta_client::Backend;
 use ruma::RoomId;
 use tokio::sync::{Semaphore, watch};
 use tracing::error;
 
-use self::people::People;
+use self::{people::People, stops::Stops};
 use crate::{
+    config,
     identity::Identity,
     journal::{ConversationKey, Journal, JournalError},
     matrix::Homeserver,
@@ -61,6 +71,8 @@ pub struct Surroundings {
     pub identity: Identity,
     /// Counts how often Letta came back after it could not be reached.
     pub letta_returns: watch::Receiver<u64>,
+    /// How turns are held here.
+    pub habits: config::Turns,
     /// The tasks to belong to.
     pub tasks: Tasks,
 }
@@ -76,6 +88,9 @@ struct Inner {
     people: People,
     workers: Workers<ConversationKey>,
     streams: Semaphore,
+    stops: Stops,
+    /// Counts the verdicts of people.
+    verdicts: watch::Sender<u64>,
 }
 
 impl Turns {
@@ -90,6 +105,8 @@ impl Turns {
                 people,
                 workers,
                 streams,
+                stops: Stops::default(),
+                verdicts: watch::Sender::default(),
             }),
         }
     }
@@ -99,6 +116,7 @@ impl Turns {
         for conversation in self.inner.around.journal.busy_conversations()? {
             self.wake(&conversation);
         }
+        self.look_for_requests();
         Ok(())
     }
 
@@ -130,31 +148,4 @@ impl Turns {
     pub fn in_flight(&self) -> usize {
         self.inner.workers.awake()
     }
-
-    /// Stops what runs in a room. Answers how many turns were told to stop.
-    pub async fn stop(&self, room: &RoomId) -> Result<usize, StopError> {
-        let around = &self.inner.around;
-        let mut stopped = 0;
-        for conversation in around.journal.busy_conversations()? {
-            if conversation.room != room {
-                continue;
-            }
-            let Some(destination) = self.inner.known_destination(&conversation)? else {
-                continue;
-            };
-            stopped += usize::from(around.backend.cancel(&destination).await?);
-        }
-        Ok(stopped)
-    }
-}
-
-/// Why turns could not be stopped.
-#[derive(Debug, thiserror::Error)]
-pub enum StopError {
-    /// The journal failed.
-    #[error(transparent)]
-    Journal(#[from] JournalError),
-    /// Letta failed.
-    #[error(transparent)]
-    Letta(#[from] BackendError),
 }

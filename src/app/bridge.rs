@@ -199,6 +199,7 @@ fn surroundings(
         backend,
         identity,
         letta_returns,
+        habits: config.turns.clone(),
         tasks,
     })
 }

@@ -52,7 +52,7 @@ async fn embedded(args: &DemoArgs, path: &Path, environment: &Environment) -> Ou
     let user_id = UserId::parse(format!("@{PERSON}:{}", args.domain))
         .map_err(|error| Failure::new(ExitCode::Usage, format_args!("--domain: {error}")))?;
     let mut config = existing(path)?;
-    config.letta.backend = BackendKind::Demo;
+    config.letta.backend = Some(BackendKind::Demo);
     config.homeserver.mode = HomeserverMode::Embedded;
     config.homeserver.domain.clone_from(&args.domain);
     config
@@ -115,7 +115,7 @@ pub(super) fn write(
     environment: &Environment,
 ) -> Result<Registration, Failure> {
     let mut config = existing(path)?;
-    config.letta.backend = BackendKind::Demo;
+    config.letta.backend = Some(BackendKind::Demo);
     config.homeserver.mode = HomeserverMode::External;
     config.homeserver.address = homeserver.clone();
     config.homeserver.domain.clone_from(&args.domain);

@@ -5,25 +5,33 @@ use std::path::Path;
 use indoc::formatdoc;
 use ruma::owned_server_name;
 
-use super::{ExitCode, Failure, HomeserverKind, InitArgs, Outcome, say, steps, tokens};
+use super::{ExitCode, Failure, HomeserverKind, InitArgs, Outcome, letta, say, steps, tokens};
 use crate::{
     config::{Config, ConfigError, Environment, HomeserverMode, Level, Problem, http_url},
     registration::Registration,
 };
 
 /// Writes both files and says what comes next.
-pub(super) fn init(args: &InitArgs) -> Outcome {
-    let text = write(args, &Environment::of_process())?;
-    say(&text);
+pub(super) async fn init(args: &InitArgs) -> Outcome {
+    let environment = Environment::of_process();
+    let mut config = prepare(args, &environment)?;
+    let letta = letta::look(&mut config, &environment).await?;
+    let text = write(args, config)?;
+    say(&format!("{letta}{text}"));
     Ok(())
 }
 
-pub(super) fn write(args: &InitArgs, environment: &Environment) -> Result<String, Failure> {
+/// The configuration as the flags and the environment want it. Nothing is written.
+pub(super) fn prepare(args: &InitArgs, environment: &Environment) -> Result<Config, Failure> {
+    let mut config = start_from(&args.dir.join("config.yaml"), args)?;
+    change(&mut config, args, environment);
+    Ok(with_environment(&config, environment)?)
+}
+
+/// Writes both files. Gives what comes next.
+pub(super) fn write(args: &InitArgs, mut config: Config) -> Result<String, Failure> {
     let path = args.dir.join("config.yaml");
     let registration_path = args.dir.join("registration.yaml");
-    let mut config = start_from(&path, args)?;
-    change(&mut config, args, environment);
-    let mut config = with_environment(&config, environment)?;
     if config.homeserver.is_embedded() {
         refuse_incomplete(&config)?;
         tokens::write_config(&path, &config)?;
@@ -101,11 +109,15 @@ fn change(config: &mut Config, args: &InitArgs, environment: &Environment) {
     if let Some(domain) = &args.domain {
         config.homeserver.domain.clone_from(domain);
     }
-    if let Some(backend) = args.backend {
-        config.letta.backend = backend;
-    }
-    if let Some(url) = args.letta_url.clone().or_else(|| environment.letta_url()) {
+    if let Some(url) = args.letta_url.clone().or_else(|| environment.letta_url())
+        && url != config.letta.url
+    {
         config.letta.url = url;
+        // What is there may be of another kind.
+        config.letta.backend = None;
+    }
+    if args.backend.is_some() {
+        config.letta.backend = args.backend;
     }
     if !args.admin.is_empty() {
         config.permissions.forget_examples();

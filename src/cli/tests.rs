@@ -46,7 +46,8 @@ impl House {
     fn init(&self, words: &[&str], environment: &[(&str, &str)]) -> Result<String, Failure> {
         let dir = ["--dir", self.dir()];
         let args = init_args(words.iter().copied().chain(dir));
-        let text = init::write(&args, &environment.iter().copied().collect())?;
+        let config = init::prepare(&args, &environment.iter().copied().collect())?;
+        let text = init::write(&args, config)?;
         Ok(text.replace(self.dir(), "DIR"))
     }
 
@@ -133,7 +134,7 @@ fn init_writes_two_files_that_fit() {
         Level::Admin
     );
     assert_eq!(config.permissions.people().count(), 1);
-    assert_eq!(config.letta.backend, BackendKind::Demo);
+    assert_eq!(config.letta.backend, Some(BackendKind::Demo));
     assert_eq!(
         house.registration().differences(&config),
         Vec::<String>::new()
@@ -275,7 +276,7 @@ fn a_demo_is_ready_without_questions() {
     )
     .unwrap();
     let config = house.config();
-    assert_eq!(config.letta.backend, BackendKind::Demo);
+    assert_eq!(config.letta.backend, Some(BackendKind::Demo));
     assert_eq!(
         config.permissions.level(ruma::user_id!("@bob:localhost")),
         Level::User

@@ -1,6 +1,6 @@
 //! What each command does, and the words of its answer.
 
-use std::fmt::Write;
+use std::{fmt::Write, time::Duration};
 
 use letta_client::Advice;
 use ruma::OwnedUserId;
@@ -11,11 +11,17 @@ use crate::{
     agents::provision::ProvisionError,
     config::Level,
     errands::ErrandError,
-    journal::{AgentRecord, Presence, RoomKind, RoomRecord},
+    journal::{AgentRecord, JournalError, Presence, RoomKind, RoomRecord},
     time::Millis,
-    turns::{StopError, route::IncomingEvent},
+    turns::{
+        decide::{Ruling, StopError, Stopped},
+        route::IncomingEvent,
+        words,
+    },
 };
 
+/// The longest wait for Letta to say what it is, in an answer that is about more.
+const INFO_MAX: Duration = Duration::from_secs(2);
 /// The most agents that one answer lists.
 const LISTED_MAX: usize = 100;
 
@@ -31,7 +37,7 @@ impl Clerk {
         match command {
             Command::Help { topic } => Ok(help(*topic, level, in_management_room)),
             Command::Version => Ok(version()),
-            Command::Status => self.status(),
+            Command::Status => self.status().await,
             Command::Ping => Ok(self.ping().await),
             Command::Agents { filter } => Ok(self.list(filter.as_deref())),
             Command::Agent { name } => Ok(self.with_agent(name, |record| self.describe(record))),
@@ -39,10 +45,13 @@ impl Clerk {
             Command::StartChat { agent } => self.start_chat(agent, event).await,
             Command::Sync { accept_removals } => Ok(self.look_again(*accept_removals)),
             Command::Stop => self.stop(event).await,
+            Command::Decide { approve, reason } => {
+                Ok(self.decide(event, *approve, reason.clone())?)
+            }
         }
     }
 
-    fn status(&self) -> Result<String, ErrandError> {
+    async fn status(&self) -> Result<String, ErrandError> {
         let outlook = self.desk.outlook.borrow().clone();
         let (live, gone, unfinished) = self.desk.agents.provisioner.registry.with_all(|known| {
             let count = |test: fn(&AgentRecord) -> bool| known.values().filter(|r| test(r)).count();
@@ -54,7 +63,7 @@ impl Clerk {
         });
         let letta = match &outlook.failure {
             Some(failure) => format!("❌ {failure}"),
-            None => format!("✅ answers in {} ms", outlook.took.as_millis()),
+            None => self.letta_in_words(outlook.took).await,
         };
         let mut text = format!(
             "* **Letta**: {letta}\n* **Agents**: {live}, {gone} missing, {unfinished} not set up \
@@ -75,6 +84,17 @@ impl Clerk {
             );
         }
         Ok(text)
+    }
+
+    /// What Letta is, and what it cannot do there. `took`: how long its list of agents took.
+    async fn letta_in_words(&self, took: Duration) -> String {
+        let asked = self.desk.agents.backend.info();
+        let answers = format!("answers in {} ms", took.as_millis());
+        match tokio::time::timeout(INFO_MAX, asked).await {
+            Ok(Ok(info)) => format!("✅ {} {answers}{}", info.name(), info.without()),
+            // The list of agents is what counts, and it came.
+            Ok(Err(_)) | Err(_) => format!("✅ {answers}"),
+        }
     }
 
     async fn ping(&self) -> String {
@@ -99,10 +119,10 @@ impl Clerk {
         let began = Instant::now();
         let letta = match self.desk.agents.backend.info().await {
             Ok(info) => format!(
-                "✅ {} {} answers in {} ms",
-                info.kind,
-                info.version.unwrap_or_default(),
-                began.elapsed().as_millis()
+                "✅ {} answers in {} ms{}",
+                info.name(),
+                began.elapsed().as_millis(),
+                info.without()
             ),
             Err(failure) => {
                 let hint = match failure.advice() {
@@ -246,16 +266,48 @@ impl Clerk {
     }
 
     async fn stop(&self, event: &IncomingEvent) -> Result<String, ErrandError> {
-        match self.desk.turns.stop(&event.room_id).await {
-            Ok(0) => Ok("Nothing is running in this room.".to_owned()),
-            Ok(1) => Ok("Stopped.".to_owned()),
-            Ok(turns) => Ok(format!("Stopped {turns} turns.")),
+        let stopped = self
+            .desk
+            .turns
+            .stop(&Self::place(event), self.who(event))
+            .await;
+        match stopped {
+            Ok(Stopped {
+                turns: 0,
+                others: 0,
+            }) => Ok("Nothing is running here.".to_owned()),
+            Ok(Stopped { turns: 0, .. }) => Ok(words::not_yours_to_decide(&event.sender)),
+            Ok(Stopped { turns: 1, .. }) => Ok("Stopped.".to_owned()),
+            Ok(Stopped { turns, .. }) => Ok(format!("Stopped {turns} turns.")),
             Err(StopError::Journal(failure)) => Err(failure.into()),
             Err(StopError::Letta(failure)) => Ok(format!(
-                "Letta did not stop it: {failure} [{}]",
+                "Stopped here, but Letta did not hear of it: {failure} [{}]",
                 failure.code()
             )),
         }
+    }
+
+    fn decide(
+        &self,
+        event: &IncomingEvent,
+        approve: bool,
+        reason: Option<String>,
+    ) -> Result<String, JournalError> {
+        let place = Self::place(event);
+        let ruling = self
+            .desk
+            .turns
+            .decide(&place, self.who(event), approve, reason)?;
+        Ok(match ruling {
+            Ruling::Taken if approve => "Approved.".to_owned(),
+            Ruling::Taken => "Denied.".to_owned(),
+            Ruling::Nothing => "Nothing waits for a decision here.".to_owned(),
+            Ruling::Several => "Several agents wait for a decision here. React with ✅ or ❌ to \
+                                the one that you mean."
+                .to_owned(),
+            Ruling::NotTheirs => words::not_yours_to_decide(&event.sender),
+            Ruling::TooLong => words::too_long_to_approve(),
+        })
     }
 
     fn with_agent(&self, query: &str, work: impl FnOnce(&AgentRecord) -> String) -> String {
@@ -330,6 +382,6 @@ fn refused(failure: ProvisionError) -> Result<String, ErrandError> {
     }
 }
 
-fn whole_seconds(span: std::time::Duration) -> std::time::Duration {
-    std::time::Duration::from_secs(span.as_secs())
+fn whole_seconds(span: Duration) -> Duration {
+    Duration::from_secs(span.as_secs())
 }

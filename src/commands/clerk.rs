@@ -9,7 +9,7 @@ use std::sync::Arc;
 use ruma::{OwnedUserId, UserId};
 use serde_json::value::RawValue;
 use tokio::sync::{Notify, watch};
-use tracing::info;
+use tracing::{info, warn};
 
 use super::{Command, Parsed, is_stale, parse, refusal};
 use crate::{
@@ -25,7 +25,8 @@ use crate::{
     time::Millis,
     turns::{
         Turns,
-        route::{IncomingEvent, Rules, content_of},
+        decide::{Place, StopError, Who},
+        route::{IncomingEvent, Rules, content_of, gesture_of, thread_of},
         say::{EVENT_TYPE, freeze},
     },
 };
@@ -95,6 +96,46 @@ impl Clerk {
         self.answer(event, &room, &text).await
     }
 
+    /// Does what a reaction asks for, if it is one to something that a turn has said.
+    pub async fn reaction(&self, event: &IncomingEvent) -> Result<(), ErrandError> {
+        let Some((gesture, on)) = gesture_of(event) else {
+            return Ok(());
+        };
+        let place = Self::place(event);
+        match self
+            .desk
+            .turns
+            .reacted(&place, &on, gesture, self.who(event))
+            .await
+        {
+            Ok(()) => Ok(()),
+            Err(StopError::Journal(failure)) => Err(failure.into()),
+            Err(StopError::Letta(failure)) => {
+                warn!(
+                    room.id = %event.room_id, error = &failure as &dyn std::error::Error,
+                    "Letta was not told to stop; the turn stops without it"
+                );
+                Ok(())
+            }
+        }
+    }
+
+    /// Who asks, and what they may do.
+    pub(super) fn who<'a>(&self, event: &'a IncomingEvent) -> Who<'a> {
+        Who {
+            user: &event.sender,
+            level: self.desk.rules.permissions.level(&event.sender),
+        }
+    }
+
+    /// Where they ask.
+    pub(super) fn place(event: &IncomingEvent) -> Place {
+        Place {
+            room: event.room_id.clone(),
+            thread: thread_of(event),
+        }
+    }
+
     async fn permitted(
         &self,
         command: &Command,
@@ -118,8 +159,10 @@ impl Clerk {
         text: &str,
     ) -> Result<(), ErrandError> {
         let send_id = SendId::of(&["answer", event.event_id.as_str()]);
-        let placement = Placement::Room {
-            reply_to: Some(event.event_id.clone()),
+        let reply_to = Some(event.event_id.clone());
+        let placement = match thread_of(event) {
+            Some(root) => Placement::Thread { root, reply_to },
+            None => Placement::Room { reply_to },
         };
         let content = content::message(
             render(text),

@@ -70,6 +70,8 @@ pub const DEFINITIONS: &[&Definition] = &[
     &AGENT,
     &START_CHAT,
     &STOP,
+    &APPROVE,
+    &DENY,
     &STATUS,
     &PING,
     &VERSION,
@@ -147,9 +149,40 @@ pub(super) const STOP: Definition = Definition {
     aliases: &["cancel"],
     arguments: "",
     summary: "Stops the answer that the agent is writing here.",
-    details: "Only who asked for the answer, or an admin, can stop it.",
+    details: "Only who asked for the answer, or an admin, can stop it. A reaction 🛑 to the answer \
+              does the same.",
     level: Level::Talk,
     read: |arguments| nothing(arguments, Command::Stop),
+};
+
+pub(super) const APPROVE: Definition = Definition {
+    name: "approve",
+    aliases: &[],
+    arguments: "[reason]",
+    summary: "Lets the tools run that the agent asks about here.",
+    details: DECISION_DETAILS,
+    level: Level::Talk,
+    read: |arguments| {
+        Ok(Command::Decide {
+            approve: true,
+            reason: text(arguments),
+        })
+    },
+};
+
+pub(super) const DENY: Definition = Definition {
+    name: "deny",
+    aliases: &["reject"],
+    arguments: "[reason]",
+    summary: "Denies the tools that the agent asks about here, and tells it why.",
+    details: DECISION_DETAILS,
+    level: Level::Talk,
+    read: |arguments| {
+        Ok(Command::Decide {
+            approve: false,
+            reason: text(arguments),
+        })
+    },
 };
 
 pub(super) const STATUS: Definition = Definition {
@@ -209,6 +242,9 @@ pub(super) const SYNC: Definition = Definition {
         }
     },
 };
+
+const DECISION_DETAILS: &str = "Only who asked the agent, or an admin, decides. A reaction to the \
+                                agent's message does the same: ✅ or ❌.";
 
 const AGENT_DETAILS: &str = "An agent is named by its name, the beginning of its name if no other \
                              begins so, its id, or its user id.";

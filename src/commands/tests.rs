@@ -179,17 +179,19 @@ fn a_long_text_is_no_command_and_is_not_repeated() {
 
 #[test]
 fn help_shows_what_one_may_use() {
-    assert_snapshot!(help(None, Level::Talk, false), @r"
+    assert_snapshot!(help(None, Level::Talk, false), @"
     **Commands**
 
     - `!letta help [command]`: Says which commands there are, or how one of them is used.
     - `!letta stop`: Stops the answer that the agent is writing here.
+    - `!letta approve [reason]`: Lets the tools run that the agent asks about here.
+    - `!letta deny [reason]`: Denies the tools that the agent asks about here, and tells it why.
     - `!letta ping`: Answers at once, so that you know that the bridge hears you.
     - `!letta version`: Says which version of the bridge this is.
 
     `!letta help [command]` tells more about one of them.
     ");
-    assert_snapshot!(help(None, Level::Admin, true), @r"
+    assert_snapshot!(help(None, Level::Admin, true), @"
     **Commands**
 
     - `help [command]`: Says which commands there are, or how one of them is used.
@@ -197,6 +199,8 @@ fn help_shows_what_one_may_use() {
     - `agent <name|id>`: Tells about one agent: its id, its user, its room.
     - `start-chat <agent>`: Opens a direct chat between you and an agent.
     - `stop`: Stops the answer that the agent is writing here.
+    - `approve [reason]`: Lets the tools run that the agent asks about here.
+    - `deny [reason]`: Denies the tools that the agent asks about here, and tells it why.
     - `status`: Says how the bridge, the homeserver and Letta do.
     - `ping`: Answers at once, so that you know that the bridge hears you.
     - `version`: Says which version of the bridge this is.
@@ -213,7 +217,7 @@ fn help_about_each_command() {
         .iter()
         .map(|definition| help(Some(definition.name), Level::Talk, false))
         .collect();
-    assert_snapshot!(all.join("\n---\n"), @r"
+    assert_snapshot!(all.join("\n---\n"), @"
     `!letta help [command]`
 
     Says which commands there are, or how one of them is used.
@@ -252,9 +256,27 @@ fn help_about_each_command() {
 
     Stops the answer that the agent is writing here.
 
-    Only who asked for the answer, or an admin, can stop it.
+    Only who asked for the answer, or an admin, can stop it. A reaction 🛑 to the answer does the same.
 
     Also: `cancel`.
+
+    Needs the level `talk`.
+    ---
+    `!letta approve [reason]`
+
+    Lets the tools run that the agent asks about here.
+
+    Only who asked the agent, or an admin, decides. A reaction to the agent's message does the same: ✅ or ❌.
+
+    Needs the level `talk`.
+    ---
+    `!letta deny [reason]`
+
+    Denies the tools that the agent asks about here, and tells it why.
+
+    Only who asked the agent, or an admin, decides. A reaction to the agent's message does the same: ✅ or ❌.
+
+    Also: `reject`.
 
     Needs the level `talk`.
     ---

@@ -9,7 +9,7 @@ use ruma::user_id;
 use tracing_subscriber::EnvFilter;
 
 use super::{
-    Config, Level, Problem,
+    BackendKind, Config, Level, Problem, letta_url,
     permissions::{EXAMPLE_DOMAIN, Permissions},
     schema,
 };
@@ -189,6 +189,18 @@ fn permissions(config: &Config, problems: &mut Vec<Problem>) {
 }
 
 fn others(config: &Config, problems: &mut Vec<Problem>) {
+    if let Some(backend @ (BackendKind::Rest | BackendKind::OpenAi)) = config.letta.backend
+        && letta_url::is_web_socket(&config.letta.url)
+    {
+        problems.push(Problem::value(
+            "letta.url",
+            format_args!(
+                "begins with `{}://`, which `backend: {backend}` does not speak",
+                config.letta.url.scheme()
+            ),
+            "set `backend: app-server`, or leave it out",
+        ));
+    }
     if config.letta.poll_interval < POLL_INTERVAL_MIN {
         problems.push(Problem::value(
             "letta.poll_interval",
@@ -197,6 +209,13 @@ fn others(config: &Config, problems: &mut Vec<Problem>) {
                 humantime::format_duration(POLL_INTERVAL_MIN)
             ),
             "set it like `poll_interval: 500ms`",
+        ));
+    }
+    if config.turns.approval_timeout.is_zero() {
+        problems.push(Problem::value(
+            "turns.approval_timeout",
+            "is nothing, so every tool that needs a decision would be denied at once",
+            "set it like `approval_timeout: 10m`",
         ));
     }
     if config.journal.keep_events.is_zero() {

@@ -23,8 +23,13 @@ pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<
 
 /// Takes an address of a server, with or without a path.
 pub(crate) fn parse(text: &str) -> Option<Url> {
+    parse_with(text, &["http", "https"])
+}
+
+/// The same for other schemes.
+pub(super) fn parse_with(text: &str, schemes: &[&str]) -> Option<Url> {
     let url = Url::parse(text).ok()?;
-    let plain = matches!(url.scheme(), "http" | "https")
+    let plain = schemes.contains(&url.scheme())
         && url.has_host()
         // A password in an address would show in logs.
         && url.username().is_empty()

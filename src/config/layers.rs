@@ -14,7 +14,7 @@ use figment::{
 
 use url::Url;
 
-use super::{error::Problem, http_url, schema};
+use super::{error::Problem, letta_url, schema};
 
 const PREFIX: &str = "BRIDGE_";
 const SEPARATOR: &str = "__";
@@ -57,7 +57,7 @@ impl Environment {
 
     /// Where Letta is, in Letta's own words.
     pub fn letta_url(&self) -> Option<Url> {
-        http_url::parse(self.variables.get(LETTA_URL)?)
+        letta_url::parse(self.variables.get(LETTA_URL)?)
     }
 
     /// What it sets, from the weakest.

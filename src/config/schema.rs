@@ -102,7 +102,7 @@ impl Node {
         let alternatives = ["anyOf", "oneOf"]
             .into_iter()
             .filter_map(|key| self.0.get(key)?.as_array());
-        test(self.0) || alternatives.flatten().any(test)
+        test(self.0) || alternatives.flatten().any(|node| Self(node).any(test))
     }
 }
 

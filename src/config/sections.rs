@@ -1,6 +1,6 @@
 //! The sections of the configuration. Their doc comments are what an admin reads in the sample.
 
-use std::{net::IpAddr, path::PathBuf, time::Duration};
+use std::{fmt, net::IpAddr, path::PathBuf, time::Duration};
 
 use letta_client::Agent;
 use ruma::{OwnedMxcUri, OwnedServerName, RoomVersionId, owned_server_name};
@@ -8,7 +8,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use url::Url;
 
-use super::{http_url, secret::Secret, selector::Selector};
+use super::{http_url, letta_url, secret::Secret, selector::Selector};
 use crate::identity::UsernameTemplate;
 
 /// The Matrix homeserver that the agents live on.
@@ -148,14 +148,21 @@ impl Default for Bot {
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Letta {
-    /// `rest` for Letta Cloud and for Letta servers with the REST API, `demo` for a few scripted
-    /// agents that the bridge brings along. The demo is not a model.
-    pub backend: BackendKind,
-    /// Where Letta is. `LETTA_BASE_URL` is honored. Letta Cloud is `https://api.letta.com`.
-    #[serde(with = "http_url")]
+    /// How to speak to Letta. With null the bridge finds it out by asking what is at `url`. See
+    /// docs/letta.md for what each can do, and for its risks.
+    ///
+    /// * `rest` for Letta Cloud and for V1 servers.
+    /// * `app-server` for the App Server: what one hosts oneself today.
+    /// * `openai` for OpenAI-compatible routes: text only, and tools run unasked.
+    /// * `demo` for a few scripted agents that the bridge brings along. The demo is not a model.
+    pub backend: Option<BackendKind>,
+    /// Where Letta is. `LETTA_BASE_URL` is honored. Letta Cloud is `https://api.letta.com`; an
+    /// address that begins with `ws://` or `wss://` is an App Server.
+    #[serde(with = "letta_url")]
     #[schemars(with = "String")]
     pub url: Url,
-    /// The key for Letta Cloud, or the password of a Letta server. `LETTA_API_KEY` is honored.
+    /// The key for Letta Cloud, the password of a V1 server, or the token of an App Server.
+    /// `LETTA_API_KEY` is honored.
     pub api_key: Option<Secret>,
     /// How often to look for new, renamed and removed agents. When Letta is slow, the bridge looks
     /// less often by itself.
@@ -182,7 +189,7 @@ impl Letta {
 impl Default for Letta {
     fn default() -> Self {
         Self {
-            backend: BackendKind::Rest,
+            backend: None,
             url: http_url::literal("http://localhost:8283"),
             api_key: None,
             poll_interval: Duration::from_millis(500),
@@ -196,12 +203,30 @@ impl Default for Letta {
 #[derive(
     Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema, clap::ValueEnum,
 )]
-#[serde(rename_all = "lowercase")]
+#[serde(rename_all = "kebab-case")]
 pub enum BackendKind {
-    /// Letta Cloud, and Letta servers with the REST API.
+    /// Letta Cloud, and V1 servers.
     Rest,
+    /// The App Server: what one hosts oneself today.
+    AppServer,
+    /// OpenAI-compatible routes: text only, and tools run unasked.
+    #[serde(rename = "openai")]
+    #[value(name = "openai")]
+    OpenAi,
     /// Scripted agents in the bridge itself. Never a model.
     Demo,
+}
+
+impl fmt::Display for BackendKind {
+    /// As it is written in the configuration.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Rest => "rest",
+            Self::AppServer => "app-server",
+            Self::OpenAi => "openai",
+            Self::Demo => "demo",
+        })
+    }
 }
 
 /// The space that holds the rooms of all agents.

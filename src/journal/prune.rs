@@ -53,7 +53,12 @@ impl Journal {
         let running: std::collections::HashSet<String> = self
             .scan::<super::TurnRecord>(&[key::TURN], "turn")
             .filter_map(Result::ok)
-            .map(|(_, turn)| turn.id.part(0).as_str().to_owned())
+            .flat_map(|(_, turn)| {
+                let parts = (0..=turn.chapter).map(|number| turn.id.chapter(number).part(0));
+                let card = turn.ask.as_ref().map(|ask| ask.card.clone());
+                parts.chain(card).collect::<Vec<_>>()
+            })
+            .map(|id| id.as_str().to_owned())
             .collect();
         let mut batch = sled::Batch::default();
         let mut removed = 0;

@@ -12,6 +12,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use sha2::{Digest, Sha256};
 
+mod ask;
+
+pub use self::ask::{Ask, AskedCall, By, Verdict};
 use crate::time::Millis;
 
 /// An event that the homeserver was told we have.
@@ -58,6 +61,20 @@ impl TurnId {
         Self(short_hash(&[first.as_str(), agent.as_str()]))
     }
 
+    /// A turn that no event of a room begins with, named by these words for ever.
+    pub fn named(words: &[&str]) -> Self {
+        Self(short_hash(words))
+    }
+
+    /// The name of the turn's chapter: what is said before a person decides, between two decisions,
+    /// and after the last. The first chapter has the name of the turn.
+    pub fn chapter(&self, number: u32) -> Self {
+        match number {
+            0 => self.clone(),
+            number => Self(format!("{}.c{number}", self.0)),
+        }
+    }
+
     /// The id under which part `index` of the answer is sent.
     pub fn part(&self, index: usize) -> SendId {
         SendId(format!("{}.{index}", self.0))
@@ -71,6 +88,11 @@ impl TurnId {
     /// The id of the edit that completes the answer's first part.
     pub fn last_edit(&self) -> SendId {
         SendId(format!("{}.0.end", self.0))
+    }
+
+    /// The id of the card that asks whether tools may run.
+    pub fn card(&self) -> SendId {
+        self.remark("card")
     }
 
     /// The id of a remark about the turn itself, such as `waiting` or `failed`.
@@ -100,6 +122,11 @@ impl SendId {
     /// The id of a message that is sent at most once for these words, in this order.
     pub fn of(words: &[&str]) -> Self {
         Self(short_hash(words))
+    }
+
+    /// The id of something that belongs to this message, such as an edit of it.
+    pub fn of_its(&self, kind: &str) -> Self {
+        Self(format!("{}.{kind}", self.0))
     }
 
     /// The id as text.
@@ -139,7 +166,7 @@ pub struct TurnRecord {
     pub id: TurnId,
     /// Where it takes place.
     pub key: ConversationKey,
-    /// What it answers, oldest first; never empty.
+    /// What it answers, oldest first; empty if nobody in the room has set it going.
     pub prompts: Vec<QueuedPrompt>,
     /// When it began.
     pub started_at: Millis,
@@ -147,8 +174,84 @@ pub struct TurnRecord {
     pub run: Option<RunId>,
     /// Edits that may have been sent, reserved in blocks so that no number is used twice.
     pub edits_reserved: u32,
-    /// What there is to say at the end, once known.
+    /// What there is to say at the end of the chapter, once known.
     pub answer: Option<Answer>,
+    /// How many decisions it has come past: the number of its chapter.
+    #[serde(default)]
+    pub chapter: u32,
+    /// What a person is asked at the end of the chapter; or, if it has a verdict, what the chapter
+    /// follows from.
+    #[serde(default)]
+    pub ask: Option<Ask>,
+}
+
+impl TurnRecord {
+    /// A turn of which nothing is done yet.
+    pub fn new(
+        id: TurnId,
+        key: ConversationKey,
+        prompts: Vec<QueuedPrompt>,
+        started_at: Millis,
+    ) -> Self {
+        Self {
+            id,
+            key,
+            prompts,
+            started_at,
+            run: None,
+            edits_reserved: 0,
+            answer: None,
+            chapter: 0,
+            ask: None,
+        }
+    }
+
+    /// The key under which Letta gets one of its prompts. What Letta has refused, because something
+    /// else waited, it would refuse again under the same key.
+    pub fn key_of(&self, prompt: &QueuedPrompt) -> String {
+        match self.chapter {
+            0 => prompt.event_id.to_string(),
+            chapter => format!("{}.{chapter}", prompt.event_id),
+        }
+    }
+
+    /// The name under which it speaks now.
+    pub fn chapter_id(&self) -> TurnId {
+        self.id.chapter(self.chapter)
+    }
+
+    /// What it waits for, if it waits for a person and has nothing to say first.
+    pub fn waits_for(&self) -> Option<&Ask> {
+        let ask = self.ask.as_ref();
+        ask.filter(|ask| ask.verdict.is_none() && self.answer.is_none())
+    }
+
+    /// What a person has decided, and Letta is told or goes on from.
+    pub fn decided(&self) -> Option<(&Ask, &Verdict)> {
+        let ask = self.ask.as_ref()?;
+        Some((ask, ask.verdict.as_ref()?))
+    }
+
+    /// Whether its card, which is the last that it has said, does not say yet what was decided.
+    pub fn has_news_for_its_card(&self) -> bool {
+        let decided = self.decided();
+        self.answer.is_none()
+            && decided.is_some_and(|(ask, _)| ask.card == self.chapter_id().card())
+    }
+
+    /// Whether this person has asked for it.
+    pub fn is_asked_by(&self, user: &ruma::UserId) -> bool {
+        self.prompts.iter().any(|prompt| prompt.sender == user)
+    }
+
+    /// It goes on after a decision or after what it found: what it says from now on is a chapter
+    /// of its own.
+    pub fn turn_the_page(&mut self) {
+        self.chapter += 1;
+        self.edits_reserved = 0;
+        self.run = None;
+        self.answer = None;
+    }
 }
 
 /// The end of a turn, as the room shall see it.

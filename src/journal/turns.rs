@@ -35,7 +35,8 @@ impl Journal {
         self.get(&turn_key(conversation), "turn")
     }
 
-    /// Begins a turn with what waits in the conversation, in one commit. `None`: nothing waits.
+    /// Begins a turn with what waits in the conversation, in one commit. `None`: nothing
+    /// waits, or a turn runs already.
     pub fn begin_turn(
         &self,
         conversation: &ConversationKey,
@@ -44,6 +45,9 @@ impl Journal {
         let prefix = Key::new(key::QUEUE).conversation(conversation).bytes();
         // What is replaced or withdrawn meanwhile must not be asked as it was.
         let _alone = self.alone();
+        if self.open_turn(conversation)?.is_some() {
+            return Ok(None);
+        }
         let mut batch = sled::Batch::default();
         let mut prompts: Vec<QueuedPrompt> = Vec::new();
         let mut bytes = 0;
@@ -62,15 +66,8 @@ impl Journal {
         let Some(first) = prompts.first() else {
             return Ok(None);
         };
-        let turn = TurnRecord {
-            id: TurnId::of(&first.event_id, &conversation.agent),
-            key: conversation.clone(),
-            prompts,
-            started_at: now,
-            run: None,
-            edits_reserved: 0,
-            answer: None,
-        };
+        let id = TurnId::of(&first.event_id, &conversation.agent);
+        let turn = TurnRecord::new(id, conversation.clone(), prompts, now);
         batch.insert(turn_key(conversation), super::encode(&turn, "turn")?);
         self.db().apply_batch(batch)?;
         Ok(Some(turn))
@@ -85,17 +82,32 @@ impl Journal {
     /// What waits in the outbox or has arrived already does not enter it again.
     pub fn end_turn(&self, turn: &TurnRecord, last: &[OutboxItem]) -> Result<(), JournalError> {
         let _alone = self.alone();
+        let mut batch = self.outbox_batch(&self.unsaid(last)?)?;
+        batch.remove(turn_key(&turn.key));
+        self.db().apply_batch(batch)?;
+        Ok(())
+    }
+
+    /// Ends a chapter of a turn: its last words enter the outbox and the turn is written down as it
+    /// goes on, in one commit.
+    pub fn end_chapter(&self, next: &TurnRecord, last: &[OutboxItem]) -> Result<(), JournalError> {
+        let _alone = self.alone();
+        let mut batch = self.outbox_batch(&self.unsaid(last)?)?;
+        batch.insert(turn_key(&next.key), super::encode(next, "turn")?);
+        self.db().apply_batch(batch)?;
+        Ok(())
+    }
+
+    /// Those that neither wait in the outbox nor have arrived.
+    fn unsaid(&self, items: &[OutboxItem]) -> Result<Vec<OutboxItem>, JournalError> {
         let mut unsaid = Vec::new();
-        for item in last {
+        for item in items {
             let arrived = matches!(self.event_of(&item.send_id)?, Some(Some(_)));
             if !arrived && !self.is_waiting(&item.room, &item.send_id)? {
                 unsaid.push(item.clone());
             }
         }
-        let mut batch = self.outbox_batch(&unsaid)?;
-        batch.remove(turn_key(&turn.key));
-        self.db().apply_batch(batch)?;
-        Ok(())
+        Ok(unsaid)
     }
 
     /// Conversations in which something waits or runs.

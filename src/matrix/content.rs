@@ -1,6 +1,6 @@
 //! The content of what the bridge says in a room.
 //!
-//! Messages and edits, made once and then frozen: a retry sends the same bytes. Promises: who is
+//! Messages, edits and reactions, made once and then frozen: a retry sends the same bytes. Promises: who is
 //! mentioned is always said in so many words, also when it is nobody, so that no client and no
 //! homeserver looks for names in the text; an edit never rings a phone; every content carries the
 //! send id, so that the bridge knows its own sends when it meets them again.
@@ -16,14 +16,15 @@ use ruma::{
     EventId, OwnedEventId, OwnedUserId,
     events::{
         Mentions,
-        relation::{Reply, Thread},
+        reaction::ReactionEventContent,
+        relation::{Annotation, Reply, Thread},
         room::message::{
             MessageType, NoticeMessageEventContent, Relation, ReplacementMetadata,
-            RoomMessageEventContent, RoomMessageEventContentWithoutRelation,
-            TextMessageEventContent,
+            RoomMessageEventContentWithoutRelation, TextMessageEventContent,
         },
     },
 };
+use serde::Serialize;
 use serde_json::Value;
 
 use super::render::Rendered;
@@ -112,6 +113,14 @@ pub fn edit(
     freeze(&content, send_id)
 }
 
+/// The content of an `m.reaction` to an event.
+///
+/// Specification: <https://spec.matrix.org/latest/client-server-api/#event-annotations-and-reactions>
+pub fn reaction(to: &EventId, key: &str, send_id: &str) -> Value {
+    let content = ReactionEventContent::new(Annotation::new(to.to_owned(), key.to_owned()));
+    freeze(&content, send_id)
+}
+
 fn speak(
     rendered: Rendered,
     kind: MsgKind,
@@ -133,7 +142,7 @@ fn speak(
     content
 }
 
-fn freeze(content: &RoomMessageEventContent, send_id: &str) -> Value {
+fn freeze(content: &impl Serialize, send_id: &str) -> Value {
     // Texts and ids always have a JSON form. `null` is a content that every homeserver refuses, so
     // even the impossible would be heard of.
     let mut content = serde_json::to_value(content).unwrap_or_default();

@@ -15,7 +15,7 @@ use ruma::{
         typing::create_typing_event,
     },
     events::{
-        AnyInitialStateEvent, EmptyStateKey, InitialStateEvent, StateEventType, TimelineEventType,
+        AnyInitialStateEvent, EmptyStateKey, InitialStateEvent, StateEventType,
         receipt::ReceiptThread,
         room::{
             guest_access::{GuestAccess, RoomGuestAccessEventContent},
@@ -244,12 +244,13 @@ impl Homeserver {
         actor: Actor<'_>,
         room: &RoomId,
         sender: &UserId,
+        event_type: &str,
         send_id: &SendId,
     ) -> Result<Option<OwnedEventId>, MatrixError> {
         let mut request = get_message_events::v3::Request::backward(room.to_owned());
         request.limit = FIND_SENT_EVENTS_MAX.into();
         request.filter.senders = Some(vec![sender.to_owned()]);
-        request.filter.types = Some(vec![TimelineEventType::RoomMessage.to_string()]);
+        request.filter.types = Some(vec![event_type.to_owned()]);
         let page = self.call(actor, request).await?;
         Ok(page.chunk.iter().find_map(|event| {
             let event: SentEvent = serde_json::from_str(event.json().get()).ok()?;

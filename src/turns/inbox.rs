@@ -140,7 +140,7 @@ impl Inbox {
                 };
                 return self.queue(admission, conversation, prompt).await;
             }
-            Route::Command | Route::Membership => {
+            Route::Command | Route::Reaction | Route::Membership => {
                 if route == Route::Membership {
                     self.turns.people_changed(&event.room_id);
                 }
@@ -157,6 +157,8 @@ impl Inbox {
             }
             Route::Redaction { of } => {
                 journal.withdraw_queued(&of)?;
+                // A reaction that is not taken yet is as if it had never been.
+                journal.withdraw_errand(&event.room_id, &of)?;
             }
             Route::Ignore(Why::NotPermitted) => {
                 let once = SendId::of(&[
@@ -174,7 +176,7 @@ impl Inbox {
             Route::Ignore(_) if event.event_type == "m.room.member" => {
                 self.turns.people_changed(&event.room_id);
             }
-            Route::Reaction | Route::Ignore(_) => {}
+            Route::Ignore(_) => {}
         }
         journal.drop_event(admission)?;
         Ok(None)
@@ -193,6 +195,7 @@ impl Inbox {
             .queue_prompt(admission, &conversation, &prompt)
         {
             Ok(()) => {
+                self.tell_of_decision(&conversation, &prompt).await?;
                 self.turns.wake(&conversation);
                 Ok(Some((conversation, prompt.event_id)))
             }
@@ -211,6 +214,27 @@ impl Inbox {
             }
             Err(failure) => Err(failure),
         }
+    }
+
+    /// Tells who speaks to an agent that waits for a decision that it does, once for each decision.
+    async fn tell_of_decision(
+        &self,
+        conversation: &ConversationKey,
+        prompt: &QueuedPrompt,
+    ) -> Result<(), JournalError> {
+        let Some(turn) = self.around.journal.open_turn(conversation)? else {
+            return Ok(());
+        };
+        let Some(ask) = turn.waits_for() else {
+            return Ok(());
+        };
+        let (ghost, once) = (
+            self.rules.identity.ghost(&conversation.agent),
+            ask.card.of_its("waits"),
+        );
+        let text = words::waits_for_decision();
+        let notice = notice(&conversation.room, &ghost, &prompt.event_id, &text, once);
+        self.around.outbox.say(&notice).await
     }
 
     /// Says something to a room, once for ever, in the name of whoever of us is in it.

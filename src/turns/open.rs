@@ -5,17 +5,17 @@ use letta_client::{Conduct, Conversation, Destination, Prompt, RunId, TurnStream
 use super::{Inner, prompt::for_letta};
 use crate::{
     journal::{ConversationKey, JournalError, RoomKind, TurnRecord},
-    turns::run::Failure,
+    turns::listen::Failure,
 };
 
 /// How far back to look for a prompt that may have arrived before, in stored messages.
 const HISTORY_MESSAGES_MAX: usize = 50;
 
 impl Inner {
-    /// A stream of the turn: of its run if there is one, else of a new one.
+    /// A stream of the turn's chapter: of its run if there is one, else of a new one.
     ///
     /// `again`: the prompts may have been sent before. Servers that know them by their keys give
-    /// the same run; with others the conversation's history tells.
+    /// the same run; with others the conversation's history tells. A decision is simply given again.
     pub(super) async fn open(
         &self,
         turn: &mut TurnRecord,
@@ -23,17 +23,25 @@ impl Inner {
         again: bool,
     ) -> Result<TurnStream, Failure> {
         let destination = self.destination(&turn.key).await?;
-        if again && turn.run.is_none() {
+        if again && turn.run.is_none() && turn.decided().is_none() {
             turn.run = self.find_run(&destination, turn).await?;
         }
         let backend = &self.around.backend;
         if let Some(run) = &turn.run {
             return Ok(backend.resume(&destination, run).await?);
         }
+        if let Some((ask, verdict)) = turn.decided() {
+            let (request, decisions) = (ask.request(), ask.decisions(verdict));
+            let stream = backend.decide(&destination, &request, &decisions).await?;
+            if ask.is_stopped() {
+                backend.cancel(&destination).await?;
+            }
+            return Ok(stream);
+        }
         let prompts: Vec<Prompt> = turn
             .prompts
             .iter()
-            .map(|prompt| for_letta(prompt, shared))
+            .map(|prompt| for_letta(prompt, turn.key_of(prompt), shared))
             .collect();
         Ok(backend
             .send(&destination, &prompts, Conduct::default())
@@ -46,7 +54,7 @@ impl Inner {
         destination: &Destination,
         turn: &TurnRecord,
     ) -> Result<Option<RunId>, Failure> {
-        let Some(first) = turn.prompts.first() else {
+        let Some(key) = turn.prompts.first().map(|first| turn.key_of(first)) else {
             return Ok(None);
         };
         let history = self
@@ -56,13 +64,13 @@ impl Inner {
             .await?;
         Ok(history
             .into_iter()
-            .find(|item| item.key.as_deref() == Some(first.event_id.as_str()))
+            .find(|item| item.key.as_deref() == Some(key.as_str()))
             .and_then(|item| item.run))
     }
 
     /// Letta's conversation for a place, made if there is none: an agent's own room is its default
     /// conversation; a thread, and any other room, is one of its own.
-    async fn destination(&self, key: &ConversationKey) -> Result<Destination, Failure> {
+    pub(super) async fn destination(&self, key: &ConversationKey) -> Result<Destination, Failure> {
         if let Some(destination) = self.known_destination(key)? {
             return Ok(destination);
         }

@@ -58,14 +58,14 @@ pub(super) fn remove_reply_fallback(content: &mut RoomMessageEventContent) {
 
 /// A queued prompt as the agent gets it. In a room with several people it begins with who speaks,
 /// because a model is not told of anything but the text.
-pub(super) fn for_letta(prompt: &QueuedPrompt, shared: bool) -> Prompt {
+pub(super) fn for_letta(prompt: &QueuedPrompt, key: String, shared: bool) -> Prompt {
     let text = if shared {
         format!("{}: {}", prompt.sender, prompt.text)
     } else {
         prompt.text.clone()
     };
     Prompt {
-        key: prompt.event_id.to_string(),
+        key,
         text,
         speaker: Some(Speaker {
             name: prompt.sender.localpart().to_owned(),
@@ -89,11 +89,11 @@ mod tests {
             text: "Hello".to_owned(),
             admitted_at: Millis(0),
         };
-        let prompt = for_letta(&queued, false);
+        let prompt = for_letta(&queued, "$asked".to_owned(), false);
         assert_eq!((&*prompt.key, &*prompt.text), ("$asked", "Hello"));
         let speaker = prompt.speaker.expect("somebody speaks");
         assert_eq!((&*speaker.name, &*speaker.id), ("ann", "@ann:example.org"));
-        let prompt = for_letta(&queued, true);
+        let prompt = for_letta(&queued, "$asked".to_owned(), true);
         assert_eq!(prompt.text, "@ann:example.org: Hello");
     }
 }

@@ -221,10 +221,9 @@ impl Reply {
         };
         let remark = match stop {
             Stop::EndTurn if text.is_empty() => Some(words::empty_answer()),
-            Stop::EndTurn => None,
+            Stop::EndTurn | Stop::NeedsApproval => None,
             Stop::Cancelled => Some(words::stopped()),
             Stop::MaxSteps => Some(words::max_steps()),
-            Stop::NeedsApproval => Some(words::needs_approval()),
             Stop::Failed(failure) => Some(words::turn_failed(&failure.code, failure.transient)),
         };
         Answer { text, remark }

@@ -8,6 +8,7 @@ use ruma::{
     OwnedEventId, OwnedRoomId, OwnedUserId, UserId,
     events::{
         Mentions,
+        reaction::ReactionEventContent,
         relation::Thread,
         room::message::{MessageType, Relation, RoomMessageEventContent},
     },
@@ -15,7 +16,7 @@ use ruma::{
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::prompt;
+use super::{gesture::Gesture, prompt};
 use crate::{
     commands,
     config::{Level, Permissions},
@@ -60,7 +61,7 @@ pub enum Route {
     },
     /// Something said to the bot.
     Command,
-    /// A reaction to a message.
+    /// A reaction to a message, with a sign that means something.
     Reaction,
     /// A new text for an earlier message.
     Edit {
@@ -149,7 +150,7 @@ pub fn route(event: &IncomingEvent, room: Option<&RoomRecord>, rules: &Rules) ->
             Some(_) => Why::Encrypted,
             None => Why::UnknownRoom,
         }),
-        ("m.reaction", None) => Route::Reaction,
+        ("m.reaction", None) => reaction(event, room),
         ("m.room.redaction", None) => redaction(event),
         _ => Route::Ignore(Why::OtherType),
     }
@@ -263,6 +264,31 @@ fn names(text: &str, user: &UserId) -> bool {
     };
     text.match_indices(user.as_str())
         .any(|(start, id)| !goes_on(&text[start + id.len()..]))
+}
+
+fn reaction(event: &IncomingEvent, room: Option<&RoomRecord>) -> Route {
+    if room.is_none() {
+        return Route::Ignore(Why::UnknownRoom);
+    }
+    match gesture_of(event) {
+        Some(_) => Route::Reaction,
+        None => Route::Ignore(Why::OtherType),
+    }
+}
+
+/// What a reaction says, and to which event.
+pub fn gesture_of(event: &IncomingEvent) -> Option<(Gesture, OwnedEventId)> {
+    let content: ReactionEventContent = serde_json::from_str(event.content.get()).ok()?;
+    let gesture = Gesture::of(&content.relates_to.key)?;
+    Some((gesture, content.relates_to.event_id))
+}
+
+/// The thread that an event stands in.
+pub fn thread_of(event: &IncomingEvent) -> Option<OwnedEventId> {
+    match content_of(event)?.relates_to {
+        Some(Relation::Thread(Thread { event_id, .. })) => Some(event_id),
+        _ => None,
+    }
 }
 
 fn redaction(event: &IncomingEvent) -> Route {

@@ -3,16 +3,20 @@
 use ruma::{EventId, OwnedEventId, OwnedUserId};
 use serde_json::{Value, value::RawValue};
 
+use super::{card, gesture::Gesture};
 use crate::{
-    journal::{Answer, OutboxItem, SendId, TurnRecord},
+    journal::{Answer, Ask, OutboxItem, SendId, TurnRecord, Verdict},
     matrix::{
         content::{self, MsgKind, Placement},
         render::{EVENT_BYTES_MAX, Rendered, render, split},
     },
+    time::Millis,
 };
 
 /// The type of every message that a turn sends.
 pub const EVENT_TYPE: &str = "m.room.message";
+/// The type of the reactions under a card.
+const REACTION_TYPE: &str = "m.reaction";
 
 /// Says what belongs to one turn, as the agent's ghost, to whoever asked.
 #[derive(Clone, Debug)]
@@ -44,7 +48,11 @@ impl Voice {
 
     /// A remark about the turn.
     pub fn remark(&self, turn: &TurnRecord, kind: &str, text: &str) -> OutboxItem {
-        let send_id = turn.id.remark(kind);
+        self.aside(turn, turn.chapter_id().remark(kind), text)
+    }
+
+    /// A remark beside the turn, under an id of its own.
+    pub fn aside(&self, turn: &TurnRecord, send_id: SendId, text: &str) -> OutboxItem {
         let rendered = Rendered::plain(text);
         let content = content::message(
             rendered,
@@ -75,15 +83,9 @@ impl Voice {
             match first {
                 Some(_) if index == 0 && complete => {}
                 Some(event) if index == 0 => {
-                    let send_id = turn.id.last_edit();
+                    let send_id = turn.chapter_id().last_edit();
                     let content = self.edit(event, text, &send_id);
-                    items.push(OutboxItem {
-                        room: turn.key.room.clone(),
-                        sender: self.ghost.clone(),
-                        event_type: EVENT_TYPE.to_owned(),
-                        send_id,
-                        content,
-                    });
+                    items.push(self.frozen(turn, EVENT_TYPE, send_id, content));
                 }
                 _ => items.push(self.part(turn, index, text)),
             }
@@ -94,8 +96,48 @@ impl Voice {
         items
     }
 
+    /// The card that asks whether tools may run. It rings for who has set the turn going.
+    pub fn card(&self, turn: &TurnRecord, ask: &Ask, now: Millis) -> OutboxItem {
+        let asker = turn.prompts.last().map(|prompt| prompt.sender.clone());
+        let text = card::asking(ask, asker.as_deref(), now);
+        let content = content::message(
+            render(&text),
+            MsgKind::Text,
+            placement(turn),
+            asker,
+            ask.card.as_str(),
+        );
+        self.item(turn, ask.card.clone(), &content)
+    }
+
+    /// What can be answered to a card, put under it.
+    pub fn choices(&self, turn: &TurnRecord, ask: &Ask, card: &EventId) -> Vec<OutboxItem> {
+        let approve = card::shows_all(ask).then_some(Gesture::Approve);
+        let gestures = approve.into_iter().chain([Gesture::Deny]);
+        let choice = |gesture: Gesture| {
+            let send_id = ask.card.of_its(gesture.word());
+            let content = content::reaction(card, gesture.sign(), send_id.as_str());
+            self.frozen(turn, REACTION_TYPE, send_id, freeze(&content))
+        };
+        gestures.map(choice).collect()
+    }
+
+    /// The card once it is decided: who decided what.
+    pub fn verdict(
+        &self,
+        turn: &TurnRecord,
+        ask: &Ask,
+        verdict: &Verdict,
+        card: &EventId,
+    ) -> OutboxItem {
+        let send_id = ask.card.of_its("end");
+        let rendered = render(&card::decided(ask, verdict));
+        let content = content::edit(card, rendered, MsgKind::Text, [], send_id.as_str());
+        self.item(turn, send_id, &content)
+    }
+
     fn part(&self, turn: &TurnRecord, index: usize, text: &str) -> OutboxItem {
-        let send_id = turn.id.part(index);
+        let send_id = turn.chapter_id().part(index);
         let mentions = if index == 0 {
             self.mentions.clone()
         } else {
@@ -112,12 +154,22 @@ impl Voice {
     }
 
     fn item(&self, turn: &TurnRecord, send_id: SendId, content: &Value) -> OutboxItem {
+        self.frozen(turn, EVENT_TYPE, send_id, freeze(content))
+    }
+
+    fn frozen(
+        &self,
+        turn: &TurnRecord,
+        event_type: &str,
+        send_id: SendId,
+        content: Box<RawValue>,
+    ) -> OutboxItem {
         OutboxItem {
             room: turn.key.room.clone(),
             sender: self.ghost.clone(),
-            event_type: EVENT_TYPE.to_owned(),
+            event_type: event_type.to_owned(),
             send_id,
-            content: freeze(content),
+            content,
         }
     }
 }

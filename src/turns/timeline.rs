@@ -6,7 +6,7 @@
 
 use std::{collections::HashMap, fmt::Write as _, time::Duration};
 
-use letta_client::{BackendError, TurnEvent};
+use letta_client::{ApprovalRequest, BackendError, TurnEvent};
 use ruma::{OwnedEventId, owned_room_id, owned_user_id};
 use serde_json::Value;
 
@@ -16,7 +16,9 @@ use super::{
     words,
 };
 use crate::{
-    journal::{Answer, ConversationKey, OutboxItem, QueuedPrompt, TurnId, TurnRecord},
+    journal::{
+        Answer, Ask, ConversationKey, OutboxItem, QueuedPrompt, TurnId, TurnRecord, Verdict,
+    },
     time::Millis,
 };
 
@@ -38,6 +40,8 @@ enum Item {
     Says(Result<TurnEvent, BackendError>),
     /// The stream breaks, and is told from its beginning again.
     Breaks,
+    /// Somebody decides what a card asks, so many seconds after it was asked.
+    Decides(Verdict, u64),
 }
 
 /// A message as a client shows it.
@@ -63,6 +67,8 @@ impl Message {
 struct Room {
     messages: Vec<Message>,
     by_event: HashMap<String, usize>,
+    /// How many reactions are offered under cards.
+    choices: usize,
 }
 
 impl Room {
@@ -155,6 +161,9 @@ struct Stage {
     reply: Reply,
     room: Room,
     first: Option<OwnedEventId>,
+    card: Option<OwnedEventId>,
+    /// When the chapter began.
+    began: Duration,
     /// The homeserver works on something until then.
     pending: Option<Duration>,
 }
@@ -170,19 +179,13 @@ impl Stage {
             text: "?".to_owned(),
             admitted_at: Millis(0),
         };
-        let turn = TurnRecord {
-            id: TurnId::of(&asked, &agent),
-            key: ConversationKey {
-                agent,
-                room: owned_room_id!("!room:example.org"),
-                thread: None,
-            },
-            prompts: vec![prompt],
-            started_at: Millis(0),
-            run: None,
-            edits_reserved: 0,
-            answer: None,
+        let id = TurnId::of(&asked, &agent);
+        let key = ConversationKey {
+            agent,
+            room: owned_room_id!("!room:example.org"),
+            thread: None,
         };
+        let turn = TurnRecord::new(id, key, vec![prompt], Millis(0));
         let voice = Voice {
             ghost: owned_user_id!("@agent:example.org"),
             mentions: Vec::new(),
@@ -194,6 +197,8 @@ impl Stage {
             reply: Reply::new(),
             room: Room::default(),
             first: None,
+            card: None,
+            began: Duration::ZERO,
             pending: None,
         }
     }
@@ -204,13 +209,14 @@ impl Stage {
         loop {
             // Nothing is shown while the homeserver works on what was shown before.
             now = now.max(self.pending.unwrap_or_default());
-            let Some(due) = self.reply.due().map(|due| due.max(now)) else {
+            let due = self.reply.due().map(|due| self.began + due);
+            let Some(due) = due.map(|due| due.max(now)) else {
                 return;
             };
             if due >= until {
                 return;
             }
-            if let Some(show) = self.reply.show(due) {
+            if let Some(show) = self.reply.show(due - self.began) {
                 self.send(due, show);
             }
         }
@@ -225,7 +231,7 @@ impl Stage {
                 self.first = Some(self.say(done, &item));
             }
             Show::Edit { number, text } => {
-                let (first, send_id) = (self.first.as_ref(), self.turn.id.edit(number));
+                let (first, send_id) = (self.first.as_ref(), self.turn.chapter_id().edit(number));
                 let content = self
                     .voice
                     .edit(first.expect("said before"), &text, &send_id);
@@ -256,6 +262,36 @@ impl Stage {
     }
 }
 
+impl Stage {
+    /// The chapter ends with a question: the card comes after its last words.
+    fn ask(&mut self, now: Duration, request: &ApprovalRequest) {
+        let wall = Millis(u64::try_from(now.as_millis()).expect("a short story"));
+        let until = wall.plus(Duration::from_mins(10));
+        let ask = Ask::new(request, self.turn.chapter_id().card(), until);
+        let at = now.max(self.pending.unwrap_or_default());
+        let at = at + Duration::from_millis(self.pace.homeserver);
+        let item = self.voice.card(&self.turn, &ask, wall);
+        let card = self.say(at, &item);
+        let choices = self.voice.choices(&self.turn, &ask, &card);
+        self.room.choices += choices.len();
+        self.card = Some(card);
+        self.turn.ask = Some(ask);
+    }
+
+    /// Somebody has decided: the card says so, and a new chapter begins.
+    fn decide(&mut self, now: Duration, verdict: Verdict) {
+        let mut ask = self.turn.ask.take().expect("a question");
+        let card = self.card.take().expect("a card");
+        let item = self.voice.verdict(&self.turn, &ask, &verdict, &card);
+        self.say(now, &item);
+        ask.verdict = Some(verdict);
+        self.turn.ask = Some(ask);
+        self.turn.turn_the_page();
+        (self.reply, self.first, self.pending) = (Reply::new(), None, None);
+        self.began = now;
+    }
+}
+
 /// What the room has seen at the end of a turn. The question was asked at 0.
 fn timeline(items: Vec<Item>, pace: Pace) -> String {
     play(items, pace).render()
@@ -264,15 +300,27 @@ fn timeline(items: Vec<Item>, pace: Pace) -> String {
 fn play(items: Vec<Item>, pace: Pace) -> Room {
     let mut stage = Stage::new(pace);
     let mut now = Duration::from_millis(pace.first);
-    for item in items {
+    let mut request = None;
+    let mut items = items.into_iter().peekable();
+    while let Some(item) = items.next() {
         stage.show_until(now);
         match item {
             Item::Says(Ok(TurnEvent::Finished(stop))) => {
                 let answer = stage.reply.answer(&stop);
                 stage.conclude(now, &answer);
-                return stage.room;
+                if let Some(request) = request.take() {
+                    stage.ask(now, &request);
+                }
+                if items.peek().is_none() {
+                    return stage.room;
+                }
             }
-            Item::Says(Ok(event)) => stage.reply.apply(&event, now),
+            Item::Says(Ok(TurnEvent::Approval(asked))) => request = Some(asked),
+            Item::Decides(verdict, after) => {
+                now += Duration::from_secs(after);
+                stage.decide(now, verdict);
+            }
+            Item::Says(Ok(event)) => stage.reply.apply(&event, now - stage.began),
             Item::Says(Err(failure)) => {
                 stage.reply.restart();
                 let (text, remark) = (stage.reply.text(), Some(words::refused(&failure)));

@@ -21,11 +21,42 @@ pub fn max_steps() -> String {
         .to_owned()
 }
 
-/// A tool call waits for a decision.
+/// A tool call waits for a decision, and Letta does not say which.
 pub fn needs_approval() -> String {
-    "The agent wants to use a tool that needs your approval. Decide it in Letta; this room cannot \
-     yet. [APPROVAL_NEEDED]"
+    "The agent wants to use a tool that needs an approval, but Letta does not say which tool. \
+     Decide it in Letta. [APPROVAL_NEEDED]"
         .to_owned()
+}
+
+/// A new message, while a person is to decide first.
+pub fn waits_for_decision() -> String {
+    "The agent waits for a decision on a tool. Your message is delivered after that. \
+     [APPROVAL_NEEDED]"
+        .to_owned()
+}
+
+/// Somebody who may not decide has tried to.
+pub fn not_yours_to_decide(user: &ruma::UserId) -> String {
+    format!("Only who asked the agent, or an admin, can decide that, {user}. [NOT_YOURS_TO_DECIDE]")
+}
+
+/// Somebody has tried to approve what could not be shown.
+pub fn too_long_to_approve() -> String {
+    "What cannot be shown in full cannot be approved here, only denied. [APPROVAL_TOO_LONG]"
+        .to_owned()
+}
+
+/// What the agent is told when nobody has decided.
+pub fn nobody_decided(after: std::time::Duration) -> String {
+    format!(
+        "Nobody decided within {}.",
+        humantime::format_duration(after)
+    )
+}
+
+/// What the agent is told when a person has stopped its turn.
+pub fn stopped_by_a_person() -> String {
+    "A person has stopped you.".to_owned()
 }
 
 /// The turn failed inside Letta.

@@ -229,10 +229,10 @@ clients_are_content_with! {
         matrix_bot_sdk_as_an_appservice => another_appservice,
         mautrix_as_an_appservice => mautrix,
     ];
-    // matrix-js-sdk is missing: in some runs its promise for the first message of a thread never settles here, although the
-    // message is sent and seen. All its other steps pass.
     embedded: crate::support::embedded::Embedded, [
         matrix_nio => nio,
+        matrix_js_sdk => js,
+        matrix_js_sdk_encrypted => js_encrypted,
         rust_matrix_sdk => rust_sdk,
         rust_matrix_sdk_sliding_sync => rust_sdk_sliding,
         page_in_chromium => page,

@@ -15,11 +15,15 @@
 
 mod agents;
 mod alone;
+mod approval_kills;
+mod approvals;
 mod clients;
 mod commands;
+mod compatibility;
 mod guests;
 mod harness;
 mod journal_crash;
+mod proof;
 mod restarts;
 mod support;
 mod talk;

@@ -25,6 +25,7 @@ pub mod devices;
 pub mod directory;
 pub mod identity;
 pub mod ignored;
+pub mod moderation;
 mod nonces;
 mod password;
 pub mod profile;
@@ -136,8 +137,8 @@ impl Accounts {
         if account.deactivated {
             return Err(unknown_token(false));
         }
-        if account.locked {
-            return Err(tokens::locked());
+        if account.locked && !facts.ends_sessions() {
+            return Err(moderation::locked());
         }
         self.retire_replaced(&token).await?;
         self.note_seen(&token, facts);

@@ -17,6 +17,7 @@ use crate::{
 
 mod account;
 mod account_data;
+mod account_moderation;
 mod admin_register;
 mod alias;
 mod answered;
@@ -33,6 +34,7 @@ mod events;
 mod filter;
 mod keys;
 mod later;
+mod lean;
 mod login;
 mod media;
 mod members;
@@ -62,6 +64,8 @@ mod space;
 mod state;
 mod sync;
 mod tag;
+#[cfg(test)]
+mod tests;
 mod thirdparty;
 mod to_device;
 mod typing;
@@ -82,6 +86,7 @@ pub(crate) fn router() -> Router<Server> {
     let routes = Routes::default();
     let routes = account::routes(routes);
     let routes = account_data::routes(routes);
+    let routes = account_moderation::routes(routes);
     let routes = admin_register::routes(routes);
     let routes = alias::routes(routes);
     let routes = appservice::routes(routes);

@@ -10,7 +10,7 @@ mod call;
 mod lenient;
 mod routes;
 
-pub use answer::error_response;
+pub use answer::{error_response, response};
 pub use auth::{Caller, Identified, missing_token, unknown_token};
-pub use call::{Call, CallFacts};
+pub use call::{Call, CallFacts, pieces};
 pub use routes::Routes;

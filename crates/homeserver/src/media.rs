@@ -6,10 +6,16 @@
 //! Spec: <https://spec.matrix.org/v1.19/client-server-api/#content-repository>
 
 use std::{
+    fmt,
     sync::Arc,
     time::{Duration, Instant},
 };
 
+use bytes::Bytes;
+use futures_util::{
+    StreamExt,
+    stream::{self, BoxStream},
+};
 use http::StatusCode;
 use quick_cache::sync::Cache;
 use rand::{Rng, distr::Alphanumeric};
@@ -36,13 +42,11 @@ use crate::{
     clock,
     config::{self, Config},
     error::{Error, Result},
-    store::{Store, tables},
+    store::{FILES_FOLDER, Store, tables},
 };
 use disk::Disk;
 use record::MediaFile;
 
-/// The folder of the files, in the folder of the database.
-const FOLDER: &str = "media";
 /// How many characters a media id has: about 140 bits, so that nobody guesses one.
 const MEDIA_ID_CHARS: usize = 24;
 /// How many pictures are made small at the same time. Each can need some hundred megabytes.
@@ -73,11 +77,18 @@ struct Inner {
     filled: Notify,
 }
 
-/// A file with what is known about it.
+/// A part of a file, as it comes.
+pub type Piece = Bytes;
+
+/// A file that can be read, with what is known about it.
 #[derive(Debug)]
 pub struct Content {
-    /// The bytes.
-    pub bytes: Vec<u8>,
+    /// The file, from its beginning.
+    pub file: tokio::fs::File,
+    /// Its size in bytes.
+    pub bytes: u64,
+    /// What tells it from every other file: it never changes.
+    pub tag: String,
     /// What it is said to be.
     pub content_type: Option<String>,
     /// How it is called.
@@ -85,14 +96,33 @@ pub struct Content {
 }
 
 /// A file that somebody uploads.
-#[derive(Debug)]
 pub struct Upload {
-    /// The bytes.
-    pub bytes: Vec<u8>,
+    /// The file, as it comes.
+    pub pieces: BoxStream<'static, Result<Piece>>,
     /// What it is said to be.
     pub content_type: Option<String>,
     /// How it is called.
     pub file_name: Option<String>,
+}
+
+impl Upload {
+    /// A file that is all here already.
+    pub fn whole(bytes: impl Into<Piece>, content_type: Option<String>) -> Self {
+        let bytes = bytes.into();
+        Self {
+            pieces: stream::once(async move { Ok(bytes) }).boxed(),
+            content_type,
+            file_name: None,
+        }
+    }
+}
+
+impl fmt::Debug for Upload {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Upload")
+            .field("content_type", &self.content_type)
+            .finish_non_exhaustive()
+    }
 }
 
 /// 404: there is no such file here.
@@ -112,7 +142,7 @@ impl Media {
     /// The files of this database.
     pub fn open(store: Store, config: &Config) -> Result<Self> {
         let inner = Inner {
-            disk: Disk::open(config.database.database_path.join(FOLDER))?,
+            disk: Disk::open(config.database.database_path.join(FILES_FOLDER))?,
             store,
             server_name: config.server_name.clone(),
             limits: config.media.clone(),
@@ -133,16 +163,17 @@ impl Media {
 
     /// Keeps a file. It is safe on disk when this returns.
     pub async fn upload(&self, user: &UserId, upload: Upload) -> Result<OwnedMxcUri> {
+        let received = self.inner.disk.receive(upload.pieces).await?;
         let id = new_media_id();
         let row = MediaFile {
             uploader: user.to_owned(),
             content_type: upload.content_type,
             file_name: upload.file_name,
-            bytes: u64::try_from(upload.bytes.len()).ok(),
+            bytes: Some(received.bytes),
             created: clock::now(),
             accessed: None,
         };
-        self.inner.disk.write(&id, upload.bytes).await?;
+        self.inner.disk.keep(received, &id).await?;
         self.inner.store.put::<tables::Media>((&*id,), &row).await?;
         Ok(self.uri(&id))
     }
@@ -154,9 +185,11 @@ impl Media {
     /// 404 if there is none, 504 `M_NOT_YET_UPLOADED` if it did not come in time.
     pub async fn download(&self, id: &str, patience: Duration) -> Result<Content> {
         let row = self.wait_for(id, patience).await?;
-        let bytes = self.inner.disk.read(id).await?.ok_or_else(unknown_media)?;
+        let file = self.inner.disk.open_file(id).await?;
         Ok(Content {
-            bytes,
+            file: file.ok_or_else(unknown_media)?,
+            bytes: row.bytes.unwrap_or_default(),
+            tag: id.to_owned(),
             content_type: row.content_type,
             file_name: row.file_name,
         })

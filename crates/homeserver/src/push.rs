@@ -16,6 +16,7 @@ pub mod rules;
 mod tests;
 mod unread;
 
+pub use audience::{Audiences, changes as changes_audience};
 pub use evaluate::evaluate;
 pub use guarded::{Forbidden, Guarded};
 pub use pushers::Pushers;

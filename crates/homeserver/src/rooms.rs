@@ -52,7 +52,7 @@ pub mod visibility;
 mod writer;
 
 pub use draft::Draft;
-pub use guard::{may_act, may_read};
+pub use guard::{may_act, may_read, may_redact};
 pub use pdu::Pdu;
 use record::{Membership, RoomRecord};
 pub use state::RoomState;
@@ -76,6 +76,8 @@ pub struct Inner {
     heads: Mutex<HashMap<OwnedRoomId, Arc<AsyncMutex<Head>>>>,
     events: Cache<OwnedEventId, Arc<Pdu>>,
     pub(crate) rulesets: crate::push::Rulesets,
+    pub(crate) audiences: crate::push::Audiences,
+    pub(crate) typing: crate::sync::typing::Typing,
 }
 
 impl std::ops::Deref for Rooms {
@@ -104,6 +106,7 @@ impl Rooms {
     pub async fn open(store: Store, stream: Stream, server_name: OwnedServerName) -> Result<Self> {
         let key = signing::key(&store).await?;
         let inner = Inner {
+            typing: crate::sync::typing::Typing::new(stream.clone()),
             store,
             stream,
             server_name,
@@ -111,6 +114,7 @@ impl Rooms {
             heads: Mutex::default(),
             events: Cache::new(CACHED_EVENTS),
             rulesets: crate::push::Rulesets::default(),
+            audiences: crate::push::Audiences::default(),
         };
         Ok(Self {
             inner: Arc::new(inner),
@@ -223,6 +227,19 @@ impl Rooms {
         match self.place_of(event)? {
             Some((room, position)) => self.event_at(&room, position),
             None => Ok(None),
+        }
+    }
+
+    /// An event whose place is known already.
+    pub(crate) fn event_in(
+        &self,
+        room: &RoomId,
+        position: Position,
+        event: &EventId,
+    ) -> Result<Option<Arc<Pdu>>> {
+        match self.events.get(event) {
+            Some(pdu) => Ok(Some(pdu)),
+            None => self.event_at(room, position),
         }
     }
 

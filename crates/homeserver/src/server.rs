@@ -27,7 +27,8 @@ use crate::{
     store::Store,
     stream::Stream,
     sync::{
-        lazy::SentMembers, presence::Presence, serial::Serial, sliding::SlidingSync, typing::Typing,
+        echo::Echoes, lazy::SentMembers, presence::Presence, serial::Serial, sliding::SlidingSync,
+        typing::Typing,
     },
 };
 
@@ -96,6 +97,8 @@ pub struct Parts {
     pub tasks: TaskTracker,
     /// Who is there.
     pub presence: Presence,
+    /// Who is about to hear that an event was sent.
+    pub echoes: Echoes,
     /// Which members each device was already told of.
     pub sent_members: SentMembers,
     /// One after the other: changes of one user that read before they write.
@@ -148,10 +151,11 @@ impl Server {
                 stream.clone(),
                 config.sync.allow_local_presence,
             ),
+            echoes: Echoes::default(),
             sent_members: SentMembers::default(),
             serial: Serial::default(),
             sliding: SlidingSync::default(),
-            typing: Typing::new(stream.clone()),
+            typing: rooms.typing.clone(),
             previews: Previews::open(media.clone(), &config.outbound)?,
             media,
             pushers: Pushers::open(rooms.clone(), &config.outbound)?,

@@ -15,6 +15,7 @@ use serde::{Deserialize, Serialize};
 
 pub mod backup;
 mod batch;
+mod expiry;
 mod format;
 pub mod key;
 mod options;
@@ -31,6 +32,9 @@ use table::Table;
 
 /// The version of the layout as a whole. A database with a higher one is refused, one with a lower one is moved up at start.
 pub const FORMAT_VERSION: u32 = 1;
+
+/// The folder of files that are too large for tables, in the folder of the database. A file in it never changes.
+pub const FILES_FOLDER: &str = "media";
 
 /// A commit that takes longer than this is said in the log, in milliseconds: the disk is the bottleneck then.
 const SLOW_COMMIT_MS: u128 = 500;

@@ -3,6 +3,8 @@
 //! Spec: <https://spec.matrix.org/v1.19/client-server-api/#syncing>
 
 pub mod account_data;
+pub mod echo;
+pub mod fields;
 pub mod filter;
 pub mod lazy;
 pub mod presence;

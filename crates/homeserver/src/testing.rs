@@ -2,7 +2,7 @@
 //! bytes, like one from the network.
 
 use axum::body::Body;
-use http::{Method, Request, StatusCode, header};
+use http::{Method, Request, Response, StatusCode, header};
 use http_body_util::BodyExt;
 use ruma::{OwnedUserId, UserId, server_name};
 use serde_json::{Value, json};
@@ -127,6 +127,11 @@ impl Person {
         call(self.router.clone(), Some(&self.token), method, path, body).await
     }
 
+    /// Calls an endpoint, and gives the response before its body is read.
+    pub(crate) async fn response(&self, method: Method, path: &str, body: Value) -> Response<Body> {
+        respond(self.router.clone(), Some(&self.token), method, path, body).await
+    }
+
     /// Calls an endpoint that has to answer 200.
     pub(crate) async fn ok(&self, method: Method, path: &str, body: Value) -> Value {
         let (status, answer) = self.call(method.clone(), path, body).await;
@@ -150,13 +155,13 @@ impl Person {
     }
 }
 
-async fn call(
+async fn respond(
     router: axum::Router,
     token: Option<&str>,
     method: Method,
     path: &str,
     body: Value,
-) -> (StatusCode, Value) {
+) -> Response<Body> {
     let mut request = Request::builder()
         .method(&method)
         .uri(path)
@@ -169,7 +174,17 @@ async fn call(
     } else {
         Body::from(body.to_string())
     };
-    let response = router.oneshot(request.body(body).unwrap()).await.unwrap();
+    router.oneshot(request.body(body).unwrap()).await.unwrap()
+}
+
+async fn call(
+    router: axum::Router,
+    token: Option<&str>,
+    method: Method,
+    path: &str,
+    body: Value,
+) -> (StatusCode, Value) {
+    let response = respond(router, token, method, path, body).await;
     let status = response.status();
     let bytes = response.into_body().collect().await.unwrap().to_bytes();
     (

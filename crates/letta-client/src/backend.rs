@@ -57,7 +57,9 @@ pub trait Backend: Send + Sync {
     /// Answers an approval request, one decision for each of its calls, and streams how the agent
     /// goes on: until the next request, or until the turn is over.
     ///
-    /// [`BackendError::NotPending`]: nothing waits for these decisions (any more).
+    /// Deciding the same again, because the answer was lost, streams how the agent went on the
+    /// first time. [`BackendError::NotPending`]: nothing waits for these decisions (any more), and
+    /// they were not ours.
     async fn decide(
         &self,
         to: &Destination,
@@ -182,21 +184,26 @@ impl Info {
         }
     }
 
-    /// What cannot be done there, in words for people; empty if nothing is missing.
-    pub fn lacks(&self) -> Vec<&'static str> {
+    /// What cannot be done there, as the end of a line for people; empty if nothing is missing.
+    pub fn without(&self) -> String {
         let can = [
-            (self.approvals, "approvals: tools run unasked"),
+            (self.approvals, "approvals (tools run unasked)"),
             (self.history, "history"),
             (self.conversations, "conversations apart from each other"),
             (self.overhears, "turns that others start"),
             (
                 self.idempotent != Some(false),
-                "telling a message that comes twice",
+                "knowing a message that comes twice",
             ),
         ];
-        can.into_iter()
+        let missing: Vec<_> = can
+            .into_iter()
             .filter_map(|(can, what)| (!can).then_some(what))
-            .collect()
+            .collect();
+        match missing.as_slice() {
+            [] => String::new(),
+            missing => format!("; without {}", missing.join(", ")),
+        }
     }
 }
 

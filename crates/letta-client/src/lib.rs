@@ -9,6 +9,7 @@
 //! | [`id`] | one type per kind of Letta id, parsed once at the edge |
 //! | [`backend`] | the trait, and the words that pass over it |
 //! | [`error`] | what can go wrong, and the advice that goes with it |
+//! | [`app_server`] | current, self-hosted Letta: one WebSocket |
 //! | [`rest`] | Letta Cloud and V1 servers: REST with server-sent events |
 //! | [`openai`] | the OpenAI-compatible routes that several servers have: text and nothing else |
 //! | [`detect`] | which of them a server speaks, by asking it |
@@ -18,6 +19,7 @@
 //!
 //! This crate knows nothing of Matrix. An idempotency key is any text to it.
 
+pub mod app_server;
 pub mod backend;
 pub mod demo;
 pub mod detect;

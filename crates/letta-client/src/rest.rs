@@ -13,6 +13,7 @@
 //! | `failure` | refusals in all their shapes, classified |
 //! | `wire` | JSON as Letta writes it, read leniently |
 //! | `listing`, `history` | pages put together |
+//! | `approval` | what waits for a person, and what became of a decision |
 //! | `decoder` | events of a stream to [`TurnEvent`](crate::TurnEvent)s; no I/O |
 //! | `turn` | a turn's stream: reading, resuming, polling |
 //! | [`transcript`] | a stream that was written down, decoded; no I/O |
@@ -28,14 +29,15 @@ use serde::Serialize;
 use tokio::time::Instant;
 
 pub(crate) mod api;
-mod decoder;
+mod approval;
+pub(crate) mod decoder;
 pub(crate) mod failure;
-mod history;
-mod listing;
+pub(crate) mod history;
+pub(crate) mod listing;
 mod send;
 pub mod transcript;
 mod turn;
-mod wire;
+pub(crate) mod wire;
 
 pub use api::{BODY_BYTES_MAX, REDIRECTS_MAX};
 pub use decoder::{
@@ -293,11 +295,20 @@ impl Backend for RestBackend {
         decisions: &[Decision],
     ) -> Result<TurnStream, BackendError> {
         // All calls of the request are decided in one body, or Letta refuses.
-        self.start(to, &send::Outgoing::decisions(decisions)).await
+        let decided = self.start(to, &send::Outgoing::decisions(decisions)).await;
+        let Err(BackendError::NotPending) = decided else {
+            return decided;
+        };
+        let conversations = self.has_conversations().await?;
+        match approval::run_after(&self.api, to, conversations, decisions).await? {
+            Some(run) => turn::resume(self.api.clone(), &run).await,
+            None => decided,
+        }
     }
 
-    async fn pending(&self, _to: &Destination) -> Result<Option<ApprovalRequest>, BackendError> {
-        Ok(None)
+    async fn pending(&self, to: &Destination) -> Result<Option<ApprovalRequest>, BackendError> {
+        let conversations = self.has_conversations().await?;
+        approval::pending(&self.api, to, conversations).await
     }
 
     async fn resume(&self, _to: &Destination, run: &RunId) -> Result<TurnStream, BackendError> {

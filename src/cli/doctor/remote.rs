@@ -12,7 +12,10 @@ use tokio::net::TcpListener;
 use super::{Advice, Check};
 use crate::{
     app,
-    cli::probe::{Answer, Homeserver},
+    cli::{
+        letta,
+        probe::{Answer, Homeserver},
+    },
     config::{Config, Secret, http_url},
 };
 
@@ -28,20 +31,10 @@ pub(super) async fn letta(config: &Config) -> Check {
             "check the `letta` section",
         )),
         Ok(Some(backend)) => match backend.info().await {
-            Ok(info) => {
-                let version = info
-                    .version
-                    .map(|version| format!(" {version}"))
-                    .unwrap_or_default();
-                Ok(format!(
-                    "{}{version} answers at {}",
-                    info.kind,
-                    http_url::text(&config.letta.url)
-                ))
-            }
+            Ok(info) => Ok(letta::answers(&info, http_url::text(&config.letta.url))),
             Err(error) => Err(Advice::new(
                 format!("{error} ({})", error.code()),
-                "check `letta.url` and `letta.api_key`, and that Letta is running",
+                letta::mend(&error),
             )),
         },
     };

@@ -123,7 +123,7 @@ async fn house(change: impl FnOnce(&mut Installed)) -> House {
     config.appservice.address = http_url::parse(&format!("http://127.0.0.1:{port}")).unwrap();
     config.appservice.as_token = Secret::new("aaa");
     config.appservice.hs_token = Secret::new("hhh");
-    config.letta.backend = BackendKind::Demo;
+    config.letta.backend = Some(BackendKind::Demo);
     config.journal.path = folder.path().join("journal");
     let registration = folder.path().join("registration.yaml");
     Registration::new(&config)

@@ -103,7 +103,7 @@ fn the_environment_wins_over_the_file() {
     assert_eq!(config.appservice.port, 29500);
     assert!(config.appservice.as_token.matches("89e1"));
     assert!(!config.space.enabled);
-    assert_eq!(config.letta.backend, BackendKind::Demo);
+    assert_eq!(config.letta.backend, Some(BackendKind::Demo));
     let include: Vec<_> = config
         .letta
         .include
@@ -158,7 +158,9 @@ fn a_wrong_value_says_what_would_be_right() {
     insta::assert_snapshot!(wrong("appservice: {port: 0}"), @"`appservice.port`: expected a number from 1 to 65535, got 0; set it like `port: 29400` (in config.yaml)");
     insta::assert_snapshot!(wrong("homeserver: {address: localhost:8008}"), @r#"`homeserver.address`: expected an address that begins with `http://` or `https://`, got "localhost:8008"; set it like `address: http://localhost:8008` (in config.yaml)"#);
     insta::assert_snapshot!(wrong("homeserver: {domain: 'not a name'}"), @"`homeserver.domain`: server name is not a valid IP address or domain name; set it like `domain: example.com` (in config.yaml)");
-    insta::assert_snapshot!(wrong("letta: {backend: app-server}"), @r#"`letta.backend`: expected `rest` or `demo`, got "app-server"; set it like `backend: rest` (in config.yaml)"#);
+    insta::assert_snapshot!(wrong("letta: {backend: v1}"), @r#"`letta.backend`: expected `rest` or `app-server` or `openai` or `demo`, got "v1" (in config.yaml)"#);
+    insta::assert_snapshot!(wrong("letta: {url: localhost}"), @r#"`letta.url`: expected an address that begins with `http://`, `https://`, `ws://` or `wss://`, got "localhost"; set it like `url: http://localhost:8283` (in config.yaml)"#);
+    insta::assert_snapshot!(wrong("letta: {url: 'ws://localhost:4500', backend: openai}"), @"`letta.url`: begins with `ws://`, which `backend: openai` does not speak; set `backend: app-server`, or leave it out (in config.yaml)");
     insta::assert_snapshot!(wrong("letta: {poll_interval: 500}"), @"`letta.poll_interval`: expected a time like 500ms, 30s, 2h or 7d, got 500; set it like `poll_interval: 500ms` (in config.yaml)");
     insta::assert_snapshot!(wrong("letta: {poll_interval: 5 bananas}"), @r#"`letta.poll_interval`: expected a time like 500ms, 30s, 2h or 7d, got "5 bananas"; set it like `poll_interval: 500ms` (in config.yaml)"#);
     insta::assert_snapshot!(wrong("letta: {poll_interval: 1ms}"), @"`letta.poll_interval`: is less than 50ms; set it like `poll_interval: 500ms` (in config.yaml)");

@@ -91,14 +91,12 @@ proptest! {
     #[test]
     fn turns_come_back(key in key(), words in "\\PC{0,200}", run in proptest::option::of("[a-z0-9-]{1,40}"), edits: u32, answered: bool) {
         let first = QueuedPrompt { text: words.clone(), ..prompt(1) };
+        let id = TurnId::of(&first.event_id, &key.agent);
         let turn = TurnRecord {
-            id: TurnId::of(&first.event_id, &key.agent),
-            key,
-            prompts: vec![first, prompt(2)],
-            started_at: Millis(5),
             run: run.and_then(|id| letta_client::RunId::parse(format!("run-{id}")).ok()),
             edits_reserved: edits,
             answer: answered.then(|| Answer { text: words.clone(), remark: Some(words) }),
+            ..TurnRecord::new(id, key, vec![first, prompt(2)], Millis(5))
         };
         let bytes = encode(&turn, "turn").unwrap();
         prop_assert_eq!(decode::<TurnRecord>(&bytes, "turn").unwrap(), turn);

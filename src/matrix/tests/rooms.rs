@@ -199,7 +199,7 @@ async fn a_message_is_found_by_its_send_id_among_the_ghosts_own() {
     let ghost = user_id!("@agent_1:house.test");
     let find = async |send_id: &SendId| {
         homeserver
-            .find_sent(Actor::Ghost(ghost), room, ghost, send_id)
+            .find_sent(Actor::Ghost(ghost), room, ghost, "m.room.message", send_id)
             .await
             .unwrap()
     };

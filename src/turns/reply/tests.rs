@@ -293,7 +293,9 @@ fn how_a_turn_ends_is_remarked_unless_it_simply_ends() {
         remark(&Reply::new(), &Stop::EndTurn),
         Some(words::empty_answer())
     );
-    for stop in [Stop::Cancelled, Stop::MaxSteps, Stop::NeedsApproval] {
+    // Then a card follows.
+    assert_eq!(remark(&Reply::new(), &Stop::NeedsApproval), None);
+    for stop in [Stop::Cancelled, Stop::MaxSteps] {
         assert!(remark(&begun(), &stop).is_some(), "{stop:?}");
     }
 }

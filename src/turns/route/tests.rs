@@ -400,11 +400,14 @@ fn edits_redactions_and_reactions_point_at_their_message() {
     }
     let nothing = event(&json!({ "type": "m.room.redaction" }));
     assert_eq!(brief(&nothing, &home()), "ignore: Malformed");
-    let reaction = json!({
-        "type": "m.reaction",
-        "content": { "m.relates_to": { "rel_type": "m.annotation", "event_id": "$first", "key": "👍" } },
-    });
-    assert_eq!(brief(&event(&reaction), &home()), "reaction");
+    let reaction = |key: &str| {
+        event(&json!({
+            "type": "m.reaction",
+            "content": { "m.relates_to": { "rel_type": "m.annotation", "event_id": "$first", "key": key } },
+        }))
+    };
+    assert_eq!(brief(&reaction("✅"), &home()), "reaction");
+    assert_eq!(brief(&reaction("👍"), &home()), "ignore: OtherType");
 }
 
 #[test]

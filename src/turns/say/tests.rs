@@ -25,22 +25,17 @@ fn turn(thread: Option<OwnedEventId>) -> TurnRecord {
         text: "?".to_owned(),
         admitted_at: Millis(0),
     };
-    TurnRecord {
-        id: TurnId::of(event_id!("$first"), &agent),
-        key: ConversationKey {
-            agent,
-            room: owned_room_id!("!room"),
-            thread,
-        },
-        prompts: vec![
-            prompt(owned_event_id!("$first")),
-            prompt(owned_event_id!("$last")),
-        ],
-        started_at: Millis(0),
-        run: None,
-        edits_reserved: 0,
-        answer: None,
-    }
+    let id = TurnId::of(event_id!("$first"), &agent);
+    let key = ConversationKey {
+        agent,
+        room: owned_room_id!("!room"),
+        thread,
+    };
+    let prompts = vec![
+        prompt(owned_event_id!("$first")),
+        prompt(owned_event_id!("$last")),
+    ];
+    TurnRecord::new(id, key, prompts, Millis(0))
 }
 
 fn answer(text: &str, remark: Option<&str>) -> Answer {

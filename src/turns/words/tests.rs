@@ -68,7 +68,7 @@ fn the_bridge_speaks_plainly() {
     The agent ended its turn without an answer. Ask again or in other words. [EMPTY_ANSWER]
     Stopped. [STOPPED]
     The agent reached its limit of steps before it was done. Ask it to go on. [MAX_STEPS]
-    The agent wants to use a tool that needs your approval. Decide it in Letta; this room cannot yet. [APPROVAL_NEEDED]
+    The agent wants to use a tool that needs an approval, but Letta does not say which tool. Decide it in Letta. [APPROVAL_NEEDED]
     The agent could not answer. Try again in a moment. [LLM_RATE_LIMIT]
     The agent could not answer. An admin finds more in the log. [LLM_AUTHENTICATION]
     100 messages wait for this agent already, so this one was not taken. Send it again later. [QUEUE_FULL]

@@ -1,9 +1,10 @@
-"""Makes client-server.json.xz from the OpenAPI document of the Matrix specification.
+"""Makes client-server.json.xz and requests.json from the OpenAPI document of the Matrix specification.
 
     python scripts/dump-openapi.py --api client-server -r v1.18 -o openapi.json     (in a checkout of matrix-spec)
     python tests/clients/shapes/slim.py openapi.json
 
-What the check needs of it are the shapes of the answers. Prose, examples and requests would make it twenty times as large.
+What the check of answers needs are their shapes, what generated requests need are those of the requests (one operation a line).
+Prose and examples would make both ten times as large.
 """
 
 import json
@@ -35,16 +36,43 @@ def answers(operation):
     return found
 
 
+def request(method, path, operation, shared):
+    """What a request of this operation is made of, and how it can be answered."""
+    parameters = [
+        {"name": one["name"], "in": one["in"], "required": one.get("required", False), "schema": slim(one.get("schema", {}))}
+        for one in operation.get("parameters", []) + shared
+        if one["in"] in ("path", "query")
+    ]
+    content = operation.get("requestBody", {}).get("content", {})
+    body = next(({"type": kind, "schema": slim(one.get("schema", {}))} for kind, one in content.items()), None)
+    statuses = sorted(int(status) for status in operation["responses"] if status.isdigit())
+    return {"method": method, "path": path, "parameters": parameters, "body": body, "statuses": statuses}
+
+
 def main():
     document = json.loads(Path(sys.argv[1]).read_text())
-    paths = {
-        path.strip(): {method.upper(): answers(one) for method, one in operations.items() if method in METHODS}
-        for path, operations in document["paths"].items()
-    }
-    text = json.dumps({"version": document["info"]["version"], "paths": paths}, separators=(",", ":"), sort_keys=True)
+    operations = [
+        (path.strip(), method.upper(), one, methods.get("parameters", []))
+        for path, methods in document["paths"].items()
+        for method, one in methods.items()
+        if method in METHODS
+    ]
+    paths = {}
+    for path, method, one, _ in operations:
+        paths.setdefault(path, {})[method] = answers(one)
+    text = dense({"version": document["info"]["version"], "paths": paths})
     target = Path(__file__).with_name("client-server.json.xz")
     target.write_bytes(lzma.compress(text.encode(), preset=9 | lzma.PRESET_EXTREME))
     print(f"{target}: {len(paths)} paths, {target.stat().st_size} bytes")
+
+    lines = [dense(request(method, path, one, shared)) for path, method, one, shared in operations]
+    target = Path(__file__).with_name("requests.json")
+    target.write_text("[\n" + ",\n".join(lines) + "\n]\n")
+    print(f"{target}: {len(lines)} operations, {target.stat().st_size} bytes")
+
+
+def dense(value):
+    return json.dumps(value, separators=(",", ":"), sort_keys=True)
 
 
 if __name__ == "__main__":

@@ -63,6 +63,12 @@ impl Bridge {
 
     /// Writes `config.yaml` and `registration.yaml` the way an admin does.
     pub async fn init(&self, homeserver: &str, letta: &str, admin: &str) {
+        let letta = ["--backend", "rest", "--letta-url", letta];
+        self.init_with(homeserver, &letta, admin).await;
+    }
+
+    /// The same for any Letta. Gives what `init` said.
+    pub async fn init_with(&self, homeserver: &str, letta: &[&str], admin: &str) -> String {
         std::fs::create_dir_all(&self.dir).expect("the folder of the bridge");
         let made = self
             .command()
@@ -76,7 +82,8 @@ impl Bridge {
                 "--domain",
                 DOMAIN,
             ])
-            .args(["--backend", "rest", "--letta-url", letta, "--admin", admin])
+            .args(letta)
+            .args(["--admin", admin])
             .stdin(Stdio::null())
             .output()
             .await
@@ -89,6 +96,7 @@ impl Bridge {
             self.registration().exists(),
             "init wrote no registration.yaml and said:\n{said}"
         );
+        said
     }
 
     /// Replaces the map of permissions, as an admin does with an editor.

@@ -1,7 +1,7 @@
 //! The homeserver that the bridge brings along, alone in a process of its own: as other bridges and clients meet it.
 
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
+use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
 use tokio::process::Command;
@@ -16,6 +16,7 @@ pub struct Embedded {
     dir: PathBuf,
     port: u16,
     token: Option<&'static str>,
+    settings: &'static str,
     process: Option<Process>,
 }
 
@@ -26,6 +27,7 @@ impl Embedded {
             dir: dir.to_owned(),
             port: free_port(),
             token: None,
+            settings: "",
             process: None,
         }
     }
@@ -34,6 +36,13 @@ impl Embedded {
     #[must_use]
     pub fn with_registration_token(mut self, token: &'static str) -> Self {
         self.token = Some(token);
+        self
+    }
+
+    /// Writes these lines into the configuration, too.
+    #[must_use]
+    pub fn with_settings(mut self, settings: &'static str) -> Self {
+        self.settings = settings;
         self
     }
 
@@ -58,10 +67,11 @@ impl Embedded {
         let text = format!(
             "[global]\nserver_name = {DOMAIN:?}\naddress = \"127.0.0.1\"\nport = {}\ndatabase_path = \"{}\"\n\
              appservice_dir = \"{}\"\nallow_registration = true\n{registration}\n\
-             new_user_displayname_suffix = \"\"\nallow_federation = false\nip_range_denylist = []\n",
+             new_user_displayname_suffix = \"\"\nallow_federation = false\nip_range_denylist = []\n{}\n",
             self.port,
             self.dir.join("database").display(),
             appservices.display(),
+            self.settings,
         );
         std::fs::write(self.dir.join("tuwunel.toml"), text).expect("the configuration");
     }
@@ -97,10 +107,11 @@ impl Embedded {
         self.process = Some(process);
     }
 
-    /// Stops it as an admin does.
-    pub async fn stop(&mut self) {
-        if let Some(process) = self.process.take() {
-            process.terminate().await;
+    /// Stops it as an admin does. Tells how it ended and how long that took.
+    pub async fn stop(&mut self) -> Option<(ExitStatus, Duration)> {
+        match self.process.take() {
+            Some(process) => Some(process.terminate().await),
+            None => None,
         }
     }
 

@@ -105,7 +105,7 @@ impl Homeserver {
     pub async fn stop(&mut self) {
         match self {
             Self::Synapse(server) => server.stop().await,
-            Self::Embedded(server) => server.stop().await,
+            Self::Embedded(server) => drop(server.stop().await),
         }
     }
 

@@ -3,6 +3,7 @@
 mod appservice;
 mod devices;
 mod login;
+mod moderation;
 mod people;
 mod register;
 mod rooms;

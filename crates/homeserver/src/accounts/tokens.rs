@@ -5,11 +5,12 @@
 
 use std::time::Duration;
 
-use http::StatusCode;
-use ruma::{DeviceId, OwnedDeviceId, OwnedUserId, UserId, api::error::ErrorKind};
+use ruma::{DeviceId, OwnedDeviceId, OwnedUserId, UserId};
 
 use super::{
-    Accounts, digest, new_device_id, new_token,
+    Accounts, digest,
+    moderation::locked,
+    new_device_id, new_token,
     record::{Device, RefreshToken, Token},
     registration_tokens::ends_in,
 };
@@ -46,15 +47,6 @@ pub struct Wish {
     pub display_name: Option<String>,
     /// Whether it can refresh its tokens.
     pub refresh: bool,
-}
-
-/// 401 `M_USER_LOCKED`: the session is kept, but cannot be used for now.
-pub(crate) fn locked() -> Error {
-    Error::refused(
-        StatusCode::UNAUTHORIZED,
-        ErrorKind::UserLocked,
-        "This account is locked",
-    )
 }
 
 impl Accounts {
@@ -96,8 +88,10 @@ impl Accounts {
             .filter(|record| record.expires.is_none_or(|end| end > clock::now()))
             .ok_or_else(|| unknown_token(false))?;
         let account = self.get(&record.user_id)?;
-        if account.is_none_or(|account| account.deactivated) {
-            return Err(unknown_token(false));
+        match account {
+            Some(account) if account.locked => return Err(locked()),
+            Some(account) if !account.deactivated => {}
+            _ => return Err(unknown_token(false)),
         }
         let mut batch = self.store.batch();
         // Whatever was given out for the same token before and was never used is not needed any more.

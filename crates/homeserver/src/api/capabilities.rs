@@ -11,6 +11,7 @@ use ruma::api::client::discovery::get_capabilities::{
 };
 
 use crate::{
+    admin,
     config::ROOM_VERSIONS,
     error::Result,
     http::{Call, Routes},
@@ -36,6 +37,9 @@ async fn capabilities(
     );
     // Names and avatars can be set, which is what their absence says, too.
     capabilities.profile_fields = Some(ProfileFieldsCapability::new(true));
+    let is_admin = admin::is_admin(&server, &call.caller.user_id)?;
+    capabilities.account_moderation.suspend = is_admin;
+    capabilities.account_moderation.lock = is_admin;
     capabilities.thirdparty_id_changes = ThirdPartyIdChangesCapability::new(false);
     Ok(get_capabilities::v3::Response::new(capabilities))
 }

@@ -1,6 +1,9 @@
 //! Requests that send an event now or, with `org.matrix.msc4140.delay=`, later: one path, two answers.
 //!
+//! The answer carries along what its device's sync waits for ([`Unanswered`]), until it is written.
 //! Proposal: <https://github.com/matrix-org/matrix-spec-proposals/pull/4140>
+
+use std::sync::Arc;
 
 use http::Response;
 use ruma::{
@@ -12,17 +15,19 @@ use serde::Serialize;
 use super::answered::Answered;
 use crate::{
     error::{Error, Result},
-    http::CallFacts,
+    http::{CallFacts, Caller},
+    server::Server,
+    sync::echo::Unanswered,
 };
 
-/// The request `R`, whose answer depends on when it is to be done.
-pub(super) type OrLater<R> = Answered<R, Sent>;
+/// The request `R`, which sends an event.
+pub(super) type Sends<R> = Answered<R, Sent>;
 
 /// What became of the event.
 #[derive(Debug)]
 pub(super) enum Sent {
-    /// It is sent.
-    Now(OwnedEventId),
+    /// It is sent. A device that gave it an id waits for its echo until this is answered.
+    Now(OwnedEventId, Option<Unanswered>),
     /// It waits, with this id.
     Later(String),
 }
@@ -39,11 +44,21 @@ impl OutgoingResponse for Sent {
     type Body = SentBody;
 
     fn try_into_http_response_inner(self) -> Result<Response<SentBody>, IntoHttpError> {
-        Ok(Response::new(match self {
-            Self::Now(event) => SentBody::EventId(event),
-            Self::Later(id) => SentBody::DelayId(id),
-        }))
+        let (event, unanswered) = match self {
+            Self::Now(event, unanswered) => (event, unanswered),
+            Self::Later(id) => return Ok(Response::new(SentBody::DelayId(id))),
+        };
+        let mut response = Response::new(SentBody::EventId(event));
+        // What extends a response is dropped when its head is written.
+        response.extensions_mut().insert(unanswered.map(Arc::new));
+        Ok(response)
     }
+}
+
+/// Begins a request whose event the device will see with the id that it gave the request.
+pub(super) fn begin(server: &Server, caller: &Caller) -> Option<Unanswered> {
+    let device = caller.device_id.as_ref()?;
+    Some(server.echoes.begin(&caller.user_id, device))
 }
 
 /// How many milliseconds the event is to wait.

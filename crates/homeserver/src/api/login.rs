@@ -26,11 +26,7 @@ use ruma::{
 };
 
 use crate::{
-    accounts::{
-        devices::manages_devices,
-        identity,
-        tokens::{Wish, locked},
-    },
+    accounts::{devices::manages_devices, identity, moderation::locked, tokens::Wish},
     error::{Error, Result},
     http::{Call, Routes},
     server::Server,

@@ -1,32 +1,46 @@
 //! The rooms that the caller shares with somebody else.
 //!
-//! Spec: <https://github.com/matrix-org/matrix-spec-proposals/pull/2666>
+//! Spec: <https://spec.matrix.org/v1.19/client-server-api/#get_matrixclientv1mutual_rooms>; before it was specified, it was
+//! <https://github.com/matrix-org/matrix-spec-proposals/pull/2666>.
 
-use ruma::api::client::membership::get_mutual_rooms;
+use ruma::{
+    OwnedRoomId, UInt, UserId,
+    api::client::membership::get_mutual_rooms::{unstable, v1},
+};
 
 use crate::{
     error::{Error, Result},
-    http::{Call, Routes},
+    http::{Call, Caller, Routes},
     server::Server,
 };
 
 pub(super) fn routes(routes: Routes) -> Routes {
-    routes.add(mutual_rooms)
+    routes.add(specified).add(proposed)
 }
 
-async fn mutual_rooms(
-    server: Server,
-    call: Call<get_mutual_rooms::unstable::Request>,
-) -> Result<get_mutual_rooms::unstable::Response> {
-    let other = &call.body.user_id;
-    if *other == call.caller.user_id {
+async fn specified(server: Server, call: Call<v1::Request>) -> Result<v1::Response> {
+    if call.body.from.is_some() {
+        return Err(Error::invalid("All rooms are in the first answer"));
+    }
+    let shared = shared(&server, &call.caller, &call.body.user_id)?;
+    let count = UInt::try_from(shared.len()).unwrap_or(UInt::MAX);
+    Ok(v1::Response::new(count, shared))
+}
+
+async fn proposed(server: Server, call: Call<unstable::Request>) -> Result<unstable::Response> {
+    let shared = shared(&server, &call.caller, &call.body.user_id)?;
+    Ok(unstable::Response::new(shared))
+}
+
+fn shared(server: &Server, caller: &Caller, other: &UserId) -> Result<Vec<OwnedRoomId>> {
+    if *other == caller.user_id {
         return Err(Error::invalid("You are in all of your own rooms"));
     }
     let mut shared = Vec::new();
-    for room in server.rooms.joined_rooms(&call.caller.user_id)? {
+    for room in server.rooms.joined_rooms(&caller.user_id)? {
         if server.rooms.is_joined(&room, other)? {
             shared.push(room);
         }
     }
-    Ok(get_mutual_rooms::unstable::Response::new(shared))
+    Ok(shared)
 }

@@ -15,7 +15,7 @@ use crate::{
     appservices,
     error::{Error, Result},
     http::{Call, Caller, Routes},
-    rooms::membership,
+    rooms::{self, membership},
     server::Server,
 };
 
@@ -107,7 +107,7 @@ fn may_change(server: &Server, caller: &Caller, owner: &UserId) -> Result<()> {
             .as_ref()
             .is_some_and(|appservice| appservice.may_act_as(owner, own));
     if may {
-        return Ok(());
+        return rooms::may_act(server, caller);
     }
     Err(Error::forbidden("Everybody changes their own profile only"))
 }

@@ -20,6 +20,7 @@ use ruma::{
     },
 };
 
+use super::lean::{AnsweredLean, Lean};
 use crate::{
     accounts::{
         create::{NewAccount, in_use},
@@ -43,13 +44,19 @@ pub(super) fn routes(routes: Routes) -> Routes {
 
 async fn register(
     server: Server,
-    call: Call<register::v3::Request>,
-) -> Result<register::v3::Response> {
-    match (&call.body.login_type, &call.body.kind) {
+    call: Call<AnsweredLean<register::v3::Request>>,
+) -> Result<Lean<register::v3::Response>> {
+    let call = Call {
+        body: call.body.0,
+        caller: call.caller,
+        facts: call.facts,
+    };
+    let answer = match (&call.body.login_type, &call.body.kind) {
         (Some(LoginType::ApplicationService), _) => by_appservice(server, call).await,
         (_, RegistrationKind::Guest) => guest(server, call).await,
         _ => person(server, call).await,
-    }
+    };
+    answer.map(Lean)
 }
 
 async fn person(

@@ -9,7 +9,7 @@ use ruma::{
 };
 use serde::Deserialize;
 
-use super::later::{OrLater, Sent, delay_ms};
+use super::later::{Sends, Sent, begin, delay_ms};
 use crate::{
     error::{Error, Result},
     http::{Call, Routes},
@@ -32,9 +32,8 @@ struct Redacts {
 
 async fn message(
     server: Server,
-    call: Call<OrLater<send_message_event::v3::Request>>,
+    call: Call<Sends<send_message_event::v3::Request>>,
 ) -> Result<Sent> {
-    rooms::may_act(&server, &call.caller)?;
     let body = call.body.request;
     let kind = TimelineEventType::from(body.event_type.to_string());
     let txn = Txn {
@@ -50,6 +49,7 @@ async fn message(
         }
         _ => None,
     };
+    rooms::may_redact(&server, &call.caller, redacts.as_deref())?;
     let mut draft = Draft::message(call.caller.user_id.clone(), kind, content);
     draft.redacts = redacts;
     draft.time = call.facts.massaged_time(&call.caller)?;
@@ -58,21 +58,21 @@ async fn message(
         let id = delayed::schedule(&server, caller, room, draft, delay, Some(&txn)).await?;
         return Ok(Sent::Later(id));
     }
+    let unanswered = begin(&server, caller);
     let event = send(&server, caller, room, draft, Some(txn)).await?;
-    Ok(Sent::Now(event))
+    Ok(Sent::Now(event, unanswered))
 }
 
-async fn redact(
-    server: Server,
-    call: Call<redact_event::v3::Request>,
-) -> Result<redact_event::v3::Response> {
-    let body = call.body;
+async fn redact(server: Server, call: Call<Sends<redact_event::v3::Request>>) -> Result<Sent> {
+    let body = call.body.request;
+    rooms::may_redact(&server, &call.caller, Some(&body.event_id))?;
     let txn = Txn {
         scope: format!("redact {} {}", body.room_id, body.event_id),
         id: body.txn_id.to_string(),
     };
     let mut draft = rooms::redact::draft(&call.caller.user_id, body.event_id, body.reason)?;
     draft.time = call.facts.massaged_time(&call.caller)?;
+    let unanswered = begin(&server, &call.caller);
     let event = send(&server, &call.caller, &body.room_id, draft, Some(txn)).await?;
-    Ok(redact_event::v3::Response::new(event))
+    Ok(Sent::Now(event, unanswered))
 }

@@ -11,7 +11,7 @@ use ruma::{
     events::TimelineEventType,
 };
 
-use super::later::{OrLater, Sent, delay_ms};
+use super::later::{Sends, Sent, delay_ms};
 use crate::{
     error::{Error, Result},
     http::{Call, Routes},
@@ -63,7 +63,7 @@ async fn one(
     Ok(get_state_event_for_key::v3::Response::new(answer))
 }
 
-async fn set(server: Server, call: Call<OrLater<send_state_event::v3::Request>>) -> Result<Sent> {
+async fn set(server: Server, call: Call<Sends<send_state_event::v3::Request>>) -> Result<Sent> {
     rooms::may_act(&server, &call.caller)?;
     let body = call.body.request;
     let mut draft = Draft::message(
@@ -79,5 +79,5 @@ async fn set(server: Server, call: Call<OrLater<send_state_event::v3::Request>>)
         return Ok(Sent::Later(id));
     }
     let event = send(&server, caller, room, draft, None).await?;
-    Ok(Sent::Now(event))
+    Ok(Sent::Now(event, None))
 }

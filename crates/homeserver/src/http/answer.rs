@@ -10,7 +10,7 @@ use ruma::api::{
 use crate::error::{Error, Refusal};
 
 /// The response of a handler as bytes.
-pub(super) fn response<R: OutgoingResponse>(outcome: Result<R, Error>) -> Response<Body> {
+pub fn response<R: OutgoingResponse>(outcome: Result<R, Error>) -> Response<Body> {
     match outcome {
         Ok(answer) => match answer.try_into_http_response::<Vec<u8>>() {
             Ok(response) => response.map(Body::from),

@@ -155,7 +155,9 @@ fn as_appservice(
             })?;
             let own = appservice.sender(&server.config.server_name)? == user;
             if !own && !appservice.may_act_as(&user, &server.config.server_name) {
-                return Err(Error::bad_request(
+                // The code and the words are Tuwunel's, the status is what every other homeserver answers.
+                return Err(Error::refused(
+                    StatusCode::FORBIDDEN,
                     ErrorKind::Exclusive,
                     "User is not in namespace.",
                 ));

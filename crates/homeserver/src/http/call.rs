@@ -4,8 +4,9 @@ use std::net::IpAddr;
 
 use axum::body::Body;
 use bytes::Bytes;
+use futures_util::{StreamExt, stream::BoxStream};
 use http::{Request, header, request::Parts};
-use http_body_util::{BodyExt, LengthLimitError, Limited};
+use http_body_util::{BodyExt, Collected, LengthLimitError, Limited};
 use ruma::{
     MilliSecondsSinceUnixEpoch, UInt,
     api::{
@@ -64,6 +65,11 @@ impl CallFacts {
             .map(|(_, value)| value.into_owned())
     }
 
+    /// Whether the request only logs out, which people who are locked out may do, too.
+    pub fn ends_sessions(&self) -> bool {
+        self.path.ends_with("/logout") || self.path.ends_with("/logout/all")
+    }
+
     /// The time that an application service gives an event with `ts=`.
     ///
     /// # Errors
@@ -103,13 +109,34 @@ where
         let caller = <R::Authentication as Identified>::identify(server, &facts).await?;
         let bytes = lenient::mend(&parts, read_body(body, body_max_bytes).await?);
         check_depth(&parts, &bytes)?;
+        Self::parsed(parts, path_args, caller, CallFacts { bytes, ..facts })
+    }
+
+    /// The same for a request whose body is not JSON: it is not read here, but by the handler.
+    pub(super) async fn begin(
+        server: &Server,
+        request: Request<Body>,
+        path_args: &[String],
+    ) -> Result<(Self, Body)> {
+        let (parts, body) = request.into_parts();
+        let facts = facts(&parts, Bytes::new());
+        let caller = <R::Authentication as Identified>::identify(server, &facts).await?;
+        Ok((Self::parsed(parts, path_args, caller, facts)?, body))
+    }
+
+    fn parsed(
+        parts: Parts,
+        path_args: &[String],
+        caller: <R::Authentication as Identified>::By,
+        facts: CallFacts,
+    ) -> Result<Self> {
         let args: Vec<&str> = path_args.iter().map(String::as_str).collect();
-        let body = R::try_from_http_request(Request::from_parts(parts, &bytes[..]), &args)
-            .map_err(unreadable)?;
+        let request = Request::from_parts(parts, &facts.bytes[..]);
+        let body = R::try_from_http_request(request, &args).map_err(unreadable)?;
         Ok(Self {
             body,
             caller,
-            facts: CallFacts { bytes, ..facts },
+            facts,
         })
     }
 }
@@ -132,16 +159,30 @@ fn facts(parts: &Parts, bytes: Bytes) -> CallFacts {
 }
 
 async fn read_body(body: Body, max_bytes: usize) -> Result<Bytes> {
-    match Limited::new(body, max_bytes).collect().await {
-        Ok(body) => Ok(body.to_bytes()),
-        Err(error) if error.is::<LengthLimitError>() => Err(Error::too_large(format!(
+    let read = Limited::new(body, max_bytes).collect().await;
+    read.map(Collected::to_bytes)
+        .map_err(|error| unread(&*error, max_bytes))
+}
+
+/// The body, piece by piece as it comes.
+pub fn pieces(body: Body, max_bytes: usize) -> BoxStream<'static, Result<Bytes>> {
+    let pieces = Limited::new(body, max_bytes).into_data_stream();
+    pieces
+        .map(move |piece| piece.map_err(|error| unread(&*error, max_bytes)))
+        .boxed()
+}
+
+/// Why a body cannot be read to its end.
+fn unread(error: &(dyn std::error::Error + Send + Sync + 'static), max_bytes: usize) -> Error {
+    if error.is::<LengthLimitError>() {
+        return Error::too_large(format!(
             "The body of this request can have {max_bytes} bytes"
-        ))),
-        Err(error) => Err(Error::bad_request(
-            ErrorKind::Unknown,
-            format!("The request ended early: {error}"),
-        )),
+        ));
     }
+    Error::bad_request(
+        ErrorKind::Unknown,
+        format!("The request ended early: {error}"),
+    )
 }
 
 /// Refuses JSON that is nested deeper than anybody needs, before a parser follows it down.

@@ -1,5 +1,7 @@
 //! What clients send although the specification has it otherwise, made into what they mean.
 //!
+//! Or made into what can be refused in words.
+//!
 //! matrix-nio joins rooms with no body at all, and begins to register with an `auth` that names neither a type nor a session.
 //! Other homeservers take both.
 
@@ -14,13 +16,29 @@ pub(super) fn mend(parts: &Parts, bytes: Bytes) -> Bytes {
     if path.contains("/media/") || parts.method == Method::GET {
         return bytes;
     }
-    if bytes.iter().all(u8::is_ascii_whitespace) {
-        return Bytes::from_static(b"{}");
-    }
+    let bytes = if bytes.iter().all(u8::is_ascii_whitespace) {
+        Bytes::from_static(b"{}")
+    } else {
+        bytes
+    };
     if path.ends_with("/register") {
         return without_empty_auth(&bytes).unwrap_or(bytes);
     }
+    if path.ends_with("/login") {
+        return with_type(&bytes).unwrap_or(bytes);
+    }
     bytes
+}
+
+/// ruma 0.17 looks up the type of a login without asking whether there is one, and panics; one that is null it refuses in words.
+fn with_type(bytes: &[u8]) -> Option<Bytes> {
+    let mut body: Value = serde_json::from_slice(bytes).ok()?;
+    let fields = body.as_object_mut()?;
+    if fields.contains_key("type") {
+        return None;
+    }
+    fields.insert("type".to_owned(), Value::Null);
+    serde_json::to_vec(&body).ok().map(Bytes::from)
 }
 
 fn without_empty_auth(bytes: &[u8]) -> Option<Bytes> {

@@ -2,7 +2,7 @@
 //!
 //! A request that may change something runs to its end even if its caller hangs up: what a handler began, it ends.
 
-use std::{marker::PhantomData, pin::Pin, sync::Arc};
+use std::{marker::PhantomData, panic::AssertUnwindSafe, pin::Pin, sync::Arc};
 
 use axum::{
     Router,
@@ -10,6 +10,7 @@ use axum::{
     extract::{RawPathParams, Request, State},
     routing::{MethodFilter, on},
 };
+use futures_util::FutureExt;
 use http::{Method, Response};
 use ruma::api::{IncomingRequest, Metadata, path_builder::PathBuilder};
 
@@ -86,6 +87,28 @@ impl Routes {
             &erase(handler),
             Abandoned::Stops,
         )
+    }
+
+    /// The same for an endpoint of files: its handler reads the body and writes the answer piece by piece.
+    #[must_use]
+    pub fn add_streamed<R, F, A>(self, handler: F) -> Self
+    where
+        R: IncomingRequest + Metadata + Send + 'static,
+        R::Authentication: Identified,
+        F: Fn(Server, Call<R>, Body) -> A + Clone + Send + Sync + 'static,
+        A: Future<Output = Result<Response<Body>>> + Send + 'static,
+    {
+        let erased: Erased = Arc::new(move |server, request, args| {
+            let handler = handler.clone();
+            Box::pin(async move {
+                let outcome = match Call::<R>::begin(&server, request, &args).await {
+                    Ok((call, body)) => handler(server, call, body).await,
+                    Err(error) => Err(error),
+                };
+                outcome.unwrap_or_else(error_response)
+            })
+        });
+        self.paths::<R>(R::PATH_BUILDER.all_paths(), &erased, Abandoned::of::<R>())
     }
 
     /// Routes one more path, which ruma does not list, to a handler. `extra_args` stand for the path's missing last arguments.
@@ -182,13 +205,14 @@ async fn run(
     abandoned: Abandoned,
 ) -> Response<Body> {
     let answer = erased(server, request, args);
-    if abandoned == Abandoned::Stops {
-        return answer.await;
-    }
-    match tokio::spawn(answer).await {
-        Ok(response) => response,
-        Err(error) => error_response(Error::Broken(format!("a handler was lost: {error}"))),
-    }
+    // A handler that panics is one request that fails, not a connection that is cut.
+    let answered = match abandoned {
+        Abandoned::Stops => AssertUnwindSafe(answer).catch_unwind().await.ok(),
+        Abandoned::GoesOn => tokio::spawn(answer).await.ok(),
+    };
+    answered.unwrap_or_else(|| {
+        error_response(Error::Broken("the handler of a request panicked".into()))
+    })
 }
 
 /// The path with its arguments named by their places: the same place has different names in different endpoints.

@@ -13,6 +13,7 @@ use serde_json::value::RawValue;
 use super::devices;
 use crate::{
     error::{Error, Result},
+    rooms::record::Made,
     server::Server,
     store::{Batch, Store, tables},
     stream::{Change, Place, Position, Touch},
@@ -71,7 +72,7 @@ pub async fn send(
     }
     let (mut batch, mut place, mut touches) =
         (server.store.batch(), server.stream.place(), Vec::new());
-    batch.put::<tables::SendIds>(send_id, &serde_json::Value::Null)?;
+    batch.put::<tables::SendIds>(send_id, &Made::now(None))?;
     for (user, device, content) in addressed(&server.store, messages)? {
         let message = Delivered {
             kind,

@@ -1,13 +1,19 @@
-//! Files on disk: written to another name first, synced, and then renamed, so that a file under its own name is always whole.
+//! Files on disk: received in a folder of their own, synced, and then renamed, so that a file under its own name is always whole.
 //!
-//! Names come from the server only. The first two characters of a name are its folder, so that no folder gets too large to list.
+//! Nothing is held in memory but the piece that has just come. Names come from the server only. The first two characters of a
+//! name are its folder, so that no folder gets too large to list.
 
 use std::{
     fs::{self, File},
-    io::{self, Write},
+    io,
     path::{Path, PathBuf},
+    time::Duration,
 };
 
+use futures_util::{Stream, StreamExt};
+use tokio::io::AsyncWriteExt;
+
+use super::{Piece, new_media_id};
 use crate::{
     error::{Error, Result},
     store::StoreError,
@@ -15,11 +21,30 @@ use crate::{
 
 /// How many characters of a name make its folder.
 const FOLDER_CHARS: usize = 2;
+/// Where files are that are still coming. What is there when the server starts, a killed one left.
+const UNFINISHED: &str = "unfinished";
+/// How long the next piece of a file may take to come.
+const PIECE_WAIT_MAX: Duration = Duration::from_mins(2);
 
 /// The folder of all files.
 #[derive(Clone, Debug)]
 pub(super) struct Disk {
     folder: PathBuf,
+}
+
+/// A file that is whole and safe, and has no name yet. Dropped, it is gone.
+#[derive(Debug)]
+pub(super) struct Received {
+    path: PathBuf,
+    /// How long it is.
+    pub(super) bytes: u64,
+}
+
+impl Drop for Received {
+    fn drop(&mut self) {
+        // Once it has its name, nothing is here any more.
+        drop(fs::remove_file(&self.path));
+    }
 }
 
 fn broken(error: io::Error) -> Error {
@@ -29,7 +54,11 @@ fn broken(error: io::Error) -> Error {
 impl Disk {
     /// The files in this folder, which is made if it is not there.
     pub(super) fn open(folder: PathBuf) -> Result<Self> {
-        fs::create_dir_all(&folder).map_err(broken)?;
+        let unfinished = folder.join(UNFINISHED);
+        if unfinished.exists() {
+            fs::remove_dir_all(&unfinished).map_err(broken)?;
+        }
+        fs::create_dir_all(&unfinished).map_err(broken)?;
         Ok(Self { folder })
     }
 
@@ -38,50 +67,79 @@ impl Disk {
         self.folder.join(folder).join(name)
     }
 
-    /// Writes a file; returns when it is safe on disk under its name.
-    pub(super) async fn write(&self, name: &str, bytes: Vec<u8>) -> Result<()> {
-        let path = self.path(name);
-        blocking(move || write(&path, &bytes)).await
+    /// Takes a file as it comes. What was taken so far is gone if it ends early.
+    ///
+    /// # Errors
+    ///
+    /// Those of the pieces; 408 if one does not come in time.
+    pub(super) async fn receive(
+        &self,
+        pieces: impl Stream<Item = Result<Piece>> + Send,
+    ) -> Result<Received> {
+        let mut received = Received {
+            path: self.folder.join(UNFINISHED).join(new_media_id()),
+            bytes: 0,
+        };
+        let file = tokio::fs::File::create(&received.path).await;
+        let mut file = file.map_err(broken)?;
+        let mut pieces = std::pin::pin!(pieces);
+        while let Some(piece) = tokio::time::timeout(PIECE_WAIT_MAX, pieces.next())
+            .await
+            .map_err(|_| too_slow())?
+        {
+            let piece = piece?;
+            file.write_all(&piece).await.map_err(broken)?;
+            received.bytes += u64::try_from(piece.len()).unwrap_or(u64::MAX);
+        }
+        file.flush().await.map_err(broken)?;
+        file.sync_all().await.map_err(broken)?;
+        Ok(received)
     }
 
-    /// Reads a file; nothing if there is none.
-    pub(super) async fn read(&self, name: &str) -> Result<Option<Vec<u8>>> {
+    /// Gives a file its name; returns when it is safe under it.
+    pub(super) async fn keep(&self, received: Received, name: &str) -> Result<()> {
         let path = self.path(name);
-        blocking(move || match fs::read(&path) {
-            Ok(bytes) => Ok(Some(bytes)),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(error),
-        })
-        .await
+        let naming = tokio::task::spawn_blocking(move || rename(&received.path, &path));
+        let named = naming.await.map_err(|_| Error::Store(StoreError::Lost))?;
+        named.map_err(broken)
+    }
+
+    /// Opens a file; nothing if there is none.
+    pub(super) async fn open_file(&self, name: &str) -> Result<Option<tokio::fs::File>> {
+        found(tokio::fs::File::open(self.path(name)).await)
+    }
+
+    /// Reads a whole file; nothing if there is none.
+    pub(super) async fn read(&self, name: &str) -> Result<Option<Vec<u8>>> {
+        found(tokio::fs::read(self.path(name)).await)
     }
 
     /// Deletes a file, if it is there.
     pub(super) async fn delete(&self, name: &str) -> Result<()> {
-        let path = self.path(name);
-        blocking(move || match fs::remove_file(&path) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-            _ => Ok(()),
-        })
-        .await
+        found(tokio::fs::remove_file(self.path(name)).await).map(|_| ())
     }
 }
 
-async fn blocking<T: Send + 'static>(
-    work: impl FnOnce() -> io::Result<T> + Send + 'static,
-) -> Result<T> {
-    let done = tokio::task::spawn_blocking(work).await;
-    done.map_err(|_| Error::Store(StoreError::Lost))?
-        .map_err(broken)
+fn found<T>(opened: io::Result<T>) -> Result<Option<T>> {
+    match opened {
+        Ok(file) => Ok(Some(file)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(broken(error)),
+    }
 }
 
-fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let folder = path.parent().unwrap_or(path);
+fn too_slow() -> Error {
+    Error::refused(
+        http::StatusCode::REQUEST_TIMEOUT,
+        ruma::api::error::ErrorKind::Unknown,
+        "The rest of the file did not come in time",
+    )
+}
+
+fn rename(from: &Path, to: &Path) -> io::Result<()> {
+    let folder = to.parent().unwrap_or(to);
     fs::create_dir_all(folder)?;
-    let unfinished = path.with_extension("unfinished");
-    let mut file = File::create(&unfinished)?;
-    file.write_all(bytes)?;
-    file.sync_all()?;
-    fs::rename(&unfinished, path)?;
+    fs::rename(from, to)?;
     // The name itself is on disk only when its folder is, and the folder's own name with the one above.
     File::open(folder)?.sync_all()?;
     match folder.parent() {

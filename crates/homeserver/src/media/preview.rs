@@ -158,11 +158,7 @@ impl Inner {
             return;
         }
         let (size, dimensions) = (page.bytes.len(), thumbnail::dimensions(&page.bytes));
-        let upload = Upload {
-            bytes: page.bytes,
-            content_type: Some(page.content_type.clone()),
-            file_name: None,
-        };
+        let upload = Upload::whole(page.bytes, Some(page.content_type.clone()));
         match self.media.upload(user, upload).await {
             Ok(uri) => {
                 preview.insert("og:image".to_owned(), json!(uri));

@@ -88,8 +88,28 @@ impl Media {
     /// 404 if there is no such place, 403 if it is another user's, 409 `M_CANNOT_OVERWRITE_MEDIA` if it is filled.
     pub async fn fill(&self, user: &UserId, id: &str, upload: Upload) -> Result<()> {
         let inner = &self.inner;
+        self.reserved(user, id)?;
+        let received = inner.disk.receive(upload.pieces).await?;
+        // Looked at again: the file may have taken long, and another one may have come first.
         let _one_at_a_time = inner.reserving.lock().await;
-        let row = inner.store.get::<tables::Media>((id,))?;
+        let row = MediaFile {
+            content_type: upload.content_type,
+            file_name: upload.file_name,
+            bytes: Some(received.bytes),
+            ..self.reserved(user, id)?
+        };
+        inner.disk.keep(received, id).await?;
+        let mut batch = inner.store.batch();
+        batch.put::<tables::Media>((id,), &row)?;
+        batch.delete::<tables::PendingMedia>((user, id))?;
+        inner.store.commit(batch).await?;
+        inner.filled.notify_waiters();
+        Ok(())
+    }
+
+    /// The place that the user reserved and has not filled.
+    fn reserved(&self, user: &UserId, id: &str) -> Result<MediaFile> {
+        let row = self.inner.store.get::<tables::Media>((id,))?;
         let row = row
             .filter(|row| !self.is_expired(row))
             .ok_or_else(unknown_media)?;
@@ -103,18 +123,6 @@ impl Media {
                 "This file has been uploaded already",
             ));
         }
-        let row = MediaFile {
-            content_type: upload.content_type,
-            file_name: upload.file_name,
-            bytes: u64::try_from(upload.bytes.len()).ok(),
-            ..row
-        };
-        inner.disk.write(id, upload.bytes).await?;
-        let mut batch = inner.store.batch();
-        batch.put::<tables::Media>((id,), &row)?;
-        batch.delete::<tables::PendingMedia>((user, id))?;
-        inner.store.commit(batch).await?;
-        inner.filled.notify_waiters();
-        Ok(())
+        Ok(row)
     }
 }

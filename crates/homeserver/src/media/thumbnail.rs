@@ -13,7 +13,7 @@ use image::{
 };
 use ruma::api::error::ErrorKind;
 
-use super::{Content, Media, record::Thumbnail};
+use super::{Content, Media, Upload, record::Thumbnail, unknown_media};
 use crate::{
     error::{Error, Result},
     store::{StoreError, tables},
@@ -78,46 +78,70 @@ impl Media {
     ///
     /// As [`Media::download`]; 400 `M_UNKNOWN` if it is no picture, 413 if it has too many pixels.
     pub async fn thumbnail(&self, id: &str, size: Size, patience: Duration) -> Result<Content> {
-        self.wait_for(id, patience).await?;
-        let (name, file) = (size.name(), format!("{id}.{}", size.name()));
-        if let Some(row) = self.inner.store.get::<tables::Thumbnails>((id, &*name))?
-            && let Some(bytes) = self.inner.disk.read(&file).await?
-        {
-            return Ok(content(row.content_type, bytes));
+        let original = self.wait_for(id, patience).await?;
+        if let Some(made) = self.made(id, size).await? {
+            return Ok(made);
         }
-        let original = self.download(id, patience).await?;
+        let bytes = self.inner.disk.read(id).await?.ok_or_else(unknown_media)?;
         let max_pixels = self.inner.limits.media_thumbnail_max_pixels;
         let permit = self.inner.thumbnails.acquire().await;
         let working = tokio::task::spawn_blocking(move || {
-            let made = make(&original, size, max_pixels);
-            (made, original)
+            make(&bytes, original.content_type.as_deref(), size, max_pixels)
         });
-        let (made, original) = working.await.map_err(|_| Error::Store(StoreError::Lost))?;
+        let made = working.await.map_err(|_| Error::Store(StoreError::Lost))?;
         drop(permit);
-        let (content_type, bytes) = match made? {
-            Made::AsItIs => return Ok(original),
-            Made::Smaller(content_type, bytes) => (content_type.to_owned(), bytes),
-        };
+        match made? {
+            Made::AsItIs => self.download(id, Duration::ZERO).await,
+            Made::Smaller(content_type, bytes) => {
+                self.keep_thumbnail(id, size, content_type, bytes).await?;
+                self.made(id, size).await?.ok_or_else(unknown_media)
+            }
+        }
+    }
+
+    /// A thumbnail that was made before.
+    async fn made(&self, id: &str, size: Size) -> Result<Option<Content>> {
+        let name = size.name();
+        let row = self.inner.store.get::<tables::Thumbnails>((id, &*name))?;
+        let Some(row) = row else { return Ok(None) };
+        let tag = file_of(id, &name);
+        let file = self.inner.disk.open_file(&tag).await?;
+        Ok(file.map(|file| Content {
+            file,
+            bytes: row.bytes,
+            tag,
+            content_type: Some(row.content_type),
+            file_name: None,
+        }))
+    }
+
+    async fn keep_thumbnail(
+        &self,
+        id: &str,
+        size: Size,
+        content_type: &str,
+        bytes: Vec<u8>,
+    ) -> Result<()> {
+        let name = size.name();
+        let upload = Upload::whole(bytes, None);
+        let received = self.inner.disk.receive(upload.pieces).await?;
         let row = Thumbnail {
-            content_type: content_type.clone(),
-            bytes: u64::try_from(bytes.len()).unwrap_or(u64::MAX),
+            content_type: content_type.to_owned(),
+            bytes: received.bytes,
         };
-        self.inner.disk.write(&file, bytes.clone()).await?;
+        self.inner.disk.keep(received, &file_of(id, &name)).await?;
         let key = (id, &*name);
-        self.inner
+        Ok(self
+            .inner
             .store
             .put::<tables::Thumbnails>(key, &row)
-            .await?;
-        Ok(content(content_type, bytes))
+            .await?)
     }
 }
 
-fn content(content_type: String, bytes: Vec<u8>) -> Content {
-    Content {
-        bytes,
-        content_type: Some(content_type),
-        file_name: None,
-    }
+/// How the thumbnail of this size is called on disk.
+fn file_of(id: &str, size: &str) -> String {
+    format!("{id}.{size}")
 }
 
 fn unreadable() -> Error {
@@ -134,19 +158,19 @@ pub(super) fn dimensions(bytes: &[u8]) -> Option<(u32, u32)> {
 }
 
 /// Whether it is said to be a picture of a kind that only clients can read: they can show it, as it is.
-fn is_foreign_picture(original: &Content) -> bool {
-    original.content_type.as_deref().is_some_and(|kind| {
+fn is_foreign_picture(content_type: Option<&str>) -> bool {
+    content_type.is_some_and(|kind| {
         kind.starts_with("image/")
             && !ImageFormat::from_mime_type(kind).is_some_and(|format| format.reading_enabled())
     })
 }
 
 /// Decodes the picture within the limits, and makes it small.
-fn make(original: &Content, size: Size, max_pixels: u64) -> Result<Made> {
-    let reader = ImageReader::new(Cursor::new(&original.bytes)).with_guessed_format();
+fn make(bytes: &[u8], content_type: Option<&str>, size: Size, max_pixels: u64) -> Result<Made> {
+    let reader = ImageReader::new(Cursor::new(bytes)).with_guessed_format();
     let reader = reader.map_err(|_| unreadable())?;
     let Some(format) = reader.format().filter(ImageFormat::reading_enabled) else {
-        return if is_foreign_picture(original) {
+        return if is_foreign_picture(content_type) {
             Ok(Made::AsItIs)
         } else {
             Err(unreadable())

@@ -1,11 +1,18 @@
 //! Whom an event can concern, and what the push rules ask about the room: who is in it, by which names, with which power.
 //!
-//! The writer has not committed yet, so what it added so far is laid over what the tables say.
+//! The writer has not committed yet, so what it added so far is laid over what the tables say. What the tables alone say is kept in
+//! memory, because reading all members with every message is what would make large rooms slow: the room's writer takes it away
+//! with each event that changes it ([`changes`]).
 
-use std::collections::BTreeMap;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
+
+use quick_cache::{Weighter, sync::Cache};
 
 use ruma::{
-    OwnedUserId,
+    OwnedRoomId, OwnedUserId, RoomId,
     events::{
         StateEventType, TimelineEventType,
         room::member::{MembershipState, RoomMemberEventContent},
@@ -15,9 +22,104 @@ use ruma::{
 };
 use serde::Deserialize;
 
-use crate::{error::Result, rooms::RoomWriter, store::tables};
+use crate::{
+    error::Result,
+    rooms::{Pdu, RoomWriter},
+    store::{Store, tables},
+};
+
+/// For how many rooms the audience is kept in memory, if none has many people.
+const CACHED_ROOMS: usize = 1_000;
+/// How many people all of these have together at most.
+const CACHED_PEOPLE: u64 = 20_000;
+
+/// Whom the events of a room can concern.
+#[derive(Debug)]
+pub(super) struct Audience {
+    /// How many are in the room, users of application services included.
+    pub(super) joined: usize,
+    /// Who is in the room or invited. Users of application services read nothing, and are not here.
+    pub(super) people: BTreeMap<OwnedUserId, Member>,
+    /// Who may do what.
+    pub(super) power_levels: Option<PushConditionPowerLevelsCtx>,
+}
+
+/// The audiences of rooms as their last committed event left them.
+#[derive(Debug)]
+pub struct Audiences {
+    known: Cache<OwnedRoomId, Arc<Audience>, People>,
+}
+
+#[derive(Clone, Debug)]
+struct People;
+
+impl Weighter<OwnedRoomId, Arc<Audience>> for People {
+    fn weight(&self, _: &OwnedRoomId, audience: &Arc<Audience>) -> u64 {
+        audience.people.len() as u64 + 1
+    }
+}
+
+impl Default for Audiences {
+    fn default() -> Self {
+        Self {
+            known: Cache::with_weighter(CACHED_ROOMS, CACHED_PEOPLE, People),
+        }
+    }
+}
+
+impl Audiences {
+    /// Forgets a room, because an event is about to be written that changes it.
+    pub fn forget(&self, room: &RoomId) {
+        self.known.remove(room);
+    }
+}
+
+/// Whether the event changes whom the events of its room concern.
+pub fn changes(pdu: &Pdu) -> bool {
+    pdu.state_key.is_some()
+        && matches!(
+            pdu.kind,
+            TimelineEventType::RoomMember
+                | TimelineEventType::RoomPowerLevels
+                | TimelineEventType::RoomCreate
+        )
+}
+
+/// Whom an event concerns that comes after what the writer added so far.
+pub(super) fn audience(writer: &RoomWriter) -> Result<Arc<Audience>> {
+    if writer.added().iter().any(|pdu| changes(pdu)) {
+        return read(writer).map(Arc::new);
+    }
+    let known = &writer.rooms().audiences.known;
+    if let Some(audience) = known.get(writer.room_id()) {
+        return Ok(audience);
+    }
+    let audience = Arc::new(read(writer)?);
+    known.insert(writer.room_id().to_owned(), audience.clone());
+    Ok(audience)
+}
+
+fn read(writer: &RoomWriter) -> Result<Audience> {
+    let mut people = members(writer)?;
+    let joined = people.values().filter(|member| member.joined).count();
+    let store = &writer.rooms().store;
+    let mut services = BTreeSet::new();
+    for user in people.keys() {
+        let account = store.get::<tables::Accounts>((user,))?;
+        if account.is_some_and(|account| account.appservice.is_some()) {
+            services.insert(user.clone());
+        }
+    }
+    people.retain(|user, _| !services.contains(user));
+    Ok(Audience {
+        joined,
+        people,
+        power_levels: power_levels(writer)?,
+    })
+}
 
 /// Somebody who is in the room or invited.
+#[derive(Debug)]
 pub(super) struct Member {
     /// Whether the user is in the room.
     pub(super) joined: bool,
@@ -26,7 +128,7 @@ pub(super) struct Member {
 }
 
 /// Who is in the room or invited after what was added so far.
-pub(super) fn members(writer: &RoomWriter) -> Result<BTreeMap<OwnedUserId, Member>> {
+fn members(writer: &RoomWriter) -> Result<BTreeMap<OwnedUserId, Member>> {
     let mut members = BTreeMap::new();
     for row in writer
         .rooms()
@@ -71,7 +173,7 @@ fn set_member(
     }
 }
 
-pub(super) fn power_levels(writer: &RoomWriter) -> Result<Option<PushConditionPowerLevelsCtx>> {
+fn power_levels(writer: &RoomWriter) -> Result<Option<PushConditionPowerLevelsCtx>> {
     let Some(create) = writer.state(&StateEventType::RoomCreate, "")? else {
         return Ok(None);
     };
@@ -97,7 +199,7 @@ pub(super) fn power_levels(writer: &RoomWriter) -> Result<Option<PushConditionPo
 }
 
 /// Whether somebody reads what notifies this user.
-pub(super) fn has_reader(writer: &RoomWriter, user: &OwnedUserId) -> Result<bool> {
-    let account = writer.rooms().store.get::<tables::Accounts>((user,))?;
-    Ok(account.is_some_and(|account| account.appservice.is_none() && !account.deactivated))
+pub(super) fn has_reader(store: &Store, user: &OwnedUserId) -> Result<bool> {
+    let account = store.get::<tables::Accounts>((user,))?;
+    Ok(account.is_some_and(|account| !account.deactivated))
 }

@@ -3,8 +3,6 @@
 //! Only people are met: users of application services read nothing, and a user without an account or with a deactivated one has
 //! nobody who could. What is not a notification leaves no trace, so a quiet room costs nothing to count.
 
-use std::collections::BTreeMap;
-
 use futures_util::FutureExt;
 use ruma::{
     OwnedEventId, OwnedUserId, UInt,
@@ -20,7 +18,7 @@ use ruma::{
 use serde::Deserialize;
 
 use super::{
-    audience::{Member, has_reader, members, power_levels},
+    audience::{Audience, audience, has_reader},
     mark_read,
     record::Notification,
     unread::NOTIFICATIONS_PER_ROOM,
@@ -40,26 +38,25 @@ pub fn evaluate(writer: &mut RoomWriter, pdu: &Pdu) -> Result<()> {
     let thread = thread_of(pdu);
     read_by_sender(writer, pdu, thread.as_ref())?;
     left(writer, pdu)?;
-    let members = members(writer)?;
+    let audience = audience(writer)?;
     if let Some(redacted) = &pdu.redacts {
-        forget(writer, &members, redacted)?;
+        forget(writer, &audience, redacted)?;
     }
-    let joined = members.values().filter(|member| member.joined).count();
     let mut context = PushConditionRoomCtx::new(
         pdu.room_id.clone(),
-        UInt::try_from(joined).unwrap_or(UInt::MAX),
+        UInt::try_from(audience.joined).unwrap_or(UInt::MAX),
         pdu.sender.clone(),
         String::new(),
     );
-    context.power_levels = power_levels(writer)?;
+    context.power_levels.clone_from(&audience.power_levels);
     let event = FlattenedJson::from_raw(&Raw::<AnySyncTimelineEvent>::from_json(pdu.json.clone()));
-    for (user, member) in members {
-        let invited = !member.joined && pdu.is_member_event_of(&user);
-        if user == pdu.sender || !(member.joined || invited) || !has_reader(writer, &user)? {
+    for (user, member) in &audience.people {
+        let invited = !member.joined && pdu.is_member_event_of(user);
+        if *user == pdu.sender || !(member.joined || invited) {
             continue;
         }
-        context.user_id = user;
-        context.user_display_name = member.display_name;
+        context.user_id.clone_from(user);
+        context.user_display_name.clone_from(&member.display_name);
         let rules = writer
             .rooms()
             .rulesets
@@ -92,7 +89,10 @@ fn notify(
 ) -> Result<()> {
     let notify = actions.iter().any(Action::should_notify);
     let highlight = actions.iter().any(Action::is_highlight);
-    if !(notify || highlight) || ignored_by(&writer.rooms().store, user)?.contains(&pdu.sender) {
+    if !(notify || highlight)
+        || !has_reader(&writer.rooms().store, user)?
+        || ignored_by(&writer.rooms().store, user)?.contains(&pdu.sender)
+    {
         return Ok(());
     }
     let row = Notification {
@@ -162,18 +162,14 @@ fn left(writer: &mut RoomWriter, pdu: &Pdu) -> Result<()> {
 }
 
 /// What was taken back notifies nobody.
-fn forget(
-    writer: &mut RoomWriter,
-    members: &BTreeMap<OwnedUserId, Member>,
-    redacted: &OwnedEventId,
-) -> Result<()> {
+fn forget(writer: &mut RoomWriter, audience: &Audience, redacted: &OwnedEventId) -> Result<()> {
     let Some((room, position)) = writer.rooms().place_of(redacted)? else {
         return Ok(());
     };
     if room != writer.room_id() {
         return Ok(());
     }
-    for user in members.keys() {
+    for user in audience.people.keys() {
         writer
             .batch()
             .delete::<tables::Notifications>((user, &room, position))?;

@@ -8,12 +8,15 @@ use std::{sync::Arc, time::Duration};
 
 use http::StatusCode;
 use ruma::{MilliSecondsSinceUnixEpoch, RoomId, UserId, api::error::ErrorKind, uint};
-use serde_json::Value;
 use tokio::sync::Notify;
 
-use super::{Draft, RoomWriter, record::DelayedEvent, send::Txn};
+use super::{
+    Draft, RoomWriter,
+    record::{DelayedEvent, Made},
+    send::Txn,
+};
 use crate::{
-    accounts::new_token,
+    accounts::{moderation::suspended, new_token},
     clock,
     error::{Error, Result},
     http::Caller,
@@ -65,7 +68,7 @@ pub async fn schedule(
         .zip(txn)
         .map(|(scope, txn)| (&**user, &*sender, scope, &*txn.id));
     if let Some(key) = key
-        && let Some(Value::String(id)) = server.store.get::<tables::SendIds>(key)?
+        && let Some(Made { id: Some(id), .. }) = server.store.get::<tables::SendIds>(key)?
     {
         return Ok(id);
     }
@@ -89,7 +92,7 @@ pub async fn schedule(
     if let Some(key) = key {
         writer
             .batch()
-            .put::<tables::SendIds>(key, &Value::from(&*id))?;
+            .put::<tables::SendIds>(key, &Made::now(Some(&id)))?;
     }
     writer
         .batch()
@@ -114,7 +117,7 @@ pub fn of_user(server: &Server, user: &UserId) -> Result<Vec<(String, DelayedEve
 /// Sends the event at once.
 pub async fn send_now(server: &Server, id: &str) -> Result<()> {
     let (writer, event) = hold(server, id).await?;
-    finish(writer, id, event).await
+    finish(server, writer, id, event).await
 }
 
 /// Lets the event wait for its whole delay again.
@@ -145,11 +148,22 @@ async fn hold(server: &Server, id: &str) -> Result<(RoomWriter, DelayedEvent)> {
 }
 
 /// Sends the event and forgets that it waited; one that the room refuses is forgotten, too.
-async fn finish(mut writer: RoomWriter, id: &str, event: DelayedEvent) -> Result<()> {
+async fn finish(
+    server: &Server,
+    mut writer: RoomWriter,
+    id: &str,
+    event: DelayedEvent,
+) -> Result<()> {
+    let is_suspended = server.accounts.is_suspended(&event.user)?;
     let mut draft = Draft::message(event.user, event.kind, event.content);
     draft.state_key = event.state_key;
-    let refused = match writer.add(draft) {
-        Ok(_) => None,
+    let added = if is_suspended {
+        Err(suspended())
+    } else {
+        writer.add(draft).map(|_| ())
+    };
+    let refused = match added {
+        Ok(()) => None,
         Err(error @ Error::Refused(_)) => Some(error),
         Err(error) => return Err(error),
     };
@@ -205,7 +219,7 @@ async fn send_if_due(server: &Server, id: &str) -> Result<()> {
     if left(&event) > Duration::ZERO {
         return Ok(());
     }
-    finish(writer, id, event).await
+    finish(server, writer, id, event).await
 }
 
 fn left(event: &DelayedEvent) -> Duration {

@@ -1,9 +1,7 @@
 //! Who may do or read anything at all, before the rules of a room are asked.
 
-use http::StatusCode;
 use ruma::{
-    RoomId, UserId,
-    api::error::ErrorKind,
+    EventId, RoomId, UserId,
     events::{
         StateEventType,
         room::{
@@ -15,6 +13,7 @@ use ruma::{
 
 use super::{RoomState, Rooms};
 use crate::{
+    accounts::moderation::suspended,
     error::{Error, Result},
     http::Caller,
     server::Server,
@@ -28,15 +27,23 @@ use crate::{
 ///
 /// 403 `M_USER_SUSPENDED`.
 pub fn may_act(server: &Server, caller: &Caller) -> Result<()> {
-    let account = server.accounts.get(&caller.user_id)?;
-    if account.is_some_and(|account| account.suspended) {
-        return Err(Error::refused(
-            StatusCode::FORBIDDEN,
-            ErrorKind::UserSuspended,
-            "This account is suspended: it can read, and leave rooms",
-        ));
+    if server.accounts.is_suspended(&caller.user_id)? {
+        return Err(suspended());
     }
     Ok(())
+}
+
+/// Refuses people who may only read for now, unless they take back what they said themselves.
+///
+/// # Errors
+///
+/// 403 `M_USER_SUSPENDED`.
+pub fn may_redact(server: &Server, caller: &Caller, event: Option<&EventId>) -> Result<()> {
+    let redacted = event.map(|event| server.rooms.event(event)).transpose()?;
+    match redacted.flatten() {
+        Some(event) if event.sender == caller.user_id => Ok(()),
+        _ => may_act(server, caller),
+    }
 }
 
 /// The state of the room that the user may read: as it is now, or as it was when the user left.

@@ -1,11 +1,16 @@
 //! What follows from a new event: each index learns of it in the event's own batch.
 
+use std::sync::Arc;
+
 use ruma::{
-    OwnedUserId,
-    events::{TimelineEventType, room::member::RoomMemberEventContent},
+    OwnedUserId, UserId,
+    events::{
+        StateEventType, TimelineEventType,
+        room::member::{MembershipState, RoomMemberEventContent},
+    },
 };
 
-use super::{Pdu, RoomWriter, record::Membership};
+use super::{Pdu, RoomWriter, Rooms, record::Membership};
 use crate::{error::Result, store::tables, stream::Touch};
 
 /// Writes everything that follows from the event.
@@ -57,4 +62,19 @@ fn member(writer: &mut RoomWriter, pdu: &Pdu) -> Result<()> {
         .put::<tables::Memberships>((&user, &room), &member)?;
     writer.touch(Touch::User(user));
     Ok(())
+}
+
+/// What lives in memory learns of the events once they are on disk: whoever left a room does not type in it.
+pub(super) fn written(rooms: &Rooms, added: &[Arc<Pdu>]) {
+    for pdu in added {
+        let Some((StateEventType::RoomMember, key)) = pdu.state() else {
+            continue;
+        };
+        let stays = pdu
+            .content_as::<RoomMemberEventContent>()
+            .is_some_and(|content| content.membership == MembershipState::Join);
+        if !stays && let Ok(user) = <&UserId>::try_from(key) {
+            rooms.typing.left(&pdu.room_id, user);
+        }
+    }
 }

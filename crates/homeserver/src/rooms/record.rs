@@ -8,7 +8,7 @@ use ruma::{
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use crate::stream::Position;
+use crate::{clock, stream::Position};
 
 /// What is known of a room besides its events.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -49,6 +49,25 @@ pub struct SendId {
     pub device: Option<OwnedDeviceId>,
     /// The transaction id.
     pub id: String,
+}
+
+/// What a request with a transaction id made.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Made {
+    /// The id of it, if it has one.
+    pub id: Option<String>,
+    /// When it was made: the row ends by itself, see `store::expiry`.
+    pub time: MilliSecondsSinceUnixEpoch,
+}
+
+impl Made {
+    /// Something made just now.
+    pub fn now(id: Option<&str>) -> Self {
+        Self {
+            id: id.map(str::to_owned),
+            time: clock::now(),
+        }
+    }
 }
 
 /// How a user stands to a room, as it is now.

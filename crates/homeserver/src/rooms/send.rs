@@ -16,7 +16,10 @@ use ruma::{
 use serde::Deserialize;
 use serde_json::{Value, value::RawValue};
 
-use super::{Draft, Pdu, RoomWriter, record::SendId};
+use super::{
+    Draft, Pdu, RoomWriter,
+    record::{Made, SendId},
+};
 use crate::{
     error::{Error, Result},
     http::Caller,
@@ -83,7 +86,7 @@ pub async fn send(
         let key = (&*caller.user_id, &*sender, &*txn.scope, &*txn.id);
         writer
             .batch()
-            .put::<tables::SendIds>(key, &Value::from(event_id.as_str()))?;
+            .put::<tables::SendIds>(key, &Made::now(Some(event_id.as_str())))?;
     }
     writer.commit().await?;
     Ok(event_id)
@@ -94,8 +97,10 @@ fn sent(server: &Server, caller: &Caller, txn: Option<&Txn>) -> Result<Option<Ow
     let Some(txn) = txn else { return Ok(None) };
     let sender = caller.sender_key();
     let key = (&*caller.user_id, &*sender, &*txn.scope, &*txn.id);
-    let event = server.store.get::<tables::SendIds>(key)?;
-    Ok(event.and_then(|event| event.as_str().and_then(|id| id.try_into().ok())))
+    let made = server.store.get::<tables::SendIds>(key)?;
+    Ok(made
+        .and_then(|made| made.id)
+        .and_then(|id| id.try_into().ok()))
 }
 
 /// The state event that says the same already.

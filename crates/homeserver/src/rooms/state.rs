@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use ruma::{
-    OwnedRoomId, OwnedUserId, UserId,
+    OwnedEventId, OwnedRoomId, OwnedUserId, UserId,
     events::{StateEventType, room::power_levels::RoomPowerLevels},
     room_version_rules::RoomVersionRules,
 };
@@ -41,7 +41,7 @@ impl RoomState {
             }
         };
         match place {
-            Some((position, _)) => self.rooms.event_at(&self.room_id, position),
+            Some((position, event)) => self.rooms.event_in(&self.room_id, position, &event),
             None => Ok(None),
         }
     }
@@ -62,40 +62,48 @@ impl RoomState {
 
     /// Everything, in the order of type and key.
     pub fn all(&self) -> Result<Vec<Arc<Pdu>>> {
-        self.positions_of(None)?
-            .into_iter()
-            .filter_map(|at| self.rooms.event_at(&self.room_id, at).transpose())
-            .collect()
+        self.events(self.places(None)?)
     }
 
     /// Everything of one type, in the order of the keys.
     pub fn all_of(&self, kind: &StateEventType) -> Result<Vec<Arc<Pdu>>> {
-        let places = self.positions_of(Some(kind))?;
-        places
-            .into_iter()
-            .filter_map(|at| self.rooms.event_at(&self.room_id, at).transpose())
-            .collect()
+        self.events(self.places(Some(kind))?)
+    }
+
+    /// Everything that came after a position, in the order of type and key.
+    pub fn all_after(&self, known: Position) -> Result<Vec<Arc<Pdu>>> {
+        let mut places = self.places(None)?;
+        places.retain(|(position, _)| *position > known);
+        self.events(places)
+    }
+
+    fn events(&self, places: Vec<(Position, OwnedEventId)>) -> Result<Vec<Arc<Pdu>>> {
+        let events = places.into_iter().map(|(position, event)| {
+            let found = self.rooms.event_in(&self.room_id, position, &event);
+            found.transpose()
+        });
+        events.flatten().collect()
     }
 
     /// Where the state events are, optionally only those of one type.
-    pub fn positions_of(&self, kind: Option<&StateEventType>) -> Result<Vec<Position>> {
+    fn places(&self, kind: Option<&StateEventType>) -> Result<Vec<(Position, OwnedEventId)>> {
         let store = &self.rooms.store;
         let Some(at) = self.at else {
             let rows = match kind {
                 Some(kind) => store.scan::<tables::CurrentState>((&*self.room_id, kind)),
                 None => store.scan::<tables::CurrentState>((&*self.room_id,)),
             };
-            return rows.map(|row| Ok(row?.1.0)).collect();
+            return rows.map(|row| Ok(row?.1)).collect();
         };
         let rows = match kind {
             Some(kind) => store.scan::<tables::State>((&*self.room_id, kind)),
             None => store.scan::<tables::State>((&*self.room_id,)),
         };
         // The rows of one type and key follow each other in the order of their positions: the last that is not too late counts.
-        let mut places: Vec<Position> = Vec::new();
+        let mut places = Vec::new();
         let mut last: Option<(StateEventType, String)> = None;
-        for key in rows.keys() {
-            let (_, kind, state_key, position) = key?;
+        for row in rows {
+            let ((_, kind, state_key, position), event) = row?;
             if position > at {
                 continue;
             }
@@ -107,7 +115,7 @@ impl RoomState {
             } else {
                 last = Some((kind, state_key));
             }
-            places.push(position);
+            places.push((position, event));
         }
         Ok(places)
     }

@@ -129,9 +129,9 @@ fn changes<C: DeserializeOwned>(
     key: &str,
 ) -> Result<Vec<(Position, C)>> {
     let mut changes = Vec::new();
-    for row in rooms.store.scan::<tables::State>((room, kind, key)).keys() {
-        let (_, _, _, position) = row?;
-        let pdu = rooms.event_at(room, position)?;
+    for row in rooms.store.scan::<tables::State>((room, kind, key)) {
+        let ((_, _, _, position), event) = row?;
+        let pdu = rooms.event_in(room, position, &event)?;
         changes.extend(pdu.and_then(|pdu| Some((position, pdu.content_as::<C>()?))));
     }
     Ok(changes)

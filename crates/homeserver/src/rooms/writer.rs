@@ -391,6 +391,13 @@ impl RoomWriter {
         for pdu in &rewritten {
             self.rooms.remember(pdu.clone());
         }
+        if self
+            .added
+            .iter()
+            .any(|pdu| crate::push::changes_audience(pdu))
+        {
+            self.rooms.audiences.forget(&self.room_id);
+        }
         let committed = self
             .rooms
             .stream
@@ -402,6 +409,7 @@ impl RoomWriter {
             }
         })?;
         self.head.last = self.last;
+        index::written(&self.rooms, &self.added);
         Ok(position)
     }
 }

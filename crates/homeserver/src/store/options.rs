@@ -5,6 +5,7 @@ use rocksdb::{
 };
 
 use super::{
+    expiry,
     table::Shape,
     tables::{ALL, Meta},
 };
@@ -55,7 +56,11 @@ pub(super) fn families() -> Vec<ColumnFamilyDescriptor> {
     let default = ("default", Shape::Lookup);
     let known = ALL.iter().copied().chain([default]);
     known
-        .map(|(name, shape)| ColumnFamilyDescriptor::new(name, family(shape, &cache)))
+        .map(|(name, shape)| {
+            let mut options = family(shape, &cache);
+            expiry::limit(name, &mut options);
+            ColumnFamilyDescriptor::new(name, options)
+        })
         .collect()
 }
 

@@ -17,7 +17,8 @@ use crate::{
     media::record::{MediaFile, Thumbnail},
     push::record::{Notification, PusherRecord},
     rooms::record::{
-        Aggregate, AliasRecord, DelayedEvent, Membership, Relation, RoomRecord, StoredEvent, Thread,
+        Aggregate, AliasRecord, DelayedEvent, Made, Membership, Relation, RoomRecord, StoredEvent,
+        Thread,
     },
     stream::{Change, Position},
     sync::record::{AccountDatum, Receipt},
@@ -66,8 +67,8 @@ catalogue! {
     Members "members" Sequence (OwnedRoomId, OwnedUserId) => Membership;
     /// In which rooms a user is and was, as it is now. Forgotten rooms are not in it.
     Memberships "memberships" Sequence (OwnedUserId, OwnedRoomId) => Membership;
-    /// What a client's request with this id made: by user, device, path of the request and transaction id.
-    SendIds "send_ids" Lookup (OwnedUserId, String, String, String) => Value;
+    /// What a client's request with this id made: by user, device, path of the request and transaction id. Ends by itself.
+    SendIds "send_ids" Lookup (OwnedUserId, String, String, String) => Made;
     /// Events that relate to another one, by room, the other one and their own position.
     Relations "relations" Sequence (OwnedRoomId, OwnedEventId, Position) => Relation;
     /// What is shown with an event because others relate to it: by room and event.

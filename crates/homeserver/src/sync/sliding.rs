@@ -78,7 +78,10 @@ pub async fn answer(
 
     let mut watcher = server.stream.watch(&caller.user_id);
     loop {
-        let round = Round::read(server, &ask, &base)?;
+        let now = server.stream.visible();
+        let device = caller.device_id.as_deref();
+        server.echoes.answered(&caller.user_id, device).await;
+        let round = Round::read(server, &ask, &base, now)?;
         let left = deadline.saturating_duration_since(Instant::now());
         if round.has_news || left.is_zero() || !watcher.wait(left).await {
             let mut response = round.response;

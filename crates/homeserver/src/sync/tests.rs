@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use crate::testing::Person;
 
 mod devices;
+mod echo;
 mod ephemeral;
 mod history;
 mod rooms;

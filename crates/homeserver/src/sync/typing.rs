@@ -1,6 +1,7 @@
 //! Who is typing: kept in memory, ends by itself.
 //!
-//! Whoever is typing has a deadline. A timer ends it and wakes everybody in the room, so that nobody is seen typing for ever.
+//! Whoever is typing has a deadline. A timer ends it and wakes everybody in the room, so that nobody is seen typing for ever; whoever
+//! leaves the room ends it, too.
 //! Spec: <https://spec.matrix.org/v1.19/client-server-api/#typing-notifications>
 
 use std::{
@@ -91,6 +92,13 @@ impl Typing {
             self.announce(room, typers)?;
         }
         Ok(())
+    }
+
+    /// The user is not in the room any more.
+    pub fn left(&self, room: &RoomId, user: &UserId) {
+        if let Err(error) = self.stop(room, user) {
+            tracing::error!(room.id = %room, %error, "nobody could be told that typing ended");
+        }
     }
 
     /// The timer of a deadline: without effect if there is a newer one.

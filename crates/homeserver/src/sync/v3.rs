@@ -18,7 +18,7 @@ use ruma::{
 };
 use tokio::time::Instant;
 
-use super::{account_data, account_data::Changed, filter};
+use super::{account_data, account_data::Changed, fields::Fields, filter};
 use crate::{
     accounts::ignored::ignored_by,
     error::{Error, Result},
@@ -48,6 +48,7 @@ const TO_DEVICE_MAX: usize = 100;
 struct Asked {
     viewer: Viewer,
     filter: FilterDefinition,
+    fields: Fields,
     limit: usize,
     full_state: bool,
     state_after: bool,
@@ -83,6 +84,7 @@ impl Asked {
         };
         let until = server.stream.visible();
         Ok(Self {
+            fields: Fields::read(filter.event_fields.as_deref()),
             filter,
             limit,
             full_state: request.full_state,
@@ -113,7 +115,15 @@ pub async fn answer(server: &Server, viewer: Viewer, request: Request) -> Result
     let at_once = asked.since.is_none() || asked.full_state;
     loop {
         asked.until = server.stream.visible();
-        let response = tell(server, &mut asked)?;
+        let device = asked.viewer.device_id.as_deref();
+        server.echoes.answered(&asked.viewer.user_id, device).await;
+        let response = if at_once {
+            let told;
+            (asked, told) = tell_at_length(server, asked).await?;
+            told
+        } else {
+            tell(server, &mut asked)?
+        };
         let left = deadline.saturating_duration_since(Instant::now());
         if at_once || !is_empty(&response) || left == Duration::ZERO {
             return Ok(response);
@@ -124,6 +134,17 @@ pub async fn answer(server: &Server, viewer: Viewer, request: Request) -> Result
         // Up to here there was nothing; only what comes after it has to be looked at.
         asked.since = Some(asked.until);
     }
+}
+
+/// Reads all rooms of a user on a thread of its own: nobody else's message waits for it.
+async fn tell_at_length(server: &Server, mut asked: Asked) -> Result<(Asked, Response)> {
+    let server = server.clone();
+    tokio::task::spawn_blocking(move || {
+        let told = tell(&server, &mut asked)?;
+        Ok((asked, told))
+    })
+    .await
+    .map_err(|error| Error::Broken(format!("a sync was lost: {error}")))?
 }
 
 fn is_empty(response: &Response) -> bool {

@@ -238,6 +238,17 @@ impl Thread {
         self.messages.push_back(message);
     }
 
+    /// The message that asks for a person, while nobody has decided.
+    pub(super) fn waiting_request(&self) -> Option<Message> {
+        let pending = self.pending.as_ref()?;
+        let mut newest_first = self.messages.iter().rev();
+        newest_first
+            .find(|message| {
+                message.id == pending.message && message.message_type == "approval_request_message"
+            })
+            .cloned()
+    }
+
     pub(super) fn run_of(&self, key: &str) -> Option<&str> {
         self.keys
             .iter()

@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use bytes::{Bytes, BytesMut};
 use http::{HeaderValue, header};
-use reqwest::{Client, RequestBuilder, Response, redirect};
+use reqwest::{Client, ClientBuilder, RequestBuilder, Response, redirect};
 use serde::{Serialize, de::DeserializeOwned};
 use tokio::time::timeout;
 use url::{Host, Url};
@@ -83,7 +83,9 @@ impl Api {
             .map(|name| header(name, "project"))
             .transpose()?;
         Ok(Self {
-            client: client(&config, &base).map_err(RestConfigError::Client)?,
+            client: client(config.connect_timeout, &base)
+                .build()
+                .map_err(RestConfigError::Client)?,
             shown: without_credentials(&base),
             base,
             authorization,
@@ -238,7 +240,8 @@ impl Api {
     }
 }
 
-fn client(config: &RestConfig, base: &Url) -> Result<Client, reqwest::Error> {
+/// What every way to Letta asks of HTTP.
+pub(crate) fn client(connect_timeout: Duration, base: &Url) -> ClientBuilder {
     // The first one in the process wins; that another part has set one already is fine.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let same_origin = redirect::Policy::custom(|attempt| {
@@ -251,7 +254,7 @@ fn client(config: &RestConfig, base: &Url) -> Result<Client, reqwest::Error> {
     });
     let mut builder = Client::builder()
         .user_agent(concat!("letta-client/", env!("CARGO_PKG_VERSION")))
-        .connect_timeout(config.connect_timeout)
+        .connect_timeout(connect_timeout)
         .tcp_keepalive(TCP_KEEPALIVE)
         .redirect(same_origin);
     let loopback = match base.host() {
@@ -264,7 +267,7 @@ fn client(config: &RestConfig, base: &Url) -> Result<Client, reqwest::Error> {
         // Who sets a proxy for the internet does not mean a server on this machine.
         builder = builder.no_proxy();
     }
-    builder.build()
+    builder
 }
 
 /// Whether an address is Letta Cloud's.

@@ -333,7 +333,7 @@ impl Decoder {
 }
 
 /// The id of a message. Letta gives every message one; those to which it does not are one message.
-fn message_id(message: &Message) -> Option<MessageId> {
+pub(crate) fn message_id(message: &Message) -> Option<MessageId> {
     let parse = |id: &Option<String>| MessageId::parse(id.as_deref()?).ok();
     parse(&message.id)
         .or_else(|| parse(&message.otid))
@@ -341,7 +341,7 @@ fn message_id(message: &Message) -> Option<MessageId> {
 }
 
 /// What a `stop_reason` without an error means.
-pub(super) fn stop(word: &str) -> Stop {
+pub(crate) fn stop(word: &str) -> Stop {
     match word {
         "requires_approval" => Stop::NeedsApproval,
         "max_steps" => Stop::MaxSteps,
@@ -360,7 +360,7 @@ pub(super) fn stop(word: &str) -> Stop {
 }
 
 /// A failure by Letta's word for it.
-pub(super) fn failure(word: &str, detail: &str) -> TurnFailure {
+pub(crate) fn failure(word: &str, detail: &str) -> TurnFailure {
     /// Longer than any word that Letta has.
     const CODE_CHARS_MAX: usize = 64;
     let transient = matches!(

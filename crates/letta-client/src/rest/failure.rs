@@ -103,7 +103,8 @@ impl Refusal {
             404 | 410 => BackendError::NotFound {
                 what: what.to_owned(),
             },
-            409 => {
+            // A decision on nothing is no conflict to V1 but a mistake.
+            400 | 409 => {
                 conflict(&self.body, self.run).unwrap_or(BackendError::Refused { status, detail })
             }
             429 => match PERMANENT_REASONS
@@ -143,6 +144,9 @@ fn said(json: &Value) -> Option<String> {
 pub(crate) fn conflict(text: &str, run: Option<RunId>) -> Option<BackendError> {
     if text.contains("waiting for approval") {
         return Some(BackendError::ApprovalPending);
+    }
+    if text.contains("No tool call is currently awaiting approval") {
+        return Some(BackendError::NotPending);
     }
     let busy = [
         "is currently being processed",

@@ -64,6 +64,17 @@ pub(super) async fn newest(
     Ok(items)
 }
 
+/// The newest stored messages of every kind, oldest first: at most `limit`, and at most one page.
+pub(super) async fn newest_page(
+    api: &SharedApi,
+    to: &Destination,
+    conversations: bool,
+    limit: usize,
+) -> Result<Vec<Message>, BackendError> {
+    let size = limit.clamp(1, PAGE_MAX);
+    Ok(in_order(page(api, to, conversations, size, None).await?))
+}
+
 async fn page(
     api: &SharedApi,
     to: &Destination,
@@ -104,7 +115,7 @@ fn in_order(mut page: Vec<Message>) -> Vec<Message> {
 }
 
 /// What a person or the agent said; `None` for everything else.
-fn item(message: Message) -> Option<HistoryItem> {
+pub(crate) fn item(message: Message) -> Option<HistoryItem> {
     let role = match message.message_type.as_deref()? {
         "user_message" => Role::User,
         "assistant_message" => Role::Assistant,

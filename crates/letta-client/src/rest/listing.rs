@@ -98,7 +98,7 @@ pub(crate) fn is_background_name(name: &str) -> bool {
 }
 
 /// An entry as an agent, unless it works in the background or cannot be one.
-fn convert(entry: AgentEntry) -> Option<Agent> {
+pub(crate) fn convert(entry: AgentEntry) -> Option<Agent> {
     let AgentEntry {
         id,
         name,

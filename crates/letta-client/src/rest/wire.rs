@@ -7,94 +7,94 @@ use serde_json::Value;
 use crate::id::ConversationId;
 
 /// Takes what fits and leaves the rest.
-fn lenient<'de, D: Deserializer<'de>, T: DeserializeOwned>(from: D) -> Result<Option<T>, D::Error> {
+pub(crate) fn lenient<'de, D: Deserializer<'de>, T: DeserializeOwned>(from: D) -> Result<Option<T>, D::Error> {
     Ok(serde_json::from_value(Value::deserialize(from)?).ok())
 }
 
 /// An empty JSON object.
 #[derive(Debug, Serialize)]
-pub(super) struct Nothing {}
+pub(crate) struct Nothing {}
 
 /// `GET /v1/health/`.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
-pub(super) struct Health {
+pub(crate) struct Health {
     #[serde(deserialize_with = "lenient")]
-    pub(super) version: Option<String>,
+    pub(crate) version: Option<String>,
 }
 
 /// A conversation that was made.
 #[derive(Debug, Deserialize)]
-pub(super) struct Created {
-    pub(super) id: ConversationId,
+pub(crate) struct Created {
+    pub(crate) id: ConversationId,
 }
 
 /// An entry of the list of agents.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
-pub(super) struct AgentEntry {
+pub(crate) struct AgentEntry {
     #[serde(deserialize_with = "lenient")]
-    pub(super) id: Option<String>,
+    pub(crate) id: Option<String>,
     #[serde(deserialize_with = "lenient")]
-    pub(super) name: Option<String>,
+    pub(crate) name: Option<String>,
     #[serde(deserialize_with = "lenient")]
-    pub(super) description: Option<String>,
+    pub(crate) description: Option<String>,
     #[serde(deserialize_with = "lenient")]
-    pub(super) tags: Option<Vec<String>>,
+    pub(crate) tags: Option<Vec<String>>,
     #[serde(deserialize_with = "lenient")]
-    pub(super) agent_type: Option<String>,
+    pub(crate) agent_type: Option<String>,
     #[serde(deserialize_with = "lenient")]
-    pub(super) model: Option<String>,
+    pub(crate) model: Option<String>,
     #[serde(deserialize_with = "lenient")]
-    pub(super) llm_config: Option<LlmConfig>,
+    pub(crate) llm_config: Option<LlmConfig>,
 }
 
 /// What names the model where `model` does not.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
-pub(super) struct LlmConfig {
+pub(crate) struct LlmConfig {
     #[serde(deserialize_with = "lenient")]
-    pub(super) handle: Option<String>,
+    pub(crate) handle: Option<String>,
     #[serde(deserialize_with = "lenient")]
-    pub(super) model: Option<String>,
+    pub(crate) model: Option<String>,
 }
 
 /// `GET /v1/runs/{id}`.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
-pub(super) struct RunEntry {
+pub(crate) struct RunEntry {
     #[serde(deserialize_with = "lenient")]
-    pub(super) status: Option<String>,
+    pub(crate) status: Option<String>,
     #[serde(deserialize_with = "lenient")]
-    pub(super) stop_reason: Option<String>,
+    pub(crate) stop_reason: Option<String>,
 }
 
 /// A message: a frame of a stream or an entry of a history.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
 #[expect(
     clippy::struct_field_names,
     reason = "the fields are named as in Letta's JSON"
 )]
-pub(super) struct Message {
+pub(crate) struct Message {
     #[serde(deserialize_with = "lenient")]
-    pub(super) id: Option<String>,
+    pub(crate) id: Option<String>,
     #[serde(deserialize_with = "lenient")]
-    pub(super) message_type: Option<String>,
+    pub(crate) message_type: Option<String>,
     #[serde(deserialize_with = "lenient")]
-    pub(super) date: Option<String>,
+    pub(crate) date: Option<String>,
     #[serde(deserialize_with = "lenient")]
-    pub(super) otid: Option<String>,
+    pub(crate) otid: Option<String>,
     #[serde(deserialize_with = "lenient")]
-    pub(super) run_id: Option<String>,
+    pub(crate) run_id: Option<String>,
     #[serde(deserialize_with = "lenient")]
-    pub(super) seq_id: Option<u64>,
+    pub(crate) seq_id: Option<u64>,
     #[serde(deserialize_with = "lenient")]
-    pub(super) content: Option<Content>,
+    pub(crate) content: Option<Content>,
     #[serde(deserialize_with = "lenient")]
-    pub(super) reasoning: Option<String>,
+    pub(crate) reasoning: Option<String>,
     #[serde(deserialize_with = "lenient")]
-    pub(super) hidden_reasoning: Option<String>,
+    pub(crate) hidden_reasoning: Option<String>,
     #[serde(deserialize_with = "lenient")]
     tool_call: Option<CallPart>,
     #[serde(deserialize_with = "lenient")]
@@ -108,33 +108,53 @@ pub(super) struct Message {
     #[serde(deserialize_with = "lenient")]
     tool_returns: Option<Vec<ReturnPart>>,
     #[serde(deserialize_with = "lenient")]
-    pub(super) stop_reason: Option<String>,
+    pub(crate) approvals: Option<Vec<ApprovalPart>>,
     #[serde(deserialize_with = "lenient")]
-    pub(super) error_type: Option<String>,
+    pub(crate) stop_reason: Option<String>,
     #[serde(deserialize_with = "lenient")]
-    pub(super) message: Option<String>,
+    pub(crate) error_type: Option<String>,
     #[serde(deserialize_with = "lenient")]
-    pub(super) detail: Option<String>,
+    pub(crate) message: Option<String>,
+    #[serde(deserialize_with = "lenient")]
+    pub(crate) detail: Option<String>,
+}
+
+/// What an agent's entry holds of the request that waits in its default conversation.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct PendingEntry {
+    #[serde(deserialize_with = "lenient")]
+    pub(super) pending_approval: Option<Message>,
+}
+
+/// The decision on one call, as a history shows it.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub(crate) struct ApprovalPart {
+    #[serde(deserialize_with = "lenient")]
+    pub(super) tool_call_id: Option<String>,
+    #[serde(deserialize_with = "lenient")]
+    pub(super) approve: Option<bool>,
 }
 
 /// A text, or parts of which some are text.
-#[derive(Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize)]
 #[serde(untagged)]
-pub(super) enum Content {
+pub(crate) enum Content {
     Text(String),
     Parts(Vec<Part>),
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize)]
 #[serde(untagged)]
-pub(super) enum Part {
+pub(crate) enum Part {
     Text { text: String },
     Other(IgnoredAny),
 }
 
 impl Content {
     /// All the text there is.
-    pub(super) fn text(&self) -> String {
+    pub(crate) fn text(&self) -> String {
         match self {
             Self::Text(text) => text.clone(),
             Self::Parts(parts) => parts
@@ -151,17 +171,17 @@ impl Content {
 /// A tool call, or what is new of it.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
-pub(super) struct CallPart {
+pub(crate) struct CallPart {
     #[serde(deserialize_with = "lenient")]
-    pub(super) tool_call_id: Option<String>,
+    pub(crate) tool_call_id: Option<String>,
     #[serde(deserialize_with = "lenient")]
-    pub(super) name: Option<String>,
+    pub(crate) name: Option<String>,
     #[serde(deserialize_with = "lenient")]
-    pub(super) arguments: Option<String>,
+    pub(crate) arguments: Option<String>,
 }
 
 /// A list in step mode, one object in token mode.
-#[derive(Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize)]
 #[serde(untagged)]
 enum CallParts {
     All(Vec<CallPart>),
@@ -169,11 +189,11 @@ enum CallParts {
 }
 
 /// What one tool returned.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
-pub(super) struct ReturnPart {
+pub(crate) struct ReturnPart {
     #[serde(deserialize_with = "lenient")]
-    pub(super) tool_call_id: Option<String>,
+    pub(crate) tool_call_id: Option<String>,
     #[serde(deserialize_with = "lenient")]
     tool_return: Option<Value>,
     #[serde(deserialize_with = "lenient")]
@@ -181,12 +201,12 @@ pub(super) struct ReturnPart {
 }
 
 impl ReturnPart {
-    pub(super) fn is_ok(&self) -> bool {
+    pub(crate) fn is_ok(&self) -> bool {
         self.status.as_deref() == Some("success")
     }
 
     /// What it returned, as text: parts are joined, other JSON stays JSON.
-    pub(super) fn text(&self) -> String {
+    pub(crate) fn text(&self) -> String {
         match &self.tool_return {
             None | Some(Value::Null) => String::new(),
             Some(value) => match serde_json::from_value::<Content>(value.clone()) {
@@ -199,7 +219,7 @@ impl ReturnPart {
 
 impl Message {
     /// What is made of something that is no message: words, in case it stands for an error.
-    pub(super) fn only_words(words: &str) -> Self {
+    pub(crate) fn only_words(words: &str) -> Self {
         Self {
             detail: Some(words.to_owned()),
             ..Self::default()
@@ -207,7 +227,7 @@ impl Message {
     }
 
     /// The calls that a message makes or adds to.
-    pub(super) fn calls(&self) -> Vec<CallPart> {
+    pub(crate) fn calls(&self) -> Vec<CallPart> {
         match (&self.tool_calls, &self.tool_call) {
             (Some(CallParts::All(all)), _) if !all.is_empty() => all.clone(),
             (Some(CallParts::One(one)), _) | (_, Some(one)) => vec![one.clone()],
@@ -215,8 +235,13 @@ impl Message {
         }
     }
 
+    /// The call that a tool return is of, where it is of one.
+    pub(crate) fn tool_call_id(&self) -> Option<&str> {
+        self.tool_call_id.as_deref()
+    }
+
     /// What tools returned.
-    pub(super) fn returns(self) -> Vec<ReturnPart> {
+    pub(crate) fn returns(self) -> Vec<ReturnPart> {
         match self.tool_returns {
             Some(all) if !all.is_empty() => all,
             _ => vec![ReturnPart {

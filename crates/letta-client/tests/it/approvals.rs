@@ -118,16 +118,47 @@ async fn a_decision_on_half_of_the_calls_is_refused_and_the_request_stands() {
     let all = decide(&request, true);
     let turn = Turn::read(lab.backend.decide(&lab.to, &request, &all).await.unwrap()).await;
     assert_eq!(turn.stop(), &Stop::EndTurn);
-    let error = lab
+    let none = decide(&request, false);
+    let error = lab.backend.decide(&lab.to, &request, &none).await.err();
+    assert!(matches!(error, Some(BackendError::NotPending)), "{error:?}");
+}
+
+#[tokio::test]
+async fn a_decision_that_arrived_unheard_goes_on_as_the_first_time() {
+    let lab = Lab::new().await;
+    let request = request(&lab.turn("$1", "approve: launch {} ;; wave {}").await);
+    let all = decide(&request, true);
+    let first = lab.backend.decide(&lab.to, &request, &all).await.unwrap();
+    let first = Turn::read(first).await;
+    let again = lab.backend.decide(&lab.to, &request, &all).await.unwrap();
+    let again = Turn::read(again).await;
+    assert_eq!((again.run(), again.text()), (first.run(), first.text()));
+}
+
+#[tokio::test]
+async fn what_waits_is_found_again_in_every_conversation() {
+    let lab = Lab::new().await;
+    let conversation = lab
         .backend
-        .decide(&lab.to, &request, &all)
+        .create_conversation(&lab.to.agent, "other")
         .await
-        .err()
         .unwrap();
-    assert!(
-        matches!(error, BackendError::Refused { status: 400, .. }),
-        "{error:?}"
-    );
+    let other = Destination {
+        conversation,
+        ..lab.to.clone()
+    };
+    for to in [lab.to.clone(), other] {
+        let pending = || lab.backend.pending(&to);
+        assert_eq!(pending().await.unwrap(), None);
+        let asked = prompt("$1", r#"approve: launch {"what":"rocket"} ;; wave {}"#);
+        let stream = lab.backend.send(&to, &[asked], Conduct::default()).await;
+        let request = request(&Turn::read(stream.unwrap()).await);
+        assert_eq!(pending().await.unwrap(), Some(request.clone()));
+        let denied = decide(&request, false);
+        let stream = lab.backend.decide(&to, &request, &denied).await.unwrap();
+        Turn::read(stream).await;
+        assert_eq!(pending().await.unwrap(), None);
+    }
 }
 
 #[tokio::test]

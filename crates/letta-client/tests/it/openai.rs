@@ -39,13 +39,15 @@ enum Mischief {
     AsksForAKey,
 }
 
+/// The conversation's key and the body of a request.
+type Asked = (Option<String>, Value);
+
 #[derive(Clone, Default)]
 struct Double {
     mischief: Mischief,
     /// An App Server tells who it is, a proxy does not.
     is_proxy: bool,
-    /// The conversation's key and the body of each request.
-    asked: Arc<Mutex<Vec<(Option<String>, Value)>>>,
+    asked: Arc<Mutex<Vec<Asked>>>,
 }
 
 impl Double {
@@ -70,7 +72,7 @@ impl Double {
         OpenAiBackend::new(config).unwrap()
     }
 
-    fn asked(&self) -> Vec<(Option<String>, Value)> {
+    fn asked(&self) -> Vec<Asked> {
         self.asked.lock().unwrap().clone()
     }
 }

@@ -83,11 +83,7 @@ async fn accounts_end_with_their_rooms_or_without() {
 }
 
 async fn upload(test: &TestServer, user: &ruma::UserId) -> ruma::OwnedMxcUri {
-    let file = Upload {
-        bytes: b"bytes".to_vec(),
-        content_type: Some("text/plain".to_owned()),
-        file_name: None,
-    };
+    let file = Upload::whole(b"bytes".to_vec(), Some("text/plain".to_owned()));
     test.server.media.upload(user, file).await.unwrap()
 }
 

@@ -296,4 +296,7 @@ async fn reports_are_kept_and_shared_rooms_told() {
         bob.user_id
     );
     assert_eq!(alice.get(&path).await["joined"], json!([room]));
+    let path = format!("/_matrix/client/v1/mutual_rooms?user_id={}", bob.user_id);
+    let answer = alice.get(&path).await;
+    assert_eq!(answer, json!({ "joined": [room], "count": 1 }));
 }

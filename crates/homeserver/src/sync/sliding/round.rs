@@ -52,9 +52,8 @@ pub(super) struct Round {
 }
 
 impl Round {
-    /// Looks at everything, as it is now, that the client was not told according to `base`.
-    pub(super) fn read(server: &Server, ask: &Ask, base: &Snapshot) -> Result<Self> {
-        let now = server.stream.visible();
+    /// Looks at everything, as it was at `now`, that the client was not told according to `base`.
+    pub(super) fn read(server: &Server, ask: &Ask, base: &Snapshot, now: Position) -> Result<Self> {
         let person = Person::read(&server.store, ask.user())?;
         let mut response = Response::new(String::new());
         response.txn_id.clone_from(&ask.txn_id);

@@ -86,6 +86,34 @@ async fn typing_is_seen_and_ends_by_itself() {
 }
 
 #[tokio::test]
+async fn who_leaves_or_is_kicked_types_no_longer() {
+    let test = TestServer::start().await;
+    let (alice, bob) = (test.person("alice").await, test.person("bob").await);
+    let id = room(&alice, "public_chat").await;
+    let mut last = sync(&alice, "").await;
+    let rooms = format!("/_matrix/client/v3/rooms/{id}");
+    let typing = format!("{rooms}/typing/{}", bob.user_id);
+    let kick = (
+        &alice,
+        format!("{rooms}/kick"),
+        json!({ "user_id": bob.user_id }),
+    );
+    let leave = (&bob, format!("{rooms}/leave"), json!({}));
+    for (who, path, body) in [leave, kick] {
+        join(&bob, &id).await;
+        bob.put(&typing, json!({ "typing": true, "timeout": 30_000 }))
+            .await;
+        for users in [json!([bob.user_id]), json!([])] {
+            let answer = next(&alice, &mut last, "").await;
+            let event = &answer["rooms"]["join"][&id]["ephemeral"]["events"][0];
+            assert_eq!(event["content"]["user_ids"], users);
+            // The second time round nothing is left to be done.
+            who.call(Method::POST, &path, body.clone()).await;
+        }
+    }
+}
+
+#[tokio::test]
 async fn account_data_and_tags_reach_the_other_devices() {
     let test = TestServer::start().await;
     let alice = test.person("alice").await;
@@ -125,6 +153,16 @@ async fn a_filter_is_kept_and_used() {
     assert!(answer["presence"].is_null());
     let timeline = &answer["rooms"]["join"][&id]["timeline"];
     assert_eq!(timeline["events"].as_array().unwrap().len(), 1);
+    let filter =
+        json!({ "event_fields": ["content.body"], "room": { "timeline": { "limit": 1 } } });
+    let answer = alice.post(&filters, filter).await;
+    let name = answer["filter_id"].as_str().unwrap();
+    let answer = sync(&alice, &format!("filter={name}")).await;
+    let joined = &answer["rooms"]["join"][&id];
+    let event = &joined["timeline"]["events"][0];
+    assert_eq!(event["content"], json!({ "body": "one" }));
+    assert!(event["unsigned"].is_null() && event["event_id"].is_string());
+    assert_eq!(joined["state"]["events"][0]["type"], "m.room.create");
     let unknown = "/_matrix/client/v3/sync?timeout=0&filter=nothing";
     assert_eq!(refused(&alice, unknown).await, StatusCode::BAD_REQUEST);
 }

@@ -88,7 +88,7 @@ fn present_piece(
     timeline.prev_batch = Some(Token(piece.start(span.end).before()).to_string());
     for pdu in &piece.events {
         let event = present::sync_timeline(&server.rooms, pdu, &asked.viewer)?;
-        timeline.events.push(event);
+        timeline.events.push(asked.fields.only(event)?);
     }
     Ok(timeline)
 }

@@ -47,7 +47,7 @@ pub(super) fn beside(
         } else {
             span.after
         };
-        all_after(server, room, at, known)?
+        server.rooms.state_at(room, at).all_after(known)?
     } else {
         Vec::new()
     };
@@ -55,7 +55,8 @@ pub(super) fn beside(
     let mut shown = Vec::new();
     for pdu in events {
         if filter::matches(&asked.filter.room.state, &pdu) {
-            shown.push(present::sync_state(&server.rooms, &pdu, &asked.viewer)?);
+            let event = present::sync_state(&server.rooms, &pdu, &asked.viewer)?;
+            shown.push(asked.fields.only(event)?);
         }
     }
     let events = StateEvents::with_events(shown);
@@ -64,22 +65,6 @@ pub(super) fn beside(
     } else {
         State::Before(events)
     })
-}
-
-/// The state at a position, as far as it came after another one.
-fn all_after(
-    server: &Server,
-    room: &RoomId,
-    at: Position,
-    known: Position,
-) -> Result<Vec<Arc<Pdu>>> {
-    let mut events = Vec::new();
-    for position in server.rooms.state_at(room, at).positions_of(None)? {
-        if position > known {
-            events.extend(server.rooms.event_at(room, position)?);
-        }
-    }
-    Ok(events)
 }
 
 /// Lazy loading: of a whole state only those members who speak in the timeline, and in any case those of them who are not known.

@@ -10,7 +10,11 @@ use axum::{
 use serde::{Deserialize, Serialize};
 
 use super::{Failure, known_agent};
-use crate::demo::{Demo, world::AgentEntry};
+use crate::demo::{
+    Demo,
+    frames::Message,
+    world::{AgentEntry, ThreadKey},
+};
 
 /// The page size if none is asked for.
 const LIMIT_DEFAULT: usize = 50;
@@ -42,6 +46,8 @@ pub(super) struct AgentJson {
     tools: [(); 0],
     hidden: Option<bool>,
     timezone: &'static str,
+    /// The request that waits in the default conversation, complete; asked for by name.
+    pending_approval: Option<Message>,
 }
 
 impl AgentJson {
@@ -65,6 +71,7 @@ impl AgentJson {
             tools: [],
             hidden: None,
             timezone: "UTC",
+            pending_approval: None,
         }
     }
 }
@@ -127,9 +134,17 @@ pub(super) async fn get(
     RawQuery(raw): RawQuery,
 ) -> Result<Json<AgentJson>, Failure> {
     known_agent(&demo, &id)?;
-    let world = demo.shared.world();
+    let mut world = demo.shared.world();
     let entry = world
         .agent(&id)
         .ok_or_else(|| Failure::not_found("Agent", &id))?;
-    Ok(Json(AgentJson::new(entry, raw.as_deref())))
+    let mut shown = AgentJson::new(entry, raw.as_deref());
+    if raw.is_some_and(|query| query.contains("include=agent.pending_approval")) {
+        let default = ThreadKey {
+            agent: id,
+            conversation: None,
+        };
+        shown.pending_approval = world.thread(&default).waiting_request();
+    }
+    Ok(Json(shown))
 }

@@ -1,0 +1,100 @@
+//! A device is told that its event was sent before it sees the event in its own sync.
+//!
+//! The specification leaves the order open, but clients are not even-handed: matrix-js-sdk takes the first message of a thread, when
+//! its echo overtakes the answer to its request, for one that could not be sent, and holds back all messages behind it for half a
+//! minute. So a request that sends an event is *unanswered* until its answer is written, and the sync of the same device waits for
+//! the answers to those that may have made what it is about to tell. Nobody else waits, other devices of the sender neither.
+//! Spec: <https://spec.matrix.org/v1.19/client-server-api/#local-echo>
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use ruma::{DeviceId, OwnedDeviceId, OwnedUserId, UserId};
+use tokio::{sync::Notify, time::timeout};
+
+/// The longest time that a sync waits for answers. A client that does not read its answers gets its events all the same.
+const ANSWER_MAX_WAIT: Duration = Duration::from_millis(250);
+
+/// The requests that send an event just now. Clones are the same.
+#[derive(Clone, Debug, Default)]
+pub struct Echoes {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug, Default)]
+struct Inner {
+    sends: Mutex<Sends>,
+    answered: Notify,
+}
+
+#[derive(Debug, Default)]
+struct Sends {
+    next: u64,
+    unanswered: BTreeMap<u64, (OwnedUserId, OwnedDeviceId)>,
+}
+
+impl Inner {
+    fn sends(&self) -> MutexGuard<'_, Sends> {
+        self.sends.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A request that sends an event, until its answer is written: the answer carries this along.
+#[derive(Debug)]
+pub struct Unanswered {
+    echoes: Arc<Inner>,
+    number: u64,
+}
+
+impl Drop for Unanswered {
+    fn drop(&mut self) {
+        self.echoes.sends().unanswered.remove(&self.number);
+        self.echoes.answered.notify_waiters();
+    }
+}
+
+impl Echoes {
+    /// A device begins to send an event. Begin before the event can be seen.
+    pub fn begin(&self, user: &UserId, device: &DeviceId) -> Unanswered {
+        let mut sends = self.inner.sends();
+        let number = sends.next;
+        sends.next += 1;
+        sends
+            .unanswered
+            .insert(number, (user.to_owned(), device.to_owned()));
+        Unanswered {
+            echoes: self.inner.clone(),
+            number,
+        }
+    }
+
+    /// Waits until the device has the answers to all that it began to send before now, but not for ever.
+    pub async fn answered(&self, user: &UserId, device: Option<&DeviceId>) {
+        let Some(device) = device else { return };
+        let now = self.inner.sends().next;
+        let answered = async {
+            loop {
+                // Listens before it looks, so that no answer is missed in between.
+                let next = self.inner.answered.notified();
+                if !self.is_unanswered(user, device, now) {
+                    return;
+                }
+                next.await;
+            }
+        };
+        if timeout(ANSWER_MAX_WAIT, answered).await.is_err() {
+            tracing::debug!(user.id = %user, "a device sees its event before the answer");
+        }
+    }
+
+    fn is_unanswered(&self, user: &UserId, device: &DeviceId, before: u64) -> bool {
+        let sends = self.inner.sends();
+        sends
+            .unanswered
+            .range(..before)
+            .any(|(_, (sender, from))| sender == user && from == device)
+    }
+}

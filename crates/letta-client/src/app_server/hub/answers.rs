@@ -1,0 +1,180 @@
+//! What the server answers.
+
+use super::{Line, Subscription, Task, What};
+use crate::{
+    app_server::{
+        runtime::Looked,
+        wire::{Answer, Scope},
+    },
+    error::BackendError,
+    id::ConversationId,
+    rest::{failure::DETAIL_CHARS_MAX, failure::cut},
+};
+
+/// The App Server refuses without a status; this is what others would say for it.
+const STATUS_OF_REFUSALS: u16 = 400;
+
+/// A refusal in its words.
+pub(in crate::app_server) fn refusal(answer: &Answer) -> BackendError {
+    let words = answer.error.as_deref().unwrap_or("no reason given");
+    match words.strip_suffix(" not found") {
+        Some(what) => BackendError::NotFound {
+            what: cut(what, DETAIL_CHARS_MAX),
+        },
+        None => BackendError::Refused {
+            status: STATUS_OF_REFUSALS,
+            detail: cut(words, DETAIL_CHARS_MAX),
+        },
+    }
+}
+
+impl Task {
+    pub(super) fn answer(&mut self, line: Line, id: &str, body: &str) {
+        let Some(asked) = self.asked.remove(id).filter(|asked| asked.line() == line) else {
+            // Answered too late, or never asked.
+            return;
+        };
+        let answer = match Answer::read(body) {
+            Ok(answer) => answer,
+            Err(error) => return self.unanswered(asked.what, &error),
+        };
+        match asked.what {
+            What::Plain(reply) => drop(reply.send(match answer.is_ok() {
+                true => Ok(answer),
+                false => Err(refusal(&answer)),
+            })),
+            What::Cancel(scope, reply) => self.cancelled(&scope, &answer, reply),
+            What::Nothing => {}
+            What::Start(line, scope) => self.started(line, scope, &answer),
+            What::Input(scope) => self.has_input(&scope, &answer),
+            What::Decision(scope) => self.has_decision(&scope, &answer),
+            What::Look(scope) if answer.is_ok() => self.looked(&scope, answer),
+            What::Fork(scope) if answer.is_ok() => self.forked(&scope, &answer),
+            what @ (What::Look(_) | What::Fork(_)) => self.unanswered(what, &refusal(&answer)),
+        }
+    }
+
+    fn started(&mut self, line: Line, scope: Scope, answer: &Answer) {
+        if !answer.is_ok() {
+            let why = refusal(answer);
+            let gone = line == Line::Main && matches!(why, BackendError::NotFound { .. });
+            self.unanswered(What::Start(line, scope.clone()), &why);
+            if gone && let Some(mut room) = self.rooms.remove(&scope) {
+                room.runtime.is_gone(&why);
+            }
+            return;
+        }
+        let Some(room) = self.rooms.get_mut(&scope) else {
+            return;
+        };
+        if line == Line::Guard {
+            room.guard = Subscription::Yes;
+            return;
+        }
+        room.main = Subscription::Yes;
+        room.decided_before = room.runtime.decision().is_some();
+        for reply in room.subscribing.drain(..) {
+            let _ = reply.send(Ok(()));
+        }
+        let mut effects = Vec::new();
+        room.runtime.subscribed(&mut effects);
+        self.carry_out(&scope, effects);
+    }
+
+    fn has_input(&mut self, scope: &Scope, answer: &Answer) {
+        let Some(room) = self.rooms.get_mut(scope) else {
+            return;
+        };
+        let reply = room.sending.take();
+        if !answer.is_ok() {
+            room.runtime.refused();
+            if let Some(reply) = reply {
+                let _ = reply.send(Err(refusal(answer)));
+            }
+            return;
+        }
+        let mut effects = Vec::new();
+        let queued = answer.disposition.as_deref() == Some("queued");
+        let stream = room.runtime.accepted(queued, &mut effects);
+        if let (Some(reply), Some(stream)) = (reply, stream) {
+            let _ = reply.send(Ok(stream));
+        }
+        self.carry_out(scope, effects);
+    }
+
+    fn has_decision(&mut self, scope: &Scope, answer: &Answer) {
+        let Some(room) = self.rooms.get_mut(scope) else {
+            return;
+        };
+        let Some((request, reply)) = room.deciding.take() else {
+            return;
+        };
+        // Sent again, it is no longer pending if it had arrived the first time.
+        let stream = match answer.is_ok() || room.decided_before {
+            true => room.runtime.decided(&request),
+            false => {
+                room.runtime.not_pending();
+                None
+            }
+        };
+        let _ = reply.send(stream.ok_or(BackendError::NotPending));
+    }
+
+    fn looked(&mut self, scope: &Scope, answer: Answer) {
+        let Some(room) = self.rooms.get_mut(scope) else {
+            return;
+        };
+        let mut effects = Vec::new();
+        let messages = answer.messages.unwrap_or_default();
+        let looked = room.runtime.looked(messages, &mut effects);
+        if let Some(reply) = room.resuming.take() {
+            let _ = reply.send(match looked {
+                Looked::Stream(Some(stream)) => Ok(stream),
+                Looked::Stream(None) | Looked::Unknown => Err(BackendError::NotFound {
+                    what: "this run".to_owned(),
+                }),
+            });
+        }
+        self.carry_out(scope, effects);
+    }
+
+    fn forked(&mut self, scope: &Scope, answer: &Answer) {
+        let id = answer
+            .conversation
+            .as_ref()
+            .and_then(|made| made.id.clone());
+        let id = id.and_then(|id| ConversationId::parse(id).ok());
+        let Some(id) = id else {
+            let detail = "a copied conversation without an id".to_owned();
+            return self.unanswered(
+                What::Fork(scope.clone()),
+                &BackendError::Protocol { detail },
+            );
+        };
+        if let Some(mut room) = self.rooms.remove(scope) {
+            tracing::info!(
+                agent.id = scope.agent_id, from = scope.conversation_id, to = %id,
+                "a stuck conversation goes on in a copy"
+            );
+            room.runtime.moved(&id);
+            room.fail(&BackendError::Moved { to: id });
+        }
+    }
+
+    fn cancelled(&mut self, scope: &Scope, answer: &Answer, reply: super::Reply<bool>) {
+        if !answer.is_ok() {
+            let _ = reply.send(Err(refusal(answer)));
+            return;
+        }
+        // Taking an item out of the queue has no word of its own for having done it.
+        let stopped = answer.aborted.unwrap_or(true);
+        if let Some(room) = self
+            .rooms
+            .get_mut(scope)
+            .filter(|_| answer.aborted.is_none())
+        {
+            room.runtime.taken_out();
+        }
+        let _ = reply.send(Ok(stopped));
+    }
+}

@@ -1,0 +1,208 @@
+//! What the backend asks for.
+
+use super::{Asked, Call, Effect, Reply, Request, Room, Subscription, Task, What, copy, refuse};
+use crate::{
+    app_server::{
+        command::{Payload, word},
+        link::{Line, Link},
+        runtime::Resumed,
+        wire::Scope,
+    },
+    backend::{ApprovalRequest, Conduct, Decision, PermissionMode, Prompt, TurnStream},
+    error::BackendError,
+    id::RunId,
+};
+
+/// The socket broke between two calls of one method.
+fn lost(url: &str) -> BackendError {
+    BackendError::Unreachable {
+        url: url.to_owned(),
+        source: "the connection broke".into(),
+    }
+}
+
+impl Task {
+    pub(super) fn call(&mut self, call: Call) {
+        if !self.main_up {
+            self.main.hurry();
+            self.parked.push(call);
+            return;
+        }
+        match call {
+            Call::Plain(request, reply) => {
+                self.request(Line::Main, request, What::Plain(reply));
+            }
+            Call::Subscribe(scope, mode, reply) => self.want(scope, mode, reply),
+            call => self.in_room(call),
+        }
+    }
+
+    /// Subscribes to a conversation, unless it is subscribed in this mode already.
+    fn want(&mut self, scope: Scope, mode: Option<PermissionMode>, reply: Reply<()>) {
+        if self.guard.is_none() {
+            let (address, news) = (self.address.clone(), self.news_to.clone());
+            self.guard = Some(Link::start(Line::Guard, address, self.pace, news));
+        }
+        let limits = self.limits;
+        let room = self.rooms.entry(scope.clone());
+        let room = room.or_insert_with(|| Room::new(mode.unwrap_or_default(), limits));
+        let told = room.runtime.mode().filter(|_| mode.is_some());
+        let mode = mode.unwrap_or(room.mode);
+        // Another app may have set another mode since.
+        let as_wanted = room.mode == mode && told.is_none_or(|told| told == word(mode));
+        match room.main {
+            Subscription::Yes if as_wanted => {
+                let _ = reply.send(Ok(()));
+                return;
+            }
+            Subscription::Asked if room.mode == mode => {
+                room.subscribing.push(reply);
+                return;
+            }
+            _ => {}
+        }
+        room.mode = mode;
+        room.subscribing.push(reply);
+        let guard = self.guard_up && room.guard == Subscription::No;
+        self.subscribe(Line::Main, &scope);
+        if guard {
+            self.subscribe(Line::Guard, &scope);
+        }
+    }
+
+    fn in_room(&mut self, call: Call) {
+        let Some(scope) = call.scope().cloned() else {
+            return;
+        };
+        let Some(room) = self.rooms.get_mut(&scope) else {
+            return refuse(call, lost(self.address.shown()));
+        };
+        if room.main != Subscription::Yes {
+            return refuse(call, lost(self.address.shown()));
+        }
+        let mut effects = Vec::new();
+        match call {
+            Call::Send(_, prompts, conduct, reply) => {
+                room.send(&prompts, conduct, reply, &mut effects);
+            }
+            Call::Decide(_, request, decision, reply) => {
+                room.decide(request, &decision, reply, &mut effects);
+            }
+            Call::Resume(_, run, reply) => room.resume(&run, reply, &mut effects),
+            Call::Pending(_, reply) => {
+                let _ = reply.send(Ok(room.runtime.control().cloned()));
+            }
+            Call::Cancel(_, reply) => {
+                let runtime = scope.clone();
+                let request = match room.runtime.queued_item() {
+                    Some(item) => Request::RemoveQueueItem {
+                        runtime,
+                        item_id: item.to_owned(),
+                    },
+                    None => Request::AbortMessage { runtime },
+                };
+                room.runtime.cancel();
+                self.request(Line::Main, request, What::Cancel(scope.clone(), reply));
+            }
+            Call::Plain(..) | Call::Subscribe(..) => {}
+        }
+        self.carry_out(&scope, effects);
+    }
+
+    /// Gives up what was not answered in time.
+    pub(super) fn sweep(&mut self) {
+        let after = self.request_timeout;
+        let late = |asked: &mut Asked| asked.since.elapsed() >= after;
+        let late: Vec<_> = self.asked.extract_if(|_, asked| late(asked)).collect();
+        for (_, asked) in late {
+            self.unanswered(asked.what, &BackendError::Silent { after });
+        }
+    }
+
+    /// Something was not answered, or not as it has to be.
+    pub(super) fn unanswered(&mut self, what: What, why: &BackendError) {
+        let scope = match what {
+            What::Plain(reply) => return drop(reply.send(Err(copy(why)))),
+            What::Cancel(_, reply) => return drop(reply.send(Err(copy(why)))),
+            What::Nothing => return,
+            What::Start(Line::Guard, scope) => {
+                if let Some(room) = self.rooms.get_mut(&scope) {
+                    room.guard = Subscription::No;
+                }
+                return;
+            }
+            What::Start(Line::Main, scope) => {
+                if let Some(room) = self.rooms.get_mut(&scope) {
+                    room.main = Subscription::No;
+                }
+                scope
+            }
+            What::Look(scope) | What::Fork(scope) => {
+                if let Some(room) = self.rooms.get_mut(&scope) {
+                    room.runtime.cannot_settle(why);
+                }
+                scope
+            }
+            What::Input(scope) | What::Decision(scope) => scope,
+        };
+        if let Some(room) = self.rooms.get_mut(&scope) {
+            room.fail(why);
+        }
+    }
+}
+
+impl Call {
+    fn scope(&self) -> Option<&Scope> {
+        match self {
+            Self::Plain(..) => None,
+            Self::Subscribe(scope, ..)
+            | Self::Send(scope, ..)
+            | Self::Decide(scope, ..)
+            | Self::Resume(scope, ..)
+            | Self::Pending(scope, ..)
+            | Self::Cancel(scope, ..) => Some(scope),
+        }
+    }
+}
+
+impl Room {
+    fn send(
+        &mut self,
+        prompts: &[Prompt],
+        conduct: Conduct,
+        reply: Reply<TurnStream>,
+        effects: &mut Vec<Effect>,
+    ) {
+        let payload = Payload::prompts(prompts, conduct);
+        match self.runtime.ask(prompts, payload, effects) {
+            Ok(Some(stream)) => drop(reply.send(Ok(stream))),
+            Ok(None) => self.sending = Some(reply),
+            Err(error) => drop(reply.send(Err(error))),
+        }
+    }
+
+    fn decide(
+        &mut self,
+        request: ApprovalRequest,
+        decision: &Decision,
+        reply: Reply<TurnStream>,
+        effects: &mut Vec<Effect>,
+    ) {
+        let payload = Payload::decision(request.id.to_string(), decision);
+        match self.runtime.decide(&request, payload, effects) {
+            Ok(()) => {
+                self.decided_before = false;
+                self.deciding = Some((request, reply));
+            }
+            Err(error) => drop(reply.send(Err(error))),
+        }
+    }
+
+    fn resume(&mut self, run: &RunId, reply: Reply<TurnStream>, effects: &mut Vec<Effect>) {
+        match self.runtime.resume(run, effects) {
+            Ok(Resumed::Stream(stream)) => drop(reply.send(Ok(stream))),
+            Ok(Resumed::Looking) => self.resuming = Some(reply),
+            Err(error) => drop(reply.send(Err(error))),
+        }
+    }
+}

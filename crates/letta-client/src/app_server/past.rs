@@ -1,0 +1,85 @@
+//! What is stored: the list of agents, and the newest messages of a conversation.
+
+use super::{
+    AppServerBackend,
+    command::{ListQuery, MessagesQuery, Request},
+    wire::Scope,
+};
+use crate::{
+    backend::{Agent, Destination, HistoryItem},
+    error::BackendError,
+    rest::{history, listing},
+};
+
+/// How many agents are asked for. The server pages by an order that moves while one pages, so all
+/// are asked for at once, and more only where there are more.
+const AGENTS_PAGE: usize = 1_000;
+
+/// The most agents; past it, the list is an error.
+pub const AGENTS_MAX: usize = 100_000;
+
+/// The most pages of messages that are read. A stored message is often no one's words but a tool
+/// call.
+pub const HISTORY_PAGES_MAX: usize = 20;
+
+/// The largest page of messages that is asked for.
+const MESSAGES_PAGE_MAX: usize = 200;
+
+/// Every agent, by its id: the server does not tell when one was made.
+pub(super) async fn agents(backend: &AppServerBackend) -> Result<Vec<Agent>, BackendError> {
+    let mut limit = AGENTS_PAGE;
+    loop {
+        let query = ListQuery { limit };
+        let answer = backend.ask(Request::AgentList { query }).await?;
+        let entries = answer.agents.ok_or_else(|| BackendError::Protocol {
+            detail: "a list of agents without agents".to_owned(),
+        })?;
+        if entries.len() < limit {
+            let mut agents: Vec<_> = entries.into_iter().filter_map(listing::convert).collect();
+            agents.sort_by(|a, b| a.id.cmp(&b.id));
+            return Ok(agents);
+        }
+        if limit >= AGENTS_MAX {
+            let detail = format!("the list of agents has {AGENTS_MAX} or more");
+            return Err(BackendError::Protocol { detail });
+        }
+        limit *= 10;
+    }
+}
+
+/// The newest `limit` messages, oldest first.
+pub(super) async fn newest(
+    backend: &AppServerBackend,
+    to: &Destination,
+    limit: usize,
+) -> Result<Vec<HistoryItem>, BackendError> {
+    let scope = Scope::of(to);
+    let mut items = Vec::new();
+    let mut before = None;
+    for _ in 0..HISTORY_PAGES_MAX {
+        let query = MessagesQuery {
+            agent_id: scope.agent_id.clone(),
+            limit: limit.clamp(1, MESSAGES_PAGE_MAX),
+            order: "desc",
+            before: before.take(),
+        };
+        let conversation_id = scope.conversation_id.clone();
+        let page = backend
+            .ask(Request::ConversationMessagesList {
+                conversation_id,
+                query,
+            })
+            .await?;
+        let messages = page.messages.unwrap_or_default();
+        let empty = messages.is_empty();
+        items.extend(messages.into_iter().filter_map(history::item));
+        before = page.next_before;
+        let more = page.has_more == Some(true) && before.is_some();
+        if items.len() >= limit || empty || !more {
+            break;
+        }
+    }
+    items.truncate(limit);
+    items.reverse();
+    Ok(items)
+}

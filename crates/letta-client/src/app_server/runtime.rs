@@ -1,0 +1,656 @@
+//! What is known of one conversation: the turn of ours that runs in it, the turns of others, and
+//! what waits for a person. Pure: frames in, effects out; no socket, no clock.
+//!
+//! Both sockets bring the same events. What a turn says is taken from whichever brings it first
+//! and is known again by its bytes; what the server is busy with is taken from one of them, the
+//! lead, as the other may be behind.
+//!
+//! ```text
+//! Asked -> Accepted -> Running -> (Waiting -> Running)* -> over
+//!              \-> Queued -^           what was missed: Over -> read from the history -> over
+//!                                      cut off:         Moving -> copied -> Moved
+//! ```
+//!
+//! The server cancels a turn when its last subscriber goes, and that conversation then takes no
+//! input any more. So a turn that ended while nobody was subscribed is asked again in a copy of
+//! its conversation, unless it is known to have been complete.
+
+use std::{
+    collections::{HashMap, HashSet, VecDeque},
+    time::Duration,
+};
+
+use super::{
+    command::Payload,
+    wire::{ControlRequest, Delta, Event, LoopStatus, QueueUpdate, Queued, TurnFinished},
+};
+use crate::{
+    backend::{ApprovalRequest, Prompt, Stop, ToolCall, TurnStream},
+    error::BackendError,
+    id::{ConversationId, RunId},
+    rest::{decoder::TurnLimits, wire::Message},
+};
+
+mod settle;
+mod turn;
+
+pub(super) use settle::{Looked, Resumed};
+pub(super) use turn::Ending;
+use turn::{Stage, Turn, run_of};
+
+/// How long an accepted input may be unheard of before it is looked for.
+pub const UNHEARD: Duration = Duration::from_secs(3);
+
+/// How often it is looked for before it is given up.
+pub const UNHEARD_TIMES_MAX: u32 = 20;
+
+/// How long after the last stop reason the server may take to say that the turn is over. Servers
+/// of old never say it.
+pub const UNFINISHED: Duration = Duration::from_secs(2);
+
+/// The most runs, ended turns and foreign prompts that are remembered.
+const REMEMBERED_MAX: usize = 64;
+
+/// What is to be done about something.
+#[derive(Debug)]
+pub(super) enum Effect {
+    /// Send the input of our turn (again).
+    Ask,
+    /// Send the decision (again).
+    Decide,
+    /// Read the history; the answer comes to [`Runtime::looked`].
+    Look,
+    /// Copy the conversation; the answer comes to [`Runtime::moved`].
+    Fork,
+    /// Let the server go on with inputs that it has put aside.
+    ResumeQueue,
+    /// Come back with this alarm after this time.
+    Wake(Duration, Alarm),
+    /// A turn that nobody here has asked for, or listens to.
+    Heard(Heard),
+}
+
+/// Why to wake up, and for which turn.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Alarm {
+    Unheard(u64, u32),
+    Unfinished(u64),
+}
+
+pub(super) struct Heard {
+    pub(super) key: String,
+    pub(super) prompt: Option<String>,
+    pub(super) turn: TurnStream,
+}
+
+impl std::fmt::Debug for Heard {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Heard({}, {:?})", self.key, self.prompt)
+    }
+}
+
+/// Tells what was seen before, over this turn and the one before it.
+#[derive(Debug, Default)]
+struct Seen {
+    now: HashSet<u64>,
+    before: HashSet<u64>,
+}
+
+impl Seen {
+    fn is_new(&mut self, print: u64) -> bool {
+        !self.before.contains(&print) && self.now.insert(print)
+    }
+
+    fn turn_over(&mut self) {
+        self.before = std::mem::take(&mut self.now);
+    }
+}
+
+/// One conversation.
+#[derive(Debug)]
+pub(super) struct Runtime {
+    limits: TurnLimits,
+    idle: bool,
+    queue: Vec<Queued>,
+    /// Which inputs each run answers.
+    runs: HashMap<String, Vec<String>>,
+    active: Vec<String>,
+    /// The permission mode that the server says the conversation has.
+    mode: Option<String>,
+    seen: Seen,
+    /// Turns that have ended; both sockets say so.
+    ended: VecDeque<String>,
+    ours: Option<Turn>,
+    others: Option<Turn>,
+    /// Our last turn, for who asks for it again.
+    last: Option<Turn>,
+    control: Option<ApprovalRequest>,
+    /// Requests that were answered; the other socket may be late with them.
+    answered: VecDeque<String>,
+    /// The input of our turn, and a decision on the way.
+    input: Option<Payload>,
+    decision: Option<Payload>,
+    /// Prompts that other clients have put in, until their turn says something.
+    foreign: VecDeque<(String, String)>,
+    turns: u64,
+}
+
+fn remember<T>(list: &mut VecDeque<T>, item: T) {
+    list.push_back(item);
+    while list.len() > REMEMBERED_MAX {
+        list.pop_front();
+    }
+}
+
+impl Runtime {
+    pub(super) fn new(limits: TurnLimits) -> Self {
+        Self {
+            limits,
+            idle: true,
+            queue: Vec::new(),
+            runs: HashMap::new(),
+            active: Vec::new(),
+            mode: None,
+            seen: Seen::default(),
+            ended: VecDeque::new(),
+            ours: None,
+            others: None,
+            last: None,
+            control: None,
+            answered: VecDeque::new(),
+            input: None,
+            decision: None,
+            foreign: VecDeque::new(),
+            turns: 0,
+        }
+    }
+
+    /// What waits for a person.
+    pub(super) fn control(&self) -> Option<&ApprovalRequest> {
+        self.control.as_ref()
+    }
+
+    /// The mode that the server has told last.
+    pub(super) fn mode(&self) -> Option<&str> {
+        self.mode.as_deref()
+    }
+
+    pub(super) fn input(&self) -> Option<&Payload> {
+        self.input.as_ref()
+    }
+
+    pub(super) fn decision(&self) -> Option<&Payload> {
+        self.decision.as_ref()
+    }
+
+    fn new_turn(&mut self, keys: Vec<String>, run: RunId) -> Turn {
+        self.turns += 1;
+        Turn::new(self.turns, keys, run, self.limits)
+    }
+
+    /// Prompts to start a turn with. A stream, if the same were asked before; else they are to be
+    /// sent, and [`Runtime::accepted`] has the stream.
+    pub(super) fn ask(
+        &mut self,
+        prompts: &[Prompt],
+        payload: Payload,
+        out: &mut Vec<Effect>,
+    ) -> Result<Option<TurnStream>, BackendError> {
+        let keys: Vec<String> = prompts.iter().map(|prompt| prompt.key.clone()).collect();
+        let run = keys.first().and_then(|key| run_of(key));
+        let Some(run) = run else {
+            let detail = "a turn needs a prompt with a key".to_owned();
+            return Err(BackendError::Protocol { detail });
+        };
+        self.adopt(&keys);
+        if let Some(turn) = self.ours.as_mut().filter(|turn| turn.answers(&keys)) {
+            if turn.stage == Stage::Asked {
+                out.push(Effect::Ask);
+                return Ok(None);
+            }
+            return Ok(turn.listen());
+        }
+        if let Some(turn) = self.last.as_mut().filter(|turn| turn.answers(&keys)) {
+            return Ok(turn.listen());
+        }
+        if let Some(turn) = &self.ours {
+            return Err(match turn.stage {
+                Stage::Waiting => BackendError::ApprovalPending,
+                _ => BackendError::Busy {
+                    run: turn.run().cloned(),
+                },
+            });
+        }
+        let mut turn = self.new_turn(keys, run);
+        if turn.answers(&self.active_keys()) {
+            // It was asked before we were started; its beginning was missed.
+            turn.stage = Stage::Running;
+            turn.gap = true;
+            turn.start();
+            if let Some(request) = self.control.clone() {
+                turn.ask(request);
+            }
+            return Ok(self.ours.insert(turn).listen());
+        }
+        if self.control.is_some() {
+            return Err(BackendError::ApprovalPending);
+        }
+        self.ours = Some(turn);
+        self.input = Some(payload);
+        out.push(Effect::Ask);
+        Ok(None)
+    }
+
+    /// The server has answered the input: it has it, or has it not.
+    pub(super) fn accepted(&mut self, queued: bool, out: &mut Vec<Effect>) -> Option<TurnStream> {
+        let turn = self.ours.as_mut()?;
+        self.input = None;
+        if turn.stage == Stage::Asked {
+            turn.stage = if queued {
+                Stage::Queued
+            } else {
+                Stage::Accepted
+            };
+            out.push(Effect::Wake(UNHEARD, Alarm::Unheard(turn.number, 1)));
+        }
+        turn.start();
+        turn.listen()
+    }
+
+    /// The server does not take the input.
+    pub(super) fn refused(&mut self) {
+        if self
+            .ours
+            .as_ref()
+            .is_some_and(|turn| turn.stage == Stage::Asked)
+        {
+            self.ours = None;
+            self.input = None;
+        }
+    }
+
+    /// Takes a decision on what waits. Its stream comes from [`Runtime::decided`].
+    pub(super) fn decide(
+        &mut self,
+        request: &ApprovalRequest,
+        payload: Payload,
+        out: &mut Vec<Effect>,
+    ) -> Result<(), BackendError> {
+        let waits = self.control.take_if(|control| control.id == request.id);
+        let Some(control) = waits else {
+            return Err(BackendError::NotPending);
+        };
+        remember(&mut self.answered, control.id.to_string());
+        let after = control.calls.first().map_or("", |call| call.id.as_str());
+        if let Some(turn) = self.waiting() {
+            turn.begin_part(after);
+            turn.stage = Stage::Running;
+        }
+        self.decision = Some(payload);
+        out.push(Effect::Decide);
+        Ok(())
+    }
+
+    /// The turn that waits for a person.
+    fn waiting(&mut self) -> Option<&mut Turn> {
+        [&mut self.ours, &mut self.others]
+            .into_iter()
+            .flatten()
+            .find(|turn| turn.stage == Stage::Waiting)
+    }
+
+    /// The server has taken the decision.
+    pub(super) fn decided(&mut self, request: &ApprovalRequest) -> Option<TurnStream> {
+        self.decision = None;
+        let call = request.calls.first()?.id.as_str();
+        let turns = [&mut self.ours, &mut self.others, &mut self.last];
+        turns.into_iter().flatten().find_map(|turn| {
+            let first = turn.run().and_then(|run| turn::split(run).0)?;
+            turn.listen_to(&turn::part_run(&first, call)?)
+        })
+    }
+
+    /// The server does not know (any more) what was decided on: who decided first, or whatever
+    /// ended it, is heard of by itself.
+    pub(super) fn not_pending(&mut self) {
+        self.decision = None;
+        for turn in [&mut self.ours, &mut self.others].into_iter().flatten() {
+            if turn.stage == Stage::Running && turn.has_only_begun() {
+                turn.stage = Stage::Waiting;
+            }
+        }
+    }
+
+    /// An event, on the socket that leads or on the other.
+    pub(super) fn event(&mut self, event: Event, lead: bool, out: &mut Vec<Effect>) {
+        match event {
+            Event::Delta(delta) => self.delta(*delta, out),
+            Event::Finished(finished) => self.finished(&finished, out),
+            Event::Control(control) => self.asks(control, out),
+            Event::Loop(status) if lead => self.loop_status(status, out),
+            Event::Queue(update) if lead => self.queue(update, out),
+            Event::Mode(mode) if lead => self.mode = Some(mode),
+            Event::Loop(_) | Event::Queue(_) | Event::Mode(_) => {}
+        }
+    }
+
+    fn loop_status(&mut self, status: LoopStatus, out: &mut Vec<Effect>) {
+        self.idle = status.is_idle();
+        if let Some(runs) = status.client_message_ids_by_run_id {
+            self.runs = runs;
+        }
+        self.active = status.active_run_ids.unwrap_or_default();
+        let named = self.active_keys();
+        let Some(turn) = &mut self.ours else { return };
+        if self.idle {
+            if turn.stage == Stage::Running && turn.stop.is_some() {
+                out.push(Effect::Wake(UNFINISHED, Alarm::Unfinished(turn.number)));
+            }
+            return;
+        }
+        let is_ours = match named.is_empty() {
+            true => turn.stage == Stage::Accepted && self.others.is_none(),
+            false => turn.answers(&named),
+        };
+        if is_ours && matches!(turn.stage, Stage::Accepted | Stage::Queued) {
+            turn.stage = Stage::Running;
+        }
+    }
+
+    /// The inputs that the runs answer that go on now.
+    fn active_keys(&self) -> Vec<String> {
+        let keys = self.active.iter().filter_map(|run| self.runs.get(run));
+        keys.flatten().cloned().collect()
+    }
+
+    fn queue(&mut self, update: QueueUpdate, out: &mut Vec<Effect>) {
+        self.queue = update.queue.unwrap_or_default();
+        let Some(turn) = &mut self.ours else { return };
+        let mine = |key: &Option<String>| key.as_ref().is_some_and(|key| turn.keys.contains(key));
+        if let Some(queued) = self.queue.iter().find(|item| mine(&item.client_message_id)) {
+            if queued.paused == Some(true) && !turn.cancelled {
+                out.push(Effect::ResumeQueue);
+            }
+            if turn.stage == Stage::Accepted {
+                turn.stage = Stage::Queued;
+            }
+        }
+        let removed = update.removed.unwrap_or_default();
+        let Some(removed) = removed.iter().find(|item| mine(&item.client_message_id)) else {
+            return;
+        };
+        match removed.disposition.as_deref() {
+            Some("cancelled") => self.end_ours(Ending::Stop(Stop::Cancelled)),
+            _ if matches!(turn.stage, Stage::Accepted | Stage::Queued) => {
+                turn.stage = Stage::Running;
+            }
+            _ => {}
+        }
+    }
+
+    /// The queue's id of our input, if it waits there.
+    pub(super) fn queued_item(&self) -> Option<&str> {
+        let turn = self.ours.as_ref()?;
+        let mine = |item: &&Queued| {
+            let key = item.client_message_id.as_ref();
+            key.is_some_and(|key| turn.keys.contains(key))
+        };
+        self.queue.iter().find(mine)?.id.as_deref()
+    }
+
+    /// A person stops what runs.
+    pub(super) fn cancel(&mut self) {
+        if let Some(turn) = &mut self.ours {
+            turn.cancelled = true;
+        }
+    }
+
+    fn delta(&mut self, delta: Delta, out: &mut Vec<Effect>) {
+        if !self.seen.is_new(delta.print) {
+            return;
+        }
+        if delta.message.message_type.as_deref() == Some("user_message") {
+            return self.spoken(delta.message, out);
+        }
+        let run = delta.message.run_id.as_deref();
+        let keys = match (&delta.failure.client_message_ids, run) {
+            (Some(keys), _) => keys.clone(),
+            (None, Some(run)) => self.runs.get(run).cloned().unwrap_or_default(),
+            (None, None) => Vec::new(),
+        };
+        if self.is_ours(&keys) {
+            return self.of_ours(delta, out);
+        }
+        if self.others.is_none() && says_something(&delta.message) {
+            self.hear_others(&delta.message, keys, out);
+        }
+        if let Some(turn) = &mut self.others {
+            turn.take(delta);
+        }
+    }
+
+    /// Whether what answers these inputs is our turn; without any, the turn that runs.
+    fn is_ours(&self, keys: &[String]) -> bool {
+        let Some(turn) = &self.ours else { return false };
+        if !keys.is_empty() {
+            return turn.answers(keys);
+        }
+        match turn.stage {
+            Stage::Running | Stage::Waiting | Stage::Moving => true,
+            Stage::Accepted => self.others.is_none(),
+            Stage::Asked | Stage::Queued | Stage::Over { .. } => false,
+        }
+    }
+
+    fn of_ours(&mut self, delta: Delta, out: &mut Vec<Effect>) {
+        let Some(turn) = &mut self.ours else { return };
+        if matches!(turn.stage, Stage::Accepted | Stage::Queued) {
+            turn.stage = Stage::Running;
+        }
+        if turn.stage == Stage::Waiting && says_something(&delta.message) {
+            // Somebody else has decided: it goes on without us.
+            self.control = None;
+            turn.stage = Stage::Running;
+            let after = delta.message.id.clone().unwrap_or_default();
+            turn.begin_part(&after);
+            out.extend(turn.heard(None));
+        }
+        turn.take(delta);
+    }
+
+    /// Others' turn begins to say something.
+    fn hear_others(&mut self, message: &Message, keys: Vec<String>, out: &mut Vec<Effect>) {
+        let prompt = match keys.first() {
+            Some(key) => self.foreign.iter().find(|(known, _)| known == key).cloned(),
+            None => self.foreign.back().cloned(),
+        };
+        self.foreign.clear();
+        let (known, prompt) = prompt.unzip();
+        let named = |word: &Option<String>| word.clone().unwrap_or_default();
+        // Without a key of its own it is known by its run, and by when, as run ids come again.
+        let unnamed = || format!("{}@{}", named(&message.run_id), named(&message.date));
+        let key = known
+            .or_else(|| keys.first().cloned())
+            .unwrap_or_else(unnamed);
+        let Some(run) = run_of(&key) else { return };
+        let keys = if keys.is_empty() { vec![key] } else { keys };
+        let mut turn = self.new_turn(keys, run);
+        turn.stage = Stage::Running;
+        turn.start();
+        out.extend(turn.heard(prompt));
+        self.others = Some(turn);
+    }
+
+    /// An input has left the queue: its turn begins, or begins again.
+    fn spoken(&mut self, message: Message, out: &mut Vec<Effect>) {
+        let Some(key) = message.otid else { return };
+        let text = message
+            .content
+            .as_ref()
+            .map(crate::rest::wire::Content::text);
+        let keys = [key];
+        let Some(turn) = self.ours.as_mut().filter(|turn| turn.answers(&keys)) else {
+            let [key] = keys;
+            if let Some(turn) = self.others.as_mut().filter(|turn| turn.keys.contains(&key)) {
+                turn.discard();
+            } else {
+                remember(&mut self.foreign, (key, text.unwrap_or_default()));
+            }
+            return;
+        };
+        if turn.stage == Stage::Waiting {
+            // The server was started anew and asks again, with a new request.
+            let after = message.id.unwrap_or_default();
+            turn.begin_part(&after);
+            out.extend(turn.heard(text));
+        }
+        turn.discard();
+        turn.stage = Stage::Running;
+        (turn.gap, turn.unwatched) = (false, false);
+        (self.control, self.decision) = (None, None);
+    }
+
+    fn asks(&mut self, control: ControlRequest, out: &mut Vec<Effect>) {
+        let known = self.control.as_ref().map(|known| known.id.as_str());
+        if known == Some(&control.request_id) || self.answered.contains(&control.request_id) {
+            return;
+        }
+        let permission = control.request;
+        let (Ok(id), Ok(call)) = (control.request_id.parse(), permission.tool_call_id.parse())
+        else {
+            return;
+        };
+        let ours = self.is_ours(&self.active_keys());
+        if !ours && self.others.is_none() {
+            let mut message = Message::default();
+            message.run_id = self.active.first().cloned();
+            self.hear_others(&message, self.active_keys(), out);
+        }
+        let turn = if ours {
+            &mut self.ours
+        } else {
+            &mut self.others
+        };
+        let Some(turn) = turn else { return };
+        // The input of the request is what will run; what the model wrote may differ from it.
+        let written = turn.call(&call).map(|call| call.arguments.clone());
+        let input = permission.input.map(|input| input.get().to_owned());
+        let calls = vec![ToolCall {
+            id: call,
+            name: permission.tool_name,
+            arguments: input.or(written).unwrap_or_default(),
+        }];
+        let request = ApprovalRequest { id, calls };
+        self.control = Some(request.clone());
+        turn.ask(request);
+    }
+
+    fn finished(&mut self, finished: &TurnFinished, out: &mut Vec<Effect>) {
+        let id = finished.turn_id.clone().unwrap_or_default();
+        if self.ended.contains(&id) {
+            return;
+        }
+        remember(&mut self.ended, id);
+        self.seen.turn_over();
+        let keys = finished.run_id.as_ref().and_then(|run| self.runs.get(run));
+        let keys = keys.cloned().unwrap_or_default();
+        let word = finished.stop_reason.as_deref().unwrap_or("end_turn");
+        if self.is_ours(&keys) {
+            return self.finish_ours(word, finished.error.as_deref(), out);
+        }
+        if let Some(mut turn) = self.others.take() {
+            let stop = turn.stop_of(word, finished.error.as_deref());
+            turn.end(Ending::Stop(stop));
+        }
+        if !keys.is_empty() || self.ours.is_none() {
+            self.control = None;
+        }
+    }
+
+    fn finish_ours(&mut self, word: &str, error: Option<&str>, out: &mut Vec<Effect>) {
+        let Some(turn) = &mut self.ours else { return };
+        self.control = None;
+        let said = error.unwrap_or_default();
+        let stuck = said.contains("already has an active run");
+        if stuck || (word == "cancelled" && turn.unwatched && !turn.cancelled) {
+            if turn.stage != Stage::Moving {
+                turn.stage = Stage::Moving;
+                out.push(Effect::Fork);
+            }
+            return;
+        }
+        if let Some(what) = said.strip_suffix(" not found") {
+            return self.end_ours(Ending::NotFound(what.to_owned()));
+        }
+        let stop = turn.stop_of(word, error);
+        if turn.gap {
+            turn.stage = Stage::Over { stop, heard: true };
+            out.push(Effect::Look);
+            return;
+        }
+        self.end_ours(Ending::Stop(stop));
+    }
+
+    fn end_ours(&mut self, ending: Ending) {
+        if let Some(mut turn) = self.ours.take() {
+            (self.input, self.decision) = (None, None);
+            turn.start();
+            turn.end(ending);
+            self.last = Some(turn);
+        }
+    }
+
+    /// The conversation was copied, and is left.
+    pub(super) fn moved(&mut self, to: &ConversationId) {
+        self.end_ours(Ending::Moved(to.clone()));
+        self.last = None;
+    }
+
+    /// Our input was taken out of the queue.
+    pub(super) fn taken_out(&mut self) {
+        self.end_ours(Ending::Stop(Stop::Cancelled));
+    }
+
+    /// The server does not know the conversation.
+    pub(super) fn is_gone(&mut self, why: &BackendError) {
+        let what = match why {
+            BackendError::NotFound { what } => what.clone(),
+            other => other.to_string(),
+        };
+        self.give_up(&Ending::NotFound(what));
+    }
+
+    /// Ends everything that is told, because nothing more can be heard.
+    pub(super) fn give_up(&mut self, ending: &Ending) {
+        for turn in [&mut self.ours, &mut self.others] {
+            if let Some(mut turn) = turn.take() {
+                turn.end(ending.clone());
+            }
+        }
+        (self.input, self.decision, self.control) = (None, None, None);
+    }
+}
+
+impl Turn {
+    /// Its part that begins, for who listens to what nobody asked for.
+    fn heard(&mut self, prompt: Option<String>) -> Option<Effect> {
+        let key = self.run()?.to_string();
+        let turn = self.listen()?;
+        Some(Effect::Heard(Heard { key, prompt, turn }))
+    }
+}
+
+/// Whether a message is worth beginning to tell of a turn.
+fn says_something(message: &Message) -> bool {
+    matches!(
+        message.message_type.as_deref(),
+        Some(
+            "assistant_message"
+                | "reasoning_message"
+                | "approval_request_message"
+                | "tool_return_message"
+                | "error_message"
+                | "loop_error"
+        )
+    )
+}

@@ -1,0 +1,303 @@
+//! What became of our turn while nobody was listening: after a lost connection, a restart of the
+//! server, or one of our own.
+//!
+//! | what the server shows | what it means |
+//! |---|---|
+//! | it runs or waits in the queue | it goes on; what was missed is read from the history at its end |
+//! | nothing, and its stop reason was heard | it is complete |
+//! | nothing, but it remembers the run | the turn was cancelled when its last subscriber went |
+//! | nothing, and it remembers no run of it | the server was started anew; it begins unfinished inputs by itself, so this one was finished |
+//! | a request that waits | a person still has to decide |
+
+use super::{
+    Alarm, Effect, Ending, Runtime, Stage, Turn, UNHEARD, UNHEARD_TIMES_MAX,
+    turn::{run_of, split},
+};
+use crate::{
+    backend::{Stop, TurnStream},
+    error::BackendError,
+    id::RunId,
+    rest::{decoder::failure, wire::Message},
+};
+
+/// What [`Runtime::resume`] found.
+pub(in crate::app_server) enum Resumed {
+    Stream(TurnStream),
+    /// The history has to tell; [`Runtime::looked`] has the stream.
+    Looking,
+}
+
+/// What the history told.
+pub(in crate::app_server) enum Looked {
+    Stream(Option<TurnStream>),
+    /// It does not know the turn.
+    Unknown,
+}
+
+impl Runtime {
+    /// Both sockets are gone: nobody is subscribed.
+    pub(in crate::app_server) fn unwatched(&mut self) {
+        for turn in [&mut self.ours, &mut self.others].into_iter().flatten() {
+            if turn.stage != Stage::Asked {
+                (turn.gap, turn.unwatched) = (true, true);
+            }
+        }
+        self.idle = true;
+        self.queue.clear();
+        self.runs.clear();
+        self.active.clear();
+        self.control = None;
+    }
+
+    /// The leading socket is subscribed and was told what goes on.
+    pub(in crate::app_server) fn subscribed(&mut self, out: &mut Vec<Effect>) {
+        if self.decision.is_some() {
+            out.push(Effect::Decide);
+        }
+        if self.idle
+            && let Some(mut turn) = self.others.take_if(|turn| turn.unwatched)
+        {
+            turn.end(Ending::Stop(Stop::EndTurn));
+        }
+        let goes_on = self.goes_on() || self.control.is_some();
+        let Some(turn) = &mut self.ours else { return };
+        match &turn.stage {
+            Stage::Asked => out.push(Effect::Ask),
+            Stage::Over { .. } => out.push(Effect::Look),
+            Stage::Moving => out.push(Effect::Fork),
+            _ if !turn.unwatched || goes_on => {}
+            _ => {
+                if let Some(word) = turn.stop.clone() {
+                    return self.finish_ours(&word, None, out);
+                }
+                self.was_lost(out);
+            }
+        }
+    }
+
+    /// Our turn is no longer there, and its end was not heard.
+    fn was_lost(&mut self, out: &mut Vec<Effect>) {
+        let remembered = self.is_remembered();
+        let Some(turn) = &mut self.ours else { return };
+        if remembered && !turn.cancelled {
+            turn.stage = Stage::Moving;
+            out.push(Effect::Fork);
+        } else {
+            let stop = if turn.cancelled {
+                Stop::Cancelled
+            } else {
+                Stop::EndTurn
+            };
+            let heard = turn.cancelled;
+            turn.stage = Stage::Over { stop, heard };
+            out.push(Effect::Look);
+        }
+    }
+
+    /// Whether the server remembers a run of our turn since its start.
+    fn is_remembered(&self) -> bool {
+        let turn = self.ours.as_ref();
+        turn.is_some_and(|turn| self.runs.values().any(|keys| turn.answers(keys)))
+    }
+
+    /// Whether our turn runs or is about to.
+    fn goes_on(&self) -> bool {
+        let active = self.active_keys();
+        let is_ours = |turn: &Turn| active.is_empty() || turn.answers(&active);
+        self.queued_item().is_some() || (!self.idle && self.ours.as_ref().is_some_and(is_ours))
+    }
+
+    /// An alarm has gone off.
+    pub(in crate::app_server) fn alarm(&mut self, alarm: Alarm, out: &mut Vec<Effect>) {
+        let Some(turn) = &mut self.ours else { return };
+        match alarm {
+            Alarm::Unfinished(number) if turn.number == number && self.idle => {
+                if let Some(word) = turn.stop.clone().filter(|_| turn.stage == Stage::Running) {
+                    self.finish_ours(&word, None, out);
+                }
+            }
+            Alarm::Unheard(number, times) if turn.number == number => {
+                if turn.stage != Stage::Accepted {
+                    return;
+                }
+                if times >= UNHEARD_TIMES_MAX {
+                    return self.end_ours(Ending::Silent(UNHEARD * UNHEARD_TIMES_MAX));
+                }
+                out.push(Effect::Look);
+                out.push(Effect::Wake(UNHEARD, Alarm::Unheard(number, times + 1)));
+            }
+            Alarm::Unfinished(_) | Alarm::Unheard(..) => {}
+        }
+    }
+
+    /// The history, or a copy of the conversation, cannot be had.
+    pub(in crate::app_server) fn cannot_settle(&mut self, why: &BackendError) {
+        let Some(turn) = &self.ours else { return };
+        match &turn.stage {
+            // Only some of its words are missing.
+            Stage::Over { stop, heard: true } => {
+                tracing::warn!(error = %why, "cannot read what was missed of a turn");
+                let stop = stop.clone();
+                self.end_ours(Ending::Stop(stop));
+            }
+            Stage::Over { .. } | Stage::Moving => {
+                let stop = failure("conversation_stuck", &why.to_string());
+                self.end_ours(Ending::Stop(Stop::Failed(stop)));
+                self.last = None;
+            }
+            // It is looked for again.
+            _ => {}
+        }
+    }
+
+    /// A turn that we hear as others' is ours after all: we had asked for it before a restart.
+    pub(super) fn adopt(&mut self, keys: &[String]) {
+        if self.ours.is_none() {
+            self.ours = self.others.take_if(|turn| turn.answers(keys));
+        }
+    }
+
+    /// Streams a run of ours again.
+    pub(in crate::app_server) fn resume(
+        &mut self,
+        run: &RunId,
+        out: &mut Vec<Effect>,
+    ) -> Result<Resumed, BackendError> {
+        let turns = [&mut self.ours, &mut self.others, &mut self.last];
+        if let Some(stream) = turns
+            .into_iter()
+            .flatten()
+            .find_map(|turn| turn.listen_to(run))
+        {
+            return Ok(Resumed::Stream(stream));
+        }
+        let (Some(first), _) = split(run) else {
+            return Err(unknown(run));
+        };
+        if self.ours.is_some() {
+            return Err(BackendError::Busy { run: None });
+        }
+        // The run is the key, but for characters that an id cannot hold.
+        let key = first.to_string();
+        let mut turn = self.new_turn(vec![key], run.clone());
+        (turn.gap, turn.unwatched) = (true, true);
+        let stop = Stop::EndTurn;
+        turn.stage = Stage::Over { stop, heard: false };
+        self.ours = Some(turn);
+        out.push(Effect::Look);
+        Ok(Resumed::Looking)
+    }
+
+    /// The history, newest first, has come.
+    pub(in crate::app_server) fn looked(
+        &mut self,
+        mut messages: Vec<Message>,
+        out: &mut Vec<Effect>,
+    ) -> Looked {
+        let Some(turn) = &mut self.ours else {
+            return Looked::Unknown;
+        };
+        let asked = |message: &Message| {
+            let is_user = message.message_type.as_deref() == Some("user_message");
+            let key = message.otid.as_ref().filter(|_| is_user);
+            let run = key.and_then(|key| run_of(key));
+            key.filter(|_| run.is_some_and(|run| turn.is_of(&run)))
+                .cloned()
+        };
+        let mut found = messages.iter().enumerate();
+        let found = found.find_map(|(at, message)| Some((at, asked(message)?)));
+        let Some((at, key)) = found else {
+            if self.goes_on() {
+                self.tell_history(Vec::new(), out);
+                return Looked::Stream(self.ours.as_mut().and_then(Turn::listen));
+            }
+            let ours = self.ours.as_ref();
+            if ours.is_some_and(|turn| turn.stage == Stage::Accepted) {
+                // It was accepted a moment ago: the server may be slow to begin.
+                return Looked::Stream(None);
+            }
+            self.ours = None;
+            return Looked::Unknown;
+        };
+        if !turn.keys.contains(&key) {
+            turn.keys.push(key);
+        }
+        messages.truncate(at);
+        messages.reverse();
+        self.tell_history(messages, out);
+        Looked::Stream(
+            self.ours
+                .as_mut()
+                .or(self.last.as_mut())
+                .and_then(Turn::listen),
+        )
+    }
+
+    /// Tells our turn by what the history has after its prompt.
+    fn tell_history(&mut self, messages: Vec<Message>, out: &mut Vec<Effect>) {
+        let (goes_on, remembered) = (self.goes_on(), self.is_remembered());
+        let control = self.control.clone();
+        let Some(turn) = &mut self.ours else { return };
+        turn.start();
+        let (stop, heard) = match &turn.stage {
+            Stage::Over { stop, heard } => (stop.clone(), *heard),
+            // The server knew the input, and ran it before.
+            _ => (Stop::EndTurn, false),
+        };
+        if let Some(request) = control.filter(|_| !heard) {
+            return turn.ask(request);
+        }
+        if goes_on && !heard {
+            // It still runs: what it has said so far is told at its end.
+            turn.stage = Stage::Running;
+            return;
+        }
+        if !heard && (remembered || !ends_with_words(&messages)) {
+            turn.stage = Stage::Moving;
+            out.push(Effect::Fork);
+            return;
+        }
+        turn.tell_again(messages);
+        self.end_ours(Ending::Stop(stop));
+    }
+}
+
+/// Whether the agent had the last word, and said it to a person.
+fn ends_with_words(messages: &[Message]) -> bool {
+    let last = messages
+        .last()
+        .and_then(|last| last.message_type.as_deref());
+    last == Some("assistant_message")
+}
+
+fn unknown(run: &RunId) -> BackendError {
+    BackendError::NotFound {
+        what: format!("run {run}"),
+    }
+}
+
+impl Turn {
+    /// Whether an input's run is this turn's.
+    fn is_of(&self, run: &RunId) -> bool {
+        self.keys
+            .iter()
+            .filter_map(|key| run_of(key))
+            .any(|own| own == *run)
+    }
+
+    /// What was told of its last part is void, and is told anew from the history.
+    fn tell_again(&mut self, messages: Vec<Message>) {
+        self.discard();
+        let call = self.run().and_then(|run| split(run).1).map(str::to_owned);
+        let mut told = call.is_none();
+        for message in messages {
+            let returns = message.message_type.as_deref() == Some("tool_return_message");
+            if !told && returns {
+                told = message.tool_call_id() == call.as_deref();
+            }
+            if told {
+                self.say(message);
+            }
+        }
+    }
+}

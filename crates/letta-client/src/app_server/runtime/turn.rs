@@ -1,0 +1,456 @@
+//! One turn: what it has told so far, and to whom.
+//!
+//! A turn that waits for a person's decision is told in parts, and each part is a stream of its
+//! own with a run id of its own, as on a server where each of them is a run. Who comes late to a
+//! part hears it from its beginning.
+
+use std::{
+    collections::{HashMap, VecDeque},
+    time::Duration,
+};
+
+use tokio::sync::mpsc;
+use tokio_stream::wrappers::UnboundedReceiverStream;
+
+use crate::{
+    app_server::wire::Delta,
+    backend::{ApprovalRequest, Stop, ToolCall, TurnEvent, TurnFailure, TurnStream},
+    error::BackendError,
+    id::{ConversationId, ID_BYTES_MAX, MessageId, RunId, ToolCallId},
+    rest::decoder::{CALLS_MAX, TOOL_RETURN_BYTES_MAX, TurnLimits, failure, message_id},
+    rest::wire::Message,
+};
+
+/// Between the key of a turn and what tells its later parts apart.
+const PART: char = '~';
+
+/// How a part of a turn ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(in crate::app_server) enum Ending {
+    Stop(Stop),
+    /// The conversation is stuck; it goes on under another id.
+    Moved(ConversationId),
+    /// The server does not know it (any more).
+    NotFound(String),
+    /// Everything to mend the connection was tried.
+    Unreachable {
+        url: String,
+        why: String,
+    },
+    /// The server took the input and never began with it.
+    Silent(Duration),
+}
+
+impl Ending {
+    fn item(&self) -> Result<TurnEvent, BackendError> {
+        match self.clone() {
+            Self::Stop(stop) => Ok(TurnEvent::Finished(stop)),
+            Self::Moved(to) => Err(BackendError::Moved { to }),
+            Self::NotFound(what) => Err(BackendError::NotFound { what }),
+            Self::Unreachable { url, why } => Err(BackendError::Unreachable {
+                url,
+                source: why.into(),
+            }),
+            Self::Silent(after) => Err(BackendError::Silent { after }),
+        }
+    }
+}
+
+/// How far a turn has come.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Stage {
+    /// The server has not said yet that it has the input.
+    Asked,
+    /// It has, and nothing was heard of it since.
+    Accepted,
+    /// The input waits for somebody else's turn to end.
+    Queued,
+    Running,
+    /// A person has to decide.
+    Waiting,
+    /// It is over, and what was missed of it is read from the history.
+    Over {
+        stop: Stop,
+        /// The server has told how it ended.
+        heard: bool,
+    },
+    /// It was cut off; the conversation is being copied.
+    Moving,
+}
+
+#[derive(Debug)]
+struct Part {
+    run: RunId,
+    log: Vec<TurnEvent>,
+    ending: Option<Ending>,
+    listeners: Vec<mpsc::UnboundedSender<Result<TurnEvent, BackendError>>>,
+}
+
+/// A turn of one conversation.
+#[derive(Debug)]
+pub(super) struct Turn {
+    /// Tells the alarms of different turns apart.
+    pub(super) number: u64,
+    /// The ids of the inputs that it answers, as far as they are known.
+    pub(super) keys: Vec<String>,
+    pub(super) stage: Stage,
+    /// The server's word for how it stopped.
+    pub(super) stop: Option<String>,
+    /// Something of it may not have been heard.
+    pub(super) gap: bool,
+    /// Nobody was subscribed for a while, for which the server cancels a turn.
+    pub(super) unwatched: bool,
+    /// A person stopped it by us.
+    pub(super) cancelled: bool,
+    limits: TurnLimits,
+    parts: Vec<Part>,
+    /// Messages that a retry makes void.
+    said: Vec<MessageId>,
+    calls: HashMap<ToolCallId, ToolCall>,
+    returns: VecDeque<(ToolCallId, bool, String)>,
+    failure: Option<TurnFailure>,
+    events: usize,
+    text_bytes: usize,
+}
+
+/// The id of the run that answers an input, made of the input's key.
+///
+/// The server's own run ids begin anew with each of its starts; a key is for ever.
+pub(super) fn run_of(key: &str) -> Option<RunId> {
+    let kept = key.chars().take(ID_BYTES_MAX / 2).map(|c| match c {
+        _ if c.is_ascii_graphic() && !"/?#%\"\\<>~".contains(c) => c,
+        _ => '_',
+    });
+    kept.collect::<String>().parse().ok()
+}
+
+/// The first part's run of any part's run, and the call whose decision began that part.
+pub(super) fn split(run: &RunId) -> (Option<RunId>, Option<&str>) {
+    match run.as_str().split_once(PART) {
+        Some((first, call)) => (first.parse().ok(), Some(call)),
+        None => (Some(run.clone()), None),
+    }
+}
+
+/// The run of the part that a decision on `call` begins.
+pub(super) fn part_run(first: &RunId, call: &str) -> Option<RunId> {
+    let room = ID_BYTES_MAX.saturating_sub(first.as_str().len() + PART.len_utf8());
+    let call: String = call.chars().take(room).collect();
+    format!("{first}{PART}{call}").parse().ok()
+}
+
+impl Turn {
+    pub(super) fn new(number: u64, keys: Vec<String>, run: RunId, limits: TurnLimits) -> Self {
+        Self {
+            number,
+            keys,
+            stage: Stage::Asked,
+            stop: None,
+            gap: false,
+            unwatched: false,
+            cancelled: false,
+            limits,
+            parts: vec![Part::new(run)],
+            said: Vec::new(),
+            calls: HashMap::new(),
+            returns: VecDeque::new(),
+            failure: None,
+            events: 0,
+            text_bytes: 0,
+        }
+    }
+
+    /// Whether it answers one of these inputs.
+    pub(super) fn answers(&self, keys: &[String]) -> bool {
+        keys.iter().any(|key| self.keys.contains(key))
+    }
+
+    fn part(&mut self) -> Option<&mut Part> {
+        self.parts.last_mut()
+    }
+
+    /// The run of the part that is told now.
+    pub(super) fn run(&self) -> Option<&RunId> {
+        self.parts.last().map(|part| &part.run)
+    }
+
+    /// Whether its last part has told nothing yet.
+    pub(super) fn has_only_begun(&self) -> bool {
+        self.parts.last().is_some_and(|part| part.log.len() <= 1)
+    }
+
+    /// Begins another part. `after` is what tells it apart from the others.
+    pub(super) fn begin_part(&mut self, after: &str) {
+        let Some(first) = self.parts.first() else {
+            return;
+        };
+        let run = part_run(&first.run, after).unwrap_or_else(|| first.run.clone());
+        self.parts.push(Part::new(run));
+        self.said.clear();
+        self.start();
+    }
+
+    /// A stream of the part that is told now, from its beginning.
+    pub(super) fn listen(&mut self) -> Option<TurnStream> {
+        self.part().map(Part::listen)
+    }
+
+    /// A stream of one of its parts, from its beginning.
+    pub(super) fn listen_to(&mut self, run: &RunId) -> Option<TurnStream> {
+        let part = self.parts.iter_mut().rfind(|part| part.run == *run)?;
+        Some(part.listen())
+    }
+
+    /// The server has the input.
+    pub(super) fn start(&mut self) {
+        let Some(part) = self.part().filter(|part| part.log.is_empty()) else {
+            return;
+        };
+        let run = part.run.clone();
+        part.tell(TurnEvent::Started {
+            run,
+            resumable: true,
+        });
+    }
+
+    /// Ends its last part.
+    pub(super) fn end(&mut self, ending: Ending) {
+        if let Some(part) = self.part().filter(|part| part.ending.is_none()) {
+            for listener in part.listeners.drain(..) {
+                let _ = listener.send(ending.item());
+            }
+            part.ending = Some(ending);
+        }
+    }
+
+    /// How it ended, in the server's words and what was heard besides.
+    pub(super) fn stop_of(&mut self, word: &str, error: Option<&str>) -> Stop {
+        if word == "cancelled" {
+            return Stop::Cancelled;
+        }
+        match (crate::rest::decoder::stop(word), self.failure.take()) {
+            (Stop::Failed(_), Some(heard)) => Stop::Failed(heard),
+            (Stop::Failed(_), None) => Stop::Failed(failure(word, error.unwrap_or_default())),
+            (stop, _) => stop,
+        }
+    }
+
+    /// What was told and not ended yet is void: the server begins anew.
+    pub(super) fn discard(&mut self) {
+        for message in std::mem::take(&mut self.said) {
+            self.tell(TurnEvent::Discard { message });
+        }
+        self.stop = None;
+        self.failure = None;
+    }
+
+    /// A person has to decide.
+    pub(super) fn ask(&mut self, request: ApprovalRequest) {
+        self.start();
+        self.stage = Stage::Waiting;
+        self.tell(TurnEvent::Approval(request));
+        self.end(Ending::Stop(Stop::NeedsApproval));
+    }
+
+    /// The call as it was told, if it was.
+    pub(super) fn call(&self, id: &ToolCallId) -> Option<&ToolCall> {
+        self.calls.get(id)
+    }
+
+    fn tell(&mut self, event: TurnEvent) {
+        if let Some(part) = self.part().filter(|part| part.ending.is_none()) {
+            part.tell(event);
+        }
+    }
+
+    fn breach(&mut self, code: &str) {
+        self.end(Ending::Stop(Stop::Failed(TurnFailure {
+            code: code.to_owned(),
+            detail: "the turn brought more than a limit allows".to_owned(),
+            transient: false,
+        })));
+    }
+
+    /// Takes something new.
+    pub(super) fn take(&mut self, delta: Delta) {
+        self.events += 1;
+        if self.events > self.limits.events {
+            return self.breach("TOO_MANY_EVENTS");
+        }
+        let Delta {
+            message,
+            failure: loop_error,
+            ..
+        } = delta;
+        match message.message_type.as_deref().unwrap_or_default() {
+            "retry" => self.discard(),
+            "stop_reason" => {
+                let word = message
+                    .stop_reason
+                    .filter(|word| word != "requires_approval");
+                self.stop = word.or_else(|| self.stop.take());
+            }
+            "error_message" => {
+                let word = message.error_type.as_deref().unwrap_or("error");
+                let words = message.message.as_deref().unwrap_or_default();
+                self.failure.get_or_insert(failure(word, words));
+            }
+            "loop_error" => {
+                // Its own message is JSON for a terminal; the provider's words are inside.
+                let words = loop_error.api_error.and_then(|error| error.message);
+                let words = words.or(message.message).unwrap_or_default();
+                let word = message.stop_reason.as_deref().unwrap_or("error");
+                self.failure.get_or_insert(failure(word, &words));
+            }
+            _ => self.say(message),
+        }
+    }
+
+    /// Takes a message: of a turn that runs, or of the history of one that has ended.
+    pub(super) fn say(&mut self, message: Message) {
+        match message.message_type.as_deref().unwrap_or_default() {
+            "assistant_message" => {
+                let text = message
+                    .content
+                    .as_ref()
+                    .map(crate::rest::wire::Content::text);
+                self.write(&message, text, |message, delta| TurnEvent::Text {
+                    message,
+                    delta,
+                });
+            }
+            "reasoning_message" => {
+                let text = message.reasoning.clone();
+                self.write(&message, text, |message, delta| TurnEvent::Reasoning {
+                    message,
+                    delta,
+                });
+            }
+            "approval_request_message" => self.called(&message),
+            "tool_return_message" => self.returned(message),
+            _ => {}
+        }
+    }
+
+    fn write(
+        &mut self,
+        message: &Message,
+        text: Option<String>,
+        event: fn(MessageId, String) -> TurnEvent,
+    ) {
+        let Some(delta) = text.filter(|text| !text.is_empty()) else {
+            return;
+        };
+        self.text_bytes += delta.len();
+        if self.text_bytes > self.limits.text_bytes {
+            return self.breach("ANSWER_TOO_LONG");
+        }
+        let Some(id) = message_id(message) else {
+            return;
+        };
+        if !self.said.contains(&id) {
+            self.said.push(id.clone());
+        }
+        self.tell(event(id, delta));
+    }
+
+    fn called(&mut self, message: &Message) {
+        for part in message.calls() {
+            let id = part.tool_call_id.and_then(|id| ToolCallId::parse(id).ok());
+            let Some(id) = id.filter(|id| !self.calls.contains_key(id)) else {
+                continue;
+            };
+            let call = ToolCall {
+                id: id.clone(),
+                name: part.name.unwrap_or_default(),
+                arguments: part.arguments.unwrap_or_default(),
+            };
+            if self.calls.len() >= CALLS_MAX {
+                return self.breach("TOO_MANY_TOOL_CALLS");
+            }
+            if call.arguments.len() > self.limits.tool_argument_bytes {
+                return self.breach("TOOL_ARGUMENTS_TOO_LONG");
+            }
+            self.calls.insert(id, call.clone());
+            self.tell(TurnEvent::ToolCall(call));
+        }
+    }
+
+    fn returned(&mut self, message: Message) {
+        for part in message.returns() {
+            let id = part.tool_call_id.as_deref();
+            let Some(call) = id.and_then(|id| ToolCallId::parse(id).ok()) else {
+                continue;
+            };
+            let mut text = part.text();
+            text.truncate(text.floor_char_boundary(TOOL_RETURN_BYTES_MAX));
+            let said = (call, part.is_ok(), text);
+            // Output that grows comes again and again, and sometimes the same.
+            if self.returns.contains(&said) {
+                continue;
+            }
+            self.returns.retain(|(call, ..)| *call != said.0);
+            self.returns.push_back(said.clone());
+            self.returns.truncate(CALLS_MAX);
+            let (call, ok, text) = said;
+            self.tell(TurnEvent::ToolReturn { call, ok, text });
+        }
+    }
+}
+
+impl Part {
+    fn new(run: RunId) -> Self {
+        Self {
+            run,
+            log: Vec::new(),
+            ending: None,
+            listeners: Vec::new(),
+        }
+    }
+
+    /// The channel has no limit of its own: a turn's limits are that of all it can hold.
+    fn listen(&mut self) -> TurnStream {
+        let (to, from) = mpsc::unbounded_channel();
+        for event in &self.log {
+            let _ = to.send(Ok(event.clone()));
+        }
+        match &self.ending {
+            Some(ending) => {
+                let _ = to.send(ending.item());
+            }
+            None => self.listeners.push(to),
+        }
+        Box::pin(UnboundedReceiverStream::new(from))
+    }
+
+    fn tell(&mut self, event: TurnEvent) {
+        self.listeners
+            .retain(|listener| listener.send(Ok(event.clone())).is_ok());
+        match (self.log.last_mut(), event) {
+            (
+                Some(TurnEvent::Text {
+                    message: last,
+                    delta: so_far,
+                }),
+                TurnEvent::Text { message, delta },
+            )
+            | (
+                Some(TurnEvent::Reasoning {
+                    message: last,
+                    delta: so_far,
+                }),
+                TurnEvent::Reasoning { message, delta },
+            ) if *last == message => so_far.push_str(&delta),
+            (_, event) => self.log.push(event),
+        }
+    }
+}
+
+#[cfg(test)]
+impl Turn {
+    /// Everything that was told, part by part.
+    pub(super) fn told(&self) -> Vec<(String, Vec<TurnEvent>, Option<Ending>)> {
+        let part = |part: &Part| (part.run.to_string(), part.log.clone(), part.ending.clone());
+        self.parts.iter().map(part).collect()
+    }
+}

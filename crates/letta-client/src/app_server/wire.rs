@@ -1,0 +1,327 @@
+//! Frames of the App Server, read leniently.
+//!
+//! A frame is first looked at from the outside (its type, whom it answers, which conversation it
+//! is of), and its inside is read only if it is of use: most of the bytes are device states that
+//! nobody here asked for.
+
+use std::{
+    collections::HashMap,
+    hash::{DefaultHasher, Hash, Hasher},
+};
+
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use serde_json::value::RawValue;
+use tokio_tungstenite::tungstenite::Utf8Bytes;
+
+use crate::{
+    backend::{Conversation, Destination},
+    error::BackendError,
+    rest::wire::{AgentEntry, Message, lenient},
+};
+
+/// What the App Server calls an agent's default conversation.
+const DEFAULT: &str = "default";
+
+/// A conversation of an agent, as every event names it.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub(super) struct Scope {
+    pub(super) agent_id: String,
+    pub(super) conversation_id: String,
+}
+
+impl Scope {
+    pub(super) fn of(to: &Destination) -> Self {
+        Self {
+            agent_id: to.agent.to_string(),
+            conversation_id: match &to.conversation {
+                Conversation::Default => DEFAULT.to_owned(),
+                Conversation::Own(id) => id.to_string(),
+            },
+        }
+    }
+
+    /// The same in our own words; `None` if the ids are none.
+    pub(super) fn destination(&self) -> Option<Destination> {
+        let conversation = match self.conversation_id.as_str() {
+            DEFAULT => Conversation::Default,
+            id => Conversation::Own(id.parse().ok()?),
+        };
+        Some(Destination {
+            agent: self.agent_id.parse().ok()?,
+            conversation,
+        })
+    }
+}
+
+/// A frame from the server.
+#[derive(Debug)]
+pub(super) enum Inbound {
+    /// The answer to a request, not read yet.
+    Response { id: String, body: Utf8Bytes },
+    /// Something happened in a conversation.
+    Event(Scope, Event),
+}
+
+/// What happens in a conversation.
+#[derive(Clone, Debug)]
+pub(super) enum Event {
+    Loop(LoopStatus),
+    Queue(QueueUpdate),
+    Delta(Box<Delta>),
+    Finished(TurnFinished),
+    Control(ControlRequest),
+    /// The permission mode that the conversation has now.
+    Mode(String),
+}
+
+#[derive(Deserialize)]
+struct Head<'a> {
+    #[serde(rename = "type")]
+    kind: &'a str,
+    #[serde(default)]
+    request_id: Option<String>,
+    #[serde(default)]
+    runtime: Option<Scope>,
+}
+
+/// What the agent of a conversation is doing.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct LoopStatus {
+    #[serde(deserialize_with = "lenient")]
+    status: Option<String>,
+    /// Which inputs each of the last runs answers. Forgotten when the server ends.
+    #[serde(deserialize_with = "lenient")]
+    pub(super) client_message_ids_by_run_id: Option<HashMap<String, Vec<String>>>,
+    #[serde(deserialize_with = "lenient")]
+    pub(super) active_run_ids: Option<Vec<String>>,
+}
+
+impl LoopStatus {
+    pub(super) fn is_idle(&self) -> bool {
+        self.status.as_deref() == Some("WAITING_ON_INPUT")
+    }
+}
+
+/// All inputs that wait for the running turn to end, and those that no longer do.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct QueueUpdate {
+    #[serde(deserialize_with = "lenient")]
+    pub(super) queue: Option<Vec<Queued>>,
+    #[serde(deserialize_with = "lenient")]
+    pub(super) removed: Option<Vec<Removed>>,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Queued {
+    #[serde(deserialize_with = "lenient")]
+    pub(super) id: Option<String>,
+    #[serde(deserialize_with = "lenient")]
+    pub(super) client_message_id: Option<String>,
+    #[serde(deserialize_with = "lenient")]
+    pub(super) paused: Option<bool>,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Removed {
+    #[serde(deserialize_with = "lenient")]
+    pub(super) client_message_id: Option<String>,
+    #[serde(deserialize_with = "lenient")]
+    pub(super) disposition: Option<String>,
+}
+
+/// Something new in a turn. Two sockets bring it with the same bytes, so `print` tells whether it
+/// was seen before.
+#[derive(Clone, Debug)]
+pub(super) struct Delta {
+    pub(super) print: u64,
+    pub(super) message: Message,
+    pub(super) failure: LoopError,
+}
+
+/// What a `loop_error` has beside a message's fields.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct LoopError {
+    #[serde(deserialize_with = "lenient")]
+    pub(super) client_message_ids: Option<Vec<String>>,
+    #[serde(deserialize_with = "lenient")]
+    pub(super) api_error: Option<ApiError>,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct ApiError {
+    #[serde(deserialize_with = "lenient")]
+    pub(super) message: Option<String>,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct TurnFinished {
+    #[serde(deserialize_with = "lenient")]
+    pub(super) turn_id: Option<String>,
+    #[serde(deserialize_with = "lenient")]
+    pub(super) stop_reason: Option<String>,
+    #[serde(deserialize_with = "lenient")]
+    pub(super) run_id: Option<String>,
+    #[serde(deserialize_with = "lenient")]
+    pub(super) error: Option<String>,
+}
+
+/// A tool call that waits for a person.
+#[derive(Clone, Debug, Deserialize)]
+pub(super) struct ControlRequest {
+    pub(super) request_id: String,
+    pub(super) request: Permission,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+pub(super) struct Permission {
+    pub(super) tool_name: String,
+    pub(super) tool_call_id: String,
+    #[serde(default)]
+    pub(super) input: Option<Box<RawValue>>,
+}
+
+/// Reads a frame. `None`: it is of no use here, or not understood.
+pub(super) fn read(text: Utf8Bytes) -> Option<Inbound> {
+    let head: Head<'_> = match serde_json::from_str(&text) {
+        Ok(head) => head,
+        Err(error) => {
+            tracing::debug!(%error, "a frame of the App Server is not understood");
+            return None;
+        }
+    };
+    let event = match (head.kind, head.runtime) {
+        ("control_request", Some(scope)) => (scope, Event::Control(inside(&text)?)),
+        ("update_loop_status", Some(scope)) => (scope, loop_status(&text)?),
+        ("update_queue", Some(scope)) => (scope, Event::Queue(inside(&text)?)),
+        ("update_device_status", Some(scope)) => (scope, mode(&text)?),
+        ("stream_delta", Some(scope)) => (scope, delta(&text)?),
+        ("turn_finished", Some(scope)) => (scope, Event::Finished(inside(&text)?)),
+        (kind, _) if kind.ends_with("_response") || kind == "input_accepted" => {
+            let id = head.request_id?;
+            return Some(Inbound::Response { id, body: text });
+        }
+        _ => return None,
+    };
+    Some(Inbound::Event(event.0, event.1))
+}
+
+fn inside<T: DeserializeOwned>(text: &str) -> Option<T> {
+    serde_json::from_str(text)
+        .inspect_err(
+            |error| tracing::debug!(%error, "an event of the App Server is not understood"),
+        )
+        .ok()
+}
+
+fn loop_status(text: &str) -> Option<Event> {
+    #[derive(Deserialize)]
+    struct Update {
+        loop_status: LoopStatus,
+    }
+    inside::<Update>(text).map(|update| Event::Loop(update.loop_status))
+}
+
+fn mode(text: &str) -> Option<Event> {
+    #[derive(Deserialize)]
+    struct Update {
+        device_status: Device,
+    }
+    #[derive(Deserialize)]
+    struct Device {
+        current_permission_mode: String,
+    }
+    // Older servers do not tell, and other updates of this type hold other parts.
+    let update: Update = serde_json::from_str(text).ok()?;
+    Some(Event::Mode(update.device_status.current_permission_mode))
+}
+
+fn delta(text: &str) -> Option<Event> {
+    #[derive(Deserialize)]
+    struct Update<'a> {
+        #[serde(borrow)]
+        delta: &'a RawValue,
+    }
+    let update: Update<'_> = serde_json::from_str(text).ok()?;
+    let raw = update.delta.get();
+    let message: Message = inside(raw)?;
+    let failure = match message.message_type.as_deref() {
+        Some("loop_error") => inside(raw)?,
+        _ => LoopError::default(),
+    };
+    let mut hasher = DefaultHasher::new();
+    raw.hash(&mut hasher);
+    Some(Event::Delta(Box::new(Delta {
+        print: hasher.finish(),
+        message,
+        failure,
+    })))
+}
+
+/// The inside of an answer, whatever was asked.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Answer {
+    #[serde(deserialize_with = "lenient")]
+    pub(super) success: Option<bool>,
+    #[serde(deserialize_with = "lenient")]
+    pub(super) accepted: Option<bool>,
+    #[serde(deserialize_with = "lenient")]
+    pub(super) disposition: Option<String>,
+    #[serde(deserialize_with = "lenient")]
+    pub(super) aborted: Option<bool>,
+    #[serde(deserialize_with = "lenient")]
+    pub(super) error: Option<String>,
+    #[serde(deserialize_with = "lenient")]
+    pub(super) agents: Option<Vec<AgentEntry>>,
+    #[serde(deserialize_with = "lenient")]
+    pub(super) agent: Option<AgentEntry>,
+    #[serde(deserialize_with = "lenient")]
+    pub(super) conversation: Option<ConversationEntry>,
+    #[serde(deserialize_with = "lenient")]
+    pub(super) messages: Option<Vec<Message>>,
+    #[serde(deserialize_with = "lenient")]
+    pub(super) next_before: Option<String>,
+    #[serde(deserialize_with = "lenient")]
+    pub(super) has_more: Option<bool>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct ConversationEntry {
+    #[serde(deserialize_with = "lenient")]
+    pub(super) id: Option<String>,
+}
+
+impl Answer {
+    pub(super) fn read(body: &str) -> Result<Self, BackendError> {
+        serde_json::from_str(body).map_err(|error| BackendError::Protocol {
+            detail: format!("unexpected JSON: {error}"),
+        })
+    }
+
+    /// Whether the server did what it was asked to.
+    pub(super) fn is_ok(&self) -> bool {
+        self.accepted.or(self.success) != Some(false)
+    }
+}
+
+/// `GET /app-server-info`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct ServerInfo {
+    #[serde(rename = "type", deserialize_with = "lenient")]
+    pub(super) kind: Option<String>,
+    #[serde(deserialize_with = "lenient")]
+    pub(super) letta_code_version: Option<String>,
+    #[serde(deserialize_with = "lenient")]
+    pub(super) protocol_version: Option<u64>,
+    #[serde(deserialize_with = "lenient")]
+    pub(super) capabilities: Option<HashMap<String, serde_json::Value>>,
+}

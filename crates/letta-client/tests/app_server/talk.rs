@@ -1,0 +1,221 @@
+//! What a person and an agent say to each other.
+
+use std::time::Duration;
+
+use futures_util::StreamExt;
+use letta_client::{
+    AgentId, Backend, BackendError, Conduct, Decision, Destination, Prompt, Stop, TurnEvent,
+    TurnStream,
+    app_server::{AppServerBackend, AppServerConfig},
+};
+use tempfile::TempDir;
+
+use crate::server::LettaAppServer;
+
+/// How long a turn of these tests may take.
+const TURN_MAX: Duration = Duration::from_secs(60);
+
+pub(crate) struct World {
+    pub(crate) server: LettaAppServer,
+    pub(crate) backend: AppServerBackend,
+    pub(crate) agent: AgentId,
+    _home: TempDir,
+}
+
+impl World {
+    pub(crate) async fn start() -> Self {
+        let home = TempDir::new().expect("a folder");
+        let server = LettaAppServer::start(home.path(), Some("open-sesame")).await;
+        let agent = server.make_agent("Ada").await;
+        let backend = backend(&server);
+        Self {
+            server,
+            backend,
+            agent,
+            _home: home,
+        }
+    }
+
+    pub(crate) async fn room(&self) -> Destination {
+        let conversation = self
+            .backend
+            .create_conversation(&self.agent, "a room")
+            .await;
+        Destination {
+            agent: self.agent.clone(),
+            conversation: conversation.expect("a conversation"),
+        }
+    }
+
+    pub(crate) async fn say(&self, to: &Destination, key: &str, text: &str) -> TurnStream {
+        let sent = self
+            .backend
+            .send(to, &[prompt(key, text)], Conduct::default())
+            .await;
+        sent.unwrap_or_else(|error| panic!("{text}: {error:?}"))
+    }
+}
+
+pub(crate) fn backend(server: &LettaAppServer) -> AppServerBackend {
+    let config = AppServerConfig {
+        token: Some("open-sesame".into()),
+        reconnect_delay: Duration::from_millis(50),
+        ..AppServerConfig::new(server.url())
+    };
+    AppServerBackend::new(config).expect("a configuration that works")
+}
+
+pub(crate) fn prompt(key: &str, text: &str) -> Prompt {
+    Prompt {
+        key: key.into(),
+        text: text.into(),
+        speaker: None,
+    }
+}
+
+/// What a turn has said in the end, and how it ended.
+#[derive(Debug, Default)]
+pub(crate) struct Heard {
+    pub(crate) text: String,
+    pub(crate) reasoning: String,
+    pub(crate) events: Vec<TurnEvent>,
+    pub(crate) end: Option<Result<Stop, BackendError>>,
+}
+
+pub(crate) async fn hear(mut turn: TurnStream) -> Heard {
+    let mut heard = Heard::default();
+    let mut texts: Vec<(letta_client::MessageId, String)> = Vec::new();
+    let listening = async {
+        while let Some(item) = turn.next().await {
+            assert!(heard.end.is_none(), "nothing follows the end");
+            match item {
+                Ok(TurnEvent::Finished(stop)) => heard.end = Some(Ok(stop)),
+                Err(error) => heard.end = Some(Err(error)),
+                Ok(event) => {
+                    match &event {
+                        TurnEvent::Text { message, delta } => {
+                            match texts.iter_mut().find(|(id, _)| id == message) {
+                                Some((_, text)) => text.push_str(delta),
+                                None => texts.push((message.clone(), delta.clone())),
+                            }
+                        }
+                        TurnEvent::Discard { message } => texts.retain(|(id, _)| id != message),
+                        TurnEvent::Reasoning { delta, .. } => heard.reasoning.push_str(delta),
+                        _ => {}
+                    }
+                    heard.events.push(event);
+                }
+            }
+        }
+    };
+    tokio::time::timeout(TURN_MAX, listening)
+        .await
+        .expect("the turn ends");
+    heard.text = texts.into_iter().map(|(_, text)| text).collect();
+    heard
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn agents_answer_ask_first_and_are_stopped() {
+    let world = World::start().await;
+    let info = world.backend.info().await.unwrap();
+    assert_eq!(info.kind, "Letta App Server");
+    let agents = world.backend.agents().await.unwrap();
+    assert!(
+        agents
+            .iter()
+            .any(|agent| agent.id == world.agent && agent.name == "Ada"),
+        "{agents:?}"
+    );
+    let room = world.room().await;
+
+    let heard = hear(world.say(&room, "$1", "say hello **world**").await).await;
+    assert_eq!(heard.text, "hello **world**");
+    assert!(matches!(heard.end, Some(Ok(Stop::EndTurn))), "{heard:?}");
+    assert!(
+        matches!(&heard.events[0], TurnEvent::Started { run, resumable: true } if run.as_str() == "$1")
+    );
+
+    let heard = hear(world.say(&room, "$2", "think about it").await).await;
+    assert_eq!(
+        (heard.reasoning.as_str(), heard.text.as_str()),
+        ("about it", "done")
+    );
+
+    // The same prompt again is the same turn.
+    let asked = world.server.model.asked();
+    let heard = hear(world.say(&room, "$2", "think about it").await).await;
+    assert_eq!(
+        (heard.text.as_str(), world.server.model.asked()),
+        ("done", asked)
+    );
+
+    // A tool asks first.
+    for (key, approve, expected) in [
+        ("$3", true, "it returned: 42"),
+        ("$4", false, "it returned: not today"),
+    ] {
+        let heard = hear(world.say(&room, key, "run echo $((6*7))").await).await;
+        assert!(
+            matches!(heard.end, Some(Ok(Stop::NeedsApproval))),
+            "{heard:?}"
+        );
+        let Some(TurnEvent::Approval(request)) = heard.events.last() else {
+            panic!("{heard:?}")
+        };
+        assert_eq!(
+            world.backend.pending(&room).await.unwrap().as_ref(),
+            Some(request)
+        );
+        assert!(
+            request.calls[0].arguments.contains("echo $((6*7))"),
+            "{request:?}"
+        );
+        let call = request.calls[0].id.clone();
+        let decision = Decision {
+            call,
+            approve,
+            reason: (!approve).then(|| "not today".into()),
+        };
+        let decided = world
+            .backend
+            .decide(&room, request, &[decision.clone()])
+            .await
+            .unwrap();
+        let heard = hear(decided).await;
+        assert_eq!(heard.text.trim(), expected, "{heard:?}");
+        assert!(matches!(heard.end, Some(Ok(Stop::EndTurn))));
+        let again = world.backend.decide(&room, request, &[decision]).await;
+        assert!(matches!(again, Err(BackendError::NotPending)));
+    }
+
+    // A person stops it.
+    let turn = world.say(&room, "$5", "count 50").await;
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    assert!(world.backend.cancel(&room).await.unwrap());
+    let heard = hear(turn).await;
+    assert!(matches!(heard.end, Some(Ok(Stop::Cancelled))), "{heard:?}");
+    assert!(heard.text.starts_with("1 2 "), "{heard:?}");
+    assert!(!world.backend.cancel(&room).await.unwrap());
+
+    // What the provider says is for the log, and the turn has failed.
+    let heard = hear(world.say(&room, "$6", "fail").await).await;
+    let Some(Ok(Stop::Failed(failure))) = &heard.end else {
+        panic!("{heard:?}")
+    };
+    assert!(failure.detail.contains("the script says so"), "{failure:?}");
+
+    let history = world.backend.history(&room, 50).await.unwrap();
+    let first: Vec<_> = history
+        .iter()
+        .take(2)
+        .map(|item| (item.key.as_deref(), item.text.as_str()))
+        .collect();
+    assert_eq!(
+        first,
+        [
+            (Some("$1"), "say hello **world**"),
+            (None, "hello **world**")
+        ]
+    );
+}

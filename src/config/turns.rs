@@ -1,0 +1,121 @@
+//! How turns are held: what an admin decides about decisions, and about what is shown.
+
+use std::{fmt, str::FromStr, time::Duration};
+
+use letta_client::PermissionMode;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// How agents answer.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Turns {
+    /// How long a tool that needs a person's decision waits for one before it is denied.
+    #[serde(with = "humantime_serde")]
+    #[schemars(with = "String")]
+    pub approval_timeout: Duration,
+    /// How much a room sees, folded, of tools and of reasoning: `none`, `brief` for the tools that
+    /// were used, `full` for all of it. `!letta detail` changes it in one room.
+    pub detail: Detail,
+}
+
+impl Default for Turns {
+    fn default() -> Self {
+        Self {
+            approval_timeout: Duration::from_mins(10),
+            detail: Detail::Brief,
+        }
+    }
+}
+
+/// How much is shown of what an agent does beside talking.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Detail {
+    /// Nothing.
+    None,
+    /// Which tools it used.
+    Brief,
+    /// Its reasoning, its tools, and what they returned.
+    Full,
+}
+
+/// When an agent has to ask before it uses a tool, where Letta lets its client choose.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Mode {
+    /// Before shell commands, edits and whatever else changes something.
+    #[default]
+    Standard,
+    /// The same, but not before edits of files.
+    AcceptEdits,
+    /// Before everything.
+    Strict,
+    /// Never.
+    Unrestricted,
+}
+
+impl From<Mode> for PermissionMode {
+    fn from(mode: Mode) -> Self {
+        match mode {
+            Mode::Standard => Self::Standard,
+            Mode::AcceptEdits => Self::AcceptEdits,
+            Mode::Strict => Self::Strict,
+            Mode::Unrestricted => Self::Unrestricted,
+        }
+    }
+}
+
+/// A word that stands for none of the choices.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("this is none of the choices")]
+pub struct NoSuchChoice;
+
+impl FromStr for Detail {
+    type Err = NoSuchChoice;
+
+    fn from_str(word: &str) -> Result<Self, NoSuchChoice> {
+        named(&[Self::None, Self::Brief, Self::Full], word)
+    }
+}
+
+impl fmt::Display for Detail {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::None => "none",
+            Self::Brief => "brief",
+            Self::Full => "full",
+        })
+    }
+}
+
+impl FromStr for Mode {
+    type Err = NoSuchChoice;
+
+    fn from_str(word: &str) -> Result<Self, NoSuchChoice> {
+        let all = [
+            Self::Standard,
+            Self::AcceptEdits,
+            Self::Strict,
+            Self::Unrestricted,
+        ];
+        named(&all, word)
+    }
+}
+
+impl fmt::Display for Mode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Standard => "standard",
+            Self::AcceptEdits => "accept-edits",
+            Self::Strict => "strict",
+            Self::Unrestricted => "unrestricted",
+        })
+    }
+}
+
+/// The choice of this name, in any case.
+fn named<T: Copy + fmt::Display>(all: &[T], word: &str) -> Result<T, NoSuchChoice> {
+    let named = |choice: &&T| choice.to_string().eq_ignore_ascii_case(word);
+    all.iter().find(named).copied().ok_or(NoSuchChoice)
+}

@@ -1,0 +1,118 @@
+//! What a turn asks of a person, and what was decided: written down before anybody is asked and
+//! before anything is done about it.
+
+use letta_client::{ApprovalRequest, Decision, MessageId, ToolCall, ToolCallId};
+use ruma::OwnedUserId;
+use serde::{Deserialize, Serialize};
+
+use super::SendId;
+use crate::time::Millis;
+
+/// Tool calls of a turn that run only if a person says so.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Ask {
+    /// Letta's message that asks.
+    pub request: MessageId,
+    /// All the calls; they are decided together.
+    pub calls: Vec<AskedCall>,
+    /// The id under which the room is asked.
+    pub card: SendId,
+    /// From when on nobody's answer is waited for any more.
+    pub until: Millis,
+    /// Whether it was found waiting: nobody knows who set it going, and it is no part of the answer
+    /// to the turn's prompts.
+    #[serde(default)]
+    pub found: bool,
+    /// What was decided, once it is.
+    #[serde(default)]
+    pub verdict: Option<Verdict>,
+}
+
+/// One call that waits.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AskedCall {
+    /// Its id.
+    pub id: ToolCallId,
+    /// The tool.
+    pub tool: String,
+    /// The arguments as the model wrote them.
+    pub arguments: String,
+}
+
+/// What was decided on all calls of a request.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Verdict {
+    /// Whether they may run.
+    pub approve: bool,
+    /// Why not, for the agent.
+    #[serde(default)]
+    pub reason: Option<String>,
+    /// Who decided.
+    pub by: By,
+}
+
+/// Who decided.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum By {
+    /// A person, for this request.
+    Person(OwnedUserId),
+    /// A person, who stopped the turn.
+    Stop(OwnedUserId),
+    /// An admin, who has allowed these tools of the agent for good.
+    Rule,
+    /// Nobody, in time.
+    Timeout,
+}
+
+impl Ask {
+    /// What Letta asks, to be asked as `card`.
+    pub fn new(request: &ApprovalRequest, card: SendId, until: Millis) -> Self {
+        let call = |call: &ToolCall| AskedCall {
+            id: call.id.clone(),
+            tool: call.name.clone(),
+            arguments: call.arguments.clone(),
+        };
+        Self {
+            request: request.id.clone(),
+            calls: request.calls.iter().map(call).collect(),
+            card,
+            until,
+            found: false,
+            verdict: None,
+        }
+    }
+
+    /// Letta's request again.
+    pub fn request(&self) -> ApprovalRequest {
+        let call = |call: &AskedCall| ToolCall {
+            id: call.id.clone(),
+            name: call.tool.clone(),
+            arguments: call.arguments.clone(),
+        };
+        ApprovalRequest {
+            id: self.request.clone(),
+            calls: self.calls.iter().map(call).collect(),
+        }
+    }
+
+    /// A verdict as Letta takes it: one decision for each call.
+    pub fn decisions(&self, verdict: &Verdict) -> Vec<Decision> {
+        let decision = |call: &AskedCall| Decision {
+            call: call.id.clone(),
+            approve: verdict.approve,
+            reason: verdict.reason.clone(),
+        };
+        self.calls.iter().map(decision).collect()
+    }
+
+    /// Whether the turn was stopped while it waited.
+    pub fn is_stopped(&self) -> bool {
+        matches!(
+            &self.verdict,
+            Some(Verdict {
+                by: By::Stop(_),
+                ..
+            })
+        )
+    }
+}

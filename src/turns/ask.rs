@@ -1,0 +1,123 @@
+//! Asking a person, and waiting for what they say.
+
+use letta_client::ApprovalRequest;
+use tracing::{info, warn};
+
+use super::{Inner, listen::Failure, say::Voice, words};
+use crate::{
+    journal::{Ask, By, JournalError, TurnRecord, Verdict},
+    time::Millis,
+};
+
+impl Inner {
+    /// What the room is asked at the end of a turn's chapter.
+    pub(super) fn ask(&self, turn: &TurnRecord, request: &ApprovalRequest, found: bool) -> Ask {
+        let card = turn.chapter_id().card();
+        let until = Millis::now().plus(self.around.habits.approval_timeout);
+        let ask = Ask::new(request, card, until);
+        Ask { found, ..ask }
+    }
+
+    /// What waits in the conversation of a turn although the turn did not set it going.
+    pub(super) async fn find_pending(
+        &self,
+        turn: &TurnRecord,
+    ) -> Result<Option<ApprovalRequest>, JournalError> {
+        let found = async {
+            let destination = self.destination(&turn.key).await?;
+            Ok::<_, Failure>(self.around.backend.pending(&destination).await?)
+        };
+        match found.await {
+            Ok(request) => Ok(request),
+            Err(Failure::Journal(failure)) => Err(failure),
+            Err(Failure::Letta(failure)) => {
+                warn!(turn.id = %turn.id, error = &failure as &dyn std::error::Error, "cannot find out what waits for a decision");
+                Ok(None)
+            }
+        }
+    }
+
+    /// Waits until somebody has decided, or nobody has in time. `None`: the process is about to
+    /// end.
+    pub(super) async fn wait_for_verdict(
+        &self,
+        turn: &TurnRecord,
+    ) -> Result<Option<TurnRecord>, JournalError> {
+        let Some(ask) = turn.waits_for() else {
+            return Ok(Some(turn.clone()));
+        };
+        let journal = &self.around.journal;
+        let mut verdicts = self.verdicts.subscribe();
+        let mut offered = false;
+        loop {
+            verdicts.mark_unchanged();
+            let now = journal.open_turn(&turn.key)?;
+            if let Some(now) = now.filter(|now| now.waits_for().is_none()) {
+                // Nobody acts on a verdict that a crash could take back.
+                journal.durable().await?;
+                return Ok(Some(now));
+            }
+            let left = ask.until.since(Millis::now());
+            tokio::select! {
+                card = self.around.outbox.event_of(&ask.card), if !offered => {
+                    offered = true;
+                    if let Some(card) = card? {
+                        for choice in self.voice(turn).choices(turn, ask, &card) {
+                            self.around.outbox.say(&choice).await?;
+                        }
+                    }
+                }
+                // The sender lives as long as `self`.
+                _ = verdicts.changed() => {}
+                () = tokio::time::sleep(left) => self.time_is_up(turn, ask)?,
+                () = self.around.tasks.closing() => return Ok(None),
+            }
+        }
+    }
+
+    /// The voice of a turn's agent, for what rings for nobody.
+    fn voice(&self, turn: &TurnRecord) -> Voice {
+        Voice {
+            ghost: self.around.identity.ghost(&turn.key.agent),
+            mentions: Vec::new(),
+        }
+    }
+
+    fn time_is_up(&self, turn: &TurnRecord, ask: &Ask) -> Result<(), JournalError> {
+        let verdict = Verdict {
+            approve: false,
+            reason: Some(words::nobody_decided(self.around.habits.approval_timeout)),
+            by: By::Timeout,
+        };
+        self.around.journal.decide(&turn.key, &ask.card, &verdict)?;
+        Ok(())
+    }
+
+    /// Lets the card say who has decided what, and begins the chapter that follows. `None`: the
+    /// process is about to end.
+    pub(super) async fn take_verdict(
+        &self,
+        turn: TurnRecord,
+    ) -> Result<Option<TurnRecord>, JournalError> {
+        let Some((ask, verdict)) = turn.decided() else {
+            return Ok(Some(turn));
+        };
+        let card = self.around.outbox.event_of(&ask.card).await?;
+        if card.is_none() && self.around.tasks.is_stopping() {
+            return Ok(None);
+        }
+        let said = card.map(|card| self.voice(&turn).verdict(&turn, ask, verdict, &card));
+        info!(
+            turn.id = %turn.id, agent.id = %turn.key.agent, room.id = %turn.key.room,
+            approve = verdict.approve, by = ?verdict.by, calls = ask.calls.len(),
+            "a request was decided"
+        );
+        let mut next = turn.clone();
+        next.turn_the_page();
+        let journal = &self.around.journal;
+        journal.end_chapter(&next, said.as_slice())?;
+        journal.durable().await?;
+        self.around.outbox.wake(&turn.key.room);
+        Ok(Some(next))
+    }
+}

@@ -1,0 +1,109 @@
+//! Requests that wait in Letta although no turn of ours does: asked about in the room again.
+//!
+//! The journal may be older than Letta's memory, or the request was made in Letta's own app. Such a
+//! conversation takes no message before somebody has decided, so the room is asked without being
+//! asked.
+
+use letta_client::BackendError;
+use tracing::{debug, info};
+
+use super::{Inner, Turns};
+use crate::{
+    journal::{Ask, ConversationKey, JournalError, Presence, TurnId},
+    time::Millis,
+};
+
+impl Turns {
+    /// Looks once, in every place that is known, for what waits there. Goes on beside everything
+    /// else.
+    pub(super) fn look_for_requests(&self) {
+        let turns = self.clone();
+        self.inner.around.tasks.spawn(async move {
+            tokio::select! {
+                looked = turns.look_everywhere() => match looked {
+                    Ok(found) => debug!(found, "looked for requests that wait"),
+                    Err(failure) => debug!(
+                        error = &failure as &dyn std::error::Error,
+                        "could not look for requests that wait; whoever speaks there finds them"
+                    ),
+                },
+                () = turns.inner.around.tasks.closing() => {}
+            }
+        });
+    }
+
+    async fn look_everywhere(&self) -> Result<usize, Failure> {
+        if !self.inner.around.backend.info().await?.approvals {
+            return Ok(0);
+        }
+        let mut found = 0;
+        for place in self.inner.places()? {
+            if self.inner.ask_again(&place).await? {
+                found += 1;
+                self.wake(&place);
+            }
+        }
+        Ok(found)
+    }
+}
+
+/// Why it could not be found out what waits.
+#[derive(Debug, thiserror::Error)]
+enum Failure {
+    #[error(transparent)]
+    Journal(#[from] JournalError),
+    #[error(transparent)]
+    Letta(#[from] BackendError),
+}
+
+impl Inner {
+    /// Every place in which agents were spoken to, and the home of every agent.
+    fn places(&self) -> Result<Vec<ConversationKey>, JournalError> {
+        let journal = &self.around.journal;
+        let homes = journal.agents()?.into_values().filter_map(|agent| {
+            let room = agent
+                .room
+                .filter(|_| agent.joined && agent.presence == Presence::Live)?;
+            Some(ConversationKey {
+                agent: agent.id,
+                room,
+                thread: None,
+            })
+        });
+        let mut places = journal.conversations()?;
+        places.extend(homes);
+        places.sort();
+        places.dedup();
+        Ok(places)
+    }
+
+    /// Asks a room about what waits in its conversation, unless a turn runs there. A place whose
+    /// conversation Letta does not know has nothing that waits.
+    async fn ask_again(&self, place: &ConversationKey) -> Result<bool, Failure> {
+        let journal = &self.around.journal;
+        if journal.open_turn(place)?.is_some() {
+            return Ok(false);
+        }
+        let Some(destination) = self.known_destination(place)? else {
+            return Ok(false);
+        };
+        let request = match self.around.backend.pending(&destination).await {
+            Ok(Some(request)) => request,
+            Ok(None) | Err(BackendError::NotFound { .. }) => return Ok(false),
+            Err(failure) => return Err(failure.into()),
+        };
+        let now = Millis::now();
+        let id = TurnId::named(&["found", place.agent.as_str(), request.id.as_str()]);
+        let until = now.plus(self.around.habits.approval_timeout);
+        let ask = Ask {
+            found: true,
+            ..Ask::new(&request, id.card(), until)
+        };
+        let began = journal.begin_found(place, id, ask, now)?;
+        journal.durable().await?;
+        if began {
+            info!(agent.id = %place.agent, room.id = %place.room, "a request was found waiting");
+        }
+        Ok(began)
+    }
+}

@@ -1,0 +1,321 @@
+//! Listening to Letta until a chapter of a turn is told, whatever it takes.
+
+use std::time::Duration;
+
+use futures_util::StreamExt;
+use letta_client::{
+    Advice, ApprovalRequest, BackendError, Conversation, Stop, TurnEvent, TurnStream,
+};
+use tokio::time::Instant;
+use tracing::{debug, info, warn};
+
+use super::{
+    Inner,
+    say::Voice,
+    stage::{Stage, ready},
+    typing::Typing,
+    words,
+};
+use crate::journal::{Answer, JournalError, TurnRecord};
+
+/// The wait before Letta is asked again; it doubles each time.
+const ASK_AGAIN_MIN: Duration = Duration::from_millis(500);
+/// The longest wait before Letta is asked again.
+const ASK_AGAIN_MAX: Duration = Duration::from_secs(30);
+/// How many attempts fail before the room is told that its message waits.
+const TELL_AFTER_ATTEMPTS: u32 = 3;
+/// How often the stream of one chapter may break before the turn is given up.
+const BREAKS_MAX: u32 = 8;
+/// How long a turn that was stopped may take to end by itself.
+const STOP_PATIENCE: Duration = Duration::from_secs(5);
+
+/// Why a step of a turn did not work.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Failure {
+    #[error(transparent)]
+    Journal(#[from] JournalError),
+    #[error(transparent)]
+    Letta(#[from] BackendError),
+}
+
+/// A chapter as it was told.
+pub(super) struct Told {
+    /// What there is to say at its end.
+    pub(super) answer: Answer,
+    /// What a person has to decide before the next one.
+    pub(super) request: Option<ApprovalRequest>,
+    /// Whether the request was found instead of what was to be heard.
+    pub(super) found: bool,
+}
+
+/// How listening to a stream ended.
+enum Heard {
+    Everything(Told),
+    Broken(BackendError),
+    /// The process is about to end; the turn goes on in the next one.
+    Stopping,
+}
+
+/// What to do after a failure.
+enum Next {
+    /// Ask again; `true`: what was sent may have arrived.
+    Ask(bool),
+    Wait,
+    Tell(Told),
+    GiveUp,
+}
+
+/// What was tried so far.
+#[derive(Default)]
+struct Tried {
+    attempts: u32,
+    breaks: u32,
+    forgot: bool,
+}
+
+impl Inner {
+    /// Listens until a chapter is told. `None`: the process is about to end.
+    pub(super) async fn hear(
+        &self,
+        turn: &mut TurnRecord,
+        stage: &mut Stage,
+        mut again: bool,
+    ) -> Result<Option<Told>, JournalError> {
+        let mut tried = Tried::default();
+        let voice = stage.voice.clone();
+        let shared = !voice.mentions.is_empty();
+        loop {
+            let typing = Typing::start(
+                self.around.homeserver.clone(),
+                voice.ghost.clone(),
+                turn.key.room.clone(),
+                &self.around.tasks,
+            );
+            let failure = match self.open(turn, shared, again).await {
+                Err(Failure::Journal(failure)) => return Err(failure),
+                Err(Failure::Letta(failure)) => failure,
+                Ok(stream) => match self.follow(turn, stage, stream).await? {
+                    Heard::Everything(told) => return Ok(Some(told)),
+                    Heard::Stopping => return Ok(None),
+                    Heard::Broken(failure) => {
+                        tried.breaks += 1;
+                        stage.reply.restart();
+                        failure
+                    }
+                },
+            };
+            drop(typing);
+            match self.after(turn, &failure, &mut tried).await? {
+                Next::Ask(sent) => again = sent,
+                Next::Tell(told) => return Ok(Some(told)),
+                Next::GiveUp => {
+                    warn!(
+                        turn.id = %turn.id, agent.id = %turn.key.agent, code = failure.code(),
+                        error = &failure as &dyn std::error::Error, detail = detail_of(&failure),
+                        "a turn failed"
+                    );
+                    let remark = Some(words::refused(&failure));
+                    return Ok(Some(Told::end(stage.reply.text(), remark)));
+                }
+                Next::Wait => {
+                    again = true;
+                    tried.attempts += 1;
+                    let wait = self.wait_for_letta(turn, &voice, &failure, tried.attempts);
+                    tokio::select! {
+                        go_on = wait => if !go_on? { return Ok(None) },
+                        () = self.stops.wanted(&turn.id) => {
+                            return Ok(Some(Told::end(stage.reply.text(), Some(words::stopped()))));
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    /// What to do after Letta has failed.
+    async fn after(
+        &self,
+        turn: &mut TurnRecord,
+        failure: &BackendError,
+        tried: &mut Tried,
+    ) -> Result<Next, JournalError> {
+        let journal = &self.around.journal;
+        let unknown = matches!(failure, BackendError::NotFound { .. });
+        if unknown && turn.run.take().is_some() {
+            // Letta has lost the run; the prompts are sent again.
+            return Ok(Next::Ask(false));
+        }
+        if unknown && !tried.forgot && journal.conversation(&turn.key)?.is_some() {
+            journal.forget_conversation(&turn.key)?;
+            tried.forgot = true;
+            return Ok(Next::Ask(true));
+        }
+        if tried.breaks >= BREAKS_MAX {
+            return Ok(Next::GiveUp);
+        }
+        match failure {
+            BackendError::Moved { to } => {
+                tried.breaks += 1;
+                journal.set_conversation(&turn.key, &Conversation::Own(to.clone()))?;
+                journal.durable().await?;
+                Ok(Next::Ask(false))
+            }
+            BackendError::ApprovalPending => {
+                tried.breaks += 1;
+                Ok(match self.find_pending(turn).await? {
+                    Some(request) => Next::Tell(Told {
+                        answer: Answer::default(),
+                        request: Some(request),
+                        found: true,
+                    }),
+                    None => {
+                        turn.turn_the_page();
+                        journal.update_turn(turn)?;
+                        Next::Wait
+                    }
+                })
+            }
+            other if matches!(other.advice(), Advice::Refuse | Advice::Fatal) => Ok(Next::GiveUp),
+            _ => Ok(Next::Wait),
+        }
+    }
+
+    /// Waits before Letta is asked again, and tells the room once. `false`: the process is about to
+    /// end.
+    async fn wait_for_letta(
+        &self,
+        turn: &TurnRecord,
+        voice: &Voice,
+        failure: &BackendError,
+        attempts: u32,
+    ) -> Result<bool, JournalError> {
+        debug!(turn.id = %turn.id, attempts, error = %failure, "Letta is asked again later");
+        if attempts == TELL_AFTER_ATTEMPTS {
+            info!(turn.id = %turn.id, code = failure.code(), "a message waits for Letta");
+            let waiting = words::waiting(failure);
+            let remark = voice.remark(turn, "waiting", &waiting);
+            self.around.outbox.say(&remark).await?;
+        }
+        let mut wait = ASK_AGAIN_MIN
+            .saturating_mul(1 << attempts.min(10))
+            .min(ASK_AGAIN_MAX);
+        if let BackendError::RateLimited {
+            retry_after: Some(retry_after),
+        } = failure
+        {
+            wait = (*retry_after).max(wait);
+        }
+        let mut returns = self.around.letta_returns.clone();
+        returns.mark_unchanged();
+        tokio::select! {
+            () = tokio::time::sleep(wait) => Ok(true),
+            Ok(()) = returns.changed() => Ok(true),
+            () = self.around.tasks.closing() => Ok(false),
+        }
+    }
+
+    /// Listens to one stream and shows what it says.
+    async fn follow(
+        &self,
+        turn: &mut TurnRecord,
+        stage: &mut Stage,
+        mut stream: TurnStream,
+    ) -> Result<Heard, JournalError> {
+        // The semaphore is never closed, so there is always a place to wait for.
+        let _place = self.streams.acquire().await;
+        let mut request = None;
+        let id = turn.id.clone();
+        let stopped = async {
+            self.stops.wanted(&id).await;
+            tokio::time::sleep(STOP_PATIENCE).await;
+        };
+        tokio::pin!(stopped);
+        loop {
+            let wake_at = stage.next_show();
+            tokio::select! {
+                item = stream.next() => match item {
+                    Some(Ok(TurnEvent::Finished(stop))) => {
+                        return Ok(Heard::Everything(told(stage, &stop, request)));
+                    }
+                    Some(Ok(TurnEvent::Approval(asked))) => request = Some(asked),
+                    Some(Ok(event)) => self.take_in(turn, stage, &event).await?,
+                    Some(Err(failure)) => return Ok(Heard::Broken(failure)),
+                    None => return Ok(Heard::Broken(BackendError::Protocol {
+                        detail: "a stream ended without an end".to_owned(),
+                    })),
+                },
+                first = ready(&mut stage.first_pending) => {
+                    stage.first_pending = None;
+                    stage.first = first?;
+                }
+                sent = ready(&mut stage.edit_pending) => {
+                    stage.edit_pending = None;
+                    stage.edited(sent);
+                }
+                () = sleep_until(wake_at) => self.show(turn, stage).await?,
+                () = &mut stopped => {
+                    return Ok(Heard::Everything(told(stage, &Stop::Cancelled, None)));
+                }
+                () = self.around.tasks.stopping() => return Ok(Heard::Stopping),
+            }
+        }
+    }
+
+    async fn take_in(
+        &self,
+        turn: &mut TurnRecord,
+        stage: &mut Stage,
+        event: &TurnEvent,
+    ) -> Result<(), JournalError> {
+        if let TurnEvent::Started { run, .. } = event
+            && turn.run.as_ref() != Some(run)
+        {
+            turn.run = Some(run.clone());
+            self.around.journal.update_turn(turn)?;
+            self.around.journal.durable().await?;
+        }
+        stage.reply.apply(event, stage.began.elapsed());
+        Ok(())
+    }
+}
+
+impl Told {
+    /// The last chapter.
+    fn end(text: String, remark: Option<String>) -> Self {
+        Self {
+            answer: Answer { text, remark },
+            request: None,
+            found: false,
+        }
+    }
+}
+
+/// A chapter whose stream has come to its end.
+fn told(stage: &Stage, stop: &Stop, request: Option<ApprovalRequest>) -> Told {
+    let mut answer = stage.reply.answer(stop);
+    if *stop == Stop::NeedsApproval && request.is_none() {
+        answer.remark = Some(words::needs_approval());
+    }
+    Told {
+        answer,
+        request: request.filter(|_| *stop == Stop::NeedsApproval),
+        found: false,
+    }
+}
+
+async fn sleep_until(at: Option<Instant>) {
+    match at {
+        Some(at) => tokio::time::sleep_until(at).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// What Letta said in its own words: for the log, never for a room.
+fn detail_of(failure: &BackendError) -> &str {
+    match failure {
+        BackendError::Refused { detail, .. }
+        | BackendError::ServerError { detail, .. }
+        | BackendError::Protocol { detail } => detail,
+        _ => "",
+    }
+}

@@ -1,0 +1,136 @@
+//! What the line says, and how rarely it changes.
+
+use letta_client::ToolCall;
+use proptest::prelude::*;
+
+use super::*;
+
+fn call(number: usize, tool: &str) -> TurnEvent {
+    TurnEvent::ToolCall(ToolCall {
+        id: format!("call-{number}").parse().unwrap(),
+        name: tool.to_owned(),
+        arguments: r#"{"a":1}"#.to_owned(),
+    })
+}
+
+fn returned(number: usize, ok: bool) -> TurnEvent {
+    TurnEvent::ToolReturn {
+        call: format!("call-{number}").parse().unwrap(),
+        ok,
+        text: "done".to_owned(),
+    }
+}
+
+fn thought(text: &str) -> TurnEvent {
+    TurnEvent::Reasoning {
+        message: "message-1".parse().unwrap(),
+        delta: text.to_owned(),
+    }
+}
+
+fn at(seconds: u64) -> Duration {
+    Duration::from_secs(seconds)
+}
+
+/// A status that has seen these, one a second.
+fn seen(detail: Detail, events: &[TurnEvent]) -> Status {
+    let mut status = Status::new(detail);
+    for (second, event) in (0..).zip(events) {
+        status.apply(event, at(second));
+    }
+    status
+}
+
+/// Everything it shows within so many seconds, if nothing more happens.
+fn shows(status: &mut Status, within: u64) -> Vec<(u64, String)> {
+    let mut shown = Vec::new();
+    while let Some(due) = status.due().filter(|due| *due <= at(within)) {
+        match status.show(due) {
+            Some(ShowLine::First(line) | ShowLine::Edit { line, .. }) => {
+                shown.push((due.as_secs(), line.text));
+            }
+            None => panic!("due without anything to show"),
+        }
+    }
+    shown
+}
+
+#[test]
+fn one_line_follows_the_tools_and_says_at_the_end_what_was_done() {
+    let mut status = seen(Detail::Brief, &[thought("hm"), call(1, "search")]);
+    assert_eq!(shows(&mut status, 10), [(0, "🔧 search…".to_owned())]);
+    status.apply(&returned(1, true), at(11));
+    status.apply(&call(2, "search"), at(11));
+    status.apply(&call(3, "fetch"), at(12));
+    assert_eq!(shows(&mut status, 13), [(2, "🔧 fetch…".to_owned())]);
+    status.apply(&returned(3, false), at(14));
+    let last = status.last(at(15)).unwrap();
+    assert_eq!(last.text, "🔧 Used search (2 times), fetch");
+    assert_eq!(
+        last.folded,
+        [
+            "✓ search {\"a\":1}",
+            "… search {\"a\":1}",
+            "✗ fetch {\"a\":1}"
+        ]
+    );
+}
+
+#[test]
+fn how_much_is_told_is_the_rooms_choice() {
+    let events = [thought("because"), call(1, "search"), returned(1, true)];
+    assert_eq!(seen(Detail::None, &events).last(at(3)), None);
+    assert_eq!(seen(Detail::Brief, &events[..1]).last(at(3)), None);
+    let full = seen(Detail::Full, &events).last(at(3)).unwrap();
+    assert_eq!(full.folded, ["💭 because", "✓ search {\"a\":1}\n→ done"]);
+    let thoughts = seen(Detail::Full, &events[..1]).last(at(3)).unwrap();
+    assert_eq!(thoughts.text, "💭 Thought about it");
+}
+
+#[test]
+fn a_silent_minute_is_told_at_every_level_and_ever_more_rarely() {
+    let mut status = Status::new(Detail::None);
+    let shown = shows(&mut status, 600);
+    assert_eq!(shown[0], (60, "⏳ Still working after 1m".to_owned()));
+    assert_eq!(shown[1], (150, "⏳ Still working after 2m".to_owned()));
+    assert_eq!(shown.len(), 4, "{shown:?}");
+    assert_eq!(status.last(at(700)).unwrap().text, "Done after 11m 40s");
+}
+
+#[test]
+fn a_story_told_again_counts_no_call_twice() {
+    let mut status = seen(Detail::Full, &[thought("a"), call(1, "search")]);
+    status.restart();
+    status.apply(&thought("a"), at(3));
+    status.apply(&call(1, "search"), at(3));
+    let last = status.last(at(4)).unwrap();
+    assert_eq!(last.text, "🔧 Used search");
+    assert_eq!(last.folded, ["💭 a", "… search {\"a\":1}"]);
+}
+
+proptest! {
+    #[test]
+    fn whatever_happens_edits_are_few_and_far_between(
+        events in prop::collection::vec((0_u64..400, 0_usize..30, 0_u8..3), 0..200),
+    ) {
+        let mut status = Status::new(Detail::Full);
+        let (mut now, mut shown) = (0, Vec::new());
+        for (wait, number, kind) in events {
+            now += wait;
+            while let Some(due) = status.due().filter(|due| *due <= at(now)) {
+                prop_assert!(status.show(due).is_some(), "due without anything to show");
+                shown.push(due);
+            }
+            let event = match kind {
+                0 => call(number, "tool"),
+                1 => returned(number, true),
+                _ => thought("word "),
+            };
+            status.apply(&event, at(now));
+        }
+        prop_assert!(shown.len() <= STATUS_EDITS_MAX as usize);
+        prop_assert!(shown.windows(2).all(|pair| pair[1] - pair[0] >= STATUS_INTERVAL));
+        let folded = status.last(at(now)).map(|line| line.folded).unwrap_or_default();
+        prop_assert!(folded.concat().chars().count() <= FOLDED_CHARS_MAX);
+    }
+}

@@ -1,0 +1,231 @@
+//! Killed at any step of an approval, the bridge asks once, runs the tool once, and answers once.
+
+use std::env;
+use std::time::{Duration, Instant};
+
+use http::Method;
+
+use crate::approvals::{PATIENCE, card, heard};
+use crate::support::room::Room;
+use crate::support::wire::{Held, Moment, Stage, Verdict};
+use crate::support::world::{SOON, World};
+
+/// How often the bridge is killed at each step, unless `KILLS_PER_POINT` says otherwise.
+const KILLS_PER_STEP: usize = 2;
+
+/// A step of an approval at which the bridge is killed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Step {
+    RequestHeard,
+    CardNotYetSent,
+    CardSentAnswerHeld,
+    ChoiceNotYetSent,
+    ReactionNotYetThere,
+    ReactionTakenAnswerHeld,
+    VerdictNotYetShown,
+    DecisionNotYetAtLetta,
+    DecisionAtLettaAnswerHeld,
+    AnswerNotYetSent,
+    AnswerSentAnswerHeld,
+}
+
+impl Step {
+    /// Whether it comes before the person can react.
+    fn comes_before_the_choice(self) -> bool {
+        matches!(
+            self,
+            Self::RequestHeard
+                | Self::CardNotYetSent
+                | Self::CardSentAnswerHeld
+                | Self::ChoiceNotYetSent
+        )
+    }
+
+    fn hold(self, world: &World) -> Held {
+        let said = |one: &Moment, stage, words: &str| {
+            one.is(stage, &Method::PUT, "/send/m.room.message/") && one.mentions(words)
+        };
+        let reaction = |one: &Moment, stage| {
+            let ours = one.is(stage, &Method::PUT, "/transactions/");
+            ours && one.mentions("m.reaction") && one.mentions("@alice:")
+        };
+        let to_letta = |one: &Moment, stage| one.is(stage, &Method::POST, "/messages");
+        match self {
+            Self::RequestHeard => world.ask.hold(move |one| to_letta(one, Stage::End)),
+            Self::CardNotYetSent => world
+                .matrix
+                .hold(move |one| said(one, Stage::Arrived, "May I")),
+            Self::CardSentAnswerHeld => world
+                .matrix
+                .hold(move |one| said(one, Stage::Answered, "May I")),
+            Self::ChoiceNotYetSent => world
+                .matrix
+                .hold(|one| one.is(Stage::Arrived, &Method::PUT, "/send/m.reaction/")),
+            Self::ReactionNotYetThere => world.push.hold(move |one| reaction(one, Stage::Arrived)),
+            Self::ReactionTakenAnswerHeld => {
+                world.push.hold(move |one| reaction(one, Stage::Answered))
+            }
+            Self::VerdictNotYetShown => world
+                .matrix
+                .hold(move |one| said(one, Stage::Arrived, "Approved**")),
+            Self::DecisionNotYetAtLetta => world.ask.hold(move |one| to_letta(one, Stage::Arrived)),
+            Self::DecisionAtLettaAnswerHeld => {
+                world.ask.hold(move |one| to_letta(one, Stage::Answered))
+            }
+            Self::AnswerNotYetSent => world
+                .matrix
+                .hold(move |one| said(one, Stage::Arrived, "tool launch")),
+            Self::AnswerSentAnswerHeld => world
+                .matrix
+                .hold(move |one| said(one, Stage::Answered, "tool launch")),
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn killed_while_it_asks_it_asks_once() {
+    kill_at(&[
+        Step::RequestHeard,
+        Step::CardNotYetSent,
+        Step::CardSentAnswerHeld,
+        Step::ChoiceNotYetSent,
+    ])
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn killed_while_a_decision_arrives_it_is_taken_once() {
+    kill_at(&[
+        Step::ReactionNotYetThere,
+        Step::ReactionTakenAnswerHeld,
+        Step::VerdictNotYetShown,
+    ])
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn killed_while_letta_is_told_the_tool_runs_once() {
+    kill_at(&[
+        Step::DecisionNotYetAtLetta,
+        Step::DecisionAtLettaAnswerHeld,
+        Step::AnswerNotYetSent,
+        Step::AnswerSentAnswerHeld,
+    ])
+    .await;
+}
+
+async fn kill_at(steps: &[Step]) {
+    let kills = env::var("KILLS_PER_POINT")
+        .ok()
+        .and_then(|text| text.parse().ok())
+        .unwrap_or(KILLS_PER_STEP);
+    let mut world = World::start().await;
+    let (_, room) = world.first_room().await;
+    world.push.set_patient(true);
+    let mut rounds = 0;
+    for &step in steps {
+        let started = Instant::now();
+        for kill in 0..kills {
+            let fate = if kill % 2 == 0 {
+                Verdict::Drop
+            } else {
+                Verdict::Pass
+            };
+            rounds += 1;
+            round(&mut world, &room, step, rounds, fate).await;
+        }
+        println!(
+            "killed {kills} times at {step:?} in {:?}",
+            started.elapsed()
+        );
+    }
+    let seen = world.settled(&room).await;
+    assert_eq!(heard(&seen, "Approved** by @alice"), rounds, "{seen}");
+    assert_eq!(
+        world.letta.runs(),
+        rounds,
+        "Letta took more or less than one question for each round"
+    );
+}
+
+async fn round(world: &mut World, room: &str, step: Step, number: usize, fate: Verdict) {
+    world.quiet_for(Duration::from_millis(200)).await;
+    let early = step.comes_before_the_choice();
+    let mut held = early.then(|| step.hold(world));
+    let text = format!(r#"approve: launch {{"round":{number}}}"#);
+    let question = world.alice.say(room, &text).await;
+    if let Some(mut held) = held.take() {
+        kill(world, &mut held).await;
+        held.release(fate.clone());
+        world.bridge.restart().await;
+    }
+    let asked = card(&world.alice, room, &question).await;
+    // Both choices are there before somebody reacts, or a hold could catch their echo.
+    world.quiet_for(Duration::from_millis(300)).await;
+    let mut held = (!early).then(|| step.hold(world));
+    world.alice.react(room, &asked.event_id, "✅").await;
+    if let Some(mut held) = held.take() {
+        kill(world, &mut held).await;
+        held.release(fate);
+        world.bridge.restart().await;
+    }
+    let result = format!(r#"demo result for {{"round":{number}}}"#);
+    world
+        .alice
+        .wait_for_answer(room, &question, PATIENCE, |text| text.contains(&result))
+        .await;
+    let seen = world.settled(room).await;
+    once(&seen, &question, &asked.sender, step);
+}
+
+async fn kill(world: &mut World, held: &mut Held) {
+    held.caught(SOON).await;
+    world.bridge.kill9().await;
+}
+
+/// One card with one of each choice, one answer, nothing else.
+fn once(seen: &Room, question: &str, ghost: &str, step: Step) {
+    let spoken: Vec<_> = seen
+        .answers_to(question)
+        .filter(|entry| entry.msgtype.as_deref() == Some("m.text"))
+        .collect();
+    assert_eq!(spoken.len(), 2, "{step:?}: a card and an answer\n{seen}");
+    for choice in ["✅", "❌"] {
+        let by = &spoken[0].reactions[choice];
+        let ours = by.iter().filter(|user| *user == ghost).count();
+        assert_eq!(ours, 1, "{step:?}: {choice}\n{seen}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_request_survives_a_restart_of_the_homeserver_and_of_letta() {
+    let mut world = World::start().await;
+    let (_, room) = world.first_room().await;
+    let question = world.alice.say(&room, "approve: launch {}").await;
+    let asked = card(&world.alice, &room, &question).await;
+    world.homeserver.stop().await;
+    world.bridge.kill9().await;
+    world.homeserver.start().await;
+    world.bridge.restart().await;
+    // What is decided while Letta is away is told to Letta when it is back.
+    world.letta.go_away().await;
+    world.alice.react(&room, &asked.event_id, "✅").await;
+    world
+        .alice
+        .wait_for("for the verdict", &room, PATIENCE, |room| {
+            room.entry(&asked.event_id)?
+                .text()
+                .contains("Approved** by @alice")
+                .then_some(())
+        })
+        .await;
+    world.letta.come_back().await;
+    world
+        .alice
+        .wait_for_answer(&room, &question, PATIENCE, |text| {
+            text.contains("tool launch returned")
+        })
+        .await;
+    let seen = world.settled(&room).await;
+    once(&seen, &question, &asked.sender, Step::RequestHeard);
+}
