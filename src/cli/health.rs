@@ -2,23 +2,21 @@
 
 use std::net::IpAddr;
 
-use super::{ExitCode, Failure, Files, Outcome, probe, say};
-use crate::config::{Appservice, Config, Environment};
+use reqwest::ClientBuilder;
 
-/// The port of the embedded homeserver if the configuration names none.
-const EMBEDDED_PORT: u64 = 6167;
+use super::{ExitCode, Failure, Files, Outcome, probe, say};
+#[cfg(feature = "embedded")]
+use crate::app;
+use crate::config::{Appservice, Config, Environment};
 
 /// Asks the running bridge whether it is ready.
 pub(super) async fn health(files: &Files) -> Outcome {
     let config = Config::read(files.config(), &Environment::of_process())?;
-    let url = format!("{}/_matrix/mau/ready", where_it_listens(&config));
+    let (address, client) = way(&config)?;
+    let url = format!("{address}/_matrix/mau/ready");
     let sick = |why: String| Failure::new(ExitCode::Other, format_args!("not ready: {why}"));
-    match probe::client_of_this_machine()
-        .map_err(&sick)?
-        .get(&url)
-        .send()
-        .await
-    {
+    let client = client.build().map_err(|error| sick(probe::reason(error)))?;
+    match client.get(&url).send().await {
         Ok(answer) if answer.status().is_success() => {
             say("ready\n");
             Ok(())
@@ -28,17 +26,37 @@ pub(super) async fn health(files: &Files) -> Outcome {
     }
 }
 
-/// The bridge's own homeserver listens for both.
-fn where_it_listens(config: &Config) -> String {
-    if !config.homeserver.is_embedded() {
-        return own_address(&config.appservice);
+/// Where the bridge listens, and who can ask there. The bridge's own homeserver listens for both.
+fn way(config: &Config) -> Result<(String, ClientBuilder), Failure> {
+    let client = probe::of_this_machine();
+    #[cfg(feature = "embedded")]
+    if config.homeserver.is_embedded() {
+        return Ok(way_to(&app::settings(config)?.listen, client));
     }
-    let port = config
-        .homeserver
-        .tuwunel
-        .get("port")
-        .and_then(serde_json::Value::as_u64);
-    format!("http://localhost:{}", port.unwrap_or(EMBEDDED_PORT))
+    Ok((own_address(&config.appservice), client))
+}
+
+#[cfg(feature = "embedded")]
+fn way_to(listen: &homeserver::config::Listen, client: ClientBuilder) -> (String, ClientBuilder) {
+    if let Some(socket) = &listen.unix_socket_path {
+        return (
+            "http://localhost".to_owned(),
+            client.unix_socket(socket.clone()),
+        );
+    }
+    let first = listen.sockets().into_iter().next();
+    let host = match first.map(|socket| socket.ip()) {
+        Some(IpAddr::V6(ip)) if !ip.is_loopback() && !ip.is_unspecified() => format!("[{ip}]"),
+        Some(IpAddr::V4(ip)) if !ip.is_loopback() && !ip.is_unspecified() => ip.to_string(),
+        _ => "localhost".to_owned(),
+    };
+    let port = first.map_or(0, |socket| socket.port());
+    if listen.tls.certs.is_none() || listen.tls.dual_protocol {
+        return (format!("http://{host}:{port}"), client);
+    }
+    // The certificate is for the name that clients know, which this machine need not lead to itself.
+    let client = client.tls_danger_accept_invalid_certs(true);
+    (format!("https://{host}:{port}"), client)
 }
 
 /// Where this machine reaches what the bridge listens on.
@@ -50,4 +68,28 @@ pub(super) fn own_address(appservice: &Appservice) -> String {
         Ok(IpAddr::V4(_)) | Err(_) => appservice.hostname.clone(),
     };
     format!("http://{host}:{}", appservice.port)
+}
+
+#[cfg(all(test, feature = "embedded"))]
+mod tests {
+    use homeserver::config::{Listen, OneOrMany};
+
+    use super::*;
+
+    #[test]
+    fn the_homeserver_is_asked_where_it_listens() {
+        let asked = |listen: &Listen| way_to(listen, probe::of_this_machine()).0;
+        let mut listen = Listen::default();
+        assert_eq!(asked(&listen), "http://localhost:6167");
+        listen.address = OneOrMany(vec!["0.0.0.0".parse().unwrap()]);
+        listen.port = OneOrMany(vec![8448, 80]);
+        assert_eq!(asked(&listen), "http://localhost:8448");
+        listen.tls.certs = Some("tls.crt".into());
+        listen.address = OneOrMany(vec!["2001:db8::1".parse().unwrap()]);
+        assert_eq!(asked(&listen), "https://[2001:db8::1]:8448");
+        listen.tls.dual_protocol = true;
+        assert_eq!(asked(&listen), "http://[2001:db8::1]:8448");
+        listen.unix_socket_path = Some("/run/homeserver.sock".into());
+        assert_eq!(asked(&listen), "http://localhost");
+    }
 }

@@ -4,7 +4,7 @@
 
 use std::{error::Error, time::Duration};
 
-use reqwest::{Client, RequestBuilder, StatusCode, header};
+use reqwest::{Client, ClientBuilder, RequestBuilder, StatusCode, header};
 use serde_json::Value;
 use url::Url;
 
@@ -20,8 +20,12 @@ pub(super) fn client() -> Result<Client, String> {
 
 /// A client for the bridge on this machine, which no proxy stands before.
 pub(super) fn client_of_this_machine() -> Result<Client, String> {
-    let client = Client::builder().timeout(TIMEOUT).no_proxy().build();
-    client.map_err(reason)
+    of_this_machine().build().map_err(reason)
+}
+
+/// The same, for whoever needs more than that.
+pub(super) fn of_this_machine() -> ClientBuilder {
+    Client::builder().timeout(TIMEOUT).no_proxy()
 }
 
 /// What is at the bottom of a failed request, in a few words, without its URL.

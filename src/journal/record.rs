@@ -90,6 +90,16 @@ impl TurnId {
         SendId(format!("{}.0.end", self.0))
     }
 
+    /// The id of the status line.
+    pub fn status(&self) -> SendId {
+        self.remark("status")
+    }
+
+    /// The id under which edit `number` of the status line is sent.
+    pub fn status_edit(&self, number: u32) -> SendId {
+        self.status().of_its(&format!("edit{number}"))
+    }
+
     /// The id of the card that asks whether tools may run.
     pub fn card(&self) -> SendId {
         self.remark("card")
@@ -174,8 +184,14 @@ pub struct TurnRecord {
     pub run: Option<RunId>,
     /// Edits that may have been sent, reserved in blocks so that no number is used twice.
     pub edits_reserved: u32,
+    /// The same for edits of the status line.
+    #[serde(default)]
+    pub status_edits_reserved: u32,
     /// What there is to say at the end of the chapter, once known.
     pub answer: Option<Answer>,
+    /// Whether somebody has set it going outside of Matrix.
+    #[serde(default)]
+    pub elsewhere: bool,
     /// How many decisions it has come past: the number of its chapter.
     #[serde(default)]
     pub chapter: u32,
@@ -200,7 +216,9 @@ impl TurnRecord {
             started_at,
             run: None,
             edits_reserved: 0,
+            status_edits_reserved: 0,
             answer: None,
+            elsewhere: false,
             chapter: 0,
             ask: None,
         }
@@ -249,6 +267,7 @@ impl TurnRecord {
     pub fn turn_the_page(&mut self) {
         self.chapter += 1;
         self.edits_reserved = 0;
+        self.status_edits_reserved = 0;
         self.run = None;
         self.answer = None;
     }

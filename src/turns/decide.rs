@@ -245,6 +245,11 @@ impl Turns {
         if let Some(destination) = inner.known_destination(&turn.key)? {
             inner.around.backend.cancel(&destination).await?;
         }
+        let now = inner.around.journal.open_turn(&turn.key)?;
+        if now.is_none_or(|now| now.id != turn.id) {
+            // It has ended meanwhile, and nobody else will forget the wish.
+            inner.stops.forget(&turn.id);
+        }
         Ok(())
     }
 }

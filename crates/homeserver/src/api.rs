@@ -16,7 +16,7 @@ use crate::{
 };
 
 mod account;
-mod account_data;
+pub(crate) mod account_data;
 mod account_moderation;
 mod admin_register;
 mod alias;
@@ -31,7 +31,7 @@ mod delayed;
 mod devices;
 mod directory;
 mod events;
-mod filter;
+pub(crate) mod filter;
 mod keys;
 mod later;
 mod lean;

@@ -12,9 +12,11 @@ mod guarded;
 pub mod pushers;
 pub mod record;
 pub mod rules;
+mod telling;
 #[cfg(test)]
 mod tests;
 mod unread;
+mod worker;
 
 pub use audience::{Audiences, changes as changes_audience};
 pub use evaluate::evaluate;

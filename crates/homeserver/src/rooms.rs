@@ -32,6 +32,7 @@ pub mod filter;
 mod guard;
 pub mod hierarchy;
 mod index;
+mod joined;
 pub mod membership;
 pub mod pagination;
 mod pdu;

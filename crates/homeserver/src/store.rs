@@ -56,6 +56,9 @@ pub enum StoreError {
     /// The database on disk is not ours, or not of this version.
     #[error("{0}")]
     Foreign(String),
+    /// A backup is not what it should be.
+    #[error("{0}")]
+    Backup(String),
     /// A table is missing, which only a bug can cause.
     #[error("the table {0} is not in the database")]
     NoTable(&'static str),

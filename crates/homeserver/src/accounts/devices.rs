@@ -16,6 +16,9 @@ use crate::{
 /// The longest name of a device, in bytes.
 const DISPLAY_NAME_MAX_BYTES: usize = 256;
 
+/// How many devices one user can have. Whoever has so many has forgotten most of them.
+pub(crate) const DEVICES_PER_USER: usize = 1_000;
+
 /// Whether a device was there before.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Was {
@@ -43,6 +46,21 @@ impl Accounts {
     /// A device of a user.
     pub fn device(&self, user: &UserId, device: &DeviceId) -> Result<Option<Device>> {
         Ok(self.store.get::<tables::Devices>((user, device))?)
+    }
+
+    /// Refuses one device more than a user can have. The caller holds `changing`.
+    ///
+    /// # Errors
+    ///
+    /// 403 `M_FORBIDDEN`.
+    pub(super) fn has_room_for_device(&self, user: &UserId) -> Result<()> {
+        let devices = self.store.scan::<tables::Devices>((user,)).keys();
+        if devices.take(DEVICES_PER_USER).count() < DEVICES_PER_USER {
+            return Ok(());
+        }
+        Err(Error::forbidden(format!(
+            "One user can have {DEVICES_PER_USER} devices: log out on some of them first"
+        )))
     }
 
     /// All devices of a user.
@@ -79,7 +97,10 @@ impl Accounts {
         let changing = self.changing.lock().await;
         let (mut record, was) = match self.device(user, device)? {
             Some(record) => (record, Was::There),
-            None if if_missing == IfMissing::Make => (Device::default(), Was::Missing),
+            None if if_missing == IfMissing::Make => {
+                self.has_room_for_device(user)?;
+                (Device::default(), Was::Missing)
+            }
             None => return Err(Error::not_found("You have no such device")),
         };
         record.display_name = name.or(record.display_name);

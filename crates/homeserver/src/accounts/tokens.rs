@@ -62,6 +62,9 @@ impl Accounts {
         let mut batch = self.store.batch();
         self.end_tokens(&mut batch, user, &device_id, None)?;
         let known = self.store.get::<tables::Devices>((user, &*device_id))?;
+        if known.is_none() {
+            self.has_room_for_device(user)?;
+        }
         let device = known.unwrap_or(Device {
             display_name: wish.display_name,
             last_seen: Some(clock::now()),

@@ -18,6 +18,11 @@ use crate::{
 /// How many bytes of the digest an id has.
 const ID_BYTES: usize = 12;
 
+/// The largest filter, in bytes of its JSON.
+const FILTER_MAX_BYTES: usize = 65_536;
+/// How many filters one user can have. The same filter is always the same one, so clients need few.
+pub(crate) const FILTERS_PER_USER: usize = 1_000;
+
 pub(super) fn routes(routes: Routes) -> Routes {
     routes.add(create).add(get)
 }
@@ -29,10 +34,22 @@ async fn create(
     let user = &call.body.user_id;
     own(&call.caller, user)?;
     let filter = serde_json::to_value(&call.body.filter)?;
-    let digest = Sha256::digest(filter.to_string().as_bytes());
+    let text = filter.to_string();
+    if text.len() > FILTER_MAX_BYTES {
+        return Err(Error::too_large(format!(
+            "A filter can have {FILTER_MAX_BYTES} bytes"
+        )));
+    }
+    let digest = Sha256::digest(text.as_bytes());
     let id = URL_SAFE_NO_PAD.encode(&digest[..ID_BYTES]);
     let key = (&**user, &*id);
     if !server.store.contains::<tables::Filters>(key)? {
+        let filters = server.store.scan::<tables::Filters>((&**user,)).keys();
+        if filters.take(FILTERS_PER_USER).count() >= FILTERS_PER_USER {
+            return Err(Error::too_large(format!(
+                "One user can have {FILTERS_PER_USER} filters"
+            )));
+        }
         server.store.put::<tables::Filters>(key, &filter).await?;
     }
     Ok(create_filter::v3::Response::new(id))

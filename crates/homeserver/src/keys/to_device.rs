@@ -23,6 +23,11 @@ use crate::{
 pub const CONTENT_MAX_BYTES: usize = 65_536;
 /// To how many devices one request can send.
 pub const DEVICES_MAX: usize = 10_000;
+/// How many messages wait for a device. The oldest of more are dropped: a device that was away for so many has to be verified and
+/// given keys anew anyway.
+pub const WAITING_MAX: usize = 10_000;
+/// At every so many positions it is looked whether a device has more.
+pub(super) const TRIM_EVERY: u64 = 64;
 /// The longest type of a message and the longest transaction id, in bytes.
 pub const NAME_MAX_BYTES: usize = 255;
 
@@ -79,7 +84,10 @@ pub async fn send(
             sender,
             content,
         };
-        leave(&mut batch, &mut place, user, &device, &message)?;
+        let position = leave(&mut batch, &mut place, user, &device, &message)?;
+        if position.0.is_multiple_of(TRIM_EVERY) {
+            trim(&server.store, &mut batch, user, &device)?;
+        }
         touches.push(Touch::User(user.clone()));
     }
     server.stream.commit(place, batch, touches).await?;
@@ -124,12 +132,27 @@ fn leave(
     user: &UserId,
     device: &DeviceId,
     message: &Delivered<'_>,
-) -> Result<()> {
+) -> Result<Position> {
     let position = place.take()?;
     let json = serde_json::value::to_raw_value(message)?;
     batch.put::<tables::ToDevice>((user, device, position), &json)?;
     let change = Change::ToDevice(user.to_owned(), device.to_owned());
     batch.put::<tables::Changes>((position,), &change)?;
+    Ok(position)
+}
+
+/// Drops the oldest messages of a device that has too many.
+fn trim(store: &Store, batch: &mut Batch, user: &UserId, device: &DeviceId) -> Result<()> {
+    let rows = store.scan_back::<tables::ToDevice>((user, device));
+    let mut dropped = 0;
+    for key in rows.keys().skip(WAITING_MAX) {
+        let (_, _, position) = key?;
+        batch.delete::<tables::ToDevice>((user, device, position))?;
+        dropped += 1;
+    }
+    if dropped > 0 {
+        tracing::warn!(user.id = %user, device.id = %device, dropped, "a device has not synced for long: its oldest messages are dropped");
+    }
     Ok(())
 }
 

@@ -1,23 +1,27 @@
-//! Pushers: where users want to be told of notifications, and the task that tells them.
+//! Pushers: where users want to be told of notifications.
 //!
-//! The task follows the stream. For each new event it looks who has a row in the notifications and a pusher, and leaves the
-//! rest to the pusher's own queue, so that a gateway that does not answer holds up nobody else. A pusher lives as long as the
-//! device that set it. What was not delivered when the server ends is not delivered later: counts and timelines keep it.
+//! Each has a task of its own ([`super::worker`]), so that a gateway that does not answer holds up nobody else. The task here follows
+//! the stream and wakes those who have something to tell. How far each has come is on disk: what was not delivered when the server
+//! ends is delivered after the next start. A pusher lives as long as the device that set it.
 //! Spec: <https://spec.matrix.org/v1.19/client-server-api/#http-pushers>
 
 use std::{
-    collections::HashMap,
-    sync::{Arc, Weak},
+    collections::BTreeMap,
+    sync::{Arc, Mutex, PoisonError, Weak},
 };
 
 use ruma::{
-    DeviceId, OwnedEventId, OwnedRoomId, OwnedUserId, UserId,
+    DeviceId, OwnedUserId, UserId,
     api::client::push::{Pusher, PusherIds, PusherKind},
 };
 use tokio::sync::{mpsc, watch};
 use url::Url;
 
-use super::{gateway, guarded::Guarded, record::PusherRecord};
+use super::{
+    guarded::Guarded,
+    record::{PusherProgress, PusherRecord},
+    worker::{self, Wake},
+};
 use crate::{
     config::Outbound,
     error::{Error, Result},
@@ -26,14 +30,16 @@ use crate::{
     stream::{Change, Position},
 };
 
-/// How many notifications wait for one pusher. Beyond it new ones are dropped: the oldest has waited for hours then.
-const QUEUE_PER_PUSHER: usize = 100;
 /// How many pushers one user can have.
-const PUSHERS_PER_USER: usize = 100;
+pub(super) const PUSHERS_PER_USER: usize = 100;
 /// The longest key of a pusher, in bytes.
 const PUSHKEY_MAX_BYTES: usize = 512;
 /// The longest app id of a pusher, in bytes.
 const APP_ID_MAX_BYTES: usize = 64;
+/// The largest pusher, in bytes of its JSON.
+const PUSHER_MAX_BYTES: usize = 16_384;
+/// How many reasons to look up wait for one pusher: one is enough, and one that its address is new.
+const WAKES_PER_PUSHER: usize = 2;
 /// The path that a push gateway has.
 const GATEWAY_PATH: &str = "/_matrix/push/v1/notify";
 
@@ -48,29 +54,26 @@ pub(super) struct Inner {
     pub(super) store: Store,
     pub(super) rooms: Rooms,
     pub(super) http: Guarded,
+    /// The tasks of pushers, which end when they lose their sender.
+    tasks: Mutex<BTreeMap<Key, mpsc::Sender<Wake>>>,
 }
 
 /// By what a pusher is found: user, app and key.
 pub(super) type Key = (OwnedUserId, String, String);
 
-/// Something that a pusher has to tell.
-#[derive(Clone, Debug)]
-pub(super) enum Job {
-    /// An event notifies the user: its room, its place, and its id.
-    Event(OwnedRoomId, Position, OwnedEventId),
-    /// The user has read something: the phone shows another number.
-    Counts,
-}
-
 impl Pushers {
-    /// The pushers in this database, and the task that serves them from now on. It ends with the last clone.
+    /// The pushers in this database, and the tasks that serve them from now on. They end with the last clone.
     pub fn open(rooms: Rooms, outbound: &Outbound) -> Result<Self> {
         let inner = Arc::new(Inner {
             store: rooms.store.clone(),
             http: Guarded::new(outbound)?,
             rooms,
+            tasks: Mutex::default(),
         });
         let visible = inner.rooms.stream.follow();
+        for key in inner.store.scan::<tables::Pushers>(()).keys() {
+            Inner::serve(&inner, key?);
+        }
         tokio::spawn(follow(Arc::downgrade(&inner), visible));
         Ok(Self { inner })
     }
@@ -92,7 +95,7 @@ impl Pushers {
     ///
     /// # Errors
     ///
-    /// 400 if it is of a kind that this server does not serve, or its address is none of a push gateway.
+    /// 400 if it is of a kind that this server does not serve, its address is none of a push gateway, or the user has too many.
     pub async fn set(
         &self,
         user: &UserId,
@@ -103,16 +106,19 @@ impl Pushers {
         check(pusher)?;
         let store = &self.inner.store;
         let ids = &pusher.ids;
+        let key = (user.to_owned(), ids.app_id.clone(), ids.pushkey.clone());
         let mut batch = store.batch();
         if !append {
-            for key in store.scan::<tables::Pushers>(()).keys() {
-                let (owner, app, pushkey) = key?;
-                if app == ids.app_id && pushkey == ids.pushkey && owner != user {
-                    batch.delete::<tables::Pushers>((&owner, &app, &pushkey))?;
+            for other in store.scan::<tables::Pushers>(()).keys() {
+                let other = other?;
+                if (&other.1, &other.2) == (&key.1, &key.2) && other.0 != user {
+                    self.inner.delete(&mut batch, &other)?;
                 }
             }
         }
-        if self.list(user)?.len() >= PUSHERS_PER_USER {
+        let place = (&key.0, &key.1, &key.2);
+        let others = self.list(user)?;
+        if others.len() >= PUSHERS_PER_USER && !others.iter().any(|other| other.ids == *ids) {
             let message = format!("One user can have {PUSHERS_PER_USER} pushers");
             return Err(Error::invalid(message));
         }
@@ -120,14 +126,26 @@ impl Pushers {
             pusher: serde_json::to_value(pusher)?,
             device: device.map(ToString::to_string),
         };
-        batch.put::<tables::Pushers>((user, &ids.app_id, &ids.pushkey), &record)?;
-        Ok(store.commit(batch).await?)
+        if record.pusher.to_string().len() > PUSHER_MAX_BYTES {
+            let message = format!("A pusher can have {PUSHER_MAX_BYTES} bytes");
+            return Err(Error::invalid(message));
+        }
+        batch.put::<tables::Pushers>(place, &record)?;
+        if !store.contains::<tables::Pushers>(place)? {
+            // What happened before is not for this pusher.
+            let progress = PusherProgress::at(self.inner.rooms.stream.visible());
+            batch.put::<tables::PusherProgress>(place, &progress)?;
+        }
+        store.commit(batch).await?;
+        Inner::serve(&self.inner, key);
+        Ok(())
     }
 
     /// Deletes a pusher, if it is there.
     pub async fn delete(&self, user: &UserId, ids: &PusherIds) -> Result<()> {
         let mut batch = self.inner.store.batch();
-        batch.delete::<tables::Pushers>((user, &ids.app_id, &ids.pushkey))?;
+        let key = (user.to_owned(), ids.app_id.clone(), ids.pushkey.clone());
+        self.inner.delete(&mut batch, &key)?;
         Ok(self.inner.store.commit(batch).await?)
     }
 }
@@ -178,73 +196,83 @@ impl Inner {
         }
     }
 
-    /// What the pushers have to tell of what happened after `after`.
-    fn due(&self, after: Position, up_to: Position) -> Result<Vec<(Key, Job)>> {
-        let pushers = self.store.scan::<tables::Pushers>(());
-        let pushers: Vec<Key> = pushers.keys().collect::<Result<_, _>>()?;
-        let mut due = Vec::new();
-        if pushers.is_empty() {
-            return Ok(due);
+    /// Deletes a pusher and all that is known of it, and ends its task.
+    pub(super) fn delete(&self, batch: &mut crate::store::Batch, key: &Key) -> Result<()> {
+        batch.delete::<tables::Pushers>((&key.0, &key.1, &key.2))?;
+        batch.delete::<tables::PusherProgress>((&key.0, &key.1, &key.2))?;
+        self.tasks().remove(key);
+        Ok(())
+    }
+
+    fn tasks(&self) -> std::sync::MutexGuard<'_, BTreeMap<Key, mpsc::Sender<Wake>>> {
+        // Nothing panics while it holds the lock.
+        self.tasks.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Sees to it that the pusher has a task, which looks at its address anew.
+    fn serve(inner: &Arc<Self>, key: Key) {
+        let mut tasks = inner.tasks();
+        if let Some(task) = tasks.get(&key).filter(|task| !task.is_closed()) {
+            // Full only of the same.
+            _ = task.try_send(Wake::NewAddress);
+            return;
+        }
+        let (sender, wakes) = mpsc::channel(WAKES_PER_PUSHER);
+        tokio::spawn(worker::serve(Arc::downgrade(inner), key.clone(), wakes));
+        tasks.insert(key, sender);
+    }
+
+    /// Wakes the pushers that have something to tell of what happened after `after`.
+    fn wake(&self, after: Position, up_to: Position) -> Result<()> {
+        let tasks = self.tasks().clone();
+        if tasks.is_empty() {
+            return Ok(());
         }
         for row in self.store.scan_from::<tables::Changes>((), (after.next(),)) {
             let ((position,), change) = row?;
             if position > up_to {
                 break;
             }
-            for key in &pushers {
-                if let Some(job) = self.job(key, position, &change)? {
-                    due.push((key.clone(), job));
+            for (key, task) in &tasks {
+                // One that has not looked up yet sees this as well.
+                if task.capacity() == WAKES_PER_PUSHER
+                    && self.concerns(&change, position, &key.0)?
+                {
+                    _ = task.try_send(Wake::News);
                 }
             }
         }
-        Ok(due)
+        Ok(())
     }
 
-    /// What a change means for a pusher.
-    fn job(&self, key: &Key, position: Position, change: &Change) -> Result<Option<Job>> {
+    /// Whether a change notifies the user, or means that the user has read something.
+    fn concerns(&self, change: &Change, position: Position, user: &UserId) -> Result<bool> {
         match change {
             Change::Event(room, event) => {
-                let row = (&key.0, room, position);
-                let row = self.store.get::<tables::Notifications>(row)?;
-                let job = Job::Event(room.clone(), position, event.clone());
-                Ok(row.filter(|row| row.notify && !row.read).map(|_| job))
+                let own = self
+                    .rooms
+                    .event(event)?
+                    .is_some_and(|pdu| pdu.sender == user);
+                let row = (user, &**room, position);
+                Ok(own || self.store.contains::<tables::Notifications>(row)?)
             }
-            Change::Receipt(_, user) if *user == key.0 => Ok(Some(Job::Counts)),
-            _ => Ok(None),
+            Change::Receipt(_, reader) => Ok(reader == user),
+            _ => Ok(false),
         }
     }
 }
 
 /// Follows the stream for as long as there is anybody who holds the pushers.
 async fn follow(pushers: Weak<Inner>, mut visible: watch::Receiver<Position>) {
-    let mut served = *visible.borrow_and_update();
-    let mut queues: HashMap<Key, mpsc::Sender<Job>> = HashMap::new();
+    let mut seen = *visible.borrow_and_update();
     while visible.changed().await.is_ok() {
         let up_to = *visible.borrow_and_update();
         let Some(inner) = pushers.upgrade() else {
             return;
         };
-        match inner.due(served, up_to) {
-            Ok(due) => {
-                for (key, job) in due {
-                    queue(&mut queues, &pushers, &key, job);
-                }
-            }
-            Err(error) => tracing::error!(%error, "what pushers have to tell cannot be read"),
+        if let Err(error) = inner.wake(seen, up_to) {
+            tracing::error!(%error, "what pushers have to tell cannot be read");
         }
-        served = up_to;
-    }
-}
-
-/// Leaves the job in the queue of its pusher.
-fn queue(queues: &mut HashMap<Key, mpsc::Sender<Job>>, pushers: &Weak<Inner>, key: &Key, job: Job) {
-    queues.retain(|_, queue| !queue.is_closed());
-    let queue = queues.entry(key.clone()).or_insert_with(|| {
-        let (sender, jobs) = mpsc::channel(QUEUE_PER_PUSHER);
-        tokio::spawn(gateway::serve(pushers.clone(), key.clone(), jobs));
-        sender
-    });
-    if queue.try_send(job).is_err() {
-        tracing::warn!(user.id = %key.0, app = key.1, "a push gateway is too slow: a push is dropped");
+        seen = up_to;
     }
 }

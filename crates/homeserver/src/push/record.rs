@@ -1,8 +1,10 @@
 //! How notifications and pushers are stored.
 
-use ruma::{MilliSecondsSinceUnixEpoch, OwnedEventId};
+use ruma::{MilliSecondsSinceUnixEpoch, OwnedEventId, UInt};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+
+use crate::stream::Position;
 
 /// Something that notified a user and was not read yet.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -34,4 +36,21 @@ pub struct PusherRecord {
     pub pusher: Value,
     /// The device that set it.
     pub device: Option<String>,
+}
+
+/// How far a pusher has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PusherProgress {
+    /// What notified the user up to here was told, or is not to be told any more.
+    pub told: Position,
+    /// How much is unread, as the gateway was told last; nothing if it never was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub badge: Option<UInt>,
+}
+
+impl PusherProgress {
+    /// A pusher that begins here.
+    pub fn at(told: Position) -> Self {
+        Self { told, badge: None }
+    }
 }

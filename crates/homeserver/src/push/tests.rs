@@ -1,30 +1,19 @@
-//! What notifies whom, seen through the API and by a push gateway that listens on the loopback.
+//! What notifies whom, seen through the API.
 
-use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicU32, Ordering},
-    },
-    time::Duration,
-};
+mod gateways;
 
-use axum::{Json, Router, extract::State, routing::post};
 use http::{Method, StatusCode};
 use ruma::{
     OwnedEventId, OwnedRoomId, RoomVersionId,
     events::{StateEventType, TimelineEventType, receipt::ReceiptThread},
 };
 use serde_json::{Value, json, value::to_raw_value};
-use tokio::sync::mpsc;
 
 use super::{Unread, mark_read, unread};
 use crate::{
     rooms::Draft,
     testing::{Person, TestServer},
 };
-
-/// How long a push may take to arrive: one failed attempt and a busy machine.
-const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A room with everybody in it; the first made it.
 async fn room(test: &TestServer, people: &[&Person]) -> OwnedRoomId {
@@ -206,110 +195,6 @@ async fn rules_are_edited_and_decide_what_counts() {
     );
 }
 
-/// A gateway that refuses its first push, and passes on what it takes.
-async fn gateway(rejects: &'static [&'static str]) -> (String, mpsc::UnboundedReceiver<Value>) {
-    let (sender, taken) = mpsc::unbounded_channel();
-    let calls = Arc::new(AtomicU32::new(0));
-    let notify =
-        move |State((calls, sender)): State<(Arc<AtomicU32>, mpsc::UnboundedSender<Value>)>,
-              Json(body): Json<Value>| async move {
-            if calls.fetch_add(1, Ordering::SeqCst) == 0 {
-                return Err(StatusCode::BAD_GATEWAY);
-            }
-            sender.send(body).unwrap();
-            Ok(Json(json!({ "rejected": rejects })))
-        };
-    let router = Router::new()
-        .route("/_matrix/push/v1/notify", post(notify))
-        .with_state((calls, sender));
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let url = format!(
-        "http://{}/_matrix/push/v1/notify",
-        listener.local_addr().unwrap()
-    );
-    tokio::spawn(async move { axum::serve(listener, router).await });
-    (url, taken)
-}
-
-fn pusher(url: &str) -> Value {
-    json!({
-        "kind": "http", "app_id": "org.example.app", "pushkey": "key", "app_display_name": "App",
-        "device_display_name": "Phone", "lang": "en",
-        "data": { "url": url, "format": "event_id_only", "colour": "blue" },
-    })
-}
-
-#[tokio::test]
-async fn a_gateway_that_failed_is_asked_again_and_one_that_rejects_loses_its_pusher() {
-    let loopback = |config: &mut crate::Config| config.outbound.ip_range_denylist.clear();
-    let test = TestServer::start_with(loopback).await;
-    let (alice, bob) = (test.person("alice").await, test.person("bob").await);
-    let room = room(&test, &[&alice, &bob]).await;
-    let (url, mut taken) = gateway(&["key"]).await;
-    let wrong = pusher("http://localhost/elsewhere");
-    let (status, _) = bob
-        .call(Method::POST, "/_matrix/client/v3/pushers/set", wrong)
-        .await;
-    assert_eq!(status, StatusCode::BAD_REQUEST);
-    bob.post("/_matrix/client/v3/pushers/set", pusher(&url))
-        .await;
-    let listed = bob.get("/_matrix/client/v3/pushers").await;
-    assert_eq!(listed["pushers"][0]["pushkey"], "key");
-
-    let event = send(&test, &room, &alice, text("ring")).await;
-    let pushed = tokio::time::timeout(PATIENCE, taken.recv())
-        .await
-        .unwrap()
-        .unwrap();
-    let pushed = &pushed["notification"];
-    assert_eq!(pushed["event_id"], event.as_str());
-    assert_eq!(pushed["counts"]["unread"], 1);
-    assert_eq!(
-        pushed["devices"][0]["data"],
-        json!({ "format": "event_id_only", "colour": "blue" })
-    );
-    assert!(pushed.get("content").is_none());
-    let gone = async {
-        while bob.get("/_matrix/client/v3/pushers").await["pushers"] != json!([]) {
-            tokio::task::yield_now().await;
-        }
-    };
-    tokio::time::timeout(PATIENCE, gone).await.unwrap();
-}
-
-#[tokio::test]
-async fn a_gateway_on_a_forbidden_network_is_not_asked() {
-    let test = TestServer::start().await;
-    let url = "http://127.0.0.1:9/_matrix/push/v1/notify".parse().unwrap();
-    let guarded = super::Guarded::new(&test.server.config.outbound).unwrap();
-    assert!(guarded.request(Method::POST, &url).is_err());
-    let named = "http://localhost:9/_matrix/push/v1/notify".parse().unwrap();
-    let refused = guarded.request(Method::POST, &named).unwrap().send().await;
-    let reason = format!("{:?}", refused.unwrap_err());
-    assert!(reason.contains("Forbidden"), "{reason}");
-}
-
-#[tokio::test]
-async fn a_pusher_goes_with_its_device() {
-    let test = TestServer::start().await;
-    let bob = test.person("bob").await;
-    bob.post(
-        "/_matrix/client/v3/pushers/set",
-        pusher("https://push.example/_matrix/push/v1/notify"),
-    )
-    .await;
-    let delete = json!({ "kind": null, "app_id": "org.example.app", "pushkey": "other" });
-    bob.post("/_matrix/client/v3/pushers/set", delete).await;
-    assert_eq!(test.server.pushers.list(&bob.user_id).unwrap().len(), 1);
-    let mut batch = test.server.store.batch();
-    let device: &ruma::DeviceId = bob.device_id.as_str().into();
-    batch
-        .delete::<crate::store::tables::Devices>((&bob.user_id, device))
-        .unwrap();
-    test.server.store.commit(batch).await.unwrap();
-    assert!(test.server.pushers.list(&bob.user_id).unwrap().is_empty());
-}
-
 #[tokio::test]
 async fn an_invite_notifies_and_what_is_over_does_not() {
     let test = TestServer::start().await;
@@ -381,41 +266,4 @@ async fn users_of_application_services_and_those_who_ignore_the_sender_are_not_n
     assert_eq!(counts(&test, &bob, &room).notify, 1);
     assert_eq!(counts(&test, &ghost, &room), Unread::default());
     assert_eq!(counts(&test, &alice, &room).notify, 1);
-}
-
-#[tokio::test]
-async fn a_phone_is_told_of_what_was_read_elsewhere() {
-    let loopback = |config: &mut crate::Config| config.outbound.ip_range_denylist.clear();
-    let test = TestServer::start_with(loopback).await;
-    let (alice, bob) = (test.person("alice").await, test.person("bob").await);
-    let room = room(&test, &[&alice, &bob]).await;
-    let (url, mut taken) = gateway(&[]).await;
-    bob.post("/_matrix/client/v3/pushers/set", pusher(&url))
-        .await;
-    send(&test, &room, &alice, text("ring")).await;
-    let rang = tokio::time::timeout(PATIENCE, taken.recv())
-        .await
-        .unwrap()
-        .unwrap();
-    assert_eq!(rang["notification"]["counts"]["unread"], 1);
-    read(&test, &bob, &room, ReceiptThread::Unthreaded).await;
-    let mut place = test.server.stream.place();
-    let position = place.take().unwrap();
-    let mut batch = test.server.store.batch();
-    let change = crate::stream::Change::Receipt(room.clone(), bob.user_id.clone());
-    batch
-        .put::<crate::store::tables::Changes>((position,), &change)
-        .unwrap();
-    test.server
-        .stream
-        .commit(place, batch, Vec::new())
-        .await
-        .unwrap();
-    let told = tokio::time::timeout(PATIENCE, taken.recv())
-        .await
-        .unwrap()
-        .unwrap();
-    // A count of zero is left out.
-    assert!(told["notification"].get("counts").is_none());
-    assert!(told["notification"].get("event_id").is_none());
 }

@@ -27,7 +27,7 @@ use crate::{
 /// The longest that an event waits: 24 hours.
 const DELAY_MAX_MS: u64 = 24 * 60 * 60 * 1000;
 /// How many events of one user wait at most.
-const WAITING_MAX: usize = 100;
+pub(super) const WAITING_MAX: usize = 100;
 /// How long to wait after the database could not be read.
 const RETRY: Duration = Duration::from_secs(10);
 /// How long to wait when nothing waits.

@@ -21,6 +21,7 @@ use super::{
     Draft, Head, Pdu, Rooms,
     ending::check_ban,
     index,
+    joined::check_joined,
     pdu::{room_id_of, unauthorized},
     record::{RoomRecord, StoredEvent},
     rules_of,
@@ -199,6 +200,7 @@ impl RoomWriter {
     /// 403 `M_FORBIDDEN` if the rules refuse it, 413 `M_TOO_LARGE` if it is too large, 400 if it is no event.
     pub fn add(&mut self, draft: Draft) -> Result<Arc<Pdu>> {
         check_ban(&self.record, &draft)?;
+        check_joined(&self.rooms.store, &self.room_id, &draft)?;
         let (object, event_id) = self.build(&draft)?;
         self.admit(draft, &object, event_id)
     }

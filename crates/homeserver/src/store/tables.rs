@@ -15,7 +15,10 @@ use crate::{
     appservices::record::Progress,
     keys::record::{BackupVersion, DehydratedDevice, FallbackKey},
     media::record::{MediaFile, Thumbnail},
-    push::record::{Notification, PusherRecord},
+    push::{
+        self,
+        record::{Notification, PusherRecord},
+    },
     rooms::record::{
         Aggregate, AliasRecord, DelayedEvent, Made, Membership, Relation, RoomRecord, StoredEvent,
         Thread,
@@ -122,6 +125,8 @@ catalogue! {
     Notifications "notifications" Sequence (OwnedUserId, OwnedRoomId, Position) => Notification;
     /// Pushers, by user, app and key.
     Pushers "pushers" Lookup (OwnedUserId, String, String) => PusherRecord;
+    /// How far pushers have come, by user, app and key.
+    PusherProgress "pusher_progress" Lookup (OwnedUserId, String, String) => push::record::PusherProgress;
 
     /// Uploaded files, by media id.
     Media "media" Lookup (String) => MediaFile;

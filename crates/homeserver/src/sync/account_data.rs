@@ -71,6 +71,12 @@ pub fn get(
     Ok(store.get::<tables::AccountData>((user, room_part(room), kind))?)
 }
 
+/// How many pieces a user has: globally, or for a room.
+pub fn count(store: &Store, user: &UserId, room: Option<&RoomId>) -> usize {
+    let rows = store.scan::<tables::AccountData>((user, room_part(room)));
+    rows.keys().count()
+}
+
 /// What is stored under this type, or what holds as long as nothing is: push rules exist for everybody.
 pub fn get_or_default(
     store: &Store,

@@ -41,8 +41,9 @@ use turn::{Stage, Turn, run_of};
 /// How long an accepted input may be unheard of before it is looked for.
 pub const UNHEARD: Duration = Duration::from_secs(3);
 
-/// How often it is looked for before it is given up.
-pub const UNHEARD_TIMES_MAX: u32 = 20;
+/// How often it is looked for before it is asked again elsewhere: the server knew it from before,
+/// and has lost it.
+pub const UNHEARD_TIMES_MAX: u32 = 3;
 
 /// How long after the last stop reason the server may take to say that the turn is over. Servers
 /// of old never say it.
@@ -132,6 +133,8 @@ pub(super) struct Runtime {
     decision: Option<Payload>,
     /// Prompts that other clients have put in, until their turn says something.
     foreign: VecDeque<(String, String)>,
+    /// Inputs of ours that were given up while they may still run: who asked for them asks again.
+    abandoned: VecDeque<String>,
     turns: u64,
 }
 
@@ -161,6 +164,7 @@ impl Runtime {
             input: None,
             decision: None,
             foreign: VecDeque::new(),
+            abandoned: VecDeque::new(),
             turns: 0,
         }
     }
@@ -243,8 +247,9 @@ impl Runtime {
 
     /// The server has answered the input: it has it, or has it not.
     pub(super) fn accepted(&mut self, queued: bool, out: &mut Vec<Effect>) -> Option<TurnStream> {
-        let turn = self.ours.as_mut()?;
         self.input = None;
+        // The other socket may have brought all of it before this one has brought the answer.
+        let turn = self.ours.as_mut().or(self.last.as_mut())?;
         if turn.stage == Stage::Asked {
             turn.stage = if queued {
                 Stage::Queued
@@ -282,6 +287,13 @@ impl Runtime {
         };
         remember(&mut self.answered, control.id.to_string());
         let after = control.calls.first().map_or("", |call| call.id.as_str());
+        if self.waiting().is_none() && self.others.is_none() {
+            // It was asked before us, and not a word of it was heard yet.
+            let run = run_of(control.id.as_str()).ok_or(BackendError::NotPending)?;
+            let mut turn = self.new_turn(Vec::new(), run);
+            turn.ask(control.clone());
+            self.others = Some(turn);
+        }
         if let Some(turn) = self.waiting() {
             turn.begin_part(after);
             turn.stage = Stage::Running;
@@ -327,19 +339,24 @@ impl Runtime {
             Event::Delta(delta) => self.delta(*delta, out),
             Event::Finished(finished) => self.finished(&finished, out),
             Event::Control(control) => self.asks(control, out),
-            Event::Loop(status) if lead => self.loop_status(status, out),
+            Event::Loop(mut status) => {
+                self.learn(status.client_message_ids_by_run_id.take().unwrap_or_default());
+                if lead {
+                    self.loop_status(status, out);
+                }
+            }
             Event::Queue(update) if lead => self.queue(update, out),
             Event::Mode(mode) if lead => self.mode = Some(mode),
-            Event::Loop(_) | Event::Queue(_) | Event::Mode(_) => {}
+            Event::Queue(_) | Event::Mode(_) => {}
         }
     }
 
     fn loop_status(&mut self, status: LoopStatus, out: &mut Vec<Effect>) {
         self.idle = status.is_idle();
-        if let Some(runs) = status.client_message_ids_by_run_id {
-            self.runs = runs;
-        }
         self.active = status.active_run_ids.unwrap_or_default();
+        if !self.idle {
+            self.tell_control(out);
+        }
         let named = self.active_keys();
         let Some(turn) = &mut self.ours else { return };
         if self.idle {
@@ -355,6 +372,14 @@ impl Runtime {
         if is_ours && matches!(turn.stage, Stage::Accepted | Stage::Queued) {
             turn.stage = Stage::Running;
         }
+    }
+
+    /// Which inputs runs answer is true whichever socket tells it first.
+    fn learn(&mut self, runs: HashMap<String, Vec<String>>) {
+        if self.runs.len() > REMEMBERED_MAX {
+            self.runs.clear();
+        }
+        self.runs.extend(runs);
     }
 
     /// The inputs that the runs answer that go on now.
@@ -438,13 +463,14 @@ impl Runtime {
         match turn.stage {
             Stage::Running | Stage::Waiting | Stage::Moving => true,
             Stage::Accepted => self.others.is_none(),
-            Stage::Asked | Stage::Queued | Stage::Over { .. } => false,
+            Stage::Asked | Stage::Queued | Stage::Over(_) | Stage::Sought => false,
         }
     }
 
     fn of_ours(&mut self, delta: Delta, out: &mut Vec<Effect>) {
         let Some(turn) = &mut self.ours else { return };
-        if matches!(turn.stage, Stage::Accepted | Stage::Queued) {
+        turn.start();
+        if matches!(turn.stage, Stage::Asked | Stage::Accepted | Stage::Queued) {
             turn.stage = Stage::Running;
         }
         if turn.stage == Stage::Waiting && says_something(&delta.message) {
@@ -474,10 +500,13 @@ impl Runtime {
             .unwrap_or_else(unnamed);
         let Some(run) = run_of(&key) else { return };
         let keys = if keys.is_empty() { vec![key] } else { keys };
+        let abandoned = keys.iter().any(|key| self.abandoned.contains(key));
         let mut turn = self.new_turn(keys, run);
         turn.stage = Stage::Running;
         turn.start();
-        out.extend(turn.heard(prompt));
+        if !abandoned {
+            out.extend(turn.heard(prompt));
+        }
         self.others = Some(turn);
     }
 
@@ -520,29 +549,37 @@ impl Runtime {
         else {
             return;
         };
-        let ours = self.is_ours(&self.active_keys());
-        if !ours && self.others.is_none() {
-            let mut message = Message::default();
-            message.run_id = self.active.first().cloned();
-            self.hear_others(&message, self.active_keys(), out);
-        }
-        let turn = if ours {
-            &mut self.ours
-        } else {
-            &mut self.others
-        };
-        let Some(turn) = turn else { return };
         // The input of the request is what will run; what the model wrote may differ from it.
-        let written = turn.call(&call).map(|call| call.arguments.clone());
-        let input = permission.input.map(|input| input.get().to_owned());
+        let turns = [&self.ours, &self.others].into_iter().flatten();
+        let written = turns.filter_map(|turn| turn.call(&call)).next();
+        let input = permission.input.as_ref().map(|input| input.get());
+        let arguments = input.or(written.map(|call| call.arguments.as_str()));
         let calls = vec![ToolCall {
             id: call,
             name: permission.tool_name,
-            arguments: input.or(written).unwrap_or_default(),
+            arguments: arguments.unwrap_or_default().to_owned(),
         }];
-        let request = ApprovalRequest { id, calls };
-        self.control = Some(request.clone());
-        turn.ask(request);
+        self.control = Some(ApprovalRequest { id, calls });
+        self.tell_control(out);
+    }
+
+    /// Tells what waits for a person in the turn that it belongs to, once that is known.
+    fn tell_control(&mut self, out: &mut Vec<Effect>) {
+        let Some(request) = self.control.clone().filter(|_| self.waiting().is_none()) else {
+            return;
+        };
+        let keys = self.active_keys();
+        let ours = self.is_ours(&keys);
+        if !ours && self.others.is_none() && !self.active.is_empty() {
+            let mut message = Message::default();
+            message.run_id = self.active.first().cloned();
+            message.date = Some(request.id.to_string());
+            self.hear_others(&message, keys, out);
+        }
+        let turn = if ours { &mut self.ours } else { &mut self.others };
+        if let Some(turn) = turn {
+            turn.ask(request);
+        }
     }
 
     fn finished(&mut self, finished: &TurnFinished, out: &mut Vec<Effect>) {
@@ -572,7 +609,9 @@ impl Runtime {
         self.control = None;
         let said = error.unwrap_or_default();
         let stuck = said.contains("already has an active run");
-        if stuck || (word == "cancelled" && turn.unwatched && !turn.cancelled) {
+        // Nobody here has stopped it, and nobody was there to hear it all.
+        let unheard = turn.unwatched || matches!(turn.stage, Stage::Accepted | Stage::Queued);
+        if stuck || (word == "cancelled" && unheard && !turn.cancelled) {
             if turn.stage != Stage::Moving {
                 turn.stage = Stage::Moving;
                 out.push(Effect::Fork);
@@ -584,7 +623,7 @@ impl Runtime {
         }
         let stop = turn.stop_of(word, error);
         if turn.gap {
-            turn.stage = Stage::Over { stop, heard: true };
+            turn.stage = Stage::Over(stop);
             out.push(Effect::Look);
             return;
         }
@@ -624,7 +663,13 @@ impl Runtime {
     pub(super) fn give_up(&mut self, ending: &Ending) {
         for turn in [&mut self.ours, &mut self.others] {
             if let Some(mut turn) = turn.take() {
+                if turn.is_told() {
+                    continue;
+                }
                 turn.end(ending.clone());
+                for key in turn.keys {
+                    remember(&mut self.abandoned, key);
+                }
             }
         }
         (self.input, self.decision, self.control) = (None, None, None);

@@ -93,6 +93,10 @@ impl LettaAppServer {
         server
     }
 
+    pub(crate) fn port(&self) -> u16 {
+        self.port
+    }
+
     pub(crate) fn url(&self) -> String {
         format!("ws://127.0.0.1:{}", self.port)
     }

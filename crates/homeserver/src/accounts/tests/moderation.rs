@@ -58,37 +58,29 @@ async fn who_is_suspended_reads_and_leaves_and_takes_back_but_reaches_nobody() {
     boss.put(&moderated, json!({ "suspended": true })).await;
     assert_eq!(boss.get(&moderated).await, json!({ "suspended": true }));
 
-    refused(
-        &bob,
-        Method::PUT,
-        &format!("{room}/send/m.room.message/3"),
-        text,
-    )
-    .await;
-    refused(
-        &bob,
-        Method::PUT,
-        &format!("{room}/state/m.room.topic"),
-        json!({ "topic": "me" }),
-    )
-    .await;
-    refused(
-        &bob,
-        Method::POST,
-        &format!("{client}/createRoom"),
-        json!({}),
-    )
-    .await;
-    refused(
-        &bob,
-        Method::POST,
-        &format!("{room}/invite"),
-        json!({ "user_id": "@a:letta.test" }),
-    )
-    .await;
     let name = format!("{client}/profile/{}/displayname", bob.user_id);
-    refused(&bob, Method::PUT, &name, json!({ "displayname": "Bobby" })).await;
-    refused(&bob, Method::POST, "/_matrix/media/v3/upload", json!({})).await;
+    for (method, path, body) in [
+        (Method::PUT, format!("{room}/send/m.room.message/3"), text),
+        (
+            Method::PUT,
+            format!("{room}/state/m.room.topic"),
+            json!({ "topic": "me" }),
+        ),
+        (Method::POST, format!("{client}/createRoom"), json!({})),
+        (
+            Method::POST,
+            format!("{room}/invite"),
+            json!({ "user_id": boss.user_id }),
+        ),
+        (Method::PUT, name, json!({ "displayname": "Bobby" })),
+        (
+            Method::POST,
+            "/_matrix/media/v3/upload".to_owned(),
+            json!({}),
+        ),
+    ] {
+        refused(&bob, method, &path, body).await;
+    }
     let redact = |event: &Value| format!("{room}/redact/{}/4", event["event_id"].as_str().unwrap());
     refused(&bob, Method::PUT, &redact(&other), json!({})).await;
     let send = format!("/_matrix/client/unstable/org.matrix.msc4140/delayed_events/{waits}");

@@ -137,7 +137,7 @@ async fn serve(server: &Server, wanted: Wanted, facts: &CallFacts) -> Result<Res
     let (content, name) = match wanted.form {
         Form::File(name) => (server.media.download(id, patience).await?, name),
         Form::Thumbnail(width, height, fit) => {
-            let size = size(width, height, fit)?;
+            let size = size(width, height, fit.as_ref())?;
             (server.media.thumbnail(id, size, patience).await?, None)
         }
     };
@@ -156,7 +156,7 @@ async fn serve(server: &Server, wanted: Wanted, facts: &CallFacts) -> Result<Res
     Ok(response)
 }
 
-fn size(width: UInt, height: UInt, fit: Option<Method>) -> Result<Size> {
+fn size(width: UInt, height: UInt, fit: Option<&Method>) -> Result<Size> {
     if width == UInt::MIN || height == UInt::MIN {
         return Err(Error::invalid("A thumbnail has a width and a height"));
     }

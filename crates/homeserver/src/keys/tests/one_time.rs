@@ -135,3 +135,22 @@ async fn the_identity_of_a_device_never_changes() {
     assert_eq!(shown, &keys);
     assert!(answer["device_keys"]["@nobody:letta.test"].is_null());
 }
+
+#[tokio::test]
+async fn a_device_has_not_too_many_keys_nor_too_large_ones() {
+    let test = TestServer::start().await;
+    let alice = test.person("alice").await;
+    let many =
+        json!({ "one_time_keys": numbered(&alice, keys::one_time::KEYS_MAX_PER_DEVICE + 1) });
+    let too_large = (StatusCode::PAYLOAD_TOO_LARGE, "M_TOO_LARGE".to_owned());
+    assert_eq!(refused(&alice, Method::POST, UPLOAD, many).await, too_large);
+    let key = json!({ "key": "x".repeat(keys::one_time::KEY_MAX_BYTES), "signatures": {} });
+    let large = json!({ "one_time_keys": { "signed_curve25519:AAAA": key } });
+    assert_eq!(
+        refused(&alice, Method::POST, UPLOAD, large).await,
+        too_large
+    );
+    let (store, device) = (&test.server.store, alice.device_id.as_str().into());
+    let counts = keys::one_time_key_counts(store, &alice.user_id, device).unwrap();
+    assert_eq!(json!(counts), json!({ "signed_curve25519": 0 }));
+}

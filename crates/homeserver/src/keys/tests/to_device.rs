@@ -4,7 +4,7 @@ use ruma::{OwnedDeviceId, OwnedUserId};
 use serde_json::json;
 
 use super::*;
-use crate::{keys::to_device, stream::Position, testing::TestServer};
+use crate::{keys::to_device, store::tables, stream::Position, testing::TestServer};
 
 type Device = (OwnedUserId, OwnedDeviceId);
 
@@ -84,4 +84,47 @@ async fn a_message_that_is_too_large_is_refused() {
         (StatusCode::PAYLOAD_TOO_LARGE, "M_TOO_LARGE".to_owned())
     );
     assert!(waiting(&test, &device(&alice), Position::default()).is_empty());
+}
+
+#[tokio::test]
+async fn a_device_that_never_syncs_loses_its_oldest_messages() {
+    let test = TestServer::start().await;
+    let (alice, bob) = (test.person("alice").await, test.person("bob").await);
+    let (user, phone) = device(&bob);
+    let (store, mut place) = (&test.server.store, test.server.stream.place());
+    let mut batch = store.batch();
+    let old = serde_json::value::to_raw_value(&json!({ "content": { "n": "old" } })).unwrap();
+    for _ in 0..to_device::WAITING_MAX {
+        let position = place.take().unwrap();
+        batch
+            .put::<tables::ToDevice>((&user, &phone, position), &old)
+            .unwrap();
+    }
+    test.server
+        .stream
+        .commit(place, batch, Vec::new())
+        .await
+        .unwrap();
+    let news = usize::try_from(to_device::TRIM_EVERY).unwrap();
+    for n in 0..news {
+        send(
+            &alice,
+            &n.to_string(),
+            json!({ &*user: { &*phone: { "n": n } } }),
+        )
+        .await;
+    }
+    let keys = store
+        .scan::<tables::ToDevice>((&user, &phone))
+        .keys()
+        .count();
+    assert!(keys < to_device::WAITING_MAX + news, "{keys} wait");
+    assert!(keys >= to_device::WAITING_MAX, "{keys} wait");
+    let newest = store
+        .scan_back::<tables::ToDevice>((&user, &phone))
+        .next()
+        .unwrap()
+        .unwrap()
+        .1;
+    assert!(newest.get().contains(&format!("{}", news - 1)), "{newest}");
 }

@@ -106,3 +106,36 @@ async fn a_new_name_reaches_all_rooms_and_an_end_leaves_them() {
     let rooms = bob.get("/_matrix/client/v3/joined_rooms").await;
     assert_eq!(rooms["joined_rooms"], json!([]));
 }
+
+#[tokio::test]
+async fn not_too_many_events_of_one_person_wait() {
+    use crate::rooms::delayed::WAITING_MAX;
+
+    let test = TestServer::start().await;
+    let (alice, bob) = (test.person("alice").await, test.person("bob").await);
+    let room = room(&alice, json!({ "preset": "public_chat" })).await;
+    let id = delay(&alice, &room, "one", 60_000).await;
+    let store = &test.server.store;
+    let waiting = store
+        .get::<tables::DelayedEvents>((&*id,))
+        .unwrap()
+        .unwrap();
+    let mut batch = store.batch();
+    for number in 1..WAITING_MAX {
+        let id = format!("copy{number}");
+        batch
+            .put::<tables::DelayedEvents>((&*id,), &waiting)
+            .unwrap();
+    }
+    store.commit(batch).await.unwrap();
+    let path = rooms(
+        &room,
+        "send/m.room.message/9?org.matrix.msc4140.delay=60000",
+    );
+    let (status, _) = alice
+        .call(Method::PUT, &path, json!({ "body": "more" }))
+        .await;
+    assert_eq!(status, StatusCode::TOO_MANY_REQUESTS);
+    bob.post(&rooms(&room, "join"), json!({})).await;
+    bob.put(&path, json!({ "body": "mine" })).await;
+}

@@ -130,3 +130,49 @@ async fn people_of_a_space_come_into_its_restricted_rooms_and_others_knock() {
     assert_eq!(member["membership"], "knock");
     assert_eq!(member["reason"], "please");
 }
+
+#[tokio::test]
+async fn nobody_is_in_rooms_without_end() {
+    use crate::{rooms::joined::ROOMS_PER_USER, store::tables};
+    use ruma::{OwnedRoomId, events::room::member::MembershipState};
+
+    let test = TestServer::start().await;
+    let alice = test.person("alice").await;
+    let known = room(&alice, json!({})).await;
+    let (store, user) = (&test.server.store, &alice.user_id);
+    let known: OwnedRoomId = known.try_into().unwrap();
+    let row = store
+        .get::<tables::Memberships>((user, &known))
+        .unwrap()
+        .unwrap();
+    let mut batch = store.batch();
+    let other = |number: usize| OwnedRoomId::try_from(format!("!{number}:letta.test")).unwrap();
+    for number in 1..ROOMS_PER_USER {
+        batch
+            .put::<tables::Memberships>((user, &other(number)), &row)
+            .unwrap();
+    }
+    store.commit(batch).await.unwrap();
+    let create = "/_matrix/client/v3/createRoom";
+    refused(
+        &alice,
+        Method::POST,
+        create,
+        json!({}),
+        StatusCode::FORBIDDEN,
+        "M_FORBIDDEN",
+    )
+    .await;
+    // Whoever is in a room already may join it again.
+    alice
+        .post(&format!("/_matrix/client/v3/join/{known}"), json!({}))
+        .await;
+    let mut left = row;
+    left.membership = MembershipState::Leave;
+    let mut batch = store.batch();
+    batch
+        .put::<tables::Memberships>((user, &other(1)), &left)
+        .unwrap();
+    store.commit(batch).await.unwrap();
+    alice.post(create, json!({})).await;
+}

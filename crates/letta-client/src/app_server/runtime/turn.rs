@@ -4,10 +4,7 @@
 //! own with a run id of its own, as on a server where each of them is a run. Who comes late to a
 //! part hears it from its beginning.
 
-use std::{
-    collections::{HashMap, VecDeque},
-    time::Duration,
-};
+use std::collections::{HashMap, VecDeque};
 
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::UnboundedReceiverStream;
@@ -37,8 +34,6 @@ pub(in crate::app_server) enum Ending {
         url: String,
         why: String,
     },
-    /// The server took the input and never began with it.
-    Silent(Duration),
 }
 
 impl Ending {
@@ -51,7 +46,6 @@ impl Ending {
                 url,
                 source: why.into(),
             }),
-            Self::Silent(after) => Err(BackendError::Silent { after }),
         }
     }
 }
@@ -69,11 +63,9 @@ pub(super) enum Stage {
     /// A person has to decide.
     Waiting,
     /// It is over, and what was missed of it is read from the history.
-    Over {
-        stop: Stop,
-        /// The server has told how it ended.
-        heard: bool,
-    },
+    Over(Stop),
+    /// It was begun before us; the history tells whether it is known at all.
+    Sought,
     /// It was cut off; the conversation is being copied.
     Moving,
 }
@@ -172,6 +164,11 @@ impl Turn {
     /// The run of the part that is told now.
     pub(super) fn run(&self) -> Option<&RunId> {
         self.parts.last().map(|part| &part.run)
+    }
+
+    /// Whether its last part is over.
+    pub(super) fn is_told(&self) -> bool {
+        self.parts.last().is_some_and(|part| part.ending.is_some())
     }
 
     /// Whether its last part has told nothing yet.
@@ -293,7 +290,9 @@ impl Turn {
             "error_message" => {
                 let word = message.error_type.as_deref().unwrap_or("error");
                 let words = message.message.as_deref().unwrap_or_default();
-                self.failure.get_or_insert(failure(word, words));
+                let mut said = failure(word, words);
+                said.transient = loop_error.retryable.unwrap_or(said.transient);
+                self.failure = Some(said);
             }
             "loop_error" => {
                 // Its own message is JSON for a terminal; the provider's words are inside.
@@ -443,14 +442,5 @@ impl Part {
             ) if *last == message => so_far.push_str(&delta),
             (_, event) => self.log.push(event),
         }
-    }
-}
-
-#[cfg(test)]
-impl Turn {
-    /// Everything that was told, part by part.
-    pub(super) fn told(&self) -> Vec<(String, Vec<TurnEvent>, Option<Ending>)> {
-        let part = |part: &Part| (part.run.to_string(), part.log.clone(), part.ending.clone());
-        self.parts.iter().map(part).collect()
     }
 }

@@ -1,0 +1,247 @@
+//! One pusher's way through what notified its user: one notification after the other, again and later if the gateway does not
+//! take it.
+//!
+//! What is to be told are the rows of notifications behind the position that the pusher has come to, which is on disk. Before each
+//! attempt the pusher and the rows are looked up again: what was read or deleted meanwhile is not told. A gateway that was away for
+//! long is told the newest only.
+
+use std::{
+    sync::Weak,
+    time::{Duration, SystemTime},
+};
+
+use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
+use ruma::{OwnedRoomId, UInt, api::client::push::PusherKind};
+use tokio::{sync::mpsc, time::Instant};
+
+use super::{
+    gateway,
+    pushers::{Inner, Key},
+    record::{Notification, PusherProgress},
+    telling,
+};
+use crate::{error::Result, store::tables, stream::Position};
+
+/// How long a gateway that failed is left alone at first.
+const RETRY_FIRST: Duration = Duration::from_millis(500);
+/// How long it is left alone at most.
+const RETRY_MAX: Duration = Duration::from_mins(10);
+/// What is older rings no phone any more: it is counted, but not told.
+const AGE_MAX: Duration = Duration::from_hours(24);
+/// How many notifications a gateway is told that was away. Older ones are counted, but not told.
+pub(super) const CATCH_UP_MAX: usize = 100;
+/// How many notifications of a user are looked at, over all rooms.
+const LOOKED_AT_MAX: usize = 10_000;
+
+/// Why a pusher looks up.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Wake {
+    /// There may be something to tell.
+    News,
+    /// Its gateway may be another one: it is asked at once.
+    NewAddress,
+}
+
+/// What came of one look.
+enum Step {
+    /// Something was told, or is not to be told any more: there may be more.
+    On,
+    /// There is nothing to tell.
+    Idle,
+    /// The gateway did not take it.
+    Refused(String),
+    /// There is no such pusher any more, or nobody whom it is for.
+    Gone,
+}
+
+/// Tells what there is to tell, until the pusher or the server is gone.
+pub(super) async fn serve(pushers: Weak<Inner>, key: Key, mut wakes: mpsc::Receiver<Wake>) {
+    let mut delays = delays();
+    loop {
+        let delay = match step(&pushers, &key).await {
+            Ok(Step::On) => {
+                delays = self::delays();
+                continue;
+            }
+            Ok(Step::Idle) => None,
+            Ok(Step::Gone) => return forget(&pushers, &key).await,
+            Ok(Step::Refused(reason)) => {
+                tracing::debug!(user.id = %key.0, app = key.1, reason, "a push gateway did not take a push");
+                delays.next()
+            }
+            Err(error) => {
+                tracing::error!(%error, "a push cannot be made");
+                delays.next()
+            }
+        };
+        if !rest(&mut wakes, delay).await {
+            return;
+        }
+    }
+}
+
+fn delays() -> ExponentialBackoff {
+    ExponentialBuilder::default()
+        .with_min_delay(RETRY_FIRST)
+        .with_max_delay(RETRY_MAX)
+        .without_max_times()
+        .with_jitter()
+        .build()
+}
+
+/// Waits so long, or until there is news if there is nothing to wait for. Says whether the pusher is still wanted.
+async fn rest(wakes: &mut mpsc::Receiver<Wake>, delay: Option<Duration>) -> bool {
+    let Some(delay) = delay else {
+        return wakes.recv().await.is_some();
+    };
+    let end = Instant::now() + delay;
+    loop {
+        match tokio::time::timeout_at(end, wakes.recv()).await {
+            // News do not make a gateway well again.
+            Ok(Some(Wake::News)) => {}
+            Ok(Some(Wake::NewAddress)) | Err(_) => return true,
+            Ok(None) => return false,
+        }
+    }
+}
+
+async fn step(pushers: &Weak<Inner>, key: &Key) -> Result<Step> {
+    // Nothing of the server is held while the gateway thinks: it may end meanwhile.
+    let next = match pushers.upgrade() {
+        Some(inner) => next(&inner, key)?,
+        None => return Ok(Step::Gone),
+    };
+    let progress = match next {
+        Next::Gone => return Ok(Step::Gone),
+        Next::Nothing => return Ok(Step::Idle),
+        Next::Pass(progress) => progress,
+        Next::Tell(request, progress) => match gateway::send(*request).await {
+            Ok(answer) if answer.rejects(&key.2) => return Ok(Step::Gone),
+            Ok(_) => progress,
+            Err(reason) => return Ok(Step::Refused(reason)),
+        },
+    };
+    let Some(inner) = pushers.upgrade() else {
+        return Ok(Step::Gone);
+    };
+    let (store, mut batch) = (inner.store.clone(), inner.store.batch());
+    drop(inner);
+    // Deleted while the gateway thought: then there is nothing to remember.
+    if !store.contains::<tables::Pushers>((&key.0, &key.1, &key.2))? {
+        return Ok(Step::Gone);
+    }
+    batch.put::<tables::PusherProgress>((&key.0, &key.1, &key.2), &progress)?;
+    // A loss of power rings the phone once more; that costs less than a sync for each push.
+    store.commit_unsynced(batch).await?;
+    Ok(Step::On)
+}
+
+/// What is to be done next.
+enum Next {
+    /// This is sent, and then the pusher has come so far.
+    Tell(Box<reqwest::RequestBuilder>, PusherProgress),
+    /// The pusher has come so far; there was nothing to send.
+    Pass(PusherProgress),
+    Nothing,
+    Gone,
+}
+
+fn next(inner: &Inner, key: &Key) -> Result<Next> {
+    let Some(pusher) = inner.pusher(key)? else {
+        return Ok(Next::Gone);
+    };
+    let PusherKind::Http(data) = pusher.kind else {
+        return Ok(Next::Nothing);
+    };
+    let place = (&key.0, &key.1, &key.2);
+    let visible = inner.rooms.stream.visible();
+    let Some(progress) = inner.store.get::<tables::PusherProgress>(place)? else {
+        return Ok(Next::Pass(PusherProgress::at(visible)));
+    };
+    let (unread, waiting) = waiting(inner, key, progress.told, visible)?;
+    let (notification, reached) = match waiting {
+        Some((room, told, row)) => {
+            let event = telling::event(inner, key, &data, &room, &row)?;
+            let reached = PusherProgress { told, ..progress };
+            let Some(event) = event else {
+                return Ok(Next::Pass(reached));
+            };
+            (event, reached)
+        }
+        None if progress.badge == Some(unread) => return Ok(Next::Nothing),
+        None => (telling::badge(key, &data), progress),
+    };
+    let is_news = notification.event_id.is_some() || progress.badge.is_some();
+    let progress = PusherProgress {
+        badge: Some(unread),
+        ..reached
+    };
+    // What the phone shows at first, it has found out itself.
+    if !is_news {
+        return Ok(Next::Pass(progress));
+    }
+    let mut notification = notification;
+    telling::count(&mut notification, unread);
+    Ok(
+        match gateway::request(&inner.http, &data.url, notification) {
+            Ok(request) => Next::Tell(Box::new(request), progress),
+            Err(reason) => {
+                tracing::warn!(user.id = %key.0, reason, "a push gateway may not be asked");
+                Next::Pass(progress)
+            }
+        },
+    )
+}
+
+type Waiting = (OwnedRoomId, Position, Notification);
+
+/// How much the user has not read, and the first of it that the pusher has still to tell.
+fn waiting(
+    inner: &Inner,
+    key: &Key,
+    told: Position,
+    visible: Position,
+) -> Result<(UInt, Option<Waiting>)> {
+    let (mut unread, mut waiting) = (0_u32, Vec::new());
+    for row in inner
+        .store
+        .scan::<tables::Notifications>((&key.0,))
+        .take(LOOKED_AT_MAX)
+    {
+        let ((_, room, position), row) = row?;
+        if row.notify && !row.read {
+            unread += 1;
+            if position > told && position <= visible && is_recent(&row) {
+                waiting.push((room, position, row));
+            }
+        }
+    }
+    waiting.sort_unstable_by_key(|(_, position, _)| *position);
+    let skipped = waiting.len().saturating_sub(CATCH_UP_MAX);
+    Ok((unread.into(), waiting.into_iter().nth(skipped)))
+}
+
+fn is_recent(row: &Notification) -> bool {
+    let age = row
+        .time
+        .to_system_time()
+        .and_then(|time| SystemTime::now().duration_since(time).ok());
+    age.is_none_or(|age| age <= AGE_MAX)
+}
+
+/// Deletes a pusher that its gateway or its device does not know any more.
+async fn forget(pushers: &Weak<Inner>, key: &Key) {
+    let Some(inner) = pushers.upgrade() else {
+        return;
+    };
+    let (store, mut batch) = (inner.store.clone(), inner.store.batch());
+    let deleted = inner.delete(&mut batch, key);
+    drop(inner);
+    let deleted = match deleted {
+        Ok(()) => store.commit(batch).await.map_err(Into::into),
+        Err(error) => Err(error),
+    };
+    if let Err(error) = deleted {
+        tracing::error!(%error, "a pusher that is not wanted any more cannot be deleted");
+    }
+}
