@@ -135,17 +135,18 @@ impl Server {
         let stream = Stream::open(store.clone())?;
         let rooms = Rooms::open(store.clone(), stream.clone(), config.server_name.clone()).await?;
         let media = Media::open(store.clone(), &config)?;
+        let (tasks, stopping) = (TaskTracker::new(), CancellationToken::new());
         let parts = Parts {
-            accounts: Accounts::open(store.clone(), &config)?,
+            accounts: Accounts::open(store.clone(), &config, tasks.clone())?,
             keys: Keys::default(),
             aliases: Aliases::default(),
             delayed: Delayed::default(),
             appservices: Appservices::open(store.clone(), &config).await?,
-            stopping: CancellationToken::new(),
+            stopping,
             shutdown: CancellationToken::new(),
             restarts: AtomicBool::new(false),
             started: Instant::now(),
-            tasks: TaskTracker::new(),
+            tasks,
             presence: Presence::new(
                 store.clone(),
                 stream.clone(),
@@ -158,7 +159,12 @@ impl Server {
             typing: rooms.typing.clone(),
             previews: Previews::open(media.clone(), &config.outbound)?,
             media,
-            pushers: Pushers::open(rooms.clone(), &config.outbound)?,
+            pushers: Pushers::open(
+                rooms.clone(),
+                &config.outbound,
+                tasks.clone(),
+                stopping.clone(),
+            )?,
             rooms,
             config,
             software,

@@ -21,7 +21,8 @@ async fn whoever_has_very_many_devices_logs_in_on_one_that_is_known() {
     registered(&test, "alice").await;
     let mut batch = test.server.store.batch();
     for number in 1..DEVICES_PER_USER {
-        let device: &DeviceId = &*format!("D{number}").into();
+        let device = format!("D{number}");
+        let device: &DeviceId = device.as_str().into();
         batch
             .put::<tables::Devices>((user, device), &Device::default())
             .unwrap();
