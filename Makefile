@@ -5,10 +5,10 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-synapse test lint bench scale peers
+.PHONY: help demo demo-synapse test lint bench beside scale streams proof compatibility peers
 
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 DEMO_DIR ?= .local/demo
 
@@ -22,7 +22,7 @@ demo-synapse: ## The same on a real Synapse
 test: peers ## Run all tests, those with real homeservers and real clients included
 	cargo test --workspace --locked
 	@# The same list once more, on the homeserver that the bridge brings along.
-	LETTA_TEST_HOMESERVER=embedded cargo test --workspace --locked --test it -- --skip clients::
+	LETTA_TEST_HOMESERVER=embedded cargo test --workspace --locked --test it -- --skip clients:: --skip proof::
 
 lint: ## What a change must pass besides the tests
 	cargo fmt --all --check
@@ -32,8 +32,21 @@ lint: ## What a change must pass besides the tests
 bench: ## Measure what the bridge itself adds to a message (a minute)
 	cargo bench --locked --bench overhead
 
+beside: peers ## Measure the embedded homeserver beside Synapse (twenty minutes, most of them Synapse's)
+	cargo bench --locked --bench homeserver
+
 scale: peers ## Measure 1,000 agents on a real Synapse, and then a minute of rest (ten minutes)
 	cargo bench --locked --bench scale
+
+proof: peers ## Prove the homeserver at full size: 10,000 requests, 200 kills, 10,000 round trips (half an hour)
+	LETTA_PROOF_REQUESTS=10000 LETTA_PROOF_KILLS=200 LETTA_PROOF_TRIPS=10000 \
+		cargo test --locked --test it -- proof:: --nocapture --test-threads=1
+
+streams: ## Measure 100 agents that speak 50 tokens a second each, over both protocols (three minutes)
+	cargo bench --locked --bench streams
+
+compatibility: peers ## Run every feature with every Letta on every homeserver; makes docs/compatibility.md (half an hour)
+	@scripts/compatibility.sh
 
 peers: ## Install the real Synapse and matrix-nio that the tests talk to (once)
 	@scripts/peers.sh

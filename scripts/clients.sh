@@ -5,9 +5,10 @@
 #   scripts/clients.sh js URL [--encrypted] [the same]
 #   scripts/clients.sh rust-sdk URL [--sliding] [--registration-token T]
 #   scripts/clients.sh appservice URL --registration FILE --domain NAME [--registration-token T]
+#   scripts/clients.sh mautrix URL --registration FILE --domain NAME [--devices] [--registration-token T]
 #   scripts/clients.sh page URL [--screenshot FILE] [--registration-token T]
 #   scripts/clients.sh shapes PORT URL [--known SERVER]      a proxy that checks every answer, see tests/clients/README.md
-#   scripts/clients.sh install nio|js|rust-sdk|appservice|page ...   installs them ahead of time
+#   scripts/clients.sh install nio|js|rust-sdk|appservice|mautrix|page ...   installs them ahead of time
 #
 # Python clients live in the folder of scripts/peers.sh, Node ones in `clients-HASH` next to it; the hash is that of the
 # pins. It is filled aside and renamed into place: two runs at once are harmless, an interrupted one leaves nothing half done.
@@ -102,7 +103,7 @@ install() {
   local what
   for what in "$@"; do
     case $what in
-    nio) with_python ;;
+    nio | mautrix) with_python ;;
     js | appservice) with_node ;;
     page) with_node && with_chromium ;;
     rust-sdk) with_rust_sdk ;;
@@ -117,6 +118,10 @@ case $driver in
 nio)
   with_python
   direct "$python" "$clients/nio/main.py" "$@"
+  ;;
+mautrix)
+  with_python
+  direct "$python" "$clients/mautrix/main.py" "$@"
   ;;
 shapes)
   with_python
@@ -144,7 +149,7 @@ install)
   install "$@"
   ;;
 *)
-  sed -n '2,13s/^# \{0,1\}//p' "${BASH_SOURCE[0]}" >&2
+  sed -n '2,14s/^# \{0,1\}//p' "${BASH_SOURCE[0]}" >&2
   exit 64
   ;;
 esac

@@ -54,7 +54,7 @@ if [ ! -x "$peers/venv/bin/python" ]; then
   "$python" -m venv "$aside/venv" >&2
   if ! "$aside/venv/bin/python" -m pip install -q --prefer-binary -r "$pins" >&2 </dev/null; then
     say "peers: one of the pins is not to be had here; taking what the chosen ones ask for themselves"
-    grep -E '^(matrix-synapse|matrix-nio|letta)==' "$pins" >"$aside/chosen.txt"
+    grep -E '^(matrix-synapse|matrix-nio|mautrix|letta)==' "$pins" >"$aside/chosen.txt"
     "$aside/venv/bin/python" -m pip install -q --prefer-binary -r "$aside/chosen.txt" >&2 </dev/null
   fi
   # Whoever renames first wins; the folder of the other is thrown away by the trap.

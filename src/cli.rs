@@ -6,6 +6,7 @@
 use std::{
     io::{self, Write},
     path::{Path, PathBuf},
+    time::Duration,
 };
 
 use clap::{ArgAction, Args, CommandFactory, Parser, Subcommand};
@@ -256,6 +257,9 @@ fn user_id(text: &str) -> Result<OwnedUserId, String> {
     OwnedUserId::try_from(text).map_err(wrong)
 }
 
+/// How long the end waits for what blocks a thread, say a name server that does not answer.
+const BLOCKED_MAX: Duration = Duration::from_secs(2);
+
 /// Runs the command line of this process.
 pub fn main() -> std::process::ExitCode {
     let cli = Cli::parse();
@@ -269,7 +273,9 @@ pub fn main() -> std::process::ExitCode {
             return Failure::new(ExitCode::Other, format_args!("cannot start: {error}")).report();
         }
     };
-    match runtime.block_on(dispatch(cli)) {
+    let outcome = runtime.block_on(dispatch(cli));
+    runtime.shutdown_timeout(BLOCKED_MAX);
+    match outcome {
         Ok(()) => std::process::ExitCode::SUCCESS,
         Err(failure) => failure.report(),
     }

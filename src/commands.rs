@@ -8,6 +8,7 @@
 
 mod actions;
 pub mod alarm;
+mod choices;
 mod clerk;
 mod definition;
 mod help;
@@ -18,6 +19,8 @@ mod parse;
 use std::time::Duration;
 
 use ruma::OwnedUserId;
+
+use crate::config::{Detail, Mode};
 
 pub use self::{
     clerk::{Clerk, ClerkDesk},
@@ -88,6 +91,31 @@ pub enum Command {
         /// What the agent is told about it.
         reason: Option<String>,
     },
+    /// Says or sets how much a room sees of tools and reasoning.
+    Detail(Option<Detail>),
+    /// Says or sets when agents have to ask in a room.
+    Mode(Option<Mode>),
+    /// Says or sets whether agents may only talk in a room.
+    ChatOnly(Option<bool>),
+    /// Lets an agent use a tool without asking.
+    AllowTool {
+        /// The tool.
+        tool: String,
+        /// The agent; nothing means the one whose room it is.
+        agent: Option<String>,
+    },
+    /// Lets an agent ask again before it uses a tool.
+    RevokeTool {
+        /// The tool.
+        tool: String,
+        /// The agent; nothing means the one whose room it is.
+        agent: Option<String>,
+    },
+    /// Lists the tools that an agent may use without asking.
+    AllowedTools {
+        /// The agent; nothing means the one whose room it is.
+        agent: Option<String>,
+    },
 }
 
 impl Command {
@@ -106,6 +134,12 @@ impl Command {
             Self::Stop => &definition::STOP,
             Self::Decide { approve: true, .. } => &definition::APPROVE,
             Self::Decide { approve: false, .. } => &definition::DENY,
+            Self::Detail(_) => &definition::DETAIL,
+            Self::Mode(_) => &definition::MODE,
+            Self::ChatOnly(_) => &definition::CHAT_ONLY,
+            Self::AllowTool { .. } => &definition::ALLOW_TOOL,
+            Self::RevokeTool { .. } => &definition::REVOKE_TOOL,
+            Self::AllowedTools { .. } => &definition::ALLOWED_TOOLS,
         }
     }
 }

@@ -39,7 +39,7 @@ pub use sections::{
     Rooms, Space,
 };
 pub use selector::{Selector, SelectorError};
-pub use turns::Turns;
+pub use turns::{Detail, Mode, NoSuchChoice, Turns};
 
 /// Everything that an admin decides.
 ///

@@ -18,6 +18,7 @@
 
 mod agents;
 mod asks;
+mod choices;
 mod flush;
 mod inbox;
 mod key;
@@ -38,6 +39,7 @@ use std::{
 use serde::{Serialize, de::DeserializeOwned};
 
 pub use self::{
+    choices::{Allowance, AllowedTools, RoomChoices},
     inbox::Admission,
     record::{
         AdmittedEvent, AgentRecord, Answer, Ask, AskedCall, By, ConversationKey, Errand,

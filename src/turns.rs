@@ -18,11 +18,14 @@
 mod ask;
 mod card;
 pub mod decide;
+mod fold;
 mod found;
 pub mod gesture;
+mod growing;
 pub mod inbox;
 mod listen;
 mod open;
+mod overheard;
 mod people;
 mod prompt;
 pub mod reply;
@@ -30,6 +33,7 @@ pub mod route;
 mod run;
 pub mod say;
 mod stage;
+pub mod status;
 mod stops;
 #[cfg(test)]
 mod timeline;
@@ -43,7 +47,7 @@ use ruma::RoomId;
 use tokio::sync::{Semaphore, watch};
 use tracing::error;
 
-use self::{people::People, stops::Stops};
+use self::{overheard::Elsewhere, people::People, stops::Stops};
 use crate::{
     config,
     identity::Identity,
@@ -73,6 +77,8 @@ pub struct Surroundings {
     pub letta_returns: watch::Receiver<u64>,
     /// How turns are held here.
     pub habits: config::Turns,
+    /// When agents have to ask, where nothing else was chosen.
+    pub mode: config::Mode,
     /// The tasks to belong to.
     pub tasks: Tasks,
 }
@@ -89,6 +95,7 @@ struct Inner {
     workers: Workers<ConversationKey>,
     streams: Semaphore,
     stops: Stops,
+    elsewhere: Elsewhere,
     /// Counts the verdicts of people.
     verdicts: watch::Sender<u64>,
 }
@@ -106,6 +113,7 @@ impl Turns {
                 workers,
                 streams,
                 stops: Stops::default(),
+                elsewhere: Elsewhere::default(),
                 verdicts: watch::Sender::default(),
             }),
         }
@@ -117,6 +125,7 @@ impl Turns {
             self.wake(&conversation);
         }
         self.look_for_requests();
+        self.listen_to_others();
         Ok(())
     }
 

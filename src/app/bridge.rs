@@ -200,6 +200,7 @@ fn surroundings(
         identity,
         letta_returns,
         habits: config.turns.clone(),
+        mode: config.letta.mode,
         tasks,
     })
 }

@@ -13,7 +13,7 @@ use std::{
 use anyhow::Context;
 use axum::{Router, extract::Request, routing::any};
 use homeserver::{
-    Server,
+    Server, admin,
     appservices::Delivery,
     config::appservice::AppserviceRegistration,
     listen::{ListenError, Listeners},
@@ -185,8 +185,9 @@ impl Core {
 
     /// Does commands as an admin would, and says their answers.
     pub(super) async fn execute(&self, commands: &[String]) -> anyhow::Result<()> {
-        for command in commands {
-            match homeserver::admin::execute(&self.server, command).await {
+        for line in commands {
+            let command = admin::name_of(line);
+            match admin::execute(&self.server, line).await {
                 Ok(answer) => super::say(&format!("{answer}\n")),
                 Err(reason) if self.server.config.admin.admin_execute_errors_ignore => {
                     warn!(command, reason, "a command failed");

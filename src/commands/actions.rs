@@ -48,6 +48,16 @@ impl Clerk {
             Command::Decide { approve, reason } => {
                 Ok(self.decide(event, *approve, reason.clone())?)
             }
+            Command::AllowTool { tool, agent } => {
+                Ok(self.allow_tool(event, tool, agent.as_deref())?)
+            }
+            Command::RevokeTool { tool, agent } => {
+                Ok(self.revoke_tool(event, tool, agent.as_deref())?)
+            }
+            Command::AllowedTools { agent } => Ok(self.list_tools(event, agent.as_deref())?),
+            Command::Detail(wanted) => Ok(self.choose_detail(event, *wanted)?),
+            Command::Mode(wanted) => Ok(self.choose_mode(event, *wanted)?),
+            Command::ChatOnly(wanted) => Ok(self.choose_chat_only(event, *wanted)?),
         }
     }
 
@@ -318,7 +328,7 @@ impl Clerk {
     }
 
     /// The agent that a person means, or what to tell them.
-    fn look_up(&self, query: &str) -> Result<AgentRecord, String> {
+    pub(super) fn look_up(&self, query: &str) -> Result<AgentRecord, String> {
         let registry = &self.desk.agents.provisioner.registry;
         let candidates: Vec<Candidate> = registry.with_all(|known| {
             known

@@ -4,8 +4,11 @@
 
 use ruma::UserId;
 
+pub(super) use self::choices::{ALLOW_TOOL, ALLOWED_TOOLS, CHAT_ONLY, DETAIL, MODE, REVOKE_TOOL};
 use super::Command;
 use crate::config::Level;
+
+mod choices;
 
 /// A command as people see it.
 #[derive(Debug)]
@@ -57,6 +60,10 @@ pub(super) enum Misuse {
     TooMuch,
     /// It does not say which agent.
     NoAgent,
+    /// It does not say which tool.
+    NoTool,
+    /// What follows is none of these.
+    NoSuchChoice(&'static str),
     /// What looks like a user id is none.
     NotAUser(String),
     /// Help is asked for on something that is no command.
@@ -72,11 +79,17 @@ pub const DEFINITIONS: &[&Definition] = &[
     &STOP,
     &APPROVE,
     &DENY,
+    &DETAIL,
+    &ALLOWED_TOOLS,
     &STATUS,
     &PING,
     &VERSION,
     &INVITE,
     &SYNC,
+    &ALLOW_TOOL,
+    &REVOKE_TOOL,
+    &MODE,
+    &CHAT_ONLY,
 ];
 
 pub(super) const HELP: Definition = Definition {

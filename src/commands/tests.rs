@@ -201,23 +201,35 @@ fn help_shows_what_one_may_use() {
     - `stop`: Stops the answer that the agent is writing here.
     - `approve [reason]`: Lets the tools run that the agent asks about here.
     - `deny [reason]`: Denies the tools that the agent asks about here, and tells it why.
+    - `detail [none|brief|full]`: Says or sets how much this room sees of tools and reasoning.
+    - `allowed-tools [agent]`: Lists the tools that an agent may use without asking.
     - `status`: Says how the bridge, the homeserver and Letta do.
     - `ping`: Answers at once, so that you know that the bridge hears you.
     - `version`: Says which version of the bridge this is.
     - `invite <agent> [@user:domain]`: Invites somebody, or you, to the room of an agent.
     - `sync [accept-removals]`: Makes Matrix match Letta now: users, rooms, names, the space.
+    - `allow-tool <tool> [agent]`: Lets an agent use a tool always, without asking anybody.
+    - `revoke-tool <tool> [agent]`: Lets an agent ask again before it uses a tool.
+    - `mode [standard|accept-edits|strict|unrestricted]`: Says or sets when agents ask in this room before they use a tool.
+    - `chat-only [on|off]`: Says or sets whether agents may only talk in this room, without any tool.
 
     `help [command]` tells more about one of them. In other rooms, put `!letta` in front.
     ");
 }
 
-#[test]
-fn help_about_each_command() {
-    let all: Vec<_> = DEFINITIONS
+/// The help about each of these commands.
+fn pages(definitions: &[&'static Definition]) -> String {
+    let page = |definition: &&Definition| help(Some(definition.name), Level::Talk, false);
+    definitions
         .iter()
-        .map(|definition| help(Some(definition.name), Level::Talk, false))
-        .collect();
-    assert_snapshot!(all.join("\n---\n"), @"
+        .map(page)
+        .collect::<Vec<_>>()
+        .join("\n---\n")
+}
+
+#[test]
+fn help_about_agents_and_turns() {
+    assert_snapshot!(pages(&DEFINITIONS[..9]), @"
     `!letta help [command]`
 
     Says which commands there are, or how one of them is used.
@@ -280,6 +292,27 @@ fn help_about_each_command() {
 
     Needs the level `talk`.
     ---
+    `!letta detail [none|brief|full]`
+
+    Says or sets how much this room sees of tools and reasoning.
+
+    `brief` folds away which tools were used, `full` also the reasoning and what tools returned.
+
+    Needs the level `user`.
+    ---
+    `!letta allowed-tools [agent]`
+
+    Lists the tools that an agent may use without asking.
+
+    Without an agent it is the one whose room this is. The bridge approves such calls and says so; what Letta itself knows of the tool stays as it is.
+
+    Needs the level `user`.
+    ");
+}
+
+#[test]
+fn help_about_the_bridge_and_its_choices() {
+    assert_snapshot!(pages(&DEFINITIONS[9..]), @"
     `!letta status`
 
     Says how the bridge, the homeserver and Letta do.
@@ -313,6 +346,40 @@ fn help_about_each_command() {
     When more than half of the agents are gone at once, the bridge suspects a mistake and keeps their rooms. `accept-removals` says that they are really gone.
 
     Needs the level `admin`.
+    ---
+    `!letta allow-tool <tool> [agent]`
+
+    Lets an agent use a tool always, without asking anybody.
+
+    Without an agent it is the one whose room this is. The bridge approves such calls and says so; what Letta itself knows of the tool stays as it is.
+
+    Also: `always-allow`.
+
+    Needs the level `admin`.
+    ---
+    `!letta revoke-tool <tool> [agent]`
+
+    Lets an agent ask again before it uses a tool.
+
+    Without an agent it is the one whose room this is. The bridge approves such calls and says so; what Letta itself knows of the tool stays as it is.
+
+    Needs the level `admin`.
+    ---
+    `!letta mode [standard|accept-edits|strict|unrestricted]`
+
+    Says or sets when agents ask in this room before they use a tool.
+
+    Only where Letta lets its client choose, as the App Server does. `unrestricted` lets an agent run shell commands unasked.
+
+    Needs the level `admin`.
+    ---
+    `!letta chat-only [on|off]`
+
+    Says or sets whether agents may only talk in this room, without any tool.
+
+    Only where Letta lets its client choose, as the App Server does.
+
+    Needs the level `admin`.
     ");
 }
 
@@ -341,7 +408,9 @@ fn the_table_agrees_with_itself() {
         let text = text
             .replace("[accept-removals]", "")
             .replace("[command]", "");
-        let Parsed::Command(command) = parse(&text, true) else {
+        // Choices are said by leaving them out.
+        let text = text.split(" [").next().unwrap_or_default();
+        let Parsed::Command(command) = parse(text, true) else {
             panic!("{text}")
         };
         assert_eq!(command.definition().name, definition.name);

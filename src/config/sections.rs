@@ -8,7 +8,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use url::Url;
 
-use super::{http_url, letta_url, secret::Secret, selector::Selector};
+use super::{http_url, letta_url, secret::Secret, selector::Selector, turns::Mode};
 use crate::identity::UsernameTemplate;
 
 /// The Matrix homeserver that the agents live on.
@@ -164,6 +164,10 @@ pub struct Letta {
     /// The key for Letta Cloud, the password of a V1 server, or the token of an App Server.
     /// `LETTA_API_KEY` is honored.
     pub api_key: Option<Secret>,
+    /// When agents have to ask before they use a tool, where Letta lets its client choose (the App
+    /// Server): `standard` before shell commands and edits, `accept-edits` not before edits of files,
+    /// `strict` before everything, `unrestricted` never. `!letta mode` changes it in one room.
+    pub mode: Mode,
     /// How often to look for new, renamed and removed agents. When Letta is slow, the bridge looks
     /// less often by itself.
     #[serde(with = "humantime_serde")]
@@ -192,6 +196,7 @@ impl Default for Letta {
             backend: None,
             url: http_url::literal("http://localhost:8283"),
             api_key: None,
+            mode: Mode::Standard,
             poll_interval: Duration::from_millis(500),
             include: Vec::new(),
             exclude: Vec::new(),

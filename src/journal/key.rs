@@ -33,6 +33,10 @@ pub(super) const SENT: u8 = b's';
 pub(super) const AGENT: u8 = b'a';
 /// `room id -> RoomRecord`.
 pub(super) const ROOM: u8 = b'r';
+/// `room id -> RoomChoices`.
+pub(super) const CHOICES: u8 = b'h';
+/// `agent id -> AllowedTools`.
+pub(super) const ALLOWED: u8 = b'l';
 /// The space.
 pub(super) const SPACE: &[u8] = b"!space";
 

@@ -55,8 +55,9 @@ impl Journal {
             .filter_map(Result::ok)
             .flat_map(|(_, turn)| {
                 let parts = (0..=turn.chapter).map(|number| turn.id.chapter(number).part(0));
+                let status = turn.chapter_id().status();
                 let card = turn.ask.as_ref().map(|ask| ask.card.clone());
-                parts.chain(card).collect::<Vec<_>>()
+                parts.chain(card).chain([status]).collect::<Vec<_>>()
             })
             .map(|id| id.as_str().to_owned())
             .collect();

@@ -68,6 +68,7 @@ impl TurnId {
 
     /// The name of the turn's chapter: what is said before a person decides, between two decisions,
     /// and after the last. The first chapter has the name of the turn.
+    #[must_use]
     pub fn chapter(&self, number: u32) -> Self {
         match number {
             0 => self.clone(),
@@ -88,6 +89,16 @@ impl TurnId {
     /// The id of the edit that completes the answer's first part.
     pub fn last_edit(&self) -> SendId {
         SendId(format!("{}.0.end", self.0))
+    }
+
+    /// The id of the status line.
+    pub fn status(&self) -> SendId {
+        self.remark("status")
+    }
+
+    /// The id under which edit `number` of the status line is sent.
+    pub fn status_edit(&self, number: u32) -> SendId {
+        self.status().of_its(&format!("edit{number}"))
     }
 
     /// The id of the card that asks whether tools may run.
@@ -125,6 +136,7 @@ impl SendId {
     }
 
     /// The id of something that belongs to this message, such as an edit of it.
+    #[must_use]
     pub fn of_its(&self, kind: &str) -> Self {
         Self(format!("{}.{kind}", self.0))
     }
@@ -174,8 +186,14 @@ pub struct TurnRecord {
     pub run: Option<RunId>,
     /// Edits that may have been sent, reserved in blocks so that no number is used twice.
     pub edits_reserved: u32,
+    /// The same for edits of the status line.
+    #[serde(default)]
+    pub status_edits_reserved: u32,
     /// What there is to say at the end of the chapter, once known.
     pub answer: Option<Answer>,
+    /// Whether somebody has set it going outside of Matrix.
+    #[serde(default)]
+    pub elsewhere: bool,
     /// How many decisions it has come past: the number of its chapter.
     #[serde(default)]
     pub chapter: u32,
@@ -200,7 +218,9 @@ impl TurnRecord {
             started_at,
             run: None,
             edits_reserved: 0,
+            status_edits_reserved: 0,
             answer: None,
+            elsewhere: false,
             chapter: 0,
             ask: None,
         }
@@ -249,6 +269,7 @@ impl TurnRecord {
     pub fn turn_the_page(&mut self) {
         self.chapter += 1;
         self.edits_reserved = 0;
+        self.status_edits_reserved = 0;
         self.run = None;
         self.answer = None;
     }

@@ -1,5 +1,6 @@
 //! The journal's promises, one by one.
 
+mod asks;
 mod keys;
 mod limits;
 mod turns;

@@ -18,6 +18,15 @@ impl Inner {
         Ask { found, ..ask }
     }
 
+    /// Whether an admin allows the agent of a turn to use all that it asks about, always.
+    pub(super) fn is_allowed(&self, turn: &TurnRecord, ask: &Ask) -> Result<bool, JournalError> {
+        let allowed = self.around.journal.allowed_tools(&turn.key.agent)?;
+        Ok(ask
+            .calls
+            .iter()
+            .all(|call| allowed.contains_key(&call.tool)))
+    }
+
     /// What waits in the conversation of a turn although the turn did not set it going.
     pub(super) async fn find_pending(
         &self,
@@ -30,6 +39,7 @@ impl Inner {
         match found.await {
             Ok(request) => Ok(request),
             Err(Failure::Journal(failure)) => Err(failure),
+            Err(Failure::Missed) => Ok(None),
             Err(Failure::Letta(failure)) => {
                 warn!(turn.id = %turn.id, error = &failure as &dyn std::error::Error, "cannot find out what waits for a decision");
                 Ok(None)

@@ -58,7 +58,7 @@ enum Failure {
 
 impl Inner {
     /// Every place in which agents were spoken to, and the home of every agent.
-    fn places(&self) -> Result<Vec<ConversationKey>, JournalError> {
+    pub(super) fn places(&self) -> Result<Vec<ConversationKey>, JournalError> {
         let journal = &self.around.journal;
         let homes = journal.agents()?.into_values().filter_map(|agent| {
             let room = agent

@@ -9,13 +9,7 @@ use letta_client::{
 use tokio::time::Instant;
 use tracing::{debug, info, warn};
 
-use super::{
-    Inner,
-    say::Voice,
-    stage::{Stage, ready},
-    typing::Typing,
-    words,
-};
+use super::{Inner, say::Voice, stage::Stage, typing::Typing, words};
 use crate::journal::{Answer, JournalError, TurnRecord};
 
 /// The wait before Letta is asked again; it doubles each time.
@@ -36,6 +30,8 @@ pub(super) enum Failure {
     Journal(#[from] JournalError),
     #[error(transparent)]
     Letta(#[from] BackendError),
+    #[error("a turn of somebody else went on while nobody listened")]
+    Missed,
 }
 
 /// A chapter as it was told.
@@ -93,13 +89,17 @@ impl Inner {
             );
             let failure = match self.open(turn, shared, again).await {
                 Err(Failure::Journal(failure)) => return Err(failure),
+                Err(Failure::Missed) => {
+                    let remark = Some(words::missed());
+                    return Ok(Some(Told::end(stage.reply.text(), remark)));
+                }
                 Err(Failure::Letta(failure)) => failure,
-                Ok(stream) => match self.follow(turn, stage, stream).await? {
+                Ok(stream) => match self.follow_unless_stopped(turn, stage, stream).await? {
                     Heard::Everything(told) => return Ok(Some(told)),
                     Heard::Stopping => return Ok(None),
                     Heard::Broken(failure) => {
                         tried.breaks += 1;
-                        stage.reply.restart();
+                        stage.restart();
                         failure
                     }
                 },
@@ -156,24 +156,24 @@ impl Inner {
         match failure {
             BackendError::Moved { to } => {
                 tried.breaks += 1;
+                // Its run stays behind.
+                turn.run = None;
                 journal.set_conversation(&turn.key, &Conversation::Own(to.clone()))?;
                 journal.durable().await?;
                 Ok(Next::Ask(false))
             }
             BackendError::ApprovalPending => {
                 tried.breaks += 1;
-                Ok(match self.find_pending(turn).await? {
-                    Some(request) => Next::Tell(Told {
+                if let Some(request) = self.find_pending(turn).await? {
+                    return Ok(Next::Tell(Told {
                         answer: Answer::default(),
                         request: Some(request),
                         found: true,
-                    }),
-                    None => {
-                        turn.turn_the_page();
-                        journal.update_turn(turn)?;
-                        Next::Wait
-                    }
-                })
+                    }));
+                }
+                turn.turn_the_page();
+                journal.update_turn(turn)?;
+                Ok(Next::Wait)
             }
             other if matches!(other.advice(), Advice::Refuse | Advice::Fatal) => Ok(Next::GiveUp),
             _ => Ok(Next::Wait),
@@ -214,6 +214,23 @@ impl Inner {
         }
     }
 
+    /// Listens to one stream. Who wanted the turn to stop before there was anything to stop is
+    /// heard now.
+    async fn follow_unless_stopped(
+        &self,
+        turn: &mut TurnRecord,
+        stage: &mut Stage,
+        stream: TurnStream,
+    ) -> Result<Heard, JournalError> {
+        if self.stops.is_wanted(&turn.id)
+            && let Some(destination) = self.known_destination(&turn.key)?
+            && let Err(failure) = self.around.backend.cancel(&destination).await
+        {
+            debug!(turn.id = %turn.id, error = %failure, "Letta was not told to stop");
+        }
+        self.follow(turn, stage, stream).await
+    }
+
     /// Listens to one stream and shows what it says.
     async fn follow(
         &self,
@@ -244,14 +261,8 @@ impl Inner {
                         detail: "a stream ended without an end".to_owned(),
                     })),
                 },
-                first = ready(&mut stage.first_pending) => {
-                    stage.first_pending = None;
-                    stage.first = first?;
-                }
-                sent = ready(&mut stage.edit_pending) => {
-                    stage.edit_pending = None;
-                    stage.edited(sent);
-                }
+                sent = stage.answer.answered() => stage.edited(sent?),
+                sent = stage.line.answered() => stage.line_edited(sent?),
                 () = sleep_until(wake_at) => self.show(turn, stage).await?,
                 () = &mut stopped => {
                     return Ok(Heard::Everything(told(stage, &Stop::Cancelled, None)));
@@ -271,10 +282,9 @@ impl Inner {
             && turn.run.as_ref() != Some(run)
         {
             turn.run = Some(run.clone());
-            self.around.journal.update_turn(turn)?;
-            self.around.journal.durable().await?;
+            self.keep(turn).await?;
         }
-        stage.reply.apply(event, stage.began.elapsed());
+        stage.apply(event);
         Ok(())
     }
 }

@@ -1,6 +1,6 @@
 //! Getting Letta to answer: which conversation, which prompts, and whether it was asked before.
 
-use letta_client::{Conduct, Conversation, Destination, Prompt, RunId, TurnStream};
+use letta_client::{Conduct, Destination, Prompt, RunId, TurnStream};
 
 use super::{Inner, prompt::for_letta};
 use crate::{
@@ -23,7 +23,7 @@ impl Inner {
         again: bool,
     ) -> Result<TurnStream, Failure> {
         let destination = self.destination(&turn.key).await?;
-        if again && turn.run.is_none() && turn.decided().is_none() {
+        if again && turn.run.is_none() && turn.decided().is_none() && !turn.elsewhere {
             turn.run = self.find_run(&destination, turn).await?;
         }
         let backend = &self.around.backend;
@@ -38,14 +38,27 @@ impl Inner {
             }
             return Ok(stream);
         }
+        if turn.elsewhere {
+            let stream = self.elsewhere.take_stream(&turn.id);
+            return stream.ok_or(Failure::Missed);
+        }
         let prompts: Vec<Prompt> = turn
             .prompts
             .iter()
             .map(|prompt| for_letta(prompt, turn.key_of(prompt), shared))
             .collect();
         Ok(backend
-            .send(&destination, &prompts, Conduct::default())
+            .send(&destination, &prompts, self.conduct_in(&turn.key)?)
             .await?)
+    }
+
+    /// What agents may do in a room without asking.
+    pub(super) fn conduct_in(&self, key: &ConversationKey) -> Result<Conduct, JournalError> {
+        let choices = self.around.journal.choices(&key.room)?;
+        Ok(Conduct {
+            mode: choices.mode.unwrap_or(self.around.mode).into(),
+            chat_only: choices.chat_only,
+        })
     }
 
     /// The run that answers these prompts already, if the history knows them.
@@ -69,7 +82,8 @@ impl Inner {
     }
 
     /// Letta's conversation for a place, made if there is none: an agent's own room is its default
-    /// conversation; a thread, and any other room, is one of its own.
+    /// conversation where Letta lets many use theirs at once; a thread, and any other room, is one of
+    /// its own.
     pub(super) async fn destination(&self, key: &ConversationKey) -> Result<Destination, Failure> {
         if let Some(destination) = self.known_destination(key)? {
             return Ok(destination);
@@ -85,10 +99,12 @@ impl Inner {
             .await?;
         self.around.journal.set_conversation(key, &conversation)?;
         self.around.journal.durable().await?;
-        Ok(Destination {
+        let destination = Destination {
             agent: key.agent.clone(),
             conversation,
-        })
+        };
+        self.watch(key, &destination).await?;
+        Ok(destination)
     }
 
     /// Letta's conversation for a place, if it is known without asking.
@@ -96,23 +112,22 @@ impl Inner {
         &self,
         key: &ConversationKey,
     ) -> Result<Option<Destination>, JournalError> {
-        let agent = key.agent.clone();
-        if key.thread.is_none() {
-            let room = self.around.journal.room(&key.room)?;
-            let at_home = room.is_some_and(
-                |room| matches!(room.kind, RoomKind::Home { agent: at_home } if at_home == agent),
-            );
-            if at_home {
-                return Ok(Some(Destination {
-                    agent,
-                    conversation: Conversation::Default,
-                }));
-            }
+        let mut conversation = self.around.journal.conversation(key)?;
+        if conversation.is_none() && self.is_home(key)? {
+            conversation = self.around.backend.home_conversation();
         }
-        let conversation = self.around.journal.conversation(key)?;
         Ok(conversation.map(|conversation| Destination {
-            agent,
+            agent: key.agent.clone(),
             conversation,
         }))
+    }
+
+    /// Whether a place is the main timeline of an agent's own room.
+    pub(super) fn is_home(&self, key: &ConversationKey) -> Result<bool, JournalError> {
+        let room = self.around.journal.room(&key.room)?;
+        Ok(key.thread.is_none()
+            && room.is_some_and(
+                |room| matches!(room.kind, RoomKind::Home { agent } if agent == key.agent),
+            ))
     }
 }

@@ -12,13 +12,9 @@
 
 use tracing::info;
 
-use super::{
-    Inner,
-    stage::{Stage, ready},
-    words,
-};
+use super::{Inner, stage::Stage, words};
 use crate::{
-    journal::{Answer, Ask, ConversationKey, JournalError, TurnRecord},
+    journal::{Answer, Ask, By, ConversationKey, JournalError, OutboxItem, TurnRecord, Verdict},
     time::Millis,
 };
 
@@ -27,12 +23,14 @@ impl Inner {
     pub(super) async fn work(&self, conversation: &ConversationKey) -> Result<(), JournalError> {
         let journal = &self.around.journal;
         while !self.around.tasks.is_closing() {
-            let (turn, again) = match journal.open_turn(conversation)? {
-                Some(turn) => (turn, true),
-                None => match journal.begin_turn(conversation, Millis::now())? {
-                    Some(turn) => (turn, false),
-                    None => return Ok(()),
-                },
+            let (turn, again) = if let Some(turn) = journal.open_turn(conversation)? {
+                (turn, true)
+            } else if let Some(turn) = self.begin_overheard(conversation).await? {
+                (turn, false)
+            } else if let Some(turn) = journal.begin_turn(conversation, Millis::now())? {
+                (turn, false)
+            } else {
+                return Ok(());
             };
             journal.durable().await?;
             self.run(turn, again).await?;
@@ -87,8 +85,7 @@ impl Inner {
                     let ask = Ask::new(&request, stop.card.clone(), stop.until);
                     turn.ask = Some(Ask { verdict, ..ask });
                     turn.run = None;
-                    self.around.journal.update_turn(turn)?;
-                    self.around.journal.durable().await?;
+                    self.keep(turn).await?;
                     again = false;
                 }
                 (None, Some(_)) => {
@@ -120,25 +117,18 @@ impl Inner {
     ) -> Result<Option<TurnRecord>, JournalError> {
         let journal = &self.around.journal;
         let answer = turn.answer.clone().unwrap_or_default();
-        if stage.first_pending.is_some() {
-            // The homeserver has not confirmed the message that is to be completed. That can take
-            // as long as it likes, so the answer must not live in memory only.
-            journal.update_turn(&turn)?;
-            journal.durable().await?;
-            stage.first = ready(&mut stage.first_pending).await?;
-            stage.first_pending = None;
-            if stage.first.is_none() && self.around.tasks.is_stopping() {
-                return Ok(None);
-            }
-        }
-        if let Some(edit) = stage.edit_pending.take() {
-            // An edit that overtakes the last one would undo it.
-            stage.edited(edit.await);
+        if !self.settle(&turn, &mut stage).await? {
+            return Ok(None);
         }
         let complete = stage.reply.shows(&answer.text);
-        let mut last = stage
-            .voice
-            .conclusion(&turn, &answer, stage.first.as_deref(), complete);
+        let line = stage.last_line();
+        let line = line.map(|line| {
+            let shown = stage.line.event.as_deref();
+            stage.voice.last_status(&turn, &line, shown)
+        });
+        let said = stage.answer.event.as_deref();
+        let answer = stage.voice.conclusion(&turn, &answer, said, complete);
+        let mut last: Vec<_> = line.into_iter().chain(answer).collect();
         let next = self.next_chapter(&turn, &stage, &mut last)?;
         match &next {
             Some(next) => journal.end_chapter(next, &last)?,
@@ -163,10 +153,24 @@ impl Inner {
         &self,
         turn: &TurnRecord,
         stage: &Stage,
-        last: &mut Vec<crate::journal::OutboxItem>,
+        last: &mut Vec<OutboxItem>,
     ) -> Result<Option<TurnRecord>, JournalError> {
         let mut next = turn.clone();
         match &turn.ask {
+            Some(ask) if ask.verdict.is_none() && self.is_allowed(turn, ask)? => {
+                last.push(stage.voice.allowed(turn, ask));
+                let verdict = Some(Verdict {
+                    approve: true,
+                    reason: None,
+                    by: By::Rule,
+                });
+                next.turn_the_page();
+                next.ask = Some(Ask {
+                    verdict,
+                    ..ask.clone()
+                });
+                Ok(Some(next))
+            }
             Some(ask) if ask.verdict.is_none() => {
                 last.push(stage.voice.card(turn, ask, Millis::now()));
                 next.answer = None;

@@ -3,7 +3,7 @@
 use ruma::{EventId, OwnedEventId, OwnedUserId};
 use serde_json::{Value, value::RawValue};
 
-use super::{card, gesture::Gesture};
+use super::{card, fold, gesture::Gesture, status::Line};
 use crate::{
     journal::{Answer, Ask, OutboxItem, SendId, TurnRecord, Verdict},
     matrix::{
@@ -96,6 +96,48 @@ impl Voice {
         items
     }
 
+    /// The status line, as a new message.
+    pub fn status(&self, turn: &TurnRecord, line: &Line) -> OutboxItem {
+        let send_id = turn.chapter_id().status();
+        let rendered = fold::rendered(line);
+        let content = content::message(
+            rendered,
+            MsgKind::Notice,
+            placement(turn),
+            [],
+            send_id.as_str(),
+        );
+        self.item(turn, send_id, &content)
+    }
+
+    /// The content of an edit of the status line.
+    pub fn status_edit(original: &EventId, line: &Line, send_id: &SendId) -> Box<RawValue> {
+        let rendered = fold::rendered(line);
+        let send_id = send_id.as_str();
+        freeze(&content::edit(
+            original,
+            rendered,
+            MsgKind::Notice,
+            [],
+            send_id,
+        ))
+    }
+
+    /// The status line at the end of the chapter: an edit if it was shown before.
+    pub fn last_status(
+        &self,
+        turn: &TurnRecord,
+        line: &Line,
+        shown: Option<&EventId>,
+    ) -> OutboxItem {
+        let Some(event) = shown else {
+            return self.status(turn, line);
+        };
+        let send_id = turn.chapter_id().status().of_its("end");
+        let content = Self::status_edit(event, line, &send_id);
+        self.frozen(turn, EVENT_TYPE, send_id, content)
+    }
+
     /// The card that asks whether tools may run. It rings for who has set the turn going.
     pub fn card(&self, turn: &TurnRecord, ask: &Ask, now: Millis) -> OutboxItem {
         let asker = turn.prompts.last().map(|prompt| prompt.sender.clone());
@@ -108,6 +150,15 @@ impl Voice {
             ask.card.as_str(),
         );
         self.item(turn, ask.card.clone(), &content)
+    }
+
+    /// The notice that tools run which an admin allows always.
+    pub fn allowed(&self, turn: &TurnRecord, ask: &Ask) -> OutboxItem {
+        let send_id = turn.chapter_id().remark("allowed");
+        let rendered = render(&card::allowed(ask));
+        let placement = placement(turn);
+        let content = content::message(rendered, MsgKind::Notice, placement, [], send_id.as_str());
+        self.item(turn, send_id, &content)
     }
 
     /// What can be answered to a card, put under it.

@@ -1,38 +1,42 @@
-//! What the room is being shown of a chapter while it is told.
+//! What the room is being shown of a chapter while it is told: the answer, and the status line.
 
-use std::{pin::Pin, time::Duration};
+use std::time::Duration;
 
-use ruma::OwnedEventId;
+use letta_client::TurnEvent;
+use ruma::{OwnedEventId, RoomId};
 use tokio::time::Instant;
 use tracing::debug;
 
 use super::{
     Inner,
+    growing::{Answered, Growing},
     reply::{Reply, Show},
-    say::{EVENT_TYPE, Voice},
+    say::Voice,
+    status::{Line, ShowLine, Status},
 };
 use crate::{
-    journal::{JournalError, TurnRecord},
-    matrix::{Actor, MatrixError, backoff},
+    config::Detail,
+    journal::{Ask, JournalError, SendId, TurnRecord},
+    matrix::{MatrixError, backoff},
 };
 
 /// Edit numbers are reserved in blocks of this many, so that one commit serves many edits.
 const EDITS_RESERVED_AT_ONCE: u32 = 10;
-
-type Pending<T> = Option<Pin<Box<dyn Future<Output = T> + Send>>>;
+/// How patient to be after an edit that was not taken, as if so many had failed.
+const FAILED_EDIT_ATTEMPT: u32 = 4;
 
 /// See the module's documentation.
 pub(super) struct Stage {
     pub(super) voice: Voice,
     pub(super) reply: Reply,
-    pub(super) began: Instant,
+    pub(super) status: Status,
+    began: Instant,
     /// Whether nothing more is shown: the turn was stopped.
-    pub(super) is_muted: bool,
-    /// The message that grows, once the homeserver has it.
-    pub(super) first: Option<OwnedEventId>,
-    /// The same while the homeserver has not answered yet.
-    pub(super) first_pending: Pending<Result<Option<OwnedEventId>, JournalError>>,
-    pub(super) edit_pending: Pending<Result<OwnedEventId, MatrixError>>,
+    is_muted: bool,
+    /// The answer.
+    pub(super) answer: Growing,
+    /// The status line.
+    pub(super) line: Growing,
 }
 
 impl Inner {
@@ -46,98 +50,196 @@ impl Inner {
         let shared = self.people.are_several(&ghost, &turn.key.room).await;
         let asker = turn.prompts.last().map(|prompt| prompt.sender.clone());
         let mentions = asker.filter(|_| shared).into_iter().collect();
+        let detail = self.detail_in(turn)?;
         let mut stage = Stage {
             voice: Voice { ghost, mentions },
             reply: Reply::new(),
+            status: Status::new(detail),
             began: Instant::now(),
-            is_muted: turn.ask.as_ref().is_some_and(|ask| ask.is_stopped()),
-            first: None,
-            first_pending: None,
-            edit_pending: None,
+            is_muted: turn.ask.as_ref().is_some_and(Ask::is_stopped),
+            answer: Growing::default(),
+            line: Growing::default(),
         };
-        if again && self.has_begun_to_speak(turn)? {
+        let chapter = turn.chapter_id();
+        if again && self.was_begun(&turn.key.room, &chapter.part(0))? {
             stage.reply = Reply::resumed(Duration::ZERO, turn.edits_reserved);
-            self.expect_first(turn, &mut stage);
+            stage.answer.expect(self, chapter.part(0));
+        }
+        if again && self.was_begun(&turn.key.room, &chapter.status())? {
+            stage.status = Status::resumed(detail, turn.status_edits_reserved);
+            stage.line.expect(self, chapter.status());
         }
         Ok(stage)
     }
 
-    /// Whether the first part of the chapter is on its way or there.
-    fn has_begun_to_speak(&self, turn: &TurnRecord) -> Result<bool, JournalError> {
-        let first = turn.chapter_id().part(0);
-        let journal = &self.around.journal;
-        Ok(journal.event_of(&first)?.is_some() || journal.is_waiting(&turn.key.room, &first)?)
+    fn detail_in(&self, turn: &TurnRecord) -> Result<Detail, JournalError> {
+        let chosen = self.around.journal.choices(&turn.key.room)?.detail;
+        Ok(chosen.unwrap_or(self.around.habits.detail))
     }
 
-    /// Shows what is due: the first text as a message, what comes after as edits of it.
+    /// Whether a message is on its way to a room or there.
+    pub(super) fn was_begun(&self, room: &RoomId, send_id: &SendId) -> Result<bool, JournalError> {
+        let journal = &self.around.journal;
+        Ok(journal.event_of(send_id)?.is_some() || journal.is_waiting(room, send_id)?)
+    }
+
+    /// Shows what is due: of both messages the first text as a message, what comes after as edits.
     pub(super) async fn show(
         &self,
         turn: &mut TurnRecord,
         stage: &mut Stage,
     ) -> Result<(), JournalError> {
-        match stage.reply.show(stage.began.elapsed()) {
+        let now = stage.now();
+        if !stage.line.is_busy()
+            && let Some(show) = stage.status.show(now)
+        {
+            self.show_line(turn, stage, show).await?;
+        }
+        if stage.answer.is_busy() {
+            return Ok(());
+        }
+        match stage.reply.show(now) {
             None => {}
             Some(Show::First(text)) => {
-                self.around
-                    .outbox
-                    .say(&stage.voice.first(turn, &text))
-                    .await?;
-                self.expect_first(turn, stage);
+                let item = stage.voice.first(turn, &text);
+                self.around.outbox.say(&item).await?;
+                stage.answer.expect(self, item.send_id);
             }
             Some(Show::Edit { number, text }) => {
                 if number >= turn.edits_reserved {
                     turn.edits_reserved = number + EDITS_RESERVED_AT_ONCE;
-                    self.around.journal.update_turn(turn)?;
-                    self.around.journal.durable().await?;
+                    self.keep(turn).await?;
                 }
-                let Some(first) = &stage.first else {
-                    return Ok(());
-                };
-                let send_id = turn.chapter_id().edit(number);
-                let content = stage.voice.edit(first, &text, &send_id);
-                let (homeserver, ghost) =
-                    (self.around.homeserver.clone(), stage.voice.ghost.clone());
-                let room = turn.key.room.clone();
-                stage.edit_pending = Some(Box::pin(async move {
-                    homeserver
-                        .send(Actor::Ghost(&ghost), &room, EVENT_TYPE, &send_id, content)
-                        .await
-                }));
+                if let Some(first) = &stage.answer.event {
+                    let send_id = turn.chapter_id().edit(number);
+                    let content = stage.voice.edit(first, &text, &send_id);
+                    let whose = (stage.voice.ghost.clone(), turn.key.room.clone());
+                    stage.answer.send(self, whose, send_id, content);
+                }
             }
         }
         Ok(())
     }
 
-    fn expect_first(&self, turn: &TurnRecord, stage: &mut Stage) {
-        let (outbox, send_id) = (self.around.outbox.clone(), turn.chapter_id().part(0));
-        stage.first_pending = Some(Box::pin(async move { outbox.event_of(&send_id).await }));
+    async fn show_line(
+        &self,
+        turn: &mut TurnRecord,
+        stage: &mut Stage,
+        show: ShowLine,
+    ) -> Result<(), JournalError> {
+        match show {
+            ShowLine::First(line) => {
+                let item = stage.voice.status(turn, &line);
+                self.around.outbox.say(&item).await?;
+                stage.line.expect(self, item.send_id);
+            }
+            ShowLine::Edit { number, line } => {
+                if number >= turn.status_edits_reserved {
+                    turn.status_edits_reserved = number + EDITS_RESERVED_AT_ONCE;
+                    self.keep(turn).await?;
+                }
+                if let Some(first) = &stage.line.event {
+                    let send_id = turn.chapter_id().status_edit(number);
+                    let content = Voice::status_edit(first, &line, &send_id);
+                    let whose = (stage.voice.ghost.clone(), turn.key.room.clone());
+                    stage.line.send(self, whose, send_id, content);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes down for good how far a turn has come.
+    pub(super) async fn keep(&self, turn: &TurnRecord) -> Result<(), JournalError> {
+        self.around.journal.update_turn(turn)?;
+        self.around.journal.durable().await
+    }
+
+    /// Waits until the homeserver has answered to all that it was sent. `false`: the process is
+    /// about to end before that.
+    pub(super) async fn settle(
+        &self,
+        turn: &TurnRecord,
+        stage: &mut Stage,
+    ) -> Result<bool, JournalError> {
+        if stage.answer.is_beginning() || stage.line.is_beginning() {
+            // The homeserver has not confirmed a message that is to be completed. That can take as
+            // long as it likes, so the answer must not live in memory only.
+            self.keep(turn).await?;
+        }
+        // An edit that overtakes the last one would undo it.
+        while stage.answer.is_busy() {
+            let sent = stage.answer.answered().await?;
+            stage.edited(sent);
+        }
+        while stage.line.is_busy() {
+            stage.line.answered().await?;
+        }
+        let chapter = turn.chapter_id();
+        let lost = |event: &Option<OwnedEventId>, send_id: &SendId| match event {
+            Some(_) => Ok(false),
+            None => self.was_begun(&turn.key.room, send_id),
+        };
+        let unknown = lost(&stage.answer.event, &chapter.part(0))?
+            || lost(&stage.line.event, &chapter.status())?;
+        Ok(!(unknown && self.around.tasks.is_stopping()))
     }
 }
 
 impl Stage {
+    /// How long the chapter has been told.
+    pub(super) fn now(&self) -> Duration {
+        self.began.elapsed()
+    }
+
+    /// Takes in what Letta says.
+    pub(super) fn apply(&mut self, event: &TurnEvent) {
+        let now = self.now();
+        self.reply.apply(event, now);
+        self.status.apply(event, now);
+    }
+
+    /// The chapter is told from its beginning again.
+    pub(super) fn restart(&mut self) {
+        self.reply.restart();
+        self.status.restart();
+    }
+
+    /// The status line at the end of the chapter, if there is something new to say.
+    pub(super) fn last_line(&self) -> Option<Line> {
+        self.status.last(self.now()).filter(|_| !self.is_muted)
+    }
+
     /// When to show something; never while the homeserver still works on what was shown before.
     pub(super) fn next_show(&self) -> Option<Instant> {
-        if self.is_muted || self.first_pending.is_some() || self.edit_pending.is_some() {
+        if self.is_muted {
             return None;
         }
-        self.reply.due().map(|due| self.began + due)
+        let answer = self.reply.due().filter(|_| !self.answer.is_busy());
+        let line = self.status.due().filter(|_| !self.line.is_busy());
+        let due = answer.into_iter().chain(line).min()?;
+        Some(self.began + due)
     }
 
-    /// The homeserver has answered to an edit.
-    pub(super) fn edited(&mut self, sent: Result<OwnedEventId, MatrixError>) {
-        if let Err(failure) = sent {
-            debug!(error = %failure, "an edit was not taken; the next one says more anyway");
+    /// The homeserver has answered to an edit of the answer.
+    pub(super) fn edited(&mut self, sent: Answered) {
+        if let Some(Err(failure)) = sent {
             self.reply.not_shown();
-            self.reply
-                .hold_until(self.began.elapsed() + backoff(4, &failure));
+            let then = self.patience_after(&failure);
+            self.reply.hold_until(then);
         }
     }
-}
 
-/// Ready when there is something pending and it is done.
-pub(super) async fn ready<T>(pending: &mut Pending<T>) -> T {
-    match pending {
-        Some(future) => future.await,
-        None => std::future::pending().await,
+    /// The homeserver has answered to an edit of the status line.
+    pub(super) fn line_edited(&mut self, sent: Answered) {
+        if let Some(Err(failure)) = sent {
+            let then = self.patience_after(&failure);
+            self.status.hold_until(then);
+        }
+    }
+
+    fn patience_after(&self, failure: &MatrixError) -> Duration {
+        debug!(error = %failure, "an edit was not taken; the next one says more anyway");
+        self.now() + backoff(FAILED_EDIT_ATTEMPT, failure)
     }
 }

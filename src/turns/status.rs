@@ -29,8 +29,13 @@ const BRIEF_CHARS_MAX: usize = 80;
 /// How much of arguments, of what a tool returned, and of each thought is told in full, in
 /// characters.
 const FULL_CHARS_MAX: usize = 1_000;
-/// The most characters that are folded in one line.
-const FOLDED_CHARS_MAX: usize = 8_000;
+/// The most characters that are folded in one line: an edit carries each four times, and at most in
+/// four bytes.
+const FOLDED_CHARS_MAX: usize = 2_800;
+/// The most tools that are named in the line itself.
+const NAMED_MAX: usize = 10;
+/// How much of a tool's name is shown, in characters.
+const NAME_CHARS_MAX: usize = 40;
 
 /// The line as the room shall see it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -157,11 +162,12 @@ impl Status {
         }
         let now = self.line();
         let changed = !now.text.is_empty() && self.shown.as_ref() != Some(&now);
-        Some(if changed {
-            self.not_before
+        let silence = if changed {
+            Duration::ZERO
         } else {
-            self.not_before.max(self.last_event + self.silence)
-        })
+            self.silence
+        };
+        Some(self.not_before.max(self.last_event + silence))
     }
 
     /// What to show at `now`, which counts as shown from then on.
@@ -230,7 +236,7 @@ impl Status {
         };
         let text = match self.silent {
             None => doing,
-            Some(quiet) => format!("⏳ Still working after {}. {doing}", whole_minutes(quiet)),
+            Some(quiet) => format!("⏳ Still working after {} {doing}", whole_minutes(quiet)),
         };
         let text = text.trim_end().to_owned();
         Line {
@@ -255,8 +261,10 @@ impl Status {
                 count => format!("{} ({count} times)", name(tool)),
             })
             .collect();
-        if self.count > self.calls.len() {
-            names.push(format!("{} more", self.count - self.calls.len()));
+        let left_out = names.len().saturating_sub(NAMED_MAX) + self.count - self.calls.len();
+        names.truncate(NAMED_MAX);
+        if left_out > 0 {
+            names.push(format!("{left_out} more"));
         }
         names.join(", ")
     }
@@ -299,7 +307,7 @@ fn tell(call: &Call, full: bool) -> String {
 
 /// A tool's name as a line shows it.
 fn name(tool: &str) -> String {
-    let shown = cut(tool, BRIEF_CHARS_MAX);
+    let shown = cut(tool, NAME_CHARS_MAX);
     shown.chars().filter(|c| !c.is_control()).collect()
 }
 

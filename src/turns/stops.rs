@@ -23,6 +23,11 @@ impl Stops {
         });
     }
 
+    /// Whether the turn shall stop.
+    pub(super) fn is_wanted(&self, turn: &TurnId) -> bool {
+        self.wanted.borrow().contains(turn)
+    }
+
     /// The turn is over.
     pub(super) fn forget(&self, turn: &TurnId) {
         self.wanted.send_if_modified(|turns| turns.remove(turn));

@@ -13,9 +13,11 @@ use serde_json::Value;
 use super::{
     reply::{Reply, Show},
     say::Voice,
+    status::{ShowLine, Status},
     words,
 };
 use crate::{
+    config::Detail,
     journal::{
         Answer, Ask, ConversationKey, OutboxItem, QueuedPrompt, TurnId, TurnRecord, Verdict,
     },
@@ -40,6 +42,8 @@ enum Item {
     Says(Result<TurnEvent, BackendError>),
     /// The stream breaks, and is told from its beginning again.
     Breaks,
+    /// Nothing comes for so many seconds.
+    Silence(u64),
     /// Somebody decides what a card asks, so many seconds after it was asked.
     Decides(Verdict, u64),
 }
@@ -104,7 +108,11 @@ impl Room {
         for message in &self.messages {
             let last = message.shown();
             // The bridge's own sentences are short, and every word of them counts.
-            let last = if message.notice { last } else { &shorten(last) };
+            let last = if message.notice {
+                &last.replace('\n', "⏎")
+            } else {
+                &shorten(last)
+            };
             let notice = if message.notice { " notice" } else { "" };
             let replies = message.replies_to.as_deref().unwrap_or("nothing");
             let edits = match message.edits.len() {
@@ -159,13 +167,17 @@ struct Stage {
     turn: TurnRecord,
     voice: Voice,
     reply: Reply,
+    status: Status,
     room: Room,
     first: Option<OwnedEventId>,
+    line: Option<OwnedEventId>,
     card: Option<OwnedEventId>,
     /// When the chapter began.
     began: Duration,
-    /// The homeserver works on something until then.
+    /// The homeserver works on something of the answer until then.
     pending: Option<Duration>,
+    /// The same for the status line.
+    line_pending: Option<Duration>,
 }
 
 impl Stage {
@@ -195,8 +207,11 @@ impl Stage {
             turn,
             voice,
             reply: Reply::new(),
+            status: Status::new(Detail::Brief),
             room: Room::default(),
             first: None,
+            line: None,
+            line_pending: None,
             card: None,
             began: Duration::ZERO,
             pending: None,
@@ -205,19 +220,43 @@ impl Stage {
 
     /// Shows whatever is due before `until`.
     fn show_until(&mut self, until: Duration) {
-        let mut now = Duration::ZERO;
+        // Nothing is shown while the homeserver works on what was shown before.
+        let when = |due: Option<Duration>, began: Duration, pending: Option<Duration>| {
+            due.map(|due| (began + due).max(pending.unwrap_or_default()))
+        };
         loop {
-            // Nothing is shown while the homeserver works on what was shown before.
-            now = now.max(self.pending.unwrap_or_default());
-            let due = self.reply.due().map(|due| self.began + due);
-            let Some(due) = due.map(|due| due.max(now)) else {
+            let answer = when(self.reply.due(), self.began, self.pending);
+            let line = when(self.status.due(), self.began, self.line_pending);
+            let Some(due) = answer.into_iter().chain(line).min() else {
                 return;
             };
             if due >= until {
                 return;
             }
-            if let Some(show) = self.reply.show(due - self.began) {
+            if line == Some(due) {
+                if let Some(show) = self.status.show(due.saturating_sub(self.began)) {
+                    self.show_line(due, show);
+                }
+            } else if let Some(show) = self.reply.show(due.saturating_sub(self.began)) {
                 self.send(due, show);
+            }
+        }
+    }
+
+    fn show_line(&mut self, now: Duration, show: ShowLine) {
+        let done = now + Duration::from_millis(self.pace.homeserver);
+        self.line_pending = Some(done);
+        match show {
+            ShowLine::First(line) => {
+                let item = self.voice.status(&self.turn, &line);
+                self.line = Some(self.say(done, &item));
+            }
+            ShowLine::Edit { number, line } => {
+                let send_id = self.turn.chapter_id().status_edit(number);
+                let first = self.line.as_ref().expect("said before");
+                let content = Voice::status_edit(first, &line, &send_id);
+                let content = serde_json::from_str(content.get()).expect("JSON");
+                self.room.take(done, "@agent", send_id.as_str(), &content);
             }
         }
     }
@@ -250,6 +289,14 @@ impl Stage {
 
     fn conclude(&mut self, now: Duration, answer: &Answer) {
         let mut at = now.max(self.pending.unwrap_or_default());
+        if let Some(line) = self.status.last(now.saturating_sub(self.began)) {
+            at = at.max(self.line_pending.unwrap_or_default());
+            at += Duration::from_millis(self.pace.homeserver);
+            let item = self
+                .voice
+                .last_status(&self.turn, &line, self.line.as_deref());
+            self.say(at, &item);
+        }
         let complete = self.reply.shows(&answer.text);
         let first = self.first.clone();
         let last = self
@@ -288,6 +335,7 @@ impl Stage {
         self.turn.ask = Some(ask);
         self.turn.turn_the_page();
         (self.reply, self.first, self.pending) = (Reply::new(), None, None);
+        (self.status, self.line, self.line_pending) = (Status::new(Detail::Brief), None, None);
         self.began = now;
     }
 }
@@ -316,18 +364,26 @@ fn play(items: Vec<Item>, pace: Pace) -> Room {
                 }
             }
             Item::Says(Ok(TurnEvent::Approval(asked))) => request = Some(asked),
+            Item::Silence(seconds) => now += Duration::from_secs(seconds),
             Item::Decides(verdict, after) => {
                 now += Duration::from_secs(after);
                 stage.decide(now, verdict);
             }
-            Item::Says(Ok(event)) => stage.reply.apply(&event, now - stage.began),
+            Item::Says(Ok(event)) => {
+                stage.reply.apply(&event, now.saturating_sub(stage.began));
+                stage.status.apply(&event, now.saturating_sub(stage.began));
+            }
             Item::Says(Err(failure)) => {
                 stage.reply.restart();
+                stage.status.restart();
                 let (text, remark) = (stage.reply.text(), Some(words::refused(&failure)));
                 stage.conclude(now, &Answer { text, remark });
                 return stage.room;
             }
-            Item::Breaks => stage.reply.restart(),
+            Item::Breaks => {
+                stage.reply.restart();
+                stage.status.restart();
+            }
         }
         now += Duration::from_millis(pace.between);
     }

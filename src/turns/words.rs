@@ -4,6 +4,9 @@
 
 use letta_client::BackendError;
 
+/// How much of what was asked elsewhere is quoted, in characters.
+const QUOTE_CHARS_MAX: usize = 2_000;
+
 /// The agent has ended its turn without a word.
 pub fn empty_answer() -> String {
     "The agent ended its turn without an answer. Ask again or in other words. [EMPTY_ANSWER]"
@@ -33,6 +36,27 @@ pub fn waits_for_decision() -> String {
     "The agent waits for a decision on a tool. Your message is delivered after that. \
      [APPROVAL_NEEDED]"
         .to_owned()
+}
+
+/// A turn begins that nobody in the room has set going.
+pub fn elsewhere(prompt: Option<&str>) -> String {
+    match prompt {
+        Some(prompt) => {
+            let shown: String = prompt.chars().take(QUOTE_CHARS_MAX).collect();
+            let more = if shown.len() < prompt.len() {
+                "…"
+            } else {
+                ""
+            };
+            format!("Asked outside of Matrix: {}{more}", shown.trim())
+        }
+        None => "Started outside of Matrix.".to_owned(),
+    }
+}
+
+/// A turn that was set going elsewhere went on while the bridge was not there.
+pub fn missed() -> String {
+    "The end of this was missed. Letta's own app shows it. [TURN_MISSED]".to_owned()
 }
 
 /// Somebody who may not decide has tried to.

@@ -21,6 +21,8 @@ const JS_STEPS: usize = 64;
 const JS_ENCRYPTED_STEPS: usize = 81;
 const RUST_SDK_STEPS: usize = 44;
 const APPSERVICE_STEPS: usize = 14;
+const MAUTRIX_STEPS: usize = 23;
+const MAUTRIX_DEVICES_STEPS: usize = 26;
 const PAGE_STEPS: usize = 13;
 const AGENT_STEPS: usize = 7;
 /// A homeserver that lets sliding sync wait until there is something to tell is asked some hundred times in all these
@@ -141,6 +143,29 @@ async fn another_appservice<S: Server>() {
         .await;
 }
 
+async fn mautrix<S: Server>() {
+    mautrix_with::<S>(MAUTRIX_STEPS, &[]).await;
+}
+
+/// With what encrypting bridges need, which Synapse tells only as an experiment.
+async fn mautrix_with_devices<S: Server>() {
+    mautrix_with::<S>(MAUTRIX_DEVICES_STEPS, &["--devices"]).await;
+}
+
+async fn mautrix_with<S: Server>(steps: usize, more: &[&str]) {
+    install("mautrix").await;
+    let mut file = PathBuf::new();
+    let stand = Stand::<S>::new(|dir| {
+        file = dir.join("echo.yaml");
+        std::fs::write(&file, echo_registration()).expect("the registration can be written");
+        Some(file.clone())
+    })
+    .await;
+    let file = file.to_str().expect("a path in UTF-8").to_owned();
+    let arguments = [&["--registration", &file, "--domain", DOMAIN], more].concat();
+    stand.prove(steps, "mautrix", &arguments).await;
+}
+
 /// The registration of an echo bot that is not ours.
 fn echo_registration() -> String {
     json!({
@@ -150,6 +175,8 @@ fn echo_registration() -> String {
         "hs_token": "what-the-homeserver-says",
         "sender_localpart": "echo",
         "rate_limited": false,
+        "receive_ephemeral": true,
+        "org.matrix.msc3202": true,
         "namespaces": {
             "users": [{"exclusive": true, "regex": format!("@echo_.*:{DOMAIN}")}],
             "aliases": [{"exclusive": true, "regex": format!("#echo_.*:{DOMAIN}")}],
@@ -200,6 +227,7 @@ clients_are_content_with! {
         rust_matrix_sdk_sliding_sync => rust_sdk_sliding,
         page_in_chromium => page,
         matrix_bot_sdk_as_an_appservice => another_appservice,
+        mautrix_as_an_appservice => mautrix,
     ];
     embedded: crate::support::embedded::Embedded, [
         matrix_nio => nio,
@@ -209,5 +237,6 @@ clients_are_content_with! {
         rust_matrix_sdk_sliding_sync => rust_sdk_sliding,
         page_in_chromium => page,
         matrix_bot_sdk_as_an_appservice => another_appservice,
+        mautrix_as_an_appservice => mautrix_with_devices,
     ];
 }

@@ -14,8 +14,10 @@
 )]
 
 mod agents;
+mod alone;
 mod approval_kills;
 mod approvals;
+mod choices;
 mod clients;
 mod commands;
 mod compatibility;

@@ -1,12 +1,8 @@
 //! The homeserver that the bridge brings along holds: generated requests, `kill -9` under load, thousands of round trips, an end
 //! in the middle of work.
 //!
-//! Each proof has a size that fits into `make test`, and a variable that makes it as large as anybody wants:
-//!
-//! ```sh
-//! LETTA_PROOF_REQUESTS=10000 LETTA_PROOF_KILLS=200 LETTA_PROOF_TRIPS=10000 \
-//!     cargo test --release --test it -- proof:: --nocapture --test-threads=1
-//! ```
+//! Each proof has a size that fits into `make test`, and a variable that makes it as large as anybody wants; `make proof` runs all
+//! of them at full size.
 
 use serde_json::{Value, json};
 
@@ -15,6 +11,7 @@ use self::account::{Account, part};
 mod account;
 mod fuzz;
 mod kills;
+mod limits;
 mod shutdown;
 mod trips;
 mod view;

@@ -32,7 +32,7 @@ mod tests;
 mod token;
 mod users;
 
-pub use execute::execute;
+pub use execute::{execute, name_of};
 pub(crate) use listen::start;
 
 /// The local part of the server's own user.

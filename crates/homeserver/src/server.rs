@@ -136,6 +136,8 @@ impl Server {
         let rooms = Rooms::open(store.clone(), stream.clone(), config.server_name.clone()).await?;
         let media = Media::open(store.clone(), &config)?;
         let (tasks, stopping) = (TaskTracker::new(), CancellationToken::new());
+        let (running, ends) = (tasks.clone(), stopping.clone());
+        let pushers = Pushers::open(rooms.clone(), &config.outbound, running, ends)?;
         let parts = Parts {
             accounts: Accounts::open(store.clone(), &config, tasks.clone())?,
             keys: Keys::default(),
@@ -157,14 +159,9 @@ impl Server {
             serial: Serial::default(),
             sliding: SlidingSync::default(),
             typing: rooms.typing.clone(),
-            previews: Previews::open(media.clone(), &config.outbound)?,
+            previews: Previews::open(media.clone(), &config.outbound),
             media,
-            pushers: Pushers::open(
-                rooms.clone(),
-                &config.outbound,
-                tasks.clone(),
-                stopping.clone(),
-            )?,
+            pushers,
             rooms,
             config,
             software,
@@ -216,6 +213,9 @@ impl Server {
         {
             let left = self.tasks.len();
             tracing::warn!(tasks = left, "some tasks did not end in time");
+        }
+        if let Err(error) = self.store.write_out().await {
+            tracing::warn!(%error, "the next start has to read the end of the log again");
         }
     }
 

@@ -107,8 +107,14 @@ fn thoughts_are_not_shown() {
 }
 
 #[test]
-fn a_tool_that_is_called_whole_is_silent_and_its_answer_is_not() {
-    assert_snapshot!(show(transcript!("tool_steps"), SLOW), @r#"3.95s @agent to $asked: tool conversation_search returned: {… (160 characters) …imestamp": "202..."#);
+fn a_tool_has_a_line_of_its_own_and_its_answer_a_message() {
+    assert_snapshot!(show(transcript!("tool_steps"), SLOW), @r#"
+    2.35s @agent notice to $asked, 2 edits: 🔧 Used conversation_search⏎✓ conversation_search {"query": "hello"}
+      2.35s 🔧 conversation_search…
+      4.35s 🔧 Used conversation_search
+      4.75s 🔧 Used conversation_search⏎✓ conversation_search {"query": "hello"}
+    3.95s @agent to $asked: tool conversation_search returned: {… (160 characters) …imestamp": "202...
+    "#);
 }
 
 #[test]
@@ -121,17 +127,24 @@ fn what_is_said_before_and_after_a_tool_is_one_answer() {
       6.36s let me look⏎⏎tool memory_insert
       7.69s let me look⏎⏎tool memory_insert returned:
       9.16s let me look⏎⏎tool memory_insert returned: UTC+0000"
-      10.35s let me look⏎⏎tool memory_insert returned: UTC+0000"⏎}
+      10.40s let me look⏎⏎tool memory_insert returned: UTC+0000"⏎}
+    4.75s @agent notice to $asked, 2 edits: 🔧 Used memory_insert⏎✓ memory_insert {"label": "human", "new_string": "likes tea"}
+      4.75s 🔧 memory_insert…
+      6.75s 🔧 Used memory_insert
+      10.35s 🔧 Used memory_insert⏎✓ memory_insert… (82 characters) …ing": "likes tea"}
     "#);
     assert_snapshot!(show(transcript!("tool_tokens"), QUICK), @r#"
+    0.51s @agent notice to $asked, 1 edit: 🔧 Used memory_insert⏎✓ memory_insert {"label": "human", "new_string": "likes tea"}
+      0.51s 🔧 memory_insert…
+      0.65s 🔧 Used memory_insert⏎✓ memory_insert… (82 characters) …ing": "likes tea"}
     0.45s @agent to $asked, 1 edit: let me look⏎⏎tool memory_insert returned: UTC+0000"⏎}
       0.45s let me look⏎⏎tool memory_insert returned:
-      0.65s let me look⏎⏎tool memory_insert returned: UTC+0000"⏎}
+      0.68s let me look⏎⏎tool memory_insert returned: UTC+0000"⏎}
     "#);
 }
 
 #[test]
-fn several_tools_at_once_are_silent_too() {
+fn several_tools_share_one_line() {
     let frames = [
         r#"{"id":"message-1","run_id":"run-1","message_type":"assistant_message","content":"Let me look."}"#,
         r#"{"id":"message-1","message_type":"tool_call_message","tool_calls":[{"name":"a","arguments":"{}","tool_call_id":"call_1"},{"name":"b","arguments":"","tool_call_id":"call_2"}]}"#,
@@ -144,6 +157,10 @@ fn several_tools_at_once_are_silent_too() {
     3.05s @agent to $asked, 1 edit: Let me look.⏎⏎Here it is.
       3.05s Let me look.
       4.05s Let me look.⏎⏎Here it is.
+    3.15s @agent notice to $asked, 2 edits: 🔧 Used a, b⏎✓ a {}⏎✗ b 
+      3.15s 🔧 a…
+      5.15s 🔧 b…
+      7.15s 🔧 Used a, b⏎✓ a {}⏎✗ b
     ");
 }
 
@@ -181,6 +198,19 @@ fn a_stream_that_ends_without_an_end_keeps_what_it_said() {
 }
 
 #[test]
+fn a_silent_minute_is_told_in_one_line() {
+    let mut story = tokens(["At", " last."]);
+    story.insert(0, Item::Silence(200));
+    assert_snapshot!(timeline(story, QUICK), @"
+    60.03s @agent notice to $asked, 2 edits: Done after 3m 20s
+      60.03s ⏳ Still working after 1m
+      150.03s ⏳ Still working after 2m
+      200.49s Done after 3m 20s
+    200.52s @agent to $asked: At last.
+    ");
+}
+
+#[test]
 fn a_turn_without_a_word_is_told() {
     assert_snapshot!(show(transcript!("empty"), QUICK), @"0.45s @agent notice to $asked: The agent ended its turn without an answer. Ask again or in other words. [EMPTY_ANSWER]");
 }
@@ -203,7 +233,12 @@ fn a_turn_that_a_person_stops_keeps_what_it_said() {
 
 #[test]
 fn a_turn_that_reaches_its_limit_of_steps_is_told() {
-    assert_snapshot!(show(transcript!("max_steps"), SLOW), @"3.95s @agent notice to $asked: The agent reached its limit of steps before it was done. Ask it to go on. [MAX_STEPS]");
+    assert_snapshot!(show(transcript!("max_steps"), SLOW), @r#"
+    2.35s @agent notice to $asked, 1 edit: 🔧 Used archival_memory_search⏎✗ archival_memory_search {"query": "x"}
+      2.35s 🔧 archival_memory_search…
+      3.95s 🔧 Used archival_memory_search⏎✗ archival_memory_search {"query": "x"}
+    4.00s @agent notice to $asked: The agent reached its limit of steps before it was done. Ask it to go on. [MAX_STEPS]
+    "#);
 }
 
 fn person() -> OwnedUserId {
@@ -228,7 +263,7 @@ fn decided(request: &str, verdict: Verdict, after: &str) -> Vec<Item> {
 
 #[test]
 fn an_approval_is_asked_for_with_both_choices() {
-    assert_snapshot!(show(transcript!("approval"), SLOW), @"");
+    assert_snapshot!(show(transcript!("approval"), SLOW), @"3.15s @agent to $asked: **May I use `memory_insert`?**⏎⏎`mem… (276 characters) … [APPROVAL_NEEDED]");
     let room = play(items(transcript!("approval_parallel")), SLOW);
     assert_eq!(
         (room.messages.len(), room.choices),

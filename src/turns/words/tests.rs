@@ -48,6 +48,10 @@ fn sentences() -> Vec<String> {
         stopped(),
         max_steps(),
         needs_approval(),
+        waits_for_decision(),
+        not_yours_to_decide(ruma::user_id!("@eve:example.org")),
+        too_long_to_approve(),
+        missed(),
         turn_failed("LLM_RATE_LIMIT", true),
         turn_failed("LLM_AUTHENTICATION", false),
         queue_full(100),
@@ -69,6 +73,10 @@ fn the_bridge_speaks_plainly() {
     Stopped. [STOPPED]
     The agent reached its limit of steps before it was done. Ask it to go on. [MAX_STEPS]
     The agent wants to use a tool that needs an approval, but Letta does not say which tool. Decide it in Letta. [APPROVAL_NEEDED]
+    The agent waits for a decision on a tool. Your message is delivered after that. [APPROVAL_NEEDED]
+    Only who asked the agent, or an admin, can decide that, @eve:example.org. [NOT_YOURS_TO_DECIDE]
+    What cannot be shown in full cannot be approved here, only denied. [APPROVAL_TOO_LONG]
+    The end of this was missed. Letta's own app shows it. [TURN_MISSED]
     The agent could not answer. Try again in a moment. [LLM_RATE_LIMIT]
     The agent could not answer. An admin finds more in the log. [LLM_AUTHENTICATION]
     100 messages wait for this agent already, so this one was not taken. Send it again later. [QUEUE_FULL]

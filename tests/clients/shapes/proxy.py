@@ -17,7 +17,7 @@ import signal
 from pathlib import Path
 
 from aiohttp import ClientSession, ClientTimeout, web
-from jsonschema import Draft202012Validator
+from jsonschema import Draft202012Validator, validators
 from yarl import URL
 
 HERE = Path(__file__).parent
@@ -30,6 +30,10 @@ HOP_BY_HOP = {"connection", "keep-alive", "transfer-encoding", "content-length",
 NO_TOKEN = ("M_MISSING_TOKEN", "M_UNKNOWN_TOKEN")
 # Answers in which a homeserver says where it is; the client is to come back through here.
 SAYS_WHERE = ("/login", "/.well-known/matrix/client")
+
+
+# The document says `oneOf` where it means that each will do: an event is an object, too.
+Validator = validators.extend(Draft202012Validator, {"oneOf": Draft202012Validator.VALIDATORS["anyOf"]})
 
 
 class Specification:
@@ -53,7 +57,7 @@ class Specification:
 
     def validator(self, key, schema):
         if key not in self.validators:
-            self.validators[key] = Draft202012Validator(schema)
+            self.validators[key] = Validator(schema)
         return self.validators[key]
 
 

@@ -111,6 +111,9 @@ async fn nothing_acknowledged_is_lost_and_nobody_sees_a_gap_or_a_double() {
         server.start().await;
         let sample = desk.ledger.lock().unwrap().sample();
         sample.look(&house.reader, &house.people[1]).await;
+        if let Some(ended) = work.try_join_next() {
+            panic!("a writer ended: {ended:?}");
+        }
     }
     desk.over.store(true, Ordering::Relaxed);
     while let Some(ended) = work.join_next().await {

@@ -76,6 +76,22 @@ impl Embedded {
         std::fs::write(self.dir.join("tuwunel.toml"), text).expect("the configuration");
     }
 
+    /// Runs another command of the program on this homeserver's configuration to its end.
+    pub async fn command(&self, command: &str, arguments: &[&str]) -> std::process::Output {
+        let running = Command::new(BINARY)
+            .arg(command)
+            .arg("--tuwunel-config")
+            .arg(self.dir.join("tuwunel.toml"))
+            .args(arguments)
+            .stdin(Stdio::null())
+            .kill_on_drop(true)
+            .output();
+        tokio::time::timeout(READY, running)
+            .await
+            .unwrap_or_else(|_| panic!("{command} {arguments:?} did not end within {READY:?}"))
+            .expect("the program starts")
+    }
+
     pub async fn start(&mut self) {
         assert!(self.process.is_none(), "this homeserver is running already");
         let mut command = Command::new(BINARY);

@@ -93,15 +93,22 @@ impl Letta {
     }
 }
 
-impl From<letta_client::Agent> for Agent {
-    fn from(agent: letta_client::Agent) -> Self {
-        let localpart = agent.id.as_str().replace('-', "_");
+impl Agent {
+    /// An agent of this id and name.
+    pub fn named(id: letta_client::AgentId, name: String) -> Self {
+        let localpart = id.as_str().replace('-', "_");
         Self {
-            name: agent.name,
+            name,
             ghost: format!("@{localpart}:{DOMAIN}"),
             alias: format!("#{localpart}:{DOMAIN}"),
-            id: agent.id,
+            id,
         }
+    }
+}
+
+impl From<letta_client::Agent> for Agent {
+    fn from(agent: letta_client::Agent) -> Self {
+        Self::named(agent.id, agent.name)
     }
 }
 

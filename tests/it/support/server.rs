@@ -78,6 +78,14 @@ impl Homeserver {
         }
     }
 
+    /// What it is called where results are compared.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Synapse(_) => <Synapse as Server>::NAME,
+            Self::Embedded(_) => <Embedded as Server>::NAME,
+        }
+    }
+
     pub fn url(&self) -> String {
         match self {
             Self::Synapse(server) => server.url(),

@@ -15,6 +15,12 @@ const NAME_WORDS: usize = 2;
 /// The second words that a third one follows.
 const GROUPS: [&str; 3] = ["alias", "directory", "moderation"];
 
+/// The name of a command, without what it is given: that may be a password.
+pub fn name_of(text: &str) -> String {
+    let words: Vec<_> = text.split_whitespace().take(NAME_WORDS).collect();
+    words.join(" ")
+}
+
 /// Does what the command says, and gives the answer, in Markdown. The first line is the command, what follows belongs to it.
 ///
 /// # Errors

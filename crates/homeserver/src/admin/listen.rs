@@ -6,7 +6,7 @@ use ruma::{OwnedUserId, RoomId, events::TimelineEventType};
 use serde::Deserialize;
 use serde_json::{Value, value::to_raw_value};
 
-use super::{answer, execute, is_admin, make_room, room, server_user};
+use super::{answer, execute, is_admin, make_room, name_of, room, server_user};
 use crate::{
     error::{Error, Result},
     rooms::{Draft, Pdu},
@@ -31,8 +31,9 @@ struct Message {
 /// Makes the admin room, does the commands of the configuration, and listens from now on.
 pub(crate) async fn start(server: &Server) -> Result<()> {
     make_room(server).await?;
-    for command in &server.config.admin.admin_execute {
-        match execute(server, command).await {
+    for line in &server.config.admin.admin_execute {
+        let command = name_of(line);
+        match execute(server, line).await {
             Ok(answer) => tracing::info!(command, answer, "done"),
             Err(reason) if server.config.admin.admin_execute_errors_ignore => {
                 tracing::warn!(command, reason, "a command of admin_execute failed");

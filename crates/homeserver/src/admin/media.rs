@@ -18,12 +18,18 @@ const URIS: [&str; 4] = [
     "/info/thumbnail_file/url",
 ];
 
+/// What is said to whoever means files of other servers.
+const NONE_REMOTE: &str = "Deleted 0 total files. All files here are of this server: \
+    --yes-i-want-to-delete-local-media deletes those.";
+
 pub(super) async fn run(server: &Server, command: Media, below: &str) -> Result<String, String> {
     match command {
         Media::Delete { mxc, event_id } => match (mxc, event_id) {
             (Some(mxc), _) => delete(server, &mxc).await,
             (None, Some(event)) => delete_of(server, &event).await,
-            (None, None) => Err("Please specify either an MXC using --mxc or an event ID using --event-id of the message containing an image.".to_owned()),
+            (None, None) => {
+                Err("Say which file with --mxc, or which event with --event-id.".to_owned())
+            }
         },
         Media::DeleteList => delete_list(server, below).await,
         Media::DeletePastRemoteMedia {
@@ -33,7 +39,7 @@ pub(super) async fn run(server: &Server, command: Media, below: &str) -> Result<
             yes_i_want_to_delete_local_media,
         } => {
             if !yes_i_want_to_delete_local_media {
-                return Ok("Deleted 0 total files. All files are of this server: say --yes-i-want-to-delete-local-media.".to_owned());
+                return Ok(NONE_REMOTE.to_owned());
             }
             let then = ago(&duration)?;
             let wanted = |file: &MediaFile| (file.created < then) == before;
@@ -60,7 +66,8 @@ pub(super) async fn run(server: &Server, command: Media, below: &str) -> Result<
             let about = about.transpose().map_err(said)?.flatten();
             let about = about.ok_or_else(|| "There is no such file.".to_owned())?;
             let json = serde_json::to_string_pretty(&about);
-            json.map(|json| block(&json)).map_err(|error| error.to_string())
+            json.map(|json| block(&json))
+                .map_err(|error| error.to_string())
         }
     }
 }
@@ -110,7 +117,8 @@ async fn delete_list(server: &Server, below: &str) -> Result<String, String> {
         }
     }
     Ok(format!(
-        "Finished bulk MXC deletion, deleted {deleted} total MXCs from our database and the filesystem. {failed} MXCs failed to be parsed."
+        "Finished bulk MXC deletion, deleted {deleted} total MXCs from our database and the \
+         filesystem. {failed} MXCs failed to be parsed."
     ))
 }
 

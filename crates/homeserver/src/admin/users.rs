@@ -1,6 +1,9 @@
 //! Commands about accounts.
 
-use ruma::{OwnedUserId, RoomOrAliasId, UserId, events::room::member::MembershipState};
+use ruma::{
+    EventId, OwnedDeviceId, OwnedUserId, RoomOrAliasId, UserId,
+    events::room::member::MembershipState,
+};
 
 use super::{
     answer::{list, said},
@@ -16,56 +19,27 @@ use crate::{
 mod many;
 mod tags;
 
-#[allow(
-    clippy::too_many_lines,
-    reason = "one command after the other, each a few lines"
-)]
 pub(super) async fn run(server: &Server, command: Users, below: &str) -> Result<String, String> {
+    let user = |name: &str| named(server, name);
     match command {
         Users::CreateUser { name, password } => create(server, &name, password).await,
         Users::ResetPassword { name, password } => reset(server, &name, password).await,
         Users::Deactivate {
             no_leave_rooms,
             user,
-        } => {
-            let user = named(server, &user)?;
-            refuse_own(server, &user)?;
-            end(server, &user, no_leave_rooms).await?;
-            Ok(format!("User {user} has been deactivated"))
-        }
+        } => deactivate(server, &user, no_leave_rooms).await,
         Users::DeactivateAll {
             no_leave_rooms,
             force,
         } => many::deactivate(server, no_leave_rooms, force, below).await,
-        Users::LastActive { limit } => many::last_active(server, limit),
-        Users::PutRoomTag { user, room, tag } => {
-            tags::put(server, &named(server, &user)?, &room, &tag).await
-        }
-        Users::DeleteRoomTag { user, room, tag } => {
-            tags::delete(server, &named(server, &user)?, &room, &tag).await
-        }
-        Users::GetRoomTags { user, room } => tags::get(server, &named(server, &user)?, &room),
         Users::ListUsers => {
             let users = server.accounts.list().map_err(said)?;
-            Ok(list(
-                &format!("Found {} local user account(s):", users.len()),
-                &users,
-            ))
+            let heading = format!("Found {} local user account(s):", users.len());
+            Ok(list(&heading, &users))
         }
-        Users::MakeUserAdmin { user } => {
-            let user = named(server, &user)?;
-            server.accounts.active(&user).map_err(said)?;
-            super::make_admin(server, &user).await.map_err(said)?;
-            Ok(format!("{user} has been granted admin privileges."))
-        }
-        Users::ListJoinedRooms { user } => {
-            let user = named(server, &user)?;
-            let rooms = server.rooms.joined_rooms(&user).map_err(said)?;
-            Ok(list(
-                &format!("Rooms {user} Joined ({}):", rooms.len()),
-                &rooms,
-            ))
-        }
+        Users::LastActive { limit } => many::last_active(server, limit),
+        Users::MakeUserAdmin { user: name } => make_admin(server, &user(&name)?).await,
+        Users::ListJoinedRooms { user: name } => joined_rooms(server, &user(&name)?),
         Users::ForceJoinRoom { user, room } => {
             become_a(server, &user, &room, MembershipState::Join).await?;
             Ok(format!("{user} has been joined to {room}."))
@@ -74,27 +48,63 @@ pub(super) async fn run(server: &Server, command: Users, below: &str) -> Result<
             become_a(server, &user, &room, MembershipState::Leave).await?;
             Ok(format!("{user} has left {room}."))
         }
-        Users::DeleteDevice { user, device } => {
-            let user = named(server, &user)?;
-            if !server.accounts.has_device(&user, &device).map_err(said)? {
-                return Err(format!("{user} has no device {device}"));
-            }
-            let deleted = server
-                .accounts
-                .delete_devices(server, &user, &[device])
-                .await;
-            deleted.map_err(said)?;
-            Ok("Device deleted.".to_owned())
+        Users::DeleteDevice { user: name, device } => {
+            delete_device(server, &user(&name)?, device).await
         }
-        Users::RedactEvent { event } => {
-            let pdu = server.rooms.event(&event).map_err(said)?;
-            let pdu = pdu.ok_or_else(|| "Event does not exist in our database.".to_owned())?;
-            let reason = "The administrator(s) have redacted this message.".to_owned();
-            let draft = redact::draft(&pdu.sender, event.clone(), Some(reason)).map_err(said)?;
-            write(server, &pdu.room_id, draft).await.map_err(said)?;
-            Ok(format!("Successfully redacted {event}"))
-        }
+        Users::PutRoomTag {
+            user: name,
+            room,
+            tag,
+        } => tags::put(server, &user(&name)?, &room, &tag).await,
+        Users::DeleteRoomTag {
+            user: name,
+            room,
+            tag,
+        } => tags::delete(server, &user(&name)?, &room, &tag).await,
+        Users::GetRoomTags { user: name, room } => tags::get(server, &user(&name)?, &room),
+        Users::RedactEvent { event } => redact_event(server, &event).await,
     }
+}
+
+async fn deactivate(server: &Server, name: &str, stays: bool) -> Result<String, String> {
+    let user = named(server, name)?;
+    refuse_own(server, &user)?;
+    end(server, &user, stays).await?;
+    Ok(format!("User {user} has been deactivated"))
+}
+
+async fn make_admin(server: &Server, user: &UserId) -> Result<String, String> {
+    server.accounts.active(user).map_err(said)?;
+    super::make_admin(server, user).await.map_err(said)?;
+    Ok(format!("{user} has been granted admin privileges."))
+}
+
+fn joined_rooms(server: &Server, user: &UserId) -> Result<String, String> {
+    let rooms = server.rooms.joined_rooms(user).map_err(said)?;
+    let heading = format!("Rooms {user} Joined ({}):", rooms.len());
+    Ok(list(&heading, &rooms))
+}
+
+async fn delete_device(
+    server: &Server,
+    user: &UserId,
+    device: OwnedDeviceId,
+) -> Result<String, String> {
+    if !server.accounts.has_device(user, &device).map_err(said)? {
+        return Err(format!("{user} has no device {device}"));
+    }
+    let deleted = server.accounts.delete_devices(server, user, &[device]).await;
+    deleted.map_err(said)?;
+    Ok("Device deleted.".to_owned())
+}
+
+async fn redact_event(server: &Server, event: &EventId) -> Result<String, String> {
+    let pdu = server.rooms.event(event).map_err(said)?;
+    let pdu = pdu.ok_or_else(|| "Event does not exist in our database.".to_owned())?;
+    let reason = "The administrator(s) have redacted this message.".to_owned();
+    let draft = redact::draft(&pdu.sender, event.to_owned(), Some(reason)).map_err(said)?;
+    write(server, &pdu.room_id, draft).await.map_err(said)?;
+    Ok(format!("Successfully redacted {event}"))
 }
 
 /// Ends an account; `stays` says whether in its rooms it stays.

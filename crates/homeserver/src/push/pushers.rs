@@ -77,7 +77,7 @@ impl Pushers {
     ) -> Result<Self> {
         let inner = Arc::new(Inner {
             store: rooms.store.clone(),
-            http: Guarded::new(outbound)?,
+            http: Guarded::new(outbound),
             rooms,
             tasks: Mutex::default(),
             running,

@@ -45,8 +45,9 @@ pub trait PrefixOf<K> {
 }
 
 fn put_text(text: &str, key: &mut Vec<u8>) {
-    // A longer text is cut: the caller's limits are far below, and a cut key only finds less.
-    let bytes = &text.as_bytes()[..text.len().min(PART_MAX_BYTES)];
+    // A longer text is cut: the caller's limits are far below, and a cut key only finds less. It stays text, or its row could
+    // not be read back.
+    let bytes = &text.as_bytes()[..text.floor_char_boundary(PART_MAX_BYTES)];
     let length = u16::try_from(bytes.len()).unwrap_or(u16::MAX);
     key.extend_from_slice(&length.to_be_bytes());
     key.extend_from_slice(bytes);

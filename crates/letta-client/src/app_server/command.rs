@@ -177,9 +177,10 @@ impl Payload {
         let message = || decision.reason.clone().unwrap_or(NO_REASON.to_owned());
         Self::ApprovalResponse {
             request_id,
-            decision: match decision.approve {
-                true => OutDecision::Allow,
-                false => OutDecision::Deny { message: message() },
+            decision: if decision.approve {
+                OutDecision::Allow
+            } else {
+                OutDecision::Deny { message: message() }
             },
         }
     }
@@ -203,7 +204,7 @@ mod tests {
     #[test]
     fn requests_are_written_as_the_server_reads_them() {
         let start = Request::RuntimeStart(Box::new(Start::new(scope(), PermissionMode::Standard)));
-        insta::assert_snapshot!(shown(start), @"");
+        insta::assert_snapshot!(shown(start), @r#"{"request_id":"r1","type":"runtime_start","agent_id":"agent-local-1","conversation_id":"local-conv-8","mode":"standard","wait_for_replay":true,"recover_approvals":true,"client_info":{"name":"letta-client","version":"0.1.0"}}"#);
         let prompts = [Prompt {
             key: "$event".into(),
             text: "hi".into(),
@@ -231,6 +232,6 @@ mod tests {
             reason: Some("not now".into()),
         };
         let payload = Payload::decision("perm-call_1".into(), &decision);
-        insta::assert_snapshot!(serde_json::to_string(&payload).unwrap(), @"");
+        insta::assert_snapshot!(serde_json::to_string(&payload).unwrap(), @r#"{"kind":"approval_response","request_id":"perm-call_1","decision":{"behavior":"deny","message":"not now"}}"#);
     }
 }

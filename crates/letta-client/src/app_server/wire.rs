@@ -142,7 +142,7 @@ pub(super) struct Delta {
     pub(super) failure: LoopError,
 }
 
-/// What a `loop_error` has beside a message's fields.
+/// What a `loop_error` or an `error_message` has beside a message's fields.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
 pub(super) struct LoopError {
@@ -150,6 +150,8 @@ pub(super) struct LoopError {
     pub(super) client_message_ids: Option<Vec<String>>,
     #[serde(deserialize_with = "lenient")]
     pub(super) api_error: Option<ApiError>,
+    #[serde(deserialize_with = "lenient")]
+    pub(super) retryable: Option<bool>,
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -252,7 +254,7 @@ fn delta(text: &str) -> Option<Event> {
     let raw = update.delta.get();
     let message: Message = inside(raw)?;
     let failure = match message.message_type.as_deref() {
-        Some("loop_error") => inside(raw)?,
+        Some("loop_error" | "error_message") => inside(raw)?,
         _ => LoopError::default(),
     };
     let mut hasher = DefaultHasher::new();

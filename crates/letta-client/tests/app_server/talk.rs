@@ -13,7 +13,7 @@ use tempfile::TempDir;
 use crate::server::LettaAppServer;
 
 /// How long a turn of these tests may take.
-const TURN_MAX: Duration = Duration::from_secs(60);
+const TURN_MAX: Duration = Duration::from_mins(1);
 
 pub(crate) struct World {
     pub(crate) server: LettaAppServer,
@@ -27,7 +27,7 @@ impl World {
         let home = TempDir::new().expect("a folder");
         let server = LettaAppServer::start(home.path(), Some("open-sesame")).await;
         let agent = server.make_agent("Ada").await;
-        let backend = backend(&server);
+        let backend = backend_at(&server.url());
         Self {
             server,
             backend,
@@ -56,11 +56,12 @@ impl World {
     }
 }
 
-pub(crate) fn backend(server: &LettaAppServer) -> AppServerBackend {
+/// A backend that is quick to connect again.
+pub(crate) fn backend_at(url: &str) -> AppServerBackend {
     let config = AppServerConfig {
         token: Some("open-sesame".into()),
         reconnect_delay: Duration::from_millis(50),
-        ..AppServerConfig::new(server.url())
+        ..AppServerConfig::new(url)
     };
     AppServerBackend::new(config).expect("a configuration that works")
 }

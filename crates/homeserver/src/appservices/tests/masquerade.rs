@@ -159,7 +159,7 @@ async fn it_says_when_things_happened_and_people_do_not() {
             Method::PUT,
             &send(wrong, wrong),
             StatusCode::BAD_REQUEST,
-            "M_BAD_JSON",
+            "M_INVALID_PARAM",
         )
         .await;
     }

@@ -4,10 +4,13 @@
 //! | what the server shows | what it means |
 //! |---|---|
 //! | it runs or waits in the queue | it goes on; what was missed is read from the history at its end |
-//! | nothing, and its stop reason was heard | it is complete |
-//! | nothing, but it remembers the run | the turn was cancelled when its last subscriber went |
-//! | nothing, and it remembers no run of it | the server was started anew; it begins unfinished inputs by itself, so this one was finished |
 //! | a request that waits | a person still has to decide |
+//! | nothing, and its stop reason was heard | it is complete; what was missed is in the history |
+//! | nothing | the server has cancelled it when its last subscriber went, or was stopped itself |
+//!
+//! A server that was killed begins unfinished inputs by itself when somebody subscribes. What is in
+//! the history does not tell whether it was all, so a turn that is not known to be complete is
+//! asked again: better that than half an answer for a whole one.
 
 use super::{
     Alarm, Effect, Ending, Runtime, Stage, Turn, UNHEARD, UNHEARD_TIMES_MAX,
@@ -63,41 +66,26 @@ impl Runtime {
         let Some(turn) = &mut self.ours else { return };
         match &turn.stage {
             Stage::Asked => out.push(Effect::Ask),
-            Stage::Over { .. } => out.push(Effect::Look),
+            Stage::Over(_) | Stage::Sought => out.push(Effect::Look),
             Stage::Moving => out.push(Effect::Fork),
             _ if !turn.unwatched || goes_on => {}
-            _ => {
-                if let Some(word) = turn.stop.clone() {
-                    return self.finish_ours(&word, None, out);
+            _ => match turn.stop.clone() {
+                Some(word) => self.finish_ours(&word, None, out),
+                None if turn.cancelled => {
+                    turn.stage = Stage::Over(Stop::Cancelled);
+                    out.push(Effect::Look);
                 }
-                self.was_lost(out);
-            }
+                None => self.was_cut(out),
+            },
         }
     }
 
     /// Our turn is no longer there, and its end was not heard.
-    fn was_lost(&mut self, out: &mut Vec<Effect>) {
-        let remembered = self.is_remembered();
-        let Some(turn) = &mut self.ours else { return };
-        if remembered && !turn.cancelled {
+    fn was_cut(&mut self, out: &mut Vec<Effect>) {
+        if let Some(turn) = &mut self.ours {
             turn.stage = Stage::Moving;
             out.push(Effect::Fork);
-        } else {
-            let stop = if turn.cancelled {
-                Stop::Cancelled
-            } else {
-                Stop::EndTurn
-            };
-            let heard = turn.cancelled;
-            turn.stage = Stage::Over { stop, heard };
-            out.push(Effect::Look);
         }
-    }
-
-    /// Whether the server remembers a run of our turn since its start.
-    fn is_remembered(&self) -> bool {
-        let turn = self.ours.as_ref();
-        turn.is_some_and(|turn| self.runs.values().any(|keys| turn.answers(keys)))
     }
 
     /// Whether our turn runs or is about to.
@@ -120,8 +108,8 @@ impl Runtime {
                 if turn.stage != Stage::Accepted {
                     return;
                 }
-                if times >= UNHEARD_TIMES_MAX {
-                    return self.end_ours(Ending::Silent(UNHEARD * UNHEARD_TIMES_MAX));
+                if times >= UNHEARD_TIMES_MAX && self.idle {
+                    return self.was_cut(out);
                 }
                 out.push(Effect::Look);
                 out.push(Effect::Wake(UNHEARD, Alarm::Unheard(number, times + 1)));
@@ -135,12 +123,12 @@ impl Runtime {
         let Some(turn) = &self.ours else { return };
         match &turn.stage {
             // Only some of its words are missing.
-            Stage::Over { stop, heard: true } => {
+            Stage::Over(stop) => {
                 tracing::warn!(error = %why, "cannot read what was missed of a turn");
                 let stop = stop.clone();
                 self.end_ours(Ending::Stop(stop));
             }
-            Stage::Over { .. } | Stage::Moving => {
+            Stage::Sought | Stage::Moving => {
                 let stop = failure("conversation_stuck", &why.to_string());
                 self.end_ours(Ending::Stop(Stop::Failed(stop)));
                 self.last = None;
@@ -181,8 +169,7 @@ impl Runtime {
         let key = first.to_string();
         let mut turn = self.new_turn(vec![key], run.clone());
         (turn.gap, turn.unwatched) = (true, true);
-        let stop = Stop::EndTurn;
-        turn.stage = Stage::Over { stop, heard: false };
+        turn.stage = Stage::Sought;
         self.ours = Some(turn);
         out.push(Effect::Look);
         Ok(Resumed::Looking)
@@ -233,41 +220,23 @@ impl Runtime {
         )
     }
 
-    /// Tells our turn by what the history has after its prompt.
+    /// Settles our turn by what the history has after its prompt.
     fn tell_history(&mut self, messages: Vec<Message>, out: &mut Vec<Effect>) {
-        let (goes_on, remembered) = (self.goes_on(), self.is_remembered());
+        let goes_on = self.goes_on();
         let control = self.control.clone();
         let Some(turn) = &mut self.ours else { return };
         turn.start();
-        let (stop, heard) = match &turn.stage {
-            Stage::Over { stop, heard } => (stop.clone(), *heard),
-            // The server knew the input, and ran it before.
-            _ => (Stop::EndTurn, false),
-        };
-        if let Some(request) = control.filter(|_| !heard) {
-            return turn.ask(request);
+        if let Stage::Over(stop) = turn.stage.clone() {
+            turn.tell_again(messages);
+            return self.end_ours(Ending::Stop(stop));
         }
-        if goes_on && !heard {
-            // It still runs: what it has said so far is told at its end.
-            turn.stage = Stage::Running;
-            return;
+        match control {
+            Some(request) => turn.ask(request),
+            // What it has said so far is told at its end.
+            None if goes_on => turn.stage = Stage::Running,
+            None => self.was_cut(out),
         }
-        if !heard && (remembered || !ends_with_words(&messages)) {
-            turn.stage = Stage::Moving;
-            out.push(Effect::Fork);
-            return;
-        }
-        turn.tell_again(messages);
-        self.end_ours(Ending::Stop(stop));
     }
-}
-
-/// Whether the agent had the last word, and said it to a person.
-fn ends_with_words(messages: &[Message]) -> bool {
-    let last = messages
-        .last()
-        .and_then(|last| last.message_type.as_deref());
-    last == Some("assistant_message")
 }
 
 fn unknown(run: &RunId) -> BackendError {

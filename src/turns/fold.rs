@@ -1,0 +1,62 @@
+//! The status line as a message: its text, and under it what is folded away.
+//!
+//! What is folded is foreign text, from models and tools: it is escaped, never interpreted.
+//! Specification: [`details` among the suggested HTML][spec].
+//!
+//! [spec]: https://spec.matrix.org/latest/client-server-api/#mroommessage-msgtypes
+
+use std::fmt::Write;
+
+use super::status::Line;
+use crate::matrix::render::Rendered;
+
+/// A line as a room shows it. Clients without HTML see the line and the entries under it.
+pub(super) fn rendered(line: &Line) -> Rendered {
+    if line.folded.is_empty() {
+        return Rendered::plain(&line.text);
+    }
+    let mut body = line.text.clone();
+    let mut html = format!("<details><summary>{}</summary>", escaped(&line.text));
+    html.push_str("<ul>");
+    for entry in &line.folded {
+        // Writing to a String cannot fail.
+        let _ = write!(body, "\n{entry}");
+        let _ = write!(html, "<li>{}</li>", escaped(entry).replace('\n', "<br>"));
+    }
+    html.push_str("</ul></details>");
+    Rendered {
+        body,
+        html: Some(html),
+    }
+}
+
+/// Text that no client takes for HTML.
+fn escaped(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '&' => out.push_str("&amp;"),
+            '<' => out.push_str("&lt;"),
+            '>' => out.push_str("&gt;"),
+            '\n' => out.push('\n'),
+            control if control.is_control() => out.push(' '),
+            other => out.push(other),
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn foreign_text_is_folded_as_text() {
+        let line = Line {
+            text: "🔧 Used <b>".to_owned(),
+            folded: vec!["✓ a {\"x\":\"</li><script>\"}\n→ &".to_owned()],
+        };
+        let html = rendered(&line).html.unwrap();
+        insta::assert_snapshot!(html, @r#"<details><summary>🔧 Used &lt;b&gt;</summary><ul><li>✓ a {"x":"&lt;/li&gt;&lt;script&gt;"}<br>→ &amp;</li></ul></details>"#);
+    }
+}

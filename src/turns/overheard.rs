@@ -1,0 +1,175 @@
+//! Turns that others start: a schedule, or a person in Letta's own app. They appear in the room of
+//! their conversation, and are told like any other.
+//!
+//! Promise: none is told twice. Its first words in the room are a notice under an id that is made
+//! of the turn's own key, so a turn that is heard again after a restart is known by it.
+
+use std::{
+    collections::{HashMap, VecDeque},
+    sync::{Mutex, MutexGuard, PoisonError},
+};
+
+use futures_util::StreamExt;
+use letta_client::{Conversation, Destination, Overheard, TurnStream};
+use tracing::{debug, warn};
+
+use super::{Inner, Turns, listen::Failure, say::Voice, words};
+use crate::{
+    journal::{ConversationKey, JournalError, TurnId, TurnRecord},
+    time::Millis,
+};
+
+/// The most turns of others that wait in one conversation. Beyond it they are left out: Letta keeps
+/// them, and nobody here has asked for them.
+const WAITING_MAX: usize = 16;
+
+/// Turns of others that wait to be told, and the streams of those that are.
+#[derive(Default)]
+pub(super) struct Elsewhere {
+    waiting: Mutex<HashMap<ConversationKey, VecDeque<(TurnId, Overheard)>>>,
+    streams: Mutex<HashMap<TurnId, TurnStream>>,
+}
+
+fn held<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Elsewhere {
+    /// The stream of a turn, once: it cannot be told again.
+    pub(super) fn take_stream(&self, turn: &TurnId) -> Option<TurnStream> {
+        held(&self.streams).remove(turn)
+    }
+
+    fn push(&self, place: &ConversationKey, id: TurnId, overheard: Overheard) {
+        let mut waiting = held(&self.waiting);
+        let here = waiting.entry(place.clone()).or_default();
+        if here.len() >= WAITING_MAX {
+            warn!(room.id = %place.room, turn.id = %id, "too many turns of others wait; one is left out");
+            return;
+        }
+        if here.iter().all(|(known, _)| *known != id) {
+            here.push_back((id, overheard));
+        }
+    }
+
+    fn pop(&self, place: &ConversationKey) -> Option<(TurnId, Overheard)> {
+        let mut waiting = held(&self.waiting);
+        let here = waiting.get_mut(place)?;
+        let next = here.pop_front();
+        if here.is_empty() {
+            waiting.remove(place);
+        }
+        next
+    }
+}
+
+impl Turns {
+    /// Listens for turns that others start, as long as the process lives.
+    pub(super) fn listen_to_others(&self) {
+        let Some(mut overheard) = self.inner.around.backend.overheard() else {
+            return;
+        };
+        let turns = self.clone();
+        self.inner.around.tasks.spawn(async move {
+            if let Err(failure) = turns.inner.watch_everything().await {
+                warn!(
+                    error = &failure as &dyn std::error::Error,
+                    "not every conversation is listened to"
+                );
+            }
+            loop {
+                let next = tokio::select! {
+                    next = overheard.next() => next,
+                    () = turns.inner.around.tasks.closing() => None,
+                };
+                let Some(heard) = next else { return };
+                if let Err(failure) = turns.take_up(heard) {
+                    warn!(
+                        error = &failure as &dyn std::error::Error,
+                        "a turn of somebody else is not told"
+                    );
+                }
+            }
+        });
+    }
+
+    fn take_up(&self, overheard: Overheard) -> Result<(), JournalError> {
+        let Some(place) = self.inner.place_of(&overheard.at)? else {
+            debug!(agent.id = %overheard.at.agent, "a turn of somebody else has no room");
+            return Ok(());
+        };
+        let id = TurnId::named(&["overheard", place.agent.as_str(), &overheard.key]);
+        if self.inner.was_begun(&place.room, &id.remark("elsewhere"))? {
+            return Ok(());
+        }
+        self.inner.elsewhere.push(&place, id, overheard);
+        self.wake(&place);
+        Ok(())
+    }
+}
+
+impl Inner {
+    async fn watch_everything(&self) -> Result<(), Failure> {
+        for place in self.places()? {
+            if let Some(destination) = self.known_destination(&place)? {
+                self.watch(&place, &destination).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Listens to a conversation from now on.
+    pub(super) async fn watch(
+        &self,
+        place: &ConversationKey,
+        destination: &Destination,
+    ) -> Result<(), Failure> {
+        let conduct = self.conduct_in(place)?;
+        Ok(self.around.backend.watch(destination, conduct).await?)
+    }
+
+    /// Where a conversation of Letta takes place; an agent's default one that no room knows, in its
+    /// own.
+    fn place_of(&self, at: &Destination) -> Result<Option<ConversationKey>, JournalError> {
+        let places = self.places()?;
+        let mut home = None;
+        for place in places.into_iter().filter(|place| place.agent == at.agent) {
+            if self.known_destination(&place)?.as_ref() == Some(at) {
+                return Ok(Some(place));
+            }
+            if self.is_home(&place)? && at.conversation == Conversation::Default {
+                home = Some(place);
+            }
+        }
+        Ok(home)
+    }
+
+    /// Begins the next turn of somebody else in a conversation: the room hears what it is about.
+    pub(super) async fn begin_overheard(
+        &self,
+        place: &ConversationKey,
+    ) -> Result<Option<TurnRecord>, JournalError> {
+        let Some((id, overheard)) = self.elsewhere.pop(place) else {
+            return Ok(None);
+        };
+        let turn = TurnRecord {
+            elsewhere: true,
+            ..TurnRecord::new(id.clone(), place.clone(), Vec::new(), Millis::now())
+        };
+        let voice = Voice {
+            ghost: self.around.identity.ghost(&place.agent),
+            mentions: Vec::new(),
+        };
+        let text = words::elsewhere(overheard.prompt.as_deref());
+        let notice = voice.remark(&turn, "elsewhere", &text);
+        let journal = &self.around.journal;
+        journal.end_chapter(&turn, std::slice::from_ref(&notice))?;
+        held(&self.elsewhere.streams).insert(id, overheard.turn);
+        journal.durable().await?;
+        self.around.outbox.wake(&place.room);
+        Ok(Some(turn))
+    }
+}
+
+#[cfg(test)]
+mod tests;

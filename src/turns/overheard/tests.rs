@@ -1,0 +1,321 @@
+//! What a backend that hears others, and moves conversations, makes of a room.
+
+use std::{pin::Pin, sync::Arc};
+
+use async_trait::async_trait;
+use futures_util::Stream;
+use letta_client::{
+    Agent, AgentId, ApprovalRequest, Backend, BackendError, Conduct, ConversationId, Decision,
+    HistoryItem, Info, PermissionMode, Prompt, RunId,
+    demo::{Demo, DemoServer},
+    rest::{RestBackend, RestConfig},
+};
+use ruma::{owned_event_id, owned_room_id, owned_user_id, server_name};
+use serde_json::value::to_raw_value;
+use tempfile::TempDir;
+use tokio::sync::{mpsc, watch};
+
+use super::*;
+use crate::{
+    config::{self, Mode},
+    identity::Identity,
+    journal::{AgentRecord, Journal, JournalLimits, QueuedPrompt},
+    matrix::double::ScriptedHomeserver,
+    outbox::Outbox,
+    turns::Surroundings,
+    workers::Tasks,
+};
+
+/// The demo as a Letta that hears others and gives each room a conversation of its own.
+struct App {
+    rest: RestBackend,
+    heard: Mutex<Option<mpsc::Receiver<Overheard>>>,
+    /// What sends were to go by, and where to.
+    sends: Mutex<Vec<(Destination, Conduct)>>,
+    /// The next send is told that its conversation goes on as this one.
+    moves: Mutex<Option<ConversationId>>,
+    watched: Mutex<Vec<Destination>>,
+}
+
+#[async_trait]
+impl Backend for App {
+    async fn info(&self) -> Result<Info, BackendError> {
+        self.rest.info().await
+    }
+
+    async fn agents(&self) -> Result<Vec<Agent>, BackendError> {
+        self.rest.agents().await
+    }
+
+    async fn agent(&self, id: &AgentId) -> Result<Option<Agent>, BackendError> {
+        self.rest.agent(id).await
+    }
+
+    async fn create_conversation(
+        &self,
+        agent: &AgentId,
+        label: &str,
+    ) -> Result<Conversation, BackendError> {
+        self.rest.create_conversation(agent, label).await
+    }
+
+    fn home_conversation(&self) -> Option<Conversation> {
+        None
+    }
+
+    async fn send(
+        &self,
+        to: &Destination,
+        prompts: &[Prompt],
+        conduct: Conduct,
+    ) -> Result<TurnStream, BackendError> {
+        held(&self.sends).push((to.clone(), conduct));
+        if let Some(to) = held(&self.moves).take() {
+            return Err(BackendError::Moved { to });
+        }
+        self.rest.send(to, prompts, conduct).await
+    }
+
+    async fn decide(
+        &self,
+        to: &Destination,
+        request: &ApprovalRequest,
+        decisions: &[Decision],
+    ) -> Result<TurnStream, BackendError> {
+        self.rest.decide(to, request, decisions).await
+    }
+
+    async fn pending(&self, to: &Destination) -> Result<Option<ApprovalRequest>, BackendError> {
+        self.rest.pending(to).await
+    }
+
+    async fn watch(&self, to: &Destination, _conduct: Conduct) -> Result<(), BackendError> {
+        held(&self.watched).push(to.clone());
+        Ok(())
+    }
+
+    fn overheard(&self) -> Option<Pin<Box<dyn Stream<Item = Overheard> + Send>>> {
+        let heard = held(&self.heard).take()?;
+        let next =
+            async |mut heard: mpsc::Receiver<Overheard>| heard.recv().await.map(|one| (one, heard));
+        Some(Box::pin(futures_util::stream::unfold(heard, next)))
+    }
+
+    async fn resume(&self, to: &Destination, run: &RunId) -> Result<TurnStream, BackendError> {
+        self.rest.resume(to, run).await
+    }
+
+    async fn cancel(&self, to: &Destination) -> Result<bool, BackendError> {
+        self.rest.cancel(to).await
+    }
+
+    async fn history(
+        &self,
+        to: &Destination,
+        limit: usize,
+    ) -> Result<Vec<HistoryItem>, BackendError> {
+        self.rest.history(to, limit).await
+    }
+}
+
+struct Lab {
+    turns: Turns,
+    app: Arc<App>,
+    others: mpsc::Sender<Overheard>,
+    homeserver: ScriptedHomeserver,
+    journal: Journal,
+    place: ConversationKey,
+    _parts: (TempDir, DemoServer),
+}
+
+impl Lab {
+    async fn new() -> Self {
+        let server = DemoServer::start(Demo::new(), "127.0.0.1:0".parse().unwrap());
+        let server = server.await.unwrap();
+        let rest = RestBackend::new(RestConfig::new(server.url())).unwrap();
+        let agent = rest.agents().await.unwrap().remove(0);
+        let (others, heard) = mpsc::channel(8);
+        let app = Arc::new(App {
+            rest,
+            heard: Mutex::new(Some(heard)),
+            sends: Mutex::default(),
+            moves: Mutex::default(),
+            watched: Mutex::default(),
+        });
+        let folder = tempfile::tempdir().unwrap();
+        let journal = Journal::open(folder.path(), JournalLimits::default()).unwrap();
+        let place = ConversationKey {
+            agent: agent.id.clone(),
+            room: owned_room_id!("!room:house.test"),
+            thread: None,
+        };
+        journal.set_agent(&home(&agent, &place)).unwrap();
+        let homeserver = ScriptedHomeserver::default();
+        let around = surroundings(&journal, &homeserver, Arc::clone(&app));
+        Self {
+            turns: Turns::new(around),
+            app,
+            others,
+            homeserver,
+            journal,
+            place,
+            _parts: (folder, server),
+        }
+    }
+
+    /// A person says something in the agent's room.
+    fn ask(&self, text: &str) {
+        let event_id = owned_event_id!("$asked");
+        let events = vec![(event_id.clone(), to_raw_value("event").unwrap())];
+        self.journal.admit(events, Millis(1)).unwrap();
+        let (admission, _) = self.journal.waiting_events(1).unwrap().remove(0);
+        let prompt = QueuedPrompt {
+            event_id,
+            sender: owned_user_id!("@ann:house.test"),
+            text: text.to_owned(),
+            admitted_at: Millis(1),
+        };
+        self.journal
+            .queue_prompt(admission, &self.place, &prompt)
+            .unwrap();
+        self.turns.wake(&self.place);
+    }
+
+    /// Somebody else asks in the same conversation; `key` names their turn.
+    async fn others_ask(&self, key: &str, text: &str) {
+        let conversation = self.journal.conversation(&self.place).unwrap().unwrap();
+        let at = Destination {
+            agent: self.place.agent.clone(),
+            conversation,
+        };
+        let prompt = Prompt {
+            key: format!("{key} {text}"),
+            text: text.to_owned(),
+            speaker: None,
+        };
+        let turn = self.app.rest.send(&at, &[prompt], Conduct::default()).await;
+        let overheard = Overheard {
+            at,
+            key: key.to_owned(),
+            prompt: Some(text.to_owned()),
+            turn: turn.unwrap(),
+        };
+        assert!(self.others.send(overheard).await.is_ok());
+    }
+
+    async fn shows(&self, words: &str) {
+        let seen = async {
+            while !self
+                .homeserver
+                .timeline()
+                .iter()
+                .any(|line| line.ends_with(words))
+            {
+                tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+            }
+        };
+        let seen = tokio::time::timeout(std::time::Duration::from_secs(20), seen).await;
+        assert!(
+            seen.is_ok(),
+            "no {words:?} in {:?}",
+            self.homeserver.timeline()
+        );
+    }
+}
+
+fn home(agent: &Agent, place: &ConversationKey) -> AgentRecord {
+    AgentRecord {
+        id: agent.id.clone(),
+        name: agent.name.clone(),
+        description: None,
+        model: None,
+        registered: true,
+        display_name: None,
+        room: Some(place.room.clone()),
+        room_name: None,
+        room_topic: None,
+        joined: true,
+        in_space: true,
+        invited: std::collections::BTreeSet::default(),
+        presence: crate::journal::Presence::Live,
+    }
+}
+
+fn surroundings(journal: &Journal, homeserver: &ScriptedHomeserver, app: Arc<App>) -> Surroundings {
+    let identity = Identity::new(
+        server_name!("house.test"),
+        "agent_{id}".parse().unwrap(),
+        "letta",
+        "letta_agents",
+    );
+    let (identity, tasks) = (identity.unwrap(), Tasks::default());
+    let outbox = Outbox::new(
+        journal.clone(),
+        homeserver.client(),
+        identity.clone(),
+        tasks.clone(),
+    );
+    Surroundings {
+        journal: journal.clone(),
+        outbox: outbox.unwrap(),
+        homeserver: homeserver.client(),
+        backend: app,
+        identity,
+        letta_returns: watch::channel(0).1,
+        habits: config::Turns::default(),
+        mode: Mode::Standard,
+        tasks,
+    }
+}
+
+#[tokio::test]
+async fn a_turn_of_somebody_else_appears_once_with_what_it_answers() {
+    let lab = Lab::new().await;
+    lab.turns.resume().unwrap();
+    lab.ask("say: mine");
+    lab.shows("mine").await;
+    assert_eq!(
+        held(&lab.app.watched).len(),
+        1,
+        "its conversation is listened to"
+    );
+    lab.others_ask("theirs", "say: from the desk").await;
+    lab.shows("Asked outside of Matrix: say: from the desk")
+        .await;
+    lab.shows(" from the desk").await;
+    // The same turn heard again, as after a reconnect, is no news; the next one is.
+    lab.others_ask("theirs", "say: again").await;
+    lab.others_ask("next", "say: and more").await;
+    lab.shows(" and more").await;
+    let seen = lab.homeserver.timeline().join("\n");
+    assert!(!seen.contains("again"), "{seen}");
+}
+
+#[tokio::test]
+async fn a_conversation_that_moves_takes_the_message_along_in_silence() {
+    let lab = Lab::new().await;
+    let other = lab.app.rest.create_conversation(&lab.place.agent, "new");
+    let Conversation::Own(new) = other.await.unwrap() else {
+        panic!("the demo has conversations")
+    };
+    *held(&lab.app.moves) = Some(new.clone());
+    let chosen = |choices: &mut crate::journal::RoomChoices| {
+        choices.mode = Some(Mode::Strict);
+        choices.chat_only = true;
+    };
+    lab.journal.choose(&lab.place.room, chosen).unwrap();
+    lab.turns.resume().unwrap();
+    lab.ask("say: moved");
+    lab.shows("moved").await;
+    assert_eq!(lab.homeserver.timeline().len(), 1, "nobody hears of it");
+    let sends = held(&lab.app.sends).clone();
+    let conversations: Vec<_> = sends.iter().map(|(to, _)| &to.conversation).collect();
+    assert_eq!(sends.len(), 2);
+    assert_ne!(conversations[0], conversations[1]);
+    assert_eq!(*conversations[1], Conversation::Own(new));
+    let conduct = Conduct {
+        mode: PermissionMode::Strict,
+        chat_only: true,
+    };
+    assert!(sends.iter().all(|(_, told)| *told == conduct), "{sends:?}");
+}

@@ -1,0 +1,240 @@
+//! What works with which Letta on which homeserver: the same scenarios for every pair.
+//!
+//! `LETTA_TEST_HOMESERVER` and `LETTA_TEST_BACKEND` choose the pair. Each feature writes down what came of it as soon as it
+//! has been seen (`record`), and `make compatibility` runs all pairs and makes the table in `docs/compatibility.md` of
+//! that. What a pair cannot do is a scenario as well: it has to say so, or to show it.
+
+mod house;
+mod peer;
+mod record;
+
+use std::time::Duration;
+
+use self::{
+    house::House,
+    peer::{Agent, Kind},
+    record::{Feature, Outcome},
+};
+use crate::support::room::Entry;
+
+/// Long enough for what happens at once, on a machine that does a lot besides.
+const SOON: Duration = Duration::from_secs(30);
+
+/// What a person waits at most for what a crash comes between.
+const PATIENCE: Duration = Duration::from_mins(2);
+
+/// How many beats, of a quarter of a second, an answer takes that something comes between.
+const BEATS: usize = 12;
+
+/// The same for one that is stopped long before its end.
+const BEATS_STOPPED: usize = 80;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_person_and_agents_talk() {
+    let house = House::start(&[
+        Feature::AgentsAppear,
+        Feature::Streamed,
+        Feature::Thread,
+        Feature::TwoRooms,
+        Feature::Stop,
+    ])
+    .await;
+    let mut rooms = Vec::new();
+    for agent in house.agents().await {
+        rooms.push((house.enter(&agent).await, agent));
+    }
+    house.passed(Feature::AgentsAppear, Outcome::Works);
+    streamed(&house, &rooms[0]).await;
+    thread(&house, &rooms[0]).await;
+    two_rooms(&house, &rooms[0]).await;
+    stop(&house, &rooms[0]).await;
+}
+
+async fn streamed(house: &House, (room, agent): &(String, Agent)) {
+    let (prompt, expected) = house.peer.slow(BEATS);
+    let question = house.alice.say(room, &prompt).await;
+    let complete = |text: &str| text.trim() == expected;
+    let answer = house
+        .alice
+        .wait_for_answer(room, &question, PATIENCE, complete)
+        .await;
+    assert_eq!(answer.sender, agent.ghost);
+    assert!(answer.edits >= 2, "it did not grow: {:?}", answer.bodies);
+    house.passed(Feature::Streamed, Outcome::Works);
+}
+
+async fn thread(house: &House, (room, agent): &(String, Agent)) {
+    let top = house.alice.notice(room, "let us talk here").await;
+    let prompt = house.peer.say("in the thread");
+    house.alice.say_in_thread(room, &top, &prompt).await;
+    let said = house.alice.wait_for("for an answer", room, SOON, |room| {
+        room.said_by(&agent.ghost)
+            .find(|entry| entry.text() == "in the thread")
+            .cloned()
+    });
+    assert_eq!(said.await.thread, Some(top));
+    house.passed(Feature::Thread, Outcome::Works);
+}
+
+/// Two rooms of one agent: a short answer here does not wait for a long one there.
+async fn two_rooms(house: &House, (room, agent): &(String, Agent)) {
+    let other = house.alice.chat_with(&agent.ghost).await;
+    let (prompt, expected) = house.peer.slow(BEATS_STOPPED / 2);
+    let long = house.alice.say(room, &prompt).await;
+    let begun = |text: &str| expected.starts_with(text.trim_end_matches([' ', '…']));
+    house
+        .alice
+        .wait_for_answer(room, &long, SOON, |text| !text.is_empty() && begun(text))
+        .await;
+    let short = house.alice.say(&other, &house.peer.say("meanwhile")).await;
+    house
+        .alice
+        .wait_for_answer(&other, &short, SOON, |text| text == "meanwhile")
+        .await;
+    let so_far = house.alice.room(room);
+    let so_far = so_far
+        .answers_to(&long)
+        .any(|entry| entry.text().trim() == expected);
+    assert!(!so_far, "the short answer came after the long one");
+    house
+        .alice
+        .wait_for_answer(room, &long, PATIENCE, |text| text.trim() == expected)
+        .await;
+    house.passed(Feature::TwoRooms, Outcome::Works);
+}
+
+async fn stop(house: &House, (room, agent): &(String, Agent)) {
+    let (prompt, expected) = house.peer.slow(BEATS_STOPPED);
+    let question = house.alice.say(room, &prompt).await;
+    house
+        .alice
+        .wait_for_answer(room, &question, SOON, |text| !text.is_empty())
+        .await;
+    house.alice.say(room, "!letta stop").await;
+    if house.peer.kind == Kind::OpenAi {
+        house.hears(room, "cannot stop a turn").await;
+        house
+            .alice
+            .wait_for_answer(room, &question, PATIENCE, |text| text.trim() == expected)
+            .await;
+        return house.passed(Feature::Stop, Outcome::NotThere);
+    }
+    house.hears(room, "[STOPPED]").await;
+    let next = house.alice.say(room, &house.peer.say("still here")).await;
+    house
+        .alice
+        .wait_for_answer(room, &next, SOON, |text| text == "still here")
+        .await;
+    let seen = house.alice.room(room);
+    let whole = |entry: &Entry| entry.text().contains(&expected);
+    assert!(!seen.said_by(&agent.ghost).any(whole), "it went on\n{seen}");
+    house.passed(Feature::Stop, Outcome::Works);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_tool_asks_before_it_runs() {
+    let house = House::start(&[Feature::Approve, Feature::Deny]).await;
+    let agent = house.agents().await.remove(0);
+    let room = house.enter(&agent).await;
+    for (feature, sign) in [(Feature::Approve, "✅"), (Feature::Deny, "❌")] {
+        let tool = house.peer.tool(&format!("{feature:?}"));
+        let question = house.alice.say(&room, &tool.prompt).await;
+        if house.peer.kind == Kind::OpenAi {
+            // Nobody is asked. That it ran all the same is what the documentation warns of.
+            returns(&house, &room, &question, tool.returned).await;
+            assert!(tool.has_run(), "the tool did not run");
+            house.passed(feature, Outcome::NotThere);
+            continue;
+        }
+        let card = house.alice.wait_for("for a card", &room, PATIENCE, |room| {
+            let mut answers = room.answers_to(&question);
+            answers
+                .find(|entry| entry.text().contains("May I use"))
+                .cloned()
+        });
+        let card = card.await;
+        assert!(!tool.has_run(), "it ran before anybody was asked");
+        house.alice.react(&room, &card.event_id, sign).await;
+        let said = if feature == Feature::Approve {
+            tool.returned
+        } else {
+            tool.denied
+        };
+        returns(&house, &room, &question, said).await;
+        assert_eq!(
+            tool.has_run(),
+            feature == Feature::Approve && tool.leaves_a_trace()
+        );
+        house.passed(feature, Outcome::Works);
+    }
+}
+
+async fn returns(house: &House, room: &str, question: &str, words: &str) {
+    house
+        .alice
+        .wait_for_answer(room, question, PATIENCE, |text| text.contains(words))
+        .await;
+}
+
+/// What is killed.
+#[derive(Clone, Copy, Debug)]
+enum Victim {
+    Bridge,
+    Letta,
+    Homeserver,
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whatever_is_killed_in_the_middle_of_an_answer_it_is_given_once() {
+    let mut house = House::start(&[
+        Feature::KillBridge,
+        Feature::KillLetta,
+        Feature::KillHomeserver,
+    ])
+    .await;
+    let agent = house.agents().await.remove(0);
+    let room = house.enter(&agent).await;
+    for (feature, victim) in [
+        (Feature::KillBridge, Victim::Bridge),
+        (Feature::KillHomeserver, Victim::Homeserver),
+        (Feature::KillLetta, Victim::Letta),
+    ] {
+        let outcome = killed(&mut house, &room, &agent, victim).await;
+        house.passed(feature, outcome);
+    }
+}
+
+async fn killed(house: &mut House, room: &str, agent: &Agent, victim: Victim) -> Outcome {
+    let (prompt, expected) = house.peer.slow(BEATS);
+    let question = house.alice.say(room, &prompt).await;
+    house
+        .alice
+        .wait_for_answer(room, &question, SOON, |text| !text.is_empty())
+        .await;
+    house.kill(victim).await;
+    let agent_says = |entry: &&Entry| entry.sender == agent.ghost;
+    let whole = |entry: &&Entry| entry.text().trim() == expected;
+    let told = |entry: &&Entry| entry.text().contains("[STREAM_INCOMPLETE]");
+    let was_told = house
+        .alice
+        .wait_for("for the end of the answer", room, PATIENCE, |seen| {
+            seen.answers_to(&question)
+                .filter(agent_says)
+                .find(|entry| whole(entry) || told(entry))
+                .map(|entry| told(&entry))
+        })
+        .await;
+    let next = house.alice.say(room, &house.peer.say("and on")).await;
+    house
+        .alice
+        .wait_for_answer(room, &next, PATIENCE, |text| text == "and on")
+        .await;
+    let seen = house.alice.room(room);
+    let times = seen.answers_to(&question).filter(whole).count();
+    assert_eq!(times, usize::from(!was_told), "{victim:?}\n{seen}");
+    if was_told {
+        Outcome::Told
+    } else {
+        Outcome::Works
+    }
+}

@@ -1,0 +1,189 @@
+//! Letta, whichever it is, and how to make its agents do something.
+//!
+//! The demo is this project's own server with scripted agents; the App Server is the real one with a scripted model
+//! behind it, reached by its own protocol or by its OpenAI-compatible routes.
+
+use std::path::{Path, PathBuf};
+
+use letta_client::{
+    Backend,
+    openai::{OpenAiBackend, OpenAiConfig},
+};
+
+pub use crate::support::letta::Agent;
+use crate::support::letta::Letta;
+
+#[path = "../../../crates/letta-client/tests/app_server/model.rs"]
+#[allow(dead_code, reason = "the client's own tests use the rest of it")]
+mod model;
+#[path = "../../../crates/letta-client/tests/app_server/server.rs"]
+#[allow(dead_code, reason = "the client's own tests use the rest of it")]
+mod server;
+
+use server::LettaAppServer;
+
+/// How the bridge speaks to it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    Demo,
+    AppServer,
+    OpenAi,
+}
+
+enum Server {
+    Demo(Letta),
+    AppServer(LettaAppServer),
+}
+
+pub struct Peer {
+    pub kind: Kind,
+    server: Server,
+    /// Where tools leave their traces.
+    traces: PathBuf,
+}
+
+/// A tool that somebody should be asked about.
+pub struct Tool {
+    pub prompt: String,
+    /// What the agent says once it has run.
+    pub returned: &'static str,
+    /// What it says when it may not run it.
+    pub denied: &'static str,
+    /// The file that it makes, if it is a real one.
+    trace: Option<PathBuf>,
+}
+
+impl Tool {
+    pub fn has_run(&self) -> bool {
+        self.trace.as_ref().is_some_and(|trace| trace.exists())
+    }
+
+    pub fn leaves_a_trace(&self) -> bool {
+        self.trace.is_some()
+    }
+}
+
+impl Peer {
+    /// The one that this run is about, with two agents at least.
+    pub async fn start(dir: &Path) -> Self {
+        let kind = match std::env::var("LETTA_TEST_BACKEND").as_deref() {
+            Err(_) | Ok("" | "demo") => Kind::Demo,
+            Ok("app-server") => Kind::AppServer,
+            Ok("openai") => Kind::OpenAi,
+            Ok(other) => panic!("LETTA_TEST_BACKEND is demo, app-server or openai, not {other}"),
+        };
+        let server = if kind == Kind::Demo {
+            Server::Demo(Letta::start().await)
+        } else {
+            let server = LettaAppServer::start(&dir.join("letta"), None).await;
+            for name in ["Ada", "Grace"] {
+                server.make_agent(name).await;
+            }
+            Server::AppServer(server)
+        };
+        Self {
+            kind,
+            server,
+            traces: dir.to_owned(),
+        }
+    }
+
+    pub fn name(&self) -> &'static str {
+        match self.kind {
+            Kind::Demo => "demo",
+            Kind::AppServer => "app-server",
+            Kind::OpenAi => "openai",
+        }
+    }
+
+    /// What `init` is told about it. Only where there are two ways must one be named.
+    pub fn flags(&self) -> Vec<String> {
+        let backend = match self.kind {
+            Kind::OpenAi => vec!["--backend".to_owned(), "openai".to_owned()],
+            Kind::Demo | Kind::AppServer => vec![],
+        };
+        [backend, vec!["--letta-url".to_owned(), self.url()]].concat()
+    }
+
+    /// Its HTTP address, also where its socket is.
+    fn url(&self) -> String {
+        match &self.server {
+            Server::Demo(letta) => letta.url(),
+            Server::AppServer(server) => server.url().replace("ws://", "http://"),
+        }
+    }
+
+    pub async fn agents(&self) -> Vec<Agent> {
+        match (&self.server, self.kind) {
+            (Server::Demo(letta), _) => letta.agents(),
+            (Server::AppServer(_), Kind::OpenAi) => {
+                let backend = OpenAiBackend::new(OpenAiConfig::new(self.url())).unwrap();
+                let agents = backend.agents().await.unwrap();
+                agents.into_iter().map(Agent::from).collect()
+            }
+            (Server::AppServer(server), _) => {
+                let listed =
+                    serde_json::json!({ "type": "agent_list", "query": { "limit": 1000 } });
+                let listed = server.ask(listed).await;
+                let agents = listed["agents"].as_array().expect("a list of agents");
+                let agent = |agent: &serde_json::Value| {
+                    let text = |key: &str| agent[key].as_str().expect("a text").to_owned();
+                    Agent::named(text("id").parse().unwrap(), text("name"))
+                };
+                agents.iter().map(agent).collect()
+            }
+        }
+    }
+
+    /// Makes it say these words.
+    pub fn say(&self, words: &str) -> String {
+        match self.kind {
+            Kind::Demo => format!("say: {words}"),
+            Kind::AppServer | Kind::OpenAi => format!("say {words}"),
+        }
+    }
+
+    /// Makes it speak for so many beats. Gives what it says.
+    pub fn slow(&self, beats: usize) -> (String, String) {
+        let (prompt, word): (_, fn(usize) -> String) = match self.kind {
+            Kind::Demo => (format!("slow: {beats}"), |n| format!("w{n}")),
+            Kind::AppServer | Kind::OpenAi => (format!("count {beats}"), |n| (n + 1).to_string()),
+        };
+        let said: Vec<_> = (0..beats).map(word).collect();
+        (prompt, said.join(" "))
+    }
+
+    /// Makes it use a tool that asks where anybody can be asked.
+    pub fn tool(&self, name: &str) -> Tool {
+        let trace = self.traces.join(format!("trace-{name}"));
+        match self.kind {
+            Kind::Demo => Tool {
+                prompt: "approve: launch {}".to_owned(),
+                returned: "tool launch returned",
+                denied: "request to call tool denied",
+                trace: None,
+            },
+            Kind::AppServer | Kind::OpenAi => Tool {
+                prompt: format!("run touch {}", trace.display()),
+                returned: "it returned",
+                denied: "it returned",
+                trace: Some(trace),
+            },
+        }
+    }
+
+    /// It dies: the App Server by `kill -9`; the demo, which lives in this process, by cutting all connections.
+    pub async fn kill(&mut self) {
+        match &mut self.server {
+            Server::Demo(letta) => letta.go_away().await,
+            Server::AppServer(server) => server.kill().await,
+        }
+    }
+
+    pub async fn come_back(&mut self) {
+        match &mut self.server {
+            Server::Demo(letta) => letta.come_back().await,
+            Server::AppServer(server) => server.come_back().await,
+        }
+    }
+}
