@@ -15,7 +15,7 @@ use tracing::{debug, warn};
 
 use super::{Inner, Turns, listen::Failure, say::Voice, words};
 use crate::{
-    journal::{ConversationKey, JournalError, TurnId, TurnRecord},
+    journal::{ConversationKey, JournalError, QueuedPrompt, TurnId, TurnRecord},
     time::Millis,
 };
 
@@ -99,7 +99,8 @@ impl Turns {
             return Ok(());
         };
         let id = TurnId::named(&["overheard", place.agent.as_str(), &overheard.key]);
-        if self.inner.was_begun(&place.room, &id.remark("elsewhere"))? {
+        let begun = self.inner.was_begun(&place.room, &id.remark("elsewhere"))?;
+        if begun || self.inner.is_being_told(&place, &overheard.key)? {
             return Ok(());
         }
         self.inner.elsewhere.push(&place, id, overheard);
@@ -126,6 +127,17 @@ impl Inner {
     ) -> Result<(), Failure> {
         let conduct = self.conduct_in(place)?;
         Ok(self.around.backend.watch(destination, conduct).await?)
+    }
+
+    /// Whether a turn is our own, which Letta has begun anew after it was killed together with us. One
+    /// that waits for a person is not: Letta asks anew for it, and that has to be seen.
+    fn is_being_told(&self, place: &ConversationKey, key: &str) -> Result<bool, JournalError> {
+        let Some(turn) = self.around.journal.open_turn(place)? else {
+            return Ok(false);
+        };
+        let first = key.split('~').next().unwrap_or_default();
+        let asked = |prompt: &QueuedPrompt| prompt.event_id.as_str() == first;
+        Ok(turn.ask.is_none() && turn.prompts.iter().any(asked))
     }
 
     /// Where a conversation of Letta takes place; an agent's default one that no room knows, in its
