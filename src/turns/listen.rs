@@ -164,18 +164,16 @@ impl Inner {
             }
             BackendError::ApprovalPending => {
                 tried.breaks += 1;
-                Ok(match self.find_pending(turn).await? {
-                    Some(request) => Next::Tell(Told {
+                if let Some(request) = self.find_pending(turn).await? {
+                    return Ok(Next::Tell(Told {
                         answer: Answer::default(),
                         request: Some(request),
                         found: true,
-                    }),
-                    None => {
-                        turn.turn_the_page();
-                        journal.update_turn(turn)?;
-                        Next::Wait
-                    }
-                })
+                    }));
+                }
+                turn.turn_the_page();
+                journal.update_turn(turn)?;
+                Ok(Next::Wait)
             }
             other if matches!(other.advice(), Advice::Refuse | Advice::Fatal) => Ok(Next::GiveUp),
             _ => Ok(Next::Wait),

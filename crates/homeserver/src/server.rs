@@ -156,7 +156,7 @@ impl Server {
             serial: Serial::default(),
             sliding: SlidingSync::default(),
             typing: rooms.typing.clone(),
-            previews: Previews::open(media.clone(), &config.outbound)?,
+            previews: Previews::open(media.clone(), &config.outbound),
             media,
             pushers: Pushers::open(rooms.clone(), &config.outbound)?,
             rooms,
@@ -210,6 +210,9 @@ impl Server {
         {
             let left = self.tasks.len();
             tracing::warn!(tasks = left, "some tasks did not end in time");
+        }
+        if let Err(error) = self.store.write_out().await {
+            tracing::warn!(%error, "the next start has to read the end of the log again");
         }
     }
 

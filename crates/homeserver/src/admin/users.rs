@@ -93,8 +93,8 @@ async fn delete_device(
     if !server.accounts.has_device(user, &device).map_err(said)? {
         return Err(format!("{user} has no device {device}"));
     }
-    let deleted = server.accounts.delete_devices(server, user, &[device]);
-    deleted.await.map_err(said)?;
+    let deleted = server.accounts.delete_devices(server, user, &[device]).await;
+    deleted.map_err(said)?;
     Ok("Device deleted.".to_owned())
 }
 

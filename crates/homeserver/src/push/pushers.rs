@@ -66,7 +66,7 @@ impl Pushers {
     pub fn open(rooms: Rooms, outbound: &Outbound) -> Result<Self> {
         let inner = Arc::new(Inner {
             store: rooms.store.clone(),
-            http: Guarded::new(outbound)?,
+            http: Guarded::new(outbound),
             rooms,
             tasks: Mutex::default(),
         });

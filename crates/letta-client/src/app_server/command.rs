@@ -177,9 +177,10 @@ impl Payload {
         let message = || decision.reason.clone().unwrap_or(NO_REASON.to_owned());
         Self::ApprovalResponse {
             request_id,
-            decision: match decision.approve {
-                true => OutDecision::Allow,
-                false => OutDecision::Deny { message: message() },
+            decision: if decision.approve {
+                OutDecision::Allow
+            } else {
+                OutDecision::Deny { message: message() }
             },
         }
     }

@@ -6,12 +6,12 @@ use std::{collections::HashMap, pin::Pin, sync::Arc, time::Duration};
 use futures_util::{StreamExt, stream::FuturesUnordered};
 use tokio::{
     sync::{mpsc, oneshot},
-    time::{Instant, MissedTickBehavior, interval, sleep},
+    time::{Instant, MissedTickBehavior, interval},
 };
 
 use super::{
     address::Address,
-    command::{Command, MessagesQuery, Request, Start},
+    command::{Command, Request, Start},
     link::{Line, Link, News, Pace},
     runtime::{Alarm, Effect, Ending, Runtime},
     wire::{Answer, Inbound, Scope},
@@ -25,6 +25,10 @@ use crate::{
 
 mod answers;
 mod calls;
+mod effects;
+mod failures;
+
+use failures::{chain, copy, refuse};
 
 /// The most attempts in a row to connect, before those who listen are told.
 pub const RECONNECTS_MAX: usize = 8;
@@ -300,90 +304,6 @@ impl Task {
         let since = Instant::now();
         self.asked.insert(id, Asked { what, since });
     }
-
-    fn carry_out(&mut self, scope: &Scope, effects: Vec<Effect>) {
-        for effect in effects {
-            self.carry_out_one(scope, effect);
-        }
-    }
-
-    fn carry_out_one(&mut self, scope: &Scope, effect: Effect) {
-        let Some(room) = self.rooms.get_mut(scope) else {
-            return;
-        };
-        let runtime = scope.clone();
-        let (request, what) = match effect {
-            Effect::Wake(after, alarm) => {
-                let alarm = async move {
-                    sleep(after).await;
-                    (runtime, alarm)
-                };
-                return self.alarms.push(Box::pin(alarm));
-            }
-            Effect::Heard(heard) => {
-                if let Some(at) = scope.destination() {
-                    let (key, prompt, turn) = (heard.key, heard.prompt, heard.turn);
-                    let heard = Overheard {
-                        at,
-                        key,
-                        prompt,
-                        turn,
-                    };
-                    if self.overheard.try_send(heard).is_err() {
-                        tracing::debug!("nobody listens to a turn that others have started");
-                    }
-                }
-                return;
-            }
-            // What cannot be asked now is asked when the conversation is subscribed again.
-            _ if room.main != Subscription::Yes => return,
-            Effect::Ask => {
-                let Some(payload) = room.runtime.input().cloned() else {
-                    return;
-                };
-                let what = What::Input(scope.clone());
-                (Request::Input { runtime, payload }, what)
-            }
-            Effect::Decide => {
-                let Some(payload) = room.runtime.decision().cloned() else {
-                    return;
-                };
-                let what = What::Decision(scope.clone());
-                (Request::Input { runtime, payload }, what)
-            }
-            Effect::Look => {
-                let query = MessagesQuery {
-                    agent_id: scope.agent_id.clone(),
-                    limit: LOOK_MESSAGES,
-                    order: "desc",
-                    before: None,
-                };
-                let conversation_id = scope.conversation_id.clone();
-                let list = Request::ConversationMessagesList {
-                    conversation_id,
-                    query,
-                };
-                (list, What::Look(runtime))
-            }
-            Effect::Fork => {
-                let conversation_id = scope.conversation_id.clone();
-                (
-                    Request::ConversationFork { conversation_id },
-                    What::Fork(runtime),
-                )
-            }
-            Effect::ResumeQueue => (Request::ResumeQueue { runtime }, What::Nothing),
-        };
-        self.request(Line::Main, request, what);
-    }
-
-    fn alarm(&mut self, scope: &Scope, alarm: Alarm) {
-        let mut effects = Vec::new();
-        if let Some(room) = self.rooms.get_mut(scope) {
-            room.runtime.alarm(alarm, &mut effects);
-        }
-        self.carry_out(scope, effects);
-    }
 }
 
 impl Asked {
@@ -429,57 +349,5 @@ impl Room {
         {
             let _ = reply.send(Err(BackendError::NotPending));
         }
-    }
-}
-
-/// A call that cannot be carried out.
-fn refuse(call: Call, why: BackendError) {
-    match call {
-        Call::Plain(_, reply) => drop(reply.send(Err(why))),
-        Call::Subscribe(.., reply) => drop(reply.send(Err(why))),
-        Call::Send(.., reply) | Call::Decide(.., reply) | Call::Resume(.., reply) => {
-            drop(reply.send(Err(why)));
-        }
-        Call::Pending(_, reply) => drop(reply.send(Err(why))),
-        Call::Cancel(_, reply) => drop(reply.send(Err(why))),
-    }
-}
-
-/// What happened, and why, in one line.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut words = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        words = format!("{words}: {cause}");
-        source = cause.source();
-    }
-    words
-}
-
-/// One failure is told to several who wait.
-fn copy(error: &BackendError) -> BackendError {
-    match error {
-        BackendError::Unreachable { url, source } => BackendError::Unreachable {
-            url: url.clone(),
-            source: chain(source.as_ref()).into(),
-        },
-        BackendError::Silent { after } => BackendError::Silent { after: *after },
-        BackendError::Unauthorized => BackendError::Unauthorized,
-        BackendError::ServerError { status, detail } => BackendError::ServerError {
-            status: *status,
-            detail: detail.clone(),
-        },
-        BackendError::Moved { to } => BackendError::Moved { to: to.clone() },
-        BackendError::NotFound { what } => BackendError::NotFound { what: what.clone() },
-        BackendError::Refused { status, detail } => BackendError::Refused {
-            status: *status,
-            detail: detail.clone(),
-        },
-        other => BackendError::Protocol {
-            detail: match other {
-                BackendError::Protocol { detail } => detail.clone(),
-                other => other.to_string(),
-            },
-        },
     }
 }

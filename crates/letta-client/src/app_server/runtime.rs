@@ -20,17 +20,15 @@ use std::{
     time::Duration,
 };
 
-use super::{
-    command::Payload,
-    wire::{ControlRequest, Delta, Event, LoopStatus, QueueUpdate, Queued, TurnFinished},
-};
+use super::{command::Payload, wire::Queued};
 use crate::{
-    backend::{ApprovalRequest, Prompt, Stop, ToolCall, TurnStream},
+    backend::{ApprovalRequest, Prompt, Stop, TurnStream},
     error::BackendError,
     id::{ConversationId, RunId},
-    rest::{decoder::TurnLimits, wire::Message},
+    rest::decoder::TurnLimits,
 };
 
+mod events;
 mod settle;
 mod turn;
 
@@ -333,86 +331,6 @@ impl Runtime {
         }
     }
 
-    /// An event, on the socket that leads or on the other.
-    pub(super) fn event(&mut self, event: Event, lead: bool, out: &mut Vec<Effect>) {
-        match event {
-            Event::Delta(delta) => self.delta(*delta, out),
-            Event::Finished(finished) => self.finished(&finished, out),
-            Event::Control(control) => self.asks(control, out),
-            Event::Loop(mut status) => {
-                self.learn(status.client_message_ids_by_run_id.take().unwrap_or_default());
-                if lead {
-                    self.loop_status(status, out);
-                }
-            }
-            Event::Queue(update) if lead => self.queue(update, out),
-            Event::Mode(mode) if lead => self.mode = Some(mode),
-            Event::Queue(_) | Event::Mode(_) => {}
-        }
-    }
-
-    fn loop_status(&mut self, status: LoopStatus, out: &mut Vec<Effect>) {
-        self.idle = status.is_idle();
-        self.active = status.active_run_ids.unwrap_or_default();
-        if !self.idle {
-            self.tell_control(out);
-        }
-        let named = self.active_keys();
-        let Some(turn) = &mut self.ours else { return };
-        if self.idle {
-            if turn.stage == Stage::Running && turn.stop.is_some() {
-                out.push(Effect::Wake(UNFINISHED, Alarm::Unfinished(turn.number)));
-            }
-            return;
-        }
-        let is_ours = match named.is_empty() {
-            true => turn.stage == Stage::Accepted && self.others.is_none(),
-            false => turn.answers(&named),
-        };
-        if is_ours && matches!(turn.stage, Stage::Accepted | Stage::Queued) {
-            turn.stage = Stage::Running;
-        }
-    }
-
-    /// Which inputs runs answer is true whichever socket tells it first.
-    fn learn(&mut self, runs: HashMap<String, Vec<String>>) {
-        if self.runs.len() > REMEMBERED_MAX {
-            self.runs.clear();
-        }
-        self.runs.extend(runs);
-    }
-
-    /// The inputs that the runs answer that go on now.
-    fn active_keys(&self) -> Vec<String> {
-        let keys = self.active.iter().filter_map(|run| self.runs.get(run));
-        keys.flatten().cloned().collect()
-    }
-
-    fn queue(&mut self, update: QueueUpdate, out: &mut Vec<Effect>) {
-        self.queue = update.queue.unwrap_or_default();
-        let Some(turn) = &mut self.ours else { return };
-        let mine = |key: &Option<String>| key.as_ref().is_some_and(|key| turn.keys.contains(key));
-        if let Some(queued) = self.queue.iter().find(|item| mine(&item.client_message_id)) {
-            if queued.paused == Some(true) && !turn.cancelled {
-                out.push(Effect::ResumeQueue);
-            }
-            if turn.stage == Stage::Accepted {
-                turn.stage = Stage::Queued;
-            }
-        }
-        let removed = update.removed.unwrap_or_default();
-        let Some(removed) = removed.iter().find(|item| mine(&item.client_message_id)) else {
-            return;
-        };
-        match removed.disposition.as_deref() {
-            Some("cancelled") => self.end_ours(Ending::Stop(Stop::Cancelled)),
-            _ if matches!(turn.stage, Stage::Accepted | Stage::Queued) => {
-                turn.stage = Stage::Running;
-            }
-            _ => {}
-        }
-    }
-
     /// The queue's id of our input, if it waits there.
     pub(super) fn queued_item(&self) -> Option<&str> {
         let turn = self.ours.as_ref()?;
@@ -428,206 +346,6 @@ impl Runtime {
         if let Some(turn) = &mut self.ours {
             turn.cancelled = true;
         }
-    }
-
-    fn delta(&mut self, delta: Delta, out: &mut Vec<Effect>) {
-        if !self.seen.is_new(delta.print) {
-            return;
-        }
-        if delta.message.message_type.as_deref() == Some("user_message") {
-            return self.spoken(delta.message, out);
-        }
-        let run = delta.message.run_id.as_deref();
-        let keys = match (&delta.failure.client_message_ids, run) {
-            (Some(keys), _) => keys.clone(),
-            (None, Some(run)) => self.runs.get(run).cloned().unwrap_or_default(),
-            (None, None) => Vec::new(),
-        };
-        if self.is_ours(&keys) {
-            return self.of_ours(delta, out);
-        }
-        if self.others.is_none() && says_something(&delta.message) {
-            self.hear_others(&delta.message, keys, out);
-        }
-        if let Some(turn) = &mut self.others {
-            turn.take(delta);
-        }
-    }
-
-    /// Whether what answers these inputs is our turn; without any, the turn that runs.
-    fn is_ours(&self, keys: &[String]) -> bool {
-        let Some(turn) = &self.ours else { return false };
-        if !keys.is_empty() {
-            return turn.answers(keys);
-        }
-        match turn.stage {
-            Stage::Running | Stage::Waiting | Stage::Moving => true,
-            Stage::Accepted => self.others.is_none(),
-            Stage::Asked | Stage::Queued | Stage::Over(_) | Stage::Sought => false,
-        }
-    }
-
-    fn of_ours(&mut self, delta: Delta, out: &mut Vec<Effect>) {
-        let Some(turn) = &mut self.ours else { return };
-        turn.start();
-        if matches!(turn.stage, Stage::Asked | Stage::Accepted | Stage::Queued) {
-            turn.stage = Stage::Running;
-        }
-        if turn.stage == Stage::Waiting && says_something(&delta.message) {
-            // Somebody else has decided: it goes on without us.
-            self.control = None;
-            turn.stage = Stage::Running;
-            let after = delta.message.id.clone().unwrap_or_default();
-            turn.begin_part(&after);
-            out.extend(turn.heard(None));
-        }
-        turn.take(delta);
-    }
-
-    /// Others' turn begins to say something.
-    fn hear_others(&mut self, message: &Message, keys: Vec<String>, out: &mut Vec<Effect>) {
-        let prompt = match keys.first() {
-            Some(key) => self.foreign.iter().find(|(known, _)| known == key).cloned(),
-            None => self.foreign.back().cloned(),
-        };
-        self.foreign.clear();
-        let (known, prompt) = prompt.unzip();
-        let named = |word: &Option<String>| word.clone().unwrap_or_default();
-        // Without a key of its own it is known by its run, and by when, as run ids come again.
-        let unnamed = || format!("{}@{}", named(&message.run_id), named(&message.date));
-        let key = known
-            .or_else(|| keys.first().cloned())
-            .unwrap_or_else(unnamed);
-        let Some(run) = run_of(&key) else { return };
-        let keys = if keys.is_empty() { vec![key] } else { keys };
-        let abandoned = keys.iter().any(|key| self.abandoned.contains(key));
-        let mut turn = self.new_turn(keys, run);
-        turn.stage = Stage::Running;
-        turn.start();
-        if !abandoned {
-            out.extend(turn.heard(prompt));
-        }
-        self.others = Some(turn);
-    }
-
-    /// An input has left the queue: its turn begins, or begins again.
-    fn spoken(&mut self, message: Message, out: &mut Vec<Effect>) {
-        let Some(key) = message.otid else { return };
-        let text = message
-            .content
-            .as_ref()
-            .map(crate::rest::wire::Content::text);
-        let keys = [key];
-        let Some(turn) = self.ours.as_mut().filter(|turn| turn.answers(&keys)) else {
-            let [key] = keys;
-            if let Some(turn) = self.others.as_mut().filter(|turn| turn.keys.contains(&key)) {
-                turn.discard();
-            } else {
-                remember(&mut self.foreign, (key, text.unwrap_or_default()));
-            }
-            return;
-        };
-        if turn.stage == Stage::Waiting {
-            // The server was started anew and asks again, with a new request.
-            let after = message.id.unwrap_or_default();
-            turn.begin_part(&after);
-            out.extend(turn.heard(text));
-        }
-        turn.discard();
-        turn.stage = Stage::Running;
-        (turn.gap, turn.unwatched) = (false, false);
-        (self.control, self.decision) = (None, None);
-    }
-
-    fn asks(&mut self, control: ControlRequest, out: &mut Vec<Effect>) {
-        let known = self.control.as_ref().map(|known| known.id.as_str());
-        if known == Some(&control.request_id) || self.answered.contains(&control.request_id) {
-            return;
-        }
-        let permission = control.request;
-        let (Ok(id), Ok(call)) = (control.request_id.parse(), permission.tool_call_id.parse())
-        else {
-            return;
-        };
-        // The input of the request is what will run; what the model wrote may differ from it.
-        let turns = [&self.ours, &self.others].into_iter().flatten();
-        let written = turns.filter_map(|turn| turn.call(&call)).next();
-        let input = permission.input.as_ref().map(|input| input.get());
-        let arguments = input.or(written.map(|call| call.arguments.as_str()));
-        let calls = vec![ToolCall {
-            id: call,
-            name: permission.tool_name,
-            arguments: arguments.unwrap_or_default().to_owned(),
-        }];
-        self.control = Some(ApprovalRequest { id, calls });
-        self.tell_control(out);
-    }
-
-    /// Tells what waits for a person in the turn that it belongs to, once that is known.
-    fn tell_control(&mut self, out: &mut Vec<Effect>) {
-        let Some(request) = self.control.clone().filter(|_| self.waiting().is_none()) else {
-            return;
-        };
-        let keys = self.active_keys();
-        let ours = self.is_ours(&keys);
-        if !ours && self.others.is_none() && !self.active.is_empty() {
-            let mut message = Message::default();
-            message.run_id = self.active.first().cloned();
-            message.date = Some(request.id.to_string());
-            self.hear_others(&message, keys, out);
-        }
-        let turn = if ours { &mut self.ours } else { &mut self.others };
-        if let Some(turn) = turn {
-            turn.ask(request);
-        }
-    }
-
-    fn finished(&mut self, finished: &TurnFinished, out: &mut Vec<Effect>) {
-        let id = finished.turn_id.clone().unwrap_or_default();
-        if self.ended.contains(&id) {
-            return;
-        }
-        remember(&mut self.ended, id);
-        self.seen.turn_over();
-        let keys = finished.run_id.as_ref().and_then(|run| self.runs.get(run));
-        let keys = keys.cloned().unwrap_or_default();
-        let word = finished.stop_reason.as_deref().unwrap_or("end_turn");
-        if self.is_ours(&keys) {
-            return self.finish_ours(word, finished.error.as_deref(), out);
-        }
-        if let Some(mut turn) = self.others.take() {
-            let stop = turn.stop_of(word, finished.error.as_deref());
-            turn.end(Ending::Stop(stop));
-        }
-        if !keys.is_empty() || self.ours.is_none() {
-            self.control = None;
-        }
-    }
-
-    fn finish_ours(&mut self, word: &str, error: Option<&str>, out: &mut Vec<Effect>) {
-        let Some(turn) = &mut self.ours else { return };
-        self.control = None;
-        let said = error.unwrap_or_default();
-        let stuck = said.contains("already has an active run");
-        // Nobody here has stopped it, and nobody was there to hear it all.
-        let unheard = turn.unwatched || matches!(turn.stage, Stage::Accepted | Stage::Queued);
-        if stuck || (word == "cancelled" && unheard && !turn.cancelled) {
-            if turn.stage != Stage::Moving {
-                turn.stage = Stage::Moving;
-                out.push(Effect::Fork);
-            }
-            return;
-        }
-        if let Some(what) = said.strip_suffix(" not found") {
-            return self.end_ours(Ending::NotFound(what.to_owned()));
-        }
-        let stop = turn.stop_of(word, error);
-        if turn.gap {
-            turn.stage = Stage::Over(stop);
-            out.push(Effect::Look);
-            return;
-        }
-        self.end_ours(Ending::Stop(stop));
     }
 
     fn end_ours(&mut self, ending: Ending) {
@@ -674,28 +392,4 @@ impl Runtime {
         }
         (self.input, self.decision, self.control) = (None, None, None);
     }
-}
-
-impl Turn {
-    /// Its part that begins, for who listens to what nobody asked for.
-    fn heard(&mut self, prompt: Option<String>) -> Option<Effect> {
-        let key = self.run()?.to_string();
-        let turn = self.listen()?;
-        Some(Effect::Heard(Heard { key, prompt, turn }))
-    }
-}
-
-/// Whether a message is worth beginning to tell of a turn.
-fn says_something(message: &Message) -> bool {
-    matches!(
-        message.message_type.as_deref(),
-        Some(
-            "assistant_message"
-                | "reasoning_message"
-                | "approval_request_message"
-                | "tool_return_message"
-                | "error_message"
-                | "loop_error"
-        )
-    )
 }

@@ -31,9 +31,8 @@ async fn hear_at_last(world: &World, room: &mut Destination, key: &str, heard: H
     let mut heard = heard;
     let mut run = Some(key.parse().expect("a key that is a run"));
     loop {
-        let failure = match heard.end {
-            Some(Err(failure)) => failure,
-            _ => return heard,
+        let Some(Err(failure)) = heard.end else {
+            return heard;
         };
         match failure {
             BackendError::Unreachable { .. } | BackendError::Silent { .. } => {
@@ -46,12 +45,11 @@ async fn hear_at_last(world: &World, room: &mut Destination, key: &str, heard: H
             }
             other => panic!("{key}: {other:?}"),
         }
-        let stream = match &run {
-            Some(run) => world.backend.resume(room, run).await,
-            None => {
-                let prompts = [prompt(key, COUNT)];
-                world.backend.send(room, &prompts, Conduct::default()).await
-            }
+        let stream = if let Some(run) = &run {
+            world.backend.resume(room, run).await
+        } else {
+            let prompts = [prompt(key, COUNT)];
+            world.backend.send(room, &prompts, Conduct::default()).await
         };
         heard = match stream {
             Ok(stream) => hear(stream).await,
@@ -131,7 +129,7 @@ async fn the_server_is_killed_while_a_person_decides() {
         world.server.kill().await;
         world.server.come_back().await;
         // The server begins the input anew, and asks with a new request.
-        let again = tokio::time::timeout(Duration::from_secs(60), overheard.next()).await;
+        let again = tokio::time::timeout(Duration::from_mins(1), overheard.next()).await;
         let again = again
             .expect("it is asked again")
             .expect("the backend lives");
@@ -172,9 +170,10 @@ async fn a_socket_breaks_in_the_middle_of_a_turn() {
         )
         .await;
         let both = round % 3 == 2;
-        match both {
-            true => relay.break_all(),
-            false => relay.break_one(round % 3),
+        if both {
+            relay.break_all();
+        } else {
+            relay.break_one(round % 3);
         }
         let heard = heard.await.unwrap();
         if !both {

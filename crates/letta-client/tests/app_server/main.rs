@@ -1,5 +1,12 @@
 //! The App Server backend against the real App Server, with a scripted model behind it.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "in a test a broken assumption should stop the test at once"
+)]
+
 mod breaks;
 mod model;
 mod relay;

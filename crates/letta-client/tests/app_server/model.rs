@@ -123,10 +123,8 @@ fn act(messages: &Value) -> Act {
         line.filter(|_| message["role"] == "user")
             .map(str::to_owned)
     };
-    let last = messages.iter().enumerate().rev();
-    let last = last
-        .filter_map(|(at, message)| Some((at, scripted(message)?)))
-        .next();
+    let mut last = messages.iter().enumerate().rev();
+    let last = last.find_map(|(at, message)| Some((at, scripted(message)?)));
     let Some((at, line)) = last else {
         return Act::Say(vec!["nothing to do".into()], Duration::ZERO);
     };

@@ -19,10 +19,10 @@ use tokio_tungstenite::tungstenite::Message;
 use super::model::Model;
 
 /// How long the server may take to listen.
-const START_MAX: Duration = Duration::from_secs(60);
+const START_MAX: Duration = Duration::from_mins(1);
 
 /// How long it may take to make an agent: it makes a git repository.
-const MAKE_MAX: Duration = Duration::from_secs(60);
+const MAKE_MAX: Duration = Duration::from_mins(1);
 
 /// The server, of whatever state it is in.
 pub(crate) struct LettaAppServer {

@@ -13,7 +13,7 @@ use tempfile::TempDir;
 use crate::server::LettaAppServer;
 
 /// How long a turn of these tests may take.
-const TURN_MAX: Duration = Duration::from_secs(60);
+const TURN_MAX: Duration = Duration::from_mins(1);
 
 pub(crate) struct World {
     pub(crate) server: LettaAppServer,

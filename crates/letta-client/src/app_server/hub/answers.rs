@@ -39,13 +39,11 @@ impl Task {
             Err(error) => return self.unanswered(asked.what, &error),
         };
         match asked.what {
-            What::Plain(reply) => drop(reply.send(match answer.is_ok() {
-                true => Ok(answer),
-                false => Err(refusal(&answer)),
-            })),
+            What::Plain(reply) if answer.is_ok() => drop(reply.send(Ok(answer))),
+            What::Plain(reply) => drop(reply.send(Err(refusal(&answer)))),
             What::Cancel(scope, reply) => self.cancelled(&scope, &answer, reply),
             What::Nothing => {}
-            What::Start(line, scope) => self.started(line, scope, &answer),
+            What::Start(line, scope) => self.started(line, &scope, &answer),
             What::Input(scope) => self.has_input(&scope, &answer),
             What::Decision(scope) => self.has_decision(&scope, &answer),
             What::Look(scope) if answer.is_ok() => self.looked(&scope, answer),
@@ -54,17 +52,17 @@ impl Task {
         }
     }
 
-    fn started(&mut self, line: Line, scope: Scope, answer: &Answer) {
+    fn started(&mut self, line: Line, scope: &Scope, answer: &Answer) {
         if !answer.is_ok() {
             let why = refusal(answer);
             let gone = line == Line::Main && matches!(why, BackendError::NotFound { .. });
             self.unanswered(What::Start(line, scope.clone()), &why);
-            if gone && let Some(mut room) = self.rooms.remove(&scope) {
+            if gone && let Some(mut room) = self.rooms.remove(scope) {
                 room.runtime.is_gone(&why);
             }
             return;
         }
-        let Some(room) = self.rooms.get_mut(&scope) else {
+        let Some(room) = self.rooms.get_mut(scope) else {
             return;
         };
         if line == Line::Guard {
@@ -78,7 +76,7 @@ impl Task {
         }
         let mut effects = Vec::new();
         room.runtime.subscribed(&mut effects);
-        self.carry_out(&scope, effects);
+        self.carry_out(scope, effects);
     }
 
     fn has_input(&mut self, scope: &Scope, answer: &Answer) {
@@ -110,12 +108,11 @@ impl Task {
             return;
         };
         // Sent again, it is no longer pending if it had arrived the first time.
-        let stream = match answer.is_ok() || room.decided_before {
-            true => room.runtime.decided(&request),
-            false => {
-                room.runtime.not_pending();
-                None
-            }
+        let stream = if answer.is_ok() || room.decided_before {
+            room.runtime.decided(&request)
+        } else {
+            room.runtime.not_pending();
+            None
         };
         let _ = reply.send(stream.ok_or(BackendError::NotPending));
     }

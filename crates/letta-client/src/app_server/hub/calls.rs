@@ -32,13 +32,13 @@ impl Task {
             Call::Plain(request, reply) => {
                 self.request(Line::Main, request, What::Plain(reply));
             }
-            Call::Subscribe(scope, mode, reply) => self.want(scope, mode, reply),
+            Call::Subscribe(scope, mode, reply) => self.want(&scope, mode, reply),
             call => self.in_room(call),
         }
     }
 
     /// Subscribes to a conversation, unless it is subscribed in this mode already.
-    fn want(&mut self, scope: Scope, mode: Option<PermissionMode>, reply: Reply<()>) {
+    fn want(&mut self, scope: &Scope, mode: Option<PermissionMode>, reply: Reply<()>) {
         if self.guard.is_none() {
             let (address, news) = (self.address.clone(), self.news_to.clone());
             self.guard = Some(Link::start(Line::Guard, address, self.pace, news));
@@ -64,9 +64,9 @@ impl Task {
         room.mode = mode;
         room.subscribing.push(reply);
         let guard = self.guard_up && room.guard == Subscription::No;
-        self.subscribe(Line::Main, &scope);
+        self.subscribe(Line::Main, scope);
         if guard {
-            self.subscribe(Line::Guard, &scope);
+            self.subscribe(Line::Guard, scope);
         }
     }
 

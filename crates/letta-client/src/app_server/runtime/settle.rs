@@ -66,9 +66,8 @@ impl Runtime {
         let Some(turn) = &mut self.ours else { return };
         match &turn.stage {
             Stage::Asked => out.push(Effect::Ask),
-            Stage::Over(_) => out.push(Effect::Look),
+            Stage::Over(_) | Stage::Sought => out.push(Effect::Look),
             Stage::Moving => out.push(Effect::Fork),
-            Stage::Sought => out.push(Effect::Look),
             _ if !turn.unwatched || goes_on => {}
             _ => match turn.stop.clone() {
                 Some(word) => self.finish_ours(&word, None, out),

@@ -6,49 +6,19 @@
 
 use std::collections::{HashMap, VecDeque};
 
-use tokio::sync::mpsc;
-use tokio_stream::wrappers::UnboundedReceiverStream;
-
 use crate::{
     app_server::wire::Delta,
     backend::{ApprovalRequest, Stop, ToolCall, TurnEvent, TurnFailure, TurnStream},
-    error::BackendError,
-    id::{ConversationId, ID_BYTES_MAX, MessageId, RunId, ToolCallId},
-    rest::decoder::{CALLS_MAX, TOOL_RETURN_BYTES_MAX, TurnLimits, failure, message_id},
-    rest::wire::Message,
+    id::{MessageId, RunId, ToolCallId},
+    rest::decoder::{CALLS_MAX, TOOL_RETURN_BYTES_MAX, TurnLimits, failure, message_id, stop},
+    rest::wire::{Content, Message},
 };
 
-/// Between the key of a turn and what tells its later parts apart.
-const PART: char = '~';
+mod part;
 
-/// How a part of a turn ended.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(in crate::app_server) enum Ending {
-    Stop(Stop),
-    /// The conversation is stuck; it goes on under another id.
-    Moved(ConversationId),
-    /// The server does not know it (any more).
-    NotFound(String),
-    /// Everything to mend the connection was tried.
-    Unreachable {
-        url: String,
-        why: String,
-    },
-}
-
-impl Ending {
-    fn item(&self) -> Result<TurnEvent, BackendError> {
-        match self.clone() {
-            Self::Stop(stop) => Ok(TurnEvent::Finished(stop)),
-            Self::Moved(to) => Err(BackendError::Moved { to }),
-            Self::NotFound(what) => Err(BackendError::NotFound { what }),
-            Self::Unreachable { url, why } => Err(BackendError::Unreachable {
-                url,
-                source: why.into(),
-            }),
-        }
-    }
-}
+pub(in crate::app_server) use part::Ending;
+use part::Part;
+pub(super) use part::{part_run, run_of, split};
 
 /// How far a turn has come.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -68,14 +38,6 @@ pub(super) enum Stage {
     Sought,
     /// It was cut off; the conversation is being copied.
     Moving,
-}
-
-#[derive(Debug)]
-struct Part {
-    run: RunId,
-    log: Vec<TurnEvent>,
-    ending: Option<Ending>,
-    listeners: Vec<mpsc::UnboundedSender<Result<TurnEvent, BackendError>>>,
 }
 
 /// A turn of one conversation.
@@ -103,32 +65,6 @@ pub(super) struct Turn {
     failure: Option<TurnFailure>,
     events: usize,
     text_bytes: usize,
-}
-
-/// The id of the run that answers an input, made of the input's key.
-///
-/// The server's own run ids begin anew with each of its starts; a key is for ever.
-pub(super) fn run_of(key: &str) -> Option<RunId> {
-    let kept = key.chars().take(ID_BYTES_MAX / 2).map(|c| match c {
-        _ if c.is_ascii_graphic() && !"/?#%\"\\<>~".contains(c) => c,
-        _ => '_',
-    });
-    kept.collect::<String>().parse().ok()
-}
-
-/// The first part's run of any part's run, and the call whose decision began that part.
-pub(super) fn split(run: &RunId) -> (Option<RunId>, Option<&str>) {
-    match run.as_str().split_once(PART) {
-        Some((first, call)) => (first.parse().ok(), Some(call)),
-        None => (Some(run.clone()), None),
-    }
-}
-
-/// The run of the part that a decision on `call` begins.
-pub(super) fn part_run(first: &RunId, call: &str) -> Option<RunId> {
-    let room = ID_BYTES_MAX.saturating_sub(first.as_str().len() + PART.len_utf8());
-    let call: String = call.chars().take(room).collect();
-    format!("{first}{PART}{call}").parse().ok()
 }
 
 impl Turn {
@@ -213,10 +149,7 @@ impl Turn {
     /// Ends its last part.
     pub(super) fn end(&mut self, ending: Ending) {
         if let Some(part) = self.part().filter(|part| part.ending.is_none()) {
-            for listener in part.listeners.drain(..) {
-                let _ = listener.send(ending.item());
-            }
-            part.ending = Some(ending);
+            part.end(ending);
         }
     }
 
@@ -225,7 +158,7 @@ impl Turn {
         if word == "cancelled" {
             return Stop::Cancelled;
         }
-        match (crate::rest::decoder::stop(word), self.failure.take()) {
+        match (stop(word), self.failure.take()) {
             (Stop::Failed(_), Some(heard)) => Stop::Failed(heard),
             (Stop::Failed(_), None) => Stop::Failed(failure(word, error.unwrap_or_default())),
             (stop, _) => stop,
@@ -309,10 +242,7 @@ impl Turn {
     pub(super) fn say(&mut self, message: Message) {
         match message.message_type.as_deref().unwrap_or_default() {
             "assistant_message" => {
-                let text = message
-                    .content
-                    .as_ref()
-                    .map(crate::rest::wire::Content::text);
+                let text = message.content.as_ref().map(Content::text);
                 self.write(&message, text, |message, delta| TurnEvent::Text {
                     message,
                     delta,
@@ -393,54 +323,6 @@ impl Turn {
             self.returns.truncate(CALLS_MAX);
             let (call, ok, text) = said;
             self.tell(TurnEvent::ToolReturn { call, ok, text });
-        }
-    }
-}
-
-impl Part {
-    fn new(run: RunId) -> Self {
-        Self {
-            run,
-            log: Vec::new(),
-            ending: None,
-            listeners: Vec::new(),
-        }
-    }
-
-    /// The channel has no limit of its own: a turn's limits are that of all it can hold.
-    fn listen(&mut self) -> TurnStream {
-        let (to, from) = mpsc::unbounded_channel();
-        for event in &self.log {
-            let _ = to.send(Ok(event.clone()));
-        }
-        match &self.ending {
-            Some(ending) => {
-                let _ = to.send(ending.item());
-            }
-            None => self.listeners.push(to),
-        }
-        Box::pin(UnboundedReceiverStream::new(from))
-    }
-
-    fn tell(&mut self, event: TurnEvent) {
-        self.listeners
-            .retain(|listener| listener.send(Ok(event.clone())).is_ok());
-        match (self.log.last_mut(), event) {
-            (
-                Some(TurnEvent::Text {
-                    message: last,
-                    delta: so_far,
-                }),
-                TurnEvent::Text { message, delta },
-            )
-            | (
-                Some(TurnEvent::Reasoning {
-                    message: last,
-                    delta: so_far,
-                }),
-                TurnEvent::Reasoning { message, delta },
-            ) if *last == message => so_far.push_str(&delta),
-            (_, event) => self.log.push(event),
         }
     }
 }
