@@ -5,7 +5,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-synapse test lint bench scale streams proof compatibility peers
+.PHONY: help demo demo-synapse test lint bench beside scale streams proof compatibility peers
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -31,6 +31,9 @@ lint: ## What a change must pass besides the tests
 
 bench: ## Measure what the bridge itself adds to a message (a minute)
 	cargo bench --locked --bench overhead
+
+beside: peers ## Measure the embedded homeserver beside Synapse (twenty minutes, most of them Synapse's)
+	cargo bench --locked --bench homeserver
 
 scale: peers ## Measure 1,000 agents on a real Synapse, and then a minute of rest (ten minutes)
 	cargo bench --locked --bench scale

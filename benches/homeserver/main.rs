@@ -17,6 +17,12 @@ mod side;
 mod support;
 mod work;
 
+use std::{
+    io::Write,
+    path::{Path, PathBuf},
+    time::Instant,
+};
+
 use clap::Parser;
 
 use self::{server::Kind, side::Side};
@@ -25,6 +31,8 @@ use self::{server::Kind, side::Side};
 const BLOCK: usize = 25;
 /// Messages that are not counted.
 const WARM_UP: usize = 10;
+/// How often the disk is asked how long an `fsync` takes.
+const FSYNCS: usize = 200;
 
 /// How much is measured.
 #[derive(Clone, Debug, Parser)]
@@ -47,6 +55,9 @@ struct Flags {
     /// Measures the embedded homeserver once more with so many times the rooms and events.
     #[arg(long)]
     grow: Option<usize>,
+    /// Where the data lies. On a file system in memory, like `/dev/shm`, nobody waits for a disk that others use, too.
+    #[arg(long, default_value = env!("CARGO_TARGET_TMPDIR"))]
+    dir: PathBuf,
     /// Cargo says so to every bench.
     #[arg(long, hide = true)]
     bench: bool,
@@ -55,7 +66,7 @@ struct Flags {
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
     let flags = Flags::parse();
-    let dir = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR"))?;
+    let dir = tempfile::tempdir_in(&flags.dir)?;
     let mut sides = sides(&flags);
     println!("load before: {}", load()?);
     for _ in 0..flags.starts {
@@ -84,7 +95,8 @@ async fn main() -> anyhow::Result<()> {
     for (side, ways) in sides.into_iter().zip(&ways) {
         columns.push(side.end(ways).await?);
     }
-    println!("load after: {}\n", load()?);
+    println!("load after: {}", load()?);
+    println!("fsync of 4 KiB there: {}\n", fsync(dir.path())?);
     figures::print(&columns);
     Ok(())
 }
@@ -101,6 +113,20 @@ fn sides(flags: &Flags) -> Vec<Side> {
         sides.push(Side::new(Kind::Embedded, times, events, rooms));
     }
     sides
+}
+
+/// What one durable write costs there at least, on this disk and beside this other work.
+fn fsync(dir: &Path) -> anyhow::Result<String> {
+    let mut file = std::fs::File::create(dir.join("fsync"))?;
+    let mut times = Vec::new();
+    for _ in 0..FSYNCS {
+        let began = Instant::now();
+        file.write_all(&[1; 4096])?;
+        file.sync_data()?;
+        times.push(began.elapsed());
+    }
+    let [p50, p99] = [50, 99].map(|percent| figures::percentile(&times, percent));
+    Ok(format!("p50 {p50:.2} ms, p99 {p99:.2} ms"))
 }
 
 /// How many processes wanted a core in the last minute: other work makes every figure larger.

@@ -36,7 +36,7 @@ pub(super) async fn demo(args: &DemoArgs) -> Outcome {
     let environment = Environment::of_process();
     let path = args.data.join("config.yaml");
     let Some(homeserver) = &args.homeserver else {
-        return embedded(args, &path, &environment).await;
+        return Box::pin(embedded(args, &path, &environment)).await;
     };
     let registration_path = args.data.join("registration.yaml");
     let registration = write(args, homeserver, &path, &registration_path, &environment)?;

@@ -217,13 +217,19 @@ fn help_shows_what_one_may_use() {
     ");
 }
 
-#[test]
-fn help_about_each_command() {
-    let all: Vec<_> = DEFINITIONS
+/// The help about each of these commands.
+fn pages(definitions: &[&'static Definition]) -> String {
+    let page = |definition: &&Definition| help(Some(definition.name), Level::Talk, false);
+    definitions
         .iter()
-        .map(|definition| help(Some(definition.name), Level::Talk, false))
-        .collect();
-    assert_snapshot!(all.join("\n---\n"), @"
+        .map(page)
+        .collect::<Vec<_>>()
+        .join("\n---\n")
+}
+
+#[test]
+fn help_about_agents_and_turns() {
+    assert_snapshot!(pages(&DEFINITIONS[..9]), @"
     `!letta help [command]`
 
     Says which commands there are, or how one of them is used.
@@ -301,7 +307,12 @@ fn help_about_each_command() {
     Without an agent it is the one whose room this is. The bridge approves such calls and says so; what Letta itself knows of the tool stays as it is.
 
     Needs the level `user`.
-    ---
+    ");
+}
+
+#[test]
+fn help_about_the_bridge_and_its_choices() {
+    assert_snapshot!(pages(&DEFINITIONS[9..]), @"
     `!letta status`
 
     Says how the bridge, the homeserver and Letta do.

@@ -68,6 +68,7 @@ impl TurnId {
 
     /// The name of the turn's chapter: what is said before a person decides, between two decisions,
     /// and after the last. The first chapter has the name of the turn.
+    #[must_use]
     pub fn chapter(&self, number: u32) -> Self {
         match number {
             0 => self.clone(),
@@ -135,6 +136,7 @@ impl SendId {
     }
 
     /// The id of something that belongs to this message, such as an edit of it.
+    #[must_use]
     pub fn of_its(&self, kind: &str) -> Self {
         Self(format!("{}.{kind}", self.0))
     }

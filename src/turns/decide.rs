@@ -207,7 +207,7 @@ impl Turns {
         let by = By::Person(who.user.to_owned());
         self.write_down(
             turn,
-            Verdict {
+            &Verdict {
                 approve,
                 reason,
                 by,
@@ -215,12 +215,12 @@ impl Turns {
         )
     }
 
-    fn write_down(&self, turn: &TurnRecord, verdict: Verdict) -> Result<Ruling, JournalError> {
+    fn write_down(&self, turn: &TurnRecord, verdict: &Verdict) -> Result<Ruling, JournalError> {
         let Some(ask) = turn.waits_for() else {
             return Ok(Ruling::Nothing);
         };
         let journal = &self.inner.around.journal;
-        let taken = journal.decide(&turn.key, &ask.card, &verdict)?;
+        let taken = journal.decide(&turn.key, &ask.card, verdict)?;
         self.inner.verdicts.send_modify(|count| *count += 1);
         Ok(if taken {
             Ruling::Taken
@@ -238,7 +238,7 @@ impl Turns {
                 reason: Some(words::stopped_by_a_person()),
                 by: By::Stop(who.user.to_owned()),
             };
-            self.write_down(turn, verdict)?;
+            self.write_down(turn, &verdict)?;
             return Ok(());
         }
         inner.stops.want(&turn.id);

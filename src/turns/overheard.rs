@@ -69,14 +69,19 @@ impl Turns {
         let Some(mut overheard) = self.inner.around.backend.overheard() else {
             return;
         };
-        let turns = self.clone();
-        self.inner.around.tasks.spawn(async move {
-            if let Err(failure) = turns.inner.watch_everything().await {
+        let (turns, watching) = (self.clone(), self.clone());
+        let tasks = &self.inner.around.tasks;
+        tasks.spawn(async move {
+            if watching.inner.once_letta_answers().await.is_some()
+                && let Err(failure) = watching.inner.watch_everything().await
+            {
                 warn!(
                     error = &failure as &dyn std::error::Error,
                     "not every conversation is listened to"
                 );
             }
+        });
+        tasks.spawn(async move {
             loop {
                 let next = tokio::select! {
                     next = overheard.next() => next,
@@ -110,10 +115,21 @@ impl Turns {
 }
 
 impl Inner {
-    async fn watch_everything(&self) -> Result<(), Failure> {
+    async fn watch_everything(&self) -> Result<(), JournalError> {
         for place in self.places()? {
-            if let Some(destination) = self.known_destination(&place)? {
-                self.watch(&place, &destination).await?;
+            let Some(destination) = self.known_destination(&place)? else {
+                continue;
+            };
+            tokio::select! {
+                watched = self.watch(&place, &destination) => match watched {
+                    Ok(()) => {}
+                    Err(Failure::Journal(failure)) => return Err(failure),
+                    Err(failure) => debug!(
+                        room.id = %place.room, error = &failure as &dyn std::error::Error,
+                        "a conversation is not listened to before somebody speaks in it"
+                    ),
+                },
+                () = self.around.tasks.closing() => return Ok(()),
             }
         }
         Ok(())

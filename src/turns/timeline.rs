@@ -234,10 +234,10 @@ impl Stage {
                 return;
             }
             if line == Some(due) {
-                if let Some(show) = self.status.show(due - self.began) {
+                if let Some(show) = self.status.show(due.saturating_sub(self.began)) {
                     self.show_line(due, show);
                 }
-            } else if let Some(show) = self.reply.show(due - self.began) {
+            } else if let Some(show) = self.reply.show(due.saturating_sub(self.began)) {
                 self.send(due, show);
             }
         }
@@ -289,7 +289,7 @@ impl Stage {
 
     fn conclude(&mut self, now: Duration, answer: &Answer) {
         let mut at = now.max(self.pending.unwrap_or_default());
-        if let Some(line) = self.status.last(now - self.began) {
+        if let Some(line) = self.status.last(now.saturating_sub(self.began)) {
             at = at.max(self.line_pending.unwrap_or_default());
             at += Duration::from_millis(self.pace.homeserver);
             let item = self
@@ -370,8 +370,8 @@ fn play(items: Vec<Item>, pace: Pace) -> Room {
                 stage.decide(now, verdict);
             }
             Item::Says(Ok(event)) => {
-                stage.reply.apply(&event, now - stage.began);
-                stage.status.apply(&event, now - stage.began);
+                stage.reply.apply(&event, now.saturating_sub(stage.began));
+                stage.status.apply(&event, now.saturating_sub(stage.began));
             }
             Item::Says(Err(failure)) => {
                 stage.reply.restart();

@@ -15,6 +15,7 @@ use crate::{
     clock,
     config::{AppserviceRegistration, Config, RegistrationError},
     error::{Error, Result},
+    http::Outgoing,
     store::{Store, StoreError, tables},
 };
 
@@ -86,7 +87,7 @@ pub struct Appservice {
     sender: OwnedUserId,
     origin: Origin,
     delivery: Delivery,
-    http: reqwest::Client,
+    http: Arc<Outgoing>,
     /// Rung when it has shown that it is there: what waits for a retry is tried at once.
     awake: Notify,
     /// Cancelled when it is unregistered.
@@ -153,7 +154,7 @@ pub struct Appservices {
 struct Inner {
     store: Store,
     server_name: OwnedServerName,
-    http: reqwest::Client,
+    http: Arc<Outgoing>,
     all: RwLock<Vec<Arc<Appservice>>>,
     /// Held while the list changes, so that two changes do not pass each other.
     changing: tokio::sync::Mutex<()>,
@@ -164,7 +165,7 @@ impl Appservices {
     pub async fn open(store: Store, config: &Config) -> Result<Self> {
         let inner = Inner {
             server_name: config.server_name.clone(),
-            http: call::client()?,
+            http: Arc::new(call::client()),
             all: RwLock::default(),
             changing: tokio::sync::Mutex::default(),
             store,

@@ -8,9 +8,11 @@ mod answer;
 mod auth;
 mod call;
 mod lenient;
+mod outgoing;
 mod routes;
 
 pub use answer::{error_response, response};
 pub use auth::{Caller, Identified, missing_token, unknown_token};
 pub use call::{Call, CallFacts, pieces};
+pub(crate) use outgoing::Outgoing;
 pub use routes::Routes;

@@ -18,9 +18,9 @@ mod tests;
 mod unread;
 mod worker;
 
-pub use audience::{Audiences, changes as changes_audience};
+pub use audience::Audiences;
 pub use evaluate::evaluate;
-pub use guarded::{Forbidden, Guarded};
+pub use guarded::{Guarded, Refused};
 pub use pushers::Pushers;
 pub use rules::Rulesets;
-pub use unread::{Unread, mark_read, unread};
+pub use unread::{Read, Unread, mark_read, unread};

@@ -78,6 +78,7 @@ pub struct Inner {
     events: Cache<OwnedEventId, Arc<Pdu>>,
     pub(crate) rulesets: crate::push::Rulesets,
     pub(crate) audiences: crate::push::Audiences,
+    pub(crate) read: crate::push::Read,
     pub(crate) typing: crate::sync::typing::Typing,
 }
 
@@ -116,6 +117,7 @@ impl Rooms {
             events: Cache::new(CACHED_EVENTS),
             rulesets: crate::push::Rulesets::default(),
             audiences: crate::push::Audiences::default(),
+            read: crate::push::Read::default(),
         };
         Ok(Self {
             inner: Arc::new(inner),

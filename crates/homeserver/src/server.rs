@@ -135,17 +135,20 @@ impl Server {
         let stream = Stream::open(store.clone())?;
         let rooms = Rooms::open(store.clone(), stream.clone(), config.server_name.clone()).await?;
         let media = Media::open(store.clone(), &config)?;
+        let (tasks, stopping) = (TaskTracker::new(), CancellationToken::new());
+        let (running, ends) = (tasks.clone(), stopping.clone());
+        let pushers = Pushers::open(rooms.clone(), &config.outbound, running, ends)?;
         let parts = Parts {
-            accounts: Accounts::open(store.clone(), &config)?,
+            accounts: Accounts::open(store.clone(), &config, tasks.clone())?,
             keys: Keys::default(),
             aliases: Aliases::default(),
             delayed: Delayed::default(),
             appservices: Appservices::open(store.clone(), &config).await?,
-            stopping: CancellationToken::new(),
+            stopping,
             shutdown: CancellationToken::new(),
             restarts: AtomicBool::new(false),
             started: Instant::now(),
-            tasks: TaskTracker::new(),
+            tasks,
             presence: Presence::new(
                 store.clone(),
                 stream.clone(),
@@ -156,9 +159,9 @@ impl Server {
             serial: Serial::default(),
             sliding: SlidingSync::default(),
             typing: rooms.typing.clone(),
-            previews: Previews::open(media.clone(), &config.outbound)?,
+            previews: Previews::open(media.clone(), &config.outbound),
             media,
-            pushers: Pushers::open(rooms.clone(), &config.outbound)?,
+            pushers,
             rooms,
             config,
             software,
@@ -210,6 +213,9 @@ impl Server {
         {
             let left = self.tasks.len();
             tracing::warn!(tasks = left, "some tasks did not end in time");
+        }
+        if let Err(error) = self.store.write_out().await {
+            tracing::warn!(%error, "the next start has to read the end of the log again");
         }
     }
 

@@ -10,7 +10,7 @@ use std::{
     time::Instant,
 };
 
-use rocksdb::{ColumnFamily, DB, Direction, IteratorMode, ReadOptions, WriteOptions};
+use rocksdb::{ColumnFamily, DB, Direction, FlushOptions, IteratorMode, ReadOptions, WriteOptions};
 use serde::{Deserialize, Serialize};
 
 pub mod backup;
@@ -253,6 +253,22 @@ impl Store {
         tokio::task::spawn_blocking(move || Ok(store.db.write(batch.writes)?))
             .await
             .map_err(|_| StoreError::Lost)?
+    }
+
+    /// Writes into files what is only in memory and in the log: the next start has nothing to read again. Nothing is lost without it.
+    pub async fn write_out(&self) -> Result<(), StoreError> {
+        let store = self.clone();
+        tokio::task::spawn_blocking(move || {
+            let families = tables::ALL
+                .iter()
+                .filter_map(|(name, _)| store.db.cf_handle(name));
+            let families: Vec<&ColumnFamily> = families.collect();
+            Ok(store
+                .db
+                .flush_cfs_opt(&families, &FlushOptions::default())?)
+        })
+        .await
+        .map_err(|_| StoreError::Lost)?
     }
 
     /// Sets one row; see [`Store::commit`].

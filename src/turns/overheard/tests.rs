@@ -96,9 +96,8 @@ impl Backend for App {
 
     fn overheard(&self) -> Option<Pin<Box<dyn Stream<Item = Overheard> + Send>>> {
         let heard = held(&self.heard).take()?;
-        let next = async |mut heard: mpsc::Receiver<Overheard>| {
-            heard.recv().await.map(|one| (one, heard))
-        };
+        let next =
+            async |mut heard: mpsc::Receiver<Overheard>| heard.recv().await.map(|one| (one, heard));
         Some(Box::pin(futures_util::stream::unfold(heard, next)))
     }
 

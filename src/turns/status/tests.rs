@@ -150,7 +150,7 @@ proptest! {
             status.apply(&event, at(now));
         }
         prop_assert!(shown.len() <= STATUS_EDITS_MAX as usize);
-        prop_assert!(shown.windows(2).all(|pair| pair[1] - pair[0] >= STATUS_INTERVAL));
+        prop_assert!(shown.windows(2).all(|pair| pair[0] + STATUS_INTERVAL <= pair[1]));
         let folded = status.last(at(now)).map(|line| line.folded).unwrap_or_default();
         prop_assert!(folded.concat().chars().count() <= FOLDED_CHARS_MAX);
     }

@@ -93,7 +93,8 @@ async fn delete_device(
     if !server.accounts.has_device(user, &device).map_err(said)? {
         return Err(format!("{user} has no device {device}"));
     }
-    let deleted = server.accounts.delete_devices(server, user, &[device]);
+    let devices = [device];
+    let deleted = server.accounts.delete_devices(server, user, &devices);
     deleted.await.map_err(said)?;
     Ok("Device deleted.".to_owned())
 }

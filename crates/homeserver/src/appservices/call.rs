@@ -13,7 +13,7 @@ use http_body_util::{BodyExt, Limited};
 use tower::ServiceExt;
 
 use super::{Appservice, Delivery};
-use crate::error::{Error, Result};
+use crate::http::Outgoing;
 
 /// How long an application service may take to answer.
 pub(super) const ANSWER_TIMEOUT: Duration = Duration::from_secs(35);
@@ -52,16 +52,8 @@ pub enum Unreachable {
 }
 
 /// The client for requests to application services. They are where the admin says they are: no proxy, no redirects.
-pub(super) fn client() -> Result<reqwest::Client> {
-    // Whoever came first has installed the same one.
-    drop(rustls::crypto::ring::default_provider().install_default());
-    reqwest::Client::builder()
-        .connect_timeout(CONNECT_TIMEOUT)
-        .redirect(reqwest::redirect::Policy::none())
-        .no_proxy()
-        .user_agent(concat!("homeserver/", env!("CARGO_PKG_VERSION")))
-        .build()
-        .map_err(|error| Error::Broken(format!("no HTTP client: {error}")))
+pub(super) fn client() -> Outgoing {
+    Outgoing::new(|client| client.connect_timeout(CONNECT_TIMEOUT))
 }
 
 /// A name as a part of a path.
@@ -141,6 +133,8 @@ impl Appservice {
         let (target, token) = self.authorized(path);
         let mut request = self
             .http
+            .client()
+            .map_err(unreachable)?
             .request(method, format!("{}{target}", url.trim_end_matches('/')))
             .header(header::AUTHORIZATION, token?);
         if let Some(body) = body {

@@ -71,17 +71,17 @@ fn unreachable(reason: impl std::fmt::Display) -> Error {
 
 impl Previews {
     /// Previews within these limits; their pictures become files.
-    pub fn open(media: Media, outbound: &Outbound) -> Result<Self> {
+    pub fn open(media: Media, outbound: &Outbound) -> Self {
         let inner = Inner {
-            http: Guarded::new(outbound)?,
+            http: Guarded::new(outbound),
             outbound: outbound.clone(),
             media,
             asking: Semaphore::new(PREVIEWS_AT_ONCE),
             known: Cache::new(PREVIEWS_REMEMBERED),
         };
-        Ok(Self {
+        Self {
             inner: Arc::new(inner),
-        })
+        }
     }
 
     /// What a page says about itself.

@@ -2,7 +2,7 @@
 //!
 //! The writer has not committed yet, so what it added so far is laid over what the tables say. What the tables alone say is kept in
 //! memory, because reading all members with every message is what would make large rooms slow: the room's writer takes it away
-//! with each event that changes it ([`changes`]).
+//! with each event that changes it.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -10,7 +10,6 @@ use std::{
 };
 
 use quick_cache::{Weighter, sync::Cache};
-
 use ruma::{
     OwnedRoomId, OwnedUserId, RoomId,
     events::{
@@ -68,21 +67,23 @@ impl Default for Audiences {
 }
 
 impl Audiences {
-    /// Forgets a room, because an event is about to be written that changes it.
-    pub fn forget(&self, room: &RoomId) {
-        self.known.remove(room);
+    /// Forgets a room if one of the events changes it that are about to be written.
+    pub fn follow(&self, room: &RoomId, added: &[Arc<Pdu>]) {
+        if added.iter().any(|pdu| changes(pdu)) {
+            self.known.remove(room);
+        }
     }
 }
 
-/// Whether the event changes whom the events of its room concern.
-pub fn changes(pdu: &Pdu) -> bool {
-    pdu.state_key.is_some()
-        && matches!(
-            pdu.kind,
-            TimelineEventType::RoomMember
-                | TimelineEventType::RoomPowerLevels
-                | TimelineEventType::RoomCreate
-        )
+/// Whether the event changes whom the events of its room concern. A redaction may take back a name or who may do what.
+fn changes(pdu: &Pdu) -> bool {
+    matches!(
+        pdu.kind,
+        TimelineEventType::RoomMember
+            | TimelineEventType::RoomPowerLevels
+            | TimelineEventType::RoomCreate
+            | TimelineEventType::RoomRedaction
+    )
 }
 
 /// Whom an event concerns that comes after what the writer added so far.

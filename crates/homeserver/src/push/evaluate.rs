@@ -21,7 +21,7 @@ use super::{
     audience::{Audience, audience, has_reader},
     mark_read,
     record::Notification,
-    unread::NOTIFICATIONS_PER_ROOM,
+    unread::trim,
 };
 use crate::{
     accounts::ignored::ignored_by,
@@ -63,6 +63,11 @@ pub fn evaluate(writer: &mut RoomWriter, pdu: &Pdu) -> Result<()> {
             .get(&writer.rooms().store, &context.user_id)?;
         let actions = actions(&rules, &event, &context);
         notify(writer, pdu, &context.user_id, thread.as_ref(), actions)?;
+    }
+    if pdu.depth.is_multiple_of(TRIM_EVERY) {
+        for user in audience.people.keys() {
+            trim(writer, user)?;
+        }
     }
     Ok(())
 }
@@ -108,23 +113,6 @@ fn notify(
     writer
         .batch()
         .put::<tables::Notifications>((user, &room, pdu.position), &row)?;
-    if pdu.depth.is_multiple_of(TRIM_EVERY) {
-        trim(writer, user)?;
-    }
-    Ok(())
-}
-
-/// Takes away what is beyond the newest [`NOTIFICATIONS_PER_ROOM`].
-fn trim(writer: &mut RoomWriter, user: &OwnedUserId) -> Result<()> {
-    let room = writer.room_id().to_owned();
-    let store = writer.rooms().store.clone();
-    let rows = store.scan_back::<tables::Notifications>((user, &room));
-    for key in rows.keys().skip(NOTIFICATIONS_PER_ROOM) {
-        let (_, _, position) = key?;
-        writer
-            .batch()
-            .delete::<tables::Notifications>((user, &room, position))?;
-    }
     Ok(())
 }
 
@@ -133,9 +121,9 @@ fn read_by_sender(writer: &mut RoomWriter, pdu: &Pdu, thread: Option<&OwnedEvent
     let thread = thread
         .cloned()
         .map_or(ReceiptThread::Main, ReceiptThread::Thread);
-    let store = writer.rooms().store.clone();
-    let (room, up_to) = (pdu.room_id.clone(), pdu.position);
-    mark_read(writer.batch(), &store, &pdu.sender, &room, &thread, up_to)
+    let rooms = writer.rooms().clone();
+    let (room, up_to) = (&pdu.room_id, pdu.position);
+    mark_read(writer.batch(), &rooms, &pdu.sender, room, &thread, up_to)
 }
 
 /// Whoever is no longer in the room has nothing left to read there.

@@ -8,26 +8,29 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use url::{Host, Url};
 
-use crate::{
-    config::Outbound,
-    error::{Error, Result},
-};
+use crate::{config::Outbound, http::Outgoing};
 
 /// How long a connection may take to come about.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long a whole request may take.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// The address is on a network that the server may not ask.
+/// Why an address is not asked.
 #[derive(Debug, thiserror::Error)]
-#[error("{0} is on a network of ip_range_denylist")]
-pub struct Forbidden(String);
+pub enum Refused {
+    /// It is on a network that the server may not ask.
+    #[error("{0} is on a network of ip_range_denylist")]
+    Forbidden(String),
+    /// There is nobody to ask.
+    #[error("no HTTP client")]
+    NoClient(#[from] reqwest::Error),
+}
 
 /// The client. Clones are the same client.
 #[derive(Clone, Debug)]
 pub struct Guarded {
     outbound: Arc<Outbound>,
-    client: reqwest::Client,
+    http: Arc<Outgoing>,
 }
 
 /// Looks names up, and keeps what is not forbidden.
@@ -44,7 +47,7 @@ impl Resolve for Resolver {
                 .filter(|address| !outbound.forbids(address.ip()))
                 .collect();
             if allowed.is_empty() {
-                return Err(Forbidden(name.as_str().to_owned()).into());
+                return Err(Refused::Forbidden(name.as_str().to_owned()).into());
             }
             Ok(Box::new(allowed.into_iter()) as Addrs)
         })
@@ -53,22 +56,20 @@ impl Resolve for Resolver {
 
 impl Guarded {
     /// A client that keeps to these limits.
-    pub fn new(outbound: &Outbound) -> Result<Self> {
-        // Whoever came first has installed the same one.
-        drop(rustls::crypto::ring::default_provider().install_default());
+    pub fn new(outbound: &Outbound) -> Self {
         let outbound = Arc::new(outbound.clone());
-        let client = reqwest::Client::builder()
-            .dns_resolver(Arc::new(Resolver {
-                outbound: Arc::clone(&outbound),
-            }))
-            .redirect(reqwest::redirect::Policy::none())
-            .no_proxy()
-            .connect_timeout(CONNECT_TIMEOUT)
-            .timeout(REQUEST_TIMEOUT)
-            .user_agent(concat!("homeserver/", env!("CARGO_PKG_VERSION")))
-            .build()
-            .map_err(|error| Error::Broken(format!("no HTTP client: {error}")))?;
-        Ok(Self { outbound, client })
+        let allowed = Arc::clone(&outbound);
+        let http = Outgoing::new(move |client| {
+            let outbound = Arc::clone(&allowed);
+            client
+                .dns_resolver(Arc::new(Resolver { outbound }))
+                .connect_timeout(CONNECT_TIMEOUT)
+                .timeout(REQUEST_TIMEOUT)
+        });
+        Self {
+            outbound,
+            http: Arc::new(http),
+        }
     }
 
     /// A request to this address. Names are checked when they are looked up, numbers here.
@@ -76,15 +77,17 @@ impl Guarded {
         &self,
         method: reqwest::Method,
         url: &Url,
-    ) -> Result<reqwest::RequestBuilder, Forbidden> {
+    ) -> Result<reqwest::RequestBuilder, Refused> {
         let address = match url.host() {
             Some(Host::Ipv4(address)) => Some(address.into()),
             Some(Host::Ipv6(address)) => Some(address.into()),
             _ => None,
         };
         match address {
-            Some(address) if self.outbound.forbids(address) => Err(Forbidden(address.to_string())),
-            _ => Ok(self.client.request(method, url.clone())),
+            Some(address) if self.outbound.forbids(address) => {
+                Err(Refused::Forbidden(address.to_string()))
+            }
+            _ => Ok(self.http.client()?.request(method, url.clone())),
         }
     }
 }

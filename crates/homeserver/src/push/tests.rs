@@ -74,13 +74,13 @@ fn mention(who: &Person) -> Value {
 }
 
 fn counts(test: &TestServer, who: &Person, room: &OwnedRoomId) -> Unread {
-    unread(&test.server.store, &who.user_id, room).unwrap()
+    unread(&test.server.rooms, &who.user_id, room).unwrap()
 }
 
 async fn read(test: &TestServer, who: &Person, room: &OwnedRoomId, thread: ReceiptThread) {
     let (store, up_to) = (&test.server.store, test.server.stream.visible());
     let mut batch = store.batch();
-    mark_read(&mut batch, store, &who.user_id, room, &thread, up_to).unwrap();
+    mark_read(&mut batch, &test.server.rooms, &who.user_id, room, &thread, up_to).unwrap();
     store.commit(batch).await.unwrap();
 }
 

@@ -1,17 +1,22 @@
 //! What a user has not read yet, counted from the rows that [`super::evaluate()`] wrote.
 //!
-//! Reading takes rows away. The last few stay, marked as read, because the list of notifications shows them; what is in a thread
-//! is read by reading the thread, or by a receipt that knows no threads.
+//! Reading marks rows, and the room's writer takes old ones away now and then ([`trim`]). The last few stay, because the list of
+//! notifications shows them; what is in a thread is read by reading the thread, or by a receipt that knows no threads. Where all
+//! is read is remembered ([`Read`]): without that, every message walks over everything that was ever read and taken away.
 //! Spec: <https://spec.matrix.org/v1.19/client-server-api/#receiving-notifications>,
 //! <https://spec.matrix.org/v1.19/client-server-api/#threaded-read-receipts>
 
 use std::collections::BTreeMap;
 
-use ruma::{OwnedEventId, RoomId, UserId, events::receipt::ReceiptThread};
+use quick_cache::sync::Cache;
+use ruma::{
+    OwnedEventId, OwnedRoomId, OwnedUserId, RoomId, UserId, events::receipt::ReceiptThread,
+};
 
 use crate::{
     error::Result,
-    store::{Batch, Store, tables},
+    rooms::{RoomWriter, Rooms},
+    store::{Batch, tables},
     stream::Position,
 };
 
@@ -19,6 +24,33 @@ use crate::{
 pub(super) const NOTIFICATIONS_PER_ROOM: usize = 500;
 /// How many of them stay for the list of notifications after they were read.
 const READ_KEPT_PER_ROOM: usize = 20;
+/// For how many users and rooms it is remembered where all is read.
+const READ_REMEMBERED: usize = 10_000;
+
+/// Up to where users have read rooms: nothing at or before that position is unread, in no thread.
+#[derive(Debug)]
+pub struct Read {
+    known: Cache<(OwnedUserId, OwnedRoomId), Position>,
+}
+
+impl Default for Read {
+    fn default() -> Self {
+        Self {
+            known: Cache::new(READ_REMEMBERED),
+        }
+    }
+}
+
+impl Read {
+    fn up_to(&self, user: &UserId, room: &RoomId) -> Position {
+        let key = (user.to_owned(), room.to_owned());
+        self.known.get(&key).unwrap_or_default()
+    }
+
+    fn note(&self, user: &UserId, room: &RoomId, up_to: Position) {
+        self.known.insert((user.to_owned(), room.to_owned()), up_to);
+    }
+}
 
 /// How much of a room a user has not read.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -44,11 +76,15 @@ impl Unread {
 }
 
 /// Counts what a user has not read in a room.
-pub fn unread(store: &Store, user: &UserId, room: &RoomId) -> Result<Unread> {
+pub fn unread(rooms: &Rooms, user: &UserId, room: &RoomId) -> Result<Unread> {
     let mut unread = Unread::default();
-    let rows = store.scan_back::<tables::Notifications>((user, room));
+    let read = rooms.read.up_to(user, room);
+    let rows = rooms.store.scan_back::<tables::Notifications>((user, room));
     for row in rows.take(NOTIFICATIONS_PER_ROOM) {
-        let (_, row) = row?;
+        let ((_, _, position), row) = row?;
+        if position <= read {
+            break;
+        }
         if row.read {
             continue;
         }
@@ -68,25 +104,50 @@ pub fn unread(store: &Store, user: &UserId, room: &RoomId) -> Result<Unread> {
 /// Marks as read what is at `up_to` or before it, in the thread that the receipt names.
 pub fn mark_read(
     batch: &mut Batch,
-    store: &Store,
+    rooms: &Rooms,
     user: &UserId,
     room: &RoomId,
     thread: &ReceiptThread,
     up_to: Position,
 ) -> Result<()> {
-    let rows = store.scan_back_from::<tables::Notifications>((user, room), (user, room, up_to));
-    let mut kept = 0;
+    let read = rooms.read.up_to(user, room);
+    // What is not visible yet may still get rows. What is marked here counts as read once it is written: the next walk sees that.
+    let mut all_read = up_to.min(rooms.stream.visible());
+    let rows = rooms
+        .store
+        .scan_back_from::<tables::Notifications>((user, room), (user, room, up_to));
     for row in rows {
         let ((_, _, position), mut row) = row?;
-        if !row.read && !covers(thread, row.thread.as_ref()) {
+        if position <= read {
+            break;
+        }
+        if row.read {
             continue;
         }
-        kept += 1;
-        if kept > READ_KEPT_PER_ROOM {
-            batch.delete::<tables::Notifications>((user, room, position))?;
-        } else if !row.read {
+        all_read = all_read.min(position.before());
+        if covers(thread, row.thread.as_ref()) {
             row.read = true;
             batch.put::<tables::Notifications>((user, room, position), &row)?;
+        }
+    }
+    if all_read > read {
+        rooms.read.note(user, room, all_read);
+    }
+    Ok(())
+}
+
+/// Takes away what is beyond the newest [`NOTIFICATIONS_PER_ROOM`], and of what was read all but the last few.
+pub(super) fn trim(writer: &mut RoomWriter, user: &UserId) -> Result<()> {
+    let room = writer.room_id().to_owned();
+    let store = writer.rooms().store.clone();
+    let mut read = 0;
+    let rows = store.scan_back::<tables::Notifications>((user, &*room));
+    for (newer, row) in rows.enumerate() {
+        let ((_, _, position), row) = row?;
+        read += usize::from(row.read);
+        if newer >= NOTIFICATIONS_PER_ROOM || (row.read && read > READ_KEPT_PER_ROOM) {
+            let key = (user, &*room, position);
+            writer.batch().delete::<tables::Notifications>(key)?;
         }
     }
     Ok(())

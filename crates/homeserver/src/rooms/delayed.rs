@@ -14,6 +14,7 @@ use super::{
     Draft, RoomWriter,
     record::{DelayedEvent, Made},
     send::Txn,
+    writer::check_sizes,
 };
 use crate::{
     accounts::{moderation::suspended, new_token},
@@ -60,6 +61,7 @@ pub async fn schedule(
         let message = format!("An event can wait {DELAY_MAX_MS} milliseconds");
         return Err(Error::bad_request(ErrorKind::Unknown, message));
     }
+    check_sizes(&draft)?;
     let mut writer = server.rooms.write(room).await?;
     let sender = caller.sender_key();
     let scope = txn.map(|txn| format!("delayed {}", txn.scope));

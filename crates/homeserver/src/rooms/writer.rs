@@ -393,13 +393,7 @@ impl RoomWriter {
         for pdu in &rewritten {
             self.rooms.remember(pdu.clone());
         }
-        if self
-            .added
-            .iter()
-            .any(|pdu| crate::push::changes_audience(pdu))
-        {
-            self.rooms.audiences.forget(&self.room_id);
-        }
+        self.rooms.audiences.follow(&self.room_id, &self.added);
         let committed = self
             .rooms
             .stream
@@ -416,7 +410,7 @@ impl RoomWriter {
     }
 }
 
-fn check_sizes(draft: &Draft) -> Result<()> {
+pub(super) fn check_sizes(draft: &Draft) -> Result<()> {
     let too_long = |what: &str| {
         Error::too_large(format!(
             "The {what} of an event can have {EVENT_FIELD_MAX_BYTES} bytes"

@@ -1,7 +1,7 @@
 //! Keys keep their order, prefixes are whole parts, foreign databases are refused.
 
 use proptest::prelude::*;
-use ruma::{owned_room_id, room_id, server_name, user_id};
+use ruma::{MilliSecondsSinceUnixEpoch, UInt, owned_room_id, room_id, server_name, user_id};
 use tempfile::TempDir;
 
 use super::{
@@ -9,7 +9,7 @@ use super::{
     key::{Key, KeyFor, PrefixOf},
     tables,
 };
-use crate::stream::Position;
+use crate::{clock, rooms::record::Made, stream::Position};
 
 fn store() -> (Store, TempDir) {
     let directory = TempDir::new().unwrap();
@@ -94,6 +94,32 @@ fn the_database_of_another_program_is_not_touched() {
     assert!(refused.to_string().contains("Tuwunel"), "{refused}");
     let tables = rocksdb::DB::list_cf(&options, directory.path()).unwrap();
     assert_eq!(tables.len(), 3, "{tables:?}");
+}
+
+#[tokio::test]
+async fn what_a_request_made_is_forgotten_after_a_month() {
+    let (store, _directory) = store();
+    let key = |id: &'static str| (user_id!("@a:letta.test"), "DEVICE", "send", id);
+    let mut batch = store.batch();
+    let days_ago = |days: u64| Made {
+        id: Some("$event".to_owned()),
+        time: MilliSecondsSinceUnixEpoch(
+            clock::now().get() - UInt::new(days * 24 * 60 * 60 * 1000).unwrap(),
+        ),
+    };
+    for (id, days) in [("old", 31), ("young", 29)] {
+        batch
+            .put::<tables::SendIds>(key(id), &days_ago(days))
+            .unwrap();
+    }
+    store.commit(batch).await.unwrap();
+    store.write_out().await.unwrap();
+    let family = store.family::<tables::SendIds>().unwrap();
+    store
+        .engine()
+        .compact_range_cf(family, None::<&[u8]>, None::<&[u8]>);
+    assert!(!store.contains::<tables::SendIds>(key("old")).unwrap());
+    assert!(store.contains::<tables::SendIds>(key("young")).unwrap());
 }
 
 #[test]

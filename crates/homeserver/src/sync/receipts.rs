@@ -78,7 +78,7 @@ pub async fn set(
     batch.put::<tables::ReceiptPlaces>(key, &position)?;
     let change = Change::Receipt(room.to_owned(), user.to_owned());
     batch.put::<tables::Changes>((position,), &change)?;
-    push::mark_read(&mut batch, &rooms.store, user, room, thread, read)?;
+    push::mark_read(&mut batch, rooms, user, room, thread, read)?;
     let touch = if receipt.is_private() {
         Touch::User(user.to_owned())
     } else {

@@ -15,7 +15,7 @@ use crate::{
     error::Result,
     push,
     rooms::Rooms,
-    store::{Store, tables},
+    store::tables,
     stream::Position,
 };
 
@@ -81,7 +81,7 @@ fn is_named(rooms: &Rooms, room: &RoomId) -> Result<bool> {
 
 /// How much of a room is unread: for the room, and for each thread if the client knows threads.
 pub fn unread(
-    store: &Store,
+    rooms: &Rooms,
     user: &UserId,
     room: &RoomId,
     knows_threads: bool,
@@ -89,7 +89,7 @@ pub fn unread(
     UnreadNotificationsCount,
     BTreeMap<ruma::OwnedEventId, UnreadNotificationsCount>,
 )> {
-    let unread = push::unread(store, user, room)?;
+    let unread = push::unread(rooms, user, room)?;
     let count = |(notify, highlight): (u64, u64)| {
         let mut count = UnreadNotificationsCount::new();
         count.notification_count = UInt::new(notify);

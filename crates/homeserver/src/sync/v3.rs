@@ -105,7 +105,7 @@ impl Asked {
 /// Answers a sync, at once or as soon as something happens.
 pub async fn answer(server: &Server, viewer: Viewer, request: Request) -> Result<Response> {
     let wait = server.config.sync.wait(request.timeout);
-    let deadline = Instant::now() + wait;
+    let mut deadline = Instant::now() + wait;
     server
         .presence
         .synced(&viewer.user_id, &request.set_presence)?;
@@ -128,11 +128,13 @@ pub async fn answer(server: &Server, viewer: Viewer, request: Request) -> Result
         if at_once || !is_empty(&response) || left == Duration::ZERO {
             return Ok(response);
         }
-        if !watcher.wait(left).await {
-            return Ok(response);
-        }
+        let woken = watcher.wait(left).await;
         // Up to here there was nothing; only what comes after it has to be looked at.
         asked.since = Some(asked.until);
+        if !woken {
+            // Nothing came, or the server ends. One last look takes the token past what happened elsewhere.
+            deadline = Instant::now();
+        }
     }
 }
 

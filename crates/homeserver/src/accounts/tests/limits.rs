@@ -1,6 +1,6 @@
 //! Where an account ends: devices, account data and filters have a largest number.
 
-use ruma::DeviceId;
+use ruma::OwnedDeviceId;
 use serde_json::value::to_raw_value;
 
 use super::*;
@@ -21,9 +21,9 @@ async fn whoever_has_very_many_devices_logs_in_on_one_that_is_known() {
     registered(&test, "alice").await;
     let mut batch = test.server.store.batch();
     for number in 1..DEVICES_PER_USER {
-        let device: &DeviceId = &*format!("D{number}").into();
+        let device = OwnedDeviceId::from(format!("D{number}"));
         batch
-            .put::<tables::Devices>((user, device), &Device::default())
+            .put::<tables::Devices>((user, &*device), &Device::default())
             .unwrap();
     }
     test.server.store.commit(batch).await.unwrap();

@@ -83,7 +83,7 @@ async fn accounts_end_with_their_rooms_or_without() {
 }
 
 async fn upload(test: &TestServer, user: &ruma::UserId) -> ruma::OwnedMxcUri {
-    let file = Upload::whole(&b"bytes"[..], Some("text/plain".to_owned()));
+    let file = Upload::whole(b"bytes".to_vec(), Some("text/plain".to_owned()));
     test.server.media.upload(user, file).await.unwrap()
 }
 

@@ -119,7 +119,7 @@ async fn a_gateway_that_failed_is_asked_again_and_one_that_rejects_loses_its_pus
 async fn a_gateway_on_a_forbidden_network_is_not_asked() {
     let test = TestServer::start().await;
     let url = "http://127.0.0.1:9/_matrix/push/v1/notify".parse().unwrap();
-    let guarded = crate::push::Guarded::new(&test.server.config.outbound).unwrap();
+    let guarded = crate::push::Guarded::new(&test.server.config.outbound);
     assert!(guarded.request(Method::POST, &url).is_err());
     let named = "http://localhost:9/_matrix/push/v1/notify".parse().unwrap();
     let refused = guarded.request(Method::POST, &named).unwrap().send().await;
@@ -142,7 +142,7 @@ async fn a_pusher_goes_with_its_device() {
     let mut batch = test.server.store.batch();
     let device: &ruma::DeviceId = bob.device_id.as_str().into();
     batch
-        .delete::<crate::store::tables::Devices>((&bob.user_id, device))
+        .delete::<tables::Devices>((&bob.user_id, device))
         .unwrap();
     test.server.store.commit(batch).await.unwrap();
     assert!(test.server.pushers.list(&bob.user_id).unwrap().is_empty());
@@ -164,9 +164,7 @@ async fn a_phone_is_told_of_what_was_read_elsewhere() {
     let position = place.take().unwrap();
     let mut batch = test.server.store.batch();
     let change = crate::stream::Change::Receipt(room.clone(), bob.user_id.clone());
-    batch
-        .put::<crate::store::tables::Changes>((position,), &change)
-        .unwrap();
+    batch.put::<tables::Changes>((position,), &change).unwrap();
     test.server
         .stream
         .commit(place, batch, Vec::new())

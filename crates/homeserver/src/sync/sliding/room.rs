@@ -77,7 +77,7 @@ impl Look<'_> {
     }
 
     fn unread(&self) -> Result<(u64, u64)> {
-        let unread = push::unread(&self.server.store, self.ask.user(), self.room_id)?;
+        let unread = push::unread(&self.server.rooms, self.ask.user(), self.room_id)?;
         Ok(unread.total())
     }
 
