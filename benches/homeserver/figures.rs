@@ -78,6 +78,11 @@ pub(crate) fn percentile(times: &[Duration], percent: usize) -> f64 {
     times.get(at).copied().map_or(f64::NAN, milliseconds)
 }
 
+/// A count as a number to calculate with; nothing here is counted beyond four billion.
+pub(crate) fn number(count: usize) -> f64 {
+    f64::from(u32::try_from(count).unwrap_or(u32::MAX))
+}
+
 fn milliseconds(time: Duration) -> f64 {
     time.as_secs_f64() * 1000.0
 }

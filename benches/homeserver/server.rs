@@ -9,7 +9,10 @@ use std::{
 use anyhow::{Context, ensure};
 use tokio::process::Command;
 
-use super::support::{Process, bridge, free_port};
+use super::{
+    figures::number,
+    support::{Process, bridge, free_port},
+};
 
 /// The server name of all of them.
 const DOMAIN: &str = "bench.test";
@@ -96,7 +99,8 @@ impl Server {
 
     /// What its data takes on disk, in MiB.
     pub(crate) fn disk_mib(&self) -> anyhow::Result<f64> {
-        Ok(bytes_in(&self.dir)? as f64 / f64::from(1 << 20))
+        let kib = usize::try_from(bytes_in(&self.dir)? / 1024)?;
+        Ok(number(kib) / 1024.0)
     }
 
     fn embedded(&self) -> Command {

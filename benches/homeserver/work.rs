@@ -7,7 +7,7 @@ use reqwest::Client;
 
 use super::{
     arrivals::Arrivals,
-    figures::{Figures, Unit},
+    figures::{Figures, Unit, number},
     person::Person,
     server::Server,
 };
@@ -58,7 +58,7 @@ pub(crate) async fn talk(
         }
     });
     let took = futures_util::future::try_join_all(talking).await?.concat();
-    let sent = took.len() as f64;
+    let sent = number(took.len());
     let seconds = began.elapsed().as_secs_f64();
     let cpu = server.process()?.cpu_seconds()? - cpu;
     figures.add("50 senders: events", Unit::PerSecond, sent / seconds);
@@ -91,7 +91,7 @@ pub(crate) async fn many_rooms(
     figures.add(
         "rooms made",
         Unit::PerSecond,
-        rooms as f64 / began.elapsed().as_secs_f64(),
+        number(rooms) / began.elapsed().as_secs_f64(),
     );
     Ok(owner)
 }
@@ -111,7 +111,7 @@ pub(crate) async fn initial_sync(owner: &Person, figures: &mut Figures) -> anyho
     figures.add(
         "initial sync, size",
         Unit::MiB,
-        size as f64 / f64::from(1 << 20),
+        number(size) / f64::from(1 << 20),
     );
     let mut took = Vec::new();
     for _ in 0..EMPTY_SYNCS {
