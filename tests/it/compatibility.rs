@@ -112,11 +112,8 @@ async fn stop(house: &House, (room, agent): &(String, Agent)) {
         .await;
     house.alice.say(room, "!letta stop").await;
     if house.peer.kind == Kind::OpenAi {
+        // The room is quiet, and hears that Letta goes on.
         house.hears(room, "cannot stop a turn").await;
-        house
-            .alice
-            .wait_for_answer(room, &question, PATIENCE, |text| text.trim() == expected)
-            .await;
         return house.passed(Feature::Stop, Outcome::NotThere);
     }
     house.hears(room, "[STOPPED]").await;

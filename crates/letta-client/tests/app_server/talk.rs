@@ -1,13 +1,14 @@
 //! What a person and an agent say to each other.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures_util::StreamExt;
 use letta_client::{
-    AgentId, Backend, BackendError, Conduct, Decision, Destination, Prompt, Stop, TurnEvent,
-    TurnStream,
+    AgentId, Backend, BackendError, Conduct, Conversation, Decision, Destination, Prompt, Stop,
+    TurnEvent, TurnStream,
     app_server::{AppServerBackend, AppServerConfig},
 };
+use serde_json::json;
 use tempfile::TempDir;
 
 use crate::server::LettaAppServer;
@@ -219,4 +220,59 @@ async fn agents_answer_ask_first_and_are_stopped() {
             (None, "hello **world**")
         ]
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rooms_do_not_wait_for_each_other_and_hear_what_others_start() {
+    let world = World::start().await;
+    let (one, two) = (world.room().await, world.room().await);
+    let mut overheard = world.backend.overheard().unwrap();
+    let (slow, quick) = tokio::join!(
+        async {
+            (
+                hear(world.say(&one, "$a", "count 12").await).await,
+                Instant::now(),
+            )
+        },
+        async {
+            (
+                hear(world.say(&two, "$b", "say quick").await).await,
+                Instant::now(),
+            )
+        },
+    );
+    assert_eq!((slow.0.text.len(), quick.0.text.as_str()), (27, "quick"));
+    assert!(quick.1 < slow.1, "the rooms of one agent are independent");
+
+    // A room in which the agent may only talk.
+    let chat_only = Conduct {
+        chat_only: true,
+        ..Conduct::default()
+    };
+    let talk = [prompt("$c", "tools")];
+    let talk = world.backend.send(&two, &talk, chat_only).await.unwrap();
+    assert_eq!(hear(talk).await.text, "0");
+    let all = hear(world.say(&two, "$d", "tools").await).await.text;
+    assert!(all.parse::<u32>().unwrap() > 0, "{all}");
+
+    // Somebody else starts a turn in Letta's own app, and we say something meanwhile.
+    let Conversation::Own(conversation) = &one.conversation else {
+        panic!("{one:?}")
+    };
+    let runtime = json!({"agent_id": world.agent, "conversation_id": conversation});
+    let message = json!({"role": "user", "content": "count 8", "client_message_id": "theirs"});
+    let input = json!({"type": "input", "runtime": runtime,
+        "payload": {"kind": "create_message", "messages": [message]}});
+    let accepted = world.server.ask(input).await;
+    assert_eq!(accepted["accepted"], true, "{accepted}");
+    let others = tokio::time::timeout(TURN_MAX, overheard.next()).await;
+    let others = others.expect("it is heard").expect("the backend lives");
+    assert_eq!((&others.at, others.key.as_str()), (&one, "theirs"));
+    let ours = world.say(&one, "$e", "say after you").await;
+    let (others, ours) = tokio::join!(hear(others.turn), hear(ours));
+    assert_eq!(
+        (others.text.as_str(), ours.text.as_str()),
+        ("1 2 3 4 5 6 7 8 ", "after you")
+    );
+    assert!(matches!(ours.end, Some(Ok(Stop::EndTurn))), "{ours:?}");
 }
