@@ -79,7 +79,7 @@ async fn main() -> anyhow::Result<()> {
     let sizes = Sizes::parse();
     let pace = Pace {
         rate: sizes.rate,
-        count: (sizes.rate * sizes.seconds) as usize,
+        count: usize::try_from(sizes.rate * sizes.seconds)?,
     };
     println!(
         "| way | rooms | tokens | messages and edits | homeserver CPU | per edit | lag p50 | p99 | max \
@@ -126,7 +126,7 @@ async fn measure(way: Way, rooms: usize, pace: Pace) -> anyhow::Result<()> {
     for room in &entered {
         person.say(room, "Go on.").await?;
     }
-    let patience = PATIENCE + Duration::from_secs(pace.count as u64 / u64::from(pace.rate));
+    let patience = PATIENCE + pace.lasts();
     tokio::time::timeout(patience, words.all_seen(pace.count))
         .await
         .context("not everything that was said has been shown")?;
@@ -141,7 +141,7 @@ async fn measure(way: Way, rooms: usize, pace: Pace) -> anyhow::Result<()> {
         "| {way:?} | {rooms} | {} | {shows} | {server_cpu:.1} s | {:.2} ms | {:.2} s | {:.2} s | {:.2} s \
          | {bridge_cpu:.1} s | {:.0} MiB, {:.0} MiB | {:.0} MiB |",
         lags.len(),
-        server_cpu * 1000.0 / shows as f64,
+        server_cpu * 1000.0 / f64::from(u32::try_from(shows)?),
         percentile(&lags, 50),
         percentile(&lags, 99),
         percentile(&lags, 100),

@@ -18,6 +18,12 @@ pub(crate) struct Pace {
 }
 
 impl Pace {
+    /// How long everybody speaks.
+    pub(crate) fn lasts(self) -> Duration {
+        let word = Duration::from_secs(1) / self.rate;
+        word * u32::try_from(self.count).unwrap_or(u32::MAX)
+    }
+
     /// One tick for each word. What comes late is made up for, so that the rate holds.
     pub(crate) fn ticks(self) -> Interval {
         let mut ticks = interval(Duration::from_secs(1) / self.rate);
