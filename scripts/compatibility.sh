@@ -49,7 +49,7 @@ for feature in features:
     print(f"| {feature} | " + " | ".join(signs) + " |")
 print("""
 ✅ seen to work. ⚠️ told: the answer ends where it was, and the room is told so in plain words; nothing is said twice. ➖ not to be
-had there, and seen not to be: the command says so, or the tool ran unasked ([letta.md](letta.md)). ❌ the test failed.
+had there, and seen not to be: the command says so, or the tool ran unasked ([letta.md](letta.md)). ❌ the test failed there, or before it came there.
 
 The demo lives in the process of the test: instead of being killed, it cuts all its connections and listens again.""")
 P

@@ -26,8 +26,8 @@ const PATIENCE: Duration = Duration::from_mins(2);
 /// How many beats, of a quarter of a second, an answer takes that something comes between.
 const BEATS: usize = 12;
 
-/// The same for one that is stopped long before its end.
-const BEATS_STOPPED: usize = 80;
+/// The same for one that must not be over before something else is.
+const BEATS_LONG: usize = 80;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_person_and_agents_talk() {
@@ -79,7 +79,7 @@ async fn thread(house: &House, (room, agent): &(String, Agent)) {
 /// Two rooms of one agent: a short answer here does not wait for a long one there.
 async fn two_rooms(house: &House, (room, agent): &(String, Agent)) {
     let other = house.alice.chat_with(&agent.ghost).await;
-    let (prompt, expected) = house.peer.slow(BEATS_STOPPED / 2);
+    let (prompt, expected) = house.peer.slow(BEATS_LONG);
     let long = house.alice.say(room, &prompt).await;
     let begun = |text: &str| expected.starts_with(text.trim_end_matches([' ', '…']));
     house
@@ -104,7 +104,7 @@ async fn two_rooms(house: &House, (room, agent): &(String, Agent)) {
 }
 
 async fn stop(house: &House, (room, agent): &(String, Agent)) {
-    let (prompt, expected) = house.peer.slow(BEATS_STOPPED);
+    let (prompt, expected) = house.peer.slow(BEATS_LONG);
     let question = house.alice.say(room, &prompt).await;
     house
         .alice

@@ -131,14 +131,33 @@ async fn agents_answer_ask_first_and_are_stopped() {
     );
     let room = world.room().await;
 
-    let heard = hear(world.say(&room, "$1", "say hello **world**").await).await;
+    it_answers(&world, &room).await;
+    its_tools_ask_first(&world, &room).await;
+    it_is_stopped_and_fails(&world, &room).await;
+    let history = world.backend.history(&room, 50).await.unwrap();
+    let first: Vec<_> = history
+        .iter()
+        .take(2)
+        .map(|item| (item.key.as_deref(), item.text.as_str()))
+        .collect();
+    assert_eq!(
+        first,
+        [
+            (Some("$1"), "say hello **world**"),
+            (None, "hello **world**")
+        ]
+    );
+}
+
+async fn it_answers(world: &World, room: &Destination) {
+    let heard = hear(world.say(room, "$1", "say hello **world**").await).await;
     assert_eq!(heard.text, "hello **world**");
     assert!(matches!(heard.end, Some(Ok(Stop::EndTurn))), "{heard:?}");
     assert!(
         matches!(&heard.events[0], TurnEvent::Started { run, resumable: true } if run.as_str() == "$1")
     );
 
-    let heard = hear(world.say(&room, "$2", "think about it").await).await;
+    let heard = hear(world.say(room, "$2", "think about it").await).await;
     assert_eq!(
         (heard.reasoning.as_str(), heard.text.as_str()),
         ("about it", "done")
@@ -146,18 +165,19 @@ async fn agents_answer_ask_first_and_are_stopped() {
 
     // The same prompt again is the same turn.
     let asked = world.server.model.asked();
-    let heard = hear(world.say(&room, "$2", "think about it").await).await;
+    let heard = hear(world.say(room, "$2", "think about it").await).await;
     assert_eq!(
         (heard.text.as_str(), world.server.model.asked()),
         ("done", asked)
     );
+}
 
-    // A tool asks first.
+async fn its_tools_ask_first(world: &World, room: &Destination) {
     for (key, approve, expected) in [
         ("$3", true, "it returned: 42"),
         ("$4", false, "it returned: not today"),
     ] {
-        let heard = hear(world.say(&room, key, "run echo $((6*7))").await).await;
+        let heard = hear(world.say(room, key, "run echo $((6*7))").await).await;
         assert!(
             matches!(heard.end, Some(Ok(Stop::NeedsApproval))),
             "{heard:?}"
@@ -166,7 +186,7 @@ async fn agents_answer_ask_first_and_are_stopped() {
             panic!("{heard:?}")
         };
         assert_eq!(
-            world.backend.pending(&room).await.unwrap().as_ref(),
+            world.backend.pending(room).await.unwrap().as_ref(),
             Some(request)
         );
         assert!(
@@ -181,45 +201,32 @@ async fn agents_answer_ask_first_and_are_stopped() {
         };
         let decided = world
             .backend
-            .decide(&room, request, &[decision.clone()])
+            .decide(room, request, std::slice::from_ref(&decision))
             .await
             .unwrap();
         let heard = hear(decided).await;
         assert_eq!(heard.text.trim(), expected, "{heard:?}");
         assert!(matches!(heard.end, Some(Ok(Stop::EndTurn))));
-        let again = world.backend.decide(&room, request, &[decision]).await;
+        let again = world.backend.decide(room, request, &[decision]).await;
         assert!(matches!(again, Err(BackendError::NotPending)));
     }
+}
 
-    // A person stops it.
-    let turn = world.say(&room, "$5", "count 50").await;
+async fn it_is_stopped_and_fails(world: &World, room: &Destination) {
+    let turn = world.say(room, "$5", "count 50").await;
     tokio::time::sleep(Duration::from_secs(2)).await;
-    assert!(world.backend.cancel(&room).await.unwrap());
+    assert!(world.backend.cancel(room).await.unwrap());
     let heard = hear(turn).await;
     assert!(matches!(heard.end, Some(Ok(Stop::Cancelled))), "{heard:?}");
     assert!(heard.text.starts_with("1 2 "), "{heard:?}");
-    assert!(!world.backend.cancel(&room).await.unwrap());
+    assert!(!world.backend.cancel(room).await.unwrap());
 
     // What the provider says is for the log, and the turn has failed.
-    let heard = hear(world.say(&room, "$6", "fail").await).await;
+    let heard = hear(world.say(room, "$6", "fail").await).await;
     let Some(Ok(Stop::Failed(failure))) = &heard.end else {
         panic!("{heard:?}")
     };
     assert!(failure.detail.contains("the script says so"), "{failure:?}");
-
-    let history = world.backend.history(&room, 50).await.unwrap();
-    let first: Vec<_> = history
-        .iter()
-        .take(2)
-        .map(|item| (item.key.as_deref(), item.text.as_str()))
-        .collect();
-    assert_eq!(
-        first,
-        [
-            (Some("$1"), "say hello **world**"),
-            (None, "hello **world**")
-        ]
-    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -67,7 +67,7 @@ async fn a_bridge_makes_its_users_and_nobody_else_does() {
     let as_person = format!("{whoami}?user_id=@alice:letta.test");
     let (status, answer) = ask(&test, Method::GET, &as_person, json!({})).await;
     assert_eq!(status, StatusCode::FORBIDDEN);
-    assert_eq!(answer["errcode"], "M_EXCLUSIVE");
+    assert_eq!(answer["errcode"], "M_FORBIDDEN");
 
     let wish = json!({
         "type": "m.login.application_service",
