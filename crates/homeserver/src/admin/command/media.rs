@@ -3,6 +3,10 @@
 use clap::Subcommand;
 use ruma::{OwnedEventId, OwnedMxcUri, OwnedServerName};
 
+#[allow(
+    clippy::enum_variant_names,
+    reason = "the names are the commands that admins type"
+)]
 #[derive(Debug, Subcommand)]
 pub(in crate::admin) enum Media {
     /// Delete a file, or the files of an event.

@@ -1,5 +1,7 @@
 //! Commands about the names of rooms.
 
+use std::fmt::Write;
+
 use ruma::{OwnedRoomAliasId, RoomAliasId};
 
 use crate::{
@@ -63,7 +65,8 @@ pub(super) async fn run(server: &Server, command: Alias) -> Result<String, Strin
             let mut text = String::from("Aliases:\n");
             for row in server.store.scan::<tables::Aliases>(()) {
                 let ((alias,), record) = row.map_err(|error| error.to_string())?;
-                text += &format!("- `{}` -> {alias}\n", record.room_id);
+                // Writing to a text does not fail.
+                _ = writeln!(text, "- `{}` -> {alias}", record.room_id);
             }
             Ok(text)
         }

@@ -1,6 +1,6 @@
 //! Commands about many accounts at once.
 
-use std::cmp::Reverse;
+use std::{cmp::Reverse, fmt::Write};
 
 use super::{end, named, refuse_own};
 use crate::{
@@ -61,7 +61,9 @@ pub(super) async fn deactivate(
     }
     let mut text = format!("Deactivated {count} accounts.");
     if !admins.is_empty() {
-        text += &format!(
+        // Writing to a text does not fail.
+        _ = write!(
+            text,
             "\nSkipped admin accounts: {}. Use --force to deactivate admin accounts",
             admins.join(", ")
         );
