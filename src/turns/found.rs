@@ -4,7 +4,9 @@
 //! conversation takes no message before somebody has decided, so the room is asked without being
 //! asked.
 
-use letta_client::BackendError;
+use std::time::Duration;
+
+use letta_client::{BackendError, Info};
 use tracing::{debug, info};
 
 use super::{Inner, Turns};
@@ -13,12 +15,21 @@ use crate::{
     time::Millis,
 };
 
+/// The wait before Letta is asked again who it is, unless it comes back before.
+const ASK_AGAIN: Duration = Duration::from_secs(30);
+
 impl Turns {
     /// Looks once, in every place that is known, for what waits there. Goes on beside everything
     /// else.
     pub(super) fn look_for_requests(&self) {
         let turns = self.clone();
         self.inner.around.tasks.spawn(async move {
+            let Some(info) = turns.inner.once_letta_answers().await else {
+                return;
+            };
+            if !info.approvals {
+                return;
+            }
             tokio::select! {
                 looked = turns.look_everywhere() => match looked {
                     Ok(found) => debug!(found, "looked for requests that wait"),
@@ -33,9 +44,6 @@ impl Turns {
     }
 
     async fn look_everywhere(&self) -> Result<usize, Failure> {
-        if !self.inner.around.backend.info().await?.approvals {
-            return Ok(0);
-        }
         let mut found = 0;
         for place in self.inner.places()? {
             if self.inner.ask_again(&place).await? {
@@ -57,6 +65,25 @@ enum Failure {
 }
 
 impl Inner {
+    /// What Letta is, as soon as it answers. `None`: the process is about to end.
+    pub(super) async fn once_letta_answers(&self) -> Option<Info> {
+        let mut returns = self.around.letta_returns.clone();
+        loop {
+            returns.mark_unchanged();
+            tokio::select! {
+                info = self.around.backend.info() => if let Ok(info) = info {
+                    return Some(info);
+                },
+                () = self.around.tasks.closing() => return None,
+            }
+            tokio::select! {
+                () = tokio::time::sleep(ASK_AGAIN) => {}
+                Ok(()) = returns.changed() => {}
+                () = self.around.tasks.closing() => return None,
+            }
+        }
+    }
+
     /// Every place in which agents were spoken to, and the home of every agent.
     pub(super) fn places(&self) -> Result<Vec<ConversationKey>, JournalError> {
         let journal = &self.around.journal;

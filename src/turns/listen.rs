@@ -165,16 +165,21 @@ impl Inner {
             BackendError::ApprovalPending => {
                 tried.breaks += 1;
                 if let Some(request) = self.find_pending(turn).await? {
-                    return Ok(Next::Tell(Told {
-                        answer: Answer::default(),
-                        request: Some(request),
-                        found: true,
-                    }));
+                    return Ok(Next::Tell(Told::instead(request, true)));
                 }
                 turn.turn_the_page();
                 journal.update_turn(turn)?;
                 Ok(Next::Wait)
             }
+            // Letta may have begun anew and ask the same again under another name. A decision on
+            // something else is not taken for one on this.
+            BackendError::NotPending => match self.find_pending(turn).await? {
+                Some(request) => {
+                    let found = turn.ask.as_ref().is_none_or(|ask| ask.found);
+                    Ok(Next::Tell(Told::instead(request, found)))
+                }
+                None => Ok(Next::GiveUp),
+            },
             other if matches!(other.advice(), Advice::Refuse | Advice::Fatal) => Ok(Next::GiveUp),
             _ => Ok(Next::Wait),
         }
@@ -290,6 +295,15 @@ impl Inner {
 }
 
 impl Told {
+    /// A request that waits instead of what was to be heard.
+    fn instead(request: ApprovalRequest, found: bool) -> Self {
+        Self {
+            answer: Answer::default(),
+            request: Some(request),
+            found,
+        }
+    }
+
     /// The last chapter.
     fn end(text: String, remark: Option<String>) -> Self {
         Self {

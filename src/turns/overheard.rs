@@ -15,7 +15,7 @@ use tracing::{debug, warn};
 
 use super::{Inner, Turns, listen::Failure, say::Voice, words};
 use crate::{
-    journal::{ConversationKey, JournalError, TurnId, TurnRecord},
+    journal::{ConversationKey, JournalError, QueuedPrompt, TurnId, TurnRecord},
     time::Millis,
 };
 
@@ -69,14 +69,19 @@ impl Turns {
         let Some(mut overheard) = self.inner.around.backend.overheard() else {
             return;
         };
-        let turns = self.clone();
-        self.inner.around.tasks.spawn(async move {
-            if let Err(failure) = turns.inner.watch_everything().await {
+        let (turns, watching) = (self.clone(), self.clone());
+        let tasks = &self.inner.around.tasks;
+        tasks.spawn(async move {
+            if watching.inner.once_letta_answers().await.is_some()
+                && let Err(failure) = watching.inner.watch_everything().await
+            {
                 warn!(
                     error = &failure as &dyn std::error::Error,
                     "not every conversation is listened to"
                 );
             }
+        });
+        tasks.spawn(async move {
             loop {
                 let next = tokio::select! {
                     next = overheard.next() => next,
@@ -99,7 +104,8 @@ impl Turns {
             return Ok(());
         };
         let id = TurnId::named(&["overheard", place.agent.as_str(), &overheard.key]);
-        if self.inner.was_begun(&place.room, &id.remark("elsewhere"))? {
+        let begun = self.inner.was_begun(&place.room, &id.remark("elsewhere"))?;
+        if begun || self.inner.is_being_told(&place, &overheard.key)? {
             return Ok(());
         }
         self.inner.elsewhere.push(&place, id, overheard);
@@ -109,10 +115,21 @@ impl Turns {
 }
 
 impl Inner {
-    async fn watch_everything(&self) -> Result<(), Failure> {
+    async fn watch_everything(&self) -> Result<(), JournalError> {
         for place in self.places()? {
-            if let Some(destination) = self.known_destination(&place)? {
-                self.watch(&place, &destination).await?;
+            let Some(destination) = self.known_destination(&place)? else {
+                continue;
+            };
+            tokio::select! {
+                watched = self.watch(&place, &destination) => match watched {
+                    Ok(()) => {}
+                    Err(Failure::Journal(failure)) => return Err(failure),
+                    Err(failure) => debug!(
+                        room.id = %place.room, error = &failure as &dyn std::error::Error,
+                        "a conversation is not listened to before somebody speaks in it"
+                    ),
+                },
+                () = self.around.tasks.closing() => return Ok(()),
             }
         }
         Ok(())
@@ -126,6 +143,17 @@ impl Inner {
     ) -> Result<(), Failure> {
         let conduct = self.conduct_in(place)?;
         Ok(self.around.backend.watch(destination, conduct).await?)
+    }
+
+    /// Whether a turn is our own, which Letta has begun anew after it was killed together with us. One
+    /// that waits for a person is not: Letta asks anew for it, and that has to be seen.
+    fn is_being_told(&self, place: &ConversationKey, key: &str) -> Result<bool, JournalError> {
+        let Some(turn) = self.around.journal.open_turn(place)? else {
+            return Ok(false);
+        };
+        let first = key.split('~').next().unwrap_or_default();
+        let asked = |prompt: &QueuedPrompt| prompt.event_id.as_str() == first;
+        Ok(turn.ask.is_none() && turn.prompts.iter().any(asked))
     }
 
     /// Where a conversation of Letta takes place; an agent's default one that no room knows, in its

@@ -13,11 +13,12 @@ use http::StatusCode;
 use serde_json::{Value, json};
 
 use crate::support::embedded::Embedded;
-use crate::support::person::PASSWORD;
 use crate::support::process::client;
 
 /// How long what is queued may take to arrive, with its waits between two attempts.
 const ARRIVAL: Duration = Duration::from_secs(60);
+/// Bob's password; a command ends its words at spaces.
+const PASSWORD: &str = "correct-horse-battery";
 /// The token that the application service of this test speaks with.
 const AS_TOKEN: &str = "what-the-listener-says";
 

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use letta_client::rest::{RestBackend, RestConfig};
-use letta_client::{Backend as _, Conduct, Conversation, Destination, Prompt};
+use letta_client::{Backend as _, Conduct, Conversation, Decision, Destination, Prompt};
 
 use crate::support::letta::Agent;
 use crate::support::person::Person;
@@ -238,13 +238,45 @@ async fn who_speaks_meanwhile_hears_once_that_a_decision_comes_first() {
     assert_eq!(heard(&seen, "tool launch returned"), 1, "{seen}");
 }
 
-/// Sets a tool going behind the bridge's back, as another app does.
-async fn behind_its_back(world: &World, agent: &Agent, text: &str) {
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_decided_elsewhere_is_told_in_plain_words() {
+    let world = World::start().await;
+    let (ada, room) = world.first_room().await;
+    let question = world.alice.say(&room, "approve: launch {}").await;
+    let asked = card(&world.alice, &room, &question).await;
+    let (letta, to) = another_app(&world, &ada);
+    let request = letta.pending(&to).await.expect("Letta answers");
+    let request = request.expect("something waits");
+    let denied = Decision {
+        call: request.calls[0].id.clone(),
+        approve: false,
+        reason: None,
+    };
+    let turn = letta.decide(&to, &request, &[denied]).await;
+    futures_util::StreamExt::count(turn.expect("Letta takes it")).await;
+    world.alice.react(&room, &asked.event_id, "✅").await;
+    hears(&world.alice, &room, "[LETTA_NOT_PENDING]").await;
+    let question = world.alice.say(&room, "say: go on").await;
+    world
+        .alice
+        .wait_for_answer(&room, &question, SOON, |text| text == "go on")
+        .await;
+    let seen = world.settled(&room).await;
+    assert_eq!(heard(&seen, "demo result"), 0, "{seen}");
+}
+
+fn another_app(world: &World, agent: &Agent) -> (RestBackend, Destination) {
     let letta = RestBackend::new(RestConfig::new(world.letta.url())).expect("an address");
     let to = Destination {
         agent: agent.id.clone(),
         conversation: Conversation::Default,
     };
+    (letta, to)
+}
+
+/// Sets a tool going behind the bridge's back, as another app does.
+async fn behind_its_back(world: &World, agent: &Agent, text: &str) {
+    let (letta, to) = another_app(world, agent);
     let prompt = Prompt {
         key: format!("elsewhere {text}"),
         text: text.to_owned(),

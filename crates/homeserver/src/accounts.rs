@@ -9,6 +9,7 @@ use rand::{Rng, distr::Alphanumeric};
 use ruma::{DeviceId, OwnedDeviceId, UserId};
 use sha2::{Digest, Sha256};
 use tokio::sync::Mutex;
+use tokio_util::task::TaskTracker;
 
 use crate::{
     clock,
@@ -49,6 +50,8 @@ const DEVICE_ID_CHARS: usize = 10;
 #[derive(Clone, Debug)]
 pub struct Accounts {
     store: Store,
+    /// What is written beside the requests.
+    tasks: TaskTracker,
     /// The registration tokens of the configuration, as they were at the start.
     configured_tokens: Arc<[Secret]>,
     sessions: Arc<uia::Sessions>,
@@ -89,11 +92,12 @@ impl Accounts {
     /// # Errors
     ///
     /// If the file of the registration tokens cannot be read.
-    pub fn open(store: Store, config: &Config) -> Result<Self> {
+    pub fn open(store: Store, config: &Config, tasks: TaskTracker) -> Result<Self> {
         let tokens = config.registration.tokens();
         let tokens = tokens.map_err(|error| Error::Broken(error.to_string()))?;
         Ok(Self {
             store,
+            tasks,
             configured_tokens: tokens.into(),
             sessions: Arc::default(),
             attempts: Arc::default(),

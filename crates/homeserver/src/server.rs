@@ -135,17 +135,20 @@ impl Server {
         let stream = Stream::open(store.clone())?;
         let rooms = Rooms::open(store.clone(), stream.clone(), config.server_name.clone()).await?;
         let media = Media::open(store.clone(), &config)?;
+        let (tasks, stopping) = (TaskTracker::new(), CancellationToken::new());
+        let (running, ends) = (tasks.clone(), stopping.clone());
+        let pushers = Pushers::open(rooms.clone(), &config.outbound, running, ends)?;
         let parts = Parts {
-            accounts: Accounts::open(store.clone(), &config)?,
+            accounts: Accounts::open(store.clone(), &config, tasks.clone())?,
             keys: Keys::default(),
             aliases: Aliases::default(),
             delayed: Delayed::default(),
             appservices: Appservices::open(store.clone(), &config).await?,
-            stopping: CancellationToken::new(),
+            stopping,
             shutdown: CancellationToken::new(),
             restarts: AtomicBool::new(false),
             started: Instant::now(),
-            tasks: TaskTracker::new(),
+            tasks,
             presence: Presence::new(
                 store.clone(),
                 stream.clone(),
@@ -158,7 +161,7 @@ impl Server {
             typing: rooms.typing.clone(),
             previews: Previews::open(media.clone(), &config.outbound),
             media,
-            pushers: Pushers::open(rooms.clone(), &config.outbound)?,
+            pushers,
             rooms,
             config,
             software,

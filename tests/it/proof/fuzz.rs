@@ -229,9 +229,10 @@ impl Run {
             && method != Method::OPTIONS
             && method != Method::HEAD
             && !UNCARRIED.iter().any(|odd| uri.contains(odd));
-        let url = match through {
-            true => self.shapes.url().to_owned(),
-            false => self.server.url(),
+        let url = if through {
+            self.shapes.url().to_owned()
+        } else {
+            self.server.url()
         };
         let mut request = self.http.request(method, format!("{url}{uri}"));
         request = match &call.who {

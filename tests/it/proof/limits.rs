@@ -162,7 +162,7 @@ async fn what_is_too_large_is_refused() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn too_much_of_anything_is_refused() {
+async fn too_many_keys_and_names_that_are_too_long_are_refused() {
     let stand = Stand::new().await;
     let (put, post) = (Method::PUT, Method::POST);
     let upload = "/_matrix/client/v3/keys/upload";
@@ -246,7 +246,12 @@ async fn too_much_of_anything_is_refused() {
     stand
         .beyond("a message to a device", put.clone(), to, &messages)
         .await;
+}
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn too_much_of_anything_is_refused() {
+    let stand = Stand::new().await;
+    let (put, post) = (Method::PUT, Method::POST);
     let tag = |number: usize| stand.mine(&format!("rooms/{}/tags/u.{number}", part(&stand.room)));
     for number in 0..100 {
         stand

@@ -38,7 +38,7 @@ impl Accounts {
         }
         self.seen.written.insert(key.clone(), now);
         let (accounts, ip) = (self.clone(), facts.ip.map(|ip| ip.to_string()));
-        tokio::spawn(async move {
+        self.tasks.spawn(async move {
             if let Err(error) = accounts.write_seen(key, ip).await {
                 tracing::warn!(%error, "it was not written when a device was seen");
             }

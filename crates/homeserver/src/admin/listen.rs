@@ -17,6 +17,8 @@ use crate::{
 
 /// The row in which is kept up to where commands were done.
 const CURSOR: &str = "admin commands";
+/// After how many positions without a command it is noted up to where there was none: the next start looks through no more.
+const NOTE_EVERY: u64 = 1_000;
 /// How a command begins in the admin room.
 const PREFIX: &str = "!admin";
 /// How a command begins in any other room.
@@ -66,6 +68,7 @@ async fn note(server: &Server, at: Position) -> Result<Position> {
 
 async fn listen(server: Server, mut after: Position) {
     let mut visible = server.stream.follow();
+    let mut noted = after;
     loop {
         let until = *visible.borrow_and_update();
         while let Some((position, change)) = next(&server, after, until) {
@@ -75,8 +78,18 @@ async fn listen(server: Server, mut after: Position) {
             {
                 tracing::error!(%error, event.id = %event, "a command could not be done");
             }
+            // There may be much to look through at a start: others have their turn in between.
+            tokio::task::yield_now().await;
         }
         after = until.max(after);
+        if after.0.saturating_sub(noted.0) > NOTE_EVERY {
+            match note(&server, after).await {
+                Ok(at) => noted = at,
+                Err(error) => {
+                    tracing::warn!(%error, "it was not noted how far commands were looked for");
+                }
+            }
+        }
         if visible.changed().await.is_err() {
             return;
         }

@@ -93,8 +93,9 @@ async fn delete_device(
     if !server.accounts.has_device(user, &device).map_err(said)? {
         return Err(format!("{user} has no device {device}"));
     }
-    let deleted = server.accounts.delete_devices(server, user, &[device]).await;
-    deleted.map_err(said)?;
+    let devices = [device];
+    let deleted = server.accounts.delete_devices(server, user, &devices);
+    deleted.await.map_err(said)?;
     Ok("Device deleted.".to_owned())
 }
 

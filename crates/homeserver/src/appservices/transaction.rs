@@ -28,7 +28,7 @@ pub(super) const EVENTS_MAX: usize = 100;
 /// The size at which a transaction takes no more events, in bytes: receivers limit what they read, often to two mebibytes.
 const EVENTS_MAX_BYTES: usize = 1 << 20;
 /// How many changes are looked through before the place that was reached is noted.
-const LOOKED_AT_MAX: usize = 5_000;
+const LOOKED_AT_MAX: usize = 1_000;
 
 /// Where everything that is told comes from.
 #[derive(Clone, Debug)]

@@ -31,7 +31,7 @@ const RETRY_FIRST: Duration = Duration::from_secs(1);
 const RETRY_LONGEST: Duration = Duration::from_mins(1);
 
 /// After how many positions without anything to send the place that was reached is noted, to be there sooner after a restart.
-const NOTE_EVERY: u64 = 20_000;
+const NOTE_EVERY: u64 = 2_000;
 
 /// What the task of an application service works with.
 #[derive(Debug)]
@@ -108,6 +108,8 @@ impl Worker {
             match self.serve(until).await {
                 Ok(true) => {
                     waits = self::waits();
+                    // There may be much to look through: others have their turn in between.
+                    tokio::task::yield_now().await;
                     if self.progress.served >= until && visible.changed().await.is_err() {
                         return;
                     }

@@ -155,12 +155,8 @@ fn as_appservice(
             })?;
             let own = appservice.sender(&server.config.server_name)? == user;
             if !own && !appservice.may_act_as(&user, &server.config.server_name) {
-                // The code and the words are Tuwunel's, the status is what every other homeserver answers.
-                return Err(Error::refused(
-                    StatusCode::FORBIDDEN,
-                    ErrorKind::Exclusive,
-                    "User is not in namespace.",
-                ));
+                // As the specification and Synapse have it. Tuwunel says the same words with 400 `M_EXCLUSIVE`.
+                return Err(Error::forbidden("User is not in namespace."));
             }
             user
         }

@@ -15,6 +15,7 @@ use ruma::{
     api::client::push::{Pusher, PusherIds, PusherKind},
 };
 use tokio::sync::{mpsc, watch};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use url::Url;
 
 use super::{
@@ -56,19 +57,31 @@ pub(super) struct Inner {
     pub(super) http: Guarded,
     /// The tasks of pushers, which end when they lose their sender.
     tasks: Mutex<BTreeMap<Key, mpsc::Sender<Wake>>>,
+    /// What the end of the server waits for.
+    pub(super) running: TaskTracker,
+    /// Cancelled when the server ends.
+    pub(super) stopping: CancellationToken,
 }
 
 /// By what a pusher is found: user, app and key.
 pub(super) type Key = (OwnedUserId, String, String);
 
 impl Pushers {
-    /// The pushers in this database, and the tasks that serve them from now on. They end with the last clone.
-    pub fn open(rooms: Rooms, outbound: &Outbound) -> Result<Self> {
+    /// The pushers in this database, and the tasks that serve them from now on. They end when `stopping` is cancelled, or with the
+    /// last clone; `running` is busy while one of them asks a gateway.
+    pub fn open(
+        rooms: Rooms,
+        outbound: &Outbound,
+        running: TaskTracker,
+        stopping: CancellationToken,
+    ) -> Result<Self> {
         let inner = Arc::new(Inner {
             store: rooms.store.clone(),
             http: Guarded::new(outbound),
             rooms,
             tasks: Mutex::default(),
+            running,
+            stopping,
         });
         let visible = inner.rooms.stream.follow();
         for key in inner.store.scan::<tables::Pushers>(()).keys() {
@@ -218,7 +231,15 @@ impl Inner {
             return;
         }
         let (sender, wakes) = mpsc::channel(WAKES_PER_PUSHER);
-        tokio::spawn(worker::serve(Arc::downgrade(inner), key.clone(), wakes));
+        let (running, stopping) = (inner.running.clone(), inner.stopping.clone());
+        let pushers = Arc::downgrade(inner);
+        tokio::spawn(worker::serve(
+            pushers,
+            key.clone(),
+            wakes,
+            running,
+            stopping,
+        ));
         tasks.insert(key, sender);
     }
 

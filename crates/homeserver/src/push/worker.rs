@@ -13,6 +13,7 @@ use std::{
 use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
 use ruma::{OwnedRoomId, UInt, api::client::push::PusherKind};
 use tokio::{sync::mpsc, time::Instant};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{
     gateway,
@@ -54,11 +55,19 @@ enum Step {
     Gone,
 }
 
-/// Tells what there is to tell, until the pusher or the server is gone.
-pub(super) async fn serve(pushers: Weak<Inner>, key: Key, mut wakes: mpsc::Receiver<Wake>) {
+/// Tells what there is to tell, until the pusher is gone or the server ends. `running` is busy from a request to a gateway until
+/// its answer is noted, so that an end in between does not ring the phone twice.
+pub(super) async fn serve(
+    pushers: Weak<Inner>,
+    key: Key,
+    mut wakes: mpsc::Receiver<Wake>,
+    running: TaskTracker,
+    stopping: CancellationToken,
+) {
     let mut delays = delays();
-    loop {
-        let delay = match step(&pushers, &key).await {
+    while !stopping.is_cancelled() {
+        let step = running.track_future(step(&pushers, &key)).await;
+        let delay = match step {
             Ok(Step::On) => {
                 delays = self::delays();
                 continue;
@@ -74,7 +83,8 @@ pub(super) async fn serve(pushers: Weak<Inner>, key: Key, mut wakes: mpsc::Recei
                 delays.next()
             }
         };
-        if !rest(&mut wakes, delay).await {
+        let rested = stopping.run_until_cancelled(rest(&mut wakes, delay));
+        if rested.await != Some(true) {
             return;
         }
     }

@@ -21,7 +21,7 @@ pub(super) const ROOMS_PER_USER: usize = 20_000;
 ///
 /// # Errors
 ///
-/// 403 `M_FORBIDDEN`.
+/// 413 `M_TOO_LARGE`.
 pub(super) fn check_joined(store: &Store, room: &ruma::RoomId, draft: &Draft) -> Result<()> {
     if draft.kind != TimelineEventType::RoomMember {
         return Ok(());
@@ -36,7 +36,7 @@ pub(super) fn check_joined(store: &Store, room: &ruma::RoomId, draft: &Draft) ->
     if now.is_some_and(|now| now.membership == MembershipState::Join) || has_room(store, &user)? {
         return Ok(());
     }
-    Err(Error::forbidden(format!(
+    Err(Error::too_large(format!(
         "One user can be in {ROOMS_PER_USER} rooms: leave some of them first"
     )))
 }

@@ -15,7 +15,7 @@ use crate::{
     error::Result,
     push,
     rooms::Rooms,
-    store::{Store, tables},
+    store::tables,
     stream::Position,
 };
 

@@ -30,6 +30,8 @@ use crate::{
 
 mod events;
 mod settle;
+#[cfg(test)]
+mod tests;
 mod turn;
 
 pub(super) use settle::{Looked, Resumed};

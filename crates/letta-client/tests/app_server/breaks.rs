@@ -26,7 +26,7 @@ fn times() -> usize {
 }
 
 /// Hears a turn to its end as the bridge does: a broken stream is resumed, a lost turn asked again, and where its
-/// conversation goes on elsewhere, it is asked there.
+/// conversation goes on elsewhere, or is lost, it is asked elsewhere.
 async fn hear_at_last(world: &World, room: &mut Destination, key: &str, heard: Heard) -> Heard {
     let mut heard = heard;
     let mut run = Some(key.parse().expect("a key that is a run"));
@@ -38,7 +38,9 @@ async fn hear_at_last(world: &World, room: &mut Destination, key: &str, heard: H
             BackendError::Unreachable { .. } | BackendError::Silent { .. } => {
                 sleep(Duration::from_millis(200)).await;
             }
-            BackendError::NotFound { .. } => run = None,
+            BackendError::NotFound { .. } if run.is_some() => run = None,
+            // A server that is killed while it writes a conversation down has lost it (seen on 0.34.12).
+            BackendError::NotFound { .. } => *room = world.room().await,
             BackendError::Moved { to } => {
                 room.conversation = Conversation::Own(to);
                 run = None;

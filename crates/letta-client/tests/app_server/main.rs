@@ -8,6 +8,7 @@
 )]
 
 mod breaks;
+mod mischief;
 mod model;
 mod relay;
 mod server;

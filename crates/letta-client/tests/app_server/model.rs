@@ -7,6 +7,7 @@
 //! | `think WORDS` | reasons with them, then says `done` |
 //! | `count N` | counts to N, four numbers a second |
 //! | `run COMMAND` | calls the tool `Bash`; once it has returned, says `it returned: …` |
+//! | `tools` | says how many tools it was given |
 //! | `fail` | answers 400 |
 //! | `break` | says a little, then breaks the connection |
 
@@ -81,7 +82,7 @@ enum Act {
 async fn complete(State(asked): State<Arc<AtomicUsize>>, Json(body): Json<Value>) -> Response {
     asked.fetch_add(1, Ordering::SeqCst);
     let stream = body["stream"] == true;
-    match act(&body["messages"]) {
+    match act(&body["messages"], body["tools"].as_array().map_or(0, Vec::len)) {
         Act::Fail => {
             let error = json!({"error": {"message": "the script says so", "type": "scripted"}});
             (StatusCode::BAD_REQUEST, Json(error)).into_response()
@@ -111,14 +112,14 @@ async fn complete(State(asked): State<Arc<AtomicUsize>>, Json(body): Json<Value>
     }
 }
 
-fn act(messages: &Value) -> Act {
+fn act(messages: &Value, tools: usize) -> Act {
     let messages = messages.as_array().map(Vec::as_slice).unwrap_or_default();
     let scripted = |message: &Value| {
         let text = text(&message["content"]);
         let lines: Vec<_> = text.lines().map(str::trim).collect();
         let line = lines.into_iter().rev().find(|line| {
             let verb = line.split(' ').next().unwrap_or_default();
-            ["say", "think", "count", "run", "fail", "break"].contains(&verb)
+            ["say", "think", "count", "run", "tools", "fail", "break"].contains(&verb)
         });
         line.filter(|_| message["role"] == "user")
             .map(str::to_owned)
@@ -144,6 +145,7 @@ fn act(messages: &Value) -> Act {
             let to: u32 = rest.parse().unwrap_or(3);
             Act::Say((1..=to).map(|n| format!("{n} ")).collect(), BEAT)
         }
+        ("tools", _) => Act::Say(vec![tools.to_string()], Duration::ZERO),
         ("fail", _) => Act::Fail,
         ("break", _) => Act::Break,
         _ => Act::Say(

@@ -1,13 +1,14 @@
 //! What a person and an agent say to each other.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures_util::StreamExt;
 use letta_client::{
-    AgentId, Backend, BackendError, Conduct, Decision, Destination, Prompt, Stop, TurnEvent,
-    TurnStream,
+    AgentId, Backend, BackendError, Conduct, Conversation, Decision, Destination, Prompt, Stop,
+    TurnEvent, TurnStream,
     app_server::{AppServerBackend, AppServerConfig},
 };
+use serde_json::json;
 use tempfile::TempDir;
 
 use crate::server::LettaAppServer;
@@ -130,14 +131,33 @@ async fn agents_answer_ask_first_and_are_stopped() {
     );
     let room = world.room().await;
 
-    let heard = hear(world.say(&room, "$1", "say hello **world**").await).await;
+    it_answers(&world, &room).await;
+    its_tools_ask_first(&world, &room).await;
+    it_is_stopped_and_fails(&world, &room).await;
+    let history = world.backend.history(&room, 50).await.unwrap();
+    let first: Vec<_> = history
+        .iter()
+        .take(2)
+        .map(|item| (item.key.as_deref(), item.text.as_str()))
+        .collect();
+    assert_eq!(
+        first,
+        [
+            (Some("$1"), "say hello **world**"),
+            (None, "hello **world**")
+        ]
+    );
+}
+
+async fn it_answers(world: &World, room: &Destination) {
+    let heard = hear(world.say(room, "$1", "say hello **world**").await).await;
     assert_eq!(heard.text, "hello **world**");
     assert!(matches!(heard.end, Some(Ok(Stop::EndTurn))), "{heard:?}");
     assert!(
         matches!(&heard.events[0], TurnEvent::Started { run, resumable: true } if run.as_str() == "$1")
     );
 
-    let heard = hear(world.say(&room, "$2", "think about it").await).await;
+    let heard = hear(world.say(room, "$2", "think about it").await).await;
     assert_eq!(
         (heard.reasoning.as_str(), heard.text.as_str()),
         ("about it", "done")
@@ -145,18 +165,19 @@ async fn agents_answer_ask_first_and_are_stopped() {
 
     // The same prompt again is the same turn.
     let asked = world.server.model.asked();
-    let heard = hear(world.say(&room, "$2", "think about it").await).await;
+    let heard = hear(world.say(room, "$2", "think about it").await).await;
     assert_eq!(
         (heard.text.as_str(), world.server.model.asked()),
         ("done", asked)
     );
+}
 
-    // A tool asks first.
+async fn its_tools_ask_first(world: &World, room: &Destination) {
     for (key, approve, expected) in [
         ("$3", true, "it returned: 42"),
         ("$4", false, "it returned: not today"),
     ] {
-        let heard = hear(world.say(&room, key, "run echo $((6*7))").await).await;
+        let heard = hear(world.say(room, key, "run echo $((6*7))").await).await;
         assert!(
             matches!(heard.end, Some(Ok(Stop::NeedsApproval))),
             "{heard:?}"
@@ -165,7 +186,7 @@ async fn agents_answer_ask_first_and_are_stopped() {
             panic!("{heard:?}")
         };
         assert_eq!(
-            world.backend.pending(&room).await.unwrap().as_ref(),
+            world.backend.pending(room).await.unwrap().as_ref(),
             Some(request)
         );
         assert!(
@@ -180,43 +201,85 @@ async fn agents_answer_ask_first_and_are_stopped() {
         };
         let decided = world
             .backend
-            .decide(&room, request, &[decision.clone()])
+            .decide(room, request, std::slice::from_ref(&decision))
             .await
             .unwrap();
         let heard = hear(decided).await;
         assert_eq!(heard.text.trim(), expected, "{heard:?}");
         assert!(matches!(heard.end, Some(Ok(Stop::EndTurn))));
-        let again = world.backend.decide(&room, request, &[decision]).await;
+        let again = world.backend.decide(room, request, &[decision]).await;
         assert!(matches!(again, Err(BackendError::NotPending)));
     }
+}
 
-    // A person stops it.
-    let turn = world.say(&room, "$5", "count 50").await;
+async fn it_is_stopped_and_fails(world: &World, room: &Destination) {
+    let turn = world.say(room, "$5", "count 50").await;
     tokio::time::sleep(Duration::from_secs(2)).await;
-    assert!(world.backend.cancel(&room).await.unwrap());
+    assert!(world.backend.cancel(room).await.unwrap());
     let heard = hear(turn).await;
     assert!(matches!(heard.end, Some(Ok(Stop::Cancelled))), "{heard:?}");
     assert!(heard.text.starts_with("1 2 "), "{heard:?}");
-    assert!(!world.backend.cancel(&room).await.unwrap());
+    assert!(!world.backend.cancel(room).await.unwrap());
 
     // What the provider says is for the log, and the turn has failed.
-    let heard = hear(world.say(&room, "$6", "fail").await).await;
+    let heard = hear(world.say(room, "$6", "fail").await).await;
     let Some(Ok(Stop::Failed(failure))) = &heard.end else {
         panic!("{heard:?}")
     };
     assert!(failure.detail.contains("the script says so"), "{failure:?}");
+}
 
-    let history = world.backend.history(&room, 50).await.unwrap();
-    let first: Vec<_> = history
-        .iter()
-        .take(2)
-        .map(|item| (item.key.as_deref(), item.text.as_str()))
-        .collect();
-    assert_eq!(
-        first,
-        [
-            (Some("$1"), "say hello **world**"),
-            (None, "hello **world**")
-        ]
+#[tokio::test(flavor = "multi_thread")]
+async fn rooms_do_not_wait_for_each_other_and_hear_what_others_start() {
+    let world = World::start().await;
+    let (one, two) = (world.room().await, world.room().await);
+    let mut overheard = world.backend.overheard().unwrap();
+    let (slow, quick) = tokio::join!(
+        async {
+            (
+                hear(world.say(&one, "$a", "count 12").await).await,
+                Instant::now(),
+            )
+        },
+        async {
+            (
+                hear(world.say(&two, "$b", "say quick").await).await,
+                Instant::now(),
+            )
+        },
     );
+    assert_eq!((slow.0.text.len(), quick.0.text.as_str()), (27, "quick"));
+    assert!(quick.1 < slow.1, "the rooms of one agent are independent");
+
+    // A room in which the agent may only talk.
+    let chat_only = Conduct {
+        chat_only: true,
+        ..Conduct::default()
+    };
+    let talk = [prompt("$c", "tools")];
+    let talk = world.backend.send(&two, &talk, chat_only).await.unwrap();
+    assert_eq!(hear(talk).await.text, "0");
+    let all = hear(world.say(&two, "$d", "tools").await).await.text;
+    assert!(all.parse::<u32>().unwrap() > 0, "{all}");
+
+    // Somebody else starts a turn in Letta's own app, and we say something meanwhile.
+    let Conversation::Own(conversation) = &one.conversation else {
+        panic!("{one:?}")
+    };
+    let runtime = json!({"agent_id": world.agent, "conversation_id": conversation});
+    let message = json!({"role": "user", "content": "count 8", "client_message_id": "theirs"});
+    let input = json!({"type": "input", "runtime": runtime,
+        "payload": {"kind": "create_message", "messages": [message]}});
+    let accepted = world.server.ask(input).await;
+    assert_eq!(accepted["accepted"], true, "{accepted}");
+    let others = tokio::time::timeout(TURN_MAX, overheard.next()).await;
+    let others = others.expect("it is heard").expect("the backend lives");
+    assert_eq!((&others.at, others.key.as_str()), (&one, "theirs"));
+    let ours = world.say(&one, "$e", "say after you").await;
+    let (others, ours) = tokio::join!(hear(others.turn), hear(ours));
+    assert_eq!(
+        (others.text.as_str(), ours.text.as_str()),
+        ("1 2 3 4 5 6 7 8 ", "after you")
+    );
+    assert!(matches!(ours.end, Some(Ok(Stop::EndTurn))), "{ours:?}");
 }

@@ -79,9 +79,11 @@ pub fn call(operation: &Operation, pool: &Arc<Pool>) -> BoxedStrategy<Call> {
     ]);
     let method = prop_oneof![60 => method, 1 => other.prop_map(str::to_owned)];
     let uri = (path(operation, pool), query(operation, pool));
-    let uri = uri.prop_map(|(path, query)| match query.is_empty() {
-        true => path,
-        false => format!("{path}?{query}"),
+    let uri = uri.prop_map(|(path, query)| {
+        if query.is_empty() {
+            return path;
+        }
+        format!("{path}?{query}")
     });
     (
         who(pool),
@@ -179,12 +181,12 @@ fn query(operation: &Operation, pool: &Arc<Pool>) -> BoxedStrategy<String> {
                     .extend_pairs(pairs)
                     .finish()
             });
-            match always {
-                true => pairs.boxed(),
-                false => prop::option::weighted(often, pairs)
-                    .prop_map(Option::unwrap_or_default)
-                    .boxed(),
+            if always {
+                return pairs.boxed();
             }
+            prop::option::weighted(often, pairs)
+                .prop_map(Option::unwrap_or_default)
+                .boxed()
         })
         .collect();
     let junk = select(vec![

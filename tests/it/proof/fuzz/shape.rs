@@ -118,9 +118,10 @@ fn object(schema: &Value, pool: &Arc<Pool>, depth: usize) -> BoxedStrategy<Value
     for (name, inner) in schema["properties"].as_object().into_iter().flatten() {
         let must = required.is_some_and(|required| required.iter().any(|one| one == name));
         let inner = of(inner, name, pool, depth + 1);
-        let field = match must {
-            true => inner.prop_map(Some).boxed(),
-            false => prop::option::weighted(OPTIONAL, inner).boxed(),
+        let field = if must {
+            inner.prop_map(Some).boxed()
+        } else {
+            prop::option::weighted(OPTIONAL, inner).boxed()
         };
         let name = name.clone();
         let named = move |value: Option<Value>| value.map(|value| (name.clone(), value));

@@ -41,10 +41,7 @@ async fn a_bridge_makes_its_users_and_nobody_else_does() {
     });
     let (status, answer) = ask(&test, Method::POST, path, ghost.clone()).await;
     assert_eq!(status, StatusCode::OK, "{answer}");
-    assert_eq!(
-        answer,
-        json!({ "user_id": "@agent_a:letta.test" })
-    );
+    assert_eq!(answer, json!({ "user_id": "@agent_a:letta.test" }));
     let (_, answer) = ask(&test, Method::POST, path, ghost.clone()).await;
     assert_eq!(answer["errcode"], "M_USER_IN_USE");
     let (status, answer) = test.call(Method::POST, path, ghost).await;
@@ -70,7 +67,7 @@ async fn a_bridge_makes_its_users_and_nobody_else_does() {
     let as_person = format!("{whoami}?user_id=@alice:letta.test");
     let (status, answer) = ask(&test, Method::GET, &as_person, json!({})).await;
     assert_eq!(status, StatusCode::FORBIDDEN);
-    assert_eq!(answer["errcode"], "M_EXCLUSIVE");
+    assert_eq!(answer["errcode"], "M_FORBIDDEN");
 
     let wish = json!({
         "type": "m.login.application_service",

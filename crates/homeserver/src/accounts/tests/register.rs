@@ -124,10 +124,7 @@ async fn an_open_server_asks_for_nothing_but_a_name_that_can_be_one() {
         }),
     )
     .await;
-    assert_eq!(
-        answer,
-        json!({ "user_id": "@bob:letta.test" })
-    );
+    assert_eq!(answer, json!({ "user_id": "@bob:letta.test" }));
 
     let (_, answer) = register(&test, json!({ "username": "conduit", "password": "x" })).await;
     assert_eq!(answer["errcode"], "M_USER_IN_USE");

@@ -59,10 +59,6 @@ const LEFT_OUT: &[(&str, &[&str])] = &[
         "for the admins of other servers",
         &[
             "GET /.well-known/matrix/policy_server",
-            "GET /_matrix/client/v1/admin/lock/{userId}",
-            "PUT /_matrix/client/v1/admin/lock/{userId}",
-            "GET /_matrix/client/v1/admin/suspend/{userId}",
-            "PUT /_matrix/client/v1/admin/suspend/{userId}",
             "GET /_matrix/client/v3/admin/whois/{userId}",
         ],
     ),

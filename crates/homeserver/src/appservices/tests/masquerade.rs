@@ -39,28 +39,20 @@ async fn it_acts_as_whom_it_names_in_its_namespace_and_as_nobody_else() {
         (status, &answer["user_id"]),
         (StatusCode::OK, &json!("@brbot:letta.test"))
     );
-    let bad = StatusCode::BAD_REQUEST;
-    for (query, code) in [
-        ("user_id=@alice:letta.test", "M_EXCLUSIVE"),
-        ("user_id=@br_one:elsewhere.test", "M_EXCLUSIVE"),
-        ("user_id=br_one", "M_INVALID_USERNAME"),
+    let (bad, forbidden) = (StatusCode::BAD_REQUEST, StatusCode::FORBIDDEN);
+    for (query, status, code) in [
+        ("@alice:letta.test", forbidden, "M_EXCLUSIVE"),
+        ("@br_one:elsewhere.test", forbidden, "M_EXCLUSIVE"),
+        ("br_one", bad, "M_INVALID_USERNAME"),
+        ("@br_one:letta.test&device_id=NONE", bad, "M_INVALID_PARAM"),
         (
-            "user_id=@br_one:letta.test&device_id=NONE",
-            "M_INVALID_PARAM",
-        ),
-        (
-            "user_id=@br_one:letta.test&org.matrix.msc3202.device_id=NONE",
+            "@br_one:letta.test&org.matrix.msc3202.device_id=NONE",
+            bad,
             "M_INVALID_PARAM",
         ),
     ] {
-        refused(
-            &bridge,
-            Method::GET,
-            &format!("{whoami}?{query}"),
-            bad,
-            code,
-        )
-        .await;
+        let path = format!("{whoami}?user_id={query}");
+        refused(&bridge, Method::GET, &path, status, code).await;
     }
     // A person cannot be anybody else.
     let answer = alice

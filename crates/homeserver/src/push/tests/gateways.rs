@@ -142,7 +142,7 @@ async fn a_pusher_goes_with_its_device() {
     let mut batch = test.server.store.batch();
     let device: &ruma::DeviceId = bob.device_id.as_str().into();
     batch
-        .delete::<crate::store::tables::Devices>((&bob.user_id, device))
+        .delete::<tables::Devices>((&bob.user_id, device))
         .unwrap();
     test.server.store.commit(batch).await.unwrap();
     assert!(test.server.pushers.list(&bob.user_id).unwrap().is_empty());
@@ -164,9 +164,7 @@ async fn a_phone_is_told_of_what_was_read_elsewhere() {
     let position = place.take().unwrap();
     let mut batch = test.server.store.batch();
     let change = crate::stream::Change::Receipt(room.clone(), bob.user_id.clone());
-    batch
-        .put::<crate::store::tables::Changes>((position,), &change)
-        .unwrap();
+    batch.put::<tables::Changes>((position,), &change).unwrap();
     test.server
         .stream
         .commit(place, batch, Vec::new())

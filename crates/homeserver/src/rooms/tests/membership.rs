@@ -159,8 +159,8 @@ async fn nobody_is_in_rooms_without_end() {
         Method::POST,
         create,
         json!({}),
-        StatusCode::FORBIDDEN,
-        "M_FORBIDDEN",
+        StatusCode::PAYLOAD_TOO_LARGE,
+        "M_TOO_LARGE",
     )
     .await;
     // Whoever is in a room already may join it again.

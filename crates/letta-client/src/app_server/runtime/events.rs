@@ -172,6 +172,8 @@ impl Runtime {
         let abandoned = keys.iter().any(|key| self.abandoned.contains(key));
         let mut turn = self.new_turn(keys, run);
         turn.stage = Stage::Running;
+        // We have subscribed in the middle of it.
+        turn.gap = message.seq_id.is_some_and(|number| number > 1);
         turn.start();
         if !abandoned {
             out.extend(turn.heard(prompt));
@@ -265,6 +267,13 @@ impl Runtime {
         let word = finished.stop_reason.as_deref().unwrap_or("end_turn");
         if self.is_ours(&keys) {
             return self.finish_ours(word, finished.error.as_deref(), out);
+        }
+        let whole = finished.error.is_none() && word != "cancelled";
+        let missed = self.others.as_ref().is_some_and(|turn| turn.gap);
+        if whole && missed && self.ours.is_none() {
+            // What was missed of it is read, as if it were ours.
+            self.ours = self.others.take();
+            return self.finish_ours(word, None, out);
         }
         if let Some(mut turn) = self.others.take() {
             let stop = turn.stop_of(word, finished.error.as_deref());

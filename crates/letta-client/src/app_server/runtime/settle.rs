@@ -151,7 +151,10 @@ impl Runtime {
         run: &RunId,
         out: &mut Vec<Effect>,
     ) -> Result<Resumed, BackendError> {
-        let turns = [&mut self.ours, &mut self.others, &mut self.last];
+        if self.ours.is_none() {
+            self.ours = self.others.take_if(|turn| turn.has_part(run));
+        }
+        let turns = [&mut self.ours, &mut self.last];
         if let Some(stream) = turns
             .into_iter()
             .flatten()

@@ -102,6 +102,11 @@ impl Turn {
         self.parts.last().map(|part| &part.run)
     }
 
+    /// Whether this is the run of one of its parts.
+    pub(super) fn has_part(&self, run: &RunId) -> bool {
+        self.parts.iter().any(|part| part.run == *run)
+    }
+
     /// Whether its last part is over.
     pub(super) fn is_told(&self) -> bool {
         self.parts.last().is_some_and(|part| part.ending.is_some())
