@@ -84,7 +84,7 @@ fn nested(levels: usize) -> Value {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_is_too_large_is_refused() {
     let stand = Stand::new().await;
-    let (put, post) = (Method::PUT, Method::POST);
+    let put = Method::PUT;
     let send = |txn: &str| stand.in_room(&format!("send/m.room.message/{txn}"));
     let code = stand
         .beyond(
@@ -136,7 +136,12 @@ async fn what_is_too_large_is_refused() {
     stand
         .within("names of the longest", put.clone(), &state, &json!({}))
         .await;
+}
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn data_and_filters_that_are_too_large_are_refused() {
+    let stand = Stand::new().await;
+    let (put, post) = (Method::PUT, Method::POST);
     let datum = stand.mine("account_data/org.example.large");
     let large = json!({ "x": long(DATUM_MAX_BYTES) });
     stand
@@ -162,9 +167,9 @@ async fn what_is_too_large_is_refused() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn too_many_keys_and_names_that_are_too_long_are_refused() {
+async fn too_many_keys_and_ids_that_are_too_long_are_refused() {
     let stand = Stand::new().await;
-    let (put, post) = (Method::PUT, Method::POST);
+    let post = Method::POST;
     let upload = "/_matrix/client/v3/keys/upload";
     let keys = |count: usize, id_bytes: usize| {
         let keys = (0..count).map(|number| {
@@ -203,7 +208,12 @@ async fn too_many_keys_and_names_that_are_too_long_are_refused() {
     stand
         .beyond("the id of a device", post.clone(), path, &device)
         .await;
+}
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn too_many_invites_and_names_that_are_too_long_are_refused() {
+    let stand = Stand::new().await;
+    let (put, post) = (Method::PUT, Method::POST);
     let invites: Vec<String> = (0..101)
         .map(|number| format!("@n{number}:letta.test"))
         .collect();

@@ -94,7 +94,7 @@ impl Picture {
                 events.insert(0, event);
             }
             match page["end"].as_str() {
-                Some(end) => from = end.to_owned(),
+                Some(end) => end.clone_into(&mut from),
                 None => return Ok(events),
             }
         }

@@ -241,7 +241,9 @@ fn body(operation: &Operation, pool: &Arc<Pool>) -> BoxedStrategy<Vec<u8>> {
     };
     let changes = prop::collection::vec(rubbish::change(), 1..3);
     let wrong = (right.clone(), changes).prop_map(|(mut value, changes)| {
-        changes.iter().for_each(|change| change.apply(&mut value));
+        for change in changes {
+            change.apply(&mut value);
+        }
         value
     });
     prop_oneof![

@@ -55,7 +55,7 @@ impl Pool {
             return;
         }
         self.turn += 1;
-        known[FIRM + self.turn % (KEPT - FIRM)] = text.to_owned();
+        text.clone_into(&mut known[FIRM + self.turn % (KEPT - FIRM)]);
     }
 
     /// Takes in what an answer gives away.

@@ -141,7 +141,7 @@ fn object(schema: &Value, pool: &Arc<Pool>, depth: usize) -> BoxedStrategy<Value
         } else {
             Kind::User
         };
-        fields.push(entries(pool.of(kind), inner, pool, depth));
+        fields.push(entries(&pool.of(kind), inner, pool, depth));
     }
     if schema["additionalProperties"].is_object() {
         let names = [
@@ -150,7 +150,12 @@ fn object(schema: &Value, pool: &Arc<Pool>, depth: usize) -> BoxedStrategy<Value
             pool.of(Kind::User),
         ]
         .concat();
-        fields.push(entries(names, &schema["additionalProperties"], pool, depth));
+        fields.push(entries(
+            &names,
+            &schema["additionalProperties"],
+            pool,
+            depth,
+        ));
     }
     if fields.is_empty() {
         return prop_oneof![6 => select(contents(pool)), 1 => rubbish::json()].boxed();
@@ -162,7 +167,7 @@ fn object(schema: &Value, pool: &Arc<Pool>, depth: usize) -> BoxedStrategy<Value
 }
 
 fn entries(
-    names: Vec<Value>,
+    names: &[Value],
     inner: &Value,
     pool: &Arc<Pool>,
     depth: usize,
