@@ -85,6 +85,6 @@ async fn an_upload_that_ends_early_leaves_nothing() {
     // What a killed server left is taken away.
     std::fs::write(folder.join("left"), b"half of").unwrap();
     drop(alice);
-    test.restart().await;
+    let _test = test.restart().await;
     assert_eq!(std::fs::read_dir(&folder).unwrap().count(), 0);
 }
