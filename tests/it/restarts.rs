@@ -12,7 +12,7 @@ use crate::support::world::{SOON, World};
 use crate::talk::words;
 
 /// How often the bridge is killed at each point of a turn, unless `KILLS_PER_POINT` says otherwise.
-const KILLS_PER_POINT: usize = 20;
+const KILLS_PER_POINT: usize = 3;
 
 /// What a person waits at most for an answer whose bridge was killed in between.
 const PATIENCE: Duration = Duration::from_secs(45);
