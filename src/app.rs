@@ -20,8 +20,8 @@ use tracing::{info, warn};
 
 #[cfg(feature = "embedded")]
 pub use self::embedded::{homeserver_alone, settings};
-pub use self::{letta::letta, newcomer::Newcomer};
 use self::{again::Then, bridge::Bridge, embedded::Core};
+pub use self::{letta::letta, newcomer::Newcomer};
 use crate::{
     appservice,
     cli::{ExitCode, Failure},

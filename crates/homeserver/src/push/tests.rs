@@ -80,7 +80,15 @@ fn counts(test: &TestServer, who: &Person, room: &OwnedRoomId) -> Unread {
 async fn read(test: &TestServer, who: &Person, room: &OwnedRoomId, thread: ReceiptThread) {
     let (store, up_to) = (&test.server.store, test.server.stream.visible());
     let mut batch = store.batch();
-    mark_read(&mut batch, &test.server.rooms, &who.user_id, room, &thread, up_to).unwrap();
+    mark_read(
+        &mut batch,
+        &test.server.rooms,
+        &who.user_id,
+        room,
+        &thread,
+        up_to,
+    )
+    .unwrap();
     store.commit(batch).await.unwrap();
 }
 

@@ -11,13 +11,7 @@ use ruma::{
 };
 use serde::Deserialize;
 
-use crate::{
-    error::Result,
-    push,
-    rooms::Rooms,
-    store::tables,
-    stream::Position,
-};
+use crate::{error::Result, push, rooms::Rooms, store::tables, stream::Position};
 
 /// After how many members a room without a name is called.
 const HEROES: usize = 5;

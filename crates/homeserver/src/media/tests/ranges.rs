@@ -25,20 +25,40 @@ async fn a_video_is_seen_from_its_middle() {
         ("bytes=-10", 299_990, 299_999),
         ("bytes=0-999999", 0, 299_999),
     ] {
-        let part = ask(&test, download(&alice, &file).header("range", range), Vec::new()).await;
+        let part = ask(
+            &test,
+            download(&alice, &file).header("range", range),
+            Vec::new(),
+        )
+        .await;
         assert_eq!(part.status, StatusCode::PARTIAL_CONTENT, "{range}");
-        assert_eq!(part.header("content-range"), format!("bytes {from}-{to}/300000"));
+        assert_eq!(
+            part.header("content-range"),
+            format!("bytes {from}-{to}/300000")
+        );
         assert_eq!(part.bytes, bytes[from..=to], "{range}");
         assert_eq!(part.header("content-type"), "video/mp4");
-        assert!(part.header("content-security-policy").starts_with("sandbox"));
+        assert!(
+            part.header("content-security-policy")
+                .starts_with("sandbox")
+        );
     }
     let beyond = download(&alice, &file).header("range", "bytes=300000-");
     let beyond = ask(&test, beyond, Vec::new()).await;
     assert_eq!(beyond.status, StatusCode::RANGE_NOT_SATISFIABLE);
     assert_eq!(beyond.header("content-range"), "bytes */300000");
     for odd in ["bytes=0-1,5-6", "lines=1-2", "bytes=x"] {
-        let all = ask(&test, download(&alice, &file).header("range", odd), Vec::new()).await;
-        assert_eq!((all.status, all.bytes.len()), (StatusCode::OK, bytes.len()), "{odd}");
+        let all = ask(
+            &test,
+            download(&alice, &file).header("range", odd),
+            Vec::new(),
+        )
+        .await;
+        assert_eq!(
+            (all.status, all.bytes.len()),
+            (StatusCode::OK, bytes.len()),
+            "{odd}"
+        );
     }
 }
 
@@ -51,7 +71,13 @@ async fn what_the_client_has_is_not_sent_again() {
     let first = ask(&test, download(&alice, &file), Vec::new()).await;
     let tag = first.header("etag").to_owned();
     assert!(tag.starts_with('"'), "{tag}");
-    let again = |tag: String| ask(&test, download(&alice, &file).header("if-none-match", tag), Vec::new());
+    let again = |tag: String| {
+        ask(
+            &test,
+            download(&alice, &file).header("if-none-match", tag),
+            Vec::new(),
+        )
+    };
     for known in [tag.clone(), format!("\"x\", W/{tag}"), "*".to_owned()] {
         let unchanged = again(known).await;
         assert_eq!(unchanged.status, StatusCode::NOT_MODIFIED);
@@ -59,9 +85,14 @@ async fn what_the_client_has_is_not_sent_again() {
         assert!(unchanged.header("cache-control").contains("immutable"));
     }
     let others = ask(&test, download(&alice, &other), Vec::new()).await;
-    assert_eq!(again(others.header("etag").to_owned()).await.bytes, b"hello");
+    assert_eq!(
+        again(others.header("etag").to_owned()).await.bytes,
+        b"hello"
+    );
     let resumed = |tag: &str| {
-        let request = download(&alice, &file).header("range", "bytes=2-").header("if-range", tag);
+        let request = download(&alice, &file)
+            .header("range", "bytes=2-")
+            .header("if-range", tag);
         ask(&test, request, Vec::new())
     };
     assert_eq!(resumed(&tag).await.bytes, b"llo");
