@@ -59,14 +59,12 @@ pub(crate) fn print(columns: &[(String, Figures)]) {
     println!("|---|{}", "---:|".repeat(2 * columns.len() - 1));
     for (at, &(name, unit, figure)) in first.rows.iter().enumerate() {
         let others = || columns.iter().filter_map(|(_, other)| other.rows.get(at));
-        let cells: String = others()
-            .map(|&(_, _, other)| format!(" {} |", unit.show(other)))
-            .collect();
-        let ratios: String = others()
+        let cells = others().map(|&(_, _, other)| unit.show(other));
+        let ratios = others()
             .skip(1)
-            .map(|&(_, _, other)| format!(" {:.2} |", other / figure))
-            .collect();
-        println!("| {name} |{cells}{ratios}");
+            .map(|&(_, _, other)| format!("{:.2}", other / figure));
+        let row: Vec<String> = cells.chain(ratios).collect();
+        println!("| {name} | {} |", row.join(" | "));
     }
 }
 

@@ -35,12 +35,12 @@ impl Homeserver {
         fs::create_dir_all(&appservices)?;
         fs::copy(registration, appservices.join("bridge.yaml"))?;
         let text = format!(
-            "[global]\nserver_name = {DOMAIN:?}\naddress = \"127.0.0.1\"\nport = {}\n\
-             database_path = {:?}\nappservice_dir = {:?}\nallow_registration = true\n\
+            "[global]\nserver_name = \"{DOMAIN}\"\naddress = \"127.0.0.1\"\nport = {}\n\
+             database_path = \"{}\"\nappservice_dir = \"{}\"\nallow_registration = true\n\
              yes_i_am_very_very_sure_i_want_an_open_registration_server_prone_to_abuse = true\n",
             self.port,
-            self.dir.join("database"),
-            appservices,
+            self.dir.join("database").display(),
+            appservices.display(),
         );
         let config = self.dir.join("tuwunel.toml");
         fs::write(&config, text)?;

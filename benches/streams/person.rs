@@ -47,10 +47,10 @@ impl Person {
         body["auth"] = json!({ "type": "m.login.dummy", "session": offered["session"] });
         let made = person.http.post(&url).json(&body).send().await?;
         let made: Value = made.error_for_status()?.json().await?;
-        person.token = made["access_token"]
+        made["access_token"]
             .as_str()
             .context("no token")?
-            .to_owned();
+            .clone_into(&mut person.token);
         Ok(person)
     }
 

@@ -57,7 +57,7 @@ async fn list(State(letta): State<Letta>, Query(page): Query<Page>) -> Json<Valu
 async fn answer(State(letta): State<Letta>, body: Bytes) -> Response {
     let body: Value = serde_json::from_slice(&body).unwrap_or_default();
     let Some(room) = body["agent_id"].as_str().and_then(agent_number) else {
-        return axum::http::StatusCode::NOT_FOUND.into_response();
+        return http::StatusCode::NOT_FOUND.into_response();
     };
     let ticks = letta.pace.ticks();
     let frames = futures_util::stream::unfold((0, ticks), move |(sequence, mut ticks)| {

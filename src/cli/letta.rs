@@ -8,7 +8,7 @@ use letta_client::{
 use super::Failure;
 use crate::{
     app,
-    config::{BackendKind, Config, Environment, http_url},
+    config::{BackendKind, Config, Environment, Secret, http_url},
 };
 
 /// Finds out how to speak to Letta, if nobody has said so, and writes it into `config`. Gives what
@@ -25,7 +25,7 @@ pub(super) async fn look(
     // A key that only the environment knows opens the door, but is not written down.
     let asking = config.with(environment)?;
     let url = http_url::text(&asking.letta.url);
-    let key = asking.letta.api_key.as_ref().map(|key| key.expose());
+    let key = asking.letta.api_key.as_ref().map(Secret::expose);
     let kind = match detect(url, key).await {
         Ok(kind) => kind,
         Err(DetectError::Backend(error)) => return Ok(not_known(url, &error)),

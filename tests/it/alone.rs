@@ -16,7 +16,7 @@ use crate::support::embedded::Embedded;
 use crate::support::process::client;
 
 /// How long what is queued may take to arrive, with its waits between two attempts.
-const ARRIVAL: Duration = Duration::from_secs(60);
+const ARRIVAL: Duration = Duration::from_mins(1);
 /// Bob's password; a command ends its words at spaces.
 const PASSWORD: &str = "correct-horse-battery";
 /// The token that the application service of this test speaks with.
@@ -122,11 +122,14 @@ async fn a_backup_is_made_checked_and_brought_back_but_never_over_a_database() {
     server.stop().await;
 }
 
+/// The id of a transaction, and the texts in it.
+type Transaction = (String, Vec<String>);
+
 /// An application service that refuses until it is told to listen.
 #[derive(Clone, Default)]
 struct Listener {
     listens: Arc<AtomicBool>,
-    heard: Arc<Mutex<Vec<(String, Vec<String>)>>>,
+    heard: Arc<Mutex<Vec<Transaction>>>,
     refused: Arc<Mutex<Vec<String>>>,
 }
 

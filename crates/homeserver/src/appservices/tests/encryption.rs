@@ -25,6 +25,31 @@ fn keys_of(user: &UserId, device: &str) -> Value {
     })
 }
 
+/// Whose keys it was told have changed.
+fn changed(double: &Double) -> Vec<Value> {
+    let seen = double.seen.lock().unwrap();
+    seen.iter()
+        .filter_map(|(_, body)| body["device_lists"]["changed"].as_array().cloned())
+        .flatten()
+        .collect()
+}
+
+/// The transaction tells how many keys of the puppet's device are left.
+fn assert_counted(transaction: &Value, puppet: &UserId) {
+    for prefix in ["", "org.matrix.msc3202."] {
+        let counts = &transaction[format!("{prefix}device_one_time_keys_count")];
+        assert_eq!(
+            counts[puppet.as_str()]["BRIDGE"],
+            json!({ "signed_curve25519": 1 })
+        );
+        let unused = &transaction[format!("{prefix}device_unused_fallback_key_types")];
+        assert_eq!(
+            unused[puppet.as_str()]["BRIDGE"],
+            json!(["signed_curve25519"])
+        );
+    }
+}
+
 #[tokio::test]
 async fn it_gets_messages_to_its_devices_and_hears_of_keys() {
     let test = TestServer::start().await;
@@ -54,13 +79,6 @@ async fn it_gets_messages_to_its_devices_and_hears_of_keys() {
         let keys = json!({ "device_keys": keys_of(&person.user_id, &person.device_id) });
         person.post("/_matrix/client/v3/keys/upload", keys).await;
     }
-    let changed = |double: &Double| -> Vec<Value> {
-        let seen = double.seen.lock().unwrap();
-        seen.iter()
-            .flat_map(|(_, body)| body["device_lists"]["changed"].as_array().cloned())
-            .flatten()
-            .collect()
-    };
     let expected = [json!(puppet), json!(alice.user_id)];
     double.until(|double| changed(double).len() >= 2).await;
     assert_eq!(changed(&double), expected, "nobody whom it does not meet");
@@ -84,18 +102,7 @@ async fn it_gets_messages_to_its_devices_and_hears_of_keys() {
     let (_, last) = double.seen.lock().unwrap().last().cloned().unwrap();
     assert_eq!(last["to_device"], expected);
     assert_eq!(last["de.sorunome.msc2409.to_device"], expected);
-    for prefix in ["", "org.matrix.msc3202."] {
-        let counts = &last[format!("{prefix}device_one_time_keys_count")];
-        assert_eq!(
-            counts[puppet.as_str()]["BRIDGE"],
-            json!({ "signed_curve25519": 1 })
-        );
-        let unused = &last[format!("{prefix}device_unused_fallback_key_types")];
-        assert_eq!(
-            unused[puppet.as_str()]["BRIDGE"],
-            json!(["signed_curve25519"])
-        );
-    }
+    assert_counted(&last, &puppet);
     // What was delivered does not come again with a sync, once that is noted.
     let sync = format!("/_matrix/client/v3/sync?user_id={puppet}&device_id=BRIDGE");
     let started = Instant::now();

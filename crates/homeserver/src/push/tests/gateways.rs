@@ -20,7 +20,7 @@ use crate::{
 };
 
 /// How long a push may take to arrive: a few failed attempts and a busy machine.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 const SET: &str = "/_matrix/client/v3/pushers/set";
 
 fn loopback(config: &mut crate::Config) {
