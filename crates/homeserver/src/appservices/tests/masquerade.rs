@@ -41,8 +41,8 @@ async fn it_acts_as_whom_it_names_in_its_namespace_and_as_nobody_else() {
     );
     let (bad, forbidden) = (StatusCode::BAD_REQUEST, StatusCode::FORBIDDEN);
     for (query, status, code) in [
-        ("@alice:letta.test", forbidden, "M_EXCLUSIVE"),
-        ("@br_one:elsewhere.test", forbidden, "M_EXCLUSIVE"),
+        ("@alice:letta.test", forbidden, "M_FORBIDDEN"),
+        ("@br_one:elsewhere.test", forbidden, "M_FORBIDDEN"),
         ("br_one", bad, "M_INVALID_USERNAME"),
         ("@br_one:letta.test&device_id=NONE", bad, "M_INVALID_PARAM"),
         (
