@@ -1,6 +1,6 @@
 //! Pushers: where users want to be told of notifications.
 //!
-//! Each has a task of its own ([`super::worker`]), so that a gateway that does not answer holds up nobody else. The task here follows
+//! Each has a task of its own (`worker`), so that a gateway that does not answer holds up nobody else. The task here follows
 //! the stream and wakes those who have something to tell. How far each has come is on disk: what was not delivered when the server
 //! ends is delivered after the next start. A pusher lives as long as the device that set it.
 //! Spec: <https://spec.matrix.org/v1.19/client-server-api/#http-pushers>
