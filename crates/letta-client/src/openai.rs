@@ -15,7 +15,7 @@
 //! | module | what it is |
 //! |---|---|
 //! | `models` | the list of agents, and ids for those that have only a name |
-//! | `chunks` | chunks of a stream to [`TurnEvent`](crate::TurnEvent)s; no I/O |
+//! | `chunks` | chunks of a stream to [`TurnEvent`]s; no I/O |
 //! | `turn` | one turn's stream |
 //!
 //! Source: <https://platform.openai.com/docs/api-reference/chat>, and what the servers really do.
