@@ -31,14 +31,18 @@ pub(super) fn mend(parts: &Parts, bytes: Bytes) -> Bytes {
 }
 
 /// ruma 0.17 looks up the type of a login without asking whether there is one, and panics; one that is null it refuses in words.
+/// It does so before it notices that more follows the first value.
 fn with_type(bytes: &[u8]) -> Option<Bytes> {
-    let mut body: Value = serde_json::from_slice(bytes).ok()?;
+    let mut values = serde_json::Deserializer::from_slice(bytes).into_iter::<Value>();
+    let mut body = values.next()?.ok()?;
+    let rest = &bytes[values.byte_offset()..];
     let fields = body.as_object_mut()?;
     if fields.contains_key("type") {
         return None;
     }
     fields.insert("type".to_owned(), Value::Null);
-    serde_json::to_vec(&body).ok().map(Bytes::from)
+    let mended = serde_json::to_vec(&body).ok()?;
+    Some([mended.as_slice(), rest].concat().into())
 }
 
 fn without_empty_auth(bytes: &[u8]) -> Option<Bytes> {

@@ -130,3 +130,20 @@ async fn another_device_logs_in_with_a_token_that_is_good_once() {
     assert_eq!(other["user_id"], alice["user_id"]);
     assert_eq!(login(&test, wish).await.0, StatusCode::FORBIDDEN);
 }
+
+#[tokio::test]
+async fn a_login_that_is_none_is_refused_in_words() {
+    use axum::body::Body;
+    use tower::ServiceExt;
+
+    let test = server().await;
+    for body in ["", "{}", "{} {}", "[]", "{\"type\":"] {
+        let request = http::Request::post("/_matrix/client/v3/login").body(Body::from(body));
+        let response = test.server.router().oneshot(request.unwrap()).await;
+        assert_eq!(
+            response.unwrap().status(),
+            StatusCode::BAD_REQUEST,
+            "{body}"
+        );
+    }
+}
