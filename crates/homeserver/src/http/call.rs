@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use axum::body::Body;
 use bytes::Bytes;
 use futures_util::{StreamExt, stream::BoxStream};
-use http::{Request, header, request::Parts};
+use http::{Request, request::Parts};
 use http_body_util::{BodyExt, Collected, LengthLimitError, Limited};
 use ruma::{
     MilliSecondsSinceUnixEpoch, UInt,
@@ -108,7 +108,7 @@ where
         let facts = facts(&parts, Bytes::new());
         let caller = <R::Authentication as Identified>::identify(server, &facts).await?;
         let bytes = lenient::mend(&parts, read_body(body, body_max_bytes).await?);
-        check_depth(&parts, &bytes)?;
+        check_json(&bytes)?;
         Self::parsed(parts, path_args, caller, CallFacts { bytes, ..facts })
     }
 
@@ -185,14 +185,14 @@ fn unread(error: &(dyn std::error::Error + Send + Sync + 'static), max_bytes: us
     )
 }
 
-/// Refuses JSON that is nested deeper than anybody needs, before a parser follows it down.
-fn check_depth(parts: &Parts, bytes: &[u8]) -> Result<()> {
-    let media = parts
-        .headers
-        .get(header::CONTENT_TYPE)
-        .and_then(|value| value.to_str().ok());
+/// Refuses JSON that is nested deeper than anybody needs, before a parser follows it down, and JSON that only looks like it.
+///
+/// What is passed on as it came (messages to devices, account data) is not looked at by ruma, so a number without end or half
+/// a surrogate pair in it would make the sync of whoever gets it unreadable. The type that a request claims does not matter: it
+/// is read as JSON all the same.
+fn check_json(bytes: &[u8]) -> Result<()> {
     let first = bytes.iter().find(|byte| !byte.is_ascii_whitespace());
-    if !matches!(first, Some(b'{' | b'[')) || media.is_some_and(|media| !media.contains("json")) {
+    if !matches!(first, Some(b'{' | b'[')) {
         return Ok(());
     }
     let (mut depth, mut in_text, mut escaped) = (0_usize, false, false);
@@ -211,7 +211,13 @@ fn check_depth(parts: &Parts, bytes: &[u8]) -> Result<()> {
             )));
         }
     }
-    Ok(())
+    match serde_json::from_slice::<serde_json::Value>(bytes) {
+        Ok(_) => Ok(()),
+        Err(error) => Err(Error::bad_request(
+            ErrorKind::NotJson,
+            format!("The body is not JSON: {error}"),
+        )),
+    }
 }
 
 /// What is wrong with a request that ruma cannot read.

@@ -147,3 +147,27 @@ async fn a_login_that_is_none_is_refused_in_words() {
         );
     }
 }
+
+#[tokio::test]
+async fn what_a_sync_could_not_be_read_with_is_not_taken() {
+    use axum::body::Body;
+    use tower::ServiceExt;
+
+    let test = server().await;
+    let alice = registered(&test, "alice").await;
+    let token = alice["access_token"].as_str().unwrap();
+    let deep = format!("{{\"a\":{}{}}}", "[".repeat(120), "]".repeat(120));
+    for body in ["{\"a\":1e999}", "{\"a\":\"\\ud800\"}", &deep] {
+        let path = "/_matrix/client/v3/user/@alice:letta.test/account_data/org.letta.test";
+        let request = http::Request::put(path)
+            .header("authorization", format!("Bearer {token}"))
+            .header("content-type", "text/plain")
+            .body(Body::from(body.to_owned()));
+        let response = test.server.router().oneshot(request.unwrap()).await;
+        assert_eq!(
+            response.unwrap().status(),
+            StatusCode::BAD_REQUEST,
+            "{body}"
+        );
+    }
+}
