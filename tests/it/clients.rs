@@ -21,8 +21,8 @@ const JS_STEPS: usize = 64;
 const JS_ENCRYPTED_STEPS: usize = 81;
 const RUST_SDK_STEPS: usize = 44;
 const APPSERVICE_STEPS: usize = 14;
-const MAUTRIX_STEPS: usize = 23;
-const MAUTRIX_DEVICES_STEPS: usize = 26;
+const MAUTRIX_STEPS: usize = 22;
+const MAUTRIX_DEVICES_STEPS: usize = 25;
 const PAGE_STEPS: usize = 13;
 const AGENT_STEPS: usize = 7;
 /// A homeserver that lets sliding sync wait until there is something to tell is asked some hundred times in all these

@@ -150,9 +150,11 @@ impl Acknowledged {
             .spawn()
             .unwrap();
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
-        for line in lines.by_ref().map(Result::unwrap).take(much) {
-            self.note(&line);
-        }
+        // A child that is killed before its first acknowledgement would leave it open where the next
+        // one has to begin.
+        let noted = lines.by_ref().map(Result::unwrap);
+        let noted = noted.filter(|line| self.note(line)).take(much).count();
+        assert_eq!(noted, much, "the child ended by itself");
         child.kill().unwrap();
         child.wait().unwrap();
         // What it had still said before it died counts as well; a torn last line says nothing.
@@ -161,15 +163,19 @@ impl Acknowledged {
         }
     }
 
-    fn note(&mut self, line: &str) {
+    /// Whether the line acknowledges something.
+    fn note(&mut self, line: &str) -> bool {
+        // The harness leaves its first line open, and the first acknowledgement follows on it.
+        let line = line.rsplit("... ").next().unwrap();
         let mut words = line.split(' ');
         let (what, number) = (words.next(), words.next().and_then(|it| it.parse().ok()));
         match (what, number) {
             (Some("admitted"), Some(number)) => self.admitted.push(number),
             (Some("queued"), Some(number)) => self.queued.push(number),
             (Some("said"), Some(number)) => self.said.push(number),
-            _ => {}
+            (what, _) => return what == Some("ended"),
         }
+        true
     }
 
     /// Looks for everything that was acknowledged. Answers how many events there are in all.
