@@ -7,12 +7,10 @@ use axum::{
     body::Bytes,
     extract::State,
     routing::{any, put},
-    serve::ListenerExt,
 };
 use serde_json::{Value, json};
-use tokio::net::TcpListener;
 
-use super::arrivals::Arrivals;
+use super::{arrivals::Arrivals, listen::listen};
 
 /// With what it calls a homeserver.
 pub(crate) const AS_TOKEN: &str = "token-of-the-application-service";
@@ -23,15 +21,11 @@ pub(crate) const GHOSTS: &str = "ghost_";
 
 /// Listens, and answers where.
 pub(crate) async fn start(arrivals: Arrivals) -> anyhow::Result<String> {
-    let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
-    let url = format!("http://{}", listener.local_addr()?);
     let router = Router::new()
         .route("/_matrix/app/v1/transactions/{id}", put(transaction))
         .fallback(any(async || Json(json!({}))))
         .with_state(arrivals);
-    let listener = listener.tap_io(|stream| drop(stream.set_nodelay(true)));
-    tokio::spawn(async move { axum::serve(listener, router).await });
-    Ok(url)
+    listen(router).await
 }
 
 async fn transaction(State(arrivals): State<Arrivals>, body: Bytes) -> Json<Value> {

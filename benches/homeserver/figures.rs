@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use super::measure::{milliseconds, percentile};
+
 /// What one homeserver showed: rows of a table, in their order.
 #[derive(Default)]
 pub(crate) struct Figures {
@@ -68,19 +70,7 @@ pub(crate) fn print(columns: &[(String, Figures)]) {
     }
 }
 
-/// The value below which so many percent lie, in milliseconds.
-pub(crate) fn percentile(times: &[Duration], percent: usize) -> f64 {
-    let mut times = times.to_vec();
-    times.sort_unstable();
-    let at = (times.len() * percent / 100).min(times.len().saturating_sub(1));
-    times.get(at).copied().map_or(f64::NAN, milliseconds)
-}
-
 /// A count as a number to calculate with; nothing here is counted beyond four billion.
 pub(crate) fn number(count: usize) -> f64 {
     f64::from(u32::try_from(count).unwrap_or(u32::MAX))
-}
-
-fn milliseconds(time: Duration) -> f64 {
-    time.as_secs_f64() * 1000.0
 }

@@ -9,6 +9,10 @@
 mod appservice;
 mod arrivals;
 mod figures;
+#[path = "../support/listen.rs"]
+mod listen;
+#[path = "../support/measure.rs"]
+mod measure;
 mod person;
 mod server;
 mod side;
@@ -17,22 +21,16 @@ mod side;
 mod support;
 mod work;
 
-use std::{
-    io::Write,
-    path::{Path, PathBuf},
-    time::Instant,
-};
+use std::path::PathBuf;
 
 use clap::Parser;
 
-use self::{server::Kind, side::Side};
+use self::{measure::fsync, server::Kind, side::Side};
 
 /// How many single messages go to one homeserver before the other one has its turn.
 const BLOCK: usize = 25;
 /// Messages that are not counted.
 const WARM_UP: usize = 10;
-/// How often the disk is asked how long an `fsync` takes.
-const FSYNCS: usize = 200;
 
 /// How much is measured.
 #[derive(Clone, Debug, Parser)]
@@ -113,20 +111,6 @@ fn sides(flags: &Flags) -> Vec<Side> {
         sides.push(Side::new(Kind::Embedded, times, events, rooms));
     }
     sides
-}
-
-/// What one durable write costs there at least, on this disk and beside this other work.
-fn fsync(dir: &Path) -> anyhow::Result<String> {
-    let mut file = std::fs::File::create(dir.join("fsync"))?;
-    let mut times = Vec::new();
-    for _ in 0..FSYNCS {
-        let began = Instant::now();
-        file.write_all(&[1; 4096])?;
-        file.sync_data()?;
-        times.push(began.elapsed());
-    }
-    let [p50, p99] = [50, 99].map(|percent| figures::percentile(&times, percent));
-    Ok(format!("p50 {p50:.2} ms, p99 {p99:.2} ms"))
 }
 
 /// How many processes wanted a core in the last minute: other work makes every figure larger.

@@ -8,7 +8,8 @@ use reqwest::Client;
 use super::{
     appservice,
     arrivals::Arrivals,
-    figures::{Figures, Unit, percentile},
+    figures::{Figures, Unit},
+    measure::percentile,
     server::{Kind, Server},
     support::client,
     work::{self, Ways},

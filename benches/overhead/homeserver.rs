@@ -18,7 +18,7 @@ use axum::{
 };
 use serde_json::{Value, json};
 
-use super::{book::Book, listen};
+use super::{book::Book, listen::listen};
 
 /// The server name.
 pub(crate) const DOMAIN: &str = "bench.test";

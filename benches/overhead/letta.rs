@@ -14,7 +14,7 @@ use axum::{
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{book::Book, listen};
+use super::{book::Book, listen::listen};
 
 /// From the request to the first token. Any model takes longer.
 const THINKS: Duration = Duration::from_millis(50);

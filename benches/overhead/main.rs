@@ -15,23 +15,24 @@ mod bare;
 mod book;
 mod homeserver;
 mod letta;
+#[path = "../support/listen.rs"]
+mod listen;
+#[path = "../support/measure.rs"]
+mod measure;
 #[path = "../support/process.rs"]
 #[allow(dead_code, reason = "the other bench uses the rest of it")]
 mod support;
 
-use std::{
-    path::Path,
-    time::{Duration, Instant},
-};
+use std::{path::Path, time::Duration};
 
 use anyhow::Context;
-use axum::{Router, serve::ListenerExt};
 use serde_json::json;
-use tokio::{net::TcpListener, process::Command, sync::mpsc};
+use tokio::{process::Command, sync::mpsc};
 
 use self::{
     book::{Book, Times},
     homeserver::{DOMAIN, Homeserver, room_of},
+    measure::{fsync, percentile},
     support::{Process, client, free_port, init_bridge, run_bridge, token},
 };
 
@@ -47,8 +48,6 @@ const WARM_UP: usize = 5;
 const PAUSE: Duration = Duration::from_millis(150);
 /// The most events of a transaction, as in Synapse.
 const EVENTS_PER_TRANSACTION: usize = 100;
-/// How often the disk is asked how long an `fsync` takes.
-const FSYNCS: usize = 100;
 
 fn main() -> anyhow::Result<()> {
     let runtime = tokio::runtime::Runtime::new()?;
@@ -75,15 +74,6 @@ async fn measure() -> anyhow::Result<()> {
     report(&without, &with);
     println!("fsync of 4 KiB on this disk: {}", fsync(dir.path())?);
     Ok(())
-}
-
-/// Serves `router` on a free port and answers where.
-async fn listen(router: Router) -> anyhow::Result<String> {
-    let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
-    let url = format!("http://{}", listener.local_addr()?);
-    let listener = listener.tap_io(|stream| drop(stream.set_nodelay(true)));
-    tokio::spawn(async move { axum::serve(listener, router).await });
-    Ok(url)
 }
 
 struct Running {
@@ -249,30 +239,4 @@ fn report(without: &Side, with: &Side) {
         }
     }
     println!();
-}
-
-/// The value below which so many percent lie, in milliseconds.
-fn percentile(times: &[Duration], percent: usize) -> f64 {
-    let mut times = times.to_vec();
-    times.sort_unstable();
-    let at = (times.len() * percent / 100).min(times.len().saturating_sub(1));
-    times
-        .get(at)
-        .map_or(f64::NAN, |time| time.as_secs_f64() * 1000.0)
-}
-
-/// What one durable write costs here at least: the bridge waits for them and the bare client does
-/// not.
-fn fsync(dir: &Path) -> anyhow::Result<String> {
-    use std::io::Write;
-    let mut file = std::fs::File::create(dir.join("fsync"))?;
-    let mut times = Vec::new();
-    for _ in 0..FSYNCS {
-        let began = Instant::now();
-        file.write_all(&[1; 4096])?;
-        file.sync_data()?;
-        times.push(began.elapsed());
-    }
-    let (p50, p99) = (percentile(&times, 50), percentile(&times, 99));
-    Ok(format!("p50 {p50:.2} ms, p99 {p99:.2} ms"))
 }

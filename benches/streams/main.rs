@@ -9,6 +9,11 @@
 //! `-- --rooms 10 --rate 20 --seconds 10` changes the sizes, `--way rest` measures one way only.
 
 mod homeserver;
+#[path = "../support/listen.rs"]
+mod listen;
+#[path = "../support/measure.rs"]
+#[allow(dead_code, reason = "the other benches use the rest of it")]
+mod measure;
 mod person;
 mod rest;
 mod socket;
@@ -23,12 +28,12 @@ use std::{
 };
 
 use anyhow::{Context, bail};
-use axum::{Router, serve::ListenerExt};
 use clap::{Parser, ValueEnum};
-use tokio::{net::TcpListener, process::Command};
+use tokio::process::Command;
 
 use self::{
     homeserver::{DOMAIN, Homeserver},
+    measure::percentile,
     person::Person,
     support::{Process, bridge, free_port, run_bridge},
     words::{Pace, Words},
@@ -135,10 +140,9 @@ async fn measure(way: Way, rooms: usize, pace: Pace) -> anyhow::Result<()> {
         bridge.cpu_seconds()? - bridge_cpu,
     );
     watching.abort();
-    let (mut lags, shows) = words.lags();
-    lags.sort_unstable();
+    let (lags, shows) = words.lags();
     println!(
-        "| {way:?} | {rooms} | {} | {shows} | {server_cpu:.1} s | {:.2} ms | {:.2} s | {:.2} s | {:.2} s \
+        "| {way:?} | {rooms} | {} | {shows} | {server_cpu:.1} s | {:.2} ms | {:.0} ms | {:.0} ms | {:.0} ms \
          | {bridge_cpu:.1} s | {:.0} MiB, {:.0} MiB | {:.0} MiB |",
         lags.len(),
         server_cpu * 1000.0 / f64::from(u32::try_from(shows)?),
@@ -187,19 +191,4 @@ async fn init(
         bail!("init: {}", String::from_utf8_lossy(&said.stderr));
     }
     Ok(())
-}
-
-/// Serves `router` on a free port and answers where.
-async fn listen(router: Router) -> anyhow::Result<String> {
-    let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
-    let url = format!("http://{}", listener.local_addr()?);
-    let listener = listener.tap_io(|stream| drop(stream.set_nodelay(true)));
-    tokio::spawn(async move { axum::serve(listener, router).await });
-    Ok(url)
-}
-
-/// The value below which so many percent of a sorted list lie, in seconds.
-fn percentile(sorted: &[Duration], percent: usize) -> f64 {
-    let at = (sorted.len() * percent / 100).min(sorted.len().saturating_sub(1));
-    sorted.get(at).map_or(f64::NAN, Duration::as_secs_f64)
 }

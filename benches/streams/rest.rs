@@ -15,7 +15,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::{
-    listen,
+    listen::listen,
     words::{Pace, Words, agent, agent_number},
 };
 

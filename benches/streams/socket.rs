@@ -21,7 +21,7 @@ use serde_json::{Value, json};
 use tokio::sync::broadcast;
 
 use super::{
-    listen,
+    listen::listen,
     words::{Pace, Words, agent, agent_number},
 };
 
