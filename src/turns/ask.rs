@@ -86,7 +86,7 @@ impl Inner {
     }
 
     /// The voice of a turn's agent, for what rings for nobody.
-    fn voice(&self, turn: &TurnRecord) -> Voice {
+    pub(super) fn voice(&self, turn: &TurnRecord) -> Voice {
         Voice {
             ghost: self.around.identity.ghost(&turn.key.agent),
             mentions: Vec::new(),

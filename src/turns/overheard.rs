@@ -145,15 +145,15 @@ impl Inner {
         Ok(self.around.backend.watch(destination, conduct).await?)
     }
 
-    /// Whether a turn is our own, which Letta has begun anew after it was killed together with us. One
-    /// that waits for a person is not: Letta asks anew for it, and that has to be seen.
+    /// Whether a turn is our own, which Letta has begun anew after it was killed. What it asks anew
+    /// is found as soon as a person has decided.
     fn is_being_told(&self, place: &ConversationKey, key: &str) -> Result<bool, JournalError> {
         let Some(turn) = self.around.journal.open_turn(place)? else {
             return Ok(false);
         };
         let first = key.split('~').next().unwrap_or_default();
-        let asked = |prompt: &QueuedPrompt| prompt.event_id.as_str() == first;
-        Ok(turn.ask.is_none() && turn.prompts.iter().any(asked))
+        let asked = |prompt: &QueuedPrompt| turn.key_of(prompt) == first;
+        Ok(turn.prompts.iter().any(asked))
     }
 
     /// Where a conversation of Letta takes place; an agent's default one that no room knows, in its

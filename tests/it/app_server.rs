@@ -54,9 +54,10 @@ async fn a_strangers_choice_is_nothing_and_the_askers_decides() {
     bob.join(&room).await;
 
     let tool = house.peer.tool("approved");
-    let question = house.alice.mention(&room, &agent.ghost, &tool.prompt).await;
+    let prompt = format!("please\n{}", tool.prompt);
+    let question = house.alice.mention(&room, &agent.ghost, &prompt).await;
     let first = card(&house.alice, &room, &question).await;
-    for sign in ["✅", "❌", "✅"] {
+    for sign in ["✅", "❌"] {
         bob.react(&room, &first.event_id, sign).await;
     }
     house.hears(&room, "NOT_YOURS_TO_DECIDE").await;
@@ -79,7 +80,8 @@ async fn a_strangers_choice_is_nothing_and_the_askers_decides() {
     assert_eq!(tool.times_run(), 1);
 
     let tool = house.peer.tool("denied");
-    let question = house.alice.mention(&room, &agent.ghost, &tool.prompt).await;
+    let prompt = format!("please\n{}", tool.prompt);
+    let question = house.alice.mention(&room, &agent.ghost, &prompt).await;
     let second = card(&house.alice, &room, &question).await;
     house.alice.react(&room, &second.event_id, "❌").await;
     house

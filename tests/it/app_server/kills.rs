@@ -3,9 +3,10 @@
 //!
 //! | killed | what a person sees |
 //! |---|---|
-//! | bridge, homeserver | the answer whole, once; one card; the tool runs once |
-//! | App Server, in an answer | the answer whole, once; or that its rest is lost |
-//! | App Server, in an approval | it may have forgotten that it has asked: then it asks again, on a new card, and the old one is decided |
+//! | homeserver | the answer whole, once; one card; the tool runs once |
+//! | bridge or App Server, in an answer | the answer whole, once; of the App Server, or that its rest is lost |
+//! | either of them, before a choice | the same; the choice counts although Letta forgets that it has asked |
+//! | either of them, while a choice is carried out | the tool runs once; who cannot know that asks again on a new card, or says that the answer is lost |
 
 use std::collections::HashSet;
 use std::time::{Duration, Instant};
@@ -26,6 +27,9 @@ const BEATS: usize = 8;
 const SHIFT: Duration = Duration::from_millis(150);
 const SHIFTS: usize = 20;
 
+/// What is said of an answer that Letta itself has lost.
+const LOST: &str = "[STREAM_INCOMPLETE]";
+
 /// When it happens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Moment {
@@ -40,9 +44,19 @@ enum Moment {
 struct Tally {
     answers_whole: usize,
     answers_told_lost: usize,
-    tools_run: usize,
     cards_asked_again: usize,
+    asked_after_it_ran: usize,
     longest_wait_afterwards: Duration,
+}
+
+/// How an approval ended for the person.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum End {
+    Whole,
+    /// The tool has run, and the person was told that the rest is lost.
+    ToldLost,
+    /// It was asked again only after the tool had run, and the person has refused that.
+    AskedAfterItRan,
 }
 
 struct Scene {
@@ -109,7 +123,7 @@ impl Scene {
         tokio::time::sleep(SHIFT * u32::try_from(round.number % SHIFTS).unwrap()).await;
         self.house.kill(self.victim).await;
         let whole = |entry: &&Entry| entry.text().trim() == expected;
-        let told = |entry: &&Entry| entry.text().contains("[STREAM_INCOMPLETE]");
+        let told = |entry: &&Entry| entry.text().contains(LOST);
         let alice = &self.house.alice;
         let told = alice.wait_for("for the end of the answer", &self.room, PATIENCE, |seen| {
             let mut answers = seen.answers_to(&question);
@@ -152,19 +166,28 @@ impl Scene {
                 alice.react(&room, &asked.event_id, "✅").await;
             }
         }
-        let ran = self.decide_to_the_end(&question, asked, &tool).await;
+        let end = self.decide_to_the_end(&question, asked, &tool).await;
         let seen = alice.room(&room);
         assert_eq!(tool.times_run(), 1, "{round:?}\n{seen}");
-        self.tally.tools_run += 1;
-        let times = self
-            .since(&seen, &question)
-            .filter(|entry| entry.text().contains(&tool.returned));
-        assert_eq!(times.count(), usize::from(ran), "{round:?}\n{seen}");
+        let says = |words: &str| {
+            self.since(&seen, &question)
+                .filter(|entry| entry.text().contains(words))
+                .count()
+        };
+        assert_eq!(
+            says(&tool.returned),
+            usize::from(end == End::Whole),
+            "{round:?}\n{seen}"
+        );
+        match end {
+            End::Whole => self.tally.answers_whole += 1,
+            End::ToldLost => self.tally.answers_told_lost += 1,
+            End::AskedAfterItRan => self.tally.asked_after_it_ran += 1,
+        }
     }
 
-    /// Decides what is asked again, as a person does who sees what has run already. Gives whether the agent has said what
-    /// the tool returned; else it was asked again only after the tool had run, and said that it may not run again.
-    async fn decide_to_the_end(&mut self, question: &str, asked: Entry, tool: &Tool) -> bool {
+    /// Decides what is asked again, as a person does who sees what has run already.
+    async fn decide_to_the_end(&mut self, question: &str, asked: Entry, tool: &Tool) -> End {
         let alice = self.house.alice.clone();
         let mut decided = HashSet::from([asked.event_id]);
         loop {
@@ -172,20 +195,23 @@ impl Scene {
                 let mut news = self.since(seen, question);
                 news.find_map(|entry| {
                     let text = entry.text();
-                    let again = text.contains("May I use") && !decided.contains(&entry.event_id);
-                    let answered = text.contains(tool.denied);
-                    (again || answered).then(|| (again, entry.clone()))
+                    let asks = text.contains("May I use") && !decided.contains(&entry.event_id);
+                    let ends = text.contains(tool.denied) || text.contains(LOST);
+                    (asks || ends).then(|| (asks, entry.clone()))
                 })
             });
-            let (again, entry) = next.await;
-            if !again {
-                return entry.text().contains(&tool.returned);
-            }
-            assert_eq!(
-                self.victim,
-                Victim::Letta,
-                "only Letta can forget that it has asked"
+            let (asks, entry) = next.await;
+            let whole = entry.text().contains(&tool.returned);
+            assert!(
+                whole || self.victim != Victim::Homeserver,
+                "Letta has forgotten nothing: {entry:?}"
             );
+            match asks {
+                false if whole => return End::Whole,
+                false if entry.text().contains(LOST) => return End::ToldLost,
+                false => return End::AskedAfterItRan,
+                true => {}
+            }
             self.tally.cards_asked_again += 1;
             let sign = if tool.has_run() { "❌" } else { "✅" };
             alice.react(&self.room, &entry.event_id, sign).await;
