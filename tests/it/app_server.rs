@@ -42,6 +42,22 @@ async fn agents_made_in_letta_appear_while_everything_runs() {
     }
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn behind_a_proxy_that_speaks_tls_it_is_the_same() {
+    let house = House::start_secured().await;
+    let agent = house.agents().await.remove(0);
+    let room = house.enter(&agent).await;
+    let (prompt, expected) = house.peer.slow(BEATS);
+    let question = house.alice.say(&room, &prompt).await;
+    let answer = house
+        .alice
+        .wait_for_answer(&room, &question, PATIENCE, |text| text.trim() == expected);
+    assert!(answer.await.edits >= 1, "it did not grow");
+}
+
+/// How many beats, of a quarter of a second, the agent speaks.
+const BEATS: usize = 8;
+
 /// How long nothing may happen after what must have no effect.
 const NOTHING: Duration = Duration::from_secs(3);
 

@@ -10,6 +10,7 @@ pub mod peer;
 pub mod peers;
 pub mod person;
 pub mod process;
+pub mod proxy;
 pub mod room;
 pub mod server;
 pub mod synapse;

@@ -48,6 +48,13 @@ impl Bridge {
         self.environment.push((key, value.to_owned()));
     }
 
+    /// Has it trust this authority and no other, as an admin does who has one of their own.
+    pub fn trust(&mut self, authority: &Path) {
+        let authority = authority.to_str().expect("a path in UTF-8");
+        let trusted = ("SSL_CERT_FILE".to_owned(), authority.to_owned());
+        self.environment.push(trusted);
+    }
+
     /// Where the bridge itself listens.
     pub fn url(&self) -> String {
         format!("http://127.0.0.1:{}", self.port)

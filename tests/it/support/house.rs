@@ -45,9 +45,23 @@ impl House {
     pub async fn start(kind: Kind, talkers: &[&str]) -> Self {
         let dir = tempfile::tempdir().expect("a temporary folder");
         let peer = Peer::start(kind, dir.path()).await;
+        Self::around(peer, dir, talkers).await
+    }
+
+    /// The same with an App Server that only a proxy leads to, which speaks TLS.
+    pub async fn start_secured() -> Self {
+        let dir = tempfile::tempdir().expect("a temporary folder");
+        let peer = Peer::secured(dir.path()).await;
+        Self::around(peer, dir, &[]).await
+    }
+
+    async fn around(peer: Peer, dir: TempDir, talkers: &[&str]) -> Self {
         let mut homeserver = Homeserver::chosen(&dir.path().join("homeserver"));
         let mut bridge = Bridge::new(&dir.path().join("bridge"));
         bridge.set("APPSERVICE__ADDRESS", &bridge.url());
+        if let Some(authority) = peer.authority() {
+            bridge.trust(authority);
+        }
         let flags = peer.flags();
         let flags: Vec<_> = flags.iter().map(String::as_str).collect();
         let said = bridge.init_with(&homeserver.url(), &flags, ALICE).await;

@@ -11,6 +11,7 @@ use letta_client::{
 };
 
 use super::letta::{Agent, Letta};
+use super::proxy::Proxy;
 
 #[path = "../../../crates/letta-client/tests/app_server/model.rs"]
 #[allow(dead_code, reason = "the client's own tests use the rest of it")]
@@ -37,6 +38,8 @@ enum Server {
 pub struct Peer {
     pub kind: Kind,
     server: Server,
+    /// Speaks TLS in front of it.
+    proxy: Option<Proxy>,
     /// Where tools leave their traces.
     traces: PathBuf,
 }
@@ -103,8 +106,26 @@ impl Peer {
         Self {
             kind,
             server,
+            proxy: None,
             traces: dir.to_owned(),
         }
+    }
+
+    /// An App Server that is reached by `wss://` only.
+    pub async fn secured(dir: &Path) -> Self {
+        let mut peer = Self::start(Kind::AppServer, dir).await;
+        let port = peer
+            .url()
+            .rsplit(':')
+            .next()
+            .and_then(|port| port.parse().ok());
+        peer.proxy = Some(Proxy::start(port.expect("a port"), dir).await);
+        peer
+    }
+
+    /// What the bridge's process has to trust besides what this machine trusts.
+    pub fn authority(&self) -> Option<&Path> {
+        self.proxy.as_ref().map(|proxy| &*proxy.authority)
     }
 
     /// What `init` is told about it. Only where there are two ways must one be named.
@@ -113,7 +134,11 @@ impl Peer {
             Kind::OpenAi => vec!["--backend".to_owned(), "openai".to_owned()],
             Kind::Demo | Kind::AppServer => vec![],
         };
-        [backend, vec!["--letta-url".to_owned(), self.url()]].concat()
+        let url = self
+            .proxy
+            .as_ref()
+            .map_or_else(|| self.url(), |proxy| proxy.url("wss"));
+        [backend, vec!["--letta-url".to_owned(), url]].concat()
     }
 
     /// Its HTTP address, also where its socket is.
