@@ -90,7 +90,8 @@ impl Room {
                 &shorten(last)
             };
             let notice = if message.notice { " notice" } else { "" };
-            let replies = message.replies_to.as_deref().unwrap_or("nothing");
+            let replies = message.replies_to.as_deref();
+            let replies = replies.map_or(String::new(), |event| format!(" to {event}"));
             let edits = match message.edits.len() {
                 0 => String::new(),
                 1 => ", 1 edit".to_owned(),
@@ -98,7 +99,7 @@ impl Room {
             };
             writeln!(
                 out,
-                "{} {}{notice} to {replies}{edits}: {}",
+                "{} {}{notice}{replies}{edits}: {}",
                 clock(message.at),
                 message.sender,
                 last

@@ -6,9 +6,14 @@ use std::fmt::Write as _;
 use futures_util::{FutureExt, StreamExt};
 use proptest::prelude::*;
 
+use super::{Effect, Runtime};
 use crate::{
-    app_server::transcript::{Cue, player::Player},
-    backend::TurnEvent,
+    app_server::{
+        transcript::{Cue, player::Player},
+        wire::{self, Event, Inbound},
+    },
+    backend::{Stop, TurnEvent},
+    rest::decoder::TurnLimits,
 };
 
 /// Frames `< …` are the server's, `> …` are those of the client at whose socket they were written.
@@ -132,6 +137,33 @@ fn what_is_told_of_every_scenario() {
     for (name, transcript) in SCENARIOS {
         insta::assert_snapshot!(*name, play(transcript));
     }
+}
+
+/// A server that never says that a turn is over, as old ones do.
+#[test]
+fn a_turn_of_others_ends_without_a_word_about_its_end() {
+    let transcript = include_str!("../../../tests/transcripts/app_server/foreign_observed.txt");
+    let mut runtime = Runtime::new(TurnLimits::default());
+    let mut effects = Vec::new();
+    for (_, frame) in lines(transcript) {
+        if let Some(Inbound::Event(_, event)) = wire::read(frame.into())
+            && !matches!(event, Event::Finished(_))
+        {
+            runtime.event(event, true, &mut effects);
+        }
+    }
+    let (mut streams, mut alarms) = (Vec::new(), Vec::new());
+    for effect in effects {
+        match effect {
+            Effect::Heard(heard) => streams.push(heard.turn),
+            Effect::Wake(_, alarm) => alarms.push(alarm),
+            _ => {}
+        }
+    }
+    runtime.alarm(alarms.pop().unwrap(), &mut Vec::new());
+    let told = streams.pop().unwrap().collect::<Vec<_>>().now_or_never();
+    let last = told.expect("a stream with an end").pop().unwrap().unwrap();
+    assert_eq!(last, TurnEvent::Finished(Stop::EndTurn));
 }
 
 proptest! {

@@ -76,12 +76,13 @@ impl Player {
 
     pub(super) fn line(&mut self, line: &str) -> Result<(), BackendError> {
         match line.split_once(' ').ok_or_else(|| malformed(line))? {
-            (">" | ">2", frame) => self.sent(frame)?,
-            ("<", frame) => self.received(frame, self.first_leads),
-            ("<2", frame) => {
+            (">", frame) => self.sent(frame)?,
+            (">2", frame) => {
                 self.has_second = true;
-                self.received(frame, !self.first_leads);
+                self.sent(frame)?;
             }
+            ("<", frame) => self.received(frame, self.first_leads),
+            ("<2", frame) => self.received(frame, !self.first_leads),
             ("!", "1") => self.first_is_lost(),
             _ => return Err(malformed(line)),
         }

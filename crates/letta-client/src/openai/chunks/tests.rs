@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::{openai::transcript, sse::SseParser};
+use crate::openai::transcript;
 
 /// The events of these bytes, and how the turn ended, one a line.
 fn golden(bytes: &[u8]) -> String {
