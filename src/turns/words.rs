@@ -101,7 +101,8 @@ pub fn refused(error: &BackendError) -> String {
              write again."
         }
         BackendError::NotPending => {
-            "The tool call that waited was decided elsewhere. Ask the agent to go on."
+            "That came too late: the tool call was decided outside of Matrix, or Letta has let go of \
+             it. Ask the agent to go on."
         }
         BackendError::NotFound { .. } => "Letta does not know this agent any more.",
         BackendError::Unauthorized => {

@@ -4,7 +4,7 @@
 use std::{fmt::Write as _, time::Duration};
 
 use letta_client::{
-    Agent, BackendError, Decision, Destination, Prompt, TurnEvent,
+    Agent, BackendError, Decision, Destination, Prompt, Stop, TurnEvent,
     app_server::transcript::{Cue, Played, Telling},
 };
 use ruma::{OwnedEventId, owned_user_id};
@@ -76,8 +76,10 @@ fn stories(played: Played) -> Vec<Story> {
             (cue, None) => panic!("{cue:?} of no turn"),
         }
     }
-    for story in &mut stories {
-        if asks(&story.items) && !played.waiting.contains(&story.at) {
+    for story in stories.iter_mut().filter(|story| asks(&story.items)) {
+        if played.stopped.contains(&story.at) {
+            story.items.extend(stopped());
+        } else if !played.waiting.contains(&story.at) {
             story.items.extend(nobody_decided());
         }
     }
@@ -102,6 +104,19 @@ fn verdict(began: &Began, decision: Decision) -> Verdict {
         reason: decision.reason.filter(|_| !decision.approve),
         by: By::Person(by),
     }
+}
+
+/// Who stops a turn that waits denies what it waits for.
+fn stopped() -> [Item; 2] {
+    let verdict = Verdict {
+        approve: false,
+        reason: Some(words::stopped_by_a_person()),
+        by: By::Stop(owned_user_id!("@ann:example.org")),
+    };
+    [
+        Item::Decides(verdict, DECIDES_AFTER),
+        Item::Says(Ok(TurnEvent::Finished(Stop::Cancelled))),
+    ]
 }
 
 /// A request that Letta knows no longer, without anybody here having decided.

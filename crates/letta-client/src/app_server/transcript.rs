@@ -63,6 +63,8 @@ pub struct Played {
     pub lists: Vec<Vec<Agent>>,
     /// What could not be done.
     pub failures: Vec<BackendError>,
+    /// Where the client has stopped a turn that waited for approval.
+    pub stopped: Vec<Destination>,
     /// Where a request for approval still waits.
     pub waiting: Vec<Destination>,
 }

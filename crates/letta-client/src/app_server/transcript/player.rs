@@ -69,6 +69,7 @@ impl Player {
                 tellings: Vec::new(),
                 lists: Vec::new(),
                 failures: Vec::new(),
+                stopped: Vec::new(),
                 waiting: Vec::new(),
             },
         }
@@ -124,7 +125,13 @@ impl Player {
                     self.decide(id, at, known, approve, reason);
                 }
             }
-            Sent::Abort(at) => self.runtime(&at).cancel(),
+            Sent::Abort(at) => {
+                let runtime = self.runtime(&at);
+                runtime.cancel();
+                if runtime.control().is_some() {
+                    self.played.stopped.extend(at.destination());
+                }
+            }
             Sent::Agents => drop(self.asked.insert(id, What::Agents)),
             Sent::Other => {}
         }
