@@ -1,7 +1,7 @@
 //! Every scenario that was captured at a real App Server (0.34.12), by the name of its capture, and
 //! what a person sees of it: a golden file each, or the reason why there is nothing to see.
 
-use std::{collections::BTreeSet, fs, path::Path};
+use std::{collections::BTreeSet, fmt::Write as _, fs, path::Path};
 
 use letta_client::{TurnEvent, app_server::transcript, openai};
 
@@ -18,10 +18,10 @@ enum Seen {
     Nothing(&'static str, &'static str),
     /// The bridge never asks for that.
     NeverAsked(&'static str),
-    /// What a test against a real socket holds, in the client's own tests.
-    Elsewhere(&'static str),
+    /// This file has this test for it: it is nothing that a person sees in a room.
+    Tested(&'static str, &'static str),
 }
-use Seen::{Elsewhere, Golden, NeverAsked, Nothing, OpenAi};
+use Seen::{Golden, NeverAsked, Nothing, OpenAi, Tested};
 
 /// Captures that two sockets have brought about are one scenario, and have one transcript.
 const SCENARIOS: &[(&str, Seen)] = &[
@@ -134,7 +134,7 @@ const SCENARIOS: &[(&str, Seen)] = &[
     ),
     (
         "app-server-openai/01-models",
-        Elsewhere("a list of models as agents: `openai::models`"),
+        Tested("tests/it/openai.rs", "every_model_is_an_agent_once"),
     ),
     (
         "app-server-openai/02-chat",
@@ -158,7 +158,10 @@ const SCENARIOS: &[(&str, Seen)] = &[
     ),
     (
         "app-server-openai/07-bad-model",
-        Elsewhere("a refusal before there is a stream: `tests/it/openai.rs`"),
+        Tested(
+            "tests/it/openai.rs",
+            "an_agent_that_is_gone_and_a_key_that_is_wrong_are_told_apart",
+        ),
     ),
     (
         "app-server-openai/08-responses",
@@ -166,7 +169,10 @@ const SCENARIOS: &[(&str, Seen)] = &[
     ),
     (
         "app-server-openai/auth",
-        Elsewhere("who may connect: `tests/app_server/server.rs`"),
+        Tested(
+            "tests/app_server/mischief.rs",
+            "what_is_no_app_server_is_told_plainly",
+        ),
     ),
 ];
 
@@ -203,19 +209,36 @@ fn every_scenario_looks_as_it_should() {
 
 #[test]
 fn what_no_room_sees_begins_no_turn() {
+    let mut unseen = String::new();
     for (capture, seen) in SCENARIOS {
-        let Nothing(name, why) = seen else { continue };
-        let frames = app_server(name);
-        assert!(
-            frames.lines().any(|line| line.starts_with("< ")),
-            "{capture}"
-        );
-        let played = transcript::play(&frames).unwrap();
-        assert!(
-            played.tellings.is_empty() && played.lists.is_empty() && played.waiting.is_empty(),
-            "{capture}, although {why}: {played:?}"
-        );
+        let why = match seen {
+            Golden(_) | OpenAi(_) => continue,
+            NeverAsked(why) => (*why).to_owned(),
+            Nothing(name, why) => {
+                let frames = app_server(name);
+                assert!(
+                    frames.contains("\n< "),
+                    "{capture}: the server says something"
+                );
+                let played = transcript::play(&frames).unwrap();
+                assert!(
+                    played.tellings.is_empty()
+                        && played.lists.is_empty()
+                        && played.waiting.is_empty(),
+                    "{capture}, although {why}: {played:?}"
+                );
+                (*why).to_owned()
+            }
+            Tested(file, name) => {
+                let path = transcripts().join("../..").join(file);
+                let tests = fs::read_to_string(path).unwrap();
+                assert!(tests.contains(&format!("fn {name}(")), "{file} {name}");
+                format!("tested by {name}")
+            }
+        };
+        writeln!(unseen, "{capture}: {why}").unwrap();
     }
+    insta::assert_snapshot!("nothing_to_see", unseen);
 }
 
 #[test]

@@ -113,7 +113,7 @@ impl Player {
                 self.runtime(&at);
                 self.asked.insert(id, What::Start(at));
             }
-            Sent::Prompts(at, prompts) => self.ask(id, at, prompts),
+            Sent::Prompts(at, prompts) => self.ask(id, &at, prompts),
             Sent::Decision {
                 at,
                 request,
@@ -122,7 +122,7 @@ impl Player {
             } => {
                 let waits = self.runtime(&at).control().cloned();
                 if let Some(known) = waits.filter(|known| known.id.as_str() == request) {
-                    self.decide(id, at, known, approve, reason);
+                    self.decide(id, &at, known, approve, reason);
                 }
             }
             Sent::Abort(at) => {
@@ -138,10 +138,10 @@ impl Player {
         Ok(())
     }
 
-    fn ask(&mut self, id: String, at: Scope, prompts: Vec<Prompt>) {
+    fn ask(&mut self, id: String, at: &Scope, prompts: Vec<Prompt>) {
         let mut effects = Vec::new();
         let payload = Payload::prompts(&prompts, Conduct::default());
-        match self.runtime(&at).ask(&prompts, payload, &mut effects) {
+        match self.runtime(at).ask(&prompts, payload, &mut effects) {
             Ok(Some(stream)) => self.begun.push(Begun {
                 at: at.clone(),
                 cue: Cue::AskedAgain,
@@ -153,13 +153,13 @@ impl Player {
                 self.played.failures.push(error);
             }
         }
-        self.carry_out(&at, effects);
+        self.carry_out(at, effects);
     }
 
     fn decide(
         &mut self,
         id: String,
-        at: Scope,
+        at: &Scope,
         request: ApprovalRequest,
         approve: bool,
         reason: Option<String>,
@@ -174,14 +174,14 @@ impl Player {
         };
         let mut effects = Vec::new();
         let payload = Payload::decision(request.id.to_string(), &decision);
-        match self.runtime(&at).decide(&request, payload, &mut effects) {
+        match self.runtime(at).decide(&request, payload, &mut effects) {
             Ok(()) => {
                 let what = What::Decision(at.clone(), request, decision);
                 self.asked.insert(id, what);
             }
             Err(error) => self.played.failures.push(error),
         }
-        self.carry_out(&at, effects);
+        self.carry_out(at, effects);
     }
 
     /// A frame of the server, on the socket that leads or on the other.
