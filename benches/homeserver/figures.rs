@@ -7,7 +7,7 @@ use super::measure::{milliseconds, percentile};
 /// What one homeserver showed: rows of a table, in their order.
 #[derive(Default)]
 pub(crate) struct Figures {
-    rows: Vec<(&'static str, Unit, f64)>,
+    rows: Vec<(String, Unit, f64)>,
 }
 
 /// In what a figure is counted.
@@ -34,19 +34,21 @@ impl Unit {
 
 impl Figures {
     /// Adds a row.
-    pub(crate) fn add(&mut self, name: &'static str, unit: Unit, figure: f64) {
-        self.rows.push((name, unit, figure));
+    pub(crate) fn add(&mut self, name: &str, unit: Unit, figure: f64) {
+        self.rows.push((name.to_owned(), unit, figure));
     }
 
     /// Adds a duration.
-    pub(crate) fn add_time(&mut self, name: &'static str, time: Duration) {
+    pub(crate) fn add_time(&mut self, name: &str, time: Duration) {
         self.add(name, Unit::Ms, milliseconds(time));
     }
 
     /// Adds the median of durations and the value below which 99 % of them lie.
-    pub(crate) fn add_times(&mut self, names: [&'static str; 2], times: &[Duration]) {
-        self.add(names[0], Unit::Ms, percentile(times, 50));
-        self.add(names[1], Unit::Ms, percentile(times, 99));
+    pub(crate) fn add_times(&mut self, name: &str, times: &[Duration]) {
+        for percent in [50, 99] {
+            let figure = percentile(times, percent);
+            self.add(&format!("{name} p{percent}"), Unit::Ms, figure);
+        }
     }
 }
 
@@ -59,12 +61,12 @@ pub(crate) fn print(columns: &[(String, Figures)]) {
     let ratios = columns.iter().skip(1).map(|_| " ratio |".to_owned());
     println!("| |{}", names.chain(ratios).collect::<String>());
     println!("|---|{}", "---:|".repeat(2 * columns.len() - 1));
-    for (at, &(name, unit, figure)) in first.rows.iter().enumerate() {
+    for (at, (name, unit, figure)) in first.rows.iter().enumerate() {
         let others = || columns.iter().filter_map(|(_, other)| other.rows.get(at));
-        let cells = others().map(|&(_, _, other)| unit.show(other));
+        let cells = others().map(|(_, _, other)| unit.show(*other));
         let ratios = others()
             .skip(1)
-            .map(|&(_, _, other)| format!("{:.2}", other / figure));
+            .map(|(_, _, other)| format!("{:.2}", other / figure));
         let row: Vec<String> = cells.chain(ratios).collect();
         println!("| {name} | {} |", row.join(" | "));
     }

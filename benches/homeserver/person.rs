@@ -94,6 +94,15 @@ impl Person {
         Ok((text(&sent, "event_id")?, began.elapsed()))
     }
 
+    /// Asks for what costs nothing; gives how long the request took.
+    pub(crate) async fn versions(&self) -> anyhow::Result<Duration> {
+        let url = format!("{}/_matrix/client/versions", self.homeserver);
+        let began = Instant::now();
+        let answer = self.http.get(url).send().await?.error_for_status()?;
+        answer.bytes().await?;
+        Ok(began.elapsed())
+    }
+
     /// The first sync, as Element asks for it; gives its size in bytes. Another `limit` is another question: Synapse keeps
     /// answers for those who ask the same again.
     pub(crate) async fn initial_sync(&self, limit: usize) -> anyhow::Result<(usize, String)> {

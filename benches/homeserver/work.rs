@@ -67,7 +67,7 @@ pub(crate) async fn talk(
         Unit::Ms,
         cpu * 1000.0 / sent,
     );
-    figures.add_times(["50 senders: `PUT send` p50", "p99"], &took);
+    figures.add_times("50 senders: `PUT send`", &took);
     Ok(())
 }
 
@@ -119,7 +119,7 @@ pub(crate) async fn initial_sync(owner: &Person, figures: &mut Figures) -> anyho
         since = owner.sync_at_once(&since).await?;
         took.push(began.elapsed());
     }
-    figures.add_times(["sync with nothing new p50", "p99"], &took);
+    figures.add_times("sync with nothing new", &took);
     Ok(())
 }
 
@@ -130,6 +130,8 @@ pub(crate) struct Ways {
     with_listener: String,
     /// When messages reached the other client.
     synced: Arrivals,
+    /// What a request costs at least that does nothing, after the same pause.
+    nothing: Vec<Duration>,
     answered: Vec<Duration>,
     to_appservice: Vec<Duration>,
     to_client: Vec<Duration>,
@@ -152,14 +154,17 @@ impl Ways {
             with_ghost,
             with_listener,
             synced,
+            nothing: Vec::new(),
             answered: Vec::new(),
             to_appservice: Vec::new(),
             to_client: Vec::new(),
         })
     }
 
-    /// Sends one message each way.
+    /// Sends one message each way, and asks once for nothing.
     pub(crate) async fn send(&mut self, id: &str, delivered: &Arrivals) -> anyhow::Result<()> {
+        self.nothing.push(self.speaker.versions().await?);
+        tokio::time::sleep(PAUSE).await;
         let began = Instant::now();
         let (event, answered) = self.speaker.say(&self.with_ghost, id).await?;
         self.answered.push(answered);
@@ -176,6 +181,7 @@ impl Ways {
 
     /// Forgets what was measured so far: connections and caches are warm now.
     pub(crate) fn forget(&mut self) {
+        self.nothing.clear();
         self.answered.clear();
         self.to_appservice.clear();
         self.to_client.clear();
@@ -183,14 +189,13 @@ impl Ways {
 
     /// What it took.
     pub(crate) fn figures(&self, figures: &mut Figures) {
-        figures.add_times(["`PUT send` answered p50", "p99"], &self.answered);
-        figures.add_times(
-            ["`PUT send` -> transaction p50", "p99"],
-            &self.to_appservice,
-        );
-        figures.add_times(
-            ["`PUT send` -> other client's sync p50", "p99"],
-            &self.to_client,
-        );
+        for (name, took) in [
+            ("`GET versions`", &self.nothing),
+            ("`PUT send` answered", &self.answered),
+            ("`PUT send` -> transaction", &self.to_appservice),
+            ("`PUT send` -> other client's sync", &self.to_client),
+        ] {
+            figures.add_times(name, took);
+        }
     }
 }

@@ -5,9 +5,11 @@
 //! anything for a minute, and the bridge is looked at from outside: what it asked the homeserver,
 //! its CPU time, its memory.
 //!
-//! Letta is the scripted one, in this process. `SCALE_AGENTS` and `SCALE_IDLE_SECONDS` change how
-//! many and how long.
+//! Letta is the scripted one, in this process. `-- --agents 100 --idle-seconds 10` changes how many
+//! and how long. `-- --alone` measures the one program on the homeserver that it brings along
+//! instead, with a tenth of the agents and with all of them.
 
+mod alone;
 mod bare;
 #[path = "../support/process.rs"]
 mod support;
@@ -22,6 +24,7 @@ use std::{
 
 use anyhow::{Context, ensure};
 use axum::{Json, Router};
+use clap::Parser;
 use letta_client::demo::{Demo, DemoServer};
 use serde_json::json;
 use tokio::net::TcpListener;
@@ -32,8 +35,6 @@ use self::{
     synapse::{DOMAIN, Synapse},
 };
 
-const AGENTS: usize = 1_000;
-const IDLE: Duration = Duration::from_mins(1);
 /// What the bridge says when it has set up everybody whom it has seen.
 const SET_UP: &str = "agents are set up";
 /// The longest that one side may take.
@@ -41,11 +42,31 @@ const PATIENCE: Duration = Duration::from_mins(30);
 /// Between the last request and the minute in which nothing must happen: Synapse passes on events.
 const SETTLE: Duration = Duration::from_secs(10);
 
+/// How much is measured.
+#[derive(Parser)]
+struct Flags {
+    /// How many agents there are.
+    #[arg(long, default_value_t = 1_000)]
+    agents: usize,
+    /// How long nobody does anything.
+    #[arg(long, default_value_t = 60)]
+    idle_seconds: u64,
+    /// The one program alone, without Synapse.
+    #[arg(long)]
+    alone: bool,
+    /// Cargo says so to every bench.
+    #[arg(long, hide = true)]
+    bench: bool,
+}
+
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
-    let agents = number("SCALE_AGENTS")?.unwrap_or(AGENTS);
-    let idle = number("SCALE_IDLE_SECONDS")?.map_or(IDLE, |s| Duration::from_secs(s as u64));
+    let flags = Flags::parse();
+    let (agents, idle) = (flags.agents, Duration::from_secs(flags.idle_seconds));
     let dir = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR"))?;
+    if flags.alone {
+        return alone::measure(dir.path(), &[agents / 10, agents], idle).await;
+    }
     let demo = Demo::builder().agents(agents).build();
     let letta = DemoServer::start(demo.clone(), SocketAddr::from(([127, 0, 0, 1], 0))).await?;
 
@@ -54,12 +75,6 @@ async fn main() -> anyhow::Result<()> {
     report(agents, &without, &with);
     rest.report(idle);
     Ok(())
-}
-
-fn number(name: &str) -> anyhow::Result<Option<usize>> {
-    let text = std::env::var(name).ok();
-    text.map(|text| text.parse().with_context(|| name.to_owned()))
-        .transpose()
 }
 
 /// What setting up everybody took.

@@ -80,6 +80,7 @@ pub struct Inner {
     pub(crate) audiences: crate::push::Audiences,
     pub(crate) read: crate::push::Read,
     pub(crate) typing: crate::sync::typing::Typing,
+    allowances: joined::Allowances,
 }
 
 impl std::ops::Deref for Rooms {
@@ -118,6 +119,7 @@ impl Rooms {
             rulesets: crate::push::Rulesets::default(),
             audiences: crate::push::Audiences::default(),
             read: crate::push::Read::default(),
+            allowances: joined::Allowances::default(),
         };
         Ok(Self {
             inner: Arc::new(inner),

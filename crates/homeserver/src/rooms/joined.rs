@@ -1,5 +1,9 @@
 //! How many rooms one user can be in: what a sync looks through has an end.
+//!
+//! A user's rooms are counted when they first join one, and then again only when as many more were joined as there was room
+//! for: a bridge's bot would count thousands of rooms at each new one.
 
+use quick_cache::sync::Cache;
 use ruma::{
     OwnedUserId, UserId,
     events::{
@@ -8,7 +12,7 @@ use ruma::{
     },
 };
 
-use super::Draft;
+use super::{Draft, Rooms};
 use crate::{
     error::{Error, Result},
     store::{Store, tables},
@@ -17,12 +21,41 @@ use crate::{
 /// How many rooms one user can be in. A bridge that needs more has users of its own for them.
 pub(super) const ROOMS_PER_USER: usize = 20_000;
 
+/// For how many users it is remembered how many rooms they can still join.
+const ALLOWANCES_REMEMBERED: usize = 10_000;
+
+/// How many rooms each user can join before their rooms have to be counted again.
+#[derive(Debug)]
+pub(super) struct Allowances {
+    left: Cache<OwnedUserId, usize>,
+}
+
+impl Default for Allowances {
+    fn default() -> Self {
+        Self {
+            left: Cache::new(ALLOWANCES_REMEMBERED),
+        }
+    }
+}
+
+impl Allowances {
+    /// Whether the user can join one room more, which counts as joined.
+    fn take(&self, store: &Store, user: &UserId) -> Result<bool> {
+        let left = match self.left.get(user) {
+            None | Some(0) => ROOMS_PER_USER.saturating_sub(joined(store, user)?),
+            Some(left) => left,
+        };
+        self.left.insert(user.to_owned(), left.saturating_sub(1));
+        Ok(left > 0)
+    }
+}
+
 /// Refuses one room more than a user can be in. Whoever is in the room already may say so again.
 ///
 /// # Errors
 ///
 /// 413 `M_TOO_LARGE`.
-pub(super) fn check_joined(store: &Store, room: &ruma::RoomId, draft: &Draft) -> Result<()> {
+pub(super) fn check_joined(rooms: &Rooms, room: &ruma::RoomId, draft: &Draft) -> Result<()> {
     if draft.kind != TimelineEventType::RoomMember {
         return Ok(());
     }
@@ -32,8 +65,9 @@ pub(super) fn check_joined(store: &Store, room: &ruma::RoomId, draft: &Draft) ->
     let (true, Some(Ok(user))) = (joins, user) else {
         return Ok(());
     };
-    let now = store.get::<tables::Memberships>((&user, room))?;
-    if now.is_some_and(|now| now.membership == MembershipState::Join) || has_room(store, &user)? {
+    let now = rooms.store.get::<tables::Memberships>((&user, room))?;
+    let is_there = now.is_some_and(|now| now.membership == MembershipState::Join);
+    if is_there || rooms.allowances.take(&rooms.store, &user)? {
         return Ok(());
     }
     Err(Error::too_large(format!(
@@ -41,16 +75,18 @@ pub(super) fn check_joined(store: &Store, room: &ruma::RoomId, draft: &Draft) ->
     )))
 }
 
-fn has_room(store: &Store, user: &UserId) -> Result<bool> {
+/// In how many rooms the user is.
+fn joined(store: &Store, user: &UserId) -> Result<usize> {
     let rooms = store.scan::<tables::Memberships>((user,));
     // Rooms that were left count only where it comes to it: most people have few of both.
-    if rooms.keys().take(ROOMS_PER_USER).count() < ROOMS_PER_USER {
-        return Ok(true);
+    let rows = rooms.keys().take(ROOMS_PER_USER).count();
+    if rows < ROOMS_PER_USER {
+        return Ok(rows);
     }
     let mut joined = 0;
     for row in store.scan::<tables::Memberships>((user,)) {
         let (_, member) = row?;
         joined += usize::from(member.membership == MembershipState::Join);
     }
-    Ok(joined < ROOMS_PER_USER)
+    Ok(joined)
 }

@@ -200,7 +200,7 @@ impl RoomWriter {
     /// 403 `M_FORBIDDEN` if the rules refuse it, 413 `M_TOO_LARGE` if it is too large, 400 if it is no event.
     pub fn add(&mut self, draft: Draft) -> Result<Arc<Pdu>> {
         check_ban(&self.record, &draft)?;
-        check_joined(&self.rooms.store, &self.room_id, &draft)?;
+        check_joined(&self.rooms, &self.room_id, &draft)?;
         let (object, event_id) = self.build(&draft)?;
         self.admit(draft, &object, event_id)
     }

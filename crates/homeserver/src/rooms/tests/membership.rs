@@ -138,11 +138,14 @@ async fn nobody_is_in_rooms_without_end() {
 
     let test = TestServer::start().await;
     let alice = test.person("alice").await;
-    let known = room(&alice, json!({})).await;
+    let bob = test.person("bob").await;
+    let known: OwnedRoomId = room(&bob, json!({ "preset": "public_chat" }))
+        .await
+        .try_into()
+        .unwrap();
     let (store, user) = (&test.server.store, &alice.user_id);
-    let known: OwnedRoomId = known.try_into().unwrap();
     let row = store
-        .get::<tables::Memberships>((user, &known))
+        .get::<tables::Memberships>((&bob.user_id, &known))
         .unwrap()
         .unwrap();
     let mut batch = store.batch();
@@ -153,6 +156,9 @@ async fn nobody_is_in_rooms_without_end() {
             .unwrap();
     }
     store.commit(batch).await.unwrap();
+    alice
+        .post(&format!("/_matrix/client/v3/join/{known}"), json!({}))
+        .await;
     let create = "/_matrix/client/v3/createRoom";
     refused(
         &alice,
