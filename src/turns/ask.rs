@@ -124,6 +124,9 @@ impl Inner {
         );
         let mut next = turn.clone();
         next.turn_the_page();
+        if let By::Elsewhere(run) = &verdict.by {
+            next.run = Some(run.clone());
+        }
         let journal = &self.around.journal;
         journal.end_chapter(&next, said.as_slice())?;
         journal.durable().await?;

@@ -4,7 +4,7 @@ use letta_client::{Conduct, Destination, Prompt, RunId, TurnStream};
 
 use super::{Inner, prompt::for_letta};
 use crate::{
-    journal::{ConversationKey, JournalError, RoomKind, TurnRecord},
+    journal::{By, ConversationKey, JournalError, RoomKind, TurnRecord},
     turns::listen::Failure,
 };
 
@@ -31,6 +31,9 @@ impl Inner {
             return Ok(backend.resume(&destination, run).await?);
         }
         if let Some((ask, verdict)) = turn.decided() {
+            if matches!(verdict.by, By::Elsewhere(_)) {
+                return Err(Failure::Missed);
+            }
             let (request, decisions) = (ask.request(), ask.decisions(verdict));
             let stream = backend.decide(&destination, &request, &decisions).await?;
             if ask.is_stopped() {

@@ -13,9 +13,9 @@ use futures_util::StreamExt;
 use letta_client::{Conversation, Destination, Overheard, TurnStream};
 use tracing::{debug, warn};
 
-use super::{Inner, Turns, listen::Failure, say::Voice, words};
+use super::{Inner, Turns, decide::Ruling, listen::Failure, say::Voice, words};
 use crate::{
-    journal::{ConversationKey, JournalError, QueuedPrompt, TurnId, TurnRecord},
+    journal::{By, ConversationKey, JournalError, QueuedPrompt, TurnId, TurnRecord, Verdict},
     time::Millis,
 };
 
@@ -88,7 +88,7 @@ impl Turns {
                     () = turns.inner.around.tasks.closing() => None,
                 };
                 let Some(heard) = next else { return };
-                if let Err(failure) = turns.take_up(heard) {
+                if let Err(failure) = turns.take_up(heard).await {
                     warn!(
                         error = &failure as &dyn std::error::Error,
                         "a turn of somebody else is not told"
@@ -98,19 +98,54 @@ impl Turns {
         });
     }
 
-    fn take_up(&self, overheard: Overheard) -> Result<(), JournalError> {
+    async fn take_up(&self, overheard: Overheard) -> Result<(), JournalError> {
         let Some(place) = self.inner.place_of(&overheard.at)? else {
             debug!(agent.id = %overheard.at.agent, "a turn of somebody else has no room");
             return Ok(());
         };
         let id = TurnId::named(&["overheard", place.agent.as_str(), &overheard.key]);
         let begun = self.inner.was_begun(&place.room, &id.remark("elsewhere"))?;
-        if begun || self.inner.is_being_told(&place, &overheard.key)? {
+        if begun || self.is_ours(&place, &overheard.at, &overheard.key).await? {
             return Ok(());
         }
         self.inner.elsewhere.push(&place, id, overheard);
         self.wake(&place);
         Ok(())
+    }
+
+    /// Whether a turn is our own: Letta has begun it anew after it was killed together with us, or
+    /// somebody has decided outside of Matrix what it waits for, and it goes on. That the same
+    /// request still waits is no news.
+    async fn is_ours(
+        &self,
+        place: &ConversationKey,
+        at: &Destination,
+        key: &str,
+    ) -> Result<bool, JournalError> {
+        let Some(turn) = self.inner.told_as(place, key)? else {
+            return Ok(false);
+        };
+        let Some(ask) = turn.waits_for() else {
+            return Ok(turn.ask.is_none());
+        };
+        let Ok(run) = key.parse() else {
+            return Ok(false);
+        };
+        match self.inner.around.backend.pending(at).await {
+            Ok(Some(request)) if request.id == ask.request => Ok(true),
+            Ok(_) => {
+                let verdict = Verdict {
+                    approve: false,
+                    reason: None,
+                    by: By::Elsewhere(run),
+                };
+                Ok(self.write_down(&turn, &verdict)? == Ruling::Taken)
+            }
+            Err(failure) => {
+                debug!(turn.id = %turn.id, error = %failure, "cannot find out whether a request still waits");
+                Ok(false)
+            }
+        }
     }
 }
 
@@ -145,15 +180,16 @@ impl Inner {
         Ok(self.around.backend.watch(destination, conduct).await?)
     }
 
-    /// Whether a turn is our own, which Letta has begun anew after it was killed together with us. One
-    /// that waits for a person is not: Letta asks anew for it, and that has to be seen.
-    fn is_being_told(&self, place: &ConversationKey, key: &str) -> Result<bool, JournalError> {
-        let Some(turn) = self.around.journal.open_turn(place)? else {
-            return Ok(false);
-        };
+    /// The turn of ours that runs in this place, if its prompts are what this key is made of.
+    fn told_as(
+        &self,
+        place: &ConversationKey,
+        key: &str,
+    ) -> Result<Option<TurnRecord>, JournalError> {
         let first = key.split('~').next().unwrap_or_default();
         let asked = |prompt: &QueuedPrompt| prompt.event_id.as_str() == first;
-        Ok(turn.ask.is_none() && turn.prompts.iter().any(asked))
+        let turn = self.around.journal.open_turn(place)?;
+        Ok(turn.filter(|turn| turn.prompts.iter().any(asked)))
     }
 
     /// Where a conversation of Letta takes place; an agent's default one that no room knows, in its

@@ -57,6 +57,15 @@ fn stories(played: Played) -> Vec<Story> {
                 began: Began::Asked(prompts),
                 items: items.collect(),
             }),
+            (Cue::Heard { key, .. }, Some(story)) if asks(&story.items) && key.contains('~') => {
+                let verdict = Verdict {
+                    approve: false,
+                    reason: None,
+                    by: By::Elsewhere(key.parse().expect("a run")),
+                };
+                story.items.push(Item::Decides(verdict, DECIDES_AFTER));
+                story.items.extend(items);
+            }
             (Cue::Heard { key, prompt }, _) => stories.push(Story {
                 at,
                 began: Began::Elsewhere { key, prompt },

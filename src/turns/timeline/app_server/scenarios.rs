@@ -276,6 +276,18 @@ fn no_scenario_is_forgotten() {
 }
 
 #[test]
+fn what_somebody_decides_in_another_app_goes_on_in_the_room() {
+    // The second socket's client is somebody else, who is not heard.
+    let frames = app_server("approval_two_sockets");
+    let others: Vec<_> = frames
+        .lines()
+        .filter(|line| !line.contains("approval_response"))
+        .collect();
+    assert_eq!(others.len() + 1, frames.lines().count(), "one decision");
+    insta::assert_snapshot!("decided_elsewhere", rooms(&others.join("\n")));
+}
+
+#[test]
 fn what_letta_says_twice_is_in_the_room_once() {
     let said = |transcript: &str, word: &str| {
         let items = transcript::play(transcript).unwrap().tellings;
