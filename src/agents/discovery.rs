@@ -1,7 +1,8 @@
 //! Looks at Letta again and again, and has done in Matrix what differs.
 //!
 //! Twice a second by default, but never more than `SHARE_MAX` of the time is spent on looking: a
-//! slow Letta is asked less often. When nothing has changed, the homeserver hears nothing, and the
+//! slow Letta is asked less often. One slow look alone does not count, for that is how one looks
+//! that comes while Letta makes an agent. When nothing has changed, the homeserver hears nothing, and the
 //! records are not even looked at.
 
 use std::{
@@ -122,6 +123,7 @@ impl Discovery {
             let took = began.elapsed();
             let wait = match listed {
                 Ok(agents) => {
+                    let usual = took.min(self.outlook.borrow().took);
                     self.back_again(took);
                     failures = 0;
                     if let Err(failure) = self.reconcile(agents).await {
@@ -130,7 +132,7 @@ impl Discovery {
                             "agents are not written down"
                         );
                     }
-                    self.agents.letta.poll_interval.max(took * (SHARE_MAX - 1))
+                    self.agents.letta.poll_interval.max(usual * (SHARE_MAX - 1))
                 }
                 Err(failure) => {
                     self.failed(&failure, took);

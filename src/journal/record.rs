@@ -201,6 +201,9 @@ pub struct TurnRecord {
     /// follows from.
     #[serde(default)]
     pub ask: Option<Ask>,
+    /// In which chapter Letta got the prompts, once it did: they have that number in their keys.
+    #[serde(default)]
+    pub sent_in: Option<u32>,
 }
 
 impl TurnRecord {
@@ -223,13 +226,14 @@ impl TurnRecord {
             elsewhere: false,
             chapter: 0,
             ask: None,
+            sent_in: None,
         }
     }
 
     /// The key under which Letta gets one of its prompts. What Letta has refused, because something
     /// else waited, it would refuse again under the same key.
     pub fn key_of(&self, prompt: &QueuedPrompt) -> String {
-        match self.chapter {
+        match self.sent_in.unwrap_or(self.chapter) {
             0 => prompt.event_id.to_string(),
             chapter => format!("{}.{chapter}", prompt.event_id),
         }

@@ -86,7 +86,7 @@ impl Inner {
     }
 
     /// The voice of a turn's agent, for what rings for nobody.
-    fn voice(&self, turn: &TurnRecord) -> Voice {
+    pub(super) fn voice(&self, turn: &TurnRecord) -> Voice {
         Voice {
             ghost: self.around.identity.ghost(&turn.key.agent),
             mentions: Vec::new(),
@@ -124,8 +124,9 @@ impl Inner {
         );
         let mut next = turn.clone();
         next.turn_the_page();
-        if let By::Elsewhere(run) = &verdict.by {
+        if let (By::Elsewhere(run), Some(ask)) = (&verdict.by, &mut next.ask) {
             next.run = Some(run.clone());
+            ask.untold = false;
         }
         let journal = &self.around.journal;
         journal.end_chapter(&next, said.as_slice())?;

@@ -148,6 +148,10 @@ impl Inner {
         if unknown && !tried.forgot && journal.conversation(&turn.key)?.is_some() {
             journal.forget_conversation(&turn.key)?;
             tried.forgot = true;
+            let lost = self
+                .voice(turn)
+                .remark(turn, "lost", &words::conversation_lost());
+            self.around.outbox.say(&lost).await?;
             return Ok(Next::Ask(true));
         }
         if tried.breaks >= BREAKS_MAX {
@@ -168,20 +172,43 @@ impl Inner {
                     return Ok(Next::Tell(Told::instead(request, true)));
                 }
                 turn.turn_the_page();
+                turn.sent_in = None;
                 journal.update_turn(turn)?;
                 Ok(Next::Wait)
             }
-            // Letta may have begun anew and ask the same again under another name. A decision on
-            // something else is not taken for one on this.
-            BackendError::NotPending => match self.find_pending(turn).await? {
-                Some(request) => {
-                    let found = turn.ask.as_ref().is_none_or(|ask| ask.found);
-                    Ok(Next::Tell(Told::instead(request, found)))
-                }
-                None => Ok(Next::GiveUp),
-            },
+            BackendError::NotPending | BackendError::Forgotten { .. } => {
+                tried.breaks += 1;
+                self.decided_on_nothing(turn, failure).await
+            }
             other if matches!(other.advice(), Advice::Refuse | Advice::Fatal) => Ok(Next::GiveUp),
             _ => Ok(Next::Wait),
+        }
+    }
+
+    /// What to do when nothing waits for what was decided.
+    async fn decided_on_nothing(
+        &self,
+        turn: &mut TurnRecord,
+        failure: &BackendError,
+    ) -> Result<Next, JournalError> {
+        let forgotten = matches!(failure, BackendError::Forgotten { .. });
+        // Letta may have begun anew and ask the same again under another name. A decision on
+        // something else is not taken for one on this.
+        if let Some(request) = self.find_pending(turn).await? {
+            let found = turn.ask.as_ref().is_none_or(|ask| ask.found);
+            return Ok(Next::Tell(Told::instead(request, found)));
+        }
+        match turn.ask.as_mut().filter(|ask| !ask.found) {
+            Some(ask) if forgotten && !turn.prompts.is_empty() => {
+                ask.forgotten = true;
+                self.keep(turn).await?;
+                Ok(Next::Ask(false))
+            }
+            // It was ours that came through, and its stream was lost.
+            Some(ask) if !forgotten && !ask.untold => {
+                Ok(Next::Tell(Told::end(String::new(), Some(words::cut_off()))))
+            }
+            _ => Ok(Next::GiveUp),
         }
     }
 

@@ -1,10 +1,10 @@
 //! Getting Letta to answer: which conversation, which prompts, and whether it was asked before.
 
-use letta_client::{Conduct, Destination, Prompt, RunId, TurnStream};
+use letta_client::{BackendError, Conduct, Destination, Prompt, RunId, TurnStream};
 
 use super::{Inner, prompt::for_letta};
 use crate::{
-    journal::{By, ConversationKey, JournalError, RoomKind, TurnRecord},
+    journal::{Ask, By, ConversationKey, JournalError, RoomKind, TurnRecord, Verdict},
     turns::listen::Failure,
 };
 
@@ -30,21 +30,20 @@ impl Inner {
         if let Some(run) = &turn.run {
             return Ok(backend.resume(&destination, run).await?);
         }
-        if let Some((ask, verdict)) = turn.decided() {
+        if let Some((ask, verdict)) = turn.decided()
+            && !ask.forgotten
+        {
             if matches!(verdict.by, By::Elsewhere(_)) {
                 return Err(Failure::Missed);
             }
-            let (request, decisions) = (ask.request(), ask.decisions(verdict));
-            let stream = backend.decide(&destination, &request, &decisions).await?;
-            if ask.is_stopped() {
-                backend.cancel(&destination).await?;
-            }
-            return Ok(stream);
+            let (ask, verdict) = (ask.clone(), verdict.clone());
+            return self.tell(turn, &destination, &ask, &verdict).await;
         }
         if turn.elsewhere {
             let stream = self.elsewhere.take_stream(&turn.id);
             return stream.ok_or(Failure::Missed);
         }
+        turn.sent_in.get_or_insert(turn.chapter);
         let prompts: Vec<Prompt> = turn
             .prompts
             .iter()
@@ -53,6 +52,40 @@ impl Inner {
         Ok(backend
             .send(&destination, &prompts, self.conduct_in(&turn.key)?)
             .await?)
+    }
+
+    /// Tells Letta what was decided. That it may have heard it is written down before.
+    async fn tell(
+        &self,
+        turn: &mut TurnRecord,
+        destination: &Destination,
+        ask: &Ask,
+        verdict: &Verdict,
+    ) -> Result<TurnStream, Failure> {
+        let backend = &self.around.backend;
+        self.note_untold(turn, false).await?;
+        let decided = backend
+            .decide(destination, &ask.request(), &ask.decisions(verdict))
+            .await;
+        let unheard = matches!(
+            decided,
+            Err(BackendError::Forgotten { sent: false } | BackendError::NotPending)
+        );
+        if unheard && ask.untold {
+            self.note_untold(turn, true).await?;
+        }
+        if decided.is_ok() && ask.is_stopped() {
+            backend.cancel(destination).await?;
+        }
+        Ok(decided?)
+    }
+
+    async fn note_untold(&self, turn: &mut TurnRecord, untold: bool) -> Result<(), JournalError> {
+        match turn.ask.as_mut().filter(|ask| ask.untold != untold) {
+            Some(ask) => ask.untold = untold,
+            None => return Ok(()),
+        }
+        self.keep(turn).await
     }
 
     /// What agents may do in a room without asking.

@@ -13,9 +13,9 @@ use futures_util::StreamExt;
 use letta_client::{Conversation, Destination, Overheard, TurnStream};
 use tracing::{debug, warn};
 
-use super::{Inner, Turns, decide::Ruling, listen::Failure, say::Voice, words};
+use super::{Inner, Turns, listen::Failure, say::Voice, words};
 use crate::{
-    journal::{By, ConversationKey, JournalError, QueuedPrompt, TurnId, TurnRecord, Verdict},
+    journal::{By, ConversationKey, JournalError, TurnId, TurnRecord, Verdict},
     time::Millis,
 };
 
@@ -105,7 +105,12 @@ impl Turns {
         };
         let id = TurnId::named(&["overheard", place.agent.as_str(), &overheard.key]);
         let begun = self.inner.was_begun(&place.room, &id.remark("elsewhere"))?;
-        if begun || self.is_ours(&place, &overheard.at, &overheard.key).await? {
+        let heard = Heard {
+            at: &overheard.at,
+            key: &overheard.key,
+            is_asked_anew: overheard.prompt.is_some(),
+        };
+        if begun || self.is_ours(&place, &heard).await? {
             return Ok(());
         }
         self.inner.elsewhere.push(&place, id, overheard);
@@ -113,40 +118,39 @@ impl Turns {
         Ok(())
     }
 
-    /// Whether a turn is our own: Letta has begun it anew after it was killed together with us, or
-    /// somebody has decided outside of Matrix what it waits for, and it goes on. That the same
-    /// request still waits is no news.
+    /// Whether a turn is our own. Letta has begun it anew after it was killed: what it asks anew is
+    /// found as soon as a person has decided. Or somebody has decided outside of Matrix what it
+    /// waits for: it goes on.
     async fn is_ours(
         &self,
         place: &ConversationKey,
-        at: &Destination,
-        key: &str,
+        heard: &Heard<'_>,
     ) -> Result<bool, JournalError> {
-        let Some(turn) = self.inner.told_as(place, key)? else {
+        let Some(turn) = self.inner.told_as(place, heard.key)? else {
             return Ok(false);
         };
-        let Some(ask) = turn.waits_for() else {
-            return Ok(turn.ask.is_none());
-        };
-        let Ok(run) = key.parse() else {
-            return Ok(false);
-        };
-        match self.inner.around.backend.pending(at).await {
-            Ok(Some(request)) if request.id == ask.request => Ok(true),
-            Ok(_) => {
+        let goes_on = heard.key.contains('~') && !heard.is_asked_anew;
+        if let (Some(ask), Ok(run), true) = (turn.waits_for(), heard.key.parse(), goes_on) {
+            let waits = self.inner.around.backend.pending(heard.at).await;
+            if waits.is_ok_and(|waits| waits.is_none_or(|request| request.id != ask.request)) {
                 let verdict = Verdict {
                     approve: false,
                     reason: None,
                     by: By::Elsewhere(run),
                 };
-                Ok(self.write_down(&turn, &verdict)? == Ruling::Taken)
-            }
-            Err(failure) => {
-                debug!(turn.id = %turn.id, error = %failure, "cannot find out whether a request still waits");
-                Ok(false)
+                self.write_down(&turn, &verdict)?;
             }
         }
+        Ok(true)
     }
+}
+
+/// What is looked at of a turn that is heard.
+struct Heard<'a> {
+    at: &'a Destination,
+    key: &'a str,
+    /// Letta puts the prompts in once more.
+    is_asked_anew: bool,
 }
 
 impl Inner {
@@ -187,9 +191,11 @@ impl Inner {
         key: &str,
     ) -> Result<Option<TurnRecord>, JournalError> {
         let first = key.split('~').next().unwrap_or_default();
-        let asked = |prompt: &QueuedPrompt| prompt.event_id.as_str() == first;
         let turn = self.around.journal.open_turn(place)?;
-        Ok(turn.filter(|turn| turn.prompts.iter().any(asked)))
+        Ok(turn.filter(|turn| {
+            let mut prompts = turn.prompts.iter();
+            prompts.any(|prompt| turn.key_of(prompt) == first)
+        }))
     }
 
     /// Where a conversation of Letta takes place; an agent's default one that no room knows, in its

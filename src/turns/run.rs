@@ -77,34 +77,28 @@ impl Inner {
             let Some(told) = self.hear(turn, stage, again).await? else {
                 return Ok(false);
             };
-            let stopped = turn.ask.as_ref().filter(|ask| ask.is_stopped());
-            match (told.request, stopped) {
-                (Some(request), Some(stop)) => {
-                    // Who has stopped the turn is not asked again.
-                    let verdict = stop.verdict.clone();
-                    let ask = Ask::new(&request, stop.card.clone(), stop.until);
-                    turn.ask = Some(Ask { verdict, ..ask });
-                    turn.run = None;
-                    self.keep(turn).await?;
-                    again = false;
-                }
-                (None, Some(_)) => {
+            let before = turn.ask.as_ref();
+            let stopped = before.is_some_and(Ask::is_stopped);
+            let stands = told.request.as_ref().zip(before);
+            if let Some(ask) = stands.and_then(|(request, before)| before.renewed(request)) {
+                turn.ask = Some(ask);
+                turn.run = None;
+                self.keep(turn).await?;
+                again = false;
+                continue;
+            }
+            turn.answer = Some(told.answer);
+            match told.request {
+                Some(request) => turn.ask = Some(self.ask(turn, &request, told.found)),
+                None if stopped => {
                     turn.answer = Some(Answer {
                         text: String::new(),
                         remark: Some(words::stopped()),
                     });
-                    return Ok(true);
                 }
-                (Some(request), None) => {
-                    turn.ask = Some(self.ask(turn, &request, told.found));
-                    turn.answer = Some(told.answer);
-                    return Ok(true);
-                }
-                (None, None) => {
-                    turn.answer = Some(told.answer);
-                    return Ok(true);
-                }
+                None => {}
             }
+            return Ok(true);
         }
     }
 
@@ -179,7 +173,7 @@ impl Inner {
             Some(ask) if ask.found && !ask.is_stopped() && !turn.prompts.is_empty() => {
                 // What was found is done with. Now for what this turn is about.
                 next.turn_the_page();
-                next.ask = None;
+                (next.ask, next.sent_in) = (None, None);
                 Ok(Some(next))
             }
             _ => Ok(None),

@@ -93,6 +93,20 @@ pub fn turn_failed(code: &str, transient: bool) -> String {
     format!("The agent could not answer. {hint} [{code}]")
 }
 
+/// What was decided has come through, and how the agent went on cannot be had any more.
+pub fn cut_off() -> String {
+    "What you decided has been done, but Letta has lost the rest of the answer. Ask the agent to \
+     go on. [STREAM_INCOMPLETE]"
+        .to_owned()
+}
+
+/// Letta does not know a conversation any more that it knew.
+pub fn conversation_lost() -> String {
+    "Letta has lost this conversation. The agent goes on in a new one, and does not know what was \
+     said here before. [CONVERSATION_LOST]"
+        .to_owned()
+}
+
 /// The turn could not begin, or not go on, and will not.
 pub fn refused(error: &BackendError) -> String {
     let what = match error {
@@ -101,8 +115,10 @@ pub fn refused(error: &BackendError) -> String {
              write again."
         }
         BackendError::NotPending => {
-            "That came too late: the tool call was decided outside of Matrix, or Letta has let go of \
-             it. Ask the agent to go on."
+            "The tool call that waited was decided elsewhere. Ask the agent to go on."
+        }
+        BackendError::Forgotten { .. } => {
+            "Letta has forgotten what the agent wanted to do. Ask the agent again."
         }
         BackendError::NotFound { .. } => "Letta does not know this agent any more.",
         BackendError::Unauthorized => {

@@ -1,13 +1,13 @@
 //! Killed at any step of an approval, the bridge asks once, runs the tool once, and answers once.
 
-use std::env;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use http::Method;
 
 use crate::approvals::{PATIENCE, card, heard};
+use crate::support::kills::{self, Round};
 use crate::support::room::Room;
-use crate::support::wire::{Held, Moment, Stage, Verdict};
+use crate::support::wire::{Held, Moment, Stage};
 use crate::support::world::{SOON, World};
 
 /// How often the bridge is killed at each step, unless `KILLS_PER_POINT` says otherwise.
@@ -115,30 +115,13 @@ async fn killed_while_letta_is_told_the_tool_runs_once() {
 }
 
 async fn kill_at(steps: &[Step]) {
-    let kills = env::var("KILLS_PER_POINT")
-        .ok()
-        .and_then(|text| text.parse().ok())
-        .unwrap_or(KILLS_PER_STEP);
     let mut world = World::start().await;
     let (_, room) = world.first_room().await;
     world.push.set_patient(true);
-    let mut rounds = 0;
-    for &step in steps {
-        let started = Instant::now();
-        for kill in 0..kills {
-            let fate = if kill % 2 == 0 {
-                Verdict::Drop
-            } else {
-                Verdict::Pass
-            };
-            rounds += 1;
-            round(&mut world, &room, step, rounds, fate).await;
-        }
-        println!(
-            "killed {kills} times at {step:?} in {:?}",
-            started.elapsed()
-        );
-    }
+    let rounds = kills::at_each(steps, KILLS_PER_STEP, async |now| {
+        round(&mut world, &room, now).await;
+    });
+    let rounds = rounds.await;
     let seen = world.settled(&room).await;
     assert_eq!(heard(&seen, "Approved** by @alice"), rounds, "{seen}");
     assert_eq!(
@@ -148,15 +131,16 @@ async fn kill_at(steps: &[Step]) {
     );
 }
 
-async fn round(world: &mut World, room: &str, step: Step, number: usize, fate: Verdict) {
+async fn round(world: &mut World, room: &str, now: Round<Step>) {
     world.quiet_for(Duration::from_millis(200)).await;
+    let (step, number) = (now.point, now.number);
     let early = step.comes_before_the_choice();
     let mut held = early.then(|| step.hold(world));
     let text = format!(r#"approve: launch {{"round":{number}}}"#);
     let question = world.alice.say(room, &text).await;
     if let Some(mut held) = held.take() {
         kill(world, &mut held).await;
-        held.release(fate.clone());
+        held.release(now.fate());
         world.bridge.restart().await;
     }
     let asked = card(&world.alice, room, &question).await;
@@ -166,7 +150,7 @@ async fn round(world: &mut World, room: &str, step: Step, number: usize, fate: V
     world.alice.react(room, &asked.event_id, "✅").await;
     if let Some(mut held) = held.take() {
         kill(world, &mut held).await;
-        held.release(fate);
+        held.release(now.fate());
         world.bridge.restart().await;
     }
     let result = format!(r#"demo result for {{"round":{number}}}"#);

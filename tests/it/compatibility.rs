@@ -4,24 +4,19 @@
 //! has been seen (`record`), and `make compatibility` runs all pairs and makes the table in `docs/compatibility.md` of
 //! that. What a pair cannot do is a scenario as well: it has to say so, or to show it.
 
-mod house;
-mod peer;
 mod record;
 
 use std::time::Duration;
 
-use self::{
-    house::House,
-    peer::{Agent, Kind},
-    record::{Feature, Outcome},
-};
+use self::record::{Feature, Outcome, passed, record};
+use crate::support::house::{House, PATIENCE, Victim};
+use crate::support::letta::Agent;
+use crate::support::peer::Kind;
 use crate::support::room::Entry;
+use crate::support::server::Homeserver;
 
 /// Long enough for what happens at once, on a machine that does a lot besides.
 const SOON: Duration = Duration::from_secs(30);
-
-/// What a person waits at most for what a crash comes between.
-const PATIENCE: Duration = Duration::from_mins(2);
 
 /// How many beats, of a quarter of a second, an answer takes that something comes between.
 const BEATS: usize = 12;
@@ -29,9 +24,23 @@ const BEATS: usize = 12;
 /// The same for one that must not be over before something else is.
 const BEATS_LONG: usize = 80;
 
+/// Everything ready, and `features` written down as begun.
+async fn begin(features: &[Feature]) -> House {
+    let kind = Kind::chosen();
+    for feature in features {
+        record(
+            Homeserver::chosen_name(),
+            kind.name(),
+            *feature,
+            Outcome::Begun,
+        );
+    }
+    House::start(kind, &[]).await
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_person_and_agents_talk() {
-    let house = House::start(&[
+    let house = begin(&[
         Feature::AgentsAppear,
         Feature::Streamed,
         Feature::Thread,
@@ -43,7 +52,7 @@ async fn a_person_and_agents_talk() {
     for agent in house.agents().await {
         rooms.push((house.enter(&agent).await, agent));
     }
-    house.passed(Feature::AgentsAppear, Outcome::Works);
+    passed(&house, Feature::AgentsAppear, Outcome::Works);
     streamed(&house, &rooms[0]).await;
     thread(&house, &rooms[0]).await;
     two_rooms(&house, &rooms[0]).await;
@@ -60,7 +69,7 @@ async fn streamed(house: &House, (room, agent): &(String, Agent)) {
         .await;
     assert_eq!(answer.sender, agent.ghost);
     assert!(answer.edits >= 2, "it did not grow: {:?}", answer.bodies);
-    house.passed(Feature::Streamed, Outcome::Works);
+    passed(house, Feature::Streamed, Outcome::Works);
 }
 
 async fn thread(house: &House, (room, agent): &(String, Agent)) {
@@ -73,7 +82,7 @@ async fn thread(house: &House, (room, agent): &(String, Agent)) {
             .cloned()
     });
     assert_eq!(said.await.thread, Some(top));
-    house.passed(Feature::Thread, Outcome::Works);
+    passed(house, Feature::Thread, Outcome::Works);
 }
 
 /// Two rooms of one agent: a short answer here does not wait for a long one there.
@@ -100,7 +109,7 @@ async fn two_rooms(house: &House, (room, agent): &(String, Agent)) {
         .alice
         .wait_for_answer(room, &long, PATIENCE, |text| text.trim() == expected)
         .await;
-    house.passed(Feature::TwoRooms, Outcome::Works);
+    passed(house, Feature::TwoRooms, Outcome::Works);
 }
 
 async fn stop(house: &House, room: &str) {
@@ -114,7 +123,7 @@ async fn stop(house: &House, room: &str) {
     if house.peer.kind == Kind::OpenAi {
         // The room is quiet, and hears that Letta goes on.
         house.hears(room, "cannot stop a turn").await;
-        return house.passed(Feature::Stop, Outcome::NotThere);
+        return passed(house, Feature::Stop, Outcome::NotThere);
     }
     house.hears(room, "[STOPPED]").await;
     let next = house.alice.say(room, &house.peer.say("still here")).await;
@@ -125,12 +134,12 @@ async fn stop(house: &House, room: &str) {
     let seen = house.alice.room(room);
     let whole = |entry: &Entry| entry.text().contains(&expected);
     assert!(!seen.answers_to(&question).any(whole), "it went on\n{seen}");
-    house.passed(Feature::Stop, Outcome::Works);
+    passed(house, Feature::Stop, Outcome::Works);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_tool_asks_before_it_runs() {
-    let house = House::start(&[Feature::Approve, Feature::Deny]).await;
+    let house = begin(&[Feature::Approve, Feature::Deny]).await;
     let agent = house.agents().await.remove(0);
     let room = house.enter(&agent).await;
     for (feature, sign) in [(Feature::Approve, "✅"), (Feature::Deny, "❌")] {
@@ -138,9 +147,9 @@ async fn a_tool_asks_before_it_runs() {
         let question = house.alice.say(&room, &tool.prompt).await;
         if house.peer.kind == Kind::OpenAi {
             // Nobody is asked. That it ran all the same is what the documentation warns of.
-            returns(&house, &room, &question, tool.returned).await;
+            returns(&house, &room, &question, &tool.returned).await;
             assert!(tool.has_run(), "the tool did not run");
-            house.passed(feature, Outcome::NotThere);
+            passed(&house, feature, Outcome::NotThere);
             continue;
         }
         let card = house.alice.wait_for("for a card", &room, PATIENCE, |room| {
@@ -153,7 +162,7 @@ async fn a_tool_asks_before_it_runs() {
         assert!(!tool.has_run(), "it ran before anybody was asked");
         house.alice.react(&room, &card.event_id, sign).await;
         let said = if feature == Feature::Approve {
-            tool.returned
+            tool.returned.as_str()
         } else {
             tool.denied
         };
@@ -162,7 +171,7 @@ async fn a_tool_asks_before_it_runs() {
             tool.has_run(),
             feature == Feature::Approve && tool.leaves_a_trace()
         );
-        house.passed(feature, Outcome::Works);
+        passed(&house, feature, Outcome::Works);
     }
 }
 
@@ -173,17 +182,9 @@ async fn returns(house: &House, room: &str, question: &str, words: &str) {
         .await;
 }
 
-/// What is killed.
-#[derive(Clone, Copy, Debug)]
-enum Victim {
-    Bridge,
-    Letta,
-    Homeserver,
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn whatever_is_killed_in_the_middle_of_an_answer_it_is_given_once() {
-    let mut house = House::start(&[
+    let mut house = begin(&[
         Feature::KillBridge,
         Feature::KillLetta,
         Feature::KillHomeserver,
@@ -197,7 +198,7 @@ async fn whatever_is_killed_in_the_middle_of_an_answer_it_is_given_once() {
         (Feature::KillLetta, Victim::Letta),
     ] {
         let outcome = killed(&mut house, &room, &agent, victim).await;
-        house.passed(feature, outcome);
+        passed(&house, feature, outcome);
     }
 }
 

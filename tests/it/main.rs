@@ -15,6 +15,7 @@
 
 mod agents;
 mod alone;
+mod app_server;
 mod approval_kills;
 mod approvals;
 mod choices;

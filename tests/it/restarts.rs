@@ -1,13 +1,13 @@
 //! Whatever is killed, whenever: no message is lost and no answer is given twice.
 
-use std::env;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use http::Method;
 
+use crate::support::kills::{self, Round};
 use crate::support::letta::Agent;
 use crate::support::room::Room;
-use crate::support::wire::{Held, Moment, Stage, Verdict, Wire};
+use crate::support::wire::{Held, Moment, Stage, Wire};
 use crate::support::world::{SOON, World};
 use crate::talk::words;
 
@@ -128,32 +128,14 @@ async fn killed_while_the_answer_grows_it_answers_exactly_once() {
 
 /// Kills the bridge at each of the points, again and again, and looks at what the person sees.
 async fn kill_at(points: &[Point]) {
-    let kills = env::var("KILLS_PER_POINT")
-        .ok()
-        .and_then(|text| text.parse().ok())
-        .unwrap_or(KILLS_PER_POINT);
     let mut world = World::start().await;
     let (agent, room) = world.first_room().await;
     // As behind a proxy that tries again. What a homeserver does without one is tested below.
     world.push.set_patient(true);
-    let mut rounds = 0;
-    for &point in points {
-        let started = Instant::now();
-        for kill in 0..kills {
-            // What was on the wire at the kill is lost in one round, and arrives after all in the next.
-            let fate = if kill % 2 == 0 {
-                Verdict::Drop
-            } else {
-                Verdict::Pass
-            };
-            round(&mut world, &agent, &room, point, kill, fate).await;
-            rounds += 1;
-        }
-        println!(
-            "killed {kills} times at {point:?}: each answered once, {:?} on average",
-            started.elapsed() / kills_u32(kills)
-        );
-    }
+    let rounds = kills::at_each(points, KILLS_PER_POINT, async |now| {
+        round(&mut world, &agent, &room, now).await;
+    });
+    let rounds = rounds.await;
     let seen = world.settled(&room).await;
     assert_eq!(seen.said_by(&agent.ghost).count(), rounds, "{seen}");
     assert_eq!(
@@ -163,27 +145,16 @@ async fn kill_at(points: &[Point]) {
     );
 }
 
-fn kills_u32(kills: usize) -> u32 {
-    u32::try_from(kills.max(1)).unwrap_or(u32::MAX)
-}
-
-async fn round(
-    world: &mut World,
-    agent: &Agent,
-    room: &str,
-    point: Point,
-    kill: usize,
-    fate: Verdict,
-) {
+async fn round(world: &mut World, agent: &Agent, room: &str, now: Round<Point>) {
     // What is left of the last round must not be taken for this one.
     world.quiet_for(Duration::from_millis(200)).await;
-    let count = point.words();
-    let text = format!("slow: {count} (round {kill} {point:?})");
-    let mut held = point.hold(world, text.clone());
+    let count = now.point.words();
+    let text = format!("slow: {count} (round {} {:?})", now.number, now.point);
+    let mut held = now.point.hold(world, text.clone());
     let question = world.alice.say(room, &text).await;
     held.caught(SOON).await;
     world.bridge.kill9().await;
-    held.release(fate);
+    held.release(now.fate());
     world.bridge.restart().await;
     world
         .alice

@@ -3,7 +3,10 @@
 pub mod bridge;
 pub mod clients;
 pub mod embedded;
+pub mod house;
+pub mod kills;
 pub mod letta;
+pub mod peer;
 pub mod peers;
 pub mod person;
 pub mod process;

@@ -304,10 +304,22 @@ impl Backend for AppServerBackend {
             |decision: &&Decision| request.calls.iter().any(|call| call.id == decision.call);
         let decision = decisions.iter().find(of_it).cloned();
         let decision = decision.ok_or(BackendError::NotPending)?;
-        let request = request.clone();
-        self.hub()
+        let (request, call) = (request.clone(), decision.call.clone());
+        let decided = self
+            .hub()
             .call(|reply| Call::Decide(scope, request, decision, reply))
-            .await
+            .await;
+        let sent = match decided {
+            Err(BackendError::NotPending) => true,
+            Err(BackendError::Forgotten { sent }) => sent,
+            other => return other,
+        };
+        // Only the history tells whether somebody else has decided.
+        Err(if past::has_returned(self, to, &call).await? {
+            BackendError::NotPending
+        } else {
+            BackendError::Forgotten { sent }
+        })
     }
 
     async fn pending(&self, to: &Destination) -> Result<Option<ApprovalRequest>, BackendError> {

@@ -59,7 +59,7 @@ pub trait Backend: Send + Sync {
     ///
     /// Deciding the same again, because the answer was lost, streams how the agent went on the
     /// first time. [`BackendError::NotPending`]: nothing waits for these decisions (any more), and
-    /// they were not ours.
+    /// they were not ours. [`BackendError::Forgotten`]: nothing waits, and nobody has decided.
     async fn decide(
         &self,
         to: &Destination,

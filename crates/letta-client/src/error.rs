@@ -37,6 +37,14 @@ pub enum BackendError {
     /// Nothing waits for this decision: it was decided elsewhere, or given up.
     #[error("no tool call waits for this decision any more")]
     NotPending,
+    /// Letta has forgotten that it asked, and nobody has decided: it was killed, or nobody listened
+    /// for a while. The same prompts, sent again under the same keys, make it ask again.
+    #[error("Letta has forgotten what it asked")]
+    Forgotten {
+        /// Whether this decision may have arrived before that.
+        sent: bool,
+    },
+
     /// The conversation cannot go on under its id, but under another one, with all its messages.
     /// Send again there.
     #[error("the conversation goes on as {to}")]
@@ -140,6 +148,7 @@ impl BackendError {
             | Self::ServerError { .. } => Advice::Retry,
             Self::Busy { .. } | Self::ApprovalPending => Advice::Wait,
             Self::NotPending
+            | Self::Forgotten { .. }
             | Self::NotFound { .. }
             | Self::Unsupported { .. }
             | Self::Refused { .. }
@@ -158,6 +167,7 @@ impl BackendError {
             Self::Busy { .. } => "LETTA_BUSY",
             Self::ApprovalPending => "LETTA_APPROVAL_PENDING",
             Self::NotPending => "LETTA_NOT_PENDING",
+            Self::Forgotten { .. } => "LETTA_FORGOTTEN",
             Self::Moved { .. } => "LETTA_CONVERSATION_MOVED",
             Self::Undecided { .. } => "LETTA_UNDECIDED",
             Self::Unrecognized { .. } => "LETTA_UNRECOGNIZED",

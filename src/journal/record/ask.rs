@@ -26,6 +26,12 @@ pub struct Ask {
     /// What was decided, once it is.
     #[serde(default)]
     pub verdict: Option<Verdict>,
+    /// Whether Letta has certainly not heard yet what was decided.
+    #[serde(default)]
+    pub untold: bool,
+    /// Whether Letta has forgotten that it asked, and is to be asked the turn's prompts again.
+    #[serde(default)]
+    pub forgotten: bool,
 }
 
 /// One call that waits.
@@ -81,7 +87,25 @@ impl Ask {
             until,
             found: false,
             verdict: None,
+            untold: true,
+            forgotten: false,
         }
+    }
+
+    /// The same, as what Letta asks now, if nobody needs to be asked about that: who has stopped the
+    /// turn, or has decided on the very same calls when Letta had forgotten them and heard nothing.
+    pub fn renewed(&self, request: &ApprovalRequest) -> Option<Self> {
+        let now = Self::new(request, self.card.clone(), self.until);
+        let calls = |ask: &Self| -> Vec<_> {
+            let call = |call: &AskedCall| (call.tool.clone(), call.arguments.clone());
+            ask.calls.iter().map(call).collect()
+        };
+        let stands = self.verdict.is_some() && self.untold && calls(self) == calls(&now);
+        (stands || self.is_stopped()).then(|| Self {
+            found: self.found,
+            verdict: self.verdict.clone(),
+            ..now
+        })
     }
 
     /// Letta's request again.

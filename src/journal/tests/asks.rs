@@ -125,3 +125,34 @@ async fn what_is_taken_back_before_it_is_done_is_nothing() {
     let (_, next) = desk.next_errand(&room).unwrap().unwrap();
     assert_eq!(id_of(&next.event), "$stops");
 }
+
+#[tokio::test]
+async fn a_choice_stands_only_for_the_very_same_calls_and_only_if_letta_has_not_heard_it() {
+    let desk = Desk::open();
+    desk.ask(&home(), &prompt(0));
+    let turn = desk.begin_turn(&home(), Millis(1)).unwrap().unwrap();
+    let again = |arguments: &str| ApprovalRequest {
+        id: "message-2".parse().unwrap(),
+        calls: vec![ToolCall {
+            id: "call-2".parse().unwrap(),
+            name: "launch".to_owned(),
+            arguments: arguments.to_owned(),
+        }],
+    };
+    let decided = Ask {
+        verdict: Some(verdict(true)),
+        forgotten: true,
+        ..ask(&turn)
+    };
+    let renewed = decided.renewed(&again("{}")).expect("it stands");
+    assert_eq!(renewed.verdict, decided.verdict);
+    assert_eq!(renewed.calls[0].id.as_str(), "call-2");
+    assert!(!renewed.forgotten && renewed.untold);
+    assert_eq!(decided.renewed(&again(r#"{"twice":true}"#)), None);
+    assert_eq!(ask(&turn).renewed(&again("{}")), None, "nobody has decided");
+    let told = Ask {
+        untold: false,
+        ..decided
+    };
+    assert_eq!(told.renewed(&again("{}")), None, "it may have run");
+}

@@ -20,6 +20,8 @@ fn ask(calls: &[(&str, &str)]) -> Ask {
         until: Millis(600_000),
         found: false,
         verdict: None,
+        untold: true,
+        forgotten: false,
     }
 }
 

@@ -128,7 +128,8 @@ fn stopped() -> [Item; 2] {
     ]
 }
 
-/// A request that Letta knows no longer, without anybody here having decided.
+/// Letta has forgotten what it asked, and nobody decides: what follows is asked again, and is no
+/// part of the capture.
 fn nobody_decided() -> [Item; 2] {
     let verdict = Verdict {
         approve: false,
@@ -137,7 +138,7 @@ fn nobody_decided() -> [Item; 2] {
     };
     [
         Item::Decides(verdict, NOBODY_DECIDES),
-        Item::Says(Err(BackendError::NotPending)),
+        Item::Breaks,
     ]
 }
 

@@ -4,6 +4,8 @@ use std::{env, fs::OpenOptions, io::Write};
 
 use serde::Serialize;
 
+use crate::support::house::House;
+
 /// What a person can rely on, in the words of the table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub enum Feature {
@@ -48,6 +50,12 @@ struct Line<'a> {
     backend: &'a str,
     feature: Feature,
     outcome: Outcome,
+}
+
+/// Writes down what came of a feature in this house.
+pub fn passed(house: &House, feature: Feature, outcome: Outcome) {
+    let (homeserver, backend) = (house.homeserver.name(), house.peer.kind.name());
+    record(homeserver, backend, feature, outcome);
 }
 
 /// Writes a line, if `LETTA_TEST_RECORD` names a file to write to.

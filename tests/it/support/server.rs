@@ -78,6 +78,11 @@ impl Homeserver {
         }
     }
 
+    /// What the one that this run is about is called, for who cannot wait until it is there.
+    pub fn chosen_name() -> &'static str {
+        Self::chosen(Path::new("")).name()
+    }
+
     /// What it is called where results are compared.
     pub fn name(&self) -> &'static str {
         match self {

@@ -1,14 +1,18 @@
 //! What is stored: the list of agents, and the newest messages of a conversation.
 
 use super::{
-    AppServerBackend,
+    AppServerBackend, LOOK_MESSAGES,
     command::{ListQuery, MessagesQuery, Request},
-    wire::Scope,
+    wire::{Answer, Scope},
 };
 use crate::{
     backend::{Agent, Destination, HistoryItem},
     error::BackendError,
-    rest::{history, listing, wire::AgentEntry},
+    id::ToolCallId,
+    rest::{
+        history, listing,
+        wire::{AgentEntry, Message},
+    },
 };
 
 /// How many agents are asked for. The server pages by an order that moves while one pages, so all
@@ -24,6 +28,9 @@ pub const HISTORY_PAGES_MAX: usize = 20;
 
 /// The largest page of messages that is asked for.
 const MESSAGES_PAGE_MAX: usize = 200;
+
+/// What the server says in the place of what a call returned, where it had forgotten the call.
+const FORGOTTEN: &str = "closed this stale pending tool call";
 
 /// Every agent, by its id: the server does not tell when one was made.
 pub(super) async fn agents(backend: &AppServerBackend) -> Result<Vec<Agent>, BackendError> {
@@ -62,19 +69,7 @@ pub(super) async fn newest(
     let mut items = Vec::new();
     let mut before = None;
     for _ in 0..HISTORY_PAGES_MAX {
-        let query = MessagesQuery {
-            agent_id: scope.agent_id.clone(),
-            limit: limit.clamp(1, MESSAGES_PAGE_MAX),
-            order: "desc",
-            before: before.take(),
-        };
-        let conversation_id = scope.conversation_id.clone();
-        let page = backend
-            .ask(Request::ConversationMessagesList {
-                conversation_id,
-                query,
-            })
-            .await?;
+        let page = page(backend, &scope, limit, before.take()).await?;
         let messages = page.messages.unwrap_or_default();
         let empty = messages.is_empty();
         items.extend(messages.into_iter().filter_map(history::item));
@@ -87,4 +82,41 @@ pub(super) async fn newest(
     items.truncate(limit);
     items.reverse();
     Ok(items)
+}
+
+/// Whether something has come of a tool call: it has run, or somebody has decided that it may not.
+pub(super) async fn has_returned(
+    backend: &AppServerBackend,
+    to: &Destination,
+    call: &ToolCallId,
+) -> Result<bool, BackendError> {
+    let page = page(backend, &Scope::of(to), LOOK_MESSAGES, None).await?;
+    let messages = page.messages.unwrap_or_default().into_iter();
+    let mut returns = messages
+        .filter(|message| message.message_type.as_deref() == Some("tool_return_message"))
+        .flat_map(Message::returns);
+    Ok(returns.any(|part| {
+        part.tool_call_id.as_deref() == Some(call.as_str()) && !part.text().contains(FORGOTTEN)
+    }))
+}
+
+/// At most `limit` stored messages, the newest first.
+async fn page(
+    backend: &AppServerBackend,
+    scope: &Scope,
+    limit: usize,
+    before: Option<String>,
+) -> Result<Answer, BackendError> {
+    let query = MessagesQuery {
+        agent_id: scope.agent_id.clone(),
+        limit: limit.clamp(1, MESSAGES_PAGE_MAX),
+        order: "desc",
+        before,
+    };
+    let conversation_id = scope.conversation_id.clone();
+    let list = Request::ConversationMessagesList {
+        conversation_id,
+        query,
+    };
+    backend.ask(list).await
 }

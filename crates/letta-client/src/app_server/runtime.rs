@@ -283,7 +283,7 @@ impl Runtime {
     ) -> Result<(), BackendError> {
         let waits = self.control.take_if(|control| control.id == request.id);
         let Some(control) = waits else {
-            return Err(BackendError::NotPending);
+            return Err(BackendError::Forgotten { sent: false });
         };
         remember(&mut self.answered, control.id.to_string());
         let after = control.calls.first().map_or("", |call| call.id.as_str());

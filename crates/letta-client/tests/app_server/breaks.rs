@@ -147,7 +147,7 @@ async fn the_server_is_killed_while_a_person_decides() {
         );
         assert!(matches!(
             yes(&world, &room, &old).await,
-            Err(BackendError::NotPending)
+            Err(BackendError::Forgotten { sent: false })
         ));
         let heard = yes(&world, &room, new).await.unwrap();
         assert_eq!(heard.text.trim(), "it returned: 42", "{heard:?}");

@@ -10,8 +10,7 @@ use letta_client::{
     openai::{OpenAiBackend, OpenAiConfig},
 };
 
-pub use crate::support::letta::Agent;
-use crate::support::letta::Letta;
+use super::letta::{Agent, Letta};
 
 #[path = "../../../crates/letta-client/tests/app_server/model.rs"]
 #[allow(dead_code, reason = "the client's own tests use the rest of it")]
@@ -46,7 +45,7 @@ pub struct Peer {
 pub struct Tool {
     pub prompt: String,
     /// What the agent says once it has run.
-    pub returned: &'static str,
+    pub returned: String,
     /// What it says when it may not run it.
     pub denied: &'static str,
     /// The file that it makes, if it is a real one.
@@ -55,7 +54,13 @@ pub struct Tool {
 
 impl Tool {
     pub fn has_run(&self) -> bool {
-        self.trace.as_ref().is_some_and(|trace| trace.exists())
+        self.times_run() > 0
+    }
+
+    /// How often it has run: each time leaves a line.
+    pub fn times_run(&self) -> usize {
+        let text = self.trace.as_ref().map(std::fs::read_to_string);
+        text.map_or(0, |text| text.unwrap_or_default().lines().count())
     }
 
     pub fn leaves_a_trace(&self) -> bool {
@@ -63,15 +68,29 @@ impl Tool {
     }
 }
 
-impl Peer {
-    /// The one that this run is about, with two agents at least.
-    pub async fn start(dir: &Path) -> Self {
-        let kind = match std::env::var("LETTA_TEST_BACKEND").as_deref() {
-            Err(_) | Ok("" | "demo") => Kind::Demo,
-            Ok("app-server") => Kind::AppServer,
-            Ok("openai") => Kind::OpenAi,
+impl Kind {
+    /// The one that this run is about.
+    pub fn chosen() -> Self {
+        match std::env::var("LETTA_TEST_BACKEND").as_deref() {
+            Err(_) | Ok("" | "demo") => Self::Demo,
+            Ok("app-server") => Self::AppServer,
+            Ok("openai") => Self::OpenAi,
             Ok(other) => panic!("LETTA_TEST_BACKEND is demo, app-server or openai, not {other}"),
-        };
+        }
+    }
+
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Demo => "demo",
+            Self::AppServer => "app-server",
+            Self::OpenAi => "openai",
+        }
+    }
+}
+
+impl Peer {
+    /// One of this kind, with two agents at least.
+    pub async fn start(kind: Kind, dir: &Path) -> Self {
         let server = if kind == Kind::Demo {
             Server::Demo(Letta::start().await)
         } else {
@@ -85,14 +104,6 @@ impl Peer {
             kind,
             server,
             traces: dir.to_owned(),
-        }
-    }
-
-    pub fn name(&self) -> &'static str {
-        match self.kind {
-            Kind::Demo => "demo",
-            Kind::AppServer => "app-server",
-            Kind::OpenAi => "openai",
         }
     }
 
@@ -111,6 +122,11 @@ impl Peer {
             Server::Demo(letta) => letta.url(),
             Server::AppServer(server) => server.url().replace("ws://", "http://"),
         }
+    }
+
+    /// Where a real one writes what it does.
+    pub fn log(&self) -> PathBuf {
+        self.traces.join("letta/server.log")
     }
 
     pub async fn agents(&self) -> Vec<Agent> {
@@ -159,16 +175,26 @@ impl Peer {
         match self.kind {
             Kind::Demo => Tool {
                 prompt: "approve: launch {}".to_owned(),
-                returned: "tool launch returned",
+                returned: "tool launch returned".to_owned(),
                 denied: "request to call tool denied",
                 trace: None,
             },
             Kind::AppServer | Kind::OpenAi => Tool {
-                prompt: format!("run touch {}", trace.display()),
-                returned: "it returned",
+                prompt: format!("run echo {name} | tee -a {}", trace.display()),
+                returned: format!("it returned: {name}"),
                 denied: "it returned",
                 trace: Some(trace),
             },
+        }
+    }
+
+    /// Makes one more agent, as Letta's own apps do.
+    pub async fn make_agent(&self, name: &str) -> Agent {
+        match &self.server {
+            Server::Demo(letta) => letta.add(name),
+            Server::AppServer(server) => {
+                Agent::named(server.make_agent(name).await, name.to_owned())
+            }
         }
     }
 

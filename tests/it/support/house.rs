@@ -1,18 +1,21 @@
 //! A Letta, a homeserver, the bridge between them as an admin sets it up, and Alice.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use tempfile::TempDir;
 
-use super::peer::{Agent, Peer};
-use super::record::{Feature, Outcome, record};
-use super::{PATIENCE, Victim};
-use crate::support::bridge::Bridge;
-use crate::support::person::Person;
-use crate::support::process::tail;
-use crate::support::server::Homeserver;
-use crate::support::world::ALICE;
+use super::bridge::Bridge;
+use super::letta::Agent;
+use super::peer::{Kind, Peer};
+use super::person::Person;
+use super::process::tail;
+use super::server::Homeserver;
+use super::world::ALICE;
+
+/// What a person waits at most for what a crash comes between.
+pub const PATIENCE: Duration = Duration::from_mins(2);
 
 /// How long what was killed stays dead.
 const DEAD: Duration = Duration::from_millis(500);
@@ -20,34 +23,45 @@ const DEAD: Duration = Duration::from_millis(500);
 /// How many lines of each log a failed test shows.
 const TAIL: usize = 40;
 
+/// What is killed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Victim {
+    Bridge,
+    Letta,
+    Homeserver,
+}
+
 pub struct House {
-    pub alice: Person,
+    pub alice: Arc<Person>,
     pub bridge: Bridge,
     pub homeserver: Homeserver,
     pub peer: Peer,
     logs: Vec<PathBuf>,
-    _dir: TempDir,
+    dir: TempDir,
 }
 
 impl House {
-    /// Everything ready, and `features` written down as begun.
-    pub async fn start(features: &[Feature]) -> Self {
+    /// Everything ready. Besides Alice, who is the admin, everybody named in `talkers` may talk.
+    pub async fn start(kind: Kind, talkers: &[&str]) -> Self {
         let dir = tempfile::tempdir().expect("a temporary folder");
-        let peer = Peer::start(dir.path()).await;
+        let peer = Peer::start(kind, dir.path()).await;
         let mut homeserver = Homeserver::chosen(&dir.path().join("homeserver"));
-        for feature in features {
-            record(homeserver.name(), peer.name(), *feature, Outcome::Begun);
-        }
         let mut bridge = Bridge::new(&dir.path().join("bridge"));
         bridge.set("APPSERVICE__ADDRESS", &bridge.url());
         let flags = peer.flags();
         let flags: Vec<_> = flags.iter().map(String::as_str).collect();
         let said = bridge.init_with(&homeserver.url(), &flags, ALICE).await;
         println!("{said}");
+        if !talkers.is_empty() {
+            let talkers = talkers.iter().map(|who| ((*who).into(), "talk".into()));
+            let all: Vec<_> = talkers.chain([(ALICE.into(), "admin".into())]).collect();
+            bridge.set_permissions(&all);
+        }
         homeserver.lay_out(Some(&bridge.registration()));
         homeserver.start().await;
-        let alice = Person::register(&homeserver.url(), "alice", dir.path()).await;
-        let logs = [vec![bridge.log(), alice.log.clone()], homeserver.logs()].concat();
+        let alice = Arc::new(Person::register(&homeserver.url(), "alice", dir.path()).await);
+        let own = vec![peer.log(), bridge.log(), alice.log.clone()];
+        let logs = [own, homeserver.logs()].concat();
         bridge.start();
         bridge.wait_ready().await;
         Self {
@@ -56,12 +70,15 @@ impl House {
             homeserver,
             peer,
             logs,
-            _dir: dir,
+            dir,
         }
     }
 
-    pub fn passed(&self, feature: Feature, outcome: Outcome) {
-        record(self.homeserver.name(), self.peer.name(), feature, outcome);
+    /// One more person.
+    pub async fn person(&mut self, name: &str) -> Person {
+        let person = Person::register(&self.homeserver.url(), name, self.dir.path()).await;
+        self.logs.push(person.log.clone());
+        person
     }
 
     pub async fn agents(&self) -> Vec<Agent> {
@@ -100,17 +117,29 @@ impl House {
 
     /// `kill -9`, and after a moment it is there again.
     pub async fn kill(&mut self, victim: Victim) {
+        self.kill_during(victim, async {}).await;
+    }
+
+    /// The same; `meanwhile` begins as soon as it is dead, and need not end before it is there again.
+    pub async fn kill_during<T>(
+        &mut self,
+        victim: Victim,
+        meanwhile: impl Future<Output = T>,
+    ) -> T {
         match victim {
             Victim::Bridge => self.bridge.kill9().await,
             Victim::Letta => self.peer.kill().await,
             Victim::Homeserver => self.homeserver.kill9().await,
         }
-        tokio::time::sleep(DEAD).await;
-        match victim {
-            Victim::Bridge => self.bridge.restart().await,
-            Victim::Letta => self.peer.come_back().await,
-            Victim::Homeserver => self.homeserver.start().await,
-        }
+        let come_back = async {
+            tokio::time::sleep(DEAD).await;
+            match victim {
+                Victim::Bridge => self.bridge.restart().await,
+                Victim::Letta => self.peer.come_back().await,
+                Victim::Homeserver => self.homeserver.start().await,
+            }
+        };
+        tokio::join!(meanwhile, come_back).0
     }
 }
 
