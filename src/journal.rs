@@ -64,10 +64,17 @@ pub struct JournalLimits {
     /// The most admitted events that wait to be routed. Beyond it admission is refused and the
     /// homeserver tries again later.
     pub inbox_events_max: usize,
-    /// The most prompts that wait in one conversation.
+    /// The most prompts that wait in one conversation. Beyond it whoever asks is told so.
     pub queued_prompts_max: usize,
-    /// The most messages that wait to be sent to one room.
+    /// The most errands that wait in one room. Beyond it the room's events wait in the inbox until
+    /// an errand is done; those of other rooms go on.
+    pub errands_max: usize,
+    /// The most messages that wait to be sent to one room. Beyond it what needs an answer at once
+    /// waits in the inbox, and all that came later in this room with it.
     pub outbox_items_max: usize,
+    /// The most messages whose event is remembered, and with it that they were said; the oldest go
+    /// first, those of running turns never.
+    pub sent_max: usize,
 }
 
 impl Default for JournalLimits {
@@ -77,7 +84,9 @@ impl Default for JournalLimits {
             event_ids_max: 1_000_000,
             inbox_events_max: 100_000,
             queued_prompts_max: 100,
+            errands_max: 1_000,
             outbox_items_max: 1_000,
+            sent_max: 1_000_000,
         }
     }
 }

@@ -1,7 +1,7 @@
 //! The one program with the homeserver that it brings along: what more agents cost it.
 //!
 //! For each size everything is new. The times are from the start of the process until it says that everybody is set up, on an
-//! empty folder and then once more on the one that has it all.
+//! empty folder, and until it says that it is ready on the one that has it all.
 
 use std::{
     net::SocketAddr,
@@ -17,6 +17,9 @@ use super::{
     PATIENCE, SET_UP, SETTLE,
     support::{Process, bridge, free_port},
 };
+
+/// What it says when it takes messages. There is nobody left to set up at a start on what is there already.
+const READY: &str = "ready: @";
 
 /// What one size has shown.
 struct Size {
@@ -45,7 +48,7 @@ async fn one(dir: &Path, agents: usize, idle: Duration) -> anyhow::Result<Size> 
     let demo = Demo::builder().agents(agents).build();
     let letta = DemoServer::start(demo, SocketAddr::from(([127, 0, 0, 1], 0))).await?;
     init(dir, &letta.url()).await?;
-    let (process, first) = start(dir, "first.log").await?;
+    let (process, first) = start(dir, "first.log", SET_UP).await?;
     let cpu = process.cpu_seconds()?;
     tokio::time::sleep(SETTLE).await;
     let before = process.cpu_seconds()?;
@@ -53,7 +56,7 @@ async fn one(dir: &Path, agents: usize, idle: Duration) -> anyhow::Result<Size> 
     let idle_cpu = process.cpu_seconds()? - before;
     let [memory_mib, memory_most_mib] = ["VmRSS", "VmHWM"].map(|it| process.memory_mib(it));
     process.end().await?;
-    let (process, again) = start(dir, "again.log").await?;
+    let (process, again) = start(dir, "again.log", READY).await?;
     let restarted_mib = process.memory_mib("VmRSS")?;
     process.end().await?;
     Ok(Size {
@@ -79,8 +82,8 @@ async fn init(dir: &Path, letta: &str) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Starts it, and waits until everybody is set up.
-async fn start(dir: &Path, log: &str) -> anyhow::Result<(Process, Duration)> {
+/// Starts it, and waits until it says the words of `sign`.
+async fn start(dir: &Path, log: &str, sign: &str) -> anyhow::Result<(Process, Duration)> {
     let mut command = Command::new(bridge());
     command
         .args(["run", "-c"])
@@ -91,7 +94,7 @@ async fn start(dir: &Path, log: &str) -> anyhow::Result<(Process, Duration)> {
     let began = Instant::now();
     let process = Process::start(command, &log)?;
     let set_up = async {
-        while !std::fs::read_to_string(&log)?.contains(SET_UP) {
+        while !std::fs::read_to_string(&log)?.contains(sign) {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
         anyhow::Ok(())
@@ -114,7 +117,7 @@ fn report(sizes: &[Size], idle: Duration) {
         seconds(size.first)
     });
     row("CPU of that", &|size| format!("{:.2} s", size.cpu));
-    row("another start, until all are there", &|size| {
+    row("another start, until it is ready", &|size| {
         seconds(size.again)
     });
     row("CPU at rest", &|size| {

@@ -72,9 +72,27 @@ impl Journal {
         &self,
         limit: usize,
     ) -> Result<Vec<(Admission, AdmittedEvent)>, JournalError> {
-        self.scan::<AdmittedEvent>(&[key::INBOX], "inbox")
+        self.waiting_events_after(None, limit)
+    }
+
+    /// The oldest events that wait to be routed and came after another, at most `limit`. What is
+    /// admitted later comes later, so nothing appears before an event that was seen.
+    pub fn waiting_events_after(
+        &self,
+        after: Option<Admission>,
+        limit: usize,
+    ) -> Result<Vec<(Admission, AdmittedEvent)>, JournalError> {
+        let first = after.map_or(0, |Admission(number)| number.saturating_add(1));
+        let from = Key::new(key::INBOX).number(first).bytes();
+        let end = Key::new(key::INBOX + 1).bytes();
+        self.db()
+            .range(from..end)
             .take(limit)
-            .map(|entry| entry.map(|(key, event)| (Admission(last_number(&key)), event)))
+            .map(|entry| {
+                let (key, value) = entry?;
+                let event = super::decode(&value, "inbox")?;
+                Ok((Admission(last_number(&key)), event))
+            })
             .collect()
     }
 
@@ -110,22 +128,29 @@ impl Journal {
         self.leave_inbox(&alone, admission, batch)
     }
 
-    /// The event asks for something to be done in a room: it moves to that room's errands.
+    /// The event asks for something to be done in a room: it moves to that room's errands. Refused
+    /// with [`JournalError::Full`] if too many wait there already.
     pub fn queue_errand(
         &self,
         admission: Admission,
         room: &RoomId,
         errand: &Errand,
     ) -> Result<(), JournalError> {
+        let limit = self.limits().errands_max;
+        let prefix = Key::new(key::ERRAND).text(room.as_str());
+        let alone = self.alone();
+        if self.db().scan_prefix(prefix.as_bytes()).count() >= limit {
+            return Err(JournalError::Full {
+                what: "errands waiting in a room",
+                limit,
+            });
+        }
         let mut batch = sled::Batch::default();
         batch.insert(
-            Key::new(key::ERRAND)
-                .text(room.as_str())
-                .number(admission.0)
-                .bytes(),
+            prefix.number(admission.0).bytes(),
             super::encode(errand, "errand")?,
         );
-        self.leave_inbox(&self.alone(), admission, batch)
+        self.leave_inbox(&alone, admission, batch)
     }
 
     /// The oldest errand of a room.

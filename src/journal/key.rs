@@ -67,6 +67,10 @@ impl Key {
             .text(key.thread.as_ref().map_or("", |root| root.as_str()))
     }
 
+    pub(super) fn as_bytes(&self) -> &[u8] {
+        &self.0
+    }
+
     pub(super) fn bytes(self) -> Vec<u8> {
         self.0
     }

@@ -1,6 +1,6 @@
 //! Forgetting what is old: event ids, and which of our messages became which event.
 
-use std::sync::atomic::Ordering;
+use std::{collections::HashSet, sync::atomic::Ordering};
 
 use super::{Journal, JournalError, key, outbox::Sent};
 use crate::time::Millis;
@@ -48,19 +48,22 @@ impl Journal {
         Ok(removed)
     }
 
+    /// A send id is needed as long as the same message may be said again: while its turn runs, and
+    /// until the event or the errand that it answers is done, which is moments later. So those of
+    /// running turns are kept whatever their age and number, and of the others the newest.
     fn prune_sent(&self, now: Millis) -> Result<usize, JournalError> {
-        let oldest = now.minus(self.limits().keep_events);
-        let running: std::collections::HashSet<String> = self
-            .scan::<super::TurnRecord>(&[key::TURN], "turn")
-            .filter_map(Result::ok)
-            .flat_map(|(_, turn)| {
-                let parts = (0..=turn.chapter).map(|number| turn.id.chapter(number).part(0));
-                let status = turn.chapter_id().status();
-                let card = turn.ask.as_ref().map(|ask| ask.card.clone());
-                parts.chain(card).chain([status]).collect::<Vec<_>>()
-            })
-            .map(|id| id.as_str().to_owned())
-            .collect();
+        let running = self.running_send_ids();
+        let mut ages = Vec::new();
+        for entry in self.scan::<Sent>(&[key::SENT], "sent") {
+            ages.push(entry?.1.at);
+        }
+        let mut oldest = now.minus(self.limits().keep_events);
+        let excess = ages.len().saturating_sub(self.limits().sent_max);
+        if excess > 0 {
+            // What was said in the same millisecond goes together.
+            let (_, last, _) = ages.select_nth_unstable(excess - 1);
+            oldest = oldest.max(Millis(last.0 + 1));
+        }
         let mut batch = sled::Batch::default();
         let mut removed = 0;
         for entry in self.scan::<Sent>(&[key::SENT], "sent") {
@@ -76,6 +79,20 @@ impl Journal {
         }
         self.db().apply_batch(batch)?;
         Ok(removed)
+    }
+
+    /// The send ids that running turns may look for.
+    fn running_send_ids(&self) -> HashSet<String> {
+        self.scan::<super::TurnRecord>(&[key::TURN], "turn")
+            .filter_map(Result::ok)
+            .flat_map(|(_, turn)| {
+                let parts = (0..=turn.chapter).map(|number| turn.id.chapter(number).part(0));
+                let status = turn.chapter_id().status();
+                let card = turn.ask.as_ref().map(|ask| ask.card.clone());
+                parts.chain(card).chain([status]).collect::<Vec<_>>()
+            })
+            .map(|id| id.as_str().to_owned())
+            .collect()
     }
 
     #[cfg(test)]

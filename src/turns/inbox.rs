@@ -1,8 +1,11 @@
 //! Empties the inbox: routes each admitted event, in order, and hands it on.
 //!
-//! Nothing here waits for the network, so one slow room never holds up another. An event leaves the
-//! inbox in the same commit that puts it where it goes; after a crash it is routed again, to the
-//! same place.
+//! Nothing here waits for the network, so one slow room never holds up another, and a room that can
+//! take no more (its outbox or its errands are full) holds up itself alone, see `round`. An event
+//! leaves the inbox in the same commit that puts it where it goes; after a crash it is routed again,
+//! to the same place. What must be said about an event is written down before it leaves.
+
+mod round;
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
@@ -10,6 +13,7 @@ use ruma::{OwnedRoomId, UserId};
 use tokio::sync::{Notify, Semaphore};
 use tracing::{debug, error};
 
+use self::round::Round;
 use super::{
     Surroundings, Turns,
     route::{IncomingEvent, Route, Rules, Why, route},
@@ -74,10 +78,12 @@ impl Inbox {
     /// Routes until the process is about to end.
     pub async fn serve(self) {
         let tasks = self.around.tasks.clone();
+        let mut round = Round::default();
         while !tasks.is_closing() {
-            match self.empty().await {
+            match self.empty(&mut round).await {
                 Ok(()) => tokio::select! {
                     () = self.arrived.notified() => {}
+                    () = round.over() => round = round.another(),
                     () = tasks.closing() => {}
                 },
                 Err(failure) => {
@@ -89,42 +95,54 @@ impl Inbox {
                         () = tokio::time::sleep(JOURNAL_FAILED_PAUSE) => {}
                         () = tasks.closing() => {}
                     }
+                    round = round.another();
                 }
             }
         }
     }
 
-    async fn empty(&self) -> Result<(), JournalError> {
+    /// Routes all that has come since the round has looked last.
+    async fn empty(&self, round: &mut Round) -> Result<(), JournalError> {
+        let journal = &self.around.journal;
         loop {
-            let events = self.around.journal.waiting_events(EVENTS_AT_ONCE)?;
-            if events.is_empty() {
+            let events = journal.waiting_events_after(round.after(), EVENTS_AT_ONCE)?;
+            let Some(&(last, _)) = events.last() else {
                 return Ok(());
-            }
+            };
             let mut read = HashMap::new();
             for (admission, admitted) in events {
-                if let Some((conversation, event)) = self.take(admission, &admitted).await? {
-                    read.insert(conversation, event);
+                let Ok(event) = serde_json::from_str::<IncomingEvent>(admitted.event.get()) else {
+                    journal.drop_event(admission)?;
+                    continue;
+                };
+                if round.holds(&event.room_id) {
+                    continue;
+                }
+                match self.take(admission, &admitted, &event).await {
+                    Ok(Some((conversation, event))) => _ = read.insert(conversation, event),
+                    Ok(None) => {}
+                    Err(full @ JournalError::Full { .. }) => round.hold(event.room_id, &full),
+                    Err(failure) => return Err(failure),
                 }
             }
+            round.reached(last);
             for (conversation, event) in read {
                 self.mark_read(conversation, event);
             }
         }
     }
 
-    /// Routes one event. Answers what was read, if it was read by an agent.
+    /// Routes one event. Answers what was read, if it was read by an agent. It stays where it is if
+    /// its room can take no more ([`JournalError::Full`]).
     async fn take(
         &self,
         admission: Admission,
         admitted: &AdmittedEvent,
+        event: &IncomingEvent,
     ) -> Result<Option<(ConversationKey, ruma::OwnedEventId)>, JournalError> {
         let journal = &self.around.journal;
-        let Ok(event) = serde_json::from_str::<IncomingEvent>(admitted.event.get()) else {
-            journal.drop_event(admission)?;
-            return Ok(None);
-        };
         let room = journal.room(&event.room_id)?;
-        let route = route(&event, room.as_ref(), &self.rules);
+        let route = route(event, room.as_ref(), &self.rules);
         debug!(
             event.id = %event.event_id, room.id = %event.room_id,
             kind = route.kind(), why = ?route.why(),
@@ -149,7 +167,7 @@ impl Inbox {
                     admitted_at: admitted.admitted_at,
                 };
                 journal.queue_errand(admission, &event.room_id, &errand)?;
-                self.errands.wake(event.room_id);
+                self.errands.wake(event.room_id.clone());
                 return Ok(None);
             }
             Route::Edit { original, text } => {
@@ -166,12 +184,12 @@ impl Inbox {
                     event.room_id.as_str(),
                     event.sender.as_str(),
                 ]);
-                self.tell(&event, &words::not_permitted(&event.sender), once)
+                self.tell(event, &words::not_permitted(&event.sender), once)
                     .await?;
             }
             Route::Ignore(Why::Encrypted) => {
                 let once = SendId::of(&["encrypted", event.room_id.as_str()]);
-                self.tell(&event, &words::encrypted(), once).await?;
+                self.tell(event, &words::encrypted(), once).await?;
             }
             Route::Ignore(_) if event.event_type == "m.room.member" => {
                 self.turns.people_changed(&event.room_id);
@@ -189,13 +207,13 @@ impl Inbox {
         prompt: QueuedPrompt,
     ) -> Result<Option<(ConversationKey, ruma::OwnedEventId)>, JournalError> {
         let ghost = self.rules.identity.ghost(&conversation.agent);
+        self.tell_of_decision(&conversation, &prompt).await?;
         match self
             .around
             .journal
             .queue_prompt(admission, &conversation, &prompt)
         {
             Ok(()) => {
-                self.tell_of_decision(&conversation, &prompt).await?;
                 self.turns.wake(&conversation);
                 Ok(Some((conversation, prompt.event_id)))
             }
@@ -222,12 +240,18 @@ impl Inbox {
         conversation: &ConversationKey,
         prompt: &QueuedPrompt,
     ) -> Result<(), JournalError> {
-        let Some(turn) = self.around.journal.open_turn(conversation)? else {
+        let journal = &self.around.journal;
+        let Some(turn) = journal.open_turn(conversation)? else {
             return Ok(());
         };
         let Some(ask) = turn.waits_for() else {
             return Ok(());
         };
+        let waiting = journal.queued_prompts(conversation)?.len();
+        if waiting >= journal.limits().queued_prompts_max {
+            // Who is not let in hears that instead.
+            return Ok(());
+        }
         let (ghost, once) = (
             self.rules.identity.ghost(&conversation.agent),
             ask.card.of_its("waits"),
@@ -311,3 +335,6 @@ fn notice(
         content: freeze(&content),
     }
 }
+
+#[cfg(test)]
+mod tests;

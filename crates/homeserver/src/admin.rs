@@ -72,10 +72,6 @@ pub fn is_admin(server: &Server, user: &UserId) -> Result<bool> {
     }
 }
 
-#[allow(
-    clippy::too_many_lines,
-    reason = "one event of the room after the other"
-)]
 /// Makes the admin room and the server's own account, if they are not there yet and are wanted.
 async fn make_room(server: &Server) -> Result<()> {
     if !server.config.admin.create_admin_room || room(server)?.is_some() {
@@ -87,61 +83,10 @@ async fn make_room(server: &Server) -> Result<()> {
         .rooms
         .create(RoomVersionId::V11, user.clone(), create);
     let mut writer = created.await?;
-    let name = format!("{} Admin Room", server.config.server_name);
-    let topic = format!("Manage {}: write !admin help", server.config.server_name);
     let alias = alias(server)?;
-    set(
-        &mut writer,
-        &user,
-        "m.room.member",
-        user.as_str(),
-        &json!({ "membership": "join" }),
-    )?;
-    let power = json!({ "users": { (user.as_str()): ADMIN_POWER } });
-    set(&mut writer, &user, "m.room.power_levels", "", &power)?;
-    set(
-        &mut writer,
-        &user,
-        "m.room.join_rules",
-        "",
-        &json!({ "join_rule": "invite" }),
-    )?;
-    let history = json!({ "history_visibility": "shared" });
-    set(
-        &mut writer,
-        &user,
-        "m.room.history_visibility",
-        "",
-        &history,
-    )?;
-    set(
-        &mut writer,
-        &user,
-        "m.room.guest_access",
-        "",
-        &json!({ "guest_access": "forbidden" }),
-    )?;
-    set(
-        &mut writer,
-        &user,
-        "m.room.name",
-        "",
-        &json!({ "name": name }),
-    )?;
-    set(
-        &mut writer,
-        &user,
-        "m.room.topic",
-        "",
-        &json!({ "topic": topic }),
-    )?;
-    set(
-        &mut writer,
-        &user,
-        "m.room.canonical_alias",
-        "",
-        &json!({ "alias": alias }),
-    )?;
+    for (kind, key, content) in first_state(server, &user, &alias) {
+        set(&mut writer, &user, kind, key, &content)?;
+    }
     let room = writer.room_id().to_owned();
     aliases::put(writer.batch(), &alias, &room, &user)?;
     let account = Account {
@@ -158,6 +103,31 @@ async fn make_room(server: &Server) -> Result<()> {
         .put::<tables::Accounts>((&*user,), &account)?;
     writer.commit().await?;
     Ok(())
+}
+
+/// What the admin room begins with, in this order: type, state key, content.
+fn first_state<'a>(
+    server: &Server,
+    user: &'a UserId,
+    alias: &RoomAliasId,
+) -> [(&'static str, &'a str, Value); 8] {
+    let house = &server.config.server_name;
+    let name = format!("{house} Admin Room");
+    let topic = format!("Manage {house}: write !admin help");
+    let power = json!({ "users": { (user.as_str()): ADMIN_POWER } });
+    let history = json!({ "history_visibility": "shared" });
+    let guests = json!({ "guest_access": "forbidden" });
+    let join = json!({ "membership": "join" });
+    [
+        ("m.room.member", user.as_str(), join),
+        ("m.room.power_levels", "", power),
+        ("m.room.join_rules", "", json!({ "join_rule": "invite" })),
+        ("m.room.history_visibility", "", history),
+        ("m.room.guest_access", "", guests),
+        ("m.room.name", "", json!({ "name": name })),
+        ("m.room.topic", "", json!({ "topic": topic })),
+        ("m.room.canonical_alias", "", json!({ "alias": alias })),
+    ]
 }
 
 fn set(

@@ -12,7 +12,9 @@ fn small() -> JournalLimits {
         event_ids_max: 5,
         inbox_events_max: 3,
         queued_prompts_max: 2,
+        errands_max: 2,
         outbox_items_max: 2,
+        sent_max: 1_000,
     }
 }
 
@@ -85,6 +87,30 @@ async fn a_room_holds_so_many_messages() {
 }
 
 #[tokio::test]
+async fn a_room_holds_so_many_errands() {
+    let desk = Desk::with(small());
+    let (room, other) = (home().room, room_id!("!other:house.test"));
+    let errand = |id: &str, room: &RoomId| {
+        desk.take(id);
+        let (admission, admitted) = desk.waiting_events(1).unwrap().remove(0);
+        let errand = Errand {
+            event: admitted.event,
+            admitted_at: admitted.admitted_at,
+        };
+        desk.queue_errand(admission, room, &errand)
+    };
+    errand("$a", &room).unwrap();
+    errand("$b", &room).unwrap();
+    let failure = errand("$c", &room).unwrap_err();
+    insta::assert_snapshot!(failure, @"the journal's limit of 2 for errands waiting in a room is reached");
+    assert_eq!(desk.waiting(), ["$c"], "it stays where it was");
+    errand("$c", other).unwrap();
+    let (first, _) = desk.next_errand(&room).unwrap().unwrap();
+    desk.finish_errand(&room, first).unwrap();
+    errand("$d", &room).unwrap();
+}
+
+#[tokio::test]
 async fn old_event_ids_are_forgotten_and_young_ones_kept() {
     let desk = Desk::with(small());
     let now = 10 * DAY;
@@ -140,6 +166,36 @@ async fn what_was_said_is_forgotten_later_but_not_under_a_running_turn() {
     desk.end_turn(&turn, &[]).unwrap();
     prune(&desk, 3 * DAY);
     assert_eq!(known(&desk), [false, false]);
+}
+
+#[tokio::test]
+async fn of_too_much_that_was_said_the_newest_is_remembered() {
+    let desk = Desk::with(JournalLimits {
+        sent_max: 3,
+        ..small()
+    });
+    let room = home().room;
+    desk.ask(&home(), &prompt(0));
+    let turn = desk.begin_turn(&home(), Millis(1)).unwrap().unwrap();
+    let words = ["a", "b", "c", "d", "e"].map(|word| SendId::of(&[word]));
+    let ids: Vec<_> = [turn.id.part(0)].into_iter().chain(words).collect();
+    let now = 10 * DAY;
+    for (age, id) in ids.iter().rev().enumerate() {
+        desk.say(&item(&room, id.clone())).unwrap();
+        let (number, waiting) = desk.next_to_say(&room).unwrap().unwrap();
+        let at = Millis(now - age as u64);
+        desk.said(number, &waiting, None, at).unwrap();
+    }
+    let known = |desk: &Desk| -> Vec<_> {
+        let known = |id: &SendId| desk.event_of(id).unwrap().is_some();
+        ids.iter().map(known).collect()
+    };
+    prune(&desk, now);
+    // The oldest of all is that of a turn which still has to find it.
+    assert_eq!(known(&desk), [true, false, false, true, true, true]);
+    desk.end_turn(&turn, &[]).unwrap();
+    prune(&desk, now);
+    assert_eq!(known(&desk), [false, false, false, true, true, true]);
 }
 
 #[tokio::test]

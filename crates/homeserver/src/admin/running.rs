@@ -34,19 +34,7 @@ pub(super) async fn run(server: &Server, command: Running) -> Result<String, Str
             made.map(|id| format!("Created database backup #{id}."))
                 .map_err(|error| error.to_string())
         }
-        Running::ListBackups => {
-            let backups = backup::list(folder(server)?).map_err(|error| error.to_string())?;
-            let mut text = String::from("Backups:\n");
-            for kept in backups {
-                // Writing to a text does not fail.
-                _ = writeln!(
-                    text,
-                    "- #{}: {} bytes, {} files",
-                    kept.id, kept.bytes, kept.files
-                );
-            }
-            Ok(text)
-        }
+        Running::ListBackups => backups(folder(server)?),
         Running::VerifyBackup { id } => {
             let folder = folder(server)?;
             let id = match id {
@@ -75,6 +63,20 @@ pub(super) async fn run(server: &Server, command: Running) -> Result<String, Str
             Ok("Shutting down…".to_owned())
         }
     }
+}
+
+fn backups(folder: &Path) -> Result<String, String> {
+    let backups = backup::list(folder).map_err(|error| error.to_string())?;
+    let mut text = String::from("Backups:\n");
+    for kept in backups {
+        // Writing to a text does not fail.
+        _ = writeln!(
+            text,
+            "- #{}: {} bytes, {} files",
+            kept.id, kept.bytes, kept.files
+        );
+    }
+    Ok(text)
 }
 
 fn newest(folder: &Path) -> Result<u32, String> {

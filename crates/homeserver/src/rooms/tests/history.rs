@@ -122,6 +122,32 @@ async fn whoever_comes_later_reads_what_was_said_when_it_was_shared_and_not_what
 }
 
 #[allow(clippy::too_many_lines, reason = "one story, told in order")]
+/// Follows the pages from a token, or from where the server begins, to where they end: what they
+/// show, and the tokens between them.
+async fn walk(
+    person: &Person,
+    room: &str,
+    query: &str,
+    from: Option<&str>,
+) -> (Vec<String>, Vec<String>) {
+    let (mut shown, mut tokens) = (Vec::new(), Vec::new());
+    let mut token = from.map(str::to_owned);
+    loop {
+        let from = token.iter().map(|token| format!("&from={token}"));
+        let query = format!("messages?{query}{}", from.collect::<String>());
+        let page = person.get(&rooms(room, &query)).await;
+        if let Some(token) = &token {
+            assert_eq!(page["start"], *token);
+        }
+        shown.extend(texts(&page["chunk"]));
+        let Some(end) = page["end"].as_str() else {
+            return (shown, tokens);
+        };
+        tokens.push(end.to_owned());
+        token = Some(end.to_owned());
+    }
+}
+
 #[tokio::test]
 async fn pages_lead_there_and_back_without_a_gap() {
     let test = TestServer::start().await;
@@ -133,55 +159,15 @@ async fn pages_lead_there_and_back_without_a_gap() {
         say(&alice, &room, &text).await;
         said.push(text);
     }
-    let mut back = Vec::new();
-    let mut token = String::new();
-    let mut pages = Vec::new();
-    loop {
-        let from = if token.is_empty() {
-            String::new()
-        } else {
-            format!("&from={token}")
-        };
-        let page = alice
-            .get(&rooms(&room, &format!("messages?dir=b&limit=7{from}")))
-            .await;
-        if !token.is_empty() {
-            assert_eq!(page["start"], *token);
-        }
-        back.extend(texts(&page["chunk"]));
-        match page["end"].as_str() {
-            Some(end) => token = end.to_owned(),
-            None => break,
-        }
-        pages.push(token.clone());
-    }
+    let (mut back, pages) = walk(&alice, &room, "dir=b&limit=7", None).await;
     back.reverse();
     assert_eq!(back, said);
 
     let middle = &pages[10];
-    let mut forth = texts(
-        &alice
-            .get(&rooms(
-                &room,
-                &format!("messages?dir=b&limit=500&from={middle}"),
-            ))
-            .await["chunk"],
-    );
+    let earlier = format!("messages?dir=b&limit=500&from={middle}");
+    let mut forth = texts(&alice.get(&rooms(&room, &earlier)).await["chunk"]);
     forth.reverse();
-    let mut token = middle.clone();
-    loop {
-        let page = alice
-            .get(&rooms(
-                &room,
-                &format!("messages?dir=f&limit=13&from={token}"),
-            ))
-            .await;
-        forth.extend(texts(&page["chunk"]));
-        match page["end"].as_str() {
-            Some(end) => token = end.to_owned(),
-            None => break,
-        }
-    }
+    forth.extend(walk(&alice, &room, "dir=f&limit=13", Some(middle)).await.0);
     assert_eq!(forth, said);
 
     let (from, to) = (&pages[2], &pages[4]);

@@ -1,0 +1,57 @@
+//! The space that lists the rooms of all agents.
+
+use std::collections::BTreeSet;
+
+use ruma::OwnedUserId;
+use tracing::info;
+
+use super::{ProvisionError, Provisioner};
+use crate::{journal::SpaceRecord, matrix::RoomPlan};
+
+impl Provisioner {
+    /// Makes sure that the space exists and that everybody who shall see it is invited.
+    pub async fn ensure_space(&self) -> Result<(), ProvisionError> {
+        if !self.taste.space.enabled {
+            return Ok(());
+        }
+        let people = self.people();
+        let mut space = match self.registry.space() {
+            Some(space) => space,
+            None => self.create_space(&people).await?,
+        };
+        for person in people {
+            if !space.invited.contains(&person) {
+                self.invite(&space.room, &person).await?;
+                space.invited.insert(person);
+                self.registry.set_space(space.clone())?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn create_space(&self, people: &[OwnedUserId]) -> Result<SpaceRecord, ProvisionError> {
+        let alias = self.taste.identity.space_alias().to_owned();
+        let plan = RoomPlan {
+            alias_localpart: Some(alias.alias().to_owned()),
+            name: self.taste.space.name.clone(),
+            topic: Some(self.taste.space.topic.clone()).filter(|topic| !topic.is_empty()),
+            space: true,
+            direct: false,
+            invite: people.to_vec(),
+            powers: self.admin_powers(),
+            parent: None,
+            version: self.taste.rooms.version.clone(),
+        };
+        let (room, created) = self.create_or_find(&alias, &plan).await?;
+        let invited = if created {
+            people.iter().cloned().collect()
+        } else {
+            BTreeSet::new()
+        };
+        let space = SpaceRecord { room, invited };
+        self.registry.set_space(space.clone())?;
+        self.journal.durable().await?;
+        info!(room.id = %space.room, "the space is there");
+        Ok(space)
+    }
+}

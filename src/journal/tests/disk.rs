@@ -1,0 +1,74 @@
+//! What is on disk: who may open it, what can be read of it, and how often it is made sure.
+
+use super::*;
+
+#[tokio::test]
+async fn numbers_grow_over_a_crash() {
+    let desk = Desk::open();
+    let before = desk.next_number().unwrap();
+    let desk = desk.crash();
+    assert!(desk.next_number().unwrap() > before);
+}
+
+#[tokio::test]
+async fn a_second_bridge_on_the_folder_is_refused() {
+    let desk = Desk::open();
+    let second = Journal::open(desk.folder.path(), JournalLimits::default());
+    let failure = second.err().unwrap().to_string();
+    let failure = failure.replace(&desk.folder.path().display().to_string(), "FOLDER");
+    insta::assert_snapshot!(failure, @"cannot open the journal at FOLDER; is another bridge running on it?");
+}
+
+#[tokio::test]
+async fn a_journal_of_another_format_is_refused() {
+    let desk = Desk::open();
+    desk.db().insert(key::FORMAT, &[9]).unwrap();
+    desk.durable().await.unwrap();
+    let copy = tempfile::tempdir().unwrap();
+    for entry in std::fs::read_dir(desk.folder.path()).unwrap() {
+        let entry = entry.unwrap();
+        if entry.file_type().unwrap().is_file() {
+            std::fs::copy(entry.path(), copy.path().join(entry.file_name())).unwrap();
+        }
+    }
+    let failure = Journal::open(copy.path(), JournalLimits::default())
+        .err()
+        .unwrap();
+    insta::assert_snapshot!(failure, @"the journal has format 9, this program knows format 1");
+}
+
+#[tokio::test]
+async fn a_record_that_cannot_be_read_names_itself() {
+    let desk = Desk::open();
+    let id = agent("agent-1");
+    desk.set_agent(&agent_record("agent-1", None)).unwrap();
+    let key = key::Key::new(key::AGENT).text(id.as_str()).bytes();
+    for (value, words) in [
+        (&b"\x01{"[..], "the journal's agent record cannot be read"),
+        (b"\x01[]", "the journal's agent record cannot be read"),
+        (b"", "the journal's agent record cannot be read"),
+        (
+            b"\x07{}",
+            "the journal has format 7, this program knows format 1",
+        ),
+    ] {
+        desk.db().insert(&key, value).unwrap();
+        assert_eq!(desk.agent(&id).unwrap_err().to_string(), words);
+        assert_eq!(desk.agents().unwrap_err().to_string(), words);
+    }
+}
+
+#[tokio::test]
+async fn those_who_wait_together_share_a_flush() {
+    let desk = Desk::open();
+    desk.take("$a");
+    let mut waiters = tokio::task::JoinSet::new();
+    for _ in 0..1_000 {
+        let journal = desk.journal.clone();
+        waiters.spawn(async move { journal.durable().await });
+    }
+    for done in waiters.join_all().await {
+        done.unwrap();
+    }
+    assert!(desk.flushes() <= 3, "{}", desk.flushes());
+}

@@ -1,0 +1,231 @@
+//! What waits for what: a room that can take no more holds up itself alone, and loses nothing.
+
+use std::time::Duration;
+
+use letta_client::{
+    AgentId,
+    rest::{RestBackend, RestConfig},
+};
+use ruma::{EventId, RoomId, owned_user_id, room_id, server_name};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use tokio::sync::watch;
+
+use super::*;
+use crate::{
+    config::{self, Level, Permissions},
+    identity::Identity,
+    journal::{AgentRecord, Journal, JournalLimits},
+    matrix::double::ScriptedHomeserver,
+    outbox::Outbox,
+    time::Millis,
+    workers::Tasks,
+};
+
+const ANN: &str = "@ann:house.test";
+const EVE: &str = "@eve:house.test";
+
+fn full() -> &'static RoomId {
+    room_id!("!full:house.test")
+}
+
+fn free() -> &'static RoomId {
+    room_id!("!free:house.test")
+}
+
+/// An inbox at work, with two agents' rooms. Nothing takes from where it puts things: no turn
+/// begins and no errand is run, and a message is sent only when its room is woken.
+struct Lab {
+    journal: Journal,
+    outbox: Outbox,
+    homeserver: ScriptedHomeserver,
+    arrived: Arc<Notify>,
+    tasks: Tasks,
+    _folder: TempDir,
+}
+
+struct NobodyRuns;
+
+impl Errands for NobodyRuns {
+    fn wake(&self, _: OwnedRoomId) {}
+}
+
+impl Lab {
+    fn with(limits: JournalLimits) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let journal = Journal::open(folder.path(), limits).unwrap();
+        for (agent, room) in [("agent-1", full()), ("agent-2", free())] {
+            let record = json!({ "id": agent, "name": agent, "room": room });
+            let record: AgentRecord = serde_json::from_value(record).unwrap();
+            journal.set_agent(&record).unwrap();
+        }
+        let homeserver = ScriptedHomeserver::default();
+        let tasks = Tasks::default();
+        let outbox = Outbox::new(
+            journal.clone(),
+            homeserver.client(),
+            identity(),
+            tasks.clone(),
+        );
+        Self {
+            journal,
+            outbox: outbox.unwrap(),
+            homeserver,
+            arrived: Arc::default(),
+            tasks,
+            _folder: folder,
+        }
+    }
+
+    fn begin(&self) {
+        let at_rest = Tasks::default();
+        at_rest.stop();
+        let around = |tasks: Tasks| Surroundings {
+            journal: self.journal.clone(),
+            outbox: self.outbox.clone(),
+            homeserver: self.homeserver.client(),
+            backend: Arc::new(RestBackend::new(RestConfig::new("http://127.0.0.1:9")).unwrap()),
+            identity: identity(),
+            letta_returns: watch::channel(0).1,
+            habits: config::Turns::default(),
+            mode: config::Mode::Standard,
+            tasks,
+        };
+        let mut permissions = Permissions::nobody();
+        permissions.grant(owned_user_id!("@ann:house.test"), Level::Talk);
+        let rules = Rules {
+            identity: identity(),
+            permissions,
+        };
+        let turns = Turns::new(around(at_rest));
+        let (errands, arrived) = (Arc::new(NobodyRuns), Arc::clone(&self.arrived));
+        let inbox = Inbox::new(around(self.tasks.clone()), turns, errands, rules, arrived);
+        self.tasks.spawn(inbox.serve());
+    }
+
+    /// Somebody says something; its event is named after its words.
+    fn said(&self, room: &RoomId, sender: &str, words: &str) {
+        let id = EventId::parse(format!("${}", words.replace(' ', "_"))).unwrap();
+        let event = json!({
+            "event_id": id, "room_id": room, "sender": sender, "type": "m.room.message",
+            "origin_server_ts": 1, "content": { "msgtype": "m.text", "body": words },
+        });
+        let event = serde_json::value::to_raw_value(&event).unwrap();
+        self.journal.admit(vec![(id, event)], Millis(1)).unwrap();
+        self.arrived.notify_one();
+    }
+
+    /// What waits for the agent of a room.
+    fn queued(&self, room: &RoomId) -> Vec<String> {
+        let agent = if room == full() { "agent-1" } else { "agent-2" };
+        let conversation = ConversationKey {
+            agent: AgentId::parse(agent).unwrap(),
+            room: room.to_owned(),
+            thread: None,
+        };
+        let prompts = self.journal.queued_prompts(&conversation).unwrap();
+        prompts.into_iter().map(|prompt| prompt.text).collect()
+    }
+
+    /// What is admitted and not routed.
+    fn unrouted(&self) -> Vec<String> {
+        let words = |(_, admitted): (Admission, AdmittedEvent)| {
+            let event: Value = serde_json::from_str(admitted.event.get()).unwrap();
+            event["content"]["body"].as_str().unwrap().to_owned()
+        };
+        let waiting = self.journal.waiting_events(usize::MAX).unwrap();
+        waiting.into_iter().map(words).collect()
+    }
+
+    async fn until(&self, what: &str, holds: impl Fn(&Self) -> bool) {
+        let seen = async {
+            while !holds(self) {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        };
+        let seen = tokio::time::timeout(Duration::from_secs(20), seen).await;
+        assert!(seen.is_ok(), "not seen: {what}");
+    }
+}
+
+fn identity() -> Identity {
+    let template = "agent_{id}".parse().unwrap();
+    Identity::new(
+        server_name!("house.test"),
+        template,
+        "letta",
+        "letta_agents",
+    )
+    .unwrap()
+}
+
+#[tokio::test]
+async fn a_room_whose_outbox_is_full_holds_up_itself_alone() {
+    // More than are taken at once, so that others come after all of them.
+    let questions: Vec<_> = (0..EVENTS_AT_ONCE + 10)
+        .map(|number| format!("question {number}"))
+        .collect();
+    let lab = Lab::with(JournalLimits {
+        outbox_items_max: 1,
+        queued_prompts_max: questions.len(),
+        ..JournalLimits::default()
+    });
+    let before = SendId::of(&["before"]);
+    let ghost = identity().ghost(&AgentId::parse("agent-1").unwrap());
+    let before = notice(full(), &ghost, "$before".try_into().unwrap(), "one", before);
+    assert!(lab.journal.say(&before).unwrap(), "the outbox is full");
+    // Eve has to be told that she may not, and there is no place for it.
+    lab.said(full(), EVE, "may I");
+    for question in &questions {
+        lab.said(full(), ANN, question);
+    }
+    lab.said(free(), ANN, "meanwhile");
+    lab.begin();
+    let meanwhile = |lab: &Lab| lab.queued(free()) == ["meanwhile"];
+    lab.until("the other room goes on", meanwhile).await;
+    lab.said(free(), ANN, "and on");
+    let and_on = |lab: &Lab| lab.queued(free()) == ["meanwhile", "and on"];
+    lab.until("it goes on and on", and_on).await;
+    assert_eq!(lab.unrouted()[0], "may I");
+    assert_eq!(lab.unrouted()[1..], questions, "nothing is lost");
+    assert!(lab.queued(full()).is_empty(), "nothing overtakes");
+
+    lab.outbox.wake(full());
+    lab.until("all is routed", |lab| lab.unrouted().is_empty())
+        .await;
+    assert_eq!(lab.queued(full()), questions);
+    lab.until("Eve is told", |lab| lab.homeserver.timeline().len() == 2)
+        .await;
+    let told = lab.homeserver.timeline().remove(1);
+    assert!(told.contains("[NOT_PERMITTED]"), "{told}");
+    lab.tasks.stop();
+    lab.tasks.ended().await;
+}
+
+#[tokio::test]
+async fn a_room_with_too_many_errands_holds_up_itself_alone() {
+    let lab = Lab::with(JournalLimits {
+        errands_max: 1,
+        ..JournalLimits::default()
+    });
+    for words in ["!letta ping", "!letta status", "and you"] {
+        lab.said(full(), ANN, words);
+    }
+    lab.said(free(), ANN, "meanwhile");
+    lab.begin();
+    let meanwhile = |lab: &Lab| lab.queued(free()) == ["meanwhile"];
+    lab.until("the other room goes on", meanwhile).await;
+    assert_eq!(lab.unrouted(), ["!letta status", "and you"]);
+    assert!(lab.queued(full()).is_empty(), "nothing overtakes");
+
+    let (first, errand) = lab.journal.next_errand(full()).unwrap().unwrap();
+    assert!(errand.event.get().contains("!letta ping"));
+    lab.journal.finish_errand(full(), first).unwrap();
+    lab.until("all is routed", |lab| lab.unrouted().is_empty())
+        .await;
+    assert_eq!(lab.queued(full()), ["and you"]);
+    let (_, errand) = lab.journal.next_errand(full()).unwrap().unwrap();
+    assert!(errand.event.get().contains("!letta status"));
+    lab.tasks.stop();
+    lab.tasks.ended().await;
+}
