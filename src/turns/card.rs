@@ -26,6 +26,9 @@ pub(super) fn asking(ask: &Ask, asker: Option<&UserId>, now: Millis) -> String {
     let mut text = format!("**May I use {}?**\n\n", tools(ask));
     let whole = shows_all(ask);
     text.push_str(&if whole { calls(ask) } else { excerpt(ask) });
+    if ask.repeats {
+        text.push_str("The very same was approved before, and may have run already. ");
+    }
     if whole {
         text.push_str("✅ lets it run, ❌ does not; so do `!letta approve` and `!letta deny`. ");
     } else {

@@ -192,15 +192,19 @@ impl Inner {
         failure: &BackendError,
     ) -> Result<Next, JournalError> {
         let forgotten = matches!(failure, BackendError::Forgotten { .. });
+        if let Some(ask) = &mut turn.ask {
+            ask.forgotten = forgotten;
+        }
         // Letta may have begun anew and ask the same again under another name. A decision on
         // something else is not taken for one on this.
         if let Some(request) = self.find_pending(turn).await? {
             let found = turn.ask.as_ref().is_none_or(|ask| ask.found);
             return Ok(Next::Tell(Told::instead(request, found)));
         }
-        match turn.ask.as_mut().filter(|ask| !ask.found) {
-            Some(ask) if forgotten && !turn.prompts.is_empty() => {
-                ask.forgotten = true;
+        match turn.ask.as_ref().filter(|ask| !ask.found) {
+            // Nobody wants it any more.
+            Some(ask) if ask.is_stopped() => Ok(Next::Tell(Told::end(String::new(), None))),
+            Some(_) if forgotten && !turn.prompts.is_empty() => {
                 self.keep(turn).await?;
                 Ok(Next::Ask(false))
             }

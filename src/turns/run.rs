@@ -79,8 +79,9 @@ impl Inner {
             };
             let before = turn.ask.as_ref();
             let stopped = before.is_some_and(Ask::is_stopped);
-            let stands = told.request.as_ref().zip(before);
-            if let Some(ask) = stands.and_then(|(request, before)| before.renewed(request)) {
+            let both = before.zip(told.request.as_ref());
+            let repeats = both.is_some_and(|(before, request)| before.may_have_run(request));
+            if let Some(ask) = both.and_then(|(before, request)| before.renewed(request)) {
                 turn.ask = Some(ask);
                 turn.run = None;
                 self.keep(turn).await?;
@@ -89,7 +90,10 @@ impl Inner {
             }
             turn.answer = Some(told.answer);
             match told.request {
-                Some(request) => turn.ask = Some(self.ask(turn, &request, told.found)),
+                Some(request) => {
+                    let ask = self.ask(turn, &request, told.found);
+                    turn.ask = Some(Ask { repeats, ..ask });
+                }
                 None if stopped => {
                     turn.answer = Some(Answer {
                         text: String::new(),
@@ -151,7 +155,8 @@ impl Inner {
     ) -> Result<Option<TurnRecord>, JournalError> {
         let mut next = turn.clone();
         match &turn.ask {
-            Some(ask) if ask.verdict.is_none() && self.is_allowed(turn, ask)? => {
+            // What may have run already is for a person to decide.
+            Some(ask) if ask.verdict.is_none() && !ask.repeats && self.is_allowed(turn, ask)? => {
                 last.push(stage.voice.allowed(turn, ask));
                 let verdict = Some(Verdict {
                     approve: true,

@@ -29,7 +29,10 @@ pub struct Ask {
     /// Whether Letta has certainly not heard yet what was decided.
     #[serde(default)]
     pub untold: bool,
-    /// Whether Letta has forgotten that it asked, and is to be asked the turn's prompts again.
+    /// Whether the very same was approved before Letta forgot it, so that it may have run already.
+    #[serde(default)]
+    pub repeats: bool,
+    /// Whether Letta has forgotten that it asked: what it asks now comes from the turn's prompts anew.
     #[serde(default)]
     pub forgotten: bool,
 }
@@ -88,6 +91,7 @@ impl Ask {
             found: false,
             verdict: None,
             untold: true,
+            repeats: false,
             forgotten: false,
         }
     }
@@ -95,17 +99,26 @@ impl Ask {
     /// The same, as what Letta asks now, if nobody needs to be asked about that: who has stopped the
     /// turn, or has decided on the very same calls when Letta had forgotten them and heard nothing.
     pub fn renewed(&self, request: &ApprovalRequest) -> Option<Self> {
-        let now = Self::new(request, self.card.clone(), self.until);
-        let calls = |ask: &Self| -> Vec<_> {
-            let call = |call: &AskedCall| (call.tool.clone(), call.arguments.clone());
-            ask.calls.iter().map(call).collect()
-        };
-        let stands = self.verdict.is_some() && self.untold && calls(self) == calls(&now);
+        let stands = self.verdict.is_some() && self.untold && self.is_about(request);
         (stands || self.is_stopped()).then(|| Self {
             found: self.found,
+            repeats: self.repeats,
             verdict: self.verdict.clone(),
-            ..now
+            ..Self::new(request, self.card.clone(), self.until)
         })
+    }
+
+    /// Whether Letta asks again, and may have let it run already.
+    pub fn may_have_run(&self, request: &ApprovalRequest) -> bool {
+        let approved = self.verdict.as_ref().is_some_and(|said| said.approve);
+        self.forgotten && approved && !self.untold && self.is_about(request)
+    }
+
+    /// Whether a request is about the very same calls, whatever their ids.
+    fn is_about(&self, request: &ApprovalRequest) -> bool {
+        let asked = self.calls.iter().map(|call| (&call.tool, &call.arguments));
+        let now = request.calls.iter();
+        asked.eq(now.map(|call| (&call.name, &call.arguments)))
     }
 
     /// Letta's request again.

@@ -155,4 +155,5 @@ async fn a_choice_stands_only_for_the_very_same_calls_and_only_if_letta_has_not_
         ..decided
     };
     assert_eq!(told.renewed(&again("{}")), None, "it may have run");
+    assert!(told.may_have_run(&again("{}")) && !told.may_have_run(&again("[]")));
 }

@@ -21,6 +21,7 @@ fn ask(calls: &[(&str, &str)]) -> Ask {
         found: false,
         verdict: None,
         untold: true,
+        repeats: false,
         forgotten: false,
     }
 }
