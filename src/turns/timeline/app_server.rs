@@ -136,10 +136,7 @@ fn nobody_decided() -> [Item; 2] {
         reason: None,
         by: By::Timeout,
     };
-    [
-        Item::Decides(verdict, NOBODY_DECIDES),
-        Item::Breaks,
-    ]
+    [Item::Decides(verdict, NOBODY_DECIDES), Item::Breaks]
 }
 
 /// What every room has seen at the end of a transcript.
@@ -197,7 +194,7 @@ fn tell(stories: Vec<Story>) -> String {
     if open > 0 {
         writeln!(
             out,
-            "(at the end of the capture, {open} of these turns goes on)"
+            "(not over when the capture ends: {open} of these turns)"
         )
         .expect("text");
     }
