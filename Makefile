@@ -32,7 +32,7 @@ lint: ## What a change must pass besides the tests
 bench: ## Measure what the bridge itself adds to a message (a minute)
 	cargo bench --locked --bench overhead
 
-beside: peers ## Measure the embedded homeserver beside Synapse (twenty minutes, most of them Synapse's)
+beside: peers ## Measure the embedded homeserver beside Synapse (five minutes)
 	cargo bench --locked --bench homeserver
 
 scale: peers ## Measure 1,000 agents on a real Synapse, and then a minute of rest (ten minutes)

@@ -1,4 +1,4 @@
-//! The embedded homeserver beside Synapse: `cargo bench --bench homeserver`, some twenty minutes, nearly all of them Synapse's.
+//! The embedded homeserver beside Synapse: `cargo bench --bench homeserver`, some five minutes, most of them Synapse's.
 //!
 //! Both are real processes on empty folders: the release binary's `homeserver` command, and Synapse from `scripts/synapse.sh`.
 //! Both get the same requests over loopback from the same bare client, in the same run; starts and single messages alternate

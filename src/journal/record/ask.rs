@@ -10,6 +10,10 @@ use crate::time::Millis;
 
 /// Tool calls of a turn that run only if a person says so.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a fact of its own that an older record lacks; none follows from another"
+)]
 pub struct Ask {
     /// Letta's message that asks.
     pub request: MessageId,
