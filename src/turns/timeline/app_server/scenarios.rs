@@ -299,7 +299,7 @@ fn what_letta_says_twice_is_in_the_room_once() {
             .filter(|item| item.as_ref().is_ok_and(text))
             .count()
     };
-    // Both sockets have brought every word of the first three; the fourth came on one alone.
+    // Both sockets have brought the first two; the last came on the second alone.
     for (name, word) in [
         ("guarded", " w2"),
         ("two_sockets", "seen"),
