@@ -124,6 +124,10 @@ impl Inner {
         );
         let mut next = turn.clone();
         next.turn_the_page();
+        if let (By::Elsewhere(run), Some(ask)) = (&verdict.by, &mut next.ask) {
+            next.run = Some(run.clone());
+            ask.untold = false;
+        }
         let journal = &self.around.journal;
         journal.end_chapter(&next, said.as_slice())?;
         journal.durable().await?;

@@ -215,7 +215,11 @@ impl Turns {
         )
     }
 
-    fn write_down(&self, turn: &TurnRecord, verdict: &Verdict) -> Result<Ruling, JournalError> {
+    pub(super) fn write_down(
+        &self,
+        turn: &TurnRecord,
+        verdict: &Verdict,
+    ) -> Result<Ruling, JournalError> {
         let Some(ask) = turn.waits_for() else {
             return Ok(Ruling::Nothing);
         };

@@ -4,7 +4,7 @@ use letta_client::{BackendError, Conduct, Destination, Prompt, RunId, TurnStream
 
 use super::{Inner, prompt::for_letta};
 use crate::{
-    journal::{Ask, ConversationKey, JournalError, RoomKind, TurnRecord, Verdict},
+    journal::{Ask, By, ConversationKey, JournalError, RoomKind, TurnRecord, Verdict},
     turns::listen::Failure,
 };
 
@@ -33,6 +33,9 @@ impl Inner {
         if let Some((ask, verdict)) = turn.decided()
             && !ask.forgotten
         {
+            if matches!(verdict.by, By::Elsewhere(_)) {
+                return Err(Failure::Missed);
+            }
             let (ask, verdict) = (ask.clone(), verdict.clone());
             return self.tell(turn, &destination, &ask, &verdict).await;
         }

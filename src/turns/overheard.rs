@@ -15,7 +15,7 @@ use tracing::{debug, warn};
 
 use super::{Inner, Turns, listen::Failure, say::Voice, words};
 use crate::{
-    journal::{ConversationKey, JournalError, QueuedPrompt, TurnId, TurnRecord},
+    journal::{By, ConversationKey, JournalError, TurnId, TurnRecord, Verdict},
     time::Millis,
 };
 
@@ -88,7 +88,7 @@ impl Turns {
                     () = turns.inner.around.tasks.closing() => None,
                 };
                 let Some(heard) = next else { return };
-                if let Err(failure) = turns.take_up(heard) {
+                if let Err(failure) = turns.take_up(heard).await {
                     warn!(
                         error = &failure as &dyn std::error::Error,
                         "a turn of somebody else is not told"
@@ -98,20 +98,59 @@ impl Turns {
         });
     }
 
-    fn take_up(&self, overheard: Overheard) -> Result<(), JournalError> {
+    async fn take_up(&self, overheard: Overheard) -> Result<(), JournalError> {
         let Some(place) = self.inner.place_of(&overheard.at)? else {
             debug!(agent.id = %overheard.at.agent, "a turn of somebody else has no room");
             return Ok(());
         };
         let id = TurnId::named(&["overheard", place.agent.as_str(), &overheard.key]);
         let begun = self.inner.was_begun(&place.room, &id.remark("elsewhere"))?;
-        if begun || self.inner.is_being_told(&place, &overheard.key)? {
+        let heard = Heard {
+            at: &overheard.at,
+            key: &overheard.key,
+            is_asked_anew: overheard.prompt.is_some(),
+        };
+        if begun || self.is_ours(&place, &heard).await? {
             return Ok(());
         }
         self.inner.elsewhere.push(&place, id, overheard);
         self.wake(&place);
         Ok(())
     }
+
+    /// Whether a turn is our own. Letta has begun it anew after it was killed: what it asks anew is
+    /// found as soon as a person has decided. Or somebody has decided outside of Matrix what it
+    /// waits for: it goes on.
+    async fn is_ours(
+        &self,
+        place: &ConversationKey,
+        heard: &Heard<'_>,
+    ) -> Result<bool, JournalError> {
+        let Some(turn) = self.inner.told_as(place, heard.key)? else {
+            return Ok(false);
+        };
+        let goes_on = heard.key.contains('~') && !heard.is_asked_anew;
+        if let (Some(ask), Ok(run), true) = (turn.waits_for(), heard.key.parse(), goes_on) {
+            let waits = self.inner.around.backend.pending(heard.at).await;
+            if waits.is_ok_and(|waits| waits.is_none_or(|request| request.id != ask.request)) {
+                let verdict = Verdict {
+                    approve: false,
+                    reason: None,
+                    by: By::Elsewhere(run),
+                };
+                self.write_down(&turn, &verdict)?;
+            }
+        }
+        Ok(true)
+    }
+}
+
+/// What is looked at of a turn that is heard.
+struct Heard<'a> {
+    at: &'a Destination,
+    key: &'a str,
+    /// Letta puts the prompts in once more.
+    is_asked_anew: bool,
 }
 
 impl Inner {
@@ -145,15 +184,18 @@ impl Inner {
         Ok(self.around.backend.watch(destination, conduct).await?)
     }
 
-    /// Whether a turn is our own, which Letta has begun anew after it was killed. What it asks anew
-    /// is found as soon as a person has decided.
-    fn is_being_told(&self, place: &ConversationKey, key: &str) -> Result<bool, JournalError> {
-        let Some(turn) = self.around.journal.open_turn(place)? else {
-            return Ok(false);
-        };
+    /// The turn of ours that runs in this place, if its prompts are what this key is made of.
+    fn told_as(
+        &self,
+        place: &ConversationKey,
+        key: &str,
+    ) -> Result<Option<TurnRecord>, JournalError> {
         let first = key.split('~').next().unwrap_or_default();
-        let asked = |prompt: &QueuedPrompt| turn.key_of(prompt) == first;
-        Ok(turn.prompts.iter().any(asked))
+        let turn = self.around.journal.open_turn(place)?;
+        Ok(turn.filter(|turn| {
+            let mut prompts = turn.prompts.iter();
+            prompts.any(|prompt| turn.key_of(prompt) == first)
+        }))
     }
 
     /// Where a conversation of Letta takes place; an agent's default one that no room knows, in its

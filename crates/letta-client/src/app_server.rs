@@ -17,6 +17,7 @@
 //! | `runtime` | what is known of one conversation; frames in, turn events out; no I/O |
 //! | `hub` | the task between the backend, the two links and all runtimes |
 //! | `past` | stored messages |
+//! | [`transcript`] | frames that were written down, told without a server |
 
 use std::{
     fmt,
@@ -37,6 +38,7 @@ mod hub;
 mod link;
 mod past;
 mod runtime;
+pub mod transcript;
 mod wire;
 
 pub use address::FRAME_BYTES_MAX;

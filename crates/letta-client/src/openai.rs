@@ -17,6 +17,7 @@
 //! | `models` | the list of agents, and ids for those that have only a name |
 //! | `chunks` | chunks of a stream to [`TurnEvent`]s; no I/O |
 //! | `turn` | one turn's stream |
+//! | [`transcript`] | a stream that was written down, decoded without a server |
 //!
 //! Source: <https://platform.openai.com/docs/api-reference/chat>, and what the servers really do.
 
@@ -39,6 +40,7 @@ use crate::{
 
 mod chunks;
 mod models;
+pub mod transcript;
 mod turn;
 
 pub use models::{MODEL_BYTES_MAX, MODELS_MAX};

@@ -1,7 +1,7 @@
 //! What a turn asks of a person, and what was decided: written down before anybody is asked and
 //! before anything is done about it.
 
-use letta_client::{ApprovalRequest, Decision, MessageId, ToolCall, ToolCallId};
+use letta_client::{ApprovalRequest, Decision, MessageId, RunId, ToolCall, ToolCallId};
 use ruma::OwnedUserId;
 use serde::{Deserialize, Serialize};
 
@@ -75,6 +75,8 @@ pub enum By {
     Rule,
     /// Nobody, in time.
     Timeout,
+    /// Somebody outside of Matrix; or Letta has begun the turn anew. This run goes on.
+    Elsewhere(RunId),
 }
 
 impl Ask {

@@ -35,6 +35,8 @@ struct App {
     /// The next send is told that its conversation goes on as this one.
     moves: Mutex<Option<ConversationId>>,
     watched: Mutex<Vec<Destination>>,
+    /// What was decided outside of Matrix goes on as this; until then, requests wait.
+    goes_on: Mutex<Option<TurnStream>>,
 }
 
 #[async_trait]
@@ -86,6 +88,9 @@ impl Backend for App {
     }
 
     async fn pending(&self, to: &Destination) -> Result<Option<ApprovalRequest>, BackendError> {
+        if held(&self.goes_on).is_some() {
+            return Ok(None);
+        }
         self.rest.pending(to).await
     }
 
@@ -102,6 +107,9 @@ impl Backend for App {
     }
 
     async fn resume(&self, to: &Destination, run: &RunId) -> Result<TurnStream, BackendError> {
+        if let Some(stream) = held(&self.goes_on).take() {
+            return Ok(stream);
+        }
         self.rest.resume(to, run).await
     }
 
@@ -141,6 +149,7 @@ impl Lab {
             sends: Mutex::default(),
             moves: Mutex::default(),
             watched: Mutex::default(),
+            goes_on: Mutex::default(),
         });
         let folder = tempfile::tempdir().unwrap();
         let journal = Journal::open(folder.path(), JournalLimits::default()).unwrap();
@@ -183,11 +192,7 @@ impl Lab {
 
     /// Somebody else asks in the same conversation; `key` names their turn.
     async fn others_ask(&self, key: &str, text: &str) {
-        let conversation = self.journal.conversation(&self.place).unwrap().unwrap();
-        let at = Destination {
-            agent: self.place.agent.clone(),
-            conversation,
-        };
+        let at = self.conversation();
         let prompt = Prompt {
             key: format!("{key} {text}"),
             text: text.to_owned(),
@@ -199,6 +204,25 @@ impl Lab {
             key: key.to_owned(),
             prompt: Some(text.to_owned()),
             turn: turn.unwrap(),
+        };
+        assert!(self.others.send(overheard).await.is_ok());
+    }
+
+    fn conversation(&self) -> Destination {
+        let conversation = self.journal.conversation(&self.place).unwrap().unwrap();
+        Destination {
+            agent: self.place.agent.clone(),
+            conversation,
+        }
+    }
+
+    /// The turn of `$asked` is heard, as if others had begun it.
+    async fn hear_of_it_again(&self, part: &str) {
+        let overheard = Overheard {
+            at: self.conversation(),
+            key: format!("$asked{part}"),
+            prompt: None,
+            turn: Box::pin(futures_util::stream::empty()),
         };
         assert!(self.others.send(overheard).await.is_ok());
     }
@@ -286,6 +310,37 @@ async fn a_turn_of_somebody_else_appears_once_with_what_it_answers() {
     lab.shows(" and more").await;
     let seen = lab.homeserver.timeline().join("\n");
     assert!(!seen.contains("again"), "{seen}");
+}
+
+#[tokio::test]
+async fn what_is_decided_outside_of_matrix_goes_on_in_its_turn() {
+    let lab = Lab::new().await;
+    lab.turns.resume().unwrap();
+    lab.ask("approve: look {}");
+    lab.shows("[APPROVAL_NEEDED]").await;
+    // After a restart the turn that waits is heard of again: no news.
+    lab.hear_of_it_again("").await;
+    let at = lab.conversation();
+    let request = lab.app.rest.pending(&at).await.unwrap().unwrap();
+    let decisions: Vec<_> = request
+        .calls
+        .iter()
+        .map(|call| Decision {
+            call: call.id.clone(),
+            approve: true,
+            reason: None,
+        })
+        .collect();
+    let decided = lab.app.rest.decide(&at, &request, &decisions).await;
+    *held(&lab.app.goes_on) = Some(decided.unwrap());
+    lab.hear_of_it_again("~call_1").await;
+    lab.shows("tool look returned: demo result for {}").await;
+    let seen = lab.homeserver.timeline().join("\n");
+    assert!(seen.contains("No longer asked"), "{seen}");
+    assert!(
+        !seen.contains("outside of Matrix."),
+        "told as a turn of others: {seen}"
+    );
 }
 
 #[tokio::test]

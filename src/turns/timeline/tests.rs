@@ -3,10 +3,8 @@
 use insta::assert_snapshot;
 use letta_client::{MessageId, Stop, rest::transcript};
 use proptest::prelude::*;
-use ruma::OwnedUserId;
 
 use super::*;
-use crate::journal::By;
 
 /// A short answer is there before anybody could read half of it.
 const QUICK: Pace = Pace {
@@ -30,12 +28,15 @@ const BUSY_HOMESERVER: Pace = Pace {
 macro_rules! transcript {
     ($name:literal) => {
         include_str!(concat!(
-            "../../../crates/letta-client/tests/transcripts/",
+            env!("CARGO_MANIFEST_DIR"),
+            "/crates/letta-client/tests/transcripts/",
             $name,
             ".txt"
         ))
     };
 }
+
+mod approvals;
 
 fn items(stream: &str) -> Vec<Item> {
     let items = transcript::decode(stream.as_bytes());
@@ -239,103 +240,6 @@ fn a_turn_that_reaches_its_limit_of_steps_is_told() {
       3.95s 🔧 Used archival_memory_search⏎✗ archival_memory_search {"query": "x"}
     4.00s @agent notice to $asked: The agent reached its limit of steps before it was done. Ask it to go on. [MAX_STEPS]
     "#);
-}
-
-fn person() -> OwnedUserId {
-    owned_user_id!("@ann:example.org")
-}
-
-fn verdict(approve: bool, by: By) -> Verdict {
-    Verdict {
-        approve,
-        reason: None,
-        by,
-    }
-}
-
-/// A request, what is decided on it after a while, and how the agent goes on.
-fn decided(request: &str, verdict: Verdict, after: &str) -> Vec<Item> {
-    let mut story = items(request);
-    story.push(Item::Decides(verdict, 20));
-    story.extend(items(after));
-    story
-}
-
-#[test]
-fn an_approval_is_asked_for_with_both_choices() {
-    assert_snapshot!(show(transcript!("approval"), SLOW), @"3.15s @agent to $asked: **May I use `memory_insert`?**⏎⏎`mem… (276 characters) … [APPROVAL_NEEDED]");
-    let room = play(items(transcript!("approval_parallel")), SLOW);
-    assert_eq!(
-        (room.messages.len(), room.choices),
-        (1, 2),
-        "one card for all calls"
-    );
-    assert_snapshot!(room.messages[0].text, @r#"
-    **May I use `memory_insert` and `conversation_search`?**
-
-    `memory_insert`
-
-    ```
-    {"label": "human", "new_string": "p1"}
-    ```
-
-    `conversation_search`
-
-    ```
-    {"query": "p2"}
-    ```
-
-    ✅ lets it run, ❌ does not; so do `!letta approve` and `!letta deny`. Only @ann:example.org or an admin decides. Without an answer it is denied in 10m. [APPROVAL_NEEDED]
-    "#);
-}
-
-#[test]
-fn what_is_said_after_a_decision_is_a_message_of_its_own() {
-    let approved = verdict(true, By::Person(person()));
-    let story = decided(transcript!("approval"), approved, transcript!("tokens"));
-    assert_snapshot!(timeline(story, SLOW), @r#"
-    3.15s @agent to $asked, 1 edit: ✅ **Approved** by @ann:example.org⏎⏎… (127 characters) …pproved fact"}⏎```
-      3.15s **May I use `memory_insert`?**⏎⏎`mem… (276 characters) … [APPROVAL_NEEDED]
-      23.90s ✅ **Approved** by @ann:example.org⏎⏎… (127 characters) …pproved fact"}⏎```
-    26.25s @agent to $asked, 3 edits: one two three four five
-      26.25s one
-      27.25s one two three
-      28.35s one two three four
-      29.55s one two three four five
-    "#);
-    let late = verdict(false, By::Timeout);
-    let story = decided(transcript!("approval"), late, transcript!("steps"));
-    assert_snapshot!(timeline(story, QUICK), @r#"
-    0.47s @agent to $asked, 1 edit: ⌛ **Denied**, because nobody decided… (137 characters) …pproved fact"}⏎```
-      0.47s **May I use `memory_insert`?**⏎⏎`mem… (276 characters) … [APPROVAL_NEEDED]
-      20.46s ⌛ **Denied**, because nobody decided… (137 characters) …pproved fact"}⏎```
-    20.55s @agent to $asked: one two three
-    "#);
-}
-
-#[test]
-fn what_is_said_before_a_question_is_complete_before_it() {
-    let mut story = items(transcript!("tokens"));
-    story.pop();
-    story.extend(items(transcript!("approval")));
-    story.push(Item::Decides(verdict(true, By::Person(person())), 20));
-    story.extend(items(transcript!("approval_parallel")));
-    assert_snapshot!(timeline(story, SLOW), @r#"
-    3.05s @agent to $asked, 3 edits: one two three four five
-      3.05s one
-      4.05s one two three
-      5.15s one two three four
-      6.36s one two three four five
-    7.95s @agent to $asked, 1 edit: ✅ **Approved** by @ann:example.org⏎⏎… (127 characters) …pproved fact"}⏎```
-      7.95s **May I use `memory_insert`?**⏎⏎`mem… (276 characters) … [APPROVAL_NEEDED]
-      28.70s ✅ **Approved** by @ann:example.org⏎⏎… (127 characters) …pproved fact"}⏎```
-    31.15s @agent to $asked: **May I use `memory_insert` and `con… (339 characters) … [APPROVAL_NEEDED]
-    "#);
-}
-
-#[test]
-fn an_agent_that_waits_for_an_approval_takes_nothing_else() {
-    assert_snapshot!(show(transcript!("approval_pending"), QUICK), @"0.45s @agent notice to $asked: The agent waits for a decision about an earlier tool call. Decide it in Letta, then write again. [LETTA_APPROVAL_PENDING]");
 }
 
 #[test]

@@ -28,6 +28,7 @@ mod calls;
 mod effects;
 mod failures;
 
+pub(super) use answers::refusal;
 use failures::{chain, copy, refuse};
 
 /// The most attempts in a row to connect, before those who listen are told.

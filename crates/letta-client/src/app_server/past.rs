@@ -9,7 +9,10 @@ use crate::{
     backend::{Agent, Destination, HistoryItem},
     error::BackendError,
     id::ToolCallId,
-    rest::{history, listing, wire::Message},
+    rest::{
+        history, listing,
+        wire::{AgentEntry, Message},
+    },
 };
 
 /// How many agents are asked for. The server pages by an order that moves while one pages, so all
@@ -39,9 +42,7 @@ pub(super) async fn agents(backend: &AppServerBackend) -> Result<Vec<Agent>, Bac
             detail: "a list of agents without agents".to_owned(),
         })?;
         if entries.len() < limit {
-            let mut agents: Vec<_> = entries.into_iter().filter_map(listing::convert).collect();
-            agents.sort_by(|a, b| a.id.cmp(&b.id));
-            return Ok(agents);
+            return Ok(in_order(entries));
         }
         if limit >= AGENTS_MAX {
             let detail = format!("the list of agents has {AGENTS_MAX} or more");
@@ -49,6 +50,13 @@ pub(super) async fn agents(backend: &AppServerBackend) -> Result<Vec<Agent>, Bac
         }
         limit *= 10;
     }
+}
+
+/// What is listed, by its id.
+pub(super) fn in_order(entries: Vec<AgentEntry>) -> Vec<Agent> {
+    let mut agents: Vec<_> = entries.into_iter().filter_map(listing::convert).collect();
+    agents.sort_by(|a, b| a.id.cmp(&b.id));
+    agents
 }
 
 /// The newest `limit` messages, oldest first.

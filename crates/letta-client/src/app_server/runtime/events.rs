@@ -43,13 +43,15 @@ impl Runtime {
             self.tell_control(out);
         }
         let named = self.active_keys();
-        let Some(turn) = &mut self.ours else { return };
         if self.idle {
-            if turn.stage == Stage::Running && turn.stop.is_some() {
-                out.push(Effect::Wake(UNFINISHED, Alarm::Unfinished(turn.number)));
+            for turn in [&self.ours, &self.others].into_iter().flatten() {
+                if turn.stage == Stage::Running && turn.stop.is_some() {
+                    out.push(Effect::Wake(UNFINISHED, Alarm::Unfinished(turn.number)));
+                }
             }
             return;
         }
+        let Some(turn) = &mut self.ours else { return };
         let is_ours = if named.is_empty() {
             turn.stage == Stage::Accepted && self.others.is_none()
         } else {
@@ -115,7 +117,9 @@ impl Runtime {
         if self.is_ours(&keys) {
             return self.of_ours(delta, out);
         }
-        if self.others.is_none() && says_something(&delta.message) {
+        // The server also complains about what a client has said without beginning a turn.
+        let complains = self.idle && keys.is_empty() && run.is_none();
+        if self.others.is_none() && says_something(&delta.message) && !complains {
             self.hear_others(&delta.message, keys, out);
         }
         if let Some(turn) = &mut self.others {
@@ -155,18 +159,11 @@ impl Runtime {
 
     /// Others' turn begins to say something.
     fn hear_others(&mut self, message: &Message, keys: Vec<String>, out: &mut Vec<Effect>) {
-        let prompt = match keys.first() {
-            Some(key) => self.foreign.iter().find(|(known, _)| known == key).cloned(),
-            None => self.foreign.back().cloned(),
-        };
-        self.foreign.clear();
-        let (known, prompt) = prompt.unzip();
+        let (known, prompt) = self.foreign_prompt(&keys);
         let named = |word: &Option<String>| word.clone().unwrap_or_default();
         // Without a key of its own it is known by its run, and by when, as run ids come again.
         let unnamed = || format!("{}@{}", named(&message.run_id), named(&message.date));
-        let key = known
-            .or_else(|| keys.first().cloned())
-            .unwrap_or_else(unnamed);
+        let key = keys.first().cloned().or(known).unwrap_or_else(unnamed);
         let Some(run) = run_of(&key) else { return };
         let keys = if keys.is_empty() { vec![key] } else { keys };
         let abandoned = keys.iter().any(|key| self.abandoned.contains(key));
@@ -179,6 +176,25 @@ impl Runtime {
             out.extend(turn.heard(prompt));
         }
         self.others = Some(turn);
+    }
+
+    /// What others have asked, and its key. Inputs that have waited together are answered together.
+    fn foreign_prompt(&mut self, keys: &[String]) -> (Option<String>, Option<String>) {
+        let foreign: Vec<_> = self.foreign.drain(..).collect();
+        let of_it = if keys.is_empty() {
+            // Which of them it answers is not known; the last is the likeliest.
+            foreign.into_iter().next_back().into_iter().collect()
+        } else {
+            let mut foreign = foreign;
+            foreign.retain(|(key, _)| keys.contains(key));
+            foreign
+        };
+        let (known, prompts): (Vec<_>, Vec<_>) = of_it.into_iter().unzip();
+        let prompt = prompts.join("\n\n");
+        (
+            known.into_iter().next(),
+            (!prompts.is_empty()).then_some(prompt),
+        )
     }
 
     /// An input has left the queue: its turn begins, or begins again.

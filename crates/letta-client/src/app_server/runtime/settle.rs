@@ -97,6 +97,14 @@ impl Runtime {
 
     /// An alarm has gone off.
     pub(in crate::app_server) fn alarm(&mut self, alarm: Alarm, out: &mut Vec<Effect>) {
+        let of_it = |turn: &mut Turn| alarm == Alarm::Unfinished(turn.number);
+        if self.idle
+            && let Some(mut turn) = self.others.take_if(of_it)
+        {
+            let word = turn.stop.take().unwrap_or_default();
+            let stop = turn.stop_of(&word, None);
+            return turn.end(Ending::Stop(stop));
+        }
         let Some(turn) = &mut self.ours else { return };
         match alarm {
             Alarm::Unfinished(number) if turn.number == number && self.idle => {

@@ -1,16 +1,19 @@
 //! Every scenario of a real App Server that was written down, and what is told of it: a golden
 //! file each. The same frames through two sockets tell the same, whichever is ahead.
 
-use std::{collections::HashMap, fmt::Write as _};
+use std::fmt::Write as _;
 
 use futures_util::{FutureExt, StreamExt};
 use proptest::prelude::*;
-use serde_json::Value;
 
-use super::*;
+use super::{Effect, Runtime};
 use crate::{
-    app_server::wire::{self, Inbound, Scope},
-    backend::{Conduct, Decision, TurnEvent},
+    app_server::{
+        transcript::{Cue, player::Player},
+        wire::{self, Event, Inbound},
+    },
+    backend::{Stop, TurnEvent},
+    rest::decoder::TurnLimits,
 };
 
 /// Frames `< …` are the server's, `> …` are those of the client at whose socket they were written.
@@ -44,165 +47,74 @@ scenarios!(
     stuck,
 );
 
-/// What one scenario brings about.
-#[derive(Default)]
-struct Stage {
-    runtimes: HashMap<Scope, Runtime>,
-    /// What an answer is about: an input, or the decision on a request.
-    asked: HashMap<String, Option<ApprovalRequest>>,
-    streams: Vec<(String, TurnStream)>,
-    other_effects: Vec<String>,
+/// What every stream has told so far, under what it is about.
+fn told(player: Player) -> String {
+    let mut told = String::new();
+    for begun in player.begun {
+        let mut stream = begun.stream;
+        let name = match begun.cue {
+            Cue::Asked(_) => "asked".to_owned(),
+            Cue::AskedAgain => "asked again".to_owned(),
+            Cue::Decided(..) => "decided".to_owned(),
+            Cue::Heard { key, prompt } => format!("heard {key} {prompt:?}"),
+        };
+        let _ = writeln!(told, "{name}");
+        let mut last = None;
+        while let Some(Some(item)) = stream.next().now_or_never() {
+            match item {
+                Ok(
+                    TurnEvent::Text { message, delta } | TurnEvent::Reasoning { message, delta },
+                ) if last.as_ref() == Some(&message) => {
+                    told.push_str(&delta);
+                }
+                Ok(TurnEvent::Text { message, delta }) => {
+                    let _ = write!(told, "\n  text {message}: {delta}");
+                    last = Some(message);
+                }
+                Ok(TurnEvent::Reasoning { message, delta }) => {
+                    let _ = write!(told, "\n  reasoning {message}: {delta}");
+                    last = Some(message);
+                }
+                item => {
+                    let _ = write!(told, "\n  {item:?}");
+                    last = None;
+                }
+            }
+        }
+        told.push('\n');
+    }
+    for undone in player.undone {
+        let _ = writeln!(told, "{undone}");
+    }
+    // A blank line after each title is only in the way.
+    told.replace("\n\n", "\n")
 }
 
-impl Stage {
-    fn runtime(&mut self, scope: &Scope) -> &mut Runtime {
-        let new = || Runtime::new(TurnLimits::default());
-        self.runtimes.entry(scope.clone()).or_insert_with(new)
-    }
-
-    fn effects(&mut self, effects: Vec<Effect>) {
-        for effect in effects {
-            match effect {
-                Effect::Heard(heard) => {
-                    let name = format!("heard {} {:?}", heard.key, heard.prompt);
-                    self.streams.push((name, heard.turn));
-                }
-                Effect::Ask | Effect::Decide | Effect::Wake(..) => {}
-                effect => self.other_effects.push(format!("{effect:?}")),
-            }
-        }
-    }
-
-    fn ours(&mut self, frame: &Value) {
-        let scope: Scope = serde_json::from_value(frame["runtime"].clone()).unwrap();
-        let id = frame["request_id"].as_str().unwrap_or_default().to_owned();
-        let payload = &frame["payload"];
-        let mut effects = Vec::new();
-        let runtime = self.runtime(&scope);
-        if frame["type"] == "abort_message" {
-            return runtime.cancel();
-        }
-        if payload["kind"] == "create_message" {
-            let message = &payload["messages"][0];
-            let prompts = [Prompt {
-                key: message["client_message_id"].as_str().unwrap().to_owned(),
-                text: message["content"].as_str().unwrap().to_owned(),
-                speaker: None,
-            }];
-            let payload = Payload::prompts(&prompts, Conduct::default());
-            match runtime.ask(&prompts, payload, &mut effects) {
-                Ok(Some(stream)) => self.streams.push(("asked again".into(), stream)),
-                Ok(None) => drop(self.asked.insert(id, None)),
-                Err(error) => self.other_effects.push(format!("refused: {error}")),
-            }
-        } else {
-            let request = payload["request_id"].as_str().unwrap();
-            let Some(request) = runtime
-                .control()
-                .filter(|known| known.id.as_str() == request)
-            else {
-                return;
-            };
-            let request = request.clone();
-            let decision = Decision {
-                call: request.calls[0].id.clone(),
-                approve: true,
-                reason: None,
-            };
-            let payload = Payload::decision(request.id.to_string(), &decision);
-            runtime.decide(&request, payload, &mut effects).unwrap();
-            self.asked.insert(id, Some(request));
-        }
-        self.effects(effects);
-    }
-
-    fn theirs(&mut self, frame: &str, lead: bool) {
-        let mut effects = Vec::new();
-        match wire::read(frame.into()) {
-            Some(Inbound::Event(scope, event)) => {
-                self.runtime(&scope).event(event, lead, &mut effects);
-            }
-            Some(Inbound::Response { id, body }) if lead => {
-                let Some(asked) = self.asked.remove(&id) else {
-                    return;
-                };
-                let frame: Value = serde_json::from_str(&body).unwrap();
-                let scope: Scope = serde_json::from_value(frame["runtime"].clone()).unwrap();
-                let runtime = self.runtime(&scope);
-                let queued = frame["disposition"] == "queued";
-                let (name, stream) = match &asked {
-                    None => ("asked", runtime.accepted(queued, &mut effects)),
-                    Some(request) => ("decided", runtime.decided(request)),
-                };
-                self.streams
-                    .extend(stream.map(|stream| (name.to_owned(), stream)));
-            }
-            _ => {}
-        }
-        self.effects(effects);
-    }
-
-    /// What every stream has told so far.
-    fn told(self) -> String {
-        let mut told = String::new();
-        for (name, mut stream) in self.streams {
-            let _ = writeln!(told, "{name}");
-            let mut last = None;
-            while let Some(Some(item)) = stream.next().now_or_never() {
-                match item {
-                    Ok(
-                        TurnEvent::Text { message, delta }
-                        | TurnEvent::Reasoning { message, delta },
-                    ) if last.as_ref() == Some(&message) => {
-                        told.push_str(&delta);
-                    }
-                    Ok(TurnEvent::Text { message, delta }) => {
-                        let _ = write!(told, "\n  text {message}: {delta}");
-                        last = Some(message);
-                    }
-                    Ok(TurnEvent::Reasoning { message, delta }) => {
-                        let _ = write!(told, "\n  reasoning {message}: {delta}");
-                        last = Some(message);
-                    }
-                    item => {
-                        let _ = write!(told, "\n  {item:?}");
-                        last = None;
-                    }
-                }
-            }
-            told.push('\n');
-        }
-        for effect in self.other_effects {
-            let _ = writeln!(told, "{effect}");
-        }
-        // A blank line after each title is only in the way.
-        told.replace("\n\n", "\n")
-    }
+fn lines(transcript: &str) -> Vec<(&str, &str)> {
+    let lines = transcript.lines();
+    lines.map(|line| line.split_once(' ').unwrap()).collect()
 }
 
 fn play(transcript: &str) -> String {
-    let mut stage = Stage::default();
-    for line in transcript.lines() {
-        match line.split_once(' ') {
-            Some(("<", frame)) => stage.theirs(frame, true),
-            Some((">", frame)) => stage.ours(&serde_json::from_str(frame).unwrap()),
-            _ => panic!("{line}"),
+    let mut player = Player::new(false);
+    for (whose, frame) in lines(transcript) {
+        match whose {
+            "<" => player.received(frame, true),
+            ">" => player.sent(frame).unwrap(),
+            _ => panic!("{whose} {frame}"),
         }
     }
-    stage.told()
+    told(player)
 }
 
 /// The same, with a second socket that is up to `behind` frames late, or ahead.
 fn play_twice(transcript: &str, lags: &[isize]) -> String {
-    let lines: Vec<_> = transcript
-        .lines()
-        .filter_map(|line| line.split_once(' '))
-        .collect();
-    let mut stage = Stage::default();
+    let lines = lines(transcript);
+    let mut player = Player::new(false);
     let mut guard = 0;
     for (at, (whose, frame)) in lines.iter().enumerate() {
         if *whose == ">" {
-            stage.ours(&serde_json::from_str(frame).unwrap());
+            player.sent(frame).unwrap();
             continue;
         }
         // Nobody hears what is an answer to something that was not said yet.
@@ -212,12 +124,12 @@ fn play_twice(transcript: &str, lags: &[isize]) -> String {
         let until = at.saturating_add_signed(lag).clamp(guard, end);
         let ahead: Vec<_> = lines[guard..until].to_vec();
         for (_, frame) in ahead.iter().filter(|(whose, _)| *whose == "<") {
-            stage.theirs(frame, false);
+            player.received(frame, false);
         }
         guard = until;
-        stage.theirs(frame, true);
+        player.received(frame, true);
     }
-    stage.told()
+    told(player)
 }
 
 #[test]
@@ -225,6 +137,33 @@ fn what_is_told_of_every_scenario() {
     for (name, transcript) in SCENARIOS {
         insta::assert_snapshot!(*name, play(transcript));
     }
+}
+
+/// A server that never says that a turn is over, as old ones do.
+#[test]
+fn a_turn_of_others_ends_without_a_word_about_its_end() {
+    let transcript = include_str!("../../../tests/transcripts/app_server/foreign_observed.txt");
+    let mut runtime = Runtime::new(TurnLimits::default());
+    let mut effects = Vec::new();
+    for (_, frame) in lines(transcript) {
+        if let Some(Inbound::Event(_, event)) = wire::read(frame.into())
+            && !matches!(event, Event::Finished(_))
+        {
+            runtime.event(event, true, &mut effects);
+        }
+    }
+    let (mut streams, mut alarms) = (Vec::new(), Vec::new());
+    for effect in effects {
+        match effect {
+            Effect::Heard(heard) => streams.push(heard.turn),
+            Effect::Wake(_, alarm) => alarms.push(alarm),
+            _ => {}
+        }
+    }
+    runtime.alarm(alarms.pop().unwrap(), &mut Vec::new());
+    let told = streams.pop().unwrap().collect::<Vec<_>>().now_or_never();
+    let last = told.expect("a stream with an end").pop().unwrap().unwrap();
+    assert_eq!(last, TurnEvent::Finished(Stop::EndTurn));
 }
 
 proptest! {

@@ -4,8 +4,6 @@
 //! own with a run id of its own, as on a server where each of them is a run. Who comes late to a
 //! part hears it from its beginning.
 
-use std::collections::{HashMap, VecDeque};
-
 use crate::{
     app_server::wire::Delta,
     backend::{ApprovalRequest, Stop, ToolCall, TurnEvent, TurnFailure, TurnStream},
@@ -15,10 +13,12 @@ use crate::{
 };
 
 mod part;
+mod tools;
 
 pub(in crate::app_server) use part::Ending;
 use part::Part;
 pub(super) use part::{part_run, run_of, split};
+use tools::Tools;
 
 /// How far a turn has come.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -60,8 +60,7 @@ pub(super) struct Turn {
     parts: Vec<Part>,
     /// Messages that a retry makes void.
     said: Vec<MessageId>,
-    calls: HashMap<ToolCallId, ToolCall>,
-    returns: VecDeque<(ToolCallId, bool, String)>,
+    tools: Tools,
     failure: Option<TurnFailure>,
     events: usize,
     text_bytes: usize,
@@ -80,8 +79,7 @@ impl Turn {
             limits,
             parts: vec![Part::new(run)],
             said: Vec::new(),
-            calls: HashMap::new(),
-            returns: VecDeque::new(),
+            tools: Tools::default(),
             failure: None,
             events: 0,
             text_bytes: 0,
@@ -183,13 +181,14 @@ impl Turn {
     pub(super) fn ask(&mut self, request: ApprovalRequest) {
         self.start();
         self.stage = Stage::Waiting;
+        self.tools.ask(&request);
         self.tell(TurnEvent::Approval(request));
         self.end(Ending::Stop(Stop::NeedsApproval));
     }
 
-    /// The call as it was told, if it was.
+    /// The call as it was announced, if it was.
     pub(super) fn call(&self, id: &ToolCallId) -> Option<&ToolCall> {
-        self.calls.get(id)
+        self.tools.call(id)
     }
 
     fn tell(&mut self, event: TurnEvent) {
@@ -238,6 +237,14 @@ impl Turn {
                 let words = words.or(message.message).unwrap_or_default();
                 let word = message.stop_reason.as_deref().unwrap_or("error");
                 self.failure.get_or_insert(failure(word, &words));
+            }
+            "client_tool_start" => {
+                let id = message.tool_call_id();
+                let id = id.and_then(|id| ToolCallId::parse(id).ok());
+                let started = id.and_then(|id| self.tools.start(&id));
+                if let Some(call) = started {
+                    self.tell(call);
+                }
             }
             _ => self.say(message),
         }
@@ -291,22 +298,21 @@ impl Turn {
     fn called(&mut self, message: &Message) {
         for part in message.calls() {
             let id = part.tool_call_id.and_then(|id| ToolCallId::parse(id).ok());
-            let Some(id) = id.filter(|id| !self.calls.contains_key(id)) else {
+            let Some(id) = id.filter(|id| self.tools.call(id).is_none()) else {
                 continue;
             };
             let call = ToolCall {
-                id: id.clone(),
+                id,
                 name: part.name.unwrap_or_default(),
                 arguments: part.arguments.unwrap_or_default(),
             };
-            if self.calls.len() >= CALLS_MAX {
+            if self.tools.len() >= CALLS_MAX {
                 return self.breach("TOO_MANY_TOOL_CALLS");
             }
             if call.arguments.len() > self.limits.tool_argument_bytes {
                 return self.breach("TOOL_ARGUMENTS_TOO_LONG");
             }
-            self.calls.insert(id, call.clone());
-            self.tell(TurnEvent::ToolCall(call));
+            self.tools.announce(call);
         }
     }
 
@@ -318,16 +324,9 @@ impl Turn {
             };
             let mut text = part.text();
             text.truncate(text.floor_char_boundary(TOOL_RETURN_BYTES_MAX));
-            let said = (call, part.is_ok(), text);
-            // Output that grows comes again and again, and sometimes the same.
-            if self.returns.contains(&said) {
-                continue;
+            for event in self.tools.returned(call, part.is_ok(), text) {
+                self.tell(event);
             }
-            self.returns.retain(|(call, ..)| *call != said.0);
-            self.returns.push_back(said.clone());
-            self.returns.truncate(CALLS_MAX);
-            let (call, ok, text) = said;
-            self.tell(TurnEvent::ToolReturn { call, ok, text });
         }
     }
 }

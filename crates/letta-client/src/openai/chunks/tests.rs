@@ -3,28 +3,24 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::sse::SseParser;
+use crate::openai::transcript;
 
 /// The events of these bytes, and how the turn ended, one a line.
 fn golden(bytes: &[u8]) -> String {
-    let (mut parsed, mut events) = (Vec::new(), Vec::new());
-    SseParser::new().push(bytes, &mut parsed).unwrap();
-    let mut chunks = Chunks::new(TurnLimits::default());
-    for event in &parsed {
-        chunks.feed(event, &mut events);
-    }
-    let told = events.iter().map(|event| match event {
-        TurnEvent::Started { run, resumable } => format!("started {run}, resumable: {resumable}"),
-        TurnEvent::Text { delta, .. } => format!("text {delta:?}"),
-        other => format!("{other:?}"),
-    });
-    let end = match chunks.conclude() {
-        Stop::Failed(failure) => {
-            format!("failed {} transient: {}", failure.code, failure.transient)
-        }
-        stop => format!("{stop:?}"),
-    };
-    told.chain([end]).collect::<Vec<_>>().join("\n")
+    let told = transcript::decode(bytes)
+        .into_iter()
+        .map(|event| match event {
+            TurnEvent::Started { run, resumable } => {
+                format!("started {run}, resumable: {resumable}")
+            }
+            TurnEvent::Text { delta, .. } => format!("text {delta:?}"),
+            TurnEvent::Finished(Stop::Failed(failure)) => {
+                format!("failed {} transient: {}", failure.code, failure.transient)
+            }
+            TurnEvent::Finished(stop) => format!("{stop:?}"),
+            other => format!("{other:?}"),
+        });
+    told.collect::<Vec<_>>().join("\n")
 }
 
 #[test]

@@ -1,0 +1,138 @@
+//! Golden timelines of what a person has to decide before the agent goes on, over REST.
+
+use insta::assert_snapshot;
+use ruma::OwnedUserId;
+
+use super::*;
+use crate::journal::By;
+
+fn person() -> OwnedUserId {
+    owned_user_id!("@ann:example.org")
+}
+
+fn verdict(approve: bool, by: By) -> Verdict {
+    Verdict {
+        approve,
+        reason: None,
+        by,
+    }
+}
+
+/// A request, what is decided on it after a while, and how the agent goes on.
+fn decided(request: &str, verdict: Verdict, after: &str) -> Vec<Item> {
+    let mut story = items(request);
+    story.push(Item::Decides(verdict, 20));
+    story.extend(items(after));
+    story
+}
+
+#[test]
+fn an_approval_is_asked_for_with_both_choices() {
+    assert_snapshot!(show(transcript!("approval"), SLOW), @"3.15s @agent to $asked: **May I use `memory_insert`?**⏎⏎`mem… (276 characters) … [APPROVAL_NEEDED]");
+    let room = play(items(transcript!("approval_parallel")), SLOW);
+    assert_eq!(
+        (room.messages.len(), room.choices),
+        (1, 2),
+        "one card for all calls"
+    );
+    assert_snapshot!(room.messages[0].text, @r#"
+    **May I use `memory_insert` and `conversation_search`?**
+
+    `memory_insert`
+
+    ```
+    {"label": "human", "new_string": "p1"}
+    ```
+
+    `conversation_search`
+
+    ```
+    {"query": "p2"}
+    ```
+
+    ✅ lets it run, ❌ does not; so do `!letta approve` and `!letta deny`. Only @ann:example.org or an admin decides. Without an answer it is denied in 10m. [APPROVAL_NEEDED]
+    "#);
+}
+
+#[test]
+fn what_is_said_after_a_decision_is_a_message_of_its_own() {
+    let approved = verdict(true, By::Person(person()));
+    let story = decided(transcript!("approval"), approved, transcript!("tokens"));
+    assert_snapshot!(timeline(story, SLOW), @r#"
+    3.15s @agent to $asked, 1 edit: ✅ **Approved** by @ann:example.org⏎⏎… (127 characters) …pproved fact"}⏎```
+      3.15s **May I use `memory_insert`?**⏎⏎`mem… (276 characters) … [APPROVAL_NEEDED]
+      23.90s ✅ **Approved** by @ann:example.org⏎⏎… (127 characters) …pproved fact"}⏎```
+    26.25s @agent to $asked, 3 edits: one two three four five
+      26.25s one
+      27.25s one two three
+      28.35s one two three four
+      29.55s one two three four five
+    "#);
+    let late = verdict(false, By::Timeout);
+    let story = decided(transcript!("approval"), late, transcript!("steps"));
+    assert_snapshot!(timeline(story, QUICK), @r#"
+    0.47s @agent to $asked, 1 edit: ⌛ **Denied**, because nobody decided… (137 characters) …pproved fact"}⏎```
+      0.47s **May I use `memory_insert`?**⏎⏎`mem… (276 characters) … [APPROVAL_NEEDED]
+      20.46s ⌛ **Denied**, because nobody decided… (137 characters) …pproved fact"}⏎```
+    20.55s @agent to $asked: one two three
+    "#);
+}
+
+#[test]
+fn what_is_said_before_a_question_is_complete_before_it() {
+    let mut story = items(transcript!("tokens"));
+    story.pop();
+    story.extend(items(transcript!("approval")));
+    story.push(Item::Decides(verdict(true, By::Person(person())), 20));
+    story.extend(items(transcript!("approval_parallel")));
+    assert_snapshot!(timeline(story, SLOW), @r#"
+    3.05s @agent to $asked, 3 edits: one two three four five
+      3.05s one
+      4.05s one two three
+      5.15s one two three four
+      6.36s one two three four five
+    7.95s @agent to $asked, 1 edit: ✅ **Approved** by @ann:example.org⏎⏎… (127 characters) …pproved fact"}⏎```
+      7.95s **May I use `memory_insert`?**⏎⏎`mem… (276 characters) … [APPROVAL_NEEDED]
+      28.70s ✅ **Approved** by @ann:example.org⏎⏎… (127 characters) …pproved fact"}⏎```
+    31.15s @agent to $asked: **May I use `memory_insert` and `con… (339 characters) … [APPROVAL_NEEDED]
+    "#);
+}
+
+#[test]
+fn an_agent_that_waits_for_an_approval_takes_nothing_else() {
+    assert_snapshot!(show(transcript!("approval_pending"), QUICK), @"0.45s @agent notice to $asked: The agent waits for a decision about an earlier tool call. Decide it in Letta, then write again. [LETTA_APPROVAL_PENDING]");
+}
+
+#[test]
+fn an_approved_tool_runs_and_is_spoken_of() {
+    let approved = verdict(true, By::Person(person()));
+    let after = transcript!("approval_approved");
+    let story = decided(transcript!("approval"), approved, after);
+    assert_snapshot!(timeline(story, SLOW), @r#"
+    3.15s @agent to $asked, 1 edit: ✅ **Approved** by @ann:example.org⏎⏎… (127 characters) …pproved fact"}⏎```
+      3.15s **May I use `memory_insert`?**⏎⏎`mem… (276 characters) … [APPROVAL_NEEDED]
+      23.90s ✅ **Approved** by @ann:example.org⏎⏎… (127 characters) …pproved fact"}⏎```
+    27.05s @agent to $asked, 3 edits: tool memory_insert returned: { UTC+0000"⏎}
+      27.05s tool
+      28.05s tool memory_insert returned:
+      29.15s tool memory_insert returned: {
+      30.36s tool memory_insert returned: { UTC+0000"⏎}
+    "#);
+}
+
+#[test]
+fn calls_that_are_asked_about_together_share_a_card() {
+    // REST wants all answers in one request; this one is of an approval and a denial.
+    let mixed = Verdict {
+        reason: Some("not that one".to_owned()),
+        ..verdict(false, By::Person(person()))
+    };
+    let after = transcript!("approval_parallel_mixed");
+    let story = decided(transcript!("approval_parallel"), mixed, after);
+    assert_snapshot!(timeline(story, QUICK), @r#"
+    0.47s @agent to $asked, 1 edit: ❌ **Denied** by @ann:example.org: `n… (204 characters) …"query": "p2"}⏎```
+      0.47s **May I use `memory_insert` and `con… (339 characters) … [APPROVAL_NEEDED]
+      20.46s ❌ **Denied** by @ann:example.org: `n… (204 characters) …"query": "p2"}⏎```
+    20.57s @agent to $asked: tool conversation_search returned: {… (302 characters) …:41 AM UTC+0000"⏎}
+    "#);
+}
