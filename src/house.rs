@@ -8,11 +8,8 @@ use std::{
 /// Set, a test rewrites generated files instead of comparing them.
 const UPDATE: &str = "UPDATE_EXAMPLES";
 
-/// How many lines a file may have. Most have a quarter of it.
-const LINES_MAX: usize = 600;
-
-/// How many lines a file of tests may have: a table of cases is read row by row.
-const TEST_LINES_MAX: usize = 700;
+/// How many lines a file may have. Most have a third of it.
+const LINES_MAX: usize = 450;
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -216,14 +213,9 @@ fn every_file_says_what_it_is_and_stays_readable() {
             "{path}: modules are `foo.rs` beside `foo/`"
         );
         let lines = text.lines().count();
-        let limit = if path.contains("tests") {
-            TEST_LINES_MAX
-        } else {
-            LINES_MAX
-        };
         assert!(
-            lines <= limit,
-            "{path} has {lines} lines, at most {limit} can be read"
+            lines <= LINES_MAX,
+            "{path} has {lines} lines, at most {LINES_MAX} can be read"
         );
     }
 }
