@@ -9,13 +9,14 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anyhow::{Context, ensure};
+use anyhow::ensure;
 use letta_client::demo::{Demo, DemoServer};
 use tokio::process::Command;
 
 use super::{
-    PATIENCE, SET_UP, SETTLE,
+    SET_UP, SETTLE,
     support::{Process, bridge, free_port},
+    until_it_says,
 };
 
 /// What it says when it takes messages. There is nobody left to set up at a start on what is there already.
@@ -93,15 +94,7 @@ async fn start(dir: &Path, log: &str, sign: &str) -> anyhow::Result<(Process, Du
     let log = dir.join(log);
     let began = Instant::now();
     let process = Process::start(command, &log)?;
-    let set_up = async {
-        while !std::fs::read_to_string(&log)?.contains(sign) {
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
-        anyhow::Ok(())
-    };
-    tokio::time::timeout(PATIENCE, set_up)
-        .await
-        .with_context(|| format!("it does not come to an end, see {}", log.display()))??;
+    until_it_says(&log, sign).await?;
     Ok((process, began.elapsed()))
 }
 

@@ -37,6 +37,8 @@ use self::{
 
 /// What the bridge says when it has set up everybody whom it has seen.
 const SET_UP: &str = "agents are set up";
+/// How often its log is looked at: times are this exact.
+const LOOK_EVERY: Duration = Duration::from_millis(5);
 /// The longest that one side may take.
 const PATIENCE: Duration = Duration::from_mins(30);
 /// Between the last request and the minute in which nothing must happen: Synapse passes on events.
@@ -123,15 +125,7 @@ async fn run_bridge_side(
     let (cpu, began) = (process.cpu_seconds()?, Instant::now());
     let log = dir.join("bridge.log");
     let bridge = Process::start(run_bridge(dir, port), &log)?;
-    let set_up = async {
-        while !std::fs::read_to_string(&log)?.contains(SET_UP) {
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
-        anyhow::Ok(())
-    };
-    tokio::time::timeout(PATIENCE, set_up)
-        .await
-        .with_context(|| format!("the bridge does not come to an end, see {}", log.display()))??;
+    until_it_says(&log, SET_UP).await?;
     let side = Side {
         took: began.elapsed(),
         synapse_cpu: process.cpu_seconds()? - cpu,
@@ -147,6 +141,19 @@ async fn run_bridge_side(
     bridge.end().await?;
     process.end().await?;
     Ok((side, rest))
+}
+
+/// Waits until these words are in the log of the bridge.
+async fn until_it_says(log: &Path, words: &str) -> anyhow::Result<()> {
+    let said = async {
+        while !std::fs::read_to_string(log)?.contains(words) {
+            tokio::time::sleep(LOOK_EVERY).await;
+        }
+        anyhow::Ok(())
+    };
+    tokio::time::timeout(PATIENCE, said)
+        .await
+        .with_context(|| format!("the bridge does not say {words:?}, see {}", log.display()))?
 }
 
 fn bare(dir: &Path, synapse: &Synapse) -> anyhow::Result<Bare> {
