@@ -1,6 +1,5 @@
 //! Carries requests over a wire, past its rules, and notes what was on it.
 
-use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
@@ -14,6 +13,7 @@ use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpListener;
+use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
 use super::rules::{Moment, Stage};
@@ -21,6 +21,9 @@ use super::{BoxError, Exchange, Inner};
 
 /// How long a patient wire keeps trying to reach its other end.
 const PATIENCE: Duration = Duration::from_secs(30);
+
+/// How long an answer may still come to its end after the one who asked has gone. Then its sender sees that, too.
+const FAREWELL: Duration = Duration::from_millis(250);
 
 pub(super) async fn serve(listener: TcpListener, inner: Arc<Inner>) {
     // Aborting the wire drops this set, and with it every connection.
@@ -106,27 +109,59 @@ fn passing(
     answer: reqwest::Response,
     moment: Moment,
 ) -> impl Stream<Item = Result<Bytes, BoxError>> + Send {
-    let chunks: Pin<Box<dyn Stream<Item = _> + Send>> = Box::pin(answer.bytes_stream());
-    stream::unfold(Some((inner, chunks, moment)), |state| async {
-        let (inner, mut chunks, mut moment) = state?;
-        let next: Option<reqwest::Result<Bytes>> = chunks.next().await;
-        let Some(chunk) = next else {
-            moment.stage = Stage::End;
-            moment.chunk = Bytes::new();
-            return inner.judge(moment).await.err().map(|cut| (Err(cut), None));
-        };
-        let chunk = match chunk {
-            Ok(chunk) => chunk,
-            Err(error) => return Some((Err(error.into()), None)),
-        };
-        moment.chunk = chunk.clone();
-        match inner.judge(moment.clone()).await {
-            // The head has gone out already, so an answer instead can only be a cut.
-            Err(_) | Ok(Some(_)) => return Some((Err("cut by the test".into()), None)),
-            Ok(None) => moment.chunks_before += 1,
-        }
-        Some((Ok(chunk), Some((inner, chunks, moment))))
+    let (near, passed) = mpsc::channel(1);
+    // A task of its own: who has read all goes away, and the end comes to pass all the same.
+    tokio::spawn(pump(inner, answer, moment, near));
+    stream::unfold(passed, |mut passed| async {
+        let next = passed.recv().await?;
+        Some((next, passed))
     })
+}
+
+async fn pump(
+    inner: Arc<Inner>,
+    answer: reqwest::Response,
+    mut moment: Moment,
+    near: mpsc::Sender<Result<Bytes, BoxError>>,
+) {
+    let mut chunks = answer.bytes_stream();
+    let mut left = std::pin::pin!(async {
+        near.closed().await;
+        tokio::time::sleep(FAREWELL).await;
+    });
+    loop {
+        let next = tokio::select! {
+            biased;
+            () = &mut left => return,
+            next = chunks.next() => next,
+        };
+        let passed = match next {
+            None => {
+                moment.stage = Stage::End;
+                moment.chunk = Bytes::new();
+                if let Err(cut) = inner.judge(moment).await {
+                    _ = near.send(Err(cut)).await;
+                }
+                return;
+            }
+            Some(Err(error)) => Err(error.into()),
+            Some(Ok(chunk)) => {
+                moment.chunk = chunk.clone();
+                match inner.judge(moment.clone()).await {
+                    Ok(None) => Ok(chunk),
+                    // The head has gone out already, so an answer instead can only be a cut.
+                    Err(_) | Ok(Some(_)) => Err("cut by the test".into()),
+                }
+            }
+        };
+        moment.chunks_before += 1;
+        let over = passed.is_err();
+        // Nobody may be there to read it.
+        _ = near.send(passed).await;
+        if over {
+            return;
+        }
+    }
 }
 
 impl Inner {
