@@ -6,12 +6,12 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anyhow::{Context, ensure};
+use anyhow::Context;
 use tokio::process::Command;
 
 use super::{
     figures::number,
-    support::{Process, bridge, free_port},
+    support::{Process, bridge, free_port, run_to_end},
 };
 
 /// The server name of all of them.
@@ -128,7 +128,8 @@ impl Server {
 
 /// Writes the configuration, without a database: the first start makes it.
 async fn lay_out_synapse(dir: &Path, port: u16, registration: &Path) -> anyhow::Result<()> {
-    let said = Command::new(script())
+    let mut command = Command::new(script());
+    command
         .arg("new")
         .args([
             dir,
@@ -136,11 +137,8 @@ async fn lay_out_synapse(dir: &Path, port: u16, registration: &Path) -> anyhow::
             port.to_string().as_ref(),
             registration,
         ])
-        .env("OPEN_REGISTRATION", "true")
-        .output()
-        .await?;
-    let words = String::from_utf8_lossy(&said.stderr);
-    ensure!(said.status.success(), "scripts/synapse.sh new: {words}");
+        .env("OPEN_REGISTRATION", "true");
+    run_to_end(command).await?;
     Ok(std::fs::remove_file(dir.join(SYNAPSE_DATABASE))?)
 }
 

@@ -9,13 +9,12 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anyhow::ensure;
 use letta_client::demo::{Demo, DemoServer};
 use tokio::process::Command;
 
 use super::{
     SET_UP, SETTLE,
-    support::{Process, bridge, free_port},
+    support::{Process, bridge, free_port, run_to_end},
     until_it_says,
 };
 
@@ -73,14 +72,11 @@ async fn one(dir: &Path, agents: usize, idle: Duration) -> anyhow::Result<Size> 
 }
 
 async fn init(dir: &Path, letta: &str) -> anyhow::Result<()> {
-    let said = Command::new(bridge())
+    let mut command = Command::new(bridge());
+    command
         .args(["init", "--backend", "rest", "--letta-url", letta, "--dir"])
-        .arg(dir)
-        .output()
-        .await?;
-    let words = String::from_utf8_lossy(&said.stderr);
-    ensure!(said.status.success(), "init: {words}");
-    Ok(())
+        .arg(dir);
+    run_to_end(command).await
 }
 
 /// Starts it, and waits until it says the words of `sign`.

@@ -5,10 +5,10 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use anyhow::{Context, ensure};
+use anyhow::Context;
 use tokio::process::Command;
 
-use crate::support::{Process, free_port};
+use crate::support::{Process, free_port, run_to_end};
 
 /// The server name of all of them.
 pub(crate) const DOMAIN: &str = "scale.test";
@@ -64,15 +64,9 @@ impl Synapse {
     }
 
     async fn script(&self, what: &str, arguments: &[&Path]) -> anyhow::Result<()> {
-        let said = Command::new(script())
-            .arg(what)
-            .arg(&self.dir)
-            .args(arguments)
-            .output()
-            .await?;
-        let words = String::from_utf8_lossy(&said.stderr);
-        ensure!(said.status.success(), "scripts/synapse.sh {what}: {words}");
-        Ok(())
+        let mut command = Command::new(script());
+        command.arg(what).arg(&self.dir).args(arguments);
+        run_to_end(command).await
     }
 }
 

@@ -27,7 +27,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anyhow::{Context, bail};
+use anyhow::Context;
 use clap::{Parser, ValueEnum};
 use tokio::process::Command;
 
@@ -35,7 +35,7 @@ use self::{
     homeserver::{DOMAIN, Homeserver},
     measure::percentile,
     person::Person,
-    support::{Process, bridge, free_port, run_bridge},
+    support::{Process, bridge, free_port, run_bridge, run_to_end},
     words::{Pace, Words},
 };
 
@@ -166,7 +166,8 @@ async fn init(
     letta: &str,
     port: u16,
 ) -> anyhow::Result<()> {
-    let said = Command::new(bridge())
+    let mut command = Command::new(bridge());
+    command
         .args([
             "init",
             "--homeserver",
@@ -184,11 +185,6 @@ async fn init(
         ])
         .args(["--admin", &format!("@admin:{DOMAIN}"), "--dir"])
         .arg(dir)
-        .env("BRIDGE_APPSERVICE__PORT", port.to_string())
-        .output()
-        .await?;
-    if !said.status.success() {
-        bail!("init: {}", String::from_utf8_lossy(&said.stderr));
-    }
-    Ok(())
+        .env("BRIDGE_APPSERVICE__PORT", port.to_string());
+    run_to_end(command).await
 }

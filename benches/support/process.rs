@@ -132,16 +132,21 @@ pub(crate) async fn init_bridge(
     domain: &str,
     letta: &str,
 ) -> anyhow::Result<()> {
-    let said = Command::new(bridge())
+    let mut command = Command::new(bridge());
+    command
         .args(["init", "--homeserver", "synapse", "--backend", "rest"])
         .args(["--address", homeserver, "--domain", domain])
         .args(["--letta-url", letta, "--admin", &format!("@admin:{domain}")])
         .arg("--dir")
-        .arg(dir)
-        .output()
-        .await?;
+        .arg(dir);
+    run_to_end(command).await
+}
+
+/// Runs what comes to an end by itself. The error has what it said.
+pub(crate) async fn run_to_end(mut command: Command) -> anyhow::Result<()> {
+    let said = command.output().await?;
     if !said.status.success() {
-        bail!("init: {}", String::from_utf8_lossy(&said.stderr));
+        bail!("{command:?}: {}", String::from_utf8_lossy(&said.stderr));
     }
     Ok(())
 }
