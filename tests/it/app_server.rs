@@ -55,6 +55,25 @@ async fn behind_a_proxy_that_speaks_tls_it_is_the_same() {
     assert!(answer.await.edits >= 1, "it did not grow");
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn of_a_conversation_that_letta_has_lost_the_room_hears_and_is_answered() {
+    let mut house = House::start(Kind::AppServer, &[]).await;
+    let agent = house.agents().await.remove(0);
+    let room = house.enter(&agent).await;
+    for words in ["before it", "after it"] {
+        let question = house.alice.say(&room, &house.peer.say(words)).await;
+        house
+            .alice
+            .wait_for_answer(&room, &question, PATIENCE, |text| text == words)
+            .await;
+        if words == "before it" {
+            house.peer.lose_conversations().await;
+        }
+    }
+    let seen = house.alice.room(&room);
+    assert_eq!(heard(&seen, "CONVERSATION_LOST"), 1, "{seen}");
+}
+
 /// How many beats, of a quarter of a second, the agent speaks.
 const BEATS: usize = 8;
 

@@ -231,10 +231,34 @@ impl Peer {
         }
     }
 
+    /// An App Server is killed while it writes its conversations down: what it leaves then is empty files.
+    pub async fn lose_conversations(&mut self) {
+        self.kill().await;
+        let emptied = empty(&self.traces.join("letta"));
+        assert!(emptied > 0, "there is no conversation to lose");
+        self.come_back().await;
+    }
+
     pub async fn come_back(&mut self) {
         match &mut self.server {
             Server::Demo(letta) => letta.come_back().await,
             Server::AppServer(server) => server.come_back().await,
         }
     }
+}
+
+/// Empties every file in which a conversation is, and counts them.
+fn empty(folder: &Path) -> usize {
+    let entries = std::fs::read_dir(folder).expect("a folder of the App Server");
+    let mut emptied = 0;
+    for entry in entries.map(|entry| entry.expect("a file of the App Server")) {
+        let path = entry.path();
+        if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+            emptied += empty(&path);
+        } else if path.ends_with("conversation.json") {
+            std::fs::write(&path, "").expect("the file can be written to");
+            emptied += 1;
+        }
+    }
+    emptied
 }
