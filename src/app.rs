@@ -69,7 +69,9 @@ pub async fn run(
         began = bridge.begin(&config) => began,
         () = signals.terminated() => Ok(()),
         () = shut_down(core.as_ref()) => Ok(()),
+        task = failed(core.as_ref(), &tasks) => Err(task_failed(task).into()),
     };
+    let mut outcome = Ok(());
     if began.is_ok() && *bridge.desk.ready.borrow() {
         let told = async {
             welcome(&config, core.as_ref(), newcomer.as_ref(), &homeserver).await;
@@ -79,8 +81,12 @@ pub async fn run(
             () = told => {}
             () = signals.terminated() => {}
             () = shut_down(core.as_ref()) => {}
+            task = failed(core.as_ref(), &tasks) => outcome = Err(task_failed(task)),
         }
-        drain(&bridge, &tasks, &mut signals).await;
+        bridge.not_ready();
+        if outcome.is_ok() {
+            drain(&bridge, &tasks, &mut signals).await;
+        }
     }
     tasks.stop();
     if tokio::time::timeout(STOP_MAX, tasks.ended()).await.is_err() {
@@ -89,7 +95,7 @@ pub async fn run(
     if let Ok(served) = tokio::time::timeout(STOP_MAX, server).await {
         served.context("the listener failed")??;
     }
-    bridge.desk.journal.durable().await?;
+    let durable = bridge.desk.journal.durable().await;
     let then = match core {
         Some(core) => core.close().await,
         None => Then::End,
@@ -99,6 +105,8 @@ pub async fn run(
     }
     info!("ended");
     began?;
+    outcome?;
+    durable?;
     then.go()
 }
 
@@ -127,6 +135,26 @@ async fn shut_down(core: Option<&Core>) {
         Some(core) => core.shut_down().await,
         None => std::future::pending().await,
     }
+}
+
+/// Waits until a task has ended that the process cannot do without: its name.
+async fn failed(core: Option<&Core>, tasks: &Tasks) -> &'static str {
+    match core {
+        Some(core) => tokio::select! {
+            task = core.failed() => task,
+            task = tasks.failed() => task,
+        },
+        None => tasks.failed().await,
+    }
+}
+
+fn task_failed(task: &str) -> Failure {
+    Failure::new(
+        ExitCode::TaskFailed,
+        format_args!(
+            "the task `{task}` ended early, see the log above. Nothing that was acknowledged is lost: start the bridge again"
+        ),
+    )
 }
 
 /// Says where to go from here, once there is something to see.

@@ -11,7 +11,7 @@ use crate::{
     journal::{Errand, Journal, JournalError},
     matrix::MatrixError,
     turns::{inbox::Errands, route::IncomingEvent},
-    workers::{Tasks, Workers},
+    workers::{Panic, Tasks, Work, Workers},
 };
 
 /// How often an errand is tried before it is given up.
@@ -28,15 +28,6 @@ pub enum ErrandError {
     /// The homeserver did not do its part.
     #[error(transparent)]
     Matrix(#[from] MatrixError),
-}
-
-impl ErrandError {
-    fn is_transient(&self) -> bool {
-        match self {
-            Self::Journal(_) => true,
-            Self::Matrix(error) => error.is_transient(),
-        }
-    }
 }
 
 /// See the module's documentation. Cheap to clone.
@@ -77,7 +68,7 @@ impl ErrandRunner {
     async fn run_all(&self, room: &OwnedRoomId) -> Result<(), JournalError> {
         let journal = &self.inner.journal;
         while let Some((admission, errand)) = journal.next_errand(room)? {
-            if !self.run(&errand).await {
+            if !self.run_one(&errand).await? {
                 return Ok(());
             }
             journal.finish_errand(room, admission)?;
@@ -87,45 +78,63 @@ impl ErrandRunner {
     }
 
     /// Does one errand. `false`: the process is about to end before it is done.
-    async fn run(&self, errand: &Errand) -> bool {
+    async fn run_one(&self, errand: &Errand) -> Result<bool, JournalError> {
         let Ok(event) = serde_json::from_str::<IncomingEvent>(errand.event.get()) else {
-            return true;
+            return Ok(true);
         };
+        let clerk = &self.inner.clerk;
         for attempt in 1..=ATTEMPTS_MAX {
-            let clerk = &self.inner.clerk;
             let done = match event.event_type.as_str() {
                 "m.room.member" => clerk.membership(&event).await,
                 "m.reaction" => clerk.reaction(&event).await,
                 _ => clerk.command(&event, errand.admitted_at).await,
             };
-            let Err(failure) = done else { return true };
-            let log = &failure as &dyn std::error::Error;
+            let failure = match done {
+                Ok(()) => return Ok(true),
+                // The journal is waited for without a limit: nothing can be said without it.
+                Err(ErrandError::Journal(failure)) => return Err(failure),
+                Err(ErrandError::Matrix(failure)) => failure,
+            };
             if !failure.is_transient() || attempt == ATTEMPTS_MAX {
-                warn!(event.id = %event.event_id, room.id = %event.room_id, error = log, "an errand was given up");
-                return true;
+                warn!(
+                    event.id = %event.event_id, room.id = %event.room_id,
+                    error = &failure as &dyn std::error::Error, attempt, "room job failed"
+                );
+                clerk.report_failure(&event).await?;
+                return Ok(true);
             }
             tokio::select! {
                 () = tokio::time::sleep(RETRY_PAUSE) => {}
-                () = self.inner.tasks.closing() => return false,
+                () = self.inner.tasks.closing() => return Ok(false),
             }
         }
-        true
+        Ok(true)
+    }
+}
+
+impl Work<OwnedRoomId> for ErrandRunner {
+    type Error = JournalError;
+
+    async fn run(&self, room: &OwnedRoomId) -> Result<(), JournalError> {
+        self.run_all(room).await
+    }
+
+    async fn set_aside(&self, room: &OwnedRoomId, panic: &Panic) -> Result<(), JournalError> {
+        let journal = &self.inner.journal;
+        let Some((admission, errand)) = journal.next_errand(room)? else {
+            return Ok(());
+        };
+        if let Ok(event) = serde_json::from_str::<IncomingEvent>(errand.event.get()) {
+            error!(event.id = %event.event_id, room.id = %room, %panic, "room job set aside after repeated panics");
+            self.inner.clerk.report_failure(&event).await?;
+        }
+        journal.finish_errand(room, admission)?;
+        journal.durable().await
     }
 }
 
 impl Errands for ErrandRunner {
     fn wake(&self, room: OwnedRoomId) {
-        let runner = self.clone();
-        self.inner.workers.wake(room, move |room| {
-            let runner = runner.clone();
-            async move {
-                if let Err(failure) = runner.run_all(&room).await {
-                    error!(
-                        room.id = %room, error = &failure as &dyn std::error::Error,
-                        "errands of a room stopped because the journal failed"
-                    );
-                }
-            }
-        });
+        self.inner.workers.wake(room, self.clone());
     }
 }

@@ -198,6 +198,11 @@ impl Journal {
         self.inner.flusher.flush().await
     }
 
+    /// Ready when nothing becomes durable any more because the task that flushes has ended: the process must end, too.
+    pub async fn flusher_ended(&self) {
+        self.inner.flusher.ended().await;
+    }
+
     /// How often the disk was asked to make sure (`fsync`) since the journal was opened. Callers of
     /// [`Journal::durable`] share, so this grows more slowly than they come.
     pub fn flushes(&self) -> u64 {

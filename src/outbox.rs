@@ -4,7 +4,7 @@
 //! send id, and where an earlier attempt may have arrived unheard (a crash, a broken connection),
 //! the room is asked first whether it has the message.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use ruma::{OwnedEventId, OwnedRoomId, RoomId};
 use tokio::sync::watch;
@@ -15,11 +15,8 @@ use crate::{
     journal::{Journal, JournalError, OutboxItem, SendId},
     matrix::{Actor, Homeserver, MatrixError, backoff},
     time::Millis,
-    workers::{Tasks, Workers},
+    workers::{Panic, Tasks, Work, Workers},
 };
-
-/// How long a room's worker rests when the journal fails, before it looks again.
-const JOURNAL_FAILED_PAUSE: Duration = Duration::from_secs(5);
 
 /// See the module's documentation. Cheap to clone.
 #[derive(Clone)]
@@ -82,11 +79,7 @@ impl Outbox {
 
     /// Looks after a room whose outbox may hold something new.
     pub fn wake(&self, room: &RoomId) {
-        let outbox = self.clone();
-        self.inner.workers.wake(room.to_owned(), move |room| {
-            let outbox = outbox.clone();
-            async move { outbox.empty(&room).await }
-        });
+        self.inner.workers.wake(room.to_owned(), self.clone());
     }
 
     /// The event that a message became, as soon as the homeserver has answered; `None` if it was
@@ -107,22 +100,6 @@ impl Outbox {
     /// How many rooms wait for something to be said.
     pub fn rooms_waiting(&self) -> usize {
         self.inner.workers.awake()
-    }
-
-    async fn empty(&self, room: &RoomId) {
-        loop {
-            match self.say_next(room).await {
-                Ok(true) => {}
-                Ok(false) => return,
-                Err(failure) => {
-                    error!(room.id = %room, error = &failure as &dyn std::error::Error, "the outbox failed");
-                    tokio::select! {
-                        () = tokio::time::sleep(JOURNAL_FAILED_PAUSE) => {}
-                        () = self.inner.tasks.stopping() => return,
-                    }
-                }
-            }
-        }
     }
 
     /// Says the room's first message. `false`: there is none, or the process is about to end.
@@ -235,6 +212,29 @@ impl Outbox {
         } else {
             Actor::Ghost(&item.sender)
         }
+    }
+}
+
+impl Work<OwnedRoomId> for Outbox {
+    type Error = JournalError;
+
+    async fn run(&self, room: &OwnedRoomId) -> Result<(), JournalError> {
+        while self.say_next(room).await? {}
+        Ok(())
+    }
+
+    async fn set_aside(&self, room: &OwnedRoomId, panic: &Panic) -> Result<(), JournalError> {
+        let journal = &self.inner.journal;
+        let Some((number, item)) = journal.next_to_say(room)? else {
+            return Ok(());
+        };
+        error!(
+            room.id = %room, send.id = %item.send_id, sender = %item.sender, %panic,
+            "message set aside after repeated panics; it is not sent"
+        );
+        journal.said(number, &item, None, Millis::now())?;
+        self.inner.said.send_modify(|count| *count += 1);
+        journal.durable().await
     }
 }
 

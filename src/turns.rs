@@ -54,7 +54,7 @@ use crate::{
     journal::{ConversationKey, Journal, JournalError},
     matrix::Homeserver,
     outbox::Outbox,
-    workers::{Tasks, Workers},
+    workers::{Panic, Tasks, Work, Workers},
 };
 
 /// The most turns that stream at once; more wait for a place.
@@ -131,21 +131,7 @@ impl Turns {
 
     /// Looks after a conversation in which something may wait.
     pub fn wake(&self, conversation: &ConversationKey) {
-        let turns = self.clone();
-        self.inner
-            .workers
-            .wake(conversation.clone(), move |conversation| {
-                let turns = turns.clone();
-                async move {
-                    if let Err(failure) = turns.inner.work(&conversation).await {
-                        error!(
-                            room.id = %conversation.room, agent.id = %conversation.agent,
-                            error = &failure as &dyn std::error::Error,
-                            "a conversation stopped because the journal failed"
-                        );
-                    }
-                }
-            });
+        self.inner.workers.wake(conversation.clone(), self.clone());
     }
 
     /// Somebody has come into the room or gone.
@@ -156,5 +142,37 @@ impl Turns {
     /// How many conversations have a turn in flight.
     pub fn in_flight(&self) -> usize {
         self.inner.workers.awake()
+    }
+}
+
+impl Work<ConversationKey> for Turns {
+    type Error = JournalError;
+
+    async fn run(&self, conversation: &ConversationKey) -> Result<(), JournalError> {
+        self.inner.work(conversation).await
+    }
+
+    /// Ends the turn that panicked; the next one goes on.
+    async fn set_aside(
+        &self,
+        conversation: &ConversationKey,
+        panic: &Panic,
+    ) -> Result<(), JournalError> {
+        let around = &self.inner.around;
+        let Some(turn) = around.journal.open_turn(conversation)? else {
+            return Ok(());
+        };
+        error!(
+            turn.id = %turn.id, room.id = %conversation.room, agent.id = %conversation.agent, %panic,
+            "turn set aside after repeated panics"
+        );
+        let notice = self
+            .inner
+            .voice(&turn)
+            .remark(&turn, "set aside", &words::set_aside());
+        around.journal.end_turn(&turn, &[notice])?;
+        around.journal.durable().await?;
+        around.outbox.wake(&conversation.room);
+        Ok(())
     }
 }

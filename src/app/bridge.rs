@@ -141,29 +141,43 @@ impl Bridge {
             self.rules.clone(),
             Arc::clone(&self.desk.arrived),
         );
-        tasks.spawn(inbox.serve());
+        tasks.spawn_singleton("inbox", inbox.serve());
         if let Some(discovery) = self
             .discovery
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .take()
         {
-            tasks.spawn(discovery.serve());
+            tasks.spawn_singleton("agent discovery", discovery.serve());
         }
-        tasks.spawn(alarm::serve(
+        let alarm = alarm::serve(
             self.around.journal.clone(),
             self.around.outbox.clone(),
             self.rules.identity.clone(),
             self.outlook.clone(),
             tasks.clone(),
-        ));
-        tasks.spawn(prune(self.around.journal.clone(), tasks.clone()));
+        );
+        tasks.spawn_singleton("Letta alarm", alarm);
+        let (journal, closing) = (self.around.journal.clone(), tasks.clone());
+        tasks.spawn_singleton("journal flush", async move {
+            tokio::select! {
+                () = journal.flusher_ended() => {}
+                () = closing.closing() => {}
+            }
+        });
+        let prune = prune(self.around.journal.clone(), tasks.clone());
+        tasks.spawn_singleton("journal pruning", prune);
         self.ready.send_replace(true);
         info!(
             "ready: {} speaks for the agents of Letta",
             self.rules.identity.bot()
         );
         Ok(())
+    }
+
+    /// Tells `/ready` that the bridge ends.
+    pub(super) fn not_ready(&self) {
+        self.ready.send_replace(false);
     }
 
     /// Whether nothing that has begun is unfinished.

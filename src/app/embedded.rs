@@ -203,6 +203,11 @@ impl Core {
         self.server.shutdown.cancelled().await;
     }
 
+    /// Waits until a task of it has ended that it cannot do without: its name.
+    pub(super) async fn failed(&self) -> &'static str {
+        self.server.tasks.failed().await
+    }
+
     /// Ends what it does and closes the database. Says what comes then.
     pub(super) async fn close(self) -> Then {
         self.server.close().await;
@@ -237,14 +242,20 @@ pub async fn homeserver_alone(
     core.execute(commands).await?;
     let tasks = Tasks::default();
     let served = tokio::spawn(core.serve_routes(core.router(), tasks.clone()).await?);
+    let mut failed = None;
     tokio::select! {
         () = signals.terminated() => {}
         () = core.shut_down() => {}
+        task = core.failed() => failed = Some(task),
     }
     tasks.close();
     tasks.stop();
     if let Ok(served) = tokio::time::timeout(super::STOP_MAX, served).await {
         served.context("the listener failed")??;
     }
-    core.close().await.go()
+    let then = core.close().await;
+    match failed {
+        Some(task) => Err(super::task_failed(task).into()),
+        None => then.go(),
+    }
 }

@@ -41,6 +41,10 @@ impl Core {
         match *self {}
     }
 
+    pub(super) async fn failed(&self) -> &'static str {
+        match *self {}
+    }
+
     pub(super) async fn close(self) -> super::Then {
         match self {}
     }

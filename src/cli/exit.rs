@@ -30,6 +30,8 @@ pub enum ExitCode {
     RegistrationUnwritable = 22,
     /// The bridge cannot listen on its port.
     NoListener = 23,
+    /// A task ended that the bridge cannot do without. A supervisor should start it again.
+    TaskFailed = 70,
 }
 
 /// Why a command did not do what it was asked for.

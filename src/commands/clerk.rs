@@ -31,6 +31,9 @@ use crate::{
     },
 };
 
+/// What is said of a command that failed for a reason of the bridge or of the homeserver.
+const NOT_DONE: &str = "This could not be done. The log of the bridge says why, under the id of your event. Try again. [NOT_DONE]";
+
 /// See the module's documentation. Cheap to clone.
 #[derive(Clone)]
 pub struct Clerk {
@@ -174,6 +177,17 @@ impl Clerk {
         self.say(event, self.voice(room), send_id, freeze(&content))
             .await?;
         Ok(())
+    }
+
+    /// Says that what an event asked for could not be done. An invitation is left open instead: nobody of us is in its room.
+    pub async fn report_failure(&self, event: &IncomingEvent) -> Result<(), JournalError> {
+        let Some(room) = self.desk.journal.room(&event.room_id)? else {
+            return Ok(());
+        };
+        match self.answer(event, &room, NOT_DONE).await {
+            Ok(()) | Err(ErrandError::Matrix(_)) => Ok(()),
+            Err(ErrandError::Journal(failure)) => Err(failure),
+        }
     }
 
     /// Says something by itself, once.

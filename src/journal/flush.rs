@@ -31,6 +31,11 @@ impl Flusher {
         Self { waiting, flushes }
     }
 
+    /// Ready when the task that flushes has ended: nothing becomes durable any more.
+    pub(super) async fn ended(&self) {
+        self.waiting.closed().await;
+    }
+
     pub(super) fn flushes(&self) -> u64 {
         self.flushes.load(Ordering::Relaxed)
     }

@@ -53,6 +53,8 @@ pub(crate) enum Fault {
     DoneAndUnheard,
     /// It does not arrive.
     Unreached,
+    /// Whoever sends it panics.
+    Panic,
 }
 
 /// A request as it arrived.
@@ -196,6 +198,10 @@ impl ScriptedHomeserver {
             Some(Fault::DoneAndUnheard) => {
                 state.grant(&seen);
                 Err(TransportError::Unreachable("the connection broke".into()))
+            }
+            Some(Fault::Panic) => {
+                drop(state);
+                panic!("a request panicked");
             }
             Some(Fault::Unreached) => Err(TransportError::Unreachable("connection refused".into())),
         };

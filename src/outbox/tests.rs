@@ -238,6 +238,18 @@ async fn what_is_refused_for_good_is_dropped_and_the_rest_is_said() {
     }
 }
 
+#[tokio::test(start_paused = true)]
+async fn message_that_panics_twice_is_sent_at_the_third_try() {
+    let homeserver = said_three_times(SEND, vec![Fault::Panic; 2]).await;
+    assert_eq!(homeserver.timeline(), ALL_THREE);
+}
+
+#[tokio::test(start_paused = true)]
+async fn message_that_always_panics_is_set_aside_and_the_rest_is_sent() {
+    let homeserver = said_three_times(SEND, vec![Fault::Panic; 3]).await;
+    assert_eq!(homeserver.timeline(), ALL_THREE[1..]);
+}
+
 #[tokio::test]
 async fn what_was_said_is_not_said_again() {
     let (folder, homeserver) = (tempfile::tempdir().unwrap(), ScriptedHomeserver::default());

@@ -30,6 +30,7 @@ use crate::{
         content::{self, MsgKind, Placement},
         render::Rendered,
     },
+    workers::{Panic, catch},
 };
 
 /// How many events are taken from the inbox at once.
@@ -118,11 +119,12 @@ impl Inbox {
                 if round.holds(&event.room_id) {
                     continue;
                 }
-                match self.take(admission, &admitted, &event).await {
-                    Ok(Some((conversation, event))) => _ = read.insert(conversation, event),
-                    Ok(None) => {}
-                    Err(full @ JournalError::Full { .. }) => round.hold(event.room_id, &full),
-                    Err(failure) => return Err(failure),
+                match catch(self.take(admission, &admitted, &event)).await {
+                    Ok(Ok(Some((conversation, event)))) => _ = read.insert(conversation, event),
+                    Ok(Ok(None)) => {}
+                    Ok(Err(full @ JournalError::Full { .. })) => round.hold(event.room_id, &full),
+                    Ok(Err(failure)) => return Err(failure),
+                    Err(panic) => self.set_aside(admission, &event, &panic).await?,
                 }
             }
             round.reached(last);
@@ -130,6 +132,22 @@ impl Inbox {
                 self.mark_read(conversation, event);
             }
         }
+    }
+
+    /// Drops an event whose routing panicked. Routing is pure, so it would panic again; the room is told.
+    async fn set_aside(
+        &self,
+        admission: Admission,
+        event: &IncomingEvent,
+        panic: &Panic,
+    ) -> Result<(), JournalError> {
+        error!(
+            event.id = %event.event_id, room.id = %event.room_id, %panic,
+            "event set aside: routing it panicked"
+        );
+        let once = SendId::of(&["set aside", event.event_id.as_str()]);
+        self.tell(event, &words::set_aside(), once).await?;
+        self.around.journal.drop_event(admission)
     }
 
     /// Routes one event. Answers what was read, if it was read by an agent. It stays where it is if

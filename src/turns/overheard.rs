@@ -11,12 +11,13 @@ use std::{
 
 use futures_util::StreamExt;
 use letta_client::{Conversation, Destination, Overheard, TurnStream};
-use tracing::{debug, warn};
+use tracing::{debug, error, warn};
 
 use super::{Inner, Turns, listen::Failure, say::Voice, words};
 use crate::{
     journal::{By, ConversationKey, JournalError, TurnId, TurnRecord, Verdict},
     time::Millis,
+    workers::catch,
 };
 
 /// The most turns of others that wait in one conversation. Beyond it they are left out: Letta keeps
@@ -81,18 +82,22 @@ impl Turns {
                 );
             }
         });
-        tasks.spawn(async move {
+        tasks.spawn_singleton("external turns", async move {
             loop {
                 let next = tokio::select! {
                     next = overheard.next() => next,
                     () = turns.inner.around.tasks.closing() => None,
                 };
                 let Some(heard) = next else { return };
-                if let Err(failure) = turns.take_up(heard).await {
-                    warn!(
+                match catch(turns.take_up(heard)).await {
+                    Ok(Ok(())) => {}
+                    Ok(Err(failure)) => warn!(
                         error = &failure as &dyn std::error::Error,
-                        "a turn of somebody else is not told"
-                    );
+                        "an external turn is not shown"
+                    ),
+                    Err(panic) => {
+                        error!(%panic, "an external turn is not shown: reading it panicked")
+                    }
                 }
             }
         });

@@ -13,6 +13,12 @@ pub fn empty_answer() -> String {
         .to_owned()
 }
 
+/// An event or a turn was given up because of a fault of the bridge.
+pub fn set_aside() -> String {
+    "A fault of the bridge kept this message from being handled. The log says more under the id of your message; say it in other words. [SET_ASIDE]"
+        .to_owned()
+}
+
 /// A person has stopped the turn.
 pub fn stopped() -> String {
     "Stopped. [STOPPED]".to_owned()

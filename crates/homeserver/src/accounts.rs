@@ -8,8 +8,8 @@ use std::{net::IpAddr, sync::Arc, time::Instant};
 use rand::{Rng, distr::Alphanumeric};
 use ruma::{DeviceId, OwnedDeviceId, UserId};
 use sha2::{Digest, Sha256};
+use tasks::Tasks;
 use tokio::sync::Mutex;
-use tokio_util::task::TaskTracker;
 
 use crate::{
     clock,
@@ -51,7 +51,7 @@ const DEVICE_ID_CHARS: usize = 10;
 pub struct Accounts {
     store: Store,
     /// What is written beside the requests.
-    tasks: TaskTracker,
+    tasks: Tasks,
     /// The registration tokens of the configuration, as they were at the start.
     configured_tokens: Arc<[Secret]>,
     sessions: Arc<uia::Sessions>,
@@ -92,7 +92,7 @@ impl Accounts {
     /// # Errors
     ///
     /// If the file of the registration tokens cannot be read.
-    pub fn open(store: Store, config: &Config, tasks: TaskTracker) -> Result<Self> {
+    pub fn open(store: Store, config: &Config, tasks: Tasks) -> Result<Self> {
         let tokens = config.registration.tokens();
         let tokens = tokens.map_err(|error| Error::Broken(error.to_string()))?;
         Ok(Self {

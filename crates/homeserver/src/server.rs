@@ -8,7 +8,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tasks::Tasks;
+use tokio_util::sync::CancellationToken;
 
 use crate::{
     accounts::Accounts,
@@ -94,7 +95,7 @@ pub struct Parts {
     /// When it was started.
     pub started: Instant,
     /// What runs beside the requests.
-    pub tasks: TaskTracker,
+    pub tasks: Tasks,
     /// Who is there.
     pub presence: Presence,
     /// Who is about to hear that an event was sent.
@@ -135,7 +136,7 @@ impl Server {
         let stream = Stream::open(store.clone())?;
         let rooms = Rooms::open(store.clone(), stream.clone(), config.server_name.clone()).await?;
         let media = Media::open(store.clone(), &config)?;
-        let (tasks, stopping) = (TaskTracker::new(), CancellationToken::new());
+        let (tasks, stopping) = (Tasks::default(), CancellationToken::new());
         let (running, ends) = (tasks.clone(), stopping.clone());
         let pushers = Pushers::open(rooms.clone(), &config.outbound, running, ends)?;
         let parts = Parts {
@@ -171,7 +172,8 @@ impl Server {
         let server = Self {
             parts: Arc::new(parts),
         };
-        server.tasks.spawn(delayed::run(server.clone()));
+        let delayed = delayed::run(server.clone());
+        server.tasks.spawn_singleton("delayed events", delayed);
         for appservice in server.appservices.all() {
             appservices::serve(&server, appservice).await?;
         }
@@ -205,13 +207,14 @@ impl Server {
     /// on disk already.
     pub async fn close(&self) {
         self.end_waiting();
-        self.stopping.cancel();
         self.tasks.close();
-        if tokio::time::timeout(CLOSE_MAX, self.tasks.wait())
+        self.stopping.cancel();
+        self.tasks.stop();
+        if tokio::time::timeout(CLOSE_MAX, self.tasks.ended())
             .await
             .is_err()
         {
-            let left = self.tasks.len();
+            let left = self.tasks.tracker().len();
             tracing::warn!(tasks = left, "some tasks did not end in time");
         }
         if let Err(error) = self.store.write_out().await {

@@ -5,6 +5,7 @@
 use ruma::{OwnedUserId, RoomId, events::TimelineEventType};
 use serde::Deserialize;
 use serde_json::{Value, value::to_raw_value};
+use tasks::catch;
 
 use super::{answer, execute, is_admin, make_room, name_of, room, server_user};
 use crate::{
@@ -52,7 +53,7 @@ pub(crate) async fn start(server: &Server) -> Result<()> {
         None => note(server, server.stream.visible()).await?,
     };
     let listening = server.clone();
-    server.tasks.spawn(async move {
+    server.tasks.spawn_singleton("admin commands", async move {
         let stopping = listening.stopping.clone();
         stopping.run_until_cancelled(listen(listening, after)).await;
     });
@@ -73,10 +74,16 @@ async fn listen(server: Server, mut after: Position) {
         let until = *visible.borrow_and_update();
         while let Some((position, change)) = next(&server, after, until) {
             after = position;
-            if let Change::Event(_, event) = change
-                && let Err(error) = hear(&server, &event).await
-            {
-                tracing::error!(%error, event.id = %event, "a command could not be done");
+            if let Change::Event(_, event) = change {
+                match catch(hear(&server, &event)).await {
+                    Ok(Ok(())) => {}
+                    Ok(Err(error)) => {
+                        tracing::error!(%error, event.id = %event, "a command could not be done");
+                    }
+                    Err(panic) => {
+                        tracing::error!(%panic, event.id = %event, "a command panicked; it is not run again");
+                    }
+                }
             }
             // There may be much to look through at a start: others have their turn in between.
             tokio::task::yield_now().await;

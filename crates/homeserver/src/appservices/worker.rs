@@ -10,6 +10,7 @@ use std::{sync::Arc, time::Duration};
 use backon::{BackoffBuilder, ExponentialBuilder};
 use bytes::Bytes;
 use http::Method;
+use tasks::catch;
 use tokio_util::sync::CancellationToken;
 
 use super::{
@@ -105,8 +106,8 @@ impl Worker {
         let mut waits = waits();
         loop {
             let until = *visible.borrow_and_update();
-            match self.serve(until).await {
-                Ok(true) => {
+            match catch(self.serve(until)).await {
+                Ok(Ok(true)) => {
                     waits = self::waits();
                     // There may be much to look through: others have their turn in between.
                     tokio::task::yield_now().await;
@@ -114,8 +115,15 @@ impl Worker {
                         return;
                     }
                 }
-                Ok(false) => self.pause(&mut waits).await,
-                Err(error) => {
+                Ok(Ok(false)) => self.pause(&mut waits).await,
+                Err(panic) => {
+                    tracing::error!(appservice.id = self.appservice.id(), %panic, "making a transaction panicked; trying again");
+                    self.waiting = None;
+                    self.interest =
+                        Interest::new(self.appservice.clone(), self.source.rooms.clone());
+                    self.pause(&mut waits).await;
+                }
+                Ok(Err(error)) => {
                     tracing::error!(appservice.id = self.appservice.id(), %error, "a transaction could not be made");
                     // The events are gone through once more, so who is where is read anew.
                     self.interest =

@@ -14,8 +14,9 @@ use ruma::{
     DeviceId, OwnedUserId, UserId,
     api::client::push::{Pusher, PusherIds, PusherKind},
 };
+use tasks::{Tasks, catch};
 use tokio::sync::{mpsc, watch};
-use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tokio_util::sync::CancellationToken;
 use url::Url;
 
 use super::{
@@ -58,7 +59,7 @@ pub(super) struct Inner {
     /// The tasks of pushers, which end when they lose their sender.
     tasks: Mutex<BTreeMap<Key, mpsc::Sender<Wake>>>,
     /// What the end of the server waits for.
-    pub(super) running: TaskTracker,
+    pub(super) running: Tasks,
     /// Cancelled when the server ends.
     pub(super) stopping: CancellationToken,
 }
@@ -72,7 +73,7 @@ impl Pushers {
     pub fn open(
         rooms: Rooms,
         outbound: &Outbound,
-        running: TaskTracker,
+        running: Tasks,
         stopping: CancellationToken,
     ) -> Result<Self> {
         let inner = Arc::new(Inner {
@@ -87,7 +88,9 @@ impl Pushers {
         for key in inner.store.scan::<tables::Pushers>(()).keys() {
             Inner::serve(&inner, key?);
         }
-        tokio::spawn(follow(Arc::downgrade(&inner), visible));
+        let follow = follow(Arc::downgrade(&inner), visible);
+        // Not one that the end of the server waits for: it goes with the last who holds the pushers.
+        tokio::spawn(follow);
         Ok(Self { inner })
     }
 
@@ -291,8 +294,14 @@ async fn follow(pushers: Weak<Inner>, mut visible: watch::Receiver<Position>) {
         let Some(inner) = pushers.upgrade() else {
             return;
         };
-        if let Err(error) = inner.wake(seen, up_to) {
-            tracing::error!(%error, "what pushers have to tell cannot be read");
+        match catch(async { inner.wake(seen, up_to) }).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => {
+                tracing::error!(%error, "what pushers have to tell cannot be read");
+            }
+            Err(panic) => {
+                tracing::error!(%panic, after = seen.0, up_to = up_to.0, "changes are not pushed: looking through them panicked");
+            }
         }
         seen = up_to;
     }

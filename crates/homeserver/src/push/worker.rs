@@ -12,8 +12,9 @@ use std::{
 
 use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
 use ruma::{OwnedRoomId, UInt, api::client::push::PusherKind};
+use tasks::{PANICS_MAX, Tasks, catch};
 use tokio::{sync::mpsc, time::Instant};
-use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tokio_util::sync::CancellationToken;
 
 use super::{
     gateway,
@@ -61,25 +62,34 @@ pub(super) async fn serve(
     pushers: Weak<Inner>,
     key: Key,
     mut wakes: mpsc::Receiver<Wake>,
-    running: TaskTracker,
+    running: Tasks,
     stopping: CancellationToken,
 ) {
-    let mut delays = delays();
+    let (mut delays, mut panics) = (delays(), 0);
     while !stopping.is_cancelled() {
-        let step = running.track_future(step(&pushers, &key)).await;
-        let delay = match step {
-            Ok(Step::On) => {
-                delays = self::delays();
+        let step = running.tracker().track_future(catch(step(&pushers, &key)));
+        let delay = match step.await {
+            Ok(Ok(Step::On)) => {
+                (delays, panics) = (self::delays(), 0);
                 continue;
             }
-            Ok(Step::Idle) => None,
-            Ok(Step::Gone) => return forget(&pushers, &key).await,
-            Ok(Step::Refused(reason)) => {
+            Ok(Ok(Step::Idle)) => None,
+            Ok(Ok(Step::Gone)) => return forget(&pushers, &key).await,
+            Ok(Ok(Step::Refused(reason))) => {
                 tracing::debug!(user.id = %key.0, app = key.1, reason, "a push gateway did not take a push");
                 delays.next()
             }
-            Err(error) => {
+            Ok(Err(error)) => {
                 tracing::error!(%error, "a push cannot be made");
+                delays.next()
+            }
+            Err(panic) => {
+                panics += 1;
+                tracing::error!(user.id = %key.0, app = key.1, %panic, panics, "making a push panicked");
+                if panics >= PANICS_MAX {
+                    panics = 0;
+                    skip_waiting(&pushers, &key).await;
+                }
                 delays.next()
             }
         };
@@ -87,6 +97,23 @@ pub(super) async fn serve(
         if rested.await != Some(true) {
             return;
         }
+    }
+}
+
+/// Lets the pusher go on behind everything that waits now: something of it cannot be told.
+async fn skip_waiting(pushers: &Weak<Inner>, key: &Key) {
+    let Some(inner) = pushers.upgrade() else {
+        return;
+    };
+    let (store, mut batch) = (inner.store.clone(), inner.store.batch());
+    let progress = PusherProgress::at(inner.rooms.stream.visible());
+    drop(inner);
+    let noted = match batch.put::<tables::PusherProgress>((&key.0, &key.1, &key.2), &progress) {
+        Ok(()) => store.commit_unsynced(batch).await,
+        Err(error) => Err(error),
+    };
+    if let Err(error) = noted {
+        tracing::error!(user.id = %key.0, app = key.1, %error, "a pusher cannot skip what panics");
     }
 }
 

@@ -8,6 +8,7 @@ use std::{sync::Arc, time::Duration};
 
 use http::StatusCode;
 use ruma::{MilliSecondsSinceUnixEpoch, RoomId, UserId, api::error::ErrorKind, uint};
+use tasks::catch;
 use tokio::sync::Notify;
 
 use super::{
@@ -204,7 +205,17 @@ async fn send_due(server: &Server) -> Result<Duration> {
             wait = wait.min(left);
             continue;
         }
-        match send_if_due(server, &id).await {
+        let sent = match catch(send_if_due(server, &id)).await {
+            Ok(sent) => sent,
+            Err(panic) => {
+                tracing::error!(room.id = %event.room, %panic, "a delayed event is not sent: sending it panicked");
+                let mut batch = server.store.batch();
+                batch.delete::<tables::DelayedEvents>((&id,))?;
+                server.store.commit(batch).await?;
+                continue;
+            }
+        };
+        match sent {
             Ok(()) => {}
             Err(Error::Refused(refusal)) => {
                 tracing::info!(room.id = %event.room, reason = refusal.message, "a room refused an event that waited");
