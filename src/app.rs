@@ -1,6 +1,7 @@
 //! The composition root: the only place where concrete parts meet.
 
 mod again;
+mod backlog;
 mod bridge;
 #[cfg(feature = "embedded")]
 mod embedded;

@@ -14,6 +14,7 @@ mod error;
 mod health;
 mod ping;
 mod query;
+mod start_echo;
 mod thirdparty;
 mod transactions;
 
@@ -29,7 +30,7 @@ use letta_client::AgentId;
 use tokio::sync::{Notify, watch};
 use tower_http::catch_panic::CatchPanicLayer;
 
-pub use self::ping::Pings;
+pub use self::{ping::Pings, start_echo::StartEcho};
 use crate::{config::Secret, identity::Identity, journal::Journal};
 
 /// The largest body of a transaction, in bytes.
@@ -64,6 +65,8 @@ pub struct Desk {
     pub provision: Arc<dyn Provision>,
     /// Pings that the homeserver has passed on to us.
     pub pings: Pings,
+    /// Whether the event of this start has come back to us.
+    pub start_echo: StartEcho,
     /// Whether the start-up checks have passed.
     pub ready: watch::Receiver<bool>,
 }

@@ -16,7 +16,7 @@ mod users;
 pub(crate) use self::client::backoff;
 pub use self::{
     client::{Actor, Homeserver, MatrixError},
-    rooms::{RoomPlan, TYPING_TIMEOUT},
+    rooms::{RoomPlan, START_EVENT_TYPE, TYPING_TIMEOUT},
     startup::StartupError,
     transport::{InProcess, Network, Transport, TransportError},
 };

@@ -9,7 +9,7 @@ use letta_client::Backend;
 use tokio::sync::{Notify, watch};
 use tracing::{info, warn};
 
-use super::meet;
+use super::{backlog, meet};
 use crate::{
     agents::{
         Agents,
@@ -17,7 +17,7 @@ use crate::{
         provision::{Provisioner, Taste},
         registry::Registry,
     },
-    appservice::{Desk, Pings},
+    appservice::{Desk, Pings, StartEcho},
     commands::{Clerk, ClerkDesk, alarm},
     config::Config,
     errands::ErrandRunner,
@@ -50,6 +50,8 @@ pub(super) struct Bridge {
     /// Taken when it is set going.
     discovery: Mutex<Option<Discovery>>,
     outlook: watch::Receiver<Outlook>,
+    /// When an event was admitted last, before this start.
+    last_admission: Option<Millis>,
 }
 
 impl Bridge {
@@ -74,6 +76,7 @@ impl Bridge {
             letta_returns,
             tasks,
         )?;
+        let last_admission = around.journal.last_admission()?;
         let agents = agents(config, &around)?;
         let discovery = Discovery::new(
             agents.clone(),
@@ -104,6 +107,7 @@ impl Bridge {
             arrived,
             provision: Arc::new(agents),
             pings: Pings::default(),
+            start_echo: StartEcho::default(),
             ready: is_ready,
         };
         let errands = ErrandRunner::new(around.journal.clone(), clerk, tasks.clone());
@@ -117,6 +121,7 @@ impl Bridge {
             ready,
             discovery,
             outlook,
+            last_admission,
         })
     }
 
@@ -167,6 +172,12 @@ impl Bridge {
         });
         let prune = prune(self.around.journal.clone(), tasks.clone());
         tasks.spawn_singleton("journal pruning", prune);
+        // Where nothing was ever admitted, nothing was missed.
+        if let Some(last) = self.last_admission {
+            let homeserver = self.around.homeserver.clone();
+            let catch_up = backlog::catch_up(homeserver, self.desk.clone(), last, tasks.clone());
+            tasks.spawn(catch_up);
+        }
         self.ready.send_replace(true);
         info!(
             "ready: {} speaks for the agents of Letta",

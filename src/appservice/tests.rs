@@ -83,6 +83,7 @@ impl Office {
             arrived: Arc::new(Notify::new()),
             provision: Arc::clone(&agents) as Arc<dyn Provision>,
             pings: Pings::default(),
+            start_echo: StartEcho::default(),
             ready: is_ready,
         };
         Self {

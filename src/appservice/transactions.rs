@@ -19,7 +19,7 @@ use serde_json::{Value, json, value::RawValue};
 use tracing::{debug, warn};
 
 use super::{Desk, caller::FromHomeserver, error::ApiError};
-use crate::time::Millis;
+use crate::{journal::JournalError, matrix::START_EVENT_TYPE, time::Millis};
 
 /// The longest event or room id, in bytes
 /// ([spec](https://spec.matrix.org/v1.16/appendices/#opaque-identifiers)).
@@ -49,23 +49,30 @@ pub(super) async fn handle(
         _ => ApiError::NotJson,
     })?;
     let events = events_of(&body)?;
-    let total = events.len();
-    let events: Vec<_> = events
-        .into_iter()
-        .filter_map(|event| worth_admitting(&desk, event))
-        .collect();
-    if !events.is_empty() {
-        let new = desk
-            .journal
-            .admit(events, Millis::now())
-            .map_err(ApiError::Journal)?;
+    desk.admit(events).await.map_err(ApiError::Journal)?;
+    Ok(Json(json!({})))
+}
+
+impl Desk {
+    /// Takes events into the journal that mean something to us and were not admitted before. Answers how many there were, once
+    /// they are on disk.
+    pub async fn admit(&self, events: Vec<Box<RawValue>>) -> Result<usize, JournalError> {
+        let total = events.len();
+        let events: Vec<_> = events
+            .into_iter()
+            .filter_map(|event| worth_admitting(self, event))
+            .collect();
+        if events.is_empty() {
+            return Ok(0);
+        }
+        let new = self.journal.admit(events, Millis::now())?;
         // Routing begins while the disk writes. It promises nothing to anybody before a later
         // write is durable, and with that one these are.
-        desk.arrived.notify_one();
-        desk.journal.durable().await.map_err(ApiError::Journal)?;
+        self.arrived.notify_one();
+        self.journal.durable().await?;
         debug!(total, new, "admitted");
+        Ok(new)
     }
-    Ok(Json(json!({})))
 }
 
 /// The events of a body, as leniently as it can be read: every event on its own, bytes that are no
@@ -107,6 +114,10 @@ fn worth_admitting(desk: &Desk, event: Box<RawValue>) -> Option<(OwnedEventId, B
         }
         "m.room.message" | "m.room.encrypted" | "m.reaction" | "m.room.redaction" => {
             !ours(&envelope.sender)
+        }
+        START_EVENT_TYPE if ours(&envelope.sender) => {
+            desk.start_echo.note(envelope.event_id);
+            return None;
         }
         _ => false,
     };

@@ -54,6 +54,17 @@ impl Journal {
         self.get(&room_key(room), "room")
     }
 
+    /// Every room that is something to us.
+    pub fn rooms(&self) -> Result<Vec<(OwnedRoomId, RoomRecord)>, JournalError> {
+        let mut rooms = Vec::new();
+        for entry in self.scan::<RoomRecord>(&[key::ROOM], "room") {
+            let (key, record) = entry?;
+            let id = texts(&key).next().and_then(|id| RoomId::parse(id).ok());
+            rooms.extend(id.map(|id| (id, record)));
+        }
+        Ok(rooms)
+    }
+
     /// Writes down what a room is to us.
     pub fn set_room(&self, room: &RoomId, record: &RoomRecord) -> Result<(), JournalError> {
         self.put(&room_key(room), record, "room")
@@ -62,10 +73,8 @@ impl Journal {
     /// The management rooms, by person.
     pub fn management_rooms(&self) -> Result<BTreeMap<OwnedUserId, OwnedRoomId>, JournalError> {
         let mut rooms = BTreeMap::new();
-        for entry in self.scan::<RoomRecord>(&[key::ROOM], "room") {
-            let (key, record) = entry?;
-            let id = texts(&key).next().and_then(|id| RoomId::parse(id).ok());
-            if let (RoomKind::Management { user }, Some(id)) = (record.kind, id) {
+        for (id, record) in self.rooms()? {
+            if let RoomKind::Management { user } = record.kind {
                 rooms.insert(user, id);
             }
         }

@@ -2,12 +2,12 @@
 
 use std::sync::atomic::Ordering;
 
-use ruma::{OwnedEventId, OwnedRoomId, RoomId};
+use ruma::{EventId, OwnedEventId, OwnedRoomId, RoomId};
 use serde_json::value::RawValue;
 
 use super::{
     Alone, Journal, JournalError,
-    key::{self, Key, last_number, texts},
+    key::{self, Key, first_number, last_number, texts},
     record::{AdmittedEvent, ConversationKey, Errand, QueuedPrompt},
 };
 use crate::time::Millis;
@@ -65,6 +65,23 @@ impl Journal {
             .event_ids_len
             .fetch_add(admitted.len(), Ordering::Relaxed);
         Ok(admitted.len())
+    }
+
+    /// When an event was admitted, as long as that is remembered.
+    pub fn admitted_at(&self, event_id: &EventId) -> Result<Option<Millis>, JournalError> {
+        let key = Key::new(key::EVENT_ID).text(event_id.as_str()).bytes();
+        let at = self.db().get(key)?;
+        let at = at.and_then(|at| at.as_ref().try_into().ok());
+        Ok(at.map(|at| Millis(u64::from_be_bytes(at))))
+    }
+
+    /// When an event was admitted last, as long as that is remembered.
+    pub fn last_admission(&self) -> Result<Option<Millis>, JournalError> {
+        let Some(last) = self.db().scan_prefix([key::EVENT_AGE]).next_back() else {
+            return Ok(None);
+        };
+        let (key, _) = last?;
+        Ok(first_number(&key).map(Millis))
     }
 
     /// The oldest events that wait to be routed, at most `limit`.

@@ -100,6 +100,12 @@ pub(super) fn conversation(key: &[u8]) -> Option<ConversationKey> {
     })
 }
 
+/// The number that a key begins with.
+pub(super) fn first_number(key: &[u8]) -> Option<u64> {
+    let bytes = key.get(1..)?.first_chunk()?;
+    Some(u64::from_be_bytes(*bytes))
+}
+
 /// The number at the end of a key.
 pub(super) fn last_number(key: &[u8]) -> u64 {
     key.last_chunk()

@@ -31,13 +31,15 @@ use ruma::{
     serde::Raw,
 };
 use serde::Deserialize;
-use serde_json::value::RawValue;
+use serde_json::value::{RawValue, to_raw_value};
 
 use super::client::{Actor, Homeserver, MatrixError};
-use crate::{journal::SendId, matrix::content::SEND_ID_KEY};
+use crate::{journal::SendId, matrix::content::SEND_ID_KEY, time::Millis};
 
 /// How long a typing notice holds unless it is renewed.
 pub const TYPING_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(30);
+/// The type of the event that is sent at each start.
+pub const START_EVENT_TYPE: &str = "org.letta.bridge.start";
 /// How far back [`Homeserver::find_sent`] looks, in events.
 const FIND_SENT_EVENTS_MAX: u32 = 100;
 
@@ -259,6 +261,40 @@ impl Homeserver {
         }))
     }
 
+    /// Sends the event of this start to a room, as state so that no client shows it. Its content differs at each start: a
+    /// homeserver may take unchanged state for no event at all.
+    pub async fn send_start_state(
+        &self,
+        room: &RoomId,
+        started_at: Millis,
+    ) -> Result<OwnedEventId, MatrixError> {
+        let content = serde_json::json!({ "started_at": started_at.0 });
+        let content = to_raw_value(&content).map_err(unwritable)?;
+        let request = send_state_event::v3::Request::new_raw(
+            room.to_owned(),
+            START_EVENT_TYPE.into(),
+            String::new(),
+            Raw::from_json(content),
+        );
+        Ok(self.call(Actor::Bot, request).await?.event_id)
+    }
+
+    /// The events of a room before `from` (at first none: the newest), newest first, and where the page before them ends.
+    pub async fn events_before(
+        &self,
+        actor: Actor<'_>,
+        room: &RoomId,
+        from: Option<String>,
+        limit: u32,
+    ) -> Result<(Vec<Box<RawValue>>, Option<String>), MatrixError> {
+        let mut request = get_message_events::v3::Request::backward(room.to_owned());
+        request.limit = limit.into();
+        request.from = from;
+        let page = self.call(actor, request).await?;
+        let events = page.chunk.into_iter().map(Raw::into_json).collect();
+        Ok((events, page.end))
+    }
+
     /// The newest events of a room, oldest first.
     pub async fn newest_events(
         &self,
@@ -266,10 +302,9 @@ impl Homeserver {
         room: &RoomId,
         limit: u32,
     ) -> Result<Vec<Box<RawValue>>, MatrixError> {
-        let mut request = get_message_events::v3::Request::backward(room.to_owned());
-        request.limit = limit.into();
-        let page = self.call(actor, request).await?;
-        Ok(page.chunk.into_iter().rev().map(Raw::into_json).collect())
+        let (mut events, _) = self.events_before(actor, room, None, limit).await?;
+        events.reverse();
+        Ok(events)
     }
 
     /// Tells the room that `actor` has read up to an event. Tried once: a newer one replaces it.

@@ -18,6 +18,7 @@ mod alone;
 mod app_server;
 mod approval_kills;
 mod approvals;
+mod backlog;
 mod choices;
 mod clients;
 mod commands;

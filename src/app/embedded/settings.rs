@@ -31,6 +31,7 @@ fn from_sources(config: &Config, env: Vec<(String, String)>) -> anyhow::Result<h
     let sources = Sources {
         files: own.tuwunel_config.clone().into_iter().collect(),
         inline: Some(inline),
+        inline_folder: config.folder.clone(),
         env,
         overrides: Vec::new(),
     };
