@@ -10,6 +10,8 @@
 //! A [`Config`] that was loaded is complete and possible; an error names the key, what is wrong
 //! with it, and how to mend it.
 
+use std::path::PathBuf;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -75,6 +77,9 @@ pub struct Config {
     pub journal: Journal,
     /// What the bridge tells about its work, on standard error.
     pub logging: Logging,
+    /// The folder of the file, in which relative paths begin.
+    #[serde(skip)]
+    pub folder: PathBuf,
 }
 
 impl Config {

@@ -27,9 +27,9 @@ pub(super) fn load(
         .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
     let sources = Sources {
         files: args.tuwunel_config.clone(),
-        inline: None,
         env: env.collect(),
         overrides: args.option.clone(),
+        ..Sources::default()
     };
     homeserver::Config::load(&sources).map_err(|error| Failure::new(ExitCode::ConfigInvalid, error))
 }

@@ -1,6 +1,10 @@
 //! From a file and the environment to a checked [`Config`].
 
-use std::{fs, net::IpAddr, path::Path};
+use std::{
+    fs,
+    net::IpAddr,
+    path::{Path, PathBuf},
+};
 
 use figment::{
     Figment,
@@ -33,7 +37,10 @@ impl Config {
             return Err(ConfigError::Invalid(problems));
         }
         let folder = path.parent().unwrap_or(Path::new("."));
-        config.journal.path = folder.join(&config.journal.path);
+        for path in config.paths_mut() {
+            *path = folder.join(&*path);
+        }
+        folder.clone_into(&mut config.folder);
         Ok(config)
     }
 
@@ -50,6 +57,12 @@ impl Config {
         let values = values.map_err(|error| ConfigError::Invalid(vec![error.into()]))?;
         let own = Layer::of("the configuration".to_owned(), values);
         extract(&add(Figment::from(own), environment)?)
+    }
+
+    /// Every path of it. Relative ones begin in the folder of the file.
+    fn paths_mut(&mut self) -> impl Iterator<Item = &mut PathBuf> {
+        let tuwunel_config = self.homeserver.tuwunel_config.as_mut();
+        std::iter::once(&mut self.journal.path).chain(tuwunel_config)
     }
 
     /// What is wrong with it; empty if the bridge can start.

@@ -57,6 +57,8 @@ pub struct Sources {
     pub files: Vec<PathBuf>,
     /// A block with the same keys, out of the configuration of the program around the server.
     pub inline: Option<serde_json::Map<String, serde_json::Value>>,
+    /// Where relative paths of the block begin: the folder of that configuration.
+    pub inline_folder: PathBuf,
     /// The environment. Variables that do not begin with `TUWUNEL_`, or with the older
     /// `CONDUWUIT_` and `CONDUIT_`, are passed over.
     pub env: Vec<(String, String)>,
@@ -76,7 +78,8 @@ impl Sources {
         for path in &self.files {
             layers.push(Layer::of_file(path)?);
         }
-        layers.extend(self.inline.as_ref().map(Layer::inline));
+        let inline = self.inline.as_ref().map(Layer::inline);
+        layers.extend(inline.map(|layer| layer.with_paths_in(&self.inline_folder)));
         layers.extend(env::layers(&self.env));
         for option in &self.overrides {
             layers.push(Layer::of_option(option)?);

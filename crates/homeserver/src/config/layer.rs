@@ -18,6 +18,19 @@ pub(super) const TOML_EQUALS: &str = " = ";
 /// The same in YAML.
 const YAML_EQUALS: &str = ": ";
 
+/// The keys whose values are paths. Relative ones begin in the folder of their file, wherever the program is started; those of the
+/// environment and of options in the current folder.
+pub(super) const PATH_KEYS: [&str; 8] = [
+    "appservice_dir",
+    "database_backup_path",
+    "database_path",
+    "registration_token_file",
+    "tls.certs",
+    "tls.key",
+    "turn_secret_file",
+    "unix_socket_path",
+];
+
 /// Some values, and where they come from.
 #[derive(Clone)]
 pub(super) struct Layer {
@@ -47,8 +60,10 @@ impl Layer {
             path: path.to_owned(),
             message: explain(&error, &text),
         })?;
+        let origin = path.display().to_string();
+        let folder = path.parent().unwrap_or(Path::new(""));
         let Some(global) = table.remove(GLOBAL) else {
-            return Ok(Self::new(path.display().to_string(), dict(&table)));
+            return Ok(Self::new(origin, dict(&table)).with_paths_in(folder));
         };
         if let Some(key) = table.keys().next() {
             return Err(ConfigError::Mixed {
@@ -56,7 +71,17 @@ impl Layer {
                 key: key.clone(),
             });
         }
-        Ok(Self::new(path.display().to_string(), dict(&global)))
+        Ok(Self::new(origin, dict(&global)).with_paths_in(folder))
+    }
+
+    /// Lets relative paths begin in a folder: that of the file they stand in.
+    pub(super) fn with_paths_in(mut self, folder: &Path) -> Self {
+        for key in PATH_KEYS {
+            if let Some(Value::String(_, path)) = value_of(&mut self.values, key) {
+                *path = folder.join(&*path).to_string_lossy().into_owned();
+            }
+        }
+        self
     }
 
     /// The block of the keys in a configuration file of another program. A key without a value is
@@ -94,6 +119,17 @@ impl Provider for Layer {
 
     fn data(&self) -> Result<Map<Profile, Dict>, figment::Error> {
         Ok(Map::from([(Profile::Default, self.values.clone())]))
+    }
+}
+
+/// The value of a key, which may be `section.key`.
+fn value_of<'a>(values: &'a mut Dict, key: &str) -> Option<&'a mut Value> {
+    match key.split_once('.') {
+        None => values.get_mut(key),
+        Some((section, key)) => match values.get_mut(section) {
+            Some(Value::Dict(_, section)) => value_of(section, key),
+            _ => None,
+        },
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod appservices;
 mod layers;
+mod paths;
 mod refusals;
 mod warnings;
 
