@@ -370,6 +370,7 @@ fn detail_of(failure: &BackendError) -> &str {
     match failure {
         BackendError::Refused { detail, .. }
         | BackendError::ServerError { detail, .. }
+        | BackendError::NotLetta { detail, .. }
         | BackendError::Protocol { detail } => detail,
         _ => "",
     }

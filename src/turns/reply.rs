@@ -224,7 +224,9 @@ impl Reply {
             Stop::EndTurn | Stop::NeedsApproval => None,
             Stop::Cancelled => Some(words::stopped()),
             Stop::MaxSteps => Some(words::max_steps()),
-            Stop::Failed(failure) => Some(words::turn_failed(&failure.code, failure.transient)),
+            Stop::Failed(failure) => {
+                Some(words::turn_failed(&failure.code, failure.is_transient()))
+            }
         };
         Answer { text, remark }
     }

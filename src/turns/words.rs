@@ -147,7 +147,11 @@ pub fn refused(error: &BackendError) -> String {
             "Letta answered in a way that the bridge does not understand. An admin finds more in \
              the log."
         }
+        BackendError::Model { .. } => {
+            "The model provider refused this message. An admin finds more in the log."
+        }
         BackendError::Unreachable { .. }
+        | BackendError::NotLetta { .. }
         | BackendError::Silent { .. }
         | BackendError::ServerError { .. }
         | BackendError::RateLimited { .. }
@@ -167,6 +171,7 @@ pub fn waiting(error: &BackendError) -> String {
         BackendError::Busy { .. } => "The agent is busy elsewhere in this conversation",
         BackendError::RateLimited { .. } => "Letta is asked too much at the moment",
         BackendError::ServerError { .. } => "Letta does not work at the moment",
+        BackendError::NotLetta { .. } => "Something else answers in Letta's place",
         _ => "Letta cannot be reached",
     };
     format!(

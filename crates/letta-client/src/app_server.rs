@@ -16,6 +16,7 @@
 //! | `wire`, `command` | frames of the server, read leniently; frames to it |
 //! | `runtime` | what is known of one conversation; frames in, turn events out; no I/O |
 //! | `hub` | the task between the backend, the two links and all runtimes |
+//! | `missing` | what the server says does not exist |
 //! | `past` | stored messages |
 //! | [`transcript`] | frames that were written down, told without a server |
 
@@ -36,6 +37,7 @@ mod address;
 mod command;
 mod hub;
 mod link;
+mod missing;
 mod past;
 mod runtime;
 pub mod transcript;

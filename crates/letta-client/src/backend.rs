@@ -12,6 +12,7 @@ use futures_util::Stream;
 
 use crate::{
     error::BackendError,
+    failure::{FailureKind, Reaction},
     id::{AgentId, ConversationId, MessageId, RunId, ToolCallId},
 };
 
@@ -351,8 +352,15 @@ pub struct TurnFailure {
     pub code: String,
     /// What Letta says, for the log. Never shown to a room: it can hold what is not theirs.
     pub detail: String,
+    /// What it means.
+    pub kind: FailureKind,
+}
+
+impl TurnFailure {
     /// Whether asking again later may help.
-    pub transient: bool,
+    pub fn is_transient(&self) -> bool {
+        self.kind.reaction() == Reaction::Wait
+    }
 }
 
 /// One stored message of a conversation.

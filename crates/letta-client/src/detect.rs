@@ -21,7 +21,7 @@ use crate::{
     rest::{
         RestConfig, RestConfigError,
         api::{Api, is_cloud},
-        failure::Refusal,
+        failure::{Asked, Refusal},
     },
 };
 
@@ -91,7 +91,9 @@ impl Log {
             Ok(true) => return Ok(true),
             Ok(false) => self.said.push(format!("{path}: something else")),
             // The server, or a proxy before it, fails: perhaps it is only starting.
-            Err(refusal) if refusal.status >= 500 => return Err(refusal.into_error(path)),
+            Err(refusal) if refusal.status >= 500 => {
+                return Err(refusal.into_error(Asked::Server("what kind of Letta it is")));
+            }
             Err(refusal) => {
                 self.locked |= matches!(refusal.status, 401 | 403);
                 self.said.push(format!("{path}: {}", refusal.status));

@@ -2,7 +2,11 @@
 
 use std::time::Duration;
 
-use crate::id::{ConversationId, RunId};
+use crate::{
+    backend::TurnFailure,
+    failure::{FailureKind, Reaction},
+    id::{ConversationId, RunId},
+};
 
 /// A failed call to Letta.
 ///
@@ -77,11 +81,31 @@ pub enum BackendError {
         /// What was asked for.
         what: &'static str,
     },
-    /// The server does not know what was asked for (an agent, a conversation, a run).
+    /// Letta itself says that what was asked for does not exist. A proxy before it that says so is
+    /// [`BackendError::NotLetta`].
     #[error("Letta does not know {what}")]
     NotFound {
+        /// What kind of thing it is.
+        missing: Missing,
         /// What was asked for.
         what: String,
+    },
+    /// Something answers with a status, and it is not known that it is Letta: a proxy whose Letta is away, a login page, a
+    /// route that this Letta does not have. It says nothing about agents or conversations.
+    #[error("something that is not Letta answers in its place, with status {status}")]
+    NotLetta {
+        /// HTTP status.
+        status: u16,
+        /// What was said, cut to a bounded length.
+        detail: String,
+        /// When to come back, if that was said.
+        retry_after: Option<Duration>,
+    },
+    /// The model provider failed, and Letta says so with a status instead of in a stream.
+    #[error("the model provider failed: {}", .failure.code)]
+    Model {
+        /// How.
+        failure: TurnFailure,
     },
     /// The key or password was refused.
     #[error("Letta refused our credentials; check `letta.api_key`")]
@@ -113,6 +137,8 @@ pub enum BackendError {
         status: u16,
         /// What the server said, cut to a bounded length.
         detail: String,
+        /// When to come back, if the server said so.
+        retry_after: Option<Duration>,
     },
     /// The server said something that this client cannot understand, or more than a limit allows.
     #[error("cannot understand Letta's answer: {detail}")]
@@ -120,6 +146,17 @@ pub enum BackendError {
         /// What was wrong with it.
         detail: String,
     },
+}
+
+/// What Letta says does not exist.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Missing {
+    /// An agent.
+    Agent,
+    /// A conversation.
+    Conversation,
+    /// A run.
+    Run,
 }
 
 /// What the caller should do about a [`BackendError`].
@@ -145,7 +182,12 @@ impl BackendError {
             | Self::EmptyList
             | Self::Silent { .. }
             | Self::RateLimited { .. }
+            | Self::NotLetta { .. }
             | Self::ServerError { .. } => Advice::Retry,
+            Self::Model { failure } => match failure.kind.reaction() {
+                Reaction::Wait => Advice::Retry,
+                Reaction::Refuse | Reaction::Forget => Advice::Refuse,
+            },
             Self::Busy { .. } | Self::ApprovalPending => Advice::Wait,
             Self::NotPending
             | Self::Forgotten { .. }
@@ -156,6 +198,41 @@ impl BackendError {
             Self::Unauthorized | Self::Unrecognized { .. } | Self::QuotaExceeded { .. } => {
                 Advice::Fatal
             }
+        }
+    }
+
+    /// What it means, in the words that a failure inside a stream has as well.
+    pub fn kind(&self) -> FailureKind {
+        match self {
+            Self::Unreachable { .. }
+            | Self::Silent { .. }
+            | Self::Undecided { .. }
+            | Self::EmptyList => FailureKind::Unreachable { retry_after: None },
+            Self::NotLetta { retry_after, .. } => FailureKind::Unreachable {
+                retry_after: *retry_after,
+            },
+            Self::ServerError { retry_after, .. } => FailureKind::Overloaded {
+                retry_after: *retry_after,
+            },
+            Self::RateLimited { retry_after } => FailureKind::RateLimited {
+                retry_after: *retry_after,
+            },
+            Self::Model { failure } => failure.kind.clone(),
+            Self::Busy { .. } => FailureKind::Busy,
+            Self::ApprovalPending => FailureKind::ApprovalPending,
+            Self::NotPending | Self::Forgotten { .. } => FailureKind::NotPending,
+            Self::Moved { .. } => FailureKind::Broken,
+            Self::NotFound { missing, .. } => match missing {
+                Missing::Agent => FailureKind::AgentGone,
+                Missing::Conversation => FailureKind::ConversationGone,
+                Missing::Run => FailureKind::RunGone,
+            },
+            Self::Unauthorized => FailureKind::Unauthorized,
+            Self::QuotaExceeded { .. } => FailureKind::Credits,
+            Self::Unsupported { .. }
+            | Self::Unrecognized { .. }
+            | Self::Refused { .. }
+            | Self::Protocol { .. } => FailureKind::Refused,
         }
     }
 
@@ -174,6 +251,8 @@ impl BackendError {
             Self::EmptyList => "LETTA_EMPTY_LIST",
             Self::Unsupported { .. } => "LETTA_UNSUPPORTED",
             Self::NotFound { .. } => "LETTA_NOT_FOUND",
+            Self::NotLetta { .. } => "LETTA_UNAVAILABLE",
+            Self::Model { .. } => "LETTA_MODEL",
             Self::Unauthorized => "LETTA_UNAUTHORIZED",
             Self::RateLimited { .. } => "LETTA_RATE_LIMITED",
             Self::QuotaExceeded { .. } => "LETTA_QUOTA",

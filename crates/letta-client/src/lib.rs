@@ -9,6 +9,7 @@
 //! | [`id`] | one type per kind of Letta id, parsed once at the edge |
 //! | [`backend`] | the trait, and the words that pass over it |
 //! | [`error`] | what can go wrong, and the advice that goes with it |
+//! | [`failure`] | what a failure means, whether a status or a stream told it |
 //! | [`app_server`] | current, self-hosted Letta: one WebSocket |
 //! | [`rest`] | Letta Cloud and V1 servers: REST with server-sent events |
 //! | [`openai`] | the OpenAI-compatible routes that several servers have: text and nothing else |
@@ -24,6 +25,7 @@ pub mod backend;
 pub mod demo;
 pub mod detect;
 pub mod error;
+pub mod failure;
 pub mod found;
 pub mod id;
 pub mod openai;
@@ -35,5 +37,6 @@ pub use backend::{
     Info, Overheard, PermissionMode, Prompt, Speaker, Stop, ToolCall, TurnEvent, TurnFailure,
     TurnStream,
 };
-pub use error::{Advice, BackendError};
+pub use error::{Advice, BackendError, Missing};
+pub use failure::{FailureKind, Reaction};
 pub use id::{AgentId, ConversationId, IdError, MessageId, RunId, ToolCallId};

@@ -35,7 +35,7 @@ use crate::{
     detect,
     error::BackendError,
     id::{AgentId, ConversationId, RunId},
-    rest::{RestConfig, RestConfigError, TurnLimits, api::SharedApi},
+    rest::{RestConfig, RestConfigError, TurnLimits, api::SharedApi, failure::Asked},
 };
 
 mod chunks;
@@ -211,8 +211,7 @@ impl Backend for OpenAiBackend {
             .header(CHAT_KEY, key)
             .json(&body);
         let response = self.api.open_with(request).await?;
-        let response =
-            response.map_err(|refusal| refusal.into_error(&format!("agent {}", to.agent)))?;
+        let response = response.map_err(|refusal| refusal.into_error(Asked::Model(&to.agent)))?;
         Ok(turn::stream(self.api.clone(), response))
     }
 

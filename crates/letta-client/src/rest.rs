@@ -59,6 +59,8 @@ use crate::{
     id::{AgentId, RunId},
 };
 
+use failure::Asked;
+
 /// How to reach a server, and how long to wait for it.
 #[derive(Clone)]
 pub struct RestConfig {
@@ -199,8 +201,8 @@ impl RestBackend {
             .query(&[("limit", "1")]);
         let known = match self.api.call(request).await? {
             Ok(_) => true,
-            Err(refusal) if matches!(refusal.status, 404 | 405) => false,
-            Err(refusal) => return Err(refusal.into_error("conversations")),
+            Err(refusal) if refusal.is_no_route() => false,
+            Err(refusal) => return Err(refusal.into_error(Asked::Server("conversations"))),
         };
         self.conversations.set(known);
         Ok(known)
@@ -223,14 +225,14 @@ impl Backend for RestBackend {
         let health: wire::Health = match self.api.call(request).await? {
             Ok(answer) => answer.json().unwrap_or_default(),
             // Nobody promises this route outside V1; the next call shows whether Letta is there.
-            Err(refusal) if refusal.status == 404 => wire::Health::default(),
-            Err(refusal) => return Err(refusal.into_error("the health route")),
+            Err(refusal) if refusal.is_no_route() => wire::Health::default(),
+            Err(refusal) => return Err(refusal.into_error(Asked::Server("the health route"))),
         };
         let request = self.api.get(&["v1", "agents", ""]).query(&[("limit", "1")]);
         self.api
             .call(request)
             .await?
-            .map_err(|refusal| refusal.into_error("agents"))?;
+            .map_err(|refusal| refusal.into_error(Asked::Server("agents")))?;
         let conversations = self.has_conversations().await?;
         let kind = match &health.version {
             Some(version) if version.ends_with("demo") => "demo",
@@ -274,7 +276,7 @@ impl Backend for RestBackend {
             .query(&[("agent_id", agent.as_str())])
             .json(&Creation { summary: label });
         let answer = self.api.call(request).await?;
-        let answer = answer.map_err(|refusal| refusal.into_error(&format!("agent {agent}")))?;
+        let answer = answer.map_err(|refusal| refusal.into_error(Asked::Agent(agent)))?;
         let created: wire::Created = answer.json()?;
         Ok(Conversation::Own(created.id))
     }
@@ -333,7 +335,7 @@ impl Backend for RestBackend {
         match self.api.call(request.json(&wire::Nothing {})).await? {
             Ok(_) => Ok(true),
             Err(refusal) if refusal.is_nothing_to_cancel() => Ok(false),
-            Err(refusal) => Err(refusal.into_error(&send::name(to))),
+            Err(refusal) => Err(refusal.into_error(Asked::Conversation(to))),
         }
     }
 

@@ -266,7 +266,7 @@ fn a_turn_that_cannot_be_told_again_keeps_what_it_said() {
     let failure = TurnFailure {
         code: "LLM_ERROR".to_owned(),
         detail: "secret".to_owned(),
-        transient: true,
+        kind: letta_client::FailureKind::Broken,
     };
     assert_eq!(reply.answer(&Stop::Failed(failure)).text, all);
     assert_eq!(reply.answer(&Stop::Cancelled).text, all);

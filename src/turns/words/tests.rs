@@ -23,6 +23,7 @@ fn failures() -> Vec<BackendError> {
         BackendError::Busy { run: None },
         BackendError::ApprovalPending,
         BackendError::NotFound {
+            missing: letta_client::Missing::Agent,
             what: secret.clone(),
         },
         BackendError::Unauthorized,
@@ -37,6 +38,12 @@ fn failures() -> Vec<BackendError> {
         BackendError::ServerError {
             status,
             detail: secret.clone(),
+            retry_after: None,
+        },
+        BackendError::NotLetta {
+            status: 404,
+            detail: secret.clone(),
+            retry_after: None,
         },
         BackendError::Protocol { detail: secret },
     ]

@@ -91,14 +91,14 @@ impl Address {
             {
                 body.extend_from_slice(&bytes);
                 if body.len() > INFO_BYTES_MAX {
-                    return Err(self.is_none("it says too much"));
+                    return Err(self.is_none(200, "it says too much"));
                 }
             }
             let info: ServerInfo = serde_json::from_slice(&body)
-                .map_err(|_| self.is_none("its answer is not of this kind"))?;
+                .map_err(|_| self.is_none(200, "its answer is not of this kind"))?;
             match info.kind.as_deref() {
                 Some("app_server_info_response") => Ok(info),
-                _ => Err(self.is_none("its answer is not of this kind")),
+                _ => Err(self.is_none(200, "its answer is not of this kind")),
             }
         };
         let after = self.request_timeout;
@@ -125,10 +125,10 @@ impl Address {
         let answer = answer.map_err(|error| self.unreachable(error.without_url()))?;
         if answer.status() != StatusCode::SWITCHING_PROTOCOLS {
             self.check(answer.status())?;
-            return Err(self.is_none("it opens no socket"));
+            return Err(self.is_none(answer.status().as_u16(), "it opens no socket"));
         }
         if !proves(&answer, &key) {
-            return Err(self.is_none("it opens no socket"));
+            return Err(self.is_none(answer.status().as_u16(), "it opens no socket"));
         }
         let upgraded = answer.upgrade().await;
         let upgraded = upgraded.map_err(|error| self.unreachable(error.without_url()))?;
@@ -142,18 +142,17 @@ impl Address {
         match status.as_u16() {
             200..300 => Ok(()),
             401 => Err(BackendError::Unauthorized),
-            // A proxy whose server is away.
-            502..=504 => Err(BackendError::ServerError {
-                status: status.as_u16(),
-                detail: "the server behind the proxy does not answer".to_owned(),
-            }),
-            code => Err(self.is_none(&format!("HTTP status {code}"))),
+            // An App Server has both paths. A proxy whose server is away may say anything.
+            code => Err(self.is_none(code, "an App Server does not say so")),
         }
     }
 
-    fn is_none(&self, why: &str) -> BackendError {
-        BackendError::Protocol {
+    /// Something else answers, perhaps only for now.
+    fn is_none(&self, status: u16, why: &str) -> BackendError {
+        BackendError::NotLetta {
+            status,
             detail: format!("no Letta App Server answers at {}: {why}", self.shown),
+            retry_after: None,
         }
     }
 

@@ -100,6 +100,11 @@ struct ClientInfo {
 }
 
 impl Start {
+    /// The conversation.
+    pub(super) fn scope(&self) -> &Scope {
+        &self.scope
+    }
+
     pub(super) fn new(scope: Scope, mode: PermissionMode) -> Self {
         Self {
             scope,

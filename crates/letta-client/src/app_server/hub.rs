@@ -13,6 +13,7 @@ use super::{
     address::Address,
     command::{Command, Request, Start},
     link::{Line, Link, News, Pace},
+    missing::About,
     runtime::{Alarm, Effect, Ending, Runtime},
     wire::{Answer, Inbound, Scope},
 };
@@ -28,7 +29,6 @@ mod calls;
 mod effects;
 mod failures;
 
-pub(super) use answers::refusal;
 use failures::{chain, copy, refuse};
 
 /// The most attempts in a row to connect, before those who listen are told.
@@ -147,6 +147,8 @@ enum What {
 
 struct Asked {
     what: What,
+    /// What may be said to be gone.
+    about: About,
     since: Instant,
 }
 
@@ -288,6 +290,7 @@ impl Task {
     fn request(&mut self, line: Line, request: Request, what: What) {
         self.requests += 1;
         let id = format!("{}", self.requests);
+        let about = About::request(&request);
         let frame = match serde_json::to_string(&Command::new(id.clone(), request)) {
             Ok(frame) => frame,
             Err(error) => {
@@ -303,7 +306,7 @@ impl Task {
             tracing::warn!(?line, "the App Server does not read what it is asked");
         }
         let since = Instant::now();
-        self.asked.insert(id, Asked { what, since });
+        self.asked.insert(id, Asked { what, about, since });
     }
 }
 
@@ -317,9 +320,9 @@ impl Asked {
 }
 
 impl Room {
-    fn new(mode: PermissionMode, limits: TurnLimits) -> Self {
+    fn new(scope: &Scope, mode: PermissionMode, limits: TurnLimits) -> Self {
         Self {
-            runtime: Runtime::new(limits),
+            runtime: Runtime::new(limits, About::scope(scope)),
             mode,
             main: Subscription::No,
             guard: Subscription::No,

@@ -20,7 +20,7 @@ use std::{
     time::Duration,
 };
 
-use super::{command::Payload, wire::Queued};
+use super::{command::Payload, missing::About, wire::Queued};
 use crate::{
     backend::{ApprovalRequest, Prompt, Stop, TurnStream},
     error::BackendError,
@@ -111,6 +111,8 @@ impl Seen {
 #[derive(Debug)]
 pub(super) struct Runtime {
     limits: TurnLimits,
+    /// Which conversation it is, for what may be said to be gone.
+    about: About,
     idle: bool,
     queue: Vec<Queued>,
     /// Which inputs each run answers.
@@ -146,9 +148,10 @@ fn remember<T>(list: &mut VecDeque<T>, item: T) {
 }
 
 impl Runtime {
-    pub(super) fn new(limits: TurnLimits) -> Self {
+    pub(super) fn new(limits: TurnLimits, about: About) -> Self {
         Self {
             limits,
+            about,
             idle: true,
             queue: Vec::new(),
             runs: HashMap::new(),
@@ -372,11 +375,9 @@ impl Runtime {
 
     /// The server does not know the conversation.
     pub(super) fn is_gone(&mut self, why: &BackendError) {
-        let what = match why {
-            BackendError::NotFound { what } => what.clone(),
-            other => other.to_string(),
-        };
-        self.give_up(&Ending::NotFound(what));
+        if let BackendError::NotFound { missing, what } = why {
+            self.give_up(&Ending::NotFound(*missing, what.clone()));
+        }
     }
 
     /// Ends everything that is told, because nothing more can be heard.

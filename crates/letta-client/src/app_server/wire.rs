@@ -14,9 +14,13 @@ use serde_json::value::RawValue;
 use tokio_tungstenite::tungstenite::Utf8Bytes;
 
 use crate::{
-    backend::{Conversation, Destination},
+    backend::{Conversation, Destination, TurnFailure},
     error::BackendError,
-    rest::wire::{AgentEntry, Message, lenient},
+    failure::FailureKind,
+    rest::{
+        decoder,
+        wire::{AgentEntry, Message, lenient},
+    },
 };
 
 /// What the App Server calls an agent's default conversation.
@@ -149,16 +153,77 @@ pub(super) struct LoopError {
     #[serde(deserialize_with = "lenient")]
     pub(super) client_message_ids: Option<Vec<String>>,
     #[serde(deserialize_with = "lenient")]
-    pub(super) api_error: Option<ApiError>,
+    api_error: Option<ApiError>,
     #[serde(deserialize_with = "lenient")]
-    pub(super) retryable: Option<bool>,
+    retryable: Option<bool>,
+    #[serde(deserialize_with = "lenient")]
+    status: Option<u16>,
 }
 
+/// What the model provider said.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
-pub(super) struct ApiError {
+struct ApiError {
     #[serde(deserialize_with = "lenient")]
-    pub(super) message: Option<String>,
+    message: Option<String>,
+    #[serde(deserialize_with = "lenient")]
+    detail: Option<String>,
+    #[serde(deserialize_with = "lenient")]
+    error_type: Option<String>,
+    #[serde(deserialize_with = "lenient")]
+    status: Option<u16>,
+}
+
+impl LoopError {
+    /// An `error_message`.
+    pub(super) fn reported(&self, message: &Message) -> TurnFailure {
+        let word = message.error_type.as_deref().unwrap_or("error");
+        let words = message.message.as_deref().unwrap_or_default();
+        let mut failure = decoder::failure(word, words);
+        failure.kind = self.kind(word, words);
+        failure
+    }
+
+    /// A `loop_error`. Its own message is JSON for a terminal; the provider's words are inside.
+    pub(super) fn stopped(&self, message: &Message) -> TurnFailure {
+        let word = message.stop_reason.as_deref().unwrap_or("error");
+        let said = self.api_error.as_ref();
+        let inside = said.and_then(|error| error.message.as_deref());
+        let words = inside.or(message.message.as_deref()).unwrap_or_default();
+        let mut failure = decoder::failure(word, words);
+        failure.kind = self.kind(word, words);
+        failure
+    }
+
+    /// What the most telling of several words means.
+    fn kind(&self, word: &str, words: &str) -> FailureKind {
+        let said = self.api_error.as_ref();
+        let status = said.and_then(|error| error.status).or(self.status);
+        let detail = said.and_then(|error| error.detail.as_deref());
+        let inner = said.and_then(|error| error.error_type.as_deref());
+        let readings = [
+            (Some(word), Some(words)),
+            (inner, Some(words)),
+            (inner, detail),
+        ];
+        let readings = readings
+            .into_iter()
+            .filter_map(|(word, words)| Some((word?, words?)));
+        let mut kinds = readings.map(|(word, words)| FailureKind::of_stream(word, words, status));
+        let unspecific =
+            |kind: &FailureKind| matches!(kind, FailureKind::Broken | FailureKind::Refused);
+        let first = kinds.next().unwrap_or(FailureKind::Broken);
+        let kind = if unspecific(&first) {
+            kinds.find(|kind| !unspecific(kind)).unwrap_or(first)
+        } else {
+            first
+        };
+        match (kind, self.retryable) {
+            (FailureKind::Refused, Some(true)) => FailureKind::Broken,
+            (FailureKind::Broken, Some(false)) => FailureKind::Refused,
+            (kind, _) => kind,
+        }
+    }
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]

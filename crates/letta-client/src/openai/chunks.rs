@@ -9,6 +9,7 @@ use serde_json::Value;
 
 use crate::{
     backend::{Stop, TurnEvent, TurnFailure},
+    failure::FailureKind,
     id::{MessageId, RunId},
     rest::{
         TurnLimits,
@@ -62,7 +63,8 @@ impl Chunks {
     /// More came than a limit allows.
     pub(super) fn breach(&mut self, code: &str) {
         let detail = "the answer is past a limit of the bridge";
-        self.failure.get_or_insert(failure(code, detail, false));
+        self.failure
+            .get_or_insert(failure(code, detail, FailureKind::Refused));
     }
 
     /// Takes one event and appends what it means to `out`.
@@ -127,11 +129,11 @@ impl Chunks {
         match self.finish.as_deref() {
             Some("length") => {
                 let detail = "the model reached its limit of tokens";
-                Stop::Failed(failure("MAX_TOKENS_EXCEEDED", detail, false))
+                Stop::Failed(failure("MAX_TOKENS_EXCEEDED", detail, FailureKind::Refused))
             }
             Some("content_filter") => {
                 let detail = "the model's provider has filtered the answer";
-                Stop::Failed(failure("CONTENT_FILTER", detail, false))
+                Stop::Failed(failure("CONTENT_FILTER", detail, FailureKind::Refused))
             }
             Some(_) => Stop::EndTurn,
             None if self.done => Stop::EndTurn,
@@ -142,7 +144,7 @@ impl Chunks {
 
 /// A turn of which nothing more will be known.
 pub(super) fn incomplete(detail: &str) -> Stop {
-    Stop::Failed(failure("STREAM_INCOMPLETE", detail, true))
+    Stop::Failed(failure("STREAM_INCOMPLETE", detail, FailureKind::Broken))
 }
 
 /// What a chunk reports instead of an answer.
@@ -152,15 +154,17 @@ fn reported(chunk: &Value) -> TurnFailure {
     let code = code.unwrap_or("error").to_uppercase();
     let words = error["message"].as_str().or_else(|| error.as_str());
     let detail = words.map_or_else(|| chunk.to_string(), str::to_owned);
-    let transient = code == "SERVER_ERROR" || code.contains("RATE_LIMIT");
-    failure(&code, &detail, transient)
+    let status = error["status"].as_u64().or_else(|| error["code"].as_u64());
+    let status = status.and_then(|status| u16::try_from(status).ok());
+    let kind = FailureKind::of_stream(&code.to_lowercase(), &detail, status);
+    failure(&code, &detail, kind)
 }
 
-fn failure(code: &str, detail: &str, transient: bool) -> TurnFailure {
+fn failure(code: &str, detail: &str, kind: FailureKind) -> TurnFailure {
     TurnFailure {
         code: cut(code, CODE_CHARS_MAX),
         detail: cut(detail, DETAIL_CHARS_MAX),
-        transient,
+        kind,
     }
 }
 

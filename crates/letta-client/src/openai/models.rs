@@ -20,9 +20,9 @@ use sha2::{Digest, Sha256};
 
 use crate::{
     backend::Agent,
-    error::BackendError,
+    error::{BackendError, Missing},
     id::AgentId,
-    rest::{api::SharedApi, is_background_name},
+    rest::{api::SharedApi, failure::Asked, is_background_name},
 };
 
 /// The longest id of a model, in bytes. Longer ones are left out.
@@ -83,6 +83,7 @@ impl Models {
             self.agents(api).await?;
         }
         self.known(agent).ok_or_else(|| BackendError::NotFound {
+            missing: Missing::Agent,
             what: format!("agent {agent}"),
         })
     }
@@ -97,7 +98,7 @@ impl Models {
 pub(super) async fn list(api: &SharedApi) -> Result<Vec<Model>, BackendError> {
     let answer = api.call(api.get(&["v1", "models"])).await?;
     let listing: Listing = answer
-        .map_err(|refusal| refusal.into_error("models"))?
+        .map_err(|refusal| refusal.into_error(Asked::Server("models")))?
         .json()?;
     if listing.data.len() > MODELS_MAX {
         let detail = format!("the list of models has more than {MODELS_MAX} entries");

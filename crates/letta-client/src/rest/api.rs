@@ -5,7 +5,10 @@ use std::{sync::Arc, time::Duration};
 use bytes::{Bytes, BytesMut};
 use http::{HeaderValue, header};
 use reqwest::{Client, ClientBuilder, RequestBuilder, Response, redirect};
-use serde::{Serialize, de::DeserializeOwned};
+use serde::{
+    Serialize,
+    de::{DeserializeOwned, IgnoredAny},
+};
 use tokio::time::timeout;
 use url::{Host, Url};
 
@@ -49,8 +52,17 @@ pub(crate) struct Answer(Bytes);
 impl Answer {
     /// The answer as JSON of a shape.
     pub(crate) fn json<T: DeserializeOwned>(&self) -> Result<T, BackendError> {
-        serde_json::from_slice(&self.0).map_err(|error| BackendError::Protocol {
-            detail: format!("unexpected JSON: {error}"),
+        serde_json::from_slice(&self.0).map_err(|error| {
+            let detail = format!("unexpected JSON: {error}");
+            if serde_json::from_slice::<IgnoredAny>(&self.0).is_ok() {
+                return BackendError::Protocol { detail };
+            }
+            // A login page, or "be right back".
+            BackendError::NotLetta {
+                status: 200,
+                detail,
+                retry_after: None,
+            }
         })
     }
 }
@@ -178,7 +190,15 @@ impl Api {
                 .unwrap_or("nothing");
             if !kind.starts_with("text/event-stream") {
                 let detail = format!("not a stream of events but {kind}");
-                return Err(BackendError::Protocol { detail });
+                // JSON is what a Letta says that has done something; anything else stands in its place.
+                if kind.starts_with("application/json") {
+                    return Err(BackendError::Protocol { detail });
+                }
+                return Err(BackendError::NotLetta {
+                    status: response.status().as_u16(),
+                    detail,
+                    retry_after: None,
+                });
             }
             Ok(Ok(response))
         };

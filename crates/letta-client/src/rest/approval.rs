@@ -7,6 +7,7 @@
 
 use super::{
     api::SharedApi,
+    failure::Asked,
     history,
     wire::{Message, PendingEntry},
 };
@@ -35,7 +36,7 @@ pub(super) async fn pending(
         .query(&[("include", "agent.pending_approval")]);
     let answer = api.call(request).await?;
     let entry: PendingEntry = answer
-        .map_err(|refusal| refusal.into_error(&format!("agent {}", to.agent)))?
+        .map_err(|refusal| refusal.into_error(Asked::Agent(&to.agent)))?
         .json()?;
     Ok(entry.pending_approval.as_ref().and_then(request_of))
 }

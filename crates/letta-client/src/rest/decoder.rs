@@ -17,6 +17,7 @@ use super::{
 use crate::{
     backend::{Stop, TurnEvent, TurnFailure},
     error::BackendError,
+    failure::FailureKind,
     id::{MessageId, RunId},
     sse::SseEvent,
 };
@@ -310,7 +311,7 @@ impl Decoder {
         Some(Stop::Failed(TurnFailure {
             code,
             detail,
-            transient: false,
+            kind: FailureKind::Refused,
         }))
     }
 
@@ -363,18 +364,6 @@ pub(crate) fn stop(word: &str) -> Stop {
 pub(crate) fn failure(word: &str, detail: &str) -> TurnFailure {
     /// Longer than any word that Letta has.
     const CODE_CHARS_MAX: usize = 64;
-    let transient = matches!(
-        word,
-        "error"
-            | "internal_error"
-            | "invalid_llm_response"
-            | "llm_api_error"
-            | "llm_empty_response"
-            | "llm_error"
-            | "llm_rate_limit"
-            | "llm_timeout"
-            | "stream_incomplete"
-    );
     let code: String = word
         .chars()
         .take(CODE_CHARS_MAX)
@@ -389,6 +378,6 @@ pub(crate) fn failure(word: &str, detail: &str) -> TurnFailure {
     TurnFailure {
         code,
         detail: cut(detail, DETAIL_CHARS_MAX),
-        transient,
+        kind: FailureKind::of_stream(word, detail, None),
     }
 }

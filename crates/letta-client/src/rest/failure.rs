@@ -1,8 +1,19 @@
-//! Refusals in all the shapes that Letta gives them, and what they mean.
+//! Refusals in all the shapes that Letta and what stands before it give them, and what they mean.
 //!
-//! `detail` is a string or an object with a `message`; failures of a model come as
-//! `{"error":{…}}`; proxies send HTML. Conflicts are told apart by their words, as Letta's own
-//! apps do, because no code names them everywhere.
+//! One table decides, by status, by the shape of the body and by what was asked for:
+//!
+//! | body | 404, 410 | other 4xx | 408, 425, 429, 5xx |
+//! |---|---|---|---|
+//! | Letta's, and it names the very thing that was asked for as missing | gone: forget it | – | – |
+//! | Letta's, with other words | wait | refuse, or what its words say | wait, or what its words say |
+//! | anything else: empty, text, HTML, other JSON | wait | wait | wait |
+//!
+//! When unsure, wait: a proxy without its backend answers 404 as well, and what was forgotten for it would be lost. Only three
+//! statuses mean the same whoever says them: 401 (a key is refused), 402 (somebody wants to be paid), 413 (the message is too
+//! large for what stands in between, and stays so).
+//!
+//! `detail` is a string or an object with a `message`; failures of a model come as `{"error":{…}}`. Conflicts are told apart by
+//! their words, as Letta's own apps do, because no code names them everywhere.
 
 use std::{sync::LazyLock, time::Duration};
 
@@ -10,25 +21,24 @@ use http::{HeaderMap, header};
 use regex::Regex;
 use serde_json::Value;
 
-use crate::{error::BackendError, id::RunId};
+use crate::{
+    backend::{Conversation, Destination, TurnFailure},
+    error::{BackendError, Missing},
+    failure::FailureKind,
+    id::{AgentId, RunId},
+};
+
+use crate::failure::PERMANENT_REASONS;
+pub use crate::failure::RETRY_AFTER_MAX;
 
 /// How much of a server's words an error keeps, in characters.
 pub const DETAIL_CHARS_MAX: usize = 500;
 
-/// The longest `Retry-After` that is believed.
-pub const RETRY_AFTER_MAX: Duration = Duration::from_hours(1);
+/// What Letta's web framework says of a path, or of a method, that it does not have: nothing about any agent.
+const NO_ROUTE: [&str; 2] = ["Not Found", "Method Not Allowed"];
 
-/// Reasons for a 429 that no waiting mends.
-/// Source: Letta Code, which stops retrying at the same words.
-const PERMANENT_REASONS: [&str; 7] = [
-    "agents-limit-exceeded",
-    "exceeded-quota",
-    "free-usage-exceeded",
-    "premium-usage-exceeded",
-    "standard-usage-exceeded",
-    "basic-usage-exceeded",
-    "not-enough-credits",
-];
+/// OpenAI's code for a model that the server does not have.
+const NO_MODEL: &str = "\"model_not_found\"";
 
 #[expect(
     clippy::expect_used,
@@ -36,6 +46,32 @@ const PERMANENT_REASONS: [&str; 7] = [
 )]
 static RUN_ID: LazyLock<Regex> =
     LazyLock::new(|| Regex::new(r"run_id=([A-Za-z0-9_-]+)").expect("a valid pattern"));
+
+/// What a call asks for: the only thing that its answer can say is gone.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Asked<'a> {
+    /// Something that every server has.
+    Server(&'static str),
+    /// An agent, or its default conversation.
+    Agent(&'a AgentId),
+    /// A conversation.
+    Conversation(&'a Destination),
+    /// A run.
+    Run(&'a RunId),
+    /// The model that stands for an agent where Letta speaks as OpenAI does.
+    Model(&'a AgentId),
+}
+
+/// Who speaks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Voice {
+    /// Letta.
+    Letta,
+    /// Letta's web framework, of a path that it does not have.
+    NoRoute,
+    /// Something else, or somebody who cannot be told from something else.
+    Unknown,
+}
 
 /// An answer whose status is not a success.
 #[derive(Debug)]
@@ -46,8 +82,9 @@ pub(crate) struct Refusal {
     body: String,
     /// What was said for people, cut.
     detail: String,
-    /// Letta spoke, not a proxy before it.
-    from_letta: bool,
+    voice: Voice,
+    /// Letta's word for a failure of the model.
+    word: Option<String>,
     run: Option<RunId>,
 }
 
@@ -59,8 +96,19 @@ impl Refusal {
         let json: Option<Value> = serde_json::from_slice(body).ok();
         let body = String::from_utf8_lossy(body).into_owned();
         let said = json.as_ref().and_then(said);
+        let is_lettas = said.as_ref().is_some_and(|(_, is_lettas)| *is_lettas);
+        let said = said.map(|(said, _)| said);
         let run = json.as_ref().and_then(|json| json["run_id"].as_str());
         let run = run.and_then(|run| run.parse().ok());
+        let word = json
+            .as_ref()
+            .and_then(|json| json["error"]["type"].as_str());
+        let no_route = said.as_deref().is_some_and(|said| NO_ROUTE.contains(&said));
+        let voice = match (is_lettas, no_route) {
+            (true, true) => Voice::NoRoute,
+            (true, false) => Voice::Letta,
+            (false, _) => Voice::Unknown,
+        };
         let mut detail = cut(said.as_deref().unwrap_or(&body), DETAIL_CHARS_MAX);
         if let Some(location) = headers.get(header::LOCATION).and_then(|v| v.to_str().ok()) {
             detail = cut(&format!("redirected to {location}"), DETAIL_CHARS_MAX);
@@ -74,7 +122,8 @@ impl Refusal {
         Self {
             status,
             retry_after,
-            from_letta: said.is_some(),
+            voice,
+            word: word.map(str::to_owned),
             body,
             detail,
             run,
@@ -84,7 +133,7 @@ impl Refusal {
     /// V1 without Redis was asked for a background run. A proxy's 503 is something else: behind it
     /// the send may have been accepted.
     pub(crate) fn is_no_background(&self) -> bool {
-        self.status == 503 && self.from_letta
+        self.status == 503 && self.voice == Voice::Letta
     }
 
     /// Nothing was running.
@@ -92,21 +141,49 @@ impl Refusal {
         self.status == 409 && self.body.contains("No active runs")
     }
 
-    /// The error for a caller; `what` is what was asked for.
-    pub(crate) fn into_error(self, what: &str) -> BackendError {
-        let Self { status, detail, .. } = self;
+    /// Letta does not have this path at all. A proxy before it that has lost its way says no such thing.
+    pub(crate) fn is_no_route(&self) -> bool {
+        matches!(self.status, 404 | 405) && self.voice == Voice::NoRoute
+    }
+
+    /// Letta has this run and no stream of it: made in the foreground, or kept for too long.
+    pub(crate) fn is_no_stream(&self) -> bool {
+        self.voice == Voice::Letta && matches!(self.status, 400 | 410 | 503)
+    }
+
+    /// Letta refuses an id before it looks for it: it has no such thing, and never had.
+    pub(crate) fn is_no_id(&self) -> bool {
+        self.status == 422
+            && self.voice == Voice::Letta
+            && self.body.contains("String should match pattern")
+    }
+
+    /// The error for a caller.
+    pub(crate) fn into_error(self, asked: Asked<'_>) -> BackendError {
+        let Self {
+            status,
+            retry_after,
+            ..
+        } = self;
+        if let Some(failure) = self.model_failure() {
+            return BackendError::Model { failure };
+        }
         match status {
             401 => BackendError::Unauthorized,
             402 => BackendError::QuotaExceeded {
                 reason: "payment-required".to_owned(),
             },
-            404 | 410 => BackendError::NotFound {
-                what: what.to_owned(),
+            404 | 410 => match asked
+                .missing(&self.body)
+                .filter(|_| self.voice == Voice::Letta)
+            {
+                Some(missing) => missing,
+                None => self.unsure(),
             },
-            // A decision on nothing is no conflict to V1 but a mistake.
-            400 | 409 => {
-                conflict(&self.body, self.run).unwrap_or(BackendError::Refused { status, detail })
-            }
+            413 => BackendError::Refused {
+                status,
+                detail: self.detail,
+            },
             429 => match PERMANENT_REASONS
                 .iter()
                 .find(|reason| self.body.contains(**reason))
@@ -114,50 +191,141 @@ impl Refusal {
                 Some(reason) => BackendError::QuotaExceeded {
                     reason: (*reason).to_owned(),
                 },
-                None => BackendError::RateLimited {
-                    retry_after: self.retry_after,
+                None => BackendError::RateLimited { retry_after },
+            },
+            // A request that came too slowly, or too early, may come again.
+            408 | 425 | 500.. => BackendError::ServerError {
+                status,
+                detail: self.detail,
+                retry_after,
+            },
+            _ if self.voice != Voice::Letta => self.unsure(),
+            // A decision on nothing is no conflict to V1 but a mistake. What else is in conflict now need not be later.
+            400 | 409 => match conflict(&self.body, self.run.clone()) {
+                Some(conflict) => conflict,
+                None if status == 409 => BackendError::Busy { run: self.run },
+                None => BackendError::Refused {
+                    status,
+                    detail: self.detail,
                 },
             },
-            // A request that came too slowly may come again.
-            408 | 500.. => BackendError::ServerError { status, detail },
-            _ => BackendError::Refused { status, detail },
+            _ => BackendError::Refused {
+                status,
+                detail: self.detail,
+            },
+        }
+    }
+
+    /// It is not known that Letta itself has said this.
+    fn unsure(self) -> BackendError {
+        BackendError::NotLetta {
+            status: self.status,
+            detail: self.detail,
+            retry_after: self.retry_after,
+        }
+    }
+
+    /// What the model provider is to blame for, in Letta's word for it.
+    fn model_failure(&self) -> Option<TurnFailure> {
+        let word = self
+            .word
+            .as_deref()
+            .filter(|word| word.starts_with("llm_"))?;
+        let mut failure = super::decoder::failure(word, &self.detail);
+        if let FailureKind::RateLimited { retry_after } | FailureKind::Overloaded { retry_after } =
+            &mut failure.kind
+        {
+            *retry_after = retry_after.or(self.retry_after);
+        }
+        Some(failure)
+    }
+}
+
+impl Asked<'_> {
+    /// The error if these words say that just this is gone.
+    fn missing(self, words: &str) -> Option<BackendError> {
+        let (kind, missing, id) = match self {
+            Self::Server(_) => return None,
+            Self::Agent(id) => ("Agent", Missing::Agent, id.as_str()),
+            Self::Conversation(Destination {
+                agent,
+                conversation: Conversation::Default,
+            }) => ("Agent", Missing::Agent, agent.as_str()),
+            Self::Conversation(Destination {
+                agent,
+                conversation: Conversation::Own(id),
+            }) => {
+                // V1 looks for the agent of a conversation as well, and names it without its id.
+                if is_missing(words, "Agent", agent.as_str()) {
+                    return Self::Agent(agent).missing(words);
+                }
+                ("Conversation", Missing::Conversation, id.as_str())
+            }
+            Self::Run(id) => ("Run", Missing::Run, id.as_str()),
+            Self::Model(_) => {
+                let missing = Missing::Agent;
+                return words.contains(NO_MODEL).then(|| BackendError::NotFound {
+                    missing,
+                    what: self.to_string(),
+                });
+            }
+        };
+        is_missing(words, kind, id).then(|| BackendError::NotFound {
+            missing,
+            what: self.to_string(),
+        })
+    }
+}
+
+/// Whether these words say that the thing of this id does not exist. V1 says it in three ways, of which one names no id.
+fn is_missing(words: &str, kind: &str, id: &str) -> bool {
+    let nameless = format!("\"{kind} not found\"");
+    let by_list = format!("{kind} not found with id='['{id}']'");
+    let by_id = format!("{kind} with ID {id} not found");
+    let quoted = format!("{kind} {id} not found");
+    [nameless, by_list, by_id, quoted]
+        .iter()
+        .any(|said| words.contains(said.as_str()))
+}
+
+impl std::fmt::Display for Asked<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Server(what) => f.write_str(what),
+            Self::Agent(id) | Self::Model(id) => write!(f, "agent {id}"),
+            Self::Conversation(to) => f.write_str(&super::send::name(to)),
+            Self::Run(id) => write!(f, "run {id}"),
         }
     }
 }
 
-/// What a body says for people.
-fn said(json: &Value) -> Option<String> {
+/// What a body says for people, and whether it has one of the two shapes that are Letta's.
+fn said(json: &Value) -> Option<(String, bool)> {
     let detail = &json["detail"];
     if let Some(text) = detail.as_str().or_else(|| detail["message"].as_str()) {
-        return Some(text.to_owned());
+        return Some((text.to_owned(), true));
     }
     if !detail.is_null() {
-        return Some(detail.to_string());
+        return Some((detail.to_string(), true));
     }
     let error = &json["error"];
     let parts = [&error["message"], &error["detail"], error, &json["message"]];
     let parts: Vec<_> = parts.into_iter().filter_map(Value::as_str).collect();
-    (!parts.is_empty()).then(|| parts.join(": "))
+    (!parts.is_empty()).then(|| (parts.join(": "), error["message"].is_string()))
 }
 
 /// What a conflict's words mean. Streams carry the same words in an error event.
 pub(crate) fn conflict(text: &str, run: Option<RunId>) -> Option<BackendError> {
-    if text.contains("waiting for approval") {
-        return Some(BackendError::ApprovalPending);
-    }
-    if text.contains("No tool call is currently awaiting approval") {
-        return Some(BackendError::NotPending);
-    }
-    let busy = [
-        "is currently being processed",
-        "busy with another active run",
-    ];
-    busy.iter().any(|words| text.contains(words)).then(|| {
-        let named = || RUN_ID.captures(text)?.get(1)?.as_str().parse().ok();
-        BackendError::Busy {
-            run: run.or_else(named),
+    match FailureKind::of_conflict(text)? {
+        FailureKind::ApprovalPending => Some(BackendError::ApprovalPending),
+        FailureKind::NotPending => Some(BackendError::NotPending),
+        _ => {
+            let named = || RUN_ID.captures(text)?.get(1)?.as_str().parse().ok();
+            Some(BackendError::Busy {
+                run: run.or_else(named),
+            })
         }
-    })
+    }
 }
 
 /// The beginning of a text, at most `max` characters.
@@ -169,62 +337,4 @@ pub(crate) fn cut(text: &str, max: usize) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn error(status: u16, body: &str) -> BackendError {
-        Refusal::new(status, &HeaderMap::new(), body.as_bytes()).into_error("agent a")
-    }
-
-    /// The bodies are those of a V1 server, shortened.
-    #[test]
-    fn every_shape_becomes_its_error() {
-        let shown = |status, body| format!("{:?}", error(status, body));
-        insta::assert_snapshot!(
-            shown(422, r#"{"trace_id":"","detail":"[{'type': 'list_type'}]","examples":["x"]}"#), @r#"Refused { status: 422, detail: "[{'type': 'list_type'}]" }"#);
-        insta::assert_snapshot!(
-            shown(404, r#"{"detail":"Agent not found with id='x' for actor='id='user-1'"}"#), @r#"NotFound { what: "agent a" }"#);
-        insta::assert_snapshot!(shown(409, r#"{"detail":"CONFLICT: Cannot send a new message: Another request (run_id=run-9d4f) is currently being processed for this conversation.","run_id":"run-9d4f"}"#), @"Busy { run: Some(run-9d4f) }");
-        insta::assert_snapshot!(shown(409, r#"{"detail":"CONFLICT: busy with another active run (run_id=run-1)"}"#), @"Busy { run: Some(run-1) }");
-        insta::assert_snapshot!(shown(409, r#"{"detail":{"code":"PENDING_APPROVAL","message":"CONFLICT: The agent is waiting for approval on a tool call.","pending_request_id":"message-1"}}"#), @"ApprovalPending");
-        insta::assert_snapshot!(shown(409, r#"{"detail":"CONFLICT: something new"}"#), @r#"Refused { status: 409, detail: "CONFLICT: something new" }"#);
-        insta::assert_snapshot!(shown(500, r#"{"error":{"type":"llm_error","message":"An error occurred.","detail":"INTERNAL_SERVER_ERROR: x"}}"#), @r#"ServerError { status: 500, detail: "An error occurred.: INTERNAL_SERVER_ERROR: x" }"#);
-        insta::assert_snapshot!(shown(502, "<html>bad gateway</html>"), @r#"ServerError { status: 502, detail: "<html>bad gateway</html>" }"#);
-        insta::assert_snapshot!(shown(401, r#"{"detail":"Unauthorized"}"#), @"Unauthorized");
-        insta::assert_snapshot!(shown(429, r#"{"error":"limited","reasons":["not-enough-credits"]}"#), @r#"QuotaExceeded { reason: "not-enough-credits" }"#);
-        insta::assert_snapshot!(shown(429, r#"{"error":"limited"}"#), @"RateLimited { retry_after: None }");
-    }
-
-    #[test]
-    fn retry_after_is_read_and_bounded() {
-        for (said, expected) in [
-            ("7", Some(7.0)),
-            ("0.5", Some(0.5)),
-            ("999999", Some(3600.0)),
-            ("-1", None),
-            ("Wed, 1", None),
-        ] {
-            let headers = HeaderMap::from_iter([(header::RETRY_AFTER, said.parse().unwrap())]);
-            let error = Refusal::new(429, &headers, b"{}").into_error("x");
-            let BackendError::RateLimited { retry_after } = error else {
-                panic!("{error:?}")
-            };
-            assert_eq!(retry_after, expected.map(Duration::from_secs_f64), "{said}");
-        }
-    }
-
-    #[test]
-    fn a_long_detail_is_cut_between_characters() {
-        let BackendError::Refused { detail, .. } = error(400, &"ü".repeat(5000)) else {
-            panic!()
-        };
-        assert_eq!(detail.chars().count(), DETAIL_CHARS_MAX + 1);
-    }
-
-    #[test]
-    fn only_letta_itself_can_say_that_it_has_no_background_mode() {
-        let refusal = |body: &[u8]| Refusal::new(503, &HeaderMap::new(), body);
-        assert!(refusal(br#"{"detail":"Redis is required"}"#).is_no_background());
-        assert!(!refusal(b"<html>no upstream</html>").is_no_background());
-    }
-}
+mod tests;

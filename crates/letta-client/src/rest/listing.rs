@@ -6,7 +6,7 @@
 
 use std::collections::HashSet;
 
-use super::{api::SharedApi, wire::AgentEntry};
+use super::{api::SharedApi, failure::Asked, wire::AgentEntry};
 use crate::{backend::Agent, error::BackendError, id::AgentId};
 
 /// How many agents are asked for at once.
@@ -66,14 +66,14 @@ async fn page(api: &SharedApi, after: Option<&str>) -> Result<Vec<AgentEntry>, B
     }
     let answer = api.call(request).await?;
     answer
-        .map_err(|refusal| refusal.into_error("agents"))?
+        .map_err(|refusal| refusal.into_error(Asked::Server("agents")))?
         .json()
 }
 
 async fn count(api: &SharedApi) -> Result<usize, BackendError> {
     let answer = api.call(api.get(&["v1", "agents", "count"])).await?;
     answer
-        .map_err(|refusal| refusal.into_error("the count of agents"))?
+        .map_err(|refusal| refusal.into_error(Asked::Server("the count of agents")))?
         .json()
 }
 
@@ -85,8 +85,11 @@ pub(super) async fn agent(api: &SharedApi, id: &AgentId) -> Result<Option<Agent>
     match api.call(request).await? {
         Ok(answer) => Ok(convert(answer.json()?)),
         // V1 refuses ids that are no UUID before it looks for them.
-        Err(refusal) if matches!(refusal.status, 404 | 422) => Ok(None),
-        Err(refusal) => Err(refusal.into_error(&format!("agent {id}"))),
+        Err(refusal) if refusal.is_no_id() => Ok(None),
+        Err(refusal) => match refusal.into_error(Asked::Agent(id)) {
+            BackendError::NotFound { .. } => Ok(None),
+            error => Err(error),
+        },
     }
 }
 

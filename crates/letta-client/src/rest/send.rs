@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::{RestBackend, turn};
+use super::{RestBackend, failure::Asked, turn};
 use crate::{
     backend::{Conversation, Decision, Destination, Prompt, TurnStream},
     error::BackendError,
@@ -148,7 +148,7 @@ impl RestBackend {
             body.background = false;
             opened = self.api.open(&segments, &body).await?;
         }
-        let response = opened.map_err(|refusal| refusal.into_error(&name(to)))?;
+        let response = opened.map_err(|refusal| refusal.into_error(Asked::Conversation(to)))?;
         self.background.set(body.background);
         let background = body.background;
         // Only these routes know a key again, and only in background mode.

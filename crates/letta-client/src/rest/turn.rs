@@ -23,13 +23,14 @@ use tokio::time::Instant;
 use super::{
     api::SharedApi,
     decoder::{Decoder, Outcome, failure, stop},
-    failure::Refusal,
+    failure::Asked,
     send::Outgoing,
     wire::{Message, RunEntry},
 };
 use crate::{
     backend::{Stop, TurnEvent, TurnFailure, TurnStream},
     error::{Advice, BackendError},
+    failure::FailureKind,
     id::RunId,
     sse::SseParser,
 };
@@ -99,7 +100,8 @@ pub(super) async fn resume(api: SharedApi, run: &RunId) -> Result<TurnStream, Ba
         .await?
     {
         Ok(response) => Ok(Turn::new(api, Source::Stream(response), true, None).into_stream()),
-        Err(refusal) if cannot_resume(&refusal) => {
+        // The run is there, its stream is not: made in the foreground, too old, or Redis is gone.
+        Err(refusal) if refusal.is_no_stream() => {
             // Whether the run exists at all should be known before a stream is handed out.
             let entry = get_run(&api, run).await?;
             tracing::debug!(run.id = %run, status = ?entry.status, "polling a foreground run");
@@ -110,7 +112,7 @@ pub(super) async fn resume(api: SharedApi, run: &RunId) -> Result<TurnStream, Ba
             turn.queue.extend(events.into_iter().map(Ok));
             Ok(turn.into_stream())
         }
-        Err(refusal) => Err(refusal.into_error(&format!("run {run}"))),
+        Err(refusal) => Err(refusal.into_error(Asked::Run(run))),
     }
 }
 
@@ -124,15 +126,10 @@ pub(super) fn stream(
     Turn::new(api, Source::Stream(response), background, again).into_stream()
 }
 
-/// The run is there, its stream is not: made in the foreground, or Redis is gone.
-fn cannot_resume(refusal: &Refusal) -> bool {
-    refusal.status == 400 || refusal.is_no_background()
-}
-
 async fn get_run(api: &SharedApi, run: &RunId) -> Result<RunEntry, BackendError> {
     let answer = api.call(api.get(&["v1", "runs", run.as_str()])).await?;
     answer
-        .map_err(|refusal| refusal.into_error(&format!("run {run}")))?
+        .map_err(|refusal| refusal.into_error(Asked::Run(run)))?
         .json()
 }
 
@@ -142,7 +139,7 @@ async fn get_messages(api: &SharedApi, run: &RunId) -> Result<Vec<Message>, Back
         .query(&[("order", "asc")]);
     let answer = api.call(request).await?;
     answer
-        .map_err(|refusal| refusal.into_error(&format!("run {run}")))?
+        .map_err(|refusal| refusal.into_error(Asked::Run(run)))?
         .json()
 }
 
@@ -208,7 +205,7 @@ impl Turn {
                         let failure = TurnFailure {
                             code,
                             detail,
-                            transient: false,
+                            kind: FailureKind::Refused,
                         };
                         self.finish(Vec::new(), Stop::Failed(failure));
                         Ok(())
@@ -362,8 +359,14 @@ impl Turn {
                 self.source = Source::Stream(response);
             }
             Ok(Err(refusal)) => {
-                let gone = run.is_some() && (cannot_resume(&refusal) || refusal.status == 404);
-                let error = refusal.into_error("the run");
+                let no_stream = refusal.is_no_stream();
+                let error = match &run {
+                    Some(run) => refusal.into_error(Asked::Run(run)),
+                    None => refusal.into_error(Asked::Server("the conversation")),
+                };
+                // Whether the run itself is gone is asked once more, of the run.
+                let lost = matches!(error, BackendError::NotFound { .. });
+                let gone = run.is_some() && (no_stream || lost);
                 if !gone && error.advice() != Advice::Retry {
                     return Err(error);
                 }

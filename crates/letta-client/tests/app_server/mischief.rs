@@ -167,7 +167,7 @@ async fn what_is_no_app_server_is_told_plainly() {
         elsewhere.info().await.map(drop),
         elsewhere.agents().await.map(drop),
     ] {
-        let Err(BackendError::Protocol { detail }) = told else {
+        let Err(BackendError::NotLetta { detail, .. }) = told else {
             panic!("{told:?}")
         };
         assert!(

@@ -106,7 +106,7 @@ async fn the_key_follows_no_redirect_to_another_host() {
     let backend = backend(&url, |config| config.api_key = Some("sekrit".into()));
     let error = backend.agents().await.unwrap_err();
     assert!(
-        matches!(error, BackendError::Refused { status: 307, .. }),
+        matches!(error, BackendError::NotLetta { status: 307, .. }),
         "{error:?}"
     );
     assert_eq!(elsewhere.demo().requests("GET /v1/agents/"), 0);
@@ -117,7 +117,7 @@ async fn a_page_of_html_is_no_answer_of_letta() {
     let url = serve(Router::new().fallback(any(async || "<html>hello</html>"))).await;
     let backend = backend(&url, |_| {});
     let error = backend.agents().await.unwrap_err();
-    assert!(matches!(error, BackendError::Protocol { .. }), "{error:?}");
+    assert!(matches!(error, BackendError::NotLetta { .. }), "{error:?}");
     let to = super::Destination {
         agent: Demo::new().agents()[0].id.clone(),
         conversation: Conversation::Default,
@@ -127,7 +127,7 @@ async fn a_page_of_html_is_no_answer_of_letta() {
         .await
         .err()
         .unwrap();
-    assert!(matches!(error, BackendError::Protocol { .. }), "{error:?}");
+    assert!(matches!(error, BackendError::NotLetta { .. }), "{error:?}");
 }
 
 #[tokio::test]

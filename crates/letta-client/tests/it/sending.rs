@@ -119,7 +119,7 @@ async fn failures_of_the_model_have_codes_and_say_whether_to_retry() {
             panic!("{turn:?}")
         };
         assert_eq!(
-            (failure.code.as_str(), failure.transient),
+            (failure.code.as_str(), failure.is_transient()),
             (code, transient)
         );
     }

@@ -3,30 +3,13 @@
 use super::{Line, Subscription, Task, What};
 use crate::{
     app_server::{
+        missing::About,
         runtime::Looked,
         wire::{Answer, Scope},
     },
-    error::BackendError,
+    error::{BackendError, Missing},
     id::ConversationId,
-    rest::{failure::DETAIL_CHARS_MAX, failure::cut},
 };
-
-/// The App Server refuses without a status; this is what others would say for it.
-const STATUS_OF_REFUSALS: u16 = 400;
-
-/// A refusal in its words.
-pub(in crate::app_server) fn refusal(answer: &Answer) -> BackendError {
-    let words = answer.error.as_deref().unwrap_or("no reason given");
-    match words.strip_suffix(" not found") {
-        Some(what) => BackendError::NotFound {
-            what: cut(what, DETAIL_CHARS_MAX),
-        },
-        None => BackendError::Refused {
-            status: STATUS_OF_REFUSALS,
-            detail: cut(words, DETAIL_CHARS_MAX),
-        },
-    }
-}
 
 impl Task {
     pub(super) fn answer(&mut self, line: Line, id: &str, body: &str) {
@@ -40,7 +23,9 @@ impl Task {
         };
         match asked.what {
             What::Plain(reply) if answer.is_ok() => drop(reply.send(Ok(answer))),
-            What::Plain(reply) => drop(reply.send(Err(refusal(&answer)))),
+            What::Plain(reply) => {
+                drop(reply.send(Err(asked.about.refusal(answer.error.as_deref()))))
+            }
             What::Cancel(scope, reply) => self.cancelled(&scope, &answer, reply),
             What::Nothing => {}
             What::Start(line, scope) => self.started(line, &scope, &answer),
@@ -48,13 +33,15 @@ impl Task {
             What::Decision(scope) => self.has_decision(&scope, &answer),
             What::Look(scope) if answer.is_ok() => self.looked(&scope, answer),
             What::Fork(scope) if answer.is_ok() => self.forked(&scope, &answer),
-            what @ (What::Look(_) | What::Fork(_)) => self.unanswered(what, &refusal(&answer)),
+            what @ (What::Look(_) | What::Fork(_)) => {
+                self.unanswered(what, &asked.about.refusal(answer.error.as_deref()));
+            }
         }
     }
 
     fn started(&mut self, line: Line, scope: &Scope, answer: &Answer) {
         if !answer.is_ok() {
-            let why = refusal(answer);
+            let why = About::scope(scope).refusal(answer.error.as_deref());
             let gone = line == Line::Main && matches!(why, BackendError::NotFound { .. });
             self.unanswered(What::Start(line, scope.clone()), &why);
             if gone && let Some(mut room) = self.rooms.remove(scope) {
@@ -87,7 +74,8 @@ impl Task {
         if !answer.is_ok() {
             room.runtime.refused();
             if let Some(reply) = reply {
-                let _ = reply.send(Err(refusal(answer)));
+                let why = About::scope(scope).refusal(answer.error.as_deref());
+                let _ = reply.send(Err(why));
             }
             return;
         }
@@ -128,6 +116,7 @@ impl Task {
             let _ = reply.send(match looked {
                 Looked::Stream(Some(stream)) => Ok(stream),
                 Looked::Stream(None) | Looked::Unknown => Err(BackendError::NotFound {
+                    missing: Missing::Run,
                     what: "this run".to_owned(),
                 }),
             });
@@ -160,7 +149,8 @@ impl Task {
 
     fn cancelled(&mut self, scope: &Scope, answer: &Answer, reply: super::Reply<bool>) {
         if !answer.is_ok() {
-            let _ = reply.send(Err(refusal(answer)));
+            let why = About::scope(scope).refusal(answer.error.as_deref());
+            let _ = reply.send(Err(why));
             return;
         }
         // Taking an item out of the queue has no word of its own for having done it.

@@ -45,7 +45,7 @@ impl Task {
         }
         let limits = self.limits;
         let room = self.rooms.entry(scope.clone());
-        let room = room.or_insert_with(|| Room::new(mode.unwrap_or_default(), limits));
+        let room = room.or_insert_with(|| Room::new(scope, mode.unwrap_or_default(), limits));
         let told = room.runtime.mode().filter(|_| mode.is_some());
         let mode = mode.unwrap_or(room.mode);
         // Another app may have set another mode since.

@@ -36,12 +36,32 @@ pub(super) fn copy(error: &BackendError) -> BackendError {
         },
         BackendError::Silent { after } => BackendError::Silent { after: *after },
         BackendError::Unauthorized => BackendError::Unauthorized,
-        BackendError::ServerError { status, detail } => BackendError::ServerError {
+        BackendError::ServerError {
+            status,
+            detail,
+            retry_after,
+        } => BackendError::ServerError {
             status: *status,
             detail: detail.clone(),
+            retry_after: *retry_after,
         },
+        BackendError::NotLetta {
+            status,
+            detail,
+            retry_after,
+        } => BackendError::NotLetta {
+            status: *status,
+            detail: detail.clone(),
+            retry_after: *retry_after,
+        },
+        BackendError::NotPending => BackendError::NotPending,
+        BackendError::ApprovalPending => BackendError::ApprovalPending,
+        BackendError::Busy { run } => BackendError::Busy { run: run.clone() },
         BackendError::Moved { to } => BackendError::Moved { to: to.clone() },
-        BackendError::NotFound { what } => BackendError::NotFound { what: what.clone() },
+        BackendError::NotFound { missing, what } => BackendError::NotFound {
+            missing: *missing,
+            what: what.clone(),
+        },
         BackendError::Refused { status, detail } => BackendError::Refused {
             status: *status,
             detail: detail.clone(),

@@ -9,6 +9,7 @@ use super::{
 use crate::{
     app_server::wire::{ControlRequest, Delta, Event, LoopStatus, QueueUpdate, TurnFinished},
     backend::{ApprovalRequest, Stop, ToolCall},
+    error::BackendError,
     rest::wire::{Content, Message},
 };
 
@@ -314,8 +315,8 @@ impl Runtime {
             }
             return;
         }
-        if let Some(what) = said.strip_suffix(" not found") {
-            return self.end_ours(Ending::NotFound(what.to_owned()));
+        if let Some(BackendError::NotFound { missing, what }) = self.about.missing(said) {
+            return self.end_ours(Ending::NotFound(missing, what));
         }
         let stop = turn.stop_of(word, error);
         if turn.gap {

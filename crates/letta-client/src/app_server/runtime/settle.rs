@@ -18,7 +18,7 @@ use super::{
 };
 use crate::{
     backend::{Stop, TurnStream},
-    error::BackendError,
+    error::{BackendError, Missing},
     id::RunId,
     rest::{decoder::failure, wire::Message},
 };
@@ -252,6 +252,7 @@ impl Runtime {
 
 fn unknown(run: &RunId) -> BackendError {
     BackendError::NotFound {
+        missing: Missing::Run,
         what: format!("run {run}"),
     }
 }

@@ -9,6 +9,7 @@ use proptest::prelude::*;
 use super::{Effect, Runtime};
 use crate::{
     app_server::{
+        missing::About,
         transcript::{Cue, player::Player},
         wire::{self, Event, Inbound},
     },
@@ -143,7 +144,7 @@ fn what_is_told_of_every_scenario() {
 #[test]
 fn a_turn_of_others_ends_without_a_word_about_its_end() {
     let transcript = include_str!("../../../tests/transcripts/app_server/foreign_observed.txt");
-    let mut runtime = Runtime::new(TurnLimits::default());
+    let mut runtime = Runtime::new(TurnLimits::default(), About::default());
     let mut effects = Vec::new();
     for (_, frame) in lines(transcript) {
         if let Some(Inbound::Event(_, event)) = wire::read(frame.into())

@@ -7,6 +7,7 @@
 use crate::{
     app_server::wire::Delta,
     backend::{ApprovalRequest, Stop, ToolCall, TurnEvent, TurnFailure, TurnStream},
+    failure::FailureKind,
     id::{MessageId, RunId, ToolCallId},
     rest::decoder::{CALLS_MAX, TOOL_RETURN_BYTES_MAX, TurnLimits, failure, message_id, stop},
     rest::wire::{Content, Message},
@@ -201,7 +202,7 @@ impl Turn {
         self.end(Ending::Stop(Stop::Failed(TurnFailure {
             code: code.to_owned(),
             detail: "the turn brought more than a limit allows".to_owned(),
-            transient: false,
+            kind: FailureKind::Refused,
         })));
     }
 
@@ -225,18 +226,11 @@ impl Turn {
                 self.stop = word.or_else(|| self.stop.take());
             }
             "error_message" => {
-                let word = message.error_type.as_deref().unwrap_or("error");
-                let words = message.message.as_deref().unwrap_or_default();
-                let mut said = failure(word, words);
-                said.transient = loop_error.retryable.unwrap_or(said.transient);
-                self.failure = Some(said);
+                self.failure = Some(loop_error.reported(&message));
             }
             "loop_error" => {
-                // Its own message is JSON for a terminal; the provider's words are inside.
-                let words = loop_error.api_error.and_then(|error| error.message);
-                let words = words.or(message.message).unwrap_or_default();
-                let word = message.stop_reason.as_deref().unwrap_or("error");
-                self.failure.get_or_insert(failure(word, &words));
+                self.failure
+                    .get_or_insert_with(|| loop_error.stopped(&message));
             }
             "client_tool_start" => {
                 let id = message.tool_call_id();

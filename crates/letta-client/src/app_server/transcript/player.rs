@@ -11,7 +11,7 @@ use super::{
 use crate::{
     app_server::{
         command::Payload,
-        hub::refusal,
+        missing::About,
         past,
         runtime::{Effect, Runtime},
         wire::{self, Answer, Inbound, Scope},
@@ -101,7 +101,7 @@ impl Player {
     }
 
     fn runtime(&mut self, at: &Scope) -> &mut Runtime {
-        let new = || Runtime::new(TurnLimits::default());
+        let new = || Runtime::new(TurnLimits::default(), About::scope(at));
         self.runtimes.entry(at.clone()).or_insert_with(new)
     }
 
@@ -207,7 +207,11 @@ impl Player {
 
     fn answered(&mut self, what: What, answer: Answer) {
         if !answer.is_ok() {
-            let failure = refusal(&answer);
+            let about = match &what {
+                What::Start(at) | What::Input(at, _) | What::Decision(at, ..) => About::scope(at),
+                What::Agents => About::default(),
+            };
+            let failure = about.refusal(answer.error.as_deref());
             match &what {
                 What::Start(at) => drop(self.runtimes.remove(at)),
                 What::Input(at, _) => self.runtime(at).refused(),

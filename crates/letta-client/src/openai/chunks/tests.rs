@@ -15,7 +15,11 @@ fn golden(bytes: &[u8]) -> String {
             }
             TurnEvent::Text { delta, .. } => format!("text {delta:?}"),
             TurnEvent::Finished(Stop::Failed(failure)) => {
-                format!("failed {} transient: {}", failure.code, failure.transient)
+                format!(
+                    "failed {} transient: {}",
+                    failure.code,
+                    failure.is_transient()
+                )
             }
             TurnEvent::Finished(stop) => format!("{stop:?}"),
             other => format!("{other:?}"),

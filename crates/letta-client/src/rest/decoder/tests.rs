@@ -158,15 +158,15 @@ fn nothing_said_is_a_good_end_that_lacks_words() {
 fn errors_inside_a_success_are_failures() {
     insta::assert_snapshot!(decode(transcript!("error_500")), @r#"
     Started { run: run-df39, resumable: true }
-    => Stop(Failed(TurnFailure { code: "LLM_ERROR", detail: "An error occurred with the LLM request.: INTERNAL_SERVER_ERROR: OpenAI API error: Error code: 500 - {'error': {'message': 'fake error 500', 'type': 'fake_error', 'code': 'fake_500'}}", transient: true }))
+    => Stop(Failed(TurnFailure { code: "LLM_ERROR", detail: "An error occurred with the LLM request.: INTERNAL_SERVER_ERROR: OpenAI API error: Error code: 500 - {'error': {'message': 'fake error 500', 'type': 'fake_error', 'code': 'fake_500'}}", kind: Overloaded { retry_after: None } }))
     "#);
     insta::assert_snapshot!(decode(transcript!("error_429")), @r#"
     Started { run: run-3a9a, resumable: true }
-    => Stop(Failed(TurnFailure { code: "LLM_RATE_LIMIT", detail: "Rate limit exceeded for LLM model provider. Please wait before making another request.: RATE_LIMIT_EXCEEDED: Rate limited by OpenAI: Error code: 429 - {'error': {'message': 'fake error 429', 'type': 'fake_error', 'code': 'fake_429'}}", transient: true }))
+    => Stop(Failed(TurnFailure { code: "LLM_RATE_LIMIT", detail: "Rate limit exceeded for LLM model provider. Please wait before making another request.: RATE_LIMIT_EXCEEDED: Rate limited by OpenAI: Error code: 429 - {'error': {'message': 'fake error 429', 'type': 'fake_error', 'code': 'fake_429'}}", kind: RateLimited { retry_after: None } }))
     "#);
     insta::assert_snapshot!(decode(transcript!("error_401")), @r#"
     Started { run: run-e670, resumable: true }
-    => Stop(Failed(TurnFailure { code: "LLM_AUTHENTICATION", detail: "Authentication failed with the LLM model provider.: UNAUTHENTICATED: Authentication failed with OpenAI: Error code: 401 - {'error': {'message': 'fake error 401', 'type': 'fake_error', 'code': 'fake_401'}}", transient: false }))
+    => Stop(Failed(TurnFailure { code: "LLM_AUTHENTICATION", detail: "Authentication failed with the LLM model provider.: UNAUTHENTICATED: Authentication failed with OpenAI: Error code: 401 - {'error': {'message': 'fake error 401', 'type': 'fake_error', 'code': 'fake_401'}}", kind: Unauthorized }))
     "#);
 }
 
@@ -176,7 +176,7 @@ fn a_model_that_dies_is_a_failure_and_not_a_lost_stream() {
     Started { run: run-f00c, resumable: true }
     Text { message: message-80e7, delta: "about" }
     Text { message: message-80e7, delta: " to" }
-    => Stop(Failed(TurnFailure { code: "INTERNAL_ERROR", detail: "An error occurred during agent execution.: INTERNAL_SERVER_ERROR: Connection error during OpenAI streaming: peer closed connection without sending complete message body (incomplete chunked read)", transient: true }))
+    => Stop(Failed(TurnFailure { code: "INTERNAL_ERROR", detail: "An error occurred during agent execution.: INTERNAL_SERVER_ERROR: Connection error during OpenAI streaming: peer closed connection without sending complete message body (incomplete chunked read)", kind: Broken }))
     "#);
 }
 

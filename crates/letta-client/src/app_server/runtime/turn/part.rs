@@ -5,7 +5,7 @@ use tokio_stream::wrappers::UnboundedReceiverStream;
 
 use crate::{
     backend::{Stop, TurnEvent, TurnStream},
-    error::BackendError,
+    error::{BackendError, Missing},
     id::{ConversationId, ID_BYTES_MAX, RunId},
 };
 
@@ -19,7 +19,7 @@ pub(in crate::app_server) enum Ending {
     /// The conversation is stuck; it goes on under another id.
     Moved(ConversationId),
     /// The server does not know it (any more).
-    NotFound(String),
+    NotFound(Missing, String),
     /// Everything to mend the connection was tried.
     Unreachable {
         url: String,
@@ -32,7 +32,7 @@ impl Ending {
         match self.clone() {
             Self::Stop(stop) => Ok(TurnEvent::Finished(stop)),
             Self::Moved(to) => Err(BackendError::Moved { to }),
-            Self::NotFound(what) => Err(BackendError::NotFound { what }),
+            Self::NotFound(missing, what) => Err(BackendError::NotFound { missing, what }),
             Self::Unreachable { url, why } => Err(BackendError::Unreachable {
                 url,
                 source: why.into(),
