@@ -33,6 +33,7 @@ pub mod route;
 mod run;
 pub mod say;
 mod stage;
+mod standing;
 pub mod status;
 mod stops;
 #[cfg(test)]

@@ -239,6 +239,14 @@ impl TurnRecord {
         }
     }
 
+    /// Letta has lost what it made of the prompts and still knows their keys: they are sent under others.
+    pub fn renew_keys(&mut self) {
+        /// More than a turn has chapters.
+        const STEP: u32 = 1_000_000;
+        let sent_in = self.sent_in.unwrap_or(self.chapter);
+        self.sent_in = Some(sent_in.saturating_add(STEP));
+    }
+
     /// The name under which it speaks now.
     pub fn chapter_id(&self) -> TurnId {
         self.id.chapter(self.chapter)

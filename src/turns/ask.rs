@@ -59,6 +59,8 @@ impl Inner {
         let journal = &self.around.journal;
         let mut verdicts = self.verdicts.subscribe();
         let mut offered = false;
+        let outside = self.decided_outside(turn, ask);
+        tokio::pin!(outside);
         loop {
             verdicts.mark_unchanged();
             let now = journal.open_turn(&turn.key)?;
@@ -80,6 +82,10 @@ impl Inner {
                 // The sender lives as long as `self`.
                 _ = verdicts.changed() => {}
                 () = tokio::time::sleep(left) => self.time_is_up(turn, ask)?,
+                verdict = &mut outside => {
+                    journal.decide(&turn.key, &ask.card, &verdict)?;
+                    outside.set(self.decided_outside(turn, ask));
+                }
                 () = self.around.tasks.closing() => return Ok(None),
             }
         }
@@ -109,6 +115,7 @@ impl Inner {
         &self,
         turn: TurnRecord,
     ) -> Result<Option<TurnRecord>, JournalError> {
+        let turn = self.look_before_telling(turn).await?;
         let Some((ask, verdict)) = turn.decided() else {
             return Ok(Some(turn));
         };

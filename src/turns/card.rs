@@ -62,6 +62,9 @@ pub(super) fn decided(ask: &Ask, verdict: &Verdict) -> String {
         (By::Stop(user), _) => format!("🛑 **Denied**, because {user} stopped the turn"),
         (By::Rule, _) => "✅ **Approved**, because an admin allows it always".to_owned(),
         (By::Timeout, _) => "⌛ **Denied**, because nobody decided in time".to_owned(),
+        (By::Elsewhere(_), _) if verdict.reason.is_some() => {
+            format!("↪️ **{}**", verdict.reason.as_deref().unwrap_or_default())
+        }
         (By::Elsewhere(_), _) => "↪️ **No longer asked**, because it was decided outside of \
              Matrix or Letta began anew"
             .to_owned(),

@@ -87,6 +87,15 @@ impl Inner {
                 turn.key.room.clone(),
                 &self.around.tasks,
             );
+            // Before Letta is asked: an open stream that nobody reads holds Letta back. The semaphore is never closed.
+            let _place = tokio::select! {
+                biased;
+                place = self.streams.acquire() => place,
+                () = self.stops.wanted(&turn.id) => {
+                    return Ok(Some(Told::end(stage.reply.text(), Some(words::stopped()))));
+                }
+                () = self.around.tasks.closing() => return Ok(None),
+            };
             let failure = match self.open(turn, shared, again).await {
                 Err(Failure::Journal(failure)) => return Err(failure),
                 Err(Failure::Missed) => {
@@ -176,6 +185,18 @@ impl Inner {
                 journal.update_turn(turn)?;
                 Ok(Next::Wait)
             }
+            BackendError::RunDied { .. } => {
+                tried.breaks += 1;
+                turn.run = None;
+                if turn.decided().is_some() {
+                    // The tool may have run, so it is not asked for again.
+                    let remark = Some(words::broke_off());
+                    return Ok(Next::Tell(Told::end(String::new(), remark)));
+                }
+                turn.renew_keys();
+                self.keep(turn).await?;
+                Ok(Next::Ask(false))
+            }
             BackendError::NotPending | BackendError::Forgotten { .. } => {
                 tried.breaks += 1;
                 self.decided_on_nothing(turn, failure).await
@@ -192,6 +213,11 @@ impl Inner {
         failure: &BackendError,
     ) -> Result<Next, JournalError> {
         let forgotten = matches!(failure, BackendError::Forgotten { .. });
+        // V1 names a run before it refuses a decision inside the stream.
+        turn.run = None;
+        if self.follow_outside_decision(turn).await? {
+            return Ok(Next::Ask(true));
+        }
         if let Some(ask) = &mut turn.ask {
             ask.forgotten = forgotten;
         }
@@ -274,8 +300,6 @@ impl Inner {
         stage: &mut Stage,
         mut stream: TurnStream,
     ) -> Result<Heard, JournalError> {
-        // The semaphore is never closed, so there is always a place to wait for.
-        let _place = self.streams.acquire().await;
         let mut request = None;
         let id = turn.id.clone();
         let stopped = async {

@@ -224,6 +224,7 @@ impl Reply {
             Stop::EndTurn | Stop::NeedsApproval => None,
             Stop::Cancelled => Some(words::stopped()),
             Stop::MaxSteps => Some(words::max_steps()),
+            Stop::Failed(failure) if failure.code == "RUN_DIED" => Some(words::broke_off()),
             Stop::Failed(failure) => {
                 Some(words::turn_failed(&failure.code, failure.is_transient()))
             }

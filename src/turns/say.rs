@@ -181,7 +181,29 @@ impl Voice {
         verdict: &Verdict,
         card: &EventId,
     ) -> OutboxItem {
-        let send_id = ask.card.of_its("end");
+        self.decided_card(turn, ask, verdict, card, "end")
+    }
+
+    /// The same, when Letta has another decision than the one that the card has told.
+    pub fn corrected_verdict(
+        &self,
+        turn: &TurnRecord,
+        ask: &Ask,
+        verdict: &Verdict,
+        card: &EventId,
+    ) -> OutboxItem {
+        self.decided_card(turn, ask, verdict, card, "corrected")
+    }
+
+    fn decided_card(
+        &self,
+        turn: &TurnRecord,
+        ask: &Ask,
+        verdict: &Verdict,
+        card: &EventId,
+        kind: &str,
+    ) -> OutboxItem {
+        let send_id = ask.card.of_its(kind);
         let rendered = render(&card::decided(ask, verdict));
         let content = content::edit(card, rendered, MsgKind::Text, [], send_id.as_str());
         self.item(turn, send_id, &content)

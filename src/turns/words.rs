@@ -99,6 +99,22 @@ pub fn turn_failed(code: &str, transient: bool) -> String {
     format!("The agent could not answer. {hint} [{code}]")
 }
 
+/// Somebody has decided in Letta's own app, or with another client.
+pub fn decided_outside(approve: bool) -> &'static str {
+    if approve {
+        "Approved outside of Matrix"
+    } else {
+        "Denied outside of Matrix"
+    }
+}
+
+/// Letta was stopped in the middle of an answer, and what its tools have done is not known.
+pub fn broke_off() -> String {
+    "Letta was stopped in the middle of this answer and does not go on with it. What a tool has done by then is not known. Ask \
+     the agent to look, and to go on. [RUN_DIED]"
+        .to_owned()
+}
+
 /// What was decided has come through, and how the agent went on cannot be had any more.
 pub fn cut_off() -> String {
     "What you decided has been done, but Letta has lost the rest of the answer. Ask the agent to \
@@ -152,6 +168,7 @@ pub fn refused(error: &BackendError) -> String {
         }
         BackendError::Unreachable { .. }
         | BackendError::NotLetta { .. }
+        | BackendError::RunDied { .. }
         | BackendError::Silent { .. }
         | BackendError::ServerError { .. }
         | BackendError::RateLimited { .. }

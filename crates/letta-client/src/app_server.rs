@@ -44,7 +44,7 @@ pub mod transcript;
 mod wire;
 
 pub use address::FRAME_BYTES_MAX;
-pub use hub::{LOOK_MESSAGES, OVERHEARD_MAX, RECONNECTS_MAX};
+pub use hub::{LAST_TURNS_MAX, LOOK_MESSAGES, OVERHEARD_MAX, PARKED_MAX, RECONNECTS_MAX};
 pub use past::{AGENTS_MAX, HISTORY_PAGES_MAX};
 pub use runtime::{UNFINISHED, UNHEARD, UNHEARD_TIMES_MAX};
 

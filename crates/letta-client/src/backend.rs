@@ -68,6 +68,18 @@ pub trait Backend: Send + Sync {
         decisions: &[Decision],
     ) -> Result<TurnStream, BackendError>;
 
+    /// What has become of a request: whoever is about to decide looks first, since some servers take a decision on what was
+    /// decided already, and run the model again.
+    ///
+    /// A backend that is told of foreign decisions by itself says [`Standing::Waits`] without asking.
+    async fn standing(
+        &self,
+        _to: &Destination,
+        _request: &ApprovalRequest,
+    ) -> Result<Standing, BackendError> {
+        Ok(Standing::Waits)
+    }
+
     /// What waits for a person's decision in this conversation, whoever asked for it.
     async fn pending(&self, to: &Destination) -> Result<Option<ApprovalRequest>, BackendError>;
 
@@ -150,6 +162,22 @@ pub struct Decision {
     pub approve: bool,
     /// Why not, for the agent.
     pub reason: Option<String>,
+}
+
+/// What has become of an approval request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Standing {
+    /// As far as is known it waits for a decision.
+    Waits,
+    /// A run goes on in its conversation: a decision is being carried out, and not stored yet.
+    Runs(RunId),
+    /// It is decided.
+    Decided {
+        /// Whether all its calls were approved.
+        approve: bool,
+        /// The run that went on after that, if the server names it.
+        run: Option<RunId>,
+    },
 }
 
 /// What a server told about itself.

@@ -183,6 +183,12 @@ impl Demo {
         self.shared.stalled.send_replace(stall);
     }
 
+    /// Does to what runs now what `kill -9` of a V1 server does to it: it stays `running` for ever, holds its conversation until it
+    /// is cancelled, and what its first step was about is in no history. Connections are broken by [`DemoServer::shutdown`].
+    pub fn kill_runs(&self) {
+        self.shared.world().kill_runs();
+    }
+
     /// Listing agents answers this status, or works again.
     pub fn set_listing_failing(&self, status: Option<u16>) {
         self.set_mischief(|mischief| mischief.listing_status = status);

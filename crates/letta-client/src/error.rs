@@ -81,6 +81,13 @@ pub enum BackendError {
         /// What was asked for.
         what: &'static str,
     },
+    /// Letta was stopped in the middle of this run and goes on without it. The run is cancelled; nothing of it is stored, and
+    /// it was not seen to call a tool. The same prompts may be sent again, under other keys: these lead to the dead run.
+    #[error("Letta was stopped in the middle of run {run}")]
+    RunDied {
+        /// The run.
+        run: RunId,
+    },
     /// Letta itself says that what was asked for does not exist. A proxy before it that says so is
     /// [`BackendError::NotLetta`].
     #[error("Letta does not know {what}")]
@@ -177,6 +184,7 @@ impl BackendError {
     pub fn advice(&self) -> Advice {
         match self {
             Self::Unreachable { .. }
+            | Self::RunDied { .. }
             | Self::Moved { .. }
             | Self::Undecided { .. }
             | Self::EmptyList
@@ -221,7 +229,7 @@ impl BackendError {
             Self::Busy { .. } => FailureKind::Busy,
             Self::ApprovalPending => FailureKind::ApprovalPending,
             Self::NotPending | Self::Forgotten { .. } => FailureKind::NotPending,
-            Self::Moved { .. } => FailureKind::Broken,
+            Self::Moved { .. } | Self::RunDied { .. } => FailureKind::Broken,
             Self::NotFound { missing, .. } => match missing {
                 Missing::Agent => FailureKind::AgentGone,
                 Missing::Conversation => FailureKind::ConversationGone,
@@ -245,6 +253,7 @@ impl BackendError {
             Self::ApprovalPending => "LETTA_APPROVAL_PENDING",
             Self::NotPending => "LETTA_NOT_PENDING",
             Self::Forgotten { .. } => "LETTA_FORGOTTEN",
+            Self::RunDied { .. } => "LETTA_RUN_DIED",
             Self::Moved { .. } => "LETTA_CONVERSATION_MOVED",
             Self::Undecided { .. } => "LETTA_UNDECIDED",
             Self::Unrecognized { .. } => "LETTA_UNRECOGNIZED",

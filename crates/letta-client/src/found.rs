@@ -20,7 +20,7 @@ use tokio::sync::{Mutex, watch};
 use crate::{
     backend::{
         Agent, ApprovalRequest, Backend, Conduct, Conversation, Decision, Destination, HistoryItem,
-        Info, Overheard, Prompt, TurnStream,
+        Info, Overheard, Prompt, Standing, TurnStream,
     },
     detect::{DetectError, Kind, detect},
     error::BackendError,
@@ -153,6 +153,14 @@ impl Backend for FoundBackend {
         decisions: &[Decision],
     ) -> Result<TurnStream, BackendError> {
         self.known()?.decide(to, request, decisions).await
+    }
+
+    async fn standing(
+        &self,
+        to: &Destination,
+        request: &ApprovalRequest,
+    ) -> Result<Standing, BackendError> {
+        self.known()?.standing(to, request).await
     }
 
     async fn pending(&self, to: &Destination) -> Result<Option<ApprovalRequest>, BackendError> {

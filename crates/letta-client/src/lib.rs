@@ -28,14 +28,15 @@ pub mod error;
 pub mod failure;
 pub mod found;
 pub mod id;
+mod json;
 pub mod openai;
 pub mod rest;
 pub mod sse;
 
 pub use backend::{
     Agent, ApprovalRequest, Backend, Conduct, Conversation, Decision, Destination, HistoryItem,
-    Info, Overheard, PermissionMode, Prompt, Speaker, Stop, ToolCall, TurnEvent, TurnFailure,
-    TurnStream,
+    Info, Overheard, PermissionMode, Prompt, Speaker, Standing, Stop, ToolCall, TurnEvent,
+    TurnFailure, TurnStream,
 };
 pub use error::{Advice, BackendError, Missing};
 pub use failure::{FailureKind, Reaction};

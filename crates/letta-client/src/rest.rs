@@ -14,6 +14,8 @@
 //! | `wire` | JSON as Letta writes it, read leniently |
 //! | `listing`, `history` | pages put together |
 //! | `approval` | what waits for a person, and what became of a decision |
+//! | `runs` | what runs |
+//! | `presence` | when the server was away |
 //! | `decoder` | events of a stream to [`TurnEvent`](crate::TurnEvent)s; no I/O |
 //! | `turn` | a turn's stream: reading, resuming, polling |
 //! | [`transcript`] | a stream that was written down, decoded; no I/O |
@@ -34,6 +36,8 @@ pub(crate) mod decoder;
 pub(crate) mod failure;
 pub(crate) mod history;
 pub(crate) mod listing;
+mod presence;
+mod runs;
 mod send;
 pub mod transcript;
 mod turn;
@@ -48,12 +52,15 @@ pub use failure::{DETAIL_CHARS_MAX, RETRY_AFTER_MAX};
 pub use history::HISTORY_PAGES_MAX;
 pub(crate) use listing::is_background_name;
 pub use listing::{AGENTS_PAGE, AGENTS_PAGES_MAX};
-pub use turn::{BARREN_CONNECTIONS_MAX, POLL_FAILURES_MAX, POLL_TIME_MAX, RECONNECTS_MAX};
+pub use presence::AWAY_MIN;
+pub use turn::{
+    BARREN_CONNECTIONS_MAX, DEAD_AFTER, DEAD_AFTER_UNSEEN, POLL_FAILURES_MAX, RECONNECTS_MAX,
+};
 
 use crate::{
     backend::{
         Agent, ApprovalRequest, Backend, Conduct, Conversation, Decision, Destination, HistoryItem,
-        Info, Prompt, TurnStream,
+        Info, Prompt, Standing, TurnStream,
     },
     error::BackendError,
     id::{AgentId, RunId},
@@ -85,6 +92,12 @@ pub struct RestConfig {
     /// Between two looks at a run that can only be polled; later ones wait longer, up to 10 times
     /// this. Default: 500 ms.
     pub poll_delay: Duration,
+    /// How long Letta must have been away for this to mean that it was started anew. Default: [`AWAY_MIN`].
+    pub away_min: Duration,
+    /// How long nothing new may come of a run after Letta was away, before it is taken for dead. Default: [`DEAD_AFTER`].
+    pub dead_after: Duration,
+    /// The same if Letta was not seen to be away. Default: [`DEAD_AFTER_UNSEEN`].
+    pub dead_after_unseen: Duration,
     /// What one turn may bring.
     pub limits: TurnLimits,
 }
@@ -102,6 +115,9 @@ impl RestConfig {
             turn_timeout: None,
             reconnect_delay: Duration::from_millis(500),
             poll_delay: Duration::from_millis(500),
+            away_min: AWAY_MIN,
+            dead_after: DEAD_AFTER,
+            dead_after_unseen: DEAD_AFTER_UNSEEN,
             limits: TurnLimits::default(),
         }
     }
@@ -293,19 +309,29 @@ impl Backend for RestBackend {
     async fn decide(
         &self,
         to: &Destination,
-        _request: &ApprovalRequest,
+        request: &ApprovalRequest,
         decisions: &[Decision],
     ) -> Result<TurnStream, BackendError> {
-        // All calls of the request are decided in one body, or Letta refuses.
-        let decided = self.start(to, &send::Outgoing::decisions(decisions)).await;
-        let Err(BackendError::NotPending) = decided else {
-            return decided;
-        };
-        let conversations = self.has_conversations().await?;
-        match approval::run_after(&self.api, to, conversations, decisions).await? {
-            Some(run) => turn::resume(self.api.clone(), &run).await,
-            None => decided,
+        let approve = decisions.iter().all(|decision| decision.approve);
+        match self.standing(to, request).await? {
+            // All calls of the request are decided in one body, or Letta refuses.
+            Standing::Waits => self.start(to, &send::Outgoing::decisions(decisions)).await,
+            Standing::Runs(run) => self.resume(to, &run).await,
+            Standing::Decided {
+                approve: said,
+                run: Some(run),
+            } if said == approve => self.resume(to, &run).await,
+            Standing::Decided { .. } => Err(BackendError::NotPending),
         }
+    }
+
+    async fn standing(
+        &self,
+        to: &Destination,
+        request: &ApprovalRequest,
+    ) -> Result<Standing, BackendError> {
+        let conversations = self.has_conversations().await?;
+        approval::standing(&self.api, to, conversations, request).await
     }
 
     async fn pending(&self, to: &Destination) -> Result<Option<ApprovalRequest>, BackendError> {
@@ -313,8 +339,10 @@ impl Backend for RestBackend {
         approval::pending(&self.api, to, conversations).await
     }
 
-    async fn resume(&self, _to: &Destination, run: &RunId) -> Result<TurnStream, BackendError> {
-        turn::resume(self.api.clone(), run).await
+    async fn resume(&self, to: &Destination, run: &RunId) -> Result<TurnStream, BackendError> {
+        let conversations = self.has_conversations().await?;
+        let place = turn::Place::new(to, conversations);
+        turn::resume(self.api.clone(), place, run).await
     }
 
     async fn cancel(&self, to: &Destination) -> Result<bool, BackendError> {

@@ -1,7 +1,12 @@
 //! The one task that knows all conversations: it takes calls of the backend and news of the two
 //! sockets, and carries out what a [`Runtime`] wants done. It waits for nothing but these.
 
-use std::{collections::HashMap, pin::Pin, sync::Arc, time::Duration};
+use std::{
+    collections::{HashMap, VecDeque},
+    pin::Pin,
+    sync::Arc,
+    time::Duration,
+};
 
 use futures_util::{StreamExt, stream::FuturesUnordered};
 use tokio::{
@@ -39,6 +44,12 @@ const CALLS_MAX: usize = 256;
 
 /// How much news of the sockets may wait for the task.
 const NEWS_MAX: usize = 1_024;
+
+/// How many calls may wait for the socket; more are refused at once.
+pub const PARKED_MAX: usize = 1_024;
+
+/// In how many conversations the last turn is remembered whole, for who asks for it again; the others are read from the history.
+pub const LAST_TURNS_MAX: usize = 64;
 
 /// How many turns of others may wait for who listens to them; more are not told.
 pub const OVERHEARD_MAX: usize = 256;
@@ -86,6 +97,7 @@ impl Hub {
             asked: HashMap::new(),
             requests: 0,
             parked: Vec::new(),
+            remembered: VecDeque::new(),
             alarms: FuturesUnordered::new(),
             address,
             pace,
@@ -170,6 +182,8 @@ struct Task {
     requests: u64,
     /// Calls that wait for the main socket, or for the next attempt to fail.
     parked: Vec<Call>,
+    /// The conversations whose last turn is remembered, the oldest first.
+    remembered: VecDeque<Scope>,
     alarms: FuturesUnordered<Sleeping>,
     overheard: mpsc::Sender<Overheard>,
     news_to: mpsc::Sender<News>,

@@ -177,6 +177,16 @@ impl Runtime {
         self.control.as_ref()
     }
 
+    /// Whether it remembers a turn that is over.
+    pub(super) fn has_last(&self) -> bool {
+        self.last.is_some()
+    }
+
+    /// Who asks for it again has it from the history.
+    pub(super) fn forget_last(&mut self) {
+        self.last = None;
+    }
+
     /// The mode that the server has told last.
     pub(super) fn mode(&self) -> Option<&str> {
         self.mode.as_deref()

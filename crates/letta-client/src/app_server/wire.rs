@@ -17,6 +17,7 @@ use crate::{
     backend::{Conversation, Destination, TurnFailure},
     error::BackendError,
     failure::FailureKind,
+    json,
     rest::{
         decoder,
         wire::{AgentEntry, Message, lenient},
@@ -280,7 +281,7 @@ pub(super) fn read(text: Utf8Bytes) -> Option<Inbound> {
 }
 
 fn inside<T: DeserializeOwned>(text: &str) -> Option<T> {
-    serde_json::from_str(text)
+    json::read(text)
         .inspect_err(
             |error| tracing::debug!(%error, "an event of the App Server is not understood"),
         )
@@ -305,7 +306,7 @@ fn mode(text: &str) -> Option<Event> {
         current_permission_mode: String,
     }
     // Older servers do not tell, and other updates of this type hold other parts.
-    let update: Update = serde_json::from_str(text).ok()?;
+    let update: Update = json::read(text).ok()?;
     Some(Event::Mode(update.device_status.current_permission_mode))
 }
 
@@ -368,7 +369,7 @@ pub(super) struct ConversationEntry {
 
 impl Answer {
     pub(super) fn read(body: &str) -> Result<Self, BackendError> {
-        serde_json::from_str(body).map_err(|error| BackendError::Protocol {
+        json::read(body).map_err(|error| BackendError::Protocol {
             detail: format!("unexpected JSON: {error}"),
         })
     }

@@ -303,6 +303,18 @@ impl Step {
     }
 }
 
+impl Message {
+    /// Whether it is a decision on this call.
+    pub(super) fn decides(&self, call: &str) -> bool {
+        match &self.body {
+            Body::Decisions { approvals, .. } => {
+                approvals.iter().any(|one| one.tool_call_id == call)
+            }
+            _ => false,
+        }
+    }
+}
+
 /// Who sent a prompt, and under which key.
 #[derive(Clone, Debug, Default)]
 pub(super) struct From {

@@ -35,6 +35,9 @@ pub struct Mischief {
     pub drop_after: VecDeque<usize>,
     /// As a V1 server without Redis: no background mode, no lock, no deduplication.
     pub no_redis: bool,
+    /// Of several calls that wait for a person, the stream shows all and the server keeps the first: V1 with
+    /// `parallel_tool_calls: false`, its default.
+    pub keeps_first_call: bool,
     /// As a V1 server from before conversations.
     pub no_conversations: bool,
 }

@@ -7,7 +7,7 @@ use super::{
     frames::{self, IdentifiedCall, Step},
     ids,
     run::Run,
-    script::{Call, Plan, Saying, tokens},
+    script::{Call, Plan, SLOW_PACE, Saying, tokens},
     world::Pending,
 };
 
@@ -33,6 +33,7 @@ impl Player {
         let run = self.run.clone();
         tokio::select! {
             () = self.perform(task) => {}
+            () = run.killed.cancelled() => {}
             () = run.cancelled.cancelled() => self.finish("cancelled"),
         }
     }
@@ -145,6 +146,15 @@ impl Player {
             self.run.push(whole.clone());
         }
         let message = whole.id.clone();
+        let mut calls = calls;
+        let mut whole = whole;
+        if ask && self.shared.world().mischief.keeps_first_call {
+            calls.truncate(1);
+            if let Some(kept) = step.calls(&calls, ask) {
+                whole = kept;
+                whole.id.clone_from(&message);
+            }
+        }
         self.run.store(whole);
         if ask {
             let pending = Pending { message, calls };
@@ -157,6 +167,9 @@ impl Player {
 
     async fn go_on(&self, decided: Vec<(IdentifiedCall, Option<String>)>) {
         let step = self.run.step();
+        let slow = decided
+            .iter()
+            .any(|(call, _)| call.call.name.starts_with("slow"));
         let mut said = Vec::new();
         for (call, refusal) in decided {
             let (ok, text) = match refusal {
@@ -171,7 +184,12 @@ impl Player {
             self.run.store(message);
             said.push(format!("tool {} returned: {text}", call.call.name));
         }
-        self.text(&said.join("; ")).await;
+        let saying = Saying {
+            text: said.join("; "),
+            pace: if slow { SLOW_PACE } else { Duration::ZERO },
+            ..Saying::default()
+        };
+        self.say(&self.run.step(), &saying).await;
         self.finish("end_turn");
     }
 

@@ -29,6 +29,9 @@ pub(super) struct Run {
     pub(super) tokens: bool,
     pub(super) created: std::time::SystemTime,
     pub(super) cancelled: CancellationToken,
+    /// The server was killed and goes on without it: it stays `running` for ever.
+    pub(super) killed: CancellationToken,
+    ping_every: std::time::Duration,
     log: Mutex<Log>,
     changed: watch::Sender<usize>,
 }
@@ -61,7 +64,12 @@ pub(super) struct Reading {
 }
 
 impl Run {
-    pub(super) fn new(thread: ThreadKey, background: bool, tokens: bool) -> Self {
+    pub(super) fn new(
+        thread: ThreadKey,
+        background: bool,
+        tokens: bool,
+        ping_every: std::time::Duration,
+    ) -> Self {
         Self {
             id: ids::new("run-"),
             thread,
@@ -69,6 +77,8 @@ impl Run {
             tokens,
             created: std::time::SystemTime::now(),
             cancelled: CancellationToken::new(),
+            killed: CancellationToken::new(),
+            ping_every,
             log: Mutex::default(),
             changed: watch::Sender::new(0),
         }
@@ -156,6 +166,26 @@ impl Run {
         self.log().stop.get_or_insert(reason);
     }
 
+    /// The server was killed: what a first step was about is not stored.
+    pub(super) fn kill(&self) {
+        self.killed.cancel();
+        let mut log = self.log();
+        if !log
+            .messages
+            .iter()
+            .any(|message| message.message_type.ends_with("_return_message"))
+        {
+            log.messages.clear();
+        }
+    }
+
+    /// A ping of who reads a run that says nothing: it repeats the last number.
+    pub(super) fn idle_ping(&self) -> Bytes {
+        let mut ping = self.step().ping();
+        ping.seq_id = Some(self.log().sequence);
+        frames::data(&ping)
+    }
+
     /// No frame follows: streams end.
     pub(super) fn close(&self) {
         self.log().closed = true;
@@ -213,8 +243,14 @@ impl Reader {
                 (log.frames.get(self.next).cloned(), log.closed)
             };
             let Some(frame) = frame else {
-                if closed || self.changed.changed().await.is_err() {
+                if closed {
                     return None;
+                }
+                tokio::select! {
+                    changed = self.changed.changed() => if changed.is_err() {
+                        return None;
+                    },
+                    () = killed_and_silent(&self.run) => return Some(Ok(self.run.idle_ping())),
                 }
                 continue;
             };
@@ -229,4 +265,10 @@ impl Reader {
             return Some(Ok(frame.bytes));
         }
     }
+}
+
+/// Who reads a killed run hears only that the server is there.
+async fn killed_and_silent(run: &Run) {
+    run.killed.cancelled().await;
+    tokio::time::sleep(run.ping_every).await;
 }

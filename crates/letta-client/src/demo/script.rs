@@ -21,7 +21,8 @@
 //! | `count:` | how many messages the conversation holds |
 //! | `echo: TEXT` | `You said: TEXT` |
 //!
-//! A tool returns its arguments; one whose name begins with `fail` fails.
+//! A tool returns its arguments; one whose name begins with `fail` fails, and after one whose name begins with `slow` the agent
+//! speaks slowly.
 
 use std::{sync::LazyLock, time::Duration};
 
@@ -37,7 +38,7 @@ pub const CALLS_MAX: usize = 16;
 pub const WAIT_SECONDS_MAX: u64 = 3_600;
 
 /// Between two words of `slow:`.
-const SLOW_PACE: Duration = Duration::from_millis(250);
+pub(super) const SLOW_PACE: Duration = Duration::from_millis(250);
 
 const MARKDOWN: &str = "# Title\n\nSome **bold**, _italic_ and `code`.\n\n- one\n- two\n  - nested\n\n\
     ```rust\nfn main() { println!(\"hi\"); }\n```\n\n| a | b |\n|---|---|\n| 1 | 2 |\n\n\

@@ -218,6 +218,20 @@ impl World {
         self.runs.push_back(run);
     }
 
+    /// See [`super::Demo::kill_runs`].
+    pub(super) fn kill_runs(&mut self) {
+        for run in self.runs.iter().filter(|run| run.stop_reason().is_none()) {
+            run.kill();
+            if run.messages().is_empty()
+                && let Some(thread) = self.threads.get_mut(&run.thread)
+            {
+                thread
+                    .messages
+                    .retain(|message| message.run_id.as_deref() != Some(&*run.id));
+            }
+        }
+    }
+
     /// The runs in progress of one thread, or of all threads of an agent.
     pub(super) fn active(&self, agent: &str, thread: Option<&ThreadKey>) -> Vec<Arc<Run>> {
         let ids: HashSet<_> = thread.into_iter().collect();

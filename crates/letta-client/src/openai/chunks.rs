@@ -11,6 +11,7 @@ use crate::{
     backend::{Stop, TurnEvent, TurnFailure},
     failure::FailureKind,
     id::{MessageId, RunId},
+    json::{self, Halves},
     rest::{
         TurnLimits,
         failure::{DETAIL_CHARS_MAX, cut},
@@ -33,6 +34,7 @@ pub(super) struct Chunks {
     events: usize,
     text_bytes: usize,
     finish: Option<String>,
+    halves: Halves,
     failure: Option<TurnFailure>,
     done: bool,
 }
@@ -45,6 +47,7 @@ impl Chunks {
             events: 0,
             text_bytes: 0,
             finish: None,
+            halves: Halves::default(),
             failure: None,
             done: false,
         }
@@ -80,7 +83,7 @@ impl Chunks {
             self.done = true;
             return;
         }
-        let Ok(chunk) = serde_json::from_str::<Value>(&event.data) else {
+        let Ok(chunk) = json::read::<Value>(&event.data) else {
             tracing::debug!("an event of an OpenAI-compatible stream is no JSON");
             return;
         };
@@ -99,8 +102,10 @@ impl Chunks {
             if self.text_bytes > self.limits.text_bytes {
                 return self.breach("ANSWER_TOO_LONG");
             }
-            let delta = text.to_owned();
-            out.push(TurnEvent::Text { message, delta });
+            let delta = self.halves.join(text);
+            if !delta.is_empty() {
+                out.push(TurnEvent::Text { message, delta });
+            }
         }
         if let Some(reason) = choice["finish_reason"].as_str() {
             self.finish = Some(reason.to_owned());

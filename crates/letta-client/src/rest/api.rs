@@ -12,8 +12,8 @@ use serde::{
 use tokio::time::timeout;
 use url::{Host, Url};
 
-use super::{RestConfig, RestConfigError, failure::Refusal};
-use crate::error::BackendError;
+use super::{RestConfig, RestConfigError, failure::Refusal, presence::Presence};
+use crate::{error::BackendError, json};
 
 /// The longest answer of a plain call, in bytes. A page of 100 agents with long memories is under
 /// 2 MiB.
@@ -37,6 +37,7 @@ pub(crate) struct Api {
     authorization: Option<HeaderValue>,
     project: Option<HeaderValue>,
     pub(crate) config: RestConfig,
+    pub(crate) presence: Presence,
 }
 
 impl std::fmt::Debug for Api {
@@ -52,9 +53,9 @@ pub(crate) struct Answer(Bytes);
 impl Answer {
     /// The answer as JSON of a shape.
     pub(crate) fn json<T: DeserializeOwned>(&self) -> Result<T, BackendError> {
-        serde_json::from_slice(&self.0).map_err(|error| {
+        json::read_bytes(&self.0).map_err(|error| {
             let detail = format!("unexpected JSON: {error}");
-            if serde_json::from_slice::<IgnoredAny>(&self.0).is_ok() {
+            if json::read_bytes::<IgnoredAny>(&self.0).is_ok() {
                 return BackendError::Protocol { detail };
             }
             // A login page, or "be right back".
@@ -103,6 +104,7 @@ impl Api {
             authorization,
             project,
             config,
+            presence: Presence::default(),
         })
     }
 
@@ -138,16 +140,34 @@ impl Api {
         self.prepare(self.client.post(self.url(segments)))
     }
 
+    /// The head of an answer, whoever gives it.
+    async fn answer(&self, request: RequestBuilder) -> Result<Response, BackendError> {
+        match request.send().await {
+            Ok(response) => {
+                // A gateway says one of these while its server is away.
+                if matches!(response.status().as_u16(), 502..=504) {
+                    self.presence.is_away();
+                } else {
+                    self.presence.is_there(self.config.away_min);
+                }
+                Ok(response)
+            }
+            Err(error) => {
+                if error.is_connect() {
+                    self.presence.is_away();
+                }
+                Err(self.unreachable(error))
+            }
+        }
+    }
+
     /// A plain call, within the time and size that one may take.
     pub(crate) async fn call(
         &self,
         request: RequestBuilder,
     ) -> Result<Result<Answer, Refusal>, BackendError> {
         let call = async {
-            let response = request
-                .send()
-                .await
-                .map_err(|error| self.unreachable(error))?;
+            let response = self.answer(request).await?;
             if !response.status().is_success() {
                 return Ok(Err(self.refusal(response).await));
             }
@@ -177,10 +197,7 @@ impl Api {
         let after = self.config.idle_timeout;
         let request = request.header(header::ACCEPT, "text/event-stream");
         let opened = async {
-            let response = request
-                .send()
-                .await
-                .map_err(|error| self.unreachable(error))?;
+            let response = self.answer(request).await?;
             if !response.status().is_success() {
                 return Ok(Err(self.refusal(response).await));
             }

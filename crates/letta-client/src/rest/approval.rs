@@ -4,17 +4,19 @@
 //! conversation, complete; for every other conversation only the history tells, where a request
 //! waits as long as no response follows it. A response carries the run that goes on after it, so a
 //! decision that arrived although its answer was lost is found there.
+//!
+//! V1 takes the same decision twice, and a contrary one after it, and runs the model again. So who decides looks first.
 
 use super::{
     api::SharedApi,
     failure::Asked,
-    history,
-    wire::{Message, PendingEntry},
+    history, runs,
+    wire::{ApprovalPart, Message, PendingEntry},
 };
 use crate::{
-    backend::{ApprovalRequest, Conversation, Decision, Destination, ToolCall},
+    backend::{ApprovalRequest, Conversation, Destination, Standing, ToolCall},
     error::BackendError,
-    id::RunId,
+    json,
 };
 
 /// How far back a history is read for a request or its response, in stored messages. Nothing but
@@ -41,20 +43,51 @@ pub(super) async fn pending(
     Ok(entry.pending_approval.as_ref().and_then(request_of))
 }
 
-/// The run that went on after just these decisions, if the conversation knows them already.
-pub(super) async fn run_after(
+/// What has become of a request, by what is stored and by what runs.
+///
+/// V1 stores a response when its tools have returned; until then only a run tells that there was one.
+pub(super) async fn standing(
     api: &SharedApi,
     to: &Destination,
     conversations: bool,
-    decisions: &[Decision],
-) -> Result<Option<RunId>, BackendError> {
+    request: &ApprovalRequest,
+) -> Result<Standing, BackendError> {
     let stored = history::newest_page(api, to, conversations, LOOK_BACK_MESSAGES).await?;
-    let response = stored
-        .into_iter()
-        .rfind(|message| decides(message, decisions));
-    Ok(response
-        .and_then(|message| message.run_id)
-        .and_then(|run| run.parse().ok()))
+    if let Some(decided) = decided(&stored, request) {
+        return Ok(decided);
+    }
+    let asked = stored
+        .iter()
+        .rfind(|message| message.id.as_deref() == Some(request.id.as_str()));
+    let since = asked.and_then(|message| message.date.as_deref());
+    Ok(match runs::active(api, to, conversations, since).await? {
+        Some(run) => Standing::Runs(run),
+        None => Standing::Waits,
+    })
+}
+
+/// The last response of a history that decides a call of the request.
+fn decided(stored: &[Message], request: &ApprovalRequest) -> Option<Standing> {
+    let is_about = |part: &ApprovalPart| {
+        let id = part.tool_call_id.as_deref();
+        request
+            .calls
+            .iter()
+            .any(|call| Some(call.id.as_str()) == id)
+    };
+    stored.iter().rev().find_map(|message| {
+        if message.message_type.as_deref() != Some("approval_response_message") {
+            return None;
+        }
+        let parts = message.approvals.as_deref().unwrap_or_default();
+        if !parts.iter().any(is_about) {
+            return None;
+        }
+        Some(Standing::Decided {
+            approve: parts.iter().all(|part| part.approve == Some(true)),
+            run: message.run_id.as_ref().and_then(|run| run.parse().ok()),
+        })
+    })
 }
 
 /// The last request of a history, oldest first, that no response follows.
@@ -76,8 +109,8 @@ fn request_of(message: &Message) -> Option<ApprovalRequest> {
     let call = |part: super::wire::CallPart| {
         Some(ToolCall {
             id: part.tool_call_id?.parse().ok()?,
-            name: part.name?,
-            arguments: part.arguments.unwrap_or_default(),
+            name: json::whole(&part.name?),
+            arguments: json::whole(&part.arguments.unwrap_or_default()),
         })
     };
     let calls: Vec<_> = message.calls().into_iter().filter_map(call).collect();
@@ -85,17 +118,50 @@ fn request_of(message: &Message) -> Option<ApprovalRequest> {
     (!calls.is_empty()).then_some(ApprovalRequest { id, calls })
 }
 
-/// Whether a message is the response that decides exactly these calls in exactly this way.
-fn decides(message: &Message, decisions: &[Decision]) -> bool {
-    if message.message_type.as_deref() != Some("approval_response_message") {
-        return false;
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn request(calls: &[&str]) -> ApprovalRequest {
+        ApprovalRequest {
+            id: "message-1".parse().unwrap(),
+            calls: calls
+                .iter()
+                .map(|id| ToolCall {
+                    id: id.parse().unwrap(),
+                    name: "launch".to_owned(),
+                    arguments: "{}".to_owned(),
+                })
+                .collect(),
+        }
     }
-    let stored = message.approvals.as_deref().unwrap_or_default();
-    stored.len() == decisions.len()
-        && decisions.iter().all(|decision| {
-            stored.iter().any(|one| {
-                one.tool_call_id.as_deref() == Some(decision.call.as_str())
-                    && one.approve == Some(decision.approve)
+
+    /// As a V1 server stores them.
+    fn response(call: &str, approve: bool) -> Message {
+        let json = serde_json::json!({
+            "id": "message-2", "message_type": "approval_response_message", "run_id": "run-2",
+            "approvals": [{"type": "approval", "tool_call_id": call, "approve": approve, "reason": null}],
+        });
+        serde_json::from_value(json).unwrap()
+    }
+
+    #[test]
+    fn a_request_is_decided_by_a_response_to_one_of_its_calls() {
+        let stored = [response("call_a", true), response("call_b", false)];
+        let run = Some("run-2".parse().unwrap());
+        let expected = |approve| {
+            Some(Standing::Decided {
+                approve,
+                run: run.clone(),
             })
-        })
+        };
+        assert_eq!(decided(&stored, &request(&["call_a"])), expected(true));
+        assert_eq!(decided(&stored, &request(&["call_b"])), expected(false));
+        // V1 has kept the first of two calls only.
+        assert_eq!(
+            decided(&stored, &request(&["call_a", "call_x"])),
+            expected(true)
+        );
+        assert_eq!(decided(&stored, &request(&["call_x"])), None);
+    }
 }

@@ -15,10 +15,11 @@ use super::{
     wire::Message,
 };
 use crate::{
-    backend::{Stop, TurnEvent, TurnFailure},
+    backend::{ApprovalRequest, Stop, TurnEvent, TurnFailure},
     error::BackendError,
     failure::FailureKind,
     id::{MessageId, RunId},
+    json::{self, Halves},
     sse::SseEvent,
 };
 
@@ -93,8 +94,12 @@ pub(super) struct Decoder {
     /// The highest `seq_id` seen; 0 before the first, as a server counts from 1.
     sequence: u64,
     events: usize,
+    /// Events that say something new; a ping that repeats the last `seq_id` does not.
+    news: usize,
     text_bytes: usize,
     written: HashMap<(MessageId, Voice), String>,
+    /// What the last piece of text left, and of which message it was.
+    halves: Option<((MessageId, Voice), Halves)>,
     calls: Calls,
     stop: Option<String>,
     error: Option<StreamError>,
@@ -124,6 +129,25 @@ impl Decoder {
     /// How many events there were: more of them is progress.
     pub(super) fn events(&self) -> usize {
         self.events
+    }
+
+    /// How many events said something new: only these show that the run lives. A server that has lost the run goes on with
+    /// pings.
+    pub(super) fn news(&self) -> usize {
+        self.news
+    }
+
+    /// Whether a tool may have run.
+    pub(super) fn has_calls(&self) -> bool {
+        !self.calls.is_empty()
+    }
+
+    /// Takes the request that the server has stored for the one that it has streamed: of several calls V1 may stream all and
+    /// keep one.
+    pub(super) fn stored_request(&mut self, request: ApprovalRequest, events: &mut Vec<TurnEvent>) {
+        events.retain(|event| !matches!(event, TurnEvent::Approval(_)));
+        self.calls.request_is_told();
+        events.push(TurnEvent::Approval(request));
     }
 
     /// Nothing more is to be read.
@@ -166,7 +190,7 @@ impl Decoder {
             self.done = true;
             return;
         }
-        let message: Message = match serde_json::from_str(&event.data) {
+        let message: Message = match json::read(&event.data) {
             Ok(message) => message,
             Err(error) => {
                 tracing::debug!(%error, "an event of Letta's stream is no JSON object");
@@ -183,6 +207,9 @@ impl Decoder {
             }
             self.sequence = sequence;
         }
+        self.news += usize::from(
+            message.message_type.as_deref() != Some("ping") || message.seq_id.is_some(),
+        );
         if let Some(run) = message.run_id.as_ref().and_then(|run| run.parse().ok()) {
             self.start(run, out);
         }
@@ -251,6 +278,16 @@ impl Decoder {
         let Some(message) = message_id(message) else {
             return;
         };
+        let key = (message.clone(), voice);
+        let mut halves = match self.halves.take() {
+            Some((known, halves)) if known == key => halves,
+            _ => Halves::default(),
+        };
+        let delta = halves.join(&delta);
+        self.halves = Some((key, halves));
+        if delta.is_empty() {
+            return;
+        }
         self.written
             .entry((message.clone(), voice))
             .or_default()
@@ -283,11 +320,9 @@ impl Decoder {
             return Outcome::Stop(Stop::Cancelled);
         }
         if let Some(error) = &self.error {
-            // The words of a conflict inside a stream: the prompts were never taken.
-            let conflict = error
-                .words
-                .contains("CONFLICT")
-                .then(|| conflict(&error.words, None));
+            // The words of a conflict inside a stream: what was sent was never taken.
+            let untouched = self.written.is_empty() && self.calls.is_empty();
+            let conflict = untouched.then(|| conflict(&error.words, None));
             if let Some(conflict) = conflict.flatten() {
                 return Outcome::Error(conflict);
             }

@@ -26,6 +26,7 @@ use crate::{
     error::{BackendError, Missing},
     failure::FailureKind,
     id::{AgentId, RunId},
+    json,
 };
 
 use crate::failure::PERMANENT_REASONS;
@@ -93,7 +94,7 @@ impl Refusal {
     pub(crate) const BODY_BYTES_MAX: usize = 64 * 1024;
 
     pub(crate) fn new(status: u16, headers: &HeaderMap, body: &[u8]) -> Self {
-        let json: Option<Value> = serde_json::from_slice(body).ok();
+        let json: Option<Value> = json::read_bytes(body).ok();
         let body = String::from_utf8_lossy(body).into_owned();
         let said = json.as_ref().and_then(said);
         let is_lettas = said.as_ref().is_some_and(|(_, is_lettas)| *is_lettas);

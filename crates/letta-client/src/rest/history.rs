@@ -9,6 +9,7 @@ use super::{api::SharedApi, failure::Asked, wire::Message};
 use crate::{
     backend::{Conversation, Destination, HistoryItem, Role},
     error::BackendError,
+    json,
 };
 
 /// The most pages that are read. A stored message is often no one's words but a tool call, so one
@@ -121,7 +122,7 @@ pub(crate) fn item(message: Message) -> Option<HistoryItem> {
         "assistant_message" => Role::Assistant,
         _ => return None,
     };
-    let text = message.content.as_ref()?.text();
+    let text = json::whole(&message.content.as_ref()?.text());
     let text = match role {
         Role::User => REMINDER.replace_all(&text, "").trim().to_owned(),
         Role::Assistant => text,

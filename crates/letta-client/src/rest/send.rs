@@ -156,7 +156,14 @@ impl RestBackend {
             segments: segments.iter().map(|&segment| segment.to_owned()).collect(),
             body,
         });
-        Ok(turn::stream(self.api.clone(), response, background, again))
+        let place = turn::Place::new(to, conversations);
+        Ok(turn::stream(
+            self.api.clone(),
+            place,
+            response,
+            background,
+            again,
+        ))
     }
 }
 

@@ -12,7 +12,7 @@
 //! Everything happens while the caller waits for the next event: dropping the stream drops it all,
 //! and no task stays behind.
 
-use std::{collections::VecDeque, time::Duration};
+use std::collections::VecDeque;
 
 use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
 use futures_util::stream;
@@ -20,15 +20,22 @@ use reqwest::Response;
 use serde::Serialize;
 use tokio::time::Instant;
 
+mod dead;
+mod poll;
+
+pub use dead::{DEAD_AFTER, DEAD_AFTER_UNSEEN};
+pub use poll::POLL_FAILURES_MAX;
+use poll::{Poll, get_messages, get_run};
+
 use super::{
     api::SharedApi,
-    decoder::{Decoder, Outcome, failure, stop},
+    approval,
+    decoder::{Decoder, Outcome, failure},
     failure::Asked,
     send::Outgoing,
-    wire::{Message, RunEntry},
 };
 use crate::{
-    backend::{Stop, TurnEvent, TurnFailure, TurnStream},
+    backend::{Destination, Stop, TurnEvent, TurnFailure, TurnStream},
     error::{Advice, BackendError},
     failure::FailureKind,
     id::RunId,
@@ -41,12 +48,6 @@ pub const RECONNECTS_MAX: usize = 8;
 /// The most connections in a row that are accepted and bring nothing, before the run is polled.
 pub const BARREN_CONNECTIONS_MAX: u32 = 2;
 
-/// The most failures in a row while polling.
-pub const POLL_FAILURES_MAX: u32 = 8;
-
-/// How long a run is polled. A V1 server that was killed leaves its runs `running` for ever.
-pub const POLL_TIME_MAX: Duration = Duration::from_hours(1);
-
 /// Where the turn's events come from.
 enum Source {
     Stream(Response),
@@ -55,21 +56,31 @@ enum Source {
     Poll(Poll),
 }
 
-struct Poll {
-    since: Instant,
-    delay: Duration,
-    failures: u32,
-}
-
 /// How a stream may be asked for again while nothing is known of its run.
 pub(super) struct Again {
     pub(super) segments: Vec<String>,
     pub(super) body: Outgoing,
 }
 
+/// Where a turn runs.
+#[derive(Clone, Debug)]
+pub(super) struct Place {
+    to: Destination,
+    conversations: bool,
+}
+
+impl Place {
+    pub(super) fn new(to: &Destination, conversations: bool) -> Self {
+        let to = to.clone();
+        Self { to, conversations }
+    }
+}
+
 /// One turn.
 pub(super) struct Turn {
     api: SharedApi,
+    place: Place,
+    life: dead::Life,
     source: Source,
     decoder: Decoder,
     parser: SseParser,
@@ -90,7 +101,11 @@ struct Resumption {
 }
 
 /// Streams a run again from its beginning.
-pub(super) async fn resume(api: SharedApi, run: &RunId) -> Result<TurnStream, BackendError> {
+pub(super) async fn resume(
+    api: SharedApi,
+    place: Place,
+    run: &RunId,
+) -> Result<TurnStream, BackendError> {
     let body = Resumption {
         starting_after: 0,
         include_pings: true,
@@ -99,14 +114,19 @@ pub(super) async fn resume(api: SharedApi, run: &RunId) -> Result<TurnStream, Ba
         .open(&["v1", "runs", run.as_str(), "stream"], &body)
         .await?
     {
-        Ok(response) => Ok(Turn::new(api, Source::Stream(response), true, None).into_stream()),
+        Ok(response) => {
+            let mut turn = Turn::new(api, place, Source::Stream(response), true, None);
+            turn.life.taken_up_again(&turn.api, run);
+            Ok(turn.into_stream())
+        }
         // The run is there, its stream is not: made in the foreground, too old, or Redis is gone.
         Err(refusal) if refusal.is_no_stream() => {
             // Whether the run exists at all should be known before a stream is handed out.
             let entry = get_run(&api, run).await?;
             tracing::debug!(run.id = %run, status = ?entry.status, "polling a foreground run");
             let poll = Source::Poll(Poll::new(&api));
-            let mut turn = Turn::new(api, poll, false, None);
+            let mut turn = Turn::new(api, place, poll, false, None);
+            turn.life.taken_up_again(&turn.api, run);
             let mut events = Vec::new();
             turn.decoder.start(run.clone(), &mut events);
             turn.queue.extend(events.into_iter().map(Ok));
@@ -119,53 +139,29 @@ pub(super) async fn resume(api: SharedApi, run: &RunId) -> Result<TurnStream, Ba
 /// Streams what a send has opened.
 pub(super) fn stream(
     api: SharedApi,
+    place: Place,
     response: Response,
     background: bool,
     again: Option<Again>,
 ) -> TurnStream {
-    Turn::new(api, Source::Stream(response), background, again).into_stream()
-}
-
-async fn get_run(api: &SharedApi, run: &RunId) -> Result<RunEntry, BackendError> {
-    let answer = api.call(api.get(&["v1", "runs", run.as_str()])).await?;
-    answer
-        .map_err(|refusal| refusal.into_error(Asked::Run(run)))?
-        .json()
-}
-
-async fn get_messages(api: &SharedApi, run: &RunId) -> Result<Vec<Message>, BackendError> {
-    let request = api
-        .get(&["v1", "runs", run.as_str(), "messages"])
-        .query(&[("order", "asc")]);
-    let answer = api.call(request).await?;
-    answer
-        .map_err(|refusal| refusal.into_error(Asked::Run(run)))?
-        .json()
-}
-
-impl Poll {
-    fn new(api: &SharedApi) -> Self {
-        Self {
-            since: Instant::now(),
-            delay: api.config.poll_delay,
-            failures: 0,
-        }
-    }
-
-    /// Waits, longer each time.
-    async fn pause(&mut self, first: Duration) {
-        tokio::time::sleep(self.delay).await;
-        self.delay = (self.delay * 3 / 2).min(first * 10);
-    }
+    Turn::new(api, place, Source::Stream(response), background, again).into_stream()
 }
 
 impl Turn {
-    fn new(api: SharedApi, source: Source, background: bool, again: Option<Again>) -> Self {
+    fn new(
+        api: SharedApi,
+        place: Place,
+        source: Source,
+        background: bool,
+        again: Option<Again>,
+    ) -> Self {
         let deadline = api
             .config
             .turn_timeout
             .map(|timeout| Instant::now() + timeout);
         Self {
+            place,
+            life: dead::Life::new(),
             source,
             decoder: Decoder::new(api.config.limits),
             parser: SseParser::new(),
@@ -197,19 +193,13 @@ impl Turn {
             }
             let advanced = match self.deadline {
                 None => self.advance().await,
-                Some(deadline) => tokio::time::timeout_at(deadline, self.advance())
-                    .await
-                    .unwrap_or_else(|_| {
-                        let detail = "the turn took longer than its timeout".to_owned();
-                        let code = "TURN_TOO_LONG".to_owned();
-                        let failure = TurnFailure {
-                            code,
-                            detail,
-                            kind: FailureKind::Refused,
-                        };
-                        self.finish(Vec::new(), Stop::Failed(failure));
+                Some(deadline) => match tokio::time::timeout_at(deadline, self.advance()).await {
+                    Ok(advanced) => advanced,
+                    Err(_) => {
+                        self.took_too_long();
                         Ok(())
-                    }),
+                    }
+                },
             };
             if let Err(error) = advanced {
                 self.ended = true;
@@ -245,6 +235,7 @@ impl Turn {
             self.decoder.feed(event, &mut events);
         }
         self.queue.extend(events.into_iter().map(Ok));
+        self.life.heard(&self.api, &self.decoder);
         if self.decoder.events() > before && (self.barren > 0 || self.was_silent) {
             self.barren = 0;
             self.was_silent = false;
@@ -252,14 +243,16 @@ impl Turn {
         }
         if self.decoder.is_over() {
             self.conclude().await;
+            return Ok(());
         }
-        Ok(())
+        self.look_if_dead().await
     }
 
     async fn stream_ended(&mut self, why: BackendError) -> Result<(), BackendError> {
         if self.decoder.has_end() {
             self.conclude().await;
         } else {
+            self.life.lost();
             self.source = Source::Lost(why);
         }
         Ok(())
@@ -276,7 +269,7 @@ impl Turn {
                     self.fetch_lacking(&run, &mut events).await;
                 }
                 let stop = self.decoder.breached().unwrap_or(stop);
-                self.finish(events, stop);
+                self.finish(events, stop).await;
             }
             Outcome::Error(error) => {
                 self.queue.extend(events.into_iter().map(Ok));
@@ -290,7 +283,7 @@ impl Turn {
             }
             Outcome::Lost => {
                 let failure = failure("stream_incomplete", "the stream said nothing");
-                self.finish(events, Stop::Failed(failure));
+                self.finish(events, Stop::Failed(failure)).await;
             }
         }
     }
@@ -307,10 +300,34 @@ impl Turn {
         }
     }
 
-    fn finish(&mut self, events: Vec<TurnEvent>, stop: Stop) {
+    fn took_too_long(&mut self) {
+        let stop = Stop::Failed(TurnFailure {
+            code: "TURN_TOO_LONG".to_owned(),
+            detail: "the turn took longer than its timeout".to_owned(),
+            kind: FailureKind::Refused,
+        });
+        self.queue.push_back(Ok(TurnEvent::Finished(stop)));
+        self.ended = true;
+    }
+
+    async fn finish(&mut self, mut events: Vec<TurnEvent>, stop: Stop) {
+        if stop == Stop::NeedsApproval {
+            self.read_request(&mut events).await;
+        }
         self.queue.extend(events.into_iter().map(Ok));
         self.queue.push_back(Ok(TurnEvent::Finished(stop)));
         self.ended = true;
+    }
+
+    /// What waits is what the server has stored, not what it has streamed.
+    async fn read_request(&mut self, events: &mut Vec<TurnEvent>) {
+        let Place { to, conversations } = &self.place;
+        match approval::pending(&self.api, to, *conversations).await {
+            Ok(Some(request)) => self.decoder.stored_request(request, events),
+            // Somebody has decided at once.
+            Ok(None) => {}
+            Err(error) => tracing::warn!(%error, "cannot read what waits for a decision"),
+        }
     }
 
     /// Gets another stream for the same turn, or decides that there is none.
@@ -378,52 +395,6 @@ impl Turn {
         }
         Ok(())
     }
-
-    /// Looks whether the run has ended, and tells what it has stored.
-    async fn poll(&mut self) -> Result<(), BackendError> {
-        let (Source::Poll(poll), Some(run)) = (&mut self.source, self.decoder.run().cloned())
-        else {
-            let detail = "a stream without a run cannot be polled".to_owned();
-            return Err(BackendError::Protocol { detail });
-        };
-        let first = self.api.config.poll_delay;
-        let looked = async {
-            let entry = get_run(&self.api, &run).await?;
-            if matches!(entry.status.as_deref(), Some("created" | "running")) {
-                return Ok::<_, BackendError>(None);
-            }
-            Ok(Some((entry, get_messages(&self.api, &run).await?)))
-        };
-        match looked.await {
-            Ok(Some((entry, messages))) => {
-                let ended = ended(&entry);
-                let complete = !matches!(ended, Stop::Cancelled | Stop::Failed(_));
-                let mut events = Vec::new();
-                self.decoder.replay(messages, complete, &mut events);
-                if ended == Stop::NeedsApproval {
-                    events.extend(self.decoder.approval());
-                }
-                let stop = self.decoder.breached().unwrap_or(ended);
-                self.finish(events, stop);
-            }
-            Ok(None) => {
-                poll.failures = 0;
-                let after = poll.since.elapsed();
-                if after > POLL_TIME_MAX {
-                    return Err(BackendError::Silent { after });
-                }
-                poll.pause(first).await;
-            }
-            Err(error) => {
-                poll.failures += 1;
-                if error.advice() != Advice::Retry || poll.failures > POLL_FAILURES_MAX {
-                    return Err(error);
-                }
-                poll.pause(first).await;
-            }
-        }
-        Ok(())
-    }
 }
 
 fn backoff(api: &SharedApi) -> ExponentialBackoff {
@@ -434,14 +405,4 @@ fn backoff(api: &SharedApi) -> ExponentialBackoff {
         .with_max_delay(first * 32)
         .with_max_times(RECONNECTS_MAX)
         .build()
-}
-
-/// How a run ended, by its own record.
-fn ended(entry: &RunEntry) -> Stop {
-    let word = entry.stop_reason.as_deref();
-    match entry.status.as_deref() {
-        Some("cancelled") => Stop::Cancelled,
-        Some("failed") => Stop::Failed(failure(word.unwrap_or("error"), "the run has failed")),
-        _ => stop(word.unwrap_or("end_turn")),
-    }
 }

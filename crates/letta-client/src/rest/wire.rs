@@ -4,7 +4,7 @@
 use serde::{Deserialize, Deserializer, Serialize, de::DeserializeOwned, de::IgnoredAny};
 use serde_json::Value;
 
-use crate::id::ConversationId;
+use crate::{id::ConversationId, json};
 
 /// Takes what fits and leaves the rest.
 pub(crate) fn lenient<'de, D: Deserializer<'de>, T: DeserializeOwned>(
@@ -65,6 +65,12 @@ pub(crate) struct LlmConfig {
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 pub(crate) struct RunEntry {
+    #[serde(deserialize_with = "lenient")]
+    pub(crate) id: Option<String>,
+    #[serde(deserialize_with = "lenient")]
+    pub(crate) conversation_id: Option<String>,
+    #[serde(deserialize_with = "lenient")]
+    pub(crate) created_at: Option<String>,
     #[serde(deserialize_with = "lenient")]
     pub(crate) status: Option<String>,
     #[serde(deserialize_with = "lenient")]
@@ -212,8 +218,8 @@ impl ReturnPart {
         match &self.tool_return {
             None | Some(Value::Null) => String::new(),
             Some(value) => match serde_json::from_value::<Content>(value.clone()) {
-                Ok(content) => content.text(),
-                Err(_) => value.to_string(),
+                Ok(content) => json::whole(&content.text()),
+                Err(_) => json::whole(&value.to_string()),
             },
         }
     }

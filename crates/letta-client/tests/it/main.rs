@@ -29,6 +29,7 @@ mod listing;
 mod lost;
 mod openai;
 mod sending;
+mod v1;
 
 /// Longer than any turn of these tests, shorter than anybody's patience.
 const TURN_MAX: Duration = Duration::from_secs(30);
@@ -82,6 +83,8 @@ fn backend(url: &str, change: impl FnOnce(&mut RestConfig)) -> RestBackend {
     let mut config = RestConfig {
         reconnect_delay: Duration::from_millis(5),
         poll_delay: Duration::from_millis(5),
+        away_min: Duration::ZERO,
+        dead_after: Duration::from_millis(60),
         ..RestConfig::new(url)
     };
     change(&mut config);

@@ -1,6 +1,8 @@
 //! What the backend asks for.
 
-use super::{Asked, Call, Effect, Reply, Request, Room, Subscription, Task, What, copy, refuse};
+use super::{
+    Asked, Call, Effect, PARKED_MAX, Reply, Request, Room, Subscription, Task, What, copy, refuse,
+};
 use crate::{
     app_server::{
         command::{Payload, word},
@@ -25,6 +27,9 @@ impl Task {
     pub(super) fn call(&mut self, call: Call) {
         if !self.main_up {
             self.main.hurry();
+            if self.parked.len() >= PARKED_MAX {
+                return refuse(call, lost(self.address.shown()));
+            }
             self.parked.push(call);
             return;
         }

@@ -2,7 +2,7 @@
 
 use tokio::time::sleep;
 
-use super::{LOOK_MESSAGES, Room, Subscription, Task, What};
+use super::{LAST_TURNS_MAX, LOOK_MESSAGES, Room, Subscription, Task, What};
 use crate::{
     app_server::{
         command::{MessagesQuery, Request},
@@ -35,6 +35,23 @@ impl Task {
                     }
                 }
             }
+        }
+        self.limit_last_turns(scope);
+    }
+
+    /// Forgets the last turn of the conversation that was quiet the longest, if there are too many.
+    fn limit_last_turns(&mut self, scope: &Scope) {
+        let has_last = |room: &Room| room.runtime.has_last();
+        if self.remembered.back() == Some(scope) || !self.rooms.get(scope).is_some_and(has_last) {
+            return;
+        }
+        self.remembered.retain(|known| known != scope);
+        self.remembered.push_back(scope.clone());
+        if self.remembered.len() > LAST_TURNS_MAX
+            && let Some(oldest) = self.remembered.pop_front()
+            && let Some(room) = self.rooms.get_mut(&oldest)
+        {
+            room.runtime.forget_last();
         }
     }
 

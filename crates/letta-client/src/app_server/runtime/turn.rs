@@ -9,6 +9,7 @@ use crate::{
     backend::{ApprovalRequest, Stop, ToolCall, TurnEvent, TurnFailure, TurnStream},
     failure::FailureKind,
     id::{MessageId, RunId, ToolCallId},
+    json::{self, Halves},
     rest::decoder::{CALLS_MAX, TOOL_RETURN_BYTES_MAX, TurnLimits, failure, message_id, stop},
     rest::wire::{Content, Message},
 };
@@ -63,6 +64,8 @@ pub(super) struct Turn {
     said: Vec<MessageId>,
     tools: Tools,
     failure: Option<TurnFailure>,
+    /// What the last piece of text left, and of which message it was.
+    halves: Option<(MessageId, Halves)>,
     events: usize,
     text_bytes: usize,
 }
@@ -82,6 +85,7 @@ impl Turn {
             said: Vec::new(),
             tools: Tools::default(),
             failure: None,
+            halves: None,
             events: 0,
             text_bytes: 0,
         }
@@ -283,6 +287,15 @@ impl Turn {
         let Some(id) = message_id(message) else {
             return;
         };
+        let mut halves = match self.halves.take() {
+            Some((known, halves)) if known == id => halves,
+            _ => Halves::default(),
+        };
+        let delta = halves.join(&delta);
+        self.halves = Some((id.clone(), halves));
+        if delta.is_empty() {
+            return;
+        }
         if !self.said.contains(&id) {
             self.said.push(id.clone());
         }
@@ -297,8 +310,8 @@ impl Turn {
             };
             let call = ToolCall {
                 id,
-                name: part.name.unwrap_or_default(),
-                arguments: part.arguments.unwrap_or_default(),
+                name: json::whole(&part.name.unwrap_or_default()),
+                arguments: json::whole(&part.arguments.unwrap_or_default()),
             };
             if self.tools.len() >= CALLS_MAX {
                 return self.breach("TOO_MANY_TOOL_CALLS");

@@ -200,6 +200,10 @@ fn cancel(demo: &Demo, key: &ThreadKey) -> Result<Json<BTreeMap<String, &'static
     }
     let cancelled = runs.into_iter().map(|run| {
         run.cancelled.cancel();
+        if run.killed.is_cancelled() {
+            run.set_stopped("cancelled");
+            demo.shared.world().thread(key).release(&run);
+        }
         (run.id.clone(), "cancelled")
     });
     Ok(Json(cancelled.collect()))

@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 use super::{Failure, conversations::thread_key, event_stream, known_agent, parse_body};
 use crate::demo::{
     Demo,
-    frames::{Decision, From, Step},
+    frames::{Decision, From, Message, Step},
     ids,
     play::{Player, Task},
     run::{Reading, Run},
@@ -25,6 +25,16 @@ use crate::demo::{
 
 const WAITING: &str = "Cannot send a new message: The agent is waiting for approval on a tool call. \
                        Please approve or deny the pending request before continuing.";
+
+const NOTHING_WAITS: &str = "Cannot process approval response: No tool call is currently awaiting approval. \
+                             Please send a regular message to interact with the agent.";
+
+/// What V1 tells the model when a decision comes twice.
+const KEEP_ALIVE: &str = "<system-alert>Automated keep-alive ping. Ignore this message and continue from where you \
+                          stopped.</system-alert>";
+
+/// How far back V1 looks for what a decision is about.
+const LATELY: usize = 10;
 
 #[derive(Debug, Deserialize)]
 struct Body {
@@ -167,7 +177,12 @@ fn accept(demo: &Demo, key: &ThreadKey, route: Route, body: &Body) -> Result<Res
     if guarded && let Some(active) = &world.thread(key).active {
         return Err(Failure::busy(&active.id));
     }
-    let run = Run::new(key.clone(), background, body.stream_tokens.unwrap_or(false));
+    let run = Run::new(
+        key.clone(),
+        background,
+        body.stream_tokens.unwrap_or(false),
+        demo.shared.ping_every,
+    );
     let task = task(&mut world, &run, route, body)?;
     let run = Arc::new(run);
     world.add_run(run.clone());
@@ -209,16 +224,31 @@ fn task(world: &mut World, run: &Run, route: Route, body: &Body) -> Result<Task,
                 ));
             }
             (None, Some(_)) => Task::Refuse(format!("CONFLICT: {WAITING}")),
-            (Some(_), None) => {
-                return Err(Failure::new(
-                    StatusCode::BAD_REQUEST,
-                    "Cannot process approval response: No tool call is currently awaiting approval. \
-                 Please send a regular message to interact with the agent.",
-                ));
-            }
+            (Some(decision), None) => again(world, run, step, decision),
             (Some(decision), Some(pending)) => decide(world, run, &step, decision, &pending),
         },
     )
+}
+
+/// A decision although nothing waits. V1 takes it, whatever it says, if what it is about has returned a moment ago, and runs the
+/// model once more; else it refuses inside the stream.
+fn again(world: &mut World, run: &Run, step: Step, decision: &InMessage) -> Task {
+    let thread = world.thread(&run.thread);
+    let lately = thread.messages.iter().rev().take(LATELY);
+    let decided = |message: &Message| {
+        let mut ids = decision
+            .approvals
+            .iter()
+            .map(|one| one.tool_call_id.as_str());
+        message.message_type == "approval_response_message" && ids.any(|id| message.decides(id))
+    };
+    if !lately.into_iter().any(decided) {
+        return Task::Refuse(NOTHING_WAITS.to_owned());
+    }
+    let alert = step.user(KEEP_ALIVE, From::default());
+    run.store(alert.clone());
+    thread.store(alert);
+    Task::Answer(Plan::new(&["say: once more".to_owned()]))
 }
 
 /// Writes the prompts into the history and decides what to answer.

@@ -4,6 +4,7 @@ use super::super::wire::{CallPart, ReturnPart};
 use crate::{
     backend::{ApprovalRequest, ToolCall, TurnEvent},
     id::{MessageId, ToolCallId},
+    json,
 };
 
 /// The most tool calls of one turn; past it the code is `TOO_MANY_TOOL_CALLS`.
@@ -130,6 +131,16 @@ impl Calls {
             .map(|call| call.returned)
     }
 
+    /// Whether no tool was called.
+    pub(super) fn is_empty(&self) -> bool {
+        self.all.is_empty()
+    }
+
+    /// The request is told by who has read it where it is stored.
+    pub(super) fn request_is_told(&mut self) {
+        self.request_told = true;
+    }
+
     /// Whether a person is asked.
     pub(super) fn asked(&self) -> bool {
         self.all.iter().any(|call| call.ask)
@@ -167,8 +178,8 @@ impl Growing {
     fn to_call(&self) -> ToolCall {
         ToolCall {
             id: self.id.clone(),
-            name: self.name.clone(),
-            arguments: self.arguments.clone(),
+            name: json::whole(&self.name),
+            arguments: json::whole(&self.arguments),
         }
     }
 

@@ -119,5 +119,6 @@ fn stored_text(message: &Message, voice: Voice) -> String {
             .map(super::super::wire::Content::text),
         Voice::Reasoning => message.reasoning.clone(),
     }
+    .map(|text| crate::json::whole(&text))
     .unwrap_or_default()
 }
