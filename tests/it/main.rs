@@ -30,3 +30,4 @@ mod proof;
 mod restarts;
 mod support;
 mod talk;
+mod v1;

@@ -14,5 +14,6 @@ pub mod proxy;
 pub mod room;
 pub mod server;
 pub mod synapse;
+pub mod v1;
 pub mod wire;
 pub mod world;

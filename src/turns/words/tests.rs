@@ -99,12 +99,14 @@ fn the_bridge_speaks_plainly() {
     The Letta account has reached its limit. An admin has to mend that, then write again. [LETTA_QUOTA]
     Letta refused this message. An admin finds more in the log. [LETTA_REFUSED]
     Letta broke off again and again before the agent was done. Try again in a moment. [LETTA_ERROR]
+    Letta broke off again and again before the agent was done. Try again in a moment. [LETTA_UNAVAILABLE]
     Letta answered in a way that the bridge does not understand. An admin finds more in the log. [LETTA_PROTOCOL]
     Letta cannot be reached. Your message waits and is delivered as soon as that changes. [LETTA_UNREACHABLE]
     Letta cannot be reached. Your message waits and is delivered as soon as that changes. [LETTA_SILENT]
     The agent is busy elsewhere in this conversation. Your message waits and is delivered as soon as that changes. [LETTA_BUSY]
     Letta is asked too much at the moment. Your message waits and is delivered as soon as that changes. [LETTA_RATE_LIMITED]
     Letta does not work at the moment. Your message waits and is delivered as soon as that changes. [LETTA_ERROR]
+    Something else answers in Letta's place. Your message waits and is delivered as soon as that changes. [LETTA_UNAVAILABLE]
     ");
 }
 

@@ -15,12 +15,14 @@ use super::proxy::Proxy;
 
 #[path = "../../../crates/letta-client/tests/app_server/model.rs"]
 #[allow(dead_code, reason = "the client's own tests use the rest of it")]
-mod model;
+pub mod model;
 #[path = "../../../crates/letta-client/tests/app_server/server.rs"]
 #[allow(dead_code, reason = "the client's own tests use the rest of it")]
 mod server;
 
 use server::LettaAppServer;
+
+use super::v1::LettaV1;
 
 /// How the bridge speaks to it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,11 +30,14 @@ pub enum Kind {
     Demo,
     AppServer,
     OpenAi,
+    /// The retired V1 server, over REST.
+    V1,
 }
 
 enum Server {
     Demo(Letta),
     AppServer(LettaAppServer),
+    V1(Box<LettaV1>),
 }
 
 pub struct Peer {
@@ -78,7 +83,10 @@ impl Kind {
             Err(_) | Ok("" | "demo") => Self::Demo,
             Ok("app-server") => Self::AppServer,
             Ok("openai") => Self::OpenAi,
-            Ok(other) => panic!("LETTA_TEST_BACKEND is demo, app-server or openai, not {other}"),
+            Ok("v1") => Self::V1,
+            Ok(other) => {
+                panic!("LETTA_TEST_BACKEND is demo, v1, app-server or openai, not {other}")
+            }
         }
     }
 
@@ -87,6 +95,7 @@ impl Kind {
             Self::Demo => "demo",
             Self::AppServer => "app-server",
             Self::OpenAi => "openai",
+            Self::V1 => "v1",
         }
     }
 }
@@ -94,15 +103,22 @@ impl Kind {
 impl Peer {
     /// One of this kind, with two agents at least.
     pub async fn start(kind: Kind, dir: &Path) -> Self {
-        let server = if kind == Kind::Demo {
-            Server::Demo(Letta::start().await)
-        } else {
-            let server = LettaAppServer::start(&dir.join("letta"), None).await;
-            for name in ["Ada", "Grace"] {
-                server.make_agent(name).await;
+        let home = dir.join("letta");
+        let server = match kind {
+            Kind::Demo => Server::Demo(Letta::start().await),
+            Kind::AppServer | Kind::OpenAi => {
+                Server::AppServer(LettaAppServer::start(&home, None).await)
             }
-            Server::AppServer(server)
+            Kind::V1 => Server::V1(Box::new(LettaV1::start(&home).await)),
         };
+        for name in ["Ada", "Grace"] {
+            match &server {
+                // It brings its agents along.
+                Server::Demo(_) => {}
+                Server::AppServer(server) => drop(server.make_agent(name).await),
+                Server::V1(server) => drop(server.make_agent(name).await),
+            }
+        }
         Self {
             kind,
             server,
@@ -132,7 +148,7 @@ impl Peer {
     pub fn flags(&self) -> Vec<String> {
         let backend = match self.kind {
             Kind::OpenAi => vec!["--backend".to_owned(), "openai".to_owned()],
-            Kind::Demo | Kind::AppServer => vec![],
+            Kind::Demo | Kind::AppServer | Kind::V1 => vec![],
         };
         let url = self
             .proxy
@@ -145,6 +161,7 @@ impl Peer {
     fn url(&self) -> String {
         match &self.server {
             Server::Demo(letta) => letta.url(),
+            Server::V1(server) => server.url(),
             Server::AppServer(server) => server.url().replace("ws://", "http://"),
         }
     }
@@ -157,6 +174,10 @@ impl Peer {
     pub async fn agents(&self) -> Vec<Agent> {
         match (&self.server, self.kind) {
             (Server::Demo(letta), _) => letta.agents(),
+            (Server::V1(server), _) => {
+                let agents = server.agents().await.into_iter();
+                agents.map(|(id, name)| Agent::named(id, name)).collect()
+            }
             (Server::AppServer(_), Kind::OpenAi) => {
                 let backend = OpenAiBackend::new(OpenAiConfig::new(self.url())).unwrap();
                 let agents = backend.agents().await.unwrap();
@@ -180,7 +201,7 @@ impl Peer {
     pub fn say(&self, words: &str) -> String {
         match self.kind {
             Kind::Demo => format!("say: {words}"),
-            Kind::AppServer | Kind::OpenAi => format!("say {words}"),
+            Kind::AppServer | Kind::OpenAi | Kind::V1 => format!("say {words}"),
         }
     }
 
@@ -188,7 +209,9 @@ impl Peer {
     pub fn slow(&self, beats: usize) -> (String, String) {
         let (prompt, word): (_, fn(usize) -> String) = match self.kind {
             Kind::Demo => (format!("slow: {beats}"), |n| format!("w{n}")),
-            Kind::AppServer | Kind::OpenAi => (format!("count {beats}"), |n| (n + 1).to_string()),
+            Kind::AppServer | Kind::OpenAi | Kind::V1 => {
+                (format!("count {beats}"), |n| (n + 1).to_string())
+            }
         };
         let said: Vec<_> = (0..beats).map(word).collect();
         (prompt, said.join(" "))
@@ -204,9 +227,13 @@ impl Peer {
                 denied: "request to call tool denied",
                 trace: None,
             },
-            Kind::AppServer | Kind::OpenAi => Tool {
+            Kind::AppServer | Kind::OpenAi | Kind::V1 => Tool {
                 prompt: format!("run echo {name} | tee -a {}", trace.display()),
-                returned: format!("it returned: {name}"),
+                returned: match self.kind {
+                    // V1 puts an envelope around what the model reads.
+                    Kind::V1 => "it returned: {".to_owned(),
+                    _ => format!("it returned: {name}"),
+                },
                 denied: "it returned",
                 trace: Some(trace),
             },
@@ -220,6 +247,15 @@ impl Peer {
             Server::AppServer(server) => {
                 Agent::named(server.make_agent(name).await, name.to_owned())
             }
+            Server::V1(server) => Agent::named(server.make_agent(name).await, name.to_owned()),
+        }
+    }
+
+    /// Decides what waits in an agent's default conversation, as Letta's own app does.
+    pub async fn decide_elsewhere(&self, agent: &Agent, approve: bool) {
+        match &self.server {
+            Server::V1(server) => server.decide(&agent.id, approve).await,
+            Server::Demo(_) | Server::AppServer(_) => panic!("this is about V1"),
         }
     }
 
@@ -228,6 +264,7 @@ impl Peer {
         match &mut self.server {
             Server::Demo(letta) => letta.go_away().await,
             Server::AppServer(server) => server.kill().await,
+            Server::V1(server) => server.kill().await,
         }
     }
 
@@ -243,6 +280,7 @@ impl Peer {
         match &mut self.server {
             Server::Demo(letta) => letta.come_back().await,
             Server::AppServer(server) => server.come_back().await,
+            Server::V1(server) => server.come_back().await,
         }
     }
 }

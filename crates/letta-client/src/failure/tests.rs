@@ -1,3 +1,5 @@
+//! What servers say in streams, and what kind of failure it is.
+
 use super::*;
 
 /// What real servers say (the first of each kind captured from a V1 server or an App Server, shortened).

@@ -7,6 +7,7 @@
 //! | `think WORDS` | reasons with them, then says `done` |
 //! | `count N` | counts to N, four numbers a second |
 //! | `run COMMAND` | calls the tool `Bash`; once it has returned, says `it returned: …` |
+//! | `both COMMAND ;; COMMAND` | calls it twice in one answer |
 //! | `tools` | says how many tools it was given |
 //! | `fail` | answers 400 |
 //! | `break` | says a little, then breaks the connection |
@@ -74,7 +75,7 @@ async fn models() -> Json<Value> {
 enum Act {
     Say(Vec<String>, Duration),
     Think(String),
-    Call(String),
+    Call(Vec<String>),
     Fail,
     Break,
 }
@@ -97,12 +98,16 @@ async fn complete(State(asked): State<Arc<AtomicUsize>>, Json(body): Json<Value>
             Duration::ZERO,
             Some("stop"),
         ),
-        Act::Call(command) => {
-            let arguments = json!({"command": command, "description": "the script says so"});
-            let id = format!("call_{}", asked.load(Ordering::SeqCst));
-            let call = json!({"index": 0, "id": id, "type": "function",
-                "function": {"name": "Bash", "arguments": arguments.to_string()}});
-            events(vec![json!({"tool_calls": [call]})], Duration::ZERO, Some("tool_calls"))
+        Act::Call(commands) => {
+            let number = asked.load(Ordering::SeqCst);
+            let call = |(index, command): (usize, String)| {
+                let arguments = json!({"command": command, "description": "the script says so"});
+                let id = if index == 0 { format!("call_{number}") } else { format!("call_{number}_{index}") };
+                json!({"tool_calls": [{"index": index, "id": id, "type": "function",
+                    "function": {"name": "Bash", "arguments": arguments.to_string()}}]})
+            };
+            let calls = commands.into_iter().enumerate().map(call);
+            events(calls.collect(), Duration::ZERO, Some("tool_calls"))
         }
         Act::Break => events(vec![json!({"content": "this will"})], Duration::ZERO, None),
         // Without a stream: what the server asks for itself, such as a summary.
@@ -119,7 +124,10 @@ fn act(messages: &Value, tools: usize) -> Act {
         let lines: Vec<_> = text.lines().map(str::trim).collect();
         let line = lines.into_iter().rev().find(|line| {
             let verb = line.split(' ').next().unwrap_or_default();
-            ["say", "think", "count", "run", "tools", "fail", "break"].contains(&verb)
+            [
+                "say", "think", "count", "run", "both", "tools", "fail", "break",
+            ]
+            .contains(&verb)
         });
         line.filter(|_| message["role"] == "user")
             .map(str::to_owned)
@@ -135,11 +143,12 @@ fn act(messages: &Value, tools: usize) -> Act {
         .rev()
         .find(|message| message["role"] == "tool");
     match (verb, returned) {
-        ("run", Some(returned)) => {
+        ("run" | "both", Some(returned)) => {
             let text = text(&returned["content"]);
             Act::Say(vec!["it returned: ".into(), text], Duration::ZERO)
         }
-        ("run", None) => Act::Call(rest.to_owned()),
+        ("run", None) => Act::Call(vec![rest.to_owned()]),
+        ("both", None) => Act::Call(rest.split(" ;; ").map(str::to_owned).collect()),
         ("think", _) => Act::Think(rest.to_owned()),
         ("count", _) => {
             let to: u32 = rest.parse().unwrap_or(3);

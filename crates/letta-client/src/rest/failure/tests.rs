@@ -1,3 +1,5 @@
+//! Every status in every shape, and what it may cost.
+
 use super::*;
 use crate::failure::Reaction::{self, Forget, Refuse, Wait};
 
