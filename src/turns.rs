@@ -18,6 +18,7 @@
 mod ask;
 mod card;
 pub mod decide;
+mod envelope;
 mod fold;
 mod found;
 pub mod gesture;
