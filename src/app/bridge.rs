@@ -223,6 +223,7 @@ fn surroundings(
         homeserver,
         backend,
         identity,
+        permissions: config.permissions.clone(),
         letta_returns,
         habits: config.turns.clone(),
         mode: config.letta.mode,
@@ -248,6 +249,7 @@ fn agents(config: &Config, around: &Surroundings) -> anyhow::Result<Agents> {
         backend: Arc::clone(&around.backend),
         letta: config.letta.clone(),
         nudges: Nudges::default(),
+        unknown: Arc::default(),
     })
 }
 

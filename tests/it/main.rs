@@ -28,5 +28,6 @@ mod harness;
 mod journal_crash;
 mod proof;
 mod restarts;
+mod rights;
 mod support;
 mod talk;

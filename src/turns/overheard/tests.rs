@@ -285,6 +285,7 @@ fn surroundings(journal: &Journal, homeserver: &ScriptedHomeserver, app: Arc<App
         homeserver: homeserver.client(),
         backend: app,
         identity,
+        permissions: config::Permissions::nobody(),
         letta_returns: watch::channel(0).1,
         habits: config::Turns::default(),
         mode: Mode::Standard,
