@@ -7,6 +7,7 @@
 //! [`plan`] makes no call and reads no clock; [`provision`] decides nothing.
 
 pub mod discovery;
+pub mod names;
 pub mod plan;
 pub mod provision;
 pub mod registry;

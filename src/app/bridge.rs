@@ -237,6 +237,7 @@ fn agents(config: &Config, around: &Surroundings) -> anyhow::Result<Agents> {
         permissions: config.permissions.clone(),
         space: config.space.clone(),
         rooms: config.rooms.clone(),
+        bot_name: Some(config.appservice.bot.displayname.clone()),
     };
     let provisioner = Provisioner::new(
         Registry::load(around.journal.clone())?,

@@ -262,6 +262,8 @@ fn home(agent: &Agent, place: &ConversationKey) -> AgentRecord {
         in_space: true,
         invited: std::collections::BTreeSet::default(),
         presence: crate::journal::Presence::Live,
+        compared_name: None,
+        is_lookalike: false,
     }
 }
 
