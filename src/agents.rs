@@ -7,17 +7,25 @@
 //! [`plan`] makes no call and reads no clock; [`provision`] decides nothing.
 
 pub mod discovery;
+pub mod names;
 pub mod plan;
 pub mod provision;
 pub mod registry;
+pub mod unknown;
 
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use letta_client::{Agent, AgentId, Backend};
-use tracing::warn;
+use letta_client::{Agent, AgentId, Backend, BackendError};
+use tokio::time::Instant;
+use tracing::{debug, warn};
 
-use self::{discovery::Nudges, plan::compare, provision::Provisioner};
+use self::{
+    discovery::Nudges,
+    plan::compare,
+    provision::Provisioner,
+    unknown::{UNANSWERED_AGE, UNKNOWN_AGE, Unknown},
+};
 use crate::{appservice::Provision, config, time::Millis};
 
 /// The agents, for everybody who asks for one by name. Cheap to clone.
@@ -31,18 +39,48 @@ pub struct Agents {
     pub letta: config::Letta,
     /// Discovery's ear.
     pub nudges: Nudges,
+    /// Agents that Letta does not know.
+    pub unknown: Arc<Unknown>,
 }
 
 impl Agents {
-    /// Makes sure that an agent is known, asking Letta if it is not. `false`: Letta does not know
-    /// it either, it is excluded, or Letta cannot be asked.
-    pub async fn ensure_known(&self, id: &AgentId) -> bool {
+    /// Whether Letta knows an agent that shall come to Matrix. Letta is asked if the bridge does not know it, unless it was asked
+    /// in vain a moment ago. An agent that Letta does not know leaves nothing behind but that.
+    ///
+    /// # Errors
+    ///
+    /// If Letta cannot be asked.
+    pub async fn is_known(&self, id: &AgentId) -> Result<bool, BackendError> {
         if self.provisioner.registry.find(id).is_some() {
-            return true;
+            return Ok(true);
+        }
+        if self.unknown.holds(id, Instant::now()) {
+            return Ok(false);
         }
         match self.backend.agent(id).await {
-            Ok(Some(agent)) if self.letta.selects(&agent) => self.remember(agent),
-            Ok(_) => false,
+            Ok(Some(agent)) if self.letta.selects(&agent) => Ok(self.remember(agent)),
+            Ok(_) => {
+                self.unknown.remember(id, Instant::now(), UNKNOWN_AGE);
+                Ok(false)
+            }
+            Err(failure) => {
+                self.unknown.remember(id, Instant::now(), UNANSWERED_AGE);
+                Err(failure)
+            }
+        }
+    }
+
+    /// The same for the homeserver, which asks for whatever anybody looks at: within a budget, and a Letta that cannot be asked
+    /// knows nobody.
+    async fn is_known_within_budget(&self, id: &AgentId) -> bool {
+        let now = Instant::now();
+        let is_free = self.provisioner.registry.find(id).is_some() || self.unknown.holds(id, now);
+        if !is_free && !self.unknown.may_ask(now) {
+            debug!(agent.id = %id, "too many unknown agents are asked for; Letta is not");
+            return false;
+        }
+        match self.is_known(id).await {
+            Ok(known) => known,
             Err(failure) => {
                 warn!(agent.id = %id, error = &failure as &dyn std::error::Error, "cannot ask for an agent");
                 false
@@ -62,11 +100,12 @@ impl Agents {
 #[async_trait]
 impl Provision for Agents {
     async fn ensure_ghost(&self, agent: &AgentId) -> bool {
-        self.ensure_known(agent).await && told(agent, self.provisioner.ensure_ghost(agent).await)
+        self.is_known_within_budget(agent).await
+            && told(agent, self.provisioner.ensure_ghost(agent).await)
     }
 
     async fn ensure_room(&self, agent: &AgentId) -> bool {
-        self.ensure_known(agent).await
+        self.is_known_within_budget(agent).await
             && told(agent, self.provisioner.bring_up(agent).await)
             && self
                 .provisioner

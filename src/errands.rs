@@ -3,6 +3,7 @@
 
 use std::{sync::Arc, time::Duration};
 
+use letta_client::BackendError;
 use ruma::OwnedRoomId;
 use tracing::{error, warn};
 
@@ -28,6 +29,18 @@ pub enum ErrandError {
     /// The homeserver did not do its part.
     #[error(transparent)]
     Matrix(#[from] MatrixError),
+    /// Letta could not be asked.
+    #[error(transparent)]
+    Letta(#[from] BackendError),
+}
+
+impl ErrandError {
+    fn is_transient(&self) -> bool {
+        match self {
+            Self::Journal(_) | Self::Letta(_) => true,
+            Self::Matrix(error) => error.is_transient(),
+        }
+    }
 }
 
 /// See the module's documentation. Cheap to clone.
@@ -62,6 +75,15 @@ impl ErrandRunner {
         for room in self.inner.journal.rooms_with_errands()? {
             self.wake(room);
         }
+        let clerk = self.inner.clerk.clone();
+        self.inner.tasks.spawn(async move {
+            if let Err(failure) = clerk.leave_admin_room_at_start().await {
+                warn!(
+                    error = &failure as &dyn std::error::Error,
+                    "cannot find out whether agents are in the homeserver's admin room"
+                );
+            }
+        });
         Ok(())
     }
 
@@ -93,7 +115,7 @@ impl ErrandRunner {
                 Ok(()) => return Ok(true),
                 // The journal is waited for without a limit: nothing can be said without it.
                 Err(ErrandError::Journal(failure)) => return Err(failure),
-                Err(ErrandError::Matrix(failure)) => failure,
+                Err(failure) => failure,
             };
             if !failure.is_transient() || attempt == ATTEMPTS_MAX {
                 warn!(

@@ -190,9 +190,73 @@ fn what_to_say_is_decided_without_io_or_clock() {
         "Timestamp::now",
     ] {
         assert_absent(word, |path| {
-            let pure = ["reply", "status", "card", "fold", "gesture", "say"];
+            let pure = [
+                "reply", "status", "card", "fold", "gesture", "say", "rights", "envelope",
+            ];
             pure.iter()
                 .any(|part| is_part(path, &format!("turns/{part}")))
+        });
+    }
+}
+
+/// What agents, models, Letta and homeservers have worded, as our source calls it.
+const FOREIGN: [&str; 16] = [
+    "record.name",
+    "record.description",
+    "record.model",
+    "call.tool",
+    "call.arguments",
+    "info.name()",
+    "{failure}",
+    "{source}",
+    "{error}",
+    "{description}",
+    "{model}",
+    "{tool}",
+    "{arguments}",
+    "{reason}",
+    "{filter}",
+    "{query}",
+];
+
+/// What makes foreign text text. All of it is `matrix::foreign`.
+const AS_TEXT: [&str; 5] = ["inline(", "inline_start(", "block(", "code(", "call_shown("];
+
+#[test]
+fn foreign_text_enters_our_messages_as_text_only() {
+    let messages = |path: &str| {
+        let part = |name: &str| is_part(path, name);
+        (part("commands") || part("turns/card") || part("turns/words") || part("turns/rights"))
+            && !is_test(path)
+    };
+    // Neither for a message nor in Markdown.
+    let elsewhere = [
+        "to_lowercase()",
+        ".chars().count()",
+        "clone()",
+        "Some(model)",
+        "Some(description)",
+        "let ",
+    ];
+    for word in FOREIGN {
+        let mut found = found(word, messages);
+        found.retain(|line| {
+            !AS_TEXT
+                .iter()
+                .chain(&elsewhere)
+                .any(|fine| line.contains(fine))
+        });
+        assert!(
+            found.is_empty(),
+            "`{word}` is foreign text; put it into a message with `matrix::foreign`:\n{}",
+            found.join("\n")
+        );
+    }
+    // Nobody makes text of it in another way.
+    for word in ["&lt;", "escape_unicode", "&amp;"] {
+        assert_absent(word, |path| {
+            let of_it = path.starts_with("src/matrix/") || path == "src/turns/fold.rs";
+            of_bridge(path) && !of_it && !is_test(path)
         });
     }
 }

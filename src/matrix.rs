@@ -7,6 +7,7 @@ mod client;
 pub mod content;
 #[cfg(test)]
 pub(crate) mod double;
+pub mod foreign;
 pub mod render;
 mod rooms;
 mod startup;

@@ -1,7 +1,7 @@
 //! Turns: what people say to agents, and what agents answer.
 //!
 //! Each conversation has a queue in the journal and at most one turn in flight. A turn takes all
-//! that waits in its queue, so a burst is answered together. It survives any crash: what it answers
+//! that its first sender has waiting at the head of its queue, so a burst is answered together. It survives any crash: what it answers
 //! is written down before Letta is asked, Letta is asked under the event's own id, and what the
 //! room hears goes through the outbox. A tool that needs a person's decision ends a chapter of the
 //! turn: the room is asked with a card, and the turn goes on when somebody has decided.
@@ -18,6 +18,7 @@
 mod ask;
 mod card;
 pub mod decide;
+mod envelope;
 mod fold;
 mod found;
 pub mod gesture;
@@ -29,6 +30,7 @@ mod overheard;
 mod people;
 mod prompt;
 pub mod reply;
+pub mod rights;
 pub mod route;
 mod run;
 pub mod say;
@@ -74,6 +76,8 @@ pub struct Surroundings {
     pub backend: Arc<dyn Backend>,
     /// Who is who.
     pub identity: Identity,
+    /// Who may do what.
+    pub permissions: config::Permissions,
     /// Counts how often Letta came back after it could not be reached.
     pub letta_returns: watch::Receiver<u64>,
     /// How turns are held here.

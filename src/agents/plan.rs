@@ -12,14 +12,18 @@ use std::{
 use letta_client::{Agent, AgentId};
 use ruma::OwnedUserId;
 
+use super::names::shown_name;
 use crate::{
     journal::{AgentRecord, Presence},
+    matrix::foreign,
     time::Millis,
 };
 
 /// The longest name, in characters. Synapse refuses display names of more than 256, and an agent
-/// whose ghost cannot be named would never get its room.
-const NAME_CHARS_MAX: usize = 250;
+/// whose ghost cannot be named would never get its room. A mark may follow it.
+const NAME_CHARS_MAX: usize = 240;
+/// How much of a name is looked at, in characters.
+const NAME_CHARS_READ_MAX: usize = 10_000;
 
 /// Agents as Letta lists them now, held against what the bridge remembers.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -111,6 +115,8 @@ fn seen_again(before: Option<&AgentRecord>, agent: &Agent) -> AgentRecord {
         in_space: false,
         invited: BTreeSet::new(),
         presence: Presence::Live,
+        compared_name: None,
+        is_lookalike: false,
     };
     match before {
         None => facts,
@@ -124,15 +130,12 @@ fn seen_again(before: Option<&AgentRecord>, agent: &Agent) -> AgentRecord {
     }
 }
 
-/// What an agent is called: its name on one line and no longer than a homeserver takes, or its id
-/// if it has none.
+/// What an agent is called: its name on one line, without what cannot be seen in it and no longer than a homeserver takes, or its
+/// id if nothing is left.
 fn name_of(agent: &Agent) -> String {
-    let words: Vec<&str> = agent
-        .name
-        .split(|c: char| c.is_whitespace() || c.is_control())
-        .filter(|word| !word.is_empty())
-        .collect();
-    let name = words.join(" ");
+    // Most of what is too long is not even looked at.
+    let start: String = agent.name.chars().take(NAME_CHARS_READ_MAX).collect();
+    let name = foreign::name(&start);
     if name.is_empty() {
         return agent.id.to_string();
     }
@@ -157,6 +160,8 @@ pub struct Wanted {
 /// One thing to do for an agent.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Step {
+    /// Find out whether somebody else is called so. What else is to be done depends on it.
+    CompareName,
     /// Make its ghost exist.
     Register,
     /// Give the ghost the agent's name.
@@ -181,10 +186,14 @@ pub fn steps(record: &AgentRecord, wanted: &Wanted) -> Vec<Step> {
     if record.presence != Presence::Live {
         return steps;
     }
+    if record.compared_name.as_ref() != Some(&record.name) {
+        steps.push(Step::CompareName);
+    }
     if !record.registered {
         steps.push(Step::Register);
     }
-    let unnamed = record.display_name.as_ref() != Some(&record.name);
+    let name = shown_name(record);
+    let unnamed = record.display_name.as_ref() != Some(&name);
     let new_ghost = record.display_name.is_none();
     if unnamed && new_ghost {
         steps.push(Step::SetDisplayName);
@@ -200,7 +209,7 @@ pub fn steps(record: &AgentRecord, wanted: &Wanted) -> Vec<Step> {
         steps.push(Step::List);
     }
     if !new_room {
-        if record.room_name.as_ref() != Some(&record.name) {
+        if record.room_name.as_ref() != Some(&name) {
             steps.push(Step::Rename);
         }
         if record.room_topic != wanted.topic {

@@ -5,6 +5,7 @@
 //! our own exclusive namespace. They are created before they are looked for, because a homeserver
 //! that is asked for a missing alias of ours asks us.
 
+mod names;
 mod rooms;
 mod space;
 
@@ -13,6 +14,7 @@ use ruma::OwnedUserId;
 use tracing::info;
 
 use super::{
+    names::shown_name,
     plan::{Step, Wanted, steps},
     registry::Registry,
 };
@@ -34,6 +36,8 @@ pub struct Taste {
     pub space: crate::config::Space,
     /// The rooms.
     pub rooms: crate::config::Rooms,
+    /// What the bot is called.
+    pub bot_name: Option<String>,
 }
 
 /// Why an agent could not be set up (yet).
@@ -64,6 +68,7 @@ pub struct Provisioner {
     homeserver: Homeserver,
     journal: Journal,
     taste: Taste,
+    people_names: names::PeopleNames,
 }
 
 impl Provisioner {
@@ -74,6 +79,7 @@ impl Provisioner {
             homeserver,
             journal,
             taste,
+            people_names: names::PeopleNames::default(),
         }
     }
 
@@ -105,6 +111,7 @@ impl Provisioner {
             return Ok(());
         };
         let wanted = self.wanted(&record);
+        self.compare_name_first(&mut record, &wanted).await?;
         for step in steps(&record, &wanted) {
             self.take(&step, &mut record, &wanted).await?;
             self.registry.set(record.clone())?;
@@ -120,11 +127,25 @@ impl Provisioner {
             return Ok(());
         };
         let wanted = self.wanted(&record);
+        self.compare_name_first(&mut record, &wanted).await?;
         for step in [Step::Register, Step::SetDisplayName] {
             if steps(&record, &wanted).contains(&step) {
                 self.take(&step, &mut record, &wanted).await?;
                 self.registry.set(record.clone())?;
             }
+        }
+        Ok(())
+    }
+
+    /// What else is to be done depends on what comes of this.
+    async fn compare_name_first(
+        &self,
+        record: &mut AgentRecord,
+        wanted: &Wanted,
+    ) -> Result<(), ProvisionError> {
+        if steps(record, wanted).contains(&Step::CompareName) {
+            self.compare_name(record).await?;
+            self.registry.set(record.clone())?;
         }
         Ok(())
     }
@@ -138,6 +159,7 @@ impl Provisioner {
         let ghost = self.taste.identity.ghost(&record.id);
         let act = Actor::Ghost(&ghost);
         match (step, record.room.clone()) {
+            (Step::CompareName, _) => self.compare_name(record).await?,
             (Step::Register, _) => {
                 self.homeserver
                     .register(&ghost)
@@ -146,11 +168,12 @@ impl Provisioner {
                 record.registered = true;
             }
             (Step::SetDisplayName, _) => {
+                let name = shown_name(record);
                 self.homeserver
-                    .set_display_name(act, &ghost, &record.name)
+                    .set_display_name(act, &ghost, &name)
                     .await
                     .map_err(cannot("name the ghost"))?;
-                record.display_name = Some(record.name.clone());
+                record.display_name = Some(name);
             }
             (Step::CreateRoom, _) => self.create_room(record, wanted, &ghost).await?,
             (Step::Join, Some(room)) => {

@@ -223,6 +223,7 @@ fn surroundings(
         homeserver,
         backend,
         identity,
+        permissions: config.permissions.clone(),
         letta_returns,
         habits: config.turns.clone(),
         mode: config.letta.mode,
@@ -236,6 +237,7 @@ fn agents(config: &Config, around: &Surroundings) -> anyhow::Result<Agents> {
         permissions: config.permissions.clone(),
         space: config.space.clone(),
         rooms: config.rooms.clone(),
+        bot_name: Some(config.appservice.bot.displayname.clone()),
     };
     let provisioner = Provisioner::new(
         Registry::load(around.journal.clone())?,
@@ -248,6 +250,7 @@ fn agents(config: &Config, around: &Surroundings) -> anyhow::Result<Agents> {
         backend: Arc::clone(&around.backend),
         letta: config.letta.clone(),
         nudges: Nudges::default(),
+        unknown: Arc::default(),
     })
 }
 

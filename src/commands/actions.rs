@@ -12,6 +12,7 @@ use crate::{
     config::Level,
     errands::ErrandError,
     journal::{AgentRecord, JournalError, Presence, RoomKind, RoomRecord},
+    matrix::foreign::{block, inline, inline_start},
     time::Millis,
     turns::{
         decide::{Ruling, StopError, Stopped},
@@ -24,6 +25,10 @@ use crate::{
 const INFO_MAX: Duration = Duration::from_secs(2);
 /// The most agents that one answer lists.
 const LISTED_MAX: usize = 100;
+/// The longest error of somebody else that an answer repeats, in characters.
+const ERROR_CHARS_MAX: usize = 300;
+/// The longest description of an agent that an answer repeats, in characters.
+const DESCRIPTION_CHARS_MAX: usize = 2_000;
 
 impl Clerk {
     /// Carries out a command that its sender may give, and says what came of it.
@@ -46,7 +51,7 @@ impl Clerk {
             Command::Sync { accept_removals } => Ok(self.look_again(*accept_removals)),
             Command::Stop => self.stop(event).await,
             Command::Decide { approve, reason } => {
-                Ok(self.decide(event, *approve, reason.clone())?)
+                Ok(self.decide(event, *approve, reason.as_deref())?)
             }
             Command::AllowTool { tool, agent } => {
                 Ok(self.allow_tool(event, tool, agent.as_deref())?)
@@ -72,7 +77,7 @@ impl Clerk {
             )
         });
         let letta = match &outlook.failure {
-            Some(failure) => format!("❌ {failure}"),
+            Some(failure) => format!("❌ {}", inline_start(failure, ERROR_CHARS_MAX)),
             None => self.letta_in_words(outlook.took).await,
         };
         let mut text = format!(
@@ -101,7 +106,7 @@ impl Clerk {
         let asked = self.desk.agents.backend.info();
         let answers = format!("answers in {} ms", took.as_millis());
         match tokio::time::timeout(INFO_MAX, asked).await {
-            Ok(Ok(info)) => format!("✅ {} {answers}{}", info.name(), info.without()),
+            Ok(Ok(info)) => format!("✅ {} {answers}{}", inline(&info.name()), info.without()),
             // The list of agents is what counts, and it came.
             Ok(Err(_)) | Err(_) => format!("✅ {answers}"),
         }
@@ -124,22 +129,23 @@ impl Clerk {
                 )
             }
             Ok(None) => "✅ homeserver answers (it is too old to ping)".to_owned(),
-            Err(failure) => format!("❌ {failure}"),
+            Err(failure) => format!("❌ {}", inline_start(&failure.to_string(), ERROR_CHARS_MAX)),
         };
         let began = Instant::now();
         let letta = match self.desk.agents.backend.info().await {
             Ok(info) => format!(
                 "✅ {} answers in {} ms{}",
-                info.name(),
+                inline(&info.name()),
                 began.elapsed().as_millis(),
                 info.without()
             ),
             Err(failure) => {
+                let said = inline_start(&failure.to_string(), ERROR_CHARS_MAX);
                 let hint = match failure.advice() {
                     Advice::Fatal => " An admin has to mend that.",
                     _ => "",
                 };
-                format!("❌ {failure} [{}]{hint}", failure.code())
+                format!("❌ {said} [{}]{hint}", failure.code())
             }
         };
         format!("* {homeserver}\n* {letta}")
@@ -160,13 +166,13 @@ impl Clerk {
             return if filter.is_empty() {
                 "There are no agents yet. Make one in Letta; it appears here by itself.".to_owned()
             } else {
-                format!("No agent's name holds `{filter}`.")
+                format!("No agent's name holds {}.", code(&filter))
             };
         }
         let mut text = format!("{} agents:\n", records.len());
         for record in records.iter().take(LISTED_MAX) {
             let ghost = self.desk.rules.identity.ghost(&record.id);
-            let _ = writeln!(text, "* **{}** · {}", record.name, link(&ghost));
+            let _ = writeln!(text, "* {} · {}", inline(&record.name), link(&ghost));
         }
         if records.len() > LISTED_MAX {
             let _ = writeln!(
@@ -181,15 +187,15 @@ impl Clerk {
     fn describe(&self, record: &AgentRecord) -> String {
         let ghost = self.desk.rules.identity.ghost(&record.id);
         let alias = self.desk.rules.identity.alias(&record.id);
-        let mut text = format!("**{}**\n", record.name);
+        let mut text = format!("{}\n", inline(&record.name));
         if let Some(description) = &record.description {
-            let _ = writeln!(text, "\n{description}\n");
+            let _ = writeln!(text, "\n{}\n", block(&cut(description)));
         }
         let _ = writeln!(text, "* id: `{}`", record.id);
         let _ = writeln!(text, "* user: {}", link(&ghost));
         let _ = writeln!(text, "* room: [{alias}](https://matrix.to/#/{alias})");
         if let Some(model) = &record.model {
-            let _ = writeln!(text, "* model: `{model}`");
+            let _ = writeln!(text, "* model: {}", inline(model));
         }
         let state = match record.presence {
             Presence::Live if record.joined => "there",
@@ -220,13 +226,13 @@ impl Clerk {
             .await
         {
             Ok(true) => Ok(format!(
-                "{} is invited to the room of **{}**.",
+                "{} is invited to the room of {}.",
                 link(person),
-                record.name
+                inline(&record.name)
             )),
             Ok(false) => Ok(format!(
-                "**{}** has no room yet. Try again in a moment.",
-                record.name
+                "{} has no room yet. Try again in a moment.",
+                inline(&record.name)
             )),
             Err(failure) => refused(failure),
         }
@@ -255,8 +261,8 @@ impl Clerk {
         };
         self.desk.journal.set_room(&room, &chat)?;
         Ok(format!(
-            "You are invited to a chat with **{}**: a conversation of its own.",
-            record.name
+            "You are invited to a chat with {}: a conversation of its own.",
+            inline(&record.name)
         ))
     }
 
@@ -291,7 +297,8 @@ impl Clerk {
             Ok(Stopped { turns, .. }) => Ok(format!("Stopped {turns} turns.")),
             Err(StopError::Journal(failure)) => Err(failure.into()),
             Err(StopError::Letta(failure)) => Ok(format!(
-                "Stopped here, but Letta did not hear of it: {failure} [{}]",
+                "Stopped here, but Letta did not hear of it: {} [{}]",
+                inline_start(&failure.to_string(), ERROR_CHARS_MAX),
                 failure.code()
             )),
         }
@@ -301,7 +308,7 @@ impl Clerk {
         &self,
         event: &IncomingEvent,
         approve: bool,
-        reason: Option<String>,
+        reason: Option<&str>,
     ) -> Result<String, JournalError> {
         let place = Self::place(event);
         let ruling = self
@@ -316,6 +323,9 @@ impl Clerk {
                                 the one that you mean."
                 .to_owned(),
             Ruling::NotTheirs => words::not_yours_to_decide(&event.sender),
+            Ruling::NotTheirsToApprove(approvers) => {
+                words::not_yours_to_approve(&event.sender, &approvers)
+            }
             Ruling::TooLong => words::too_long_to_approve(),
         })
     }
@@ -373,11 +383,23 @@ fn names(candidates: &[&Candidate]) -> String {
     names.join(", ")
 }
 
+/// The beginning of a description.
+fn cut(description: &str) -> String {
+    match description.char_indices().nth(DESCRIPTION_CHARS_MAX) {
+        Some((at, _)) => format!("{}…", &description[..at]),
+        None => description.to_owned(),
+    }
+}
+
 fn version() -> String {
     format!("matrix-appservice-letta {}", env!("CARGO_PKG_VERSION"))
 }
 
 fn link(user: &ruma::UserId) -> String {
+    // What is no id of today may hold any character.
+    if user.validate_strict().is_err() {
+        return inline(user.as_str());
+    }
     format!("[{user}](https://matrix.to/#/{user})")
 }
 
@@ -387,7 +409,8 @@ fn refused(failure: ProvisionError) -> Result<String, ErrandError> {
         ProvisionError::Journal(failure) => Err(failure.into()),
         ProvisionError::Matrix { source, .. } if source.is_transient() => Err(source.into()),
         ProvisionError::Matrix { what, source } => {
-            Ok(format!("The homeserver does not let me {what}: {source}"))
+            let said = inline_start(&source.to_string(), ERROR_CHARS_MAX);
+            Ok(format!("The homeserver does not let me {what}: {said}"))
         }
     }
 }

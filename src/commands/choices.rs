@@ -8,6 +8,7 @@ use super::{clerk::Clerk, help::code};
 use crate::{
     config::{Detail, Mode},
     journal::{Allowance, JournalError, RoomChoices, RoomKind},
+    matrix::foreign::inline,
     time::Millis,
     turns::route::IncomingEvent,
 };
@@ -88,7 +89,7 @@ impl Clerk {
             let journal = &self.desk.journal;
             if journal.allowed_tools(id)?.len() >= ALLOWED_TOOLS_MAX {
                 return Ok(format!(
-                    "**{name}** may use {ALLOWED_TOOLS_MAX} tools unasked already, which is the \
+                    "{name} may use {ALLOWED_TOOLS_MAX} tools unasked already, which is the \
                      most. Revoke one first."
                 ));
             }
@@ -100,7 +101,7 @@ impl Clerk {
                 tools.insert(tool.to_owned(), allowance);
             })?;
             Ok(format!(
-                "**{name}** may use {} from now on without asking.",
+                "{name} may use {} from now on without asking.",
                 code(tool)
             ))
         })
@@ -119,9 +120,9 @@ impl Clerk {
                 known = tools.remove(tool).is_some();
             })?;
             Ok(if known {
-                format!("**{name}** asks again before it uses {}.", code(tool))
+                format!("{name} asks again before it uses {}.", code(tool))
             } else {
-                format!("**{name}** was not allowed {} anyway.", code(tool))
+                format!("{name} was not allowed {} anyway.", code(tool))
             })
         })
     }
@@ -135,18 +136,23 @@ impl Clerk {
         self.with_agent_here(event, agent, |id, name| {
             let tools = self.desk.journal.allowed_tools(id)?;
             if tools.is_empty() {
-                return Ok(format!("**{name}** may use no tool without asking."));
+                return Ok(format!("{name} may use no tool without asking."));
             }
-            let mut text = format!("**{name}** may use without asking:\n");
+            let mut text = format!("{name} may use without asking:\n");
             for (tool, allowance) in tools {
                 // Writing to a String cannot fail.
-                let _ = writeln!(text, "* {}, allowed by {}", code(&tool), allowance.by);
+                let _ = writeln!(
+                    text,
+                    "* {}, allowed by {}",
+                    code(&tool),
+                    inline(allowance.by.as_str())
+                );
             }
             Ok(text)
         })
     }
 
-    /// Works on the agent that is named, or the only one that this room is for.
+    /// Works on the agent that is named, or the only one that this room is for, with its id and its name as an answer shows it.
     fn with_agent_here(
         &self,
         event: &IncomingEvent,
@@ -161,7 +167,7 @@ impl Clerk {
             },
         };
         match self.look_up(&named) {
-            Ok(record) => work(&record.id, &record.name),
+            Ok(record) => work(&record.id, &inline(&record.name)),
             Err(problem) => Ok(problem),
         }
     }

@@ -185,9 +185,28 @@ impl Clerk {
             return Ok(());
         };
         match self.answer(event, &room, NOT_DONE).await {
-            Ok(()) | Err(ErrandError::Matrix(_)) => Ok(()),
+            Ok(()) | Err(ErrandError::Matrix(_) | ErrandError::Letta(_)) => Ok(()),
             Err(ErrandError::Journal(failure)) => Err(failure),
         }
+    }
+
+    /// Says something about an event that asks for no answer, once.
+    pub(super) async fn remark(
+        &self,
+        event: &IncomingEvent,
+        text: &str,
+    ) -> Result<(), JournalError> {
+        let send_id = SendId::of(&["remark", event.event_id.as_str()]);
+        let placement = Placement::Room { reply_to: None };
+        let content = content::message(
+            render(text),
+            MsgKind::Notice,
+            placement,
+            [],
+            send_id.as_str(),
+        );
+        let bot = self.desk.rules.identity.bot().to_owned();
+        self.say(event, bot, send_id, freeze(&content)).await
     }
 
     /// Says something by itself, once.

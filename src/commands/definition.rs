@@ -256,8 +256,9 @@ pub(super) const SYNC: Definition = Definition {
     },
 };
 
-const DECISION_DETAILS: &str = "Only who asked the agent, or an admin, decides. A reaction to the \
-                                agent's message does the same: ✅ or ❌.";
+const DECISION_DETAILS: &str = "Only who asked the agent, or an admin, decides, and who asked \
+                                approves only with the level that `turns.approve_level` names. A reaction to the agent's message \
+                                does the same: ✅ or ❌.";
 
 const AGENT_DETAILS: &str = "An agent is named by its name, the beginning of its name if no other \
                              begins so, its id, or its user id.";

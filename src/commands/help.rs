@@ -1,7 +1,7 @@
 //! What help says, made from the table.
 
 use super::{DEFINITIONS, Definition, PREFIX};
-use crate::config::Level;
+use crate::{config::Level, matrix::foreign};
 
 /// The longest text from elsewhere that is repeated to its sender, in characters.
 const ECHO_CHARS_MAX: usize = 60;
@@ -80,20 +80,7 @@ pub(super) fn invocation(command: &str, in_management_room: bool) -> String {
     }
 }
 
-/// Text from elsewhere as inline code, cut to [`ECHO_CHARS_MAX`] characters and one line.
+/// Foreign text as inline code, cut to [`ECHO_CHARS_MAX`] characters and one line.
 pub(super) fn code(text: &str) -> String {
-    let mut shown: String = text
-        .chars()
-        .take(ECHO_CHARS_MAX)
-        .map(|c| if c == '`' || c.is_control() { ' ' } else { c })
-        .collect();
-    if text.chars().nth(ECHO_CHARS_MAX).is_some() {
-        shown.push('…');
-    }
-    let shown = shown.trim();
-    if shown.is_empty() {
-        "` `".to_owned()
-    } else {
-        format!("`{shown}`")
-    }
+    foreign::inline_start(text, ECHO_CHARS_MAX)
 }

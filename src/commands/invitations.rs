@@ -1,20 +1,20 @@
 //! Invitations of the bot and of ghosts, and their being thrown out.
 //!
-//! Every invitation gets a visible reply: somebody comes in and says how to go on, or refuses with a
-//! reason. An agent that Letta knows and the bridge does not yet is made known by being invited.
+//! Promises: an agent that Letta knows and the bridge does not yet is made known by being invited; one that
+//! Letta does not know is not made to exist, not even to refuse; an invitation by somebody who is blocked
+//! does nothing; none of ours is ever in the homeserver's admin room, where whoever speaks commands it.
 
 use letta_client::AgentId;
-use ruma::UserId;
+use ruma::{OwnedRoomId, RoomAliasId, RoomId, UserId};
 use serde::Deserialize;
-use tracing::info;
+use tracing::{info, warn};
 
-use super::clerk::Clerk;
+use super::{clerk::Clerk, help::code};
 use crate::{
-    appservice::Provision,
-    config::Level,
+    agents::provision::ProvisionError,
     errands::ErrandError,
     journal::{RoomKind, RoomRecord},
-    matrix::Actor,
+    matrix::{Actor, MatrixError},
     time::Millis,
     turns::{route::IncomingEvent, say::EVENT_TYPE},
 };
@@ -27,6 +27,12 @@ const GREETING_ELSEWHERE: &str = "Hello, I look after the Letta agents here. Beg
      `!letta help`.";
 /// What a ghost says where several people may talk.
 const GREETING_GUEST: &str = "Hello. I answer here when somebody mentions me.";
+
+/// Why none of ours is in the homeserver's admin room.
+const ADMIN_ROOM: &str = "Agents stay out of the admin room: what is said there commands the \
+    homeserver. [ADMIN_ROOM]";
+/// The local part of that room's alias.
+const ADMIN_ROOM_ALIAS: &str = "admins";
 
 /// How many events before our joining are looked at for what was said to us.
 const MISSED_EVENTS_MAX: u32 = 30;
@@ -53,6 +59,7 @@ impl Clerk {
         };
         match member.membership.as_str() {
             "invite" => self.invited(event, user, member.is_direct).await,
+            "join" => self.leave_admin_room(event, user).await,
             "leave" | "ban" => self.left(event, user),
             _ => Ok(()),
         }
@@ -64,42 +71,56 @@ impl Clerk {
         user: &UserId,
         direct: bool,
     ) -> Result<(), ErrandError> {
-        let permitted = self.desk.rules.permissions.level(&event.sender) >= Level::Talk;
+        // An older version may have put it here.
+        if self.desk.rules.is_blocked(&event.sender) {
+            return Ok(());
+        }
         if self.is_bot(user) {
-            return self.bot_invited(event, direct, permitted).await;
+            if self.is_admin_room(&event.room_id).await? {
+                return self.refuse(event, Actor::Bot, ADMIN_ROOM).await;
+            }
+            return self.bot_invited(event, direct).await;
         }
-        let agent = self.desk.rules.identity.agent_of(user);
-        let known = match &agent {
-            Some(agent) => self.desk.agents.ensure_ghost(agent).await,
-            None => false,
+        let agents = &self.desk.agents;
+        let Some(agent) = self.desk.rules.identity.agent_of(user) else {
+            return self.unknown_invited(event, user).await;
         };
-        match agent {
-            Some(agent) if known && permitted => {
-                self.ghost_invited(event, user, agent, direct).await
-            }
-            _ => {
-                // A ghost that does not exist cannot say no; making it exist is the least it needs.
-                self.desk.homeserver.register(user).await?;
-                let reason = if known {
-                    "You may not talk to agents. [NOT_PERMITTED]"
-                } else {
-                    "Letta knows no such agent. [NO_SUCH_AGENT]"
-                };
-                self.refuse(event, Actor::Ghost(user), reason).await
-            }
+        if !agents.is_known(&agent).await? {
+            return self.unknown_invited(event, user).await;
         }
+        match agents.provisioner.ensure_ghost(&agent).await {
+            Ok(()) => {}
+            Err(ProvisionError::Journal(failure)) => return Err(failure.into()),
+            Err(ProvisionError::Matrix { source, .. }) => return Err(source.into()),
+        }
+        if self.is_admin_room(&event.room_id).await? {
+            return self.refuse(event, Actor::Ghost(user), ADMIN_ROOM).await;
+        }
+        self.ghost_invited(event, user, agent, direct).await
     }
 
-    async fn bot_invited(
+    /// Somebody of our namespace is invited who does not exist, and will not for that.
+    async fn unknown_invited(
         &self,
         event: &IncomingEvent,
-        direct: bool,
-        permitted: bool,
+        user: &UserId,
     ) -> Result<(), ErrandError> {
-        if !permitted {
-            let reason = "You may not talk to agents. [NOT_PERMITTED]";
-            return self.refuse(event, Actor::Bot, reason).await;
+        info!(
+            room.id = %event.room_id, user = %event.sender, invited = %user,
+            "Letta knows no such agent, so the invitation is left as it is"
+        );
+        let room = self.desk.journal.room(&event.room_id)?;
+        if room.is_some_and(|room| room.bot) {
+            let text = format!(
+                "Letta knows no agent {}. `!letta agents` lists them all. [NO_SUCH_AGENT]",
+                code(user.as_str())
+            );
+            self.remark(event, &text).await?;
         }
+        Ok(())
+    }
+
+    async fn bot_invited(&self, event: &IncomingEvent, direct: bool) -> Result<(), ErrandError> {
         let journal = &self.desk.journal;
         let known = journal.room(&event.room_id)?;
         let kind = if direct {
@@ -183,6 +204,69 @@ impl Clerk {
             self.desk.arrived.notify_one();
         }
         Ok(())
+    }
+
+    /// Somebody of ours is in a room: invited by hand, or put there by an admin's command.
+    async fn leave_admin_room(
+        &self,
+        event: &IncomingEvent,
+        user: &UserId,
+    ) -> Result<(), ErrandError> {
+        let known = self.desk.journal.room(&event.room_id)?;
+        let is_home = known.is_some_and(|room| matches!(room.kind, RoomKind::Home { .. }));
+        if is_home || !self.is_admin_room(&event.room_id).await? {
+            return Ok(());
+        }
+        let actor = if self.is_bot(user) {
+            Actor::Bot
+        } else {
+            Actor::Ghost(user)
+        };
+        self.refuse(event, actor, ADMIN_ROOM).await
+    }
+
+    /// Leaves the homeserver's admin room with everybody of ours whom an older version let in.
+    pub async fn leave_admin_room_at_start(&self) -> Result<(), ErrandError> {
+        let Some(room) = self.admin_room().await? else {
+            return Ok(());
+        };
+        let Some(known) = self.desk.journal.room(&room)? else {
+            return Ok(());
+        };
+        let homeserver = &self.desk.homeserver;
+        let reason = || Some(ADMIN_ROOM.to_owned());
+        for agent in known.guests.keys() {
+            let ghost = self.desk.rules.identity.ghost(agent);
+            warn!(room.id = %room, user = %ghost, "an agent was in the homeserver's admin room and leaves it");
+            homeserver
+                .leave(Actor::Ghost(&ghost), &room, reason())
+                .await?;
+        }
+        if known.bot {
+            homeserver.leave(Actor::Bot, &room, reason()).await?;
+        }
+        let nobody = RoomRecord {
+            kind: RoomKind::Other,
+            guests: std::collections::BTreeMap::new(),
+            bot: false,
+        };
+        Ok(self.desk.journal.set_room(&room, &nobody)?)
+    }
+
+    async fn is_admin_room(&self, room: &RoomId) -> Result<bool, MatrixError> {
+        Ok(self
+            .admin_room()
+            .await?
+            .is_some_and(|admins| admins == room))
+    }
+
+    /// The room in which Tuwunel and the embedded homeserver take commands.
+    async fn admin_room(&self) -> Result<Option<OwnedRoomId>, MatrixError> {
+        let domain = self.desk.rules.identity.domain();
+        match RoomAliasId::parse(format!("#{ADMIN_ROOM_ALIAS}:{domain}")) {
+            Ok(alias) => self.desk.homeserver.find_room(&alias).await,
+            Err(_) => Ok(None),
+        }
     }
 
     async fn refuse(

@@ -218,6 +218,13 @@ fn others(config: &Config, problems: &mut Vec<Problem>) {
             "set it like `approval_timeout: 10m`",
         ));
     }
+    if config.turns.approve_level == Level::Block {
+        problems.push(Problem::value(
+            "turns.approve_level",
+            "is `block`, which everybody has",
+            "set it like `approve_level: user`; `admin` lets only admins approve",
+        ));
+    }
     if config.journal.keep_events.is_zero() {
         problems.push(Problem::value(
             "journal.keep_events",

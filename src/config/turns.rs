@@ -6,6 +6,8 @@ use letta_client::PermissionMode;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::Level;
+
 /// How agents answer.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
@@ -14,6 +16,9 @@ pub struct Turns {
     #[serde(with = "humantime_serde")]
     #[schemars(with = "String")]
     pub approval_timeout: Duration,
+    /// The level (`permissions`) that somebody needs to approve the tools of a turn that they have set going: `talk`, `user` or
+    /// `admin`. Admins approve everything; who asked can always deny.
+    pub approve_level: Level,
     /// How much a room sees, folded, of tools and of reasoning: `none`, `brief` for the tools that
     /// were used, `full` for all of it. `!letta detail` changes it in one room.
     pub detail: Detail,
@@ -23,6 +28,7 @@ impl Default for Turns {
     fn default() -> Self {
         Self {
             approval_timeout: Duration::from_mins(10),
+            approve_level: Level::User,
             detail: Detail::Brief,
         }
     }

@@ -338,6 +338,10 @@ pub enum Presence {
 
 /// An agent as the bridge has set it up in Matrix. Each field says what has been done.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each says of one thing whether it is done; none follows from another"
+)]
 pub struct AgentRecord {
     /// The agent.
     pub id: AgentId,
@@ -376,6 +380,12 @@ pub struct AgentRecord {
     /// Whether Letta still lists it.
     #[serde(default)]
     pub presence: Presence,
+    /// The name that was compared with those of others.
+    #[serde(default)]
+    pub compared_name: Option<String>,
+    /// Whether somebody else is called so.
+    #[serde(default)]
+    pub is_lookalike: bool,
 }
 
 /// The "Letta Agents" space.

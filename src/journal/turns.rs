@@ -35,8 +35,9 @@ impl Journal {
         self.get(&turn_key(conversation), "turn")
     }
 
-    /// Begins a turn with what waits in the conversation, in one commit. `None`: nothing
-    /// waits, or a turn runs already.
+    /// Begins a turn with what waits in the conversation, in one commit: the oldest prompt and those of the same person right
+    /// after it. Who sets a turn going decides about its tools, so no turn is that of two people. `None`: nothing waits, or a turn
+    /// runs already.
     pub fn begin_turn(
         &self,
         conversation: &ConversationKey,
@@ -57,7 +58,10 @@ impl Journal {
         {
             let (key, prompt) = entry?;
             bytes += prompt.text.len();
-            if !prompts.is_empty() && bytes > PROMPT_BYTES_PER_TURN_MAX {
+            let of_another = prompts
+                .first()
+                .is_some_and(|first| first.sender != prompt.sender);
+            if of_another || (!prompts.is_empty() && bytes > PROMPT_BYTES_PER_TURN_MAX) {
                 break;
             }
             batch.remove(key);

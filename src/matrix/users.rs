@@ -1,15 +1,17 @@
 //! What the bridge does to its own users: the bot and the ghosts.
 
 use ruma::{
-    UserId,
+    OwnedUserId, UserId,
     api::{
         client::{
             account::register::{self, LoginType},
-            profile::set_profile_field,
+            profile::{get_profile_field, set_profile_field},
+            user_directory::search_users,
         },
         error::ErrorKind,
     },
-    profile::ProfileFieldValue,
+    profile::{ProfileFieldName, ProfileFieldValue},
+    uint,
 };
 
 use super::client::{Actor, Homeserver, MatrixError};
@@ -46,6 +48,34 @@ impl Homeserver {
         )
         .await?;
         Ok(())
+    }
+
+    /// The display name of a user; `None` if there is none.
+    pub async fn display_name(&self, user: &UserId) -> Result<Option<String>, MatrixError> {
+        let field = ProfileFieldName::DisplayName;
+        let request = get_profile_field::v3::Request::new(user.to_owned(), field);
+        match self.call(Actor::Bot, request).await {
+            Ok(answer) => Ok(answer.value.and_then(|value| match value {
+                ProfileFieldValue::DisplayName(name) => Some(name),
+                _ => None,
+            })),
+            Err(error) if error.is_not_found() => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Users that the homeserver's directory finds for the bot, with their display names.
+    pub async fn find_users(
+        &self,
+        term: &str,
+    ) -> Result<Vec<(OwnedUserId, Option<String>)>, MatrixError> {
+        let mut request = search_users::v3::Request::new(term.to_owned());
+        request.limit = uint!(50);
+        let answer = self.call(Actor::Bot, request).await?;
+        let found = answer.results.into_iter();
+        Ok(found
+            .map(|user| (user.user_id, user.display_name))
+            .collect())
     }
 
     /// Gives a user of ours its avatar.

@@ -1,17 +1,16 @@
 //! What people decide about turns: that tools may run or not, that a turn shall stop.
 //!
-//! Promise: only who has set a turn going, or an admin, decides anything about it. A request that
-//! was found waiting was set going by nobody we know, so only an admin can approve it; to deny is
-//! always safe, so whoever waits behind it can.
+//! Promise: only who has set a turn going, or an admin, decides anything about it. Who may approve
+//! is said and checked by [`Approvers`]; to deny is always safe, so whoever waits behind it can.
 
 use letta_client::BackendError;
-use ruma::{EventId, OwnedEventId, OwnedRoomId, UserId};
+use ruma::{EventId, OwnedEventId, OwnedRoomId};
 
-use super::{Turns, card, gesture::Gesture, say::Voice, words};
-use crate::{
-    config::Level,
-    journal::{By, JournalError, SendId, TurnRecord, Verdict},
+pub use super::rights::Who;
+use super::{
+    Inner, Turns, card, envelope::one_line, gesture::Gesture, rights::Approvers, say::Voice, words,
 };
+use crate::journal::{Ask, By, JournalError, SendId, TurnRecord, Verdict};
 
 /// Where a person speaks: a room, and the thread in it.
 #[derive(Clone, Debug)]
@@ -22,17 +21,8 @@ pub struct Place {
     pub thread: Option<OwnedEventId>,
 }
 
-/// Who decides.
-#[derive(Clone, Copy, Debug)]
-pub struct Who<'a> {
-    /// The person.
-    pub user: &'a UserId,
-    /// What they may do at the bridge.
-    pub level: Level,
-}
-
 /// What became of a decision.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Ruling {
     /// It was taken.
     Taken,
@@ -42,6 +32,8 @@ pub enum Ruling {
     Several,
     /// It is not this person's to decide.
     NotTheirs,
+    /// It is not this person's to approve.
+    NotTheirsToApprove(Approvers),
     /// What was not shown in full cannot be approved.
     TooLong,
 }
@@ -66,18 +58,11 @@ pub enum StopError {
     Letta(#[from] BackendError),
 }
 
-impl Who<'_> {
-    fn is_admin(self) -> bool {
-        self.level >= Level::Admin
-    }
-
-    fn may_stop(self, turn: &TurnRecord) -> bool {
-        self.is_admin() || (self.level >= Level::Talk && turn.is_asked_by(self.user))
-    }
-
-    fn may_approve(self, turn: &TurnRecord) -> bool {
-        let found = turn.ask.as_ref().is_some_and(|ask| ask.found);
-        self.is_admin() || (!found && self.may_stop(turn))
+impl Inner {
+    /// Who may approve what a turn asks.
+    pub(super) fn approvers(&self, turn: &TurnRecord, ask: &Ask) -> Approvers {
+        let around = &self.around;
+        Approvers::of(turn, ask, &around.permissions, around.habits.approve_level)
     }
 }
 
@@ -88,7 +73,7 @@ impl Turns {
         place: &Place,
         who: Who<'_>,
         approve: bool,
-        reason: Option<String>,
+        reason: Option<&str>,
     ) -> Result<Ruling, JournalError> {
         let mut waiting = self.turns_at(place)?;
         waiting.retain(|turn| turn.waits_for().is_some());
@@ -121,6 +106,9 @@ impl Turns {
         };
         let told = match ruling {
             Ruling::NotTheirs => words::not_yours_to_decide(who.user),
+            Ruling::NotTheirsToApprove(approvers) => {
+                words::not_yours_to_approve(who.user, &approvers)
+            }
             Ruling::TooLong => words::too_long_to_approve(),
             Ruling::Taken | Ruling::Nothing | Ruling::Several => return Ok(()),
         };
@@ -188,23 +176,23 @@ impl Turns {
         turn: &TurnRecord,
         who: Who<'_>,
         approve: bool,
-        reason: Option<String>,
+        reason: Option<&str>,
     ) -> Result<Ruling, JournalError> {
         let Some(ask) = turn.waits_for() else {
             return Ok(Ruling::Nothing);
         };
-        let may = if approve {
-            who.may_approve(turn)
-        } else {
-            who.may_stop(turn)
-        };
-        if !may {
+        let approvers = self.inner.approvers(turn, ask);
+        if approve && !approvers.include(who) {
+            return Ok(Ruling::NotTheirsToApprove(approvers));
+        }
+        if !approve && !who.may_stop(turn) {
             return Ok(Ruling::NotTheirs);
         }
         if approve && !card::shows_all(ask) {
             return Ok(Ruling::TooLong);
         }
         let by = By::Person(who.user.to_owned());
+        let reason = reason.map(one_line);
         self.write_down(
             turn,
             &Verdict {

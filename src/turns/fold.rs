@@ -8,7 +8,7 @@
 use std::fmt::Write;
 
 use super::status::Line;
-use crate::matrix::render::Rendered;
+use crate::matrix::{foreign, render::Rendered};
 
 /// A line as a room shows it. Clients without HTML see the line and the entries under it.
 pub(super) fn rendered(line: &Line) -> Rendered {
@@ -16,34 +16,18 @@ pub(super) fn rendered(line: &Line) -> Rendered {
         return Rendered::plain(&line.text);
     }
     let mut body = line.text.clone();
-    let mut html = format!("<details><summary>{}</summary>", escaped(&line.text));
+    let mut html = format!("<details><summary>{}</summary>", foreign::html(&line.text));
     html.push_str("<ul>");
     for entry in &line.folded {
         // Writing to a String cannot fail.
         let _ = write!(body, "\n{entry}");
-        let _ = write!(html, "<li>{}</li>", escaped(entry).replace('\n', "<br>"));
+        let _ = write!(html, "<li>{}</li>", foreign::html(entry));
     }
     html.push_str("</ul></details>");
     Rendered {
         body,
         html: Some(html),
     }
-}
-
-/// Text that no client takes for HTML.
-fn escaped(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for c in text.chars() {
-        match c {
-            '&' => out.push_str("&amp;"),
-            '<' => out.push_str("&lt;"),
-            '>' => out.push_str("&gt;"),
-            '\n' => out.push('\n'),
-            control if control.is_control() => out.push(' '),
-            other => out.push(other),
-        }
-    }
-    out
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@
 //! leaves the inbox in the same commit that puts it where it goes; after a crash it is routed again,
 //! to the same place. What must be said about an event is written down before it leaves.
 
+mod blocked;
 mod round;
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
@@ -13,7 +14,7 @@ use ruma::{OwnedRoomId, UserId};
 use tokio::sync::{Notify, Semaphore};
 use tracing::{debug, error};
 
-use self::round::Round;
+use self::{blocked::Blocked, round::Round};
 use super::{
     Surroundings, Turns,
     route::{IncomingEvent, Route, Rules, Why, route},
@@ -54,6 +55,7 @@ pub struct Inbox {
     rules: Rules,
     arrived: Arc<Notify>,
     receipts: Arc<Semaphore>,
+    blocked: Blocked,
 }
 
 impl Inbox {
@@ -73,6 +75,7 @@ impl Inbox {
             rules,
             arrived,
             receipts,
+            blocked: Blocked::default(),
         }
     }
 
@@ -196,15 +199,7 @@ impl Inbox {
                 // A reaction that is not taken yet is as if it had never been.
                 journal.withdraw_errand(&event.room_id, &of)?;
             }
-            Route::Ignore(Why::NotPermitted) => {
-                let once = SendId::of(&[
-                    "not permitted",
-                    event.room_id.as_str(),
-                    event.sender.as_str(),
-                ]);
-                self.tell(event, &words::not_permitted(&event.sender), once)
-                    .await?;
-            }
+            Route::Ignore(Why::Blocked) => self.blocked.note(event),
             Route::Ignore(Why::Encrypted) => {
                 let once = SendId::of(&["encrypted", event.room_id.as_str()]);
                 self.tell(event, &words::encrypted(), once).await?;

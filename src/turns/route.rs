@@ -1,7 +1,8 @@
 //! Which kind of thing an event is: decided once, purely, for every event that was admitted.
 //!
-//! Promises: our own users and notices never start a turn; an event that maps to no agent gets no
-//! agent's answer; only permissions by full user id or domain let somebody talk.
+//! Promises: our own users and notices never start a turn, and never give a command or a decision; an
+//! event that maps to no agent gets no agent's answer; only permissions by full user id or domain let
+//! somebody talk, and who is blocked is not heard at all.
 
 use letta_client::AgentId;
 use ruma::{
@@ -117,8 +118,8 @@ pub enum Why {
     NotAddressed,
     /// The room is not known to us.
     UnknownRoom,
-    /// Its sender may not talk to agents. The room is told so once.
-    NotPermitted,
+    /// Its sender is blocked. The log says so once, and nobody else does.
+    Blocked,
     /// It is encrypted and cannot be read. The room is told so once.
     Encrypted,
     /// It is of a type that means nothing to us.
@@ -136,24 +137,54 @@ pub struct Rules {
     pub permissions: Permissions,
 }
 
+impl Rules {
+    /// Whether somebody may not even talk to agents.
+    pub fn is_blocked(&self, user: &UserId) -> bool {
+        self.permissions.level(user) < Level::Talk
+    }
+}
+
 /// Decides what an event is. `room` is what the journal knows of its room.
 pub fn route(event: &IncomingEvent, room: Option<&RoomRecord>, rules: &Rules) -> Route {
     match (event.event_type.as_str(), event.state_key.as_deref()) {
         ("m.room.member", Some(user)) => match <&UserId>::try_from(user) {
-            Ok(user) if rules.identity.is_ours(user) => Route::Membership,
+            Ok(user) if rules.identity.is_ours(user) => membership(event, rules),
             _ => Route::Ignore(Why::OtherType),
         },
         (_, Some(_)) => Route::Ignore(Why::OtherType),
         _ if rules.identity.is_ours(&event.sender) => Route::Ignore(Why::Ours),
+        // What is taken back is never said: that is safe, whoever does it.
+        ("m.room.redaction", None) => redaction(event),
+        ("m.room.message" | "m.room.encrypted" | "m.reaction", None)
+            if rules.is_blocked(&event.sender) =>
+        {
+            Route::Ignore(Why::Blocked)
+        }
         ("m.room.message", None) => message(event, room, rules),
         ("m.room.encrypted", None) => Route::Ignore(match room {
             Some(_) => Why::Encrypted,
             None => Why::UnknownRoom,
         }),
         ("m.reaction", None) => reaction(event, room),
-        ("m.room.redaction", None) => redaction(event),
         _ => Route::Ignore(Why::OtherType),
     }
+}
+
+/// Something became of one of ours. We look after those ourselves whom we invite.
+fn membership(event: &IncomingEvent, rules: &Rules) -> Route {
+    #[derive(Deserialize)]
+    struct Content {
+        membership: String,
+    }
+    let content = serde_json::from_str(event.content.get());
+    let is_invitation = content.is_ok_and(|Content { membership }| membership == "invite");
+    if is_invitation && rules.identity.is_ours(&event.sender) {
+        return Route::Ignore(Why::Ours);
+    }
+    if is_invitation && rules.is_blocked(&event.sender) {
+        return Route::Ignore(Why::Blocked);
+    }
+    Route::Membership
 }
 
 fn message(event: &IncomingEvent, room: Option<&RoomRecord>, rules: &Rules) -> Route {
@@ -192,9 +223,6 @@ fn message(event: &IncomingEvent, room: Option<&RoomRecord>, rules: &Rules) -> R
     let Some(agent) = addressee(&content, room, rules) else {
         return Route::Ignore(Why::NotAddressed);
     };
-    if rules.permissions.level(&event.sender) < Level::Talk {
-        return Route::Ignore(Why::NotPermitted);
-    }
     let thread = match &content.relates_to {
         Some(Relation::Thread(Thread { event_id, .. })) => Some(event_id.clone()),
         _ => None,

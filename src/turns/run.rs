@@ -171,7 +171,8 @@ impl Inner {
                 Ok(Some(next))
             }
             Some(ask) if ask.verdict.is_none() => {
-                last.push(stage.voice.card(turn, ask, Millis::now()));
+                let approvers = self.approvers(turn, ask);
+                last.push(stage.voice.card(turn, ask, &approvers, Millis::now()));
                 next.answer = None;
                 Ok(Some(next))
             }

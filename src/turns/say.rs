@@ -3,7 +3,7 @@
 use ruma::{EventId, OwnedEventId, OwnedUserId};
 use serde_json::{Value, value::RawValue};
 
-use super::{card, fold, gesture::Gesture, status::Line};
+use super::{card, fold, gesture::Gesture, rights::Approvers, status::Line};
 use crate::{
     journal::{Answer, Ask, OutboxItem, SendId, TurnRecord, Verdict},
     matrix::{
@@ -139,9 +139,15 @@ impl Voice {
     }
 
     /// The card that asks whether tools may run. It rings for who has set the turn going.
-    pub fn card(&self, turn: &TurnRecord, ask: &Ask, now: Millis) -> OutboxItem {
+    pub fn card(
+        &self,
+        turn: &TurnRecord,
+        ask: &Ask,
+        approvers: &Approvers,
+        now: Millis,
+    ) -> OutboxItem {
         let asker = turn.prompts.last().map(|prompt| prompt.sender.clone());
-        let text = card::asking(ask, asker.as_deref(), now);
+        let text = card::asking(ask, approvers, now);
         let content = content::message(
             render(&text),
             MsgKind::Text,

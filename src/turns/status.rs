@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use letta_client::{MessageId, ToolCallId, TurnEvent};
 
-use crate::config::Detail;
+use crate::{config::Detail, matrix::foreign};
 
 /// The wait between two edits of the line.
 pub const STATUS_INTERVAL: Duration = Duration::from_secs(2);
@@ -307,8 +307,7 @@ fn tell(call: &Call, full: bool) -> String {
 
 /// A tool's name as a line shows it.
 fn name(tool: &str) -> String {
-    let shown = cut(tool, NAME_CHARS_MAX);
-    shown.chars().filter(|c| !c.is_control()).collect()
+    foreign::one_line(&cut(tool, NAME_CHARS_MAX))
 }
 
 fn cut(text: &str, chars: usize) -> String {

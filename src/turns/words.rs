@@ -4,6 +4,9 @@
 
 use letta_client::BackendError;
 
+use super::rights::Approvers;
+use crate::matrix::foreign;
+
 /// How much of what was asked elsewhere is quoted, in characters.
 const QUOTE_CHARS_MAX: usize = 2_000;
 
@@ -54,7 +57,10 @@ pub fn elsewhere(prompt: Option<&str>) -> String {
             } else {
                 ""
             };
-            format!("Asked outside of Matrix: {}{more}", shown.trim())
+            format!(
+                "Asked outside of Matrix: {}{more}",
+                foreign::plain(shown.trim())
+            )
         }
         None => "Started outside of Matrix.".to_owned(),
     }
@@ -68,6 +74,14 @@ pub fn missed() -> String {
 /// Somebody who may not decide has tried to.
 pub fn not_yours_to_decide(user: &ruma::UserId) -> String {
     format!("Only who asked the agent, or an admin, can decide that, {user}. [NOT_YOURS_TO_DECIDE]")
+}
+
+/// Somebody who may not approve has tried to.
+pub fn not_yours_to_approve(user: &ruma::UserId, approvers: &Approvers) -> String {
+    format!(
+        "That is not yours to approve, {user}. {} [NOT_YOURS_TO_DECIDE]",
+        approvers.sentence()
+    )
 }
 
 /// Somebody has tried to approve what could not be shown.
@@ -202,14 +216,6 @@ pub fn queue_full(limit: usize) -> String {
     format!(
         "{limit} messages wait for this agent already, so this one was not taken. Send it again \
          later. [QUEUE_FULL]"
-    )
-}
-
-/// The sender may not talk to agents.
-pub fn not_permitted(user: &ruma::UserId) -> String {
-    format!(
-        "You may not talk to agents here, {user}. An admin can allow it under `permissions` in the \
-         bridge's configuration. [NOT_PERMITTED]"
     )
 }
 

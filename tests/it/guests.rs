@@ -62,23 +62,6 @@ async fn an_agent_that_only_letta_knows_comes_when_it_is_invited() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_invitation_by_somebody_who_may_not_talk_is_refused() {
-    let mut world = World::start().await;
-    let ada = world.agents().remove(0);
-    world.enter_space().await;
-    let mallory = world.person("mallory").await;
-    for user in [ada.ghost.as_str(), BOT] {
-        let room = mallory.chat_with(user).await;
-        mallory
-            .wait_for("for a refusal", &room, SOON, |room| {
-                (room.member(user)?.membership == "leave").then_some(())
-            })
-            .await;
-    }
-    assert_eq!(world.letta.runs(), 0);
-}
-
-#[tokio::test(flavor = "multi_thread")]
 async fn a_message_that_waits_can_be_edited_and_taken_back() {
     let world = World::start().await;
     let (ada, room) = world.first_room().await;

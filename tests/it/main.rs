@@ -28,6 +28,7 @@ mod harness;
 mod journal_crash;
 mod proof;
 mod restarts;
+mod rights;
 mod support;
 mod talk;
 mod v1;

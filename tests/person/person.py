@@ -285,9 +285,9 @@ class Person:
     async def read(self, room, event_id):
         good(await self.client.update_receipt_marker(room, event_id))
 
-    async def create_room(self, invite=(), name=None, direct=False):
+    async def create_room(self, invite=(), name=None, direct=False, alias=None):
         preset = nio.RoomPreset.trusted_private_chat if direct else nio.RoomPreset.private_chat
-        made = await self.client.room_create(invite=list(invite), name=name, is_direct=direct, preset=preset)
+        made = await self.client.room_create(invite=list(invite), name=name, is_direct=direct, preset=preset, alias=alias)
         return good(made).room_id
 
     async def invite(self, room, user):

@@ -1,4 +1,7 @@
-//! The admin room: whoever is in it is an admin, and what is written there as a command is done.
+//! The admin room: every person in it is an admin, and what an admin writes there as a command is done.
+//!
+//! Promise: a user of an application service is no admin and gives no command, wherever it is: what such a user says may be anybody's
+//! words, like those of a language model. It is not let into the room either, for passwords and tokens are shown there.
 //!
 //! The server itself is in it as `@conduit`, the name that Tuwunel's admins know. The first person who makes an account is put into
 //! the room; everybody else comes in by invitation.
@@ -25,6 +28,7 @@ mod debug;
 mod execute;
 mod listen;
 mod media;
+mod members;
 mod rooms;
 mod running;
 #[cfg(test)]
@@ -34,6 +38,7 @@ mod users;
 
 pub use execute::{execute, name_of};
 pub(crate) use listen::start;
+pub use members::{check_member, is_coming, is_of_appservice};
 
 /// The local part of the server's own user.
 const SERVER_LOCALPART: &str = "conduit";
@@ -64,12 +69,12 @@ pub fn room(server: &Server) -> Result<Option<OwnedRoomId>> {
     Ok(record.map(|record| record.room_id))
 }
 
-/// Whether the user is an admin: in the admin room, and a person.
+/// Whether the user is an admin: in the admin room, and a person or the server itself.
 pub fn is_admin(server: &Server, user: &UserId) -> Result<bool> {
-    match room(server)? {
-        Some(room) => server.rooms.is_joined(&room, user),
-        None => Ok(false),
-    }
+    let Some(room) = room(server)? else {
+        return Ok(false);
+    };
+    Ok(server.rooms.is_joined(&room, user)? && !is_of_appservice(server, user)?)
 }
 
 /// Makes the admin room and the server's own account, if they are not there yet and are wanted.
@@ -153,9 +158,10 @@ pub async fn first_person(server: &Server, user: &UserId) -> Result<()> {
 ///
 /// # Errors
 ///
-/// 404 if there is no admin room.
+/// 404 if there is no admin room, 403 if it is a user of an application service.
 pub async fn make_admin(server: &Server, user: &UserId) -> Result<()> {
     let room = room(server)?.ok_or_else(|| Error::not_found("There is no admin room"))?;
+    check_member(server, &room, user)?;
     let own = server_user(server)?;
     let mut writer = server.rooms.write(&room).await?;
     if !server.rooms.is_joined(&room, user)? {

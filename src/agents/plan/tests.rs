@@ -60,19 +60,20 @@ fn wanted() -> Wanted {
 /// What a step leaves behind when it is done. `found`: the room was there already.
 fn done(step: &Step, record: &mut AgentRecord, wanted: &Wanted, found: bool) {
     match step {
+        Step::CompareName => record.compared_name = Some(record.name.clone()),
         Step::Register => record.registered = true,
-        Step::SetDisplayName => record.display_name = Some(record.name.clone()),
+        Step::SetDisplayName => record.display_name = Some(shown_name(record)),
         Step::CreateRoom => {
             record.room = Some(owned_room_id!("!room"));
             if !found {
-                record.room_name = Some(record.name.clone());
+                record.room_name = Some(shown_name(record));
                 record.room_topic.clone_from(&wanted.topic);
                 record.invited.extend(wanted.people.iter().cloned());
             }
         }
         Step::Join => record.joined = true,
         Step::List => record.in_space = true,
-        Step::Rename => record.room_name = Some(record.name.clone()),
+        Step::Rename => record.room_name = Some(shown_name(record)),
         Step::SetTopic => record.room_topic.clone_from(&wanted.topic),
         Step::Invite(person) => {
             record.invited.insert(person.clone());
@@ -113,6 +114,7 @@ fn an_agent_that_is_new_is_set_up_step_by_step() {
     assert_eq!(
         steps(&record, &wanted()),
         [
+            Step::CompareName,
             Step::Register,
             Step::SetDisplayName,
             Step::CreateRoom,
@@ -122,6 +124,7 @@ fn an_agent_that_is_new_is_set_up_step_by_step() {
     );
     // A room that was there already gets what a new one is created with.
     done(&Step::CreateRoom, &mut record, &wanted(), true);
+    done(&Step::CompareName, &mut record, &wanted(), false);
     record.registered = true;
     assert_eq!(
         steps(&record, &wanted()),
@@ -263,7 +266,7 @@ fn a_new_name_is_given_to_the_ghost_and_the_room() {
     let [record] = <[_; 1]>::try_from(comparison.changed).unwrap();
     assert_eq!(
         steps(&record, &wanted()),
-        [Step::Rename, Step::SetDisplayName]
+        [Step::CompareName, Step::Rename, Step::SetDisplayName]
     );
 }
 
@@ -308,10 +311,44 @@ fn no_topic_is_taken_away_and_no_space_is_joined_unless_it_is_wanted() {
     assert_eq!(steps(&record, &plain), [Step::SetTopic]);
 }
 
+#[test]
+fn name_that_somebody_else_has_is_marked_everywhere() {
+    let mut record = known(&agents([1])).remove(&id(1)).unwrap();
+    settle(&mut record, &wanted());
+    assert_eq!(record.display_name.as_deref(), Some("Agent 1"));
+    record.is_lookalike = true;
+    assert_eq!(
+        steps(&record, &wanted()),
+        [Step::Rename, Step::SetDisplayName]
+    );
+    settle(&mut record, &wanted());
+    assert_eq!(record.display_name.as_deref(), Some("Agent 1 (agent)"));
+    assert_eq!(record.room_name.as_deref(), Some("Agent 1 (agent)"));
+    assert_eq!(steps(&record, &wanted()), []);
+}
+
+#[test]
+fn names_are_visible_text_or_the_id() {
+    for (given, shown) in [
+        ("\u{202e}adA\u{2066}", "adA"),
+        ("\u{200b}\u{2060}\u{feff}", "agent-1"),
+        ("\u{e0041}\u{fe0f}\u{3164}", "agent-1"),
+        ("Ada\u{2028}Lovelace", "Ada Lovelace"),
+    ] {
+        let name = given.to_owned();
+        assert_eq!(
+            name_of(&Agent { name, ..agent(1) }),
+            shown,
+            "{}",
+            given.escape_unicode()
+        );
+    }
+}
+
 prop_compose! {
     fn any_record()(
         registered: bool, joined: bool, in_space: bool, has_room: bool, named: bool, topic: bool,
-        display in prop::option::of("Agent 1|Old"),
+        display in prop::option::of("Agent 1|Old"), is_lookalike: bool,
         presence in prop_oneof![
             4 => Just(Presence::Live),
             1 => Just(Presence::Gone { since: NOW }),
@@ -326,6 +363,7 @@ prop_compose! {
             room_name: (has_room && named).then(|| "Agent 1".to_owned()),
             room_topic: (has_room && topic).then(|| "Old".to_owned()),
             display_name: display,
+            is_lookalike,
             presence,
             ..seen_again(None, &agent(1))
         }
@@ -343,7 +381,7 @@ proptest! {
                 break;
             }
             for step in left {
-                let needs_room = !matches!(step, Step::Register | Step::SetDisplayName | Step::CreateRoom);
+                let needs_room = !matches!(step, Step::CompareName | Step::Register | Step::SetDisplayName | Step::CreateRoom);
                 prop_assert!(!needs_room || record.room.is_some(), "{step:?} before there is a room");
                 done(&step, &mut record, &wanted, found);
             }

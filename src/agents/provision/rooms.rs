@@ -8,6 +8,7 @@ use tracing::{info, warn};
 
 use super::{ProvisionError, Provisioner, Wanted, cannot};
 use crate::{
+    agents::names::shown_name,
     config::Level,
     journal::AgentRecord,
     matrix::{Actor, MatrixError, RoomPlan},
@@ -36,7 +37,7 @@ impl Provisioner {
             .collect();
         let plan = RoomPlan {
             alias_localpart: Some(alias.alias().to_owned()),
-            name: record.name.clone(),
+            name: shown_name(record),
             topic: wanted.topic.clone(),
             space: false,
             direct: false,
@@ -48,7 +49,7 @@ impl Provisioner {
         let (room, created) = self.create_or_find(&alias, &plan).await?;
         record.room = Some(room);
         if created {
-            record.room_name = Some(record.name.clone());
+            record.room_name = Some(shown_name(record));
             record.room_topic.clone_from(&wanted.topic);
             record.invited.extend(wanted.people.iter().cloned());
         }
@@ -108,12 +109,12 @@ impl Provisioner {
             .map_err(cannot("read the room's name"))?;
         if present == record.room_name || present.is_none() {
             self.homeserver
-                .set_room_name(room, &record.name)
+                .set_room_name(room, &shown_name(record))
                 .await
                 .map_err(cannot("rename the room"))?;
             info!(agent.id = %record.id, room.id = %room, "renamed");
         }
-        record.room_name = Some(record.name.clone());
+        record.room_name = Some(shown_name(record));
         Ok(())
     }
 
@@ -159,7 +160,7 @@ impl Provisioner {
         powers.insert(person.to_owned(), ADMIN_POWER);
         let plan = RoomPlan {
             alias_localpart: None,
-            name: record.name.clone(),
+            name: shown_name(record),
             topic: None,
             space: false,
             direct: true,

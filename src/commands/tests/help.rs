@@ -109,7 +109,7 @@ fn help_about_turns() {
 
     Lets the tools run that the agent asks about here.
 
-    Only who asked the agent, or an admin, decides. A reaction to the agent's message does the same: ✅ or ❌.
+    Only who asked the agent, or an admin, decides, and who asked approves only with the level that `turns.approve_level` names. A reaction to the agent's message does the same: ✅ or ❌.
 
     Needs the level `talk`.
     ---
@@ -117,7 +117,7 @@ fn help_about_turns() {
 
     Denies the tools that the agent asks about here, and tells it why.
 
-    Only who asked the agent, or an admin, decides. A reaction to the agent's message does the same: ✅ or ❌.
+    Only who asked the agent, or an admin, decides, and who asked approves only with the level that `turns.approve_level` names. A reaction to the agent's message does the same: ✅ or ❌.
 
     Also: `reject`.
 

@@ -152,9 +152,9 @@ fn what_is_wrong_is_said_in_plain_words() {
     !letta help snyc
         There is no command `snyc`. Did you mean `!letta sync`? `!letta help` lists all commands.
     `` **x** ``
-        There is no command ` `. `help` lists all commands.
+        There is no command `''`. `help` lists all commands.
     !letta `` **x** ``
-        There is no command ` `. `!letta help` lists all commands.
+        There is no command `''`. `!letta help` lists all commands.
     "#);
 }
 

@@ -1,7 +1,7 @@
 //! Conversations: what waits, what runs, and what is left at the end.
 
 use letta_client::Conversation;
-use ruma::event_id;
+use ruma::{UserId, event_id};
 
 use super::*;
 use crate::journal::turns::{PROMPT_BYTES_PER_TURN_MAX, PROMPTS_PER_TURN_MAX};
@@ -24,6 +24,36 @@ async fn a_burst_becomes_one_turn() {
     let desk = desk.restart().await;
     assert_eq!(desk.open_turn(&home()).unwrap(), Some(turn));
     assert_eq!(desk.begin_turn(&home(), Millis(10)).unwrap(), None);
+}
+
+#[tokio::test]
+async fn turn_is_of_one_person_and_order_is_kept() {
+    let desk = Desk::open();
+    let senders = [
+        "@ann:house.test",
+        "@ann:house.test",
+        "@bob:house.test",
+        "@ann:house.test",
+    ];
+    for (number, sender) in senders.into_iter().enumerate() {
+        let sender = UserId::parse(sender).unwrap();
+        desk.ask(
+            &home(),
+            &QueuedPrompt {
+                sender,
+                ..prompt(number)
+            },
+        );
+    }
+    let mut turns = Vec::new();
+    while let Some(turn) = desk.begin_turn(&home(), Millis(1)).unwrap() {
+        turns.push(texts(&turn).join(", "));
+        desk.end_turn(&turn, &[]).unwrap();
+    }
+    assert_eq!(
+        turns,
+        ["question 0, question 1", "question 2", "question 3"]
+    );
 }
 
 #[tokio::test]

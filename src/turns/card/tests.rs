@@ -2,10 +2,16 @@
 
 use insta::assert_snapshot;
 use proptest::prelude::*;
-use ruma::{owned_user_id, user_id};
+use ruma::owned_user_id;
 
 use super::*;
-use crate::{journal::SendId, matrix::render::render};
+use crate::{
+    journal::SendId,
+    matrix::{
+        foreign::{hides, visible},
+        render::render,
+    },
+};
 
 fn ask(calls: &[(&str, &str)]) -> Ask {
     let call = |(number, (tool, arguments)): (usize, &(&str, &str))| AskedCall {
@@ -27,7 +33,11 @@ fn ask(calls: &[(&str, &str)]) -> Ask {
 }
 
 fn shown(ask: &Ask) -> String {
-    asking(ask, Some(user_id!("@ann:example.org")), Millis(0))
+    let approvers = Approvers::AskerAndAdmins {
+        asker: owned_user_id!("@ann:example.org"),
+        level: crate::config::Level::User,
+    };
+    asking(ask, &approvers, Millis(0))
 }
 
 #[test]
@@ -48,7 +58,7 @@ fn a_card_shows_all_calls_and_says_how_to_decide() {
     {}
     ```
 
-    ✅ lets it run, ❌ does not; so do `!letta approve` and `!letta deny`. Only @ann:example.org or an admin decides. Without an answer it is denied in 10m. [APPROVAL_NEEDED]
+    ✅ lets it run, ❌ does not; so do `!letta approve` and `!letta deny`. Only @ann:example.org or an admin can approve it, and approving needs the level `user`. Without an answer it is denied in 10m. [APPROVAL_NEEDED]
     "#);
     let verdict = Verdict {
         approve: false,

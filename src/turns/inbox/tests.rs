@@ -86,6 +86,7 @@ impl Lab {
             homeserver: self.homeserver.client(),
             backend: Arc::new(RestBackend::new(RestConfig::new("http://127.0.0.1:9")).unwrap()),
             identity: identity(),
+            permissions: Permissions::nobody(),
             letta_returns: watch::channel(0).1,
             habits: config::Turns::default(),
             mode: config::Mode::Standard,
@@ -105,9 +106,14 @@ impl Lab {
 
     /// Somebody says something; its event is named after its words.
     fn said(&self, room: &RoomId, sender: &str, words: &str) {
+        self.sent(room, sender, words, "m.room.message");
+    }
+
+    /// The same as an event of any type.
+    fn sent(&self, room: &RoomId, sender: &str, words: &str, kind: &str) {
         let id = EventId::parse(format!("${}", words.replace(' ', "_"))).unwrap();
         let event = json!({
-            "event_id": id, "room_id": room, "sender": sender, "type": "m.room.message",
+            "event_id": id, "room_id": room, "sender": sender, "type": kind,
             "origin_server_ts": 1, "content": { "msgtype": "m.text", "body": words },
         });
         let event = serde_json::value::to_raw_value(&event).unwrap();
@@ -174,8 +180,8 @@ async fn a_room_whose_outbox_is_full_holds_up_itself_alone() {
     let ghost = identity().ghost(&AgentId::parse("agent-1").unwrap());
     let before = notice(full(), &ghost, "$before".try_into().unwrap(), "one", before);
     assert!(lab.journal.say(&before).unwrap(), "the outbox is full");
-    // Eve has to be told that she may not, and there is no place for it.
-    lab.said(full(), EVE, "may I");
+    // Ann has to be told that nobody can read this, and there is no place for it.
+    lab.sent(full(), ANN, "a secret", "m.room.encrypted");
     for question in &questions {
         lab.said(full(), ANN, question);
     }
@@ -186,7 +192,7 @@ async fn a_room_whose_outbox_is_full_holds_up_itself_alone() {
     lab.said(free(), ANN, "and on");
     let and_on = |lab: &Lab| lab.queued(free()) == ["meanwhile", "and on"];
     lab.until("it goes on and on", and_on).await;
-    assert_eq!(lab.unrouted()[0], "may I");
+    assert_eq!(lab.unrouted()[0], "a secret");
     assert_eq!(lab.unrouted()[1..], questions, "nothing is lost");
     assert!(lab.queued(full()).is_empty(), "nothing overtakes");
 
@@ -194,10 +200,29 @@ async fn a_room_whose_outbox_is_full_holds_up_itself_alone() {
     lab.until("all is routed", |lab| lab.unrouted().is_empty())
         .await;
     assert_eq!(lab.queued(full()), questions);
-    lab.until("Eve is told", |lab| lab.homeserver.timeline().len() == 2)
+    lab.until("Ann is told", |lab| lab.homeserver.timeline().len() == 2)
         .await;
     let told = lab.homeserver.timeline().remove(1);
-    assert!(told.contains("[NOT_PERMITTED]"), "{told}");
+    assert!(told.contains("[ENCRYPTED]"), "{told}");
+    lab.tasks.stop();
+    lab.tasks.ended().await;
+}
+
+#[tokio::test]
+async fn blocked_person_leaves_nothing_in_the_journal() {
+    let lab = Lab::with(JournalLimits::default());
+    for words in ["hello", "!letta help", "!letta approve"] {
+        lab.said(full(), EVE, words);
+    }
+    lab.sent(full(), EVE, "a secret", "m.room.encrypted");
+    lab.said(full(), ANN, "and now");
+    lab.begin();
+    lab.until("all is routed", |lab| lab.unrouted().is_empty())
+        .await;
+    assert_eq!(lab.queued(full()), ["and now"]);
+    assert!(lab.journal.next_errand(full()).unwrap().is_none());
+    assert!(lab.journal.rooms_to_tell().unwrap().is_empty());
+    assert!(lab.homeserver.timeline().is_empty());
     lab.tasks.stop();
     lab.tasks.ended().await;
 }

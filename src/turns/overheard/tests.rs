@@ -262,6 +262,8 @@ fn home(agent: &Agent, place: &ConversationKey) -> AgentRecord {
         in_space: true,
         invited: std::collections::BTreeSet::default(),
         presence: crate::journal::Presence::Live,
+        compared_name: None,
+        is_lookalike: false,
     }
 }
 
@@ -285,6 +287,7 @@ fn surroundings(journal: &Journal, homeserver: &ScriptedHomeserver, app: Arc<App
         homeserver: homeserver.client(),
         backend: app,
         identity,
+        permissions: config::Permissions::nobody(),
         letta_returns: watch::channel(0).1,
         habits: config::Turns::default(),
         mode: Mode::Standard,

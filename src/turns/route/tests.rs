@@ -35,6 +35,7 @@ fn rules() -> Rules {
     );
     let mut permissions = Permissions::nobody();
     permissions.grant(owned_user_id!("@ann:example.org"), Level::Talk);
+    permissions.grant(owned_user_id!("@bob:example.org"), Level::Talk);
     Rules {
         identity: identity.unwrap(),
         permissions,

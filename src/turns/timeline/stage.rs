@@ -7,11 +7,12 @@ use ruma::{OwnedEventId, owned_user_id};
 
 use super::{Item, Pace, Room};
 use crate::{
-    config::Detail,
+    config::{Detail, Level, Permissions},
     journal::{Answer, Ask, OutboxItem, TurnRecord, Verdict},
     time::Millis,
     turns::{
         reply::{Reply, Show},
+        rights::Approvers,
         say::Voice,
         status::{ShowLine, Status},
         words,
@@ -217,7 +218,10 @@ impl Stage {
         let ask = Ask::new(request, self.turn.chapter_id().card(), until);
         let at = now.max(self.pending.unwrap_or_default());
         let at = at + Duration::from_millis(self.pace.homeserver);
-        let item = self.voice.card(&self.turn, &ask, wall);
+        let mut permissions = Permissions::nobody();
+        permissions.grant(owned_user_id!("@ann:example.org"), Level::User);
+        let approvers = Approvers::of(&self.turn, &ask, &permissions, Level::User);
+        let item = self.voice.card(&self.turn, &ask, &approvers, wall);
         let card = self.say(at, &item);
         let choices = self.voice.choices(&self.turn, &ask, &card);
         self.room.choices += choices.len();

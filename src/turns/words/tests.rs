@@ -6,6 +6,7 @@ use insta::assert_snapshot;
 use letta_client::Advice;
 
 use super::*;
+use crate::turns::rights::AdminsOnly;
 
 /// What must never be in a sentence: Letta's own words.
 const SECRET: &str = "Traceback: postgres://letta:hunter2@10.0.0.7";
@@ -57,12 +58,18 @@ fn sentences() -> Vec<String> {
         needs_approval(),
         waits_for_decision(),
         not_yours_to_decide(ruma::user_id!("@eve:example.org")),
+        not_yours_to_approve(
+            ruma::user_id!("@eve:example.org"),
+            &Approvers::AdminsOnly(AdminsOnly::LevelTooLow {
+                asker: ruma::owned_user_id!("@eve:example.org"),
+                level: crate::config::Level::User,
+            }),
+        ),
         too_long_to_approve(),
         missed(),
         turn_failed("LLM_RATE_LIMIT", true),
         turn_failed("LLM_AUTHENTICATION", false),
         queue_full(100),
-        not_permitted(ruma::user_id!("@eve:example.org")),
         encrypted(),
     ];
     sentences.extend(failures().iter().map(refused));
@@ -82,12 +89,12 @@ fn the_bridge_speaks_plainly() {
     The agent wants to use a tool that needs an approval, but Letta does not say which tool. Decide it in Letta. [APPROVAL_NEEDED]
     The agent waits for a decision on a tool. Your message is delivered after that. [APPROVAL_NEEDED]
     Only who asked the agent, or an admin, can decide that, @eve:example.org. [NOT_YOURS_TO_DECIDE]
+    That is not yours to approve, @eve:example.org. Only an admin can approve it: approving needs the level `user` (`turns.approve_level`), which @eve:example.org does not have. [NOT_YOURS_TO_DECIDE]
     What cannot be shown in full cannot be approved here, only denied. [APPROVAL_TOO_LONG]
     The end of this was missed. Letta's own app shows it. [TURN_MISSED]
     The agent could not answer. Try again in a moment. [LLM_RATE_LIMIT]
     The agent could not answer. An admin finds more in the log. [LLM_AUTHENTICATION]
     100 messages wait for this agent already, so this one was not taken. Send it again later. [QUEUE_FULL]
-    You may not talk to agents here, @eve:example.org. An admin can allow it under `permissions` in the bridge's configuration. [NOT_PERMITTED]
     This room is encrypted, and agents cannot read encrypted messages yet. Talk to them in a room without encryption. [ENCRYPTED]
     Letta broke off again and again before the agent was done. Try again in a moment. [LETTA_UNREACHABLE]
     Letta broke off again and again before the agent was done. Try again in a moment. [LETTA_SILENT]

@@ -6,7 +6,7 @@ use ruma::{OwnedUserId, UserId, api::error::ErrorKind};
 
 use super::{Accounts, arrival, identity, password, profile, record::Account, registration_tokens};
 use crate::{
-    clock,
+    admin, clock,
     error::{Error, Result},
     rooms::membership,
     server::Server,
@@ -75,7 +75,7 @@ impl Accounts {
             return Err(in_use());
         }
         let person = !new.guest && new.appservice.is_none();
-        let first = person && self.list()?.is_empty();
+        let first = person && self.is_first_person(server, &new.user_id)?;
         let account = Account {
             password: new.hash,
             created: clock::now(),
@@ -108,6 +108,19 @@ impl Accounts {
             arrival::welcome(server, &new.user_id, first).await;
         }
         Ok(())
+    }
+
+    /// Whether nobody but application services has an account yet, and this will not be one of theirs.
+    fn is_first_person(&self, server: &Server, user: &UserId) -> Result<bool> {
+        if admin::is_of_appservice(server, user)? {
+            return Ok(false);
+        }
+        for other in self.list()? {
+            if !admin::is_of_appservice(server, &other)? {
+                return Ok(false);
+            }
+        }
+        Ok(true)
     }
 
     /// The accounts of people: not of guests, of application services or the server itself, and not deactivated.

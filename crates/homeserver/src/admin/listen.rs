@@ -7,7 +7,7 @@ use serde::Deserialize;
 use serde_json::{Value, value::to_raw_value};
 use tasks::catch;
 
-use super::{answer, execute, is_admin, make_room, name_of, room, server_user};
+use super::{answer, execute, is_admin, make_room, members, name_of, room, server_user};
 use crate::{
     error::{Error, Result},
     rooms::{Draft, Pdu},
@@ -22,7 +22,7 @@ const CURSOR: &str = "admin commands";
 const NOTE_EVERY: u64 = 1_000;
 /// How a command begins in the admin room.
 const PREFIX: &str = "!admin";
-/// How a command begins in any other room.
+/// How a command begins in any other room, where the configuration lets it count there. The admin room knows it too.
 const ESCAPED: &str = "\\!admin";
 
 #[derive(Deserialize)]
@@ -34,6 +34,7 @@ struct Message {
 /// Makes the admin room, does the commands of the configuration, and listens from now on.
 pub(crate) async fn start(server: &Server) -> Result<()> {
     make_room(server).await?;
+    members::remove_appservice_users(server).await?;
     for line in &server.config.admin.admin_execute {
         let command = name_of(line);
         match execute(server, line).await {
@@ -148,18 +149,24 @@ fn command(server: &Server, pdu: &Pdu) -> Result<Option<(String, OwnedUserId)>> 
         return Ok(None);
     }
     let in_admin_room = room(server)?.is_some_and(|room| room == pdu.room_id);
+    let escaped = message.body.strip_prefix(ESCAPED);
     let rest = if in_admin_room {
         let addressed = message.body.strip_prefix(own.as_str());
         let addressed = addressed.map(|rest| rest.trim_start_matches([':', ',']));
-        message.body.strip_prefix(PREFIX).or(addressed)
-    } else if server.config.admin.admin_escape_commands {
-        message.body.strip_prefix(ESCAPED)
+        message.body.strip_prefix(PREFIX).or(addressed).or(escaped)
     } else {
-        None
+        escaped
     };
     let rest = rest.filter(|rest| rest.is_empty() || rest.starts_with(char::is_whitespace));
     let Some(rest) = rest else { return Ok(None) };
     if !is_admin(server, &pdu.sender)? {
+        return Ok(None);
+    }
+    if !in_admin_room && !server.config.admin.admin_escape_commands {
+        tracing::info!(
+            event.id = %pdu.event_id, user.id = %pdu.sender,
+            "an admin command outside the admin room was not run: admin_escape_commands is false"
+        );
         return Ok(None);
     }
     let speaker = if in_admin_room {

@@ -6,6 +6,7 @@ use serde_json::{Value, json, value::to_raw_value};
 use super::{execute, is_admin, room};
 use crate::{rooms::Draft, testing::TestServer};
 
+mod rights;
 mod rooms;
 mod users;
 

@@ -146,6 +146,9 @@ async fn become_a(
 ) -> Result<(), String> {
     let user = named(server, user)?;
     let room = aliases::find(server, room).await.map_err(said)?;
+    if super::is_coming(&membership) {
+        super::check_member(server, &room, &user).map_err(said)?;
+    }
     let content = serde_json::json!({ "membership": membership });
     let kind = ruma::events::StateEventType::RoomMember;
     let draft = Draft::state(user.clone(), &kind, user.as_str(), &content).map_err(said)?;

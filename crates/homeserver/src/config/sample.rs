@@ -130,6 +130,10 @@ const ENTRIES: &[Entry] = &[
         "grant_admin_to_first_user",
         "Whether the first person to register becomes admin.",
     ),
+    entry(
+        "admin_escape_commands",
+        "Whether an admin's \\!admin counts in every room, as in Tuwunel, or only in the admin room.",
+    ),
     example(
         "admin_execute",
         "Admin commands to run at the start.",

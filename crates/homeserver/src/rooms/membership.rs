@@ -16,6 +16,7 @@ use serde_json::{
 
 use super::{Draft, RoomWriter, record::Membership, send::same};
 use crate::{
+    admin,
     error::{Error, Result},
     server::Server,
     store::tables,
@@ -138,6 +139,9 @@ fn allowed(
     mut member: Member,
     now: Option<&Membership>,
 ) -> Result<Option<Member>> {
+    if admin::is_coming(&member.membership) {
+        admin::check_member(server, writer.room_id(), &member.user)?;
+    }
     let before = now.map(|now| &now.membership);
     let own = sender == member.user;
     match member.membership {

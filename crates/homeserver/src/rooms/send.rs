@@ -7,10 +7,11 @@
 use std::sync::Arc;
 
 use ruma::{
-    OwnedEventId, RoomAliasId, RoomId,
+    OwnedEventId, RoomAliasId, RoomId, UserId,
     api::error::ErrorKind,
     events::{
-        StateEventType, TimelineEventType, room::canonical_alias::RoomCanonicalAliasEventContent,
+        StateEventType, TimelineEventType,
+        room::{canonical_alias::RoomCanonicalAliasEventContent, member::RoomMemberEventContent},
     },
 };
 use serde::Deserialize;
@@ -21,6 +22,7 @@ use super::{
     record::{Made, SendId},
 };
 use crate::{
+    admin,
     error::{Error, Result},
     http::Caller,
     server::Server,
@@ -138,6 +140,19 @@ fn check_in_room(server: &Server, writer: &RoomWriter, draft: &Draft) -> Result<
     match draft.kind {
         TimelineEventType::Reaction => check_annotation(server, writer, draft),
         TimelineEventType::RoomCanonicalAlias => check_aliases(server, writer, &draft.content),
+        TimelineEventType::RoomMember => check_member(server, writer, draft),
+        _ => Ok(()),
+    }
+}
+
+/// A membership that is set like any other state is held to the same as one that is asked for.
+fn check_member(server: &Server, writer: &RoomWriter, draft: &Draft) -> Result<()> {
+    let content: Option<RoomMemberEventContent> = serde_json::from_str(draft.content.get()).ok();
+    let user = draft.state_key.as_deref().map(<&UserId>::try_from);
+    match (content, user) {
+        (Some(content), Some(Ok(user))) if admin::is_coming(&content.membership) => {
+            admin::check_member(server, writer.room_id(), user)
+        }
         _ => Ok(()),
     }
 }

@@ -10,7 +10,7 @@ fn the_bot_is_commanded_in_its_room_without_a_prefix_and_elsewhere_with_one() {
         assert_eq!(brief_text(&text("!letta status"), &room), "command");
     }
     // Somebody else's management room is no place for commands without a prefix.
-    let guest = event(&json!({ "sender": EVE, "content": text("status") }));
+    let guest = event(&json!({ "sender": "@bob:example.org", "content": text("status") }));
     assert_eq!(brief(&guest, &management()), "ignore: NotAddressed");
     let file = json!({ "msgtype": "m.file", "body": "!letta stop", "url": "mxc://example.org/a" });
     assert_eq!(

@@ -28,7 +28,7 @@ fn decided(request: &str, verdict: Verdict, after: &str) -> Vec<Item> {
 
 #[test]
 fn an_approval_is_asked_for_with_both_choices() {
-    assert_snapshot!(show(transcript!("approval"), SLOW), @"3.15s @agent to $asked: **May I use `memory_insert`?**⏎⏎`mem… (276 characters) … [APPROVAL_NEEDED]");
+    assert_snapshot!(show(transcript!("approval"), SLOW), @"3.15s @agent to $asked: **May I use `memory_insert`?**⏎⏎`mem… (321 characters) … [APPROVAL_NEEDED]");
     let room = play(items(transcript!("approval_parallel")), SLOW);
     assert_eq!(
         (room.messages.len(), room.choices),
@@ -50,7 +50,7 @@ fn an_approval_is_asked_for_with_both_choices() {
     {"query": "p2"}
     ```
 
-    ✅ lets it run, ❌ does not; so do `!letta approve` and `!letta deny`. Only @ann:example.org or an admin decides. Without an answer it is denied in 10m. [APPROVAL_NEEDED]
+    ✅ lets it run, ❌ does not; so do `!letta approve` and `!letta deny`. Only @ann:example.org or an admin can approve it, and approving needs the level `user`. Without an answer it is denied in 10m. [APPROVAL_NEEDED]
     "#);
 }
 
@@ -60,7 +60,7 @@ fn what_is_said_after_a_decision_is_a_message_of_its_own() {
     let story = decided(transcript!("approval"), approved, transcript!("tokens"));
     assert_snapshot!(timeline(story, SLOW), @r#"
     3.15s @agent to $asked, 1 edit: ✅ **Approved** by @ann:example.org⏎⏎… (127 characters) …pproved fact"}⏎```
-      3.15s **May I use `memory_insert`?**⏎⏎`mem… (276 characters) … [APPROVAL_NEEDED]
+      3.15s **May I use `memory_insert`?**⏎⏎`mem… (321 characters) … [APPROVAL_NEEDED]
       23.90s ✅ **Approved** by @ann:example.org⏎⏎… (127 characters) …pproved fact"}⏎```
     26.25s @agent to $asked, 3 edits: one two three four five
       26.25s one
@@ -72,7 +72,7 @@ fn what_is_said_after_a_decision_is_a_message_of_its_own() {
     let story = decided(transcript!("approval"), late, transcript!("steps"));
     assert_snapshot!(timeline(story, QUICK), @r#"
     0.47s @agent to $asked, 1 edit: ⌛ **Denied**, because nobody decided… (137 characters) …pproved fact"}⏎```
-      0.47s **May I use `memory_insert`?**⏎⏎`mem… (276 characters) … [APPROVAL_NEEDED]
+      0.47s **May I use `memory_insert`?**⏎⏎`mem… (321 characters) … [APPROVAL_NEEDED]
       20.46s ⌛ **Denied**, because nobody decided… (137 characters) …pproved fact"}⏎```
     20.55s @agent to $asked: one two three
     "#);
@@ -92,9 +92,9 @@ fn what_is_said_before_a_question_is_complete_before_it() {
       5.15s one two three four
       6.36s one two three four five
     7.95s @agent to $asked, 1 edit: ✅ **Approved** by @ann:example.org⏎⏎… (127 characters) …pproved fact"}⏎```
-      7.95s **May I use `memory_insert`?**⏎⏎`mem… (276 characters) … [APPROVAL_NEEDED]
+      7.95s **May I use `memory_insert`?**⏎⏎`mem… (321 characters) … [APPROVAL_NEEDED]
       28.70s ✅ **Approved** by @ann:example.org⏎⏎… (127 characters) …pproved fact"}⏎```
-    31.15s @agent to $asked: **May I use `memory_insert` and `con… (339 characters) … [APPROVAL_NEEDED]
+    31.15s @agent to $asked: **May I use `memory_insert` and `con… (384 characters) … [APPROVAL_NEEDED]
     "#);
 }
 
@@ -110,7 +110,7 @@ fn an_approved_tool_runs_and_is_spoken_of() {
     let story = decided(transcript!("approval"), approved, after);
     assert_snapshot!(timeline(story, SLOW), @r#"
     3.15s @agent to $asked, 1 edit: ✅ **Approved** by @ann:example.org⏎⏎… (127 characters) …pproved fact"}⏎```
-      3.15s **May I use `memory_insert`?**⏎⏎`mem… (276 characters) … [APPROVAL_NEEDED]
+      3.15s **May I use `memory_insert`?**⏎⏎`mem… (321 characters) … [APPROVAL_NEEDED]
       23.90s ✅ **Approved** by @ann:example.org⏎⏎… (127 characters) …pproved fact"}⏎```
     27.05s @agent to $asked, 3 edits: tool memory_insert returned: { UTC+0000"⏎}
       27.05s tool
@@ -131,7 +131,7 @@ fn calls_that_are_asked_about_together_share_a_card() {
     let story = decided(transcript!("approval_parallel"), mixed, after);
     assert_snapshot!(timeline(story, QUICK), @r#"
     0.47s @agent to $asked, 1 edit: ❌ **Denied** by @ann:example.org: `n… (204 characters) …"query": "p2"}⏎```
-      0.47s **May I use `memory_insert` and `con… (339 characters) … [APPROVAL_NEEDED]
+      0.47s **May I use `memory_insert` and `con… (384 characters) … [APPROVAL_NEEDED]
       20.46s ❌ **Denied** by @ann:example.org: `n… (204 characters) …"query": "p2"}⏎```
     20.57s @agent to $asked: tool conversation_search returned: {… (302 characters) …:41 AM UTC+0000"⏎}
     "#);

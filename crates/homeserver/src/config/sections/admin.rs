@@ -19,7 +19,8 @@ pub struct Admin {
     pub admin_execute: Vec<String>,
     /// Whether the server starts though one of them failed.
     pub admin_execute_errors_ignore: bool,
-    /// Whether an admin can run `\!admin …` from any room.
+    /// Whether an admin can run `\!admin …` from any room. Tuwunel's default is true; here it is false, because who copies a
+    /// message that somebody else thought of, into whichever room, has not meant to command the server.
     pub admin_escape_commands: bool,
     /// The tag that the room gets when an admin joins it; empty for none.
     pub admin_room_tag: String,
@@ -36,7 +37,7 @@ impl Default for Admin {
         Self {
             admin_execute: Vec::new(),
             admin_execute_errors_ignore: false,
-            admin_escape_commands: true,
+            admin_escape_commands: false,
             admin_room_tag: DEFAULT_ROOM_TAG.to_owned(),
             grant_admin_to_first_user: true,
             create_admin_room: true,
