@@ -9,6 +9,7 @@ pub mod content;
 pub(crate) mod double;
 pub mod render;
 mod rooms;
+mod speech;
 mod startup;
 mod transport;
 mod users;
@@ -17,6 +18,7 @@ pub(crate) use self::client::backoff;
 pub use self::{
     client::{Actor, Homeserver, MatrixError},
     rooms::{RoomPlan, START_EVENT_TYPE, TYPING_TIMEOUT},
+    speech::Silence,
     startup::StartupError,
     transport::{InProcess, Network, Transport, TransportError},
 };
