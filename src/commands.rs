@@ -11,10 +11,12 @@ pub mod alarm;
 mod choices;
 mod clerk;
 mod definition;
+mod failed;
 mod help;
 mod invitations;
 mod lookup;
 mod parse;
+pub mod paused;
 
 use std::time::Duration;
 
@@ -84,6 +86,18 @@ pub enum Command {
     },
     /// Stops the answer that is being written in this conversation.
     Stop,
+    /// Lists what got no answer and was set aside.
+    Failed,
+    /// Tries again what was set aside.
+    Retry {
+        /// What it is called by.
+        number: u64,
+    },
+    /// Asks a paused agent again at once.
+    Resume {
+        /// The name or id of the agent.
+        agent: String,
+    },
     /// Decides whether the tools may run that wait in this conversation.
     Decide {
         /// Whether they may.
@@ -132,6 +146,9 @@ impl Command {
             Self::StartChat { .. } => &definition::START_CHAT,
             Self::Sync { .. } => &definition::SYNC,
             Self::Stop => &definition::STOP,
+            Self::Failed => &definition::FAILED,
+            Self::Retry { .. } => &definition::RETRY,
+            Self::Resume { .. } => &definition::RESUME,
             Self::Decide { approve: true, .. } => &definition::APPROVE,
             Self::Decide { approve: false, .. } => &definition::DENY,
             Self::Detail(_) => &definition::DETAIL,

@@ -19,7 +19,9 @@
 mod agents;
 mod asks;
 mod choices;
+mod failed;
 mod flush;
+mod holds;
 mod inbox;
 mod key;
 mod outbox;
@@ -43,8 +45,8 @@ pub use self::{
     inbox::Admission,
     record::{
         AdmittedEvent, AgentRecord, Answer, Ask, AskedCall, By, ConversationKey, Errand,
-        OutboxItem, Presence, QueuedPrompt, RoomKind, RoomRecord, SendId, SpaceRecord, TurnId,
-        TurnRecord, Verdict,
+        FailedRecord, OutboxItem, PauseRecord, Presence, QueuedPrompt, RoomKind, RoomRecord,
+        SendId, SpaceRecord, Spent, TurnId, TurnRecord, Verdict, WaitNotice,
     },
 };
 
@@ -75,6 +77,8 @@ pub struct JournalLimits {
     /// The most messages whose event is remembered, and with it that they were said; the oldest go
     /// first, those of running turns never.
     pub sent_max: usize,
+    /// The most turns whose prompts are kept after they were set aside; the oldest go first.
+    pub failed_max: usize,
 }
 
 impl Default for JournalLimits {
@@ -87,6 +91,7 @@ impl Default for JournalLimits {
             errands_max: 1_000,
             outbox_items_max: 1_000,
             sent_max: 1_000_000,
+            failed_max: 1_000,
         }
     }
 }

@@ -10,6 +10,7 @@ pub(crate) mod double;
 pub mod foreign;
 pub mod render;
 mod rooms;
+mod speech;
 mod startup;
 mod transport;
 mod users;
@@ -18,6 +19,7 @@ pub(crate) use self::client::backoff;
 pub use self::{
     client::{Actor, Homeserver, MatrixError},
     rooms::{RoomPlan, START_EVENT_TYPE, TYPING_TIMEOUT},
+    speech::Silence,
     startup::StartupError,
     transport::{InProcess, Network, Transport, TransportError},
 };

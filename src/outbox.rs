@@ -4,12 +4,15 @@
 //! send id, and where an earlier attempt may have arrived unheard (a crash, a broken connection),
 //! the room is asked first whether it has the message.
 
+mod refused;
+
 use std::sync::Arc;
 
 use ruma::{OwnedEventId, OwnedRoomId, RoomId};
 use tokio::sync::watch;
 use tracing::{error, warn};
 
+use self::refused::Refused;
 use crate::{
     identity::Identity,
     journal::{Journal, JournalError, OutboxItem, SendId},
@@ -33,6 +36,7 @@ struct Inner {
     /// Messages with a smaller number were written by an earlier process, which may have sent them.
     born: u64,
     said: watch::Sender<u64>,
+    refused: Refused,
 }
 
 impl Outbox {
@@ -54,6 +58,7 @@ impl Outbox {
             tasks,
             born,
             said,
+            refused: Refused::default(),
         };
         Ok(Self {
             inner: Arc::new(inner),
@@ -112,6 +117,10 @@ impl Outbox {
         let Some(outcome) = self.deliver(&item, may_have_arrived).await else {
             return Ok(false);
         };
+        let notice = self
+            .inner
+            .refused
+            .note(&item, &outcome, self.inner.identity.bot());
         let event_id = outcome
             .inspect_err(|failure| {
                 error!(
@@ -121,6 +130,12 @@ impl Outbox {
                 );
             })
             .ok();
+        if let Some(notice) = notice
+            && journal.room(room)?.is_some_and(|record| record.bot)
+            && let Err(failure) = journal.say(&notice)
+        {
+            warn!(room.id = %room, error = &failure as &dyn std::error::Error, "a refused message is not told of");
+        }
         journal.said(number, &item, event_id, Millis::now())?;
         self.inner.said.send_modify(|count| *count += 1);
         journal.durable().await?;

@@ -13,9 +13,14 @@
 //!                  └─ Ignore(why)
 //! ```
 //!
-//! [`route`], [`reply`], `card` and [`say`] are pure; `run` does the waiting.
+//! [`route`], [`reply`], `card`, [`budget`] and [`say`] are pure; `run` does the waiting. What a turn may ask of Letta is
+//! bounded by its [`budget`]; a turn that gets no answer within it is set aside, see [`set_aside`].
 
+mod after;
 mod ask;
+mod attend;
+mod brake;
+pub mod budget;
 mod card;
 pub mod decide;
 mod envelope;
@@ -25,8 +30,10 @@ pub mod gesture;
 mod growing;
 pub mod inbox;
 mod listen;
+mod notice;
 mod open;
 mod overheard;
+pub mod pauses;
 mod people;
 mod prompt;
 pub mod reply;
@@ -34,27 +41,37 @@ pub mod rights;
 pub mod route;
 mod run;
 pub mod say;
+pub mod set_aside;
+mod speech;
 mod stage;
 mod standing;
 pub mod status;
 mod stops;
 #[cfg(test)]
+mod tests;
+#[cfg(test)]
 mod timeline;
 mod typing;
 pub mod words;
 
-use std::sync::Arc;
+use std::{
+    collections::HashSet,
+    sync::{Arc, Mutex},
+};
 
-use letta_client::Backend;
+use letta_client::{AgentId, Backend};
 use ruma::RoomId;
 use tokio::sync::{Semaphore, watch};
 use tracing::error;
 
-use self::{overheard::Elsewhere, people::People, stops::Stops};
+use self::{
+    brake::Brake, overheard::Elsewhere, pauses::Pauses, people::People, speech::Speech,
+    stops::Stops,
+};
 use crate::{
     config,
     identity::Identity,
-    journal::{ConversationKey, Journal, JournalError},
+    journal::{ConversationKey, Journal, JournalError, TurnId},
     matrix::Homeserver,
     outbox::Outbox,
     workers::{Panic, Tasks, Work, Workers},
@@ -100,6 +117,11 @@ struct Inner {
     workers: Workers<ConversationKey>,
     streams: Semaphore,
     stops: Stops,
+    pauses: Arc<Pauses>,
+    speech: Speech,
+    brake: Mutex<Brake>,
+    /// The turns that this process has begun or taken up.
+    taken_up: Mutex<HashSet<TurnId>>,
     elsewhere: Elsewhere,
     /// Counts the verdicts of people.
     verdicts: watch::Sender<u64>,
@@ -107,21 +129,26 @@ struct Inner {
 
 impl Turns {
     /// Nothing runs yet. Call [`Turns::resume`] when the homeserver is ready.
-    pub fn new(around: Surroundings) -> Self {
+    pub fn new(around: Surroundings) -> Result<Self, JournalError> {
         let people = People::new(around.homeserver.clone(), around.identity.clone());
         let workers = Workers::new(around.tasks.clone());
         let streams = Semaphore::new(STREAMS_MAX);
-        Self {
+        let pauses = Arc::new(Pauses::load(around.journal.clone())?);
+        Ok(Self {
             inner: Arc::new(Inner {
                 around,
                 people,
                 workers,
                 streams,
                 stops: Stops::default(),
+                pauses,
+                speech: Speech::default(),
+                brake: Mutex::default(),
+                taken_up: Mutex::default(),
                 elsewhere: Elsewhere::default(),
                 verdicts: watch::Sender::default(),
             }),
-        }
+        })
     }
 
     /// Goes on with what an earlier process has left.
@@ -139,9 +166,20 @@ impl Turns {
         self.inner.workers.wake(conversation.clone(), self.clone());
     }
 
-    /// Somebody has come into the room or gone.
+    /// Somebody has come into the room or gone, or who may do what there has changed.
     pub fn people_changed(&self, room: &RoomId) {
         self.inner.people.changed(room);
+        self.inner.speech.changed(room);
+    }
+
+    /// The agents that are not asked for a while.
+    pub fn pauses(&self) -> &Arc<Pauses> {
+        &self.inner.pauses
+    }
+
+    /// Asks an agent that is paused again now. `false`: it is not paused.
+    pub fn resume_agent(&self, agent: &AgentId) -> Result<bool, JournalError> {
+        self.inner.pauses.lift(agent)
     }
 
     /// How many conversations have a turn in flight.
@@ -171,11 +209,17 @@ impl Work<ConversationKey> for Turns {
             turn.id = %turn.id, room.id = %conversation.room, agent.id = %conversation.agent, %panic,
             "turn set aside after repeated panics"
         );
-        let notice = self
-            .inner
-            .voice(&turn)
-            .remark(&turn, "set aside", &words::set_aside());
-        around.journal.end_turn(&turn, &[notice])?;
+        let reason = words::fault_of_the_bridge();
+        let failed = self.inner.failed_record(&turn, &reason)?;
+        let text = match &failed {
+            Some(failed) => words::prompts_set_aside(&reason, failed.number),
+            None => words::set_aside(),
+        };
+        let notice = self.inner.voice(&turn).remark(&turn, "set aside", &text);
+        match &failed {
+            Some(failed) => around.journal.set_aside(&turn, failed, &[notice])?,
+            None => around.journal.end_turn(&turn, &[notice])?,
+        }
         around.journal.durable().await?;
         around.outbox.wake(&conversation.room);
         Ok(())

@@ -18,7 +18,7 @@ use crate::{
         registry::Registry,
     },
     appservice::{Desk, Pings, StartEcho},
-    commands::{Clerk, ClerkDesk, alarm},
+    commands::{Clerk, ClerkDesk, alarm, paused},
     config::Config,
     errands::ErrandRunner,
     identity::Identity,
@@ -84,7 +84,7 @@ impl Bridge {
             letta_left,
             tasks.clone(),
         );
-        let turns = Turns::new(around.clone());
+        let turns = Turns::new(around.clone())?;
         let arrived = Arc::new(Notify::new());
         let outlook = discovery.outlook();
         let clerk = Clerk::new(ClerkDesk {
@@ -163,6 +163,14 @@ impl Bridge {
             tasks.clone(),
         );
         tasks.spawn_singleton("Letta alarm", alarm);
+        let pauses = paused::serve(
+            self.around.journal.clone(),
+            self.around.outbox.clone(),
+            self.rules.clone(),
+            Arc::clone(self.turns.pauses()),
+            tasks.clone(),
+        );
+        tasks.spawn_singleton("pause alarm", pauses);
         let (journal, closing) = (self.around.journal.clone(), tasks.clone());
         tasks.spawn_singleton("journal flush", async move {
             tokio::select! {

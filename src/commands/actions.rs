@@ -50,6 +50,9 @@ impl Clerk {
             Command::StartChat { agent } => self.start_chat(agent, event).await,
             Command::Sync { accept_removals } => Ok(self.look_again(*accept_removals)),
             Command::Stop => self.stop(event).await,
+            Command::Failed => Ok(self.list_failed(event)?),
+            Command::Retry { number } => Ok(self.retry(event, *number).await?),
+            Command::Resume { agent } => Ok(self.resume_agent(agent)?),
             Command::Decide { approve, reason } => {
                 Ok(self.decide(event, *approve, reason.as_deref())?)
             }
@@ -293,8 +296,8 @@ impl Clerk {
                 others: 0,
             }) => Ok("Nothing is running here.".to_owned()),
             Ok(Stopped { turns: 0, .. }) => Ok(words::not_yours_to_decide(&event.sender)),
-            Ok(Stopped { turns: 1, .. }) => Ok("Stopped.".to_owned()),
-            Ok(Stopped { turns, .. }) => Ok(format!("Stopped {turns} turns.")),
+            Ok(Stopped { turns: 1, .. }) => Ok(words::stopped()),
+            Ok(Stopped { turns, .. }) => Ok(format!("Stopped {turns} turns. [STOPPED]")),
             Err(StopError::Journal(failure)) => Err(failure.into()),
             Err(StopError::Letta(failure)) => Ok(format!(
                 "Stopped here, but Letta did not hear of it: {} [{}]",

@@ -4,11 +4,15 @@
 
 use ruma::UserId;
 
-pub(super) use self::choices::{ALLOW_TOOL, ALLOWED_TOOLS, CHAT_ONLY, DETAIL, MODE, REVOKE_TOOL};
+pub(super) use self::{
+    choices::{ALLOW_TOOL, ALLOWED_TOOLS, CHAT_ONLY, DETAIL, MODE, REVOKE_TOOL},
+    failed::{FAILED, RESUME, RETRY},
+};
 use super::Command;
 use crate::config::Level;
 
 mod choices;
+mod failed;
 
 /// A command as people see it.
 #[derive(Debug)]
@@ -62,6 +66,8 @@ pub(super) enum Misuse {
     NoAgent,
     /// It does not say which tool.
     NoTool,
+    /// It does not say which number.
+    NoNumber,
     /// What follows is none of these.
     NoSuchChoice(&'static str),
     /// What looks like a user id is none.
@@ -79,6 +85,8 @@ pub const DEFINITIONS: &[&Definition] = &[
     &STOP,
     &APPROVE,
     &DENY,
+    &FAILED,
+    &RETRY,
     &DETAIL,
     &ALLOWED_TOOLS,
     &STATUS,
@@ -86,6 +94,7 @@ pub const DEFINITIONS: &[&Definition] = &[
     &VERSION,
     &INVITE,
     &SYNC,
+    &RESUME,
     &ALLOW_TOOL,
     &REVOKE_TOOL,
     &MODE,

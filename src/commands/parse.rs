@@ -71,6 +71,7 @@ fn explain(misuse: &Misuse, definition: &Definition, in_management_room: bool) -
             format!("{name} takes nothing after it. Write {usage}.")
         }
         Misuse::TooMuch => format!("{name} does not take that. Write {usage}."),
+        Misuse::NoNumber => format!("Which number? Write {usage}."),
         Misuse::NoTool => format!("Which tool? Write {usage}."),
         Misuse::NoSuchChoice(all) => format!("{name} takes one of {all}. Write {usage}."),
         Misuse::NoAgent => format!("Which agent? Write {usage}."),

@@ -31,7 +31,8 @@ fn the_table_agrees_with_itself() {
         );
         let text = text
             .replace("[accept-removals]", "")
-            .replace("[command]", "");
+            .replace("[command]", "")
+            .replace("<number>", "1");
         // Choices are said by leaving them out.
         let text = text.split(" [").next().unwrap_or_default();
         let Parsed::Command(command) = parse(text, true) else {

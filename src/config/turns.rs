@@ -22,6 +22,18 @@ pub struct Turns {
     /// How much a room sees, folded, of tools and of reasoning: `none`, `brief` for the tools that
     /// were used, `full` for all of it. `!letta detail` changes it in one room.
     pub detail: Detail,
+    /// How many answers one person sets going in one room within a minute. What comes beyond that waits, so that a program that
+    /// answers every answer does not talk with an agent for ever.
+    #[serde(deserialize_with = "at_least_one")]
+    pub per_minute: usize,
+}
+
+/// A number that is not zero: none at all would silence everybody.
+fn at_least_one<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<usize, D::Error> {
+    match usize::deserialize(deserializer)? {
+        0 => Err(serde::de::Error::custom("this has to be at least 1")),
+        number => Ok(number),
+    }
 }
 
 impl Default for Turns {
@@ -30,6 +42,7 @@ impl Default for Turns {
             approval_timeout: Duration::from_mins(10),
             approve_level: Level::User,
             detail: Detail::Brief,
+            per_minute: 20,
         }
     }
 }

@@ -37,6 +37,16 @@ pub(super) const ROOM: u8 = b'r';
 pub(super) const CHOICES: u8 = b'h';
 /// `agent id -> AllowedTools`.
 pub(super) const ALLOWED: u8 = b'l';
+/// `number -> FailedRecord`.
+pub(super) const FAILED: u8 = b'f';
+/// `agent id -> PauseRecord`.
+pub(super) const PAUSE: u8 = b'p';
+/// `room, agent id -> why its ghost cannot speak there`.
+pub(super) const SILENCED: u8 = b'x';
+/// `turn id -> ()`: turns whose answer was redacted while it grew.
+pub(super) const REDACTED: u8 = b'd';
+/// The last number that was given to something that was set aside.
+pub(super) const LAST_FAILED: &[u8] = b"!failed";
 /// The space.
 pub(super) const SPACE: &[u8] = b"!space";
 

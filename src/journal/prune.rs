@@ -88,8 +88,10 @@ impl Journal {
             .flat_map(|(_, turn)| {
                 let parts = (0..=turn.chapter).map(|number| turn.id.chapter(number).part(0));
                 let status = turn.chapter_id().status();
+                let waiting = turn.chapter_id().remark("waiting");
                 let card = turn.ask.as_ref().map(|ask| ask.card.clone());
-                parts.chain(card).chain([status]).collect::<Vec<_>>()
+                let all = parts.chain(card).chain([status, waiting]);
+                all.collect::<Vec<_>>()
             })
             .map(|id| id.as_str().to_owned())
             .collect()

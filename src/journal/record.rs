@@ -13,8 +13,14 @@ use serde_json::value::RawValue;
 use sha2::{Digest, Sha256};
 
 mod ask;
+mod queued;
+mod spent;
 
-pub use self::ask::{Ask, AskedCall, By, Verdict};
+pub use self::{
+    ask::{Ask, AskedCall, By, Verdict},
+    queued::{Errand, OutboxItem},
+    spent::{FailedRecord, PauseRecord, Spent, WaitNotice},
+};
 use crate::time::Millis;
 
 /// An event that the homeserver was told we have.
@@ -48,6 +54,9 @@ pub struct QueuedPrompt {
     pub text: String,
     /// When it was admitted.
     pub admitted_at: Millis,
+    /// How often it was put in again after it had been set aside.
+    #[serde(default)]
+    pub retries: u32,
 }
 
 /// A turn: a pure function of the first event it answers.
@@ -59,6 +68,19 @@ impl TurnId {
     /// The turn that begins with this event.
     pub fn of(first: &ruma::EventId, agent: &AgentId) -> Self {
         Self(short_hash(&[first.as_str(), agent.as_str()]))
+    }
+
+    /// The turn that begins with this prompt. One that is tried again says what it says under other ids than the turn before.
+    pub fn of_prompt(first: &QueuedPrompt, agent: &AgentId) -> Self {
+        match first.retries {
+            0 => Self::of(&first.event_id, agent),
+            retries => Self::named(&[
+                "retry",
+                first.event_id.as_str(),
+                agent.as_str(),
+                &retries.to_string(),
+            ]),
+        }
     }
 
     /// A turn that no event of a room begins with, named by these words for ever.
@@ -204,6 +226,12 @@ pub struct TurnRecord {
     /// In which chapter Letta got the prompts, once it did: they have that number in their keys.
     #[serde(default)]
     pub sent_in: Option<u32>,
+    /// What it has cost so far.
+    #[serde(default)]
+    pub spent: Spent,
+    /// The notice that it waits, if the room was told so in this chapter.
+    #[serde(default)]
+    pub waiting: Option<WaitNotice>,
 }
 
 impl TurnRecord {
@@ -227,15 +255,21 @@ impl TurnRecord {
             chapter: 0,
             ask: None,
             sent_in: None,
+            spent: Spent::default(),
+            waiting: None,
         }
     }
 
     /// The key under which Letta gets one of its prompts. What Letta has refused, because something
     /// else waited, it would refuse again under the same key.
     pub fn key_of(&self, prompt: &QueuedPrompt) -> String {
+        let retry = match prompt.retries {
+            0 => String::new(),
+            retries => format!(".r{retries}"),
+        };
         match self.sent_in.unwrap_or(self.chapter) {
-            0 => prompt.event_id.to_string(),
-            chapter => format!("{}.{chapter}", prompt.event_id),
+            0 => format!("{}{retry}", prompt.event_id),
+            chapter => format!("{}{retry}.{chapter}", prompt.event_id),
         }
     }
 
@@ -245,6 +279,13 @@ impl TurnRecord {
         const STEP: u32 = 1_000_000;
         let sent_in = self.sent_in.unwrap_or(self.chapter);
         self.sent_in = Some(sent_in.saturating_add(STEP));
+    }
+
+    /// Its prompts are sent again under keys that Letta has not seen: it has taken them and could do nothing with them.
+    pub fn resend(&mut self) {
+        self.renew_keys();
+        self.spent.sends = self.spent.sends.saturating_sub(1);
+        self.run = None;
     }
 
     /// The name under which it speaks now.
@@ -284,6 +325,7 @@ impl TurnRecord {
         self.status_edits_reserved = 0;
         self.run = None;
         self.answer = None;
+        self.waiting = None;
     }
 }
 
@@ -294,30 +336,6 @@ pub struct Answer {
     pub text: String,
     /// A sentence about how the turn ended, if it did not simply end.
     pub remark: Option<String>,
-}
-
-/// A message that will be said, exactly so, until the homeserver has answered.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct OutboxItem {
-    /// The room.
-    pub room: OwnedRoomId,
-    /// Who says it: a ghost, or the bot.
-    pub sender: OwnedUserId,
-    /// The event's type.
-    pub event_type: String,
-    /// Its send id.
-    pub send_id: SendId,
-    /// Its content, frozen.
-    pub content: Box<RawValue>,
-}
-
-/// Something to do in a room, in order, that may need the network.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct Errand {
-    /// The event that asks for it.
-    pub event: Box<RawValue>,
-    /// When it was admitted.
-    pub admitted_at: Millis,
 }
 
 /// Whether Letta still lists an agent.

@@ -132,6 +132,7 @@ fn prompt(number: usize) -> QueuedPrompt {
         sender: owned_user_id!("@alice:house.test"),
         text: format!("question {number}"),
         admitted_at: Millis(1_000),
+        retries: 0,
     }
 }
 

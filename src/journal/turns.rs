@@ -27,6 +27,16 @@ impl Journal {
             .collect()
     }
 
+    /// What has waited longest in a conversation.
+    pub fn first_queued(
+        &self,
+        conversation: &ConversationKey,
+    ) -> Result<Option<QueuedPrompt>, JournalError> {
+        let prefix = Key::new(key::QUEUE).conversation(conversation).bytes();
+        let mut waiting = self.scan(&prefix, "prompt");
+        Ok(waiting.next().transpose()?.map(|(_, prompt)| prompt))
+    }
+
     /// The turn that runs in a conversation.
     pub fn open_turn(
         &self,
@@ -70,7 +80,7 @@ impl Journal {
         let Some(first) = prompts.first() else {
             return Ok(None);
         };
-        let id = TurnId::of(&first.event_id, &conversation.agent);
+        let id = TurnId::of_prompt(first, &conversation.agent);
         let turn = TurnRecord::new(id, conversation.clone(), prompts, now);
         batch.insert(turn_key(conversation), super::encode(&turn, "turn")?);
         self.db().apply_batch(batch)?;
@@ -86,10 +96,21 @@ impl Journal {
     /// What waits in the outbox or has arrived already does not enter it again.
     pub fn end_turn(&self, turn: &TurnRecord, last: &[OutboxItem]) -> Result<(), JournalError> {
         let _alone = self.alone();
-        let mut batch = self.outbox_batch(&self.unsaid(last)?)?;
-        batch.remove(turn_key(&turn.key));
+        let batch = self.end_batch(turn, last)?;
         self.db().apply_batch(batch)?;
         Ok(())
+    }
+
+    /// What ends a turn.
+    pub(super) fn end_batch(
+        &self,
+        turn: &TurnRecord,
+        last: &[OutboxItem],
+    ) -> Result<sled::Batch, JournalError> {
+        let mut batch = self.outbox_batch(&self.unsaid(last)?)?;
+        batch.remove(turn_key(&turn.key));
+        batch.remove(super::holds::redacted_key(&turn.id));
+        Ok(batch)
     }
 
     /// Ends a chapter of a turn: its last words enter the outbox and the turn is written down as it

@@ -3,7 +3,9 @@
 use letta_client::ApprovalRequest;
 use tracing::{info, warn};
 
-use super::{Inner, listen::Failure, say::Voice, words};
+use super::{
+    Inner, attend::Attended, listen::Failure, notice::Wait, say::Voice, stage::Stage, words,
+};
 use crate::{
     journal::{Ask, By, JournalError, TurnRecord, Verdict},
     time::Millis,
@@ -31,18 +33,24 @@ impl Inner {
     pub(super) async fn find_pending(
         &self,
         turn: &TurnRecord,
-    ) -> Result<Option<ApprovalRequest>, JournalError> {
-        let found = async {
+        stage: &mut Stage,
+        wait: &Wait,
+    ) -> Result<Attended<Option<ApprovalRequest>>, JournalError> {
+        let look = async {
             let destination = self.destination(&turn.key).await?;
             Ok::<_, Failure>(self.around.backend.pending(&destination).await?)
         };
-        match found.await {
-            Ok(request) => Ok(request),
+        let found = match self.attend_wait(turn, stage, wait, None, look).await? {
+            Attended::Done(found) => found,
+            Attended::Stopped => return Ok(Attended::Stopped),
+            Attended::Ending => return Ok(Attended::Ending),
+        };
+        match found {
+            Ok(request) => Ok(Attended::Done(request)),
             Err(Failure::Journal(failure)) => Err(failure),
-            Err(Failure::Missed) => Ok(None),
-            Err(Failure::Letta(failure)) => {
+            Err(failure) => {
                 warn!(turn.id = %turn.id, error = &failure as &dyn std::error::Error, "cannot find out what waits for a decision");
-                Ok(None)
+                Ok(Attended::Done(None))
             }
         }
     }
@@ -123,6 +131,8 @@ impl Inner {
         if card.is_none() && self.around.tasks.is_stopping() {
             return Ok(None);
         }
+        let is_redacted = self.around.journal.is_redacted(&turn.id)?;
+        let card = card.filter(|_| !is_redacted);
         let said = card.map(|card| self.voice(&turn).verdict(&turn, ask, verdict, &card));
         info!(
             turn.id = %turn.id, agent.id = %turn.key.agent, room.id = %turn.key.room,

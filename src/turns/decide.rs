@@ -126,6 +126,8 @@ impl Turns {
         let mut stopped = Stopped::default();
         for turn in self.turns_at(place)? {
             if who.may_stop(&turn) {
+                // Who asks with a command is answered there.
+                self.inner.stops.answer_given(&turn.id);
                 self.stop_turn(&turn, who).await?;
                 stopped.turns += 1;
             } else {

@@ -38,6 +38,8 @@ use crate::{
 const EVENTS_AT_ONCE: usize = 256;
 /// The most read receipts under way at once; beyond it they are left out.
 const RECEIPTS_MAX: usize = 32;
+/// The state on which depends who is in a room and may speak there.
+const SPEECH_STATE: [&str; 3] = ["m.room.member", "m.room.power_levels", "m.room.tombstone"];
 /// How long to rest when the journal fails.
 const JOURNAL_FAILED_PAUSE: Duration = Duration::from_secs(5);
 
@@ -176,6 +178,7 @@ impl Inbox {
                     sender: event.sender.clone(),
                     text,
                     admitted_at: admitted.admitted_at,
+                    retries: 0,
                 };
                 return self.queue(admission, conversation, prompt).await;
             }
@@ -196,6 +199,9 @@ impl Inbox {
             }
             Route::Redaction { of } => {
                 journal.withdraw_queued(&of)?;
+                self.turns
+                    .redacted(&event.room_id, &of, &event.sender)
+                    .await?;
                 // A reaction that is not taken yet is as if it had never been.
                 journal.withdraw_errand(&event.room_id, &of)?;
             }
@@ -204,7 +210,7 @@ impl Inbox {
                 let once = SendId::of(&["encrypted", event.room_id.as_str()]);
                 self.tell(event, &words::encrypted(), once).await?;
             }
-            Route::Ignore(_) if event.event_type == "m.room.member" => {
+            Route::Ignore(_) if SPEECH_STATE.contains(&event.event_type.as_str()) => {
                 self.turns.people_changed(&event.room_id);
             }
             Route::Ignore(_) => {}

@@ -1,27 +1,28 @@
-//! Listening to Letta until a chapter of a turn is told, whatever it takes.
-
-use std::time::Duration;
+//! Listening to Letta until a chapter of a turn is told, within the turn's budget.
+//!
+//! Each round asks once: is the agent there, is the budget spent, is the agent paused, is there a place for one more stream; then
+//! the stream is opened and read. What a failure leads to is in `after`. Whatever a round waits for, that the turn or the process
+//! shall end is heard, and the room is told why it waits (see `attend`).
 
 use futures_util::StreamExt;
-use letta_client::{
-    Advice, ApprovalRequest, BackendError, Conversation, Stop, TurnEvent, TurnStream,
+use letta_client::{ApprovalRequest, BackendError, Stop, TurnEvent, TurnFailure, TurnStream};
+use tokio::{
+    sync::{AcquireError, SemaphorePermit},
+    time::Instant,
 };
-use tokio::time::Instant;
-use tracing::{debug, info, warn};
+use tracing::warn;
 
-use super::{Inner, say::Voice, stage::Stage, typing::Typing, words};
+use super::{
+    Inner,
+    attend::{Attended, STOP_PATIENCE},
+    budget::{self, Exhausted},
+    notice::{TELL_AFTER, Wait},
+    pauses::Try,
+    stage::Stage,
+    typing::Typing,
+    words,
+};
 use crate::journal::{Answer, JournalError, TurnRecord};
-
-/// The wait before Letta is asked again; it doubles each time.
-const ASK_AGAIN_MIN: Duration = Duration::from_millis(500);
-/// The longest wait before Letta is asked again.
-const ASK_AGAIN_MAX: Duration = Duration::from_secs(30);
-/// How many attempts fail before the room is told that its message waits.
-const TELL_AFTER_ATTEMPTS: u32 = 3;
-/// How often the stream of one chapter may break before the turn is given up.
-const BREAKS_MAX: u32 = 8;
-/// How long a turn that was stopped may take to end by itself.
-const STOP_PATIENCE: Duration = Duration::from_secs(5);
 
 /// Why a step of a turn did not work.
 #[derive(Debug, thiserror::Error)]
@@ -32,6 +33,20 @@ pub(super) enum Failure {
     Letta(#[from] BackendError),
     #[error("a turn of somebody else went on while nobody listened")]
     Missed,
+    #[error("the turn's budget is spent: {0:?}")]
+    Exhausted(Exhausted),
+}
+
+/// What came of listening.
+pub(super) enum Outcome {
+    /// The chapter was told.
+    Told(Told),
+    /// There is no answer, and there will be none: why, for people, and the code of it.
+    Failed((String, String)),
+    /// Nothing more is to be said at all: the answer was redacted.
+    Redacted,
+    /// The process is about to end; the turn goes on in the next one.
+    Ending,
 }
 
 /// A chapter as it was told.
@@ -44,290 +59,282 @@ pub(super) struct Told {
     pub(super) found: bool,
 }
 
-/// How listening to a stream ended.
-enum Heard {
-    Everything(Told),
+/// How reading a stream ended.
+enum Read {
+    Everything(Stop, Option<ApprovalRequest>),
     Broken(BackendError),
-    /// The process is about to end; the turn goes on in the next one.
-    Stopping,
+    Redacted,
+    Ending,
 }
 
-/// What to do after a failure.
-enum Next {
-    /// Ask again; `true`: what was sent may have arrived.
-    Ask(bool),
-    Wait,
-    Tell(Told),
-    GiveUp,
-}
-
-/// What was tried so far.
-#[derive(Default)]
-struct Tried {
-    attempts: u32,
-    breaks: u32,
-    forgot: bool,
+/// One round: what is known of the next question to Letta.
+enum Round {
+    /// It may be asked.
+    Ask(Option<Try>),
+    /// It is not asked: this comes of listening.
+    Over(Outcome),
 }
 
 impl Inner {
-    /// Listens until a chapter is told. `None`: the process is about to end.
+    /// Listens until a chapter is told, or will not be.
     pub(super) async fn hear(
         &self,
         turn: &mut TurnRecord,
         stage: &mut Stage,
         mut again: bool,
-    ) -> Result<Option<Told>, JournalError> {
-        let mut tried = Tried::default();
-        let voice = stage.voice.clone();
-        let shared = !voice.mentions.is_empty();
+    ) -> Result<Outcome, JournalError> {
+        let mut wait = Wait::begin();
+        let mut last = None;
         loop {
-            let typing = Typing::start(
-                self.around.homeserver.clone(),
-                voice.ghost.clone(),
-                turn.key.room.clone(),
-                &self.around.tasks,
-            );
-            // Before Letta is asked: an open stream that nobody reads holds Letta back. The semaphore is never closed.
-            let _place = tokio::select! {
-                biased;
-                place = self.streams.acquire() => place,
-                () = self.stops.wanted(&turn.id) => {
-                    return Ok(Some(Told::end(stage.reply.text(), Some(words::stopped()))));
-                }
-                () = self.around.tasks.closing() => return Ok(None),
+            let attempt = match self.round(turn, stage, &mut wait, last.as_ref()).await? {
+                Round::Ask(attempt) => attempt,
+                Round::Over(outcome) => return self.over(turn, stage, &wait, outcome).await,
             };
-            let failure = match self.open(turn, shared, again).await {
-                Err(Failure::Journal(failure)) => return Err(failure),
-                Err(Failure::Missed) => {
-                    let remark = Some(words::missed());
-                    return Ok(Some(Told::end(stage.reply.text(), remark)));
-                }
-                Err(Failure::Letta(failure)) => failure,
-                Ok(stream) => match self.follow_unless_stopped(turn, stage, stream).await? {
-                    Heard::Everything(told) => return Ok(Some(told)),
-                    Heard::Stopping => return Ok(None),
-                    Heard::Broken(failure) => {
-                        tried.breaks += 1;
-                        stage.restart();
-                        failure
-                    }
-                },
+            let place = self.attend_wait(turn, stage, &wait, None, self.streams.acquire());
+            let place = match place.await? {
+                Attended::Done(place) => place,
+                Attended::Stopped => return self.stopped_waiting(turn, stage, &wait).await,
+                Attended::Ending => return Ok(Outcome::Ending),
             };
-            drop(typing);
-            match self.after(turn, &failure, &mut tried).await? {
-                Next::Ask(sent) => again = sent,
-                Next::Tell(told) => return Ok(Some(told)),
-                Next::GiveUp => {
-                    warn!(
-                        turn.id = %turn.id, agent.id = %turn.key.agent, code = failure.code(),
-                        error = &failure as &dyn std::error::Error, detail = detail_of(&failure),
-                        "a turn failed"
-                    );
-                    let remark = Some(words::refused(&failure));
-                    return Ok(Some(Told::end(stage.reply.text(), remark)));
-                }
-                Next::Wait => {
+            let began = Instant::now();
+            let failure = match self
+                .listen_once(turn, stage, &mut wait, (again, place))
+                .await?
+            {
+                Ok(outcome) => return self.over(turn, stage, &wait, outcome).await,
+                Err(failure) => failure,
+            };
+            match &failure {
+                Trouble::NotOpened(_) => budget::add_wait(&mut turn.spent, began.elapsed()),
+                Trouble::Broken(_) => wait.broke(),
+                Trouble::Inside(..) => {}
+            }
+            let next = self.after(turn, stage, &mut wait, failure).await?;
+            // Not before it is decided whether the pause goes on.
+            drop(attempt);
+            match next {
+                Next::Ask { sent } => again = sent,
+                Next::Over(outcome) => return self.over(turn, stage, &wait, outcome).await,
+                Next::Wait(failure) => {
                     again = true;
-                    tried.attempts += 1;
-                    let wait = self.wait_for_letta(turn, &voice, &failure, tried.attempts);
-                    tokio::select! {
-                        go_on = wait => if !go_on? { return Ok(None) },
-                        () = self.stops.wanted(&turn.id) => {
-                            return Ok(Some(Told::end(stage.reply.text(), Some(words::stopped()))));
-                        }
+                    match self
+                        .wait_for_letta(turn, stage, &mut wait, &failure)
+                        .await?
+                    {
+                        Attended::Done(()) => last = Some(failure),
+                        Attended::Stopped => return self.stopped_waiting(turn, stage, &wait).await,
+                        Attended::Ending => return Ok(Outcome::Ending),
                     }
                 }
             }
         }
     }
 
-    /// What to do after Letta has failed.
-    async fn after(
+    /// Whether Letta is asked (once more): waits while the agent is paused.
+    async fn round(
         &self,
         turn: &mut TurnRecord,
-        failure: &BackendError,
-        tried: &mut Tried,
-    ) -> Result<Next, JournalError> {
-        let journal = &self.around.journal;
-        let unknown = matches!(failure, BackendError::NotFound { .. });
-        if unknown && turn.run.take().is_some() {
-            // Letta has lost the run; the prompts are sent again.
-            return Ok(Next::Ask(false));
-        }
-        if unknown && !tried.forgot && journal.conversation(&turn.key)?.is_some() {
-            journal.forget_conversation(&turn.key)?;
-            tried.forgot = true;
-            let lost = self
-                .voice(turn)
-                .remark(turn, "lost", &words::conversation_lost());
-            self.around.outbox.say(&lost).await?;
-            return Ok(Next::Ask(true));
-        }
-        if tried.breaks >= BREAKS_MAX {
-            return Ok(Next::GiveUp);
-        }
-        match failure {
-            BackendError::Moved { to } => {
-                tried.breaks += 1;
-                // Its run stays behind.
-                turn.run = None;
-                journal.set_conversation(&turn.key, &Conversation::Own(to.clone()))?;
-                journal.durable().await?;
-                Ok(Next::Ask(false))
+        stage: &mut Stage,
+        wait: &mut Wait,
+        last: Option<&BackendError>,
+    ) -> Result<Round, JournalError> {
+        loop {
+            if self.is_known_gone(&turn.key.agent)? {
+                return Ok(Round::Over(Outcome::Failed(words::agent_gone(
+                    stage.has_spoken(),
+                ))));
             }
-            BackendError::ApprovalPending => {
-                tried.breaks += 1;
-                if let Some(request) = self.find_pending(turn).await? {
-                    return Ok(Next::Tell(Told::instead(request, true)));
+            if let Err(exhausted) = budget::check(&turn.spent) {
+                return Ok(Round::Over(Outcome::Failed(words::exhausted(
+                    exhausted, last,
+                ))));
+            }
+            match self.wait_while_paused(turn, stage, wait).await? {
+                Attended::Done(Some(attempt)) => return Ok(Round::Ask(attempt)),
+                Attended::Done(None) => {}
+                Attended::Stopped => {
+                    let outcome = Told::end(stage.reply.text(), Some(words::stopped()));
+                    return Ok(Round::Over(Outcome::Told(outcome)));
                 }
-                turn.turn_the_page();
-                turn.sent_in = None;
-                journal.update_turn(turn)?;
-                Ok(Next::Wait)
+                Attended::Ending => return Ok(Round::Over(Outcome::Ending)),
             }
-            BackendError::RunDied { .. } => {
-                tried.breaks += 1;
-                turn.run = None;
-                if turn.decided().is_some() {
-                    // The tool may have run, so it is not asked for again.
-                    let remark = Some(words::broke_off());
-                    return Ok(Next::Tell(Told::end(String::new(), remark)));
-                }
-                turn.renew_keys();
-                self.keep(turn).await?;
-                Ok(Next::Ask(false))
-            }
-            BackendError::NotPending | BackendError::Forgotten { .. } => {
-                tried.breaks += 1;
-                self.decided_on_nothing(turn, failure).await
-            }
-            other if matches!(other.advice(), Advice::Refuse | Advice::Fatal) => Ok(Next::GiveUp),
-            _ => Ok(Next::Wait),
         }
     }
 
-    /// What to do when nothing waits for what was decided.
-    async fn decided_on_nothing(
+    /// Listening is over; if the room was told that it waits, it is told that it does not any more.
+    async fn over(
         &self,
         turn: &mut TurnRecord,
-        failure: &BackendError,
-    ) -> Result<Next, JournalError> {
-        let forgotten = matches!(failure, BackendError::Forgotten { .. });
-        // V1 names a run before it refuses a decision inside the stream.
-        turn.run = None;
-        if self.follow_outside_decision(turn).await? {
-            return Ok(Next::Ask(true));
+        stage: &mut Stage,
+        wait: &Wait,
+        outcome: Outcome,
+    ) -> Result<Outcome, JournalError> {
+        if !matches!(outcome, Outcome::Ending) {
+            let in_vain =
+                !stage.has_spoken() && !matches!(&outcome, Outcome::Told(told) if told.has_news());
+            self.end_wait(turn, stage, wait, in_vain).await?;
         }
-        if let Some(ask) = &mut turn.ask {
-            ask.forgotten = forgotten;
-        }
-        // Letta may have begun anew and ask the same again under another name. A decision on
-        // something else is not taken for one on this.
-        if let Some(request) = self.find_pending(turn).await? {
-            let found = turn.ask.as_ref().is_none_or(|ask| ask.found);
-            return Ok(Next::Tell(Told::instead(request, found)));
-        }
-        match turn.ask.as_ref().filter(|ask| !ask.found) {
-            // Nobody wants it any more.
-            Some(ask) if ask.is_stopped() => Ok(Next::Tell(Told::end(String::new(), None))),
-            Some(_) if forgotten && !turn.prompts.is_empty() => {
-                self.keep(turn).await?;
-                Ok(Next::Ask(false))
+        Ok(outcome)
+    }
+
+    async fn stopped_waiting(
+        &self,
+        turn: &mut TurnRecord,
+        stage: &mut Stage,
+        wait: &Wait,
+    ) -> Result<Outcome, JournalError> {
+        let told = Told::end(stage.reply.text(), Some(words::stopped()));
+        self.over(turn, stage, wait, Outcome::Told(told)).await
+    }
+
+    /// Opens one stream and reads it to its end.
+    async fn listen_once(
+        &self,
+        turn: &mut TurnRecord,
+        stage: &mut Stage,
+        wait: &mut Wait,
+        (again, _place): (bool, Result<SemaphorePermit<'_>, AcquireError>),
+    ) -> Result<Result<Outcome, Trouble>, JournalError> {
+        let shared = !stage.voice.mentions.is_empty();
+        let _typing = Typing::start(
+            self.around.homeserver.clone(),
+            stage.voice.ghost.clone(),
+            turn.key.room.clone(),
+            &self.around.tasks,
+        );
+        let snapshot = turn.clone();
+        let opened = self.attend_step(&snapshot, stage, wait, self.open(turn, shared, again));
+        let stream = match opened.await? {
+            Attended::Done(Ok(stream)) => stream,
+            Attended::Done(Err(Failure::Journal(failure))) => return Err(failure),
+            Attended::Done(Err(Failure::Letta(failure))) => {
+                return Ok(Err(Trouble::NotOpened(failure)));
             }
-            // It was ours that came through, and its stream was lost.
-            Some(ask) if !forgotten && !ask.untold => {
-                Ok(Next::Tell(Told::end(String::new(), Some(words::cut_off()))))
+            Attended::Done(Err(Failure::Missed)) => {
+                let told = Told::end(stage.reply.text(), Some(words::missed()));
+                return Ok(Ok(Outcome::Told(told)));
             }
-            _ => Ok(Next::GiveUp),
+            Attended::Done(Err(Failure::Exhausted(exhausted))) => {
+                return Ok(Ok(Outcome::Failed(words::exhausted(exhausted, None))));
+            }
+            Attended::Stopped => {
+                let told = Told::end(stage.reply.text(), Some(words::stopped()));
+                return Ok(Ok(Outcome::Told(told)));
+            }
+            Attended::Ending => return Ok(Ok(Outcome::Ending)),
+        };
+        stage.note_wait(turn);
+        match self.read_unless_stopped(turn, stage, wait, stream).await? {
+            Read::Everything(Stop::Failed(failure), request) => {
+                Ok(self.failed_inside(turn, stage, failure, request))
+            }
+            Read::Everything(stop, request) => {
+                if stop != Stop::Cancelled {
+                    self.pauses.lift(&turn.key.agent)?;
+                }
+                stage.note_end(&stop);
+                Ok(Ok(Outcome::Told(told(stage, &stop, request))))
+            }
+            Read::Broken(failure) => {
+                stage.restart();
+                Ok(Err(Trouble::Broken(failure)))
+            }
+            Read::Redacted => Ok(Ok(Outcome::Redacted)),
+            Read::Ending => Ok(Ok(Outcome::Ending)),
         }
     }
 
-    /// Waits before Letta is asked again, and tells the room once. `false`: the process is about to
-    /// end.
-    async fn wait_for_letta(
+    /// Letta has said in the stream that the turn failed.
+    fn failed_inside(
         &self,
         turn: &TurnRecord,
-        voice: &Voice,
-        failure: &BackendError,
-        attempts: u32,
-    ) -> Result<bool, JournalError> {
-        debug!(turn.id = %turn.id, attempts, error = %failure, "Letta is asked again later");
-        if attempts == TELL_AFTER_ATTEMPTS {
-            info!(turn.id = %turn.id, code = failure.code(), "a message waits for Letta");
-            let waiting = words::waiting(failure);
-            let remark = voice.remark(turn, "waiting", &waiting);
-            self.around.outbox.say(&remark).await?;
-        }
-        let mut wait = ASK_AGAIN_MIN
-            .saturating_mul(1 << attempts.min(10))
-            .min(ASK_AGAIN_MAX);
-        if let BackendError::RateLimited {
-            retry_after: Some(retry_after),
-        } = failure
-        {
-            wait = (*retry_after).max(wait);
-        }
-        let mut returns = self.around.letta_returns.clone();
-        returns.mark_unchanged();
-        tokio::select! {
-            () = tokio::time::sleep(wait) => Ok(true),
-            Ok(()) = returns.changed() => Ok(true),
-            () = self.around.tasks.closing() => Ok(false),
-        }
+        stage: &mut Stage,
+        failure: TurnFailure,
+        request: Option<ApprovalRequest>,
+    ) -> Result<Outcome, Trouble> {
+        warn!(
+            turn.id = %turn.id, agent.id = %turn.key.agent, code = failure.code, detail = failure.detail,
+            "a turn failed inside Letta"
+        );
+        let stop = Stop::Failed(failure.clone());
+        stage.note_end(&stop);
+        let told = told(stage, &stop, request);
+        Err(Trouble::Inside(failure, told))
     }
 
-    /// Listens to one stream. Who wanted the turn to stop before there was anything to stop is
-    /// heard now.
-    async fn follow_unless_stopped(
+    /// Reads one stream. Who wanted the turn to stop before there was anything to stop is heard now.
+    async fn read_unless_stopped(
         &self,
         turn: &mut TurnRecord,
         stage: &mut Stage,
+        wait: &mut Wait,
         stream: TurnStream,
-    ) -> Result<Heard, JournalError> {
-        if self.stops.is_wanted(&turn.id)
-            && let Some(destination) = self.known_destination(&turn.key)?
-            && let Err(failure) = self.around.backend.cancel(&destination).await
-        {
-            debug!(turn.id = %turn.id, error = %failure, "Letta was not told to stop");
+    ) -> Result<Read, JournalError> {
+        if self.stops.is_wanted(&turn.id) {
+            self.cancel(&turn.key);
         }
-        self.follow(turn, stage, stream).await
+        self.read(turn, stage, wait, stream).await
     }
 
-    /// Listens to one stream and shows what it says.
-    async fn follow(
+    /// Reads one stream and shows what it says.
+    async fn read(
         &self,
         turn: &mut TurnRecord,
         stage: &mut Stage,
+        wait: &mut Wait,
         mut stream: TurnStream,
-    ) -> Result<Heard, JournalError> {
-        let mut request = None;
+    ) -> Result<Read, JournalError> {
+        let (mut request, mut lost_at) = (None, None);
         let id = turn.id.clone();
         let stopped = async {
             self.stops.wanted(&id).await;
             tokio::time::sleep(STOP_PATIENCE).await;
         };
-        tokio::pin!(stopped);
+        let redacted = self.stops.redacted(&id);
+        tokio::pin!(stopped, redacted);
         loop {
             let wake_at = stage.next_show();
             tokio::select! {
+                biased;
+                () = &mut redacted => return Ok(Read::Redacted),
                 item = stream.next() => match item {
-                    Some(Ok(TurnEvent::Finished(stop))) => {
-                        return Ok(Heard::Everything(told(stage, &stop, request)));
+                    Some(Ok(TurnEvent::Finished(stop))) => return Ok(Read::Everything(stop, request)),
+                    Some(Ok(TurnEvent::Interrupted)) => {
+                        wait.lost();
+                        lost_at = Some(Instant::now() + TELL_AFTER);
                     }
-                    Some(Ok(TurnEvent::Approval(asked))) => request = Some(asked),
-                    Some(Ok(event)) => self.take_in(turn, stage, &event).await?,
-                    Some(Err(failure)) => return Ok(Heard::Broken(failure)),
-                    None => return Ok(Heard::Broken(BackendError::Protocol {
+                    Some(Ok(event)) => {
+                        lost_at = None;
+                        // A run that has begun may fail at once; only words and deeds end a wait.
+                        if !matches!(event, TurnEvent::Started { .. }) {
+                            self.end_wait(turn, stage, wait, false).await?;
+                            stage.note_wait(turn);
+                        }
+                        match event {
+                            TurnEvent::Approval(asked) => request = Some(asked),
+                            event => self.take_in(turn, stage, &event).await?,
+                        }
+                    }
+                    Some(Err(failure)) => return Ok(Read::Broken(failure)),
+                    None => return Ok(Read::Broken(BackendError::Protocol {
                         detail: "a stream ended without an end".to_owned(),
                     })),
                 },
                 sent = stage.answer.answered() => stage.edited(sent?),
                 sent = stage.line.answered() => stage.line_edited(sent?),
-                () = sleep_until(wake_at) => self.show(turn, stage).await?,
-                () = &mut stopped => {
-                    return Ok(Heard::Everything(told(stage, &Stop::Cancelled, None)));
+                confirmed = stage.notice.confirmed() => {
+                    confirmed?;
+                    self.finish_notice(turn, stage).await?;
+                    stage.note_wait(turn);
                 }
-                () = self.around.tasks.stopping() => return Ok(Heard::Stopping),
+                () = sleep_until(lost_at) => {
+                    lost_at = None;
+                    self.tell_wait(turn, stage, wait).await?;
+                    stage.note_wait(turn);
+                }
+                () = sleep_until(wake_at) => self.show(turn, stage).await?,
+                () = &mut stopped => return Ok(Read::Everything(Stop::Cancelled, None)),
+                () = self.around.tasks.stopping() => return Ok(Read::Ending),
             }
         }
     }
@@ -344,14 +351,38 @@ impl Inner {
             turn.run = Some(run.clone());
             self.keep(turn).await?;
         }
+        if matches!(event, TurnEvent::Text { .. } | TurnEvent::ToolCall(_)) {
+            // The model answers, whatever stood in its way.
+            self.pauses.lift(&turn.key.agent)?;
+        }
         stage.apply(event);
         Ok(())
     }
 }
 
+/// What went wrong with one question.
+pub(super) enum Trouble {
+    /// There was no stream.
+    NotOpened(BackendError),
+    /// The stream broke.
+    Broken(BackendError),
+    /// Letta has told the failure in the stream, and this is what there is to say.
+    Inside(TurnFailure, Told),
+}
+
+/// What to do after trouble.
+pub(super) enum Next {
+    /// Ask again; `sent`: what was sent may have arrived.
+    Ask { sent: bool },
+    /// Ask again later.
+    Wait(BackendError),
+    /// Do not ask again.
+    Over(Outcome),
+}
+
 impl Told {
     /// A request that waits instead of what was to be heard.
-    fn instead(request: ApprovalRequest, found: bool) -> Self {
+    pub(super) fn instead(request: ApprovalRequest, found: bool) -> Self {
         Self {
             answer: Answer::default(),
             request: Some(request),
@@ -360,12 +391,16 @@ impl Told {
     }
 
     /// The last chapter.
-    fn end(text: String, remark: Option<String>) -> Self {
+    pub(super) fn end(text: String, remark: Option<String>) -> Self {
         Self {
             answer: Answer { text, remark },
             request: None,
             found: false,
         }
+    }
+
+    fn has_news(&self) -> bool {
+        !self.answer.text.is_empty() || self.request.is_some()
     }
 }
 
@@ -386,16 +421,5 @@ async fn sleep_until(at: Option<Instant>) {
     match at {
         Some(at) => tokio::time::sleep_until(at).await,
         None => std::future::pending().await,
-    }
-}
-
-/// What Letta said in its own words: for the log, never for a room.
-fn detail_of(failure: &BackendError) -> &str {
-    match failure {
-        BackendError::Refused { detail, .. }
-        | BackendError::ServerError { detail, .. }
-        | BackendError::NotLetta { detail, .. }
-        | BackendError::Protocol { detail } => detail,
-        _ => "",
     }
 }

@@ -2,7 +2,7 @@
 
 use letta_client::{BackendError, Conduct, Destination, Prompt, RunId, TurnStream};
 
-use super::{Inner, prompt::for_letta};
+use super::{Inner, budget, prompt::for_letta};
 use crate::{
     journal::{Ask, By, ConversationKey, JournalError, RoomKind, TurnRecord, Verdict},
     turns::listen::Failure,
@@ -43,15 +43,21 @@ impl Inner {
             let stream = self.elsewhere.take_stream(&turn.id);
             return stream.ok_or(Failure::Missed);
         }
+        budget::check_send(&turn.spent).map_err(Failure::Exhausted)?;
         turn.sent_in.get_or_insert(turn.chapter);
         let prompts: Vec<Prompt> = turn
             .prompts
             .iter()
             .map(|prompt| for_letta(prompt, turn.key_of(prompt), shared))
             .collect();
-        Ok(backend
+        let stream = backend
             .send(&destination, &prompts, self.conduct_in(&turn.key)?)
-            .await?)
+            .await?;
+        // What is lost of this by a crash is counted as a restart.
+        turn.spent.sends += 1;
+        turn.spent.runs += 1;
+        self.around.journal.update_turn(turn)?;
+        Ok(stream)
     }
 
     /// Tells Letta what was decided. That it may have heard it is written down before.
@@ -63,6 +69,7 @@ impl Inner {
         verdict: &Verdict,
     ) -> Result<TurnStream, Failure> {
         let backend = &self.around.backend;
+        turn.spent.runs += 1;
         self.note_untold(turn, false).await?;
         let decided = backend
             .decide(destination, &ask.request(), &ask.decisions(verdict))

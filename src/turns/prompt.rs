@@ -87,6 +87,7 @@ mod tests {
             sender: owned_user_id!("@ann:example.org"),
             text: "Hello".to_owned(),
             admitted_at: Millis(0),
+            retries: 0,
         };
         let prompt = for_letta(&queued, "$asked".to_owned(), false);
         assert_eq!((&*prompt.key, &*prompt.text), ("$asked", "Hello"));

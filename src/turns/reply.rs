@@ -225,9 +225,7 @@ impl Reply {
             Stop::Cancelled => Some(words::stopped()),
             Stop::MaxSteps => Some(words::max_steps()),
             Stop::Failed(failure) if failure.code == "RUN_DIED" => Some(words::broke_off()),
-            Stop::Failed(failure) => {
-                Some(words::turn_failed(&failure.code, failure.is_transient()))
-            }
+            Stop::Failed(failure) => Some(words::turn_failed(failure)),
         };
         Answer { text, remark }
     }

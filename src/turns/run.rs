@@ -10,13 +10,33 @@
 //!            └── waits ── verdict ──> the card says who, Letta is told ──> hear
 //! ```
 
-use tracing::info;
+use std::sync::PoisonError;
 
-use super::{Inner, stage::Stage, words};
+use tokio::time::Instant;
+use tracing::{info, warn};
+
+use super::{Inner, brake::Braked, listen::Outcome, stage::Stage, words};
 use crate::{
-    journal::{Answer, Ask, By, ConversationKey, JournalError, OutboxItem, TurnRecord, Verdict},
+    journal::{
+        Answer, Ask, By, ConversationKey, JournalError, OutboxItem, TurnId, TurnRecord, Verdict,
+    },
     time::Millis,
 };
+
+/// The most turns that are remembered as taken up; then all are forgotten.
+const TAKEN_UP_MAX: usize = 10_000;
+
+/// What came of listening to a chapter.
+enum Listened {
+    /// It is told; what there is to say is in the turn.
+    Told,
+    /// It got no answer, for this reason and with this code.
+    Failed((String, String)),
+    /// Nothing more is to be said.
+    Redacted,
+    /// The process is about to end.
+    Ending,
+}
 
 impl Inner {
     /// Does all there is to do in a conversation.
@@ -27,6 +47,8 @@ impl Inner {
                 (turn, true)
             } else if let Some(turn) = self.begin_overheard(conversation).await? {
                 (turn, false)
+            } else if !self.brake(conversation).await? {
+                return Ok(());
             } else if let Some(turn) = journal.begin_turn(conversation, Millis::now())? {
                 (turn, false)
             } else {
@@ -38,8 +60,52 @@ impl Inner {
         Ok(())
     }
 
+    /// Remembers that this process has a turn in hand. `false`: it had it before.
+    fn take_up(&self, turn: &TurnRecord) -> bool {
+        let mut taken_up = self.taken_up.lock().unwrap_or_else(PoisonError::into_inner);
+        if taken_up.len() >= TAKEN_UP_MAX {
+            taken_up.clear();
+        }
+        taken_up.insert(turn.id.clone())
+    }
+
+    /// Waits until whoever has asked next may set one more turn going here. `false`: the process is about to end.
+    async fn brake(&self, conversation: &ConversationKey) -> Result<bool, JournalError> {
+        loop {
+            let Some(first) = self.around.journal.first_queued(conversation)? else {
+                return Ok(true);
+            };
+            let max = self.around.habits.per_minute;
+            let braked = {
+                let mut brake = self.brake.lock().unwrap_or_else(PoisonError::into_inner);
+                brake.begin(&conversation.room, &first.sender, max, Instant::now())
+            };
+            let Braked::Until { then, news } = braked else {
+                return Ok(true);
+            };
+            if news {
+                warn!(room.id = %conversation.room, user = %first.sender, max, "too many turns within a minute; the next ones wait");
+                let id = TurnId::of_prompt(&first, &conversation.agent);
+                let turn =
+                    TurnRecord::new(id, conversation.clone(), vec![first.clone()], Millis::now());
+                let text = words::braked(&first.sender, max, then.duration_since(Instant::now()));
+                let notice = self.voice(&turn).remark(&turn, "braked", &text);
+                self.around.outbox.say(&notice).await?;
+            }
+            tokio::select! {
+                () = tokio::time::sleep_until(then) => {}
+                () = self.around.tasks.closing() => return Ok(false),
+            }
+        }
+    }
+
     /// Goes through the chapters that are left, until the turn or the process ends.
     async fn run(&self, mut turn: TurnRecord, mut again: bool) -> Result<(), JournalError> {
+        if self.take_up(&turn) && again && turn.answer.is_none() && turn.waits_for().is_none() {
+            // The process that left it may have been ended by it.
+            turn.spent.restarts += 1;
+            self.keep(&turn).await?;
+        }
         loop {
             if turn.waits_for().is_some() {
                 match self.wait_for_verdict(&turn).await? {
@@ -53,9 +119,24 @@ impl Inner {
                     None => return Ok(()),
                 }
             }
+            let stopped = turn.ask.as_ref().is_some_and(Ask::is_stopped);
+            if !stopped && self.around.journal.is_redacted(&turn.id)? {
+                return self.end_redacted(&turn);
+            }
+            if turn.answer.is_none()
+                && !stopped
+                && let Some(silence) = self.silence_of(&turn).await?
+            {
+                return self.end_silenced(&turn, &silence).await;
+            }
             let mut stage = self.set_stage(&turn, again).await?;
-            if turn.answer.is_none() && !self.listen(&mut turn, &mut stage, again).await? {
-                return Ok(());
+            if turn.answer.is_none() {
+                match self.listen(&mut turn, &mut stage, again).await? {
+                    Listened::Told => {}
+                    Listened::Failed(reason) => return self.fail(turn, stage, reason).await,
+                    Listened::Redacted => return self.end_redacted(&turn),
+                    Listened::Ending => return Ok(()),
+                }
             }
             match self.conclude(turn, stage).await? {
                 Some(next) => turn = next,
@@ -65,17 +146,19 @@ impl Inner {
         }
     }
 
-    /// Lets the chapter be told, and keeps what came of it in the turn. `false`: the process is
-    /// about to end.
+    /// Lets the chapter be told, and keeps what came of it in the turn.
     async fn listen(
         &self,
         turn: &mut TurnRecord,
         stage: &mut Stage,
         mut again: bool,
-    ) -> Result<bool, JournalError> {
+    ) -> Result<Listened, JournalError> {
         loop {
-            let Some(told) = self.hear(turn, stage, again).await? else {
-                return Ok(false);
+            let told = match self.hear(turn, stage, again).await? {
+                Outcome::Told(told) => told,
+                Outcome::Failed(reason) => return Ok(Listened::Failed(reason)),
+                Outcome::Redacted => return Ok(Listened::Redacted),
+                Outcome::Ending => return Ok(Listened::Ending),
             };
             let before = turn.ask.as_ref();
             let stopped = before.is_some_and(Ask::is_stopped);
@@ -102,7 +185,14 @@ impl Inner {
                 }
                 None => {}
             }
-            return Ok(true);
+            // What is said once as the answer to a command is not said again.
+            if let Some(answer) = &mut turn.answer
+                && self.stops.is_answered(&turn.id)
+                && answer.remark == Some(words::stopped())
+            {
+                answer.remark = None;
+            }
+            return Ok(Listened::Told);
         }
     }
 
@@ -115,6 +205,10 @@ impl Inner {
     ) -> Result<Option<TurnRecord>, JournalError> {
         let journal = &self.around.journal;
         let answer = turn.answer.clone().unwrap_or_default();
+        if journal.is_redacted(&turn.id)? {
+            self.end_redacted(&turn)?;
+            return Ok(None);
+        }
         if !self.settle(&turn, &mut stage).await? {
             return Ok(None);
         }

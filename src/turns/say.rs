@@ -64,6 +64,19 @@ impl Voice {
         self.item(turn, send_id, &content)
     }
 
+    /// An edit of a remark about the turn.
+    pub fn notice_edit(
+        &self,
+        turn: &TurnRecord,
+        original: &EventId,
+        text: &str,
+        send_id: SendId,
+    ) -> OutboxItem {
+        let rendered = Rendered::plain(text);
+        let content = content::edit(original, rendered, MsgKind::Notice, [], send_id.as_str());
+        self.item(turn, send_id, &content)
+    }
+
     /// Everything that is still to be said at the end of a turn. `first` is the event that shows
     /// the first part, if there is one; `complete` says that it shows the whole first part.
     pub fn conclusion(

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use letta_client::TurnEvent;
+use letta_client::{Stop, TurnEvent};
 use ruma::{OwnedEventId, RoomId};
 use tokio::time::Instant;
 use tracing::debug;
@@ -10,9 +10,10 @@ use tracing::debug;
 use super::{
     Inner,
     growing::{Answered, Growing},
+    notice::{self, Notice},
     reply::{Reply, Show},
     say::Voice,
-    status::{Line, ShowLine, Status},
+    status::{Ending, Line, ShowLine, Status},
 };
 use crate::{
     config::Detail,
@@ -37,6 +38,10 @@ pub(super) struct Stage {
     pub(super) answer: Growing,
     /// The status line.
     pub(super) line: Growing,
+    /// The notice that the turn waits.
+    pub(super) notice: Notice,
+    /// How the chapter ended.
+    ending: Ending,
 }
 
 impl Inner {
@@ -59,7 +64,14 @@ impl Inner {
             is_muted: turn.ask.as_ref().is_some_and(Ask::is_stopped),
             answer: Growing::default(),
             line: Growing::default(),
+            notice: Notice::default(),
+            ending: Ending::Done,
         };
+        if turn.waiting.is_some()
+            || (again && self.was_begun(&turn.key.room, &notice::id_of(turn))?)
+        {
+            stage.notice = Notice::resumed(self, turn);
+        }
         let chapter = turn.chapter_id();
         if again && self.was_begun(&turn.key.room, &chapter.part(0))? {
             stage.reply = Reply::resumed(Duration::ZERO, turn.edits_reserved);
@@ -175,6 +187,10 @@ impl Inner {
         while stage.line.is_busy() {
             stage.line.answered().await?;
         }
+        if stage.notice.is_pending() {
+            stage.notice.confirmed().await?;
+            self.finish_notice(turn, stage).await?;
+        }
         let chapter = turn.chapter_id();
         let lost = |event: &Option<OwnedEventId>, send_id: &SendId| match event {
             Some(_) => Ok(false),
@@ -207,7 +223,27 @@ impl Stage {
 
     /// The status line at the end of the chapter, if there is something new to say.
     pub(super) fn last_line(&self) -> Option<Line> {
-        self.status.last(self.now()).filter(|_| !self.is_muted)
+        let line = self.status.last(self.now(), self.ending);
+        line.filter(|_| !self.is_muted)
+    }
+
+    /// The chapter has ended like this.
+    pub(super) fn note_end(&mut self, stop: &Stop) {
+        self.ending = match stop {
+            Stop::Cancelled => Ending::Stopped,
+            Stop::Failed(_) => Ending::BrokeOff,
+            Stop::EndTurn | Stop::MaxSteps | Stop::NeedsApproval => Ending::Done,
+        };
+    }
+
+    /// The chapter is given up.
+    pub(super) fn break_off(&mut self) {
+        self.ending = Ending::BrokeOff;
+    }
+
+    /// Whether the agent has said or done something in this chapter.
+    pub(super) fn has_spoken(&self) -> bool {
+        !self.reply.text().is_empty() || self.status.has_calls()
     }
 
     /// When to show something; never while the homeserver still works on what was shown before.

@@ -46,6 +46,17 @@ pub struct Line {
     pub folded: Vec<String>,
 }
 
+/// How a chapter ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ending {
+    /// The agent was done.
+    Done,
+    /// A person has stopped it.
+    Stopped,
+    /// It was given up.
+    BrokeOff,
+}
+
 /// What to show now.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ShowLine {
@@ -150,6 +161,11 @@ impl Status {
         }
     }
 
+    /// Whether the agent has called a tool.
+    pub fn has_calls(&self) -> bool {
+        self.count > 0
+    }
+
     /// The chapter is told from its beginning again.
     pub fn restart(&mut self) {
         self.thoughts.clear();
@@ -202,7 +218,12 @@ impl Status {
 
     /// The line once the chapter is told, after so long; `None` if there is nothing to say, or
     /// nothing new.
-    pub fn last(&self, took: Duration) -> Option<Line> {
+    pub fn last(&self, took: Duration, ending: Ending) -> Option<Line> {
+        let how = match ending {
+            Ending::Done => "Done",
+            Ending::Stopped => "Stopped",
+            Ending::BrokeOff => "Broke off",
+        };
         let line = match (self.detail, self.tools()) {
             (Detail::Full, tools) if tools.is_empty() && !self.thoughts.is_empty() => Line {
                 text: "💭 Thought about it".to_owned(),
@@ -214,7 +235,7 @@ impl Status {
             },
             // There is a line already, so it shall not say for ever that something is going on.
             _ if self.shown.is_some() => Line {
-                text: format!("Done after {}", whole_seconds(took)),
+                text: format!("{how} after {}", whole_seconds(took)),
                 folded: Vec::new(),
             },
             _ => return None,

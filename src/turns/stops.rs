@@ -3,7 +3,7 @@
 //! Letta is told to stop as well; this is for what Letta does not hear of: a turn that waits to be
 //! taken, or a server that does not end it.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 
 use tokio::sync::watch;
 
@@ -12,31 +12,75 @@ use crate::journal::TurnId;
 /// See the module's documentation.
 #[derive(Debug, Default)]
 pub(super) struct Stops {
-    wanted: watch::Sender<HashSet<TurnId>>,
+    turns: watch::Sender<HashMap<TurnId, Wish>>,
+}
+
+/// How a turn shall stop.
+#[derive(Clone, Copy, Debug, Default)]
+struct Wish {
+    stop: bool,
+    /// Somebody else says so in the room.
+    answered: bool,
+    /// Its answer was redacted: it says nothing more at all.
+    redacted: bool,
 }
 
 impl Stops {
     /// The turn shall stop.
     pub(super) fn want(&self, turn: &TurnId) {
-        self.wanted.send_modify(|turns| {
-            turns.insert(turn.clone());
-        });
+        self.change(turn, |wish| wish.stop = true);
+    }
+
+    /// That the turn stops is said as the answer to a command, so the turn need not say it again.
+    pub(super) fn answer_given(&self, turn: &TurnId) {
+        self.change(turn, |wish| wish.answered = true);
+    }
+
+    /// The turn's answer was redacted.
+    pub(super) fn redact(&self, turn: &TurnId) {
+        self.change(turn, |wish| wish.redacted = true);
     }
 
     /// Whether the turn shall stop.
     pub(super) fn is_wanted(&self, turn: &TurnId) -> bool {
-        self.wanted.borrow().contains(turn)
+        self.wish(turn).stop
+    }
+
+    /// Whether somebody else says in the room that the turn stops.
+    pub(super) fn is_answered(&self, turn: &TurnId) -> bool {
+        self.wish(turn).answered
     }
 
     /// The turn is over.
     pub(super) fn forget(&self, turn: &TurnId) {
-        self.wanted.send_if_modified(|turns| turns.remove(turn));
+        self.turns
+            .send_if_modified(|turns| turns.remove(turn).is_some());
     }
 
     /// Ready when the turn shall stop.
     pub(super) async fn wanted(&self, turn: &TurnId) {
-        let mut wanted = self.wanted.subscribe();
+        self.until(turn, |wish| wish.stop).await;
+    }
+
+    /// Ready when the turn's answer was redacted.
+    pub(super) async fn redacted(&self, turn: &TurnId) {
+        self.until(turn, |wish| wish.redacted).await;
+    }
+
+    async fn until(&self, turn: &TurnId, holds: impl Fn(&Wish) -> bool) {
+        let mut turns = self.turns.subscribe();
         // The sender lives as long as `self`.
-        let _ = wanted.wait_for(|turns| turns.contains(turn)).await;
+        let _ = turns
+            .wait_for(|turns| turns.get(turn).is_some_and(&holds))
+            .await;
+    }
+
+    fn wish(&self, turn: &TurnId) -> Wish {
+        self.turns.borrow().get(turn).copied().unwrap_or_default()
+    }
+
+    fn change(&self, turn: &TurnId, change: impl FnOnce(&mut Wish)) {
+        self.turns
+            .send_modify(|turns| change(turns.entry(turn.clone()).or_default()));
     }
 }

@@ -56,6 +56,7 @@ fn asked(prompts: &[(OwnedEventId, String)]) -> TurnRecord {
         sender: owned_user_id!("@ann:example.org"),
         text: text.clone(),
         admitted_at: Millis(0),
+        retries: 0,
     };
     let first = &prompts.first().expect("a prompt").0;
     let id = TurnId::of(first, &agent());

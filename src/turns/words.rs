@@ -2,7 +2,11 @@
 //!
 //! They never hold what Letta said in its own words, which can tell of the inside of a server.
 
-use letta_client::BackendError;
+use letta_client::{BackendError, FailureKind};
+
+pub use self::waits::*;
+
+mod waits;
 
 use super::rights::Approvers;
 use crate::matrix::foreign;
@@ -103,16 +107,6 @@ pub fn stopped_by_a_person() -> String {
     "A person has stopped you.".to_owned()
 }
 
-/// The turn failed inside Letta.
-pub fn turn_failed(code: &str, transient: bool) -> String {
-    let hint = if transient {
-        "Try again in a moment."
-    } else {
-        "An admin finds more in the log."
-    };
-    format!("The agent could not answer. {hint} [{code}]")
-}
-
 /// Somebody has decided in Letta's own app, or with another client.
 pub fn decided_outside(approve: bool) -> &'static str {
     if approve {
@@ -143,72 +137,60 @@ pub fn conversation_lost() -> String {
         .to_owned()
 }
 
-/// The turn could not begin, or not go on, and will not.
-pub fn refused(error: &BackendError) -> String {
-    let what = match error {
-        BackendError::ApprovalPending => {
-            "The agent waits for a decision about an earlier tool call. Decide it in Letta, then \
-             write again."
+/// The turn could not begin, or not go on, and will not: why, and the code of it.
+pub fn refused(error: &BackendError) -> (String, String) {
+    let what = match error.kind() {
+        FailureKind::ApprovalPending => {
+            "The agent waits for a decision about an earlier tool call. Decide it in Letta."
         }
-        BackendError::NotPending => {
+        FailureKind::NotPending if matches!(error, BackendError::Forgotten { .. }) => {
+            "Letta has forgotten what the agent wanted to do."
+        }
+        FailureKind::NotPending => {
             "The tool call that waited was decided elsewhere. Ask the agent to go on."
         }
-        BackendError::Forgotten { .. } => {
-            "Letta has forgotten what the agent wanted to do. Ask the agent again."
+        FailureKind::AgentGone => "Letta no longer has this agent.",
+        FailureKind::ConversationGone | FailureKind::RunGone => {
+            "Letta has lost what was said here."
         }
-        BackendError::NotFound { .. } => "Letta does not know this agent any more.",
-        BackendError::Unauthorized => {
-            "Letta refuses the bridge's key. An admin has to mend `letta.api_key`, then write again."
+        FailureKind::Unauthorized if matches!(error, BackendError::Unauthorized) => {
+            "Letta refuses the bridge's key. An admin has to change `letta.api_key`."
         }
-        BackendError::QuotaExceeded { .. } => {
-            "The Letta account has reached its limit. An admin has to mend that, then write again."
+        FailureKind::Unauthorized => {
+            "The provider of the agent's model refuses the key that Letta has for it."
         }
-        BackendError::Refused { .. } => {
-            "Letta refused this message. An admin finds more in the log."
+        FailureKind::Credits => {
+            "The Letta account has reached its limit. An admin has to change that."
         }
+        FailureKind::ContextOverflow => {
+            "This conversation, or this message, is too long for the agent's model. Begin a thread, or shorten the message."
+        }
+        FailureKind::Refused => refused_word(error),
+        FailureKind::Unreachable { .. }
+        | FailureKind::Overloaded { .. }
+        | FailureKind::RateLimited { .. }
+        | FailureKind::Broken
+        | FailureKind::Busy => "Letta broke off again and again before the agent was done.",
+    };
+    (what.to_owned(), error.code().to_owned())
+}
+
+fn refused_word(error: &BackendError) -> &'static str {
+    match error {
         BackendError::Unsupported { .. } => {
             "This cannot be done over the way by which the bridge reaches Letta."
         }
         BackendError::Unrecognized { .. } => {
-            "What the bridge reaches is no Letta that it knows. An admin has to mend `letta.url` or \
-             `letta.backend`, then write again."
+            "What the bridge reaches is no Letta that it knows. An admin has to change `letta.url` or `letta.backend`."
         }
         BackendError::Protocol { .. } => {
-            "Letta answered in a way that the bridge does not understand. An admin finds more in \
-             the log."
+            "Letta answered in a way that the bridge does not understand. An admin finds more in the log."
         }
         BackendError::Model { .. } => {
-            "The model provider refused this message. An admin finds more in the log."
+            "The provider of the agent's model refused this message. An admin finds more in the log."
         }
-        BackendError::Unreachable { .. }
-        | BackendError::NotLetta { .. }
-        | BackendError::RunDied { .. }
-        | BackendError::Silent { .. }
-        | BackendError::ServerError { .. }
-        | BackendError::RateLimited { .. }
-        | BackendError::Moved { .. }
-        | BackendError::Undecided { .. }
-        | BackendError::EmptyList
-        | BackendError::Busy { .. } => {
-            "Letta broke off again and again before the agent was done. Try again in a moment."
-        }
-    };
-    format!("{what} [{}]", error.code())
-}
-
-/// The message waits because Letta cannot take it now.
-pub fn waiting(error: &BackendError) -> String {
-    let what = match error {
-        BackendError::Busy { .. } => "The agent is busy elsewhere in this conversation",
-        BackendError::RateLimited { .. } => "Letta is asked too much at the moment",
-        BackendError::ServerError { .. } => "Letta does not work at the moment",
-        BackendError::NotLetta { .. } => "Something else answers in Letta's place",
-        _ => "Letta cannot be reached",
-    };
-    format!(
-        "{what}. Your message waits and is delivered as soon as that changes. [{}]",
-        error.code()
-    )
+        _ => "Letta refused this message. An admin finds more in the log.",
+    }
 }
 
 /// Too much waits already.

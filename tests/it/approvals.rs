@@ -50,7 +50,7 @@ async fn decided(person: &Person, room: &str, card: &Entry, how: &str) {
         .await;
 }
 
-async fn hears(person: &Person, room: &str, words: &str) {
+pub async fn hears(person: &Person, room: &str, words: &str) {
     person
         .wait_for("to hear it", room, PATIENCE, |room| {
             let mut timeline = room.timeline.iter();

@@ -57,6 +57,7 @@ fn prompt(number: u64) -> QueuedPrompt {
         sender: owned_user_id!("@alice:house.test"),
         text: format!("question {number}"),
         admitted_at: Millis(1),
+        retries: 0,
     }
 }
 

@@ -19,6 +19,7 @@ mod app_server;
 mod approval_kills;
 mod approvals;
 mod backlog;
+mod budget;
 mod choices;
 mod clients;
 mod commands;

@@ -333,6 +333,10 @@ pub enum TurnEvent {
     /// The agent may not go on before a person has decided; the turn ends with
     /// [`Stop::NeedsApproval`].
     Approval(ApprovalRequest),
+    /// The connection is lost while the turn goes on; the backend tries to get it back.
+    Interrupted,
+    /// The connection is there again.
+    Reconnected,
     /// The turn is over.
     Finished(Stop),
 }

@@ -54,7 +54,8 @@ pub(crate) use listing::is_background_name;
 pub use listing::{AGENTS_PAGE, AGENTS_PAGES_MAX};
 pub use presence::AWAY_MIN;
 pub use turn::{
-    BARREN_CONNECTIONS_MAX, DEAD_AFTER, DEAD_AFTER_UNSEEN, POLL_FAILURES_MAX, RECONNECTS_MAX,
+    BARREN_CONNECTIONS_MAX, DEAD_AFTER, DEAD_AFTER_UNSEEN, END_GRACE, POLL_FAILURES_MAX,
+    RECONNECTS_MAX,
 };
 
 use crate::{

@@ -12,6 +12,8 @@ fn help_shows_what_one_may_use() {
     - `!letta stop`: Stops the answer that the agent is writing here.
     - `!letta approve [reason]`: Lets the tools run that the agent asks about here.
     - `!letta deny [reason]`: Denies the tools that the agent asks about here, and tells it why.
+    - `!letta failed`: Lists the messages that got no answer and were set aside here, and the agents that are paused.
+    - `!letta retry <number>`: Tries a message again that was set aside.
     - `!letta ping`: Answers at once, so that you know that the bridge hears you.
     - `!letta version`: Says which version of the bridge this is.
 
@@ -123,6 +125,27 @@ fn help_about_turns() {
 
     Needs the level `talk`.
     ---
+    `!letta failed`
+
+    Lists the messages that got no answer and were set aside here, and the agents that are paused.
+
+    In the management room it lists those of all rooms. Who asked sees their own, admins see all.
+
+    Needs the level `talk`.
+    ---
+    `!letta retry <number>`
+
+    Tries a message again that was set aside.
+
+    `failed` lists them with their numbers. Who asked, or an admin, can try them again.
+
+    Needs the level `talk`.
+    ");
+}
+
+#[test]
+fn help_about_the_bridge() {
+    assert_snapshot!(pages(&DEFINITIONS[9..13]), @"
     `!letta detail [none|brief|full]`
 
     Says or sets how much this room sees of tools and reasoning.
@@ -138,12 +161,7 @@ fn help_about_turns() {
     Without an agent it is the one whose room this is. The bridge approves such calls and says so; what Letta itself knows of the tool stays as it is.
 
     Needs the level `user`.
-    ");
-}
-
-#[test]
-fn help_about_the_bridge() {
-    assert_snapshot!(pages(&DEFINITIONS[9..13]), @"
+    ---
     `!letta status`
 
     Says how the bridge, the homeserver and Letta do.
@@ -155,7 +173,12 @@ fn help_about_the_bridge() {
     Answers at once, so that you know that the bridge hears you.
 
     Needs the level `talk`.
-    ---
+    ");
+}
+
+#[test]
+fn help_about_what_agents_may_do() {
+    assert_snapshot!(pages(&DEFINITIONS[13..]), @"
     `!letta version`
 
     Says which version of the bridge this is.
@@ -169,17 +192,20 @@ fn help_about_the_bridge() {
     An agent is named by its name, the beginning of its name if no other begins so, its id, or its user id.
 
     Needs the level `admin`.
-    ");
-}
-
-#[test]
-fn help_about_what_agents_may_do() {
-    assert_snapshot!(pages(&DEFINITIONS[13..]), @"
+    ---
     `!letta sync [accept-removals]`
 
     Makes Matrix match Letta now: users, rooms, names, the space.
 
     When more than half of the agents are gone at once, the bridge suspects a mistake and keeps their rooms. `accept-removals` says that they are really gone.
+
+    Needs the level `admin`.
+    ---
+    `!letta resume <agent>`
+
+    Asks an agent again at once that is paused because of credits, a key or a limit.
+
+    Without it one waiting message is tried by itself, after a minute at first and an hour at last.
 
     Needs the level `admin`.
     ---

@@ -15,6 +15,7 @@ fn small() -> JournalLimits {
         errands_max: 2,
         outbox_items_max: 2,
         sent_max: 1_000,
+        failed_max: 3,
     }
 }
 
@@ -172,6 +173,7 @@ async fn what_was_said_is_forgotten_later_but_not_under_a_running_turn() {
 async fn of_too_much_that_was_said_the_newest_is_remembered() {
     let desk = Desk::with(JournalLimits {
         sent_max: 3,
+        failed_max: 3,
         ..small()
     });
     let room = home().room;
@@ -213,4 +215,61 @@ async fn pruning_leaves_what_waits() {
     assert_eq!(desk.say_all(&room).len(), 1);
     assert_eq!(desk.agents().unwrap().len(), 1);
     assert!(desk.room(&room).unwrap().is_some());
+}
+
+#[tokio::test]
+async fn what_was_set_aside_is_bounded_and_can_be_tried_again_once() {
+    let desk = Desk::with(small());
+    for number in 0..5 {
+        desk.ask(&home(), &prompt(number));
+        let turn = desk.begin_turn(&home(), Millis(1)).unwrap().unwrap();
+        let failed = FailedRecord {
+            number: desk.next_failed_number().unwrap(),
+            key: home(),
+            prompts: turn.prompts.clone(),
+            reason: "It failed.".to_owned(),
+            code: "FAILED".to_owned(),
+            at: Millis(2),
+        };
+        desk.set_aside(&turn, &failed, &[]).unwrap();
+        assert_eq!(desk.open_turn(&home()).unwrap(), None);
+    }
+    let numbers = |desk: &Desk| -> Vec<u64> {
+        desk.failed()
+            .unwrap()
+            .iter()
+            .map(|one| one.number)
+            .collect()
+    };
+    assert_eq!(numbers(&desk), [3, 4, 5], "the oldest go first");
+    let desk = desk.restart().await;
+    assert_eq!(numbers(&desk), [3, 4, 5]);
+    assert_eq!(
+        desk.next_failed_number().unwrap(),
+        6,
+        "no number comes twice"
+    );
+    let before = desk.failed().unwrap().remove(0).prompts;
+    desk.retry_failed(3).unwrap().unwrap();
+    assert_eq!(desk.retry_failed(3).unwrap(), None);
+    let turn = desk.begin_turn(&home(), Millis(3)).unwrap().unwrap();
+    assert_eq!(turn.prompts[0].event_id, before[0].event_id);
+    let id = TurnId::of(&before[0].event_id, &home().agent);
+    assert_ne!(turn.id, id, "what it says would be taken for said");
+    assert_ne!(
+        turn.key_of(&turn.prompts[0]),
+        turn.prompts[0].event_id.as_str()
+    );
+    // What is taken back is not kept.
+    let event = desk.failed().unwrap()[0].prompts[0].event_id.clone();
+    desk.withdraw_failed(&home().room, &event).unwrap();
+    assert_eq!(numbers(&desk), [5]);
+}
+
+#[test]
+fn turns_of_before_budgets_still_open() {
+    let old = r#"{"id":"t","key":{"agent":"agent-1","room":"!r:x","thread":null},"prompts":[{"event_id":"$e","sender":"@a:x","text":"hi","admitted_at":1}],"started_at":1,"run":null,"edits_reserved":0,"answer":null}"#;
+    let turn: TurnRecord = serde_json::from_str(old).unwrap();
+    assert_eq!((turn.spent, turn.waiting), (Spent::default(), None));
+    assert_eq!(turn.key_of(&turn.prompts[0]), "$e");
 }

@@ -98,7 +98,7 @@ impl Lab {
             identity: identity(),
             permissions,
         };
-        let turns = Turns::new(around(at_rest));
+        let turns = Turns::new(around(at_rest)).unwrap();
         let (errands, arrived) = (Arc::new(NobodyRuns), Arc::clone(&self.arrived));
         let inbox = Inbox::new(around(self.tasks.clone()), turns, errands, rules, arrived);
         self.tasks.spawn(inbox.serve());

@@ -162,7 +162,7 @@ impl Lab {
         let homeserver = ScriptedHomeserver::default();
         let around = surroundings(&journal, &homeserver, Arc::clone(&app));
         Self {
-            turns: Turns::new(around),
+            turns: Turns::new(around).unwrap(),
             app,
             others,
             homeserver,
@@ -183,6 +183,7 @@ impl Lab {
             sender: owned_user_id!("@ann:house.test"),
             text: text.to_owned(),
             admitted_at: Millis(1),
+            retries: 0,
         };
         self.journal
             .queue_prompt(admission, &self.place, &prompt)

@@ -24,6 +24,7 @@ fn turn(thread: Option<OwnedEventId>) -> TurnRecord {
         sender: owned_user_id!("@ann:example.org"),
         text: "?".to_owned(),
         admitted_at: Millis(0),
+        retries: 0,
     };
     let id = TurnId::of(event_id!("$first"), &agent);
     let key = ConversationKey {

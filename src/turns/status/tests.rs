@@ -65,7 +65,7 @@ fn one_line_follows_the_tools_and_says_at_the_end_what_was_done() {
     status.apply(&call(3, "fetch"), at(12));
     assert_eq!(shows(&mut status, 13), [(12, "🔧 fetch…".to_owned())]);
     status.apply(&returned(3, false), at(14));
-    let last = status.last(at(15)).unwrap();
+    let last = status.last(at(15), Ending::Done).unwrap();
     assert_eq!(last.text, "🔧 Used search (2 times), fetch");
     assert_eq!(
         last.folded,
@@ -80,11 +80,18 @@ fn one_line_follows_the_tools_and_says_at_the_end_what_was_done() {
 #[test]
 fn how_much_is_told_is_the_rooms_choice() {
     let events = [thought("because"), call(1, "search"), returned(1, true)];
-    assert_eq!(seen(Detail::None, &events).last(at(3)), None);
-    assert_eq!(seen(Detail::Brief, &events[..1]).last(at(3)), None);
-    let full = seen(Detail::Full, &events).last(at(3)).unwrap();
+    assert_eq!(seen(Detail::None, &events).last(at(3), Ending::Done), None);
+    assert_eq!(
+        seen(Detail::Brief, &events[..1]).last(at(3), Ending::Done),
+        None
+    );
+    let full = seen(Detail::Full, &events)
+        .last(at(3), Ending::Done)
+        .unwrap();
     assert_eq!(full.folded, ["💭 because", "✓ search {\"a\":1}\n→ done"]);
-    let thoughts = seen(Detail::Full, &events[..1]).last(at(3)).unwrap();
+    let thoughts = seen(Detail::Full, &events[..1])
+        .last(at(3), Ending::Done)
+        .unwrap();
     assert_eq!(thoughts.text, "💭 Thought about it");
 }
 
@@ -95,7 +102,10 @@ fn a_silent_minute_is_told_at_every_level_and_ever_more_rarely() {
     assert_eq!(shown[0], (60, "⏳ Still working after 1m".to_owned()));
     assert_eq!(shown[1], (150, "⏳ Still working after 2m".to_owned()));
     assert_eq!(shown.len(), 3, "{shown:?}");
-    assert_eq!(status.last(at(700)).unwrap().text, "Done after 11m 40s");
+    assert_eq!(
+        status.last(at(700), Ending::Done).unwrap().text,
+        "Done after 11m 40s"
+    );
 }
 
 #[test]
@@ -104,7 +114,7 @@ fn a_story_told_again_counts_no_call_twice() {
     status.restart();
     status.apply(&thought("a"), at(3));
     status.apply(&call(1, "search"), at(3));
-    let last = status.last(at(4)).unwrap();
+    let last = status.last(at(4), Ending::Done).unwrap();
     assert_eq!(last.text, "🔧 Used search");
     assert_eq!(last.folded, ["💭 a", "… search {\"a\":1}"]);
 }
@@ -123,7 +133,7 @@ fn the_longest_line_fits_an_event() {
             };
             status.apply(&thought, at(1));
         }
-        let line = status.last(at(2)).unwrap();
+        let line = status.last(at(2), Ending::Done).unwrap();
         assert!(!line.folded.is_empty());
         assert!(fold::rendered(&line).fits_an_event(), "{letter}");
     }
@@ -151,7 +161,7 @@ proptest! {
         }
         prop_assert!(shown.len() <= STATUS_EDITS_MAX as usize);
         prop_assert!(shown.windows(2).all(|pair| pair[0] + STATUS_INTERVAL <= pair[1]));
-        let folded = status.last(at(now)).map(|line| line.folded).unwrap_or_default();
+        let folded = status.last(at(now), Ending::Done).map(|line| line.folded).unwrap_or_default();
         prop_assert!(folded.concat().chars().count() <= FOLDED_CHARS_MAX);
     }
 }

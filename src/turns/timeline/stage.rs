@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use letta_client::{ApprovalRequest, TurnEvent};
+use letta_client::{ApprovalRequest, Stop, TurnEvent};
 use ruma::{OwnedEventId, owned_user_id};
 
 use super::{Item, Pace, Room};
@@ -14,7 +14,7 @@ use crate::{
         reply::{Reply, Show},
         rights::Approvers,
         say::Voice,
-        status::{ShowLine, Status},
+        status::{Ending, ShowLine, Status},
         words,
     },
 };
@@ -74,7 +74,12 @@ impl Stage {
             match item {
                 Item::Says(Ok(TurnEvent::Finished(stop))) => {
                     let answer = self.reply.answer(&stop);
-                    let done = self.conclude(now, &answer);
+                    let ending = match stop {
+                        Stop::Cancelled => Ending::Stopped,
+                        Stop::Failed(_) => Ending::BrokeOff,
+                        _ => Ending::Done,
+                    };
+                    let done = self.conclude(now, &answer, ending);
                     let asked = request.take();
                     if let Some(request) = &asked {
                         self.ask(now, request);
@@ -95,8 +100,10 @@ impl Stage {
                 }
                 Item::Says(Err(failure)) => {
                     self.restart();
-                    let (text, remark) = (self.reply.text(), Some(words::refused(&failure)));
-                    let done = self.conclude(now, &Answer { text, remark });
+                    let (reason, code) = words::refused(&failure);
+                    let remark = Some(format!("{reason} [{code}]"));
+                    let text = self.reply.text();
+                    let done = self.conclude(now, &Answer { text, remark }, Ending::BrokeOff);
                     return (self.room, done, true);
                 }
                 Item::Breaks => self.restart(),
@@ -189,9 +196,9 @@ impl Stage {
     }
 
     /// Says what is still to be said; answers when that is done.
-    fn conclude(&mut self, now: Duration, answer: &Answer) -> Duration {
+    fn conclude(&mut self, now: Duration, answer: &Answer, ending: Ending) -> Duration {
         let mut at = now.max(self.pending.unwrap_or_default());
-        if let Some(line) = self.status.last(now.saturating_sub(self.began)) {
+        if let Some(line) = self.status.last(now.saturating_sub(self.began), ending) {
             at = at.max(self.line_pending.unwrap_or_default());
             at += Duration::from_millis(self.pace.homeserver);
             let item = self

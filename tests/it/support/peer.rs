@@ -259,6 +259,19 @@ impl Peer {
         }
     }
 
+    /// Deletes an agent, as Letta's own apps do.
+    pub async fn delete_agent(&self, agent: &Agent) {
+        match &self.server {
+            Server::Demo(letta) => assert!(letta.demo.remove_agent(&agent.id), "it is there"),
+            Server::AppServer(server) => {
+                let deleted =
+                    serde_json::json!({ "type": "agent_delete", "agent_id": agent.id.as_str() });
+                let deleted = server.ask(deleted).await;
+                assert_eq!(deleted["success"], true, "{deleted}");
+            }
+        }
+    }
+
     /// It dies: the App Server by `kill -9`; the demo, which lives in this process, by cutting all connections.
     pub async fn kill(&mut self) {
         match &mut self.server {

@@ -45,6 +45,12 @@ use crate::{
 /// The most attempts in a row to mend a stream, none of which brought an event.
 pub const RECONNECTS_MAX: usize = 8;
 
+/// Why a stream is lost that ended too early.
+const CUT_OFF: &str = "the stream ended before the turn";
+
+/// How long the rest of a stream is waited for once it has told how the turn ended. What follows is only that nothing does.
+pub const END_GRACE: Duration = Duration::from_secs(2);
+
 /// The most connections in a row that are accepted and bring nothing, before the run is polled.
 pub const BARREN_CONNECTIONS_MAX: u32 = 2;
 
@@ -77,6 +83,10 @@ impl Place {
 }
 
 /// One turn.
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a fact of its own; none follows from another"
+)]
 pub(super) struct Turn {
     api: SharedApi,
     place: Place,
@@ -91,6 +101,10 @@ pub(super) struct Turn {
     backoff: ExponentialBackoff,
     barren: u32,
     was_silent: bool,
+    /// Whether whoever listens was told that the connection is lost.
+    interrupted: bool,
+    /// From when on a stream that has told its end is not read any more.
+    end_by: Option<Instant>,
     deadline: Option<Instant>,
 }
 
@@ -172,6 +186,8 @@ impl Turn {
             backoff: backoff(&api),
             barren: 0,
             was_silent: false,
+            interrupted: false,
+            end_by: None,
             deadline,
             api,
         }
@@ -210,14 +226,24 @@ impl Turn {
 
     async fn advance(&mut self) -> Result<(), BackendError> {
         match &mut self.source {
-            Source::Stream(response) => match self.api.chunk(response).await {
-                Ok(Some(bytes)) => self.take(&bytes).await,
-                Ok(None) => {
-                    let why = "the stream ended before the turn";
-                    self.stream_ended(self.api.unreachable(why)).await
+            Source::Stream(response) => {
+                let chunk = self.api.chunk(response);
+                let chunk = match self.end_by {
+                    None => chunk.await,
+                    Some(by) => {
+                        let Ok(chunk) = tokio::time::timeout_at(by, chunk).await else {
+                            self.conclude().await;
+                            return Ok(());
+                        };
+                        chunk
+                    }
+                };
+                match chunk {
+                    Ok(Some(bytes)) => self.take(&bytes).await,
+                    Ok(None) => self.stream_ended(self.api.unreachable(CUT_OFF)).await,
+                    Err(error) => self.stream_ended(error).await,
                 }
-                Err(error) => self.stream_ended(error).await,
-            },
+            }
             Source::Lost(_) => self.mend().await,
             Source::Poll(_) => self.poll().await,
         }
@@ -235,6 +261,9 @@ impl Turn {
             self.decoder.feed(event, &mut events);
         }
         self.queue.extend(events.into_iter().map(Ok));
+        if self.decoder.has_end() {
+            self.end_by.get_or_insert(Instant::now() + END_GRACE);
+        }
         self.life.heard(&self.api, &self.decoder);
         if self.decoder.events() > before && (self.barren > 0 || self.was_silent) {
             self.barren = 0;
@@ -254,8 +283,21 @@ impl Turn {
         } else {
             self.life.lost();
             self.source = Source::Lost(why);
+            self.note_connection(false);
         }
         Ok(())
+    }
+
+    /// Tells whoever listens that the connection is lost, or there again.
+    fn note_connection(&mut self, is_there: bool) {
+        if self.interrupted == is_there {
+            self.interrupted = !is_there;
+            self.queue.push_back(Ok(if is_there {
+                TurnEvent::Reconnected
+            } else {
+                TurnEvent::Interrupted
+            }));
+        }
     }
 
     /// The stream has said all it will say.
@@ -374,6 +416,7 @@ impl Turn {
                 self.barren += 1;
                 self.parser = SseParser::new();
                 self.source = Source::Stream(response);
+                self.note_connection(true);
             }
             Ok(Err(refusal)) => {
                 let no_stream = refusal.is_no_stream();

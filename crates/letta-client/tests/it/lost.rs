@@ -2,10 +2,12 @@
 
 use std::time::Duration;
 
+use futures_util::{StreamExt, stream};
 use letta_client::{
-    Backend, BackendError, Stop, TurnEvent,
+    Backend, BackendError, Conduct, Conversation, Destination, Stop, TurnEvent,
     demo::{Demo, DemoServer},
 };
+use serde_json::json;
 
 use super::{Lab, Turn, is_text, until, words};
 
@@ -82,6 +84,60 @@ async fn a_server_that_restarts_in_the_middle_loses_nothing() {
     };
     assert_eq!((turn.text(), turn.stop()), (words(8), &Stop::EndTurn));
     assert_eq!(server.demo().runs("$1"), 1);
+    let connection: Vec<_> = turn
+        .events
+        .iter()
+        .filter(|event| matches!(event, TurnEvent::Interrupted | TurnEvent::Reconnected))
+        .collect();
+    assert_eq!(
+        connection,
+        [&TurnEvent::Interrupted, &TurnEvent::Reconnected],
+        "told once each"
+    );
+}
+
+/// A stand-in for a server: tells the end of the turn, and then neither `[DONE]` nor the end of the connection.
+async fn never_done() -> String {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let stop = json!({"message_type": "stop_reason", "stop_reason": "end_turn"});
+    let said = json!({"message_type": "assistant_message", "id": "message-1", "content": "said", "run_id": "run-1", "seq_id": 1});
+    let frames = format!("data: {said}\n\ndata: {stop}\n\n");
+    let router = axum::Router::new().fallback(move |method: http::Method| {
+        let frames = stream::iter([Ok::<_, std::convert::Infallible>(frames.clone())]);
+        async move {
+            let body = if method == http::Method::POST {
+                axum::body::Body::from_stream(frames.chain(stream::pending()))
+            } else {
+                "[]".into()
+            };
+            ([("content-type", "text/event-stream")], body)
+        }
+    });
+    tokio::spawn(async move { axum::serve(listener, router).await });
+    url
+}
+
+#[tokio::test]
+async fn stream_that_tells_its_end_and_stays_open_holds_nobody_up() {
+    let backend = super::backend(&never_done().await, |config| {
+        // Longer than a test may take: only the end itself can end it.
+        config.idle_timeout = Duration::from_mins(10);
+    });
+    let to = Destination {
+        agent: "agent-1".parse().unwrap(),
+        conversation: Conversation::Own("conv-1".parse().unwrap()),
+    };
+    let prompts = [super::prompt("$1", "hello")];
+    let stream = backend
+        .send(&to, &prompts, Conduct::default())
+        .await
+        .unwrap();
+    let turn = Turn::read(stream).await;
+    assert_eq!(
+        (turn.text().as_str(), turn.stop()),
+        ("said", &Stop::EndTurn)
+    );
 }
 
 #[tokio::test]

@@ -100,7 +100,7 @@ fn what_is_said_before_a_question_is_complete_before_it() {
 
 #[test]
 fn an_agent_that_waits_for_an_approval_takes_nothing_else() {
-    assert_snapshot!(show(transcript!("approval_pending"), QUICK), @"0.45s @agent notice to $asked: The agent waits for a decision about an earlier tool call. Decide it in Letta, then write again. [LETTA_APPROVAL_PENDING]");
+    assert_snapshot!(show(transcript!("approval_pending"), QUICK), @"0.45s @agent notice to $asked: The agent waits for a decision about an earlier tool call. Decide it in Letta. [LETTA_APPROVAL_PENDING]");
 }
 
 #[test]

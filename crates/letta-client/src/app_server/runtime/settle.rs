@@ -41,6 +41,7 @@ impl Runtime {
     /// Both sockets are gone: nobody is subscribed.
     pub(in crate::app_server) fn unwatched(&mut self) {
         for turn in [&mut self.ours, &mut self.others].into_iter().flatten() {
+            turn.connected(false);
             if turn.stage != Stage::Asked {
                 (turn.gap, turn.unwatched) = (true, true);
             }
@@ -64,6 +65,7 @@ impl Runtime {
         }
         let goes_on = self.goes_on() || self.control.is_some();
         let Some(turn) = &mut self.ours else { return };
+        turn.connected(true);
         match &turn.stage {
             Stage::Asked => out.push(Effect::Ask),
             Stage::Over(_) | Stage::Sought => out.push(Effect::Look),

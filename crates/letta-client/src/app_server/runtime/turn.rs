@@ -202,6 +202,15 @@ impl Turn {
         }
     }
 
+    /// Nothing more is heard of it for now, or it is heard again.
+    pub(super) fn connected(&mut self, is: bool) {
+        self.tell(if is {
+            TurnEvent::Reconnected
+        } else {
+            TurnEvent::Interrupted
+        });
+    }
+
     fn breach(&mut self, code: &str) {
         self.end(Ending::Stop(Stop::Failed(TurnFailure {
             code: code.to_owned(),

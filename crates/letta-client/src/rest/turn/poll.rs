@@ -89,12 +89,18 @@ impl Turn {
             Ok(None) => {
                 poll.failures = 0;
                 poll.pause(first).await;
+                self.note_connection(true);
                 self.look_if_dead().await?;
             }
             Err(error) => {
                 poll.failures += 1;
                 if error.advice() != Advice::Retry || poll.failures > POLL_FAILURES_MAX {
                     return Err(error);
+                }
+                if !self.interrupted {
+                    // It is told before it is waited for.
+                    self.note_connection(false);
+                    return Ok(());
                 }
                 poll.pause(first).await;
             }

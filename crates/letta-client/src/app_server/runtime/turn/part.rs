@@ -111,6 +111,8 @@ impl Part {
         self.listeners
             .retain(|listener| listener.send(Ok(event.clone())).is_ok());
         match (self.log.last_mut(), event) {
+            // Who listens later has not lost anything.
+            (_, TurnEvent::Interrupted | TurnEvent::Reconnected) => {}
             (
                 Some(TurnEvent::Text {
                     message: last,

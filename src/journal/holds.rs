@@ -1,0 +1,107 @@
+//! What holds turns up: agents that are paused, ghosts that cannot speak, answers that were redacted while they grew.
+
+use letta_client::AgentId;
+use ruma::{EventId, RoomId};
+use serde::Deserialize;
+
+use super::{
+    Journal, JournalError, OutboxItem,
+    key::{self, Key},
+    record::{PauseRecord, TurnId},
+};
+
+impl Journal {
+    /// The agents that are paused.
+    pub fn pauses(&self) -> Result<Vec<PauseRecord>, JournalError> {
+        self.scan(&[key::PAUSE], "pause")
+            .map(|entry| entry.map(|(_, pause)| pause))
+            .collect()
+    }
+
+    /// Writes down that an agent is paused.
+    pub fn set_pause(&self, pause: &PauseRecord) -> Result<(), JournalError> {
+        self.put(&pause_key(&pause.agent), pause, "pause")
+    }
+
+    /// The agent is no longer paused.
+    pub fn clear_pause(&self, agent: &AgentId) -> Result<(), JournalError> {
+        self.db().remove(pause_key(agent))?;
+        Ok(())
+    }
+
+    /// Why the room was told last that an agent cannot speak there; `None`: it was not, or the agent has spoken since.
+    pub fn silenced(&self, room: &RoomId, agent: &AgentId) -> Result<Option<String>, JournalError> {
+        self.get(&silenced_key(room, agent), "silenced")
+    }
+
+    /// Writes down why an agent cannot speak in a room; `None`: it can.
+    pub fn set_silenced(
+        &self,
+        room: &RoomId,
+        agent: &AgentId,
+        why: Option<&str>,
+    ) -> Result<(), JournalError> {
+        let key = silenced_key(room, agent);
+        match why {
+            Some(why) => self.put(&key, &why, "silenced"),
+            None => {
+                self.db().remove(key)?;
+                Ok(())
+            }
+        }
+    }
+
+    /// Writes down that the answer of a running turn was redacted.
+    pub fn set_redacted(&self, turn: &TurnId) -> Result<(), JournalError> {
+        self.put(&redacted_key(turn), &true, "redacted")
+    }
+
+    /// Whether the answer of a running turn was redacted.
+    pub fn is_redacted(&self, turn: &TurnId) -> Result<bool, JournalError> {
+        Ok(self.db().contains_key(redacted_key(turn))?)
+    }
+
+    /// Takes out of a room's outbox what would edit an event that was redacted.
+    pub fn withdraw_edits(&self, room: &RoomId, event_id: &EventId) -> Result<(), JournalError> {
+        #[derive(Deserialize)]
+        struct Content {
+            #[serde(rename = "m.relates_to")]
+            relation: Option<Relation>,
+        }
+        #[derive(Deserialize)]
+        struct Relation {
+            rel_type: Option<String>,
+            event_id: Option<String>,
+        }
+        let _alone = self.alone();
+        let prefix = Key::new(key::OUTBOX).text(room.as_str()).bytes();
+        for entry in self.scan::<OutboxItem>(&prefix, "outbox") {
+            let (key, item) = entry?;
+            let content = serde_json::from_str::<Content>(item.content.get());
+            let relation = content.ok().and_then(|content| content.relation);
+            let edits = relation.is_some_and(|relation| {
+                relation.rel_type.as_deref() == Some("m.replace")
+                    && relation.event_id.as_deref() == Some(event_id.as_str())
+            });
+            if edits {
+                self.db().remove(key)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+fn pause_key(agent: &AgentId) -> Vec<u8> {
+    Key::new(key::PAUSE).text(agent.as_str()).bytes()
+}
+
+fn silenced_key(room: &RoomId, agent: &AgentId) -> Vec<u8> {
+    Key::new(key::SILENCED)
+        .text(room.as_str())
+        .text(agent.as_str())
+        .bytes()
+}
+
+pub(super) fn redacted_key(turn: &TurnId) -> Vec<u8> {
+    Key::new(key::REDACTED).text(&turn.to_string()).bytes()
+}

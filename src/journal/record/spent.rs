@@ -1,0 +1,68 @@
+//! What a turn has cost so far, and why it waits: written down, so that a restart begins no budget anew.
+
+use letta_client::AgentId;
+use serde::{Deserialize, Serialize};
+
+use super::{ConversationKey, QueuedPrompt};
+use crate::time::Millis;
+
+/// What a turn has cost so far. The limits are in `turns::budget`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Spent {
+    /// How often Letta has taken the turn's prompts.
+    pub sends: u32,
+    /// How many runs were begun for it: by its prompts and by decisions.
+    pub runs: u32,
+    /// How often Letta has failed in a row, with an answer of its own or with a broken stream.
+    pub failures: u32,
+    /// How many processes have ended before the turn did.
+    pub restarts: u32,
+    /// How long it has waited in all, in milliseconds.
+    pub waited_ms: u64,
+}
+
+/// The notice with which a room was told that a turn waits. There is one in each segment of a turn; it is edited when the wait
+/// ends, and again should the turn wait again.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct WaitNotice {
+    /// Whether it says that the turn still waits.
+    pub open: bool,
+    /// How often it was edited.
+    pub edits: u32,
+}
+
+/// Prompts that got no answer and wait for nobody: they were set aside.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FailedRecord {
+    /// What people call it by.
+    pub number: u64,
+    /// Where they were said.
+    pub key: ConversationKey,
+    /// The prompts, oldest first.
+    pub prompts: Vec<QueuedPrompt>,
+    /// Why, in a sentence for people.
+    pub reason: String,
+    /// The code of the reason.
+    pub code: String,
+    /// When they were set aside.
+    pub at: Millis,
+}
+
+/// An agent that is not asked for a while, because every question would fail in the same way.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PauseRecord {
+    /// The agent.
+    pub agent: AgentId,
+    /// Why, in a sentence for people.
+    pub reason: String,
+    /// The code of the reason.
+    pub code: String,
+    /// Since when.
+    pub since: Millis,
+    /// When one waiting prompt is tried.
+    pub until: Millis,
+    /// How many tries have failed.
+    pub tries: u32,
+}

@@ -1,0 +1,203 @@
+//! Waiting for something without losing sight of the rest: that the turn shall stop, that the process ends, and that the room is
+//! told why it waits.
+
+use std::time::Duration;
+
+use letta_client::BackendError;
+use tokio::time::Instant;
+use tracing::debug;
+
+use super::{
+    Inner, budget,
+    notice::Wait,
+    pauses::{Permit, Try},
+    stage::Stage,
+};
+use crate::journal::{ConversationKey, JournalError, TurnRecord};
+
+/// How long a turn that was stopped may take to end by itself.
+pub(super) const STOP_PATIENCE: Duration = Duration::from_secs(5);
+/// How long Letta may take to hear that something shall stop.
+const CANCEL_TIME_MAX: Duration = Duration::from_secs(10);
+
+/// How something that was waited for came out.
+pub(super) enum Attended<T> {
+    /// It came.
+    Done(T),
+    /// The turn shall stop.
+    Stopped,
+    /// The process is about to end.
+    Ending,
+}
+
+/// What is heard while something is waited for.
+#[derive(Clone, Copy)]
+struct Ear {
+    /// How long it may go on after somebody wants the turn to stop.
+    patience: Duration,
+    /// Whether it may still end by itself when nothing new is begun any more.
+    may_finish: bool,
+    /// Until when it takes, if that is known.
+    until: Option<Instant>,
+}
+
+impl Inner {
+    /// Takes a step that asks Letta.
+    pub(super) async fn attend_step<T>(
+        &self,
+        turn: &TurnRecord,
+        stage: &mut Stage,
+        wait: &Wait,
+        step: impl Future<Output = T>,
+    ) -> Result<Attended<T>, JournalError> {
+        let ear = Ear {
+            patience: STOP_PATIENCE,
+            may_finish: true,
+            until: None,
+        };
+        self.attend(turn, stage, wait, ear, step).await
+    }
+
+    /// Waits; `until`: how long, if that is known.
+    pub(super) async fn attend_wait<T>(
+        &self,
+        turn: &TurnRecord,
+        stage: &mut Stage,
+        wait: &Wait,
+        until: Option<Instant>,
+        event: impl Future<Output = T>,
+    ) -> Result<Attended<T>, JournalError> {
+        let ear = Ear {
+            patience: Duration::ZERO,
+            may_finish: false,
+            until,
+        };
+        self.attend(turn, stage, wait, ear, event).await
+    }
+
+    async fn attend<T>(
+        &self,
+        turn: &TurnRecord,
+        stage: &mut Stage,
+        wait: &Wait,
+        ear: Ear,
+        event: impl Future<Output = T>,
+    ) -> Result<Attended<T>, JournalError> {
+        let tasks = &self.around.tasks;
+        let stopped = async {
+            self.stops.wanted(&turn.id).await;
+            tokio::time::sleep(ear.patience).await;
+        };
+        let ending = async {
+            if ear.may_finish {
+                tasks.stopping().await;
+            } else {
+                tasks.closing().await;
+            }
+        };
+        let tell = tokio::time::sleep_until(wait.tell_at(ear.until));
+        tokio::pin!(event, stopped, ending, tell);
+        let mut told = false;
+        loop {
+            tokio::select! {
+                biased;
+                done = &mut event => return Ok(Attended::Done(done)),
+                () = &mut stopped => return Ok(Attended::Stopped),
+                () = &mut ending => return Ok(Attended::Ending),
+                confirmed = stage.notice.confirmed() => confirmed?,
+                () = &mut tell, if !told => {
+                    told = true;
+                    self.tell_wait(turn, stage, wait).await?;
+                }
+            }
+        }
+    }
+
+    /// Waits before Letta is asked again.
+    pub(super) async fn wait_for_letta(
+        &self,
+        turn: &mut TurnRecord,
+        stage: &mut Stage,
+        wait: &mut Wait,
+        failure: &BackendError,
+    ) -> Result<Attended<()>, JournalError> {
+        let pause = wait.failed(failure);
+        debug!(turn.id = %turn.id, ?pause, error = %failure, "Letta is asked again later");
+        let (began, mut returns) = (Instant::now(), self.around.letta_returns.clone());
+        returns.mark_unchanged();
+        // Who names a time is not asked before.
+        let is_named = failure.kind().retry_after().is_some();
+        let over = async {
+            tokio::select! {
+                () = tokio::time::sleep(pause) => {}
+                Ok(()) = returns.changed(), if !is_named => {}
+            }
+        };
+        let attended = self
+            .attend_wait(turn, stage, wait, Some(began + pause), over)
+            .await?;
+        stage.note_wait(turn);
+        self.count_wait(turn, began)?;
+        Ok(attended)
+    }
+
+    /// Waits while the agent is paused. `Done(None)`: something has changed; look again.
+    pub(super) async fn wait_while_paused(
+        &self,
+        turn: &mut TurnRecord,
+        stage: &mut Stage,
+        wait: &mut Wait,
+    ) -> Result<Attended<Option<Option<Try>>>, JournalError> {
+        let mut changes = self.pauses.changes();
+        changes.mark_unchanged();
+        let (pause, until) = match self.pauses.permit(&turn.key.agent) {
+            Permit::Ask(attempt) => return Ok(Attended::Done(Some(attempt))),
+            Permit::Wait(pause, until) => (pause, until),
+        };
+        wait.paused(&pause);
+        let began = Instant::now();
+        let left = budget::WAIT_MAX.saturating_sub(budget::waited(&turn.spent));
+        let over = async {
+            tokio::select! {
+                () = tokio::time::sleep_until(until) => {}
+                _ = changes.changed() => {}
+                () = tokio::time::sleep(left) => {}
+            }
+        };
+        let attended = self
+            .attend_wait(turn, stage, wait, Some(until), over)
+            .await?;
+        stage.note_wait(turn);
+        self.count_wait(turn, began)?;
+        Ok(match attended {
+            Attended::Done(()) => Attended::Done(None),
+            Attended::Stopped => Attended::Stopped,
+            Attended::Ending => Attended::Ending,
+        })
+    }
+
+    /// Writes down how long a turn has waited.
+    fn count_wait(&self, turn: &mut TurnRecord, began: Instant) -> Result<(), JournalError> {
+        budget::add_wait(&mut turn.spent, began.elapsed());
+        // A crash may take back the last wait, and no more.
+        self.around.journal.update_turn(turn)
+    }
+
+    /// Lets Letta know that what runs in a conversation shall stop, beside everything else.
+    pub(super) fn cancel(&self, key: &ConversationKey) {
+        let Ok(Some(destination)) = self.known_destination(key) else {
+            return;
+        };
+        let backend = std::sync::Arc::clone(&self.around.backend);
+        let (room, tasks) = (key.room.clone(), self.around.tasks.clone());
+        self.around.tasks.spawn(async move {
+            let told = tokio::time::timeout(CANCEL_TIME_MAX, backend.cancel(&destination));
+            tokio::select! {
+                told = told => if !matches!(told, Ok(Ok(_))) {
+                    debug!(room.id = %room, "Letta was not told to stop");
+                },
+                () = tasks.stopping() => {}
+            }
+        });
+    }
+}

@@ -1,0 +1,218 @@
+//! Whether an agent's ghost can be heard where it is asked: no answer is worth paying for that nobody hears.
+//!
+//! What the room's state says is asked for once and remembered until the state changes. Promise: an agent that cannot speak is not
+//! asked; the room hears so once, by the bot, with the way back.
+
+use std::{
+    collections::HashMap,
+    sync::{Mutex, MutexGuard, PoisonError},
+};
+
+use letta_client::AgentId;
+use ruma::{OwnedRoomId, OwnedUserId, RoomId};
+use tracing::{debug, info};
+
+use super::{
+    Inner,
+    say::{EVENT_TYPE, freeze},
+    words,
+};
+use crate::{
+    journal::{JournalError, OutboxItem, SendId, TurnRecord},
+    matrix::{
+        Silence,
+        content::{self, MsgKind, Placement},
+        render::Rendered,
+    },
+    time::Millis,
+};
+
+/// The most rooms remembered; then all are forgotten and asked for again.
+const ROOMS_MAX: usize = 10_000;
+
+/// In which rooms which ghosts can speak, as far as it is known. Only good news is remembered.
+#[derive(Default)]
+pub(super) struct Speech {
+    rooms: Mutex<Known>,
+}
+
+#[derive(Default)]
+struct Known {
+    audible: HashMap<OwnedRoomId, Vec<OwnedUserId>>,
+    /// Counts the changes, so that nothing is remembered that was true before one.
+    changes: u64,
+}
+
+impl Speech {
+    /// The state of a room has changed.
+    pub(super) fn changed(&self, room: &RoomId) {
+        let mut known = self.known();
+        known.audible.remove(room);
+        known.changes += 1;
+    }
+
+    fn remember(&self, room: &RoomId, ghost: OwnedUserId, changes: u64) {
+        let mut known = self.known();
+        if known.changes != changes {
+            return;
+        }
+        if known.audible.len() >= ROOMS_MAX {
+            known.audible.clear();
+        }
+        known
+            .audible
+            .entry(room.to_owned())
+            .or_default()
+            .push(ghost);
+    }
+
+    fn known(&self) -> MutexGuard<'_, Known> {
+        self.rooms.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Inner {
+    /// Why the agent of a turn cannot be heard in its room. `None`: it can, or that cannot be told now, and who is sure to fail
+    /// at last is told then.
+    pub(super) async fn silence_of(
+        &self,
+        turn: &TurnRecord,
+    ) -> Result<Option<Silence>, JournalError> {
+        let (room, ghost) = (&turn.key.room, self.around.identity.ghost(&turn.key.agent));
+        let changes = {
+            let known = self.speech.known();
+            if known
+                .audible
+                .get(room)
+                .is_some_and(|all| all.contains(&ghost))
+            {
+                return Ok(None);
+            }
+            known.changes
+        };
+        let journal = &self.around.journal;
+        let bot = journal.room(room)?.is_some_and(|record| record.bot);
+        let asked = self
+            .around
+            .homeserver
+            .silence_of(&ghost, room, EVENT_TYPE, bot);
+        let asked = tokio::select! {
+            asked = asked => asked,
+            () = self.around.tasks.stopping() => return Ok(None),
+        };
+        match asked {
+            Ok(None) => {
+                self.speech.remember(room, ghost, changes);
+                if journal.silenced(room, &turn.key.agent)?.is_some() {
+                    journal.set_silenced(room, &turn.key.agent, None)?;
+                }
+                Ok(None)
+            }
+            // An agent whose room is being set up comes in by itself.
+            Ok(Some(Silence::NotInRoom)) if self.is_being_set_up(turn)? => Ok(None),
+            Ok(silence) => Ok(silence),
+            Err(error) => {
+                debug!(room.id = %room, %error, "it cannot be told whether the agent can speak");
+                Ok(None)
+            }
+        }
+    }
+
+    /// Ends a turn whose agent cannot be heard: Letta is not asked, the prompts are set aside, and it is said once.
+    pub(super) async fn end_silenced(
+        &self,
+        turn: &TurnRecord,
+        silence: &Silence,
+    ) -> Result<(), JournalError> {
+        let journal = &self.around.journal;
+        let (room, agent) = (&turn.key.room, &turn.key.agent);
+        let ghost = self.around.identity.ghost(agent);
+        let reason = words::silenced(&ghost, silence);
+        info!(turn.id = %turn.id, agent.id = %agent, room.id = %room, ?silence, "an agent cannot speak; it is not asked");
+        let failed = self.failed_record(turn, &reason)?;
+        let told = journal.silenced(room, agent)?;
+        let notice = match (&failed, told.as_ref() == Some(&reason.1)) {
+            (Some(failed), false) => {
+                let text = words::prompts_set_aside(&reason, failed.number);
+                self.notice_by_the_bot(turn, &text)?
+            }
+            _ => None,
+        };
+        let notice: Vec<_> = notice.into_iter().collect();
+        let rooms: Vec<_> = notice.iter().map(|item| item.room.clone()).collect();
+        match &failed {
+            Some(failed) => journal.set_aside(turn, failed, &notice)?,
+            None => journal.end_turn(turn, &[])?,
+        }
+        journal.set_silenced(room, agent, Some(&reason.1))?;
+        journal.durable().await?;
+        for room in rooms {
+            self.around.outbox.wake(&room);
+        }
+        self.stops.forget(&turn.id);
+        Ok(())
+    }
+
+    /// A notice of the bot to who asks: in the room if the bot is there, else where they command it, if there is such a room.
+    fn notice_by_the_bot(
+        &self,
+        turn: &TurnRecord,
+        text: &str,
+    ) -> Result<Option<OutboxItem>, JournalError> {
+        let journal = &self.around.journal;
+        let here = journal
+            .room(&turn.key.room)?
+            .is_some_and(|record| record.bot);
+        let asker = turn.prompts.last();
+        let (room, reply_to) = if here {
+            (
+                Some(turn.key.room.clone()),
+                asker.map(|prompt| prompt.event_id.clone()),
+            )
+        } else {
+            let rooms = journal.management_rooms()?;
+            (
+                asker.and_then(|prompt| rooms.get(&prompt.sender).cloned()),
+                None,
+            )
+        };
+        let send_id = SendId::of(&[
+            "silenced",
+            &turn.id.to_string(),
+            &Millis::now().0.to_string(),
+        ]);
+        let placement = match (&turn.key.thread, here) {
+            (Some(root), true) => Placement::Thread {
+                root: root.clone(),
+                reply_to,
+            },
+            _ => Placement::Room { reply_to },
+        };
+        let content = content::message(
+            Rendered::plain(text),
+            MsgKind::Notice,
+            placement,
+            [],
+            send_id.as_str(),
+        );
+        Ok(room.map(|room| OutboxItem {
+            room,
+            sender: self.around.identity.bot().to_owned(),
+            event_type: EVENT_TYPE.to_owned(),
+            send_id,
+            content: freeze(&content),
+        }))
+    }
+
+    fn is_being_set_up(&self, turn: &TurnRecord) -> Result<bool, JournalError> {
+        let record = self.around.journal.agent(&turn.key.agent)?;
+        Ok(record
+            .is_some_and(|record| !record.joined && record.room.as_ref() == Some(&turn.key.room)))
+    }
+
+    /// Whether the record of an agent says that Letta no longer has it.
+    pub(super) fn is_known_gone(&self, agent: &AgentId) -> Result<bool, JournalError> {
+        let record = self.around.journal.agent(agent)?;
+        Ok(record.is_some_and(|record| record.presence != crate::journal::Presence::Live))
+    }
+}

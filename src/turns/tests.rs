@@ -1,0 +1,6 @@
+//! Turns against a scripted Letta, on a clock of their own: what is asked, what it costs, and what the room hears.
+
+mod lab;
+mod letta;
+mod property;
+mod stories;
