@@ -104,12 +104,12 @@ impl Accounts {
             None => return Err(Error::not_found("You have no such device")),
         };
         record.display_name = name.or(record.display_name);
-        let mut batch = self.store.batch();
-        let mut place = server.stream.place();
+        let mut write = server.stream.write();
+        let batch = write.batch();
         batch.put::<tables::Devices>((user, device), &record)?;
-        keys::changed(&mut batch, &mut place, user)?;
-        let touches = keys::device_lists::touches(&server.rooms, user)?;
-        server.stream.commit(place, batch, touches).await?;
+        keys::changed(&mut write, user);
+        write.touch(keys::device_lists::touches(&server.rooms, user)?);
+        server.stream.commit(write).await?;
         drop(changing);
         Ok(was)
     }
@@ -123,11 +123,12 @@ impl Accounts {
     ) -> Result<()> {
         let locked = server.keys.lock([user]).await;
         let changing = self.changing.lock().await;
-        let mut batch = self.store.batch();
+        let mut write = server.stream.write();
+        let batch = write.batch();
         for device in devices {
-            self.end_tokens(&mut batch, user, device, None)?;
+            self.end_tokens(batch, user, device, None)?;
             batch.delete::<tables::Devices>((user, &**device))?;
-            keys::forget_device(&mut batch, user, device)?;
+            keys::forget_device(batch, user, device)?;
         }
         for row in self.store.scan::<tables::Pushers>((user,)) {
             let ((_, app, key), pusher) = row?;
@@ -136,10 +137,9 @@ impl Accounts {
                 batch.delete::<tables::Pushers>((user, &app, &key))?;
             }
         }
-        let mut place = server.stream.place();
-        keys::changed(&mut batch, &mut place, user)?;
-        let touches = keys::device_lists::touches(&server.rooms, user)?;
-        server.stream.commit(place, batch, touches).await?;
+        keys::changed(&mut write, user);
+        write.touch(keys::device_lists::touches(&server.rooms, user)?);
+        server.stream.commit(write).await?;
         drop((changing, locked));
         Ok(())
     }
