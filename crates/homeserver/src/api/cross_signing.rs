@@ -10,12 +10,15 @@ use serde_json::json;
 
 use crate::{
     accounts::uia,
-    error::Result,
+    error::{Error, Result},
     http::{Call, Routes},
     keys::{self, cross_signing, device_lists, signatures, signatures::Unusable},
     server::Server,
     stream::Touch,
 };
+
+/// How many signed keys one request can have.
+const SIGNED_MAX: usize = 500;
 
 pub(super) fn routes(routes: Routes) -> Routes {
     routes.add(upload_keys).add(upload_signatures)
@@ -53,6 +56,12 @@ async fn upload_signatures(
 ) -> Result<upload_signatures::v3::Response> {
     let signer = &call.caller.user_id;
     let signed = &call.body.signed_keys;
+    // Each is verified while the keys of their owners are locked.
+    if signed.values().map(|objects| objects.iter().count()).sum::<usize>() > SIGNED_MAX {
+        return Err(Error::too_large(format!(
+            "One request can have {SIGNED_MAX} signed keys"
+        )));
+    }
     let owners = signed.keys().map(|owner| &**owner);
     let _alone = server.keys.lock(owners.chain([&**signer])).await;
     let mut write = server.stream.write();
