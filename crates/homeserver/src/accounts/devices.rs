@@ -2,6 +2,8 @@
 //!
 //! Spec: <https://spec.matrix.org/v1.19/client-server-api/#device-management>
 
+use std::collections::BTreeSet;
+
 use ruma::{DeviceId, OwnedDeviceId, UserId};
 
 use super::{Accounts, record::Device};
@@ -94,7 +96,7 @@ impl Accounts {
                 "The name of a device can have {DISPLAY_NAME_MAX_BYTES} bytes"
             )));
         }
-        let changing = self.changing.lock().await;
+        let changing = self.changing.lock([user.to_owned()]).await;
         let (mut record, was) = match self.device(user, device)? {
             Some(record) => (record, Was::There),
             None if if_missing == IfMissing::Make => {
@@ -121,11 +123,18 @@ impl Accounts {
         user: &UserId,
         devices: &[OwnedDeviceId],
     ) -> Result<()> {
+        // A request can name as many as it likes.
+        let mut found = BTreeSet::new();
+        for device in devices {
+            if self.has_device(user, device)? {
+                found.insert(device);
+            }
+        }
         let locked = server.keys.lock([user]).await;
-        let changing = self.changing.lock().await;
+        let changing = self.changing.lock([user.to_owned()]).await;
         let mut write = server.stream.write();
         let batch = write.batch();
-        for device in devices {
+        for device in &found {
             self.end_tokens(batch, user, device, None)?;
             batch.delete::<tables::Devices>((user, &**device))?;
             keys::forget_device(batch, user, device)?;
@@ -133,7 +142,7 @@ impl Accounts {
         for row in self.store.scan::<tables::Pushers>((user,)) {
             let ((_, app, key), pusher) = row?;
             let owner = pusher.device.as_deref();
-            if devices.iter().any(|device| owner == Some(device.as_str())) {
+            if found.iter().any(|device| owner == Some(device.as_str())) {
                 batch.delete::<tables::Pushers>((user, &app, &key))?;
             }
         }

@@ -57,7 +57,12 @@ async fn upload_signatures(
     let signer = &call.caller.user_id;
     let signed = &call.body.signed_keys;
     // Each is verified while the keys of their owners are locked.
-    if signed.values().map(|objects| objects.iter().count()).sum::<usize>() > SIGNED_MAX {
+    if signed
+        .values()
+        .map(|objects| objects.iter().count())
+        .sum::<usize>()
+        > SIGNED_MAX
+    {
         return Err(Error::too_large(format!(
             "One request can have {SIGNED_MAX} signed keys"
         )));
