@@ -6,16 +6,16 @@
 use std::{net::IpAddr, sync::Arc, time::Instant};
 
 use rand::{Rng, distr::Alphanumeric};
-use ruma::{DeviceId, OwnedDeviceId, UserId};
+use ruma::{DeviceId, OwnedDeviceId, OwnedUserId, UserId};
 use sha2::{Digest, Sha256};
 use tasks::Tasks;
-use tokio::sync::Mutex;
 
 use crate::{
     clock,
     config::{Config, Secret},
     error::{Error, Result},
     http::{CallFacts, Caller, unknown_token},
+    locks::KeyedLocks,
     store::{Batch, Store, tables},
 };
 
@@ -58,8 +58,10 @@ pub struct Accounts {
     attempts: Arc<attempts::Attempts>,
     seen: Arc<seen::Seen>,
     pub(crate) nonces: Arc<nonces::Nonces>,
-    /// Held by whoever makes or changes accounts or devices, from reading them to writing them.
-    changing: Arc<Mutex<()>>,
+    /// Held by whoever makes or changes the account or devices of a user, from reading them to writing them.
+    changing: KeyedLocks<OwnedUserId>,
+    /// Held by whoever spends a registration token, or may become the first person (the empty text).
+    registering: KeyedLocks<String>,
 }
 
 /// A secret text that only its owner gets to see.
@@ -103,7 +105,8 @@ impl Accounts {
             attempts: Arc::default(),
             seen: Arc::default(),
             nonces: Arc::default(),
-            changing: Arc::default(),
+            changing: KeyedLocks::default(),
+            registering: KeyedLocks::default(),
         })
     }
 

@@ -6,17 +6,11 @@
 //!
 //! Spec: <https://spec.matrix.org/v1.19/client-server-api/#end-to-end-encryption>
 
-use std::{
-    collections::BTreeSet,
-    hash::{BuildHasher, RandomState},
-    sync::Arc,
-};
-
-use ruma::{DeviceId, UserId};
-use tokio::sync::{Mutex, OwnedMutexGuard};
+use ruma::{DeviceId, OwnedUserId, UserId};
 
 use crate::{
     error::Result,
+    locks::{KeyedGuard, KeyedLocks},
     store::{Batch, Store, tables},
 };
 
@@ -35,23 +29,10 @@ pub mod to_device;
 pub use device_lists::{changed, changes_between};
 pub use one_time::{counts as one_time_key_counts, unused_fallback_types};
 
-/// How many locks the users share. More let more users change their keys at the same time.
-const LOCKS: usize = 64;
-
-/// The locks under which keys change. Clones are the same.
-#[derive(Clone, Debug)]
+/// The locks under which keys change, one for each user. Clones are the same.
+#[derive(Clone, Debug, Default)]
 pub struct Keys {
-    locks: Arc<[Arc<Mutex<()>>]>,
-    hasher: RandomState,
-}
-
-impl Default for Keys {
-    fn default() -> Self {
-        Self {
-            locks: (0..LOCKS).map(|_| Arc::default()).collect(),
-            hasher: RandomState::new(),
-        }
-    }
+    locks: KeyedLocks<OwnedUserId>,
 }
 
 impl Keys {
@@ -59,18 +40,9 @@ impl Keys {
     pub async fn lock<'a>(
         &self,
         users: impl IntoIterator<Item = &'a UserId>,
-    ) -> Vec<OwnedMutexGuard<()>> {
-        let which = |user: &UserId| {
-            let hash = self.hasher.hash_one(user.as_str());
-            usize::try_from(hash % LOCKS as u64).unwrap_or_default()
-        };
-        // Everybody takes locks in the same order, so that no two wait for each other.
-        let wanted: BTreeSet<usize> = users.into_iter().map(which).collect();
-        let mut guards = Vec::with_capacity(wanted.len());
-        for lock in wanted {
-            guards.push(self.locks[lock].clone().lock_owned().await);
-        }
-        guards
+    ) -> KeyedGuard<OwnedUserId> {
+        let users: Vec<OwnedUserId> = users.into_iter().map(ToOwned::to_owned).collect();
+        self.locks.lock(users).await
     }
 }
 

@@ -19,6 +19,7 @@ pub mod error;
 pub mod http;
 pub mod keys;
 pub mod listen;
+pub mod locks;
 pub mod media;
 pub mod push;
 pub mod rooms;

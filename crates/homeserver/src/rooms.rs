@@ -81,6 +81,11 @@ pub struct Inner {
     pub(crate) read: crate::push::Read,
     pub(crate) typing: crate::sync::typing::Typing,
     allowances: joined::Allowances,
+    #[cfg(test)]
+    pub(crate) gate: crate::testing::Gate,
+    /// How many events and states writers have looked up.
+    #[cfg(test)]
+    pub(crate) work: crate::testing::Work,
 }
 
 impl std::ops::Deref for Rooms {
@@ -120,6 +125,10 @@ impl Rooms {
             audiences: crate::push::Audiences::default(),
             read: crate::push::Read::default(),
             allowances: joined::Allowances::default(),
+            #[cfg(test)]
+            gate: crate::testing::Gate::default(),
+            #[cfg(test)]
+            work: crate::testing::Work::default(),
         };
         Ok(Self {
             inner: Arc::new(inner),

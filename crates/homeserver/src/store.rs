@@ -25,7 +25,7 @@ pub mod tables;
 #[cfg(test)]
 mod tests;
 
-pub use batch::Batch;
+pub use batch::{Batch, Encoded};
 use key::{KeyFor, PrefixOf};
 pub use scan::Scan;
 use table::Table;
@@ -89,13 +89,15 @@ pub enum StoreError {
 #[derive(Clone)]
 pub struct Store {
     db: Arc<DB>,
+    #[cfg(test)]
+    counted: Arc<tests::Counted>,
 }
 
 impl std::fmt::Debug for Store {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Store")
             .field("path", &self.db.path())
-            .finish()
+            .finish_non_exhaustive()
     }
 }
 
@@ -137,7 +139,11 @@ impl Store {
         std::fs::create_dir_all(directory)?;
         let opened = DB::open_cf_descriptors(&options::database(), directory, options::families());
         let db = opened.map_err(|error| locked(error, directory))?;
-        let store = Self { db: Arc::new(db) };
+        let store = Self {
+            db: Arc::new(db),
+            #[cfg(test)]
+            counted: Arc::default(),
+        };
         format::check(&store, server_name)?;
         tracing::debug!(path = %directory.display(), took = ?started.elapsed(), "database open");
         Ok(store)
@@ -151,6 +157,8 @@ impl Store {
 
     /// The row with this key, if there is one.
     pub fn get<T: Table>(&self, key: impl KeyFor<T::Key>) -> Result<Option<T::Value>, StoreError> {
+        #[cfg(test)]
+        self.counted.reads.add(1);
         match self.db.get_pinned_cf(self.family::<T>()?, key.encode())? {
             Some(bytes) => decode::<T>(&bytes).map(Some),
             None => Ok(None),
@@ -199,6 +207,8 @@ impl Store {
     }
 
     fn walk<T: Table>(&self, from: &[u8], prefix: Vec<u8>, direction: Direction) -> Scan<'_, T> {
+        #[cfg(test)]
+        self.counted.reads.add(1);
         let family = self.family::<T>();
         let mut reading = ReadOptions::default();
         if matches!(direction, Direction::Forward)
@@ -229,6 +239,8 @@ impl Store {
     /// Writes the batch, and returns when it is safe on disk. Blocks: [`Store::commit`] is for async code.
     pub fn commit_blocking(&self, batch: Batch) -> Result<(), StoreError> {
         let started = Instant::now();
+        #[cfg(test)]
+        self.counted.written.add(batch.size_in_bytes() as u64);
         let mut options = WriteOptions::default();
         options.set_sync(true);
         self.db.write_opt(batch.writes, &options)?;

@@ -1,14 +1,17 @@
 //! The one order of everything that happens: stream positions, and who waits for them.
 //!
-//! Every change takes a [`Place`] before it is written. [`Stream::visible`] is the highest position below which nothing is still
-//! being written: readers never look beyond it, so a token that was handed out never skips a change that came to disk late.
+//! Every change gets its positions right before it is written. [`Stream::visible`] is the highest position below which nothing is
+//! still being written: readers never look beyond it, so a token that was handed out never skips a change that came to disk late.
 //! A waiter registers before it reads, so that no wake-up is lost between reading and waiting.
+//!
+//! An open position holds back everybody's later changes. That is why no code outside of this module can hold one: a [`Write`] is
+//! put together without positions, and its rows are told theirs when there is nothing left to be worked out.
 //!
 //! Positions of changes that only live in memory (typing, presence) come from the same stream. So that a restart never hands one
 //! out twice, positions are used up in blocks whose end is on disk before the first of them is used.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, HashMap, HashSet},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -18,7 +21,11 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use crate::store::{Batch, Store, StoreError, tables};
+use crate::store::{Store, StoreError, tables};
+
+mod write;
+
+pub use write::{Positions, Slot, Write};
 
 #[cfg(test)]
 mod tests;
@@ -104,16 +111,16 @@ struct Places {
     next: u64,
     /// The first position that may not be handed out yet.
     block_end: u64,
-    /// Positions that are taken and not visible yet, and whom each wakes once it is done.
+    /// Positions that are taken and not visible yet: the first of each write, and whom it wakes once it is done.
     open: BTreeMap<u64, Option<Vec<Touch>>>,
 }
 
-/// One or more positions that are taken and not visible yet. Dropped without [`Stream::commit`], they stay empty for ever.
+/// Positions that are taken and not visible yet. Dropped without [`Place::done`], they stay empty for ever.
 #[derive(Debug)]
-#[must_use = "a place holds back all later changes until it is committed or dropped"]
-pub struct Place {
+struct Place {
     stream: Stream,
-    taken: Vec<Position>,
+    first: u64,
+    count: u64,
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -146,12 +153,9 @@ impl Stream {
         })
     }
 
-    /// A place that has no position yet; [`Place::take`] gives it some.
-    pub fn place(&self) -> Place {
-        Place {
-            stream: self.clone(),
-            taken: Vec::new(),
-        }
+    /// A write without rows yet.
+    pub fn write(&self) -> Write {
+        Write::new(self.inner.store.batch())
     }
 
     /// Everything up to here is on disk and can be read.
@@ -182,68 +186,86 @@ impl Stream {
         self.inner.ending.cancel();
     }
 
-    /// Writes the batch and makes its positions visible. Returns when they are: what is acknowledged can be read.
+    /// Writes the rows and makes their positions visible. Returns when they are: what is acknowledged can be read.
     ///
-    /// The batch is written and the place is given free even if the caller is not there any more.
-    pub async fn commit(
-        &self,
-        place: Place,
-        batch: Batch,
-        touches: Vec<Touch>,
-    ) -> Result<Position, StoreError> {
-        let last = place
-            .taken
-            .last()
-            .copied()
-            .unwrap_or_else(|| self.visible());
-        let mut visible = self.inner.visible.subscribe();
-        let store = self.inner.store.clone();
-        tokio::task::spawn_blocking(move || {
-            store.commit_blocking(batch)?;
-            place.done(touches);
-            Ok::<(), StoreError>(())
-        })
-        .await
-        .map_err(|_| StoreError::Lost)??;
-        visible
-            .wait_for(|&visible| visible >= last)
+    /// The rows are written and the positions are closed even if the caller is not there any more.
+    pub async fn commit(&self, write: Write) -> Result<Position, StoreError> {
+        let stream = self.clone();
+        let last = tokio::task::spawn_blocking(move || stream.commit_blocking(write))
             .await
-            .map_err(|_| StoreError::Lost)?;
+            .map_err(|_| StoreError::Lost)??;
+        self.shown(last).await?;
         Ok(last)
     }
 
-    /// Makes a change visible that lives in memory only: gives it a position, and wakes those whom it concerns.
-    pub fn announce(&self, touches: Vec<Touch>) -> Result<Position, StoreError> {
-        let mut place = self.place();
-        let position = place.take()?;
+    /// Writes the rows and gives the last of their positions, which readers may not see yet: see [`Stream::shown`]. Blocks.
+    pub(crate) fn commit_blocking(&self, write: Write) -> Result<Position, StoreError> {
+        let Write {
+            mut batch,
+            rows,
+            positions,
+            touches,
+        } = write;
+        let place = self.take(positions)?;
+        // Nothing but writing from here on: everybody's later changes wait for this place.
+        for row in rows {
+            row(&mut batch, Positions { first: place.first })?;
+        }
+        self.inner.store.commit_blocking(batch)?;
+        let last = place.last().unwrap_or_else(|| self.visible());
+        place.done(&touches);
+        Ok(last)
+    }
+
+    /// Waits until readers see everything up to this position.
+    pub(crate) async fn shown(&self, position: Position) -> Result<(), StoreError> {
+        let mut visible = self.inner.visible.subscribe();
+        let shown = visible.wait_for(|&visible| visible >= position).await;
+        shown.map(drop).map_err(|_| StoreError::Lost)
+    }
+
+    /// Makes a change visible that lives in memory only: `change` is told its position, and then those are woken whom it concerns.
+    /// Everybody's later changes wait for `change`, which must do no more than to note the position.
+    pub fn announce(
+        &self,
+        touches: &[Touch],
+        change: impl FnOnce(Position),
+    ) -> Result<Position, StoreError> {
+        let place = self.take(1)?;
+        let position = Position(place.first);
+        change(position);
         place.done(touches);
         Ok(position)
     }
 
-    fn take(&self) -> Result<Position, StoreError> {
+    fn take(&self, count: u64) -> Result<Place, StoreError> {
         let mut places = lock(&self.inner.places);
-        if places.next >= places.block_end {
-            let end = places.next + BLOCK;
+        let first = places.next;
+        let next = first + count;
+        if next > places.block_end {
+            let end = next + BLOCK;
             let mut batch = self.inner.store.batch();
             batch.put::<tables::Meta>(("positions",), &end.into())?;
             self.inner.store.commit_blocking(batch)?;
             places.block_end = end;
         }
-        let position = places.next;
-        places.next += 1;
-        places.open.insert(position, None);
-        Ok(Position(position))
+        places.next = next;
+        if count > 0 {
+            places.open.insert(first, None);
+        }
+        drop(places);
+        Ok(Place {
+            stream: self.clone(),
+            first,
+            count,
+        })
     }
 
     /// Closes positions, and moves the visible one as far as nothing is open below it.
-    fn close(&self, taken: &[Position], touches: Vec<Touch>) {
-        let Some(last) = taken.last() else { return };
+    fn close(&self, first: u64, touches: &[Touch]) {
         let mut woken = Vec::new();
         let mut places = lock(&self.inner.places);
-        for position in taken {
-            places.open.insert(position.0, Some(Vec::new()));
-        }
-        places.open.insert(last.0, Some(touches));
+        places.open.insert(first, Some(touches.to_vec()));
         while let Some(entry) = places.open.first_entry() {
             if entry.get().is_none() {
                 break;
@@ -267,24 +289,31 @@ impl Stream {
         self.wake(&woken, Position(visible));
     }
 
+    /// Wakes those whom the changes concern. Who is in a room is read while no lock is held: everybody's sync takes that of the
+    /// waiters.
     fn wake(&self, touches: &[Touch], position: Position) {
         if touches.is_empty() {
             return;
         }
+        let concerned = Concerned::by(touches);
+        let waiting: Vec<OwnedUserId> = lock(&self.inner.waiters).keys().cloned().collect();
+        let woken = waiting
+            .iter()
+            .filter(|user| self.concerns(&concerned, user));
+        let woken: Vec<&OwnedUserId> = woken.collect();
         let waiters = lock(&self.inner.waiters);
-        for (user, sender) in waiters.iter() {
-            if touches.iter().any(|touch| self.concerns(touch, user)) {
-                sender.send_replace(position);
-            }
+        for sender in woken.into_iter().filter_map(|user| waiters.get(user)) {
+            sender.send_replace(position);
         }
     }
 
-    fn concerns(&self, touch: &Touch, user: &UserId) -> bool {
-        match touch {
-            Touch::Everyone => true,
-            Touch::User(touched) => touched == user,
-            Touch::Room(room) => self.is_member(room, user),
-        }
+    fn concerns(&self, concerned: &Concerned<'_>, user: &UserId) -> bool {
+        concerned.everyone
+            || concerned.users.contains(user)
+            || concerned
+                .rooms
+                .iter()
+                .any(|room| self.is_member(room, user))
     }
 
     fn is_member(&self, room: &RoomId, user: &UserId) -> bool {
@@ -296,30 +325,54 @@ impl Stream {
                 member.is_some_and(|member| member.is_joined())
             })
     }
+
+    /// How many writes have positions that are not visible yet.
+    #[cfg(test)]
+    pub(crate) fn open_places(&self) -> usize {
+        let places = lock(&self.inner.places);
+        places.open.values().filter(|open| open.is_none()).count()
+    }
+}
+
+/// Whom some changes concern, each once: a message to a thousand devices of one user is one user.
+#[derive(Default)]
+struct Concerned<'a> {
+    everyone: bool,
+    users: HashSet<&'a UserId>,
+    rooms: HashSet<&'a RoomId>,
+}
+
+impl<'a> Concerned<'a> {
+    fn by(touches: &'a [Touch]) -> Self {
+        let mut concerned = Self::default();
+        for touch in touches {
+            match touch {
+                Touch::Everyone => concerned.everyone = true,
+                Touch::User(user) => _ = concerned.users.insert(user),
+                Touch::Room(room) => _ = concerned.rooms.insert(room),
+            }
+        }
+        concerned
+    }
 }
 
 impl Place {
-    /// Takes the next position.
-    ///
-    /// # Errors
-    ///
-    /// If a new block of positions could not be written.
-    pub fn take(&mut self) -> Result<Position, StoreError> {
-        let position = self.stream.take()?;
-        self.taken.push(position);
-        Ok(position)
+    fn last(&self) -> Option<Position> {
+        (self.count > 0).then(|| Position(self.first + self.count - 1))
     }
 
-    fn done(mut self, touches: Vec<Touch>) {
-        let taken = std::mem::take(&mut self.taken);
-        self.stream.close(&taken, touches);
+    fn done(mut self, touches: &[Touch]) {
+        if std::mem::take(&mut self.count) > 0 {
+            self.stream.close(self.first, touches);
+        }
     }
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
-        let taken = std::mem::take(&mut self.taken);
-        self.stream.close(&taken, Vec::new());
+        if self.count > 0 {
+            self.stream.close(self.first, &[]);
+        }
     }
 }
 

@@ -1,12 +1,19 @@
 //! A server in a temporary folder and people who call it, for the tests of this crate. Every request goes through the router, as
 //! bytes, like one from the network.
 
+use std::sync::{
+    Mutex,
+    atomic::{AtomicU64, Ordering::Relaxed},
+    mpsc,
+};
+
 use axum::body::Body;
 use http::{Method, Request, Response, StatusCode, header};
 use http_body_util::BodyExt;
-use ruma::{OwnedUserId, UserId, server_name};
+use ruma::{OwnedRoomId, OwnedUserId, RoomId, UserId, server_name};
 use serde_json::{Value, json};
 use tempfile::TempDir;
+use tokio::sync::oneshot;
 use tower::ServiceExt;
 
 use crate::{
@@ -14,6 +21,101 @@ use crate::{
     accounts::{record::Account, tokens::Wish},
     clock,
 };
+
+/// A test double: stands in for work that takes long, so that a test can look at what others can do meanwhile.
+#[derive(Debug, Default)]
+pub(crate) struct Gate {
+    closed: Mutex<Option<Closed>>,
+}
+
+#[derive(Debug)]
+struct Closed {
+    /// Whose events wait; nothing: those of rooms that are being made.
+    room: Option<OwnedRoomId>,
+    reached: oneshot::Sender<()>,
+    opened: mpsc::Receiver<()>,
+}
+
+/// Counts work, so that a test need not take its time.
+#[derive(Debug, Default)]
+pub(crate) struct Work {
+    count: AtomicU64,
+}
+
+impl Work {
+    pub(crate) fn add(&self, count: u64) {
+        self.count.fetch_add(count, Relaxed);
+    }
+
+    pub(crate) fn get(&self) -> u64 {
+        self.count.load(Relaxed)
+    }
+
+    /// What was counted since the last time.
+    pub(crate) fn take(&self) -> u64 {
+        self.count.swap(0, Relaxed)
+    }
+}
+
+/// Holds a gate closed.
+#[derive(Debug)]
+pub(crate) struct Hold {
+    reached: Mutex<Option<oneshot::Receiver<()>>>,
+    open: mpsc::Sender<()>,
+}
+
+impl Gate {
+    /// The next events of this room wait before anything is worked out that follows from them.
+    pub(crate) fn close(&self, room: &RoomId) -> Hold {
+        self.closed_for(Some(room.to_owned()))
+    }
+
+    /// The next room that is made waits before its first events are built.
+    pub(crate) fn close_new(&self) -> Hold {
+        self.closed_for(None)
+    }
+
+    fn closed_for(&self, room: Option<OwnedRoomId>) -> Hold {
+        let (reached, reaches) = oneshot::channel();
+        let (open, opened) = mpsc::channel();
+        *self.closed.lock().unwrap() = Some(Closed {
+            room,
+            reached,
+            opened,
+        });
+        let reached = Mutex::new(Some(reaches));
+        Hold { reached, open }
+    }
+
+    pub(crate) fn pass(&self, room: &RoomId) {
+        self.wait(Some(room));
+    }
+
+    pub(crate) fn pass_new(&self) {
+        self.wait(None);
+    }
+
+    fn wait(&self, room: Option<&RoomId>) {
+        let is_here = |closed: &mut Closed| closed.room.as_deref() == room;
+        let closed = self.closed.lock().unwrap().take_if(is_here);
+        let Some(closed) = closed else { return };
+        _ = closed.reached.send(());
+        // Ends also when the test does.
+        _ = closed.opened.recv();
+    }
+}
+
+impl Hold {
+    /// Returns when somebody waits.
+    pub(crate) async fn reached(&self) {
+        let reached = self.reached.lock().unwrap().take();
+        reached.unwrap().await.unwrap();
+    }
+
+    pub(crate) fn open(self) {
+        self.open.send(()).unwrap();
+    }
+}
 
 /// A server of its own.
 #[derive(Debug)]

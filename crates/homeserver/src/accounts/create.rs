@@ -70,12 +70,17 @@ impl Accounts {
     ///
     /// 400 `M_USER_IN_USE` if there was one, 403 if its registration token is used up.
     pub async fn add(&self, server: &Server, new: NewAccount) -> Result<()> {
-        let changing = self.changing.lock().await;
+        let changing = self.changing.lock([new.user_id.clone()]).await;
         if self.exists(&new.user_id)? {
             return Err(in_use());
         }
         let person = !new.guest && new.appservice.is_none();
-        let first = person && self.is_first_person(server, &new.user_id)?;
+        // Only one is the first, and a registration token is good for so many: whom that does not concern waits for nobody.
+        let maybe_first = person && self.is_first_person(server, &new.user_id)?;
+        let scarce = new.registration_token.clone().into_iter();
+        let scarce = scarce.chain(maybe_first.then(String::new));
+        let registering = self.registering.lock(scarce.collect::<Vec<_>>()).await;
+        let first = maybe_first && self.is_first_person(server, &new.user_id)?;
         let account = Account {
             password: new.hash,
             created: clock::now(),
@@ -102,7 +107,7 @@ impl Accounts {
             registration_tokens::spend(server, &mut batch, token)?;
         }
         self.store.commit(batch).await?;
-        drop(changing);
+        drop((registering, changing));
         tracing::info!(user.id = %new.user_id, guest = new.guest, "account made");
         if person {
             arrival::welcome(server, &new.user_id, first).await;
@@ -115,8 +120,8 @@ impl Accounts {
         if admin::is_of_appservice(server, user)? {
             return Ok(false);
         }
-        for other in self.list()? {
-            if !admin::is_of_appservice(server, &other)? {
+        for other in self.people() {
+            if !admin::is_of_appservice(server, &other?)? {
                 return Ok(false);
             }
         }
@@ -125,15 +130,19 @@ impl Accounts {
 
     /// The accounts of people: not of guests, of application services or the server itself, and not deactivated.
     pub fn list(&self) -> Result<Vec<OwnedUserId>> {
-        let mut users = Vec::new();
-        for row in self.store.scan::<tables::Accounts>(()) {
-            let ((user,), account) = row?;
-            let person = !account.guest && account.appservice.is_none();
-            if person && !account.deactivated && user.localpart() != identity::SERVER_USER {
-                users.push(user);
+        self.people().collect()
+    }
+
+    fn people(&self) -> impl Iterator<Item = Result<OwnedUserId>> {
+        let rows = self.store.scan::<tables::Accounts>(());
+        rows.filter_map(|row| match row {
+            Ok(((user,), account)) => {
+                let person = !account.guest && account.appservice.is_none();
+                let counts = person && !account.deactivated;
+                (counts && user.localpart() != identity::SERVER_USER).then_some(Ok(user))
             }
-        }
-        Ok(users)
+            Err(error) => Some(Err(error.into())),
+        })
     }
 
     /// Gives an account a new password. Its devices stay logged in.
@@ -143,7 +152,7 @@ impl Accounts {
     /// 404 if there is no such account, or it is deactivated; 400 if the password cannot be one.
     pub async fn set_password(&self, user: &UserId, new: &str) -> Result<()> {
         let hash = password::hash(new).await?;
-        let changing = self.changing.lock().await;
+        let changing = self.changing.lock([user.to_owned()]).await;
         let mut account = self.active(user)?;
         account.password = Some(hash);
         self.store
@@ -185,7 +194,7 @@ impl Accounts {
     ///
     /// 404 if there is no such account, or it is deactivated.
     pub async fn end(&self, server: &Server, user: &UserId) -> Result<()> {
-        let changing = self.changing.lock().await;
+        let changing = self.changing.lock([user.to_owned()]).await;
         let mut account = self.active(user)?;
         account.deactivated = true;
         account.password = None;

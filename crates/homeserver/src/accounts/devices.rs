@@ -2,6 +2,8 @@
 //!
 //! Spec: <https://spec.matrix.org/v1.19/client-server-api/#device-management>
 
+use std::collections::BTreeSet;
+
 use ruma::{DeviceId, OwnedDeviceId, UserId};
 
 use super::{Accounts, record::Device};
@@ -94,7 +96,7 @@ impl Accounts {
                 "The name of a device can have {DISPLAY_NAME_MAX_BYTES} bytes"
             )));
         }
-        let changing = self.changing.lock().await;
+        let changing = self.changing.lock([user.to_owned()]).await;
         let (mut record, was) = match self.device(user, device)? {
             Some(record) => (record, Was::There),
             None if if_missing == IfMissing::Make => {
@@ -104,12 +106,12 @@ impl Accounts {
             None => return Err(Error::not_found("You have no such device")),
         };
         record.display_name = name.or(record.display_name);
-        let mut batch = self.store.batch();
-        let mut place = server.stream.place();
+        let mut write = server.stream.write();
+        let batch = write.batch();
         batch.put::<tables::Devices>((user, device), &record)?;
-        keys::changed(&mut batch, &mut place, user)?;
-        let touches = keys::device_lists::touches(&server.rooms, user)?;
-        server.stream.commit(place, batch, touches).await?;
+        keys::changed(&mut write, user);
+        write.touch(keys::device_lists::touches(&server.rooms, user)?);
+        server.stream.commit(write).await?;
         drop(changing);
         Ok(was)
     }
@@ -121,25 +123,32 @@ impl Accounts {
         user: &UserId,
         devices: &[OwnedDeviceId],
     ) -> Result<()> {
-        let locked = server.keys.lock([user]).await;
-        let changing = self.changing.lock().await;
-        let mut batch = self.store.batch();
+        // A request can name as many as it likes.
+        let mut found = BTreeSet::new();
         for device in devices {
-            self.end_tokens(&mut batch, user, device, None)?;
+            if self.has_device(user, device)? {
+                found.insert(device);
+            }
+        }
+        let locked = server.keys.lock([user]).await;
+        let changing = self.changing.lock([user.to_owned()]).await;
+        let mut write = server.stream.write();
+        let batch = write.batch();
+        for device in &found {
+            self.end_tokens(batch, user, device, None)?;
             batch.delete::<tables::Devices>((user, &**device))?;
-            keys::forget_device(&mut batch, user, device)?;
+            keys::forget_device(batch, user, device)?;
         }
         for row in self.store.scan::<tables::Pushers>((user,)) {
             let ((_, app, key), pusher) = row?;
             let owner = pusher.device.as_deref();
-            if devices.iter().any(|device| owner == Some(device.as_str())) {
+            if found.iter().any(|device| owner == Some(device.as_str())) {
                 batch.delete::<tables::Pushers>((user, &app, &key))?;
             }
         }
-        let mut place = server.stream.place();
-        keys::changed(&mut batch, &mut place, user)?;
-        let touches = keys::device_lists::touches(&server.rooms, user)?;
-        server.stream.commit(place, batch, touches).await?;
+        keys::changed(&mut write, user);
+        write.touch(keys::device_lists::touches(&server.rooms, user)?);
+        server.stream.commit(write).await?;
         drop((changing, locked));
         Ok(())
     }

@@ -13,16 +13,26 @@ use ruma::{
 use crate::{
     error::Result,
     store::{Store, tables},
+    sync::record::AccountDatum,
 };
 
-/// Whom `user` ignores. A list that a client wrote in no form that can be read ignores nobody.
+/// Whom `user` ignores.
 pub fn ignored_by(store: &Store, user: &UserId) -> Result<BTreeSet<OwnedUserId>> {
+    Ok(parse(stored(store, user)?.as_ref()))
+}
+
+/// The list as the user's client stored it.
+pub(crate) fn stored(store: &Store, user: &UserId) -> Result<Option<AccountDatum>> {
     let kind = GlobalAccountDataEventType::IgnoredUserList.to_string();
-    let datum = store.get::<tables::AccountData>((user, "", &*kind))?;
-    let content = datum.and_then(|datum| {
+    Ok(store.get::<tables::AccountData>((user, "", &*kind))?)
+}
+
+/// Whom a stored list ignores. One that a client wrote in no form that can be read ignores nobody.
+pub(crate) fn parse(stored: Option<&AccountDatum>) -> BTreeSet<OwnedUserId> {
+    let content = stored.and_then(|datum| {
         serde_json::from_str::<IgnoredUserListEventContent>(datum.content.get()).ok()
     });
-    Ok(content.map_or_else(BTreeSet::new, |content| {
+    content.map_or_else(BTreeSet::new, |content| {
         content.ignored_users.into_keys().collect()
-    }))
+    })
 }

@@ -55,7 +55,7 @@ impl Accounts {
     }
 
     async fn moderate(&self, user: &UserId, change: impl FnOnce(&mut Account)) -> Result<()> {
-        let changing = self.changing.lock().await;
+        let changing = self.changing.lock([user.to_owned()]).await;
         let account = self.get(user)?.filter(|account| !account.deactivated);
         let mut account = account.ok_or_else(|| Error::not_found("There is no such user"))?;
         change(&mut account);

@@ -50,7 +50,7 @@ impl Accounts {
         (user, device): (OwnedUserId, OwnedDeviceId),
         ip: Option<String>,
     ) -> Result<()> {
-        let changing = self.changing.lock().await;
+        let changing = self.changing.lock([user.clone()]).await;
         if let Some(mut record) = self.store.get::<tables::Devices>((&user, &device))? {
             record.last_seen = Some(clock::now());
             record.last_seen_ip = ip.or(record.last_seen_ip);

@@ -12,7 +12,11 @@ use super::{
     record::{ShortToken, ShortTokenUse},
     registration_tokens::ends_in,
 };
-use crate::{clock, error::Result, store::tables};
+use crate::{
+    clock,
+    error::{Error, Result},
+    store::tables,
+};
 
 /// How long one can log in with a token.
 pub const LOGIN_LIFE: Duration = Duration::from_mins(2);
@@ -61,9 +65,16 @@ impl Accounts {
 
     /// Who logs in with the token, which is good for once; nothing if it is none or has ended.
     pub async fn take_login_token(&self, token: &str) -> Result<Option<OwnedUserId>> {
-        let changing = self.changing.lock().await;
-        let record = self.store.get::<tables::ShortTokens>((digest(token),))?;
-        let Some(record) = record.filter(|record| record.purpose == ShortTokenUse::Login) else {
+        let stored = || {
+            let record = self.store.get::<tables::ShortTokens>((digest(token),))?;
+            Ok::<_, Error>(record.filter(|record| record.purpose == ShortTokenUse::Login))
+        };
+        let Some(record) = stored()? else {
+            return Ok(None);
+        };
+        let changing = self.changing.lock([record.user_id]).await;
+        // It is good for once.
+        let Some(record) = stored()? else {
             return Ok(None);
         };
         let mut batch = self.store.batch();

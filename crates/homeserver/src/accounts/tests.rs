@@ -9,6 +9,7 @@ mod people;
 mod register;
 mod rooms;
 
+use futures_util::FutureExt;
 use http::{Method, StatusCode};
 use serde_json::{Value, json};
 
@@ -66,4 +67,46 @@ fn password(name: &str, password: &str) -> Value {
 async fn whoami(test: &TestServer, token: &Value) -> (StatusCode, Value) {
     let path = "/_matrix/client/v3/account/whoami";
     with(test, token.as_str().unwrap(), Method::GET, path, json!({})).await
+}
+
+#[tokio::test]
+async fn account_that_is_changed_holds_up_nobody_else() {
+    let test = TestServer::start().await;
+    let (alice, bob) = (test.person("alice").await, test.person("bob").await);
+    let accounts = &test.server.accounts;
+    let held = accounts.changing.lock([alice.user_id.clone()]).await;
+    test.log_in(&bob.user_id).await;
+    accounts.set_suspended(&bob.user_id, true).await.unwrap();
+    let carol = accounts.create(&test.server, "carol", None).await.unwrap();
+    accounts.deactivate(&test.server, &carol).await.unwrap();
+    let mut waiting = std::pin::pin!(accounts.set_suspended(&alice.user_id, true));
+    assert!(waiting.as_mut().now_or_never().is_none());
+    drop(held);
+    waiting.await.unwrap();
+}
+
+#[tokio::test]
+async fn scarce_registration_token_makes_as_many_accounts_as_it_says() {
+    let test = TestServer::start().await;
+    let accounts = &test.server.accounts;
+    let token = accounts
+        .issue_registration_token(Some(3), None)
+        .await
+        .unwrap();
+    let registering = (0..12).map(|n| {
+        let (server, token) = (test.server.clone(), token.clone());
+        let new = super::create::NewAccount {
+            user_id: format!("@user{n}:letta.test").try_into().unwrap(),
+            hash: None,
+            guest: false,
+            appservice: None,
+            registration_token: Some(token),
+        };
+        tokio::spawn(async move { server.accounts.add(&server, new).await.is_ok() })
+    });
+    let mut made = 0;
+    for registered in registering.collect::<Vec<_>>() {
+        made += usize::from(registered.await.unwrap());
+    }
+    assert_eq!((made, accounts.list().unwrap().len()), (3, 3));
 }

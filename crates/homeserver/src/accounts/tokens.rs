@@ -58,7 +58,7 @@ impl Accounts {
                 "The id of a device can have {DEVICE_ID_MAX_BYTES} bytes"
             )));
         }
-        let changing = self.changing.lock().await;
+        let changing = self.changing.lock([user.to_owned()]).await;
         let mut batch = self.store.batch();
         self.end_tokens(&mut batch, user, &device_id, None)?;
         let known = self.store.get::<tables::Devices>((user, &*device_id))?;
@@ -84,12 +84,16 @@ impl Accounts {
     ///
     /// 401 `M_UNKNOWN_TOKEN` if it is none, or has ended.
     pub async fn refresh(&self, token: &str, login: &Login) -> Result<Issued> {
-        let changing = self.changing.lock().await;
         let old = digest(token);
-        let record = self.store.get::<tables::RefreshTokens>((old,))?;
-        let record = record
-            .filter(|record| record.expires.is_none_or(|end| end > clock::now()))
-            .ok_or_else(|| unknown_token(false))?;
+        let record = || {
+            let record = self.store.get::<tables::RefreshTokens>((old,))?;
+            record
+                .filter(|record| record.expires.is_none_or(|end| end > clock::now()))
+                .ok_or_else(|| unknown_token(false))
+        };
+        let changing = self.changing.lock([record()?.user_id]).await;
+        // Somebody may have used or ended it meanwhile.
+        let record = record()?;
         let account = self.get(&record.user_id)?;
         match account {
             Some(account) if account.locked => return Err(locked()),

@@ -23,7 +23,7 @@ async fn create(
 ) -> Result<create_alias::v3::Response> {
     let (alias, room) = (call.body.room_alias, call.body.room_id);
     rooms::may_act(&server, &call.caller)?;
-    let lock = server.aliases.lock().await;
+    let lock = server.aliases.lock([alias.clone()]).await;
     rooms::aliases::check_free(&server, &call.caller, &alias, StatusCode::CONFLICT)?;
     if !server.rooms.exists(&room)? {
         return Err(unknown_room());

@@ -10,12 +10,15 @@ use serde_json::json;
 
 use crate::{
     accounts::uia,
-    error::Result,
+    error::{Error, Result},
     http::{Call, Routes},
     keys::{self, cross_signing, device_lists, signatures, signatures::Unusable},
     server::Server,
     stream::Touch,
 };
+
+/// How many signed keys one request can have.
+const SIGNED_MAX: usize = 500;
 
 pub(super) fn routes(routes: Routes) -> Routes {
     routes.add(upload_keys).add(upload_signatures)
@@ -34,11 +37,11 @@ async fn upload_keys(
     if new.is_empty() {
         return Ok(upload_signing_keys::v3::Response::new());
     }
-    let (mut batch, mut place) = (server.store.batch(), server.stream.place());
-    cross_signing::set(&server.store, &mut batch, user, &new)?;
-    keys::changed(&mut batch, &mut place, user)?;
-    let touches = device_lists::touches(&server.rooms, user)?;
-    server.stream.commit(place, batch, touches).await?;
+    let mut write = server.stream.write();
+    cross_signing::set(&server.store, write.batch(), user, &new)?;
+    keys::changed(&mut write, user);
+    write.touch(device_lists::touches(&server.rooms, user)?);
+    server.stream.commit(write).await?;
     Ok(upload_signing_keys::v3::Response::new())
 }
 
@@ -53,27 +56,38 @@ async fn upload_signatures(
 ) -> Result<upload_signatures::v3::Response> {
     let signer = &call.caller.user_id;
     let signed = &call.body.signed_keys;
+    // Each is verified while the keys of their owners are locked.
+    if signed
+        .values()
+        .map(|objects| objects.iter().count())
+        .sum::<usize>()
+        > SIGNED_MAX
+    {
+        return Err(Error::too_large(format!(
+            "One request can have {SIGNED_MAX} signed keys"
+        )));
+    }
     let owners = signed.keys().map(|owner| &**owner);
     let _alone = server.keys.lock(owners.chain([&**signer])).await;
-    let (mut batch, mut place) = (server.store.batch(), server.stream.place());
-    let mut touches = vec![Touch::User(signer.clone())];
+    let mut write = server.stream.write();
+    write.touch([Touch::User(signer.clone())]);
     let mut answer = upload_signatures::v3::Response::new();
     for (owner, objects) in signed {
-        let before = batch.size_in_bytes();
+        let before = write.batch().size_in_bytes();
         for (name, object) in objects {
-            let added = signatures::add(&server.store, &mut batch, signer, owner, name, object)?;
+            let added = signatures::add(&server.store, write.batch(), signer, owner, name, object)?;
             if let Err(unusable) = added {
                 fail(&mut answer, owner, name, unusable)?;
             }
         }
-        if batch.size_in_bytes() > before {
-            keys::changed(&mut batch, &mut place, owner)?;
+        if write.batch().size_in_bytes() > before {
+            keys::changed(&mut write, owner);
             if owner == signer {
-                touches.extend(device_lists::touches(&server.rooms, owner)?);
+                write.touch(device_lists::touches(&server.rooms, owner)?);
             }
         }
     }
-    server.stream.commit(place, batch, touches).await?;
+    server.stream.commit(write).await?;
     Ok(answer)
 }
 

@@ -26,20 +26,21 @@ async fn upload(
 ) -> Result<upload_keys::v3::Response> {
     let (user, device, body) = (&call.caller.user_id, call.caller.device()?, &call.body);
     let _alone = server.keys.lock([&**user]).await;
-    let (mut batch, mut place) = (server.store.batch(), server.stream.place());
-    let mut touches = vec![Touch::User(user.clone())];
+    let mut write = server.stream.write();
+    write.touch([Touch::User(user.clone())]);
     if let Some(given) = &body.device_keys
-        && devices::set(&server.store, &mut batch, user, device, given)?
+        && devices::set(&server.store, write.batch(), user, device, given)?
     {
-        keys::changed(&mut batch, &mut place, user)?;
-        touches.extend(device_lists::touches(&server.rooms, user)?);
+        keys::changed(&mut write, user);
+        write.touch(device_lists::touches(&server.rooms, user)?);
     }
-    one_time::add(&server.store, &mut batch, user, device, &body.one_time_keys)?;
-    one_time::set_fallback(&mut batch, user, device, &body.fallback_keys)?;
-    if !batch.is_empty() {
+    let (new, fallback) = (&body.one_time_keys, &body.fallback_keys);
+    one_time::add(&server.store, write.batch(), user, device, new)?;
+    one_time::set_fallback(write.batch(), user, device, fallback)?;
+    if !write.is_empty() {
         // Another sync of the same device says how many keys there are, too.
-        place.take()?;
-        server.stream.commit(place, batch, touches).await?;
+        write.position();
+        server.stream.commit(write).await?;
     }
     let counts = keys::one_time_key_counts(&server.store, user, device)?;
     Ok(upload_keys::v3::Response::new(counts))

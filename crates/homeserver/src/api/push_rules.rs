@@ -8,18 +8,15 @@ use ruma::{
         get_pushrules_all, get_pushrules_global_scope, set_pushrule, set_pushrule_actions,
         set_pushrule_enabled,
     },
-    push::{InsertPushRuleError, RemovePushRuleError, Ruleset},
+    push::{InsertPushRuleError, RemovePushRuleError, RuleKind, Ruleset},
 };
 
 use crate::{
     error::{Error, Result},
     http::{Call, Caller, Routes},
-    push::rules,
+    push::{limits, rules},
     server::Server,
 };
-
-/// How many rules a user can have, the server's included.
-const RULES_PER_USER: usize = 2_000;
 
 pub(super) fn routes(routes: Routes) -> Routes {
     routes
@@ -44,20 +41,22 @@ fn load(server: &Server, caller: &Caller) -> Result<Ruleset> {
     rules::load(&server.store, &caller.user_id)
 }
 
-/// Changes the rules of the caller, one change after the other.
+/// Changes the rules of the caller, one change after the other. The rule that is named is held to the limits; others may have been
+/// stored before there were any.
 async fn edit(
     server: &Server,
     caller: &Caller,
+    named: Option<(RuleKind, &str)>,
     change: impl FnOnce(&mut Ruleset) -> Result<()>,
 ) -> Result<()> {
-    let _one_at_a_time = server.rooms.rulesets.editing().await;
-    let mut rules = load(server, caller)?;
+    let _one_at_a_time = server.rooms.rulesets.editing(&caller.user_id).await;
+    let before = load(server, caller)?;
+    let mut rules = before.clone();
     change(&mut rules)?;
-    if rules.iter().count() > RULES_PER_USER {
-        return Err(Error::invalid(format!(
-            "One user can have {RULES_PER_USER} push rules"
-        )));
+    if let Some(rule) = named.and_then(|(kind, id)| rules.get(kind, id)) {
+        limits::check_rule(rule)?;
     }
+    limits::check_rules(&before, &rules)?;
     rules::save(&server.store, &server.stream, &caller.user_id, rules).await
 }
 
@@ -102,7 +101,8 @@ async fn set(
         before,
         ..
     } = call.body;
-    edit(&server, &call.caller, |rules| {
+    let (kind, id) = (rule.kind(), rule.rule_id().to_owned());
+    edit(&server, &call.caller, Some((kind, &id)), |rules| {
         rules
             .insert(rule, after.as_deref(), before.as_deref())
             .map_err(|error| refused_rule(&error))
@@ -120,7 +120,7 @@ async fn delete(
     call: Call<delete_pushrule::v3::Request>,
 ) -> Result<delete_pushrule::v3::Response> {
     let delete_pushrule::v3::Request { kind, rule_id, .. } = call.body;
-    edit(&server, &call.caller, |rules| {
+    edit(&server, &call.caller, None, |rules| {
         rules.remove(kind, rule_id).map_err(|error| match error {
             RemovePushRuleError::NotFound => unknown_rule(),
             error => Error::invalid(error.to_string()),
@@ -153,9 +153,10 @@ async fn set_actions(
         actions,
         ..
     } = call.body;
-    edit(&server, &call.caller, |rules| {
+    let named = Some((kind.clone(), &*rule_id));
+    edit(&server, &call.caller, named, |rules| {
         rules
-            .set_actions(kind, rule_id, actions)
+            .set_actions(kind, &rule_id, actions)
             .map_err(|_| unknown_rule())
     })
     .await?;
@@ -183,7 +184,7 @@ async fn set_enabled(
         enabled,
         ..
     } = call.body;
-    edit(&server, &call.caller, |rules| {
+    edit(&server, &call.caller, None, |rules| {
         rules
             .set_enabled(kind, rule_id, enabled)
             .map_err(|_| unknown_rule())

@@ -77,8 +77,9 @@ async fn keep(
     report["by"] = json!(caller.user_id);
     report["time"] = json!(clock::now());
     tracing::warn!(user.id = %caller.user_id, %report, "somebody reported something");
-    let (mut batch, mut place) = (server.store.batch(), server.stream.place());
-    batch.put::<tables::Reports>((place.take()?,), &report)?;
-    server.stream.commit(place, batch, Vec::new()).await?;
+    let mut write = server.stream.write();
+    let slot = write.position();
+    write.row(move |batch, positions| batch.put::<tables::Reports>((positions.of(slot),), &report));
+    server.stream.commit(write).await?;
     Ok(())
 }

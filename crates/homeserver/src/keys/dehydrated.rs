@@ -44,23 +44,24 @@ pub async fn set(server: &Server, user: &UserId, upload: &Upload) -> Result<()> 
     if server.accounts.has_device(user, device)? {
         return Err(Error::invalid("You are logged in with a device of this id"));
     }
-    let (mut batch, mut place) = (store.batch(), server.stream.place());
+    let mut write = server.stream.write();
+    let batch = write.batch();
     let before = devices::dehydrated(store, user)?;
     if let Some(before) = before.filter(|before| before != device) {
-        forget_device(&mut batch, user, &before)?;
+        forget_device(batch, user, &before)?;
     }
-    devices::set(store, &mut batch, user, device, &upload.device_keys)?;
-    one_time::add(store, &mut batch, user, device, &upload.one_time_keys)?;
-    one_time::set_fallback(&mut batch, user, device, &upload.fallback_keys)?;
+    devices::set(store, batch, user, device, &upload.device_keys)?;
+    one_time::add(store, batch, user, device, &upload.one_time_keys)?;
+    one_time::set_fallback(batch, user, device, &upload.fallback_keys)?;
     let record = DehydratedDevice {
         device_id: device.clone(),
         device_data: upload.device_data.json().to_owned(),
         display_name: upload.initial_device_display_name.clone(),
     };
     batch.put::<tables::DehydratedDevices>((user,), &record)?;
-    changed(&mut batch, &mut place, user)?;
-    let touches = device_lists::touches(&server.rooms, user)?;
-    server.stream.commit(place, batch, touches).await?;
+    changed(&mut write, user);
+    write.touch(device_lists::touches(&server.rooms, user)?);
+    server.stream.commit(write).await?;
     Ok(())
 }
 
@@ -68,11 +69,12 @@ pub async fn set(server: &Server, user: &UserId, upload: &Upload) -> Result<()> 
 pub async fn delete(server: &Server, user: &UserId) -> Result<OwnedDeviceId> {
     let _alone = server.keys.lock([user]).await;
     let device = get(&server.store, user)?.device_id;
-    let (mut batch, mut place) = (server.store.batch(), server.stream.place());
-    forget_device(&mut batch, user, &device)?;
+    let mut write = server.stream.write();
+    let batch = write.batch();
+    forget_device(batch, user, &device)?;
     batch.delete::<tables::DehydratedDevices>((user,))?;
-    changed(&mut batch, &mut place, user)?;
-    let touches = device_lists::touches(&server.rooms, user)?;
-    server.stream.commit(place, batch, touches).await?;
+    changed(&mut write, user);
+    write.touch(device_lists::touches(&server.rooms, user)?);
+    server.stream.commit(write).await?;
     Ok(device)
 }

@@ -15,19 +15,22 @@ use ruma::{
 use crate::{
     error::Result,
     rooms::{Pdu, Rooms},
-    store::{Batch, Store, tables},
-    stream::{Change, Place, Position, Touch},
+    store::{Store, tables},
+    stream::{Change, Position, Touch, Write},
 };
 
 /// For a user in more rooms than this, a change of keys wakes everybody instead of looking for who shares one of them.
 const ROOMS_TOUCHED_MAX: usize = 100;
 
-/// Records that the devices or keys of a user changed. The batch is committed with [`touches`].
-pub fn changed(batch: &mut Batch, place: &mut Place, user: &UserId) -> Result<Position> {
-    let position = place.take()?;
-    batch.put::<tables::DeviceListChanges>((position,), &user.to_owned())?;
-    batch.put::<tables::Changes>((position,), &Change::DeviceList(user.to_owned()))?;
-    Ok(position)
+/// Records that the devices or keys of a user changed. The write is committed with [`touches`].
+pub fn changed(write: &mut Write, user: &UserId) {
+    let slot = write.position();
+    let user = user.to_owned();
+    write.row(move |batch, positions| {
+        let position = positions.of(slot);
+        batch.put::<tables::DeviceListChanges>((position,), &user)?;
+        batch.put::<tables::Changes>((position,), &Change::DeviceList(user))
+    });
 }
 
 /// Who has to look when the keys of this user changed: the user, and everybody who shares a room with them.

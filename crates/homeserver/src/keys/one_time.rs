@@ -161,24 +161,25 @@ pub type Wanted = BTreeMap<OwnedUserId, BTreeMap<OwnedDeviceId, OneTimeKeyAlgori
 /// Gives out one key of each device, and makes sure that nobody else gets it. Devices that have none are left out.
 pub async fn claim(server: &Server, wanted: &Wanted) -> Result<BTreeMap<OwnedUserId, OneTimeKeys>> {
     let _alone = server.keys.lock(wanted.keys().map(|user| &**user)).await;
-    let (mut batch, mut place) = (server.store.batch(), server.stream.place());
-    let (mut claimed, mut touches) = (BTreeMap::<_, OneTimeKeys>::new(), Vec::new());
+    let mut write = server.stream.write();
+    let mut claimed = BTreeMap::<_, OneTimeKeys>::new();
     for (user, devices) in wanted {
         for (device, algorithm) in devices {
-            let taken = take(&server.store, &mut batch, user, device, algorithm.as_str())?;
+            let (store, batch) = (&server.store, write.batch());
+            let taken = take(store, batch, user, device, algorithm.as_str())?;
             if let Some((id, key)) = taken {
                 let keys = claimed.entry(user.clone()).or_default();
                 keys.insert(device.clone(), BTreeMap::from([(id, key)]));
             }
         }
         if claimed.contains_key(user) {
-            touches.push(Touch::User(user.clone()));
+            write.touch([Touch::User(user.clone())]);
         }
     }
-    if !batch.is_empty() {
+    if !write.is_empty() {
         // The position is nobody's change: it is what wakes the owners, who have fewer keys now.
-        place.take()?;
-        server.stream.commit(place, batch, touches).await?;
+        write.position();
+        server.stream.commit(write).await?;
     }
     Ok(claimed)
 }

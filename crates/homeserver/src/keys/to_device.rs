@@ -15,8 +15,8 @@ use crate::{
     error::{Error, Result},
     rooms::record::Made,
     server::Server,
-    store::{Batch, Store, tables},
-    stream::{Change, Place, Position, Touch},
+    store::{Batch, Encoded, Store, tables},
+    stream::{Change, Position, Touch, Write},
 };
 
 /// The largest content of a message to a device, in bytes.
@@ -26,8 +26,12 @@ pub const DEVICES_MAX: usize = 10_000;
 /// How many messages wait for a device. The oldest of more are dropped: a device that was away for so many has to be verified and
 /// given keys anew anyway.
 pub const WAITING_MAX: usize = 10_000;
-/// At every so many positions it is looked whether a device has more.
+/// With every so many messages it is looked whether a device has more.
 pub(super) const TRIM_EVERY: u64 = 64;
+/// For how many devices one request looks at most.
+const TRIMS_PER_REQUEST: usize = 8;
+/// How much one request can leave for all devices together, in bytes: a message for all devices is kept once for each.
+pub const KEPT_MAX_BYTES: usize = 16 << 20;
 /// The longest type of a message and the longest transaction id, in bytes.
 pub const NAME_MAX_BYTES: usize = 255;
 
@@ -75,22 +79,26 @@ pub async fn send(
     if server.store.contains::<tables::SendIds>(send_id)? {
         return Ok(());
     }
-    let (mut batch, mut place, mut touches) =
-        (server.store.batch(), server.stream.place(), Vec::new());
-    batch.put::<tables::SendIds>(send_id, &Made::now(None))?;
+    let mut write = server.stream.write();
+    write
+        .batch()
+        .put::<tables::SendIds>(send_id, &Made::now(None))?;
+    let (mut next, mut trims) = (server.stream.visible().next().0, TRIMS_PER_REQUEST);
     for (user, device, content) in addressed(&server.store, messages)? {
+        if next.is_multiple_of(TRIM_EVERY) && trims > 0 {
+            trim(&server.store, write.batch(), user, &device)?;
+            trims -= 1;
+        }
+        next += 1;
+        write.touch([Touch::User(user.clone())]);
         let message = Delivered {
             kind,
             sender,
             content,
         };
-        let position = leave(&mut batch, &mut place, user, &device, &message)?;
-        if position.0.is_multiple_of(TRIM_EVERY) {
-            trim(&server.store, &mut batch, user, &device)?;
-        }
-        touches.push(Touch::User(user.clone()));
+        leave(&mut write, user.clone(), device, &message)?;
     }
-    server.stream.commit(place, batch, touches).await?;
+    server.stream.commit(write).await?;
     Ok(())
 }
 
@@ -98,7 +106,7 @@ type Addressed<'a> = (&'a OwnedUserId, OwnedDeviceId, &'a RawValue);
 
 /// Each device that gets something, with what it gets.
 fn addressed<'a>(store: &Store, messages: &'a [Message]) -> Result<Vec<Addressed<'a>>> {
-    let mut all = Vec::new();
+    let (mut all, mut kept) = (Vec::new(), 0);
     for message in messages {
         if message.content.get().len() > CONTENT_MAX_BYTES {
             return Err(Error::too_large(format!(
@@ -112,33 +120,35 @@ fn addressed<'a>(store: &Store, messages: &'a [Message]) -> Result<Vec<Addressed
                 exists.then(|| device.clone()).into_iter().collect()
             }
         };
+        kept += devices.len() * message.content.get().len();
+        if kept > KEPT_MAX_BYTES || all.len() + devices.len() > DEVICES_MAX {
+            return Err(Error::too_large(format!(
+                "One request can send to {DEVICES_MAX} devices, and {KEPT_MAX_BYTES} bytes to all of them together"
+            )));
+        }
         all.extend(
             devices
                 .into_iter()
                 .map(|device| (&message.user, device, &*message.content)),
         );
     }
-    if all.len() > DEVICES_MAX {
-        return Err(Error::too_large(format!(
-            "One request can send to {DEVICES_MAX} devices"
-        )));
-    }
     Ok(all)
 }
 
 fn leave(
-    batch: &mut Batch,
-    place: &mut Place,
-    user: &UserId,
-    device: &DeviceId,
+    write: &mut Write,
+    user: OwnedUserId,
+    device: OwnedDeviceId,
     message: &Delivered<'_>,
-) -> Result<Position> {
-    let position = place.take()?;
-    let json = serde_json::value::to_raw_value(message)?;
-    batch.put::<tables::ToDevice>((user, device, position), &json)?;
-    let change = Change::ToDevice(user.to_owned(), device.to_owned());
-    batch.put::<tables::Changes>((position,), &change)?;
-    Ok(position)
+) -> Result<()> {
+    let slot = write.position();
+    let json = Encoded::new(&serde_json::value::to_raw_value(message)?)?;
+    write.row(move |batch, positions| {
+        let position = positions.of(slot);
+        batch.put_encoded::<tables::ToDevice>((&user, &device, position), &json)?;
+        batch.put::<tables::Changes>((position,), &Change::ToDevice(user, device))
+    });
+    Ok(())
 }
 
 /// Drops the oldest messages of a device that has too many.

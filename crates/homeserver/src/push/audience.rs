@@ -1,8 +1,7 @@
 //! Whom an event can concern, and what the push rules ask about the room: who is in it, by which names, with which power.
 //!
-//! The writer has not committed yet, so what it added so far is laid over what the tables say. What the tables alone say is kept in
-//! memory, because reading all members with every message is what would make large rooms slow: the room's writer takes it away
-//! with each event that changes it.
+//! Reading all members with every message is what would make large rooms slow, so an audience is read once and then follows the
+//! events that change it, within one write and from one write to the next.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -11,19 +10,20 @@ use std::{
 
 use quick_cache::{Weighter, sync::Cache};
 use ruma::{
-    OwnedRoomId, OwnedUserId, RoomId,
+    OwnedRoomId, OwnedUserId, RoomId, UserId,
     events::{
         StateEventType, TimelineEventType,
         room::member::{MembershipState, RoomMemberEventContent},
-        room::power_levels::{RoomPowerLevels, RoomPowerLevelsSource},
+        room::power_levels::{RoomPowerLevels, RoomPowerLevelsEventContent, RoomPowerLevelsSource},
     },
     push::PushConditionPowerLevelsCtx,
+    room_version_rules::AuthorizationRules,
 };
 use serde::Deserialize;
 
 use crate::{
     error::Result,
-    rooms::{Pdu, RoomWriter},
+    rooms::{Pdu, Rooms},
     store::{Store, tables},
 };
 
@@ -33,14 +33,18 @@ const CACHED_ROOMS: usize = 1_000;
 const CACHED_PEOPLE: u64 = 20_000;
 
 /// Whom the events of a room can concern.
-#[derive(Debug)]
-pub(super) struct Audience {
-    /// How many are in the room, users of application services included.
-    pub(super) joined: usize,
+#[derive(Clone, Debug, Default)]
+pub struct Audience {
     /// Who is in the room or invited. Users of application services read nothing, and are not here.
     pub(super) people: BTreeMap<OwnedUserId, Member>,
-    /// Who may do what.
+    /// Who may do what; nothing before the room has its first event.
     pub(super) power_levels: Option<PushConditionPowerLevelsCtx>,
+    /// The users of application services that are in the room.
+    services: BTreeSet<OwnedUserId>,
+    /// How many of the people are in the room.
+    joined_people: usize,
+    /// Who is above all power levels, where the room version knows that; before that, who made the room.
+    creators: Vec<OwnedUserId>,
 }
 
 /// The audiences of rooms as their last committed event left them.
@@ -67,60 +71,149 @@ impl Default for Audiences {
 }
 
 impl Audiences {
-    /// Forgets a room if one of the events changes it that are about to be written.
-    pub fn follow(&self, room: &RoomId, added: &[Arc<Pdu>]) {
-        if added.iter().any(|pdu| changes(pdu)) {
+    /// The audience of a room before these events are written. It is not kept until [`Audiences::keep`] if they change it.
+    pub(super) fn take(
+        &self,
+        rooms: &Rooms,
+        room: &RoomId,
+        rules: &AuthorizationRules,
+        added: &[Arc<Pdu>],
+    ) -> Result<Arc<Audience>> {
+        let known = if added.iter().any(|pdu| changes(pdu)) {
+            self.known.remove(room).map(|(_, audience)| audience)
+        } else {
+            self.known.get(room)
+        };
+        match known {
+            Some(audience) => Ok(audience),
+            None => Audience::read(rooms, room, rules).map(Arc::new),
+        }
+    }
+
+    /// Keeps the audience of a room as the events left it that are on disk now.
+    pub(crate) fn keep(&self, room: &RoomId, audience: Arc<Audience>, added: &[Arc<Pdu>]) {
+        // A redaction may have taken back a name or who may do what: then all is read again.
+        if added.iter().any(|pdu| redacts(pdu)) {
             self.known.remove(room);
+        } else {
+            self.known.insert(room.to_owned(), audience);
         }
     }
 }
 
-/// Whether the event changes whom the events of its room concern. A redaction may take back a name or who may do what.
+fn redacts(pdu: &Pdu) -> bool {
+    pdu.kind == TimelineEventType::RoomRedaction
+}
+
+/// Whether the event changes whom the events of its room concern.
 fn changes(pdu: &Pdu) -> bool {
-    matches!(
-        pdu.kind,
-        TimelineEventType::RoomMember
-            | TimelineEventType::RoomPowerLevels
-            | TimelineEventType::RoomCreate
-            | TimelineEventType::RoomRedaction
-    )
+    redacts(pdu)
+        || matches!(
+            pdu.kind,
+            TimelineEventType::RoomMember
+                | TimelineEventType::RoomPowerLevels
+                | TimelineEventType::RoomCreate
+        )
 }
 
-/// Whom an event concerns that comes after what the writer added so far.
-pub(super) fn audience(writer: &RoomWriter) -> Result<Arc<Audience>> {
-    if writer.added().iter().any(|pdu| changes(pdu)) {
-        return read(writer).map(Arc::new);
+impl Audience {
+    fn read(rooms: &Rooms, room: &RoomId, rules: &AuthorizationRules) -> Result<Self> {
+        let mut audience = Self::default();
+        for row in rooms.store.scan::<tables::Members>((room,)) {
+            let ((_, user), row) = row?;
+            audience.set_member(&rooms.store, user, &row.membership, row.display_name)?;
+        }
+        let state = rooms.state(room);
+        if let Some(create) = state.get(&StateEventType::RoomCreate, "")? {
+            audience.creators = creators(&create, rules);
+            let levels = state.content(&StateEventType::RoomPowerLevels, "")?;
+            audience.set_levels(levels, rules);
+        }
+        Ok(audience)
     }
-    let known = &writer.rooms().audiences.known;
-    if let Some(audience) = known.get(writer.room_id()) {
-        return Ok(audience);
-    }
-    let audience = Arc::new(read(writer)?);
-    known.insert(writer.room_id().to_owned(), audience.clone());
-    Ok(audience)
-}
 
-fn read(writer: &RoomWriter) -> Result<Audience> {
-    let mut people = members(writer)?;
-    let joined = people.values().filter(|member| member.joined).count();
-    let store = &writer.rooms().store;
-    let mut services = BTreeSet::new();
-    for user in people.keys() {
-        let account = store.get::<tables::Accounts>((user,))?;
-        if account.is_some_and(|account| account.appservice.is_some()) {
-            services.insert(user.clone());
+    /// How many are in the room, users of application services included.
+    pub(super) fn joined(&self) -> usize {
+        self.joined_people + self.services.len()
+    }
+
+    /// The audience after this event. Only what the event says is looked at.
+    pub(super) fn follow(
+        this: &mut Arc<Self>,
+        store: &Store,
+        pdu: &Pdu,
+        rules: &AuthorizationRules,
+    ) -> Result<()> {
+        match (&pdu.kind, pdu.state_key.as_deref()) {
+            (TimelineEventType::RoomMember, Some(user)) => {
+                let (Ok(user), Some(content)) = (
+                    UserId::parse(user),
+                    pdu.content_as::<RoomMemberEventContent>(),
+                ) else {
+                    return Ok(());
+                };
+                let name = content.displayname;
+                Arc::make_mut(this).set_member(store, user, &content.membership, name)
+            }
+            (TimelineEventType::RoomCreate, Some("")) => {
+                let this = Arc::make_mut(this);
+                this.creators = creators(pdu, rules);
+                this.set_levels(None, rules);
+                Ok(())
+            }
+            (TimelineEventType::RoomPowerLevels, Some("")) => {
+                Arc::make_mut(this).set_levels(pdu.content_as(), rules);
+                Ok(())
+            }
+            _ => Ok(()),
         }
     }
-    people.retain(|user, _| !services.contains(user));
-    Ok(Audience {
-        joined,
-        people,
-        power_levels: power_levels(writer)?,
-    })
+
+    fn set_levels(
+        &mut self,
+        levels: Option<RoomPowerLevelsEventContent>,
+        rules: &AuthorizationRules,
+    ) {
+        let source = levels.map_or(RoomPowerLevelsSource::None, RoomPowerLevelsSource::Original);
+        let levels = RoomPowerLevels::new(source, rules, self.creators.clone());
+        self.power_levels = Some(levels.into());
+    }
+
+    fn set_member(
+        &mut self,
+        store: &Store,
+        user: OwnedUserId,
+        membership: &MembershipState,
+        display_name: Option<String>,
+    ) -> Result<()> {
+        let before = self.people.remove(&user);
+        self.joined_people -= usize::from(before.is_some_and(|before| before.joined));
+        self.services.remove(&user);
+        let joined = *membership == MembershipState::Join;
+        if !joined && *membership != MembershipState::Invite {
+            return Ok(());
+        }
+        let account = store.get::<tables::Accounts>((&user,))?;
+        if account.is_some_and(|account| account.appservice.is_some()) {
+            if joined {
+                self.services.insert(user);
+            }
+            return Ok(());
+        }
+        // Whoever has no name is shown by the local part, and mentioned by it.
+        let display_name = display_name.unwrap_or_else(|| user.localpart().to_owned());
+        let member = Member {
+            joined,
+            display_name,
+        };
+        self.people.insert(user, member);
+        self.joined_people += usize::from(joined);
+        Ok(())
+    }
 }
 
 /// Somebody who is in the room or invited.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Member {
     /// Whether the user is in the room.
     pub(super) joined: bool,
@@ -128,75 +221,18 @@ pub(super) struct Member {
     pub(super) display_name: String,
 }
 
-/// Who is in the room or invited after what was added so far.
-fn members(writer: &RoomWriter) -> Result<BTreeMap<OwnedUserId, Member>> {
-    let mut members = BTreeMap::new();
-    for row in writer
-        .rooms()
-        .store
-        .scan::<tables::Members>((writer.room_id(),))
-    {
-        let ((_, user), row) = row?;
-        set_member(&mut members, user, &row.membership, row.display_name);
+fn creators(create: &Pdu, rules: &AuthorizationRules) -> Vec<OwnedUserId> {
+    #[derive(Default, Deserialize)]
+    struct Creators {
+        #[serde(default)]
+        additional_creators: Vec<OwnedUserId>,
     }
-    for pdu in writer.added() {
-        let user = pdu
-            .state_key
-            .as_deref()
-            .filter(|_| pdu.kind == TimelineEventType::RoomMember)
-            .and_then(|key| OwnedUserId::try_from(key).ok());
-        if let (Some(user), Some(content)) = (user, pdu.content_as::<RoomMemberEventContent>()) {
-            set_member(&mut members, user, &content.membership, content.displayname);
-        }
-    }
-    Ok(members)
-}
-
-fn set_member(
-    members: &mut BTreeMap<OwnedUserId, Member>,
-    user: OwnedUserId,
-    membership: &MembershipState,
-    display_name: Option<String>,
-) {
-    let joined = *membership == MembershipState::Join;
-    if joined || *membership == MembershipState::Invite {
-        // Whoever has no name is shown by the local part, and mentioned by it.
-        let display_name = display_name.unwrap_or_else(|| user.localpart().to_owned());
-        members.insert(
-            user,
-            Member {
-                joined,
-                display_name,
-            },
-        );
-    } else {
-        members.remove(&user);
-    }
-}
-
-fn power_levels(writer: &RoomWriter) -> Result<Option<PushConditionPowerLevelsCtx>> {
-    let Some(create) = writer.state(&StateEventType::RoomCreate, "")? else {
-        return Ok(None);
-    };
-    let rules = &writer.rules().authorization;
     let mut creators = vec![create.sender.clone()];
     if rules.additional_room_creators {
-        #[derive(Deserialize)]
-        struct Creators {
-            #[serde(default)]
-            additional_creators: Vec<OwnedUserId>,
-        }
-        let more = create.content_as::<Creators>();
-        creators.extend(
-            more.map(|more| more.additional_creators)
-                .unwrap_or_default(),
-        );
+        let more: Creators = create.content_as().unwrap_or_default();
+        creators.extend(more.additional_creators);
     }
-    let content = writer
-        .state(&StateEventType::RoomPowerLevels, "")?
-        .and_then(|pdu| pdu.content_as());
-    let source = content.map_or(RoomPowerLevelsSource::None, RoomPowerLevelsSource::Original);
-    Ok(Some(RoomPowerLevels::new(source, rules, creators).into()))
+    creators
 }
 
 /// Whether somebody reads what notifies this user.

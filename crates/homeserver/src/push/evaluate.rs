@@ -1,87 +1,113 @@
-//! Meets each new event with the push rules of everybody whom it can concern, in the event's own batch.
+//! Meets each new event with the push rules of everybody whom it can concern.
 //!
-//! Only people are met: users of application services read nothing, and a user without an account or with a deactivated one has
-//! nobody who could. What is not a notification leaves no trace, so a quiet room costs nothing to count.
+//! All is decided before the event has a position: what one member stored must not hold up everybody else. The rows are written with
+//! the event. Only people are met: users of application services read nothing, and a user without an account or with a deactivated
+//! one has nobody who could. What is not a notification leaves no trace, so a quiet room costs nothing to count.
 
-use futures_util::FutureExt;
+use std::sync::{Arc, atomic::Ordering::Relaxed};
+
 use ruma::{
     OwnedEventId, OwnedUserId, UInt,
     events::{
-        AnySyncTimelineEvent, TimelineEventType,
+        TimelineEventType,
         receipt::ReceiptThread,
         relation::RelationType,
         room::member::{MembershipState, RoomMemberEventContent},
     },
-    push::{Action, FlattenedJson, PushConditionRoomCtx, Ruleset},
-    serde::Raw,
 };
 use serde::Deserialize;
 
 use super::{
-    audience::{Audience, audience, has_reader},
+    audience::{Audience, has_reader},
+    compiled::{Actions, Context, Event},
     mark_read,
     record::Notification,
     unread::trim,
 };
 use crate::{
-    accounts::ignored::ignored_by,
     error::Result,
     rooms::{Pdu, RoomWriter},
-    store::tables,
+    store::{Encoded, tables},
+    stream::{Position, Slot},
 };
 
 /// Old notifications of a room are taken away whenever its depth is a multiple of this.
 const TRIM_EVERY: u64 = 64;
 
-/// Writes whom the event notifies. The sender has read what is before their own event.
-pub fn evaluate(writer: &mut RoomWriter, pdu: &Pdu) -> Result<()> {
-    let thread = thread_of(pdu);
-    read_by_sender(writer, pdu, thread.as_ref())?;
-    left(writer, pdu)?;
-    let audience = audience(writer)?;
-    if let Some(redacted) = &pdu.redacts {
-        forget(writer, &audience, redacted)?;
+/// The events of one write meet the rules, one after the other.
+#[derive(Debug)]
+pub struct Evaluation {
+    audience: Arc<Audience>,
+}
+
+impl Evaluation {
+    /// Begins before the first event that the writer has added.
+    pub fn begin(writer: &RoomWriter) -> Result<Self> {
+        let rooms = writer.rooms();
+        let rules = &writer.rules().authorization;
+        let audience = rooms
+            .audiences
+            .take(rooms, writer.room_id(), rules, writer.added())?;
+        Ok(Self { audience })
     }
-    let mut context = PushConditionRoomCtx::new(
-        pdu.room_id.clone(),
-        UInt::try_from(audience.joined).unwrap_or(UInt::MAX),
-        pdu.sender.clone(),
-        String::new(),
-    );
-    context.power_levels.clone_from(&audience.power_levels);
-    let event = FlattenedJson::from_raw(&Raw::<AnySyncTimelineEvent>::from_json(pdu.json.clone()));
+
+    /// Whom the next event notifies. The sender has read what is before their own event.
+    pub fn next(&mut self, writer: &mut RoomWriter, pdu: &Pdu, slot: Slot) -> Result<()> {
+        let thread = thread_of(pdu);
+        read_by_sender(writer, pdu, thread.as_ref())?;
+        left(writer, pdu)?;
+        let rules = &writer.rules().authorization;
+        Audience::follow(&mut self.audience, &writer.rooms().store, pdu, rules)?;
+        let audience = &self.audience;
+        if let Some(redacted) = &pdu.redacts {
+            forget(writer, audience, redacted)?;
+        }
+        if let Some(event) = Event::new(&pdu.json, pdu.room_id.as_str()) {
+            meet(writer, audience, pdu, &event, (thread.as_ref(), slot))?;
+        }
+        if pdu.depth.is_multiple_of(TRIM_EVERY) {
+            for user in audience.people.keys() {
+                trim(writer, user)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The audience after all events.
+    pub fn end(self) -> Arc<Audience> {
+        self.audience
+    }
+}
+
+/// The event meets the rules of everybody.
+fn meet(
+    writer: &mut RoomWriter,
+    audience: &Audience,
+    pdu: &Pdu,
+    event: &Event,
+    (thread, slot): (Option<&OwnedEventId>, Slot),
+) -> Result<()> {
+    let mut context = Context {
+        joined: UInt::try_from(audience.joined()).unwrap_or(UInt::MAX),
+        display_name: "",
+        power_levels: audience.power_levels.as_ref(),
+        sender: &pdu.sender,
+    };
     for (user, member) in &audience.people {
         let invited = !member.joined && pdu.is_member_event_of(user);
         if *user == pdu.sender || !(member.joined || invited) {
             continue;
         }
-        context.user_id.clone_from(user);
-        context.user_display_name.clone_from(&member.display_name);
-        let rules = writer
-            .rooms()
-            .rulesets
-            .get(&writer.rooms().store, &context.user_id)?;
-        let actions = actions(&rules, &event, &context);
-        notify(writer, pdu, &context.user_id, thread.as_ref(), actions)?;
-    }
-    if pdu.depth.is_multiple_of(TRIM_EVERY) {
-        for user in audience.people.keys() {
-            trim(writer, user)?;
+        let rooms = writer.rooms();
+        let rules = rooms.rulesets.get(&rooms.store, user)?;
+        context.display_name = &member.display_name;
+        let (actions, steps) = rules.actions(event, &context);
+        rooms.rulesets.steps.fetch_add(steps, Relaxed);
+        if let Some(actions) = actions {
+            notify(writer, pdu, user, (thread, slot), actions)?;
         }
     }
     Ok(())
-}
-
-/// What the first rule that fits says. No condition that this server knows ever waits for anything.
-fn actions<'a>(
-    rules: &'a Ruleset,
-    event: &FlattenedJson,
-    context: &PushConditionRoomCtx,
-) -> &'a [Action] {
-    let fits = |rule: &ruma::push::AnyPushRuleRef<'_>| {
-        (*rule).applies(event, context).now_or_never() == Some(true)
-    };
-    rules.iter().find(fits).map_or(&[], |rule| rule.actions())
 }
 
 /// Writes the notification, if it is one.
@@ -89,30 +115,32 @@ fn notify(
     writer: &mut RoomWriter,
     pdu: &Pdu,
     user: &OwnedUserId,
-    thread: Option<&OwnedEventId>,
-    actions: &[Action],
+    (thread, slot): (Option<&OwnedEventId>, Slot),
+    actions: &Actions,
 ) -> Result<()> {
-    let notify = actions.iter().any(Action::should_notify);
-    let highlight = actions.iter().any(Action::is_highlight);
-    if !(notify || highlight)
-        || !has_reader(&writer.rooms().store, user)?
-        || ignored_by(&writer.rooms().store, user)?.contains(&pdu.sender)
+    let rooms = writer.rooms();
+    if !(actions.notify || actions.highlight)
+        || !has_reader(&rooms.store, user)?
+        || rooms
+            .rulesets
+            .ignored_by(&rooms.store, user)?
+            .contains(&pdu.sender)
     {
         return Ok(());
     }
-    let row = Notification {
+    let row = Encoded::new(&Notification {
         event_id: pdu.event_id.clone(),
         thread: thread.cloned(),
-        notify,
-        highlight,
-        actions: serde_json::to_value(actions)?,
+        notify: actions.notify,
+        highlight: actions.highlight,
+        actions: actions.all.clone(),
         time: pdu.origin_server_ts,
         read: false,
-    };
-    let room = pdu.room_id.clone();
-    writer
-        .batch()
-        .put::<tables::Notifications>((user, &room, pdu.position), &row)?;
+    })?;
+    let (user, room) = (user.clone(), pdu.room_id.clone());
+    writer.row(move |batch, positions| {
+        batch.put_encoded::<tables::Notifications>((&user, &room, positions.of(slot)), &row)
+    });
     Ok(())
 }
 
@@ -122,7 +150,8 @@ fn read_by_sender(writer: &mut RoomWriter, pdu: &Pdu, thread: Option<&OwnedEvent
         .cloned()
         .map_or(ReceiptThread::Main, ReceiptThread::Thread);
     let rooms = writer.rooms().clone();
-    let (room, up_to) = (&pdu.room_id, pdu.position);
+    // The event has no position yet, and nothing of its room can come behind it: its writer is the only one.
+    let (room, up_to) = (&pdu.room_id, Position::MAX);
     mark_read(writer.batch(), &rooms, &pdu.sender, room, &thread, up_to)
 }
 

@@ -4,27 +4,35 @@
 //! change. Whoever never changed a rule has the server's.
 //! Spec: <https://spec.matrix.org/v1.19/client-server-api/#predefined-rules>
 
-use std::sync::Arc;
+use std::{
+    collections::BTreeSet,
+    sync::{Arc, atomic::AtomicU64},
+};
 
-use quick_cache::sync::Cache;
+use quick_cache::{Weighter, sync::Cache};
 use ruma::{OwnedUserId, UserId, push::Ruleset};
 use serde::{Deserialize, Serialize};
 use serde_json::value::to_raw_value;
-use tokio::sync::{Mutex, MutexGuard};
 
+use super::compiled::Rules;
 use crate::{
+    accounts::ignored,
     error::Result,
+    locks::{KeyedGuard, KeyedLocks},
     store::{Store, tables},
-    stream::{Change, Position, Stream, Touch},
-    sync::record::AccountDatum,
+    stream::{Position, Stream},
+    sync::{account_data, record::AccountDatum},
 };
 
 /// The type of the account data.
 const PUSH_RULES: &str = "m.push_rules";
 /// The room of account data that belongs to none.
 const GLOBAL: &str = "";
-/// How many parsed rulesets are kept in memory.
-const CACHED_RULESETS: usize = 2_000;
+/// For how many users account data is kept parsed, if none has much.
+const CACHED_USERS: usize = 2_000;
+/// How large what is kept parsed can be, in bytes of its JSON, and what each user counts at least.
+const CACHED_MAX_BYTES: u64 = 16 << 20;
+const CACHED_MIN_BYTES: u64 = 4 << 10;
 
 /// The content of the account data.
 #[derive(Deserialize, Serialize)]
@@ -32,52 +40,111 @@ struct Content {
     global: Ruleset,
 }
 
-/// The push rules of all users, parsed.
-#[derive(Debug)]
+/// What of everybody's account data is asked for with each event, parsed.
+#[derive(Debug, Default)]
 pub struct Rulesets {
-    parsed: Cache<OwnedUserId, (Option<Position>, Arc<Ruleset>)>,
-    editing: Mutex<()>,
+    rules: Parsed<Rules>,
+    ignored: Parsed<BTreeSet<OwnedUserId>>,
+    /// How many steps all events together took.
+    pub(super) steps: AtomicU64,
+    editing: KeyedLocks<OwnedUserId>,
 }
 
-impl Default for Rulesets {
+/// Pieces of account data of one type, parsed, and where each last changed.
+#[derive(Debug)]
+struct Parsed<T> {
+    known: Cache<OwnedUserId, Known<T>, Bytes>,
+}
+
+#[derive(Debug)]
+struct Known<T> {
+    at: Option<Position>,
+    bytes: u64,
+    parsed: Arc<T>,
+}
+
+impl<T> Clone for Known<T> {
+    fn clone(&self) -> Self {
+        Self {
+            parsed: Arc::clone(&self.parsed),
+            ..*self
+        }
+    }
+}
+
+#[derive(Clone, Debug)]
+struct Bytes;
+
+impl<T> Weighter<OwnedUserId, Known<T>> for Bytes {
+    fn weight(&self, _: &OwnedUserId, known: &Known<T>) -> u64 {
+        known.bytes.max(CACHED_MIN_BYTES)
+    }
+}
+
+impl<T> Default for Parsed<T> {
     fn default() -> Self {
         Self {
-            parsed: Cache::new(CACHED_RULESETS),
-            editing: Mutex::new(()),
+            known: Cache::with_weighter(CACHED_USERS, CACHED_MAX_BYTES, Bytes),
         }
+    }
+}
+
+impl<T> Parsed<T> {
+    fn get(
+        &self,
+        user: &UserId,
+        stored: Option<&AccountDatum>,
+        parse: impl FnOnce() -> T,
+    ) -> Arc<T> {
+        let at = stored.map(|datum| datum.position);
+        if let Some(known) = self.known.get(user).filter(|known| known.at == at) {
+            return known.parsed;
+        }
+        let parsed = Arc::new(parse());
+        let bytes = stored.map_or(0, |datum| datum.content.get().len() as u64);
+        let known = Known {
+            at,
+            bytes,
+            parsed: Arc::clone(&parsed),
+        };
+        self.known.insert(user.to_owned(), known);
+        parsed
     }
 }
 
 impl Rulesets {
-    /// The push rules of a user.
-    pub fn get(&self, store: &Store, user: &UserId) -> Result<Arc<Ruleset>> {
+    /// The push rules of a user, as events meet them.
+    pub fn get(&self, store: &Store, user: &UserId) -> Result<Arc<Rules>> {
         let stored = store.get::<tables::AccountData>((user, GLOBAL, PUSH_RULES))?;
-        let at = stored.as_ref().map(|datum| datum.position);
-        if let Some((known_at, rules)) = self.parsed.get(user)
-            && known_at == at
-        {
-            return Ok(rules);
-        }
-        let rules = Arc::new(parse(user, stored));
-        self.parsed
-            .insert(user.to_owned(), (at, Arc::clone(&rules)));
-        Ok(rules)
+        let rules = || Rules::new(&parse(user, stored.as_ref()));
+        Ok(self.rules.get(user, stored.as_ref(), rules))
     }
 
-    /// Whoever holds this is the only one who edits rules: an edit reads all rules and writes all rules.
-    pub async fn editing(&self) -> MutexGuard<'_, ()> {
-        self.editing.lock().await
+    /// Whom a user ignores.
+    pub(super) fn ignored_by(
+        &self,
+        store: &Store,
+        user: &UserId,
+    ) -> Result<Arc<BTreeSet<OwnedUserId>>> {
+        let stored = ignored::stored(store, user)?;
+        let list = || ignored::parse(stored.as_ref());
+        Ok(self.ignored.get(user, stored.as_ref(), list))
+    }
+
+    /// Whoever holds this is the only one who edits the rules of the user: an edit reads all rules and writes all rules.
+    pub async fn editing(&self, user: &UserId) -> KeyedGuard<OwnedUserId> {
+        self.editing.lock([user.to_owned()]).await
     }
 }
 
 /// The push rules of a user, read anew.
 pub fn load(store: &Store, user: &UserId) -> Result<Ruleset> {
     let stored = store.get::<tables::AccountData>((user, GLOBAL, PUSH_RULES))?;
-    Ok(parse(user, stored))
+    Ok(parse(user, stored.as_ref()))
 }
 
 /// What was stored, with the server's rules as this version knows them.
-fn parse(user: &UserId, stored: Option<AccountDatum>) -> Ruleset {
+fn parse(user: &UserId, stored: Option<&AccountDatum>) -> Ruleset {
     let server_default = Ruleset::server_default(user);
     let content =
         stored.and_then(|datum| serde_json::from_str::<Content>(datum.content.get()).ok());
@@ -91,22 +158,6 @@ fn parse(user: &UserId, stored: Option<AccountDatum>) -> Ruleset {
 /// Writes the push rules of a user; sync shows them as the account data they are.
 pub async fn save(store: &Store, stream: &Stream, user: &UserId, rules: Ruleset) -> Result<()> {
     let content = to_raw_value(&Content { global: rules })?;
-    let mut place = stream.place();
-    let position = place.take()?;
-    let mut batch = store.batch();
-    let before = store.get::<tables::AccountData>((user, GLOBAL, PUSH_RULES))?;
-    if let Some(before) = before {
-        batch.delete::<tables::AccountDataChanges>((user, before.position))?;
-    }
-    batch.put::<tables::AccountData>(
-        (user, GLOBAL, PUSH_RULES),
-        &AccountDatum { position, content },
-    )?;
-    let what = (GLOBAL.to_owned(), PUSH_RULES.to_owned());
-    batch.put::<tables::AccountDataChanges>((user, position), &what)?;
-    batch.put::<tables::Changes>((position,), &Change::AccountData(user.to_owned()))?;
-    stream
-        .commit(place, batch, vec![Touch::User(user.to_owned())])
-        .await?;
+    account_data::set(store, stream, user, None, PUSH_RULES, content).await?;
     Ok(())
 }

@@ -1,6 +1,8 @@
 //! What notifies whom, seen through the API.
 
 mod gateways;
+mod hostile;
+mod patterns;
 
 use http::{Method, StatusCode};
 use ruma::{

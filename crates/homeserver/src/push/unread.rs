@@ -1,4 +1,4 @@
-//! What a user has not read yet, counted from the rows that [`super::evaluate()`] wrote.
+//! What a user has not read yet, counted from the rows that [`super::Evaluation`] wrote.
 //!
 //! Reading marks rows, and the room's writer takes old ones away now and then ([`trim`]). The last few stay, because the list of
 //! notifications shows them; what is in a thread is read by reading the thread, or by a receipt that knows no threads. Where all

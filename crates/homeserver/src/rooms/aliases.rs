@@ -1,9 +1,8 @@
 //! Names of rooms: who may make one, and which room it names.
 //!
-//! Whether an alias is free is asked and written under one lock for the whole server, so that two rooms never get the same.
+//! Whether an alias is free is asked and written under the lock of this alias, so that two rooms never get the same. Whoever holds the
+//! writer of a room takes it first, then the aliases, and holds these only while they are written.
 //! Spec: <https://spec.matrix.org/v1.19/client-server-api/#room-aliases>
-
-use std::sync::Arc;
 
 use http::StatusCode;
 use ruma::{
@@ -11,13 +10,13 @@ use ruma::{
     api::error::ErrorKind,
     events::{StateEventType, room::canonical_alias::RoomCanonicalAliasEventContent},
 };
-use tokio::sync::{Mutex, OwnedMutexGuard};
 
 use super::{Draft, record::AliasRecord, unknown_room};
 use crate::{
     admin, clock,
     error::{Error, Result},
     http::Caller,
+    locks::{KeyedGuard, KeyedLocks},
     server::Server,
     store::{Batch, Exists, tables},
 };
@@ -25,16 +24,19 @@ use crate::{
 /// The longest alias, in bytes. Spec: <https://spec.matrix.org/v1.19/appendices/#room-aliases>
 const ALIAS_MAX_BYTES: usize = 255;
 
-/// Lets one alias be made at a time. Clones are the same lock.
+/// The aliases that somebody is changing. Clones are the same.
 #[derive(Clone, Debug, Default)]
 pub struct Aliases {
-    making: Arc<Mutex<()>>,
+    changing: KeyedLocks<OwnedRoomAliasId>,
 }
 
 impl Aliases {
-    /// Waits until nobody else makes an alias.
-    pub async fn lock(&self) -> OwnedMutexGuard<()> {
-        self.making.clone().lock_owned().await
+    /// Waits until nobody else changes what these aliases lead to.
+    pub async fn lock(
+        &self,
+        aliases: impl IntoIterator<Item = OwnedRoomAliasId>,
+    ) -> KeyedGuard<OwnedRoomAliasId> {
+        self.changing.lock(aliases).await
     }
 }
 
@@ -51,7 +53,7 @@ pub fn local(server: &Server, name: &str) -> Result<OwnedRoomAliasId> {
     RoomAliasId::parse(format!("#{name}:{}", server.config.server_name)).map_err(|_| invalid())
 }
 
-/// Refuses an alias that the caller may not make. Only under the lock of [`Aliases`] does this stay true.
+/// Refuses an alias that the caller may not make. Only under its lock does this stay true.
 ///
 /// # Errors
 ///
@@ -149,7 +151,7 @@ pub fn of_room(server: &Server, room: &RoomId) -> Result<Vec<OwnedRoomAliasId>> 
     rows.keys().map(|key| Ok(key?.1)).collect()
 }
 
-/// Makes an alias lead to another room or to none, whoever made it. Only under the lock of [`Aliases`].
+/// Makes an alias lead to another room or to none, whoever made it. Only under its lock.
 ///
 /// # Errors
 ///
@@ -177,13 +179,15 @@ pub async fn replace(
 ///
 /// 404 if there is no such alias, 403 if the caller neither made it nor may name the room.
 pub async fn remove(server: &Server, caller: &Caller, alias: &RoomAliasId) -> Result<()> {
-    let lock = server.aliases.lock().await;
-    let record = server
-        .store
-        .get::<tables::Aliases>((alias,))?
-        .ok_or_else(|| Error::not_found(format!("No room has the alias {alias}")))?;
+    let unknown = || Error::not_found(format!("No room has the alias {alias}"));
+    let stored = || server.store.get::<tables::Aliases>((alias,));
+    let room = stored()?.ok_or_else(unknown)?.room_id;
     check_namespace(server, caller, alias)?;
-    let mut writer = server.rooms.write(&record.room_id).await?;
+    let mut writer = server.rooms.write(&room).await?;
+    let _alone = server.aliases.lock([alias.to_owned()]).await;
+    // It may have been moved or removed meanwhile.
+    let record = stored()?.filter(|record| record.room_id == room);
+    let record = record.ok_or_else(unknown)?;
     let levels = server
         .rooms
         .state(&record.room_id)
@@ -207,7 +211,6 @@ pub async fn remove(server: &Server, caller: &Caller, alias: &RoomAliasId) -> Re
         writer.add(Draft::state(caller.user_id.clone(), &kind, "", &content)?)?;
     }
     writer.commit().await?;
-    drop(lock);
     Ok(())
 }
 

@@ -21,7 +21,7 @@ use serde_json::{
     value::{RawValue, to_raw_value},
 };
 
-use super::{Draft, RoomWriter, aliases, membership::Member, rules_of};
+use super::{Draft, aliases, membership::Member, rules_of};
 use crate::{
     appservices,
     error::{Error, Result},
@@ -34,6 +34,10 @@ mod power;
 
 /// How many people can be invited while a room is made. More can be once it is there.
 const INVITES_MAX: usize = 100;
+/// How many state events a room can begin with besides those that every room has. More can be sent once it is there.
+pub const INITIAL_STATE_MAX: usize = 500;
+/// How large these can be together, in bytes of their JSON.
+pub const INITIAL_STATE_MAX_BYTES: usize = 512 << 10;
 
 /// A state event as the client writes it.
 #[derive(Deserialize)]
@@ -46,9 +50,9 @@ struct InitialState {
 }
 
 /// What is known of a room before it is made.
-struct Plan<'a> {
-    server: &'a Server,
-    caller: &'a Caller,
+struct Plan {
+    server: Server,
+    caller: Caller,
     request: Request,
     version: RoomVersionId,
     rules: RoomVersionRules,
@@ -66,18 +70,25 @@ pub async fn create(server: &Server, caller: &Caller, request: Request) -> Resul
     let plan = Plan::new(server, caller, request)?;
     let appservice = caller.appservice.as_deref();
     appservices::introduce(server, appservice, &plan.request.invite).await?;
-    let lock = server.aliases.lock().await;
-    if let Some(alias) = &plan.alias {
-        aliases::check_free(server, caller, alias, StatusCode::BAD_REQUEST)?;
-    }
+    plan.check_alias()?;
     let creator = caller.user_id.clone();
     let content = plan.create_content()?;
     let rooms = &server.rooms;
-    let mut writer = rooms.create(plan.version.clone(), creator, content).await?;
-    plan.fill(&mut writer).map_err(invalid_state)?;
+    let writer = rooms.create(plan.version.clone(), creator, content).await?;
+    let built = writer.add_all(plan.drafts()?).await;
+    let mut writer = built.map_err(invalid_state)?;
     let room = writer.room_id().to_owned();
+    if plan.request.visibility == Visibility::Public {
+        let key = ("", &*room);
+        writer.batch().put::<tables::PublicRooms>(key, &Exists {})?;
+    }
+    // All is built: whoever wants the same alias waits for no more than this write.
+    let _alone = server.aliases.lock(plan.alias.clone()).await;
+    plan.check_alias()?;
+    if let Some(alias) = &plan.alias {
+        aliases::put(writer.batch(), alias, &room, &caller.user_id)?;
+    }
     writer.commit().await?;
-    drop(lock);
     Ok(room)
 }
 
@@ -91,9 +102,10 @@ fn invalid_state(error: Error) -> Error {
     }
 }
 
-impl<'a> Plan<'a> {
-    fn new(server: &'a Server, caller: &'a Caller, request: Request) -> Result<Self> {
+impl Plan {
+    fn new(server: &Server, caller: &Caller, request: Request) -> Result<Self> {
         check_invites(server, &request)?;
+        check_initial_state(&request)?;
         let version = request.room_version.clone();
         let version = version.unwrap_or_else(|| server.config.rooms.default_room_version.clone());
         let rules = rules_of(&version)?;
@@ -117,8 +129,8 @@ impl<'a> Plan<'a> {
             initial.push(event);
         }
         Ok(Self {
-            server,
-            caller,
+            server: server.clone(),
+            caller: caller.clone(),
             request,
             version,
             rules,
@@ -177,51 +189,55 @@ impl<'a> Plan<'a> {
         Ok(creators)
     }
 
-    fn fill(&self, writer: &mut RoomWriter) -> Result<()> {
+    /// Refuses a name that the room cannot have.
+    fn check_alias(&self) -> Result<()> {
+        let (server, caller) = (&self.server, &self.caller);
+        let taken = StatusCode::BAD_REQUEST;
+        let check = |alias| aliases::check_free(server, caller, alias, taken);
+        self.alias.as_deref().map_or(Ok(()), check)
+    }
+
+    /// The events that the room begins with, after its very first.
+    fn drafts(&self) -> Result<Vec<Draft>> {
         let creator = &self.caller.user_id;
-        let join = Member::new(self.server, creator, MembershipState::Join)?;
-        writer.add(join.draft(creator)?)?;
+        let join = Member::new(&self.server, creator, MembershipState::Join)?;
+        let mut drafts = vec![join.draft(creator)?];
         if !self.sets(&StateEventType::RoomPowerLevels) {
-            let levels = self.power_levels()?;
-            self.set(writer, StateEventType::RoomPowerLevels, levels)?;
+            drafts.push(self.state(StateEventType::RoomPowerLevels, self.power_levels()?)?);
         }
-        if let Some(alias) = &self.alias {
-            let room = writer.room_id().to_owned();
-            aliases::put(writer.batch(), alias, &room, creator)?;
-            if !self.sets(&StateEventType::RoomCanonicalAlias) {
-                let content = json!({ "alias": alias });
-                self.set(writer, StateEventType::RoomCanonicalAlias, content)?;
+        if let Some(alias) = &self.alias
+            && !self.sets(&StateEventType::RoomCanonicalAlias)
+        {
+            let content = json!({ "alias": alias });
+            drafts.push(self.state(StateEventType::RoomCanonicalAlias, content)?);
+        }
+        for (kind, content) in self.preset_state() {
+            if !self.sets(&kind) {
+                drafts.push(self.state(kind, content)?);
             }
         }
-        self.add_preset(writer)?;
         for event in &self.initial {
-            let key = event.state_key.as_str();
-            let content = event.content.clone();
-            writer.add(Draft::raw_state(creator.clone(), &event.kind, key, content))?;
+            let (key, content) = (event.state_key.as_str(), event.content.clone());
+            drafts.push(Draft::raw_state(creator.clone(), &event.kind, key, content));
         }
         if let Some(name) = &self.request.name {
-            self.set(writer, StateEventType::RoomName, json!({ "name": name }))?;
+            drafts.push(self.state(StateEventType::RoomName, json!({ "name": name }))?);
         }
         if let Some(topic) = &self.request.topic {
             let rich = json!({ "m.text": [{ "body": topic, "mimetype": "text/plain" }] });
             let content = json!({ "topic": topic, "m.topic": rich });
-            self.set(writer, StateEventType::RoomTopic, content)?;
+            drafts.push(self.state(StateEventType::RoomTopic, content)?);
         }
-        self.invite(writer)?;
-        if self.request.visibility == Visibility::Public {
-            let room = writer.room_id().to_owned();
-            let key = ("", &*room);
-            writer.batch().put::<tables::PublicRooms>(key, &Exists {})?;
-        }
-        Ok(())
+        self.invites(&mut drafts)?;
+        Ok(drafts)
     }
 
-    fn add_preset(&self, writer: &mut RoomWriter) -> Result<()> {
+    fn preset_state(&self) -> [(StateEventType, Value); 3] {
         let (join_rule, guest_access) = match self.preset {
             RoomPreset::PublicChat => ("public", "forbidden"),
             _ => ("invite", "can_join"),
         };
-        for (kind, content) in [
+        [
             (
                 StateEventType::RoomJoinRules,
                 json!({ "join_rule": join_rule }),
@@ -234,22 +250,17 @@ impl<'a> Plan<'a> {
                 StateEventType::RoomGuestAccess,
                 json!({ "guest_access": guest_access }),
             ),
-        ] {
-            if !self.sets(&kind) {
-                self.set(writer, kind, content)?;
-            }
-        }
-        Ok(())
+        ]
     }
 
-    fn invite(&self, writer: &mut RoomWriter) -> Result<()> {
+    fn invites(&self, drafts: &mut Vec<Draft>) -> Result<()> {
         for user in &self.request.invite {
             if *user == self.caller.user_id {
                 continue;
             }
-            let mut member = Member::new(self.server, user, MembershipState::Invite)?;
+            let mut member = Member::new(&self.server, user, MembershipState::Invite)?;
             member.is_direct = self.request.is_direct;
-            writer.add(member.draft(&self.caller.user_id)?)?;
+            drafts.push(member.draft(&self.caller.user_id)?);
         }
         Ok(())
     }
@@ -264,11 +275,20 @@ impl<'a> Plan<'a> {
         clippy::needless_pass_by_value,
         reason = "every caller makes both for this one event"
     )]
-    fn set(&self, writer: &mut RoomWriter, kind: StateEventType, content: Value) -> Result<()> {
-        let sender = self.caller.user_id.clone();
-        writer.add(Draft::state(sender, &kind, "", &content)?)?;
-        Ok(())
+    fn state(&self, kind: StateEventType, content: Value) -> Result<Draft> {
+        Draft::state(self.caller.user_id.clone(), &kind, "", &content)
     }
+}
+
+fn check_initial_state(request: &Request) -> Result<()> {
+    let events = &request.initial_state;
+    let bytes: usize = events.iter().map(|event| event.json().get().len()).sum();
+    if events.len() > INITIAL_STATE_MAX || bytes > INITIAL_STATE_MAX_BYTES {
+        return Err(Error::invalid(format!(
+            "initial_state can have {INITIAL_STATE_MAX} events with {INITIAL_STATE_MAX_BYTES} bytes together: send more once the room is there"
+        )));
+    }
+    Ok(())
 }
 
 fn check_invites(server: &Server, request: &Request) -> Result<()> {

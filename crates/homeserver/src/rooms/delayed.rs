@@ -63,6 +63,9 @@ pub async fn schedule(
         return Err(Error::bad_request(ErrorKind::Unknown, message));
     }
     check_sizes(&draft)?;
+    // What others let wait is looked through before the room's writer is held.
+    let _turn = server.serial.of(user).await;
+    let waiting = of_user(server, user)?.len();
     let mut writer = server.rooms.write(room).await?;
     let sender = caller.sender_key();
     let scope = txn.map(|txn| format!("delayed {}", txn.scope));
@@ -75,7 +78,7 @@ pub async fn schedule(
     {
         return Ok(id);
     }
-    if of_user(server, user)?.len() >= WAITING_MAX {
+    if waiting >= WAITING_MAX {
         return Err(Error::refused(
             StatusCode::TOO_MANY_REQUESTS,
             ErrorKind::Unknown,

@@ -16,6 +16,7 @@ use super::{
     membership::Member,
     record::{Membership, RoomRecord},
     unknown_room,
+    writer::EVENTS_PER_WRITE,
 };
 use crate::{
     error::{Error, Result},
@@ -108,6 +109,10 @@ async fn clear(server: &Server, room: &RoomId, reason: &str) -> Result<()> {
         // The rules let everybody leave; if they do not, the room goes all the same.
         if let Err(error) = writer.add(leave.draft(&user)?) {
             tracing::warn!(room.id = %room, user.id = %user, %error, "somebody could not leave a room that ends");
+        }
+        if writer.added().len() >= EVENTS_PER_WRITE {
+            writer.commit().await?;
+            writer = server.rooms.write(room).await?;
         }
     }
     for alias in aliases::of_room(server, room)? {

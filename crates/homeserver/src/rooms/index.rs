@@ -1,4 +1,4 @@
-//! What follows from a new event: each index learns of it in the event's own batch.
+//! What follows from a new event: each index learns of it in the event's own write.
 
 use std::sync::Arc;
 
@@ -10,25 +10,43 @@ use ruma::{
     },
 };
 
-use super::{Pdu, RoomWriter, Rooms, record::Membership};
-use crate::{error::Result, store::tables, stream::Touch};
+use super::{Pdu, RoomWriter, Rooms, record::Membership, relations, search, threads};
+use crate::{
+    error::Result,
+    push::Evaluation,
+    store::tables,
+    stream::{Position, Slot, Touch},
+};
 
-/// Writes everything that follows from the event.
-pub(super) fn follow(writer: &mut RoomWriter, pdu: &Pdu) -> Result<()> {
-    if pdu.kind == TimelineEventType::RoomMember {
-        member(writer, pdu)?;
+/// What follows from the events of one write, one after the other.
+#[derive(Debug, Default)]
+pub(super) struct Index {
+    relations: relations::Notes,
+    threads: threads::Notes,
+}
+
+impl Index {
+    /// Works out everything that follows from the next event.
+    pub(super) fn follow(
+        &mut self,
+        writer: &mut RoomWriter,
+        evaluation: &mut Evaluation,
+        pdu: &Arc<Pdu>,
+        slot: Slot,
+    ) -> Result<()> {
+        if pdu.kind == TimelineEventType::RoomMember {
+            member(writer, pdu, slot)?;
+        }
+        evaluation.next(writer, pdu, slot)?;
+        self.relations.note(writer, pdu, slot)?;
+        self.threads.note(writer, pdu, slot)?;
+        search::note(writer, pdu, slot);
+        Ok(())
     }
-    crate::push::evaluate(writer, pdu)?;
-    if pdu.kind == TimelineEventType::RoomRedaction {
-        super::redact::apply(writer, pdu)?;
-    }
-    super::relations::note(writer, pdu)?;
-    super::threads::note(writer, pdu)?;
-    super::search::note(writer, pdu)
 }
 
 /// Who is in the room, and in which rooms the user is.
-fn member(writer: &mut RoomWriter, pdu: &Pdu) -> Result<()> {
+fn member(writer: &mut RoomWriter, pdu: &Pdu, slot: Slot) -> Result<()> {
     let Some(user) = pdu
         .state_key
         .as_deref()
@@ -45,22 +63,21 @@ fn member(writer: &mut RoomWriter, pdu: &Pdu) -> Result<()> {
             .and_then(|pdu| pdu.content_as::<RoomMemberEventContent>()),
         None => None,
     };
-    let member = Membership {
+    let mut member = Membership {
         membership: content.membership,
-        position: pdu.position,
+        position: Position::default(),
         event_id: pdu.event_id.clone(),
         sender: pdu.sender.clone(),
         display_name: content.displayname,
         before: before.map(|content| content.membership),
     };
+    writer.touch(Touch::User(user.clone()));
     let room = pdu.room_id.clone();
-    writer
-        .batch()
-        .put::<tables::Members>((&room, &user), &member)?;
-    writer
-        .batch()
-        .put::<tables::Memberships>((&user, &room), &member)?;
-    writer.touch(Touch::User(user));
+    writer.row(move |batch, positions| {
+        member.position = positions.of(slot);
+        batch.put::<tables::Members>((&room, &user), &member)?;
+        batch.put::<tables::Memberships>((&user, &room), &member)
+    });
     Ok(())
 }
 

@@ -47,6 +47,7 @@ pub(super) fn apply(writer: &mut RoomWriter, redaction: &Pdu) -> Result<()> {
         .as_ref()
         .ok_or_else(|| Error::bad_json("A redaction says in redacts which event it takes back"))?;
     let target = writer
+        .rooms()
         .event(target)?
         .filter(|target| target.room_id == redaction.room_id)
         .ok_or_else(unknown)?;

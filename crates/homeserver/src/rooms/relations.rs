@@ -5,7 +5,7 @@
 //! Spec: <https://spec.matrix.org/v1.19/client-server-api/#forming-relationships-between-events>
 
 use std::{
-    collections::{BTreeMap, HashSet},
+    collections::{BTreeMap, HashMap, HashSet, hash_map::Entry},
     sync::Arc,
 };
 
@@ -21,7 +21,11 @@ use super::{
     pagination::{Page, Reader, Token},
     record::{Aggregate, Relation},
 };
-use crate::{error::Result, store::tables, stream::Position};
+use crate::{
+    error::Result,
+    store::tables,
+    stream::{Position, Slot},
+};
 
 /// Over how many steps events count as related if the client wants more than one.
 pub const MAX_DEPTH: u64 = 3;
@@ -118,57 +122,74 @@ fn is_newer(edit: &Pdu, than: &Pdu) -> bool {
     (edit.origin_server_ts, &edit.event_id) > (than.origin_server_ts, &than.event_id)
 }
 
-/// Notes that this new event relates to another one.
-pub(super) fn note(writer: &mut RoomWriter, pdu: &Pdu) -> Result<()> {
-    let Some(relates) = relates_to(pdu) else {
-        return Ok(());
-    };
-    let room = pdu.room_id.clone();
-    let relation = Relation {
-        event_id: pdu.event_id.clone(),
-        rel_type: relates.rel_type.to_string(),
-        event_type: pdu.kind.to_string(),
-        sender: pdu.sender.clone(),
-        key: relates.key,
-    };
-    let key = (&*room, &*relates.event_id, pdu.position);
-    writer.batch().put::<tables::Relations>(key, &relation)?;
-    let parent = writer.event(&relates.event_id)?;
-    match (parent, relates.rel_type) {
-        (Some(parent), RelationType::Replacement | RelationType::Reference)
-            if parent.room_id == room =>
-        {
-            let aggregate = aggregate(writer, &parent)?;
-            let key = (&*room, &*relates.event_id);
-            Ok(writer.batch().put::<tables::Aggregates>(key, &aggregate)?)
-        }
-        _ => Ok(()),
-    }
+/// What the events of one write relate to.
+#[derive(Debug, Default)]
+pub(super) struct Notes {
+    /// What is shown with events after what was noted so far.
+    aggregates: HashMap<OwnedEventId, Aggregate>,
 }
 
-/// What is shown with an event after what this writer added.
-fn aggregate(writer: &RoomWriter, parent: &Pdu) -> Result<Aggregate> {
-    let key = (&*parent.room_id, &*parent.event_id);
-    let stored = writer.rooms().store.get::<tables::Aggregates>(key)?;
-    let mut aggregate = stored.unwrap_or_default();
-    let mut edit = match &aggregate.edit {
-        Some(edit) => writer.event(edit)?,
-        None => None,
-    };
-    for pdu in writer.added() {
-        let Some(relates) = relates_to(pdu).filter(|to| to.event_id == parent.event_id) else {
-            continue;
+impl Notes {
+    /// Notes that the next event relates to another one.
+    pub(super) fn note(&mut self, writer: &mut RoomWriter, pdu: &Pdu, slot: Slot) -> Result<()> {
+        let Some(relates) = relates_to(pdu) else {
+            return Ok(());
+        };
+        let room = pdu.room_id.clone();
+        let shows = matches!(
+            relates.rel_type,
+            RelationType::Replacement | RelationType::Reference
+        );
+        let parent = writer.event(&relates.event_id)?;
+        if let Some(parent) = parent.filter(|parent| shows && parent.room_id == room) {
+            let aggregate = self.aggregate(writer, &parent, pdu, &relates)?;
+            let key = (&*room, &*relates.event_id);
+            let batch = writer.batch();
+            batch.put::<tables::Aggregates>(key, aggregate)?;
+        }
+        let relation = Relation {
+            event_id: pdu.event_id.clone(),
+            rel_type: relates.rel_type.to_string(),
+            event_type: pdu.kind.to_string(),
+            sender: pdu.sender.clone(),
+            key: relates.key,
+        };
+        writer.row(move |batch, positions| {
+            let key = (&*room, &*relates.event_id, positions.of(slot));
+            batch.put::<tables::Relations>(key, &relation)
+        });
+        Ok(())
+    }
+
+    /// What is shown with an event after this one.
+    fn aggregate(
+        &mut self,
+        writer: &RoomWriter,
+        parent: &Pdu,
+        pdu: &Pdu,
+        relates: &RelatesTo,
+    ) -> Result<&Aggregate> {
+        let aggregate = match self.aggregates.entry(parent.event_id.clone()) {
+            Entry::Occupied(known) => known.into_mut(),
+            Entry::Vacant(entry) => {
+                let key = (&*parent.room_id, &*parent.event_id);
+                let stored = writer.rooms().store.get::<tables::Aggregates>(key)?;
+                entry.insert(stored.unwrap_or_default())
+            }
         };
         let refers = relates.rel_type == RelationType::Reference;
         if refers && aggregate.references.len() < REFERENCES_MAX {
             aggregate.references.push(pdu.event_id.clone());
         }
-        if is_edit(pdu, parent) && edit.as_ref().is_none_or(|edit| is_newer(pdu, edit)) {
-            edit = Some(pdu.clone());
+        let edit = match &aggregate.edit {
+            Some(edit) => writer.event(edit)?,
+            None => None,
+        };
+        if is_edit(pdu, parent) && edit.is_none_or(|edit| is_newer(pdu, &edit)) {
+            aggregate.edit = Some(pdu.event_id.clone());
         }
+        Ok(aggregate)
     }
-    aggregate.edit = edit.map(|edit| edit.event_id.clone());
-    Ok(aggregate)
 }
 
 /// Which relations are asked for; nothing: all.

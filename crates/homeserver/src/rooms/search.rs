@@ -12,7 +12,7 @@ use super::{Pdu, RoomWriter, Rooms};
 use crate::{
     error::Result,
     store::{Exists, tables},
-    stream::Position,
+    stream::{Position, Slot},
 };
 
 /// How many different words of one event are found.
@@ -51,6 +51,15 @@ pub fn term(text: &str) -> BTreeSet<String> {
 
 /// The texts of an event that are searched, of those that are asked for.
 fn texts(pdu: &Pdu, keys: Option<&[SearchKeys]>) -> Vec<String> {
+    // What only looks like one of these is no text of the room.
+    let key = pdu.state_key.as_deref();
+    let is_meant = match pdu.kind {
+        TimelineEventType::RoomMessage => key.is_none(),
+        _ => key == Some(""),
+    };
+    if !is_meant {
+        return Vec::new();
+    }
     let texts: Texts = pdu.content_as().unwrap_or_default();
     let (key, text) = match pdu.kind {
         TimelineEventType::RoomMessage => (SearchKeys::ContentBody, texts.body),
@@ -69,12 +78,18 @@ fn indexed_words(pdu: &Pdu) -> BTreeSet<String> {
 }
 
 /// Makes a new event findable.
-pub(super) fn note(writer: &mut RoomWriter, pdu: &Pdu) -> Result<()> {
-    for word in indexed_words(pdu) {
-        let key = (&*pdu.room_id, word.as_str(), pdu.position);
-        writer.batch().put::<tables::Words>(key, &Exists {})?;
+pub(super) fn note(writer: &mut RoomWriter, pdu: &Pdu, slot: Slot) {
+    let words = indexed_words(pdu);
+    if words.is_empty() {
+        return;
     }
-    Ok(())
+    let room = pdu.room_id.clone();
+    writer.row(move |batch, positions| {
+        let position = positions.of(slot);
+        words.iter().try_for_each(|word| {
+            batch.put::<tables::Words>((&*room, word.as_str(), position), &Exists {})
+        })
+    });
 }
 
 /// A redacted event is not found any more.

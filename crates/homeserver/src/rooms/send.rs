@@ -27,6 +27,7 @@ use crate::{
     http::Caller,
     server::Server,
     store::tables,
+    stream::Position,
 };
 
 /// A transaction id, and what it counts for.
@@ -68,6 +69,8 @@ pub async fn send(
         return Ok(sent);
     }
     check(server, &draft)?;
+    // There can be many reactions: those that are there already are read before the room's writer is held.
+    let looked = check_annotation(server, room, &draft, Position::default())?;
     let mut writer = server.rooms.write(room).await?;
     if let Some(sent) = sent(server, caller, txn.as_ref())? {
         return Ok(sent);
@@ -75,6 +78,7 @@ pub async fn send(
     if let Some(same) = unchanged(&writer, &draft)? {
         return Ok(same.event_id.clone());
     }
+    check_annotation(server, room, &draft, looked)?;
     check_in_room(server, &writer, &draft)?;
     if let Some(txn) = &txn {
         draft.send_id = Some(SendId {
@@ -138,7 +142,6 @@ fn check(server: &Server, draft: &Draft) -> Result<()> {
 /// What depends on the room besides its rules.
 fn check_in_room(server: &Server, writer: &RoomWriter, draft: &Draft) -> Result<()> {
     match draft.kind {
-        TimelineEventType::Reaction => check_annotation(server, writer, draft),
         TimelineEventType::RoomCanonicalAlias => check_aliases(server, writer, &draft.content),
         TimelineEventType::RoomMember => check_member(server, writer, draft),
         _ => Ok(()),
@@ -157,19 +160,30 @@ fn check_member(server: &Server, writer: &RoomWriter, draft: &Draft) -> Result<(
     }
 }
 
-/// Nobody reacts twice with the same key.
-fn check_annotation(server: &Server, writer: &RoomWriter, draft: &Draft) -> Result<()> {
+/// Nobody reacts twice with the same key. Looks at what came after a position, and says up to where it has looked.
+fn check_annotation(
+    server: &Server,
+    room: &RoomId,
+    draft: &Draft,
+    after: Position,
+) -> Result<Position> {
+    let mut looked = after;
+    if draft.kind != TimelineEventType::Reaction {
+        return Ok(looked);
+    }
     let Ok(Annotation { relates_to }) = serde_json::from_str(draft.content.get()) else {
-        return Ok(());
+        return Ok(looked);
     };
     if relates_to.rel_type != "m.annotation" {
-        return Ok(());
+        return Ok(looked);
     }
+    let event = &*relates_to.event_id;
     let rows = server
         .store
-        .scan::<tables::Relations>((writer.room_id(), &*relates_to.event_id));
+        .scan_from::<tables::Relations>((room, event), (room, event, after.next()));
     for row in rows {
-        let (_, other) = row?;
+        let ((_, _, position), other) = row?;
+        looked = position;
         if other.rel_type == "m.annotation"
             && other.sender == draft.sender
             && other.event_type == draft.kind.to_string()
@@ -181,7 +195,7 @@ fn check_annotation(server: &Server, writer: &RoomWriter, draft: &Draft) -> Resu
             ));
         }
     }
-    Ok(())
+    Ok(looked)
 }
 
 /// Every alias that was not there before has to name this room.

@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 
 use crate::testing::{Person, TestServer};
 
+mod creating;
 mod history;
 mod later;
 mod membership;

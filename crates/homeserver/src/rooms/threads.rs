@@ -2,9 +2,12 @@
 //!
 //! Spec: <https://spec.matrix.org/v1.19/client-server-api/#threading>
 
-use std::sync::Arc;
+use std::{
+    collections::{HashMap, hash_map::Entry},
+    sync::Arc,
+};
 
-use ruma::{OwnedEventId, UserId, events::relation::RelationType};
+use ruma::{EventId, OwnedEventId, RoomId, UserId, events::relation::RelationType};
 
 use super::{
     Pdu, RoomWriter,
@@ -15,8 +18,8 @@ use super::{
 use crate::{
     error::Result,
     rooms::Rooms,
-    store::{Batch, tables},
-    stream::Position,
+    store::{Batch, StoreError, tables},
+    stream::{Position, Slot},
 };
 
 /// How many people are remembered of one thread.
@@ -28,45 +31,61 @@ pub fn root_of(pdu: &Pdu) -> Option<OwnedEventId> {
     (relates.rel_type == RelationType::Thread).then_some(relates.event_id)
 }
 
-/// Notes that this new event belongs to a thread. A thread does not begin in another thread.
-pub(super) fn note(writer: &mut RoomWriter, pdu: &Pdu) -> Result<()> {
-    let Some(root) = root_of(pdu) else {
-        return Ok(());
-    };
-    let is_root = writer
-        .event(&root)?
-        .is_some_and(|event| event.room_id == pdu.room_id && relates_to(&event).is_none());
-    if !is_root {
-        return Ok(());
-    }
-    let key = (&*pdu.room_id, &*root);
-    let stored = writer.rooms().store.get::<tables::Threads>(key)?;
-    let before = stored.as_ref().map(|thread| thread.last);
-    let added: Vec<Arc<Pdu>> = writer
-        .added()
-        .iter()
-        .filter(|added| root_of(added).as_ref() == Some(&root))
-        .cloned()
-        .collect();
-    let mut thread = stored.unwrap_or_else(|| Thread {
-        count: 0,
-        last: pdu.position,
-        last_event: pdu.event_id.clone(),
-        participants: Vec::new(),
-    });
-    for pdu in &added {
+/// Which threads the events of one write belong to.
+#[derive(Debug, Default)]
+pub(super) struct Notes {
+    /// Threads after what was noted so far, and where the last event of each comes to be if it is one of this write.
+    threads: HashMap<OwnedEventId, (Thread, Option<Slot>)>,
+}
+
+impl Notes {
+    /// Notes that the next event belongs to a thread. A thread does not begin in another thread.
+    pub(super) fn note(&mut self, writer: &mut RoomWriter, pdu: &Pdu, slot: Slot) -> Result<()> {
+        let Some(root) = root_of(pdu) else {
+            return Ok(());
+        };
+        let is_root = writer
+            .event(&root)?
+            .is_some_and(|event| event.room_id == pdu.room_id && relates_to(&event).is_none());
+        if !is_root {
+            return Ok(());
+        }
+        let (thread, last) = match self.threads.entry(root.clone()) {
+            Entry::Occupied(known) => known.into_mut(),
+            Entry::Vacant(entry) => {
+                let key = (&*pdu.room_id, &*root);
+                let stored = writer.rooms().store.get::<tables::Threads>(key)?;
+                entry.insert((stored.unwrap_or_else(|| Thread::begins_with(pdu)), None))
+            }
+        };
         let known = thread.participants.contains(&pdu.sender);
         if !known && thread.participants.len() < PARTICIPANTS_MAX {
             thread.participants.push(pdu.sender.clone());
         }
+        let (old, before) = (thread.last, last.replace(slot));
         thread.count += 1;
-        (thread.last, thread.last_event) = (pdu.position, pdu.event_id.clone());
+        thread.last_event.clone_from(&pdu.event_id);
+        let (mut thread, room) = (thread.clone(), pdu.room_id.clone());
+        writer.row(move |batch, positions| {
+            let old = before.map_or(old, |slot| positions.of(slot));
+            batch.delete::<tables::ThreadOrder>((&room, old))?;
+            thread.last = positions.of(slot);
+            put(batch, &room, &root, &thread)
+        });
+        Ok(())
     }
-    let batch = writer.batch();
-    for old in added.iter().map(|pdu| pdu.position).chain(before) {
-        batch.delete::<tables::ThreadOrder>((&*pdu.room_id, old))?;
+}
+
+impl Thread {
+    /// A thread of which nothing is counted yet.
+    fn begins_with(pdu: &Pdu) -> Self {
+        Self {
+            count: 0,
+            last: Position::default(),
+            last_event: pdu.event_id.clone(),
+            participants: Vec::new(),
+        }
     }
-    put(batch, pdu, &root, &thread)
 }
 
 /// Takes an event that is redacted out of its thread.
@@ -95,12 +114,17 @@ pub(super) fn forget(writer: &mut RoomWriter, target: &Pdu) -> Result<()> {
     };
     thread.count = thread.count.saturating_sub(1);
     (thread.last, thread.last_event) = (position, event);
-    put(writer.batch(), target, &root, &thread)
+    Ok(put(writer.batch(), &target.room_id, &root, &thread)?)
 }
 
-fn put(batch: &mut Batch, pdu: &Pdu, root: &OwnedEventId, thread: &Thread) -> Result<()> {
-    batch.put::<tables::ThreadOrder>((&*pdu.room_id, thread.last), root)?;
-    Ok(batch.put::<tables::Threads>((&*pdu.room_id, &**root), thread)?)
+fn put(
+    batch: &mut Batch,
+    room: &RoomId,
+    root: &EventId,
+    thread: &Thread,
+) -> Result<(), StoreError> {
+    batch.put::<tables::ThreadOrder>((room, thread.last), &root.to_owned())?;
+    batch.put::<tables::Threads>((room, root), thread)
 }
 
 /// The roots of the threads that the user may read, the thread that was written to last first, and where the next page begins.

@@ -14,7 +14,10 @@ use ruma::{
 };
 use serde_json::{Map, Value, json, value::to_raw_value};
 
-use super::{Draft, Pdu, RoomState, RoomWriter, membership::Member, rules_of};
+use super::{
+    Draft, Pdu, RoomState, RoomWriter, aliases, membership::Member, rules_of,
+    writer::EVENTS_PER_WRITE,
+};
 use crate::{
     error::{Error, Result},
     http::Caller,
@@ -59,7 +62,6 @@ pub struct Upgrade {
 /// 403 if the caller may not close the room, 400 if this server does not speak the version.
 pub async fn upgrade(server: &Server, caller: &Caller, asked: &Upgrade) -> Result<OwnedRoomId> {
     let rules = rules_of(&asked.version)?;
-    let aliases = server.aliases.lock().await;
     let mut old = server.rooms.write(&asked.room).await?;
     let state = server.rooms.state(&asked.room);
     let levels = state.power_levels(old.rules())?;
@@ -78,9 +80,11 @@ pub async fn upgrade(server: &Server, caller: &Caller, asked: &Upgrade) -> Resul
     let last = old.last_event().map(ToOwned::to_owned);
     let room = new.make(last).await?;
     close(&mut old, caller, &room)?;
-    follow::move_names(server, caller, &mut old, &room)?;
+    let names = aliases::of_room(server, &asked.room)?;
+    let alone = server.aliases.lock(names.clone()).await;
+    follow::move_names(server, caller, &mut old, (&names, &room))?;
     old.commit().await?;
-    drop(aliases);
+    drop(alone);
     follow::update_spaces(server, caller, &asked.room, &room).await?;
     Ok(room)
 }
@@ -95,43 +99,55 @@ struct Successor<'a> {
 }
 
 impl Successor<'_> {
+    /// Makes the room, in pieces: nobody but its maker sees it before the tombstone leads there.
     async fn make(&self, last: Option<OwnedEventId>) -> Result<OwnedRoomId> {
         let creator = &self.caller.user_id;
         let content = to_raw_value(&self.create_content(last)?)?;
         let rooms = &self.server.rooms;
         let version = self.asked.version.clone();
         let mut writer = rooms.create(version, creator.clone(), content).await?;
+        let room = writer.room_id().to_owned();
+        let mut drafts = self.drafts()?;
+        while drafts.len() > EVENTS_PER_WRITE {
+            let later = drafts.split_off(EVENTS_PER_WRITE);
+            writer.add_all(drafts).await?.commit().await?;
+            writer = rooms.write(&room).await?;
+            drafts = later;
+        }
+        writer.add_all(drafts).await?.commit().await?;
+        Ok(room)
+    }
+
+    /// The events that the room begins with, after its very first.
+    fn drafts(&self) -> Result<Vec<Draft>> {
+        let creator = &self.caller.user_id;
         let join = Member::new(self.server, creator, MembershipState::Join)?;
-        writer.add(join.draft(creator)?)?;
+        let mut drafts = vec![join.draft(creator)?];
         for kind in &COPIED {
-            if let Some(pdu) = self.state.get(kind, "")? {
-                self.copy(&mut writer, kind, &pdu)?;
-            }
+            let found = self.state.get(kind, "")?;
+            drafts.extend(found.map(|pdu| self.copy(kind, &pdu)));
         }
         for pdu in self.state.all_of(&StateEventType::SpaceChild)? {
-            self.copy(&mut writer, &StateEventType::SpaceChild, &pdu)?;
+            drafts.push(self.copy(&StateEventType::SpaceChild, &pdu));
         }
         for pdu in self.state.all_of(&StateEventType::RoomMember)? {
             let content: Option<RoomMemberEventContent> = pdu.content_as();
             if content.is_some_and(|content| content.membership == MembershipState::Ban) {
-                self.copy(&mut writer, &StateEventType::RoomMember, &pdu)?;
+                drafts.push(self.copy(&StateEventType::RoomMember, &pdu));
             }
         }
         // Last: until they are there, the maker of the room may do everything, whatever level the old room gave.
         if let Some(levels) = self.power_levels()? {
             let kind = StateEventType::RoomPowerLevels;
-            writer.add(Draft::state(creator.clone(), &kind, "", &levels)?)?;
+            drafts.push(Draft::state(creator.clone(), &kind, "", &levels)?);
         }
-        let room = writer.room_id().to_owned();
-        writer.commit().await?;
-        Ok(room)
+        Ok(drafts)
     }
 
-    fn copy(&self, writer: &mut RoomWriter, kind: &StateEventType, pdu: &Pdu) -> Result<()> {
+    fn copy(&self, kind: &StateEventType, pdu: &Pdu) -> Draft {
         let sender = self.caller.user_id.clone();
         let key = pdu.state_key.clone().unwrap_or_default();
-        writer.add(Draft::raw_state(sender, kind, key, pdu.content.clone()))?;
-        Ok(())
+        Draft::raw_state(sender, kind, key, pdu.content.clone())
     }
 
     fn create_content(&self, last: Option<OwnedEventId>) -> Result<Map<String, Value>> {

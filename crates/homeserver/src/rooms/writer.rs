@@ -1,7 +1,7 @@
 //! The one writer of a room: turns drafts into events, and writes them with all that follows from them in one batch.
 //!
-//! Nothing waits between taking a position and committing it, because positions hold back everybody's later changes. If a writer
-//! is dropped before [`RoomWriter::commit`], nothing of what it added ever happened.
+//! The events get their positions at the very end (`commit`), because positions hold back everybody's later changes. If a writer is
+//! dropped before [`RoomWriter::commit`], nothing of what it added ever happened.
 
 use std::{collections::HashMap, sync::Arc};
 
@@ -15,29 +15,32 @@ use ruma::{
     signatures, state_res,
 };
 use serde_json::value::RawValue;
-use tokio::sync::OwnedMutexGuard;
+use tokio::sync::{Mutex as AsyncMutex, OwnedMutexGuard};
 
 use super::{
     Draft, Head, Pdu, Rooms,
     ending::check_ban,
-    index,
     joined::check_joined,
     pdu::{room_id_of, unauthorized},
     record::{RoomRecord, StoredEvent},
-    rules_of,
+    redact, rules_of,
 };
 use crate::{
     clock,
     error::{Error, Result},
-    store::{Batch, tables},
-    stream::{Change, Place, Position, Touch},
+    store::{Batch, StoreError},
+    stream::{Position, Positions, Touch, Write},
 };
+
+mod commit;
 
 /// The largest event, in bytes of its canonical JSON with signatures.
 /// Spec: <https://spec.matrix.org/v1.19/client-server-api/#size-limits>
 pub(crate) const EVENT_MAX_BYTES: usize = 65_536;
 /// The longest type and the longest state key, in bytes.
 pub(crate) const EVENT_FIELD_MAX_BYTES: usize = 255;
+/// How many events one write has at most where there can be more: everybody's later changes wait until it is on disk.
+pub(super) const EVENTS_PER_WRITE: usize = 500;
 /// How many characters the made-up part of a room id has.
 const ROOM_ID_CHARS: usize = 18;
 
@@ -53,10 +56,12 @@ pub struct RoomWriter {
     last: Option<(OwnedEventId, u64)>,
     added: Vec<Arc<Pdu>>,
     state: HashMap<(StateEventType, String), Arc<Pdu>>,
-    batch: Batch,
-    place: Place,
-    touches: Vec<Touch>,
+    /// Where each of them is in `added`.
+    added_by_id: HashMap<OwnedEventId, usize>,
+    write: Write,
     rewritten: Vec<Arc<Pdu>>,
+    /// Whether the room begins with these events.
+    is_new: bool,
 }
 
 impl RoomWriter {
@@ -98,20 +103,18 @@ impl RoomWriter {
             created: Position::default(),
             banned: false,
         };
-        let head = rooms.head(&room_id).lock_owned().await;
+        let head = Arc::new(AsyncMutex::new(Head::default()))
+            .lock_owned()
+            .await;
         let mut writer = Self::with_head(rooms, room_id, record, head, None)?;
+        writer.is_new = true;
         let create = Draft::raw_state(creator, &StateEventType::RoomCreate, "", content);
         let (object, event_id) = writer.build(&create)?;
         if rules.authorization.room_create_event_id_as_room_id {
             writer.room_id = room_id_of(&event_id)?;
-            writer.head = writer.rooms.head(&writer.room_id).lock_owned().await;
         }
-        let pdu = writer.admit(create, &object, event_id)?;
-        writer.record.created = pdu.position;
-        let record = writer.record.clone();
-        writer
-            .batch
-            .put::<tables::Rooms>((&*writer.room_id,), &record)?;
+        writer.head = writer.rooms.head(&writer.room_id).lock_owned().await;
+        writer.admit(create, &object, event_id)?;
         Ok(writer)
     }
 
@@ -123,12 +126,7 @@ impl RoomWriter {
         last: Option<(OwnedEventId, u64)>,
     ) -> Result<Self> {
         let rules = rules_of(&record.version)?;
-        let (batch, place) = (rooms.store.batch(), rooms.stream.place());
-        let (added, state, touches) = (
-            Vec::new(),
-            HashMap::new(),
-            vec![Touch::Room(room_id.clone())],
-        );
+        let write = rooms.stream.write();
         Ok(Self {
             rooms,
             room_id,
@@ -136,12 +134,12 @@ impl RoomWriter {
             rules,
             head,
             last,
-            added,
-            state,
-            batch,
-            place,
-            touches,
+            added: Vec::new(),
+            state: HashMap::new(),
+            added_by_id: HashMap::new(),
+            write,
             rewritten: Vec::new(),
+            is_new: false,
         })
     }
 
@@ -170,23 +168,33 @@ impl RoomWriter {
         &self.rooms
     }
 
-    /// What was added so far.
+    /// What was added so far. The events have no positions yet.
     pub fn added(&self) -> &[Arc<Pdu>] {
         &self.added
     }
 
     /// The batch, for what has to happen together with the events.
     pub fn batch(&mut self) -> &mut Batch {
-        &mut self.batch
+        self.write.batch()
+    }
+
+    /// A row that needs the positions of the events.
+    pub fn row(
+        &mut self,
+        row: impl FnOnce(&mut Batch, Positions) -> Result<(), StoreError> + Send + 'static,
+    ) {
+        self.write.row(row);
     }
 
     /// Wakes somebody else, too, once this is written.
     pub fn touch(&mut self, touch: Touch) {
-        self.touches.push(touch);
+        self.write.touch([touch]);
     }
 
     /// A state event as it is after what was added so far.
     pub fn state(&self, kind: &StateEventType, key: &str) -> Result<Option<Arc<Pdu>>> {
+        #[cfg(test)]
+        self.rooms.work.add(1);
         match self.state.get(&(kind.clone(), key.to_owned())) {
             Some(pdu) => Ok(Some(pdu.clone())),
             None => self.rooms.state(&self.room_id).get(kind, key),
@@ -203,6 +211,23 @@ impl RoomWriter {
         check_joined(&self.rooms, &self.room_id, &draft)?;
         let (object, event_id) = self.build(&draft)?;
         self.admit(draft, &object, event_id)
+    }
+
+    /// Adds many events. Building them is no work for an async worker.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::add`]; the first error ends the writer.
+    pub async fn add_all(mut self, drafts: Vec<Draft>) -> Result<Self> {
+        let building = tokio::task::spawn_blocking(move || {
+            #[cfg(test)]
+            self.rooms.gate.pass_new();
+            for draft in drafts {
+                self.add(draft)?;
+            }
+            Ok(self)
+        });
+        building.await.map_err(|_| StoreError::Lost)?
     }
 
     /// Hashes and signs the event.
@@ -312,16 +337,19 @@ impl RoomWriter {
             replaces,
             redacted_by: None,
         };
-        let mut pdu = Pdu::from_stored(stored, &self.room_id, Position::default())?;
+        let pdu = Pdu::from_stored(stored, &self.room_id, Position::default())?;
         self.authorize(&pdu)?;
-        pdu.position = self.place.take()?;
+        if pdu.kind == TimelineEventType::RoomRedaction {
+            redact::apply(self, &pdu)?;
+        }
         let pdu = Arc::new(pdu);
         self.last = Some((pdu.event_id.clone(), pdu.depth));
         if let Some(key) = state {
             self.state.insert(key, pdu.clone());
         }
+        let index = self.added.len();
+        self.added_by_id.insert(pdu.event_id.clone(), index);
         self.added.push(pdu.clone());
-        self.write(&pdu)?;
         Ok(pdu)
     }
 
@@ -349,64 +377,12 @@ impl RoomWriter {
     }
 
     pub(super) fn event(&self, id: &EventId) -> Result<Option<Arc<Pdu>>> {
-        match self.added.iter().find(|pdu| pdu.event_id == id) {
-            Some(pdu) => Ok(Some(pdu.clone())),
+        #[cfg(test)]
+        self.rooms.work.add(1);
+        match self.added_by_id.get(id) {
+            Some(&index) => Ok(self.added.get(index).cloned()),
             None => self.rooms.event(id),
         }
-    }
-
-    fn write(&mut self, pdu: &Arc<Pdu>) -> Result<()> {
-        let (room, position) = (&*self.room_id, pdu.position);
-        self.batch
-            .put::<tables::Timeline>((room, position), &pdu.to_stored())?;
-        self.batch
-            .put::<tables::Events>((&pdu.event_id,), &(room.to_owned(), position))?;
-        self.batch.put::<tables::Changes>(
-            (position,),
-            &Change::Event(room.to_owned(), pdu.event_id.clone()),
-        )?;
-        if let Some((kind, key)) = pdu.state() {
-            self.batch
-                .put::<tables::State>((room, &kind, key, position), &pdu.event_id)?;
-            self.batch.put::<tables::CurrentState>(
-                (room, &kind, key),
-                &(position, pdu.event_id.clone()),
-            )?;
-        }
-        index::follow(self, pdu)
-    }
-
-    /// Replaces what is stored of an event that is older than this writer.
-    pub(super) fn rewrite(&mut self, pdu: Pdu) -> Result<()> {
-        let key = (&*self.room_id, pdu.position);
-        self.batch.put::<tables::Timeline>(key, &pdu.to_stored())?;
-        self.rewritten.push(Arc::new(pdu));
-        Ok(())
-    }
-
-    /// Writes everything that was added, and returns when it is safe on disk and readable by everybody whom it concerns.
-    pub async fn commit(mut self) -> Result<Position> {
-        // If this does not end, the next writer reads the end of the room anew.
-        self.head.last = None;
-        let rewritten = self.rewritten;
-        // Before anybody is woken, so that nobody is shown what was taken back.
-        for pdu in &rewritten {
-            self.rooms.remember(pdu.clone());
-        }
-        self.rooms.audiences.follow(&self.room_id, &self.added);
-        let committed = self
-            .rooms
-            .stream
-            .commit(self.place, self.batch, self.touches)
-            .await;
-        let position = committed.inspect_err(|_| {
-            for pdu in &rewritten {
-                self.rooms.forget_cached(&pdu.event_id);
-            }
-        })?;
-        self.head.last = self.last;
-        index::written(&self.rooms, &self.added);
-        Ok(position)
     }
 }
 

@@ -1,8 +1,27 @@
 //! Writes that happen together or not at all.
 
+use std::marker::PhantomData;
+
 use rocksdb::WriteBatch;
 
 use super::{Store, StoreError, key::KeyFor, key::PrefixOf, table::Table};
+
+/// The value of a row as it is stored: made before it is known where the row goes.
+#[derive(Debug)]
+pub struct Encoded<T> {
+    bytes: Vec<u8>,
+    table: PhantomData<fn() -> T>,
+}
+
+impl<T: Table> Encoded<T> {
+    /// The value in the form of its table.
+    pub fn new(value: &T::Value) -> Result<Self, StoreError> {
+        Ok(Self {
+            bytes: super::encode::<T>(value)?,
+            table: PhantomData,
+        })
+    }
+}
 
 /// Collected writes. Dropped without [`Store::commit`], they never happened.
 #[must_use = "a batch that is not committed writes nothing"]
@@ -42,6 +61,17 @@ impl Batch {
             key.encode(),
             super::encode::<T>(value)?,
         );
+        Ok(())
+    }
+
+    /// Sets a row to a value that was encoded before.
+    pub fn put_encoded<T: Table>(
+        &mut self,
+        key: impl KeyFor<T::Key>,
+        value: &Encoded<T>,
+    ) -> Result<(), StoreError> {
+        let family = self.store.family::<T>()?;
+        self.writes.put_cf(family, key.encode(), &value.bytes);
         Ok(())
     }
 

@@ -170,3 +170,24 @@ proptest! {
         }
     }
 }
+
+/// What a store did, for tests that count work instead of taking its time.
+#[derive(Debug, Default)]
+pub(super) struct Counted {
+    /// Lookups and scans.
+    pub(super) reads: crate::testing::Work,
+    /// Bytes of all batches.
+    pub(super) written: crate::testing::Work,
+}
+
+impl Store {
+    /// How many lookups and scans there were.
+    pub(crate) fn reads(&self) -> u64 {
+        self.counted.reads.get()
+    }
+
+    /// How many bytes were written, safe on disk.
+    pub(crate) fn written(&self) -> u64 {
+        self.counted.written.get()
+    }
+}

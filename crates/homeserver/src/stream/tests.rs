@@ -2,10 +2,11 @@
 
 use std::{collections::BTreeSet, time::Duration};
 
+use futures_util::FutureExt;
 use ruma::{server_name, user_id};
 use tempfile::TempDir;
 
-use super::{Position, Stream, Touch};
+use super::{Position, Stream, Touch, Write};
 use crate::store::Store;
 
 fn stream() -> (Store, Stream, TempDir) {
@@ -19,44 +20,73 @@ fn stream() -> (Store, Stream, TempDir) {
     (store, stream, directory)
 }
 
-#[tokio::test]
-async fn an_open_place_holds_back_what_is_behind_it() {
-    let (store, stream, _directory) = stream();
-    let mut slow = stream.place();
-    let first = slow.take().unwrap();
-    let mut quick = stream.place();
-    let second = quick.take().unwrap();
-    let writing = tokio::spawn({
-        let (stream, batch) = (stream.clone(), store.batch());
-        async move { stream.commit(quick, batch, Vec::new()).await }
-    });
-    tokio::time::sleep(Duration::from_millis(50)).await;
-    assert!(
-        stream.visible() < first,
-        "the later change is not visible before the earlier one"
-    );
-    assert!(!writing.is_finished(), "what is acknowledged can be read");
-    stream
-        .commit(slow, store.batch(), Vec::new())
-        .await
-        .unwrap();
-    assert_eq!(writing.await.unwrap().unwrap(), second);
-    assert_eq!(stream.visible(), second);
+/// A write with so many positions and no rows.
+fn empty(stream: &Stream, positions: usize) -> Write {
+    let mut write = stream.write();
+    for _ in 0..positions {
+        write.position();
+    }
+    write
 }
 
 #[tokio::test]
-async fn a_place_that_is_dropped_holds_nobody_back() {
+async fn open_write_holds_back_what_is_behind_it() {
+    let (_store, stream, _directory) = stream();
+    let (opened, opens) = std::sync::mpsc::channel();
+    let (go_on, waits) = std::sync::mpsc::channel::<()>();
+    let mut slow = empty(&stream, 3);
+    slow.row(move |_, _| {
+        opened.send(()).unwrap();
+        waits.recv().unwrap();
+        Ok(())
+    });
+    let before = stream.visible();
+    let slow = tokio::spawn({
+        let stream = stream.clone();
+        async move { stream.commit(slow).await }
+    });
+    let opens = tokio::task::spawn_blocking(move || opens.recv());
+    opens.await.unwrap().unwrap();
+    let quick = empty(&stream, 1);
+    let second = tokio::task::spawn_blocking({
+        let stream = stream.clone();
+        move || stream.commit_blocking(quick).unwrap()
+    });
+    let second = second.await.unwrap();
+    assert_eq!(
+        stream.visible(),
+        before,
+        "the later change is not visible before the earlier one"
+    );
+    assert!(
+        stream.shown(second).now_or_never().is_none(),
+        "what is acknowledged can be read"
+    );
+    go_on.send(()).unwrap();
+    stream.shown(second).await.unwrap();
+    assert!(slow.await.unwrap().unwrap() < second);
+    assert_eq!((stream.visible(), stream.open_places()), (second, 0));
+}
+
+#[tokio::test]
+async fn write_that_fails_or_is_dropped_holds_nobody_back() {
+    let (_store, stream, _directory) = stream();
+    drop(empty(&stream, 5));
+    let mut broken = empty(&stream, 2);
+    broken.row(|_, _| Err(crate::store::StoreError::Lost));
+    assert!(stream.commit(broken).await.is_err());
+    let position = stream.commit(empty(&stream, 1)).await.unwrap();
+    assert_eq!((stream.visible(), stream.open_places()), (position, 0));
+}
+
+#[tokio::test]
+async fn write_larger_than_a_block_gets_positions_in_a_row() {
     let (store, stream, _directory) = stream();
-    let mut dropped = stream.place();
-    dropped.take().unwrap();
-    let mut kept = stream.place();
-    let position = kept.take().unwrap();
-    drop(dropped);
-    stream
-        .commit(kept, store.batch(), Vec::new())
-        .await
-        .unwrap();
-    assert_eq!(stream.visible(), position);
+    let count = usize::try_from(super::BLOCK).unwrap() * 2 + 1;
+    let before = stream.visible();
+    let last = stream.commit(empty(&stream, count)).await.unwrap();
+    assert_eq!(last.0 - before.0, count as u64);
+    assert!(Stream::open(store).unwrap().visible() >= last);
 }
 
 #[tokio::test]
@@ -64,15 +94,15 @@ async fn whoever_registers_before_reading_misses_nothing() {
     let (_store, stream, _directory) = stream();
     let (alice, bob) = (user_id!("@alice:letta.test"), user_id!("@bob:letta.test"));
     let mut watcher = stream.watch(alice);
-    stream.announce(vec![Touch::User(bob.to_owned())]).unwrap();
+    let touches = [Touch::User(bob.to_owned())];
+    stream.announce(&touches, |_| ()).unwrap();
     assert!(
         !watcher.wait(Duration::from_millis(20)).await,
         "what concerns others wakes nobody"
     );
     // Between registering and waiting.
-    stream
-        .announce(vec![Touch::User(alice.to_owned())])
-        .unwrap();
+    let touches = [Touch::User(alice.to_owned())];
+    stream.announce(&touches, |_| ()).unwrap();
     assert!(watcher.wait(Duration::from_secs(5)).await);
     assert!(
         !watcher.wait(Duration::from_millis(20)).await,
@@ -85,7 +115,7 @@ async fn no_position_is_handed_out_twice_not_even_after_a_restart() {
     let (store, stream, _directory) = stream();
     let mut seen = BTreeSet::new();
     for _ in 0..5 {
-        let position = stream.announce(vec![Touch::Everyone]).unwrap();
+        let position = stream.announce(&[Touch::Everyone], |_| ()).unwrap();
         assert!(seen.insert(position), "{position} came twice");
     }
     // A process that dies writes nothing at its end.
@@ -94,25 +124,19 @@ async fn no_position_is_handed_out_twice_not_even_after_a_restart() {
         again.visible() >= *seen.last().unwrap(),
         "old tokens stay in the past"
     );
-    let next = again.announce(Vec::new()).unwrap();
+    let next = again.announce(&[], |_| ()).unwrap();
     assert!(next > *seen.last().unwrap() && next > Position(0));
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn many_writers_leave_no_hole() {
-    let (store, stream, _directory) = stream();
+    let (_store, stream, _directory) = stream();
     let before = stream.visible();
     let writers: Vec<_> = (0..50)
         .map(|_| {
-            let (stream, store) = (stream.clone(), store.clone());
+            let stream = stream.clone();
             tokio::spawn(async move {
-                let mut place = stream.place();
-                let position = place.take().unwrap();
-                let committed = stream
-                    .commit(place, store.batch(), Vec::new())
-                    .await
-                    .unwrap();
-                assert_eq!(committed, position);
+                let position = stream.commit(empty(&stream, 1)).await.unwrap();
                 assert!(stream.visible() >= position);
             })
         })

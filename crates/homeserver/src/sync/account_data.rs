@@ -4,7 +4,7 @@
 //! Spec: <https://spec.matrix.org/v1.19/client-server-api/#client-config>
 
 use ruma::{
-    OwnedUserId, RoomId, UserId,
+    RoomId, UserId,
     events::{
         AnyGlobalAccountDataEvent, AnyRoomAccountDataEvent, push_rules::PushRulesEventContent,
     },
@@ -16,8 +16,8 @@ use serde_json::value::{RawValue, to_raw_value};
 use super::record::AccountDatum;
 use crate::{
     error::Result,
-    store::{Batch, Store, tables},
-    stream::{Change, Place, Position, Stream, Touch},
+    store::{Store, tables},
+    stream::{Change, Position, Stream, Touch, Write},
 };
 
 /// The type of the push rules.
@@ -98,10 +98,9 @@ fn default_push_rules(user: &UserId) -> Result<AccountDatum> {
     })
 }
 
-/// Sets one piece together with other changes of the batch. Whoever commits it wakes the user.
+/// Sets one piece together with the other changes of the write.
 pub fn put(
-    batch: &mut Batch,
-    place: &mut Place,
+    write: &mut Write,
     store: &Store,
     user: &UserId,
     room: Option<&RoomId>,
@@ -109,15 +108,21 @@ pub fn put(
     content: Box<RawValue>,
 ) -> Result<()> {
     if let Some(before) = get(store, user, room, kind)? {
-        batch.delete::<tables::AccountDataChanges>((user, before.position))?;
+        let key = (user, before.position);
+        write.batch().delete::<tables::AccountDataChanges>(key)?;
     }
-    let position = place.take()?;
-    let room = room_part(room);
-    let datum = AccountDatum { position, content };
-    batch.put::<tables::AccountData>((user, room, kind), &datum)?;
-    let what = (room.to_owned(), kind.to_owned());
-    batch.put::<tables::AccountDataChanges>((user, position), &what)?;
-    batch.put::<tables::Changes>((position,), &Change::AccountData(user.to_owned()))?;
+    write.touch([Touch::User(user.to_owned())]);
+    let slot = write.position();
+    let what = (room_part(room).to_owned(), kind.to_owned());
+    let change = Change::AccountData(user.to_owned());
+    let user = user.to_owned();
+    write.row(move |batch, positions| {
+        let position = positions.of(slot);
+        let datum = AccountDatum { position, content };
+        batch.put::<tables::AccountData>((&user, &what.0, &what.1), &datum)?;
+        batch.put::<tables::AccountDataChanges>((&user, position), &what)?;
+        batch.put::<tables::Changes>((position,), &change)
+    });
     Ok(())
 }
 
@@ -130,10 +135,9 @@ pub async fn set(
     kind: &str,
     content: Box<RawValue>,
 ) -> Result<Position> {
-    let (mut batch, mut place) = (store.batch(), stream.place());
-    put(&mut batch, &mut place, store, user, room, kind, content)?;
-    let touches = vec![Touch::User(OwnedUserId::from(user))];
-    Ok(stream.commit(place, batch, touches).await?)
+    let mut write = stream.write();
+    put(&mut write, store, user, room, kind, content)?;
+    Ok(stream.commit(write).await?)
 }
 
 /// All account data of the user: the global one, or that of a room.

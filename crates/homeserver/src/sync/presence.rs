@@ -187,14 +187,18 @@ impl Presence {
         self.replace(user, status)
     }
 
-    /// Whoever is woken waits for this lock, and then reads the position that is set here.
+    /// The position is set before anybody is woken, and nobody is woken while the lock is held.
     fn replace(&self, user: &UserId, mut status: Status) -> Result<()> {
-        let mut users = self.users();
-        status.changed = self.inner.stream.announce(vec![Touch::Everyone])?;
         let comes = status.state != PresenceState::Offline;
-        let was_here = users
-            .insert(user.to_owned(), status)
-            .is_some_and(|before| before.state != PresenceState::Offline);
+        let mut was_here = false;
+        self.inner.stream.announce(&[Touch::Everyone], |position| {
+            let mut users = self.users();
+            // Somebody else may have come later and been faster: it never goes back.
+            let last = users.get(user).map(|before| before.changed);
+            status.changed = last.map_or(position, |last| last.max(position));
+            let before = users.insert(user.to_owned(), status);
+            was_here = before.is_some_and(|before| before.state != PresenceState::Offline);
+        })?;
         if comes && !was_here {
             tokio::spawn(watch(Arc::downgrade(&self.inner), user.to_owned()));
         }

@@ -21,7 +21,7 @@ use crate::{
     push,
     rooms::Rooms,
     store::{Store, tables},
-    stream::{Change, Position, Touch},
+    stream::{Change, Position, Touch, Write},
 };
 
 /// The type of the marker that only the reader sees: how far everything was read.
@@ -54,7 +54,7 @@ pub async fn set(
     let read = place_in(rooms, room, event)?;
     let in_thread = thread.as_str().unwrap_or_default();
     let key = (room, user, receipt_type.as_str(), in_thread);
-    let (mut batch, mut place) = (rooms.store.batch(), rooms.stream.place());
+    let mut write = rooms.stream.write();
     if let Some(before) = rooms.store.get::<tables::ReceiptPlaces>(key)? {
         let last = rooms.store.get::<tables::Receipts>((room, before))?;
         if let Some((_, last)) = match last {
@@ -64,7 +64,7 @@ pub async fn set(
         {
             return Ok(());
         }
-        batch.delete::<tables::Receipts>((room, before))?;
+        write.batch().delete::<tables::Receipts>((room, before))?;
     }
     let receipt = Receipt {
         user_id: user.to_owned(),
@@ -73,19 +73,31 @@ pub async fn set(
         thread: thread.as_str().map(ToOwned::to_owned),
         time: clock::now(),
     };
-    let position = place.take()?;
-    batch.put::<tables::Receipts>((room, position), &receipt)?;
-    batch.put::<tables::ReceiptPlaces>(key, &position)?;
-    let change = Change::Receipt(room.to_owned(), user.to_owned());
-    batch.put::<tables::Changes>((position,), &change)?;
-    push::mark_read(&mut batch, rooms, user, room, thread, read)?;
-    let touch = if receipt.is_private() {
+    push::mark_read(write.batch(), rooms, user, room, thread, read)?;
+    write.touch([if receipt.is_private() {
         Touch::User(user.to_owned())
     } else {
         Touch::Room(room.to_owned())
-    };
-    rooms.stream.commit(place, batch, vec![touch]).await?;
+    }]);
+    put(&mut write, room, receipt);
+    rooms.stream.commit(write).await?;
     Ok(())
+}
+
+/// Writes the receipt in its new place.
+fn put(write: &mut Write, room: &RoomId, receipt: Receipt) {
+    let slot = write.position();
+    let room = room.to_owned();
+    write.row(move |batch, positions| {
+        let position = positions.of(slot);
+        batch.put::<tables::Receipts>((&room, position), &receipt)?;
+        let (user, kind) = (&receipt.user_id, receipt.receipt_type.as_str());
+        let in_thread = receipt.thread.as_deref().unwrap_or_default();
+        let key = (&*room, &**user, kind, in_thread);
+        batch.put::<tables::ReceiptPlaces>(key, &position)?;
+        let change = Change::Receipt(room.clone(), user.clone());
+        batch.put::<tables::Changes>((position,), &change)
+    });
 }
 
 /// Says that the user has read everything up to the event. Does nothing if the user had before.

@@ -67,10 +67,11 @@ impl Typing {
         let deadline = Instant::now() + timeout.min(TYPING_MAX);
         let mut rooms = self.rooms();
         let typers = rooms.entry(room.to_owned()).or_default();
-        if typers.users.insert(user.to_owned(), deadline).is_none() {
-            self.announce(room, typers)?;
-        }
+        let begins = typers.users.insert(user.to_owned(), deadline).is_none();
         drop(rooms);
+        if begins {
+            self.announce(room)?;
+        }
         // A timer does not keep a server alive that is closed meanwhile.
         let typing = Arc::downgrade(&self.inner);
         let (room, user) = (room.to_owned(), user.to_owned());
@@ -86,10 +87,11 @@ impl Typing {
     /// The user does not type any more.
     pub fn stop(&self, room: &RoomId, user: &UserId) -> Result<()> {
         let mut rooms = self.rooms();
-        if let Some(typers) = rooms.get_mut(room)
-            && typers.users.remove(user).is_some()
-        {
-            self.announce(room, typers)?;
+        let typers = rooms.get_mut(room);
+        let ends = typers.is_some_and(|typers| typers.users.remove(user).is_some());
+        drop(rooms);
+        if ends {
+            self.announce(room)?;
         }
         Ok(())
     }
@@ -109,18 +111,21 @@ impl Typing {
         };
         if typers.users.get(user) == Some(&deadline) {
             typers.users.remove(user);
-            if let Err(error) = self.announce(room, typers) {
+            drop(rooms);
+            if let Err(error) = self.announce(room) {
                 tracing::error!(room.id = %room, %error, "nobody could be told that typing ended");
             }
         }
     }
 
-    /// Whoever is woken waits for the lock that the caller holds, and then reads the position that is set here.
-    fn announce(&self, room: &RoomId, typers: &mut Typers) -> Result<()> {
-        typers.changed = self
-            .inner
-            .stream
-            .announce(vec![Touch::Room(room.to_owned())])?;
+    /// Makes what changed visible, while nobody's lock is held: who is woken is read from the database.
+    fn announce(&self, room: &RoomId) -> Result<()> {
+        let touches = [Touch::Room(room.to_owned())];
+        self.inner.stream.announce(&touches, |position| {
+            if let Some(typers) = self.rooms().get_mut(room) {
+                typers.changed = typers.changed.max(position);
+            }
+        })?;
         Ok(())
     }
 

@@ -18,7 +18,7 @@ pub(super) async fn run(server: &Server, command: Alias) -> Result<String, Strin
             if !server.rooms.exists(&room).map_err(said)? {
                 return Err(format!("There is no room {room}."));
             }
-            let _alone = server.aliases.lock().await;
+            let _alone = server.aliases.lock([alias.clone()]).await;
             let before = leads_to(server, &alias)?;
             if let Some(before) = &before
                 && !force
@@ -40,7 +40,7 @@ pub(super) async fn run(server: &Server, command: Alias) -> Result<String, Strin
         }
         Alias::Remove { alias } => {
             let alias = parsed(server, &alias)?;
-            let _alone = server.aliases.lock().await;
+            let _alone = server.aliases.lock([alias.clone()]).await;
             let before = leads_to(server, &alias)?.ok_or_else(unused)?;
             if alias.alias() == super::super::ROOM_LOCALPART
                 && server_user(server).is_ok_and(|own| own == before.creator)

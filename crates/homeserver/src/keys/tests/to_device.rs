@@ -91,20 +91,16 @@ async fn a_device_that_never_syncs_loses_its_oldest_messages() {
     let test = TestServer::start().await;
     let (alice, bob) = (test.person("alice").await, test.person("bob").await);
     let (user, phone) = device(&bob);
-    let (store, mut place) = (&test.server.store, test.server.stream.place());
-    let mut batch = store.batch();
+    let (store, mut write) = (&test.server.store, test.server.stream.write());
     let old = serde_json::value::to_raw_value(&json!({ "content": { "n": "old" } })).unwrap();
     for _ in 0..to_device::WAITING_MAX {
-        let position = place.take().unwrap();
-        batch
-            .put::<tables::ToDevice>((&user, &phone, position), &old)
-            .unwrap();
+        let slot = write.position();
+        let (user, phone, old) = (user.clone(), phone.clone(), old.clone());
+        write.row(move |batch, positions| {
+            batch.put::<tables::ToDevice>((&user, &phone, positions.of(slot)), &old)
+        });
     }
-    test.server
-        .stream
-        .commit(place, batch, Vec::new())
-        .await
-        .unwrap();
+    test.server.stream.commit(write).await.unwrap();
     let news = usize::try_from(to_device::TRIM_EVERY).unwrap();
     for n in 0..news {
         send(

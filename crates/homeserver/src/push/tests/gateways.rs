@@ -160,16 +160,11 @@ async fn a_phone_is_told_of_what_was_read_elsewhere() {
     let rang = taken(&mut pushes).await;
     assert_eq!(rang["counts"]["unread"], 1);
     read(&test, &bob, &room, ReceiptThread::Unthreaded).await;
-    let mut place = test.server.stream.place();
-    let position = place.take().unwrap();
-    let mut batch = test.server.store.batch();
+    let mut write = test.server.stream.write();
+    let slot = write.position();
     let change = crate::stream::Change::Receipt(room.clone(), bob.user_id.clone());
-    batch.put::<tables::Changes>((position,), &change).unwrap();
-    test.server
-        .stream
-        .commit(place, batch, Vec::new())
-        .await
-        .unwrap();
+    write.row(move |batch, positions| batch.put::<tables::Changes>((positions.of(slot),), &change));
+    test.server.stream.commit(write).await.unwrap();
     let told = taken(&mut pushes).await;
     // A count of zero is left out.
     assert!(told.get("counts").is_none());
@@ -215,24 +210,18 @@ async fn a_gateway_that_was_away_is_told_the_newest_and_nothing_old() {
         .get::<tables::Notifications>((user, &room, place))
         .unwrap()
         .unwrap();
-    let (mut batch, mut place) = (store.batch(), test.server.stream.place());
-    for _ in 0..CATCH_UP_MAX + 20 {
-        let position = place.take().unwrap();
-        batch
-            .put::<tables::Notifications>((user, &room, position), &row)
-            .unwrap();
-    }
-    let mut old = row;
+    let mut old = row.clone();
     old.time = MilliSecondsSinceUnixEpoch(ruma::uint!(1));
-    let last = place.take().unwrap();
-    batch
-        .put::<tables::Notifications>((user, &room, last), &old)
-        .unwrap();
-    test.server
-        .stream
-        .commit(place, batch, Vec::new())
-        .await
-        .unwrap();
+    let rows = std::iter::repeat_n(row, CATCH_UP_MAX + 20).chain([old]);
+    let mut write = test.server.stream.write();
+    for row in rows {
+        let slot = write.position();
+        let (user, room) = (user.clone(), room.clone());
+        write.row(move |batch, positions| {
+            batch.put::<tables::Notifications>((&user, &room, positions.of(slot)), &row)
+        });
+    }
+    test.server.stream.commit(write).await.unwrap();
     drop((alice, bob));
 
     let test = test.restart().await;

@@ -11,7 +11,7 @@ const MAKER: i64 = 100;
 /// The level that only the makers of a room reach, where they are above all levels.
 const ABOVE_ADMINS: i64 = 150;
 
-impl Plan<'_> {
+impl Plan {
     /// The defaults, then what the configuration, then what the client says: whole keys take the place of whole keys.
     pub(super) fn power_levels(&self) -> Result<Value> {
         let mut levels = self.default_levels();

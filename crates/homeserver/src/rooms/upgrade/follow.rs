@@ -1,7 +1,7 @@
 //! What leads to an upgraded room: its aliases, its place in the list of public rooms, the spaces that it is in.
 
 use ruma::{
-    RoomId,
+    OwnedRoomAliasId, RoomId,
     events::{StateEventType, space::child::SpaceChildEventContent},
 };
 use serde_json::json;
@@ -10,28 +10,30 @@ use super::attempt;
 use crate::{
     error::Result,
     http::Caller,
-    rooms::{Draft, RoomWriter, aliases},
+    rooms::{Draft, RoomWriter},
     server::Server,
     store::{Exists, tables},
 };
 
-/// Gives the new room the aliases and the place in the list that the old one had.
+/// Gives the new room these aliases, which the caller has locked, and the place in the list that the old one had.
 pub(super) fn move_names(
     server: &Server,
     caller: &Caller,
     old: &mut RoomWriter,
-    new: &RoomId,
+    (names, new): (&[OwnedRoomAliasId], &RoomId),
 ) -> Result<()> {
     let room = old.room_id().to_owned();
-    for alias in aliases::of_room(server, &room)? {
-        let Some(mut record) = server.store.get::<tables::Aliases>((&*alias,))? else {
+    for alias in names {
+        // Somebody may have moved or removed it before it was locked.
+        let record = server.store.get::<tables::Aliases>((&**alias,))?;
+        let Some(mut record) = record.filter(|record| record.room_id == room) else {
             continue;
         };
         record.room_id = new.to_owned();
         let batch = old.batch();
-        batch.put::<tables::Aliases>((&*alias,), &record)?;
-        batch.delete::<tables::RoomAliases>((&*room, &*alias))?;
-        batch.put::<tables::RoomAliases>((new, &*alias), &Exists {})?;
+        batch.put::<tables::Aliases>((&**alias,), &record)?;
+        batch.delete::<tables::RoomAliases>((&*room, &**alias))?;
+        batch.put::<tables::RoomAliases>((new, &**alias), &Exists {})?;
     }
     for key in server.store.scan::<tables::PublicRooms>(()).keys() {
         let (network, listed) = key?;

@@ -75,14 +75,10 @@ async fn changed_devices_are_told_to_those_who_share_a_room() {
     let mut of_carol = sync(&carol, "").await;
     assert_eq!(of_bob["device_one_time_keys_count"]["signed_curve25519"], 0);
     assert_eq!(of_bob["device_unused_fallback_key_types"], json!([]));
-    let (mut batch, mut place) = (test.server.store.batch(), test.server.stream.place());
-    keys::changed(&mut batch, &mut place, &alice.user_id).unwrap();
-    let touches = keys::device_lists::touches(&test.server.rooms, &alice.user_id).unwrap();
-    test.server
-        .stream
-        .commit(place, batch, touches)
-        .await
-        .unwrap();
+    let mut write = test.server.stream.write();
+    keys::changed(&mut write, &alice.user_id);
+    write.touch(keys::device_lists::touches(&test.server.rooms, &alice.user_id).unwrap());
+    test.server.stream.commit(write).await.unwrap();
     let answer = next(&bob, &mut of_bob, "").await;
     assert_eq!(answer["device_lists"]["changed"], json!([alice.user_id]));
     assert!(next(&carol, &mut of_carol, "").await["device_lists"].is_null());

@@ -1,0 +1,116 @@
+//! How large push rules can be, and how much work they can make.
+//!
+//! The rules of everybody in a room meet every event of it, so what one user stores is paid for by those who send. What is beyond
+//! these limits is refused when it is set; what was stored before they came is passed over.
+
+use ruma::push::{AnyPushRuleRef, ConditionalPushRule, PushCondition, Ruleset};
+use serde::Serialize;
+
+use crate::error::{Error, Result};
+
+/// How many rules a user can have, the server's included.
+pub const RULES_PER_USER: usize = 2_000;
+/// How large all rules of a user can be together, in bytes of their JSON.
+pub const RULES_MAX_BYTES: usize = 512 << 10;
+/// How large one rule can be, in bytes of its JSON.
+pub const RULE_MAX_BYTES: usize = 8 << 10;
+/// How many conditions a rule can have. No rule of a known client has more than five.
+pub const CONDITIONS_PER_RULE: usize = 32;
+/// How many actions a rule can have.
+pub const ACTIONS_PER_RULE: usize = 16;
+/// The longest pattern, key and value of a condition, and the longest id of a rule, in bytes.
+pub const PATTERN_MAX_BYTES: usize = 512;
+/// How many steps one user's own rules can take for one event. A step compares a few bytes; a microsecond has hundreds of them. Rules
+/// beyond it do not count for this event.
+pub const STEPS_PER_EVENT: u64 = 1 << 20;
+/// How many steps each of the server's own rules can take for one user and one event.
+pub const STEPS_PER_DEFAULT_RULE: u64 = 1 << 20;
+
+/// Refuses a rule that is too large.
+///
+/// # Errors
+///
+/// 400 `M_INVALID_PARAM`.
+pub fn check_rule(rule: AnyPushRuleRef<'_>) -> Result<()> {
+    let problem = |what: String| Err(Error::invalid(what));
+    if rule_size(rule).is_none_or(|size| size > RULE_MAX_BYTES) {
+        return problem(format!("A push rule can have {RULE_MAX_BYTES} bytes"));
+    }
+    if rule.actions().len() > ACTIONS_PER_RULE {
+        return problem(format!("A push rule can have {ACTIONS_PER_RULE} actions"));
+    }
+    let conditions = conditions(rule);
+    if conditions.len() > CONDITIONS_PER_RULE {
+        return problem(format!(
+            "A push rule can have {CONDITIONS_PER_RULE} conditions"
+        ));
+    }
+    let pattern = match rule {
+        AnyPushRuleRef::Content(rule) => &*rule.pattern,
+        _ => "",
+    };
+    let texts = conditions.iter().flat_map(texts);
+    let longest = texts.chain([rule.rule_id(), pattern]).map(str::len).max();
+    if longest.is_some_and(|longest| longest > PATTERN_MAX_BYTES) {
+        return problem(format!(
+            "The id of a push rule, its pattern, and the key and value of a condition can have {PATTERN_MAX_BYTES} bytes each"
+        ));
+    }
+    Ok(())
+}
+
+/// Refuses a change that makes the rules of a user too many or too large. What is beyond the limits already can become smaller.
+///
+/// # Errors
+///
+/// 400 `M_INVALID_PARAM`.
+pub fn check_rules(before: &Ruleset, after: &Ruleset) -> Result<()> {
+    let count = |rules: &Ruleset| rules.iter().count();
+    if count(after) > RULES_PER_USER.max(count(before)) {
+        return Err(Error::invalid(format!(
+            "One user can have {RULES_PER_USER} push rules"
+        )));
+    }
+    let size = json_size(after).unwrap_or(usize::MAX);
+    if size > RULES_MAX_BYTES && size > json_size(before).unwrap_or_default() {
+        return Err(Error::invalid(format!(
+            "All push rules of one user can have {RULES_MAX_BYTES} bytes together"
+        )));
+    }
+    Ok(())
+}
+
+fn conditions<'a>(rule: AnyPushRuleRef<'a>) -> &'a [PushCondition] {
+    let of = |rule: &'a ConditionalPushRule| &*rule.conditions;
+    match rule {
+        AnyPushRuleRef::Override(rule) | AnyPushRuleRef::Underride(rule) => of(rule),
+        _ => &[],
+    }
+}
+
+/// What a condition looks for, and where.
+fn texts(condition: &PushCondition) -> Vec<&str> {
+    match condition {
+        PushCondition::EventMatch(is) => vec![&is.key, &is.pattern],
+        PushCondition::EventPropertyIs(is) => vec![&is.key, is.value.as_str().unwrap_or("")],
+        PushCondition::EventPropertyContains(has) => {
+            vec![&has.key, has.value.as_str().unwrap_or("")]
+        }
+        PushCondition::SenderNotificationPermission(may) => vec![may.key.as_str()],
+        _ => Vec::new(),
+    }
+}
+
+fn rule_size(rule: AnyPushRuleRef<'_>) -> Option<usize> {
+    match rule {
+        AnyPushRuleRef::Override(rule) | AnyPushRuleRef::Underride(rule) => json_size(rule),
+        AnyPushRuleRef::Content(rule) => json_size(rule),
+        AnyPushRuleRef::Room(rule) => json_size(rule),
+        AnyPushRuleRef::Sender(rule) => json_size(rule),
+        _ => None,
+    }
+}
+
+fn json_size(value: &impl Serialize) -> Option<usize> {
+    serde_json::to_string(value).ok().map(|json| json.len())
+}
