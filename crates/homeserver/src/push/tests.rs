@@ -1,5 +1,6 @@
 //! What notifies whom, seen through the API.
 
+mod addresses;
 mod gateways;
 
 use http::{Method, StatusCode};

@@ -176,7 +176,7 @@ async fn step(pushers: &Weak<Inner>, key: &Key) -> Result<Step> {
 /// What is to be done next.
 enum Next {
     /// This is sent, and then the pusher has come so far.
-    Tell(Box<reqwest::RequestBuilder>, PusherProgress),
+    Tell(Box<gateway::Call>, PusherProgress),
     /// The pusher has come so far; there was nothing to send.
     Pass(PusherProgress),
     Nothing,
@@ -223,7 +223,7 @@ fn next(inner: &Inner, key: &Key) -> Result<Next> {
         match gateway::request(&inner.http, &data.url, notification) {
             Ok(request) => Next::Tell(Box::new(request), progress),
             Err(reason) => {
-                tracing::warn!(user.id = %key.0, reason, "a push gateway may not be asked");
+                tracing::debug!(user.id = %key.0, reason, "a push gateway may not be asked");
                 Next::Pass(progress)
             }
         },
