@@ -12,7 +12,7 @@ use tower::ServiceExt;
 use crate::{
     Config, Server,
     accounts::{record::Account, tokens::Wish},
-    clock,
+    blocking, clock,
 };
 
 /// A server of its own.
@@ -20,6 +20,27 @@ use crate::{
 pub(crate) struct TestServer {
     pub(crate) server: Server,
     directory: TempDir,
+    _scans: NoAsyncScans,
+}
+
+/// Fails the test if anything scanned the database on an async worker meanwhile.
+#[derive(Debug)]
+struct NoAsyncScans;
+
+impl NoAsyncScans {
+    fn begin() -> Self {
+        drop(blocking::take_async_scans());
+        Self
+    }
+}
+
+impl Drop for NoAsyncScans {
+    fn drop(&mut self) {
+        let scans = blocking::take_async_scans();
+        if !std::thread::panicking() {
+            assert!(scans.is_empty(), "scanned on an async worker: {scans:?}");
+        }
+    }
 }
 
 /// Somebody with an access token.
@@ -48,6 +69,7 @@ impl TestServer {
         Self {
             server: Server::open(config).await.unwrap(),
             directory,
+            _scans: NoAsyncScans::begin(),
         }
     }
 
@@ -64,6 +86,7 @@ impl TestServer {
 
     /// Somebody new, with one device.
     pub(crate) async fn person(&self, name: &str) -> Person {
+            _scans: self._scans,
         let user_id = UserId::parse(format!("@{name}:letta.test")).unwrap();
         let account = Account {
             password: None,

@@ -18,6 +18,7 @@ use super::{
     unknown_room,
 };
 use crate::{
+    blocking,
     error::{Error, Result},
     server::Server,
     store::{Batch, StoreError, tables},
@@ -84,7 +85,7 @@ pub async fn delete(server: &Server, room: &RoomId, trace: Trace) -> Result<()> 
     // Nobody writes while it goes.
     let writer = server.rooms.write(room).await?;
     let (rooms, id) = (server.rooms.clone(), room.to_owned());
-    let erasing = tokio::task::spawn_blocking(move || erase(&rooms, &id, trace));
+    let erasing = blocking::run(move || erase(&rooms, &id, trace));
     erasing.await.map_err(|_| StoreError::Lost)??;
     drop(writer);
     Ok(())

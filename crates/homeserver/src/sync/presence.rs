@@ -18,7 +18,7 @@ use ruma::{
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    clock,
+    blocking, clock,
     error::{Error, Result},
     store::{Store, tables},
     stream::{Position, Stream, Touch},
@@ -230,10 +230,15 @@ impl Presence {
 
 /// Looks after somebody until they are offline. Does not keep a server alive that is closed meanwhile.
 async fn watch(presence: Weak<Inner>, user: OwnedUserId) {
-    while let Some(left) = presence
-        .upgrade()
-        .and_then(|inner| Presence { inner }.fade(&user))
-    {
+    loop {
+        let (presence, user) = (presence.clone(), user.clone());
+        let fading = blocking::run(move || {
+            let inner = presence.upgrade()?;
+            Presence { inner }.fade(&user)
+        });
+        let Ok(Some(left)) = fading.await else {
+            return;
+        };
         tokio::time::sleep(left).await;
     }
 }
