@@ -181,7 +181,8 @@ fn context(
     context.events_after = timeline(server, &after.events, viewer)?;
     if asked.include_profile {
         let shown = before.events.iter().chain(&after.events).chain([pdu]);
-        for member in lazy_members(server, &pdu.room_id, shown)? {
+        let state = server.rooms.state(&pdu.room_id);
+        for member in lazy_members(&state, shown)? {
             let Some(content) = member.content_as::<RoomMemberEventContent>() else {
                 continue;
             };
