@@ -28,6 +28,7 @@ pub mod delayed;
 pub mod directory;
 mod draft;
 pub mod ending;
+pub mod erased;
 pub mod filter;
 mod guard;
 pub mod hierarchy;
@@ -81,6 +82,7 @@ pub struct Inner {
     pub(crate) read: crate::push::Read,
     pub(crate) typing: crate::sync::typing::Typing,
     allowances: joined::Allowances,
+    pub(crate) erased: erased::ErasedUsers,
 }
 
 impl std::ops::Deref for Rooms {
@@ -108,6 +110,7 @@ impl Rooms {
     /// The rooms in this database. Makes the signing key at the first start.
     pub async fn open(store: Store, stream: Stream, server_name: OwnedServerName) -> Result<Self> {
         let key = signing::key(&store).await?;
+        let erased = erased::ErasedUsers::open(&store)?;
         let inner = Inner {
             typing: crate::sync::typing::Typing::new(stream.clone()),
             store,
@@ -120,6 +123,7 @@ impl Rooms {
             audiences: crate::push::Audiences::default(),
             read: crate::push::Read::default(),
             allowances: joined::Allowances::default(),
+            erased,
         };
         Ok(Self {
             inner: Arc::new(inner),

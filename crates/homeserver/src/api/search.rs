@@ -101,7 +101,7 @@ fn find(server: &Server, viewer: &Viewer, criteria: &Criteria) -> Result<Vec<Fou
         let reader = Reader::new(&server.rooms, &viewer.user_id, &room)?;
         for pdu in search::find(&server.rooms, &room, &term)? {
             let rank = search::rank(&pdu, &term, criteria.keys.as_deref());
-            let shown = filter::matches(&criteria.filter, &pdu) && reader.shows(&pdu);
+            let shown = filter::matches(&criteria.filter, &pdu) && reader.shows_content(&pdu);
             if let Some(rank) = rank.filter(|_| shown) {
                 found.push(Found { rank, pdu });
             }
