@@ -76,17 +76,22 @@ impl TestServer {
     /// The same database, opened again.
     pub(crate) async fn restart(self) -> Self {
         let config = self.server.config.clone();
+        self.restart_with(config).await
+    }
+
+    /// The same database, opened again with another configuration.
+    pub(crate) async fn restart_with(self, config: Config) -> Self {
         self.server.close().await;
         drop(self.server);
         Self {
             server: Server::open(config).await.unwrap(),
             directory: self.directory,
+            _scans: self._scans,
         }
     }
 
     /// Somebody new, with one device.
     pub(crate) async fn person(&self, name: &str) -> Person {
-            _scans: self._scans,
         let user_id = UserId::parse(format!("@{name}:letta.test")).unwrap();
         let account = Account {
             password: None,

@@ -93,7 +93,7 @@ impl Accounts {
         let account = self.get(&record.user_id)?;
         match account {
             Some(account) if account.locked => return Err(locked()),
-            Some(account) if !account.deactivated => {}
+            Some(account) if !self.has_ended(&account) => {}
             _ => return Err(unknown_token(false)),
         }
         let mut batch = self.store.batch();

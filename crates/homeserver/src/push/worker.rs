@@ -190,6 +190,11 @@ fn next(inner: &Inner, key: &Key) -> Result<Next> {
     let PusherKind::Http(data) = pusher.kind else {
         return Ok(Next::Nothing);
     };
+    // Who is locked out learns nothing until that ends.
+    let account = inner.store.get::<tables::Accounts>((&key.0,))?;
+    if account.is_some_and(|account| account.locked) {
+        return Ok(Next::Nothing);
+    }
     let place = (&key.0, &key.1, &key.2);
     let visible = inner.rooms.stream.visible();
     let Some(progress) = inner.store.get::<tables::PusherProgress>(place)? else {

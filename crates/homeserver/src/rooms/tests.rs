@@ -7,6 +7,7 @@ use crate::testing::{Person, TestServer};
 
 mod history;
 mod later;
+mod left;
 mod membership;
 mod public;
 mod related;

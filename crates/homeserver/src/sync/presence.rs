@@ -218,6 +218,16 @@ impl Presence {
         None
     }
 
+    /// The user is gone for ever, and so is what they said.
+    pub fn forget(&self, user: &UserId) -> Result<()> {
+        let known = self.users().get(user).cloned();
+        if known.is_some_and(|status| status.state != PresenceState::Offline) {
+            self.replace(user, Status::new(PresenceState::Offline))?;
+        }
+        self.users().remove(user);
+        Ok(())
+    }
+
     /// Who is seen differently since `since`, as it was at `until`.
     pub fn since(&self, since: Position, until: Position) -> Vec<(OwnedUserId, Status)> {
         self.users()

@@ -123,6 +123,10 @@ pub async fn answer(server: &Server, viewer: Viewer, request: Request) -> Result
             return Ok(response);
         }
         let woken = watcher.wait(left).await;
+        let device = asked.viewer.device_id.as_deref();
+        server
+            .accounts
+            .still_logged_in(&asked.viewer.user_id, device)?;
         // Up to here there was nothing; only what comes after it has to be looked at.
         asked.since = Some(asked.until);
         if !woken {
