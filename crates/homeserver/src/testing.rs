@@ -20,7 +20,8 @@ use crate::{
 pub(crate) struct TestServer {
     pub(crate) server: Server,
     directory: TempDir,
-    _scans: NoAsyncScans,
+    /// Looks when it is dropped.
+    scans: NoAsyncScans,
 }
 
 /// Fails the test if anything scanned the database on an async worker meanwhile.
@@ -69,7 +70,7 @@ impl TestServer {
         Self {
             server: Server::open(config).await.unwrap(),
             directory,
-            _scans: NoAsyncScans::begin(),
+            scans: NoAsyncScans::begin(),
         }
     }
 
@@ -86,7 +87,7 @@ impl TestServer {
         Self {
             server: Server::open(config).await.unwrap(),
             directory: self.directory,
-            _scans: self._scans,
+            scans: self.scans,
         }
     }
 

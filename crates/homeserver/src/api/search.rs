@@ -47,7 +47,7 @@ const PAGE_MAX_RESULTS: usize = 100;
 const CONTEXT_MAX_EVENTS: usize = 20;
 
 pub(super) fn routes(routes: Routes) -> Routes {
-    routes.add(search_events)
+    routes.add_waiting(search_events)
 }
 
 /// An event that was found, and how closely it matches.

@@ -98,7 +98,7 @@ impl Routes {
         self.paths::<R>(R::PATH_BUILDER.all_paths(), &erased, Abandoned::of::<R>())
     }
 
-    /// The same for an endpoint that waits although it is no `GET`: it ends when its caller hangs up.
+    /// The same for an endpoint that only reads or waits although it is no `GET`: it ends when its caller hangs up.
     #[must_use]
     pub fn add_waiting<R, F, A>(self, handler: F) -> Self
     where

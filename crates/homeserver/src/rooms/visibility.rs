@@ -99,8 +99,9 @@ impl Sight {
         let at = pdu.position;
         let visibility = value_at(&self.visibility, at).unwrap_or(HistoryVisibility::Shared);
         match (&visibility, self.membership_at(at)) {
-            (_, MembershipState::Join) => return true,
-            (HistoryVisibility::Invited, MembershipState::Invite) => return true,
+            (_, MembershipState::Join) | (HistoryVisibility::Invited, MembershipState::Invite) => {
+                return true;
+            }
             (HistoryVisibility::Invited | HistoryVisibility::Joined, _) => return false,
             _ => {}
         }

@@ -254,12 +254,11 @@ async fn what_was_proven_with_an_old_password_proves_nothing() {
     for ends in ["password", "account"] {
         let (status, _) = alice.call(Method::DELETE, &path, json!({})).await;
         assert_eq!((status, sessions()), (StatusCode::UNAUTHORIZED, 1));
-        match ends {
-            "password" => accounts.set_password(&user, NEW).await.unwrap(),
-            _ => {
-                let kept = crate::accounts::create::Content::Kept;
-                accounts.end(&test.server, &user, kept).await.unwrap();
-            }
+        if ends == "password" {
+            accounts.set_password(&user, NEW).await.unwrap();
+        } else {
+            let kept = crate::accounts::create::Content::Kept;
+            accounts.end(&test.server, &user, kept).await.unwrap();
         }
         assert_eq!(sessions(), 0, "{ends}");
     }
