@@ -12,6 +12,7 @@ mod account;
 mod fuzz;
 mod kills;
 mod limits;
+mod neighbors;
 mod shutdown;
 mod trips;
 mod view;

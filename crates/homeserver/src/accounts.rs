@@ -52,6 +52,8 @@ pub struct Accounts {
     store: Store,
     /// What is written beside the requests.
     tasks: Tasks,
+    /// Whether guests may act.
+    guests_allowed: bool,
     /// The registration tokens of the configuration, as they were at the start.
     configured_tokens: Arc<[Secret]>,
     sessions: Arc<uia::Sessions>,
@@ -100,6 +102,7 @@ impl Accounts {
         Ok(Self {
             store,
             tasks,
+            guests_allowed: config.registration.allow_guest_registration,
             configured_tokens: tokens.into(),
             sessions: Arc::default(),
             attempts: Arc::default(),
@@ -141,7 +144,7 @@ impl Accounts {
         let account = self
             .get(&token.user_id)?
             .ok_or_else(|| unknown_token(false))?;
-        if account.deactivated {
+        if self.has_ended(&account) {
             return Err(unknown_token(false));
         }
         if account.locked && !facts.ends_sessions() {
@@ -155,6 +158,27 @@ impl Accounts {
             appservice: None,
             guest: account.guest,
         })
+    }
+
+    /// Whether nobody acts with this account any more: it is deactivated, or a guest's where guests are not wanted.
+    fn has_ended(&self, account: &Account) -> bool {
+        account.deactivated || (account.guest && !self.guests_allowed)
+    }
+
+    /// Refuses a request that waited while its device was logged out or its user was locked.
+    ///
+    /// # Errors
+    ///
+    /// 401 `M_UNKNOWN_TOKEN` or `M_USER_LOCKED`.
+    pub fn still_logged_in(&self, user: &UserId, device: Option<&DeviceId>) -> Result<()> {
+        let Some(device) = device else { return Ok(()) };
+        if !self.has_device(user, device)? {
+            return Err(unknown_token(false));
+        }
+        match self.get(user)? {
+            Some(account) if account.locked => Err(moderation::locked()),
+            _ => Ok(()),
+        }
     }
 
     /// The hash of a new password. 400 if it cannot be one.

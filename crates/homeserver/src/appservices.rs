@@ -12,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     accounts::record::Account,
+    blocking::Owner,
     clock,
     config::{AppserviceRegistration, Config, RegistrationError},
     error::{Error, Result},
@@ -350,8 +351,11 @@ pub(crate) async fn serve(server: &crate::Server, appservice: Arc<Appservice>) -
         presence: server.presence.clone(),
     };
     let (stream, stopping) = (server.stream.clone(), server.stopping.clone());
+    let name = format!("appservice {}", appservice.id());
     let worker = worker::Worker::new(appservice, source, stream, stopping).await?;
-    server.tasks.spawn(worker.run());
+    let (pool, owner) = (server.blocking.clone(), Owner::Follower(name));
+    let running = async move { pool.run(owner, worker.run()).await };
+    server.tasks.spawn(running);
     Ok(())
 }
 

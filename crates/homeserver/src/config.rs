@@ -17,6 +17,7 @@ use figment::Figment;
 use ruma::OwnedServerName;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
+mod addresses;
 pub mod appservice;
 mod check;
 mod env;

@@ -4,6 +4,7 @@
 //! who uses it. It does not federate. The way through the house:
 //!
 //! - [`config`]: Tuwunel's keys, checked.
+//! - [`blocking`]: where handlers and followers are polled, so that nothing that reads the database holds up an async worker.
 //! - [`store`]: the database, its tables as one typed catalogue; [`stream`]: the one order of everything.
 //! - [`http`]: from bytes to typed requests; `api`: the endpoints, one module for each part of the specification.
 //! - [`accounts`], [`rooms`], [`sync`], [`keys`], [`push`], [`media`], [`appservices`]: what the endpoints do.
@@ -13,6 +14,7 @@ pub mod accounts;
 pub mod admin;
 mod api;
 pub mod appservices;
+pub mod blocking;
 pub mod clock;
 pub mod config;
 pub mod error;

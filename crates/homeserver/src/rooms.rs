@@ -28,6 +28,7 @@ pub mod delayed;
 pub mod directory;
 mod draft;
 pub mod ending;
+pub mod erased;
 pub mod filter;
 mod guard;
 pub mod hierarchy;
@@ -86,6 +87,7 @@ pub struct Inner {
     /// How many events and states writers have looked up.
     #[cfg(test)]
     pub(crate) work: crate::testing::Work,
+    pub(crate) erased: erased::ErasedUsers,
 }
 
 impl std::ops::Deref for Rooms {
@@ -113,6 +115,7 @@ impl Rooms {
     /// The rooms in this database. Makes the signing key at the first start.
     pub async fn open(store: Store, stream: Stream, server_name: OwnedServerName) -> Result<Self> {
         let key = signing::key(&store).await?;
+        let erased = erased::ErasedUsers::open(&store)?;
         let inner = Inner {
             typing: crate::sync::typing::Typing::new(stream.clone()),
             store,
@@ -129,6 +132,7 @@ impl Rooms {
             gate: crate::testing::Gate::default(),
             #[cfg(test)]
             work: crate::testing::Work::default(),
+            erased,
         };
         Ok(Self {
             inner: Arc::new(inner),

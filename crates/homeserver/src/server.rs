@@ -15,6 +15,7 @@ use crate::{
     accounts::Accounts,
     admin,
     appservices::{self, Appservices, Delivery, Origin},
+    blocking::{BlockingPool, Owner},
     config::{AppserviceRegistration, Config},
     error::{Error, Result},
     keys::Keys,
@@ -70,6 +71,8 @@ pub struct Parts {
     pub config: Config,
     /// What it says it is.
     pub software: Software,
+    /// Where handlers and followers are polled.
+    pub blocking: BlockingPool,
     /// The database.
     pub store: Store,
     /// The order of everything.
@@ -138,8 +141,11 @@ impl Server {
         let media = Media::open(store.clone(), &config)?;
         let (tasks, stopping) = (Tasks::default(), CancellationToken::new());
         let (running, ends) = (tasks.clone(), stopping.clone());
-        let pushers = Pushers::open(rooms.clone(), &config.outbound, running, ends)?;
+        let blocking = BlockingPool::default();
+        let pool = blocking.clone();
+        let pushers = Pushers::open(rooms.clone(), &config.outbound, pool, running, ends)?;
         let parts = Parts {
+            blocking,
             accounts: Accounts::open(store.clone(), &config, tasks.clone())?,
             keys: Keys::default(),
             aliases: Aliases::default(),
@@ -172,13 +178,23 @@ impl Server {
         let server = Self {
             parts: Arc::new(parts),
         };
-        let delayed = delayed::run(server.clone());
-        server.tasks.spawn_singleton("delayed events", delayed);
+        let sending = server.clone();
+        server.follow("delayed events", delayed::run(sending));
         for appservice in server.appservices.all() {
             appservices::serve(&server, appservice).await?;
         }
         admin::start(&server).await?;
         Ok(server)
+    }
+
+    /// Runs a task that the server cannot do without beside the requests, in the pool.
+    pub(crate) fn follow<F>(&self, name: &'static str, task: F)
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        let (pool, owner) = (self.blocking.clone(), Owner::Follower(name.to_owned()));
+        let running = async move { pool.run(owner, task).await };
+        self.tasks.spawn_singleton(name, running);
     }
 
     /// Registers an application service for as long as the server runs: the program around it hands over its own.

@@ -77,6 +77,9 @@ pub enum StoreError {
         /// The table.
         table: &'static str,
     },
+    /// Nobody waits any more for what is read.
+    #[error("the caller has gone")]
+    Abandoned,
     /// The task that wrote was lost.
     #[error("a write did not end")]
     Lost,
@@ -209,6 +212,7 @@ impl Store {
     fn walk<T: Table>(&self, from: &[u8], prefix: Vec<u8>, direction: Direction) -> Scan<'_, T> {
         #[cfg(test)]
         self.counted.reads.add(1);
+        crate::blocking::check_scan(T::NAME);
         let family = self.family::<T>();
         let mut reading = ReadOptions::default();
         if matches!(direction, Direction::Forward)

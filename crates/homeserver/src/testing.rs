@@ -19,7 +19,7 @@ use tower::ServiceExt;
 use crate::{
     Config, Server,
     accounts::{record::Account, tokens::Wish},
-    clock,
+    blocking, clock,
 };
 
 /// A test double: stands in for work that takes long, so that a test can look at what others can do meanwhile.
@@ -122,6 +122,28 @@ impl Hold {
 pub(crate) struct TestServer {
     pub(crate) server: Server,
     directory: TempDir,
+    /// Looks when it is dropped.
+    scans: NoAsyncScans,
+}
+
+/// Fails the test if anything scanned the database on an async worker meanwhile.
+#[derive(Debug)]
+struct NoAsyncScans;
+
+impl NoAsyncScans {
+    fn begin() -> Self {
+        drop(blocking::take_async_scans());
+        Self
+    }
+}
+
+impl Drop for NoAsyncScans {
+    fn drop(&mut self) {
+        let scans = blocking::take_async_scans();
+        if !std::thread::panicking() {
+            assert!(scans.is_empty(), "scanned on an async worker: {scans:?}");
+        }
+    }
 }
 
 /// Somebody with an access token.
@@ -150,17 +172,24 @@ impl TestServer {
         Self {
             server: Server::open(config).await.unwrap(),
             directory,
+            scans: NoAsyncScans::begin(),
         }
     }
 
     /// The same database, opened again.
     pub(crate) async fn restart(self) -> Self {
         let config = self.server.config.clone();
+        self.restart_with(config).await
+    }
+
+    /// The same database, opened again with another configuration.
+    pub(crate) async fn restart_with(self, config: Config) -> Self {
         self.server.close().await;
         drop(self.server);
         Self {
             server: Server::open(config).await.unwrap(),
             directory: self.directory,
+            scans: self.scans,
         }
     }
 

@@ -123,6 +123,20 @@ impl Account {
         answer
     }
 
+    /// Asks for what must be answered 200, and reads the answer without looking into it.
+    pub async fn load(&self, method: Method, path: &str, body: Option<&Value>) {
+        let url = format!("{}{path}", self.url);
+        let request = self.http.request(method, url).bearer_auth(&self.token);
+        let request = match body {
+            Some(body) => request.json(body),
+            None => request,
+        };
+        let answer = request.send().await;
+        let answer = answer.unwrap_or_else(|error| panic!("{path}: {error:?}"));
+        assert_eq!(answer.status(), StatusCode::OK, "{path}");
+        answer.bytes().await.expect("a whole answer");
+    }
+
     /// A file, as bytes.
     pub async fn bytes(&self, path: &str) -> Vec<u8> {
         let request = self.http.get(format!("{}{path}", self.url));

@@ -4,13 +4,17 @@
 
 use ruma::{OwnedUserId, UserId, api::error::ErrorKind};
 
-use super::{Accounts, arrival, identity, password, profile, record::Account, registration_tokens};
+use super::{
+    Accounts, arrival, identity, password, profile,
+    record::{Account, ShortToken, ShortTokenUse},
+    registration_tokens,
+};
 use crate::{
     admin, clock,
     error::{Error, Result},
-    rooms::membership,
+    rooms::{delayed, membership},
     server::Server,
-    store::tables,
+    store::{Batch, tables},
 };
 
 /// An account that is to be made.
@@ -26,6 +30,26 @@ pub struct NewAccount {
     pub appservice: Option<String>,
     /// The registration token that is used for it.
     pub registration_token: Option<String>,
+}
+
+/// What becomes of what a user has sent when the account ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Content {
+    /// It stays as it is.
+    Kept,
+    /// Who could not read it before gets redacted copies; what is no event is deleted.
+    Erased,
+}
+
+/// Erases what the user left behind, in the batch that ends the account.
+fn erase(server: &Server, batch: &mut Batch, user: &UserId) -> Result<()> {
+    batch.delete_all::<tables::AccountData>((user,))?;
+    batch.delete_all::<tables::AccountDataChanges>((user,))?;
+    batch.delete_all::<tables::Filters>((user,))?;
+    batch.delete_all::<tables::Notifications>((user,))?;
+    batch.delete_all::<tables::SendIds>((user,))?;
+    let until = server.stream.visible();
+    server.rooms.erased.add(batch, user, until)
 }
 
 /// 400 `M_USER_IN_USE`.
@@ -145,7 +169,7 @@ impl Accounts {
         })
     }
 
-    /// Gives an account a new password. Its devices stay logged in.
+    /// Gives an account a new password. Its devices stay logged in; whatever else lets somebody in without the new password ends.
     ///
     /// # Errors
     ///
@@ -155,9 +179,12 @@ impl Accounts {
         let changing = self.changing.lock([user.to_owned()]).await;
         let mut account = self.active(user)?;
         account.password = Some(hash);
-        self.store
-            .put::<tables::Accounts>((user,), &account)
-            .await?;
+        let mut batch = self.store.batch();
+        self.put(&mut batch, user, &account)?;
+        let logs_in = |token: &ShortToken| token.purpose == ShortTokenUse::Login;
+        self.end_short_tokens(&mut batch, user, logs_in)?;
+        self.store.commit(batch).await?;
+        self.sessions.end_all(user);
         drop(changing);
         Ok(())
     }
@@ -183,17 +210,18 @@ impl Accounts {
     /// # Errors
     ///
     /// 404 if there is no such account, or it is deactivated.
-    pub async fn deactivate(&self, server: &Server, user: &UserId) -> Result<()> {
-        self.end(server, user).await?;
+    pub async fn deactivate(&self, server: &Server, user: &UserId, content: Content) -> Result<()> {
+        self.end(server, user, content).await?;
         membership::leave_all_rooms(server, user).await
     }
 
-    /// Ends an account for ever: its devices, password and profile go. The name stays taken, and in its rooms it stays.
+    /// Ends an account for ever: its devices, password and profile go, and what waits to be done for it. The name stays taken, and
+    /// in its rooms it stays.
     ///
     /// # Errors
     ///
     /// 404 if there is no such account, or it is deactivated.
-    pub async fn end(&self, server: &Server, user: &UserId) -> Result<()> {
+    pub async fn end(&self, server: &Server, user: &UserId, content: Content) -> Result<()> {
         let changing = self.changing.lock([user.to_owned()]).await;
         let mut account = self.active(user)?;
         account.deactivated = true;
@@ -202,10 +230,19 @@ impl Accounts {
         self.put(&mut batch, user, &account)?;
         batch.delete_all::<tables::Profiles>((user,))?;
         batch.delete_all::<tables::Pushers>((user,))?;
+        batch.delete_all::<tables::PusherProgress>((user,))?;
+        self.end_short_tokens(&mut batch, user, |_| true)?;
+        delayed::forget_user(server, &mut batch, user)?;
+        server.media.forget_reservations(&mut batch, user)?;
         crate::keys::forget_user(&self.store, &mut batch, user)?;
+        if content == Content::Erased {
+            erase(server, &mut batch, user)?;
+        }
         self.store.commit(batch).await?;
+        self.sessions.end_all(user);
         drop(changing);
         self.delete_other_devices(server, user, None).await?;
+        server.presence.forget(user)?;
         tracing::info!(user.id = %user, "account deactivated");
         Ok(())
     }

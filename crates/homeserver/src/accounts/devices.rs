@@ -6,7 +6,10 @@ use std::collections::BTreeSet;
 
 use ruma::{DeviceId, OwnedDeviceId, UserId};
 
-use super::{Accounts, record::Device};
+use super::{
+    Accounts,
+    record::{Device, ShortToken},
+};
 use crate::{
     appservices::Appservice,
     error::{Error, Result},
@@ -123,6 +126,20 @@ impl Accounts {
         user: &UserId,
         devices: &[OwnedDeviceId],
     ) -> Result<()> {
+        let asked_for = |token: &ShortToken| {
+            let device = token.device_id.as_ref();
+            device.is_some_and(|device| devices.contains(device))
+        };
+        self.remove_devices(server, user, devices, asked_for).await
+    }
+
+    async fn remove_devices(
+        &self,
+        server: &Server,
+        user: &UserId,
+        devices: &[OwnedDeviceId],
+        ends: impl Fn(&ShortToken) -> bool,
+    ) -> Result<()> {
         // A request can name as many as it likes.
         let mut found = BTreeSet::new();
         for device in devices {
@@ -144,16 +161,21 @@ impl Accounts {
             let owner = pusher.device.as_deref();
             if found.iter().any(|device| owner == Some(device.as_str())) {
                 batch.delete::<tables::Pushers>((user, &app, &key))?;
+                batch.delete::<tables::PusherProgress>((user, &app, &key))?;
             }
         }
+        self.end_short_tokens(batch, user, ends)?;
         keys::changed(&mut write, user);
         write.touch(keys::device_lists::touches(&server.rooms, user)?);
         server.stream.commit(write).await?;
         drop((changing, locked));
+        for device in devices {
+            server.sliding.forget(user, device);
+        }
         Ok(())
     }
 
-    /// Deletes all devices of a user but one.
+    /// Deletes all devices of a user but one, and with all of them what no device asked for.
     pub async fn delete_other_devices(
         &self,
         server: &Server,
@@ -162,6 +184,7 @@ impl Accounts {
     ) -> Result<()> {
         let devices = self.devices(user)?.into_iter().map(|(id, _)| id);
         let others: Vec<_> = devices.filter(|id| Some(&**id) != keep).collect();
-        self.delete_devices(server, user, &others).await
+        let of_others = |token: &ShortToken| keep.is_none() || token.device_id.as_deref() != keep;
+        self.remove_devices(server, user, &others, of_others).await
     }
 }

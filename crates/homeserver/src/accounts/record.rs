@@ -91,6 +91,9 @@ pub enum ShortTokenUse {
 pub struct ShortToken {
     /// Whose it is.
     pub user_id: OwnedUserId,
+    /// The device that asked for it, with which it ends.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub device_id: Option<OwnedDeviceId>,
     /// What it is for.
     pub purpose: ShortTokenUse,
     /// When it ends.

@@ -1,11 +1,14 @@
 //! Tokens that end soon: to log in on another device, and to prove to a third party who one is.
 //!
+//! They end with what vouches for them, too: with the device that asked for them, with the account, and those to log in with the
+//! password.
+//!
 //! Spec: <https://spec.matrix.org/v1.19/client-server-api/#openid>,
 //! <https://spec.matrix.org/v1.19/client-server-api/#post_matrixclientv1loginget_token>
 
 use std::time::Duration;
 
-use ruma::{OwnedUserId, UserId};
+use ruma::{DeviceId, OwnedUserId, UserId};
 
 use super::{
     Accounts, digest, new_token,
@@ -15,13 +18,15 @@ use super::{
 use crate::{
     clock,
     error::{Error, Result},
-    store::tables,
+    store::{Batch, tables},
 };
 
 /// How long one can log in with a token.
 pub const LOGIN_LIFE: Duration = Duration::from_mins(2);
 /// How long one can prove who one is with a token.
 pub const OPENID_LIFE: Duration = Duration::from_hours(1);
+/// How many of these tokens one user can have.
+const SHORT_TOKENS_PER_USER: usize = 100;
 
 impl ShortTokenUse {
     /// How long such a token lives.
@@ -34,20 +39,33 @@ impl ShortTokenUse {
 }
 
 impl Accounts {
-    /// A new token for this use. Those that have ended are swept out with it.
-    pub async fn issue_short_token(&self, user: &UserId, purpose: ShortTokenUse) -> Result<String> {
+    /// A new token for this use. Those that have ended are swept out with it, and the user's next to end if there are too many.
+    pub async fn issue_short_token(
+        &self,
+        user: &UserId,
+        device: Option<&DeviceId>,
+        purpose: ShortTokenUse,
+    ) -> Result<String> {
         let token = new_token();
         let record = ShortToken {
             user_id: user.to_owned(),
+            device_id: device.map(ToOwned::to_owned),
             purpose,
             expires: ends_in(purpose.life()),
         };
-        let mut batch = self.store.batch();
+        let (mut batch, mut own) = (self.store.batch(), Vec::new());
         for row in self.store.scan::<tables::ShortTokens>(()) {
             let ((digest,), old) = row?;
             if old.expires <= clock::now() {
                 batch.delete::<tables::ShortTokens>((digest,))?;
+            } else if old.user_id == user {
+                own.push((old.expires, digest));
             }
+        }
+        own.sort_unstable();
+        let too_many = (own.len() + 1).saturating_sub(SHORT_TOKENS_PER_USER);
+        for (_, digest) in own.iter().take(too_many) {
+            batch.delete::<tables::ShortTokens>((*digest,))?;
         }
         batch.put::<tables::ShortTokens>((digest(&token),), &record)?;
         self.store.commit(batch).await?;
@@ -57,10 +75,31 @@ impl Accounts {
     /// Who shows the `OpenID` token; nothing if it is none or has ended.
     pub fn openid_user(&self, token: &str) -> Result<Option<OwnedUserId>> {
         let record = self.store.get::<tables::ShortTokens>((digest(token),))?;
-        Ok(record
+        let record = record
             .filter(|record| record.purpose == ShortTokenUse::OpenId)
-            .filter(|record| record.expires > clock::now())
-            .map(|record| record.user_id))
+            .filter(|record| record.expires > clock::now());
+        let Some(user) = record.map(|record| record.user_id) else {
+            return Ok(None);
+        };
+        let account = self.get(&user)?;
+        let usable = account.is_none_or(|account| !account.deactivated && !account.locked);
+        Ok(usable.then_some(user))
+    }
+
+    /// Ends those tokens of a user that `ends` says.
+    pub(super) fn end_short_tokens(
+        &self,
+        batch: &mut Batch,
+        user: &UserId,
+        ends: impl Fn(&ShortToken) -> bool,
+    ) -> Result<()> {
+        for row in self.store.scan::<tables::ShortTokens>(()) {
+            let ((digest,), token) = row?;
+            if token.user_id == user && ends(&token) {
+                batch.delete::<tables::ShortTokens>((digest,))?;
+            }
+        }
+        Ok(())
     }
 
     /// Who logs in with the token, which is good for once; nothing if it is none or has ended.

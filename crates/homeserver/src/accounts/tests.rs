@@ -1,6 +1,7 @@
 //! What clients see of accounts, through the router.
 
 mod appservice;
+mod credentials;
 mod devices;
 mod limits;
 mod login;

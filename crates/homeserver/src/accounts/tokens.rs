@@ -15,11 +15,11 @@ use super::{
     registration_tokens::ends_in,
 };
 use crate::{
-    clock,
+    blocking, clock,
     config::Login,
     error::{Error, Result},
     http::unknown_token,
-    store::{Batch, Exists, tables},
+    store::{Batch, Exists, StoreError, tables},
 };
 
 /// The longest id of a device, in bytes.
@@ -97,7 +97,7 @@ impl Accounts {
         let account = self.get(&record.user_id)?;
         match account {
             Some(account) if account.locked => return Err(locked()),
-            Some(account) if !account.deactivated => {}
+            Some(account) if !self.has_ended(&account) => {}
             _ => return Err(unknown_token(false)),
         }
         let mut batch = self.store.batch();
@@ -149,22 +149,22 @@ impl Accounts {
         if !self.store.contains::<tables::RefreshTokens>((old,))? {
             return Ok(());
         }
-        let mut batch = self.store.batch();
-        batch.delete::<tables::RefreshTokens>((old,))?;
-        let (user, device) = (&*token.user_id, &*token.device_id);
-        for key in self
-            .store
-            .scan::<tables::DeviceTokens>((user, device))
-            .keys()
-        {
-            let (_, _, access) = key?;
-            let record = self.store.get::<tables::Tokens>((access,))?;
-            if record.is_some_and(|record| record.refresh == Some(old)) {
-                batch.delete::<tables::Tokens>((access,))?;
-                batch.delete::<tables::DeviceTokens>((user, device, access))?;
+        let (store, token) = (self.store.clone(), token.clone());
+        let retired = blocking::run(move || {
+            let mut batch = store.batch();
+            batch.delete::<tables::RefreshTokens>((old,))?;
+            let (user, device) = (&*token.user_id, &*token.device_id);
+            for key in store.scan::<tables::DeviceTokens>((user, device)).keys() {
+                let (_, _, access) = key?;
+                let record = store.get::<tables::Tokens>((access,))?;
+                if record.is_some_and(|record| record.refresh == Some(old)) {
+                    batch.delete::<tables::Tokens>((access,))?;
+                    batch.delete::<tables::DeviceTokens>((user, device, access))?;
+                }
             }
-        }
-        Ok(self.store.commit(batch).await?)
+            store.commit_blocking(batch)
+        });
+        Ok(retired.await.map_err(|_| StoreError::Lost)??)
     }
 }
 

@@ -11,7 +11,7 @@ use std::{
 };
 
 use ruma::{
-    OwnedUserId,
+    OwnedUserId, UserId,
     api::{
         client::uiaa::{AuthData, AuthFlow, AuthType, UiaaInfo, UserIdentifier},
         error::{ErrorKind, StandardErrorBody},
@@ -59,12 +59,23 @@ impl Sessions {
         self.all.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    #[cfg(test)]
+    pub(super) fn count(&self) -> usize {
+        self.lock().len()
+    }
+
     /// The session with this id, if it is one of this endpoint and caller and has not ended.
     fn get(&self, id: &str, wanted: &Session, now: Instant) -> Option<Proof> {
         let all = self.lock();
         let session = all.get(id)?;
         let fits = session.endpoint == wanted.endpoint && session.user == wanted.user;
         (fits && session.ends > now).then(|| session.proven.clone())
+    }
+
+    /// Ends all sessions of a user: what was proven with an old password proves nothing.
+    pub(super) fn end_all(&self, user: &UserId) {
+        let theirs = |session: &Session| session.user.as_deref() == Some(user);
+        self.lock().retain(|_, session| !theirs(session));
     }
 
     fn put(&self, id: String, session: Session, now: Instant) {

@@ -54,7 +54,7 @@ pub(crate) async fn start(server: &Server) -> Result<()> {
         None => note(server, server.stream.visible()).await?,
     };
     let listening = server.clone();
-    server.tasks.spawn_singleton("admin commands", async move {
+    server.follow("admin commands", async move {
         let stopping = listening.stopping.clone();
         stopping.run_until_cancelled(listen(listening, after)).await;
     });
@@ -86,8 +86,10 @@ async fn listen(server: Server, mut after: Position) {
                     }
                 }
             }
-            // There may be much to look through at a start: others have their turn in between.
-            tokio::task::yield_now().await;
+            // There may be much to look through at a start.
+            if server.stopping.is_cancelled() {
+                return;
+            }
         }
         after = until.max(after);
         if after.0.saturating_sub(noted.0) > NOTE_EVERY {

@@ -3,7 +3,7 @@
 use std::{fmt::Write, path::Path, sync::atomic::Ordering};
 
 use super::{answer, answer::block, command::Running};
-use crate::{api::FEATURES, server::Server, store::backup};
+use crate::{api::FEATURES, blocking, server::Server, store::backup};
 
 pub(super) async fn run(server: &Server, command: Running) -> Result<String, String> {
     match command {
@@ -29,7 +29,7 @@ pub(super) async fn run(server: &Server, command: Running) -> Result<String, Str
         Running::BackupDatabase => {
             let keep = server.config.database.database_backups_to_keep;
             let (store, path) = (server.store.clone(), folder(server)?.to_owned());
-            let made = tokio::task::spawn_blocking(move || backup::create(&store, &path, keep));
+            let made = blocking::run(move || backup::create(&store, &path, keep));
             let made = made.await.map_err(|error| error.to_string())?;
             made.map(|id| format!("Created database backup #{id}."))
                 .map_err(|error| error.to_string())

@@ -10,7 +10,7 @@ use super::{
     command::Users,
 };
 use crate::{
-    accounts::new_token,
+    accounts::{create::Content, new_token},
     error::Result as ServerResult,
     rooms::{Draft, aliases, redact},
     server::Server,
@@ -112,9 +112,11 @@ async fn redact_event(server: &Server, event: &EventId) -> Result<String, String
 async fn end(server: &Server, user: &UserId, stays: bool) -> Result<(), String> {
     let accounts = &server.accounts;
     if stays {
-        return accounts.end(server, user).await.map_err(said);
+        let ended = accounts.end(server, user, Content::Kept);
+        return ended.await.map_err(said);
     }
-    accounts.deactivate(server, user).await.map_err(said)
+    let ended = accounts.deactivate(server, user, Content::Kept);
+    ended.await.map_err(said)
 }
 
 async fn create(server: &Server, name: &str, password: Option<String>) -> Result<String, String> {

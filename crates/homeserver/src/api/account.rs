@@ -10,7 +10,7 @@ use serde_json::json;
 
 use super::untyped::{Json, Untyped};
 use crate::{
-    accounts::uia,
+    accounts::{create::Content, uia},
     error::{Error, Result},
     http::{Call, Caller, Routes, missing_token},
     server::Server,
@@ -45,7 +45,15 @@ async fn end(
 ) -> Result<deactivate::v3::Response> {
     let caller = somebody(call.caller)?;
     uia::authorize(&server, &caller, &call.facts, call.body.auth.as_ref()).await?;
-    server.accounts.deactivate(&server, &caller.user_id).await?;
+    let content = if call.body.erase {
+        Content::Erased
+    } else {
+        Content::Kept
+    };
+    server
+        .accounts
+        .deactivate(&server, &caller.user_id, content)
+        .await?;
     Ok(deactivate::v3::Response::new(
         ThirdPartyIdRemovalStatus::NoSupport,
     ))

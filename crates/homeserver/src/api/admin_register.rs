@@ -19,6 +19,7 @@ use sha1::Sha1;
 
 use crate::{
     accounts::tokens::Wish,
+    blocking::Owner,
     config::Secret,
     error::{Error, Result},
     http::{Routes, error_response},
@@ -63,7 +64,9 @@ async fn nonce(State(server): State<Server>) -> Response {
 }
 
 async fn register(State(server): State<Server>, request: Request) -> Response {
-    match made(&server, request.into_body()).await {
+    let (pool, owner) = (server.blocking.clone(), Owner::Address(None));
+    let making = async move { made(&server, request.into_body()).await };
+    match pool.run(owner, making).await {
         Ok(answer) => Json(answer).into_response(),
         Err(error) => error_response(error),
     }

@@ -25,7 +25,7 @@ use crate::{
 pub(super) fn routes(routes: Routes) -> Routes {
     routes
         .add(list)
-        .add(search)
+        .add_waiting(search)
         .add(get)
         .add(set)
         .add(set_of_network)

@@ -21,12 +21,11 @@ use crate::{
     error::{Error, Result},
     http::{Call, Routes},
     rooms::{
-        Pdu, filter,
+        self, Pdu, RoomState, filter,
         pagination::{self, Asked, Reader, Token},
         present::{self, Viewer},
     },
     server::Server,
-    stream::Position,
 };
 
 /// How many events are around one if the request does not say.
@@ -92,24 +91,25 @@ async fn context(
     response.events_after = timeline(&server, &after.events, &viewer)?;
     response.event = Some(present::timeline(rooms, &pdu, &viewer)?);
     let shown = before.events.iter().chain(&after.events).chain([&pdu]);
-    response.state = state_around(&server, body, last.position, shown)?
+    // Who has left sees no newer state, whatever event may be seen.
+    let state = rooms::may_read(rooms, &viewer.user_id, &body.room_id)?.not_after(last.position);
+    response.state = state_around(body, &state, shown)?
         .iter()
         .map(|pdu| present::state(rooms, pdu, &viewer))
         .collect::<Result<_>>()?;
     Ok(response)
 }
 
-/// The state at the last event that is shown; of the members only those who sent something, if the client says that this is enough.
+/// The state that is shown around an event; of the members only those who sent something, if the client says that this is enough.
 fn state_around<'a>(
-    server: &Server,
     asked: &get_context::v3::Request,
-    last: Position,
+    state_then: &RoomState,
     shown: impl Iterator<Item = &'a Arc<Pdu>>,
 ) -> Result<Vec<Arc<Pdu>>> {
-    let mut state = server.rooms.state_at(&asked.room_id, last).all()?;
+    let mut state = state_then.all()?;
     if !asked.filter.lazy_load_options.is_disabled() {
         state.retain(|pdu| pdu.kind != TimelineEventType::RoomMember);
-        state.extend(lazy_members(server, &asked.room_id, shown)?);
+        state.extend(lazy_members(state_then, shown)?);
     }
     state.retain(|pdu| filter::matches(&asked.filter, pdu));
     Ok(state)

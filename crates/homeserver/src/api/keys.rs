@@ -17,7 +17,11 @@ use crate::{
 };
 
 pub(super) fn routes(routes: Routes) -> Routes {
-    routes.add(upload).add(query).add(claim).add(changes)
+    routes
+        .add(upload)
+        .add_waiting(query)
+        .add(claim)
+        .add(changes)
 }
 
 async fn upload(

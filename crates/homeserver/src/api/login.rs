@@ -33,7 +33,7 @@ use crate::{
 };
 
 pub(super) fn routes(routes: Routes) -> Routes {
-    routes.add(types).add(login)
+    routes.add_light(types).add(login)
 }
 
 async fn types(

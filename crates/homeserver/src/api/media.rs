@@ -47,8 +47,8 @@ pub(super) fn routes(routes: Routes) -> Routes {
         .add_streamed(upload)
         .add(create)
         .add_streamed(fill)
-        .add(config)
-        .add(legacy_config)
+        .add_light(config)
+        .add_light(legacy_config)
         .and(|router: Router<Server>| router.merge(files))
 }
 

@@ -5,15 +5,14 @@
 use std::{collections::BTreeSet, sync::Arc};
 
 use ruma::{
-    OwnedUserId, RoomId, api::client::message::get_message_events, events::AnyTimelineEvent,
-    serde::Raw,
+    OwnedUserId, api::client::message::get_message_events, events::AnyTimelineEvent, serde::Raw,
 };
 
 use crate::{
     error::Result,
     http::{Call, Routes},
     rooms::{
-        Pdu,
+        self, Pdu, RoomState,
         filter::RelatedBy,
         pagination::{self, Asked, Reader},
         present::{self, Viewer},
@@ -50,7 +49,8 @@ async fn messages(
     response.end = page.end.map(|end| end.to_string());
     response.chunk = timeline(&server, &page.events, &viewer)?;
     if !body.filter.lazy_load_options.is_disabled() {
-        response.state = lazy_members(&server, &body.room_id, &page.events)?
+        let state = rooms::may_read(&server.rooms, &viewer.user_id, &body.room_id)?;
+        response.state = lazy_members(&state, &page.events)?
             .iter()
             .map(|pdu| present::state(&server.rooms, pdu, &viewer))
             .collect::<Result<_>>()?;
@@ -70,10 +70,9 @@ pub(super) fn timeline(
         .collect()
 }
 
-/// The member events of those who sent these events, as they were at the latest of them.
+/// The member events of those who sent these events, as they were at the latest of them, in the state that may be read.
 pub(super) fn lazy_members<'a>(
-    server: &Server,
-    room: &RoomId,
+    state: &RoomState,
     events: impl IntoIterator<Item = &'a Arc<Pdu>>,
 ) -> Result<Vec<Arc<Pdu>>> {
     let mut latest = Position::default();
@@ -82,7 +81,7 @@ pub(super) fn lazy_members<'a>(
         latest = latest.max(pdu.position);
         senders.insert(&pdu.sender);
     }
-    let state = server.rooms.state_at(room, latest);
+    let state = state.clone().not_after(latest);
     senders
         .into_iter()
         .filter_map(|sender| state.member(sender).transpose())

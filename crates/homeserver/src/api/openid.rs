@@ -34,7 +34,11 @@ async fn request_token(
     }
     let token = server
         .accounts
-        .issue_short_token(user, ShortTokenUse::OpenId)
+        .issue_short_token(
+            user,
+            call.caller.device_id.as_deref(),
+            ShortTokenUse::OpenId,
+        )
         .await?;
     Ok(request_openid_token::v3::Response::new(
         token,

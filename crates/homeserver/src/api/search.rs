@@ -47,7 +47,7 @@ const PAGE_MAX_RESULTS: usize = 100;
 const CONTEXT_MAX_EVENTS: usize = 20;
 
 pub(super) fn routes(routes: Routes) -> Routes {
-    routes.add(search_events)
+    routes.add_waiting(search_events)
 }
 
 /// An event that was found, and how closely it matches.
@@ -101,7 +101,7 @@ fn find(server: &Server, viewer: &Viewer, criteria: &Criteria) -> Result<Vec<Fou
         let reader = Reader::new(&server.rooms, &viewer.user_id, &room)?;
         for pdu in search::find(&server.rooms, &room, &term)? {
             let rank = search::rank(&pdu, &term, criteria.keys.as_deref());
-            let shown = filter::matches(&criteria.filter, &pdu) && reader.shows(&pdu);
+            let shown = filter::matches(&criteria.filter, &pdu) && reader.shows_content(&pdu);
             if let Some(rank) = rank.filter(|_| shown) {
                 found.push(Found { rank, pdu });
             }
@@ -181,7 +181,8 @@ fn context(
     context.events_after = timeline(server, &after.events, viewer)?;
     if asked.include_profile {
         let shown = before.events.iter().chain(&after.events).chain([pdu]);
-        for member in lazy_members(server, &pdu.room_id, shown)? {
+        let state = server.rooms.state(&pdu.room_id);
+        for member in lazy_members(&state, shown)? {
             let Some(content) = member.content_as::<RoomMemberEventContent>() else {
                 continue;
             };

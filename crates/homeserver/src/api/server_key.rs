@@ -19,6 +19,7 @@ use ruma::{
 use serde_json::{Value, json};
 
 use crate::{
+    blocking::Owner,
     clock,
     error::{Error, Result},
     http::{Call, Routes, error_response},
@@ -30,7 +31,7 @@ use crate::{
 const KEYS_GOOD_FOR: Duration = Duration::from_hours(24);
 
 pub(super) fn routes(routes: Routes) -> Routes {
-    routes.add(keys).add(version).and(probes)
+    routes.add_light(keys).add_light(version).and(probes)
 }
 
 /// Where admins and health checks of Tuwunel look.
@@ -42,7 +43,13 @@ fn probes(router: Router<Server>) -> Router<Server> {
 }
 
 async fn user_count(State(server): State<Server>) -> Response {
-    match server.accounts.list() {
+    let accounts = server.accounts.clone();
+    let owner = Owner::Address(None);
+    match server
+        .blocking
+        .run(owner, async move { accounts.list() })
+        .await
+    {
         Ok(users) => Json(json!({ "count": users.len() })).into_response(),
         Err(error) => error_response(error),
     }

@@ -81,7 +81,11 @@ async fn login_token(
     uia::authorize(&server, caller, &call.facts, call.body.auth.as_ref()).await?;
     let accounts = &server.accounts;
     let token = accounts
-        .issue_short_token(&caller.user_id, ShortTokenUse::Login)
+        .issue_short_token(
+            &caller.user_id,
+            caller.device_id.as_deref(),
+            ShortTokenUse::Login,
+        )
         .await?;
     Ok(get_login_token::v1::Response::new(LOGIN_LIFE, token))
 }

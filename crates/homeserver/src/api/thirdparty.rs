@@ -13,7 +13,7 @@ use crate::{
 };
 
 pub(super) fn routes(routes: Routes) -> Routes {
-    routes.add(protocols)
+    routes.add_light(protocols)
 }
 
 async fn protocols(

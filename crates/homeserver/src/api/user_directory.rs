@@ -15,7 +15,7 @@ use crate::{
 const RESULTS_MAX: usize = 50;
 
 pub(super) fn routes(routes: Routes) -> Routes {
-    routes.add(search)
+    routes.add_waiting(search)
 }
 
 async fn search(

@@ -26,7 +26,7 @@ pub(crate) const FEATURES: &[&str] = &[
 ];
 
 pub(super) fn routes(routes: Routes) -> Routes {
-    routes.add(supported)
+    routes.add_light(supported)
 }
 
 async fn supported(

@@ -19,7 +19,7 @@ use crate::{
 };
 
 pub(super) fn routes(routes: Routes) -> Routes {
-    routes.add(relay)
+    routes.add_light(relay)
 }
 
 /// Nothing is an answer, too: there is no relay, and clients need not ask again soon.

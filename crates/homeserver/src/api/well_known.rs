@@ -16,7 +16,7 @@ use crate::{
 };
 
 pub(super) fn routes(routes: Routes) -> Routes {
-    routes.add(client).add(support)
+    routes.add_light(client).add_light(support)
 }
 
 async fn client(

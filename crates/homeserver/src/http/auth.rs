@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use http::StatusCode;
 use ruma::{
-    OwnedDeviceId, OwnedUserId,
+    OwnedDeviceId, OwnedUserId, UserId,
     api::{
         auth_scheme::{
             AccessToken, AccessTokenOptional, AppserviceToken, AppserviceTokenOptional,
@@ -69,6 +69,9 @@ pub trait Identified {
     /// What the handler gets.
     type By: std::fmt::Debug + Send + 'static;
 
+    /// The user who calls, if one is known.
+    fn user(by: &Self::By) -> Option<&UserId>;
+
     /// Finds out who calls.
     fn identify(
         server: &Server,
@@ -79,6 +82,10 @@ pub trait Identified {
 impl Identified for NoAuthentication {
     type By = ();
 
+    fn user((): &()) -> Option<&UserId> {
+        None
+    }
+
     async fn identify(_: &Server, _: &CallFacts) -> Result<()> {
         Ok(())
     }
@@ -87,6 +94,10 @@ impl Identified for NoAuthentication {
 impl Identified for NoAccessToken {
     type By = ();
 
+    fn user((): &()) -> Option<&UserId> {
+        None
+    }
+
     async fn identify(_: &Server, _: &CallFacts) -> Result<()> {
         Ok(())
     }
@@ -94,6 +105,10 @@ impl Identified for NoAccessToken {
 
 impl Identified for AccessToken {
     type By = Caller;
+
+    fn user(caller: &Caller) -> Option<&UserId> {
+        Some(&caller.user_id)
+    }
 
     async fn identify(server: &Server, facts: &CallFacts) -> Result<Caller> {
         let token = facts.token.as_deref().ok_or_else(missing_token)?;
@@ -107,6 +122,10 @@ impl Identified for AccessToken {
 impl Identified for AccessTokenOptional {
     type By = Option<Caller>;
 
+    fn user(caller: &Option<Caller>) -> Option<&UserId> {
+        caller.as_ref().map(|caller| &*caller.user_id)
+    }
+
     async fn identify(server: &Server, facts: &CallFacts) -> Result<Option<Caller>> {
         match facts.token {
             Some(_) => AccessToken::identify(server, facts).await.map(Some),
@@ -117,6 +136,10 @@ impl Identified for AccessTokenOptional {
 
 impl Identified for AppserviceToken {
     type By = Arc<Appservice>;
+
+    fn user(_: &Arc<Appservice>) -> Option<&UserId> {
+        None
+    }
 
     async fn identify(server: &Server, facts: &CallFacts) -> Result<Arc<Appservice>> {
         let token = facts.token.as_deref().ok_or_else(missing_token)?;
@@ -132,6 +155,10 @@ impl Identified for AppserviceToken {
 
 impl Identified for AppserviceTokenOptional {
     type By = Option<Arc<Appservice>>;
+
+    fn user(_: &Option<Arc<Appservice>>) -> Option<&UserId> {
+        None
+    }
 
     async fn identify(server: &Server, facts: &CallFacts) -> Result<Option<Arc<Appservice>>> {
         Ok(facts

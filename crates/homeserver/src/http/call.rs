@@ -18,6 +18,7 @@ use ruma::{
 
 use super::{auth::Identified, lenient};
 use crate::{
+    blocking::Owner,
     error::{Error, Result},
     server::Server,
 };
@@ -122,6 +123,14 @@ where
         let facts = facts(&parts, Bytes::new());
         let caller = <R::Authentication as Identified>::identify(server, &facts).await?;
         Ok((Self::parsed(parts, path_args, caller, facts)?, body))
+    }
+
+    /// For whom the request is worked on.
+    pub(super) fn owner(&self) -> Owner {
+        match <R::Authentication as Identified>::user(&self.caller) {
+            Some(user) => Owner::User(user.to_owned()),
+            None => Owner::Address(self.facts.ip),
+        }
     }
 
     fn parsed(

@@ -1,8 +1,10 @@
 //! The routes of all endpoints, made of ruma's metadata: every stable and unstable path of an endpoint leads to one handler.
 //!
-//! A request that may change something runs to its end even if its caller hangs up: what a handler began, it ends.
+//! A request that may change something runs to its end even if its caller hangs up: what a handler began, it ends. Handlers run
+//! in the [`crate::blocking`] pool, their answers are written there, too; only one that reads neither the database nor anything
+//! else that grows is added with [`Routes::add_light`] and answers on the async workers.
 
-use std::{marker::PhantomData, panic::AssertUnwindSafe, pin::Pin, sync::Arc};
+use std::{panic::AssertUnwindSafe, pin::Pin, sync::Arc};
 
 use axum::{
     Router,
@@ -20,6 +22,7 @@ use super::{
     call::Call,
 };
 use crate::{
+    blocking::watched,
     error::{Error, Result},
     server::Server,
 };
@@ -73,7 +76,29 @@ impl Routes {
         )
     }
 
-    /// The same for an endpoint that waits although it is no `GET`: it ends when its caller hangs up.
+    /// The same for an endpoint that reads nothing but the configuration: it answers at once, however busy the pool is.
+    #[must_use]
+    pub fn add_light<R, F, A>(self, handler: F) -> Self
+    where
+        R: IncomingRequest + Metadata + Send + 'static,
+        R::Authentication: Identified,
+        F: Fn(Server, Call<R>) -> A + Clone + Send + Sync + 'static,
+        A: Future<Output = Result<R::OutgoingResponse>> + Send + 'static,
+    {
+        let erased: Erased = Arc::new(move |server, request, args| {
+            let handler = handler.clone();
+            Box::pin(async move {
+                let outcome = match read(&server, request, &args).await {
+                    Ok(call) => handler(server, call).await,
+                    Err(error) => Err(error),
+                };
+                response(outcome)
+            })
+        });
+        self.paths::<R>(R::PATH_BUILDER.all_paths(), &erased, Abandoned::of::<R>())
+    }
+
+    /// The same for an endpoint that only reads or waits although it is no `GET`: it ends when its caller hangs up.
     #[must_use]
     pub fn add_waiting<R, F, A>(self, handler: F) -> Self
     where
@@ -101,11 +126,15 @@ impl Routes {
         let erased: Erased = Arc::new(move |server, request, args| {
             let handler = handler.clone();
             Box::pin(async move {
-                let outcome = match Call::<R>::begin(&server, request, &args).await {
-                    Ok((call, body)) => handler(server, call, body).await,
-                    Err(error) => Err(error),
-                };
-                outcome.unwrap_or_else(error_response)
+                match Call::<R>::begin(&server, request, &args).await {
+                    Ok((call, body)) => {
+                        let (pool, owner) = (server.blocking.clone(), call.owner());
+                        let answer = async move { handler(server, call, body).await };
+                        let outcome = pool.run(owner, answer).await;
+                        outcome.unwrap_or_else(error_response)
+                    }
+                    Err(error) => error_response(error),
+                }
             })
         });
         self.paths::<R>(R::PATH_BUILDER.all_paths(), &erased, Abandoned::of::<R>())
@@ -175,26 +204,28 @@ where
     F: Fn(Server, Call<R>) -> A + Clone + Send + Sync + 'static,
     A: Future<Output = Result<R::OutgoingResponse>> + Send + 'static,
 {
-    struct Of<R>(PhantomData<fn() -> R>);
-    impl<R: IncomingRequest + Metadata> Of<R>
-    where
-        R::Authentication: Identified,
-    {
-        async fn read(server: &Server, request: Request, args: &[String]) -> Result<Call<R>> {
-            let limit = server.config.listen.max_request_size.as_len();
-            Call::read(server, request, args, limit).await
-        }
-    }
     Arc::new(move |server, request, args| {
         let handler = handler.clone();
         Box::pin(async move {
-            let outcome = match Of::<R>::read(&server, request, &args).await {
-                Ok(call) => handler(server, call).await,
-                Err(error) => Err(error),
-            };
-            response(outcome)
+            match read::<R>(&server, request, &args).await {
+                Ok(call) => {
+                    let (pool, owner) = (server.blocking.clone(), call.owner());
+                    let answer = async move { response(handler(server, call).await) };
+                    pool.run(owner, answer).await
+                }
+                Err(error) => error_response(error),
+            }
         })
     })
+}
+
+async fn read<R>(server: &Server, request: Request, args: &[String]) -> Result<Call<R>>
+where
+    R: IncomingRequest + Metadata,
+    R::Authentication: Identified,
+{
+    let limit = server.config.listen.max_request_size.as_len();
+    Call::read(server, request, args, limit).await
 }
 
 async fn run(
@@ -204,7 +235,7 @@ async fn run(
     args: Vec<String>,
     abandoned: Abandoned,
 ) -> Response<Body> {
-    let answer = erased(server, request, args);
+    let answer = watched(erased(server, request, args));
     // A handler that panics is one request that fails, not a connection that is cut.
     let answered = match abandoned {
         Abandoned::Stops => AssertUnwindSafe(answer).catch_unwind().await.ok(),

@@ -178,8 +178,8 @@ impl Inner {
         for _ in 0..=REDIRECTS_MAX {
             self.allowed(&url)?;
             let request = self.http.request(reqwest::Method::GET, &url);
-            let response = request.map_err(unreachable)?.send().await;
-            let response = response.map_err(|error| unreachable(error.without_url()))?;
+            let response = self.http.send(request.map_err(unreachable)?).await;
+            let response = response.map_err(unreachable)?;
             if !response.status().is_redirection() {
                 return read(url, response, max_bytes).await;
             }

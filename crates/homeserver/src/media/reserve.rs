@@ -11,7 +11,7 @@ use super::{Media, Upload, new_media_id, record::MediaFile, too_many, unknown_me
 use crate::{
     clock,
     error::{Error, Result},
-    store::{Exists, tables},
+    store::{Batch, Exists, tables},
 };
 
 impl Media {
@@ -61,6 +61,21 @@ impl Media {
         batch.put::<tables::PendingMedia>((user, &*id), &Exists {})?;
         inner.store.commit(batch).await?;
         Ok((self.uri(&id), self.expiry(row.created)))
+    }
+
+    /// Gives up the places that a user reserved and has not filled.
+    pub fn forget_reservations(&self, batch: &mut Batch, user: &UserId) -> Result<()> {
+        for key in self
+            .inner
+            .store
+            .scan::<tables::PendingMedia>((user,))
+            .keys()
+        {
+            let (_, id) = key?;
+            batch.delete::<tables::PendingMedia>((user, &*id))?;
+            batch.delete::<tables::Media>((&*id,))?;
+        }
+        Ok(())
     }
 
     /// Counts one reservation against what the user may make in a second. Only whoever holds `reserving` asks.

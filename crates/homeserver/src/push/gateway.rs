@@ -31,24 +31,33 @@ impl Answer {
     }
 }
 
+/// A request that is ready to go out.
+pub(super) struct Call {
+    http: Guarded,
+    request: reqwest::RequestBuilder,
+}
+
 /// The request to a gateway, or why it may not be asked.
 pub(super) fn request(
     http: &Guarded,
     url: &str,
     notification: Notification,
-) -> Result<reqwest::RequestBuilder, String> {
+) -> Result<Call, String> {
     let url = Url::parse(url).map_err(|error| error.to_string())?;
     let request = http.request(reqwest::Method::POST, &url);
     let request = request.map_err(|error| error.to_string())?;
-    Ok(request.json(&Body { notification }))
+    Ok(Call {
+        http: http.clone(),
+        request: request.json(&Body { notification }),
+    })
 }
 
 /// Asks, and reads the answer.
-pub(super) async fn send(request: reqwest::RequestBuilder) -> Result<Answer, String> {
-    let response = request
-        .send()
-        .await
-        .and_then(reqwest::Response::error_for_status)
+pub(super) async fn send(call: Call) -> Result<Answer, String> {
+    let response = call.http.send(call.request).await;
+    let response = response
+        .map_err(|error| error.to_string())?
+        .error_for_status()
         .map_err(|error| error.to_string())?;
     if response
         .content_length()

@@ -1,11 +1,20 @@
 //! An HTTP client for addresses that users name: it connects to no network that the configuration forbids.
 //!
 //! What counts is the address that a name leads to, at the moment of connecting: the same look-up is checked and used, so that a
-//! name cannot lead somewhere else in between. Redirects are not followed and no proxy is asked.
+//! name cannot lead somewhere else in between, and the peer of the connection is checked once more before an answer is used.
+//! Redirects are not followed and no proxy is asked. A place that is refused is said in the log once, not with every request.
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    net::{IpAddr, SocketAddr},
+    sync::Arc,
+    time::Duration,
+};
 
-use reqwest::dns::{Addrs, Name, Resolve, Resolving};
+use quick_cache::sync::Cache;
+use reqwest::{
+    RequestBuilder, Response,
+    dns::{Addrs, Name, Resolve, Resolving},
+};
 use url::{Host, Url};
 
 use crate::{config::Outbound, http::Outgoing};
@@ -14,12 +23,14 @@ use crate::{config::Outbound, http::Outgoing};
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long a whole request may take.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
+/// Of how many refused places it is remembered that the log says so already.
+const WARNED_MAX: usize = 1_000;
 
 /// Why an address is not asked.
 #[derive(Debug, thiserror::Error)]
 pub enum Refused {
     /// It is on a network that the server may not ask.
-    #[error("{0} is on a network of ip_range_denylist")]
+    #[error("{0} is on a network that ip_range_denylist forbids")]
     Forbidden(String),
     /// There is nobody to ask.
     #[error("no HTTP client")]
@@ -29,25 +40,57 @@ pub enum Refused {
 /// The client. Clones are the same client.
 #[derive(Clone, Debug)]
 pub struct Guarded {
-    outbound: Arc<Outbound>,
+    limits: Arc<Limits>,
     http: Arc<Outgoing>,
+}
+
+/// What may be asked, and what was refused.
+struct Limits {
+    outbound: Outbound,
+    warned: Cache<String, ()>,
+}
+
+impl std::fmt::Debug for Limits {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Limits").finish_non_exhaustive()
+    }
+}
+
+impl Limits {
+    fn check(&self, address: IpAddr) -> Result<(), Refused> {
+        if self.outbound.forbids(address) {
+            return Err(self.refuse(address.to_string()));
+        }
+        Ok(())
+    }
+
+    fn refuse(&self, place: String) -> Refused {
+        if self.warned.get(&place).is_none() {
+            self.warned.insert(place.clone(), ());
+            tracing::warn!(
+                place,
+                "not asked on behalf of a user: ip_range_denylist forbids it"
+            );
+        }
+        Refused::Forbidden(place)
+    }
 }
 
 /// Looks names up, and keeps what is not forbidden.
 struct Resolver {
-    outbound: Arc<Outbound>,
+    limits: Arc<Limits>,
 }
 
 impl Resolve for Resolver {
     fn resolve(&self, name: Name) -> Resolving {
-        let outbound = Arc::clone(&self.outbound);
+        let limits = Arc::clone(&self.limits);
         Box::pin(async move {
             let found = tokio::net::lookup_host((name.as_str(), 0)).await?;
             let allowed: Vec<SocketAddr> = found
-                .filter(|address| !outbound.forbids(address.ip()))
+                .filter(|address| !limits.outbound.forbids(address.ip()))
                 .collect();
             if allowed.is_empty() {
-                return Err(Refused::Forbidden(name.as_str().to_owned()).into());
+                return Err(limits.refuse(name.as_str().to_owned()).into());
             }
             Ok(Box::new(allowed.into_iter()) as Addrs)
         })
@@ -57,37 +100,46 @@ impl Resolve for Resolver {
 impl Guarded {
     /// A client that keeps to these limits.
     pub fn new(outbound: &Outbound) -> Self {
-        let outbound = Arc::new(outbound.clone());
-        let allowed = Arc::clone(&outbound);
+        let limits = Arc::new(Limits {
+            outbound: outbound.clone(),
+            warned: Cache::new(WARNED_MAX),
+        });
+        let resolving = Arc::clone(&limits);
         let http = Outgoing::new(move |client| {
-            let outbound = Arc::clone(&allowed);
+            let limits = Arc::clone(&resolving);
             client
-                .dns_resolver(Arc::new(Resolver { outbound }))
+                .dns_resolver(Arc::new(Resolver { limits }))
                 .connect_timeout(CONNECT_TIMEOUT)
                 .timeout(REQUEST_TIMEOUT)
         });
         Self {
-            outbound,
+            limits,
             http: Arc::new(http),
         }
     }
 
     /// A request to this address. Names are checked when they are looked up, numbers here.
-    pub fn request(
-        &self,
-        method: reqwest::Method,
-        url: &Url,
-    ) -> Result<reqwest::RequestBuilder, Refused> {
-        let address = match url.host() {
-            Some(Host::Ipv4(address)) => Some(address.into()),
-            Some(Host::Ipv6(address)) => Some(address.into()),
-            _ => None,
-        };
-        match address {
-            Some(address) if self.outbound.forbids(address) => {
-                Err(Refused::Forbidden(address.to_string()))
-            }
-            _ => Ok(self.http.client()?.request(method, url.clone())),
+    pub fn request(&self, method: reqwest::Method, url: &Url) -> Result<RequestBuilder, Refused> {
+        match url.host() {
+            Some(Host::Ipv4(address)) => self.limits.check(address.into())?,
+            Some(Host::Ipv6(address)) => self.limits.check(address.into())?,
+            _ => {}
         }
+        Ok(self.http.client()?.request(method, url.clone()))
+    }
+
+    /// Sends a request of [`Guarded::request`], and gives the answer if it came from where it may.
+    pub async fn send(&self, request: RequestBuilder) -> Result<Response, Refused> {
+        let response = request.send().await?;
+        if let Some(peer) = response.remote_addr() {
+            self.limits.check(peer.ip())?;
+        }
+        Ok(response)
+    }
+
+    /// How many places were refused, each once.
+    #[cfg(test)]
+    pub(super) fn refused_places(&self) -> usize {
+        self.limits.warned.len()
     }
 }

@@ -25,6 +25,7 @@ use super::{
     worker::{self, Wake},
 };
 use crate::{
+    blocking::{BlockingPool, Owner},
     config::Outbound,
     error::{Error, Result},
     rooms::Rooms,
@@ -56,6 +57,7 @@ pub(super) struct Inner {
     pub(super) store: Store,
     pub(super) rooms: Rooms,
     pub(super) http: Guarded,
+    pool: BlockingPool,
     /// The tasks of pushers, which end when they lose their sender.
     tasks: Mutex<BTreeMap<Key, mpsc::Sender<Wake>>>,
     /// What the end of the server waits for.
@@ -73,12 +75,14 @@ impl Pushers {
     pub fn open(
         rooms: Rooms,
         outbound: &Outbound,
+        pool: BlockingPool,
         running: Tasks,
         stopping: CancellationToken,
     ) -> Result<Self> {
         let inner = Arc::new(Inner {
             store: rooms.store.clone(),
             http: Guarded::new(outbound),
+            pool: pool.clone(),
             rooms,
             tasks: Mutex::default(),
             running,
@@ -88,9 +92,10 @@ impl Pushers {
         for key in inner.store.scan::<tables::Pushers>(()).keys() {
             Inner::serve(&inner, key?);
         }
-        let follow = follow(Arc::downgrade(&inner), visible);
+        let following = follow(Arc::downgrade(&inner), visible);
+        let owner = Owner::Follower("pushers".to_owned());
         // Not one that the end of the server waits for: it goes with the last who holds the pushers.
-        tokio::spawn(follow);
+        tokio::spawn(async move { pool.run(owner, following).await });
         Ok(Self { inner })
     }
 
@@ -236,13 +241,9 @@ impl Inner {
         let (sender, wakes) = mpsc::channel(WAKES_PER_PUSHER);
         let (running, stopping) = (inner.running.clone(), inner.stopping.clone());
         let pushers = Arc::downgrade(inner);
-        tokio::spawn(worker::serve(
-            pushers,
-            key.clone(),
-            wakes,
-            running,
-            stopping,
-        ));
+        let serving = worker::serve(pushers, key.clone(), wakes, running, stopping);
+        let (pool, owner) = (inner.pool.clone(), Owner::User(key.0.clone()));
+        tokio::spawn(async move { pool.run(owner, serving).await });
         tasks.insert(key, sender);
     }
 

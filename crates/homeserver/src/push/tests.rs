@@ -1,5 +1,6 @@
 //! What notifies whom, seen through the API.
 
+mod addresses;
 mod gateways;
 mod hostile;
 mod patterns;
@@ -14,6 +15,7 @@ use serde_json::{Value, json, value::to_raw_value};
 use super::{Unread, mark_read, unread};
 use crate::{
     rooms::Draft,
+    stream::Position,
     testing::{Person, TestServer},
 };
 
@@ -76,7 +78,7 @@ fn mention(who: &Person) -> Value {
 }
 
 fn counts(test: &TestServer, who: &Person, room: &OwnedRoomId) -> Unread {
-    unread(&test.server.rooms, &who.user_id, room).unwrap()
+    unread(&test.server.rooms, &who.user_id, room, Position::MAX).unwrap()
 }
 
 async fn read(test: &TestServer, who: &Person, room: &OwnedRoomId, thread: ReceiptThread) {
@@ -257,7 +259,7 @@ async fn users_of_application_services_and_those_who_ignore_the_sender_are_not_n
     let mut account = test.server.accounts.get(&ghost.user_id).unwrap().unwrap();
     account.appservice = Some("bridge".to_owned());
     let list = crate::sync::record::AccountDatum {
-        position: crate::stream::Position(1),
+        position: Position(1),
         content: to_raw_value(&json!({ "ignored_users": { alice.user_id.as_str(): {} } })).unwrap(),
     };
     let mut batch = test.server.store.batch();

@@ -75,11 +75,13 @@ impl Unread {
     }
 }
 
-/// Counts what a user has not read in a room.
-pub fn unread(rooms: &Rooms, user: &UserId, room: &RoomId) -> Result<Unread> {
+/// Counts what a user has not read in a room, of what happened up to `until`: as much as the answer shows that the count goes with.
+pub fn unread(rooms: &Rooms, user: &UserId, room: &RoomId, until: Position) -> Result<Unread> {
     let mut unread = Unread::default();
     let read = rooms.read.up_to(user, room);
-    let rows = rooms.store.scan_back::<tables::Notifications>((user, room));
+    let rows = rooms
+        .store
+        .scan_back_from::<tables::Notifications>((user, room), (user, room, until));
     for row in rows.take(NOTIFICATIONS_PER_ROOM) {
         let ((_, _, position), row) = row?;
         if position <= read {

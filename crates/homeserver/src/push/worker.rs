@@ -176,7 +176,7 @@ async fn step(pushers: &Weak<Inner>, key: &Key) -> Result<Step> {
 /// What is to be done next.
 enum Next {
     /// This is sent, and then the pusher has come so far.
-    Tell(Box<reqwest::RequestBuilder>, PusherProgress),
+    Tell(Box<gateway::Call>, PusherProgress),
     /// The pusher has come so far; there was nothing to send.
     Pass(PusherProgress),
     Nothing,
@@ -190,6 +190,11 @@ fn next(inner: &Inner, key: &Key) -> Result<Next> {
     let PusherKind::Http(data) = pusher.kind else {
         return Ok(Next::Nothing);
     };
+    // Who is locked out learns nothing until that ends.
+    let account = inner.store.get::<tables::Accounts>((&key.0,))?;
+    if account.is_some_and(|account| account.locked) {
+        return Ok(Next::Nothing);
+    }
     let place = (&key.0, &key.1, &key.2);
     let visible = inner.rooms.stream.visible();
     let Some(progress) = inner.store.get::<tables::PusherProgress>(place)? else {
@@ -223,7 +228,7 @@ fn next(inner: &Inner, key: &Key) -> Result<Next> {
         match gateway::request(&inner.http, &data.url, notification) {
             Ok(request) => Next::Tell(Box::new(request), progress),
             Err(reason) => {
-                tracing::warn!(user.id = %key.0, reason, "a push gateway may not be asked");
+                tracing::debug!(user.id = %key.0, reason, "a push gateway may not be asked");
                 Next::Pass(progress)
             }
         },

@@ -7,23 +7,29 @@
 use std::{sync::Arc, time::Duration};
 
 use http::StatusCode;
-use ruma::{MilliSecondsSinceUnixEpoch, RoomId, UserId, api::error::ErrorKind, uint};
+use ruma::{
+    MilliSecondsSinceUnixEpoch, RoomId, UserId, api::error::ErrorKind, events::TimelineEventType,
+    uint,
+};
 use tasks::catch;
 use tokio::sync::Notify;
 
 use super::{
-    Draft, RoomWriter,
+    Draft, RoomWriter, membership,
     record::{DelayedEvent, Made},
     send::Txn,
     writer::check_sizes,
 };
 use crate::{
-    accounts::{moderation::suspended, new_token},
+    accounts::{
+        moderation::{locked, suspended},
+        new_token,
+    },
     clock,
     error::{Error, Result},
     http::Caller,
     server::Server,
-    store::tables,
+    store::{Batch, tables},
 };
 
 /// The longest that an event waits: 24 hours.
@@ -120,6 +126,14 @@ pub fn of_user(server: &Server, user: &UserId) -> Result<Vec<(String, DelayedEve
     Ok(events)
 }
 
+/// Deletes the events of a user that wait, in the batch that ends the account.
+pub fn forget_user(server: &Server, batch: &mut Batch, user: &UserId) -> Result<()> {
+    for (id, _) in of_user(server, user)? {
+        batch.delete::<tables::DelayedEvents>((&*id,))?;
+    }
+    Ok(())
+}
+
 /// Sends the event at once.
 pub async fn send_now(server: &Server, id: &str) -> Result<()> {
     let (writer, event) = hold(server, id).await?;
@@ -160,14 +174,11 @@ async fn finish(
     id: &str,
     event: DelayedEvent,
 ) -> Result<()> {
-    let is_suspended = server.accounts.is_suspended(&event.user)?;
+    let allowed = may_send(server, &event.user)?;
+    let about_guests = event.kind == TimelineEventType::RoomGuestAccess;
     let mut draft = Draft::message(event.user, event.kind, event.content);
     draft.state_key = event.state_key;
-    let added = if is_suspended {
-        Err(suspended())
-    } else {
-        writer.add(draft).map(|_| ())
-    };
+    let added = allowed.and_then(|()| writer.add(draft).map(|_| ()));
     let refused = match added {
         Ok(()) => None,
         Err(error @ Error::Refused(_)) => Some(error),
@@ -175,7 +186,20 @@ async fn finish(
     };
     writer.batch().delete::<tables::DelayedEvents>((id,))?;
     writer.commit().await?;
+    if about_guests {
+        membership::remove_guests(server, &event.room).await?;
+    }
     refused.map_or(Ok(()), Err)
+}
+
+/// Whether the account is still one that sends something. An application service's own user may have none.
+fn may_send(server: &Server, user: &UserId) -> Result<Result<()>> {
+    Ok(match server.accounts.get(user)? {
+        Some(account) if account.deactivated => Err(Error::forbidden("This account has ended")),
+        Some(account) if account.locked => Err(locked()),
+        Some(account) if account.suspended => Err(suspended()),
+        _ => Ok(()),
+    })
 }
 
 fn due(event: &DelayedEvent) -> u64 {

@@ -19,6 +19,7 @@ use super::{
     writer::EVENTS_PER_WRITE,
 };
 use crate::{
+    blocking,
     error::{Error, Result},
     server::Server,
     store::{Batch, StoreError, tables},
@@ -85,7 +86,7 @@ pub async fn delete(server: &Server, room: &RoomId, trace: Trace) -> Result<()> 
     // Nobody writes while it goes.
     let writer = server.rooms.write(room).await?;
     let (rooms, id) = (server.rooms.clone(), room.to_owned());
-    let erasing = tokio::task::spawn_blocking(move || erase(&rooms, &id, trace));
+    let erasing = blocking::run(move || erase(&rooms, &id, trace));
     erasing.await.map_err(|_| StoreError::Lost)??;
     drop(writer);
     Ok(())

@@ -82,6 +82,12 @@ pub fn may_read(rooms: &Rooms, user: &UserId, room: &RoomId) -> Result<RoomState
 }
 
 impl RoomState {
+    /// Whether it is the state as it is now.
+    #[must_use]
+    pub fn is_current(&self) -> bool {
+        self.at.is_none()
+    }
+
     /// The state as it was at this position, if that is earlier.
     #[must_use]
     pub fn not_after(mut self, position: Position) -> Self {

@@ -25,7 +25,7 @@ use crate::{
 mod everywhere;
 mod restricted;
 
-pub use everywhere::{leave_all_rooms, update_profiles};
+pub use everywhere::{leave_all_rooms, remove_guests, update_profiles};
 pub use restricted::passes;
 
 /// What somebody is to become in a room.

@@ -12,7 +12,7 @@ use ruma::{
 };
 
 use super::{
-    Pdu, Rooms,
+    Pdu, Rooms, erased,
     filter::{self, RelatedBy},
     visibility::{self, Sight},
 };
@@ -144,6 +144,11 @@ impl<'a> Reader<'a> {
     pub fn shows(&self, pdu: &Pdu) -> bool {
         let ignored = pdu.state_key.is_none() && self.ignored.contains(&pdu.sender);
         !ignored && self.may_see(pdu)
+    }
+
+    /// Whether the event is shown as it was sent: it can be found by its words.
+    pub fn shows_content(&self, pdu: &Pdu) -> bool {
+        self.shows(pdu) && !erased::hides(self.rooms, &self.sight, pdu)
     }
 
     /// A page of the timeline.

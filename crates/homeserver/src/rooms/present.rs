@@ -19,7 +19,7 @@ use serde_json::{
     value::{RawValue, to_raw_value},
 };
 
-use super::{Pdu, Rooms};
+use super::{Pdu, Rooms, erased::redacted_copy};
 use crate::{error::Result, http::Caller};
 
 mod bundle;
@@ -82,6 +82,8 @@ enum Room {
 
 /// An event of a timeline, with its room.
 pub fn timeline(rooms: &Rooms, pdu: &Pdu, viewer: &Viewer) -> Result<Raw<AnyTimelineEvent>> {
+    let redacted = redacted_copy(rooms, &viewer.user_id, pdu)?;
+    let pdu = redacted.as_ref().unwrap_or(pdu);
     let unsigned = Unsigned::of(rooms, pdu, viewer)?.with_bundle(rooms, pdu, viewer)?;
     show(pdu, Room::Named, unsigned)
 }
@@ -92,17 +94,23 @@ pub fn sync_timeline(
     pdu: &Pdu,
     viewer: &Viewer,
 ) -> Result<Raw<AnySyncTimelineEvent>> {
+    let redacted = redacted_copy(rooms, &viewer.user_id, pdu)?;
+    let pdu = redacted.as_ref().unwrap_or(pdu);
     let unsigned = Unsigned::of(rooms, pdu, viewer)?.with_bundle(rooms, pdu, viewer)?;
     show(pdu, Room::Known, unsigned)
 }
 
 /// A state event, with its room.
 pub fn state(rooms: &Rooms, pdu: &Pdu, viewer: &Viewer) -> Result<Raw<AnyStateEvent>> {
+    let redacted = redacted_copy(rooms, &viewer.user_id, pdu)?;
+    let pdu = redacted.as_ref().unwrap_or(pdu);
     show(pdu, Room::Named, Unsigned::of(rooms, pdu, viewer)?)
 }
 
 /// A state event, where the room is known.
 pub fn sync_state(rooms: &Rooms, pdu: &Pdu, viewer: &Viewer) -> Result<Raw<AnySyncStateEvent>> {
+    let redacted = redacted_copy(rooms, &viewer.user_id, pdu)?;
+    let pdu = redacted.as_ref().unwrap_or(pdu);
     show(pdu, Room::Known, Unsigned::of(rooms, pdu, viewer)?)
 }
 

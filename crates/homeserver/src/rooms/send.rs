@@ -18,7 +18,7 @@ use serde::Deserialize;
 use serde_json::{Value, value::RawValue};
 
 use super::{
-    Draft, Pdu, RoomWriter,
+    Draft, Pdu, RoomWriter, membership,
     record::{Made, SendId},
 };
 use crate::{
@@ -75,7 +75,12 @@ pub async fn send(
     if let Some(sent) = sent(server, caller, txn.as_ref())? {
         return Ok(sent);
     }
+    let about_guests = draft.kind == TimelineEventType::RoomGuestAccess;
     if let Some(same) = unchanged(&writer, &draft)? {
+        drop(writer);
+        if about_guests {
+            membership::remove_guests(server, room).await?;
+        }
         return Ok(same.event_id.clone());
     }
     check_annotation(server, room, &draft, looked)?;
@@ -95,6 +100,9 @@ pub async fn send(
             .put::<tables::SendIds>(key, &Made::now(Some(event_id.as_str())))?;
     }
     writer.commit().await?;
+    if about_guests {
+        membership::remove_guests(server, room).await?;
+    }
     Ok(event_id)
 }
 

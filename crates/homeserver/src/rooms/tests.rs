@@ -8,6 +8,7 @@ use crate::testing::{Person, TestServer};
 mod creating;
 mod history;
 mod later;
+mod left;
 mod membership;
 mod public;
 mod related;

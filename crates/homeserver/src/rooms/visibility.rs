@@ -93,6 +93,25 @@ impl Sight {
             || (pdu.is_member_event_of(&self.user) && self.allows(at, before, at))
     }
 
+    /// Whether the user could read the event before `until`: was in the room at the event, came in later, or was invited where
+    /// that is enough. Who only could have looked in from outside did not.
+    pub(super) fn reached_before(&self, pdu: &Pdu, until: Position) -> bool {
+        let at = pdu.position;
+        let visibility = value_at(&self.visibility, at).unwrap_or(HistoryVisibility::Shared);
+        match (&visibility, self.membership_at(at)) {
+            (_, MembershipState::Join) | (HistoryVisibility::Invited, MembershipState::Invite) => {
+                return true;
+            }
+            (HistoryVisibility::Invited | HistoryVisibility::Joined, _) => return false,
+            _ => {}
+        }
+        let later = self.membership.iter().rev();
+        later
+            .skip_while(|(changed, _)| *changed > until)
+            .take_while(|(changed, _)| *changed >= at)
+            .any(|(_, membership)| *membership == MembershipState::Join)
+    }
+
     /// What the user was right after the event at this position.
     fn membership_at(&self, position: Position) -> MembershipState {
         value_at(&self.membership, position).unwrap_or(MembershipState::Leave)

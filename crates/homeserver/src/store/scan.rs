@@ -48,6 +48,9 @@ impl<'a, T: Table> Scan<'a, T> {
             Ok(rows) => rows,
             Err(error) => return error.take().map(Err),
         };
+        if crate::blocking::is_abandoned() {
+            return Some(Err(StoreError::Abandoned));
+        }
         match rows.next()? {
             Ok((key, _)) if !key.starts_with(&self.prefix) => None,
             Ok(row) => Some(Ok(row)),

@@ -35,6 +35,8 @@ catalogue! {
 
     /// Accounts, by user id.
     Accounts "accounts" Lookup (OwnedUserId) => Account;
+    /// Users whose events only those are shown who could read them before, and up to which position that was.
+    ErasedUsers "erased_users" Lookup (OwnedUserId) => Position;
     /// Profile fields, by user and field name.
     Profiles "profiles" Lookup (OwnedUserId, String) => Value;
     /// Devices, by user and device.

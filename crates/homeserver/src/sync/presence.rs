@@ -18,7 +18,7 @@ use ruma::{
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    clock,
+    blocking, clock,
     error::{Error, Result},
     store::{Store, tables},
     stream::{Position, Stream, Touch},
@@ -222,6 +222,16 @@ impl Presence {
         None
     }
 
+    /// The user is gone for ever, and so is what they said.
+    pub fn forget(&self, user: &UserId) -> Result<()> {
+        let known = self.users().get(user).cloned();
+        if known.is_some_and(|status| status.state != PresenceState::Offline) {
+            self.replace(user, Status::new(PresenceState::Offline))?;
+        }
+        self.users().remove(user);
+        Ok(())
+    }
+
     /// Who is seen differently since `since`, as it was at `until`.
     pub fn since(&self, since: Position, until: Position) -> Vec<(OwnedUserId, Status)> {
         self.users()
@@ -234,10 +244,15 @@ impl Presence {
 
 /// Looks after somebody until they are offline. Does not keep a server alive that is closed meanwhile.
 async fn watch(presence: Weak<Inner>, user: OwnedUserId) {
-    while let Some(left) = presence
-        .upgrade()
-        .and_then(|inner| Presence { inner }.fade(&user))
-    {
+    loop {
+        let (presence, user) = (presence.clone(), user.clone());
+        let fading = blocking::run(move || {
+            let inner = presence.upgrade()?;
+            Presence { inner }.fade(&user)
+        });
+        let Ok(Some(left)) = fading.await else {
+            return;
+        };
         tokio::time::sleep(left).await;
     }
 }

@@ -78,12 +78,13 @@ pub fn unread(
     rooms: &Rooms,
     user: &UserId,
     room: &RoomId,
+    until: Position,
     knows_threads: bool,
 ) -> Result<(
     UnreadNotificationsCount,
     BTreeMap<ruma::OwnedEventId, UnreadNotificationsCount>,
 )> {
-    let unread = push::unread(rooms, user, room)?;
+    let unread = push::unread(rooms, user, room, until)?;
     let count = |(notify, highlight): (u64, u64)| {
         let mut count = UnreadNotificationsCount::new();
         count.notification_count = UInt::new(notify);

@@ -7,9 +7,12 @@
 
 use std::time::Duration;
 
-use ruma::api::{
-    client::sync::sync_events::v5::{Request, Response},
-    error::ErrorKind,
+use ruma::{
+    DeviceId, UserId,
+    api::{
+        client::sync::sync_events::v5::{Request, Response},
+        error::ErrorKind,
+    },
 };
 use tokio::time::Instant;
 
@@ -44,6 +47,13 @@ const CONNECTION_NAME_MAX_BYTES: usize = 255;
 pub struct SlidingSync {
     connections: Connections,
     facts: FactsOfRooms,
+}
+
+impl SlidingSync {
+    /// Forgets what a device was told, because it is gone.
+    pub fn forget(&self, user: &UserId, device: &DeviceId) {
+        self.connections.end_device(user, device);
+    }
 }
 
 /// Answers one request: at once if there is news for this connection, else when there is, or when the client does not want to
@@ -88,6 +98,7 @@ pub async fn answer(
             response.pos = connections.keep(&key, &base, round.next);
             return Ok(response);
         }
+        server.accounts.still_logged_in(&caller.user_id, device)?;
     }
 }
 

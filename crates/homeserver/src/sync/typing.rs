@@ -20,6 +20,7 @@ use tokio::time::Instant;
 
 use super::account_data;
 use crate::{
+    blocking,
     error::Result,
     stream::{Position, Stream, Touch},
 };
@@ -77,9 +78,12 @@ impl Typing {
         let (room, user) = (room.to_owned(), user.to_owned());
         tokio::spawn(async move {
             tokio::time::sleep_until(deadline).await;
-            if let Some(inner) = Weak::upgrade(&typing) {
-                Self { inner }.end_at(&room, &user, deadline);
-            }
+            let ended = blocking::run(move || {
+                if let Some(inner) = Weak::upgrade(&typing) {
+                    Self { inner }.end_at(&room, &user, deadline);
+                }
+            });
+            drop(ended.await);
         });
         Ok(())
     }

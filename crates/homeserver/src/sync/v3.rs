@@ -117,18 +117,16 @@ pub async fn answer(server: &Server, viewer: Viewer, request: Request) -> Result
         asked.until = server.stream.visible();
         let device = asked.viewer.device_id.as_deref();
         server.echoes.answered(&asked.viewer.user_id, device).await;
-        let response = if at_once {
-            let told;
-            (asked, told) = tell_at_length(server, asked).await?;
-            told
-        } else {
-            tell(server, &mut asked)?
-        };
+        let response = tell(server, &mut asked)?;
         let left = deadline.saturating_duration_since(Instant::now());
         if at_once || !is_empty(&response) || left == Duration::ZERO {
             return Ok(response);
         }
         let woken = watcher.wait(left).await;
+        let device = asked.viewer.device_id.as_deref();
+        server
+            .accounts
+            .still_logged_in(&asked.viewer.user_id, device)?;
         // Up to here there was nothing; only what comes after it has to be looked at.
         asked.since = Some(asked.until);
         if !woken {
@@ -136,17 +134,6 @@ pub async fn answer(server: &Server, viewer: Viewer, request: Request) -> Result
             deadline = Instant::now();
         }
     }
-}
-
-/// Reads all rooms of a user on a thread of its own: nobody else's message waits for it.
-async fn tell_at_length(server: &Server, mut asked: Asked) -> Result<(Asked, Response)> {
-    let server = server.clone();
-    tokio::task::spawn_blocking(move || {
-        let told = tell(&server, &mut asked)?;
-        Ok((asked, told))
-    })
-    .await
-    .map_err(|error| Error::Broken(format!("a sync was lost: {error}")))?
 }
 
 fn is_empty(response: &Response) -> bool {

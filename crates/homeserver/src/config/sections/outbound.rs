@@ -6,13 +6,17 @@ use ipnet::IpNet;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use url::Url;
 
-use crate::config::units::Bytes;
+use crate::config::{
+    addresses::{is_nobodys, meanings},
+    units::Bytes,
+};
 
 /// What allows everything, in a list of what is allowed.
 const ANYTHING: &str = "*";
 
-/// Networks that are not the internet: private, loopback, link-local, multicast, documentation.
-const DEFAULT_DENYLIST: [&str; 19] = [
+/// Networks that are not the internet: Tuwunel's list, and behind it what the registries of IANA know besides. An IPv6 address
+/// that carries an IPv4 one (NAT64 among them) is also judged by that.
+const DEFAULT_DENYLIST: [&str; 28] = [
     "127.0.0.0/8",
     "10.0.0.0/8",
     "172.16.0.0/12",
@@ -32,6 +36,15 @@ const DEFAULT_DENYLIST: [&str; 19] = [
     "2001:db8::/32",
     "ff00::/8",
     "fec0::/10",
+    "0.0.0.0/8",
+    "240.0.0.0/4",
+    "::/128",
+    "64:ff9b:1::/48",
+    "100::/64",
+    "2001::/23",
+    "2002::/16",
+    "3fff::/20",
+    "5f00::/16",
 ];
 
 /// How much of a page is read in search of its title and picture.
@@ -78,12 +91,13 @@ impl Default for Outbound {
 }
 
 impl Outbound {
-    /// Whether the server may not connect to `address`. IPv4 in the clothes of IPv6 is seen through.
+    /// Whether the server may not connect to `address`, or to any other that it stands for. Addresses that nobody can have are
+    /// forbidden whatever the list says.
     pub fn forbids(&self, address: IpAddr) -> bool {
-        let address = address.to_canonical();
-        self.ip_range_denylist
-            .iter()
-            .any(|net| net.contains(&address))
+        let denylist = &self.ip_range_denylist;
+        meanings(address)
+            .into_iter()
+            .any(|address| is_nobodys(address) || denylist.iter().any(|net| net.contains(&address)))
     }
 
     /// Whether a preview of `url` may be made. Its address still has to pass [`Outbound::forbids`].
@@ -164,6 +178,33 @@ mod tests {
         assert!(outbound.forbids("127.0.0.1".parse().unwrap()));
         assert!(outbound.forbids("::ffff:10.1.2.3".parse().unwrap()));
         assert!(!outbound.forbids("1.1.1.1".parse().unwrap()));
+    }
+
+    #[test]
+    fn short_denylist_forbids_every_address_that_means_one_of_its_networks() {
+        let outbound = Outbound {
+            ip_range_denylist: vec!["127.0.0.0/8".parse().unwrap()],
+            ..Outbound::default()
+        };
+        for text in [
+            "127.0.0.1",
+            "0.0.0.0",
+            "::",
+            "::ffff:127.0.0.1",
+            "64:ff9b::7f00:1",
+        ] {
+            assert!(outbound.forbids(text.parse().unwrap()), "{text}");
+        }
+        let open = Outbound {
+            ip_range_denylist: Vec::new(),
+            ..Outbound::default()
+        };
+        for text in ["127.0.0.1", "::1", "10.0.0.1", "::ffff:10.0.0.1"] {
+            assert!(!open.forbids(text.parse().unwrap()), "{text}");
+        }
+        assert!(open.forbids("255.255.255.255".parse().unwrap()));
+        // A network with IPv6 alone reaches everybody else through NAT64.
+        assert!(!Outbound::default().forbids("64:ff9b::101:101".parse().unwrap()));
     }
 
     #[test]

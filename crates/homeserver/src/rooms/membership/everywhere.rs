@@ -1,4 +1,4 @@
-//! What somebody changes in all rooms at once: a new name, or an end.
+//! What is changed for many at once: somebody's new name or end in all rooms, and guests who have to leave one.
 
 use ruma::{
     RoomId, UserId,
@@ -6,7 +6,7 @@ use ruma::{
 };
 use serde_json::{Map, Value, value::to_raw_value};
 
-use super::{Member, change, profile_of};
+use super::{Member, change, profile_of, restricted::guests_may_join};
 use crate::{error::Result, rooms::Draft, server::Server};
 
 /// Tells all rooms of the user what the profile says now. A room that refuses keeps the old one.
@@ -74,6 +74,26 @@ pub async fn leave_all_rooms(server: &Server, user: &UserId) -> Result<()> {
         let leave = Member::new(server, user, MembershipState::Leave)?;
         if let Err(error) = change(server, user, &room, leave).await {
             tracing::warn!(room.id = %room, user.id = %user, %error, "a room could not be left");
+        }
+    }
+    Ok(())
+}
+
+/// Lets all guests leave a room that wants none any more.
+///
+/// Spec: <https://spec.matrix.org/v1.19/client-server-api/#server-behaviour-13>
+pub async fn remove_guests(server: &Server, room: &RoomId) -> Result<()> {
+    if guests_may_join(&server.rooms, room)? {
+        return Ok(());
+    }
+    for user in server.rooms.joined_members(room)? {
+        let account = server.accounts.get(&user)?;
+        if !account.is_some_and(|account| account.guest) {
+            continue;
+        }
+        let leave = Member::new(server, &user, MembershipState::Leave)?;
+        if let Err(error) = change(server, &user, room, leave).await {
+            tracing::warn!(room.id = %room, user.id = %user, %error, "a guest could not leave a room that wants none");
         }
     }
     Ok(())

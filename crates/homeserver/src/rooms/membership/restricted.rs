@@ -92,7 +92,8 @@ pub(super) fn check_guest(server: &Server, writer: &RoomWriter, user: &UserId) -
     ))
 }
 
-fn guests_may_join(rooms: &Rooms, room: &RoomId) -> Result<bool> {
+/// Whether guests may be in the room.
+pub(super) fn guests_may_join(rooms: &Rooms, room: &RoomId) -> Result<bool> {
     let content: Option<RoomGuestAccessEventContent> = rooms
         .state(room)
         .content(&StateEventType::RoomGuestAccess, "")?;

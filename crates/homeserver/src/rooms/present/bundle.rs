@@ -17,7 +17,7 @@ use ruma::{
 use super::{Pdu, Room, Rooms, Unsigned, Viewer, show};
 use crate::{
     error::Result,
-    rooms::{record::Aggregate, relations, visibility::Sight},
+    rooms::{erased, record::Aggregate, relations, visibility::Sight},
     store::tables,
 };
 
@@ -64,7 +64,8 @@ fn shown_edit(
     viewer: &Viewer,
     sight: &Sight,
 ) -> Result<Option<Raw<AnyTimelineEvent>>> {
-    let edit = relations::newest_edit(rooms, pdu)?.filter(|edit| sight.reaches(edit));
+    let edit = relations::newest_edit(rooms, pdu)?;
+    let edit = edit.filter(|edit| sight.reaches(edit) && !erased::hides(rooms, sight, edit));
     edit.map(|edit| show(&edit, Room::Named, Unsigned::of(rooms, &edit, viewer)?))
         .transpose()
 }
@@ -107,6 +108,8 @@ fn thread(rooms: &Rooms, root: &Pdu, viewer: &Viewer) -> Result<Option<BundledTh
 
 /// The latest event of a thread comes with its own edit.
 fn shown_latest<T>(rooms: &Rooms, latest: &Arc<Pdu>, viewer: &Viewer) -> Result<Raw<T>> {
+    let redacted = erased::redacted_copy(rooms, &viewer.user_id, latest)?;
+    let latest = redacted.as_ref().unwrap_or(latest);
     let unsigned = Unsigned::of(rooms, latest, viewer)?.with_edit(rooms, latest, viewer)?;
     show(latest, Room::Named, unsigned)
 }

@@ -2,6 +2,8 @@
 //!
 //! Spec: <https://spec.matrix.org/v1.19/client-server-api/#definition-clientevent_unsigneddata>
 
+use std::sync::Arc;
+
 use ruma::{
     EventId, OwnedUserId,
     events::{
@@ -13,7 +15,7 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 
 use super::{Pdu, Room, Rooms, Viewer, bundle, show};
-use crate::{clock, error::Result};
+use crate::{clock, error::Result, rooms::erased::redacted_copy};
 
 /// The `unsigned` of an event.
 #[derive(Default, Serialize)]
@@ -42,6 +44,11 @@ impl<'a> Unsigned<'a> {
             Some(replaced) => rooms.event(replaced)?,
             None => None,
         };
+        let hidden = match &before {
+            Some(before) => redacted_copy(rooms, &viewer.user_id, before)?,
+            None => None,
+        };
+        let before = hidden.map(Arc::new).or(before);
         let redaction = match &pdu.redacted_by {
             Some(redaction) => rooms.event(redaction)?,
             None => None,

@@ -9,7 +9,7 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-use ruma::{OwnedRoomId, OwnedUserId, UserId};
+use ruma::{DeviceId, OwnedRoomId, OwnedUserId, UserId};
 
 use super::required::RequiredState;
 use crate::stream::Position;
@@ -145,6 +145,13 @@ impl Connections {
             .flatten()
             .find(|snapshot| snapshot.token() == pos)
             .cloned()
+    }
+
+    /// Ends all connections of a device.
+    pub(super) fn end_device(&self, user: &UserId, device: &DeviceId) {
+        let mut inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
+        let gone = ConnectionKey::new(user, device.as_str(), "");
+        inner.open.retain(|key, _| !key.same_device(&gone));
     }
 
     /// Keeps what an answer told, and gives the position that stands for it.

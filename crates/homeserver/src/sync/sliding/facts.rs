@@ -112,16 +112,21 @@ impl FactsOfRooms {
 
     /// What is known of a room.
     pub(super) fn of(&self, rooms: &Rooms, room: &RoomId) -> Result<Arc<Facts>> {
-        let mut inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
+        let inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
         let known = match inner.rooms.get(room) {
             Some(entry) if !entry.outdated => return Ok(entry.facts.clone()),
             Some(entry) => Some(entry.facts.clone()),
             None => None,
         };
+        let followed = inner.followed;
+        drop(inner);
+        // Others do not wait for one room that takes long.
         let facts = Arc::new(read(rooms, room, known.as_deref())?);
+        let mut inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
         let entry = Entry {
             facts: facts.clone(),
-            outdated: false,
+            // What was followed meanwhile may be about this room.
+            outdated: inner.followed > followed,
         };
         inner.rooms.insert(room.to_owned(), entry);
         Ok(facts)

@@ -77,7 +77,8 @@ impl Look<'_> {
     }
 
     fn unread(&self) -> Result<(u64, u64)> {
-        let unread = push::unread(&self.server.rooms, self.ask.user(), self.room_id)?;
+        let (rooms, user) = (&self.server.rooms, self.ask.user());
+        let unread = push::unread(rooms, user, self.room_id, self.now)?;
         Ok(unread.total())
     }
 

@@ -60,7 +60,7 @@ pub(super) fn joined(
     }
     if whole || read || !piece.events.is_empty() {
         let threads = asked.filter.room.timeline.unread_thread_notifications;
-        let (counts, threads) = room::unread(&server.rooms, user, room, threads)?;
+        let (counts, threads) = room::unread(&server.rooms, user, room, asked.until, threads)?;
         answer.unread_notifications = counts;
         answer.unread_thread_notifications = threads;
     }

@@ -1,0 +1,289 @@
+//! Handlers and followers off the async workers: whatever reads the database never delays somebody else's socket.
+//!
+//! [`BlockingPool::run`] polls a future on a thread of tokio's blocking pool, under two permits: one of the owner's, so that nobody
+//! takes all threads, and one of all. A future that waits (for a commit, a lock, a long poll) gives thread and permits back until it
+//! is woken. When its caller goes, a scan that is under way ends at its next row ([`is_abandoned`]).
+//!
+//! [`check_scan`] is called by every scan of the store. In debug builds it counts scans on async workers; the tests of this crate
+//! fail if there was one.
+
+use std::{
+    cell::RefCell,
+    collections::HashMap,
+    net::IpAddr,
+    pin::Pin,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+    task::{Context, Poll, Wake, Waker},
+    thread,
+};
+
+use ruma::OwnedUserId;
+use tokio::{
+    sync::{Notify, OwnedSemaphorePermit, Semaphore},
+    task::{JoinError, spawn_blocking},
+};
+use tracing::Instrument;
+
+#[cfg(test)]
+mod tests;
+
+/// How many futures are polled at a time for each core: some of them wait for the disk.
+const POLLS_PER_CORE: usize = 2;
+/// How many futures are polled at a time at least.
+const POLLS_MIN: usize = 8;
+/// How many futures are polled at a time at most.
+const POLLS_MAX: usize = 64;
+/// Which part of the permits one owner can hold: one in so many.
+const OWNER_SHARE: usize = 4;
+
+/// For whom a future is polled.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Owner {
+    /// A user.
+    User(OwnedUserId),
+    /// Whoever calls from this address without a token.
+    Address(Option<IpAddr>),
+    /// A follower of the stream, by its name.
+    Follower(String),
+}
+
+/// Where futures are polled. Clones are the same pool.
+#[derive(Clone, Debug)]
+pub struct BlockingPool {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    permits: Arc<Semaphore>,
+    permits_per_owner: usize,
+    owners: Mutex<HashMap<Owner, (usize, Arc<Semaphore>)>>,
+}
+
+impl Default for BlockingPool {
+    /// As many permits as the machine has use for.
+    fn default() -> Self {
+        let cores = thread::available_parallelism().map_or(1, usize::from);
+        Self::new((cores * POLLS_PER_CORE).clamp(POLLS_MIN, POLLS_MAX))
+    }
+}
+
+impl BlockingPool {
+    /// A pool that polls so many futures at a time.
+    pub fn new(permits: usize) -> Self {
+        let inner = Inner {
+            permits: Arc::new(Semaphore::new(permits)),
+            permits_per_owner: (permits / OWNER_SHARE).max(1),
+            owners: Mutex::default(),
+        };
+        Self {
+            inner: Arc::new(inner),
+        }
+    }
+
+    /// Polls the future on blocking threads until it is done. Panics if the future panics.
+    pub async fn run<F>(&self, owner: Owner, future: F) -> F::Output
+    where
+        F: Future + Send + 'static,
+        F::Output: Send + 'static,
+    {
+        let share = Share::of(&self.inner, owner);
+        let mut future: Pin<Box<_>> = Box::pin(future.in_current_span());
+        let caller = CallerGuard::default();
+        let wakes = Arc::new(Wakes::default());
+        loop {
+            let permits = (
+                permit(&share.permits).await,
+                permit(&self.inner.permits).await,
+            );
+            let (abandoned, waker) = (caller.abandoned.clone(), Waker::from(wakes.clone()));
+            let polled = spawn_blocking(move || {
+                let _permits = permits;
+                let _marked = Marked::new(Mark::Blocking(Some(abandoned)));
+                let poll = future.as_mut().poll(&mut Context::from_waker(&waker));
+                (future, poll)
+            });
+            match joined(polled.await).await {
+                (_, Poll::Ready(output)) => return output,
+                (pending, Poll::Pending) => future = pending,
+            }
+            wakes.0.notified().await;
+        }
+    }
+}
+
+/// Runs a closure on a blocking thread: for long work that nobody can ask for often.
+///
+/// # Errors
+///
+/// If the closure panicked, or the runtime ends.
+pub async fn run<T: Send + 'static>(
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, JoinError> {
+    spawn_blocking(move || {
+        let _marked = Marked::new(Mark::Blocking(None));
+        work()
+    })
+    .await
+}
+
+async fn permit(semaphore: &Arc<Semaphore>) -> Option<OwnedSemaphorePermit> {
+    // Neither semaphore is ever closed.
+    semaphore.clone().acquire_owned().await.ok()
+}
+
+/// What a blocking thread gave back. Its panic goes on here; a runtime that ends drops whoever waits for it.
+async fn joined<T>(outcome: Result<T, JoinError>) -> T {
+    match outcome {
+        Ok(output) => output,
+        Err(error) => match error.try_into_panic() {
+            Ok(panic) => std::panic::resume_unwind(panic),
+            Err(_) => std::future::pending().await,
+        },
+    }
+}
+
+/// Wakes the future that is polled elsewhere. A wake during a poll is kept.
+#[derive(Default)]
+struct Wakes(Notify);
+
+impl Wake for Wakes {
+    fn wake(self: Arc<Self>) {
+        self.0.notify_one();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        self.0.notify_one();
+    }
+}
+
+/// Tells the blocking thread when nobody waits for it any more.
+#[derive(Default)]
+struct CallerGuard {
+    abandoned: Arc<AtomicBool>,
+}
+
+impl Drop for CallerGuard {
+    fn drop(&mut self) {
+        self.abandoned.store(true, Ordering::Relaxed);
+    }
+}
+
+/// The permits of one owner, kept as long as a future of theirs runs.
+struct Share {
+    inner: Arc<Inner>,
+    owner: Owner,
+    permits: Arc<Semaphore>,
+}
+
+impl Share {
+    fn of(inner: &Arc<Inner>, owner: Owner) -> Self {
+        let mut owners = inner.owners.lock().unwrap_or_else(PoisonError::into_inner);
+        let (users, permits) = owners
+            .entry(owner.clone())
+            .or_insert_with(|| (0, Arc::new(Semaphore::new(inner.permits_per_owner))));
+        *users += 1;
+        let permits = permits.clone();
+        drop(owners);
+        Self {
+            inner: inner.clone(),
+            owner,
+            permits,
+        }
+    }
+}
+
+impl Drop for Share {
+    fn drop(&mut self) {
+        let owners = self.inner.owners.lock();
+        let mut owners = owners.unwrap_or_else(PoisonError::into_inner);
+        if let Some((users, _)) = owners.get_mut(&self.owner) {
+            *users -= 1;
+            if *users == 0 {
+                owners.remove(&self.owner);
+            }
+        }
+    }
+}
+
+/// What a thread is doing.
+enum Mark {
+    /// Anything.
+    None,
+    /// It polls a request where it must not block.
+    AsyncRequest,
+    /// It may block, for a caller that may go.
+    Blocking(Option<Arc<AtomicBool>>),
+}
+
+thread_local! {
+    static MARK: RefCell<Mark> = const { RefCell::new(Mark::None) };
+}
+
+/// Marks this thread until it is dropped.
+struct Marked {
+    before: Mark,
+}
+
+impl Marked {
+    fn new(mark: Mark) -> Self {
+        Self {
+            before: MARK.replace(mark),
+        }
+    }
+}
+
+impl Drop for Marked {
+    fn drop(&mut self) {
+        MARK.set(std::mem::replace(&mut self.before, Mark::None));
+    }
+}
+
+/// Whether the caller, for whom this thread reads, has gone.
+pub fn is_abandoned() -> bool {
+    MARK.with_borrow(|mark| match mark {
+        Mark::Blocking(Some(abandoned)) => abandoned.load(Ordering::Relaxed),
+        _ => false,
+    })
+}
+
+/// Polls the future of a request where it must not block, so that [`check_scan`] finds it if it does.
+pub async fn watched<F: Future>(future: F) -> F::Output {
+    let mut future = std::pin::pin!(future);
+    std::future::poll_fn(|context| {
+        let _marked = Marked::new(Mark::AsyncRequest);
+        future.as_mut().poll(context)
+    })
+    .await
+}
+
+/// Called by whoever begins to scan a table. In debug builds, a scan on an async worker is logged and counted.
+pub fn check_scan(table: &'static str) {
+    if cfg!(debug_assertions) && on_async_worker() {
+        tracing::error!(table, "a table is scanned on an async worker");
+        ASYNC_SCANS.with_borrow_mut(|scans| scans.push(table));
+    }
+}
+
+fn on_async_worker() -> bool {
+    MARK.with_borrow(|mark| match mark {
+        Mark::Blocking(_) => false,
+        Mark::AsyncRequest => true,
+        // The start of a program and the body of a test are no tasks.
+        Mark::None => tokio::task::try_id().is_some(),
+    })
+}
+
+thread_local! {
+    /// The tables that were scanned by this thread as an async worker.
+    static ASYNC_SCANS: RefCell<Vec<&'static str>> = const { RefCell::new(Vec::new()) };
+}
+
+/// The tables that this thread scanned as an async worker since the last call.
+#[cfg(test)]
+pub(crate) fn take_async_scans() -> Vec<&'static str> {
+    ASYNC_SCANS.take()
+}

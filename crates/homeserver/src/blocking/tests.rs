@@ -1,0 +1,122 @@
+//! The pool itself: its permits, its wakes, and what becomes of work that nobody waits for.
+
+use std::sync::mpsc;
+
+use ruma::user_id;
+use tokio::sync::oneshot;
+
+use super::*;
+
+/// How many permits the pools of these tests have.
+const PERMITS: usize = 8;
+
+fn alice() -> Owner {
+    Owner::User(user_id!("@alice:letta.test").to_owned())
+}
+
+fn bob() -> Owner {
+    Owner::User(user_id!("@bob:letta.test").to_owned())
+}
+
+#[tokio::test]
+async fn one_owner_holds_only_its_share_of_the_permits() {
+    let pool = BlockingPool::new(PERMITS);
+    let share = PERMITS / OWNER_SHARE;
+    let (started, starts) = mpsc::channel();
+    let (ends, flood): (Vec<_>, Vec<_>) = (0..PERMITS * 3)
+        .map(|_| {
+            let (end, ended) = mpsc::channel::<()>();
+            let (pool, started) = (pool.clone(), started.clone());
+            let work = async move {
+                _ = started.send(());
+                _ = ended.recv();
+            };
+            let running = tokio::spawn(async move { pool.run(alice(), work).await });
+            (end, running)
+        })
+        .unzip();
+    while starts.try_iter().count() == 0 {
+        tokio::task::yield_now().await;
+    }
+    // As long as all of the flood that can run runs, somebody else gets a thread.
+    let threads = pool.run(bob(), async { thread::current().id() }).await;
+    assert_ne!(threads, thread::current().id());
+    assert!(pool.inner.permits.available_permits() >= PERMITS - share);
+    drop(ends);
+    for running in flood {
+        running.await.unwrap();
+    }
+    assert_eq!(pool.inner.permits.available_permits(), PERMITS);
+    assert!(pool.inner.owners.lock().unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn waiting_future_holds_no_permit() {
+    let pool = BlockingPool::new(PERMITS);
+    let (wakers, waiting): (Vec<_>, Vec<_>) = (0..PERMITS * 3)
+        .map(|_| {
+            let (wake, woken) = oneshot::channel::<()>();
+            let pool = pool.clone();
+            let run = async move { pool.run(alice(), async { woken.await.is_ok() }).await };
+            (wake, tokio::spawn(run))
+        })
+        .unzip();
+    while pool.inner.owners.lock().unwrap().is_empty() {
+        tokio::task::yield_now().await;
+    }
+    assert!(pool.run(alice(), async { true }).await);
+    while pool.inner.permits.available_permits() < PERMITS {
+        tokio::task::yield_now().await;
+    }
+    for wake in wakers {
+        wake.send(()).unwrap();
+    }
+    for waiting in waiting {
+        assert!(waiting.await.unwrap());
+    }
+}
+
+#[tokio::test]
+async fn abandoned_work_learns_that_its_caller_has_gone() {
+    let pool = BlockingPool::new(PERMITS);
+    let (started, start) = oneshot::channel();
+    let (found, finds) = oneshot::channel();
+    let walk = async move {
+        _ = started.send(());
+        while !is_abandoned() {
+            thread::yield_now();
+        }
+        _ = found.send(());
+    };
+    let caller = tokio::spawn({
+        let pool = pool.clone();
+        async move { pool.run(alice(), walk).await }
+    });
+    start.await.unwrap();
+    caller.abort();
+    finds.await.unwrap();
+}
+
+#[tokio::test]
+async fn panic_of_a_future_reaches_its_caller_and_frees_its_permits() {
+    let pool = BlockingPool::new(PERMITS);
+    let panicking = tokio::spawn({
+        let pool = pool.clone();
+        async move { pool.run(alice(), async { panic!("on purpose") }).await }
+    });
+    assert!(panicking.await.unwrap_err().is_panic());
+    assert_eq!(pool.inner.permits.available_permits(), PERMITS);
+}
+
+#[tokio::test]
+async fn scans_are_counted_on_async_workers_only() {
+    let pool = BlockingPool::new(PERMITS);
+    take_async_scans();
+    check_scan("body of a test");
+    pool.run(alice(), async { check_scan("pool") }).await;
+    run(|| check_scan("closure")).await.unwrap();
+    assert_eq!(take_async_scans(), [""; 0]);
+    watched(async { check_scan("request") }).await;
+    tokio::spawn(async { check_scan("task") }).await.unwrap();
+    assert_eq!(take_async_scans(), ["request", "task"]);
+}

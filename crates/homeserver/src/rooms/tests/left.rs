@@ -1,0 +1,173 @@
+//! What somebody reads who is not in the room (any more), through every endpoint that gives out events or state.
+
+use super::*;
+
+/// What stands in everything that happened while the reader was out.
+const SECRET: &str = "SECRET";
+
+/// Every way to read a room.
+fn reads(room: &str, events: &[String]) -> Vec<String> {
+    let mut paths: Vec<String> = [
+        "state",
+        "state/org.example.custom",
+        "state/org.example.custom?format=event",
+        "members",
+        "members?not_membership=leave",
+        "joined_members",
+        "aliases",
+        "messages?dir=b&limit=100",
+        "messages?dir=f&limit=100",
+        "messages?dir=b&limit=100&filter=%7B%22lazy_load_members%22%3Atrue%7D",
+    ]
+    .map(|rest| rooms(room, rest))
+    .into();
+    for event in events {
+        for rest in ["event", "context"] {
+            paths.push(rooms(room, &format!("{rest}/{event}?limit=100")));
+        }
+        paths.push(format!(
+            "/_matrix/client/v1/rooms/{room}/relations/{event}?limit=100"
+        ));
+    }
+    paths.push(format!("/_matrix/client/v1/rooms/{room}/threads"));
+    paths.push(format!(
+        "/_matrix/client/v1/rooms/{room}/timestamp_to_event?ts=9999999999999&dir=b"
+    ));
+    paths.push("/_matrix/client/v3/sync".to_owned());
+    paths.push(
+        "/_matrix/client/v3/sync?filter=%7B%22room%22%3A%7B%22include_leave%22%3Atrue%7D%7D"
+            .to_owned(),
+    );
+    paths
+}
+
+async fn say(person: &Person, room: &str, text: &str, txn: &str) -> String {
+    let path = rooms(room, &format!("send/m.room.message/{txn}"));
+    let sent = person
+        .put(&path, json!({ "msgtype": "m.text", "body": text }))
+        .await;
+    sent["event_id"].as_str().unwrap().to_owned()
+}
+
+#[tokio::test]
+async fn reader_who_left_sees_nothing_of_what_came_after() {
+    let test = TestServer::start().await;
+    for (number, (visibility, back)) in ["joined", "invited", "shared"]
+        .into_iter()
+        .flat_map(|visibility| ["nothing", "invite", "ban"].map(|back| (visibility, back)))
+        .enumerate()
+    {
+        let alice = test.person(&format!("alice{number}")).await;
+        let bob = test.person(&format!("bob{number}")).await;
+        let visible = json!({ "history_visibility": visibility });
+        let body = json!({
+            "preset": "private_chat", "invite": [bob.user_id],
+            "initial_state": [{ "type": "m.room.history_visibility", "content": visible }],
+        });
+        let room = room(&alice, body).await;
+        let him = json!({ "user_id": bob.user_id });
+        bob.post(&format!("/_matrix/client/v3/join/{room}"), json!({}))
+            .await;
+        let custom = rooms(&room, "state/org.example.custom");
+        alice.put(&custom, json!({ "text": "before" })).await;
+        let before = say(&alice, &room, "before", "1").await;
+        bob.post(&rooms(&room, "leave"), json!({})).await;
+        alice.put(&custom, json!({ "text": SECRET })).await;
+        let secret = say(&alice, &room, SECRET, "2").await;
+        let carol = test.person(&format!("carol{number}")).await;
+        let name = format!("/_matrix/client/v3/profile/{}/displayname", carol.user_id);
+        carol.put(&name, json!({ "displayname": SECRET })).await;
+        alice
+            .post(&rooms(&room, "invite"), json!({ "user_id": carol.user_id }))
+            .await;
+        carol
+            .post(&format!("/_matrix/client/v3/join/{room}"), json!({}))
+            .await;
+        if back != "nothing" {
+            alice.post(&rooms(&room, back), him).await;
+        }
+        let after = say(&alice, &room, "after", "3").await;
+        for path in reads(&room, &[before.clone(), secret, after]) {
+            let (status, answer) = bob.call(Method::GET, &path, json!({})).await;
+            assert!(!status.is_server_error(), "{path}: {answer}");
+            let text = answer.to_string();
+            assert!(!text.contains(SECRET), "{visibility} {back} {path}: {text}");
+        }
+        let state = bob.get(&rooms(&room, "state")).await.to_string();
+        assert!(state.contains("before"), "{visibility} {back}");
+        let around = rooms(&room, &format!("context/{before}"));
+        assert!(bob.get(&around).await.to_string().contains("before"));
+    }
+}
+
+#[tokio::test]
+async fn erased_user_is_read_only_by_those_who_could_before() {
+    let test = TestServer::start().await;
+    let (alice, bob) = (test.person("alice").await, test.person("bob").await);
+    let (carol, dora) = (test.person("carol").await, test.person("dora").await);
+    let room = room(&alice, json!({ "preset": "public_chat", "name": "Tea" })).await;
+    let join = format!("/_matrix/client/v3/join/{room}");
+    bob.post(&join, json!({})).await;
+    let name = format!("/_matrix/client/v3/profile/{}/displayname", bob.user_id);
+    bob.put(&name, json!({ "displayname": "Bobby" })).await;
+    let data = format!(
+        "/_matrix/client/v3/user/{}/account_data/org.example",
+        bob.user_id
+    );
+    bob.put(&data, json!({ "mine": true })).await;
+    let said = say(&bob, &room, "embarrassing", "1").await;
+    let edit = json!({
+        "msgtype": "m.text", "body": "* embarrassing too", "m.new_content": { "msgtype": "m.text", "body": "embarrassing too" },
+        "m.relates_to": { "rel_type": "m.replace", "event_id": said },
+    });
+    bob.put(&rooms(&room, "send/m.room.message/2"), edit).await;
+    // Came in after the words, before their author was erased.
+    carol.post(&join, json!({})).await;
+    let erased = crate::accounts::create::Content::Erased;
+    let accounts = &test.server.accounts;
+    accounts
+        .deactivate(&test.server, &bob.user_id, erased)
+        .await
+        .unwrap();
+    dora.post(&join, json!({})).await;
+
+    let search =
+        json!({ "search_categories": { "room_events": { "search_term": "embarrassing" } } });
+    let paths = [
+        rooms(&room, "messages?dir=b&limit=100"),
+        rooms(&room, &format!("event/{said}")),
+        rooms(&room, &format!("context/{said}")),
+        format!("/_matrix/client/v1/rooms/{room}/relations/{said}"),
+        "/_matrix/client/v3/sync?filter=%7B%22room%22%3A%7B%22timeline%22%3A%7B%22limit%22%3A100%7D%7D%7D".to_owned(),
+    ];
+    for (reader, reads) in [(&alice, true), (&carol, true), (&dora, false)] {
+        for path in &paths {
+            let text = reader.get(path).await.to_string();
+            assert_eq!(
+                text.contains("embarrassing"),
+                reads,
+                "{} {path}: {text}",
+                reader.user_id
+            );
+            assert!(reads || !text.contains("Bobby"), "{path}: {text}");
+        }
+        let found = reader
+            .post("/_matrix/client/v3/search", search.clone())
+            .await;
+        let count = found["search_categories"]["room_events"]["count"]
+            .as_u64()
+            .unwrap();
+        assert_eq!(count > 0, reads, "{found}");
+    }
+    let rows = test
+        .server
+        .store
+        .scan::<crate::store::tables::AccountData>((&bob.user_id,));
+    assert_eq!(rows.count(), 0);
+    let token = dora.token.clone();
+    drop((alice, bob, carol, dora));
+    let test = test.restart().await;
+    let dora = test.with_token("dora", &token);
+    let text = dora.get(&paths[0]).await.to_string();
+    assert!(!text.contains("embarrassing"), "{text}");
+}
