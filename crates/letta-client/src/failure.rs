@@ -139,7 +139,7 @@ fn of_conflict(said: &str) -> Option<FailureKind> {
         .then_some(FailureKind::Busy)
 }
 
-/// Phrases of model providers. Source: Letta V1's `llm_api/error_utils.py`, and the errors of OpenAI, Anthropic, Google.
+/// Phrases of model providers. Source: Letta V1's `llm_api/error_utils.py`, and the errors of `OpenAI`, Anthropic, Google.
 fn of_words(said: &str) -> Option<FailureKind> {
     const CREDITS: [&str; 9] = [
         "insufficient credits",

@@ -244,7 +244,8 @@ mod tests {
             let units: Vec<u16> = text.encode_utf16().collect();
             let (left, right) = units.split_at(cut.min(units.len()));
             let written = |units: &[u16]| {
-                let escaped: String = units.iter().map(|unit| format!("\\u{unit:04x}")).collect();
+                let escaped: Vec<_> = units.iter().map(|unit| format!("\\u{unit:04x}")).collect();
+                let escaped = escaped.concat();
                 format!("\"{escaped}\"")
             };
             prop_assert_eq!(texts(&[&written(left), &written(right)]), text);

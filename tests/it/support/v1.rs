@@ -210,8 +210,7 @@ impl LettaV1 {
         let approval = |call: &Value| json!({"type": "approval", "tool_call_id": call["tool_call_id"], "approve": approve});
         let approvals: Vec<_> = calls.iter().map(approval).collect();
         assert!(!approvals.is_empty(), "nothing waits: {entry}");
-        let body =
-            json!({"agent_id": agent, "messages": [{"type": "approval", "approvals": approvals}]});
+        let body = json!({"agent_id": agent, "stream_tokens": true, "messages": [{"type": "approval", "approvals": approvals}]});
         let url = format!("{}/v1/conversations/default/messages", self.url());
         let answer = client()
             .post(&url)

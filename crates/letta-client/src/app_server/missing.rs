@@ -108,11 +108,7 @@ mod tests {
             let error = about.refusal(Some(words));
             assert_eq!(error.kind().reaction(), expected, "{words}: {error:?}");
         }
-        assert_eq!(
-            About::default()
-                .missing("Agent agent-local-1 not found")
-                .is_some(),
-            false
-        );
+        let unknown = About::default();
+        assert!(unknown.missing("Agent agent-local-1 not found").is_none());
     }
 }

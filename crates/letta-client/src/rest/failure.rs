@@ -38,7 +38,7 @@ pub const DETAIL_CHARS_MAX: usize = 500;
 /// What Letta's web framework says of a path, or of a method, that it does not have: nothing about any agent.
 const NO_ROUTE: [&str; 2] = ["Not Found", "Method Not Allowed"];
 
-/// OpenAI's code for a model that the server does not have.
+/// `OpenAI`'s code for a model that the server does not have.
 const NO_MODEL: &str = "\"model_not_found\"";
 
 #[expect(
@@ -59,7 +59,7 @@ pub(crate) enum Asked<'a> {
     Conversation(&'a Destination),
     /// A run.
     Run(&'a RunId),
-    /// The model that stands for an agent where Letta speaks as OpenAI does.
+    /// The model that stands for an agent where Letta speaks as `OpenAI` does.
     Model(&'a AgentId),
 }
 

@@ -209,13 +209,15 @@ impl Turn {
             }
             let advanced = match self.deadline {
                 None => self.advance().await,
-                Some(deadline) => match tokio::time::timeout_at(deadline, self.advance()).await {
-                    Ok(advanced) => advanced,
-                    Err(_) => {
+                Some(deadline) => {
+                    let advanced = tokio::time::timeout_at(deadline, self.advance()).await;
+                    if let Ok(advanced) = advanced {
+                        advanced
+                    } else {
                         self.took_too_long();
                         Ok(())
                     }
-                },
+                }
             };
             if let Err(error) = advanced {
                 self.ended = true;

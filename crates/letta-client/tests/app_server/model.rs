@@ -111,7 +111,8 @@ async fn complete(State(asked): State<Arc<AtomicUsize>>, Json(body): Json<Value>
         }
         Act::Break => events(vec![json!({"content": "this will"})], Duration::ZERO, None),
         // Without a stream: what the server asks for itself, such as a summary.
-        Act::Say(words, _) => Json(json!({"id": "1", "object": "chat.completion", "choices": [{"index": 0,
+        Act::Say(words, _) => Json(json!({"id": "1", "object": "chat.completion", "created": 1_700_000_000, "model": "scripted",
+            "usage": {"prompt_tokens": 1, "completion_tokens": 1, "total_tokens": 2}, "choices": [{"index": 0,
             "finish_reason": "stop", "message": {"role": "assistant", "content": words.concat()}}]}))
         .into_response(),
     }

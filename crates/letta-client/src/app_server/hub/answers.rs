@@ -24,7 +24,7 @@ impl Task {
         match asked.what {
             What::Plain(reply) if answer.is_ok() => drop(reply.send(Ok(answer))),
             What::Plain(reply) => {
-                drop(reply.send(Err(asked.about.refusal(answer.error.as_deref()))))
+                drop(reply.send(Err(asked.about.refusal(answer.error.as_deref()))));
             }
             What::Cancel(scope, reply) => self.cancelled(&scope, &answer, reply),
             What::Nothing => {}

@@ -224,7 +224,7 @@ fn task(world: &mut World, run: &Run, route: Route, body: &Body) -> Result<Task,
                 ));
             }
             (None, Some(_)) => Task::Refuse(format!("CONFLICT: {WAITING}")),
-            (Some(decision), None) => again(world, run, step, decision),
+            (Some(decision), None) => again(world, run, &step, decision),
             (Some(decision), Some(pending)) => decide(world, run, &step, decision, &pending),
         },
     )
@@ -232,7 +232,7 @@ fn task(world: &mut World, run: &Run, route: Route, body: &Body) -> Result<Task,
 
 /// A decision although nothing waits. V1 takes it, whatever it says, if what it is about has returned a moment ago, and runs the
 /// model once more; else it refuses inside the stream.
-fn again(world: &mut World, run: &Run, step: Step, decision: &InMessage) -> Task {
+fn again(world: &mut World, run: &Run, step: &Step, decision: &InMessage) -> Task {
     let thread = world.thread(&run.thread);
     let lately = thread.messages.iter().rev().take(LATELY);
     let decided = |message: &Message| {
