@@ -20,6 +20,7 @@ fn turn(askers: &[&str]) -> TurnRecord {
         sender: UserId::parse(*asker).unwrap(),
         text: "?".to_owned(),
         admitted_at: Millis(0),
+        retries: 0,
     };
     let key = ConversationKey {
         agent,

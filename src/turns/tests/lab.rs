@@ -215,6 +215,7 @@ fn turns(
         letta_returns: watch::channel(0).1,
         habits: config::Turns::default(),
         mode: Mode::Standard,
+        permissions: config::Permissions::nobody(),
         tasks: tasks.clone(),
     };
     Turns::new(around).unwrap()

@@ -269,6 +269,7 @@ impl Peer {
                 let deleted = server.ask(deleted).await;
                 assert_eq!(deleted["success"], true, "{deleted}");
             }
+            Server::V1(server) => server.delete_agent(&agent.id).await,
         }
     }
 

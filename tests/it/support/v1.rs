@@ -223,6 +223,12 @@ impl LettaV1 {
         assert!(told.contains("assistant_message"), "{told}");
     }
 
+    /// Deletes an agent.
+    pub async fn delete_agent(&self, agent: &AgentId) {
+        let path = format!("/v1/agents/{agent}");
+        self.call(http::Method::DELETE, &path, json!({})).await;
+    }
+
     /// Its agents and their names.
     pub async fn agents(&self) -> Vec<(AgentId, String)> {
         let url = format!("{}/v1/agents/?order=asc", self.url());

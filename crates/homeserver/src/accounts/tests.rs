@@ -14,6 +14,7 @@ use futures_util::FutureExt;
 use http::{Method, StatusCode};
 use serde_json::{Value, json};
 
+use super::create::Content;
 use crate::testing::TestServer;
 
 const TOKEN: &str = "let me in";
@@ -79,7 +80,10 @@ async fn account_that_is_changed_holds_up_nobody_else() {
     test.log_in(&bob.user_id).await;
     accounts.set_suspended(&bob.user_id, true).await.unwrap();
     let carol = accounts.create(&test.server, "carol", None).await.unwrap();
-    accounts.deactivate(&test.server, &carol).await.unwrap();
+    accounts
+        .deactivate(&test.server, &carol, Content::Kept)
+        .await
+        .unwrap();
     let mut waiting = std::pin::pin!(accounts.set_suspended(&alice.user_id, true));
     assert!(waiting.as_mut().now_or_never().is_none());
     drop(held);

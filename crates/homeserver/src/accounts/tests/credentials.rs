@@ -257,7 +257,7 @@ async fn what_was_proven_with_an_old_password_proves_nothing() {
         if ends == "password" {
             accounts.set_password(&user, NEW).await.unwrap();
         } else {
-            let kept = crate::accounts::create::Content::Kept;
+            let kept = Content::Kept;
             accounts.end(&test.server, &user, kept).await.unwrap();
         }
         assert_eq!(sessions(), 0, "{ends}");
@@ -274,7 +274,7 @@ async fn what_is_no_users_outlives_users() {
         .create(&test.server, "alice", Some(OLD))
         .await
         .unwrap();
-    let erased = crate::accounts::create::Content::Erased;
+    let erased = Content::Erased;
     accounts
         .deactivate(&test.server, &user, erased)
         .await
