@@ -13,6 +13,7 @@
     reason = "one binary: `pub` says what a module offers to the tests"
 )]
 
+mod access;
 mod agents;
 mod alone;
 mod app_server;

@@ -8,8 +8,8 @@ use serde_json::{Value, json};
 
 use self::account::{Account, part};
 
-mod account;
-mod fuzz;
+pub mod account;
+pub mod fuzz;
 mod kills;
 mod limits;
 mod neighbors;

@@ -24,10 +24,10 @@ use crate::support::embedded::Embedded;
 use crate::support::process::tail;
 use crate::support::synapse::DOMAIN;
 
-mod call;
-mod catalogue;
+pub mod call;
+pub mod catalogue;
 mod contents;
-mod pool;
+pub mod pool;
 mod rubbish;
 mod shape;
 mod stage;
