@@ -18,6 +18,9 @@ use crate::support::server::Homeserver;
 /// Long enough for what happens at once, on a machine that does a lot besides.
 const SOON: Duration = Duration::from_secs(30);
 
+/// How long V1 holds the lock of a default conversation in which it was killed.
+const LOCKED_FOR: Duration = Duration::from_mins(5);
+
 /// How many beats, of a quarter of a second, an answer takes that something comes between.
 const BEATS: usize = 12;
 
@@ -210,12 +213,16 @@ async fn killed(house: &mut House, room: &str, agent: &Agent, victim: Victim) ->
         .wait_for_answer(room, &question, SOON, |text| !text.is_empty())
         .await;
     house.kill(victim).await;
+    let patience = match (house.peer.kind, victim) {
+        (Kind::V1, Victim::Letta) => LOCKED_FOR + PATIENCE,
+        _ => PATIENCE,
+    };
     let agent_says = |entry: &&Entry| entry.sender == agent.ghost;
     let whole = |entry: &&Entry| entry.text().trim() == expected;
     let told = |entry: &&Entry| entry.text().contains("[STREAM_INCOMPLETE]");
     let was_told = house
         .alice
-        .wait_for("for the end of the answer", room, PATIENCE, |seen| {
+        .wait_for("for the end of the answer", room, patience, |seen| {
             seen.answers_to(&question)
                 .filter(agent_says)
                 .find(|entry| whole(entry) || told(entry))

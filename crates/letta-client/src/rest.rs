@@ -352,11 +352,7 @@ impl Backend for RestBackend {
             _ if !self.has_conversations().await? => self
                 .api
                 .post(&["v1", "agents", agent, "messages", "cancel"]),
-            // Here V1 reads the agent from the query only.
-            Conversation::Default => self
-                .api
-                .post(&["v1", "conversations", "default", "cancel"])
-                .query(&[("agent_id", agent)]),
+            Conversation::Default => return runs::cancel_default(&self.api, to, None).await,
             Conversation::Own(id) => self
                 .api
                 .post(&["v1", "conversations", id.as_str(), "cancel"]),

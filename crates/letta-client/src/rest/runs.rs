@@ -1,5 +1,7 @@
 //! What runs, by the list of runs.
 
+use serde::Serialize;
+
 use super::{api::SharedApi, failure::Asked, wire::RunEntry};
 use crate::{
     backend::{Conversation, Destination},
@@ -21,6 +23,61 @@ pub(super) async fn active(
     conversations: bool,
     since: Option<&str>,
 ) -> Result<Option<RunId>, BackendError> {
+    let runs = list(api, to, conversations).await?;
+    let second = |time: &str| time.get(..SECONDS).map(str::to_owned);
+    let since = since.and_then(second);
+    let late = |run: &RunEntry| {
+        let began = run.created_at.as_deref().and_then(second);
+        since.is_none() || began.is_none() || began >= since
+    };
+    // V1 leaves some runs `created` that it has carried out.
+    let running = |run: &&RunEntry| late(run) && run.status.as_deref() == Some("running");
+    let newest = runs
+        .iter()
+        .filter(running)
+        .max_by(|a, b| a.created_at.cmp(&b.created_at));
+    Ok(newest.and_then(|run| run.id.as_deref()?.parse().ok()))
+}
+
+/// Cancels what goes on in an agent's default conversation, and nothing else. `false`: nothing went on.
+///
+/// V1 has a route for it that cancels every run of the agent, whichever conversation it is in.
+pub(super) async fn cancel_default(
+    api: &SharedApi,
+    to: &Destination,
+    only: Option<&RunId>,
+) -> Result<bool, BackendError> {
+    #[derive(Serialize)]
+    struct Cancellation {
+        run_ids: Vec<String>,
+    }
+    let run_ids: Vec<_> = match only {
+        Some(run) => vec![run.to_string()],
+        None => list(api, to, true)
+            .await?
+            .into_iter()
+            .filter_map(|run| run.id)
+            .collect(),
+    };
+    if run_ids.is_empty() {
+        return Ok(false);
+    }
+    let request = api
+        .post(&["v1", "agents", to.agent.as_str(), "messages", "cancel"])
+        .json(&Cancellation { run_ids });
+    match api.call(request).await? {
+        Ok(_) => Ok(true),
+        Err(refusal) if refusal.is_nothing_to_cancel() => Ok(false),
+        Err(refusal) => Err(refusal.into_error(Asked::Agent(&to.agent))),
+    }
+}
+
+/// The runs that go on in a conversation.
+async fn list(
+    api: &SharedApi,
+    to: &Destination,
+    conversations: bool,
+) -> Result<Vec<RunEntry>, BackendError> {
     let mut request = api.get(&["v1", "runs", ""]).query(&[
         ("agent_id", to.agent.as_str()),
         ("active", "true"),
@@ -32,25 +89,15 @@ pub(super) async fn active(
     }
     let answer = api.call(request).await?;
     let answer = answer.map_err(|refusal| refusal.into_error(Asked::Conversation(to)))?;
-    let runs: Vec<RunEntry> = answer.json()?;
-    let here = |run: &RunEntry| match (&to.conversation, run.conversation_id.as_deref()) {
-        _ if !conversations => true,
-        (Conversation::Own(id), named) => named.is_none_or(|named| named == id.as_str()),
-        // V1 names the default conversation by its agent, by `default`, or not at all.
-        (Conversation::Default, named) => named.is_none_or(|named| !named.starts_with("conv-")),
-    };
-    let second = |time: &str| time.get(..SECONDS).map(str::to_owned);
-    let since = since.and_then(second);
-    let late = |run: &RunEntry| {
-        let began = run.created_at.as_deref().and_then(second);
-        since.is_none() || began.is_none() || began >= since
-    };
-    // V1 leaves some runs `created` that it has carried out.
-    let running =
-        |run: &&RunEntry| here(run) && late(run) && run.status.as_deref() == Some("running");
-    let newest = runs
-        .iter()
-        .filter(running)
-        .max_by(|a, b| a.created_at.cmp(&b.created_at));
-    Ok(newest.and_then(|run| run.id.as_deref()?.parse().ok()))
+    let mut runs: Vec<RunEntry> = answer.json()?;
+    runs.retain(
+        |run| match (&to.conversation, run.conversation_id.as_deref()) {
+            _ if !conversations => true,
+            (Conversation::Own(id), named) => named.is_none_or(|named| named == id.as_str()),
+            // V1 names the default conversation by its agent, by `default`, or not at all.
+            (Conversation::Default, named) => named.is_none_or(|named| !named.starts_with("conv-")),
+        },
+    );
+    runs.retain(|run| matches!(run.status.as_deref(), Some("created" | "running")));
+    Ok(runs)
 }

@@ -179,3 +179,30 @@ async fn a_run_that_is_only_slow_is_left_alone() {
     let turn = lab.turn("$1", "wait: 1").await;
     assert_eq!(turn.text(), "waited 1s");
 }
+
+/// V1's own route for stopping the default conversation stops every run of the agent.
+#[tokio::test]
+async fn a_stop_in_one_conversation_leaves_the_others_alone() {
+    let lab = Lab::new().await;
+    let conversation = lab
+        .backend
+        .create_conversation(&lab.to.agent, "other")
+        .await
+        .unwrap();
+    let other = letta_client::Destination {
+        conversation,
+        ..lab.to.clone()
+    };
+    let mut here = lab.send("$1", "slow: 40").await.unwrap();
+    let prompts = [super::prompt("$2", "slow: 8")];
+    let conduct = letta_client::Conduct::default();
+    let mut there = lab.backend.send(&other, &prompts, conduct).await.unwrap();
+    until(&mut here, is_text).await;
+    let heard = until(&mut there, is_text).await;
+    assert!(lab.backend.cancel(&lab.to).await.unwrap());
+    assert_eq!(Turn::read(here).await.stop(), &Stop::Cancelled);
+    let mut rest = Turn::read(there).await;
+    rest.events.splice(0..0, heard);
+    assert_eq!(rest.text(), words(8));
+    assert!(!lab.backend.cancel(&lab.to).await.unwrap());
+}

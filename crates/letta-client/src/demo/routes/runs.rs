@@ -105,6 +105,11 @@ pub(super) async fn messages(
 }
 
 #[derive(Debug, Deserialize)]
+struct Cancellation {
+    run_ids: Option<Vec<String>>,
+}
+
+#[derive(Debug, Deserialize)]
 struct Resumption {
     starting_after: Option<u64>,
     include_pings: Option<bool>,
@@ -168,14 +173,26 @@ fn read(demo: &Demo, run: Arc<Run>, resumption: &Resumption) -> Response {
 pub(super) async fn cancel_agent(
     State(demo): State<Demo>,
     Path(agent): Path<String>,
+    body: bytes::Bytes,
 ) -> Result<Json<BTreeMap<String, &'static str>>, Failure> {
+    let Cancellation { run_ids } = parse_body(&body)?;
     known_agent(&demo, &agent)?;
+    if let Some(ids) = run_ids {
+        let mut runs = demo.shared.world().active(&agent, None);
+        runs.retain(|run| ids.contains(&run.id));
+        let key = ThreadKey {
+            agent,
+            conversation: None,
+        };
+        return cancel(&demo, &key, runs);
+    }
     let key = ThreadKey {
         agent,
         conversation: None,
     };
     let freed = demo.shared.world().thread(&key).pending.take().is_some();
-    match cancel(&demo, &key) {
+    let runs = demo.shared.world().active(&key.agent, Some(&key));
+    match cancel(&demo, &key, runs) {
         Err(_) if freed => Ok(Json(BTreeMap::new())),
         answer => answer,
     }
@@ -187,11 +204,20 @@ pub(super) async fn cancel_conversation(
     Query(query): Query<OfAgent>,
 ) -> Result<Json<BTreeMap<String, &'static str>>, Failure> {
     let key = thread_key(&demo, &conversation, query.agent_id.as_deref())?;
-    cancel(&demo, &key)
+    // V1 looks for runs of the agent then, whichever conversation they are in.
+    let everywhere = key.conversation.is_none();
+    let runs = demo
+        .shared
+        .world()
+        .active(&key.agent, (!everywhere).then_some(&key));
+    cancel(&demo, &key, runs)
 }
 
-fn cancel(demo: &Demo, key: &ThreadKey) -> Result<Json<BTreeMap<String, &'static str>>, Failure> {
-    let runs = demo.shared.world().active(&key.agent, Some(key));
+fn cancel(
+    demo: &Demo,
+    key: &ThreadKey,
+    runs: Vec<Arc<Run>>,
+) -> Result<Json<BTreeMap<String, &'static str>>, Failure> {
     if runs.is_empty() {
         let name = key.conversation.as_deref().unwrap_or("default");
         return Err(Failure::conflict(&format!(
@@ -202,7 +228,7 @@ fn cancel(demo: &Demo, key: &ThreadKey) -> Result<Json<BTreeMap<String, &'static
         run.cancelled.cancel();
         if run.killed.is_cancelled() {
             run.set_stopped("cancelled");
-            demo.shared.world().thread(key).release(&run);
+            demo.shared.world().thread(&run.thread).release(&run);
         }
         (run.id.clone(), "cancelled")
     });

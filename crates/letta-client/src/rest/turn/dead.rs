@@ -17,7 +17,7 @@ use crate::{
     error::BackendError,
     failure::FailureKind,
     id::RunId,
-    rest::{api::SharedApi, decoder::Decoder, failure::Asked, wire::Nothing},
+    rest::{api::SharedApi, decoder::Decoder, failure::Asked, runs, wire::Nothing},
 };
 
 /// How long nothing new may come of a run after Letta was away.
@@ -129,10 +129,12 @@ impl Turn {
             _ if !self.place.conversations => self
                 .api
                 .post(&["v1", "agents", agent, "messages", "cancel"]),
-            Conversation::Default => self
-                .api
-                .post(&["v1", "conversations", "default", "cancel"])
-                .query(&[("agent_id", agent)]),
+            Conversation::Default => {
+                // V1 frees its lock on this conversation only five minutes after the run began.
+                return runs::cancel_default(&self.api, &self.place.to, Some(run))
+                    .await
+                    .map(drop);
+            }
             Conversation::Own(id) => self
                 .api
                 .post(&["v1", "conversations", id.as_str(), "cancel"]),
