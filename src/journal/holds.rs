@@ -42,13 +42,11 @@ impl Journal {
         why: Option<&str>,
     ) -> Result<(), JournalError> {
         let key = silenced_key(room, agent);
-        match why {
-            Some(why) => self.put(&key, &why, "silenced"),
-            None => {
-                self.db().remove(key)?;
-                Ok(())
-            }
+        if let Some(why) = why {
+            return self.put(&key, &why, "silenced");
         }
+        self.db().remove(key)?;
+        Ok(())
     }
 
     /// Writes down that the answer of a running turn was redacted.

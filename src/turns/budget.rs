@@ -77,20 +77,23 @@ pub fn check_send(spent: &Spent) -> Result<(), Exhausted> {
 
 /// What a failure costs.
 pub fn cost(failure: &BackendError) -> Cost {
-    match (failure, failure.kind()) {
+    let of_its_own = match failure {
         // It has taken the connection and may have taken the message.
-        (BackendError::Silent { .. }, _) => Cost::Failure,
+        BackendError::Silent { .. } => true,
         // What a proxy says whose Letta is away, or what Letta says while it starts.
-        (
-            BackendError::ServerError {
-                status: 502..=504, ..
-            },
-            _,
-        ) => Cost::Time,
-        (_, FailureKind::Unreachable { .. } | FailureKind::Busy) => Cost::Time,
-        // These bound themselves: Letta names a time, or the agent is paused.
-        (_, kind) if kind.pauses_agent() => Cost::Time,
-        _ => Cost::Failure,
+        BackendError::ServerError {
+            status: 502..=504, ..
+        } => false,
+        _ => match failure.kind() {
+            FailureKind::Unreachable { .. } | FailureKind::Busy => false,
+            // These bound themselves: Letta names a time, or the agent is paused.
+            kind => !kind.pauses_agent(),
+        },
+    };
+    if of_its_own {
+        Cost::Failure
+    } else {
+        Cost::Time
     }
 }
 

@@ -226,7 +226,7 @@ impl Inner {
         stage.note_wait(turn);
         match self.read_unless_stopped(turn, stage, wait, stream).await? {
             Read::Everything(Stop::Failed(failure), request) => {
-                Ok(self.failed_inside(turn, stage, failure, request))
+                Ok(Err(failed_inside(turn, stage, failure, request)))
             }
             Read::Everything(stop, request) => {
                 if stop != Stop::Cancelled {
@@ -242,24 +242,6 @@ impl Inner {
             Read::Redacted => Ok(Ok(Outcome::Redacted)),
             Read::Ending => Ok(Ok(Outcome::Ending)),
         }
-    }
-
-    /// Letta has said in the stream that the turn failed.
-    fn failed_inside(
-        &self,
-        turn: &TurnRecord,
-        stage: &mut Stage,
-        failure: TurnFailure,
-        request: Option<ApprovalRequest>,
-    ) -> Result<Outcome, Trouble> {
-        warn!(
-            turn.id = %turn.id, agent.id = %turn.key.agent, code = failure.code, detail = failure.detail,
-            "a turn failed inside Letta"
-        );
-        let stop = Stop::Failed(failure.clone());
-        stage.note_end(&stop);
-        let told = told(stage, &stop, request);
-        Err(Trouble::Inside(failure, told))
     }
 
     /// Reads one stream. Who wanted the turn to stop before there was anything to stop is heard now.
@@ -402,6 +384,22 @@ impl Told {
     fn has_news(&self) -> bool {
         !self.answer.text.is_empty() || self.request.is_some()
     }
+}
+
+/// Letta has said in the stream that the turn failed.
+fn failed_inside(
+    turn: &TurnRecord,
+    stage: &mut Stage,
+    failure: TurnFailure,
+    request: Option<ApprovalRequest>,
+) -> Trouble {
+    warn!(
+        turn.id = %turn.id, agent.id = %turn.key.agent, code = failure.code, detail = failure.detail,
+        "a turn failed inside Letta"
+    );
+    let stop = Stop::Failed(failure.clone());
+    stage.note_end(&stop);
+    Trouble::Inside(failure, told(stage, &stop, request))
 }
 
 /// A chapter whose stream has come to its end.

@@ -96,7 +96,7 @@ impl Turns {
                         "an external turn is not shown"
                     ),
                     Err(panic) => {
-                        error!(%panic, "an external turn is not shown: reading it panicked")
+                        error!(%panic, "an external turn is not shown: reading it panicked");
                     }
                 }
             }

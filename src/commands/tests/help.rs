@@ -29,6 +29,8 @@ fn help_shows_what_one_may_use() {
     - `stop`: Stops the answer that the agent is writing here.
     - `approve [reason]`: Lets the tools run that the agent asks about here.
     - `deny [reason]`: Denies the tools that the agent asks about here, and tells it why.
+    - `failed`: Lists the messages that got no answer and were set aside here, and the agents that are paused.
+    - `retry <number>`: Tries a message again that was set aside.
     - `detail [none|brief|full]`: Says or sets how much this room sees of tools and reasoning.
     - `allowed-tools [agent]`: Lists the tools that an agent may use without asking.
     - `status`: Says how the bridge, the homeserver and Letta do.
@@ -36,6 +38,7 @@ fn help_shows_what_one_may_use() {
     - `version`: Says which version of the bridge this is.
     - `invite <agent> [@user:domain]`: Invites somebody, or you, to the room of an agent.
     - `sync [accept-removals]`: Makes Matrix match Letta now: users, rooms, names, the space.
+    - `resume <agent>`: Asks an agent again at once that is paused because of credits, a key or a limit.
     - `allow-tool <tool> [agent]`: Lets an agent use a tool always, without asking anybody.
     - `revoke-tool <tool> [agent]`: Lets an agent ask again before it uses a tool.
     - `mode [standard|accept-edits|strict|unrestricted]`: Says or sets when agents ask in this room before they use a tool.

@@ -125,6 +125,49 @@ impl ScriptedLetta {
         self.0.lock().unwrap()
     }
 
+    /// What is streamed of a send that was accepted.
+    fn accept(&self, fate: &Fate, number: usize, texts: Vec<String>) -> TurnStream {
+        let mut state = self.lock();
+        state.runs += 1;
+        state.accepted.push(texts.clone());
+        let run = RunId::parse(format!("run-{number}")).unwrap();
+        let answer = format!("answer to {}.", texts.join(" and "));
+        let started = Ok(TurnEvent::Started {
+            run: run.clone(),
+            resumable: true,
+        });
+        let said = Ok(text("message-1", &answer));
+        match fate {
+            Fate::Close => {
+                state.broken.push((run, answer));
+                events(vec![
+                    started,
+                    Ok(text("message-1", "answer")),
+                    Err(unreachable()),
+                ])
+            }
+            Fate::LoseRun => events(vec![started, Err(unreachable())]),
+            Fate::Fail(kind) => {
+                if !kind.pauses_agent() {
+                    state.failed.extend(texts);
+                }
+                let failure = TurnFailure {
+                    code: "LLM_ERROR".to_owned(),
+                    detail: String::new(),
+                    kind: kind.clone(),
+                };
+                events(vec![
+                    started,
+                    Ok(TurnEvent::Finished(Stop::Failed(failure))),
+                ])
+            }
+            Fate::Endless => stream::iter(vec![started, said])
+                .chain(stream::pending())
+                .boxed(),
+            _ => events(vec![started, said, Ok(TurnEvent::Finished(Stop::EndTurn))]),
+        }
+    }
+
     fn note(&self, call: &'static str) -> Result<(), BackendError> {
         let mut state = self.lock();
         state.calls.push(call);
@@ -250,45 +293,7 @@ impl Backend for ScriptedLetta {
             }
             _ => {}
         }
-        let mut state = self.lock();
-        state.runs += 1;
-        state.accepted.push(texts.clone());
-        let run = RunId::parse(&format!("run-{number}")).unwrap();
-        let answer = format!("answer to {}.", texts.join(" and "));
-        let started = Ok(TurnEvent::Started {
-            run: run.clone(),
-            resumable: true,
-        });
-        let said = Ok(text("message-1", &answer));
-        Ok(match fate {
-            Fate::Close => {
-                state.broken.push((run, answer));
-                events(vec![
-                    started,
-                    Ok(text("message-1", "answer")),
-                    Err(unreachable()),
-                ])
-            }
-            Fate::LoseRun => events(vec![started, Err(unreachable())]),
-            Fate::Fail(kind) => {
-                if !kind.pauses_agent() {
-                    state.failed.extend(texts);
-                }
-                let failure = TurnFailure {
-                    code: "LLM_ERROR".to_owned(),
-                    detail: String::new(),
-                    kind,
-                };
-                events(vec![
-                    started,
-                    Ok(TurnEvent::Finished(Stop::Failed(failure))),
-                ])
-            }
-            Fate::Endless => stream::iter(vec![started, said])
-                .chain(stream::pending())
-                .boxed(),
-            _ => events(vec![started, said, Ok(TurnEvent::Finished(Stop::EndTurn))]),
-        })
+        Ok(self.accept(&fate, number, texts))
     }
 
     async fn decide(

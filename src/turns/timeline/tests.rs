@@ -169,7 +169,7 @@ fn several_tools_share_one_line() {
 fn an_error_inside_a_success_is_told_in_plain_words() {
     assert_snapshot!(show(transcript!("error_500"), QUICK), @"0.45s @agent notice to $asked: The agent could not answer. Try again in a moment. [LLM_ERROR]");
     assert_snapshot!(show(transcript!("error_429"), QUICK), @"0.45s @agent notice to $asked: The agent could not answer. The provider of the agent's model asks for fewer requests. Try again later. [LLM_RATE_LIMIT]");
-    assert_snapshot!(show(transcript!("error_401"), QUICK), @"0.45s @agent notice to $asked: The agent could not answer. An admin finds more in the log. [LLM_AUTHENTICATION]");
+    assert_snapshot!(show(transcript!("error_401"), QUICK), @"0.45s @agent notice to $asked: The agent could not answer. The provider of the agent's model refuses the key that Letta has for it. An admin has to change that. [LLM_AUTHENTICATION]");
 }
 
 #[test]

@@ -66,6 +66,59 @@ fn failed_inside(kind: FailureKind) -> TurnFailure {
     }
 }
 
+/// Of agents that are paused, and of prompts that get no answer.
+fn about_ends(kinds: &[FailureKind], now: Millis) -> Vec<String> {
+    let eve = ruma::user_id!("@eve:example.org");
+    let pauses = kinds.iter().filter(|kind| kind.pauses_agent());
+    let mut sentences: Vec<_> = pauses
+        .map(|kind| {
+            let (reason, code) = pause_reason(kind, "LLM_ERROR");
+            let pause = PauseRecord {
+                agent: "agent-1".parse().expect("an id"),
+                reason,
+                code,
+                since: now,
+                until: now.plus(Duration::from_mins(2)),
+                tries: 2,
+            };
+            paused(&pause, now)
+        })
+        .collect();
+    let (silent, failure) = (BackendError::EmptyList, failures().remove(11));
+    let spent = [
+        exhausted(Exhausted::Sends, None),
+        exhausted(Exhausted::Runs, None),
+        exhausted(Exhausted::Failures, Some(&failure)),
+        exhausted(Exhausted::Failures, Some(&silent)),
+        exhausted(Exhausted::Restarts, None),
+        exhausted(Exhausted::Time, None),
+        agent_gone(true),
+        silenced(eve, &Silence::NotInRoom),
+        silenced(eve, &Silence::Banned),
+        silenced(
+            eve,
+            &Silence::Muted {
+                power: 0,
+                needed: 50,
+            },
+        ),
+        silenced(
+            eve,
+            &Silence::Closed {
+                successor: "!new:x".to_owned(),
+            },
+        ),
+    ];
+    let refusals = failures().into_iter().map(|failure| refused(&failure));
+    sentences.extend(
+        spent
+            .into_iter()
+            .chain(refusals)
+            .map(|reason| prompts_set_aside(&reason, 3)),
+    );
+    sentences
+}
+
 fn sentences() -> Vec<String> {
     let eve = ruma::user_id!("@eve:example.org");
     let now = Millis(12 * 3_600_000);
@@ -107,51 +160,7 @@ fn sentences() -> Vec<String> {
             .iter()
             .map(|kind| turn_failed(&failed_inside(kind.clone()))),
     );
-    let pauses = kinds.iter().filter(|kind| kind.pauses_agent());
-    sentences.extend(pauses.map(|kind| {
-        let (reason, code) = pause_reason(kind, "LLM_ERROR");
-        let pause = PauseRecord {
-            agent: "agent-1".parse().expect("an id"),
-            reason,
-            code,
-            since: now,
-            until: now.plus(Duration::from_mins(2)),
-            tries: 2,
-        };
-        paused(&pause, now)
-    }));
-    let (silent, failure) = (BackendError::EmptyList, failures().remove(11));
-    let spent = [
-        exhausted(Exhausted::Sends, None),
-        exhausted(Exhausted::Runs, None),
-        exhausted(Exhausted::Failures, Some(&failure)),
-        exhausted(Exhausted::Failures, Some(&silent)),
-        exhausted(Exhausted::Restarts, None),
-        exhausted(Exhausted::Time, None),
-        agent_gone(true),
-        silenced(eve, &Silence::NotInRoom),
-        silenced(eve, &Silence::Banned),
-        silenced(
-            eve,
-            &Silence::Muted {
-                power: 0,
-                needed: 50,
-            },
-        ),
-        silenced(
-            eve,
-            &Silence::Closed {
-                successor: "!new:x".to_owned(),
-            },
-        ),
-    ];
-    let refusals = failures().into_iter().map(|failure| refused(&failure));
-    sentences.extend(
-        spent
-            .into_iter()
-            .chain(refusals)
-            .map(|reason| prompts_set_aside(&reason, 3)),
-    );
+    sentences.extend(about_ends(&kinds, now));
     let mut waits = failures();
     waits.retain(|failure| failure.kind().reaction() == Reaction::Wait);
     sentences.extend(

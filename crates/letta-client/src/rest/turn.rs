@@ -24,7 +24,7 @@ mod dead;
 mod poll;
 
 pub use dead::{DEAD_AFTER, DEAD_AFTER_UNSEEN};
-pub use poll::POLL_FAILURES_MAX;
+pub use poll::{END_GRACE, POLL_FAILURES_MAX};
 use poll::{Poll, get_messages, get_run};
 
 use super::{
@@ -47,9 +47,6 @@ pub const RECONNECTS_MAX: usize = 8;
 
 /// Why a stream is lost that ended too early.
 const CUT_OFF: &str = "the stream ended before the turn";
-
-/// How long the rest of a stream is waited for once it has told how the turn ended. What follows is only that nothing does.
-pub const END_GRACE: Duration = Duration::from_secs(2);
 
 /// The most connections in a row that are accepted and bring nothing, before the run is polled.
 pub const BARREN_CONNECTIONS_MAX: u32 = 2;

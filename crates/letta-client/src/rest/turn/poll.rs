@@ -15,6 +15,9 @@ use crate::{
     },
 };
 
+/// How long the rest of a stream is waited for once it has told how the turn ended. What follows is only that nothing does.
+pub const END_GRACE: Duration = Duration::from_secs(2);
+
 /// The most failures in a row while polling.
 pub const POLL_FAILURES_MAX: u32 = 8;
 
