@@ -42,6 +42,7 @@ use crate::{
     clock,
     config::{self, Config},
     error::{Error, Result},
+    limits::DOWNLOAD_WAIT_MAX,
     store::{FILES_FOLDER, Store, tables},
 };
 use disk::Disk;
@@ -53,8 +54,6 @@ const MEDIA_ID_CHARS: usize = 24;
 const THUMBNAILS_AT_ONCE: usize = 2;
 /// Of how many users the pace of their reservations is remembered.
 const PACES_REMEMBERED: usize = 10_000;
-/// How long a download waits for a file that is not there yet, at most.
-const WAIT_MAX: Duration = Duration::from_mins(1);
 
 /// All uploaded files. Clones are the same.
 #[derive(Clone, Debug)]
@@ -197,7 +196,7 @@ impl Media {
 
     /// The row of a file that is there.
     async fn wait_for(&self, id: &str, patience: Duration) -> Result<MediaFile> {
-        let end = tokio::time::Instant::now() + patience.min(WAIT_MAX);
+        let end = tokio::time::Instant::now() + patience.min(DOWNLOAD_WAIT_MAX);
         loop {
             let filled = self.inner.filled.notified();
             tokio::pin!(filled);

@@ -12,7 +12,12 @@ use super::{
     record::{ShortToken, ShortTokenUse},
     registration_tokens::ends_in,
 };
-use crate::{clock, error::Result, store::tables};
+use crate::{
+    clock,
+    error::{Error, Result},
+    limits::SHORT_TOKENS_PER_USER,
+    store::tables,
+};
 
 /// How long one can log in with a token.
 pub const LOGIN_LIFE: Duration = Duration::from_mins(2);
@@ -31,6 +36,10 @@ impl ShortTokenUse {
 
 impl Accounts {
     /// A new token for this use. Those that have ended are swept out with it.
+    ///
+    /// # Errors
+    ///
+    /// 429 `M_LIMIT_EXCEEDED` if too many of the user's are good, until the first of them ends.
     pub async fn issue_short_token(&self, user: &UserId, purpose: ShortTokenUse) -> Result<String> {
         let token = new_token();
         let record = ShortToken {
@@ -38,15 +47,27 @@ impl Accounts {
             purpose,
             expires: ends_in(purpose.life()),
         };
+        let (now, mut good, mut first_end) = (clock::now(), 0, record.expires);
+        let changing = self.changing.lock().await;
         let mut batch = self.store.batch();
         for row in self.store.scan::<tables::ShortTokens>(()) {
             let ((digest,), old) = row?;
-            if old.expires <= clock::now() {
+            if old.expires <= now {
                 batch.delete::<tables::ShortTokens>((digest,))?;
+            } else if old.user_id == user {
+                (good, first_end) = (good + 1, first_end.min(old.expires));
             }
+        }
+        if good >= SHORT_TOKENS_PER_USER {
+            let wait = Duration::from_millis(u64::from(first_end.0.saturating_sub(now.0)));
+            return Err(Error::limit_exceeded(
+                wait,
+                format!("{SHORT_TOKENS_PER_USER} tokens of yours are good already"),
+            ));
         }
         batch.put::<tables::ShortTokens>((digest(&token),), &record)?;
         self.store.commit(batch).await?;
+        drop(changing);
         Ok(token)
     }
 

@@ -35,7 +35,7 @@ async fn upload(
         touches.extend(device_lists::touches(&server.rooms, user)?);
     }
     one_time::add(&server.store, &mut batch, user, device, &body.one_time_keys)?;
-    one_time::set_fallback(&mut batch, user, device, &body.fallback_keys)?;
+    one_time::set_fallback(&server.store, &mut batch, user, device, &body.fallback_keys)?;
     if !batch.is_empty() {
         // Another sync of the same device says how many keys there are, too.
         place.take()?;

@@ -19,11 +19,9 @@ use ruma::{
 use super::{auth::Identified, lenient};
 use crate::{
     error::{Error, Result},
+    limits::JSON_MAX_DEPTH,
     server::Server,
 };
-
-/// The largest depth of nested JSON in a request. Events have their own limits.
-const JSON_MAX_DEPTH: usize = 100;
 
 /// One request.
 #[derive(Debug)]

@@ -22,14 +22,11 @@ use crate::{
     clock,
     error::{Error, Result},
     http::Caller,
+    limits::{DELAY_MAX, DELAYED_EVENTS_PER_USER},
     server::Server,
     store::tables,
 };
 
-/// The longest that an event waits: 24 hours.
-const DELAY_MAX_MS: u64 = 24 * 60 * 60 * 1000;
-/// How many events of one user wait at most.
-pub(super) const WAITING_MAX: usize = 100;
 /// How long to wait after the database could not be read.
 const RETRY: Duration = Duration::from_secs(10);
 /// How long to wait when nothing waits.
@@ -58,11 +55,16 @@ pub async fn schedule(
     if !server.rooms.is_joined(room, user)? {
         return Err(Error::forbidden("You are not in this room"));
     }
-    if delay_ms > DELAY_MAX_MS {
-        let message = format!("An event can wait {DELAY_MAX_MS} milliseconds");
+    if Duration::from_millis(delay_ms) > DELAY_MAX {
+        let message = format!("An event can wait {} milliseconds", DELAY_MAX.as_millis());
         return Err(Error::bad_request(ErrorKind::Unknown, message));
     }
     check_sizes(&draft)?;
+    if let Some(txn) = txn {
+        txn.check()?;
+    }
+    // Before the lock of the room: whoever schedules in several rooms at once is counted once.
+    let _turn = server.serial.of(user).await;
     let mut writer = server.rooms.write(room).await?;
     let sender = caller.sender_key();
     let scope = txn.map(|txn| format!("delayed {}", txn.scope));
@@ -75,11 +77,11 @@ pub async fn schedule(
     {
         return Ok(id);
     }
-    if of_user(server, user)?.len() >= WAITING_MAX {
+    if of_user(server, user)?.len() >= DELAYED_EVENTS_PER_USER {
         return Err(Error::refused(
             StatusCode::TOO_MANY_REQUESTS,
             ErrorKind::Unknown,
-            format!("{WAITING_MAX} events of yours wait already"),
+            format!("{DELAYED_EVENTS_PER_USER} events of yours wait already"),
         ));
     }
     let id = new_token();

@@ -14,13 +14,11 @@ use super::{
 };
 use crate::{
     error::Result,
+    limits::THREAD_PARTICIPANTS_MAX,
     rooms::Rooms,
     store::{Batch, tables},
     stream::Position,
 };
-
-/// How many people are remembered of one thread.
-const PARTICIPANTS_MAX: usize = 1_000;
 
 /// The root of the thread that the event belongs to.
 pub fn root_of(pdu: &Pdu) -> Option<OwnedEventId> {
@@ -56,7 +54,7 @@ pub(super) fn note(writer: &mut RoomWriter, pdu: &Pdu) -> Result<()> {
     });
     for pdu in &added {
         let known = thread.participants.contains(&pdu.sender);
-        if !known && thread.participants.len() < PARTICIPANTS_MAX {
+        if !known && thread.participants.len() < THREAD_PARTICIPANTS_MAX {
             thread.participants.push(pdu.sender.clone());
         }
         thread.count += 1;

@@ -21,11 +21,9 @@ use tokio::time::Instant;
 use super::account_data;
 use crate::{
     error::Result,
+    limits::TYPING_MAX,
     stream::{Position, Stream, Touch},
 };
-
-/// The longest time that one request makes somebody type.
-const TYPING_MAX: Duration = Duration::from_mins(2);
 
 /// Who is typing where. Clones are the same.
 #[derive(Clone, Debug)]
