@@ -159,6 +159,18 @@ fn configured() -> String {
             "413 `M_TOO_LARGE`",
         ),
         (
+            "the files of one user; 0 for no limit",
+            "media_quota_per_user",
+            bytes(media.media_quota_per_user.0),
+            "403 `M_FORBIDDEN`; deleting files makes room",
+        ),
+        (
+            "the files of all users together; 0 for no limit",
+            "media_quota_total",
+            bytes(media.media_quota_total.0),
+            "403 `M_FORBIDDEN`; deleting files makes room",
+        ),
+        (
             "places that one user has reserved for files",
             "max_pending_media_uploads",
             count(media.max_pending_media_uploads),

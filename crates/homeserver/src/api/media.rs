@@ -94,6 +94,7 @@ fn uploaded(
         pieces: pieces(body, server.config.listen.max_request_size.as_len()),
         content_type,
         file_name,
+        exempt: !caller.is_rate_limited(),
     })
 }
 

@@ -16,7 +16,7 @@ use ruma::{
     },
 };
 
-use super::{auth::Identified, lenient};
+use super::{auth::Identified, lenient, rate_limit};
 use crate::{
     error::{Error, Result},
     limits::JSON_MAX_DEPTH,
@@ -105,6 +105,7 @@ where
         let (parts, body) = request.into_parts();
         let facts = facts(&parts, Bytes::new());
         let caller = <R::Authentication as Identified>::identify(server, &facts).await?;
+        rate_limit::enforce(server, &parts, R::Authentication::caller(&caller))?;
         let bytes = lenient::mend(&parts, read_body(body, body_max_bytes).await?);
         check_json(&bytes)?;
         Self::parsed(parts, path_args, caller, CallFacts { bytes, ..facts })
@@ -119,6 +120,7 @@ where
         let (parts, body) = request.into_parts();
         let facts = facts(&parts, Bytes::new());
         let caller = <R::Authentication as Identified>::identify(server, &facts).await?;
+        rate_limit::enforce(server, &parts, R::Authentication::caller(&caller))?;
         Ok((Self::parsed(parts, path_args, caller, facts)?, body))
     }
 

@@ -164,6 +164,12 @@ impl Inner {
                     preview.insert("og:image:height".to_owned(), json!(height));
                 }
             }
+            Err(Error::Refused(refusal)) => {
+                tracing::debug!(
+                    reason = refusal.message,
+                    "the picture of a preview is not kept"
+                );
+            }
             Err(error) => tracing::error!(%error, "the picture of a preview cannot be kept"),
         }
     }
