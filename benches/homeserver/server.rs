@@ -115,6 +115,8 @@ impl Server {
             "allow_registration=true".to_owned(),
             "yes_i_am_very_very_sure_i_want_an_open_registration_server_prone_to_abuse=true"
                 .to_owned(),
+            // The generators write faster than people.
+            "rate_limits=false".to_owned(),
             // As in the Synapse beside it.
             "allow_local_presence=false".to_owned(),
         ];

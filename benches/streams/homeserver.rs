@@ -37,7 +37,8 @@ impl Homeserver {
         let text = format!(
             "[global]\nserver_name = \"{DOMAIN}\"\naddress = \"127.0.0.1\"\nport = {}\n\
              database_path = \"{}\"\nappservice_dir = \"{}\"\nallow_registration = true\n\
-             yes_i_am_very_very_sure_i_want_an_open_registration_server_prone_to_abuse = true\n",
+             yes_i_am_very_very_sure_i_want_an_open_registration_server_prone_to_abuse = true\n\
+             rate_limits = false\n",
             self.port,
             self.dir.join("database").display(),
             appservices.display(),

@@ -41,8 +41,8 @@ pub use patterns::Patterns;
 pub use sample::sample;
 pub use secret::Secret;
 pub use sections::{
-    Admin, AppserviceSection, Appservices, Database, Listen, Logging, Login, Media, Outbound,
-    ROOM_VERSIONS, Registration, Rooms, Sync, Tls, Turn, WellKnown,
+    Admin, AppserviceSection, Appservices, Database, Limits, Listen, Logging, Login, Media,
+    Outbound, ROOM_VERSIONS, Registration, Rooms, Sync, Tls, Turn, WellKnown,
 };
 pub use units::{Bytes, Mode, OneOrMany};
 pub use warning::{Severity, Warning};
@@ -118,6 +118,9 @@ pub struct Config {
     /// Limits of files.
     #[serde(flatten)]
     pub media: Media,
+    /// Limits for each user.
+    #[serde(flatten)]
+    pub limits: Limits,
     /// Whom the server itself asks.
     #[serde(flatten)]
     pub outbound: Outbound,
@@ -165,6 +168,7 @@ impl Config {
             rooms: Rooms::default(),
             sync: Sync::default(),
             media: Media::default(),
+            limits: Limits::default(),
             outbound: Outbound::default(),
             turn: Turn::default(),
             admin: Admin::default(),
@@ -223,6 +227,7 @@ impl Config {
         let rooms = read_or_default(figment, problems);
         let sync = read_or_default(figment, problems);
         let media = read_or_default(figment, problems);
+        let limits = read_or_default(figment, problems);
         let outbound = read_or_default(figment, problems);
         let turn = read_or_default(figment, problems);
         let admin = read_or_default(figment, problems);
@@ -243,6 +248,7 @@ impl Config {
             rooms,
             sync,
             media,
+            limits,
             outbound,
             turn,
             admin,

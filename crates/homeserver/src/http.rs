@@ -9,10 +9,12 @@ mod auth;
 mod call;
 mod lenient;
 mod outgoing;
+mod rate_limit;
 mod routes;
 
 pub use answer::{error_response, response};
 pub use auth::{Caller, Identified, missing_token, unknown_token};
 pub use call::{Call, CallFacts, pieces};
 pub(crate) use outgoing::Outgoing;
+pub use rate_limit::{RateLimits, count};
 pub use routes::Routes;

@@ -29,6 +29,7 @@ mod delete;
 mod disk;
 mod opengraph;
 mod preview;
+mod quota;
 pub mod record;
 mod reserve;
 #[cfg(test)]
@@ -42,9 +43,11 @@ use crate::{
     clock,
     config::{self, Config},
     error::{Error, Result},
+    limits::DOWNLOAD_WAIT_MAX,
     store::{FILES_FOLDER, Store, tables},
 };
 use disk::Disk;
+use quota::Usage;
 use record::MediaFile;
 
 /// How many characters a media id has: about 140 bits, so that nobody guesses one.
@@ -53,8 +56,6 @@ const MEDIA_ID_CHARS: usize = 24;
 const THUMBNAILS_AT_ONCE: usize = 2;
 /// Of how many users the pace of their reservations is remembered.
 const PACES_REMEMBERED: usize = 10_000;
-/// How long a download waits for a file that is not there yet, at most.
-const WAIT_MAX: Duration = Duration::from_mins(1);
 
 /// All uploaded files. Clones are the same.
 #[derive(Clone, Debug)]
@@ -69,6 +70,8 @@ struct Inner {
     server_name: OwnedServerName,
     limits: config::Media,
     thumbnails: Semaphore,
+    /// How much room files take.
+    usage: Usage,
     /// Whoever holds this gives reserved places out or fills them.
     reserving: Mutex<()>,
     /// How many reservations each user may still make at once, as it was then.
@@ -103,6 +106,8 @@ pub struct Upload {
     pub content_type: Option<String>,
     /// How it is called.
     pub file_name: Option<String>,
+    /// Whether the quota for each user does not count.
+    pub exempt: bool,
 }
 
 impl Upload {
@@ -113,6 +118,7 @@ impl Upload {
             pieces: stream::once(async move { Ok(bytes) }).boxed(),
             content_type,
             file_name: None,
+            exempt: false,
         }
     }
 }
@@ -147,6 +153,7 @@ impl Media {
             server_name: config.server_name.clone(),
             limits: config.media.clone(),
             thumbnails: Semaphore::new(THUMBNAILS_AT_ONCE),
+            usage: Usage::default(),
             reserving: Mutex::new(()),
             paces: Cache::new(PACES_REMEMBERED),
             filled: Notify::new(),
@@ -162,8 +169,21 @@ impl Media {
     }
 
     /// Keeps a file. It is safe on disk when this returns.
+    ///
+    /// # Errors
+    ///
+    /// 403 if the user, or everybody together, has no room for it.
     pub async fn upload(&self, user: &UserId, upload: Upload) -> Result<OwnedMxcUri> {
+        let Inner {
+            store,
+            usage,
+            limits,
+            ..
+        } = &*self.inner;
+        usage.begin(store, limits, user, upload.exempt).await?;
         let received = self.inner.disk.receive(upload.pieces).await?;
+        let who = (user, upload.exempt);
+        let charge = usage.charge(store, limits, who, received.bytes).await?;
         let id = new_media_id();
         let row = MediaFile {
             uploader: user.to_owned(),
@@ -175,6 +195,7 @@ impl Media {
         };
         self.inner.disk.keep(received, &id).await?;
         self.inner.store.put::<tables::Media>((&*id,), &row).await?;
+        charge.keep();
         Ok(self.uri(&id))
     }
 
@@ -197,7 +218,7 @@ impl Media {
 
     /// The row of a file that is there.
     async fn wait_for(&self, id: &str, patience: Duration) -> Result<MediaFile> {
-        let end = tokio::time::Instant::now() + patience.min(WAIT_MAX);
+        let end = tokio::time::Instant::now() + patience.min(DOWNLOAD_WAIT_MAX);
         loop {
             let filled = self.inner.filled.notified();
             tokio::pin!(filled);

@@ -18,6 +18,7 @@ use crate::{
     blocking::{BlockingPool, Owner},
     config::{AppserviceRegistration, Config},
     error::{Error, Result},
+    http::RateLimits,
     keys::Keys,
     media::{Media, Previews},
     push::Pushers,
@@ -105,6 +106,8 @@ pub struct Parts {
     pub echoes: Echoes,
     /// Which members each device was already told of.
     pub sent_members: SentMembers,
+    /// How often each user may write.
+    pub rate_limits: RateLimits,
     /// One after the other: changes of one user that read before they write.
     pub serial: Serial,
     /// What sliding sync told whom.
@@ -163,6 +166,7 @@ impl Server {
             ),
             echoes: Echoes::default(),
             sent_members: SentMembers::default(),
+            rate_limits: RateLimits::new(config.limits.rate_limits),
             serial: Serial::default(),
             sliding: SlidingSync::default(),
             typing: rooms.typing.clone(),

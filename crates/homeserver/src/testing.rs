@@ -168,6 +168,8 @@ impl TestServer {
         config.database.database_path = directory.path().join("database");
         // Most tests are about rooms of their own.
         config.admin.create_admin_room = false;
+        // Tests write faster than people, but for those of these limits.
+        config.limits.rate_limits = false;
         change(&mut config);
         Self {
             server: Server::open(config).await.unwrap(),

@@ -67,7 +67,8 @@ impl Embedded {
         let text = format!(
             "[global]\nserver_name = {DOMAIN:?}\naddress = \"127.0.0.1\"\nport = {}\ndatabase_path = \"{}\"\n\
              appservice_dir = \"{}\"\nallow_registration = true\n{registration}\n\
-             new_user_displayname_suffix = \"\"\nallow_federation = false\nip_range_denylist = []\n{}\n",
+             new_user_displayname_suffix = \"\"\nallow_federation = false\nip_range_denylist = []\n\
+             rate_limits = false\n{}\n",
             self.port,
             self.dir.join("database").display(),
             appservices.display(),

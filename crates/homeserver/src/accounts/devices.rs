@@ -14,15 +14,10 @@ use crate::{
     appservices::Appservice,
     error::{Error, Result},
     keys,
+    limits::{DEVICE_NAME_MAX_BYTES, DEVICES_PER_USER},
     server::Server,
     store::tables,
 };
-
-/// The longest name of a device, in bytes.
-const DISPLAY_NAME_MAX_BYTES: usize = 256;
-
-/// How many devices one user can have. Whoever has so many has forgotten most of them.
-pub(crate) const DEVICES_PER_USER: usize = 1_000;
 
 /// Whether a device was there before.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,6 +40,20 @@ pub enum IfMissing {
 /// Whether the application service makes and deletes the devices of its users itself, without a login (MSC4190).
 pub fn manages_devices(appservice: &Appservice) -> bool {
     appservice.registration().file().device_management
+}
+
+/// Refuses a name that is too long for a device.
+///
+/// # Errors
+///
+/// 400 `M_INVALID_PARAM`.
+pub fn check_name(name: Option<&str>) -> Result<()> {
+    if name.is_none_or(|name| name.len() <= DEVICE_NAME_MAX_BYTES) {
+        return Ok(());
+    }
+    Err(Error::invalid(format!(
+        "The name of a device can have {DEVICE_NAME_MAX_BYTES} bytes"
+    )))
 }
 
 impl Accounts {
@@ -91,14 +100,7 @@ impl Accounts {
         name: Option<String>,
         if_missing: IfMissing,
     ) -> Result<Was> {
-        if name
-            .as_ref()
-            .is_some_and(|name| name.len() > DISPLAY_NAME_MAX_BYTES)
-        {
-            return Err(Error::invalid(format!(
-                "The name of a device can have {DISPLAY_NAME_MAX_BYTES} bytes"
-            )));
-        }
+        check_name(name.as_deref())?;
         let changing = self.changing.lock([user.to_owned()]).await;
         let (mut record, was) = match self.device(user, device)? {
             Some(record) => (record, Was::There),

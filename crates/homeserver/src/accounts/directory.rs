@@ -8,10 +8,7 @@ use std::collections::BTreeSet;
 use ruma::{OwnedMxcUri, OwnedUserId, UserId};
 
 use super::{identity, profile};
-use crate::{error::Result, server::Server, store::tables};
-
-/// How many users one search looks at.
-const USERS_LOOKED_AT_MAX: usize = 10_000;
+use crate::{error::Result, limits::USER_SEARCH_LOOKS_MAX, server::Server, store::tables};
 
 /// Somebody who was found.
 #[derive(Clone, Debug)]
@@ -65,7 +62,7 @@ fn candidates(server: &Server, asker: &UserId, term: &str) -> Result<BTreeSet<Ow
     }
     for room in server.rooms.joined_rooms(asker)? {
         users.extend(server.rooms.joined_members(&room)?);
-        if users.len() >= USERS_LOOKED_AT_MAX {
+        if users.len() >= USER_SEARCH_LOOKS_MAX {
             return Ok(users);
         }
     }
@@ -77,7 +74,7 @@ fn candidates(server: &Server, asker: &UserId, term: &str) -> Result<BTreeSet<Ow
                 users.insert(user);
             }
         }
-        if users.len() >= USERS_LOOKED_AT_MAX {
+        if users.len() >= USER_SEARCH_LOOKS_MAX {
             break;
         }
     }

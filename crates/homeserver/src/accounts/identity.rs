@@ -9,11 +9,9 @@ use ruma::{
 
 use crate::{
     error::{Error, Result},
+    limits::USER_ID_MAX_BYTES,
     server::Server,
 };
-
-/// The longest user id, in bytes; the specification's number.
-const USER_ID_MAX_BYTES: usize = 255;
 
 /// The localpart of the server's own user, as Tuwunel calls it. Nobody can register it.
 pub const SERVER_USER: &str = "conduit";

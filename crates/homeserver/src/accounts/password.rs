@@ -14,7 +14,10 @@ use rand::RngCore;
 use ruma::api::error::ErrorKind;
 use tokio::sync::Semaphore;
 
-use crate::error::{Error, Result};
+use crate::{
+    error::{Error, Result},
+    limits::PASSWORD_MAX_BYTES,
+};
 
 /// How much memory one hash takes, in KiB: what OWASP advises for Argon2id with two passes.
 const MEMORY_KIB: u32 = 19_456;
@@ -26,8 +29,6 @@ const LANES: u32 = 1;
 const SALT_BYTES: usize = 16;
 /// How many hashes are computed at a time: together they take 38 MiB at most.
 const HASHES_AT_ONCE: usize = 2;
-/// The longest password, in bytes.
-const PASSWORD_MAX_BYTES: usize = 512;
 
 static HASHING: Semaphore = Semaphore::const_new(HASHES_AT_ONCE);
 

@@ -9,6 +9,10 @@ use serde_json::Value;
 
 use crate::{
     error::{Error, Result},
+    limits::{
+        AVATAR_URL_MAX_BYTES, DISPLAY_NAME_MAX_CHARS, PROFILE_FIELD_NAME_MAX_BYTES,
+        PROFILE_MAX_BYTES,
+    },
     store::{Batch, Store, tables},
 };
 
@@ -16,15 +20,6 @@ use crate::{
 pub const DISPLAY_NAME: &str = "displayname";
 /// The field of the avatar.
 pub const AVATAR_URL: &str = "avatar_url";
-
-/// The longest name of a field, in bytes; the specification's number.
-const FIELD_NAME_MAX_BYTES: usize = 255;
-/// The largest profile as JSON, in bytes; the specification's number.
-const PROFILE_MAX_BYTES: usize = 65_536;
-/// The longest display name, in characters, so that it fits into member events.
-const DISPLAY_NAME_MAX_CHARS: usize = 256;
-/// The longest address of an avatar, in bytes.
-const AVATAR_URL_MAX_BYTES: usize = 1_000;
 
 /// A field of a profile; nothing if the user did not set it.
 pub fn get(store: &Store, user: &UserId, field: &str) -> Result<Option<Value>> {
@@ -91,10 +86,10 @@ pub fn delete(batch: &mut Batch, user: &UserId, field: &str) -> Result<()> {
 }
 
 fn check(field: &str, value: &Value) -> Result<()> {
-    if field.len() > FIELD_NAME_MAX_BYTES {
+    if field.len() > PROFILE_FIELD_NAME_MAX_BYTES {
         return Err(Error::bad_request(
             ErrorKind::KeyTooLarge,
-            format!("The name of a profile field can have {FIELD_NAME_MAX_BYTES} bytes"),
+            format!("The name of a profile field can have {PROFILE_FIELD_NAME_MAX_BYTES} bytes"),
         ));
     }
     match (field, value.as_str()) {

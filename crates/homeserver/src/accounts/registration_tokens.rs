@@ -11,12 +11,10 @@ use super::{new_token, record::RegistrationToken};
 use crate::{
     clock,
     error::{Error, Result},
+    limits::REGISTRATION_TOKEN_MAX_BYTES,
     server::Server,
     store::{Batch, tables},
 };
-
-/// The longest token, in bytes; the specification's number.
-const TOKEN_MAX_BYTES: usize = 64;
 
 /// When something ends that lives this long from now on.
 pub(super) fn ends_in(life: Duration) -> MilliSecondsSinceUnixEpoch {
@@ -36,7 +34,7 @@ pub fn is_valid(server: &Server, token: &str) -> Result<bool> {
     {
         return Ok(true);
     }
-    if token.is_empty() || token.len() > TOKEN_MAX_BYTES {
+    if token.is_empty() || token.len() > REGISTRATION_TOKEN_MAX_BYTES {
         return Ok(false);
     }
     Ok(server

@@ -18,6 +18,7 @@ use super::{
 use crate::{
     clock,
     error::{Error, Result},
+    limits::SHORT_TOKENS_PER_USER,
     store::{Batch, tables},
 };
 
@@ -25,9 +26,6 @@ use crate::{
 pub const LOGIN_LIFE: Duration = Duration::from_mins(2);
 /// How long one can prove who one is with a token.
 pub const OPENID_LIFE: Duration = Duration::from_hours(1);
-/// How many of these tokens one user can have.
-const SHORT_TOKENS_PER_USER: usize = 100;
-
 impl ShortTokenUse {
     /// How long such a token lives.
     pub const fn life(self) -> Duration {
@@ -39,7 +37,11 @@ impl ShortTokenUse {
 }
 
 impl Accounts {
-    /// A new token for this use. Those that have ended are swept out with it, and the user's next to end if there are too many.
+    /// A new token for this use. Those that have ended are swept out with it.
+    ///
+    /// # Errors
+    ///
+    /// 429 `M_LIMIT_EXCEEDED` if too many of the user's are good, until the first of them ends.
     pub async fn issue_short_token(
         &self,
         user: &UserId,
@@ -53,22 +55,27 @@ impl Accounts {
             purpose,
             expires: ends_in(purpose.life()),
         };
-        let (mut batch, mut own) = (self.store.batch(), Vec::new());
+        let (now, mut good, mut first_end) = (clock::now(), 0, record.expires);
+        let changing = self.changing.lock([user.to_owned()]).await;
+        let mut batch = self.store.batch();
         for row in self.store.scan::<tables::ShortTokens>(()) {
             let ((digest,), old) = row?;
-            if old.expires <= clock::now() {
+            if old.expires <= now {
                 batch.delete::<tables::ShortTokens>((digest,))?;
             } else if old.user_id == user {
-                own.push((old.expires, digest));
+                (good, first_end) = (good + 1, first_end.min(old.expires));
             }
         }
-        own.sort_unstable();
-        let too_many = (own.len() + 1).saturating_sub(SHORT_TOKENS_PER_USER);
-        for (_, digest) in own.iter().take(too_many) {
-            batch.delete::<tables::ShortTokens>((*digest,))?;
+        if good >= SHORT_TOKENS_PER_USER {
+            let wait = Duration::from_millis(u64::from(first_end.0.saturating_sub(now.0)));
+            return Err(Error::limit_exceeded(
+                wait,
+                format!("{SHORT_TOKENS_PER_USER} tokens of yours are good already"),
+            ));
         }
         batch.put::<tables::ShortTokens>((digest(&token),), &record)?;
         self.store.commit(batch).await?;
+        drop(changing);
         Ok(token)
     }
 

@@ -8,7 +8,9 @@ use std::time::Duration;
 use ruma::{DeviceId, OwnedDeviceId, OwnedUserId, UserId};
 
 use super::{
-    Accounts, digest,
+    Accounts,
+    devices::check_name,
+    digest,
     moderation::locked,
     new_device_id, new_token,
     record::{Device, RefreshToken, Token},
@@ -19,11 +21,9 @@ use crate::{
     config::Login,
     error::{Error, Result},
     http::unknown_token,
+    limits::DEVICE_ID_MAX_BYTES,
     store::{Batch, Exists, StoreError, tables},
 };
-
-/// The longest id of a device, in bytes.
-const DEVICE_ID_MAX_BYTES: usize = 255;
 
 /// What a client gets to act with.
 #[derive(Clone, Debug)]
@@ -58,6 +58,7 @@ impl Accounts {
                 "The id of a device can have {DEVICE_ID_MAX_BYTES} bytes"
             )));
         }
+        check_name(wish.display_name.as_deref())?;
         let changing = self.changing.lock([user.to_owned()]).await;
         let mut batch = self.store.batch();
         self.end_tokens(&mut batch, user, &device_id, None)?;

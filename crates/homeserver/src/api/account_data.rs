@@ -19,16 +19,10 @@ use serde_json::value::RawValue;
 use crate::{
     error::{Error, Result},
     http::{Call, Caller, Routes},
+    limits::{ACCOUNT_DATA_TYPE_MAX_BYTES, ACCOUNT_DATUM_MAX_BYTES},
     server::Server,
     sync::{account_data, receipts::FULLY_READ},
 };
-
-/// The largest piece of account data, in bytes of its JSON. Lists of direct chats and of secrets grow with the years.
-pub(crate) const DATUM_MAX_BYTES: usize = 1 << 20;
-/// The longest type of account data, in bytes.
-const KIND_MAX_BYTES: usize = 255;
-/// How many types of account data one user can have, globally and for each room.
-pub(crate) const DATA_PER_ROOM: usize = 1_000;
 
 pub(super) fn routes(routes: Routes) -> Routes {
     routes
@@ -74,19 +68,13 @@ async fn save(
     if !content.get().trim_start().starts_with('{') {
         return Err(Error::bad_json("Account data is a JSON object"));
     }
-    if content.get().len() > DATUM_MAX_BYTES || kind.len() > KIND_MAX_BYTES {
+    if content.get().len() > ACCOUNT_DATUM_MAX_BYTES || kind.len() > ACCOUNT_DATA_TYPE_MAX_BYTES {
         return Err(Error::too_large(format!(
-            "Account data can have {DATUM_MAX_BYTES} bytes, its type {KIND_MAX_BYTES}"
+            "Account data can have {ACCOUNT_DATUM_MAX_BYTES} bytes, its type {ACCOUNT_DATA_TYPE_MAX_BYTES}"
         )));
     }
     let _turn = server.serial.of(user).await;
-    if account_data::get(&server.store, user, room, kind)?.is_none()
-        && account_data::count(&server.store, user, room) >= DATA_PER_ROOM
-    {
-        return Err(Error::too_large(format!(
-            "There can be {DATA_PER_ROOM} types of account data, and as many for each room"
-        )));
-    }
+    account_data::check(&server.rooms, user, room, kind, content)?;
     let content = content.to_owned();
     account_data::set(&server.store, &server.stream, user, room, kind, content).await?;
     Ok(())

@@ -28,6 +28,7 @@ async fn create(
     if !server.rooms.exists(&room)? {
         return Err(unknown_room());
     }
+    rooms::aliases::check_count(&server, &room)?;
     let mut batch = server.store.batch();
     rooms::aliases::put(&mut batch, &alias, &room, &call.caller.user_id)?;
     server.store.commit(batch).await?;

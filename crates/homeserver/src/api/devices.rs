@@ -16,11 +16,9 @@ use crate::{
     },
     error::{Error, Result},
     http::{Call, Caller, Routes},
+    limits::DEVICES_DELETED_AT_ONCE,
     server::Server,
 };
-
-/// How many devices one request can delete.
-const DELETED_MAX: usize = 1_000;
 
 pub(super) fn routes(routes: Routes) -> Routes {
     routes
@@ -95,9 +93,9 @@ async fn delete_many(
     call: Call<delete_devices::v3::Request>,
 ) -> Result<delete_devices::v3::Response> {
     may_delete(&call.caller)?;
-    if call.body.devices.len() > DELETED_MAX {
+    if call.body.devices.len() > DEVICES_DELETED_AT_ONCE {
         return Err(Error::invalid(format!(
-            "One request can delete {DELETED_MAX} devices"
+            "One request can delete {DEVICES_DELETED_AT_ONCE} devices"
         )));
     }
     uia::authorize(&server, &call.caller, &call.facts, call.body.auth.as_ref()).await?;

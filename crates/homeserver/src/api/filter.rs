@@ -11,17 +11,13 @@ use super::account_data::own;
 use crate::{
     error::{Error, Result},
     http::{Call, Routes},
+    limits::{FILTER_MAX_BYTES, FILTERS_PER_USER},
     server::Server,
     store::tables,
 };
 
 /// How many bytes of the digest an id has.
 const ID_BYTES: usize = 12;
-
-/// The largest filter, in bytes of its JSON.
-const FILTER_MAX_BYTES: usize = 65_536;
-/// How many filters one user can have. The same filter is always the same one, so clients need few.
-pub(crate) const FILTERS_PER_USER: usize = 1_000;
 
 pub(super) fn routes(routes: Routes) -> Routes {
     routes.add(create).add(get)
@@ -43,6 +39,7 @@ async fn create(
     let digest = Sha256::digest(text.as_bytes());
     let id = URL_SAFE_NO_PAD.encode(&digest[..ID_BYTES]);
     let key = (&**user, &*id);
+    let _turn = server.serial.of(user).await;
     if !server.store.contains::<tables::Filters>(key)? {
         let filters = server.store.scan::<tables::Filters>((&**user,)).keys();
         if filters.take(FILTERS_PER_USER).count() >= FILTERS_PER_USER {

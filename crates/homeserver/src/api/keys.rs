@@ -40,7 +40,7 @@ async fn upload(
     }
     let (new, fallback) = (&body.one_time_keys, &body.fallback_keys);
     one_time::add(&server.store, write.batch(), user, device, new)?;
-    one_time::set_fallback(write.batch(), user, device, fallback)?;
+    one_time::set_fallback(&server.store, write.batch(), user, device, fallback)?;
     if !write.is_empty() {
         // Another sync of the same device says how many keys there are, too.
         write.position();

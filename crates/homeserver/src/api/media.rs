@@ -20,6 +20,7 @@ use serde_json::json;
 use crate::{
     error::{Error, Result},
     http::{Call, Caller, Routes, pieces, response},
+    limits::{CONTENT_TYPE_MAX_BYTES, FILE_NAME_MAX_BYTES},
     media::Upload,
     rooms,
     server::Server,
@@ -28,10 +29,6 @@ use crate::{
 mod part;
 mod serve;
 
-/// The longest name of a file, in bytes.
-const FILE_NAME_MAX_BYTES: usize = 1_024;
-/// The longest content type, in bytes.
-const CONTENT_TYPE_MAX_BYTES: usize = 255;
 /// Files never change: a browser need not ask twice. It keeps them to the one user whom they were given to.
 const CACHE: HeaderValue = HeaderValue::from_static("private, max-age=31536000, immutable");
 /// Nothing in a file may run or ask for anything.
@@ -97,6 +94,7 @@ fn uploaded(
         pieces: pieces(body, server.config.listen.max_request_size.as_len()),
         content_type,
         file_name,
+        exempt: !caller.is_rate_limited(),
     })
 }
 

@@ -11,6 +11,7 @@ use ruma::{
 use crate::{
     error::{Error, Result},
     http::{Call, Routes},
+    limits::NOTIFICATIONS_PAGE_MAX,
     push::record,
     server::Server,
     store::tables,
@@ -19,8 +20,6 @@ use crate::{
 
 /// How many notifications a page has if nobody says how many.
 const PAGE_DEFAULT: usize = 20;
-/// How many it has at most.
-const PAGE_MAX: usize = 100;
 
 pub(super) fn routes(routes: Routes) -> Routes {
     routes.add(list)
@@ -40,8 +39,10 @@ async fn list(
     let asked = call
         .body
         .limit
-        .map(|limit| usize::try_from(limit).unwrap_or(PAGE_MAX));
-    let limit = asked.unwrap_or(PAGE_DEFAULT).clamp(1, PAGE_MAX);
+        .map(|limit| usize::try_from(limit).unwrap_or(NOTIFICATIONS_PAGE_MAX));
+    let limit = asked
+        .unwrap_or(PAGE_DEFAULT)
+        .clamp(1, NOTIFICATIONS_PAGE_MAX);
     let only_highlights = call.body.only.as_deref() == Some("highlight");
     let mut rows: Vec<(Position, OwnedRoomId, record::Notification)> = Vec::new();
     for row in server.store.scan::<tables::Notifications>((user,)) {

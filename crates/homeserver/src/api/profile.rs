@@ -52,10 +52,14 @@ async fn set(
     let owner = &call.body.user_id;
     may_change(&server, &call.caller, owner)?;
     let field = call.body.value.field_name();
-    let mut batch = server.store.batch();
-    let value = call.body.value.value();
-    profile::set(&server.store, &mut batch, owner, field.as_str(), &value)?;
-    server.store.commit(batch).await?;
+    {
+        // One change after the other: the size of the whole profile is looked at.
+        let _turn = server.serial.of(owner).await;
+        let mut batch = server.store.batch();
+        let value = call.body.value.value();
+        profile::set(&server.store, &mut batch, owner, field.as_str(), &value)?;
+        server.store.commit(batch).await?;
+    }
     tell_rooms(&server, owner, field.as_str()).await?;
     Ok(set_profile_field::v3::Response::new())
 }

@@ -24,6 +24,7 @@ use super::lean::{AnsweredLean, Lean};
 use crate::{
     accounts::{
         create::{NewAccount, in_use},
+        devices::check_name,
         devices::manages_devices,
         identity, registration_tokens,
         tokens::Wish,
@@ -155,6 +156,8 @@ async fn add_and_log_in(
     body: register::v3::Request,
     new: NewAccount,
 ) -> Result<register::v3::Response> {
+    // What the login would refuse is refused before there is an account.
+    check_name(body.initial_device_display_name.as_deref())?;
     let mut response = register::v3::Response::new(new.user_id.clone());
     server.accounts.add(server, new).await?;
     if body.inhibit_login {

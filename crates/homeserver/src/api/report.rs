@@ -13,13 +13,11 @@ use crate::{
     clock,
     error::{Error, Result},
     http::{Call, Caller, Routes},
+    limits::{REPORT_REASON_MAX_BYTES, REPORTS_PER_USER},
     rooms::pagination::Reader,
     server::Server,
-    store::tables,
+    store::{Exists, tables},
 };
-
-/// The longest reason, in bytes; of a longer one the beginning is kept.
-const REASON_MAX_BYTES: usize = 10_000;
 
 pub(super) fn routes(routes: Routes) -> Routes {
     routes
@@ -72,14 +70,26 @@ async fn keep(
     reason: Option<&str>,
 ) -> Result<()> {
     let reason = reason.unwrap_or_default();
-    let end = reason.floor_char_boundary(REASON_MAX_BYTES);
+    let end = reason.floor_char_boundary(REPORT_REASON_MAX_BYTES);
     report["reason"] = json!(reason[..end]);
     report["by"] = json!(caller.user_id);
     report["time"] = json!(clock::now());
     tracing::warn!(user.id = %caller.user_id, %report, "somebody reported something");
+    let user = caller.user_id.clone();
+    let _turn = server.serial.of(&user).await;
     let mut write = server.stream.write();
+    let by_user = server.store.scan_back::<tables::ReportsBy>((&user,));
+    for key in by_user.keys().skip(REPORTS_PER_USER - 1) {
+        let (_, oldest) = key?;
+        write.batch().delete::<tables::Reports>((oldest,))?;
+        write.batch().delete::<tables::ReportsBy>((&user, oldest))?;
+    }
     let slot = write.position();
-    write.row(move |batch, positions| batch.put::<tables::Reports>((positions.of(slot),), &report));
+    write.row(move |batch, positions| {
+        let position = positions.of(slot);
+        batch.put::<tables::Reports>((position,), &report)?;
+        batch.put::<tables::ReportsBy>((&user, position), &Exists {})
+    });
     server.stream.commit(write).await?;
     Ok(())
 }

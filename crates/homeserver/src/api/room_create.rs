@@ -8,7 +8,8 @@ use ruma::{
 
 use crate::{
     error::{Error, Result},
-    http::{Call, Caller, Routes},
+    http::{Call, Caller, Routes, count},
+    limits::Rate,
     rooms,
     server::Server,
 };
@@ -23,6 +24,7 @@ async fn create(
 ) -> Result<create_room::v3::Response> {
     rooms::may_act(&server, &call.caller)?;
     may_create(&server, &call.caller)?;
+    count(&server, &call.caller, Rate::Invites, call.body.invite.len())?;
     let room = rooms::create::create(&server, &call.caller, call.body).await?;
     Ok(create_room::v3::Response::new(room))
 }

@@ -30,6 +30,7 @@ use super::messages::{lazy_members, timeline};
 use crate::{
     error::{Error, Result},
     http::{Call, Routes},
+    limits::{SEARCH_CONTEXT_MAX, SEARCH_PAGE_MAX},
     rooms::{
         Pdu, filter,
         pagination::{self, Asked, Reader, Token},
@@ -41,10 +42,6 @@ use crate::{
 
 /// How many results a page has if the request does not say.
 const PAGE_DEFAULT_RESULTS: usize = 10;
-/// How many results a page can have.
-const PAGE_MAX_RESULTS: usize = 100;
-/// How many events are shown before and after a result.
-const CONTEXT_MAX_EVENTS: usize = 20;
 
 pub(super) fn routes(routes: Routes) -> Routes {
     routes.add_waiting(search_events)
@@ -73,7 +70,7 @@ async fn search_events(
     };
     let found = find(&server, &viewer, criteria)?;
     let limit =
-        pagination::limit(criteria.filter.limit, PAGE_DEFAULT_RESULTS).clamp(1, PAGE_MAX_RESULTS);
+        pagination::limit(criteria.filter.limit, PAGE_DEFAULT_RESULTS).clamp(1, SEARCH_PAGE_MAX);
     let page: Vec<&Found> = found.iter().skip(skip).take(limit).collect();
 
     let mut results = ResultRoomEvents::new();
@@ -153,7 +150,7 @@ fn context(
     pdu: &Arc<Pdu>,
 ) -> Result<EventContextResult> {
     let asked = &criteria.event_context;
-    let limit = |asked: UInt| pagination::limit(Some(asked), 0).min(CONTEXT_MAX_EVENTS);
+    let limit = |asked: UInt| pagination::limit(Some(asked), 0).min(SEARCH_CONTEXT_MAX);
     let reader = Reader::new(&server.rooms, &viewer.user_id, &pdu.room_id)?;
     let everything = RoomEventFilter::default();
     let page = |direction: Direction, from, limit| {

@@ -8,11 +8,9 @@ use crate::{
     accounts::directory,
     error::Result,
     http::{Call, Routes},
+    limits::USER_SEARCH_RESULTS_MAX,
     server::Server,
 };
-
-/// How many people one search gives, whatever the client asks for.
-const RESULTS_MAX: usize = 50;
 
 pub(super) fn routes(routes: Routes) -> Routes {
     routes.add_waiting(search)
@@ -22,9 +20,10 @@ async fn search(
     server: Server,
     call: Call<search_users::v3::Request>,
 ) -> Result<search_users::v3::Response> {
-    let limit = usize::try_from(call.body.limit).unwrap_or(RESULTS_MAX);
+    let limit = usize::try_from(call.body.limit).unwrap_or(USER_SEARCH_RESULTS_MAX);
     let (asker, term) = (&call.caller.user_id, &call.body.search_term);
-    let (found, limited) = directory::search(&server, asker, term, limit.min(RESULTS_MAX))?;
+    let (found, limited) =
+        directory::search(&server, asker, term, limit.min(USER_SEARCH_RESULTS_MAX))?;
     let users = found.into_iter().map(|found| {
         let mut user = User::new(found.user_id);
         user.display_name = found.display_name;

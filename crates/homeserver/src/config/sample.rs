@@ -65,6 +65,18 @@ const ENTRIES: &[Entry] = &[
         "The largest file that somebody can upload.",
     ),
     entry(
+        "media_quota_per_user",
+        "How much room the files of one user take at most; 0 for no limit.",
+    ),
+    entry(
+        "media_quota_total",
+        "How much room the files of all users take together; 0 for no limit.",
+    ),
+    entry(
+        "rate_limits",
+        "Whether users who write faster than docs/limits.md says are asked to wait.",
+    ),
+    entry(
         "allow_registration",
         "Whether people can make accounts themselves.",
     ),

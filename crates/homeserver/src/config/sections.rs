@@ -7,6 +7,7 @@
 mod admin;
 mod appservices;
 mod database;
+mod limits;
 mod listen;
 mod logging;
 mod login;
@@ -21,6 +22,7 @@ mod well_known;
 pub use admin::Admin;
 pub use appservices::{Appservices, Section as AppserviceSection};
 pub use database::Database;
+pub use limits::Limits;
 pub use listen::{Listen, Tls};
 pub use logging::Logging;
 pub use login::Login;

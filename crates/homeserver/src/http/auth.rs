@@ -77,6 +77,11 @@ pub trait Identified {
         server: &Server,
         facts: &CallFacts,
     ) -> impl Future<Output = Result<Self::By>> + Send;
+
+    /// The user as whom the request acts, where there is one.
+    fn caller(_: &Self::By) -> Option<&Caller> {
+        None
+    }
 }
 
 impl Identified for NoAuthentication {
@@ -117,6 +122,10 @@ impl Identified for AccessToken {
             None => server.accounts.caller(token, facts).await,
         }
     }
+
+    fn caller(by: &Caller) -> Option<&Caller> {
+        Some(by)
+    }
 }
 
 impl Identified for AccessTokenOptional {
@@ -131,6 +140,10 @@ impl Identified for AccessTokenOptional {
             Some(_) => AccessToken::identify(server, facts).await.map(Some),
             None => Ok(None),
         }
+    }
+
+    fn caller(by: &Option<Caller>) -> Option<&Caller> {
+        by.as_ref()
     }
 }
 

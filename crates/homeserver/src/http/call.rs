@@ -16,15 +16,13 @@ use ruma::{
     },
 };
 
-use super::{auth::Identified, lenient};
+use super::{auth::Identified, lenient, rate_limit};
 use crate::{
     blocking::Owner,
     error::{Error, Result},
+    limits::JSON_MAX_DEPTH,
     server::Server,
 };
-
-/// The largest depth of nested JSON in a request. Events have their own limits.
-const JSON_MAX_DEPTH: usize = 100;
 
 /// One request.
 #[derive(Debug)]
@@ -108,6 +106,7 @@ where
         let (parts, body) = request.into_parts();
         let facts = facts(&parts, Bytes::new());
         let caller = <R::Authentication as Identified>::identify(server, &facts).await?;
+        rate_limit::enforce(server, &parts, R::Authentication::caller(&caller))?;
         let bytes = lenient::mend(&parts, read_body(body, body_max_bytes).await?);
         check_json(&bytes)?;
         Self::parsed(parts, path_args, caller, CallFacts { bytes, ..facts })
@@ -122,6 +121,7 @@ where
         let (parts, body) = request.into_parts();
         let facts = facts(&parts, Bytes::new());
         let caller = <R::Authentication as Identified>::identify(server, &facts).await?;
+        rate_limit::enforce(server, &parts, R::Authentication::caller(&caller))?;
         Ok((Self::parsed(parts, path_args, caller, facts)?, body))
     }
 

@@ -20,6 +20,7 @@ use super::{
     answer::{error_response, response},
     auth::Identified,
     call::Call,
+    rate_limit::{CountedAs, rate_of},
 };
 use crate::{
     blocking::watched,
@@ -173,8 +174,10 @@ impl Routes {
         };
         for path in paths {
             let erased = erased.clone();
+            let counted = CountedAs(rate_of(&R::METHOD, path));
             let handler =
-                move |State(server): State<Server>, args: RawPathParams, request: Request| {
+                move |State(server): State<Server>, args: RawPathParams, mut request: Request| {
+                    request.extensions_mut().insert(counted);
                     let args = args.iter().map(|(_, value)| value.to_owned()).collect();
                     run(erased.clone(), server, request, args, abandoned)
                 };

@@ -14,23 +14,18 @@ use ruma::{
     serde::Raw,
 };
 
+use serde_json::value::RawValue;
+
 use super::record::BackupVersion;
 use crate::{
     error::{Error, Result},
+    limits::{
+        BACKUP_KEY_MAX_BYTES, BACKUP_KEYS_MAX, BACKUP_MAX_BYTES, BACKUP_SESSION_ID_MAX_BYTES,
+        BACKUP_VERSION_MAX_BYTES, BACKUP_VERSIONS_EVER, BACKUP_VERSIONS_PER_USER,
+    },
     server::Server,
     store::{Batch, Store, tables},
 };
-
-/// The largest key in a backup, in bytes of its JSON.
-pub const KEY_MAX_BYTES: usize = 65_536;
-/// The longest id of a session, in bytes.
-pub const SESSION_ID_MAX_BYTES: usize = 255;
-/// How many keys one version of a backup can have.
-pub const KEYS_MAX: u64 = 1_000_000;
-/// The largest description of a version, in bytes.
-pub const VERSION_MAX_BYTES: usize = 65_536;
-/// How many versions a user can make.
-pub const VERSIONS_MAX: u64 = 100_000;
 
 /// A key that goes into a backup.
 #[derive(Debug)]
@@ -87,15 +82,25 @@ pub async fn create(server: &Server, user: &UserId, given: &Raw<BackupAlgorithm>
         .scan_back::<tables::BackupVersions>((user,))
         .next();
     let number = last.transpose()?.map_or(0, |((_, number), _)| number) + 1;
-    if number > VERSIONS_MAX {
+    if number > BACKUP_VERSIONS_EVER {
         return Err(Error::too_large(format!(
-            "A user can make {VERSIONS_MAX} versions of the key backup"
+            "A user can make {BACKUP_VERSIONS_EVER} versions of the key backup"
+        )));
+    }
+    let mut there = 0;
+    for row in server.store.scan_back::<tables::BackupVersions>((user,)) {
+        there += usize::from(!row?.1.deleted);
+    }
+    if there >= BACKUP_VERSIONS_PER_USER {
+        return Err(Error::too_large(format!(
+            "A user can have {BACKUP_VERSIONS_PER_USER} versions of the key backup: delete some first"
         )));
     }
     let version = BackupVersion {
         algorithm: given.json().to_owned(),
         etag: 0,
         count: 0,
+        bytes: 0,
         deleted: false,
     };
     let key = (user, number);
@@ -107,9 +112,9 @@ pub async fn create(server: &Server, user: &UserId, given: &Raw<BackupAlgorithm>
 }
 
 fn parsed(given: &Raw<BackupAlgorithm>) -> Result<BackupAlgorithm> {
-    if given.json().get().len() > VERSION_MAX_BYTES {
+    if given.json().get().len() > BACKUP_VERSION_MAX_BYTES {
         return Err(Error::too_large(format!(
-            "A version of the key backup can have {VERSION_MAX_BYTES} bytes"
+            "A version of the key backup can have {BACKUP_VERSION_MAX_BYTES} bytes"
         )));
     }
     given
@@ -153,8 +158,14 @@ pub async fn delete(server: &Server, user: &UserId, number: &str) -> Result<()> 
     let (number, mut stored) = version(&server.store, user, number)?;
     let mut batch = server.store.batch();
     batch.delete_all::<tables::BackupKeys>((user, number))?;
-    stored.deleted = true;
-    stored.count = 0;
+    stored = BackupVersion {
+        // Nobody asks for it any more.
+        algorithm: RawValue::NULL.to_owned(),
+        etag: stored.etag,
+        count: 0,
+        bytes: 0,
+        deleted: true,
+    };
     batch.put::<tables::BackupVersions>((user, number), &stored)?;
     server.store.commit(batch).await?;
     Ok(())
@@ -173,13 +184,19 @@ pub async fn add(
 ) -> Result<BackupVersion> {
     let _alone = server.keys.lock([user]).await;
     let (number, mut stored) = newest(&server.store, user, number)?;
+    let before = stored.bytes;
     let mut batch = server.store.batch();
     for key in &keys {
         put(&server.store, &mut batch, user, number, key, &mut stored)?;
     }
-    if stored.count > KEYS_MAX {
+    if stored.count > BACKUP_KEYS_MAX {
         return Err(Error::too_large(format!(
-            "A key backup can have {KEYS_MAX} keys"
+            "A key backup can have {BACKUP_KEYS_MAX} keys"
+        )));
+    }
+    if stored.bytes > BACKUP_MAX_BYTES.max(before) {
+        return Err(Error::too_large(format!(
+            "The keys of a backup can have {BACKUP_MAX_BYTES} bytes together"
         )));
     }
     if batch.is_empty() {
@@ -210,9 +227,11 @@ fn put(
     key: &NewKey,
     stored: &mut BackupVersion,
 ) -> Result<()> {
-    if key.session.len() > SESSION_ID_MAX_BYTES || key.data.json().get().len() > KEY_MAX_BYTES {
+    if key.session.len() > BACKUP_SESSION_ID_MAX_BYTES
+        || key.data.json().get().len() > BACKUP_KEY_MAX_BYTES
+    {
         return Err(Error::too_large(format!(
-            "A key in a backup can have {KEY_MAX_BYTES} bytes, its session id {SESSION_ID_MAX_BYTES}"
+            "A key in a backup can have {BACKUP_KEY_MAX_BYTES} bytes, its session id {BACKUP_SESSION_ID_MAX_BYTES}"
         )));
     }
     let new = key
@@ -221,15 +240,22 @@ fn put(
         .map_err(|error| Error::bad_json(error.to_string()))?;
     let place = (user, number, &*key.room, key.session.as_str());
     match store.get::<tables::BackupKeys>(place)? {
-        Some(old) => {
-            let old: KeyBackupData = serde_json::from_str(old.get())?;
+        Some(json) => {
+            let old: KeyBackupData = serde_json::from_str(json.get())?;
             if !is_better(&new, &old) {
                 return Ok(());
             }
+            stored.bytes = stored.bytes.saturating_sub(size_of_json(&json));
         }
         None => stored.count += 1,
     }
+    stored.bytes += size_of_json(key.data.json());
     Ok(batch.put::<tables::BackupKeys>(place, &key.data.json().to_owned())?)
+}
+
+/// The size of a stored key, in bytes.
+fn size_of_json(json: &RawValue) -> u64 {
+    u64::try_from(json.get().len()).unwrap_or(u64::MAX)
 }
 
 /// Whether a key replaces another: a verified one does, then one that decrypts more, then one that came a shorter way.
@@ -300,6 +326,7 @@ pub async fn remove(
     for key in &gone {
         batch.delete::<tables::BackupKeys>((user, number, &*key.room, key.session.as_str()))?;
         stored.count = stored.count.saturating_sub(1);
+        stored.bytes = stored.bytes.saturating_sub(size_of_json(key.data.json()));
     }
     changed(server, batch, user, number, stored).await
 }

@@ -17,11 +17,9 @@ use super::{
 };
 use crate::{
     error::{Error, Result},
+    limits::CROSS_SIGNING_KEY_MAX_BYTES,
     store::{Batch, Store, tables},
 };
-
-/// The largest cross-signing key, in bytes of its JSON.
-pub const KEY_MAX_BYTES: usize = 65_536;
 
 /// A key that is to be set.
 #[derive(Debug)]
@@ -108,9 +106,9 @@ fn parsed(
     usage: &KeyUsage,
     given: &Raw<CrossSigningKey>,
 ) -> Result<CrossSigningKey> {
-    if given.json().get().len() > KEY_MAX_BYTES {
+    if given.json().get().len() > CROSS_SIGNING_KEY_MAX_BYTES {
         return Err(Error::too_large(format!(
-            "A cross-signing key can have {KEY_MAX_BYTES} bytes"
+            "A cross-signing key can have {CROSS_SIGNING_KEY_MAX_BYTES} bytes"
         )));
     }
     let key = given

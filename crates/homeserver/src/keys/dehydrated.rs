@@ -10,15 +10,12 @@ use ruma::{
 
 use super::{changed, device_lists, devices, forget_device, one_time, record::DehydratedDevice};
 use crate::{
+    accounts::devices::check_name,
     error::{Error, Result},
+    limits::{DEHYDRATED_DEVICE_MAX_BYTES, DEVICE_ID_MAX_BYTES},
     server::Server,
     store::{Store, tables},
 };
-
-/// The largest dehydrated device, in bytes of its JSON.
-pub const DEVICE_MAX_BYTES: usize = 1_000_000;
-/// The longest id of one, in bytes.
-pub const DEVICE_ID_MAX_BYTES: usize = 255;
 
 /// The dehydrated device of a user. 404 if there is none.
 pub fn get(store: &Store, user: &UserId) -> Result<DehydratedDevice> {
@@ -36,11 +33,12 @@ pub async fn set(server: &Server, user: &UserId, upload: &Upload) -> Result<()> 
     let _alone = server.keys.lock([user]).await;
     let (store, device) = (&server.store, &upload.device_id);
     let size = upload.device_data.json().get().len();
-    if size > DEVICE_MAX_BYTES || device.as_str().len() > DEVICE_ID_MAX_BYTES {
+    if size > DEHYDRATED_DEVICE_MAX_BYTES || device.as_str().len() > DEVICE_ID_MAX_BYTES {
         return Err(Error::too_large(format!(
-            "A dehydrated device can have {DEVICE_MAX_BYTES} bytes, its id {DEVICE_ID_MAX_BYTES}"
+            "A dehydrated device can have {DEHYDRATED_DEVICE_MAX_BYTES} bytes, its id {DEVICE_ID_MAX_BYTES}"
         )));
     }
+    check_name(upload.initial_device_display_name.as_deref())?;
     if server.accounts.has_device(user, device)? {
         return Err(Error::invalid("You are logged in with a device of this id"));
     }
@@ -52,7 +50,7 @@ pub async fn set(server: &Server, user: &UserId, upload: &Upload) -> Result<()> 
     }
     devices::set(store, batch, user, device, &upload.device_keys)?;
     one_time::add(store, batch, user, device, &upload.one_time_keys)?;
-    one_time::set_fallback(batch, user, device, &upload.fallback_keys)?;
+    one_time::set_fallback(store, batch, user, device, &upload.fallback_keys)?;
     let record = DehydratedDevice {
         device_id: device.clone(),
         device_data: upload.device_data.json().to_owned(),

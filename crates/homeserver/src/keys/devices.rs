@@ -10,11 +10,9 @@ use serde_json::{Map, Value, json};
 use super::signatures;
 use crate::{
     error::{Error, Result},
+    limits::DEVICE_KEYS_MAX_BYTES,
     store::{Batch, Store, tables},
 };
-
-/// The largest description of a device's keys, in bytes.
-pub const DEVICE_KEYS_MAX_BYTES: usize = 65_536;
 
 /// All devices of a user.
 pub fn all(store: &Store, user: &UserId) -> Result<Vec<OwnedDeviceId>> {

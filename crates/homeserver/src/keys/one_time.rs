@@ -3,7 +3,7 @@
 //! Keys come and go under the lock of their owner, so that two who claim at the same time never get the same one.
 //! Spec: <https://spec.matrix.org/v1.19/client-server-api/#one-time-and-fallback-keys>
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use ruma::{
     DeviceId, OneTimeKeyAlgorithm, OwnedDeviceId, OwnedOneTimeKeyId, OwnedUserId, UInt, UserId,
@@ -14,17 +14,14 @@ use serde_json::{Value, value::RawValue};
 use super::record::FallbackKey;
 use crate::{
     error::{Error, Result},
+    limits::{
+        FALLBACK_ALGORITHMS_PER_DEVICE, ONE_TIME_KEY_ID_MAX_BYTES, ONE_TIME_KEY_MAX_BYTES,
+        ONE_TIME_KEYS_PER_DEVICE,
+    },
     server::Server,
     store::{Batch, Store, tables},
     stream::{Position, Touch},
 };
-
-/// How many one-time keys a device can have. Clients keep 50 to 100.
-pub const KEYS_MAX_PER_DEVICE: usize = 1_000;
-/// The largest key, in bytes of its JSON.
-pub const KEY_MAX_BYTES: usize = 4_096;
-/// The longest id of a key, in bytes.
-pub const KEY_ID_MAX_BYTES: usize = 255;
 
 /// Keys as a client uploads them.
 pub type Uploaded = BTreeMap<OwnedOneTimeKeyId, Raw<OneTimeKey>>;
@@ -108,9 +105,9 @@ pub fn add(
         let place = (user, device, algorithm.as_str(), Position(last));
         batch.put::<tables::OneTimeKeys>(place, &row)?;
     }
-    if count > KEYS_MAX_PER_DEVICE {
+    if count > ONE_TIME_KEYS_PER_DEVICE {
         return Err(Error::too_large(format!(
-            "A device can have {KEYS_MAX_PER_DEVICE} one-time keys"
+            "A device can have {ONE_TIME_KEYS_PER_DEVICE} one-time keys"
         )));
     }
     Ok(())
@@ -120,13 +117,24 @@ pub fn add(
 ///
 /// # Errors
 ///
-/// 413 `M_TOO_LARGE` if a key is too large.
+/// 413 `M_TOO_LARGE` if a key is too large, or if the device would have keys for too many algorithms.
 pub fn set_fallback(
+    store: &Store,
     batch: &mut Batch,
     user: &UserId,
     device: &DeviceId,
     keys: &Uploaded,
 ) -> Result<()> {
+    let mut algorithms = BTreeSet::new();
+    for key in store.scan::<tables::FallbackKeys>((user, device)).keys() {
+        algorithms.insert(key?.2);
+    }
+    algorithms.extend(keys.keys().map(|id| id.algorithm().to_string()));
+    if !keys.is_empty() && algorithms.len() > FALLBACK_ALGORITHMS_PER_DEVICE {
+        return Err(Error::too_large(format!(
+            "A device can have fallback keys for {FALLBACK_ALGORITHMS_PER_DEVICE} algorithms"
+        )));
+    }
     for (id, key) in keys {
         check_size(id, key)?;
         let record = FallbackKey {
@@ -140,9 +148,11 @@ pub fn set_fallback(
 }
 
 fn check_size(id: &OwnedOneTimeKeyId, key: &Raw<OneTimeKey>) -> Result<()> {
-    if id.as_str().len() > KEY_ID_MAX_BYTES || key.json().get().len() > KEY_MAX_BYTES {
+    if id.as_str().len() > ONE_TIME_KEY_ID_MAX_BYTES
+        || key.json().get().len() > ONE_TIME_KEY_MAX_BYTES
+    {
         return Err(Error::too_large(format!(
-            "A key can have {KEY_MAX_BYTES} bytes, its id {KEY_ID_MAX_BYTES}"
+            "A key can have {ONE_TIME_KEY_MAX_BYTES} bytes, its id {ONE_TIME_KEY_ID_MAX_BYTES}"
         )));
     }
     Ok(())

@@ -26,6 +26,9 @@ pub struct BackupVersion {
     /// How many keys are in it.
     #[serde(default)]
     pub count: u64,
+    /// How many bytes the keys in it have together. Those that came before this was counted are not in it.
+    #[serde(default)]
+    pub bytes: u64,
     /// Whether it is gone; its number is never used again.
     #[serde(default)]
     pub deleted: bool,

@@ -15,11 +15,9 @@ use serde_json::{Map, Value, value::RawValue};
 use super::cross_signing;
 use crate::{
     error::Result,
+    limits::SIGNED_NAME_MAX_BYTES,
     store::{Batch, Store, tables},
 };
-
-/// The longest name of a key or device that can be signed, in bytes.
-const NAME_MAX_BYTES: usize = 255;
 
 /// Why a signature is not kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -85,7 +83,7 @@ pub fn add(
     name: &str,
     signed: &RawValue,
 ) -> Result<Result<(), Unusable>> {
-    if name.len() > NAME_MAX_BYTES {
+    if name.len() > SIGNED_NAME_MAX_BYTES {
         return Ok(Err(Unusable::Unknown));
     }
     let Some((stored, signers)) = target(store, signer, owner, name)? else {

@@ -13,27 +13,22 @@ use serde_json::value::RawValue;
 use super::devices;
 use crate::{
     error::{Error, Result},
+    limits::{
+        TO_DEVICE_CONTENT_MAX_BYTES, TO_DEVICE_NAME_MAX_BYTES, TO_DEVICE_RECIPIENTS_MAX,
+        TO_DEVICE_WAITING_MAX,
+    },
     rooms::record::Made,
     server::Server,
     store::{Batch, Encoded, Store, tables},
     stream::{Change, Position, Touch, Write},
 };
 
-/// The largest content of a message to a device, in bytes.
-pub const CONTENT_MAX_BYTES: usize = 65_536;
-/// To how many devices one request can send.
-pub const DEVICES_MAX: usize = 10_000;
-/// How many messages wait for a device. The oldest of more are dropped: a device that was away for so many has to be verified and
-/// given keys anew anyway.
-pub const WAITING_MAX: usize = 10_000;
 /// With every so many messages it is looked whether a device has more.
 pub(super) const TRIM_EVERY: u64 = 64;
 /// For how many devices one request looks at most.
 const TRIMS_PER_REQUEST: usize = 8;
 /// How much one request can leave for all devices together, in bytes: a message for all devices is kept once for each.
 pub const KEPT_MAX_BYTES: usize = 16 << 20;
-/// The longest type of a message and the longest transaction id, in bytes.
-pub const NAME_MAX_BYTES: usize = 255;
 
 /// A message for one or all devices of a user.
 #[derive(Debug)]
@@ -68,9 +63,9 @@ pub async fn send(
     seen: (&str, &str),
     messages: &[Message],
 ) -> Result<()> {
-    if kind.len() > NAME_MAX_BYTES || seen.1.len() > NAME_MAX_BYTES {
+    if kind.len() > TO_DEVICE_NAME_MAX_BYTES || seen.1.len() > TO_DEVICE_NAME_MAX_BYTES {
         return Err(Error::too_large(format!(
-            "The type of a message and the transaction id can have {NAME_MAX_BYTES} bytes"
+            "The type of a message and the transaction id can have {TO_DEVICE_NAME_MAX_BYTES} bytes"
         )));
     }
     let _alone = server.keys.lock([sender]).await;
@@ -108,9 +103,9 @@ type Addressed<'a> = (&'a OwnedUserId, OwnedDeviceId, &'a RawValue);
 fn addressed<'a>(store: &Store, messages: &'a [Message]) -> Result<Vec<Addressed<'a>>> {
     let (mut all, mut kept) = (Vec::new(), 0);
     for message in messages {
-        if message.content.get().len() > CONTENT_MAX_BYTES {
+        if message.content.get().len() > TO_DEVICE_CONTENT_MAX_BYTES {
             return Err(Error::too_large(format!(
-                "A message to a device can have {CONTENT_MAX_BYTES} bytes"
+                "A message to a device can have {TO_DEVICE_CONTENT_MAX_BYTES} bytes"
             )));
         }
         let devices = match &message.device {
@@ -121,9 +116,9 @@ fn addressed<'a>(store: &Store, messages: &'a [Message]) -> Result<Vec<Addressed
             }
         };
         kept += devices.len() * message.content.get().len();
-        if kept > KEPT_MAX_BYTES || all.len() + devices.len() > DEVICES_MAX {
+        if kept > KEPT_MAX_BYTES || all.len() + devices.len() > TO_DEVICE_RECIPIENTS_MAX {
             return Err(Error::too_large(format!(
-                "One request can send to {DEVICES_MAX} devices, and {KEPT_MAX_BYTES} bytes to all of them together"
+                "One request can send to {TO_DEVICE_RECIPIENTS_MAX} devices, and {KEPT_MAX_BYTES} bytes to all of them together"
             )));
         }
         all.extend(
@@ -155,7 +150,7 @@ fn leave(
 fn trim(store: &Store, batch: &mut Batch, user: &UserId, device: &DeviceId) -> Result<()> {
     let rows = store.scan_back::<tables::ToDevice>((user, device));
     let mut dropped = 0;
-    for key in rows.keys().skip(WAITING_MAX) {
+    for key in rows.keys().skip(TO_DEVICE_WAITING_MAX) {
         let (_, _, position) = key?;
         batch.delete::<tables::ToDevice>((user, device, position))?;
         dropped += 1;

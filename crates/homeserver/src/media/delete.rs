@@ -32,6 +32,9 @@ impl Media {
     /// Deletes a file with its thumbnails. Says whether there was one.
     pub async fn delete(&self, id: &str) -> Result<bool> {
         let inner = &self.inner;
+        inner.usage.before_delete(&inner.store).await?;
+        // No file is filled or given back meanwhile.
+        let _one_at_a_time = inner.reserving.lock().await;
         let Some(row) = self.about(id)? else {
             return Ok(false);
         };
@@ -45,6 +48,9 @@ impl Media {
             files.push(format!("{id}.{size}"));
         }
         inner.store.commit(batch).await?;
+        inner
+            .usage
+            .give_back(&row.uploader, row.bytes.unwrap_or_default());
         for file in files {
             inner.disk.delete(&file).await?;
         }

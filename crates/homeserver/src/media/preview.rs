@@ -21,23 +21,17 @@ use super::{Media, Upload, opengraph, thumbnail};
 use crate::{
     config::Outbound,
     error::{Error, Result},
+    limits::{
+        PREVIEW_PICTURE_MAX_BYTES, PREVIEW_TIMEOUT, PREVIEW_URL_MAX_BYTES, PREVIEWS_AT_ONCE,
+        PREVIEWS_REMEMBERED,
+    },
     push::Guarded,
 };
 
-/// How long a preview may take to come about.
-const PREVIEW_TIMEOUT: Duration = Duration::from_secs(20);
 /// How long a preview is remembered.
 const PREVIEW_LIFE: Duration = Duration::from_hours(1);
-/// How many previews are remembered.
-const PREVIEWS_REMEMBERED: usize = 500;
-/// How many pages are asked at the same time.
-const PREVIEWS_AT_ONCE: usize = 8;
 /// How often a page may send on to another.
 const REDIRECTS_MAX: usize = 5;
-/// The longest address, in bytes.
-const URL_MAX_BYTES: usize = 4_096;
-/// The largest picture of a page that is kept, in bytes.
-const PICTURE_MAX_BYTES: usize = 8 << 20;
 
 /// All previews. Clones are the same.
 #[derive(Clone, Debug)]
@@ -90,9 +84,9 @@ impl Previews {
     ///
     /// 403 if the configuration does not allow it, 502 if the page cannot be had.
     pub async fn get(&self, user: &UserId, address: &str) -> Result<Value> {
-        if address.len() > URL_MAX_BYTES {
+        if address.len() > PREVIEW_URL_MAX_BYTES {
             return Err(Error::invalid(format!(
-                "url can have {URL_MAX_BYTES} bytes"
+                "url can have {PREVIEW_URL_MAX_BYTES} bytes"
             )));
         }
         let url = Url::parse(address).map_err(|_| Error::invalid("url is no address"))?;
@@ -151,10 +145,11 @@ impl Inner {
 
     /// Keeps the picture as a file. A preview is worth something without it, too.
     async fn picture(&self, user: &UserId, url: Url, preview: &mut BTreeMap<String, Value>) {
-        let Ok(page) = self.fetch(url, PICTURE_MAX_BYTES).await else {
+        let Ok(page) = self.fetch(url, PREVIEW_PICTURE_MAX_BYTES).await else {
             return;
         };
-        if !page.content_type.starts_with("image/") || page.bytes.len() >= PICTURE_MAX_BYTES {
+        if !page.content_type.starts_with("image/") || page.bytes.len() >= PREVIEW_PICTURE_MAX_BYTES
+        {
             return;
         }
         let (size, dimensions) = (page.bytes.len(), thumbnail::dimensions(&page.bytes));
@@ -168,6 +163,12 @@ impl Inner {
                     preview.insert("og:image:width".to_owned(), json!(width));
                     preview.insert("og:image:height".to_owned(), json!(height));
                 }
+            }
+            Err(Error::Refused(refusal)) => {
+                tracing::debug!(
+                    reason = refusal.message,
+                    "the picture of a preview is not kept"
+                );
             }
             Err(error) => tracing::error!(%error, "the picture of a preview cannot be kept"),
         }

@@ -2,7 +2,7 @@
 //!
 //! Spec: <https://spec.matrix.org/v1.19/client-server-api/#post_matrixmediav1create>
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use http::StatusCode;
 use ruma::{MilliSecondsSinceUnixEpoch, OwnedMxcUri, UserId, api::error::ErrorKind};
@@ -88,7 +88,9 @@ impl Media {
         let rested = now.duration_since(at).as_secs_f64() * per_second;
         let left = (left + rested).min(burst) - 1.0;
         if left < 0.0 {
-            return Err(too_many(
+            let wait = Duration::try_from_secs_f64(-left / per_second).unwrap_or(Duration::MAX);
+            return Err(Error::limit_exceeded(
+                wait,
                 "You reserve places faster than this server allows",
             ));
         }
@@ -100,10 +102,15 @@ impl Media {
     ///
     /// # Errors
     ///
-    /// 404 if there is no such place, 403 if it is another user's, 409 `M_CANNOT_OVERWRITE_MEDIA` if it is filled.
+    /// 404 if there is no such place, 403 if it is another user's or there is no room for the file, 409 `M_CANNOT_OVERWRITE_MEDIA` if it is filled.
     pub async fn fill(&self, user: &UserId, id: &str, upload: Upload) -> Result<()> {
         let inner = &self.inner;
         self.reserved(user, id)?;
+        let (store, limits) = (&inner.store, &inner.limits);
+        inner
+            .usage
+            .begin(store, limits, user, upload.exempt)
+            .await?;
         let received = inner.disk.receive(upload.pieces).await?;
         // Looked at again: the file may have taken long, and another one may have come first.
         let _one_at_a_time = inner.reserving.lock().await;
@@ -113,11 +120,17 @@ impl Media {
             bytes: Some(received.bytes),
             ..self.reserved(user, id)?
         };
+        let who = (user, upload.exempt);
+        let charge = inner
+            .usage
+            .charge(store, limits, who, received.bytes)
+            .await?;
         inner.disk.keep(received, id).await?;
         let mut batch = inner.store.batch();
         batch.put::<tables::Media>((id,), &row)?;
         batch.delete::<tables::PendingMedia>((user, id))?;
         inner.store.commit(batch).await?;
+        charge.keep();
         inner.filled.notify_waiters();
         Ok(())
     }

@@ -3,6 +3,7 @@
 mod files;
 mod places;
 mod previews;
+mod quota;
 mod ranges;
 mod thumbnails;
 

@@ -28,19 +28,12 @@ use crate::{
     blocking::{BlockingPool, Owner},
     config::Outbound,
     error::{Error, Result},
+    limits::{APP_ID_MAX_BYTES, PUSHER_MAX_BYTES, PUSHERS_PER_USER, PUSHKEY_MAX_BYTES},
     rooms::Rooms,
     store::{Store, tables},
     stream::{Change, Position},
 };
 
-/// How many pushers one user can have.
-pub(super) const PUSHERS_PER_USER: usize = 100;
-/// The longest key of a pusher, in bytes.
-const PUSHKEY_MAX_BYTES: usize = 512;
-/// The longest app id of a pusher, in bytes.
-const APP_ID_MAX_BYTES: usize = 64;
-/// The largest pusher, in bytes of its JSON.
-const PUSHER_MAX_BYTES: usize = 16_384;
 /// How many reasons to look up wait for one pusher: one is enough, and one that its address is new.
 const WAKES_PER_PUSHER: usize = 2;
 /// The path that a push gateway has.
@@ -128,15 +121,6 @@ impl Pushers {
         let store = &self.inner.store;
         let ids = &pusher.ids;
         let key = (user.to_owned(), ids.app_id.clone(), ids.pushkey.clone());
-        let mut batch = store.batch();
-        if !append {
-            for other in store.scan::<tables::Pushers>(()).keys() {
-                let other = other?;
-                if (&other.1, &other.2) == (&key.1, &key.2) && other.0 != user {
-                    self.inner.delete(&mut batch, &other)?;
-                }
-            }
-        }
         let place = (&key.0, &key.1, &key.2);
         let others = self.list(user)?;
         if others.len() >= PUSHERS_PER_USER && !others.iter().any(|other| other.ids == *ids) {
@@ -150,6 +134,15 @@ impl Pushers {
         if record.pusher.to_string().len() > PUSHER_MAX_BYTES {
             let message = format!("A pusher can have {PUSHER_MAX_BYTES} bytes");
             return Err(Error::invalid(message));
+        }
+        let mut batch = store.batch();
+        if !append {
+            for other in store.scan::<tables::Pushers>(()).keys() {
+                let other = other?;
+                if (&other.1, &other.2) == (&key.1, &key.2) && other.0 != user {
+                    self.inner.delete(&mut batch, &other)?;
+                }
+            }
         }
         batch.put::<tables::Pushers>(place, &record)?;
         if !store.contains::<tables::Pushers>(place)? {

@@ -16,13 +16,11 @@ use crate::{
     admin, clock,
     error::{Error, Result},
     http::Caller,
+    limits::{ALIAS_MAX_BYTES, ALIASES_PER_ROOM},
     locks::{KeyedGuard, KeyedLocks},
     server::Server,
     store::{Batch, Exists, tables},
 };
-
-/// The longest alias, in bytes. Spec: <https://spec.matrix.org/v1.19/appendices/#room-aliases>
-const ALIAS_MAX_BYTES: usize = 255;
 
 /// The aliases that somebody is changing. Clones are the same.
 #[derive(Clone, Debug, Default)]
@@ -84,6 +82,21 @@ pub fn check_free(
         ));
     }
     Ok(())
+}
+
+/// Refuses one alias more than a room can have.
+///
+/// # Errors
+///
+/// 413 `M_TOO_LARGE`.
+pub fn check_count(server: &Server, room: &RoomId) -> Result<()> {
+    let aliases = server.store.scan::<tables::RoomAliases>((room,)).keys();
+    if aliases.take(ALIASES_PER_ROOM).count() < ALIASES_PER_ROOM {
+        return Ok(());
+    }
+    Err(Error::too_large(format!(
+        "A room can have {ALIASES_PER_ROOM} aliases: delete some of them first"
+    )))
 }
 
 /// Refuses an alias that an application service has for itself.

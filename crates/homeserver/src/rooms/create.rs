@@ -26,14 +26,13 @@ use crate::{
     appservices,
     error::{Error, Result},
     http::Caller,
+    limits::INVITES_PER_NEW_ROOM,
     server::Server,
     store::{Exists, tables},
 };
 
 mod power;
 
-/// How many people can be invited while a room is made. More can be once it is there.
-const INVITES_MAX: usize = 100;
 /// How many state events a room can begin with besides those that every room has. More can be sent once it is there.
 pub const INITIAL_STATE_MAX: usize = 500;
 /// How large these can be together, in bytes of their JSON.
@@ -295,9 +294,9 @@ fn check_invites(server: &Server, request: &Request) -> Result<()> {
     if !request.invite_3pid.is_empty() {
         return Err(super::membership::no_third_party());
     }
-    if request.invite.len() > INVITES_MAX {
+    if request.invite.len() > INVITES_PER_NEW_ROOM {
         return Err(Error::invalid(format!(
-            "A room can begin with {INVITES_MAX} invites"
+            "A room can begin with {INVITES_PER_NEW_ROOM} invites"
         )));
     }
     for user in &request.invite {

@@ -28,14 +28,11 @@ use crate::{
     clock,
     error::{Error, Result},
     http::Caller,
+    limits::{DELAY_MAX, DELAYED_EVENTS_PER_USER},
     server::Server,
     store::{Batch, tables},
 };
 
-/// The longest that an event waits: 24 hours.
-const DELAY_MAX_MS: u64 = 24 * 60 * 60 * 1000;
-/// How many events of one user wait at most.
-pub(super) const WAITING_MAX: usize = 100;
 /// How long to wait after the database could not be read.
 const RETRY: Duration = Duration::from_secs(10);
 /// How long to wait when nothing waits.
@@ -64,12 +61,16 @@ pub async fn schedule(
     if !server.rooms.is_joined(room, user)? {
         return Err(Error::forbidden("You are not in this room"));
     }
-    if delay_ms > DELAY_MAX_MS {
-        let message = format!("An event can wait {DELAY_MAX_MS} milliseconds");
+    if Duration::from_millis(delay_ms) > DELAY_MAX {
+        let message = format!("An event can wait {} milliseconds", DELAY_MAX.as_millis());
         return Err(Error::bad_request(ErrorKind::Unknown, message));
     }
     check_sizes(&draft)?;
-    // What others let wait is looked through before the room's writer is held.
+    if let Some(txn) = txn {
+        txn.check()?;
+    }
+    // What others let wait is looked through before the room's writer is held, and whoever schedules in several rooms at once is
+    // counted once.
     let _turn = server.serial.of(user).await;
     let waiting = of_user(server, user)?.len();
     let mut writer = server.rooms.write(room).await?;
@@ -84,11 +85,11 @@ pub async fn schedule(
     {
         return Ok(id);
     }
-    if waiting >= WAITING_MAX {
+    if waiting >= DELAYED_EVENTS_PER_USER {
         return Err(Error::refused(
             StatusCode::TOO_MANY_REQUESTS,
             ErrorKind::Unknown,
-            format!("{WAITING_MAX} events of yours wait already"),
+            format!("{DELAYED_EVENTS_PER_USER} events of yours wait already"),
         ));
     }
     let id = new_token();

@@ -11,12 +11,11 @@ use ruma::{
 use super::summary::summarize;
 use crate::{
     error::{Error, Result},
+    limits::DIRECTORY_PAGE_MAX,
     server::Server,
     store::{Exists, tables},
 };
 
-/// The largest page.
-const PAGE_MAX: usize = 500;
 /// A page if nobody says how large it is to be.
 const PAGE: usize = 100;
 
@@ -59,7 +58,7 @@ pub fn page(server: &Server, search: &Search) -> Result<Page> {
         None => 0,
     };
     let limit = search.limit.and_then(|limit| usize::try_from(limit).ok());
-    let limit = limit.unwrap_or(PAGE).clamp(1, PAGE_MAX);
+    let limit = limit.unwrap_or(PAGE).clamp(1, DIRECTORY_PAGE_MAX);
     let mut found = Vec::new();
     for room in published(server, &search.network)? {
         // A room that is gone stays in no list, but one broken row is no reason to show none.

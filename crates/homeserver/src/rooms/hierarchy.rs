@@ -15,10 +15,11 @@ use ruma::{
 use serde_json::{json, value::to_raw_value};
 
 use super::{Rooms, summary};
-use crate::error::{Error, Result};
+use crate::{
+    error::{Error, Result},
+    limits::SPACE_PAGE_MAX,
+};
 
-/// The largest page.
-const PAGE_MAX: usize = 50;
 /// How deep spaces within spaces are followed.
 const DEPTH_MAX: u64 = 100;
 /// How many rooms are looked at for one page, whether they are shown or not.
@@ -62,7 +63,7 @@ pub fn page(rooms: &Rooms, user: &UserId, root: &RoomId, query: &Query) -> Resul
         None => 0,
     };
     let limit = query.limit.and_then(|limit| usize::try_from(limit).ok());
-    let limit = limit.unwrap_or(PAGE_MAX).clamp(1, PAGE_MAX);
+    let limit = limit.unwrap_or(SPACE_PAGE_MAX).clamp(1, SPACE_PAGE_MAX);
     let depth_max = query.max_depth.unwrap_or(DEPTH_MAX).min(DEPTH_MAX);
     let mut seen = HashSet::from([root.to_owned()]);
     let mut open: Vec<(OwnedRoomId, u64)> = vec![(root.to_owned(), 0)];

@@ -15,11 +15,9 @@ use ruma::{
 use super::{Draft, Rooms};
 use crate::{
     error::{Error, Result},
+    limits::ROOMS_PER_USER,
     store::{Store, tables},
 };
-
-/// How many rooms one user can be in. A bridge that needs more has users of its own for them.
-pub(super) const ROOMS_PER_USER: usize = 20_000;
 
 /// For how many users it is remembered how many rooms they can still join.
 const ALLOWANCES_REMEMBERED: usize = 10_000;

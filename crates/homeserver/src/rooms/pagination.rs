@@ -19,15 +19,11 @@ use super::{
 use crate::{
     accounts::ignored::ignored_by,
     error::{Error, Result},
+    limits::{PAGE_MAX_EVENTS, PAGE_MAX_LOOKS},
     stream::Position,
 };
 
 mod closest;
-
-/// How many events one page can have.
-pub const PAGE_MAX_EVENTS: usize = 1_000;
-/// How many events are looked at for one page, however few of them pass the filter. The next page goes on from there.
-const PAGE_MAX_LOOKS: usize = 10_000;
 
 /// A place between two events.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

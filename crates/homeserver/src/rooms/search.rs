@@ -11,16 +11,11 @@ use serde::Deserialize;
 use super::{Pdu, RoomWriter, Rooms};
 use crate::{
     error::Result,
+    limits::{SEARCH_TERM_WORDS_MAX, SEARCH_WORD_MAX_CHARS, SEARCH_WORDS_PER_EVENT},
     store::{Exists, tables},
     stream::{Position, Slot},
 };
 
-/// How many different words of one event are found.
-const EVENT_MAX_WORDS: usize = 1_000;
-/// The longest word, in characters; of a longer one the beginning counts.
-const WORD_MAX_CHARS: usize = 64;
-/// How many words of one search count.
-const TERM_MAX_WORDS: usize = 16;
 /// How many events with the rarest word are looked at in one room, newest first.
 const ROOM_MAX_LOOKS: usize = 5_000;
 
@@ -39,14 +34,14 @@ pub fn words(text: &str) -> impl Iterator<Item = String> + '_ {
         .map(|word| {
             word.chars()
                 .flat_map(char::to_lowercase)
-                .take(WORD_MAX_CHARS)
+                .take(SEARCH_WORD_MAX_CHARS)
                 .collect()
         })
 }
 
 /// The words of a search, each once.
 pub fn term(text: &str) -> BTreeSet<String> {
-    words(text).take(TERM_MAX_WORDS).collect()
+    words(text).take(SEARCH_TERM_WORDS_MAX).collect()
 }
 
 /// The texts of an event that are searched, of those that are asked for.
@@ -74,7 +69,7 @@ fn texts(pdu: &Pdu, keys: Option<&[SearchKeys]>) -> Vec<String> {
 fn indexed_words(pdu: &Pdu) -> BTreeSet<String> {
     let texts = texts(pdu, None);
     let words = texts.iter().flat_map(|text| words(text));
-    words.take(EVENT_MAX_WORDS).collect()
+    words.take(SEARCH_WORDS_PER_EVENT).collect()
 }
 
 /// Makes a new event findable.

@@ -25,6 +25,7 @@ use crate::{
     admin,
     error::{Error, Result},
     http::Caller,
+    limits::TRANSACTION_ID_MAX_BYTES,
     server::Server,
     store::tables,
     stream::Position,
@@ -37,6 +38,22 @@ pub struct Txn {
     pub scope: String,
     /// The id.
     pub id: String,
+}
+
+impl Txn {
+    /// Refuses an id that is longer than the specification allows.
+    ///
+    /// # Errors
+    ///
+    /// 400 `M_INVALID_PARAM`.
+    pub fn check(&self) -> Result<()> {
+        if self.id.len() <= TRANSACTION_ID_MAX_BYTES {
+            return Ok(());
+        }
+        Err(Error::invalid(format!(
+            "A transaction id can have {TRANSACTION_ID_MAX_BYTES} bytes"
+        )))
+    }
 }
 
 /// What a message reacts to.
@@ -65,6 +82,9 @@ pub async fn send(
     mut draft: Draft,
     txn: Option<Txn>,
 ) -> Result<OwnedEventId> {
+    if let Some(txn) = &txn {
+        txn.check()?;
+    }
     if let Some(sent) = sent(server, caller, txn.as_ref())? {
         return Ok(sent);
     }

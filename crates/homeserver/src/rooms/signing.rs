@@ -2,11 +2,12 @@
 
 use base64::{Engine, prelude::BASE64_STANDARD};
 use rand::{Rng, distr::Alphanumeric};
-use ruma::signatures::Ed25519KeyPair;
+use ruma::signatures::{Ed25519KeyPair, JsonError};
 use serde_json::{Value, json};
 
 use crate::{
     error::{Error, Result},
+    limits::EVENT_MAX_BYTES,
     store::{Store, tables},
 };
 
@@ -29,6 +30,16 @@ pub(super) async fn key(store: &Store) -> Result<Ed25519KeyPair> {
     let kept = json!({ "name": format!("a_{name}"), "pkcs8": BASE64_STANDARD.encode(&*document) });
     store.put::<tables::Meta>(("signing key",), &kept).await?;
     read(&kept).ok_or_else(|| Error::Broken("a new signing key cannot be read".to_owned()))
+}
+
+/// Why something cannot be signed, so that it cannot be an event.
+pub(super) fn unsignable(error: JsonError) -> Error {
+    match error {
+        JsonError::PduTooLarge => Error::too_large(format!(
+            "An event can have {EVENT_MAX_BYTES} bytes, this one has more"
+        )),
+        error => Error::bad_json(format!("this cannot be an event: {error}")),
+    }
 }
 
 fn read(kept: &Value) -> Option<Ed25519KeyPair> {

@@ -17,13 +17,11 @@ use super::{
 };
 use crate::{
     error::Result,
+    limits::THREAD_PARTICIPANTS_MAX,
     rooms::Rooms,
     store::{Batch, StoreError, tables},
     stream::{Position, Slot},
 };
-
-/// How many people are remembered of one thread.
-const PARTICIPANTS_MAX: usize = 1_000;
 
 /// The root of the thread that the event belongs to.
 pub fn root_of(pdu: &Pdu) -> Option<OwnedEventId> {
@@ -59,7 +57,7 @@ impl Notes {
             }
         };
         let known = thread.participants.contains(&pdu.sender);
-        if !known && thread.participants.len() < PARTICIPANTS_MAX {
+        if !known && thread.participants.len() < THREAD_PARTICIPANTS_MAX {
             thread.participants.push(pdu.sender.clone());
         }
         let (old, before) = (thread.last, last.replace(slot));

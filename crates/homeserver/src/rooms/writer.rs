@@ -28,17 +28,13 @@ use super::{
 use crate::{
     clock,
     error::{Error, Result},
+    limits::{EVENT_FIELD_MAX_BYTES, EVENT_MAX_BYTES},
     store::{Batch, StoreError},
     stream::{Position, Positions, Touch, Write},
 };
 
 mod commit;
 
-/// The largest event, in bytes of its canonical JSON with signatures.
-/// Spec: <https://spec.matrix.org/v1.19/client-server-api/#size-limits>
-pub(crate) const EVENT_MAX_BYTES: usize = 65_536;
-/// The longest type and the longest state key, in bytes.
-pub(crate) const EVENT_FIELD_MAX_BYTES: usize = 255;
 /// How many events one write has at most where there can be more: everybody's later changes wait until it is on disk.
 pub(super) const EVENTS_PER_WRITE: usize = 500;
 /// How many characters the made-up part of a room id has.
@@ -281,9 +277,8 @@ impl RoomWriter {
             &mut object,
             &rules.redaction,
         )
-        .map_err(|error| Error::bad_json(format!("this cannot be an event: {error}")))?;
-        let hash = signatures::reference_hash(&object, rules)
-            .map_err(|error| Error::bad_json(format!("this cannot be an event: {error}")))?;
+        .map_err(signing::unsignable)?;
+        let hash = signatures::reference_hash(&object, rules).map_err(signing::unsignable)?;
         let event_id = OwnedEventId::try_from(format!("${hash}"))
             .map_err(|error| Error::Broken(format!("an event id of our own: {error}")))?;
         Ok((object, event_id))

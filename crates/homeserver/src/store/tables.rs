@@ -94,6 +94,8 @@ catalogue! {
     DelayedEvents "delayed_events" Lookup (String) => DelayedEvent;
     /// Reports of rooms, events and users, in their order.
     Reports "reports" Sequence (Position) => Value;
+    /// Which reports are by whom: by user and position.
+    ReportsBy "reports_by" Sequence (OwnedUserId, Position) => Exists;
 
     /// Receipts of a room in the order in which they came; a newer one replaces the older.
     Receipts "receipts" Sequence (OwnedRoomId, Position) => Receipt;

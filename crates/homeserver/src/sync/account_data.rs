@@ -15,7 +15,9 @@ use serde_json::value::{RawValue, to_raw_value};
 
 use super::record::AccountDatum;
 use crate::{
-    error::Result,
+    error::{Error, Result},
+    limits::{ACCOUNT_DATA_MAX_BYTES, ACCOUNT_DATA_TYPES_MAX},
+    rooms::Rooms,
     store::{Store, tables},
     stream::{Change, Position, Stream, Touch, Write},
 };
@@ -71,10 +73,48 @@ pub fn get(
     Ok(store.get::<tables::AccountData>((user, room_part(room), kind))?)
 }
 
-/// How many pieces a user has: globally, or for a room.
-pub fn count(store: &Store, user: &UserId, room: Option<&RoomId>) -> usize {
-    let rows = store.scan::<tables::AccountData>((user, room_part(room)));
-    rows.keys().count()
+/// Refuses what would make the account data of a user too large, and data for rooms that the user never was in.
+///
+/// # Errors
+///
+/// 403 `M_FORBIDDEN`, 413 `M_TOO_LARGE`.
+pub fn check(
+    rooms: &Rooms,
+    user: &UserId,
+    room: Option<&RoomId>,
+    kind: &str,
+    content: &RawValue,
+) -> Result<()> {
+    if let Some(room) = room
+        && rooms.membership(room, user)?.is_none()
+    {
+        return Err(Error::forbidden("You never were in this room"));
+    }
+    let (mut types, mut others, mut before) = (0, 0, 0);
+    for row in rooms
+        .store
+        .scan::<tables::AccountData>((user, room_part(room)))
+    {
+        let ((_, _, other), datum) = row?;
+        let size = datum.content.get().len();
+        if other == kind {
+            before = size;
+        } else {
+            (types, others) = (types + 1, others + size);
+        }
+    }
+    let size = content.get().len();
+    if before == 0 && types >= ACCOUNT_DATA_TYPES_MAX {
+        return Err(Error::too_large(format!(
+            "There can be {ACCOUNT_DATA_TYPES_MAX} types of account data, and as many for each room"
+        )));
+    }
+    if size > before && others + size > ACCOUNT_DATA_MAX_BYTES {
+        return Err(Error::too_large(format!(
+            "All account data together can have {ACCOUNT_DATA_MAX_BYTES} bytes, and as many for each room"
+        )));
+    }
+    Ok(())
 }
 
 /// What is stored under this type, or what holds as long as nothing is: push rules exist for everybody.

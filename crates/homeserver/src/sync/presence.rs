@@ -20,6 +20,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     blocking, clock,
     error::{Error, Result},
+    limits::PRESENCE_MESSAGE_MAX_BYTES,
     store::{Store, tables},
     stream::{Position, Stream, Touch},
 };
@@ -78,6 +79,11 @@ impl Status {
         content.last_active_ago = UInt::new(ago);
         PresenceEvent { content, sender }
     }
+}
+
+/// Whether a status message is within its limit.
+fn is_short(message: &str) -> bool {
+    message.len() <= PRESENCE_MESSAGE_MAX_BYTES
 }
 
 fn age(time: MilliSecondsSinceUnixEpoch) -> Duration {
@@ -141,10 +147,16 @@ impl Presence {
             None => Status::new(PresenceState::Offline),
         };
         status.state = PresenceState::Offline;
+        // Written before there was a limit: nobody is sent it any more.
+        status.message = status.message.filter(|message| is_short(message));
         Ok(status)
     }
 
     /// The user says how to be seen. Without a message, the last one is taken back.
+    ///
+    /// # Errors
+    ///
+    /// 400 `M_INVALID_PARAM` if the message is too long.
     pub async fn set(
         &self,
         user: &UserId,
@@ -153,6 +165,11 @@ impl Presence {
     ) -> Result<()> {
         if !self.inner.allowed {
             return Ok(());
+        }
+        if message.as_deref().is_some_and(|message| !is_short(message)) {
+            return Err(Error::invalid(format!(
+                "A status message can have {PRESENCE_MESSAGE_MAX_BYTES} bytes"
+            )));
         }
         let mut status = Status::new(state);
         status.message = message;

@@ -18,9 +18,10 @@ use super::{account_data, record::Receipt};
 use crate::{
     clock,
     error::{Error, Result},
+    limits::RECEIPT_THREADS_PER_ROOM,
     push,
     rooms::Rooms,
-    store::{Store, tables},
+    store::{Batch, Store, tables},
     stream::{Change, Position, Touch, Write},
 };
 
@@ -43,6 +44,10 @@ fn place_in(rooms: &Rooms, room: &RoomId, event: &EventId) -> Result<Position> {
 }
 
 /// Says that the user has read up to the event. Does nothing if the user had read further before.
+///
+/// # Errors
+///
+/// 404 if there is no such event in the room, 400 `M_INVALID_PARAM` if there is no event that the thread could begin with.
 pub async fn set(
     rooms: &Rooms,
     user: &UserId,
@@ -52,6 +57,10 @@ pub async fn set(
     thread: &ReceiptThread,
 ) -> Result<()> {
     let read = place_in(rooms, room, event)?;
+    if let ReceiptThread::Thread(root) = thread {
+        place_in(rooms, room, root)
+            .map_err(|_| Error::invalid("thread_id is the id of an event in this room, or main"))?;
+    }
     let in_thread = thread.as_str().unwrap_or_default();
     let key = (room, user, receipt_type.as_str(), in_thread);
     let mut write = rooms.stream.write();
@@ -65,6 +74,8 @@ pub async fn set(
             return Ok(());
         }
         write.batch().delete::<tables::Receipts>((room, before))?;
+    } else {
+        forget_oldest(rooms, write.batch(), room, user, receipt_type.as_str())?;
     }
     let receipt = Receipt {
         user_id: user.to_owned(),
@@ -98,6 +109,34 @@ fn put(write: &mut Write, room: &RoomId, receipt: Receipt) {
         let change = Change::Receipt(room.clone(), user.clone());
         batch.put::<tables::Changes>((position,), &change)
     });
+}
+
+/// Makes room for a receipt in one thread more: beyond their largest number, the oldest receipt goes.
+fn forget_oldest(
+    rooms: &Rooms,
+    batch: &mut Batch,
+    room: &RoomId,
+    user: &UserId,
+    receipt_type: &str,
+) -> Result<()> {
+    let mut threads = Vec::new();
+    for row in rooms
+        .store
+        .scan::<tables::ReceiptPlaces>((room, user, receipt_type))
+    {
+        let ((_, _, _, thread), position) = row?;
+        // Those of the whole room and of its main timeline always stay.
+        if thread.starts_with('$') {
+            threads.push((position, thread));
+        }
+    }
+    threads.sort_unstable();
+    let beyond = (threads.len() + 1).saturating_sub(RECEIPT_THREADS_PER_ROOM);
+    for (position, thread) in threads.into_iter().take(beyond) {
+        batch.delete::<tables::Receipts>((room, position))?;
+        batch.delete::<tables::ReceiptPlaces>((room, user, receipt_type, &*thread))?;
+    }
+    Ok(())
 }
 
 /// Says that the user has read everything up to the event. Does nothing if the user had before.

@@ -19,6 +19,7 @@ use tokio::time::Instant;
 use crate::{
     error::{Error, Result},
     http::Caller,
+    limits::CONNECTION_NAME_MAX_BYTES,
     server::Server,
 };
 
@@ -38,9 +39,6 @@ use ask::Ask;
 use connection::{ConnectionKey, Connections};
 use facts::FactsOfRooms;
 use round::Round;
-
-/// The longest name of a connection, in bytes.
-const CONNECTION_NAME_MAX_BYTES: usize = 255;
 
 /// What sliding sync keeps in memory. A restart forgets it, and clients begin anew.
 #[derive(Debug, Default)]

@@ -11,16 +11,12 @@ use serde_json::value::to_raw_value;
 use super::account_data;
 use crate::{
     error::{Error, Result},
+    limits::{TAG_NAME_MAX_BYTES, TAGS_PER_ROOM},
     server::Server,
 };
 
 /// The type of the account data that tags are in.
 const TAG: &str = "m.tag";
-
-/// The longest name of a tag, in bytes.
-const NAME_MAX_BYTES: usize = 255;
-/// How many tags a room can have.
-const TAGS_MAX: usize = 100;
 
 /// The tags that a room has for a user.
 pub fn get(server: &Server, user: &UserId, room: &RoomId) -> Result<Tags> {
@@ -41,12 +37,17 @@ pub async fn change(
     let _turn = server.serial.of(user).await;
     let mut tags = get(server, user, room)?;
     change(&mut tags);
-    if tags.len() > TAGS_MAX || tags.keys().any(|name| name.as_ref().len() > NAME_MAX_BYTES) {
+    if tags.len() > TAGS_PER_ROOM
+        || tags
+            .keys()
+            .any(|name| name.as_ref().len() > TAG_NAME_MAX_BYTES)
+    {
         return Err(Error::too_large(format!(
-            "A room can have {TAGS_MAX} tags, the name of each {NAME_MAX_BYTES} bytes"
+            "A room can have {TAGS_PER_ROOM} tags, the name of each {TAG_NAME_MAX_BYTES} bytes"
         )));
     }
     let content = to_raw_value(&TagEventContent::new(tags))?;
+    account_data::check(&server.rooms, user, Some(room), TAG, &content)?;
     let (store, stream) = (&server.store, &server.stream);
     account_data::set(store, stream, user, Some(room), TAG, content).await?;
     Ok(())

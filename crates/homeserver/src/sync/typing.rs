@@ -22,11 +22,9 @@ use super::account_data;
 use crate::{
     blocking,
     error::Result,
+    limits::TYPING_MAX,
     stream::{Position, Stream, Touch},
 };
-
-/// The longest time that one request makes somebody type.
-const TYPING_MAX: Duration = Duration::from_mins(2);
 
 /// Who is typing where. Clones are the same.
 #[derive(Clone, Debug)]

@@ -5,11 +5,8 @@ use serde_json::value::to_raw_value;
 
 use super::*;
 use crate::{
-    accounts::{devices::DEVICES_PER_USER, record::Device},
-    api::{
-        account_data::{DATA_PER_ROOM, DATUM_MAX_BYTES},
-        filter::FILTERS_PER_USER,
-    },
+    accounts::record::Device,
+    limits::{ACCOUNT_DATA_TYPES_MAX, ACCOUNT_DATUM_MAX_BYTES, DEVICES_PER_USER, FILTERS_PER_USER},
     store::tables,
     sync::record::AccountDatum,
 };
@@ -47,7 +44,7 @@ async fn account_data_has_a_largest_size_and_number() {
             alice.user_id
         )
     };
-    let too_large = json!({ "text": "x".repeat(DATUM_MAX_BYTES) });
+    let too_large = json!({ "text": "x".repeat(ACCOUNT_DATUM_MAX_BYTES) });
     let (status, answer) = alice.call(Method::PUT, &path("large"), too_large).await;
     assert_eq!(
         (status, &answer["errcode"]),
@@ -58,7 +55,7 @@ async fn account_data_has_a_largest_size_and_number() {
         position: crate::stream::Position(0),
         content: to_raw_value(&json!({})).unwrap(),
     };
-    for number in 0..DATA_PER_ROOM {
+    for number in 0..ACCOUNT_DATA_TYPES_MAX {
         let kind = format!("kind{number}");
         batch
             .put::<tables::AccountData>((&alice.user_id, "", &*kind), &datum)

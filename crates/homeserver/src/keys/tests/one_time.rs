@@ -140,14 +140,14 @@ async fn the_identity_of_a_device_never_changes() {
 async fn a_device_has_not_too_many_keys_nor_too_large_ones() {
     let test = TestServer::start().await;
     let alice = test.person("alice").await;
-    let keys_beyond = (0..=keys::one_time::KEYS_MAX_PER_DEVICE).map(|number| {
+    let keys_beyond = (0..=crate::limits::ONE_TIME_KEYS_PER_DEVICE).map(|number| {
         let id = format!("signed_curve25519:AAAA{number}");
         (id, one_time_key(&alice, 1))
     });
     let many = json!({ "one_time_keys": keys_beyond.collect::<Map<_, _>>() });
     let too_large = (StatusCode::PAYLOAD_TOO_LARGE, "M_TOO_LARGE".to_owned());
     assert_eq!(refused(&alice, Method::POST, UPLOAD, many).await, too_large);
-    let key = json!({ "key": "x".repeat(keys::one_time::KEY_MAX_BYTES), "signatures": {} });
+    let key = json!({ "key": "x".repeat(crate::limits::ONE_TIME_KEY_MAX_BYTES), "signatures": {} });
     let large = json!({ "one_time_keys": { "signed_curve25519:AAAA": key } });
     assert_eq!(
         refused(&alice, Method::POST, UPLOAD, large).await,

@@ -75,7 +75,7 @@ async fn messages_keep_their_order_and_wait_over_a_restart_until_they_are_acknow
 async fn a_message_that_is_too_large_is_refused() {
     let test = TestServer::start().await;
     let alice = test.person("alice").await;
-    let large = "x".repeat(to_device::CONTENT_MAX_BYTES);
+    let large = "x".repeat(crate::limits::TO_DEVICE_CONTENT_MAX_BYTES);
     let body = json!({ "messages": { &*alice.user_id: { "*": { "text": large } } } });
     let path = "/_matrix/client/v3/sendToDevice/m.test/1";
     let answer = refused(&alice, Method::PUT, path, body).await;
@@ -93,7 +93,7 @@ async fn a_device_that_never_syncs_loses_its_oldest_messages() {
     let (user, phone) = device(&bob);
     let (store, mut write) = (&test.server.store, test.server.stream.write());
     let old = serde_json::value::to_raw_value(&json!({ "content": { "n": "old" } })).unwrap();
-    for _ in 0..to_device::WAITING_MAX {
+    for _ in 0..crate::limits::TO_DEVICE_WAITING_MAX {
         let slot = write.position();
         let (user, phone, old) = (user.clone(), phone.clone(), old.clone());
         write.row(move |batch, positions| {
@@ -114,8 +114,11 @@ async fn a_device_that_never_syncs_loses_its_oldest_messages() {
         .scan::<tables::ToDevice>((&user, &phone))
         .keys()
         .count();
-    assert!(keys < to_device::WAITING_MAX + news, "{keys} wait");
-    assert!(keys >= to_device::WAITING_MAX, "{keys} wait");
+    assert!(
+        keys < crate::limits::TO_DEVICE_WAITING_MAX + news,
+        "{keys} wait"
+    );
+    assert!(keys >= crate::limits::TO_DEVICE_WAITING_MAX, "{keys} wait");
     let newest = store
         .scan_back::<tables::ToDevice>((&user, &phone))
         .next()

@@ -14,10 +14,7 @@ use ruma::MilliSecondsSinceUnixEpoch;
 use tokio::{net::TcpListener, sync::mpsc};
 
 use super::*;
-use crate::{
-    push::{pushers::PUSHERS_PER_USER, worker::CATCH_UP_MAX},
-    store::tables,
-};
+use crate::{limits::PUSHERS_PER_USER, push::worker::CATCH_UP_MAX, store::tables};
 
 /// How long a push may take to arrive: a few failed attempts and a busy machine.
 const PATIENCE: Duration = Duration::from_mins(1);

@@ -263,9 +263,9 @@ async fn an_event_is_shown_with_what_was_around_it_and_found_by_its_time() {
     assert!(event["unsigned"]["age"].as_i64().unwrap() >= 0);
     assert_eq!(event["unsigned"]["membership"], "join");
     let time = &event["origin_server_ts"];
-    let path = rooms(&room, &format!("timestamp_to_event?dir=f&ts={time}")).replace("v3", "v1");
+    let path = rooms(&room, &format!("timestamp_to_event?dir=f&ts={time}")).replacen("v3", "v1", 1);
     assert_eq!(alice.get(&path).await["origin_server_ts"], *time);
-    let late = rooms(&room, "timestamp_to_event?dir=f&ts=9999999999999").replace("v3", "v1");
+    let late = rooms(&room, "timestamp_to_event?dir=f&ts=9999999999999").replacen("v3", "v1", 1);
     refused(
         &alice,
         Method::GET,

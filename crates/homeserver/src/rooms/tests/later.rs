@@ -109,7 +109,7 @@ async fn a_new_name_reaches_all_rooms_and_an_end_leaves_them() {
 
 #[tokio::test]
 async fn not_too_many_events_of_one_person_wait() {
-    use crate::rooms::delayed::WAITING_MAX;
+    use crate::limits::DELAYED_EVENTS_PER_USER;
 
     let test = TestServer::start().await;
     let (alice, bob) = (test.person("alice").await, test.person("bob").await);
@@ -121,7 +121,7 @@ async fn not_too_many_events_of_one_person_wait() {
         .unwrap()
         .unwrap();
     let mut batch = store.batch();
-    for number in 1..WAITING_MAX {
+    for number in 1..DELAYED_EVENTS_PER_USER {
         let id = format!("copy{number}");
         batch
             .put::<tables::DelayedEvents>((&*id,), &waiting)

@@ -107,7 +107,7 @@ async fn several_answers_in_one_write_count_one_by_one() {
         .unwrap();
     assert_eq!(latest.depth + 1, newest.depth);
     assert_eq!(relations["m.replace"]["type"], "m.room.message");
-    let threads = rooms(&room, "threads").replace("v3", "v1");
+    let threads = rooms(&room, "threads").replacen("v3", "v1", 1);
     let threads = alice.get(&threads).await;
     assert_eq!(threads["chunk"].as_array().unwrap().len(), 1);
 }

@@ -17,17 +17,12 @@ use super::{
 use crate::{
     error::{Error, Result},
     http::Caller,
+    limits::{
+        LIST_NAME_MAX_BYTES, LIST_RANGES_MAX, LISTS_MAX, REQUIRED_STATE_MAX, SUBSCRIPTIONS_MAX,
+    },
     rooms::present::Viewer,
 };
 
-/// How many lists a request can have.
-const LISTS_MAX: usize = 100;
-/// How many windows a list can have.
-const RANGES_MAX: usize = 100;
-/// How many rooms a request can subscribe to.
-const SUBSCRIPTIONS_MAX: usize = 1_000;
-/// How many entries of required state a list or a subscription can have.
-const REQUIRED_STATE_MAX: usize = 1_000;
 /// How many events of a timeline are sent at once, however many are asked for.
 const TIMELINE_MAX: usize = 200;
 
@@ -76,6 +71,12 @@ impl Ask {
             serde_json::from_slice(bytes).map_err(|error| Error::bad_json(error.to_string()))?;
         let mut lists = BTreeMap::new();
         for (name, list) in request.lists {
+            // The name of a list is kept for as long as the connection.
+            if name.len() > LIST_NAME_MAX_BYTES {
+                return Err(Error::invalid(format!(
+                    "The name of a list can have {LIST_NAME_MAX_BYTES} bytes"
+                )));
+            }
             let more = more.lists.remove(&name).unwrap_or_default();
             lists.insert(name, self::list(list, more, user)?);
         }
@@ -100,7 +101,7 @@ impl Ask {
 }
 
 fn list(list: request::List, more: MoreList, user: &UserId) -> Result<List> {
-    at_most("ranges", list.ranges.len(), RANGES_MAX)?;
+    at_most("ranges", list.ranges.len(), LIST_RANGES_MAX)?;
     let details = &list.room_details;
     Ok(List {
         wanted: wanted(details.timeline_limit, &details.required_state, user)?,

@@ -12,12 +12,10 @@ use std::{
 use ruma::{DeviceId, OwnedRoomId, OwnedUserId, UserId};
 
 use super::required::RequiredState;
-use crate::stream::Position;
-
-/// How many connections a device can have.
-const CONNECTIONS_PER_DEVICE_MAX: usize = 16;
-/// How many connections are kept in all.
-const CONNECTIONS_MAX: usize = 5_000;
+use crate::{
+    limits::{CONNECTIONS_MAX, CONNECTIONS_PER_DEVICE, CONNECTIONS_PER_USER},
+    stream::Position,
+};
 
 /// Whose connection it is: the user, the device (or application service), and the name that the client gave it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -182,8 +180,12 @@ impl Inner {
     /// Ends what was idle longest, where there are too many.
     fn make_room(&mut self, key: &ConnectionKey) {
         let of_device = |other: &ConnectionKey| other.same_device(key);
-        if self.open.keys().filter(|other| of_device(other)).count() >= CONNECTIONS_PER_DEVICE_MAX {
+        if self.open.keys().filter(|other| of_device(other)).count() >= CONNECTIONS_PER_DEVICE {
             self.end_idlest(of_device);
+        }
+        let of_user = |other: &ConnectionKey| other.user == key.user;
+        if self.open.keys().filter(|other| of_user(other)).count() >= CONNECTIONS_PER_USER {
+            self.end_idlest(of_user);
         }
         if self.open.len() >= CONNECTIONS_MAX {
             self.end_idlest(|_| true);
@@ -248,7 +250,7 @@ mod tests {
         let other = connections.keep(&key("OTHER", "rooms"), &fresh, Snapshot::default());
         let first = connections.keep(&key("D", "0"), &fresh, Snapshot::default());
         let second = connections.keep(&key("D", "1"), &fresh, Snapshot::default());
-        for name in 2..=CONNECTIONS_PER_DEVICE_MAX {
+        for name in 2..=CONNECTIONS_PER_DEVICE {
             connections.base(&key("D", "0"), Some(&first)).unwrap();
             connections.keep(&key("D", &name.to_string()), &fresh, Snapshot::default());
         }

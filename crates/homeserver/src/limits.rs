@@ -1,0 +1,216 @@
+//! Every limit of the server that has a number: what it bounds, its value and unit, and what a client sees when it is reached.
+//!
+//! The constants of the [`catalogue`] are what the code enforces, so the table cannot fall behind the code. `docs/limits.md` is
+//! generated from it ([`markdown`]), and a test sends for each row that refuses a request one that is just within it and one just
+//! beyond it. This module imports nothing of the server but the defaults of the configuration.
+//! Spec: <https://spec.matrix.org/v1.19/client-server-api/#rate-limiting>,
+//! <https://spec.matrix.org/v1.19/client-server-api/#size-limits>
+
+use std::{fmt::Write, time::Duration};
+
+use crate::config::Config;
+
+mod catalogue;
+mod rates;
+#[cfg(test)]
+mod tests;
+
+pub use catalogue::*;
+pub use rates::{RATES, Rate, RateLimit};
+
+/// How much a limit lets pass.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Amount {
+    /// So many of what [`Limit::unit`] says.
+    Count(u64),
+    /// So long.
+    Time(Duration),
+}
+
+impl From<usize> for Amount {
+    fn from(count: usize) -> Self {
+        Self::Count(u64::try_from(count).unwrap_or(u64::MAX))
+    }
+}
+
+impl From<u64> for Amount {
+    fn from(count: u64) -> Self {
+        Self::Count(count)
+    }
+}
+
+impl From<Duration> for Amount {
+    fn from(time: Duration) -> Self {
+        Self::Time(time)
+    }
+}
+
+/// What happens when a limit is reached.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reached {
+    /// The request is refused with this status and error code, and nothing of it is stored.
+    Refused(u16, &'static str),
+    /// Something else, in words.
+    Otherwise(&'static str),
+}
+
+/// A limit.
+#[derive(Clone, Copy, Debug)]
+pub struct Limit {
+    /// The part of the document that it is in.
+    pub section: &'static str,
+    /// The name of its constant.
+    pub name: &'static str,
+    /// What it bounds.
+    pub about: &'static str,
+    /// How much it lets pass.
+    pub amount: Amount,
+    /// What the amount counts: `bytes`, `devices`.
+    pub unit: &'static str,
+    /// What happens when it is reached.
+    pub reached: Reached,
+}
+
+impl Limit {
+    /// The value with its unit, for people.
+    pub fn value(&self) -> String {
+        match self.amount {
+            Amount::Time(time) => humantime::format_duration(time).to_string(),
+            Amount::Count(count) if self.unit == "bytes" => bytes(count),
+            Amount::Count(count) => format!("{} {}", grouped(count), self.unit),
+        }
+    }
+}
+
+impl Reached {
+    /// In words.
+    fn words(self) -> String {
+        match self {
+            Self::Refused(status, code) => format!("{status} `{code}`"),
+            Self::Otherwise(words) => words.to_owned(),
+        }
+    }
+}
+
+/// A size in the largest unit that divides it.
+fn bytes(count: u64) -> String {
+    const UNITS: [(u64, &str); 3] = [(1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB")];
+    let unit = UNITS
+        .iter()
+        .find(|(size, _)| count >= *size && count.is_multiple_of(*size));
+    match unit {
+        Some((size, name)) => format!("{} {name}", count / size),
+        None => format!("{} bytes", grouped(count)),
+    }
+}
+
+/// A number with a comma between thousands.
+fn grouped(count: u64) -> String {
+    let digits = count.to_string();
+    let mut text = String::new();
+    for (place, digit) in digits.chars().enumerate() {
+        if place > 0 && (digits.len() - place).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+/// The limits of the server as chapters of a document, one table for each section.
+pub fn markdown() -> String {
+    let mut text = String::new();
+    let mut section = "";
+    for limit in all() {
+        if limit.section != section {
+            section = limit.section;
+            // Writing into a text does not fail.
+            _ = write!(
+                text,
+                "\n### {section}\n\n| Limit | Value | When it is reached | Name in the code |\n| --- | --- | --- | --- |\n"
+            );
+        }
+        _ = writeln!(
+            text,
+            "| {} | {} | {} | `{}` |",
+            limit.about,
+            limit.value(),
+            limit.reached.words(),
+            limit.name
+        );
+    }
+    text.push_str(&configured());
+    text.push_str(&rates::markdown());
+    text
+}
+
+/// The limits that an admin sets, with their defaults.
+fn configured() -> String {
+    let config = Config::new(ruma::server_name!("example.org").to_owned());
+    let (media, sync) = (&config.media, &config.sync);
+    let time = |time: Duration| humantime::format_duration(time).to_string();
+    let count = |count: usize| count.to_string();
+    let too_many = "429 `M_LIMIT_EXCEEDED`";
+    let rows = [
+        (
+            "the body of one request, and the largest file",
+            "max_request_size",
+            bytes(config.listen.max_request_size.0),
+            "413 `M_TOO_LARGE`",
+        ),
+        (
+            "the files of one user; 0 for no limit",
+            "media_quota_per_user",
+            bytes(media.media_quota_per_user.0),
+            "403 `M_FORBIDDEN`; deleting files makes room",
+        ),
+        (
+            "the files of all users together; 0 for no limit",
+            "media_quota_total",
+            bytes(media.media_quota_total.0),
+            "403 `M_FORBIDDEN`; deleting files makes room",
+        ),
+        (
+            "places that one user has reserved for files",
+            "max_pending_media_uploads",
+            count(media.max_pending_media_uploads),
+            too_many,
+        ),
+        (
+            "places that one user reserves in a second",
+            "media_rc_create_per_second",
+            media.media_rc_create_per_second.to_string(),
+            too_many,
+        ),
+        (
+            "places that one user reserves at once",
+            "media_rc_create_burst_count",
+            media.media_rc_create_burst_count.to_string(),
+            too_many,
+        ),
+        (
+            "how long a reserved place waits for its file",
+            "media_create_unused_expiration_time",
+            time(media.media_create_unused_expiration_time),
+            "404 `M_NOT_FOUND`",
+        ),
+        (
+            "the picture that a thumbnail is made of, in pixels",
+            "media_thumbnail_max_pixels",
+            grouped(media.media_thumbnail_max_pixels),
+            "413 `M_TOO_LARGE`",
+        ),
+        (
+            "how long a sync waits",
+            "client_sync_timeout_max",
+            time(sync.client_sync_timeout_max),
+            "the sync answers",
+        ),
+    ];
+    let mut text = "\n### Set in the configuration\n\n| Limit | Key | Default | When it is reached |\n| --- | --- | --- | --- |\n".to_owned();
+    for (about, key, default, reached) in rows {
+        // Writing into a text does not fail.
+        _ = writeln!(text, "| {about} | `{key}` | {default} | {reached} |");
+    }
+    text
+}

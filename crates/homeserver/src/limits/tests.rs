@@ -1,0 +1,191 @@
+//! Every row of the table: what is just within a limit is taken, what is just beyond it is refused as the table says, and nothing of
+//! it is stored.
+
+mod accounts;
+mod encryption;
+mod others;
+mod rows;
+
+use std::collections::BTreeSet;
+
+use http::{Method, StatusCode};
+use ruma::OwnedRoomId;
+use serde_json::{Value, json};
+
+use super::{Reached, all};
+use crate::testing::{Person, TestServer};
+
+/// Limits whose requests are in other tests, or that no single request reaches.
+const ELSEWHERE: [(&str, &str); 8] = [
+    (
+        "DEVICES_PER_USER",
+        "whoever_has_very_many_devices_logs_in_on_one_that_is_known",
+    ),
+    (
+        "ROOMS_PER_USER",
+        "rooms::tests::membership, with so many rows",
+    ),
+    (
+        "DELAYED_EVENTS_PER_USER",
+        "not_too_many_events_of_one_person_wait",
+    ),
+    ("FILE_NAME_MAX_BYTES", "names_of_files_have_a_largest_size"),
+    (
+        "CONTENT_TYPE_MAX_BYTES",
+        "names_of_files_have_a_largest_size",
+    ),
+    ("PREVIEW_TIMEOUT", "a time"),
+    ("DOWNLOAD_WAIT_MAX", "a time"),
+    (
+        "PUSHERS_PER_USER",
+        "push::tests::gateways, with so many rows",
+    ),
+];
+
+/// A request.
+type Ask = (Method, String, Value);
+
+/// What was found out about the rows of the table.
+struct Table {
+    test: TestServer,
+    /// The statuses of requests within their limits that are refused for another reason.
+    probed: BTreeSet<&'static str>,
+    failures: Vec<String>,
+}
+
+fn put(path: impl Into<String>, body: Value) -> Ask {
+    (Method::PUT, path.into(), body)
+}
+
+fn post(path: impl Into<String>, body: Value) -> Ask {
+    (Method::POST, path.into(), body)
+}
+
+fn long(length: usize) -> String {
+    "x".repeat(length)
+}
+
+/// A text that makes the JSON around it so many bytes long.
+fn padded(bytes: usize, around: impl Fn(&str) -> Value) -> Value {
+    let empty = around("").to_string().len();
+    around(&long(bytes - empty))
+}
+
+impl Table {
+    async fn new() -> Self {
+        let test = TestServer::start_with(|config| {
+            config.registration.allow_registration = true;
+            config.registration.registration_token = Some(crate::config::Secret::new("token"));
+        });
+        Self {
+            test: test.await,
+            probed: BTreeSet::new(),
+            failures: Vec::new(),
+        }
+    }
+
+    /// Somebody with a room of their own.
+    async fn somebody(&self, name: &str) -> (Person, OwnedRoomId) {
+        let person = self.test.person(name).await;
+        let room = person.post("/_matrix/client/v3/createRoom", json!({}));
+        let room = room.await["room_id"].as_str().unwrap().try_into().unwrap();
+        (person, room)
+    }
+
+    /// Sends a request that is within the limit and one that is beyond it.
+    async fn row(&mut self, name: &'static str, who: &Person, within: Ask, beyond: Ask) {
+        self.row_with(name, who, StatusCode::OK, within, beyond)
+            .await;
+    }
+
+    /// The same where the request within the limit is answered with another status.
+    async fn row_with(
+        &mut self,
+        name: &'static str,
+        who: &Person,
+        passes: StatusCode,
+        within: Ask,
+        beyond: Ask,
+    ) {
+        self.probed.insert(name);
+        let limit = all().into_iter().find(|limit| limit.name == name).unwrap();
+        let Reached::Refused(status, code) = limit.reached else {
+            panic!("{name} refuses nothing");
+        };
+        let (method, path, body) = within;
+        let (answered, answer) = who.call(method, &path, body).await;
+        if answered != passes {
+            self.fail(name, "within", &path, answered, &answer);
+        }
+        let before = self.test.server.store.fingerprint();
+        let (method, path, body) = beyond;
+        let (answered, answer) = who.call(method, &path, body).await;
+        if answered.as_u16() != status || answer["errcode"] != code {
+            self.fail(name, "beyond", &path, answered, &answer);
+        } else if self.test.server.store.fingerprint() != before {
+            self.failures.push(format!("{name}: something was stored"));
+        }
+    }
+
+    fn fail(&mut self, name: &str, which: &str, path: &str, status: StatusCode, answer: &Value) {
+        let answer: String = answer.to_string().chars().take(200).collect();
+        let path: String = path.chars().take(80).collect();
+        self.failures
+            .push(format!("{name}, {which}: {path}: {status} {answer}"));
+    }
+}
+
+#[tokio::test]
+async fn every_limit_takes_what_is_within_it_and_refuses_what_is_beyond() {
+    let mut table = Table::new().await;
+    accounts::probe(&mut table).await;
+    encryption::probe(&mut table).await;
+    others::probe(&mut table).await;
+    let elsewhere = ELSEWHERE.iter().map(|(name, _)| *name);
+    table.probed.extend(elsewhere);
+    for limit in all() {
+        if matches!(limit.reached, Reached::Refused(..)) && !table.probed.contains(limit.name) {
+            table.failures.push(format!("{}: no request", limit.name));
+        }
+    }
+    assert!(table.failures.is_empty(), "{}", table.failures.join("\n"));
+}
+
+#[test]
+fn every_limit_is_enforced_somewhere() {
+    fn sources(folder: &std::path::Path, texts: &mut Vec<String>) {
+        for entry in std::fs::read_dir(folder).unwrap().flatten() {
+            let path = entry.path();
+            let named = |name: &str| path.ends_with(name);
+            if named("limits") || named("limits.rs") || named("tests") {
+                continue;
+            }
+            if path.is_dir() {
+                sources(&path, texts);
+            } else {
+                texts.push(std::fs::read_to_string(&path).unwrap());
+            }
+        }
+    }
+    let mut texts = Vec::new();
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    sources(&folder, &mut texts);
+    let mut names = BTreeSet::new();
+    for limit in all() {
+        assert!(names.insert(limit.name), "{} is there twice", limit.name);
+        let uses = texts.iter().filter(|text| text.contains(limit.name));
+        assert!(uses.count() > 0, "nothing enforces {}", limit.name);
+    }
+}
+
+#[test]
+fn values_are_written_with_their_units() {
+    let value = |name: &str| {
+        let limit = all().into_iter().find(|limit| limit.name == name).unwrap();
+        limit.value()
+    };
+    assert_eq!(value("FILTER_MAX_BYTES"), "64 KiB");
+    assert_eq!(value("PRESENCE_MESSAGE_MAX_BYTES"), "1,000 bytes");
+    assert_eq!(value("BACKUP_KEYS_MAX"), "1,000,000 keys");
+    assert_eq!(value("DELAY_MAX"), "1day");
+}
