@@ -23,7 +23,7 @@ use super::{
     joined::check_joined,
     pdu::{room_id_of, unauthorized},
     record::{RoomRecord, StoredEvent},
-    redact, rules_of,
+    redact, rules_of, signing,
 };
 use crate::{
     clock,

@@ -146,6 +146,7 @@ async fn short_tokens(table: &mut Table) {
     let (who, _) = table.somebody("short").await;
     let now = u64::from(clock::now().0) + u64::try_from(OPENID_LIFE.as_millis()).unwrap();
     let token = ShortToken {
+        device_id: None,
         user_id: who.user_id.clone(),
         purpose: ShortTokenUse::OpenId,
         expires: ruma::MilliSecondsSinceUnixEpoch(ruma::UInt::new_saturating(now)),
