@@ -263,7 +263,6 @@ impl Peer {
     pub async fn delete_agent(&self, agent: &Agent) {
         match &self.server {
             Server::Demo(letta) => assert!(letta.demo.remove_agent(&agent.id), "it is there"),
-            Server::V1(_) => panic!("this is about the App Server"),
             Server::AppServer(server) => {
                 let deleted =
                     serde_json::json!({ "type": "agent_delete", "agent_id": agent.id.as_str() });

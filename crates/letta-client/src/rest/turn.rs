@@ -12,7 +12,7 @@
 //! Everything happens while the caller waits for the next event: dropping the stream drops it all,
 //! and no task stays behind.
 
-use std::{collections::VecDeque, time::Duration};
+use std::collections::VecDeque;
 
 use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
 use futures_util::stream;
