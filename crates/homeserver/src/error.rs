@@ -4,8 +4,13 @@
 //! ours: the client learns only that there was one, the log learns which.
 //! Spec: <https://spec.matrix.org/v1.19/client-server-api/#standard-error-response>
 
+use std::time::Duration;
+
 use http::StatusCode;
-use ruma::api::{client::uiaa::UiaaInfo, error::ErrorKind};
+use ruma::api::{
+    client::uiaa::UiaaInfo,
+    error::{ErrorKind, LimitExceededErrorData, RetryAfter},
+};
 
 use crate::store::StoreError;
 
@@ -87,6 +92,20 @@ impl Error {
     /// 413 `M_TOO_LARGE`.
     pub fn too_large(message: impl Into<String>) -> Self {
         Self::refused(StatusCode::PAYLOAD_TOO_LARGE, ErrorKind::TooLarge, message)
+    }
+
+    /// 429 `M_LIMIT_EXCEEDED`, with the time after which it is worth another attempt.
+    pub fn limit_exceeded(wait: Duration, message: impl Into<String>) -> Self {
+        let mut data = LimitExceededErrorData::new();
+        // Whole seconds, rounded up: the header of HTTP knows no smaller ones.
+        let seconds = wait.as_millis().div_ceil(1_000);
+        let wait = Duration::from_secs(u64::try_from(seconds).unwrap_or(u64::MAX));
+        data.retry_after = Some(RetryAfter::Delay(wait));
+        Self::refused(
+            StatusCode::TOO_MANY_REQUESTS,
+            ErrorKind::LimitExceeded(data),
+            message,
+        )
     }
 
     /// Whether this is a refusal with the status 404.

@@ -20,6 +20,7 @@ pub mod http;
 pub mod keys;
 pub mod listen;
 pub mod media;
+pub mod permits;
 pub mod push;
 pub mod rooms;
 pub mod server;
