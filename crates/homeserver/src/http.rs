@@ -7,6 +7,7 @@
 mod answer;
 mod auth;
 mod call;
+mod client_ip;
 mod lenient;
 mod outgoing;
 mod routes;

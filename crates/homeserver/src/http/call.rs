@@ -16,7 +16,7 @@ use ruma::{
     },
 };
 
-use super::{auth::Identified, lenient};
+use super::{auth::Identified, client_ip, lenient};
 use crate::{
     error::{Error, Result},
     server::Server,
@@ -45,7 +45,7 @@ where
 pub struct CallFacts {
     /// The access token, from the header or the query.
     pub token: Option<String>,
-    /// The address that the request came from, if it came over the network.
+    /// The address of the client, if it is known: behind a trusted proxy the one that the proxy names.
     pub ip: Option<IpAddr>,
     /// The path as it was asked, without the query.
     pub path: String,
@@ -105,7 +105,7 @@ where
         body_max_bytes: usize,
     ) -> Result<Self> {
         let (parts, body) = request.into_parts();
-        let facts = facts(&parts, Bytes::new());
+        let facts = facts(server, &parts, Bytes::new());
         let caller = <R::Authentication as Identified>::identify(server, &facts).await?;
         let bytes = lenient::mend(&parts, read_body(body, body_max_bytes).await?);
         check_json(&bytes)?;
@@ -119,7 +119,7 @@ where
         path_args: &[String],
     ) -> Result<(Self, Body)> {
         let (parts, body) = request.into_parts();
-        let facts = facts(&parts, Bytes::new());
+        let facts = facts(server, &parts, Bytes::new());
         let caller = <R::Authentication as Identified>::identify(server, &facts).await?;
         Ok((Self::parsed(parts, path_args, caller, facts)?, body))
     }
@@ -141,16 +141,13 @@ where
     }
 }
 
-fn facts(parts: &Parts, bytes: Bytes) -> CallFacts {
+fn facts(server: &Server, parts: &Parts, bytes: Bytes) -> CallFacts {
     let token = extract_bearer_or_query_token(&Request::from_parts(parts.clone(), ()))
         .ok()
         .flatten();
     CallFacts {
         token: token.filter(|token| !token.is_empty()),
-        ip: parts
-            .extensions
-            .get::<axum::extract::ConnectInfo<crate::listen::Peer>>()
-            .and_then(|info| info.0.0),
+        ip: client_ip::of(parts, &server.config.proxies),
         path: parts.uri.path().to_owned(),
         query: parts.uri.query().unwrap_or_default().to_owned(),
         headers: parts.headers.clone(),
