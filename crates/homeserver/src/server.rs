@@ -17,6 +17,7 @@ use crate::{
     appservices::{self, Appservices, Delivery, Origin},
     config::{AppserviceRegistration, Config},
     error::{Error, Result},
+    http::BodyPools,
     keys::Keys,
     media::{Media, Previews},
     push::Pushers,
@@ -74,6 +75,8 @@ pub struct Parts {
     pub store: Store,
     /// The order of everything.
     pub stream: Stream,
+    /// The room that there is for the bodies of requests.
+    pub body_pools: BodyPools,
     /// Accounts, devices, tokens.
     pub accounts: Accounts,
     /// Keys for end-to-end encryption.
@@ -140,6 +143,7 @@ impl Server {
         let (running, ends) = (tasks.clone(), stopping.clone());
         let pushers = Pushers::open(rooms.clone(), &config.outbound, running, ends)?;
         let parts = Parts {
+            body_pools: BodyPools::default(),
             accounts: Accounts::open(store.clone(), &config, tasks.clone())?,
             keys: Keys::default(),
             aliases: Aliases::default(),

@@ -22,6 +22,7 @@ use super::call::CallFacts;
 use crate::{
     appservices::Appservice,
     error::{Error, Result},
+    permits::Holder,
     server::Server,
 };
 
@@ -54,6 +55,14 @@ impl Caller {
         appservice.is_none_or(|appservice| appservice.registration().is_rate_limited())
     }
 
+    /// Who holds what is given to this caller.
+    pub fn holder(&self) -> Holder {
+        match &self.appservice {
+            Some(appservice) => Holder::Appservice(appservice.id().to_owned()),
+            None => Holder::User(self.user_id.clone()),
+        }
+    }
+
     /// By what a transaction id of this caller is told from that of another: the device, or the application service.
     pub fn sender_key(&self) -> String {
         match (&self.device_id, &self.appservice) {
@@ -69,31 +78,48 @@ pub trait Identified {
     /// What the handler gets.
     type By: std::fmt::Debug + Send + 'static;
 
+    /// Whether a token makes a difference.
+    const TAKES_TOKEN: bool;
+
     /// Finds out who calls.
     fn identify(
         server: &Server,
         facts: &CallFacts,
     ) -> impl Future<Output = Result<Self::By>> + Send;
+
+    /// Who holds what is given to the caller: its address if it is not known.
+    fn holder(by: &Self::By, facts: &CallFacts) -> Holder;
 }
 
 impl Identified for NoAuthentication {
     type By = ();
+    const TAKES_TOKEN: bool = false;
 
     async fn identify(_: &Server, _: &CallFacts) -> Result<()> {
         Ok(())
+    }
+
+    fn holder((): &(), facts: &CallFacts) -> Holder {
+        facts.anonymous_holder()
     }
 }
 
 impl Identified for NoAccessToken {
     type By = ();
+    const TAKES_TOKEN: bool = false;
 
     async fn identify(_: &Server, _: &CallFacts) -> Result<()> {
         Ok(())
+    }
+
+    fn holder((): &(), facts: &CallFacts) -> Holder {
+        facts.anonymous_holder()
     }
 }
 
 impl Identified for AccessToken {
     type By = Caller;
+    const TAKES_TOKEN: bool = true;
 
     async fn identify(server: &Server, facts: &CallFacts) -> Result<Caller> {
         let token = facts.token.as_deref().ok_or_else(missing_token)?;
@@ -102,10 +128,15 @@ impl Identified for AccessToken {
             None => server.accounts.caller(token, facts).await,
         }
     }
+
+    fn holder(by: &Caller, _: &CallFacts) -> Holder {
+        by.holder()
+    }
 }
 
 impl Identified for AccessTokenOptional {
     type By = Option<Caller>;
+    const TAKES_TOKEN: bool = true;
 
     async fn identify(server: &Server, facts: &CallFacts) -> Result<Option<Caller>> {
         match facts.token {
@@ -113,10 +144,16 @@ impl Identified for AccessTokenOptional {
             None => Ok(None),
         }
     }
+
+    fn holder(by: &Option<Caller>, facts: &CallFacts) -> Holder {
+        by.as_ref()
+            .map_or_else(|| facts.anonymous_holder(), Caller::holder)
+    }
 }
 
 impl Identified for AppserviceToken {
     type By = Arc<Appservice>;
+    const TAKES_TOKEN: bool = true;
 
     async fn identify(server: &Server, facts: &CallFacts) -> Result<Arc<Appservice>> {
         let token = facts.token.as_deref().ok_or_else(missing_token)?;
@@ -128,16 +165,28 @@ impl Identified for AppserviceToken {
             )
         })
     }
+
+    fn holder(by: &Arc<Appservice>, _: &CallFacts) -> Holder {
+        Holder::Appservice(by.id().to_owned())
+    }
 }
 
 impl Identified for AppserviceTokenOptional {
     type By = Option<Arc<Appservice>>;
+    const TAKES_TOKEN: bool = true;
 
     async fn identify(server: &Server, facts: &CallFacts) -> Result<Option<Arc<Appservice>>> {
         Ok(facts
             .token
             .as_deref()
             .and_then(|token| server.appservices.by_token(token)))
+    }
+
+    fn holder(by: &Option<Arc<Appservice>>, facts: &CallFacts) -> Holder {
+        match by {
+            Some(appservice) => Holder::Appservice(appservice.id().to_owned()),
+            None => facts.anonymous_holder(),
+        }
     }
 }
 

@@ -1,8 +1,9 @@
 //! The routes of all endpoints, made of ruma's metadata: every stable and unstable path of an endpoint leads to one handler.
 //!
+//! Every route has a limit for its body, and there is no way to add one without it. The table of all routes says which.
 //! A request that may change something runs to its end even if its caller hangs up: what a handler began, it ends.
 
-use std::{marker::PhantomData, panic::AssertUnwindSafe, pin::Pin, sync::Arc};
+use std::{panic::AssertUnwindSafe, pin::Pin, sync::Arc};
 
 use axum::{
     Router,
@@ -12,12 +13,15 @@ use axum::{
 };
 use futures_util::FutureExt;
 use http::{Method, Response};
-use ruma::api::{IncomingRequest, Metadata, path_builder::PathBuilder};
+use ruma::api::{IncomingRequest, Metadata, error::ErrorKind, path_builder::PathBuilder};
+use tokio_util::sync::CancellationToken;
 
 use super::{
     answer::{error_response, response},
     auth::Identified,
-    call::Call,
+    body_limit::BodyLimit,
+    call::{Call, CallFacts},
+    json,
 };
 use crate::{
     error::{Error, Result},
@@ -25,7 +29,19 @@ use crate::{
 };
 
 type Answering = Pin<Box<dyn Future<Output = Response<Body>> + Send>>;
-type Erased = Arc<dyn Fn(Server, Request, Vec<String>) -> Answering + Send + Sync>;
+type Erased =
+    Arc<dyn Fn(Server, Request, Vec<String>, CancellationToken) -> Answering + Send + Sync>;
+
+/// One route, as the table has it.
+#[derive(Clone, Debug)]
+pub struct Route {
+    /// The method.
+    pub method: Method,
+    /// The path, with the names of its arguments in braces.
+    pub path: &'static str,
+    /// How long a body can be.
+    pub body: BodyLimit,
+}
 
 /// Whether a request goes on without its caller.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,7 +54,11 @@ enum Abandoned {
 
 impl Abandoned {
     fn of<R: Metadata>() -> Self {
-        if R::METHOD == Method::GET {
+        Self::of_method(&R::METHOD)
+    }
+
+    fn of_method(method: &Method) -> Self {
+        if method == Method::GET {
             Self::Stops
         } else {
             Self::GoesOn
@@ -50,6 +70,7 @@ impl Abandoned {
 #[derive(Debug, Default)]
 pub struct Routes {
     router: Router<Server>,
+    table: Vec<Route>,
 }
 
 impl Routes {
@@ -66,10 +87,13 @@ impl Routes {
         F: Fn(Server, Call<R>) -> A + Clone + Send + Sync + 'static,
         A: Future<Output = Result<R::OutgoingResponse>> + Send + 'static,
     {
-        self.paths::<R>(
+        let limit = BodyLimit::of::<R>();
+        self.paths(
+            &R::METHOD,
             R::PATH_BUILDER.all_paths(),
-            &erase(handler),
+            &erase(handler, limit),
             Abandoned::of::<R>(),
+            limit,
         )
     }
 
@@ -82,10 +106,13 @@ impl Routes {
         F: Fn(Server, Call<R>) -> A + Clone + Send + Sync + 'static,
         A: Future<Output = Result<R::OutgoingResponse>> + Send + 'static,
     {
-        self.paths::<R>(
+        let limit = BodyLimit::of::<R>();
+        self.paths(
+            &R::METHOD,
             R::PATH_BUILDER.all_paths(),
-            &erase(handler),
+            &erase(handler, limit),
             Abandoned::Stops,
+            limit,
         )
     }
 
@@ -98,17 +125,25 @@ impl Routes {
         F: Fn(Server, Call<R>, Body) -> A + Clone + Send + Sync + 'static,
         A: Future<Output = Result<Response<Body>>> + Send + 'static,
     {
-        let erased: Erased = Arc::new(move |server, request, args| {
+        let limit = BodyLimit::File;
+        let erased: Erased = Arc::new(move |server, request, args, disconnected| {
             let handler = handler.clone();
             Box::pin(async move {
-                let outcome = match Call::<R>::begin(&server, request, &args).await {
+                let begun = Call::<R>::begin(&server, request, &args, limit, disconnected);
+                let outcome = match begun.await {
                     Ok((call, body)) => handler(server, call, body).await,
                     Err(error) => Err(error),
                 };
                 outcome.unwrap_or_else(error_response)
             })
         });
-        self.paths::<R>(R::PATH_BUILDER.all_paths(), &erased, Abandoned::of::<R>())
+        self.paths(
+            &R::METHOD,
+            R::PATH_BUILDER.all_paths(),
+            &erased,
+            Abandoned::of::<R>(),
+            limit,
+        )
     }
 
     /// Routes one more path, which ruma does not list, to a handler. `extra_args` stand for the path's missing last arguments.
@@ -125,21 +160,69 @@ impl Routes {
         F: Fn(Server, Call<R>) -> A + Clone + Send + Sync + 'static,
         A: Future<Output = Result<R::OutgoingResponse>> + Send + 'static,
     {
-        let inner = erase(handler);
-        let erased: Erased = Arc::new(move |server, request, mut args| {
+        let limit = BodyLimit::of::<R>();
+        let inner = erase(handler, limit);
+        let erased: Erased = Arc::new(move |server, request, mut args, disconnected| {
             args.extend(extra_args.iter().map(|arg| (*arg).to_owned()));
-            inner(server, request, args)
+            inner(server, request, args, disconnected)
         });
-        self.paths::<R>([path].into_iter(), &erased, Abandoned::of::<R>())
+        let abandoned = Abandoned::of::<R>();
+        self.paths(&R::METHOD, [path].into_iter(), &erased, abandoned, limit)
     }
 
-    fn paths<R: Metadata>(
+    /// Routes one path that is none of ruma's to a handler that reads the body itself, out of the facts. It is one for callers
+    /// without an access token.
+    #[must_use]
+    pub fn add_raw<F, A>(
+        self,
+        method: &Method,
+        path: &'static str,
+        body_max_bytes: usize,
+        handler: F,
+    ) -> Self
+    where
+        F: Fn(Server, CallFacts) -> A + Clone + Send + Sync + 'static,
+        A: Future<Output = Result<Response<Body>>> + Send + 'static,
+    {
+        let limit = BodyLimit::Json {
+            without_token: body_max_bytes,
+            with_token: body_max_bytes,
+        };
+        let erased: Erased = Arc::new(move |server, request, _, disconnected| {
+            let handler = handler.clone();
+            Box::pin(async move {
+                let (parts, body) = request.into_parts();
+                let mut facts = CallFacts::of(&server, &parts, disconnected);
+                let max_request_size = server.config.listen.max_request_size.as_len();
+                let max_bytes = limit.bytes(false, max_request_size);
+                let holder = facts.anonymous_holder();
+                let outcome = match server.body_pools.read(body, &holder, max_bytes).await {
+                    Ok(held) => {
+                        let (bytes, _permits) = held.into_parts();
+                        facts.bytes = bytes;
+                        match json::check(&facts.bytes) {
+                            Ok(()) => handler(server, facts).await,
+                            Err(error) => Err(error),
+                        }
+                    }
+                    Err(error) => Err(error),
+                };
+                outcome.unwrap_or_else(error_response)
+            })
+        });
+        let abandoned = Abandoned::of_method(method);
+        self.paths(method, [path].into_iter(), &erased, abandoned, limit)
+    }
+
+    fn paths(
         mut self,
+        method: &Method,
         paths: impl Iterator<Item = &'static str>,
         erased: &Erased,
         abandoned: Abandoned,
+        limit: BodyLimit,
     ) -> Self {
-        let Ok(method) = MethodFilter::try_from(R::METHOD) else {
+        let Ok(filter) = MethodFilter::try_from(method.clone()) else {
             return self;
         };
         for path in paths {
@@ -149,16 +232,31 @@ impl Routes {
                     let args = args.iter().map(|(_, value)| value.to_owned()).collect();
                     run(erased.clone(), server, request, args, abandoned)
                 };
-            self.router = self.router.route(&positional(path), on(method, handler));
+            self.router = self.router.route(&positional(path), on(filter, handler));
+            self.table.push(Route {
+                method: method.clone(),
+                path,
+                body: limit,
+            });
         }
         self
     }
 
-    /// The router itself, for routes that are no endpoints of ruma's.
+    /// Adds other routes with a layer around them.
     #[must_use]
-    pub fn and(mut self, routes: impl FnOnce(Router<Server>) -> Router<Server>) -> Self {
-        self.router = routes(self.router);
+    pub fn merge_layered(
+        mut self,
+        other: Self,
+        layer: impl FnOnce(Router<Server>) -> Router<Server>,
+    ) -> Self {
+        self.router = self.router.merge(layer(other.router));
+        self.table.extend(other.table);
         self
+    }
+
+    /// The table of all routes that were added.
+    pub fn table(&self) -> &[Route] {
+        &self.table
     }
 
     /// All routes that were added.
@@ -168,33 +266,39 @@ impl Routes {
 }
 
 /// Forgets the types of a handler, so that everything around it is compiled once.
-fn erase<R, F, A>(handler: F) -> Erased
+fn erase<R, F, A>(handler: F, limit: BodyLimit) -> Erased
 where
     R: IncomingRequest + Metadata + Send + 'static,
     R::Authentication: Identified,
     F: Fn(Server, Call<R>) -> A + Clone + Send + Sync + 'static,
     A: Future<Output = Result<R::OutgoingResponse>> + Send + 'static,
 {
-    struct Of<R>(PhantomData<fn() -> R>);
-    impl<R: IncomingRequest + Metadata> Of<R>
-    where
-        R::Authentication: Identified,
-    {
-        async fn read(server: &Server, request: Request, args: &[String]) -> Result<Call<R>> {
-            let limit = server.config.listen.max_request_size.as_len();
-            Call::read(server, request, args, limit).await
-        }
-    }
-    Arc::new(move |server, request, args| {
+    Arc::new(move |server, request, args, disconnected| {
         let handler = handler.clone();
         Box::pin(async move {
-            let outcome = match Of::<R>::read(&server, request, &args).await {
-                Ok(call) => handler(server, call).await,
+            let is_gone = disconnected.clone();
+            // Nothing has begun yet: a client that disconnects now leaves the queue for a permit, and holds none.
+            let read = tokio::select! {
+                biased;
+                () = is_gone.cancelled() => Err(client_disconnected()),
+                read = Call::<R>::read(&server, request, args, limit, disconnected) => read,
+            };
+            let outcome = match read {
+                Ok((call, permits)) => {
+                    let outcome = handler(server, call).await;
+                    drop(permits);
+                    outcome
+                }
                 Err(error) => Err(error),
             };
             response(outcome)
         })
     })
+}
+
+/// An answer that nobody reads.
+fn client_disconnected() -> Error {
+    Error::bad_request(ErrorKind::Unknown, "The client has disconnected")
 }
 
 async fn run(
@@ -204,7 +308,10 @@ async fn run(
     args: Vec<String>,
     abandoned: Abandoned,
 ) -> Response<Body> {
-    let answer = erased(server, request, args);
+    let disconnected = CancellationToken::new();
+    // This future is dropped when the client disconnects; a task that goes on by itself sees the token cancelled.
+    let _disconnects = disconnected.clone().drop_guard();
+    let answer = erased(server, request, args, disconnected);
     // A handler that panics is one request that fails, not a connection that is cut.
     let answered = match abandoned {
         Abandoned::Stops => AssertUnwindSafe(answer).catch_unwind().await.ok(),
