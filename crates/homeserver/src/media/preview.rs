@@ -14,13 +14,13 @@ use http::{StatusCode, header};
 use quick_cache::sync::Cache;
 use ruma::{UserId, api::error::ErrorKind};
 use serde_json::{Value, json};
-use tokio::sync::Semaphore;
 use url::Url;
 
 use super::{Media, Upload, opengraph, thumbnail};
 use crate::{
     config::Outbound,
     error::{Error, Result},
+    permits::{Holder, Permits, Share},
     push::Guarded,
 };
 
@@ -32,6 +32,11 @@ const PREVIEW_LIFE: Duration = Duration::from_hours(1);
 const PREVIEWS_REMEMBERED: usize = 500;
 /// How many pages are asked at the same time.
 const PREVIEWS_AT_ONCE: usize = 8;
+/// How many of them are for one user: the others go on while its pages do not answer.
+const PREVIEWS_SHARE: Share = Share {
+    user: 2,
+    appservice: 2,
+};
 /// How often a page may send on to another.
 const REDIRECTS_MAX: usize = 5;
 /// The longest address, in bytes.
@@ -50,7 +55,7 @@ struct Inner {
     outbound: Outbound,
     http: Guarded,
     media: Media,
-    asking: Semaphore,
+    asking: Permits,
     known: Cache<String, (Instant, Value)>,
 }
 
@@ -76,7 +81,7 @@ impl Previews {
             http: Guarded::new(outbound),
             outbound: outbound.clone(),
             media,
-            asking: Semaphore::new(PREVIEWS_AT_ONCE),
+            asking: Permits::new(PREVIEWS_AT_ONCE, PREVIEWS_SHARE),
             known: Cache::new(PREVIEWS_REMEMBERED),
         };
         Self {
@@ -102,7 +107,8 @@ impl Previews {
         {
             return Ok(preview);
         }
-        let _permit = self.inner.asking.acquire().await;
+        let holder = Holder::User(user.to_owned());
+        let _permit = self.inner.asking.acquire(&holder, 1).await?;
         let preview = tokio::time::timeout(PREVIEW_TIMEOUT, self.inner.look(user, url)).await;
         let preview = preview.unwrap_or_else(|_| Err(unreachable("it takes too long")))?;
         let known = (Instant::now(), preview.clone());
