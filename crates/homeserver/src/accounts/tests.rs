@@ -2,6 +2,7 @@
 
 mod appservice;
 mod devices;
+mod guesses;
 mod limits;
 mod login;
 mod moderation;

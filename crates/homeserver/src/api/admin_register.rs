@@ -17,6 +17,7 @@ use crate::{
     config::Secret,
     error::{Error, Result},
     http::{CallFacts, Routes},
+    permits::network_of,
     server::Server,
 };
 
@@ -48,10 +49,10 @@ struct Registration {
     inhibit_login: bool,
 }
 
-async fn nonce(server: Server, _: CallFacts) -> Result<Response> {
+async fn nonce(server: Server, facts: CallFacts) -> Result<Response> {
     secret(&server)?;
-    let nonce = server.accounts.nonces.issue(Instant::now());
-    let nonce = nonce.ok_or_else(|| Error::forbidden("Too many registrations have begun"))?;
+    let network = facts.ip.map(network_of);
+    let nonce = server.accounts.nonces.issue(network, Instant::now());
     Ok(Json(json!({ "nonce": nonce })).into_response())
 }
 
@@ -75,7 +76,8 @@ async fn made(server: &Server, facts: &CallFacts) -> Result<Value> {
     if !server.accounts.nonces.take(&wanted.nonce, Instant::now()) {
         return Err(Error::invalid("unrecognised nonce"));
     }
-    if !is_signed(&wanted, secret)? {
+    let look = async { Ok(is_signed(&wanted, secret)?.then_some(())) };
+    if server.accounts.limit_guesses(facts, look).await?.is_none() {
         return Err(Error::forbidden("HMAC incorrect"));
     }
     if wanted.admin {
@@ -85,8 +87,9 @@ async fn made(server: &Server, facts: &CallFacts) -> Result<Value> {
         ));
     }
     let accounts = &server.accounts;
+    let hash = accounts.hash(&wanted.password, &facts.into()).await?;
     let user = accounts
-        .create(server, &wanted.username, Some(&wanted.password))
+        .create_with(server, &wanted.username, Some(hash))
         .await?;
     if let Some(name) = &wanted.displayname {
         accounts.set_display_name(server, &user, name).await?;
