@@ -3,7 +3,7 @@
 //! A token is stored as its SHA-256 digest: whoever reads the database cannot act as anybody.
 //! Spec: <https://spec.matrix.org/v1.19/client-server-api/#client-authentication>
 
-use std::{net::IpAddr, sync::Arc, time::Instant};
+use std::{collections::HashMap, net::IpAddr, sync::Arc, time::Instant};
 
 use rand::{Rng, distr::Alphanumeric};
 use ruma::{DeviceId, OwnedDeviceId, OwnedUserId, UserId};
@@ -16,6 +16,7 @@ use crate::{
     error::{Error, Result},
     http::{CallFacts, Caller, unknown_token},
     locks::KeyedLocks,
+    permits::network_of,
     store::{Batch, Store, tables},
 };
 
@@ -39,6 +40,8 @@ mod tests;
 pub mod tokens;
 pub mod uia;
 
+use attempts::{Exceeded, Guess, Target};
+pub use password::HashFor;
 use record::Account;
 
 /// How many characters a token has: about 190 bits.
@@ -58,6 +61,7 @@ pub struct Accounts {
     configured_tokens: Arc<[Secret]>,
     sessions: Arc<uia::Sessions>,
     attempts: Arc<attempts::Attempts>,
+    hashing: Arc<password::Hashing>,
     seen: Arc<seen::Seen>,
     pub(crate) nonces: Arc<nonces::Nonces>,
     /// Held by whoever makes or changes the account or devices of a user, from reading them to writing them.
@@ -85,6 +89,16 @@ fn new_device_id() -> OwnedDeviceId {
     name.to_ascii_uppercase().into()
 }
 
+/// The network that is named most often; ties do not matter.
+fn most_frequent_network(networks: impl Iterator<Item = Option<IpAddr>>) -> Option<IpAddr> {
+    let mut counts = HashMap::new();
+    for network in networks {
+        *counts.entry(network).or_insert(0_usize) += 1;
+    }
+    let most = counts.into_iter().max_by_key(|(_, count)| *count);
+    most.and_then(|(network, _)| network)
+}
+
 /// What is stored of a token.
 pub fn digest(token: &str) -> [u8; 32] {
     Sha256::digest(token.as_bytes()).into()
@@ -106,6 +120,7 @@ impl Accounts {
             configured_tokens: tokens.into(),
             sessions: Arc::default(),
             attempts: Arc::default(),
+            hashing: Arc::default(),
             seen: Arc::default(),
             nonces: Arc::default(),
             changing: KeyedLocks::default(),
@@ -181,29 +196,92 @@ impl Accounts {
         }
     }
 
-    /// The hash of a new password. 400 if it cannot be one.
-    pub(crate) async fn hash(&self, password: &str) -> Result<String> {
-        password::hash(password).await
+    /// The hash of a new password.
+    ///
+    /// # Errors
+    ///
+    /// 400 if it cannot be a password, 429 if too many wait for a hash.
+    pub(crate) async fn hash(&self, password: &str, by: &HashFor) -> Result<String> {
+        self.hashing.hash(password, by).await
     }
 
     /// Whether this is the password of the user. Nobody knows the password of an account that is not there.
     ///
     /// # Errors
     ///
-    /// 429 if somebody at this address has guessed too often.
+    /// 429 if there were too many wrong guesses, or if too many wait for a hash.
     pub(crate) async fn password_is_right(
         &self,
         user: &UserId,
         given: &str,
-        ip: Option<IpAddr>,
+        facts: &CallFacts,
     ) -> Result<bool> {
-        self.attempts.begin(user, ip, Instant::now())?;
+        let by = HashFor::from(facts);
+        // Whoever finds the queue full has not guessed.
+        let slot = self.hashing.enqueue(&by)?;
+        let guess = self.begin_guess(user, facts.ip)?;
         let hash = self.get(user)?.and_then(|account| account.password);
-        let right = password::matches(hash, given).await?;
+        let right = self.hashing.matches(slot, &by, hash, given).await?;
         if right {
-            self.attempts.succeeded(user, ip);
+            self.attempts.succeeded(guess);
+        } else {
+            tracing::info!(user.id = %user, client.ip = ?facts.ip, "wrong password");
         }
         Ok(right)
+    }
+
+    /// Counts a guess at a password.
+    fn begin_guess(&self, user: &UserId, ip: Option<IpAddr>) -> Result<Guess> {
+        let begin = |has_device_here| {
+            let target = Target::Account {
+                user,
+                has_device_here,
+            };
+            self.attempts.begin(target, ip, Instant::now())
+        };
+        let begun = match begin(false) {
+            // Looked up only if it matters, and not while others wait for the counters.
+            Err(Exceeded::ByAccount(_)) if self.has_device_at(user, ip)? => begin(true),
+            begun => begun,
+        };
+        begun.map_err(Exceeded::into_error)
+    }
+
+    /// Whether a device of the user was last seen at this address.
+    fn has_device_at(&self, user: &UserId, ip: Option<IpAddr>) -> Result<bool> {
+        let Some(here) = ip.map(network_of) else {
+            return Ok(false);
+        };
+        for row in self.store.scan::<tables::Devices>((user,)) {
+            let (_, device) = row?;
+            let seen = device.last_seen_ip.and_then(|ip| ip.parse().ok());
+            if seen.map(network_of) == Some(here) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// Looks at a secret that belongs to no account, or to nobody knows which, such as a token to log in with. A wrong one is counted
+    /// for the address that it comes from.
+    ///
+    /// # Errors
+    ///
+    /// 429 if too many wrong ones came from there; those of `look`.
+    pub(crate) async fn limit_guesses<T>(
+        &self,
+        facts: &CallFacts,
+        look: impl Future<Output = Result<Option<T>>>,
+    ) -> Result<Option<T>> {
+        let guess = self
+            .attempts
+            .begin(Target::Token, facts.ip, Instant::now())
+            .map_err(Exceeded::into_error)?;
+        let found = look.await?;
+        if found.is_some() {
+            self.attempts.succeeded(guess);
+        }
+        Ok(found)
     }
 
     /// Writes an account, new or changed, into the batch.

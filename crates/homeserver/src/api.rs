@@ -81,8 +81,21 @@ pub(crate) use versions::FEATURES;
 /// How long a browser may remember what is allowed.
 const CORS_MAX_AGE: Duration = Duration::from_hours(24);
 
-/// All routes.
+/// All routes, as a service.
 pub(crate) fn router() -> Router<Server> {
+    routes()
+        .into_router()
+        .fallback(|| async { error_response(Error::unrecognized()) })
+        .method_not_allowed_fallback(|| async {
+            let mut response = error_response(Error::unrecognized());
+            *response.status_mut() = http::StatusCode::METHOD_NOT_ALLOWED;
+            response
+        })
+        .layer(cors())
+}
+
+/// All routes.
+pub(crate) fn routes() -> Routes {
     let routes = Routes::default();
     let routes = account::routes(routes);
     let routes = account_data::routes(routes);
@@ -137,16 +150,7 @@ pub(crate) fn router() -> Router<Server> {
     let routes = user_directory::routes(routes);
     let routes = versions::routes(routes);
     let routes = voip::routes(routes);
-    let routes = well_known::routes(routes);
-    routes
-        .into_router()
-        .fallback(|| async { error_response(Error::unrecognized()) })
-        .method_not_allowed_fallback(|| async {
-            let mut response = error_response(Error::unrecognized());
-            *response.status_mut() = http::StatusCode::METHOD_NOT_ALLOWED;
-            response
-        })
-        .layer(cors())
+    well_known::routes(routes)
 }
 
 /// Spec: <https://spec.matrix.org/v1.19/client-server-api/#web-browser-clients>

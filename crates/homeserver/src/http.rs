@@ -6,15 +6,23 @@
 
 mod answer;
 mod auth;
+mod body;
+mod body_limit;
 mod call;
+mod client_ip;
+mod json;
 mod lenient;
 mod outgoing;
 mod rate_limit;
 mod routes;
+#[cfg(test)]
+pub(crate) mod tests;
 
 pub use answer::{error_response, response};
 pub use auth::{Caller, Identified, missing_token, unknown_token};
-pub use call::{Call, CallFacts, pieces};
+pub use body::{BodyPools, pieces};
+pub use body_limit::BodyLimit;
+pub use call::{Call, CallFacts};
 pub(crate) use outgoing::Outgoing;
 pub use rate_limit::{RateLimits, count};
-pub use routes::Routes;
+pub use routes::{Route, Routes};

@@ -24,6 +24,7 @@ pub mod limits;
 pub mod listen;
 pub mod locks;
 pub mod media;
+pub mod permits;
 pub mod push;
 pub mod rooms;
 pub mod server;

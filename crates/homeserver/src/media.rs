@@ -23,7 +23,7 @@ use ruma::{
     MilliSecondsSinceUnixEpoch, OwnedMxcUri, OwnedServerName, OwnedUserId, UserId,
     api::error::{ErrorKind, LimitExceededErrorData},
 };
-use tokio::sync::{Mutex, Notify, Semaphore};
+use tokio::sync::{Mutex, Notify};
 
 mod delete;
 mod disk;
@@ -44,6 +44,7 @@ use crate::{
     config::{self, Config},
     error::{Error, Result},
     limits::DOWNLOAD_WAIT_MAX,
+    permits::{Permits, Share},
     store::{FILES_FOLDER, Store, tables},
 };
 use disk::Disk;
@@ -54,6 +55,11 @@ use record::MediaFile;
 const MEDIA_ID_CHARS: usize = 24;
 /// How many pictures are made small at the same time. Each can need some hundred megabytes.
 const THUMBNAILS_AT_ONCE: usize = 2;
+/// How many of them are for one user, or one application service.
+const THUMBNAILS_SHARE: Share = Share {
+    user: 1,
+    appservice: 1,
+};
 /// Of how many users the pace of their reservations is remembered.
 const PACES_REMEMBERED: usize = 10_000;
 
@@ -69,7 +75,7 @@ struct Inner {
     disk: Disk,
     server_name: OwnedServerName,
     limits: config::Media,
-    thumbnails: Semaphore,
+    thumbnails: Permits,
     /// How much room files take.
     usage: Usage,
     /// Whoever holds this gives reserved places out or fills them.
@@ -152,7 +158,7 @@ impl Media {
             store,
             server_name: config.server_name.clone(),
             limits: config.media.clone(),
-            thumbnails: Semaphore::new(THUMBNAILS_AT_ONCE),
+            thumbnails: Permits::new(THUMBNAILS_AT_ONCE, THUMBNAILS_SHARE),
             usage: Usage::default(),
             reserving: Mutex::new(()),
             paces: Cache::new(PACES_REMEMBERED),

@@ -18,7 +18,7 @@ use crate::{
     blocking::{BlockingPool, Owner},
     config::{AppserviceRegistration, Config},
     error::{Error, Result},
-    http::RateLimits,
+    http::{BodyPools, RateLimits},
     keys::Keys,
     media::{Media, Previews},
     push::Pushers,
@@ -78,6 +78,8 @@ pub struct Parts {
     pub store: Store,
     /// The order of everything.
     pub stream: Stream,
+    /// The room that there is for the bodies of requests.
+    pub body_pools: BodyPools,
     /// Accounts, devices, tokens.
     pub accounts: Accounts,
     /// Keys for end-to-end encryption.
@@ -149,6 +151,7 @@ impl Server {
         let pushers = Pushers::open(rooms.clone(), &config.outbound, pool, running, ends)?;
         let parts = Parts {
             blocking,
+            body_pools: BodyPools::default(),
             accounts: Accounts::open(store.clone(), &config, tasks.clone())?,
             keys: Keys::default(),
             aliases: Aliases::default(),

@@ -5,7 +5,7 @@
 use ruma::{OwnedUserId, UserId, api::error::ErrorKind};
 
 use super::{
-    Accounts, arrival, identity, password, profile,
+    Accounts, HashFor, arrival, identity, profile,
     record::{Account, ShortToken, ShortTokenUse},
     registration_tokens,
 };
@@ -69,11 +69,21 @@ impl Accounts {
         localpart: &str,
         password: Option<&str>,
     ) -> Result<OwnedUserId> {
-        let user_id = identity::new_user_id(server, localpart)?;
         let hash = match password {
-            Some(password) => Some(password::hash(password).await?),
+            Some(password) => Some(self.hash(password, &HashFor::Admin).await?),
             None => None,
         };
+        self.create_with(server, localpart, hash).await
+    }
+
+    /// The same with the hash of the password.
+    pub(crate) async fn create_with(
+        &self,
+        server: &Server,
+        localpart: &str,
+        hash: Option<String>,
+    ) -> Result<OwnedUserId> {
+        let user_id = identity::new_user_id(server, localpart)?;
         self.add(
             server,
             NewAccount {
@@ -173,9 +183,9 @@ impl Accounts {
     ///
     /// # Errors
     ///
-    /// 404 if there is no such account, or it is deactivated; 400 if the password cannot be one.
-    pub async fn set_password(&self, user: &UserId, new: &str) -> Result<()> {
-        let hash = password::hash(new).await?;
+    /// 404 if there is no such account, or it is deactivated; 400 if the password cannot be one; 429 if too many wait for a hash.
+    pub async fn set_password(&self, user: &UserId, new: &str, by: &HashFor) -> Result<()> {
+        let hash = self.hash(new, by).await?;
         let changing = self.changing.lock([user.to_owned()]).await;
         let mut account = self.active(user)?;
         account.password = Some(hash);

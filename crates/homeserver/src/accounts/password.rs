@@ -1,10 +1,16 @@
 //! Passwords: Argon2id in PHC form, so that hashes can be taken over from and given to other servers.
 //!
-//! Hashing is slow on purpose and needs memory, so it runs on threads of its own, and only a few at a time: a flood of logins costs
-//! patience, not the machine. A password is checked in the same time whether or not there is an account.
+//! Hashing is slow on purpose and needs memory, so it runs on threads of its own, only a few at a time, and few wait: a flood of
+//! logins is refused instead of queued. No address has more than half of the queue, and whoever hangs up leaves it without having
+//! anything computed. A password is checked in the same time whether or not there is an account.
 //! Spec: <https://www.rfc-editor.org/rfc/rfc9106>
 
-use std::sync::LazyLock;
+use std::{
+    collections::HashMap,
+    net::IpAddr,
+    sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
 
 use argon2::{
     Algorithm, Argon2, Params, PasswordHasher, PasswordVerifier, Version,
@@ -13,68 +19,218 @@ use argon2::{
 use rand::RngCore;
 use ruma::api::error::ErrorKind;
 use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
 
 use crate::{
     error::{Error, Result},
+    http::CallFacts,
     limits::PASSWORD_MAX_BYTES,
+    permits::network_of,
 };
 
 /// How much memory one hash takes, in KiB: what OWASP advises for Argon2id with two passes.
 const MEMORY_KIB: u32 = 19_456;
-/// How often the memory is gone through.
+/// How often the memory is disconnected through.
 const PASSES: u32 = 2;
-/// How many lanes it is gone through in.
+/// How many lanes it is disconnected through in.
 const LANES: u32 = 1;
 /// How long a salt is, in bytes.
 const SALT_BYTES: usize = 16;
 /// How many hashes are computed at a time: together they take 38 MiB at most.
-const HASHES_AT_ONCE: usize = 2;
-
-static HASHING: Semaphore = Semaphore::const_new(HASHES_AT_ONCE);
+pub(super) const HASHES_AT_ONCE: usize = 2;
+/// How many callers wait for a hash at a time.
+pub(super) const WAITING_MAX: usize = 20;
+/// How many of them can be at one address.
+pub(super) const WAITING_PER_ADDRESS_MAX: usize = WAITING_MAX / 2;
+/// After what time a caller may try again that found the queue full.
+const RETRY_AFTER: Duration = Duration::from_secs(2);
 
 /// What a password is compared with where there is no account, so that the answer takes as long as with one.
 static NOBODYS: LazyLock<Option<String>> = LazyLock::new(|| hash_now("nobody's").ok());
 
-/// The hash of a new password.
-///
-/// # Errors
-///
-/// 400 `M_WEAK_PASSWORD` if it is empty, `M_INVALID_PARAM` if it is too long.
-pub(super) async fn hash(password: &str) -> Result<String> {
-    if password.is_empty() {
-        return Err(Error::bad_request(
-            ErrorKind::WeakPassword,
-            "A password cannot be empty",
-        ));
-    }
-    if password.len() > PASSWORD_MAX_BYTES {
-        return Err(Error::invalid(format!(
-            "A password can have {PASSWORD_MAX_BYTES} bytes"
-        )));
-    }
-    let password = password.to_owned();
-    on_a_thread(move || hash_now(&password)).await?
+/// For whom a hash is computed.
+#[derive(Clone, Debug)]
+pub enum HashFor {
+    /// An admin, or the server itself: it waits as long as it takes.
+    Admin,
+    /// A client.
+    Client {
+        /// Its address.
+        ip: Option<IpAddr>,
+        /// Cancelled when it hangs up.
+        disconnected: CancellationToken,
+    },
 }
 
-/// Whether this is the password of the account with this hash. Nobody has the password of an account without one.
-pub(super) async fn matches(hash: Option<String>, password: &str) -> Result<bool> {
-    if password.len() > PASSWORD_MAX_BYTES {
-        return Ok(false);
+impl From<&CallFacts> for HashFor {
+    fn from(facts: &CallFacts) -> Self {
+        Self::Client {
+            ip: facts.ip,
+            disconnected: facts.disconnected.clone(),
+        }
     }
-    let password = password.to_owned();
-    on_a_thread(move || {
-        let known = hash.is_some();
-        let Some(hash) = hash.or_else(|| NOBODYS.clone()) else {
-            return false;
+}
+
+/// Where hashes are computed.
+#[derive(Debug)]
+pub(super) struct Hashing {
+    slots: Arc<Semaphore>,
+    queue: Mutex<Queue>,
+    /// How many hashes were begun.
+    #[cfg(test)]
+    begun: std::sync::atomic::AtomicUsize,
+}
+
+/// Who waits for a hash.
+#[derive(Debug, Default)]
+struct Queue {
+    waiting: usize,
+    by_network: HashMap<Option<IpAddr>, usize>,
+}
+
+/// A slot in the queue, until it is dropped.
+#[derive(Debug)]
+pub(super) struct QueueSlot<'a> {
+    hashing: &'a Hashing,
+    network: Option<IpAddr>,
+}
+
+impl Drop for QueueSlot<'_> {
+    fn drop(&mut self) {
+        let mut queue = self.hashing.lock();
+        queue.waiting = queue.waiting.saturating_sub(1);
+        if let Some(waiting) = queue.by_network.get_mut(&self.network) {
+            *waiting = waiting.saturating_sub(1);
+            if *waiting == 0 {
+                queue.by_network.remove(&self.network);
+            }
+        }
+    }
+}
+
+impl Default for Hashing {
+    fn default() -> Self {
+        Self {
+            slots: Arc::new(Semaphore::new(HASHES_AT_ONCE)),
+            queue: Mutex::default(),
+            #[cfg(test)]
+            begun: std::sync::atomic::AtomicUsize::new(0),
+        }
+    }
+}
+
+impl Hashing {
+    fn lock(&self) -> MutexGuard<'_, Queue> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The hash of a new password.
+    ///
+    /// # Errors
+    ///
+    /// 400 `M_WEAK_PASSWORD` if it is empty, `M_INVALID_PARAM` if it is too long; 429 if too many wait.
+    pub(super) async fn hash(&self, password: &str, by: &HashFor) -> Result<String> {
+        if password.is_empty() {
+            return Err(Error::bad_request(
+                ErrorKind::WeakPassword,
+                "A password cannot be empty",
+            ));
+        }
+        if password.len() > PASSWORD_MAX_BYTES {
+            return Err(Error::invalid(format!(
+                "A password can have {PASSWORD_MAX_BYTES} bytes"
+            )));
+        }
+        let slot = self.enqueue(by)?;
+        let password = password.to_owned();
+        self.run(slot, by, move || hash_now(&password)).await?
+    }
+
+    /// Whether this is the password of the account with this hash. Nobody has the password of an account without one.
+    pub(super) async fn matches(
+        &self,
+        slot: Option<QueueSlot<'_>>,
+        by: &HashFor,
+        hash: Option<String>,
+        password: &str,
+    ) -> Result<bool> {
+        if password.len() > PASSWORD_MAX_BYTES {
+            return Ok(false);
+        }
+        let password = password.to_owned();
+        self.run(slot, by, move || {
+            let known = hash.is_some();
+            let Some(hash) = hash.or_else(|| NOBODYS.clone()) else {
+                return false;
+            };
+            PasswordHash::new(&hash).is_ok_and(|hash| {
+                // The hash says with which parameters it was made; these here are only for new ones.
+                Argon2::default()
+                    .verify_password(password.as_bytes(), &hash)
+                    .is_ok()
+            }) && known
+        })
+        .await
+    }
+
+    /// Takes a slot in the queue. Admins need none.
+    ///
+    /// # Errors
+    ///
+    /// 429 `M_LIMIT_EXCEEDED` if too many wait, of all or of this address.
+    pub(super) fn enqueue(&self, by: &HashFor) -> Result<Option<QueueSlot<'_>>> {
+        let HashFor::Client { ip, .. } = by else {
+            return Ok(None);
         };
-        PasswordHash::new(&hash).is_ok_and(|hash| {
-            // The hash says with which parameters it was made; these here are only for new ones.
-            Argon2::default()
-                .verify_password(password.as_bytes(), &hash)
-                .is_ok()
-        }) && known
-    })
-    .await
+        let network = ip.map(network_of);
+        let mut queue = self.lock();
+        let here = queue.by_network.get(&network).copied().unwrap_or_default();
+        if queue.waiting >= WAITING_MAX || here >= WAITING_PER_ADDRESS_MAX {
+            return Err(Error::limit_exceeded(
+                RETRY_AFTER,
+                "Too many people log in at this moment; try again",
+            ));
+        }
+        queue.waiting += 1;
+        *queue.by_network.entry(network).or_default() += 1;
+        Ok(Some(QueueSlot {
+            hashing: self,
+            network,
+        }))
+    }
+
+    /// Computes when it is the caller's turn.
+    async fn run<T: Send + 'static>(
+        &self,
+        slot: Option<QueueSlot<'_>>,
+        by: &HashFor,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T> {
+        let turn = self.slots.clone().acquire_owned();
+        let turn = match by {
+            HashFor::Admin => turn.await,
+            HashFor::Client { disconnected, .. } => tokio::select! {
+                biased;
+                () = disconnected.cancelled() => {
+                    return Err(Error::bad_request(ErrorKind::Unknown, "The client has disconnected"));
+                }
+                turn = turn => turn,
+            },
+        };
+        let turn = turn.map_err(|error| Error::Broken(format!("hashing has ended: {error}")))?;
+        drop(slot);
+        #[cfg(test)]
+        self.begun.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
+        // The turn goes with the work: it is over when the thread is done, even if nobody waits for it any more.
+        let working = tokio::task::spawn_blocking(move || {
+            let outcome = work();
+            drop(turn);
+            outcome
+        });
+        working
+            .await
+            .map_err(|error| Error::Broken(format!("hashing was lost: {error}")))
+    }
 }
 
 fn hash_now(password: &str) -> Result<String> {
@@ -89,16 +245,21 @@ fn hash_now(password: &str) -> Result<String> {
         .map_err(|error| broken(&error))
 }
 
-async fn on_a_thread<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T> {
-    let turn = HASHING
-        .acquire()
-        .await
-        .map_err(|error| Error::Broken(format!("hashing has ended: {error}")))?;
-    let outcome = tokio::task::spawn_blocking(work)
-        .await
-        .map_err(|error| Error::Broken(format!("hashing was lost: {error}")));
-    drop(turn);
-    outcome
+#[cfg(test)]
+impl Hashing {
+    /// Keeps every hash waiting until this is dropped.
+    pub(super) fn stop(&self) -> tokio::sync::OwnedSemaphorePermit {
+        let all = u32::try_from(HASHES_AT_ONCE).unwrap();
+        self.slots.clone().try_acquire_many_owned(all).unwrap()
+    }
+
+    pub(super) fn waiting(&self) -> usize {
+        self.lock().waiting
+    }
+
+    pub(super) fn begun(&self) -> usize {
+        self.begun.load(std::sync::atomic::Ordering::SeqCst)
+    }
 }
 
 #[cfg(test)]
@@ -107,12 +268,17 @@ mod tests {
 
     #[tokio::test]
     async fn only_the_password_matches_its_hash() {
+        let (hashing, by) = (Hashing::default(), HashFor::Admin);
+        let hash = async |password: &str| hashing.hash(password, &by).await;
+        let matches =
+            async |hash, password: &str| hashing.matches(None, &by, hash, password).await.unwrap();
         let kept = hash("correct horse").await.unwrap();
         assert!(kept.starts_with("$argon2id$v=19$m=19456,t=2,p=1$"));
-        assert!(matches(Some(kept.clone()), "correct horse").await.unwrap());
-        assert!(!matches(Some(kept), "battery staple").await.unwrap());
-        assert!(!matches(None, "nobody's").await.unwrap());
+        assert!(matches(Some(kept.clone()), "correct horse").await);
+        assert!(!matches(Some(kept), "battery staple").await);
+        assert!(!matches(None, "nobody's").await);
         assert!(hash("").await.is_err());
         assert!(hash(&"x".repeat(PASSWORD_MAX_BYTES + 1)).await.is_err());
+        assert_eq!(hashing.begun(), 4);
     }
 }

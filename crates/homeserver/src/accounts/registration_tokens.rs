@@ -11,6 +11,7 @@ use super::{new_token, record::RegistrationToken};
 use crate::{
     clock,
     error::{Error, Result},
+    http::CallFacts,
     limits::REGISTRATION_TOKEN_MAX_BYTES,
     server::Server,
     store::{Batch, tables},
@@ -25,7 +26,7 @@ pub(super) fn ends_in(life: Duration) -> MilliSecondsSinceUnixEpoch {
 }
 
 /// Whether an account can be made with this token.
-pub fn is_valid(server: &Server, token: &str) -> Result<bool> {
+fn is_valid(server: &Server, token: &str) -> Result<bool> {
     if server
         .accounts
         .configured_tokens
@@ -41,6 +42,17 @@ pub fn is_valid(server: &Server, token: &str) -> Result<bool> {
         .store
         .get::<tables::RegistrationTokens>((token,))?
         .is_some_and(|token| is_good(&token)))
+}
+
+/// The same for a token that somebody shows who may guess.
+///
+/// # Errors
+///
+/// 429 if too many wrong secrets came from their address.
+pub async fn is_shown(server: &Server, facts: &CallFacts, token: &str) -> Result<bool> {
+    let look = async { Ok(is_valid(server, token)?.then_some(())) };
+    let found = server.accounts.limit_guesses(facts, look).await?;
+    Ok(found.is_some())
 }
 
 fn is_good(token: &RegistrationToken) -> bool {

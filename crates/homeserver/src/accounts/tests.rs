@@ -3,6 +3,7 @@
 mod appservice;
 mod credentials;
 mod devices;
+mod guesses;
 mod limits;
 mod login;
 mod moderation;

@@ -6,6 +6,7 @@
 
 use std::{
     collections::HashMap,
+    net::IpAddr,
     sync::{Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
@@ -19,16 +20,17 @@ use ruma::{
 };
 use serde_json::value::RawValue;
 
-use super::{identity, new_token, registration_tokens};
+use super::{identity, most_frequent_network, new_token, registration_tokens};
 use crate::{
     error::{Error, Result},
     http::{CallFacts, Caller},
+    permits::network_of,
     server::Server,
 };
 
 /// How long a session lives.
 const LIFE: Duration = Duration::from_mins(15);
-/// How many sessions are kept. Beyond it the oldest one ends.
+/// How many sessions are kept. Beyond it, the oldest one ends of the network that has the most.
 const SESSIONS_MAX: usize = 10_000;
 
 /// What a caller has proven so far.
@@ -38,6 +40,8 @@ struct Session {
     user: Option<OwnedUserId>,
     proven: Proof,
     ends: Instant,
+    /// Where it was begun.
+    network: Option<IpAddr>,
 }
 
 /// What was proven.
@@ -82,11 +86,13 @@ impl Sessions {
         let mut all = self.lock();
         if all.len() >= SESSIONS_MAX && !all.contains_key(&id) {
             all.retain(|_, session| session.ends > now);
-            let oldest = all.iter().min_by_key(|(_, session)| session.ends);
-            if let Some(oldest) = oldest.map(|(id, _)| id.clone())
-                && all.len() >= SESSIONS_MAX
-            {
-                all.remove(&oldest);
+            if all.len() >= SESSIONS_MAX {
+                let most = most_frequent_network(all.values().map(|session| session.network));
+                let of_most = all.iter().filter(|(_, session)| session.network == most);
+                let oldest = of_most.min_by_key(|(_, session)| session.ends);
+                if let Some(oldest) = oldest.map(|(id, _)| id.clone()) {
+                    all.remove(&oldest);
+                }
             }
         }
         all.insert(id, session);
@@ -114,7 +120,7 @@ pub async fn authorize(
     Ok(())
 }
 
-/// Lets somebody on who has gone through one of the flows.
+/// Lets somebody on who has disconnected through one of the flows.
 ///
 /// # Errors
 ///
@@ -133,6 +139,7 @@ pub async fn authorize_with(
         user: caller.map(|caller| caller.user_id.clone()),
         proven: Proof::default(),
         ends: now + LIFE,
+        network: facts.ip.map(network_of),
     };
     let Some(auth) = auth else {
         return Err(further(server, new_token(), session, flows, None, now));
@@ -194,7 +201,7 @@ async fn stage(
             password(server, user, &shown.identifier, &shown.password, facts).await?
         }
         AuthData::RegistrationToken(shown) => {
-            if registration_tokens::is_valid(server, &shown.token)? {
+            if registration_tokens::is_shown(server, facts, &shown.token).await? {
                 session.proven.registration_token = Some(shown.token.clone());
                 Ok(())
             } else {
@@ -225,7 +232,7 @@ async fn password(
         (Some(caller), Ok(named)) if *caller == named => {
             let right = server
                 .accounts
-                .password_is_right(&named, password, facts.ip)
+                .password_is_right(&named, password, facts)
                 .await?;
             Ok(if right { Ok(()) } else { Err(wrong) })
         }
@@ -263,6 +270,7 @@ mod tests {
             user: None,
             proven: Proof::default(),
             ends,
+            network: None,
         }
     }
 
@@ -277,13 +285,18 @@ mod tests {
     }
 
     #[test]
-    fn the_oldest_session_makes_room() {
+    fn oldest_session_of_whoever_has_most_makes_room() {
         let (sessions, now) = (Sessions::default(), Instant::now());
         for count in 0..=SESSIONS_MAX {
             let ends = now + LIFE + Duration::from_millis(count.try_into().unwrap());
-            sessions.put(count.to_string(), session("/one", ends), now);
+            let mut session = session("/one", ends);
+            // The very first is of somebody else.
+            session.network = (count > 0).then(|| [192, 0, 2, 1].into());
+            sessions.put(count.to_string(), session, now);
         }
-        assert_eq!(sessions.lock().len(), SESSIONS_MAX);
-        assert!(!sessions.lock().contains_key("0"));
+        let kept = sessions.lock();
+        assert_eq!(kept.len(), SESSIONS_MAX);
+        assert!(kept.contains_key("0"));
+        assert!(!kept.contains_key("1"));
     }
 }

@@ -10,7 +10,7 @@ use super::{
     command::Users,
 };
 use crate::{
-    accounts::{create::Content, new_token},
+    accounts::{HashFor, create::Content, new_token},
     error::Result as ServerResult,
     rooms::{Draft, aliases, redact},
     server::Server,
@@ -133,7 +133,10 @@ async fn reset(server: &Server, name: &str, password: Option<String>) -> Result<
     let user = named(server, name)?;
     refuse_own(server, &user)?;
     let password = password.unwrap_or_else(new_token);
-    let set = server.accounts.set_password(&user, &password).await;
+    let set = server
+        .accounts
+        .set_password(&user, &password, &HashFor::Admin)
+        .await;
     set.map_err(|error| format!("Couldn't reset the password for user {user}: {error}"))?;
     Ok(format!(
         "Successfully reset the password for user {user}: `{password}`"

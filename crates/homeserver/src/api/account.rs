@@ -10,7 +10,7 @@ use serde_json::json;
 
 use super::untyped::{Json, Untyped};
 use crate::{
-    accounts::{create::Content, uia},
+    accounts::{HashFor, create::Content, uia},
     error::{Error, Result},
     http::{Call, Caller, Routes, missing_token},
     server::Server,
@@ -28,7 +28,11 @@ async fn password(
     uia::authorize(&server, &caller, &call.facts, call.body.auth.as_ref()).await?;
     let accounts = &server.accounts;
     accounts
-        .set_password(&caller.user_id, &call.body.new_password)
+        .set_password(
+            &caller.user_id,
+            &call.body.new_password,
+            &HashFor::from(&call.facts),
+        )
         .await?;
     if call.body.logout_devices {
         let keep = caller.device_id.as_deref();

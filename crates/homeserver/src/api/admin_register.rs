@@ -5,24 +5,19 @@
 
 use std::time::Instant;
 
-use axum::{
-    Router,
-    body::{Body, to_bytes},
-    extract::{Request, State},
-    response::{IntoResponse, Json, Response},
-    routing,
-};
+use axum::response::{IntoResponse, Json, Response};
 use hmac::{Hmac, Mac};
+use http::Method;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use sha1::Sha1;
 
 use crate::{
     accounts::tokens::Wish,
-    blocking::Owner,
     config::Secret,
     error::{Error, Result},
-    http::{Routes, error_response},
+    http::{CallFacts, Routes},
+    permits::network_of,
     server::Server,
 };
 
@@ -33,7 +28,9 @@ const BODY_MAX_BYTES: usize = 16_384;
 const MAC_BYTES: usize = 20;
 
 pub(super) fn routes(routes: Routes) -> Routes {
-    routes.and(|router: Router<Server>| router.route(PATH, routing::get(nonce).post(register)))
+    routes
+        .add_raw(&Method::GET, PATH, BODY_MAX_BYTES, nonce)
+        .add_raw(&Method::POST, PATH, BODY_MAX_BYTES, register)
 }
 
 #[derive(Deserialize)]
@@ -52,24 +49,15 @@ struct Registration {
     inhibit_login: bool,
 }
 
-async fn nonce(State(server): State<Server>) -> Response {
-    let issued = secret(&server).and_then(|_| {
-        let nonce = server.accounts.nonces.issue(Instant::now());
-        nonce.ok_or_else(|| Error::forbidden("Too many registrations have begun"))
-    });
-    match issued {
-        Ok(nonce) => Json(json!({ "nonce": nonce })).into_response(),
-        Err(error) => error_response(error),
-    }
+async fn nonce(server: Server, facts: CallFacts) -> Result<Response> {
+    secret(&server)?;
+    let network = facts.ip.map(network_of);
+    let nonce = server.accounts.nonces.issue(network, Instant::now());
+    Ok(Json(json!({ "nonce": nonce })).into_response())
 }
 
-async fn register(State(server): State<Server>, request: Request) -> Response {
-    let (pool, owner) = (server.blocking.clone(), Owner::Address(None));
-    let making = async move { made(&server, request.into_body()).await };
-    match pool.run(owner, making).await {
-        Ok(answer) => Json(answer).into_response(),
-        Err(error) => error_response(error),
-    }
+async fn register(server: Server, facts: CallFacts) -> Result<Response> {
+    Ok(Json(made(&server, &facts).await?).into_response())
 }
 
 fn secret(server: &Server) -> Result<&Secret> {
@@ -81,17 +69,15 @@ fn secret(server: &Server) -> Result<&Secret> {
     secret.ok_or_else(Error::unrecognized)
 }
 
-async fn made(server: &Server, body: Body) -> Result<Value> {
+async fn made(server: &Server, facts: &CallFacts) -> Result<Value> {
     let secret = secret(server)?;
-    let bytes = to_bytes(body, BODY_MAX_BYTES)
-        .await
-        .map_err(|_| Error::too_large(format!("The body can have {BODY_MAX_BYTES} bytes")))?;
     let wanted: Registration =
-        serde_json::from_slice(&bytes).map_err(|error| Error::bad_json(error.to_string()))?;
+        serde_json::from_slice(&facts.bytes).map_err(|error| Error::bad_json(error.to_string()))?;
     if !server.accounts.nonces.take(&wanted.nonce, Instant::now()) {
         return Err(Error::invalid("unrecognised nonce"));
     }
-    if !is_signed(&wanted, secret)? {
+    let look = async { Ok(is_signed(&wanted, secret)?.then_some(())) };
+    if server.accounts.limit_guesses(facts, look).await?.is_none() {
         return Err(Error::forbidden("HMAC incorrect"));
     }
     if wanted.admin {
@@ -101,8 +87,9 @@ async fn made(server: &Server, body: Body) -> Result<Value> {
         ));
     }
     let accounts = &server.accounts;
+    let hash = accounts.hash(&wanted.password, &facts.into()).await?;
     let user = accounts
-        .create(server, &wanted.username, Some(&wanted.password))
+        .create_with(server, &wanted.username, Some(hash))
         .await?;
     if let Some(name) = &wanted.displayname {
         accounts.set_display_name(server, &user, name).await?;

@@ -56,11 +56,12 @@ async fn types(
 async fn login(server: Server, call: Call<login::v3::Request>) -> Result<login::v3::Response> {
     let user = match &call.body.login_info {
         LoginInfo::Password(shown) => by_password(&server, &call, shown).await?,
-        LoginInfo::Token(shown) => server
-            .accounts
-            .take_login_token(&shown.token)
-            .await?
-            .ok_or_else(|| Error::forbidden("This login token is not valid"))?,
+        LoginInfo::Token(shown) => {
+            let accounts = &server.accounts;
+            let user = accounts.limit_guesses(&call.facts, accounts.take_login_token(&shown.token));
+            user.await?
+                .ok_or_else(|| Error::forbidden("This login token is not valid"))?
+        }
         LoginInfo::ApplicationService(named) => by_appservice(&server, &call, named)?,
         _ => {
             return Err(Error::bad_request(
@@ -122,12 +123,12 @@ async fn by_password(
     let user = named(server, shown.identifier.as_ref(), shown.user.as_ref())?;
     let accounts = &server.accounts;
     if accounts
-        .password_is_right(&user, &shown.password, call.facts.ip)
+        .password_is_right(&user, &shown.password, &call.facts)
         .await?
     {
         return Ok(user);
     }
-    // A password that is gone cannot be right; whoever owned the account is told why.
+    // A password that is disconnected cannot be right; whoever owned the account is told why.
     if accounts
         .get(&user)?
         .is_some_and(|account| account.deactivated)

@@ -5,7 +5,7 @@
 //! Spec: <https://spec.matrix.org/v1.19/client-server-api/#content-repository>
 
 use axum::{
-    Json, Router, body::Body, middleware::map_response, response::IntoResponse, response::Response,
+    Json, body::Body, middleware::map_response, response::IntoResponse, response::Response,
 };
 use http::{HeaderValue, StatusCode, header};
 use ruma::{
@@ -37,16 +37,15 @@ const POLICY: HeaderValue = HeaderValue::from_static(
      style-src 'unsafe-inline'; object-src 'self';",
 );
 pub(super) fn routes(routes: Routes) -> Routes {
-    let files = serve::routes(Routes::default())
-        .into_router()
-        .layer(map_response(shield));
     routes
         .add_streamed(upload)
         .add(create)
         .add_streamed(fill)
         .add_light(config)
         .add_light(legacy_config)
-        .and(|router: Router<Server>| router.merge(files))
+        .merge_layered(serve::routes(Routes::default()), |router| {
+            router.layer(map_response(shield))
+        })
 }
 
 /// The headers that go with every file.

@@ -52,7 +52,9 @@ async fn user_info(
     server: Server,
     call: Call<get_openid_userinfo::v1::Request>,
 ) -> Result<get_openid_userinfo::v1::Response> {
-    let user = server.accounts.openid_user(&call.body.access_token)?;
+    let accounts = &server.accounts;
+    let look = async { accounts.openid_user(&call.body.access_token) };
+    let user = accounts.limit_guesses(&call.facts, look).await?;
     let user = user.ok_or_else(|| {
         Error::refused(
             StatusCode::UNAUTHORIZED,

@@ -81,7 +81,12 @@ async fn person(
     })?;
     let new = NewAccount {
         user_id,
-        hash: Some(server.accounts.hash(password).await?),
+        hash: Some(
+            server
+                .accounts
+                .hash(password, &(&call.facts).into())
+                .await?,
+        ),
         guest: false,
         appservice: None,
         registration_token: proof.registration_token,
@@ -241,6 +246,6 @@ async fn token_validity(
     server: Server,
     call: Call<check_registration_token_validity::v1::Request>,
 ) -> Result<check_registration_token_validity::v1::Response> {
-    let valid = registration_tokens::is_valid(&server, &call.body.token)?;
+    let valid = registration_tokens::is_shown(&server, &call.facts, &call.body.token).await?;
     Ok(check_registration_token_validity::v1::Response::new(valid))
 }

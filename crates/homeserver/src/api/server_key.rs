@@ -5,67 +5,58 @@
 use std::time::Duration;
 
 use axum::{
-    Json, Router,
-    extract::State,
+    Json,
     response::{IntoResponse, Response},
-    routing,
 };
 use base64::{Engine, prelude::BASE64_STANDARD_NO_PAD};
+use http::Method;
 use ruma::{
     MilliSecondsSinceUnixEpoch, UInt,
     api::federation::discovery::{get_server_keys, get_server_version},
     serde::Raw,
 };
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::{
-    blocking::Owner,
     clock,
     error::{Error, Result},
-    http::{Call, Routes, error_response},
+    http::{Call, CallFacts, Routes},
     server::{Server, Software},
     store::tables,
 };
 
 /// How long others may go on without asking for the keys again.
 const KEYS_GOOD_FOR: Duration = Duration::from_hours(24);
+/// The longest body of a health check, in bytes: it has none.
+const PROBE_BODY_MAX_BYTES: usize = 0;
 
 pub(super) fn routes(routes: Routes) -> Routes {
-    routes.add_light(keys).add_light(version).and(probes)
+    probes(routes.add_light(keys).add_light(version))
 }
 
 /// Where admins and health checks of Tuwunel look.
-fn probes(router: Router<Server>) -> Router<Server> {
-    router
-        .route("/_tuwunel/server_version", routing::get(server_version))
-        .route("/_tuwunel/local_user_count", routing::get(user_count))
-        .route("/health", routing::get(health))
+fn probes(routes: Routes) -> Routes {
+    let (get, limit) = (&Method::GET, PROBE_BODY_MAX_BYTES);
+    routes
+        .add_raw(get, "/_tuwunel/server_version", limit, server_version)
+        .add_raw(get, "/_tuwunel/local_user_count", limit, user_count)
+        .add_raw(get, "/health", limit, health)
 }
 
-async fn user_count(State(server): State<Server>) -> Response {
-    let accounts = server.accounts.clone();
-    let owner = Owner::Address(None);
-    match server
-        .blocking
-        .run(owner, async move { accounts.list() })
-        .await
-    {
-        Ok(users) => Json(json!({ "count": users.len() })).into_response(),
-        Err(error) => error_response(error),
-    }
+async fn user_count(server: Server, _: CallFacts) -> Result<Response> {
+    let users = server.accounts.list()?;
+    Ok(Json(json!({ "count": users.len() })).into_response())
 }
 
 /// Whether the database can be read, which is all that requests need.
-async fn health(State(server): State<Server>) -> Response {
-    match server.store.contains::<tables::Meta>(("server name",)) {
-        Ok(_) => "OK".into_response(),
-        Err(error) => error_response(error.into()),
-    }
+async fn health(server: Server, _: CallFacts) -> Result<Response> {
+    server.store.contains::<tables::Meta>(("server name",))?;
+    Ok("OK".into_response())
 }
 
-async fn server_version(State(server): State<Server>) -> Json<Value> {
+async fn server_version(server: Server, _: CallFacts) -> Result<Response> {
     let Software { name, version } = server.software;
-    Json(json!({ "name": name, "version": version }))
+    Ok(Json(json!({ "name": name, "version": version })).into_response())
 }
 
 async fn version(

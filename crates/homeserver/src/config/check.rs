@@ -7,7 +7,15 @@ const OPEN: &str = "yes_i_am_very_very_sure_i_want_an_open_registration_server_p
 
 /// Everything that does not fit.
 pub(super) fn check(config: &Config) -> Vec<Problem> {
-    let checks = [registration, listen, sync, database, well_known, turn];
+    let checks = [
+        registration,
+        listen,
+        proxies,
+        sync,
+        database,
+        well_known,
+        turn,
+    ];
     checks.iter().filter_map(|check| check(config)).collect()
 }
 
@@ -54,6 +62,16 @@ fn listen(config: &Config) -> Option<Problem> {
     nowhere("address", listen.address.0.len(), "\"127.0.0.1\"")
         .or_else(|| nowhere("port", listen.port.0.len(), "6167"))
         .filter(|_| listen.unix_socket_path.is_none())
+}
+
+fn proxies(config: &Config) -> Option<Problem> {
+    let trusted = &config.proxies.trusted_proxies;
+    let all = trusted.iter().find(|network| network.prefix_len() == 0)?;
+    Some(Problem::value(
+        "trusted_proxies",
+        format_args!("{all} lets everybody choose their address, and be under no limit"),
+        "name the addresses of your proxies, and nothing else",
+    ))
 }
 
 fn sync(config: &Config) -> Option<Problem> {

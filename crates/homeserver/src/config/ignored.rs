@@ -252,6 +252,11 @@ const GROUPS: &[Group] = &[
     ),
     Group::new(
         Quiet,
+        "whoever is not in `trusted_proxies` counts with the address of its connection anyway",
+        &["ip_source_trusted_subnets"],
+    ),
+    Group::new(
+        Quiet,
         "this server has no such choice",
         &[
             "access_control_allow_origin",
@@ -268,7 +273,6 @@ const GROUPS: &[Group] = &[
             "calculate_heroes",
             "config_reload_signal",
             "device_key_update_encrypted_rooms_only",
-            "ip_source*",
             "listening",
             "login_token_ttl",
             "login_via_*",

@@ -60,6 +60,15 @@ const ENTRIES: &[Entry] = &[
         "A socket to listen on, instead.",
         "\"/run/homeserver.sock\"",
     ),
+    example(
+        "ip_source",
+        "The header in which a trusted proxy names the client; \"connect_info\" for none.",
+        "\"rightmost_x_forwarded_for\"",
+    ),
+    entry(
+        "trusted_proxies",
+        "The proxies whose headers count. Name yours if it is not on this machine, and nothing else.",
+    ),
     entry(
         "max_request_size",
         "The largest file that somebody can upload.",

@@ -22,6 +22,7 @@ use super::call::CallFacts;
 use crate::{
     appservices::Appservice,
     error::{Error, Result},
+    permits::Holder,
     server::Server,
 };
 
@@ -54,6 +55,14 @@ impl Caller {
         appservice.is_none_or(|appservice| appservice.registration().is_rate_limited())
     }
 
+    /// Who holds what is given to this caller.
+    pub fn holder(&self) -> Holder {
+        match &self.appservice {
+            Some(appservice) => Holder::Appservice(appservice.id().to_owned()),
+            None => Holder::User(self.user_id.clone()),
+        }
+    }
+
     /// By what a transaction id of this caller is told from that of another: the device, or the application service.
     pub fn sender_key(&self) -> String {
         match (&self.device_id, &self.appservice) {
@@ -69,6 +78,9 @@ pub trait Identified {
     /// What the handler gets.
     type By: std::fmt::Debug + Send + 'static;
 
+    /// Whether a token makes a difference.
+    const TAKES_TOKEN: bool;
+
     /// The user who calls, if one is known.
     fn user(by: &Self::By) -> Option<&UserId>;
 
@@ -82,10 +94,14 @@ pub trait Identified {
     fn caller(_: &Self::By) -> Option<&Caller> {
         None
     }
+
+    /// Who holds what is given to the caller: its address if it is not known.
+    fn holder(by: &Self::By, facts: &CallFacts) -> Holder;
 }
 
 impl Identified for NoAuthentication {
     type By = ();
+    const TAKES_TOKEN: bool = false;
 
     fn user((): &()) -> Option<&UserId> {
         None
@@ -93,11 +109,16 @@ impl Identified for NoAuthentication {
 
     async fn identify(_: &Server, _: &CallFacts) -> Result<()> {
         Ok(())
+    }
+
+    fn holder((): &(), facts: &CallFacts) -> Holder {
+        facts.anonymous_holder()
     }
 }
 
 impl Identified for NoAccessToken {
     type By = ();
+    const TAKES_TOKEN: bool = false;
 
     fn user((): &()) -> Option<&UserId> {
         None
@@ -106,10 +127,15 @@ impl Identified for NoAccessToken {
     async fn identify(_: &Server, _: &CallFacts) -> Result<()> {
         Ok(())
     }
+
+    fn holder((): &(), facts: &CallFacts) -> Holder {
+        facts.anonymous_holder()
+    }
 }
 
 impl Identified for AccessToken {
     type By = Caller;
+    const TAKES_TOKEN: bool = true;
 
     fn user(caller: &Caller) -> Option<&UserId> {
         Some(&caller.user_id)
@@ -126,10 +152,15 @@ impl Identified for AccessToken {
     fn caller(by: &Caller) -> Option<&Caller> {
         Some(by)
     }
+
+    fn holder(by: &Caller, _: &CallFacts) -> Holder {
+        by.holder()
+    }
 }
 
 impl Identified for AccessTokenOptional {
     type By = Option<Caller>;
+    const TAKES_TOKEN: bool = true;
 
     fn user(caller: &Option<Caller>) -> Option<&UserId> {
         caller.as_ref().map(|caller| &*caller.user_id)
@@ -145,10 +176,16 @@ impl Identified for AccessTokenOptional {
     fn caller(by: &Option<Caller>) -> Option<&Caller> {
         by.as_ref()
     }
+
+    fn holder(by: &Option<Caller>, facts: &CallFacts) -> Holder {
+        by.as_ref()
+            .map_or_else(|| facts.anonymous_holder(), Caller::holder)
+    }
 }
 
 impl Identified for AppserviceToken {
     type By = Arc<Appservice>;
+    const TAKES_TOKEN: bool = true;
 
     fn user(_: &Arc<Appservice>) -> Option<&UserId> {
         None
@@ -164,10 +201,15 @@ impl Identified for AppserviceToken {
             )
         })
     }
+
+    fn holder(by: &Arc<Appservice>, _: &CallFacts) -> Holder {
+        Holder::Appservice(by.id().to_owned())
+    }
 }
 
 impl Identified for AppserviceTokenOptional {
     type By = Option<Arc<Appservice>>;
+    const TAKES_TOKEN: bool = true;
 
     fn user(_: &Option<Arc<Appservice>>) -> Option<&UserId> {
         None
@@ -178,6 +220,13 @@ impl Identified for AppserviceTokenOptional {
             .token
             .as_deref()
             .and_then(|token| server.appservices.by_token(token)))
+    }
+
+    fn holder(by: &Option<Arc<Appservice>>, facts: &CallFacts) -> Holder {
+        match by {
+            Some(appservice) => Holder::Appservice(appservice.id().to_owned()),
+            None => facts.anonymous_holder(),
+        }
     }
 }
 

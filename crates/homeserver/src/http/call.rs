@@ -4,9 +4,7 @@ use std::net::IpAddr;
 
 use axum::body::Body;
 use bytes::Bytes;
-use futures_util::{StreamExt, stream::BoxStream};
 use http::{Request, request::Parts};
-use http_body_util::{BodyExt, Collected, LengthLimitError, Limited};
 use ruma::{
     MilliSecondsSinceUnixEpoch, UInt,
     api::{
@@ -15,12 +13,18 @@ use ruma::{
         error::{DeserializationError, ErrorKind, FromHttpRequestError},
     },
 };
+use tokio_util::sync::CancellationToken;
 
-use super::{auth::Identified, lenient, rate_limit};
+use super::{
+    auth::Identified,
+    body::{self, LONG_BODY_BYTES},
+    body_limit::BodyLimit,
+    client_ip, json, lenient, rate_limit,
+};
 use crate::{
     blocking::Owner,
     error::{Error, Result},
-    limits::JSON_MAX_DEPTH,
+    permits::{Holder, Permit, network_of},
     server::Server,
 };
 
@@ -44,8 +48,10 @@ where
 pub struct CallFacts {
     /// The access token, from the header or the query.
     pub token: Option<String>,
-    /// The address that the request came from, if it came over the network.
+    /// The address of the client, if it is known: behind a trusted proxy the one that the proxy names.
     pub ip: Option<IpAddr>,
+    /// Cancelled when the client disconnects.
+    pub disconnected: CancellationToken,
     /// The path as it was asked, without the query.
     pub path: String,
     /// The query as it was asked.
@@ -57,6 +63,27 @@ pub struct CallFacts {
 }
 
 impl CallFacts {
+    /// All that is known before the body is read.
+    pub(super) fn of(server: &Server, parts: &Parts, disconnected: CancellationToken) -> Self {
+        let token = extract_bearer_or_query_token(&Request::from_parts(parts.clone(), ()))
+            .ok()
+            .flatten();
+        Self {
+            token: token.filter(|token| !token.is_empty()),
+            ip: client_ip::of(parts, &server.config.proxies),
+            disconnected,
+            path: parts.uri.path().to_owned(),
+            query: parts.uri.query().unwrap_or_default().to_owned(),
+            headers: parts.headers.clone(),
+            bytes: Bytes::new(),
+        }
+    }
+
+    /// Who holds what is given to somebody who is not known.
+    pub fn anonymous_holder(&self) -> Holder {
+        Holder::Address(self.ip.map(network_of))
+    }
+
     /// The first value of this name in the query, decoded.
     pub fn query_value(&self, name: &str) -> Option<String> {
         form_urlencoded::parse(self.query.as_bytes())
@@ -96,20 +123,39 @@ where
     R: IncomingRequest + Metadata,
     R::Authentication: Identified,
 {
-    /// Limits, authenticates, parses.
+    /// Authenticates, reads the body within its limit, parses. The call holds the permits until it is answered.
     pub(super) async fn read(
         server: &Server,
         request: Request<Body>,
-        path_args: &[String],
-        body_max_bytes: usize,
-    ) -> Result<Self> {
+        path_args: Vec<String>,
+        limit: BodyLimit,
+        disconnected: CancellationToken,
+    ) -> Result<(Self, Vec<Permit>)>
+    where
+        R: Send + 'static,
+    {
         let (parts, body) = request.into_parts();
-        let facts = facts(&parts, Bytes::new());
+        let mut facts = CallFacts::of(server, &parts, disconnected);
         let caller = <R::Authentication as Identified>::identify(server, &facts).await?;
         rate_limit::enforce(server, &parts, R::Authentication::caller(&caller))?;
-        let bytes = lenient::mend(&parts, read_body(body, body_max_bytes).await?);
-        check_json(&bytes)?;
-        Self::parsed(parts, path_args, caller, CallFacts { bytes, ..facts })
+        let holder = <R::Authentication as Identified>::holder(&caller, &facts);
+        let has_token = !matches!(holder, Holder::Address(_));
+        let max_bytes = limit.bytes(has_token, server.config.listen.max_request_size.as_len());
+        let read = server.body_pools.read(body, &holder, max_bytes).await?;
+        let (bytes, permits) = read.into_parts();
+        let is_long = bytes.len() > LONG_BODY_BYTES;
+        facts.bytes = bytes;
+        let parse = move || {
+            json::check(&facts.bytes)?;
+            facts.bytes = lenient::mend(&parts.method, &facts.path, facts.bytes);
+            Self::parsed(parts, &path_args, caller, facts)
+        };
+        let call = if is_long {
+            off_the_workers(parse, permits).await?
+        } else {
+            (parse()?, permits)
+        };
+        Ok(call)
     }
 
     /// The same for a request whose body is not JSON: it is not read here, but by the handler.
@@ -117,11 +163,15 @@ where
         server: &Server,
         request: Request<Body>,
         path_args: &[String],
+        limit: BodyLimit,
+        disconnected: CancellationToken,
     ) -> Result<(Self, Body)> {
         let (parts, body) = request.into_parts();
-        let facts = facts(&parts, Bytes::new());
+        let facts = CallFacts::of(server, &parts, disconnected);
         let caller = <R::Authentication as Identified>::identify(server, &facts).await?;
         rate_limit::enforce(server, &parts, R::Authentication::caller(&caller))?;
+        let max_request_size = server.config.listen.max_request_size.as_len();
+        body::refuse_longer(&body, limit.bytes(true, max_request_size))?;
         Ok((Self::parsed(parts, path_args, caller, facts)?, body))
     }
 
@@ -150,83 +200,16 @@ where
     }
 }
 
-fn facts(parts: &Parts, bytes: Bytes) -> CallFacts {
-    let token = extract_bearer_or_query_token(&Request::from_parts(parts.clone(), ()))
-        .ok()
-        .flatten();
-    CallFacts {
-        token: token.filter(|token| !token.is_empty()),
-        ip: parts
-            .extensions
-            .get::<axum::extract::ConnectInfo<crate::listen::Peer>>()
-            .and_then(|info| info.0.0),
-        path: parts.uri.path().to_owned(),
-        query: parts.uri.query().unwrap_or_default().to_owned(),
-        headers: parts.headers.clone(),
-        bytes,
-    }
-}
-
-async fn read_body(body: Body, max_bytes: usize) -> Result<Bytes> {
-    let read = Limited::new(body, max_bytes).collect().await;
-    read.map(Collected::to_bytes)
-        .map_err(|error| unread(&*error, max_bytes))
-}
-
-/// The body, piece by piece as it comes.
-pub fn pieces(body: Body, max_bytes: usize) -> BoxStream<'static, Result<Bytes>> {
-    let pieces = Limited::new(body, max_bytes).into_data_stream();
-    pieces
-        .map(move |piece| piece.map_err(|error| unread(&*error, max_bytes)))
-        .boxed()
-}
-
-/// Why a body cannot be read to its end.
-fn unread(error: &(dyn std::error::Error + Send + Sync + 'static), max_bytes: usize) -> Error {
-    if error.is::<LengthLimitError>() {
-        return Error::too_large(format!(
-            "The body of this request can have {max_bytes} bytes"
-        ));
-    }
-    Error::bad_request(
-        ErrorKind::Unknown,
-        format!("The request ended early: {error}"),
-    )
-}
-
-/// Refuses JSON that is nested deeper than anybody needs, before a parser follows it down, and JSON that only looks like it.
-///
-/// What is passed on as it came (messages to devices, account data) is not looked at by ruma, so a number without end or half
-/// a surrogate pair in it would make the sync of whoever gets it unreadable. The type that a request claims does not matter: it
-/// is read as JSON all the same.
-fn check_json(bytes: &[u8]) -> Result<()> {
-    let first = bytes.iter().find(|byte| !byte.is_ascii_whitespace());
-    if !matches!(first, Some(b'{' | b'[')) {
-        return Ok(());
-    }
-    let (mut depth, mut in_text, mut escaped) = (0_usize, false, false);
-    for byte in bytes {
-        match byte {
-            _ if escaped => escaped = false,
-            b'\\' if in_text => escaped = true,
-            b'"' => in_text = !in_text,
-            b'{' | b'[' if !in_text => depth += 1,
-            b'}' | b']' if !in_text => depth = depth.saturating_sub(1),
-            _ => {}
-        }
-        if depth > JSON_MAX_DEPTH {
-            return Err(Error::bad_json(format!(
-                "JSON can be nested {JSON_MAX_DEPTH} levels deep"
-            )));
-        }
-    }
-    match serde_json::from_slice::<serde_json::Value>(bytes) {
-        Ok(_) => Ok(()),
-        Err(error) => Err(Error::bad_request(
-            ErrorKind::NotJson,
-            format!("The body is not JSON: {error}"),
-        )),
-    }
+/// Parses on a thread that may block. The permits of the body stay taken until the thread is done, even if nobody waits for it.
+async fn off_the_workers<T: Send + 'static>(
+    parse: impl FnOnce() -> Result<T> + Send + 'static,
+    permits: Vec<Permit>,
+) -> Result<(T, Vec<Permit>)> {
+    let parsing = tokio::task::spawn_blocking(move || (parse(), permits));
+    let (parsed, permits) = parsing
+        .await
+        .map_err(|error| Error::Broken(format!("a body could not be parsed: {error}")))?;
+    Ok((parsed?, permits))
 }
 
 /// What is wrong with a request that ruma cannot read.

@@ -3,17 +3,19 @@
 //! Or made into what can be refused in words.
 //!
 //! matrix-nio joins rooms with no body at all, and begins to register with an `auth` that names neither a type nor a session.
-//! Other homeservers take both.
+//! Other homeservers take both. A body is looked at where it is and copied only if something in it changes.
+
+use std::ops::Range;
 
 use bytes::Bytes;
-use http::{Method, request::Parts};
-use serde_json::Value;
+use http::Method;
+use serde::Deserialize;
+use serde_json::value::RawValue;
 
 /// The body as it is meant.
-pub(super) fn mend(parts: &Parts, bytes: Bytes) -> Bytes {
-    let path = parts.uri.path();
+pub(super) fn mend(method: &Method, path: &str, bytes: Bytes) -> Bytes {
     // A file may well be empty.
-    if path.contains("/media/") || parts.method == Method::GET {
+    if path.contains("/media/") || method == Method::GET {
         return bytes;
     }
     let bytes = if bytes.iter().all(u8::is_ascii_whitespace) {
@@ -21,36 +23,122 @@ pub(super) fn mend(parts: &Parts, bytes: Bytes) -> Bytes {
     } else {
         bytes
     };
-    if path.ends_with("/register") {
-        return without_empty_auth(&bytes).unwrap_or(bytes);
+    let change = if path.ends_with("/register") {
+        empty_auth(&bytes).map(|auth| (auth, "null"))
+    } else if path.ends_with("/login") {
+        no_type(&bytes)
+    } else {
+        None
+    };
+    match change {
+        Some((place, new)) => {
+            let parts = [&bytes[..place.start], new.as_bytes(), &bytes[place.end..]];
+            parts.concat().into()
+        }
+        None => bytes,
     }
-    if path.ends_with("/login") {
-        return with_type(&bytes).unwrap_or(bytes);
-    }
-    bytes
 }
 
+/// Where a login that says no type has to say one, and how; nothing if it says one, or is no object.
+///
 /// ruma 0.17 looks up the type of a login without asking whether there is one, and panics; one that is null it refuses in words.
-/// It does so before it notices that more follows the first value.
-fn with_type(bytes: &[u8]) -> Option<Bytes> {
-    let mut values = serde_json::Deserializer::from_slice(bytes).into_iter::<Value>();
-    let mut body = values.next()?.ok()?;
-    let rest = &bytes[values.byte_offset()..];
-    let fields = body.as_object_mut()?;
-    if fields.contains_key("type") {
+fn no_type(bytes: &[u8]) -> Option<(Range<usize>, &'static str)> {
+    #[derive(Deserialize)]
+    struct Fields<'a> {
+        #[serde(borrow, rename = "type")]
+        kind: Option<&'a RawValue>,
+    }
+    if serde_json::from_slice::<Fields<'_>>(bytes)
+        .ok()?
+        .kind
+        .is_some()
+    {
         return None;
     }
-    fields.insert("type".to_owned(), Value::Null);
-    let mended = serde_json::to_vec(&body).ok()?;
-    Some([mended.as_slice(), rest].concat().into())
+    let opens = bytes.iter().position(|byte| *byte == b'{')? + 1;
+    let mut rest = bytes[opens..].iter();
+    let is_empty = rest.find(|byte| !byte.is_ascii_whitespace()) == Some(&b'}');
+    let missing = if is_empty {
+        r#""type":null"#
+    } else {
+        r#""type":null,"#
+    };
+    Some((opens..opens, missing))
 }
 
-fn without_empty_auth(bytes: &[u8]) -> Option<Bytes> {
-    let mut body: Value = serde_json::from_slice(bytes).ok()?;
-    let auth = body.get("auth")?;
-    if auth.get("type").is_some() || auth.get("session").is_some() {
+/// Where the `auth` is that is none.
+fn empty_auth(bytes: &[u8]) -> Option<Range<usize>> {
+    #[derive(Deserialize)]
+    struct Fields<'a> {
+        #[serde(borrow)]
+        auth: &'a RawValue,
+    }
+    #[derive(Deserialize)]
+    struct Auth<'a> {
+        #[serde(borrow, rename = "type")]
+        kind: Option<&'a RawValue>,
+        #[serde(borrow)]
+        session: Option<&'a RawValue>,
+    }
+    let auth = serde_json::from_slice::<Fields<'_>>(bytes).ok()?.auth.get();
+    let named = serde_json::from_str::<Auth<'_>>(auth).ok()?;
+    if named.kind.is_some() || named.session.is_some() {
         return None;
     }
-    body.as_object_mut()?.remove("auth");
-    serde_json::to_vec(&body).ok().map(Bytes::from)
+    let start = auth.as_ptr().addr() - bytes.as_ptr().addr();
+    Some(start..start + auth.len())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn mended(path: &str, body: &'static str) -> String {
+        let bytes = mend(&Method::POST, path, Bytes::from_static(body.as_bytes()));
+        String::from_utf8(bytes.to_vec()).unwrap()
+    }
+
+    #[test]
+    fn login_without_a_type_gets_one_that_can_be_refused() {
+        for (body, meant) in [
+            ("{}", r#"{"type":null}"#),
+            (" { } ", r#" {"type":null } "#),
+            (r#"{"a":{"type":1}}"#, r#"{"type":null,"a":{"type":1}}"#),
+            (r#"{"type":"x"}"#, r#"{"type":"x"}"#),
+            (r#"{"\u0074ype":"x"}"#, r#"{"\u0074ype":"x"}"#),
+            ("[]", "[]"),
+            ("", r#"{"type":null}"#),
+        ] {
+            assert_eq!(mended("/_matrix/client/v3/login", body), meant, "{body}");
+        }
+    }
+
+    #[test]
+    fn auth_that_names_nothing_is_none() {
+        for (body, meant) in [
+            (r#"{"auth":{},"a":1}"#, r#"{"auth":null,"a":1}"#),
+            (
+                r#"{"a":1, "auth" : {"x":[1]} }"#,
+                r#"{"a":1, "auth" : null }"#,
+            ),
+            (r#"{"auth":{"session":"x"}}"#, r#"{"auth":{"session":"x"}}"#),
+            (r#"{"auth":{"type":"x"}}"#, r#"{"auth":{"type":"x"}}"#),
+            (r#"{"a":{"auth":{}}}"#, r#"{"a":{"auth":{}}}"#),
+        ] {
+            assert_eq!(mended("/_matrix/client/v3/register", body), meant, "{body}");
+        }
+    }
+
+    #[test]
+    fn body_that_needs_no_change_is_not_copied() {
+        for path in [
+            "/_matrix/client/v3/login",
+            "/_matrix/client/v3/register",
+            "/other",
+        ] {
+            let body = Bytes::from_static(br#"{"type":"x","auth":{"type":"y"}}"#);
+            let same = mend(&Method::POST, path, body.clone());
+            assert_eq!(same.as_ptr(), body.as_ptr(), "{path}");
+        }
+    }
 }

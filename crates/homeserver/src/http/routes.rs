@@ -1,5 +1,6 @@
 //! The routes of all endpoints, made of ruma's metadata: every stable and unstable path of an endpoint leads to one handler.
 //!
+//! Every route has a limit for its body, and there is no way to add one without it. The table of all routes says which.
 //! A request that may change something runs to its end even if its caller hangs up: what a handler began, it ends. Handlers run
 //! in the [`crate::blocking`] pool, their answers are written there, too; only one that reads neither the database nor anything
 //! else that grows is added with [`Routes::add_light`] and answers on the async workers.
@@ -14,22 +15,38 @@ use axum::{
 };
 use futures_util::FutureExt;
 use http::{Method, Response};
-use ruma::api::{IncomingRequest, Metadata, path_builder::PathBuilder};
+use ruma::api::{IncomingRequest, Metadata, error::ErrorKind, path_builder::PathBuilder};
+use tokio_util::sync::CancellationToken;
 
 use super::{
     answer::{error_response, response},
     auth::Identified,
-    call::Call,
+    body_limit::BodyLimit,
+    call::{Call, CallFacts},
+    json,
     rate_limit::{CountedAs, rate_of},
 };
 use crate::{
-    blocking::watched,
+    blocking::{Owner, watched},
     error::{Error, Result},
+    permits::Permit,
     server::Server,
 };
 
 type Answering = Pin<Box<dyn Future<Output = Response<Body>> + Send>>;
-type Erased = Arc<dyn Fn(Server, Request, Vec<String>) -> Answering + Send + Sync>;
+type Erased =
+    Arc<dyn Fn(Server, Request, Vec<String>, CancellationToken) -> Answering + Send + Sync>;
+
+/// One route, as the table has it.
+#[derive(Clone, Debug)]
+pub struct Route {
+    /// The method.
+    pub method: Method,
+    /// The path, with the names of its arguments in braces.
+    pub path: &'static str,
+    /// How long a body can be.
+    pub body: BodyLimit,
+}
 
 /// Whether a request goes on without its caller.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,7 +59,11 @@ enum Abandoned {
 
 impl Abandoned {
     fn of<R: Metadata>() -> Self {
-        if R::METHOD == Method::GET {
+        Self::of_method(&R::METHOD)
+    }
+
+    fn of_method(method: &Method) -> Self {
+        if method == Method::GET {
             Self::Stops
         } else {
             Self::GoesOn
@@ -54,6 +75,7 @@ impl Abandoned {
 #[derive(Debug, Default)]
 pub struct Routes {
     router: Router<Server>,
+    table: Vec<Route>,
 }
 
 impl Routes {
@@ -70,10 +92,13 @@ impl Routes {
         F: Fn(Server, Call<R>) -> A + Clone + Send + Sync + 'static,
         A: Future<Output = Result<R::OutgoingResponse>> + Send + 'static,
     {
-        self.paths::<R>(
+        let limit = BodyLimit::of::<R>();
+        self.paths(
+            &R::METHOD,
             R::PATH_BUILDER.all_paths(),
-            &erase(handler),
+            &erase(handler, limit),
             Abandoned::of::<R>(),
+            limit,
         )
     }
 
@@ -86,17 +111,20 @@ impl Routes {
         F: Fn(Server, Call<R>) -> A + Clone + Send + Sync + 'static,
         A: Future<Output = Result<R::OutgoingResponse>> + Send + 'static,
     {
-        let erased: Erased = Arc::new(move |server, request, args| {
+        let limit = BodyLimit::of::<R>();
+        let erased: Erased = Arc::new(move |server, request, args, disconnected| {
             let handler = handler.clone();
             Box::pin(async move {
-                let outcome = match read(&server, request, &args).await {
-                    Ok(call) => handler(server, call).await,
+                let outcome = match read(&server, request, args, limit, disconnected).await {
+                    Ok((call, _permits)) => handler(server, call).await,
                     Err(error) => Err(error),
                 };
                 response(outcome)
             })
         });
-        self.paths::<R>(R::PATH_BUILDER.all_paths(), &erased, Abandoned::of::<R>())
+        let abandoned = Abandoned::of::<R>();
+        let paths = R::PATH_BUILDER.all_paths();
+        self.paths(&R::METHOD, paths, &erased, abandoned, limit)
     }
 
     /// The same for an endpoint that only reads or waits although it is no `GET`: it ends when its caller hangs up.
@@ -108,10 +136,13 @@ impl Routes {
         F: Fn(Server, Call<R>) -> A + Clone + Send + Sync + 'static,
         A: Future<Output = Result<R::OutgoingResponse>> + Send + 'static,
     {
-        self.paths::<R>(
+        let limit = BodyLimit::of::<R>();
+        self.paths(
+            &R::METHOD,
             R::PATH_BUILDER.all_paths(),
-            &erase(handler),
+            &erase(handler, limit),
             Abandoned::Stops,
+            limit,
         )
     }
 
@@ -124,10 +155,12 @@ impl Routes {
         F: Fn(Server, Call<R>, Body) -> A + Clone + Send + Sync + 'static,
         A: Future<Output = Result<Response<Body>>> + Send + 'static,
     {
-        let erased: Erased = Arc::new(move |server, request, args| {
+        let limit = BodyLimit::File;
+        let erased: Erased = Arc::new(move |server, request, args, disconnected| {
             let handler = handler.clone();
             Box::pin(async move {
-                match Call::<R>::begin(&server, request, &args).await {
+                let begun = Call::<R>::begin(&server, request, &args, limit, disconnected);
+                match begun.await {
                     Ok((call, body)) => {
                         let (pool, owner) = (server.blocking.clone(), call.owner());
                         let answer = async move { handler(server, call, body).await };
@@ -138,7 +171,13 @@ impl Routes {
                 }
             })
         });
-        self.paths::<R>(R::PATH_BUILDER.all_paths(), &erased, Abandoned::of::<R>())
+        self.paths(
+            &R::METHOD,
+            R::PATH_BUILDER.all_paths(),
+            &erased,
+            Abandoned::of::<R>(),
+            limit,
+        )
     }
 
     /// Routes one more path, which ruma does not list, to a handler. `extra_args` stand for the path's missing last arguments.
@@ -155,42 +194,109 @@ impl Routes {
         F: Fn(Server, Call<R>) -> A + Clone + Send + Sync + 'static,
         A: Future<Output = Result<R::OutgoingResponse>> + Send + 'static,
     {
-        let inner = erase(handler);
-        let erased: Erased = Arc::new(move |server, request, mut args| {
+        let limit = BodyLimit::of::<R>();
+        let inner = erase(handler, limit);
+        let erased: Erased = Arc::new(move |server, request, mut args, disconnected| {
             args.extend(extra_args.iter().map(|arg| (*arg).to_owned()));
-            inner(server, request, args)
+            inner(server, request, args, disconnected)
         });
-        self.paths::<R>([path].into_iter(), &erased, Abandoned::of::<R>())
+        let abandoned = Abandoned::of::<R>();
+        self.paths(&R::METHOD, [path].into_iter(), &erased, abandoned, limit)
     }
 
-    fn paths<R: Metadata>(
+    /// Routes one path that is none of ruma's to a handler that reads the body itself, out of the facts. It is one for callers
+    /// without an access token.
+    #[must_use]
+    pub fn add_raw<F, A>(
+        self,
+        method: &Method,
+        path: &'static str,
+        body_max_bytes: usize,
+        handler: F,
+    ) -> Self
+    where
+        F: Fn(Server, CallFacts) -> A + Clone + Send + Sync + 'static,
+        A: Future<Output = Result<Response<Body>>> + Send + 'static,
+    {
+        let limit = BodyLimit::Json {
+            without_token: body_max_bytes,
+            with_token: body_max_bytes,
+        };
+        let erased: Erased = Arc::new(move |server, request, _, disconnected| {
+            let handler = handler.clone();
+            Box::pin(async move {
+                let (parts, body) = request.into_parts();
+                let mut facts = CallFacts::of(&server, &parts, disconnected);
+                let max_request_size = server.config.listen.max_request_size.as_len();
+                let max_bytes = limit.bytes(false, max_request_size);
+                let holder = facts.anonymous_holder();
+                let outcome = match server.body_pools.read(body, &holder, max_bytes).await {
+                    Ok(held) => {
+                        let (bytes, _permits) = held.into_parts();
+                        facts.bytes = bytes;
+                        match json::check(&facts.bytes) {
+                            Ok(()) => {
+                                let (pool, owner) =
+                                    (server.blocking.clone(), Owner::Address(facts.ip));
+                                pool.run(owner, handler(server, facts)).await
+                            }
+                            Err(error) => Err(error),
+                        }
+                    }
+                    Err(error) => Err(error),
+                };
+                outcome.unwrap_or_else(error_response)
+            })
+        });
+        let abandoned = Abandoned::of_method(method);
+        self.paths(method, [path].into_iter(), &erased, abandoned, limit)
+    }
+
+    fn paths(
         mut self,
+        method: &Method,
         paths: impl Iterator<Item = &'static str>,
         erased: &Erased,
         abandoned: Abandoned,
+        limit: BodyLimit,
     ) -> Self {
-        let Ok(method) = MethodFilter::try_from(R::METHOD) else {
+        let Ok(filter) = MethodFilter::try_from(method.clone()) else {
             return self;
         };
         for path in paths {
             let erased = erased.clone();
-            let counted = CountedAs(rate_of(&R::METHOD, path));
+            let counted = CountedAs(rate_of(method, path));
             let handler =
                 move |State(server): State<Server>, args: RawPathParams, mut request: Request| {
                     request.extensions_mut().insert(counted);
                     let args = args.iter().map(|(_, value)| value.to_owned()).collect();
                     run(erased.clone(), server, request, args, abandoned)
                 };
-            self.router = self.router.route(&positional(path), on(method, handler));
+            self.router = self.router.route(&positional(path), on(filter, handler));
+            self.table.push(Route {
+                method: method.clone(),
+                path,
+                body: limit,
+            });
         }
         self
     }
 
-    /// The router itself, for routes that are no endpoints of ruma's.
+    /// Adds other routes with a layer around them.
     #[must_use]
-    pub fn and(mut self, routes: impl FnOnce(Router<Server>) -> Router<Server>) -> Self {
-        self.router = routes(self.router);
+    pub fn merge_layered(
+        mut self,
+        other: Self,
+        layer: impl FnOnce(Router<Server>) -> Router<Server>,
+    ) -> Self {
+        self.router = self.router.merge(layer(other.router));
+        self.table.extend(other.table);
         self
+    }
+
+    /// The table of all routes that were added.
+    pub fn table(&self) -> &[Route] {
+        &self.table
     }
 
     /// All routes that were added.
@@ -200,21 +306,23 @@ impl Routes {
 }
 
 /// Forgets the types of a handler, so that everything around it is compiled once.
-fn erase<R, F, A>(handler: F) -> Erased
+fn erase<R, F, A>(handler: F, limit: BodyLimit) -> Erased
 where
     R: IncomingRequest + Metadata + Send + 'static,
     R::Authentication: Identified,
     F: Fn(Server, Call<R>) -> A + Clone + Send + Sync + 'static,
     A: Future<Output = Result<R::OutgoingResponse>> + Send + 'static,
 {
-    Arc::new(move |server, request, args| {
+    Arc::new(move |server, request, args, disconnected| {
         let handler = handler.clone();
         Box::pin(async move {
-            match read::<R>(&server, request, &args).await {
-                Ok(call) => {
+            match read::<R>(&server, request, args, limit, disconnected).await {
+                Ok((call, permits)) => {
                     let (pool, owner) = (server.blocking.clone(), call.owner());
                     let answer = async move { response(handler(server, call).await) };
-                    pool.run(owner, answer).await
+                    let answer = pool.run(owner, answer).await;
+                    drop(permits);
+                    answer
                 }
                 Err(error) => error_response(error),
             }
@@ -222,13 +330,29 @@ where
     })
 }
 
-async fn read<R>(server: &Server, request: Request, args: &[String]) -> Result<Call<R>>
+/// Reads a request. Nothing has begun yet: a client that disconnects now leaves the queue for a permit, and holds none.
+async fn read<R>(
+    server: &Server,
+    request: Request,
+    args: Vec<String>,
+    limit: BodyLimit,
+    disconnected: CancellationToken,
+) -> Result<(Call<R>, Vec<Permit>)>
 where
-    R: IncomingRequest + Metadata,
+    R: IncomingRequest + Metadata + Send + 'static,
     R::Authentication: Identified,
 {
-    let limit = server.config.listen.max_request_size.as_len();
-    Call::read(server, request, args, limit).await
+    let is_gone = disconnected.clone();
+    tokio::select! {
+        biased;
+        () = is_gone.cancelled() => Err(client_disconnected()),
+        read = Call::<R>::read(server, request, args, limit, disconnected) => read,
+    }
+}
+
+/// An answer that nobody reads.
+fn client_disconnected() -> Error {
+    Error::bad_request(ErrorKind::Unknown, "The client has disconnected")
 }
 
 async fn run(
@@ -238,7 +362,10 @@ async fn run(
     args: Vec<String>,
     abandoned: Abandoned,
 ) -> Response<Body> {
-    let answer = watched(erased(server, request, args));
+    let disconnected = CancellationToken::new();
+    // This future is dropped when the client disconnects; a task that goes on by itself sees the token cancelled.
+    let _disconnects = disconnected.clone().drop_guard();
+    let answer = watched(erased(server, request, args, disconnected));
     // A handler that panics is one request that fails, not a connection that is cut.
     let answered = match abandoned {
         Abandoned::Stops => AssertUnwindSafe(answer).catch_unwind().await.ok(),

@@ -109,9 +109,9 @@ impl Disk {
         found(tokio::fs::File::open(self.path(name)).await)
     }
 
-    /// Reads a whole file; nothing if there is none.
-    pub(super) async fn read(&self, name: &str) -> Result<Option<Vec<u8>>> {
-        found(tokio::fs::read(self.path(name)).await)
+    /// The same for a thread that may block.
+    pub(super) fn open_blocking(&self, name: &str) -> Result<Option<File>> {
+        found(File::open(self.path(name)))
     }
 
     /// Deletes a file, if it is there.

@@ -14,7 +14,6 @@ use http::{StatusCode, header};
 use quick_cache::sync::Cache;
 use ruma::{UserId, api::error::ErrorKind};
 use serde_json::{Value, json};
-use tokio::sync::Semaphore;
 use url::Url;
 
 use super::{Media, Upload, opengraph, thumbnail};
@@ -25,11 +24,17 @@ use crate::{
         PREVIEW_PICTURE_MAX_BYTES, PREVIEW_TIMEOUT, PREVIEW_URL_MAX_BYTES, PREVIEWS_AT_ONCE,
         PREVIEWS_REMEMBERED,
     },
+    permits::{Holder, Permits, Share},
     push::Guarded,
 };
 
 /// How long a preview is remembered.
 const PREVIEW_LIFE: Duration = Duration::from_hours(1);
+/// How many of the pages that are asked at the same time are for one user: the others go on while its pages do not answer.
+const PREVIEWS_SHARE: Share = Share {
+    user: 2,
+    appservice: 2,
+};
 /// How often a page may send on to another.
 const REDIRECTS_MAX: usize = 5;
 
@@ -44,7 +49,7 @@ struct Inner {
     outbound: Outbound,
     http: Guarded,
     media: Media,
-    asking: Semaphore,
+    asking: Permits,
     known: Cache<String, (Instant, Value)>,
 }
 
@@ -70,7 +75,7 @@ impl Previews {
             http: Guarded::new(outbound),
             outbound: outbound.clone(),
             media,
-            asking: Semaphore::new(PREVIEWS_AT_ONCE),
+            asking: Permits::new(PREVIEWS_AT_ONCE, PREVIEWS_SHARE),
             known: Cache::new(PREVIEWS_REMEMBERED),
         };
         Self {
@@ -96,7 +101,8 @@ impl Previews {
         {
             return Ok(preview);
         }
-        let _permit = self.inner.asking.acquire().await;
+        let holder = Holder::User(user.to_owned());
+        let _permit = self.inner.asking.acquire(&holder, 1).await?;
         let preview = tokio::time::timeout(PREVIEW_TIMEOUT, self.inner.look(user, url)).await;
         let preview = preview.unwrap_or_else(|_| Err(unreachable("it takes too long")))?;
         let known = (Instant::now(), preview.clone());

@@ -1,6 +1,7 @@
 //! Files through the API: what goes up comes down unchanged, harmless and small if asked.
 
 mod files;
+mod permits;
 mod places;
 mod previews;
 mod quota;

@@ -1,10 +1,15 @@
 //! Pictures made small, once for each size, and kept.
 //!
-//! A picture is untrusted: its size is read before its pixels are, what the decoder may allocate is limited, and it works off the
-//! async threads, with few others at the same time. Of a moving picture the first frame is taken.
+//! A picture is untrusted: nothing of it is read before its turn, its size is read before its pixels are, what the decoder may
+//! allocate is limited, and it works off the async threads, with few others at the same time, of which one user has a share. The
+//! turn is over when the thread is done, also if whoever asked has hung up. Of a moving picture the first frame is taken.
 //! Spec: <https://spec.matrix.org/v1.19/client-server-api/#thumbnails>
 
-use std::{io::Cursor, time::Duration};
+use std::{
+    fs::File,
+    io::{BufReader, Cursor},
+    time::Duration,
+};
 
 use http::StatusCode;
 use image::{
@@ -16,6 +21,7 @@ use ruma::api::error::ErrorKind;
 use super::{Content, Media, Upload, record::Thumbnail, unknown_media};
 use crate::{
     error::{Error, Result},
+    permits::Holder,
     store::{StoreError, tables},
 };
 
@@ -77,19 +83,35 @@ impl Media {
     /// # Errors
     ///
     /// As [`Media::download`]; 400 `M_UNKNOWN` if it is no picture, 413 if it has too many pixels.
-    pub async fn thumbnail(&self, id: &str, size: Size, patience: Duration) -> Result<Content> {
+    pub async fn thumbnail(
+        &self,
+        id: &str,
+        size: Size,
+        patience: Duration,
+        holder: &Holder,
+    ) -> Result<Content> {
         let original = self.wait_for(id, patience).await?;
         if let Some(made) = self.made(id, size).await? {
             return Ok(made);
         }
-        let bytes = self.inner.disk.read(id).await?.ok_or_else(unknown_media)?;
+        let turn = self.inner.thumbnails.acquire(holder, 1).await?;
+        // Somebody else may have asked for the same one meanwhile.
+        if let Some(made) = self.made(id, size).await? {
+            return Ok(made);
+        }
+        let (disk, name) = (self.inner.disk.clone(), id.to_owned());
         let max_pixels = self.inner.limits.media_thumbnail_max_pixels;
-        let permit = self.inner.thumbnails.acquire().await;
         let working = tokio::task::spawn_blocking(move || {
-            make(&bytes, original.content_type.as_deref(), size, max_pixels)
+            let file = disk.open_blocking(&name).transpose();
+            let made = file
+                .ok_or_else(unknown_media)
+                .flatten()
+                .and_then(|file| make(file, original.content_type.as_deref(), size, max_pixels));
+            (made, turn)
         });
-        let made = working.await.map_err(|_| Error::Store(StoreError::Lost))?;
-        drop(permit);
+        let working = working.await.map_err(|_| Error::Store(StoreError::Lost))?;
+        // Held until the thumbnail is kept, so that whoever waits for the same one finds it.
+        let (made, _turn) = working;
         match made? {
             Made::AsItIs => self.download(id, Duration::ZERO).await,
             Made::Smaller(content_type, bytes) => {
@@ -166,8 +188,8 @@ fn is_foreign_picture(content_type: Option<&str>) -> bool {
 }
 
 /// Decodes the picture within the limits, and makes it small.
-fn make(bytes: &[u8], content_type: Option<&str>, size: Size, max_pixels: u64) -> Result<Made> {
-    let reader = ImageReader::new(Cursor::new(bytes)).with_guessed_format();
+fn make(file: File, content_type: Option<&str>, size: Size, max_pixels: u64) -> Result<Made> {
+    let reader = ImageReader::new(BufReader::new(file)).with_guessed_format();
     let reader = reader.map_err(|_| unreadable())?;
     let Some(format) = reader.format().filter(ImageFormat::reading_enabled) else {
         return if is_foreign_picture(content_type) {

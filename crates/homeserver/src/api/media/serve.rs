@@ -23,6 +23,7 @@ use crate::{
     error::{Error, Result},
     http::{Call, CallFacts, Routes},
     media::{Content, Fit, Size},
+    permits::Holder,
     server::Server,
 };
 
@@ -115,7 +116,8 @@ async fn authenticated<R>(server: Server, call: Call<R>, _: Body) -> Result<Resp
 where
     R: IncomingRequest + Metadata<Authentication = AccessToken> + Into<Wanted>,
 {
-    serve(&server, call.body.into(), &call.facts).await
+    let holder = call.caller.holder();
+    serve(&server, call.body.into(), &call.facts, &holder).await
 }
 
 /// 404 for people without an account, unless the configuration serves them as it was before Matrix 1.11.
@@ -124,21 +126,28 @@ where
     R: IncomingRequest + Metadata<Authentication = NoAccessToken> + Into<Wanted>,
 {
     if server.config.media.allow_legacy_media {
-        return serve(&server, call.body.into(), &call.facts).await;
+        let holder = call.facts.anonymous_holder();
+        return serve(&server, call.body.into(), &call.facts, &holder).await;
     }
     Err(Error::not_found(
         "Files are served to users only: /_matrix/client/v1/media",
     ))
 }
 
-async fn serve(server: &Server, wanted: Wanted, facts: &CallFacts) -> Result<Response> {
+async fn serve(
+    server: &Server,
+    wanted: Wanted,
+    facts: &CallFacts,
+    holder: &Holder,
+) -> Result<Response> {
     own(server, &wanted.server_name)?;
     let (id, patience) = (&*wanted.id, wanted.patience);
     let (content, name) = match wanted.form {
         Form::File(name) => (server.media.download(id, patience).await?, name),
         Form::Thumbnail(width, height, fit) => {
             let size = size(width, height, fit.as_ref())?;
-            (server.media.thumbnail(id, size, patience).await?, None)
+            let small = server.media.thumbnail(id, size, patience, holder);
+            (small.await?, None)
         }
     };
     let (content_type, disposition) = described(&content, name);

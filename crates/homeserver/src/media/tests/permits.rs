@@ -1,0 +1,114 @@
+//! Permits for thumbnails: no file is open or read without one, and it is released by the work, not by the client.
+
+use std::{fs, path::PathBuf};
+
+use futures_util::FutureExt;
+
+use super::*;
+use crate::{http::tests::sockets::until, media::THUMBNAILS_AT_ONCE, permits::Holder};
+
+/// The file of an upload on disk.
+fn path_of(test: &TestServer, file: &str) -> PathBuf {
+    let id = file.rsplit('/').next().unwrap();
+    let folder = test.server.config.database.database_path.join("media");
+    folder.join(&id[..2]).join(id)
+}
+
+/// How often this process has the file open.
+fn open(path: &std::path::Path) -> usize {
+    let descriptors = fs::read_dir("/proc/self/fd").unwrap().flatten();
+    let targets = descriptors.filter_map(|entry| fs::read_link(entry.path()).ok());
+    targets.filter(|target| target == path).count()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn pictures_are_not_opened_before_their_permit() {
+    let test = TestServer::start().await;
+    let alice = test.person("alice").await;
+    let file = upload(
+        &test,
+        &alice,
+        "image/png",
+        picture(900, 700, ImageFormat::Png),
+    )
+    .await;
+    let path = path_of(&test, &file);
+    assert!(path.exists(), "{}", path.display());
+    let thumbnails = &test.server.media.inner.thumbnails;
+    let mut turns = Vec::new();
+    for number in 0..THUMBNAILS_AT_ONCE {
+        let holder = Holder::Appservice(number.to_string());
+        turns.push(thumbnails.acquire(&holder, 1).await.unwrap());
+    }
+    let asked = format!("thumbnail/{file}?width=96&height=96");
+    let mut requests: Vec<_> = (0..50)
+        .map(|_| Box::pin(get(&test, &alice, &asked)))
+        .collect();
+    for request in &mut requests {
+        assert!(request.as_mut().now_or_never().is_none());
+    }
+    assert_eq!(open(&path), 0);
+    drop(turns);
+    for request in requests {
+        assert_eq!(request.await.status, StatusCode::OK);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_user_has_a_share_of_the_permits() {
+    let test = TestServer::start().await;
+    let (greedy, other) = (test.person("greedy").await, test.person("other").await);
+    let file = upload(
+        &test,
+        &greedy,
+        "image/png",
+        picture(900, 700, ImageFormat::Png),
+    )
+    .await;
+    let thumbnails = &test.server.media.inner.thumbnails;
+    let held = thumbnails
+        .acquire(&Holder::User(greedy.user_id.clone()), 9)
+        .await;
+    let asked = format!("thumbnail/{file}?width=96&height=96");
+    let mut waits = Box::pin(get(&test, &greedy, &asked));
+    assert!(waits.as_mut().now_or_never().is_none());
+    assert_eq!(get(&test, &other, &asked).await.status, StatusCode::OK);
+    drop(held);
+    assert_eq!(waits.await.status, StatusCode::OK);
+}
+
+/// Work that is under way keeps its permit although nobody waits for it any more.
+#[test]
+fn abandoned_picture_keeps_its_permit_until_the_thread_is_done() {
+    // One thread for all that blocks, which the test can keep busy.
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .max_blocking_threads(1)
+        .build()
+        .unwrap();
+    runtime.block_on(async {
+        let test = TestServer::start().await;
+        let alice = test.person("alice").await;
+        let file = upload(
+            &test,
+            &alice,
+            "image/png",
+            picture(900, 700, ImageFormat::Png),
+        )
+        .await;
+        let asked = format!("thumbnail/{file}?width=96&height=96");
+        let thumbnails = &test.server.media.inner.thumbnails;
+        let (finish, finished) = std::sync::mpsc::channel::<()>();
+        let busy = tokio::task::spawn_blocking(move || finished.recv());
+        let mut request = Box::pin(get(&test, &alice, &asked));
+        tokio::select! {
+            _ = &mut request => panic!("it was answered"),
+            () = until(|| thumbnails.available() < THUMBNAILS_AT_ONCE) => {}
+        }
+        drop(request);
+        assert_eq!(thumbnails.available(), THUMBNAILS_AT_ONCE - 1);
+        finish.send(()).unwrap();
+        busy.await.unwrap().unwrap();
+        until(|| thumbnails.available() == THUMBNAILS_AT_ONCE).await;
+    });
+}
