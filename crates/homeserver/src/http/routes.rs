@@ -122,9 +122,13 @@ impl Routes {
                 response(outcome)
             })
         });
-        let abandoned = Abandoned::of::<R>();
-        let paths = R::PATH_BUILDER.all_paths();
-        self.paths(&R::METHOD, paths, &erased, abandoned, limit)
+        self.paths(
+            &R::METHOD,
+            R::PATH_BUILDER.all_paths(),
+            &erased,
+            Abandoned::of::<R>(),
+            limit,
+        )
     }
 
     /// The same for an endpoint that only reads or waits although it is no `GET`: it ends when its caller hangs up.

@@ -255,7 +255,10 @@ async fn what_was_proven_with_an_old_password_proves_nothing() {
         let (status, _) = alice.call(Method::DELETE, &path, json!({})).await;
         assert_eq!((status, sessions()), (StatusCode::UNAUTHORIZED, 1));
         if ends == "password" {
-            accounts.set_password(&user, NEW).await.unwrap();
+            accounts
+                .set_password(&user, NEW, &HashFor::Admin)
+                .await
+                .unwrap();
         } else {
             let kept = Content::Kept;
             accounts.end(&test.server, &user, kept).await.unwrap();
@@ -269,7 +272,7 @@ async fn what_is_no_users_outlives_users() {
     let test = TestServer::start().await;
     let accounts = &test.server.accounts;
     let token = accounts.issue_registration_token(None, None).await.unwrap();
-    let nonce = accounts.nonces.issue(std::time::Instant::now()).unwrap();
+    let nonce = accounts.nonces.issue(None, std::time::Instant::now());
     let user = accounts
         .create(&test.server, "alice", Some(OLD))
         .await
