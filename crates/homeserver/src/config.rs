@@ -40,8 +40,8 @@ pub use patterns::Patterns;
 pub use sample::sample;
 pub use secret::Secret;
 pub use sections::{
-    Admin, AppserviceSection, Appservices, Database, Listen, Logging, Login, Media, Outbound,
-    ROOM_VERSIONS, Registration, Rooms, Sync, Tls, Turn, WellKnown,
+    Admin, AppserviceSection, Appservices, Connections, Database, Listen, Logging, Login, Media,
+    Outbound, ROOM_VERSIONS, Registration, Rooms, Sync, Tls, Turn, WellKnown,
 };
 pub use units::{Bytes, Mode, OneOrMany};
 pub use warning::{Severity, Warning};
@@ -99,6 +99,9 @@ pub struct Config {
     /// Where the server listens.
     #[serde(flatten)]
     pub listen: Listen,
+    /// How much a peer can hold open.
+    #[serde(flatten)]
+    pub connections: Connections,
     /// Where everything is kept.
     #[serde(flatten)]
     pub database: Database,
@@ -158,6 +161,7 @@ impl Config {
             server_name,
             error_on_unknown_config_opts: false,
             listen: Listen::default(),
+            connections: Connections::default(),
             database: Database::default(),
             registration: Registration::default(),
             login: Login::default(),
@@ -216,6 +220,7 @@ impl Config {
     fn extract(figment: &Figment, problems: &mut Vec<Problem>) -> Option<Self> {
         let general: Option<General> = read(figment, problems);
         let listen = read_or_default(figment, problems);
+        let connections = read_or_default(figment, problems);
         let database = read_or_default(figment, problems);
         let registration = read_or_default(figment, problems);
         let login = read_or_default(figment, problems);
@@ -236,6 +241,7 @@ impl Config {
             server_name,
             error_on_unknown_config_opts,
             listen,
+            connections,
             database,
             registration,
             login,

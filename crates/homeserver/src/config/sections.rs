@@ -6,6 +6,7 @@
 
 mod admin;
 mod appservices;
+mod connections;
 mod database;
 mod listen;
 mod logging;
@@ -20,6 +21,7 @@ mod well_known;
 
 pub use admin::Admin;
 pub use appservices::{Appservices, Section as AppserviceSection};
+pub use connections::Connections;
 pub use database::Database;
 pub use listen::{Listen, Tls};
 pub use logging::Logging;
