@@ -41,8 +41,9 @@ pub use patterns::Patterns;
 pub use sample::sample;
 pub use secret::Secret;
 pub use sections::{
-    Admin, AppserviceSection, Appservices, Database, IpSource, Limits, Listen, Logging, Login, Media,
-    Outbound, Proxies, ROOM_VERSIONS, Registration, Rooms, Sync, Tls, Turn, WellKnown,
+    Admin, AppserviceSection, Appservices, Connections, Database, IpSource, Limits, Listen, Logging,
+    Login, Media, Outbound, Proxies, ROOM_VERSIONS, Registration, Rooms, Sync, Tls, Turn,
+    WellKnown,
 };
 pub use units::{Bytes, Mode, OneOrMany};
 pub use warning::{Severity, Warning};
@@ -103,6 +104,9 @@ pub struct Config {
     /// Whom the server believes about the address of a client.
     #[serde(flatten)]
     pub proxies: Proxies,
+    /// How much a peer can hold open.
+    #[serde(flatten)]
+    pub connections: Connections,
     /// Where everything is kept.
     #[serde(flatten)]
     pub database: Database,
@@ -166,6 +170,7 @@ impl Config {
             error_on_unknown_config_opts: false,
             listen: Listen::default(),
             proxies: Proxies::default(),
+            connections: Connections::default(),
             database: Database::default(),
             registration: Registration::default(),
             login: Login::default(),
@@ -226,6 +231,7 @@ impl Config {
         let general: Option<General> = read(figment, problems);
         let listen = read_or_default(figment, problems);
         let proxies = read_or_default(figment, problems);
+        let connections = read_or_default(figment, problems);
         let database = read_or_default(figment, problems);
         let registration = read_or_default(figment, problems);
         let login = read_or_default(figment, problems);
@@ -248,6 +254,7 @@ impl Config {
             error_on_unknown_config_opts,
             listen,
             proxies,
+            connections,
             database,
             registration,
             login,

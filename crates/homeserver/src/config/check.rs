@@ -11,6 +11,7 @@ pub(super) fn check(config: &Config) -> Vec<Problem> {
         registration,
         listen,
         proxies,
+        connections,
         sync,
         database,
         well_known,
@@ -71,6 +72,39 @@ fn proxies(config: &Config) -> Option<Problem> {
         "trusted_proxies",
         format_args!("{all} lets everybody choose their address, and be under no limit"),
         "name the addresses of your proxies, and nothing else",
+    ))
+}
+
+fn connections(config: &Config) -> Option<Problem> {
+    let connections = &config.connections;
+    let limits = [
+        ("max_connections", connections.max_connections == 0),
+        (
+            "max_connections_per_ip",
+            connections.max_connections_per_ip == 0,
+        ),
+        (
+            "client_header_timeout",
+            connections.client_header_timeout.is_zero(),
+        ),
+        (
+            "client_idle_timeout",
+            connections.client_idle_timeout.is_zero(),
+        ),
+        (
+            "client_receive_timeout",
+            connections.client_receive_timeout.is_zero(),
+        ),
+        (
+            "client_response_timeout",
+            connections.client_response_timeout.is_zero(),
+        ),
+    ];
+    let (key, _) = limits.into_iter().find(|(_, zero)| *zero)?;
+    Some(Problem::value(
+        key,
+        "0 would let nobody in",
+        "set it to 1 or more, or leave it out",
     ))
 }
 

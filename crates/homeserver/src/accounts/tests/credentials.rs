@@ -5,6 +5,7 @@ use tokio::task::JoinHandle;
 
 use super::*;
 use crate::{
+    accounts::HashFor,
     accounts::{
         record::ShortTokenUse,
         tokens::{Issued, Wish},
