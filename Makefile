@@ -45,6 +45,7 @@ proof: peers ## Prove it at full size: 10,000 requests, 200 kills, 10,000 round 
 	KILLS_PER_POINT=20 LETTA_TEST_HOMESERVER=embedded cargo test --locked --test it -- \
 		restarts:: approval_kills:: app_server:: --nocapture
 	KILLS_PER_POINT=20 cargo test --locked -p letta-client --test app_server
+	LETTA_TEST_BACKEND=v1 LETTA_TEST_HOMESERVER=embedded cargo test --locked --test it -- v1:: --nocapture --test-threads=1
 
 streams: ## Measure 100 agents that speak 50 tokens a second each, over both protocols (three minutes)
 	cargo bench --locked --bench streams

@@ -16,7 +16,7 @@ failed=0
 for homeserver in ${HOMESERVERS:-synapse embedded}; do
   for backend in ${BACKENDS:-demo v1 app-server openai}; do
     LETTA_TEST_HOMESERVER=$homeserver LETTA_TEST_BACKEND=$backend LETTA_TEST_RECORD=$record \
-      cargo test --locked --test it -- compatibility:: --test-threads=1 || failed=1
+      cargo test --locked --test it -- compatibility:: v1:: --test-threads=1 || failed=1
   done
 done
 
