@@ -31,7 +31,9 @@ impl Serving {
         let listeners = Listeners::bind(&listen).await.unwrap();
         let at = listeners.addresses()[0];
         let closing = CancellationToken::new();
-        tokio::spawn(listeners.serve(test.server.router(), closing.clone().cancelled_owned()));
+        let connections = crate::listen::connections(&crate::config::Connections::default());
+        let ended = closing.clone().cancelled_owned();
+        tokio::spawn(listeners.serve(test.server.router(), connections, ended));
         Self {
             at,
             _closing: closing.drop_guard(),
