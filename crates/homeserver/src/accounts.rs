@@ -180,7 +180,7 @@ impl Accounts {
         account.deactivated || (account.guest && !self.guests_allowed)
     }
 
-    /// Refuses a request that waited while its device was logged out or its user was locked.
+    /// Refuses the answer to a request that was read after its device was logged out or its user was locked.
     ///
     /// # Errors
     ///

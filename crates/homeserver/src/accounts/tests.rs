@@ -16,7 +16,7 @@ use http::{Method, StatusCode};
 use serde_json::{Value, json};
 
 use super::create::Content;
-use crate::testing::TestServer;
+use crate::{blocking::Owner, testing::TestServer};
 
 const TOKEN: &str = "let me in";
 
@@ -108,7 +108,10 @@ async fn scarce_registration_token_makes_as_many_accounts_as_it_says() {
             appservice: None,
             registration_token: Some(token),
         };
-        tokio::spawn(async move { server.accounts.add(&server, new).await.is_ok() })
+        // As a handler does it.
+        let (pool, owner) = (server.blocking.clone(), Owner::User(new.user_id.clone()));
+        let adding = async move { server.accounts.add(&server, new).await.is_ok() };
+        tokio::spawn(async move { pool.run(owner, adding).await })
     });
     let mut made = 0;
     for registered in registering.collect::<Vec<_>>() {

@@ -90,13 +90,13 @@ pub async fn answer(
         let device = caller.device_id.as_deref();
         server.echoes.answered(&caller.user_id, device).await;
         let round = Round::read(server, &ask, &base, now)?;
+        server.accounts.still_logged_in(&caller.user_id, device)?;
         let left = deadline.saturating_duration_since(Instant::now());
         if round.has_news || left.is_zero() || !watcher.wait(left).await {
             let mut response = round.response;
             response.pos = connections.keep(&key, &base, round.next);
             return Ok(response);
         }
-        server.accounts.still_logged_in(&caller.user_id, device)?;
     }
 }
 

@@ -118,15 +118,15 @@ pub async fn answer(server: &Server, viewer: Viewer, request: Request) -> Result
         let device = asked.viewer.device_id.as_deref();
         server.echoes.answered(&asked.viewer.user_id, device).await;
         let response = tell(server, &mut asked)?;
+        let device = asked.viewer.device_id.as_deref();
+        server
+            .accounts
+            .still_logged_in(&asked.viewer.user_id, device)?;
         let left = deadline.saturating_duration_since(Instant::now());
         if at_once || !is_empty(&response) || left == Duration::ZERO {
             return Ok(response);
         }
         let woken = watcher.wait(left).await;
-        let device = asked.viewer.device_id.as_deref();
-        server
-            .accounts
-            .still_logged_in(&asked.viewer.user_id, device)?;
         // Up to here there was nothing; only what comes after it has to be looked at.
         asked.since = Some(asked.until);
         if !woken {
