@@ -1,0 +1,96 @@
+//! Bodies: those that come have a least rate, those that go mark how long a request is being answered.
+
+use std::{
+    io,
+    pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    task::{Context, Poll, ready},
+    time::Duration,
+};
+
+use axum::body::{Body, Bytes};
+use http_body::{Frame, SizeHint};
+use hyper::body::Incoming;
+
+use super::{budget::Budget, progress::Answering};
+
+/// The body of a request.
+pub(super) struct Timed {
+    inner: Incoming,
+    budget: Budget,
+    late: Arc<AtomicBool>,
+}
+
+impl Timed {
+    /// Sets `late` when the body was given up because it did not come.
+    pub(super) fn new(inner: Incoming, timeout: Duration, late: Arc<AtomicBool>) -> Self {
+        Self {
+            inner,
+            budget: Budget::new(timeout),
+            late,
+        }
+    }
+}
+
+impl http_body::Body for Timed {
+    type Data = Bytes;
+    type Error = io::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, io::Error>>> {
+        match Pin::new(&mut self.inner).poll_frame(cx) {
+            Poll::Ready(frame) => {
+                let frame = frame.map(|frame| frame.map_err(io::Error::other));
+                if let Some(Ok(frame)) = &frame {
+                    self.budget.moved(frame.data_ref().map_or(0, Bytes::len));
+                }
+                Poll::Ready(frame)
+            }
+            Poll::Pending => {
+                ready!(self.budget.poll_overdue(cx));
+                self.late.store(true, Ordering::Release);
+                let words = "the body did not come in time";
+                Poll::Ready(Some(Err(io::Error::new(io::ErrorKind::TimedOut, words))))
+            }
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.inner.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.inner.size_hint()
+    }
+}
+
+/// The body of a response: while it is there, the request is being answered.
+pub(super) struct Guarded {
+    pub(super) inner: Body,
+    pub(super) _answering: Answering,
+}
+
+impl http_body::Body for Guarded {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        Pin::new(&mut self.inner).poll_frame(cx)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.inner.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.inner.size_hint()
+    }
+}

@@ -1,0 +1,91 @@
+//! How far one connection is, and until when it may stay there.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
+};
+
+use tokio::{
+    sync::watch,
+    time::{Instant, sleep_until},
+};
+
+use super::{Limits, registry::Permit};
+
+/// Shared by the socket, the routes and the task of one connection.
+pub(super) struct Progress {
+    limits: Arc<Limits>,
+    permit: Permit,
+    /// No byte of the next request has come.
+    silent: AtomicBool,
+    /// When the connection is closed; nothing while a request is answered.
+    deadline: watch::Sender<Option<Instant>>,
+}
+
+impl Progress {
+    /// A connection that was just accepted: it has to send the head of a request.
+    pub(super) fn new(limits: Arc<Limits>, permit: Permit) -> Self {
+        let deadline = Instant::now() + limits.header_timeout;
+        Self {
+            limits,
+            permit,
+            silent: AtomicBool::new(false),
+            deadline: watch::Sender::new(Some(deadline)),
+        }
+    }
+
+    /// Something was read.
+    pub(super) fn heard(&self) {
+        if self.silent.swap(false, Ordering::AcqRel) {
+            let deadline = Instant::now() + self.limits.header_timeout;
+            self.deadline.send_replace(Some(deadline));
+        }
+    }
+
+    /// The head of a request is there. It is answered until the guard is dropped.
+    pub(super) fn answer(self: &Arc<Self>) -> Answering {
+        self.permit.busy();
+        self.silent.store(false, Ordering::Release);
+        self.deadline.send_replace(None);
+        Answering(Arc::clone(self))
+    }
+
+    /// Ready when the connection has to go: it was too slow, or another one needs its place.
+    pub(super) async fn overdue(&self) {
+        tokio::select! {
+            () = self.permit.evicted() => {}
+            () = self.past_deadline() => {}
+        }
+    }
+
+    async fn past_deadline(&self) {
+        let mut follower = self.deadline.subscribe();
+        loop {
+            let deadline = *follower.borrow_and_update();
+            let changed = follower.changed();
+            let past = async {
+                match deadline {
+                    Some(deadline) => sleep_until(deadline).await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                _ = changed => {}
+                () = past => return,
+            }
+        }
+    }
+}
+
+/// A request that is being answered.
+pub(super) struct Answering(Arc<Progress>);
+
+impl Drop for Answering {
+    fn drop(&mut self) {
+        let progress = &self.0;
+        progress.silent.store(true, Ordering::Release);
+        let deadline = Instant::now() + progress.limits.idle_timeout;
+        progress.deadline.send_replace(Some(deadline));
+        progress.permit.idle();
+    }
+}

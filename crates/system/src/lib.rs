@@ -1,0 +1,15 @@
+//! What a server asks of the operating system, with its limits: connections, descriptors, private files, room on the disk.
+//!
+//! The bridge and the embedded homeserver share it; it knows neither of them.
+//!
+//! - [`connections`]: serves routes over sockets, so that no peer holds a connection for long and no address holds most of them.
+//! - [`descriptors`]: how many files and sockets this process may have open.
+//! - [`private`]: folders of mode 0700 and files of mode 0600, whatever the umask is.
+//! - [`condition`]: whether a store can be written, for readiness and for whoever ends the process.
+//! - [`disk`]: room on a disk.
+
+pub mod condition;
+pub mod connections;
+pub mod descriptors;
+pub mod disk;
+pub mod private;
