@@ -19,7 +19,11 @@ use std::{io::Write, sync::Arc, time::Duration};
 
 use anyhow::Context;
 use axum::Router;
-use tokio::net::TcpListener;
+use system::{
+    connections::{self, Connections},
+    descriptors, disk,
+};
+use tokio::{net::TcpListener, task::JoinHandle};
 use tracing::{info, warn};
 
 #[cfg(feature = "embedded")]
@@ -50,6 +54,7 @@ pub async fn run(
     commands: &[String],
 ) -> anyhow::Result<()> {
     let mut signals = Signals::listen()?;
+    prepare();
     let core = if config.homeserver.is_embedded() {
         Some(Core::open(&mut config, newcomer.as_ref()).await?)
     } else {
@@ -64,11 +69,7 @@ pub async fn run(
     let homeserver = homeserver(&config, core.as_ref())?;
     let bridge = Bridge::build(&config, backend, homeserver.clone(), &tasks)?;
     let routes = appservice::router(bridge.desk.clone());
-    let server = match &core {
-        Some(core) => tokio::spawn(core.serve(&config, routes, tasks.clone()).await?),
-        None => tokio::spawn(serve(listen(&config).await?, routes, tasks.clone())),
-    };
-
+    let server = start_server(&config, core.as_ref(), routes, &tasks).await?;
     let began = tokio::select! {
         began = bridge.begin(&config) => began,
         () = signals.terminated() => Ok(()),
@@ -112,6 +113,16 @@ pub async fn run(
     outcome?;
     durable?;
     then.go()
+}
+
+/// Takes from the system what a server needs of it.
+fn prepare() {
+    if let Err(error) = descriptors::raise() {
+        warn!(%error, limit = descriptors::limit(), "could not raise the file descriptor limit");
+    }
+    if let Err(error) = disk::survive_size_limit() {
+        warn!(%error, "could not handle SIGXFSZ");
+    }
 }
 
 /// Writes to standard output. A reader who has gone away is no failure.
@@ -175,6 +186,27 @@ async fn welcome(
     }
 }
 
+/// Serves what the homeserver calls: at a port of the bridge, or together with its own homeserver.
+async fn start_server(
+    config: &Config,
+    core: Option<&Core>,
+    routes: Router,
+    tasks: &Tasks,
+) -> anyhow::Result<JoinHandle<anyhow::Result<()>>> {
+    if let Some(core) = core {
+        let served = core.serve(config, routes, tasks.clone()).await?;
+        return Ok(tokio::spawn(served));
+    }
+    let limits = config.appservice.connections.limits(descriptors::limit());
+    let (listener, connections) = (listen(config).await?, Connections::new(limits));
+    Ok(tokio::spawn(serve(
+        listener,
+        routes,
+        connections,
+        tasks.clone(),
+    )))
+}
+
 async fn listen(config: &Config) -> anyhow::Result<TcpListener> {
     let (hostname, port) = (config.appservice.hostname.as_str(), config.appservice.port);
     TcpListener::bind((hostname, port)).await.map_err(|error| {
@@ -187,12 +219,22 @@ async fn listen(config: &Config) -> anyhow::Result<TcpListener> {
     })
 }
 
-async fn serve(listener: TcpListener, routes: Router, tasks: Tasks) -> anyhow::Result<()> {
+async fn serve(
+    listener: TcpListener,
+    routes: Router,
+    connections: Connections,
+    tasks: Tasks,
+) -> anyhow::Result<()> {
     let address = listener.local_addr()?;
-    info!(%address, "listening for the homeserver");
-    axum::serve(listener, routes)
-        .with_graceful_shutdown(async move { tasks.closing().await })
-        .await?;
+    let limits = connections.limits();
+    info!(
+        %address,
+        connections_max = limits.connections_max,
+        per_address_max = limits.per_address_max,
+        "listening for the homeserver"
+    );
+    let closing = async { tasks.closing().await };
+    connections::serve_plain(listener, routes, connections, closing).await;
     Ok(())
 }
 

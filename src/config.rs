@@ -18,6 +18,7 @@ use serde::{Deserialize, Serialize};
 use crate::identity::{Identity, IdentityError};
 
 mod check;
+mod connections;
 mod error;
 pub(crate) mod http_url;
 mod layers;
@@ -32,6 +33,7 @@ mod sections;
 mod selector;
 mod turns;
 
+pub use connections::Connections;
 pub use error::{ConfigError, Problem};
 pub use layers::Environment;
 pub use permissions::{Level, Permissions, PermissionsError};

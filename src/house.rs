@@ -168,6 +168,21 @@ fn the_bridge_has_no_privileged_path_to_the_homeserver() {
 }
 
 #[test]
+fn only_system_accepts_connections_and_knows_nobody() {
+    let servers = |path: &str| {
+        is_part(path, "app")
+            || is_part(path, "appservice")
+            || (path.starts_with("crates/homeserver/src/") && !is_test(path))
+    };
+    for word in ["axum::serve", ".accept().await", "setrlimit", "umask("] {
+        assert_absent(word, servers);
+    }
+    for word in ["ruma", "letta", "homeserver", "sled", "rocksdb"] {
+        assert_absent(word, |path| path.starts_with("crates/system/"));
+    }
+}
+
+#[test]
 fn nobody_logs_in_or_syncs() {
     for word in [
         "session::login",

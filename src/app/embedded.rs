@@ -16,7 +16,7 @@ use homeserver::{
     Server, admin,
     appservices::Delivery,
     config::appservice::AppserviceRegistration,
-    listen::{ListenError, Listeners},
+    listen::{self, ListenError, Listeners},
     server::Software,
 };
 use tower::ServiceExt;
@@ -110,12 +110,16 @@ impl Core {
     ) -> anyhow::Result<impl Future<Output = anyhow::Result<()>> + Send + 'static> {
         let listeners = self.listen().await?;
         let server = self.server.clone();
-        let served = listeners.serve(front, async move {
+        let connections = listen::connections(&self.server.config.connections);
+        let served = listeners.serve(front, connections, async move {
             tasks.closing().await;
             // A client that waits for news would hold up the end, and be cut off by it.
             server.end_waiting();
         });
-        Ok(async move { Ok(served.await?) })
+        Ok(async move {
+            served.await;
+            Ok(())
+        })
     }
 
     async fn listen(&self) -> anyhow::Result<Listeners> {
@@ -235,6 +239,7 @@ pub async fn homeserver_alone(
     commands: &[String],
 ) -> anyhow::Result<()> {
     let mut signals = super::Signals::listen()?;
+    super::prepare();
     let core = Core {
         server: open(settings).await?,
         address: OnceLock::new(),
@@ -242,12 +247,11 @@ pub async fn homeserver_alone(
     core.execute(commands).await?;
     let tasks = Tasks::default();
     let served = tokio::spawn(core.serve_routes(core.router(), tasks.clone()).await?);
-    let mut failed = None;
-    tokio::select! {
-        () = signals.terminated() => {}
-        () = core.shut_down() => {}
-        task = core.failed() => failed = Some(task),
-    }
+    let failed = tokio::select! {
+        () = signals.terminated() => None,
+        () = core.shut_down() => None,
+        task = core.failed() => Some(super::task_failed(task)),
+    };
     tasks.close();
     tasks.stop();
     if let Ok(served) = tokio::time::timeout(super::STOP_MAX, served).await {
@@ -255,7 +259,7 @@ pub async fn homeserver_alone(
     }
     let then = core.close().await;
     match failed {
-        Some(task) => Err(super::task_failed(task).into()),
+        Some(failure) => Err(failure.into()),
         None => then.go(),
     }
 }

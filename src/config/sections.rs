@@ -8,7 +8,9 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use url::Url;
 
-use super::{http_url, letta_url, secret::Secret, selector::Selector, turns::Mode};
+use super::{
+    connections::Connections, http_url, letta_url, secret::Secret, selector::Selector, turns::Mode,
+};
 use crate::identity::UsernameTemplate;
 
 /// The Matrix homeserver that the agents live on.
@@ -93,6 +95,8 @@ pub struct Appservice {
     pub hostname: String,
     /// The port to listen on.
     pub port: u16,
+    /// What peers can hold open there. Beyond it the oldest connections that wait for a request are closed first.
+    pub connections: Connections,
     /// The id of the registration. Must differ from that of every other bridge of the homeserver.
     pub id: String,
     /// The bridge's own user, which owns the space and answers commands.
@@ -112,6 +116,7 @@ impl Default for Appservice {
             address: http_url::literal("http://127.0.0.1:29400"),
             hostname: "127.0.0.1".to_owned(),
             port: 29400,
+            connections: Connections::default(),
             id: "letta".to_owned(),
             bot: Bot::default(),
             username_template: UsernameTemplate::default(),

@@ -41,7 +41,7 @@ pub use patterns::Patterns;
 pub use sample::sample;
 pub use secret::Secret;
 pub use sections::{
-    Admin, AppserviceSection, Appservices, Database, Limits, Listen, Logging, Login, Media,
+    Admin, AppserviceSection, Appservices, Connections, Database, Limits, Listen, Logging, Login, Media,
     Outbound, ROOM_VERSIONS, Registration, Rooms, Sync, Tls, Turn, WellKnown,
 };
 pub use units::{Bytes, Mode, OneOrMany};
@@ -100,6 +100,9 @@ pub struct Config {
     /// Where the server listens.
     #[serde(flatten)]
     pub listen: Listen,
+    /// How much a peer can hold open.
+    #[serde(flatten)]
+    pub connections: Connections,
     /// Where everything is kept.
     #[serde(flatten)]
     pub database: Database,
@@ -162,6 +165,7 @@ impl Config {
             server_name,
             error_on_unknown_config_opts: false,
             listen: Listen::default(),
+            connections: Connections::default(),
             database: Database::default(),
             registration: Registration::default(),
             login: Login::default(),
@@ -221,6 +225,7 @@ impl Config {
     fn extract(figment: &Figment, problems: &mut Vec<Problem>) -> Option<Self> {
         let general: Option<General> = read(figment, problems);
         let listen = read_or_default(figment, problems);
+        let connections = read_or_default(figment, problems);
         let database = read_or_default(figment, problems);
         let registration = read_or_default(figment, problems);
         let login = read_or_default(figment, problems);
@@ -242,6 +247,7 @@ impl Config {
             server_name,
             error_on_unknown_config_opts,
             listen,
+            connections,
             database,
             registration,
             login,

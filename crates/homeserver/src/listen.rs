@@ -1,8 +1,8 @@
 //! Where requests come in: addresses and ports, with TLS or without it, or a socket in the file system.
 //!
-//! All are bound before the first of them is served, so that a server that cannot listen everywhere says so and ends. A handshake
-//! that takes long, or never ends, holds up no other connection. A socket in the file system is taken away when serving ends, and
-//! one that a killed server left behind is taken over.
+//! All are bound before the first of them is served, so that a server that cannot listen everywhere says so and ends. What a peer can
+//! hold open has limits, see [`system::connections`]; the handshake of TLS is within them. A socket in the file system is taken away
+//! when serving ends, and one that a killed server left behind is taken over.
 
 use std::{
     fmt, io,
@@ -11,21 +11,23 @@ use std::{
 };
 
 use axum::Router;
-use futures_util::{FutureExt, future::try_join_all};
+use futures_util::{FutureExt, future::join_all};
+use system::{
+    connections::{self, Connections},
+    descriptors,
+};
 use tokio::net::{TcpListener, UnixListener};
 
-use crate::config::Listen;
+use crate::config::{self, Listen};
 
-mod peer;
-mod tcp;
 #[cfg(test)]
 mod tests;
 mod tls;
 mod unix;
 
-pub use peer::Peer;
-use tcp::Tcp;
+pub use system::connections::Peer;
 pub use tls::CertificateError;
+use tls::Tls;
 
 /// Why the server cannot listen.
 #[derive(Debug, thiserror::Error)]
@@ -48,7 +50,8 @@ pub enum ListenError {
 
 /// Everything that the server listens on.
 pub struct Listeners {
-    tcp: Vec<Tcp>,
+    tcp: Vec<TcpListener>,
+    tls: Option<Tls>,
     unix: Option<(UnixListener, PathBuf)>,
 }
 
@@ -73,6 +76,7 @@ impl Listeners {
             let listener = bound.map_err(|source| refused(path.display(), source))?;
             return Ok(Self {
                 tcp: Vec::new(),
+                tls: None,
                 unix: Some((listener, path.clone())),
             });
         }
@@ -80,7 +84,7 @@ impl Listeners {
         let mut tcp = Vec::new();
         for address in listen.sockets() {
             match TcpListener::bind(address).await {
-                Ok(listener) => tcp.push(Tcp::new(listener, tls.clone())),
+                Ok(listener) => tcp.push(listener),
                 // Many a machine has no IPv6; whoever has not asked for it does not miss it.
                 Err(error)
                     if listen.address_is_a_guess()
@@ -91,12 +95,13 @@ impl Listeners {
         if tcp.is_empty() {
             return Err(ListenError::Nowhere);
         }
-        Ok(Self { tcp, unix: None })
+        let unix = None;
+        Ok(Self { tcp, tls, unix })
     }
 
     /// The addresses, with the ports that the system chose.
     pub fn addresses(&self) -> Vec<SocketAddr> {
-        let addresses = self.tcp.iter().map(Tcp::address);
+        let addresses = self.tcp.iter().map(TcpListener::local_addr);
         addresses.filter_map(Result::ok).collect()
     }
 
@@ -105,26 +110,47 @@ impl Listeners {
         self.unix.as_ref().map(|(_, path)| path.as_path())
     }
 
-    /// Serves the routes until `closing` is ready, and then ends what is being answered.
+    /// Serves the routes until `closing` is ready, and then ends what is being answered. All listeners share the limits of
+    /// `connections`.
     pub async fn serve(
         self,
         routes: Router,
+        connections: Connections,
         closing: impl Future<Output = ()> + Send + 'static,
-    ) -> io::Result<()> {
-        let service = routes.into_make_service_with_connect_info::<Peer>();
+    ) {
         if let Some((listener, path)) = self.unix {
-            let served = axum::serve(listener, service);
-            let outcome = served.with_graceful_shutdown(closing).await;
+            connections::serve_plain(listener, routes, connections, closing).await;
             unix::remove(&path);
-            return outcome;
+            return;
         }
-        let closing = closing.shared();
+        let (tls, closing) = (self.tls, closing.shared());
         let served = self.tcp.into_iter().map(|listener| {
-            let served = axum::serve(listener, service.clone());
-            served.with_graceful_shutdown(closing.clone()).into_future()
+            let (tls, routes, closing) = (tls.clone(), routes.clone(), closing.clone());
+            let connections = connections.clone();
+            async move {
+                match tls {
+                    None => connections::serve_plain(listener, routes, connections, closing).await,
+                    Some(tls) => {
+                        let secure = move |stream| tls.clone().handshake(stream);
+                        connections::serve(listener, secure, routes, connections, closing).await;
+                    }
+                }
+            }
         });
-        try_join_all(served).await.map(|_| ())
+        join_all(served).await;
     }
+}
+
+/// The connections of a server, as many as the configuration and the system allow.
+pub fn connections(config: &config::Connections) -> Connections {
+    let limits = config.limits(descriptors::limit());
+    tracing::info!(
+        max = limits.connections_max,
+        per_address_max = limits.per_address_max,
+        descriptors = descriptors::limit(),
+        "connection limits"
+    );
+    Connections::new(limits)
 }
 
 fn refused(at: impl fmt::Display, source: io::Error) -> ListenError {

@@ -7,7 +7,15 @@ const OPEN: &str = "yes_i_am_very_very_sure_i_want_an_open_registration_server_p
 
 /// Everything that does not fit.
 pub(super) fn check(config: &Config) -> Vec<Problem> {
-    let checks = [registration, listen, sync, database, well_known, turn];
+    let checks = [
+        registration,
+        listen,
+        connections,
+        sync,
+        database,
+        well_known,
+        turn,
+    ];
     checks.iter().filter_map(|check| check(config)).collect()
 }
 
@@ -54,6 +62,39 @@ fn listen(config: &Config) -> Option<Problem> {
     nowhere("address", listen.address.0.len(), "\"127.0.0.1\"")
         .or_else(|| nowhere("port", listen.port.0.len(), "6167"))
         .filter(|_| listen.unix_socket_path.is_none())
+}
+
+fn connections(config: &Config) -> Option<Problem> {
+    let connections = &config.connections;
+    let limits = [
+        ("max_connections", connections.max_connections == 0),
+        (
+            "max_connections_per_ip",
+            connections.max_connections_per_ip == 0,
+        ),
+        (
+            "client_header_timeout",
+            connections.client_header_timeout.is_zero(),
+        ),
+        (
+            "client_idle_timeout",
+            connections.client_idle_timeout.is_zero(),
+        ),
+        (
+            "client_receive_timeout",
+            connections.client_receive_timeout.is_zero(),
+        ),
+        (
+            "client_response_timeout",
+            connections.client_response_timeout.is_zero(),
+        ),
+    ];
+    let (key, _) = limits.into_iter().find(|(_, zero)| *zero)?;
+    Some(Problem::value(
+        key,
+        "0 would let nobody in",
+        "set it to 1 or more, or leave it out",
+    ))
 }
 
 fn sync(config: &Config) -> Option<Problem> {

@@ -77,6 +77,18 @@ const ENTRIES: &[Entry] = &[
         "Whether users who write faster than docs/limits.md says are asked to wait.",
     ),
     entry(
+        "max_connections",
+        "Connections at the same time. The oldest that wait for a request give way to new ones.",
+    ),
+    entry(
+        "max_connections_per_ip",
+        "How many of them come from one address.",
+    ),
+    entry(
+        "max_connections_per_ip_exempt",
+        "Addresses that many users share, like that of a reverse proxy on another machine.",
+    ),
+    entry(
         "allow_registration",
         "Whether people can make accounts themselves.",
     ),

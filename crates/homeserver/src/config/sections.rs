@@ -6,6 +6,7 @@
 
 mod admin;
 mod appservices;
+mod connections;
 mod database;
 mod limits;
 mod listen;
@@ -21,6 +22,7 @@ mod well_known;
 
 pub use admin::Admin;
 pub use appservices::{Appservices, Section as AppserviceSection};
+pub use connections::Connections;
 pub use database::Database;
 pub use limits::Limits;
 pub use listen::{Listen, Tls};

@@ -49,7 +49,7 @@ fn with_tls(folder: &Path, dual_protocol: bool) -> Listen {
 struct Serving {
     addresses: Vec<std::net::SocketAddr>,
     closing: CancellationToken,
-    ended: tokio::task::JoinHandle<std::io::Result<()>>,
+    ended: tokio::task::JoinHandle<()>,
 }
 
 impl Serving {
@@ -57,7 +57,9 @@ impl Serving {
         let listeners = Listeners::bind(listen).await.unwrap();
         let addresses = listeners.addresses();
         let closing = CancellationToken::new();
-        let served = listeners.serve(test.server.router(), closing.clone().cancelled_owned());
+        let connections = super::connections(&test.server.config.connections);
+        let ending = closing.clone().cancelled_owned();
+        let served = listeners.serve(test.server.router(), connections, ending);
         Self {
             addresses,
             closing,
@@ -67,11 +69,17 @@ impl Serving {
 
     async fn end(self) {
         self.closing.cancel();
-        self.ended.await.unwrap().unwrap();
+        self.ended.await.unwrap();
     }
 }
 
+/// Chooses the cryptography of the clients, as the program around the server does.
+fn provide_cryptography() {
+    drop(rustls::crypto::ring::default_provider().install_default());
+}
+
 fn client(authority: reqwest::Certificate, at: std::net::SocketAddr) -> reqwest::Client {
+    provide_cryptography();
     let client = reqwest::Client::builder().no_proxy().resolve(NAME, at);
     client.tls_certs_only([authority]).build().unwrap()
 }
@@ -170,6 +178,7 @@ async fn a_socket_in_the_file_system_is_served_to_whom_it_is_for() {
         fs::metadata(&path).unwrap().permissions().mode() & 0o777,
         0o600
     );
+    provide_cryptography();
     let client = reqwest::Client::builder()
         .no_proxy()
         .unix_socket(path.clone())
@@ -197,7 +206,9 @@ async fn who_never_ends_a_handshake_is_let_go() {
         .await
         .unwrap();
     let at = listeners.addresses()[0];
-    let serving = tokio::spawn(listeners.serve(axum::Router::new(), std::future::pending()));
+    let connections = super::connections(&crate::config::Connections::default());
+    let routes = axum::Router::new();
+    let serving = tokio::spawn(listeners.serve(routes, connections, std::future::pending()));
     let mut silent = TcpStream::connect(at).await.unwrap();
     let read = tokio::time::timeout(Duration::from_mins(1), silent.read(&mut [0])).await;
     assert_eq!(read.unwrap().unwrap(), 0);

@@ -1,7 +1,8 @@
-//! The certificate that the server shows, and its key.
+//! The certificate that the server shows, its key, and the handshake.
 
-use std::{path::Path, path::PathBuf, sync::Arc};
+use std::{io, path::Path, path::PathBuf, sync::Arc, time::Duration};
 
+use tokio::net::TcpStream;
 use tokio_rustls::{
     TlsAcceptor,
     rustls::{
@@ -11,10 +12,17 @@ use tokio_rustls::{
             pem::{self, PemObject},
         },
     },
+    server::TlsStream,
 };
+
+use tokio_util::either::Either;
 
 use crate::config;
 
+/// How long a client may take to say what it speaks and to end its handshake.
+const HANDSHAKE_MAX: Duration = Duration::from_secs(10);
+/// The first byte of a connection with TLS: the type of a handshake record. No method of HTTP begins with it.
+const TLS_FIRST_BYTE: u8 = 0x16;
 /// What the server speaks inside of TLS.
 const ALPN: &[u8] = b"http/1.1";
 
@@ -39,9 +47,39 @@ pub enum CertificateError {
 /// How connections become safe.
 #[derive(Clone)]
 pub(super) struct Tls {
-    pub(super) acceptor: TlsAcceptor,
+    acceptor: TlsAcceptor,
     /// Whether whoever speaks plain HTTP is answered as well.
-    pub(super) also_plain: bool,
+    also_plain: bool,
+}
+
+/// A connection, as requests are read from it.
+pub(super) type Connection = Either<TcpStream, Box<TlsStream<TcpStream>>>;
+
+impl Tls {
+    /// The connection once its handshake is done, or at once if it is plain and may be.
+    ///
+    /// # Errors
+    ///
+    /// If the client does not speak TLS, or is too slow.
+    pub(super) async fn handshake(self, stream: TcpStream) -> io::Result<Connection> {
+        let begun = async {
+            if self.also_plain && first_byte(&stream).await? != TLS_FIRST_BYTE {
+                return Ok(Either::Left(stream));
+            }
+            let secured = self.acceptor.accept(stream).await?;
+            Ok(Either::Right(Box::new(secured)))
+        };
+        tokio::time::timeout(HANDSHAKE_MAX, begun).await?
+    }
+}
+
+/// What the client says first, which stays to be read.
+async fn first_byte(stream: &TcpStream) -> io::Result<u8> {
+    let mut byte = [0];
+    match stream.peek(&mut byte).await? {
+        0 => Err(io::ErrorKind::UnexpectedEof.into()),
+        _ => Ok(byte[0]),
+    }
 }
 
 /// Reads what the configuration names; nothing if it names no certificate.
