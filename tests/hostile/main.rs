@@ -14,4 +14,6 @@
 )]
 
 mod connections;
+mod disk;
+mod journal;
 mod support;
