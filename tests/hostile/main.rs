@@ -15,5 +15,6 @@
 
 mod connections;
 mod disk;
+mod files;
 mod journal;
 mod support;
