@@ -19,7 +19,9 @@ use std::{io::Write, sync::Arc, time::Duration};
 
 use anyhow::Context;
 use axum::Router;
+use futures_util::future::select_all;
 use system::{
+    condition::Condition,
     connections::{self, Connections},
     descriptors, disk,
 };
@@ -67,14 +69,16 @@ pub async fn run(
     let backend = letta::backend(&config, demo.as_ref())?;
     let tasks = Tasks::default();
     let homeserver = homeserver(&config, core.as_ref())?;
-    let bridge = Bridge::build(&config, backend, homeserver.clone(), &tasks)?;
+    let database = core.as_ref().map(Core::condition);
+    let bridge = Bridge::build(&config, backend, homeserver.clone(), database, &tasks)?;
     let routes = appservice::router(bridge.desk.clone());
     let server = start_server(&config, core.as_ref(), routes, &tasks).await?;
+    let conditions = &bridge.desk.conditions;
     let began = tokio::select! {
         began = bridge.begin(&config) => began,
         () = signals.terminated() => Ok(()),
         () = shut_down(core.as_ref()) => Ok(()),
-        task = failed(core.as_ref(), &tasks) => Err(task_failed(task).into()),
+        failure = broken(core.as_ref(), &tasks, conditions) => Err(failure.into()),
     };
     let mut outcome = Ok(());
     if began.is_ok() && *bridge.desk.ready.borrow() {
@@ -86,7 +90,7 @@ pub async fn run(
             () = told => {}
             () = signals.terminated() => {}
             () = shut_down(core.as_ref()) => {}
-            task = failed(core.as_ref(), &tasks) => outcome = Err(task_failed(task)),
+            failure = broken(core.as_ref(), &tasks, conditions) => outcome = Err(failure),
         }
         bridge.not_ready();
         if outcome.is_ok() {
@@ -123,6 +127,33 @@ fn prepare() {
     if let Err(error) = disk::survive_size_limit() {
         warn!(%error, "could not handle SIGXFSZ");
     }
+}
+
+/// Waits until the process has to end, because a store or a task that it cannot do without is lost.
+async fn broken(core: Option<&Core>, tasks: &Tasks, conditions: &[Condition]) -> Failure {
+    tokio::select! {
+        // A task may have ended because of the store.
+        biased;
+        failure = until_lost(conditions) => failure,
+        task = failed(core, tasks) => task_failed(task),
+    }
+}
+
+/// Waits until one of these stores has to be opened anew, which only another process can do.
+async fn until_lost(conditions: &[Condition]) -> Failure {
+    if conditions.is_empty() {
+        return std::future::pending().await;
+    }
+    let each = conditions
+        .iter()
+        .map(|condition| Box::pin(async move { (condition.name(), condition.until_lost().await) }));
+    let ((name, reason), _, _) = select_all(each).await;
+    Failure::new(
+        ExitCode::StoreLost,
+        format_args!(
+            "the {name} cannot be written and must be opened anew: {reason}. Start the program again"
+        ),
+    )
 }
 
 /// Writes to standard output. A reader who has gone away is no failure.

@@ -27,9 +27,11 @@ use axum::{
     routing::{get, post, put},
 };
 use letta_client::AgentId;
+use system::condition::Condition;
 use tokio::sync::{Notify, watch};
 use tower_http::catch_panic::CatchPanicLayer;
 
+pub(crate) use self::health::readiness;
 pub use self::{ping::Pings, start_echo::StartEcho};
 use crate::{config::Secret, identity::Identity, journal::Journal};
 
@@ -69,6 +71,8 @@ pub struct Desk {
     pub start_echo: StartEcho,
     /// Whether the start-up checks have passed.
     pub ready: watch::Receiver<bool>,
+    /// What has to be writable for the bridge to be ready: the journal, and the database of its own homeserver.
+    pub conditions: Vec<Condition>,
 }
 
 /// All routes, in the order of the specification.

@@ -263,6 +263,8 @@ const BLOCKED_MAX: Duration = Duration::from_secs(2);
 /// Runs the command line of this process.
 pub fn main() -> std::process::ExitCode {
     let cli = Cli::parse();
+    // Everything that is made has secrets in it, and libraries that make files ask for no mode.
+    system::private::restrict_umask();
     provide_cryptography();
     let runtime = match tokio::runtime::Builder::new_multi_thread()
         .enable_all()

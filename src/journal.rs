@@ -19,6 +19,7 @@
 mod agents;
 mod asks;
 mod choices;
+mod disk;
 mod failed;
 mod flush;
 mod holds;
@@ -39,6 +40,7 @@ use std::{
 };
 
 use serde::{Serialize, de::DeserializeOwned};
+use system::{condition::Condition, private};
 
 pub use self::{
     choices::{Allowance, AllowedTools, RoomChoices},
@@ -108,6 +110,15 @@ pub enum JournalError {
         #[source]
         source: sled::Error,
     },
+    /// The folder of the journal cannot be made, or not be closed to other users.
+    #[error("cannot make the folder of the journal at {} private", path.display())]
+    Folder {
+        /// The folder.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
     /// The disk did not take or give a record.
     #[error("the journal's disk failed")]
     Disk(#[from] sled::Error),
@@ -149,7 +160,7 @@ pub struct Journal {
 }
 
 struct Inner {
-    db: sled::Db,
+    db: disk::Disk,
     flusher: flush::Flusher,
     limits: JournalLimits,
     /// Held by whoever looks before it writes, so that nobody writes in between.
@@ -163,6 +174,13 @@ struct Inner {
 impl Journal {
     /// Opens the journal in folder `path`, making it if it is not there.
     pub fn open(path: &Path, limits: JournalLimits) -> Result<Self, JournalError> {
+        // Messages of people are in it.
+        private::tighten(path)
+            .and_then(|()| private::create_folder(path))
+            .map_err(|source| JournalError::Folder {
+                path: path.to_owned(),
+                source,
+            })?;
         let db = sled::Config::default()
             .path(path)
             .cache_capacity(CACHE_BYTES)
@@ -172,6 +190,7 @@ impl Journal {
                 path: path.to_owned(),
                 source,
             })?;
+        let db = disk::Disk::new(db);
         match db.get(key::FORMAT)? {
             None => {
                 db.insert(key::FORMAT, &[FORMAT])?;
@@ -184,6 +203,8 @@ impl Journal {
                 });
             }
         }
+        let (folder, condition) = (path.to_owned(), db.condition.clone());
+        tokio::spawn(async move { disk::supervise(&folder, &condition).await });
         let count = |prefix: u8| db.scan_prefix([prefix]).keys().flatten().count();
         let inner = Inner {
             inbox_len: AtomicUsize::new(count(key::INBOX)),
@@ -219,6 +240,11 @@ impl Journal {
         Ok(self.inner.db.size_on_disk()?)
     }
 
+    /// Whether it can be written.
+    pub fn condition(&self) -> &Condition {
+        &self.inner.db.condition
+    }
+
     /// The limits it keeps.
     pub fn limits(&self) -> &JournalLimits {
         &self.inner.limits
@@ -231,7 +257,7 @@ impl Journal {
         Alone(guard.unwrap_or_else(PoisonError::into_inner))
     }
 
-    fn db(&self) -> &sled::Db {
+    fn db(&self) -> &disk::Disk {
         &self.inner.db
     }
 

@@ -6,6 +6,7 @@ use std::{
 };
 
 use letta_client::Backend;
+use system::condition::Condition;
 use tokio::sync::{Notify, watch};
 use tracing::{info, warn};
 
@@ -59,6 +60,7 @@ impl Bridge {
         config: &Config,
         backend: Arc<dyn Backend>,
         homeserver: Homeserver,
+        database: Option<Condition>,
         tasks: &Tasks,
     ) -> anyhow::Result<Self> {
         let identity = config.identity()?;
@@ -109,6 +111,9 @@ impl Bridge {
             pings: Pings::default(),
             start_echo: StartEcho::default(),
             ready: is_ready,
+            conditions: std::iter::once(around.journal.condition().clone())
+                .chain(database)
+                .collect(),
         };
         let errands = ErrandRunner::new(around.journal.clone(), clerk, tasks.clone());
         let discovery = Mutex::new(Some(discovery));

@@ -11,7 +11,11 @@ use std::{
 };
 
 use anyhow::Context;
-use axum::{Router, extract::Request, routing::any};
+use axum::{
+    Router,
+    extract::Request,
+    routing::{any, get},
+};
 use homeserver::{
     Server, admin,
     appservices::Delivery,
@@ -19,11 +23,13 @@ use homeserver::{
     listen::{self, ListenError, Listeners},
     server::Software,
 };
+use system::{condition::Condition, private};
 use tower::ServiceExt;
 use tracing::{info, warn};
 
 use super::{Newcomer, Then};
 use crate::{
+    appservice::readiness,
     cli::{ExitCode, Failure},
     config::Config,
     registration::{Registration, new_token},
@@ -56,7 +62,12 @@ impl Core {
     ) -> anyhow::Result<Self> {
         config.appservice.as_token = new_token();
         config.appservice.hs_token = new_token();
-        let server = open(settings(config)?).await?;
+        let settings = settings(config)?;
+        let folder = settings::folder(config);
+        if settings.database.database_path.starts_with(&folder) {
+            private::tighten(&folder)?;
+        }
+        let server = open(settings).await?;
         if let Some(newcomer) = newcomer {
             let user = &newcomer.user_id;
             if !server.accounts.exists(user)? {
@@ -70,6 +81,11 @@ impl Core {
             server,
             address: OnceLock::new(),
         })
+    }
+
+    /// Whether its database can be written.
+    pub(super) fn condition(&self) -> Condition {
+        self.server.store.condition().clone()
     }
 
     /// What it answers, as a service.
@@ -246,10 +262,16 @@ pub async fn homeserver_alone(
     };
     core.execute(commands).await?;
     let tasks = Tasks::default();
-    let served = tokio::spawn(core.serve_routes(core.router(), tasks.clone()).await?);
+    let conditions = vec![core.condition()];
+    let stores = conditions.clone();
+    let front = Router::new()
+        .route("/health", get(async move || readiness(true, &stores)))
+        .fallback_service(core.router());
+    let served = tokio::spawn(core.serve_routes(front, tasks.clone()).await?);
     let failed = tokio::select! {
         () = signals.terminated() => None,
         () = core.shut_down() => None,
+        failure = super::until_lost(&conditions) => Some(failure),
         task = core.failed() => Some(super::task_failed(task)),
     };
     tasks.close();

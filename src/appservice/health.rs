@@ -4,7 +4,8 @@
 //! but look for agents sooner: what it finds comes from Letta, and looking has its own limit.
 
 use axum::{Json, extract::State, http::StatusCode};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
+use system::condition::Condition;
 
 use super::Desk;
 
@@ -13,15 +14,30 @@ pub(super) async fn live() -> Json<Value> {
     Json(json!({ "live": true }))
 }
 
-/// The start-up checks have passed: homeserver and bridge know and reach each other.
+/// The start-up checks have passed, homeserver and bridge know and reach each other, and what has to be written can be.
 pub(super) async fn ready(State(desk): State<Desk>) -> (StatusCode, Json<Value>) {
-    let ready = *desk.ready.borrow();
-    let status = if ready {
+    readiness(*desk.ready.borrow(), &desk.conditions)
+}
+
+/// 200, or 503 with the names of the stores that cannot be written and why.
+pub(crate) fn readiness(started: bool, conditions: &[Condition]) -> (StatusCode, Json<Value>) {
+    let unwritable: Map<String, Value> = conditions
+        .iter()
+        .filter_map(|condition| {
+            let state = condition.state();
+            Some((condition.name().to_owned(), state.reason()?.into()))
+        })
+        .collect();
+    if !unwritable.is_empty() {
+        let body = json!({ "ready": false, "unwritable": unwritable });
+        return (StatusCode::SERVICE_UNAVAILABLE, Json(body));
+    }
+    let status = if started {
         StatusCode::OK
     } else {
         StatusCode::SERVICE_UNAVAILABLE
     };
-    (status, Json(json!({ "ready": ready })))
+    (status, Json(json!({ "ready": started })))
 }
 
 /// Somebody knows that there is a new agent.

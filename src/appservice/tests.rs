@@ -76,6 +76,7 @@ impl Office {
             "letta",
             "letta_agents",
         );
+        let conditions = vec![journal.condition().clone()];
         let desk = Desk {
             hs_token: Secret::new(HS_TOKEN),
             identity: identity.unwrap(),
@@ -85,6 +86,7 @@ impl Office {
             pings: Pings::default(),
             start_echo: StartEcho::default(),
             ready: is_ready,
+            conditions,
         };
         Self {
             desk,
@@ -159,4 +161,23 @@ fn copy_into(from: &Path, to: &Path) {
             std::fs::copy(entry.path(), target).unwrap();
         }
     }
+}
+
+#[tokio::test]
+async fn unwritable_journal_is_not_ready_and_refuses_transactions() {
+    let office = Office::open();
+    office.ready.send(true).unwrap();
+    let ready = || {
+        let request = http::Request::get("/_matrix/mau/ready");
+        office.answer(request.body(Body::empty()).unwrap())
+    };
+    assert_eq!(ready().await, (200, json!({ "ready": true })));
+    let full = std::io::Error::from(std::io::ErrorKind::StorageFull);
+    office.desk.journal.condition().failed(&full);
+    let reason = full.to_string();
+    let expected = json!({ "ready": false, "unwritable": { "journal": reason } });
+    assert_eq!(ready().await, (503, expected));
+    let (status, body) = office.transaction("1", &[message("$a")]).await;
+    assert_eq!((status, &body["errcode"]), (503, &json!("M_UNKNOWN")));
+    assert!(office.journaled().is_empty());
 }

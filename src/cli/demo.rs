@@ -68,6 +68,11 @@ async fn embedded(args: &DemoArgs, path: &Path, environment: &Environment) -> Ou
     tokens::write_config(path, &config)?;
     let config = Config::load_with(path, environment)?;
     logging::start(&config.logging);
+    // Made by the demo for itself alone, unlike a folder that another homeserver reads the registration from.
+    system::private::tighten(&args.data).map_err(|error| {
+        let why = format_args!("cannot make {} private: {error}", args.data.display());
+        Failure::new(ExitCode::ConfigUnwritable, why)
+    })?;
     if !args.json {
         say("This is a demo: its agents are scripted, they are no models.\n");
     }

@@ -1,6 +1,9 @@
 //! How a command ends: a sentence for the person, a code for the script.
 
-use std::fmt;
+use std::{
+    fmt,
+    io::{self, Write},
+};
 
 use crate::config::ConfigError;
 
@@ -32,6 +35,8 @@ pub enum ExitCode {
     NoListener = 23,
     /// A task ended that the bridge cannot do without. A supervisor should start it again.
     TaskFailed = 70,
+    /// The journal or the database can no longer be written, and has to be opened anew. A supervisor should start it again.
+    StoreLost = 74,
 }
 
 /// Why a command did not do what it was asked for.
@@ -66,13 +71,10 @@ impl Failure {
     }
 
     /// Says it on standard error.
-    #[expect(
-        clippy::print_stderr,
-        reason = "this is where the command line speaks to a person"
-    )]
     pub(super) fn report(&self) -> std::process::ExitCode {
         if !self.message.is_empty() {
-            eprintln!("{}", self.message);
+            // Where nothing can be written, the exit code has to do.
+            drop(writeln!(io::stderr(), "{}", self.message));
         }
         std::process::ExitCode::from(self.code as u8)
     }

@@ -17,6 +17,8 @@ pub(super) fn start(logging: &Logging) {
     let log = fmt()
         .with_env_filter(filter)
         .with_ansi(std::io::stderr().is_terminal())
+        // It would be said on the very output that fails, and panic there: a full disk may hold the log, too.
+        .log_internal_errors(false)
         .with_writer(std::io::stderr);
     // An error says that a log is there already.
     drop(match logging.format {

@@ -20,7 +20,7 @@ pub(crate) fn write(path: &Path, text: &str) -> io::Result<()> {
         .parent()
         .filter(|folder| !folder.as_os_str().is_empty());
     if let Some(folder) = folder {
-        fs::create_dir_all(folder)?;
+        system::private::create_folder(folder)?;
     }
     let mode = fs::metadata(&path).map_or(MODE, |metadata| metadata.permissions().mode());
     let mut name = path.file_name().unwrap_or_default().to_owned();

@@ -2,33 +2,54 @@
 //!
 //! A thousand callers that ask while one flush is under way are served together by the next one.
 //! A flush that began before a caller's write does not count for that caller.
+//!
+//! sled can lose the wake-up of a flush whose disk fails: one that takes long is asked for again, and the second one tells the error.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicU64, Ordering},
+use std::{
+    sync::{
+        Arc, Weak,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+    time::Duration,
 };
 
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{Notify, mpsc, oneshot};
 
-use super::JournalError;
+use super::{JournalError, disk::Disk};
 
 /// The most callers that queue for the next flush; more wait for a place.
 const WAITING_MAX: usize = 4096;
+
+/// After how long a flush is asked for again.
+const FLUSH_AGAIN: Duration = Duration::from_secs(5);
 
 type Waiter = oneshot::Sender<Result<(), sled::Error>>;
 
 /// The one task that flushes.
 pub(super) struct Flusher {
     waiting: mpsc::Sender<Waiter>,
-    flushes: Arc<AtomicU64>,
+    state: Arc<State>,
+}
+
+#[derive(Default)]
+struct State {
+    /// Flushes that were begun.
+    flushes: AtomicU64,
+    /// Whether the last of them has not ended.
+    in_flight: AtomicBool,
+    /// It takes long.
+    again: Notify,
 }
 
 impl Flusher {
-    pub(super) fn start(db: sled::Db) -> Self {
+    pub(super) fn start(db: Disk) -> Self {
         let (waiting, inbox) = mpsc::channel(WAITING_MAX);
-        let flushes = Arc::default();
-        tokio::spawn(serve(db, inbox, Arc::clone(&flushes)));
-        Self { waiting, flushes }
+        let state = Arc::new(State::default());
+        tokio::spawn(serve(db, inbox, Arc::clone(&state)));
+        let watched = Arc::downgrade(&state);
+        // A thread, since the time of the disk is no time of the runtime, which tests pass as they like.
+        std::thread::spawn(move || watch(&watched));
+        Self { waiting, state }
     }
 
     /// Ready when the task that flushes has ended: nothing becomes durable any more.
@@ -37,7 +58,7 @@ impl Flusher {
     }
 
     pub(super) fn flushes(&self) -> u64 {
-        self.flushes.load(Ordering::Relaxed)
+        self.state.flushes.load(Ordering::Relaxed)
     }
 
     pub(super) async fn flush(&self) -> Result<(), JournalError> {
@@ -53,14 +74,43 @@ impl Flusher {
     }
 }
 
-async fn serve(db: sled::Db, mut inbox: mpsc::Receiver<Waiter>, flushes: Arc<AtomicU64>) {
+async fn serve(db: Disk, mut inbox: mpsc::Receiver<Waiter>, state: Arc<State>) {
     let mut waiters = Vec::new();
     while inbox.recv_many(&mut waiters, WAITING_MAX).await > 0 {
-        flushes.fetch_add(1, Ordering::Relaxed);
-        let result = db.flush_async().await.map(|_| ());
+        state.flushes.fetch_add(1, Ordering::Relaxed);
+        state.in_flight.store(true, Ordering::Release);
+        let result = flush(&db, &state.again).await;
+        state.in_flight.store(false, Ordering::Release);
         for waiter in waiters.drain(..) {
             // A caller that no longer waits has no use for the answer.
             drop(waiter.send(result.clone()));
         }
+    }
+}
+
+async fn flush(db: &Disk, again: &Notify) -> sled::Result<()> {
+    loop {
+        tokio::select! {
+            flushed = db.make_durable() => return flushed,
+            // The one that is given up goes on; the next one waits for the same bytes.
+            () = again.notified() => {}
+        }
+    }
+}
+
+/// Has a flush asked for again that is in flight at two looks. Ends with the journal.
+fn watch(watched: &Weak<State>) {
+    let mut before = None;
+    loop {
+        std::thread::sleep(FLUSH_AGAIN);
+        let Some(state) = watched.upgrade() else {
+            return;
+        };
+        let in_flight = state.in_flight.load(Ordering::Acquire);
+        let now = in_flight.then(|| state.flushes.load(Ordering::Relaxed));
+        if now.is_some() && now == before {
+            state.again.notify_waiters();
+        }
+        before = now;
     }
 }

@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::path::Path;
 
+use serde_json::json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
@@ -68,6 +69,8 @@ async fn more_half_open_connections_than_descriptors_stop_nobody_else() {
         let (status, answer) = innocent.send(&room, number, 50_000).await.unwrap();
         assert_eq!(status, 200, "{answer}");
     }
+    let ready = innocent.ok("GET", "/health", &json!({})).await;
+    assert_eq!(ready["ready"], true);
     assert_eq!(innocent.numbers(&room).await.len(), 400);
     let log = server.program.log_text();
     assert!(log.contains("file descriptor limit"), "{log}");

@@ -14,4 +14,7 @@
 )]
 
 mod connections;
+mod disk;
+mod files;
+mod journal;
 mod support;

@@ -11,6 +11,7 @@ use ruma::api::{
     client::uiaa::UiaaInfo,
     error::{ErrorKind, LimitExceededErrorData, RetryAfter},
 };
+use system::disk;
 
 use crate::store::StoreError;
 
@@ -106,6 +107,15 @@ impl Error {
             ErrorKind::LimitExceeded(data),
             message,
         )
+    }
+
+    /// Whether nothing can be saved at the moment: the database or the disk of files refuses.
+    pub fn is_unwritable(&self) -> bool {
+        match self {
+            Self::Store(StoreError::Unwritable(_)) => true,
+            Self::Store(StoreError::File(error)) => disk::is_full(error),
+            _ => false,
+        }
     }
 
     /// Whether this is a refusal with the status 404.

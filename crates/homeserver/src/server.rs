@@ -27,7 +27,7 @@ use crate::{
         aliases::Aliases,
         delayed::{self, Delayed},
     },
-    store::Store,
+    store::{self, Store},
     stream::Stream,
     sync::{
         echo::Echoes, lazy::SentMembers, presence::Presence, serial::Serial, sliding::SlidingSync,
@@ -187,6 +187,8 @@ impl Server {
         };
         let sending = server.clone();
         server.follow("delayed events", delayed::run(sending));
+        let store = store::supervise(server.store.clone(), server.stopping.clone());
+        server.tasks.spawn_singleton("store supervision", store);
         for appservice in server.appservices.all() {
             appservices::serve(&server, appservice).await?;
         }

@@ -12,6 +12,7 @@ use std::{
 
 use rocksdb::{ColumnFamily, DB, Direction, FlushOptions, IteratorMode, ReadOptions, WriteOptions};
 use serde::{Deserialize, Serialize};
+use system::{condition::Condition, private};
 
 pub mod backup;
 mod batch;
@@ -20,6 +21,7 @@ mod format;
 pub mod key;
 mod options;
 mod scan;
+mod supervise;
 pub mod table;
 pub mod tables;
 #[cfg(test)]
@@ -28,6 +30,7 @@ mod tests;
 pub use batch::{Batch, Encoded};
 use key::{KeyFor, PrefixOf};
 pub use scan::Scan;
+pub use supervise::supervise;
 use table::Table;
 
 /// The version of the layout as a whole. A database with a higher one is refused, one with a lower one is moved up at start.
@@ -45,6 +48,9 @@ pub enum StoreError {
     /// `RocksDB` refused.
     #[error("the database could not be read or written")]
     Rocks(#[from] rocksdb::Error),
+    /// `RocksDB` did not write. What was acknowledged before is safe.
+    #[error("the database could not be written")]
+    Unwritable(#[source] rocksdb::Error),
     /// Another process has the database open.
     #[error(
         "the database in {} is in use by another process: stop that one first", .path.display()
@@ -94,12 +100,14 @@ pub struct Store {
     db: Arc<DB>,
     #[cfg(test)]
     counted: Arc<tests::Counted>,
+    condition: Condition,
 }
 
 impl std::fmt::Debug for Store {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Store")
             .field("path", &self.db.path())
+            .field("condition", &self.condition)
             .finish_non_exhaustive()
     }
 }
@@ -139,13 +147,16 @@ impl Store {
     pub fn open(directory: &Path, server_name: &ruma::ServerName) -> Result<Self, StoreError> {
         let started = Instant::now();
         format::refuse_foreign(directory)?;
-        std::fs::create_dir_all(directory)?;
+        // Password hashes, tokens and keys are in it.
+        private::tighten(directory)?;
+        private::create_folder(directory)?;
         let opened = DB::open_cf_descriptors(&options::database(), directory, options::families());
         let db = opened.map_err(|error| locked(error, directory))?;
         let store = Self {
             db: Arc::new(db),
             #[cfg(test)]
             counted: Arc::default(),
+            condition: Condition::new("database"),
         };
         format::check(&store, server_name)?;
         tracing::debug!(path = %directory.display(), took = ?started.elapsed(), "database open");
@@ -247,12 +258,25 @@ impl Store {
         self.counted.written.add(batch.size_in_bytes() as u64);
         let mut options = WriteOptions::default();
         options.set_sync(true);
-        self.db.write_opt(batch.writes, &options)?;
+        self.written(self.db.write_opt(batch.writes, &options))?;
         let took = started.elapsed().as_millis();
         if took > SLOW_COMMIT_MS {
             tracing::warn!(milliseconds = took, "the disk is slow: a write took long");
         }
         Ok(())
+    }
+
+    /// Notes whether the database can be written. Every write goes through here.
+    fn written(&self, outcome: Result<(), rocksdb::Error>) -> Result<(), StoreError> {
+        outcome.map_err(|error| {
+            self.condition.failed(&error);
+            StoreError::Unwritable(error)
+        })
+    }
+
+    /// Whether the database can be written; kept up to date by [`supervise`].
+    pub fn condition(&self) -> &Condition {
+        &self.condition
     }
 
     /// Writes the batch, and returns when it is safe on disk. It is written even if nobody waits for it any more.
@@ -266,7 +290,7 @@ impl Store {
     /// Writes the batch without waiting for the disk: it outlives this process, but not a loss of power.
     pub async fn commit_unsynced(&self, batch: Batch) -> Result<(), StoreError> {
         let store = self.clone();
-        tokio::task::spawn_blocking(move || Ok(store.db.write(batch.writes)?))
+        tokio::task::spawn_blocking(move || store.written(store.db.write(batch.writes)))
             .await
             .map_err(|_| StoreError::Lost)?
     }
@@ -279,9 +303,8 @@ impl Store {
                 .iter()
                 .filter_map(|(name, _)| store.db.cf_handle(name));
             let families: Vec<&ColumnFamily> = families.collect();
-            Ok(store
-                .db
-                .flush_cfs_opt(&families, &FlushOptions::default())?)
+            let options = FlushOptions::default();
+            store.written(store.db.flush_cfs_opt(&families, &options))
         })
         .await
         .map_err(|_| StoreError::Lost)?

@@ -52,8 +52,8 @@ impl Condition {
         self.state.borrow().clone()
     }
 
-    /// A write failed. Logged once, until one succeeds.
-    pub fn failed(&self, error: &dyn std::error::Error) {
+    /// A write failed. Logged once, until one succeeds: says whether this was the first one.
+    pub fn failed(&self, error: &dyn std::error::Error) -> bool {
         self.state.send_if_modified(|state| {
             if *state != State::Working {
                 return false;
@@ -66,7 +66,7 @@ impl Condition {
             );
             *state = State::Failing(reason.into());
             true
-        });
+        })
     }
 
     /// A write succeeded.

@@ -2,6 +2,8 @@
 //!
 //! What nobody has written down is as the bridge needs it; what somebody has is honored, also where it says the default.
 
+use std::path::PathBuf;
+
 use homeserver::config::{Severity, Sources};
 use tracing::{info, warn};
 
@@ -19,6 +21,11 @@ pub fn settings(config: &Config) -> anyhow::Result<homeserver::Config> {
     let env = variables
         .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
     from_sources(config, env.collect())
+}
+
+/// Where the homeserver's data are unless `database_path` says another place.
+pub(super) fn folder(config: &Config) -> PathBuf {
+    config.journal.path.with_file_name(FOLDER)
 }
 
 fn from_sources(config: &Config, env: Vec<(String, String)>) -> anyhow::Result<homeserver::Config> {
@@ -44,8 +51,7 @@ fn from_sources(config: &Config, env: Vec<(String, String)>) -> anyhow::Result<h
         }
     }
     if !sources.say("database_path").map_err(invalid)? {
-        settings.database.database_path =
-            config.journal.path.with_file_name(FOLDER).join("database");
+        settings.database.database_path = folder(config).join("database");
     }
     // Nobody gets in without a token; the first person gets one from the log, all others from an admin.
     if own.tuwunel_config.is_none() && !sources.say("allow_registration").map_err(invalid)? {

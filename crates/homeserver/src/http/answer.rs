@@ -27,6 +27,17 @@ pub fn error_response(error: Error) -> Response<Body> {
     let (status, body) = match error {
         Error::Refused(refusal) => return refusal_response(*refusal),
         Error::Interactive(info) => (StatusCode::UNAUTHORIZED, serde_json::to_vec(&info)),
+        error if error.is_unwritable() => {
+            tracing::debug!(%error, "request refused: the store cannot be written");
+            let refusal = Refusal {
+                status: StatusCode::SERVICE_UNAVAILABLE,
+                kind: ErrorKind::Unknown,
+                message: "The server cannot save anything at the moment, and has changed nothing. \
+                          Try again later; its log says why"
+                    .to_owned(),
+            };
+            return refusal_response(refusal);
+        }
         error => {
             let cause = std::error::Error::source(&error).map(ToString::to_string);
             tracing::error!(%error, cause, "a request failed");

@@ -11,6 +11,7 @@ use std::{
 };
 
 use futures_util::{Stream, StreamExt};
+use system::private;
 use tokio::io::AsyncWriteExt;
 
 use super::{Piece, new_media_id};
@@ -58,7 +59,7 @@ impl Disk {
         if unfinished.exists() {
             fs::remove_dir_all(&unfinished).map_err(broken)?;
         }
-        fs::create_dir_all(&unfinished).map_err(broken)?;
+        private::create_folder(&unfinished).map_err(broken)?;
         Ok(Self { folder })
     }
 
@@ -80,8 +81,9 @@ impl Disk {
             path: self.folder.join(UNFINISHED).join(new_media_id()),
             bytes: 0,
         };
-        let file = tokio::fs::File::create(&received.path).await;
-        let mut file = file.map_err(broken)?;
+        let mut options = tokio::fs::OpenOptions::from(private::file_options());
+        let file = options.write(true).create_new(true).open(&received.path);
+        let mut file = file.await.map_err(broken)?;
         let mut pieces = std::pin::pin!(pieces);
         while let Some(piece) = tokio::time::timeout(PIECE_WAIT_MAX, pieces.next())
             .await
@@ -138,7 +140,7 @@ fn too_slow() -> Error {
 
 fn rename(from: &Path, to: &Path) -> io::Result<()> {
     let folder = to.parent().unwrap_or(to);
-    fs::create_dir_all(folder)?;
+    private::create_folder(folder)?;
     fs::rename(from, to)?;
     // The name itself is on disk only when its folder is, and the folder's own name with the one above.
     File::open(folder)?.sync_all()?;

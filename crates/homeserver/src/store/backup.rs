@@ -12,12 +12,25 @@ use rocksdb::{
     perf::get_memory_usage_stats,
 };
 
+use system::private;
+
 use super::{FILES_FOLDER, Store, StoreError};
 use files::Files;
 
 mod files;
 #[cfg(test)]
 mod tests;
+
+/// What the folder of backups holds: `RocksDB`'s own entries, and those of [`files`].
+const OURS: [&str; 7] = [
+    "LOCK",
+    "LOG",
+    "meta",
+    "private",
+    "shared",
+    "shared_checksum",
+    files::FOLDER,
+];
 
 /// A backup.
 #[derive(Clone, Copy, Debug)]
@@ -33,11 +46,35 @@ pub struct Backup {
 }
 
 fn engine(folder: &Path) -> Result<BackupEngine, StoreError> {
-    std::fs::create_dir_all(folder)?;
+    tighten(folder)?;
+    private::create_folder(folder)?;
     Ok(BackupEngine::open(
         &BackupEngineOptions::new(folder)?,
         &Env::new()?,
     )?)
+}
+
+/// Closes what earlier versions left open to other users. The folder itself may be one that backups of other programs are in: it is
+/// closed only if nothing else is.
+fn tighten(folder: &Path) -> std::io::Result<()> {
+    let entries = match std::fs::read_dir(folder) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(error),
+    };
+    let mut alone = true;
+    for entry in entries {
+        let entry = entry?;
+        if OURS.iter().any(|name| entry.file_name() == *name) {
+            private::tighten_entry(&entry.path())?;
+        } else {
+            alone = false;
+        }
+    }
+    if alone {
+        private::tighten(folder)?;
+    }
+    Ok(())
 }
 
 /// Makes a backup, keeps the newest `keep`, and gives its number. Blocks.
@@ -109,6 +146,7 @@ pub fn restore(folder: &Path, id: Option<u32>, into: &Path) -> Result<(), StoreE
     };
     // The tables last: a folder with tables is one that was restored to its end.
     Files::of_backups(folder).copy_out(id, &into.join(FILES_FOLDER))?;
+    private::create_folder(into)?;
     let (mut engine, options) = (engine(folder)?, RestoreOptions::default());
     Ok(engine.restore_from_backup(into, into, &options, id)?)
 }

@@ -4,6 +4,8 @@ use rocksdb::{
     BlockBasedOptions, Cache, ColumnFamilyDescriptor, DBCompressionType, LogLevel, Options,
 };
 
+use system::descriptors;
+
 use super::{
     expiry,
     table::Shape,
@@ -20,7 +22,7 @@ const ARENA_BYTES: usize = 32 * KIB;
 const CACHE_BYTES: usize = 16 * MIB;
 /// The write-ahead log is cut at this size, in bytes: it is read again at the next start.
 const LOG_BYTES: u64 = 16 * MIB as u64;
-/// Files that stay open.
+/// Files that stay open, and no more than a quarter of what this process may have open.
 const OPEN_FILES: i32 = 256;
 /// How many threads open the files of a table. The default of sixteen, made anew for each of fifty tables, was most of a start.
 const OPENING_THREADS: i32 = 1;
@@ -41,7 +43,8 @@ pub(super) fn database() -> Options {
     options.create_missing_column_families(true);
     options.set_db_write_buffer_size(WRITE_BUFFERS_BYTES);
     options.set_max_total_wal_size(LOG_BYTES);
-    options.set_max_open_files(OPEN_FILES);
+    let quarter = i32::try_from(descriptors::limit() / 4).unwrap_or(i32::MAX);
+    options.set_max_open_files(OPEN_FILES.min(quarter));
     options.set_max_background_jobs(2);
     options.set_max_file_opening_threads(OPENING_THREADS);
     options.set_keep_log_file_num(INFO_LOGS);

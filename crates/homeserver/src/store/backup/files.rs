@@ -10,11 +10,12 @@ use std::{
 use base64::{Engine, prelude::BASE64_STANDARD_NO_PAD};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
+use system::private;
 
 use crate::store::StoreError;
 
 /// The folder of the copies, in the folder of the backups.
-const FOLDER: &str = "files";
+pub(super) const FOLDER: &str = "files";
 /// How a copy is called until it is whole.
 const UNFINISHED: &str = "unfinished";
 /// How much of a file is in memory while it is copied, in bytes.
@@ -77,7 +78,7 @@ impl Files {
 
     /// Copies what is in `from` and is not here yet, and writes the list of it.
     pub(super) fn copy_in(&self, from: &Path, id: u32) -> Result<(), StoreError> {
-        fs::create_dir_all(&self.folder)?;
+        private::create_folder(&self.folder)?;
         let mut before = List::new();
         for id in self.listed()? {
             before.extend(self.list(id)?.unwrap_or_default());
@@ -103,7 +104,7 @@ impl Files {
 
     fn write_list(&self, id: u32, list: &List) -> io::Result<()> {
         let unfinished = self.folder.join(UNFINISHED);
-        let mut file = BufWriter::new(File::create(&unfinished)?);
+        let mut file = BufWriter::new(private::create_file(&unfinished)?);
         serde_json::to_writer(&mut file, list)?;
         file.into_inner()?.sync_all()?;
         fs::rename(unfinished, self.list_path(id))?;
@@ -113,11 +114,11 @@ impl Files {
     /// Copies a file so that its name is there only when it is whole.
     fn copy(&self, from: &Path, to: &Path) -> io::Result<Copied> {
         let unfinished = self.folder.join(UNFINISHED);
-        let mut file = File::create(&unfinished)?;
+        let mut file = private::create_file(&unfinished)?;
         let copied = pass(&mut File::open(from)?, &mut file)?;
         file.sync_all()?;
         let folder = to.parent().unwrap_or(to);
-        fs::create_dir_all(folder)?;
+        private::create_folder(folder)?;
         fs::rename(unfinished, to)?;
         File::open(folder)?.sync_all()?;
         Ok(copied)
