@@ -66,7 +66,7 @@ mod tests {
             "P\u{430}ul",
             "@somebody:example.org",
         ] {
-            assert!(is_lookalike(name, taken), "{}", name.escape_unicode());
+            assert!(is_lookalike(name, taken), "{name:?}");
         }
         for name in [
             "Ada",
@@ -76,7 +76,7 @@ mod tests {
             "",
             "\u{200b}",
         ] {
-            assert!(!is_lookalike(name, taken), "{}", name.escape_unicode());
+            assert!(!is_lookalike(name, taken), "{name:?}");
         }
     }
 }
