@@ -39,7 +39,7 @@ impl Clerk {
             let _ = writeln!(
                 text,
                 "* ⏸ {} is paused: {} It is tried again in {}. [{}]",
-                code(&self.name_of(&pause.agent)),
+                self.name_of(&pause.agent),
                 pause.reason,
                 humantime::format_duration(whole_seconds(pause.until.since(now))),
                 pause.code
@@ -58,7 +58,7 @@ impl Clerk {
             match self.desk.turns.retry(self.who(event), number).await? {
                 Retried::Queued(failed) => format!(
                     "**{number}** is tried again: it waits for {}.",
-                    code(&self.name_of(&failed.key.agent))
+                    self.name_of(&failed.key.agent)
                 ),
                 Retried::Nothing => {
                     format!(
@@ -92,7 +92,7 @@ impl Clerk {
         let mut line = format!(
             "**{}** · {} · {} ago · {} [{}]",
             failed.number,
-            code(&self.name_of(&failed.key.agent)),
+            self.name_of(&failed.key.agent),
             humantime::format_duration(ago),
             failed.reason,
             failed.code
@@ -102,19 +102,19 @@ impl Clerk {
             let _ = write!(
                 line,
                 " · {}: {}",
-                first.sender,
+                code(first.sender.as_str()),
                 code(&quote.replace('\n', " "))
             );
         }
         line
     }
 
-    /// The name of an agent, or its id if it is not known.
+    /// The name of an agent as a message shows it, or its id if it is not known.
     fn name_of(&self, agent: &letta_client::AgentId) -> String {
         let registry = &self.desk.agents.provisioner.registry;
         registry
             .find(agent)
-            .map_or_else(|| agent.to_string(), |record| record.name)
+            .map_or_else(|| code(agent.as_str()), |record| code(&record.name))
     }
 }
 

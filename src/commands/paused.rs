@@ -56,8 +56,7 @@ async fn tell(
 ) -> Result<(), JournalError> {
     let name = journal
         .agent(&pause.agent)?
-        .map_or_else(|| pause.agent.to_string(), |record| record.name);
-    let name = code(&name);
+        .map_or_else(|| code(pause.agent.as_str()), |record| code(&record.name));
     let text = format!(
         "⏸ {name} is paused. {} What people write to it waits; one message is tried after a minute at first and an hour at last. \
          When that is fixed, `resume {}` asks it at once. [{}]",

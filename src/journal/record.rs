@@ -356,10 +356,7 @@ pub enum Presence {
 
 /// An agent as the bridge has set it up in Matrix. Each field says what has been done.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[expect(
-    clippy::struct_excessive_bools,
-    reason = "each says of one thing whether it is done; none follows from another"
-)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 pub struct AgentRecord {
     /// The agent.
     pub id: AgentId,

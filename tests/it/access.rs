@@ -146,7 +146,10 @@ fn compare(succeeded: &BTreeMap<String, BTreeSet<String>>) {
             }
         }
     }
-    assert!(beyond.is_empty(), "succeeded and is not allowed: {beyond:#?}");
+    assert!(
+        beyond.is_empty(),
+        "succeeded and is not allowed: {beyond:#?}"
+    );
 }
 
 /// The registration of an application service that has nothing to do with Alice.
@@ -185,15 +188,20 @@ impl Stage {
         let name = |who: &str| format!("{who}{staged}");
         let alice = Account::register(url, &name("alice")).await;
         let bob = Account::register(url, &name("bob")).await;
-        let other_device = Account::log_in(url, &alice.user_id).await.expect("a device");
+        let other_device = Account::log_in(url, &alice.user_id)
+            .await
+            .expect("a device");
         let stranger = Account::register(url, &name("stranger")).await;
         let gone = Account::register(url, &name("gone")).await;
         let auth = json!({
             "type": "m.login.password", "password": PASSWORD,
             "identifier": { "type": "m.id.user", "user": gone.user_id },
         });
-        gone.post("/_matrix/client/v3/account/deactivate", &json!({ "auth": auth }))
-            .await;
+        gone.post(
+            "/_matrix/client/v3/account/deactivate",
+            &json!({ "auth": auth }),
+        )
+        .await;
         let tokens = BTreeMap::from([
             (Caller::Impostor, "nobody-has-this-token".to_owned()),
             (Caller::Stranger, stranger.token.clone()),
@@ -204,7 +212,14 @@ impl Stage {
         ]);
         let ghost = json!({ "type": "m.login.application_service", "username": "other_1" });
         let register = format!("{url}/_matrix/client/v3/register");
-        let made = ask(&http(), Some(AS_TOKEN), Method::POST, &register, Some(&ghost)).await;
+        let made = ask(
+            &http(),
+            Some(AS_TOKEN),
+            Method::POST,
+            &register,
+            Some(&ghost),
+        )
+        .await;
         made.expect("the ghost");
         let mut pool = Pool::default();
         furnish(&alice, &bob, &mut pool).await;
@@ -278,7 +293,9 @@ async fn guest(url: &str) -> String {
     let made = ask(&http(), None, Method::POST, &register, Some(&json!({}))).await;
     let (status, guest) = made.expect("an answer");
     let token = guest["access_token"].as_str();
-    token.unwrap_or_else(|| panic!("{status} {guest}")).to_owned()
+    token
+        .unwrap_or_else(|| panic!("{status} {guest}"))
+        .to_owned()
 }
 
 /// Gives Alice a private room with something in it, and one of each thing that an account can have.
@@ -292,28 +309,45 @@ async fn furnish(alice: &Account, bob: &Account, pool: &mut Pool) {
     let base = format!("/_matrix/client/v3/rooms/{}", part(&room));
     bob.post(&format!("{base}/join"), &json!({})).await;
     let text = json!({ "msgtype": "m.text", "body": SECRET });
-    let sent = alice.put(&format!("{base}/send/m.room.message/1"), &text).await;
+    let sent = alice
+        .put(&format!("{base}/send/m.room.message/1"), &text)
+        .await;
     let event = sent["event_id"].as_str().expect("an event");
     let threaded = json!({
         "msgtype": "m.text", "body": SECRET,
         "m.relates_to": { "rel_type": "m.thread", "event_id": event },
     });
-    bob.put(&format!("{base}/send/m.room.message/2"), &threaded).await;
+    bob.put(&format!("{base}/send/m.room.message/2"), &threaded)
+        .await;
     let data = json!({ "secret": SECRET });
     for path in [
         format!("/_matrix/client/v3/user/{user}/account_data/org.example.free"),
-        format!("/_matrix/client/v3/user/{user}/rooms/{}/account_data/org.example.free", part(&room)),
-        format!("/_matrix/client/v3/user/{user}/rooms/{}/tags/u.{SECRET}", part(&room)),
+        format!(
+            "/_matrix/client/v3/user/{user}/rooms/{}/account_data/org.example.free",
+            part(&room)
+        ),
+        format!(
+            "/_matrix/client/v3/user/{user}/rooms/{}/tags/u.{SECRET}",
+            part(&room)
+        ),
     ] {
         alice.put(&path, &data).await;
     }
     let filter = json!({ "room": { "not_senders": [format!("@{SECRET}:x")] } });
-    pool.harvest(&alice.post(&format!("/_matrix/client/v3/user/{user}/filter"), &filter).await);
+    pool.harvest(
+        &alice
+            .post(&format!("/_matrix/client/v3/user/{user}/filter"), &filter)
+            .await,
+    );
     let backup = json!({
         "algorithm": "m.megolm_backup.v1.curve25519-aes-sha2",
         "auth_data": { "public_key": SECRET, "signatures": {} },
     });
-    pool.harvest(&alice.post("/_matrix/client/v3/room_keys/version", &backup).await);
+    pool.harvest(
+        &alice
+            .post("/_matrix/client/v3/room_keys/version", &backup)
+            .await,
+    );
     pool.add(Kind::User, &alice.user_id);
     pool.add(Kind::Device, &alice.device_id);
     pool.add(Kind::Room, &room);

@@ -11,7 +11,7 @@ use tracing::info;
 
 use super::{ProvisionError, Provisioner, cannot};
 use crate::{
-    agents::names::{is_lookalike, likeness},
+    agents::names::{is_lookalike, plainly},
     journal::AgentRecord,
     matrix::MatrixError,
 };
@@ -34,7 +34,7 @@ impl Provisioner {
         record: &mut AgentRecord,
     ) -> Result<(), ProvisionError> {
         let mut taken = self.names_of_people().await?;
-        let mut terms = vec![record.name.clone(), likeness(&record.name)];
+        let mut terms = vec![record.name.clone(), plainly(&record.name)];
         terms.dedup();
         for term in terms {
             taken.extend(self.find_people(&term).await?);
