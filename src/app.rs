@@ -9,6 +9,9 @@ mod embedded;
 #[path = "app/without.rs"]
 mod embedded;
 mod letta;
+#[cfg(feature = "embedded")]
+#[cfg(test)]
+mod limits;
 mod meet;
 mod newcomer;
 
