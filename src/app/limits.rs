@@ -204,6 +204,59 @@ const LETTA: &[Row] = &[
     ),
 ];
 
+const CONNECTIONS: &[Row] = &[
+    (
+        "crates/system/src/connections.rs",
+        "CONNECTIONS_MAX",
+        "the oldest one that waits for a request is closed, of the address that has the most; if none waits, the new one does",
+    ),
+    (
+        "crates/system/src/descriptors.rs",
+        "RESERVE",
+        "there are fewer connections: each counts as two descriptors",
+    ),
+    (
+        "crates/system/src/connections.rs",
+        "PER_ADDRESS_MAX",
+        "the oldest one of the address that waits for a request is closed; if none waits, the new one is",
+    ),
+    (
+        "crates/system/src/connections.rs",
+        "HEADER_TIMEOUT",
+        "the connection is closed",
+    ),
+    (
+        "crates/system/src/connections.rs",
+        "IDLE_TIMEOUT",
+        "the connection is closed",
+    ),
+    (
+        "crates/system/src/connections.rs",
+        "BODY_TIMEOUT",
+        "408, and the connection is closed",
+    ),
+    (
+        "crates/system/src/connections.rs",
+        "RESPONSE_TIMEOUT",
+        "the connection is closed",
+    ),
+    (
+        "crates/system/src/connections.rs",
+        "RATE_MIN",
+        "the two times above run",
+    ),
+    (
+        "crates/system/src/connections.rs",
+        "HEAD_BYTES_MAX",
+        "431, and the connection is closed",
+    ),
+    (
+        "crates/system/src/disk.rs",
+        "ROOM_BYTES_MIN",
+        "503: nothing is acknowledged until there is as much",
+    ),
+];
+
 const INTRODUCTION: &str = "# Limits
 
 Generated from the named limits in the code (`UPDATE_EXAMPLES=1 cargo test --lib` rewrites it). Nobody reaches them by talking; they \
@@ -293,9 +346,11 @@ fn table(rows: &[Row]) -> String {
 #[test]
 fn limits_in_the_documentation_are_those_of_the_code() {
     let text = format!(
-        "{INTRODUCTION}{}\n## The bridge\n\nHow often turns, edits and questions happen is set in `config.yaml`, see \
+        "{INTRODUCTION}{}\n## Connections and the disk, of the bridge and of the homeserver\n\nThe times and numbers of connections are set in \
+         `appservice.connections` and with the keys `max_connections…` and `client_…_timeout` of `homeserver`.\n{}\n## The bridge\n\nHow often turns, edits and questions happen is set in `config.yaml`, see \
          `config.yaml.example`.\n{}\n## The connection to Letta\n{}",
         homeserver::limits::markdown(),
+        table(CONNECTIONS),
         table(BRIDGE),
         table(LETTA),
     );

@@ -43,7 +43,7 @@ impl Disk {
     }
 
     /// Notes a write that failed.
-    pub(super) fn written<T>(&self, outcome: sled::Result<T>) -> sled::Result<T> {
+    pub(super) fn noted<T>(&self, outcome: sled::Result<T>) -> sled::Result<T> {
         outcome.inspect_err(|error| {
             if self.condition.failed(error) {
                 // The last handle flushes when it is dropped, and would wait for ever.
@@ -56,14 +56,14 @@ impl Disk {
     pub(super) async fn make_durable(&self) -> sled::Result<()> {
         self.check()?;
         tokio::select! {
-            flushed = self.db.flush_async() => self.written(flushed.map(|_| ())),
+            flushed = self.db.flush_async() => self.noted(flushed.map(|_| ())),
             () = self.condition.until_failing() => self.check(),
         }
     }
 
     pub(super) fn apply_batch(&self, batch: sled::Batch) -> sled::Result<()> {
         self.check()?;
-        self.written(self.db.apply_batch(batch))
+        self.noted(self.db.apply_batch(batch))
     }
 
     pub(super) fn insert(
@@ -72,17 +72,17 @@ impl Disk {
         value: impl Into<sled::IVec>,
     ) -> sled::Result<Option<sled::IVec>> {
         self.check()?;
-        self.written(self.db.insert(key, value))
+        self.noted(self.db.insert(key, value))
     }
 
     pub(super) fn remove(&self, key: impl AsRef<[u8]>) -> sled::Result<Option<sled::IVec>> {
         self.check()?;
-        self.written(self.db.remove(key))
+        self.noted(self.db.remove(key))
     }
 
     pub(super) fn generate_id(&self) -> sled::Result<u64> {
         self.check()?;
-        self.written(self.db.generate_id())
+        self.noted(self.db.generate_id())
     }
 }
 

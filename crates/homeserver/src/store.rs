@@ -258,7 +258,7 @@ impl Store {
         self.counted.written.add(batch.size_in_bytes() as u64);
         let mut options = WriteOptions::default();
         options.set_sync(true);
-        self.written(self.db.write_opt(batch.writes, &options))?;
+        self.noted(self.db.write_opt(batch.writes, &options))?;
         let took = started.elapsed().as_millis();
         if took > SLOW_COMMIT_MS {
             tracing::warn!(milliseconds = took, "the disk is slow: a write took long");
@@ -267,7 +267,7 @@ impl Store {
     }
 
     /// Notes whether the database can be written. Every write goes through here.
-    fn written(&self, outcome: Result<(), rocksdb::Error>) -> Result<(), StoreError> {
+    fn noted(&self, outcome: Result<(), rocksdb::Error>) -> Result<(), StoreError> {
         outcome.map_err(|error| {
             self.condition.failed(&error);
             StoreError::Unwritable(error)
@@ -290,7 +290,7 @@ impl Store {
     /// Writes the batch without waiting for the disk: it outlives this process, but not a loss of power.
     pub async fn commit_unsynced(&self, batch: Batch) -> Result<(), StoreError> {
         let store = self.clone();
-        tokio::task::spawn_blocking(move || store.written(store.db.write(batch.writes)))
+        tokio::task::spawn_blocking(move || store.noted(store.db.write(batch.writes)))
             .await
             .map_err(|_| StoreError::Lost)?
     }
@@ -304,7 +304,7 @@ impl Store {
                 .filter_map(|(name, _)| store.db.cf_handle(name));
             let families: Vec<&ColumnFamily> = families.collect();
             let options = FlushOptions::default();
-            store.written(store.db.flush_cfs_opt(&families, &options))
+            store.noted(store.db.flush_cfs_opt(&families, &options))
         })
         .await
         .map_err(|_| StoreError::Lost)?

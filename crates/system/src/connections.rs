@@ -40,7 +40,7 @@ pub const RESPONSE_TIMEOUT: Duration = Duration::from_mins(2);
 /// The least rate of bodies and responses, in bytes for each second of waiting.
 pub const RATE_MIN: u64 = 512;
 /// The longest head of a request, in bytes, which is also what is buffered of a connection.
-pub const HEAD_BYTES_MAX: usize = 64 << 10;
+pub const HEAD_BYTES_MAX: usize = 64 * 1024;
 
 /// Who is at the other end of a connection: the address, or nothing behind a socket in the file system. Every request carries it as
 /// `ConnectInfo<Peer>`.

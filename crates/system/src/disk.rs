@@ -6,7 +6,7 @@ use nix::sys::{signal::Signal, statvfs::statvfs};
 use tokio::signal::unix::SignalKind;
 
 /// The room, in bytes, that a store needs before it is worth trying again.
-pub const ROOM_MIN: u64 = 16 << 20;
+pub const ROOM_BYTES_MIN: u64 = 16 * 1024 * 1024;
 
 /// What the system calls a disk without room, for libraries that pass on its words only.
 const FULL: &str = "No space left on device";
@@ -30,7 +30,7 @@ pub fn room(path: &Path) -> io::Result<u64> {
 
 /// Whether there is enough room to write again. Where nobody can say, there is.
 pub fn has_room(path: &Path) -> bool {
-    room(path).map_or(true, |room| room >= ROOM_MIN)
+    room(path).map_or(true, |room| room >= ROOM_BYTES_MIN)
 }
 
 /// Whether an error, or what a library made of one, says that the disk is full.
