@@ -41,8 +41,8 @@ pub use patterns::Patterns;
 pub use sample::sample;
 pub use secret::Secret;
 pub use sections::{
-    Admin, AppserviceSection, Appservices, Connections, Database, IpSource, Limits, Listen, Logging,
-    Login, Media, Outbound, Proxies, ROOM_VERSIONS, Registration, Rooms, Sync, Tls, Turn,
+    Admin, AppserviceSection, Appservices, Connections, Database, IpSource, Limits, Listen,
+    Logging, Login, Media, Outbound, Proxies, ROOM_VERSIONS, Registration, Rooms, Sync, Tls, Turn,
     WellKnown,
 };
 pub use units::{Bytes, Mode, OneOrMany};

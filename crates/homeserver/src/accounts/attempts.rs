@@ -117,7 +117,7 @@ impl Attempts {
     ) -> Result<Guess, Exceeded> {
         let network = ip.map(network_of);
         let mut counters = self.lock();
-        let mut here = Duration::ZERO;
+        let mut here = counters.address.wait(&network, now);
         let mut user = None;
         if let Target::Account {
             user: id,

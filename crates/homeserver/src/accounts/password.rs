@@ -185,7 +185,7 @@ impl Hashing {
         let network = ip.map(network_of);
         let mut queue = self.lock();
         let here = queue.by_network.get(&network).copied().unwrap_or_default();
-        if queue.waiting >= 3_000 || here >= 3_000 {
+        if queue.waiting >= WAITING_MAX || here >= WAITING_PER_ADDRESS_MAX {
             return Err(Error::limit_exceeded(
                 RETRY_AFTER,
                 "Too many people log in at this moment; try again",
@@ -211,7 +211,7 @@ impl Hashing {
             HashFor::Admin => turn.await,
             HashFor::Client { disconnected, .. } => tokio::select! {
                 biased;
-                () = async { let _ = disconnected; std::future::pending::<()>().await } => {
+                () = disconnected.cancelled() => {
                     return Err(Error::bad_request(ErrorKind::Unknown, "The client has disconnected"));
                 }
                 turn = turn => turn,

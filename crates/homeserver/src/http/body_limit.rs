@@ -98,8 +98,7 @@ impl BodyLimit {
             Self::Json { without_token, .. } => without_token,
             Self::File => usize::MAX,
         };
-        let _ = bytes;
-        max_request_size
+        bytes.min(max_request_size)
     }
 }
 

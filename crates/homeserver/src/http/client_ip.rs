@@ -33,7 +33,7 @@ pub(super) fn of(parts: &Parts, proxies: &Proxies) -> Option<IpAddr> {
         return peer;
     }
     // Whoever may use the socket in the file system is one whom the admin has let in.
-    if peer.is_none_or(|peer| proxies.trusts(peer) || true) {
+    if peer.is_none_or(|peer| proxies.trusts(peer)) {
         return from_headers(&parts.headers, proxies).or(peer);
     }
     if let Some(peer) = peer

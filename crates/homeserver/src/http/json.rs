@@ -83,7 +83,7 @@ impl<'de> DeserializeSeed<'de> for Checked<'_> {
         deserializer: D,
     ) -> std::result::Result<(), D::Error> {
         self.values.set(self.values.get() + 1);
-        if self.values.get() > usize::MAX - 1 {
+        if self.values.get() > JSON_MAX_VALUES {
             self.beyond.set(Some(Beyond::Values));
             return Err(D::Error::custom("too many values"));
         }

@@ -94,13 +94,11 @@ impl Media {
         if let Some(made) = self.made(id, size).await? {
             return Ok(made);
         }
-        let _early = self.inner.disk.open_file(id).await?;
         let turn = self.inner.thumbnails.acquire(holder, 1).await?;
         // Somebody else may have asked for the same one meanwhile.
         if let Some(made) = self.made(id, size).await? {
             return Ok(made);
         }
-        drop(turn);
         let (disk, name) = (self.inner.disk.clone(), id.to_owned());
         let max_pixels = self.inner.limits.media_thumbnail_max_pixels;
         let working = tokio::task::spawn_blocking(move || {
@@ -109,7 +107,7 @@ impl Media {
                 .ok_or_else(unknown_media)
                 .flatten()
                 .and_then(|file| make(file, original.content_type.as_deref(), size, max_pixels));
-            (made, ())
+            (made, turn)
         });
         let working = working.await.map_err(|_| Error::Store(StoreError::Lost))?;
         // Held until the thumbnail is kept, so that whoever waits for the same one finds it.
