@@ -85,14 +85,34 @@ const BRIDGE: &[Row] = &[
         "the request fails",
     ),
     (
-        "src/turns/listen.rs",
-        "TELL_AFTER_ATTEMPTS",
-        "the room is told, and the message is kept",
+        "src/turns/budget.rs",
+        "SENDS_MAX",
+        "the message is set aside, and the room is told",
     ),
     (
-        "src/turns/listen.rs",
-        "BREAKS_MAX",
-        "the room is told that the turn ended",
+        "src/turns/budget.rs",
+        "RUNS_MAX",
+        "the message is set aside, and the room is told",
+    ),
+    (
+        "src/turns/budget.rs",
+        "FAILURES_MAX",
+        "the message is set aside, and the room is told",
+    ),
+    (
+        "src/turns/budget.rs",
+        "RESTARTS_MAX",
+        "the message is set aside, and the room is told",
+    ),
+    (
+        "src/turns/budget.rs",
+        "WAIT_MAX",
+        "the message is set aside, and the room is told",
+    ),
+    (
+        "src/turns/notice.rs",
+        "TELL_AFTER",
+        "the room is told, and the message is kept",
     ),
     (
         "src/turns/overheard.rs",
@@ -176,11 +196,6 @@ const LETTA: &[Row] = &[
         "crates/letta-client/src/rest/turn.rs",
         "RECONNECTS_MAX",
         "the stream counts as broken for good",
-    ),
-    (
-        "crates/letta-client/src/rest/turn.rs",
-        "POLL_TIME_MAX",
-        "the turn ends in an error",
     ),
     (
         "crates/letta-client/src/app_server/address.rs",

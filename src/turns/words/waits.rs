@@ -180,8 +180,10 @@ pub fn fault_of_the_bridge() -> (String, String) {
 }
 
 /// Prompts are set aside. `number`: what they are called by.
-pub fn prompts_set_aside((reason, code): &(String, String), number: u64) -> String {
-    format!("{reason} Your message is set aside; `!letta retry {number}` tries it again. [{code}]")
+pub fn prompts_set_aside((sentence, code): &(String, String), number: u64) -> String {
+    format!(
+        "{sentence} Your message is set aside; `!letta retry {number}` tries it again. [{code}]"
+    )
 }
 
 /// The turn failed inside Letta.

@@ -96,11 +96,18 @@ fn abandoned_picture_keeps_its_permit_until_the_thread_is_done() {
             picture(900, 700, ImageFormat::Png),
         )
         .await;
-        let asked = format!("thumbnail/{file}?width=96&height=96");
+        let id = file.rsplit('/').next().unwrap();
+        let (size, holder) = (
+            crate::media::Size::rounded(96, 96, crate::media::Fit::Scale),
+            Holder::User(alice.user_id.clone()),
+        );
         let thumbnails = &test.server.media.inner.thumbnails;
         let (finish, finished) = std::sync::mpsc::channel::<()>();
         let busy = tokio::task::spawn_blocking(move || finished.recv());
-        let mut request = Box::pin(get(&test, &alice, &asked));
+        // Not through the router: its handlers are polled on the thread that is busy.
+        let patience = std::time::Duration::ZERO;
+        let media = &test.server.media;
+        let mut request = Box::pin(media.thumbnail(id, size, patience, &holder));
         tokio::select! {
             _ = &mut request => panic!("it was answered"),
             () = until(|| thumbnails.available() < THUMBNAILS_AT_ONCE) => {}
