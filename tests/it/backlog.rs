@@ -11,7 +11,7 @@ use crate::support::wire::{Moment, Stage, Verdict, matrix_error};
 use crate::support::world::{SOON, World};
 
 /// How long an answer may take that waits for the homeserver to try again.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 const START_EVENT: &str = "/state/org.letta.bridge.start";
 
 /// What releases the queue.

@@ -34,7 +34,7 @@ pub enum Kind {
     V1,
 }
 
-enum Server {
+enum Running {
     Demo(Letta),
     AppServer(LettaAppServer),
     V1(Box<LettaV1>),
@@ -42,7 +42,7 @@ enum Server {
 
 pub struct Peer {
     pub kind: Kind,
-    server: Server,
+    server: Running,
     /// Speaks TLS in front of it.
     proxy: Option<Proxy>,
     /// Where tools leave their traces.
@@ -105,18 +105,18 @@ impl Peer {
     pub async fn start(kind: Kind, dir: &Path) -> Self {
         let home = dir.join("letta");
         let server = match kind {
-            Kind::Demo => Server::Demo(Letta::start().await),
+            Kind::Demo => Running::Demo(Letta::start().await),
             Kind::AppServer | Kind::OpenAi => {
-                Server::AppServer(LettaAppServer::start(&home, None).await)
+                Running::AppServer(LettaAppServer::start(&home, None).await)
             }
-            Kind::V1 => Server::V1(Box::new(LettaV1::start(&home).await)),
+            Kind::V1 => Running::V1(Box::new(LettaV1::start(&home).await)),
         };
         for name in ["Ada", "Grace"] {
             match &server {
                 // It brings its agents along.
-                Server::Demo(_) => {}
-                Server::AppServer(server) => drop(server.make_agent(name).await),
-                Server::V1(server) => drop(server.make_agent(name).await),
+                Running::Demo(_) => {}
+                Running::AppServer(server) => drop(server.make_agent(name).await),
+                Running::V1(server) => drop(server.make_agent(name).await),
             }
         }
         Self {
@@ -160,9 +160,9 @@ impl Peer {
     /// Its HTTP address, also where its socket is.
     fn url(&self) -> String {
         match &self.server {
-            Server::Demo(letta) => letta.url(),
-            Server::V1(server) => server.url(),
-            Server::AppServer(server) => server.url().replace("ws://", "http://"),
+            Running::Demo(letta) => letta.url(),
+            Running::V1(server) => server.url(),
+            Running::AppServer(server) => server.url().replace("ws://", "http://"),
         }
     }
 
@@ -173,17 +173,17 @@ impl Peer {
 
     pub async fn agents(&self) -> Vec<Agent> {
         match (&self.server, self.kind) {
-            (Server::Demo(letta), _) => letta.agents(),
-            (Server::V1(server), _) => {
+            (Running::Demo(letta), _) => letta.agents(),
+            (Running::V1(server), _) => {
                 let agents = server.agents().await.into_iter();
                 agents.map(|(id, name)| Agent::named(id, name)).collect()
             }
-            (Server::AppServer(_), Kind::OpenAi) => {
+            (Running::AppServer(_), Kind::OpenAi) => {
                 let backend = OpenAiBackend::new(OpenAiConfig::new(self.url())).unwrap();
                 let agents = backend.agents().await.unwrap();
                 agents.into_iter().map(Agent::from).collect()
             }
-            (Server::AppServer(server), _) => {
+            (Running::AppServer(server), _) => {
                 let listed =
                     serde_json::json!({ "type": "agent_list", "query": { "limit": 1000 } });
                 let listed = server.ask(listed).await;
@@ -243,42 +243,42 @@ impl Peer {
     /// Makes one more agent, as Letta's own apps do.
     pub async fn make_agent(&self, name: &str) -> Agent {
         match &self.server {
-            Server::Demo(letta) => letta.add(name),
-            Server::AppServer(server) => {
+            Running::Demo(letta) => letta.add(name),
+            Running::AppServer(server) => {
                 Agent::named(server.make_agent(name).await, name.to_owned())
             }
-            Server::V1(server) => Agent::named(server.make_agent(name).await, name.to_owned()),
+            Running::V1(server) => Agent::named(server.make_agent(name).await, name.to_owned()),
         }
     }
 
     /// Decides what waits in an agent's default conversation, as Letta's own app does.
     pub async fn decide_elsewhere(&self, agent: &Agent, approve: bool) {
         match &self.server {
-            Server::V1(server) => server.decide(&agent.id, approve).await,
-            Server::Demo(_) | Server::AppServer(_) => panic!("this is about V1"),
+            Running::V1(server) => server.decide(&agent.id, approve).await,
+            Running::Demo(_) | Running::AppServer(_) => panic!("this is about V1"),
         }
     }
 
     /// Deletes an agent, as Letta's own apps do.
     pub async fn delete_agent(&self, agent: &Agent) {
         match &self.server {
-            Server::Demo(letta) => assert!(letta.demo.remove_agent(&agent.id), "it is there"),
-            Server::AppServer(server) => {
+            Running::Demo(letta) => assert!(letta.demo.remove_agent(&agent.id), "it is there"),
+            Running::AppServer(server) => {
                 let deleted =
                     serde_json::json!({ "type": "agent_delete", "agent_id": agent.id.as_str() });
                 let deleted = server.ask(deleted).await;
                 assert_eq!(deleted["success"], true, "{deleted}");
             }
-            Server::V1(server) => server.delete_agent(&agent.id).await,
+            Running::V1(server) => server.delete_agent(&agent.id).await,
         }
     }
 
     /// It dies: the App Server by `kill -9`; the demo, which lives in this process, by cutting all connections.
     pub async fn kill(&mut self) {
         match &mut self.server {
-            Server::Demo(letta) => letta.go_away().await,
-            Server::AppServer(server) => server.kill().await,
-            Server::V1(server) => server.kill().await,
+            Running::Demo(letta) => letta.go_away().await,
+            Running::AppServer(server) => server.kill().await,
+            Running::V1(server) => server.kill().await,
         }
     }
 
@@ -292,9 +292,9 @@ impl Peer {
 
     pub async fn come_back(&mut self) {
         match &mut self.server {
-            Server::Demo(letta) => letta.come_back().await,
-            Server::AppServer(server) => server.come_back().await,
-            Server::V1(server) => server.come_back().await,
+            Running::Demo(letta) => letta.come_back().await,
+            Running::AppServer(server) => server.come_back().await,
+            Running::V1(server) => server.come_back().await,
         }
     }
 }

@@ -9,11 +9,8 @@ use crate::config::layer::PATH_KEYS;
 
 /// A configuration in which every path is relative, as TOML.
 fn relative() -> String {
-    let mut text = "server_name = 'example.org'\n".to_owned();
-    for key in PATH_KEYS {
-        text += &format!("{key} = 'some/where'\n");
-    }
-    text
+    let keys = PATH_KEYS.map(|key| format!("{key} = 'some/where'"));
+    format!("server_name = 'example.org'\n{}\n", keys.join("\n"))
 }
 
 /// The paths of a configuration, by key.

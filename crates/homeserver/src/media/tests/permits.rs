@@ -105,7 +105,7 @@ fn abandoned_picture_keeps_its_permit_until_the_thread_is_done() {
         let (finish, finished) = std::sync::mpsc::channel::<()>();
         let busy = tokio::task::spawn_blocking(move || finished.recv());
         // Not through the router: its handlers are polled on the thread that is busy.
-        let patience = std::time::Duration::ZERO;
+        let patience = Duration::ZERO;
         let media = &test.server.media;
         let mut request = Box::pin(media.thumbnail(id, size, patience, &holder));
         tokio::select! {
