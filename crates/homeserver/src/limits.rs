@@ -1,6 +1,6 @@
 //! Every limit of the server that has a number: what it bounds, its value and unit, and what a client sees when it is reached.
 //!
-//! The constants of the [`catalogue`] are what the code enforces, so the table cannot fall behind the code. `docs/limits.md` is
+//! The constants of the `catalogue` are what the code enforces, so the table cannot fall behind the code. `docs/limits.md` is
 //! generated from it ([`markdown`]), and a test sends for each row that refuses a request one that is just within it and one just
 //! beyond it. This module imports nothing of the server but the defaults of the configuration.
 //! Spec: <https://spec.matrix.org/v1.19/client-server-api/#rate-limiting>,
