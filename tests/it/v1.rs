@@ -1,6 +1,6 @@
 //! What only a real V1 server shows: decisions that come twice, decisions that are taken elsewhere, calls that are streamed and not
-//! kept. `LETTA_TEST_BACKEND=v1` lets these run (`make compatibility`, `make proof`); else they say so and end: the server takes
-//! minutes to install and to start.
+//! kept. `make compatibility` and `make proof` run these, with `LETTA_TEST_BACKEND=v1`; `make test` leaves them out by name, because
+//! the server takes minutes to install and to start.
 
 use std::time::Duration;
 
@@ -17,16 +17,16 @@ const KILLS_AFTER: [Duration; 4] = [
     Duration::from_secs(2),
 ];
 
-/// A house around a V1 server, and a room of an agent in it; `None` if this run is not about V1.
-async fn house() -> Option<(House, Agent, String)> {
-    if Kind::chosen() != Kind::V1 {
-        println!("not run: LETTA_TEST_BACKEND is not v1");
-        return None;
-    }
+/// A house around a V1 server, and a room of an agent in it.
+async fn house() -> (House, Agent, String) {
+    assert!(
+        Kind::chosen() == Kind::V1,
+        "this needs a real V1 server: set LETTA_TEST_BACKEND=v1, or leave it out with --skip v1::"
+    );
     let house = House::start(Kind::V1, &[]).await;
     let agent = house.agents().await.remove(0);
     let room = house.enter(&agent).await;
-    Some((house, agent, room))
+    (house, agent, room)
 }
 
 /// Asks for a tool and waits for the approval message.
@@ -71,9 +71,7 @@ async fn answered_once(house: &House, room: &str, question: &str, tool: &Tool, f
 
 #[tokio::test(flavor = "multi_thread")]
 async fn bridge_killed_after_a_decision_runs_the_tool_and_the_model_once() {
-    let Some((mut house, _, room)) = house().await else {
-        return;
-    };
+    let (mut house, _, room) = house().await;
     for (round, after) in KILLS_AFTER.into_iter().enumerate() {
         let tool = house.peer.tool(&format!("kill-{round}"));
         let (question, card) = asked(&house, &room, &tool.prompt).await;
@@ -86,9 +84,7 @@ async fn bridge_killed_after_a_decision_runs_the_tool_and_the_model_once() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn decision_in_lettas_own_app_closes_the_approval_message() {
-    let Some((house, agent, room)) = house().await else {
-        return;
-    };
+    let (house, agent, room) = house().await;
     for (round, approve) in [true, false].into_iter().enumerate() {
         let tool = house.peer.tool(&format!("elsewhere-{round}"));
         let (question, card) = asked(&house, &room, &tool.prompt).await;
@@ -124,9 +120,7 @@ async fn decision_in_lettas_own_app_closes_the_approval_message() {
 /// Somebody has decided in Letta's own app a moment before, so the approval message does not say so yet.
 #[tokio::test(flavor = "multi_thread")]
 async fn decision_after_one_elsewhere_tells_what_was_decided_there() {
-    let Some((house, agent, room)) = house().await else {
-        return;
-    };
+    let (house, agent, room) = house().await;
     let tool = house.peer.tool("late");
     let (question, card) = asked(&house, &room, &tool.prompt).await;
     house.peer.decide_elsewhere(&agent, true).await;
@@ -144,9 +138,7 @@ async fn decision_after_one_elsewhere_tells_what_was_decided_there() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn two_calls_of_which_letta_keeps_one_can_be_approved() {
-    let Some((house, _, room)) = house().await else {
-        return;
-    };
+    let (house, _, room) = house().await;
     let (one, two) = (house.peer.tool("one"), house.peer.tool("two"));
     let commands = [&one, &two].map(|tool| tool.prompt.trim_start_matches("run ").to_owned());
     let prompt = format!("both {} ;; {}", commands[0], commands[1]);
