@@ -154,6 +154,10 @@ impl Turns {
     /// Goes on with what an earlier process has left.
     pub fn resume(&self) -> Result<(), JournalError> {
         for conversation in self.inner.around.journal.busy_conversations()? {
+            if let Some(turn) = self.inner.around.journal.open_turn(&conversation)? {
+                // A redaction may have come before the homeserver had confirmed what it is about.
+                self.watch_suspects(&turn, self.inner.around.identity.bot());
+            }
             self.wake(&conversation);
         }
         self.look_for_requests();

@@ -1,12 +1,12 @@
 //! What holds turns up: agents that are paused, ghosts that cannot speak, answers that were redacted while they grew.
 
 use letta_client::AgentId;
-use ruma::{EventId, RoomId};
+use ruma::{EventId, OwnedEventId, RoomId};
 use serde::Deserialize;
 
 use super::{
     Journal, JournalError, OutboxItem,
-    key::{self, Key},
+    key::{self, Key, texts},
     record::{PauseRecord, TurnId},
 };
 
@@ -51,12 +51,42 @@ impl Journal {
 
     /// Writes down that the answer of a running turn was redacted.
     pub fn set_redacted(&self, turn: &TurnId) -> Result<(), JournalError> {
-        self.put(&redacted_key(turn), &true, "redacted")
+        self.put(&redacted(turn).bytes(), &true, "redacted")
+    }
+
+    /// Writes down that an event was redacted which may be one of a running turn's: the homeserver has not said yet which events
+    /// the turn's messages are.
+    pub fn suspect_redacted(&self, turn: &TurnId, event_id: &EventId) -> Result<(), JournalError> {
+        let key = redacted(turn).text(event_id.as_str()).bytes();
+        self.put(&key, &true, "redacted")
+    }
+
+    /// The events that were redacted and may be a running turn's.
+    pub fn suspects(&self, turn: &TurnId) -> Result<Vec<OwnedEventId>, JournalError> {
+        let mut suspects = Vec::new();
+        for key in self.db().scan_prefix(redacted(turn).bytes()).keys() {
+            let key = key?;
+            let event_id = texts(&key).nth(1).map(EventId::parse);
+            suspects.extend(event_id.and_then(Result::ok));
+        }
+        Ok(suspects)
+    }
+
+    /// What is written down of redactions goes with the turn.
+    pub(super) fn forget_redactions(
+        &self,
+        turn: &TurnId,
+        batch: &mut sled::Batch,
+    ) -> Result<(), JournalError> {
+        for key in self.db().scan_prefix(redacted(turn).bytes()).keys() {
+            batch.remove(key?);
+        }
+        Ok(())
     }
 
     /// Whether the answer of a running turn was redacted.
     pub fn is_redacted(&self, turn: &TurnId) -> Result<bool, JournalError> {
-        Ok(self.db().contains_key(redacted_key(turn))?)
+        Ok(self.db().contains_key(redacted(turn).bytes())?)
     }
 
     /// Takes out of a room's outbox what would edit an event that was redacted.
@@ -100,6 +130,6 @@ fn silenced_key(room: &RoomId, agent: &AgentId) -> Vec<u8> {
         .bytes()
 }
 
-pub(super) fn redacted_key(turn: &TurnId) -> Vec<u8> {
-    Key::new(key::REDACTED).text(&turn.to_string()).bytes()
+fn redacted(turn: &TurnId) -> Key {
+    Key::new(key::REDACTED).text(&turn.to_string())
 }

@@ -109,7 +109,7 @@ impl Journal {
     ) -> Result<sled::Batch, JournalError> {
         let mut batch = self.outbox_batch(&self.unsaid(last)?)?;
         batch.remove(turn_key(&turn.key));
-        batch.remove(super::holds::redacted_key(&turn.id));
+        self.forget_redactions(&turn.id, &mut batch)?;
         Ok(batch)
     }
 

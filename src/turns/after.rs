@@ -53,12 +53,14 @@ impl Inner {
             FailureKind::ConversationGone => {
                 self.conversation_gone(turn, stage, wait, failure).await
             }
-            _ if broke => match self.is_gone(turn, stage, wait).await? {
-                Attended::Done(true) => Ok(gone(stage)),
-                Attended::Done(false) => Ok(Next::Wait(failure)),
-                Attended::Stopped => Ok(stopped(stage)),
-                Attended::Ending => Ok(Next::Over(Outcome::Ending)),
-            },
+            _ if broke && is_lost_stream(&failure) => {
+                match self.is_gone(turn, stage, wait).await? {
+                    Attended::Done(true) => Ok(gone(stage)),
+                    Attended::Done(false) => Ok(Next::Wait(failure)),
+                    Attended::Stopped => Ok(stopped(stage)),
+                    Attended::Ending => Ok(Next::Over(Outcome::Ending)),
+                }
+            }
             _ => self.after_refusal(turn, stage, wait, failure).await,
         }
     }
@@ -257,6 +259,16 @@ fn pauses(failure: &BackendError) -> bool {
         BackendError::QuotaExceeded { .. } => true,
         _ => false,
     }
+}
+
+/// Whether a stream broke because something broke, and not because Letta had something to say instead: that a decision is waited
+/// for, or that the conversation goes on elsewhere.
+fn is_lost_stream(failure: &BackendError) -> bool {
+    let something_broke = matches!(
+        failure.kind(),
+        FailureKind::Unreachable { .. } | FailureKind::Overloaded { .. } | FailureKind::Broken
+    );
+    something_broke && !matches!(failure, BackendError::Moved { .. })
 }
 
 fn over(told: Told) -> Next {

@@ -18,7 +18,7 @@ use crate::journal::{ConversationKey, JournalError, TurnRecord};
 /// How long a turn that was stopped may take to end by itself.
 pub(super) const STOP_PATIENCE: Duration = Duration::from_secs(5);
 /// How long Letta may take to hear that something shall stop.
-const CANCEL_TIME_MAX: Duration = Duration::from_secs(10);
+pub(super) const CANCEL_TIME_MAX: Duration = Duration::from_secs(10);
 
 /// How something that was waited for came out.
 pub(super) enum Attended<T> {

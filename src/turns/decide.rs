@@ -8,7 +8,8 @@ use ruma::{EventId, OwnedEventId, OwnedRoomId};
 
 pub use super::rights::Who;
 use super::{
-    Inner, Turns, card, envelope::one_line, gesture::Gesture, rights::Approvers, say::Voice, words,
+    Inner, Turns, attend::CANCEL_TIME_MAX, card, envelope::one_line, gesture::Gesture,
+    rights::Approvers, say::Voice, words,
 };
 use crate::journal::{Ask, By, JournalError, SendId, TurnRecord, Verdict};
 
@@ -237,7 +238,11 @@ impl Turns {
         }
         inner.stops.want(&turn.id);
         if let Some(destination) = inner.known_destination(&turn.key)? {
-            inner.around.backend.cancel(&destination).await?;
+            // The turn stops whether Letta hears of it or not, and whoever wants that is not kept waiting.
+            let told = inner.around.backend.cancel(&destination);
+            let after = CANCEL_TIME_MAX;
+            let told = tokio::time::timeout(after, told).await;
+            told.unwrap_or(Err(BackendError::Silent { after }))?;
         }
         let now = inner.around.journal.open_turn(&turn.key)?;
         if now.is_none_or(|now| now.id != turn.id) {

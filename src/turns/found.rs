@@ -97,7 +97,13 @@ impl Inner {
                 thread: None,
             })
         });
-        let mut places = journal.conversations()?;
+        let mut places = Vec::new();
+        for place in journal.conversations()? {
+            // An agent that Letta no longer has is not asked about.
+            if !self.is_known_gone(&place.agent)? {
+                places.push(place);
+            }
+        }
         places.extend(homes);
         places.sort();
         places.dedup();

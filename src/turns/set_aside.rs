@@ -6,7 +6,7 @@ use tracing::{info, warn};
 use super::{Inner, Turns, stage::Stage, words};
 use crate::{
     config::Level,
-    journal::{Answer, By, FailedRecord, JournalError, TurnRecord, Verdict},
+    journal::{Answer, By, FailedRecord, JournalError, SendId, TurnRecord, Verdict},
     time::Millis,
     turns::decide::Who,
 };
@@ -71,6 +71,11 @@ impl Turns {
         journal.withdraw_edits(room, event)?;
         for turn in journal.turns_in(room)? {
             if !self.inner.has_said(&turn, event)? {
+                if !self.inner.unconfirmed(&turn)?.is_empty() {
+                    journal.suspect_redacted(&turn.id, event)?;
+                    journal.durable().await?;
+                    self.watch_suspects(&turn, by);
+                }
                 continue;
             }
             info!(turn.id = %turn.id, event.id = %event, "an answer was redacted; its turn ends");
@@ -93,6 +98,37 @@ impl Turns {
     }
 }
 
+impl Turns {
+    /// Waits, beside everything else, until the homeserver has said which events a turn's messages are, and then ends the turn
+    /// if one of them was redacted meanwhile.
+    pub(super) fn watch_suspects(&self, turn: &TurnRecord, by: &UserId) {
+        let (turns, turn, by) = (self.clone(), turn.clone(), by.to_owned());
+        self.inner.around.tasks.spawn(async move {
+            if let Err(failure) = turns.confirm_suspects(&turn, &by).await {
+                warn!(turn.id = %turn.id, error = &failure as &dyn std::error::Error, "a redaction may be missed");
+            }
+        });
+    }
+
+    async fn confirm_suspects(&self, turn: &TurnRecord, by: &UserId) -> Result<(), JournalError> {
+        let around = &self.inner.around;
+        for event in around.journal.suspects(&turn.id)? {
+            if self.inner.has_said(turn, &event)? {
+                Box::pin(self.redacted(&turn.key.room, &event, by)).await?;
+            }
+        }
+        for send_id in self.inner.unconfirmed(turn)? {
+            let Some(event) = around.outbox.event_of(&send_id).await? else {
+                continue;
+            };
+            if around.journal.suspects(&turn.id)?.contains(&event) {
+                Box::pin(self.redacted(&turn.key.room, &event, by)).await?;
+            }
+        }
+        Ok(())
+    }
+}
+
 /// Who has asked, and admins.
 fn may_retry(who: Who<'_>, failed: &FailedRecord) -> bool {
     let asked = failed
@@ -102,19 +138,35 @@ fn may_retry(who: Who<'_>, failed: &FailedRecord) -> bool {
     who.level >= Level::Admin || (who.level >= Level::Talk && asked)
 }
 
+/// The messages of a turn that it may still change.
+fn changeable(turn: &TurnRecord) -> impl Iterator<Item = SendId> {
+    let parts = (0..=turn.chapter).map(|number| turn.id.chapter(number).part(0));
+    let line = turn.chapter_id().status();
+    let card = turn.ask.as_ref().map(|ask| ask.card.clone());
+    parts.chain(card).chain([line])
+}
+
 impl Inner {
     /// Whether an event is something that a turn has said and may still change.
     fn has_said(&self, turn: &TurnRecord, event: &EventId) -> Result<bool, JournalError> {
-        let parts = (0..=turn.chapter).map(|number| turn.id.chapter(number).part(0));
-        let line = turn.chapter_id().status();
-        let card = turn.ask.as_ref().map(|ask| ask.card.clone());
-        for send_id in parts.chain(card).chain([line]) {
+        for send_id in changeable(turn) {
             let said: Option<OwnedEventId> = self.around.journal.event_of(&send_id)?.flatten();
             if said.as_deref() == Some(event) {
                 return Ok(true);
             }
         }
         Ok(false)
+    }
+
+    /// What a turn has said of which the homeserver has not confirmed yet which event it is.
+    fn unconfirmed(&self, turn: &TurnRecord) -> Result<Vec<SendId>, JournalError> {
+        let mut unconfirmed = Vec::new();
+        for send_id in changeable(turn) {
+            if self.around.journal.is_waiting(&turn.key.room, &send_id)? {
+                unconfirmed.push(send_id);
+            }
+        }
+        Ok(unconfirmed)
     }
 
     /// Ends a turn whose prompts get no answer. What was said of it stays.

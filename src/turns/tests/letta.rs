@@ -10,7 +10,7 @@ use async_trait::async_trait;
 use futures_util::{StreamExt, stream};
 use letta_client::{
     Agent, AgentId, ApprovalRequest, Backend, BackendError, Conduct, Conversation, Decision,
-    Destination, FailureKind, HistoryItem, Info, MessageId, Missing, Prompt, RunId, Stop,
+    Destination, FailureKind, HistoryItem, Info, MessageId, Missing, Prompt, RunId, Stop, ToolCall,
     TurnEvent, TurnFailure, TurnStream,
 };
 
@@ -36,6 +36,8 @@ pub(super) enum Fate {
     Close,
     /// The run is named and then lost.
     LoseRun,
+    /// A tool call waits for a decision, says Letta in the stream.
+    Waits,
     /// The model provider refuses, in the stream.
     Fail(FailureKind),
     /// It is begun, and goes on until the turn is stopped.
@@ -147,6 +149,7 @@ impl ScriptedLetta {
                 ])
             }
             Fate::LoseRun => events(vec![started, Err(unreachable())]),
+            Fate::Waits => events(vec![started, Err(BackendError::ApprovalPending)]),
             Fate::Fail(kind) => {
                 if !kind.pauses_agent() {
                     state.failed.extend(texts);
@@ -308,7 +311,15 @@ impl Backend for ScriptedLetta {
 
     async fn pending(&self, _: &Destination) -> Result<Option<ApprovalRequest>, BackendError> {
         self.note("pending")?;
-        Ok(None)
+        let call = ToolCall {
+            id: "call-1".parse().unwrap(),
+            name: "launch".to_owned(),
+            arguments: "{}".to_owned(),
+        };
+        Ok(Some(ApprovalRequest {
+            id: MessageId::parse("message-9").unwrap(),
+            calls: vec![call],
+        }))
     }
 
     async fn resume(&self, _: &Destination, run: &RunId) -> Result<TurnStream, BackendError> {

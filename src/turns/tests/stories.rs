@@ -396,3 +396,33 @@ async fn sender_who_never_stops_is_braked_and_loses_nothing() {
         "something is lost"
     );
 }
+
+#[tokio::test(start_paused = true)]
+async fn redaction_that_comes_before_the_message_is_confirmed_is_not_missed() {
+    let lab = Lab::new();
+    lab.letta.next([Fate::Endless]);
+    let send = "/send/m.room.message/";
+    lab.homeserver.fails(send, [Fault::DoneAndUnheard]);
+    lab.say("asked");
+    lab.homeserver.until_asked(send, 1).await;
+    let event = ruma::event_id!("$event0");
+    let by = ann().user;
+    lab.turns.redacted(lab.room(), event, by).await.unwrap();
+    lab.until_quiet().await;
+    tokio::time::sleep(Duration::from_mins(5)).await;
+    assert_eq!(lab.sees("answer to"), 1, "it is sent again");
+    assert_eq!(lab.letta.asked("cancel"), 1);
+    assert!(lab.journal.turns_in(lab.room()).unwrap().is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn decision_that_is_waited_for_is_asked_about_also_if_a_stream_says_so() {
+    let lab = Lab::new();
+    lab.letta.next([Fate::Waits]);
+    lab.say("asked");
+    lab.until_seen("[APPROVAL_NEEDED]").await;
+    assert_eq!(
+        (lab.letta.asked("send"), lab.letta.asked("pending")),
+        (1, 1)
+    );
+}
