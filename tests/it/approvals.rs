@@ -255,7 +255,7 @@ async fn what_was_decided_elsewhere_is_told_in_plain_words() {
     let turn = letta.decide(&to, &request, &[denied]).await;
     futures_util::StreamExt::count(turn.expect("Letta takes it")).await;
     world.alice.react(&room, &asked.event_id, "✅").await;
-    hears(&world.alice, &room, "[LETTA_NOT_PENDING]").await;
+    hears(&world.alice, &room, "Denied outside of Matrix").await;
     let question = world.alice.say(&room, "say: go on").await;
     world
         .alice

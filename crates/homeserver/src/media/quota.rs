@@ -110,7 +110,7 @@ impl Usage {
     async fn load(&self, store: &Store) -> Result<MutexGuard<'_, Sums>> {
         let sums = self.sums.get_or_try_init(|| async {
             let store = store.clone();
-            let summing = tokio::task::spawn_blocking(move || Sums::of(&store));
+            let summing = crate::blocking::run(move || Sums::of(&store));
             Ok::<_, StoreError>(Mutex::new(summing.await.map_err(|_| StoreError::Lost)??))
         });
         Ok(sums.await?.lock().unwrap_or_else(PoisonError::into_inner))

@@ -215,7 +215,7 @@ impl RoomWriter {
     ///
     /// As [`Self::add`]; the first error ends the writer.
     pub async fn add_all(mut self, drafts: Vec<Draft>) -> Result<Self> {
-        let building = tokio::task::spawn_blocking(move || {
+        let building = crate::blocking::run(move || {
             #[cfg(test)]
             self.rooms.gate.pass_new();
             for draft in drafts {

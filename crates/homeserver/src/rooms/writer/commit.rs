@@ -28,7 +28,7 @@ impl RoomWriter {
     /// It is written even if the caller is not there any more. Push rules are no work for an async worker.
     pub async fn commit(self) -> Result<Position> {
         let stream = self.rooms.stream.clone();
-        let written = tokio::task::spawn_blocking(move || self.commit_blocking()).await;
+        let written = crate::blocking::run(move || self.commit_blocking()).await;
         let (head, position) = written.map_err(|_| StoreError::Lost)??;
         stream.shown(position).await?;
         // The next writer reads what everybody can read.
