@@ -145,6 +145,39 @@ async fn wrong_about_too_long(
     wrong
 }
 
+#[test]
+fn limits_are_those_that_are_promised() {
+    let mut exceptions = Vec::new();
+    for Route { method, path, body } in crate::api::routes().table() {
+        let (without_token, with_token) =
+            (body.bytes(false, usize::MAX), body.bytes(true, usize::MAX));
+        if *body == BodyLimit::File {
+            assert!(path.contains("/media/"), "{path}");
+            continue;
+        }
+        assert!(
+            without_token <= 64 << 10,
+            "{method} {path}: {without_token}"
+        );
+        if with_token > 1 << 20 {
+            exceptions.push(format!("{method} {path}: {} MiB", with_token >> 20));
+        }
+    }
+    exceptions.sort();
+    insta::assert_snapshot!(exceptions.join("\n"), @r"
+    POST /_matrix/client/r0/keys/upload: 2 MiB
+    POST /_matrix/client/v3/keys/upload: 2 MiB
+    PUT /_matrix/client/r0/room_keys/keys/{room_id}: 8 MiB
+    PUT /_matrix/client/r0/sendToDevice/{event_type}/{txn_id}: 4 MiB
+    PUT /_matrix/client/unstable/org.matrix.msc3814.v1/dehydrated_device: 2 MiB
+    PUT /_matrix/client/unstable/room_keys/keys/{room_id}: 8 MiB
+    PUT /_matrix/client/unstable/room_keys/keys: 8 MiB
+    PUT /_matrix/client/v3/room_keys/keys/{room_id}: 8 MiB
+    PUT /_matrix/client/v3/room_keys/keys: 8 MiB
+    PUT /_matrix/client/v3/sendToDevice/{event_type}/{txn_id}: 4 MiB
+    ");
+}
+
 #[tokio::test]
 async fn announced_body_beyond_the_limit_is_refused_unread_everywhere() {
     let test = bridged().await;

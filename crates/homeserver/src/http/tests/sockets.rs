@@ -15,6 +15,9 @@ use crate::{
     testing::TestServer,
 };
 
+/// How long a test waits for what has to come; one that waits longer has failed.
+const ANSWER_WAIT_MAX: Duration = Duration::from_secs(30);
+
 /// A server on a port of its own, as long as this lives.
 pub(crate) struct Serving {
     pub(crate) at: std::net::SocketAddr,
@@ -51,7 +54,8 @@ impl Serving {
 /// The status that the server answers.
 pub(crate) async fn status(stream: &mut TcpStream) -> StatusCode {
     let mut begin = [0; 12];
-    stream.read_exact(&mut begin).await.unwrap();
+    let read = tokio::time::timeout(ANSWER_WAIT_MAX, stream.read_exact(&mut begin)).await;
+    read.expect("an answer comes").unwrap();
     let text = std::str::from_utf8(&begin[9..]).unwrap();
     text.parse().unwrap()
 }
@@ -94,14 +98,14 @@ async fn abandoned_bodies_release_their_permits() {
     until(|| anonymous.available() == free).await;
 }
 
-/// Waits for something that comes about on its own; a test that waits for ever is ended by this.
+/// Waits for something that comes about on its own.
 pub(crate) async fn until(reached: impl Fn() -> bool) {
     let waiting = async {
         while !reached() {
             tokio::time::sleep(Duration::from_millis(2)).await;
         }
     };
-    tokio::time::timeout(Duration::from_secs(30), waiting)
+    tokio::time::timeout(ANSWER_WAIT_MAX, waiting)
         .await
         .expect("it comes about");
 }
