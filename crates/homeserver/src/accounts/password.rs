@@ -30,9 +30,9 @@ use crate::{
 
 /// How much memory one hash takes, in KiB: what OWASP advises for Argon2id with two passes.
 const MEMORY_KIB: u32 = 19_456;
-/// How often the memory is disconnected through.
+/// How often the memory is gone through.
 const PASSES: u32 = 2;
-/// How many lanes it is disconnected through in.
+/// How many lanes it is gone through in.
 const LANES: u32 = 1;
 /// How long a salt is, in bytes.
 const SALT_BYTES: usize = 16;

@@ -120,7 +120,7 @@ pub async fn authorize(
     Ok(())
 }
 
-/// Lets somebody on who has disconnected through one of the flows.
+/// Lets somebody on who has gone through one of the flows.
 ///
 /// # Errors
 ///

@@ -128,7 +128,7 @@ async fn by_password(
     {
         return Ok(user);
     }
-    // A password that is disconnected cannot be right; whoever owned the account is told why.
+    // A password that is gone cannot be right; whoever owned the account is told why.
     if accounts
         .get(&user)?
         .is_some_and(|account| account.deactivated)

@@ -179,7 +179,7 @@ where
     pub(super) fn owner(&self) -> Owner {
         match <R::Authentication as Identified>::user(&self.caller) {
             Some(user) => Owner::User(user.to_owned()),
-            None => Owner::Address(self.facts.ip),
+            None => Owner::Address(self.facts.ip.map(network_of)),
         }
     }
 

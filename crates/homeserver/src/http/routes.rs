@@ -29,7 +29,7 @@ use super::{
 use crate::{
     blocking::{Owner, watched},
     error::{Error, Result},
-    permits::Permit,
+    permits::{Permit, network_of},
     server::Server,
 };
 
@@ -240,8 +240,10 @@ impl Routes {
                         facts.bytes = bytes;
                         match json::check(&facts.bytes) {
                             Ok(()) => {
-                                let (pool, owner) =
-                                    (server.blocking.clone(), Owner::Address(facts.ip));
+                                let (pool, owner) = (
+                                    server.blocking.clone(),
+                                    Owner::Address(facts.ip.map(network_of)),
+                                );
                                 pool.run(owner, handler(server, facts)).await
                             }
                             Err(error) => Err(error),
