@@ -26,13 +26,13 @@ pub(crate) fn read<T: DeserializeOwned>(text: &str) -> serde_json::Result<T> {
     if !text.contains("\\u0000") {
         match serde_json::from_str(text) {
             Ok(value) => return Ok(value),
-            Err(error) => match mend(text) {
+            Err(error) => match replace_unrepresentable(text) {
                 Cow::Borrowed(_) => return Err(error),
-                Cow::Owned(mended) => return serde_json::from_str(&mended),
+                Cow::Owned(replaced) => return serde_json::from_str(&replaced),
             },
         }
     }
-    serde_json::from_str(&mend(text))
+    serde_json::from_str(&replace_unrepresentable(text))
 }
 
 /// The same for bytes; those that are no UTF-8 become U+FFFD.
@@ -41,7 +41,7 @@ pub(crate) fn read_bytes<T: DeserializeOwned>(bytes: &[u8]) -> serde_json::Resul
 }
 
 /// The text with every value replaced that cannot be held.
-fn mend(text: &str) -> Cow<'_, str> {
+fn replace_unrepresentable(text: &str) -> Cow<'_, str> {
     let mut out = String::new();
     let (mut rest, mut in_string, mut changed) = (text, false, false);
     while let Some(first) = rest.chars().next() {
