@@ -1,7 +1,7 @@
 //! Conversations: what waits in them, and the one turn that runs.
 
 use letta_client::{Conversation, ConversationId};
-use ruma::EventId;
+use ruma::{EventId, RoomId};
 
 use super::{
     Journal, JournalError, OutboxItem,
@@ -171,11 +171,12 @@ impl Journal {
     }
 
     /// Takes back a prompt that still waits. `false`: it does not wait (any more).
-    pub fn withdraw_queued(&self, event_id: &EventId) -> Result<bool, JournalError> {
+    pub fn withdraw_queued(&self, room: &RoomId, event_id: &EventId) -> Result<bool, JournalError> {
         let _alone = self.alone();
         for entry in self.scan::<QueuedPrompt>(&[key::QUEUE], "prompt") {
             let (key, prompt) = entry?;
-            if prompt.event_id == event_id {
+            let is_here = key::conversation(&key).is_some_and(|place| place.room == room);
+            if is_here && prompt.event_id == event_id {
                 self.db().remove(key)?;
                 return Ok(true);
             }

@@ -198,7 +198,8 @@ impl Inbox {
                 journal.replace_queued(&original, &event.sender, &text)?;
             }
             Route::Redaction { of } => {
-                journal.withdraw_queued(&of)?;
+                // Who may redact what is the homeserver's to check, but it holds in one room only.
+                journal.withdraw_queued(&event.room_id, &of)?;
                 self.turns
                     .redacted(&event.room_id, &of, &event.sender)
                     .await?;

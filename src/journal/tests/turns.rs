@@ -1,7 +1,7 @@
 //! Conversations: what waits, what runs, and what is left at the end.
 
 use letta_client::Conversation;
-use ruma::{UserId, event_id};
+use ruma::{RoomId, UserId, event_id, room_id};
 
 use super::*;
 use crate::journal::turns::{PROMPT_BYTES_PER_TURN_MAX, PROMPTS_PER_TURN_MAX};
@@ -217,12 +217,15 @@ async fn a_prompt_that_waits_can_be_taken_back() {
     let desk = Desk::open();
     desk.ask(&home(), &prompt(0));
     desk.ask(&home(), &prompt(1));
-    assert!(desk.withdraw_queued(event_id!("$ask0")).unwrap());
-    assert!(!desk.withdraw_queued(event_id!("$ask0")).unwrap());
+    let withdraw = |desk: &Desk, room: &RoomId, event| desk.withdraw_queued(room, event).unwrap();
+    let (here, other) = (home().room, room_id!("!elsewhere:x"));
+    assert!(!withdraw(&desk, other, event_id!("$ask0")));
+    assert!(withdraw(&desk, &here, event_id!("$ask0")));
+    assert!(!withdraw(&desk, &here, event_id!("$ask0")));
     let desk = desk.restart().await;
     let turn = desk.begin_turn(&home(), Millis(1)).unwrap().unwrap();
     assert_eq!(texts(&turn), ["question 1"]);
-    assert!(!desk.withdraw_queued(event_id!("$ask1")).unwrap());
+    assert!(!withdraw(&desk, &here, event_id!("$ask1")));
 }
 
 #[tokio::test]
