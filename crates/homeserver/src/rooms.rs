@@ -322,8 +322,11 @@ impl Rooms {
 
     /// The room's writer: waits until nobody else writes to the room. 404 if there is no such room.
     pub async fn write(&self, room: &RoomId) -> Result<RoomWriter> {
-        let record = self.record(room)?.ok_or_else(unknown_room)?;
-        RoomWriter::existing(self.clone(), room, record).await
+        // Before the lock: no lock is kept for rooms that somebody has made up.
+        if !self.exists(room)? {
+            return Err(unknown_room());
+        }
+        RoomWriter::existing(self.clone(), room).await
     }
 
     /// A new room of this version whose first event has this content.

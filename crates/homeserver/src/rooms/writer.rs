@@ -61,12 +61,10 @@ pub struct RoomWriter {
 }
 
 impl RoomWriter {
-    pub(super) async fn existing(
-        rooms: Rooms,
-        room_id: &RoomId,
-        record: RoomRecord,
-    ) -> Result<Self> {
+    pub(super) async fn existing(rooms: Rooms, room_id: &RoomId) -> Result<Self> {
         let head = rooms.head(room_id).lock_owned().await;
+        // Under the lock: whoever held it may have ended the room.
+        let record = rooms.record(room_id)?.ok_or_else(super::unknown_room)?;
         let last = match &head.last {
             Some(last) => Some(last.clone()),
             None => rooms

@@ -2,12 +2,14 @@
 
 use std::collections::BTreeMap;
 
+use futures_util::FutureExt;
 use http::{Method, StatusCode};
 use serde_json::{Value, json};
 
 use super::{refused, room, rooms};
 use crate::{
     rooms::create::{INITIAL_STATE_MAX, INITIAL_STATE_MAX_BYTES},
+    store::tables,
     stream::Position,
     testing::{Person, TestServer},
 };
@@ -158,4 +160,21 @@ async fn upgraded_room_takes_over_more_than_one_write_holds() {
         .events_up(new.try_into().unwrap(), Position::default());
     let depths: Vec<u64> = depths.map(|pdu| pdu.unwrap().depth).collect();
     assert!(depths.iter().copied().eq(1..=depths.len() as u64));
+}
+
+#[tokio::test]
+async fn writer_that_waited_for_a_room_that_ended_finds_none() {
+    let test = TestServer::start().await;
+    let alice = test.person("alice").await;
+    let id = room(&alice, json!({})).await;
+    let id: &ruma::RoomId = id.as_str().try_into().unwrap();
+    let rooms = &test.server.rooms;
+    let first = rooms.write(id).await.unwrap();
+    let mut second = std::pin::pin!(rooms.write(id));
+    assert!(second.as_mut().now_or_never().is_none());
+    let mut batch = test.server.store.batch();
+    batch.delete::<tables::Rooms>((id,)).unwrap();
+    test.server.store.commit(batch).await.unwrap();
+    drop(first);
+    assert!(second.await.is_err());
 }
