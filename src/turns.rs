@@ -30,6 +30,7 @@ pub mod gesture;
 mod growing;
 pub mod inbox;
 mod listen;
+mod log;
 mod notice;
 mod open;
 mod overheard;
@@ -226,6 +227,7 @@ impl Work<ConversationKey> for Turns {
         }
         around.journal.durable().await?;
         around.outbox.wake(&conversation.room);
+        log::ended(&turn, "set aside", Some(&reason.1));
         Ok(())
     }
 }

@@ -5,16 +5,16 @@
 //! leaves the inbox in the same commit that puts it where it goes; after a crash it is routed again,
 //! to the same place. What must be said about an event is written down before it leaves.
 
-mod blocked;
+mod ignored;
 mod round;
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use ruma::{OwnedRoomId, UserId};
 use tokio::sync::{Notify, Semaphore};
-use tracing::{debug, error};
+use tracing::{debug, error, info, warn};
 
-use self::{blocked::Blocked, round::Round};
+use self::{ignored::IgnoredEvents, round::Round};
 use super::{
     Surroundings, Turns,
     route::{IncomingEvent, Route, Rules, Why, route},
@@ -57,7 +57,7 @@ pub struct Inbox {
     rules: Rules,
     arrived: Arc<Notify>,
     receipts: Arc<Semaphore>,
-    blocked: Blocked,
+    ignored: IgnoredEvents,
 }
 
 impl Inbox {
@@ -77,7 +77,7 @@ impl Inbox {
             rules,
             arrived,
             receipts,
-            blocked: Blocked::default(),
+            ignored: IgnoredEvents::default(),
         }
     }
 
@@ -117,9 +117,13 @@ impl Inbox {
             };
             let mut read = HashMap::new();
             for (admission, admitted) in events {
-                let Ok(event) = serde_json::from_str::<IncomingEvent>(admitted.event.get()) else {
-                    journal.drop_event(admission)?;
-                    continue;
+                let event = match serde_json::from_str::<IncomingEvent>(admitted.event.get()) {
+                    Ok(event) => event,
+                    Err(error) => {
+                        warn!(%error, "could not parse an admitted event; it is dropped");
+                        journal.drop_event(admission)?;
+                        continue;
+                    }
                 };
                 if round.holds(&event.room_id) {
                     continue;
@@ -166,11 +170,14 @@ impl Inbox {
         let journal = &self.around.journal;
         let room = journal.room(&event.room_id)?;
         let route = route(event, room.as_ref(), &self.rules);
-        debug!(
-            event.id = %event.event_id, room.id = %event.room_id,
-            kind = route.kind(), why = ?route.why(),
-            "routed"
-        );
+        if let Some(why) = route.why() {
+            self.ignored.log(event, why);
+        } else {
+            debug!(
+                event.id = %event.event_id, room.id = %event.room_id, kind = route.kind(),
+                "event routed"
+            );
+        }
         match route {
             Route::Prompt { conversation, text } => {
                 let prompt = QueuedPrompt {
@@ -206,7 +213,6 @@ impl Inbox {
                 // A reaction that is not taken yet is as if it had never been.
                 journal.withdraw_errand(&event.room_id, &of)?;
             }
-            Route::Ignore(Why::Blocked) => self.blocked.note(event),
             Route::Ignore(Why::Encrypted) => {
                 let once = SendId::of(&["encrypted", event.room_id.as_str()]);
                 self.tell(event, &words::encrypted(), once).await?;
@@ -234,10 +240,18 @@ impl Inbox {
             .queue_prompt(admission, &conversation, &prompt)
         {
             Ok(()) => {
+                info!(
+                    event.id = %prompt.event_id, room.id = %conversation.room, agent.id = %conversation.agent,
+                    "prompt queued"
+                );
                 self.turns.wake(&conversation);
                 Ok(Some((conversation, prompt.event_id)))
             }
             Err(JournalError::Full { limit, .. }) => {
+                warn!(
+                    event.id = %prompt.event_id, room.id = %conversation.room, agent.id = %conversation.agent,
+                    limit, "prompt refused: the queue of its conversation is full"
+                );
                 let once = SendId::of(&["queue full", prompt.event_id.as_str()]);
                 let notice = notice(
                     &conversation.room,

@@ -106,7 +106,7 @@ impl Route {
 }
 
 /// Why an event is ignored.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Why {
     /// One of our own users sent it.
     Ours,
@@ -126,6 +126,23 @@ pub enum Why {
     OtherType,
     /// Its content is not what its type says.
     Malformed,
+}
+
+impl Why {
+    /// The reason, for the log.
+    pub fn reason(self) -> &'static str {
+        match self {
+            Self::Ours => "sent by a user of this bridge",
+            Self::Notice => "a notice, so sent by a program",
+            Self::Empty => "the message has no text",
+            Self::NotAddressed => "no agent is addressed",
+            Self::UnknownRoom => "no agent is in the room",
+            Self::Blocked => "the sender is blocked by `permissions` and is not heard",
+            Self::Encrypted => "the event is encrypted",
+            Self::OtherType => "events of this type are not used",
+            Self::Malformed => "the content does not match the event type",
+        }
+    }
 }
 
 /// What routing depends on beside the event and its room.

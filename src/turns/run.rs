@@ -13,9 +13,9 @@
 use std::sync::PoisonError;
 
 use tokio::time::Instant;
-use tracing::{info, warn};
+use tracing::warn;
 
-use super::{Inner, brake::Braked, listen::Outcome, stage::Stage, words};
+use super::{Inner, brake::Braked, listen::Outcome, log, stage::Stage, words};
 use crate::{
     journal::{
         Answer, Ask, By, ConversationKey, JournalError, OutboxItem, TurnId, TurnRecord, Verdict,
@@ -101,10 +101,16 @@ impl Inner {
 
     /// Goes through the chapters that are left, until the turn or the process ends.
     async fn run(&self, mut turn: TurnRecord, mut again: bool) -> Result<(), JournalError> {
-        if self.take_up(&turn) && again && turn.answer.is_none() && turn.waits_for().is_none() {
+        let is_new_here = self.take_up(&turn);
+        if is_new_here && again && turn.answer.is_none() && turn.waits_for().is_none() {
             // The process that left it may have been ended by it.
             turn.spent.restarts += 1;
             self.keep(&turn).await?;
+        }
+        match again {
+            false => log::started(&turn),
+            true if is_new_here => log::resumed(&turn),
+            true => {}
         }
         loop {
             if turn.waits_for().is_some() {
@@ -222,6 +228,8 @@ impl Inner {
         let answer = stage.voice.conclusion(&turn, &answer, said, complete);
         let mut last: Vec<_> = line.into_iter().chain(answer).collect();
         let next = self.next_chapter(&turn, &stage, &mut last)?;
+        let stopped =
+            self.stops.is_wanted(&turn.id) || turn.ask.as_ref().is_some_and(Ask::is_stopped);
         match &next {
             Some(next) => journal.end_chapter(next, &last)?,
             None => journal.end_turn(&turn, &last)?,
@@ -230,11 +238,7 @@ impl Inner {
         self.around.outbox.wake(&turn.key.room);
         if next.is_none() {
             self.stops.forget(&turn.id);
-            info!(
-                turn.id = %turn.id, agent.id = %turn.key.agent, room.id = %turn.key.room,
-                prompts = turn.prompts.len(), duration = ?Millis::now().since(turn.started_at),
-                "a turn ended"
-            );
+            log::ended(&turn, if stopped { "stopped" } else { "answered" }, None);
         }
         Ok(next)
     }

@@ -3,7 +3,7 @@
 use ruma::{EventId, OwnedEventId, RoomId, UserId};
 use tracing::{info, warn};
 
-use super::{Inner, Turns, stage::Stage, words};
+use super::{Inner, Turns, log, stage::Stage, words};
 use crate::{
     config::Level,
     journal::{Answer, By, FailedRecord, JournalError, SendId, TurnRecord, Verdict},
@@ -209,10 +209,7 @@ impl Inner {
         journal.durable().await?;
         self.around.outbox.wake(&turn.key.room);
         self.stops.forget(&turn.id);
-        warn!(
-            turn.id = %turn.id, agent.id = %turn.key.agent, room.id = %turn.key.room, code = reason.1,
-            number = failed.map(|failed| failed.number), "a turn was set aside"
-        );
+        log::ended(&turn, "set aside", Some(&reason.1));
         Ok(())
     }
 
@@ -240,7 +237,7 @@ impl Inner {
         self.cancel(&turn.key);
         self.around.journal.end_turn(turn, &[])?;
         self.stops.forget(&turn.id);
-        info!(turn.id = %turn.id, agent.id = %turn.key.agent, "a turn ended because its answer was redacted");
+        log::ended(turn, "redacted", None);
         Ok(())
     }
 }

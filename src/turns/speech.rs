@@ -13,7 +13,7 @@ use ruma::{OwnedRoomId, OwnedUserId, RoomId};
 use tracing::{debug, info};
 
 use super::{
-    Inner,
+    Inner, log,
     say::{EVENT_TYPE, freeze},
     words,
 };
@@ -150,6 +150,7 @@ impl Inner {
             self.around.outbox.wake(&room);
         }
         self.stops.forget(&turn.id);
+        log::ended(turn, "set aside", Some(&reason.1));
         Ok(())
     }
 

@@ -28,6 +28,7 @@ mod compatibility;
 mod guests;
 mod harness;
 mod journal_crash;
+mod logs;
 mod proof;
 mod restarts;
 mod rights;
