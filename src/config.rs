@@ -8,7 +8,7 @@
 //! `LETTA_API_KEY`, `BRIDGE_SECTION__KEY`.
 //!
 //! A [`Config`] that was loaded is complete and possible; an error names the key, what is wrong
-//! with it, and how to mend it.
+//! with it, and how to fix it.
 
 use std::path::PathBuf;
 
@@ -28,21 +28,20 @@ mod permissions;
 pub(crate) mod private_file;
 pub mod sample;
 mod schema;
-mod secret;
 mod sections;
 mod selector;
 mod turns;
 
 pub use connections::Connections;
-pub use error::{ConfigError, Problem};
+pub use error::ConfigError;
 pub use layers::Environment;
 pub use permissions::{Level, Permissions, PermissionsError};
-pub use secret::Secret;
 pub use sections::{
     Appservice, BackendKind, Bot, Homeserver, HomeserverMode, Journal, Letta, LogFormat, Logging,
     Rooms, Space,
 };
 pub use selector::{Selector, SelectorError};
+pub use settings::{Problem, Secret};
 pub use turns::{Detail, Mode, NoSuchChoice, Turns};
 
 /// Everything that an admin decides.

@@ -1,4 +1,4 @@
-//! `doctor`: looks for everything that could be wrong and says how to mend it.
+//! `doctor`: looks for everything that could be wrong and says how to fix it.
 //!
 //! The wording of the answers about tokens is that of the mautrix bridges, because people search
 //! for it.
@@ -22,20 +22,20 @@ pub struct Check {
     pub outcome: Result<String, Advice>,
 }
 
-/// What is wrong, and how to mend it.
+/// What is wrong, and how to fix it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Advice {
     /// What is wrong.
     pub what: String,
-    /// How to mend it.
-    pub mend: String,
+    /// How to fix it.
+    pub fix: String,
 }
 
 impl Advice {
-    fn new(what: impl Into<String>, mend: impl Into<String>) -> Self {
+    fn new(what: impl Into<String>, fix: impl Into<String>) -> Self {
         Self {
             what: what.into(),
-            mend: mend.into(),
+            fix: fix.into(),
         }
     }
 }
@@ -48,7 +48,7 @@ impl fmt::Display for Check {
                 write!(
                     f,
                     "FAIL  {}: {}\n      {}",
-                    self.name, advice.what, advice.mend
+                    self.name, advice.what, advice.fix
                 )
             }
         }
@@ -65,7 +65,7 @@ pub(super) async fn doctor(files: &Files) -> Outcome {
     let config = match Config::load(files.config()) {
         Ok(config) => config,
         Err(error) => {
-            let advice = Advice::new(error.to_string(), "mend this first, then run doctor again");
+            let advice = Advice::new(error.to_string(), "fix this first, then run doctor again");
             tell(&Check {
                 name: "configuration",
                 outcome: Err(advice),

@@ -145,12 +145,12 @@ pub(super) fn with_environment(
 fn refuse_incomplete(config: &Config) -> Outcome {
     let mut problems = config.problems();
     for problem in &mut problems {
-        let mend = match problem.key.as_str() {
+        let fix = match problem.key.as_str() {
             "homeserver.domain" => "give it with `--domain NAME`",
             "permissions" => "give yourself with `--admin @you:server`",
             _ => continue,
         };
-        mend.clone_into(&mut problem.mend);
+        fix.clone_into(&mut problem.fix);
     }
     if problems.is_empty() {
         return Ok(());

@@ -9,7 +9,9 @@ use ruma::user_id;
 use tracing_subscriber::EnvFilter;
 
 use super::{
-    BackendKind, Config, Level, Problem, letta_url,
+    BackendKind, Config, Level, Problem,
+    error::unknown_key,
+    letta_url,
     permissions::{EXAMPLE_DOMAIN, Permissions},
     schema,
 };
@@ -59,8 +61,7 @@ fn homeserver(config: &Config, problems: &mut Vec<Problem>) {
             .collect();
         let unknown = config.homeserver.tuwunel.keys();
         problems.extend(
-            unknown
-                .map(|key| Problem::unknown_key(&["homeserver".to_owned(), key.clone()], &known)),
+            unknown.map(|key| unknown_key(&["homeserver".to_owned(), key.clone()], &known)),
         );
     }
 }
@@ -146,15 +147,15 @@ fn tokens(config: &Config, problems: &mut Vec<Problem>) {
 
 fn permissions(config: &Config, problems: &mut Vec<Problem>) {
     let permissions = &config.permissions;
-    let wrong = |what: String, mend: &str| Problem::value("permissions", what, mend);
+    let wrong = |what: String, fix: &str| Problem::value("permissions", what, fix);
     if !permissions.names_somebody() {
         let what = if *permissions == Permissions::nobody() {
             "names nobody, so nobody could talk to an agent"
         } else {
             "still names only the examples"
         };
-        let mend = "add yourself, like `\"@you:your.server\": admin`";
-        problems.push(wrong(what.to_owned(), mend));
+        let fix = "add yourself, like `\"@you:your.server\": admin`";
+        problems.push(wrong(what.to_owned(), fix));
     }
     // Nobody is `@x:invalid`, so this is what everybody may do.
     if permissions.level(user_id!("@x:invalid")) == Level::Admin {

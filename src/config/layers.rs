@@ -7,14 +7,11 @@
 
 use std::{collections::BTreeMap, fs};
 
-use figment::{
-    Metadata, Profile, Provider,
-    value::{Dict, Map, Value},
-};
-
+use figment::value::Value;
+use settings::{Layer, Problem};
 use url::Url;
 
-use super::{error::Problem, letta_url, schema};
+use super::{error::unknown_key, letta_url, schema};
 
 const PREFIX: &str = "BRIDGE_";
 const SEPARATOR: &str = "__";
@@ -64,9 +61,8 @@ impl Environment {
     pub(super) fn layers(&self) -> Result<Vec<Layer>, Problem> {
         let letta = LETTA.into_iter().filter_map(|(variable, path)| {
             let value = self.variables.get(variable)?;
-            let path = path.map(str::to_owned);
-            Some(Layer::new(
-                &named(variable),
+            Some(Layer::of_value(
+                named(variable),
                 &path,
                 Value::from(value.as_str()),
             ))
@@ -114,21 +110,22 @@ fn layer(variable: &str, name: &str, value: &str) -> Result<Option<Layer>, Probl
     let origin = named(variable);
     let path = path_of(name);
     if let Some(node) = node_at(&path) {
-        return Ok(Some(Layer::new(&origin, &path, read(node, value))));
+        return Ok(Some(Layer::of_value(origin, &path, read(node, value))));
     }
     if let Some(path) = name.strip_suffix(FILE_SUFFIX).map(path_of)
         && let Some(node) = node_at(&path)
     {
-        let text = fs::read_to_string(value).map_err(|error| Problem {
-            origin: Some(origin.clone()),
-            ..Problem::value(
+        let text = fs::read_to_string(value).map_err(|error| {
+            let what = format_args!("cannot read {value}: {error}");
+            Problem::value(
                 &path.join("."),
-                format_args!("cannot read {value}: {error}"),
+                what,
                 "name a file that the bridge may read",
             )
+            .of(Some(origin.clone()))
         })?;
         let text = text.trim_end_matches(['\r', '\n']);
-        return Ok(Some(Layer::new(&origin, &path, read(node, text))));
+        return Ok(Some(Layer::of_value(origin, &path, read(node, text))));
     }
     if !name.contains(SEPARATOR) {
         return Ok(None);
@@ -136,10 +133,7 @@ fn layer(variable: &str, name: &str, value: &str) -> Result<Option<Layer>, Probl
     let known = path.iter().take(path.len() - 1).map(String::as_str);
     let parent = schema::at(known).unwrap_or_else(schema::root);
     let known: Vec<_> = parent.children().map(|(key, _)| key).collect();
-    Err(Problem {
-        origin: Some(origin),
-        ..Problem::unknown_key(&path, &known)
-    })
+    Err(unknown_key(&path, &known).of(Some(origin)))
 }
 
 fn read(node: schema::Node, text: &str) -> Value {
@@ -153,39 +147,5 @@ fn read(node: schema::Node, text: &str) -> Value {
         }
         Ok(value) => value,
         Err(_) => Value::from(text),
-    }
-}
-
-/// One source of values, with its name for error messages.
-pub(super) struct Layer {
-    origin: String,
-    values: Dict,
-}
-
-impl Layer {
-    /// One value at one path.
-    pub(super) fn new(origin: &str, path: &[String], value: Value) -> Self {
-        let nested = path.iter().rev().fold(value, |value, key| {
-            Value::from(Dict::from([(key.clone(), value)]))
-        });
-        Self {
-            origin: origin.to_owned(),
-            values: nested.into_dict().unwrap_or_default(),
-        }
-    }
-
-    /// Many values.
-    pub(super) fn of(origin: String, values: Dict) -> Self {
-        Self { origin, values }
-    }
-}
-
-impl Provider for Layer {
-    fn metadata(&self) -> Metadata {
-        Metadata::named(self.origin.clone())
-    }
-
-    fn data(&self) -> Result<Map<Profile, Dict>, figment::Error> {
-        Ok(Map::from([(Profile::Default, self.values.clone())]))
     }
 }

@@ -11,10 +11,9 @@ use figment::{
     value::{Dict, Value},
 };
 
-use super::{
-    Config, ConfigError, Problem, check,
-    layers::{Environment, Layer},
-};
+use settings::{Layer, Problem};
+
+use super::{Config, ConfigError, check, error::problem, layers::Environment};
 
 impl Config {
     /// Reads the file at `path` and the environment of this process, and checks everything.
@@ -54,8 +53,8 @@ impl Config {
     /// This configuration with what `environment` sets.
     pub fn with(&self, environment: &Environment) -> Result<Self, ConfigError> {
         let values = Value::serialize(self).map(|value| value.into_dict().unwrap_or_default());
-        let values = values.map_err(|error| ConfigError::Invalid(vec![error.into()]))?;
-        let own = Layer::of("the configuration".to_owned(), values);
+        let values = values.map_err(|error| ConfigError::Invalid(vec![problem(&error)]))?;
+        let own = Layer::new("the configuration", values);
         extract(&add(Figment::from(own), environment)?)
     }
 
@@ -82,14 +81,14 @@ fn figment(path: &Path, environment: &Environment) -> Result<Figment, ConfigErro
         message: error.to_string(),
     })?;
     let mut values = values.unwrap_or_default();
-    mend_address(&mut values);
-    let file = Layer::of(path.display().to_string(), values);
+    move_listen_addresses(&mut values);
+    let file = Layer::new(path.display().to_string(), values);
     add(Figment::from(file), environment)
 }
 
 /// Tuwunel's `address` is where it listens, ours is where an external homeserver is. They can be told apart: one holds IP addresses,
 /// the other one begins with `http`.
-fn mend_address(values: &mut Dict) {
+fn move_listen_addresses(values: &mut Dict) {
     let Some(Value::Dict(_, homeserver)) = values.get_mut("homeserver") else {
         return;
     };
@@ -116,7 +115,7 @@ fn add(figment: Figment, environment: &Environment) -> Result<Figment, ConfigErr
 
 fn extract(figment: &Figment) -> Result<Config, ConfigError> {
     let invalid = |error: figment::Error| {
-        ConfigError::Invalid(error.into_iter().map(Problem::from).collect())
+        ConfigError::Invalid(error.into_iter().map(|error| problem(&error)).collect())
     };
     figment.extract().map_err(invalid)
 }

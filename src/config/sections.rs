@@ -6,11 +6,10 @@ use letta_client::Agent;
 use ruma::{OwnedMxcUri, OwnedServerName, RoomVersionId, owned_server_name};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use settings::Secret;
 use url::Url;
 
-use super::{
-    connections::Connections, http_url, letta_url, secret::Secret, selector::Selector, turns::Mode,
-};
+use super::{connections::Connections, http_url, letta_url, selector::Selector, turns::Mode};
 use crate::identity::UsernameTemplate;
 
 /// The Matrix homeserver that the agents live on.
@@ -105,8 +104,12 @@ pub struct Appservice {
     /// for `-`.
     pub username_template: UsernameTemplate,
     /// The secret with which the bridge speaks to the homeserver. `registration` makes it.
+    #[serde(with = "settings::secret::in_file")]
+    #[schemars(with = "Secret")]
     pub as_token: Secret,
     /// The secret with which the homeserver speaks to the bridge. `registration` makes it.
+    #[serde(with = "settings::secret::in_file")]
+    #[schemars(with = "Secret")]
     pub hs_token: Secret,
 }
 
@@ -168,6 +171,8 @@ pub struct Letta {
     pub url: Url,
     /// The key for Letta Cloud, the password of a V1 server, or the token of an App Server.
     /// `LETTA_API_KEY` is honored.
+    #[serde(with = "settings::secret::in_file_if_any")]
+    #[schemars(with = "Option<Secret>")]
     pub api_key: Option<Secret>,
     /// When agents have to ask before they use a tool, where Letta lets its client choose (the App
     /// Server): `standard` before shell commands and edits, `accept-edits` not before edits of files,

@@ -107,10 +107,10 @@ impl Inner {
             turn.spent.restarts += 1;
             self.keep(&turn).await?;
         }
-        match again {
-            false => log::started(&turn),
-            true if is_new_here => log::resumed(&turn),
-            true => {}
+        if !again {
+            log::started(&turn);
+        } else if is_new_here {
+            log::resumed(&turn);
         }
         loop {
             if turn.waits_for().is_some() {

@@ -6,7 +6,7 @@
 //! the options.
 //!
 //! A [`Config`] that was loaded is complete and fits together. An error names the key, where it
-//! stands and how to mend it; no message shows a secret. A key of Tuwunel that has no effect here
+//! stands and how to fix it; no message shows a secret. A key of Tuwunel that has no effect here
 //! is a [`Warning`], and so is a key that nobody knows, unless `error_on_unknown_config_opts`.
 //!
 //! Keys: <https://tuwunel.chat/configuration.html>.
@@ -27,7 +27,6 @@ mod keys;
 mod layer;
 mod patterns;
 pub mod sample;
-mod secret;
 mod secret_file;
 mod sections;
 #[cfg(test)]
@@ -36,19 +35,19 @@ mod units;
 mod warning;
 
 pub use appservice::{AppserviceRegistration, RegistrationError};
-pub use error::{ConfigError, Problem};
+pub use error::ConfigError;
 pub use patterns::Patterns;
 pub use sample::sample;
-pub use secret::Secret;
 pub use sections::{
     Admin, AppserviceSection, Appservices, Connections, Database, IpSource, Limits, Listen,
     Logging, Login, Media, Outbound, Proxies, ROOM_VERSIONS, Registration, Rooms, Sync, Tls, Turn,
     WellKnown,
 };
+pub use settings::{Problem, Secret};
 pub use units::{Bytes, Mode, OneOrMany};
 pub use warning::{Severity, Warning};
 
-use layer::Layer;
+use settings::Layer;
 
 /// Where the values come from, from the weakest.
 ///
@@ -78,13 +77,13 @@ impl Sources {
     fn layers(&self) -> Result<Vec<Layer>, ConfigError> {
         let mut layers = Vec::new();
         for path in &self.files {
-            layers.push(Layer::of_file(path)?);
+            layers.push(layer::of_file(path)?);
         }
-        let inline = self.inline.as_ref().map(Layer::inline);
-        layers.extend(inline.map(|layer| layer.with_paths_in(&self.inline_folder)));
+        let inline = self.inline.as_ref().map(layer::inline);
+        layers.extend(inline.map(|layer| layer::with_paths_in(layer, &self.inline_folder)));
         layers.extend(env::layers(&self.env));
         for option in &self.overrides {
-            layers.push(Layer::of_option(option)?);
+            layers.push(layer::of_option(option)?);
         }
         Ok(layers)
     }
@@ -278,7 +277,7 @@ fn read<T: DeserializeOwned>(figment: &Figment, problems: &mut Vec<Problem>) -> 
         Ok(theme) => return Some(theme),
         Err(errors) => errors,
     };
-    problems.extend(errors.into_iter().map(Problem::from));
+    problems.extend(errors.into_iter().map(|error| error::problem(&error)));
     None
 }
 

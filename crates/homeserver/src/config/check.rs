@@ -57,8 +57,8 @@ fn listen(config: &Config) -> Option<Problem> {
         ));
     }
     let nowhere = |key, values: usize, example: &str| {
-        let mend = format!("set it like `{key} = {example}`");
-        (values == 0).then(|| Problem::value(key, "an empty list, so nobody can connect", mend))
+        let fix = format!("set it like `{key} = {example}`");
+        (values == 0).then(|| Problem::value(key, "an empty list, so nobody can connect", fix))
     };
     nowhere("address", listen.address.0.len(), "\"127.0.0.1\"")
         .or_else(|| nowhere("port", listen.port.0.len(), "6167"))

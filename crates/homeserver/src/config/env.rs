@@ -5,9 +5,10 @@
 //! `false`, `[lists]`, and otherwise text; what is a text by its nature stays one, so that a token
 //! of digits is not a number. Empty variables count as not set, but where empty means something.
 
-use figment::value::{Dict, Value};
+use figment::value::Value;
+use settings::Layer;
 
-use super::layer::Layer;
+use super::layer::TOML_EQUALS;
 
 /// What variables begin with, from the weakest.
 const PREFIXES: [&str; 3] = ["CONDUIT_", "CONDUWUIT_", "TUWUNEL_"];
@@ -58,14 +59,8 @@ fn layer(prefix: &str, variable: &str, text: &str) -> Option<Layer> {
     } else {
         read(text)
     };
-    let nested = path.iter().rev().fold(value, |value, key| {
-        Value::from(Dict::from([((*key).to_owned(), value)]))
-    });
-    let values = nested.into_dict().unwrap_or_default();
-    Some(Layer::new(
-        format!("the environment variable {variable}"),
-        values,
-    ))
+    let origin = format!("the environment variable {variable}");
+    Some(Layer::of_value(origin, &path, value).written_with(TOML_EQUALS))
 }
 
 /// Figment's reading, which is Tuwunel's. It takes every text.

@@ -1,11 +1,9 @@
-//! What can be wrong with a configuration, in words that name the key, where it stands, and the mend.
+//! What can be wrong with a configuration, in words that name the key, where it stands, and how to fix it.
 
-use std::{fmt, io, path::PathBuf};
+use std::{io, path::PathBuf};
 
-use figment::{
-    Metadata,
-    error::{Actual, Kind},
-};
+use figment::{Metadata, error::Kind};
+use settings::{Problem, describe, expected, join};
 
 use super::{appservice::RegistrationError, layer::TOML_EQUALS, sample};
 
@@ -74,89 +72,27 @@ pub enum ConfigError {
     },
 }
 
-fn join(problems: &[Problem]) -> String {
-    let lines: Vec<_> = problems.iter().map(ToString::to_string).collect();
-    lines.join("\n")
-}
-
-/// One thing that is wrong.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Problem {
-    /// The key, for example `well_known.client`.
-    pub key: String,
-    /// What is wrong with it.
-    pub what: String,
-    /// How to mend it; may be empty.
-    pub mend: String,
-    /// The file, variable or option that it came from.
-    pub origin: Option<String>,
-}
-
-impl fmt::Display for Problem {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "`{}`{}", self.key, self.what)?;
-        if !self.mend.is_empty() {
-            write!(f, "; {}", self.mend)?;
-        }
-        match &self.origin {
-            Some(origin) => write!(f, " (in {origin})"),
-            None => Ok(()),
-        }
-    }
-}
-
-impl Problem {
-    /// A problem of the value of `key`.
-    pub(super) fn value(key: &str, what: impl fmt::Display, mend: impl Into<String>) -> Self {
-        Self {
-            key: key.to_owned(),
-            what: format!(": {what}"),
-            mend: mend.into(),
-            origin: None,
-        }
-    }
-
-    /// The same problem, with the place that it comes from.
-    pub(super) fn of(self, origin: Option<String>) -> Self {
-        Self { origin, ..self }
-    }
-}
-
-impl From<figment::Error> for Problem {
-    fn from(error: figment::Error) -> Self {
-        let metadata = error.metadata.as_ref();
-        let origin = metadata.map(|metadata| metadata.name.to_string());
-        let (mut path, entries) = split(&error.path);
-        if let Kind::MissingField(name) = &error.kind {
-            path.push(name.as_ref());
-            let key = path.join(".");
-            let mend = set_like(&key, metadata);
-            return Self {
-                key,
-                what: " is missing".to_owned(),
-                mend,
-                origin,
-            };
-        }
+/// The problem that figment found.
+pub(super) fn problem(error: &figment::Error) -> Problem {
+    let metadata = error.metadata.as_ref();
+    let origin = metadata.map(|metadata| metadata.name.to_string());
+    let (mut path, entries) = split(&error.path);
+    if let Kind::MissingField(name) = &error.kind {
+        path.push(name.as_ref());
         let key = path.join(".");
-        let what = match &error.kind {
-            Kind::InvalidType(actual, expected) | Kind::InvalidValue(actual, expected) => {
-                format!(
-                    "expected {}, got {}",
-                    expectation(expected),
-                    in_words(actual)
-                )
-            }
-            Kind::Message(message) => message.clone(),
-            kind => kind.to_string(),
-        };
-        let mend = set_like(&key, metadata);
-        match entries.first() {
-            Some(entry) => Self::value(&key, format_args!("entry {}: {what}", entry + 1), mend),
-            None => Self::value(&key, what, mend),
-        }
-        .of(origin)
+        return Problem::key(&key, " is missing", set_like(&key, metadata)).of(origin);
     }
+    let key = path.join(".");
+    let what = describe(&error.kind, false, |name| match name {
+        "a string" | "path string" => "text in quotes",
+        name => expected(name),
+    });
+    let fix = set_like(&key, metadata);
+    match entries.first() {
+        Some(entry) => Problem::value(&key, format_args!("entry {}: {what}", entry + 1), fix),
+        None => Problem::value(&key, what, fix),
+    }
+    .of(origin)
 }
 
 /// The names of a path, and the numbers in it, which count the entries of lists from 0.
@@ -175,34 +111,5 @@ fn set_like(key: &str, metadata: Option<&Metadata>) -> String {
     match sample::line(key, equals.unwrap_or(TOML_EQUALS)) {
         Some(line) => format!("set it like `{line}`"),
         None => String::new(),
-    }
-}
-
-/// What serde expected, in words.
-fn expectation(expected: &str) -> &str {
-    match expected {
-        "u16" => "a number from 0 to 65535",
-        "u32" | "u64" | "usize" => "a whole number",
-        "a string" | "path string" => "text in quotes",
-        "a boolean" => "true or false",
-        "a sequence" => "a list",
-        "a map" => "keys and values",
-        section if section.starts_with("struct ") => "a section with keys of its own",
-        other => other,
-    }
-}
-
-/// What stood there, in words.
-fn in_words(actual: &Actual) -> String {
-    match actual {
-        Actual::Bool(value) => value.to_string(),
-        Actual::Unsigned(value) => value.to_string(),
-        Actual::Signed(value) => value.to_string(),
-        Actual::Float(value) => value.to_string(),
-        Actual::Str(value) => format!("{value:?}"),
-        Actual::Unit | Actual::Option => "nothing".to_owned(),
-        Actual::Seq => "a list".to_owned(),
-        Actual::Map => "a section".to_owned(),
-        other => other.to_string(),
     }
 }

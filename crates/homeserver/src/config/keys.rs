@@ -5,11 +5,9 @@
 use std::{collections::BTreeMap, sync::LazyLock};
 
 use figment::value::{Dict, Value};
+use settings::{Problem, nearest};
 
-use super::{Config, Problem, Severity, Warning, ignored};
-
-/// How alike two words must be for one to be a misspelling of the other, of 1.
-const LIKENESS: f64 = 0.85;
+use super::{Config, Severity, Warning, ignored};
 
 /// The key that stands for all of federation.
 const FEDERATION: &str = "allow_federation";
@@ -131,22 +129,9 @@ fn unknown(key: &str) -> Problem {
                 .map(move |(inner, _)| format!("{name}.{inner}"))
                 .chain([name.clone()])
         });
-    // A key may also stand in the wrong section, so its own name counts like the whole path.
-    let likeness = |known: &str| {
-        let name = |path: &str| path.rsplit('.').next().unwrap_or_default().to_owned();
-        let whole = strsim::jaro_winkler(key, known);
-        if name(key) == name(known) { 1.0 } else { whole }
+    let fix = match nearest(key, known) {
+        Some(known) => format!("did you mean `{known}`?"),
+        None => String::new(),
     };
-    let nearest = known
-        .map(|known| (likeness(&known), known))
-        .max_by(|(a, _), (b, _)| a.total_cmp(b))
-        .filter(|(likeness, _)| *likeness >= LIKENESS);
-    Problem {
-        key: key.to_owned(),
-        what: " is not a key, and has no effect".to_owned(),
-        mend: nearest
-            .map(|(_, known)| format!("did you mean `{known}`?"))
-            .unwrap_or_default(),
-        origin: None,
-    }
+    Problem::key(key, " is not a key, and has no effect", fix)
 }

@@ -1,11 +1,9 @@
-//! One source of values with its name, so that an error can say where a value stands.
+//! The sources of values: files, the block in another configuration, options.
 
 use std::{fs, path::Path};
 
-use figment::{
-    Metadata, Profile, Provider, Source,
-    value::{Dict, Map, Value},
-};
+use figment::value::{Dict, Value};
+use settings::Layer;
 
 use super::ConfigError;
 
@@ -14,9 +12,6 @@ const GLOBAL: &str = "global";
 
 /// What stands between a key and its value in TOML.
 pub(super) const TOML_EQUALS: &str = " = ";
-
-/// The same in YAML.
-const YAML_EQUALS: &str = ": ";
 
 /// The keys whose values are paths. Relative ones begin in the folder of their file, wherever the program is started; those of the
 /// environment and of options in the current folder.
@@ -31,106 +26,64 @@ pub(super) const PATH_KEYS: [&str; 8] = [
     "unix_socket_path",
 ];
 
-/// Some values, and where they come from.
-#[derive(Clone)]
-pub(super) struct Layer {
-    origin: String,
-    /// What stands between a key and its value there, for the mends of errors.
-    equals: &'static str,
-    values: Dict,
-}
-
-impl Layer {
-    /// Values of one origin.
-    pub(super) fn new(origin: String, values: Dict) -> Self {
-        Self {
-            origin,
-            equals: TOML_EQUALS,
-            values,
-        }
-    }
-
-    /// A `tuwunel.toml`, with its keys under `[global]` or without a header.
-    pub(super) fn of_file(path: &Path) -> Result<Self, ConfigError> {
-        let text = fs::read_to_string(path).map_err(|source| ConfigError::Unreadable {
+/// A `tuwunel.toml`, with its keys under `[global]` or without a header.
+pub(super) fn of_file(path: &Path) -> Result<Layer, ConfigError> {
+    let text = fs::read_to_string(path).map_err(|source| ConfigError::Unreadable {
+        path: path.to_owned(),
+        source,
+    })?;
+    let mut table: toml::Table = toml::from_str(&text).map_err(|error| ConfigError::Toml {
+        path: path.to_owned(),
+        message: explain(&error, &text),
+    })?;
+    let origin = path.display().to_string();
+    let folder = path.parent().unwrap_or(Path::new(""));
+    let Some(global) = table.remove(GLOBAL) else {
+        return Ok(with_paths_in(toml_layer(origin, &table), folder));
+    };
+    if let Some(key) = table.keys().next() {
+        return Err(ConfigError::Mixed {
             path: path.to_owned(),
-            source,
-        })?;
-        let mut table: toml::Table = toml::from_str(&text).map_err(|error| ConfigError::Toml {
-            path: path.to_owned(),
-            message: explain(&error, &text),
-        })?;
-        let origin = path.display().to_string();
-        let folder = path.parent().unwrap_or(Path::new(""));
-        let Some(global) = table.remove(GLOBAL) else {
-            return Ok(Self::new(origin, dict(&table)).with_paths_in(folder));
-        };
-        if let Some(key) = table.keys().next() {
-            return Err(ConfigError::Mixed {
-                path: path.to_owned(),
-                key: key.clone(),
-            });
-        }
-        Ok(Self::new(origin, dict(&global)).with_paths_in(folder))
+            key: key.clone(),
+        });
     }
-
-    /// Lets relative paths begin in a folder: that of the file they stand in.
-    pub(super) fn with_paths_in(mut self, folder: &Path) -> Self {
-        for key in PATH_KEYS {
-            if let Some(Value::String(_, path)) = value_of(&mut self.values, key) {
-                *path = folder.join(&*path).to_string_lossy().into_owned();
-            }
-        }
-        self
-    }
-
-    /// The block of the keys in a configuration file of another program. A key without a value is
-    /// not set, as a commented one.
-    pub(super) fn inline(block: &serde_json::Map<String, serde_json::Value>) -> Self {
-        let mut block = serde_json::Value::Object(block.clone());
-        drop_nulls(&mut block);
-        let origin = "the section `homeserver` of the configuration".to_owned();
-        Self {
-            equals: YAML_EQUALS,
-            ..Self::new(origin, dict(&block))
-        }
-    }
-
-    /// Whether it says something about this key.
-    pub(super) fn has(&self, key: &str) -> bool {
-        self.values.contains_key(key)
-    }
-
-    /// An option `key=value` with a value in TOML, the key of a section as `section.key`.
-    pub(super) fn of_option(option: &str) -> Result<Self, ConfigError> {
-        let key = option.split('=').next().unwrap_or_default().trim();
-        let table: toml::Table = toml::from_str(option).map_err(|error| ConfigError::Override {
-            key: key.to_owned(),
-            message: error.message().to_owned(),
-        })?;
-        Ok(Self::new(format!("the option `-O {key}=…`"), dict(&table)))
-    }
+    Ok(with_paths_in(toml_layer(origin, &global), folder))
 }
 
-impl Provider for Layer {
-    fn metadata(&self) -> Metadata {
-        Metadata::from(self.origin.clone(), Source::Custom(self.equals.to_owned()))
+/// Lets relative paths begin in a folder: that of the file they stand in.
+pub(super) fn with_paths_in(mut layer: Layer, folder: &Path) -> Layer {
+    for key in PATH_KEYS {
+        if let Some(Value::String(_, path)) = layer.value_mut(key) {
+            *path = folder.join(&*path).to_string_lossy().into_owned();
+        }
     }
-
-    fn data(&self) -> Result<Map<Profile, Dict>, figment::Error> {
-        Ok(Map::from([(Profile::Default, self.values.clone())]))
-    }
+    layer
 }
 
-/// The value of a key, which may be `section.key`.
-fn value_of<'a>(values: &'a mut Dict, key: &str) -> Option<&'a mut Value> {
-    match key.split_once('.') {
-        None => values.get_mut(key),
-        Some((section, key)) => match values.get_mut(section) {
-            Some(Value::Dict(_, section)) => value_of(section, key),
-            _ => None,
-        },
-    }
+/// The block of the keys in a configuration file of another program. A key without a value is
+/// not set, as a commented one.
+pub(super) fn inline(block: &serde_json::Map<String, serde_json::Value>) -> Layer {
+    let mut block = serde_json::Value::Object(block.clone());
+    drop_nulls(&mut block);
+    Layer::new(
+        "the section `homeserver` of the configuration",
+        dict(&block),
+    )
+}
+
+/// An option `key=value` with a value in TOML, the key of a section as `section.key`.
+pub(super) fn of_option(option: &str) -> Result<Layer, ConfigError> {
+    let key = option.split('=').next().unwrap_or_default().trim();
+    let table: toml::Table = toml::from_str(option).map_err(|error| ConfigError::Override {
+        key: key.to_owned(),
+        message: error.message().to_owned(),
+    })?;
+    Ok(toml_layer(format!("the option `-O {key}=…`"), &table))
+}
+
+/// A layer whose values are written in TOML.
+pub(super) fn toml_layer(origin: String, values: &impl serde::Serialize) -> Layer {
+    Layer::new(origin, dict(values)).written_with(TOML_EQUALS)
 }
 
 /// The values of a map. Every value of TOML and JSON has its like, so none is lost.
