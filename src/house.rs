@@ -30,6 +30,18 @@ pub(crate) fn same_as_on_disk(path: &Path, generated: &str) {
     );
 }
 
+/// Compares a generated part of a file in the repository, between comments that name it, with what stands there.
+pub(crate) fn same_part_on_disk(path: &Path, name: &str, generated: &str) {
+    let text = fs::read_to_string(root().join(path)).unwrap_or_default();
+    let (begin, end) = (
+        format!("<!-- {name}: generated -->\n"),
+        format!("<!-- end of {name} -->"),
+    );
+    let (before, rest) = text.split_once(&begin).expect("the part begins");
+    let (_, after) = rest.split_once(&end).expect("the part ends");
+    same_as_on_disk(path, &format!("{before}{begin}{generated}{end}{after}"));
+}
+
 /// Every Rust file of the house: its path from the root, and its text.
 fn files() -> Vec<(String, String)> {
     fn walk(folder: &Path, found: &mut Vec<PathBuf>) {

@@ -6,7 +6,7 @@ use letta_client::Advice;
 use ruma::OwnedUserId;
 use tokio::time::Instant;
 
-use super::{Candidate, Command, Lookup, clerk::Clerk, find_agent, help, help::code};
+use super::{AgentAndUser, Candidate, Command, Lookup, clerk::Clerk, find_agent, help, help::code};
 use crate::{
     agents::provision::ProvisionError,
     config::Level,
@@ -40,32 +40,29 @@ impl Clerk {
         in_management_room: bool,
     ) -> Result<String, ErrandError> {
         match command {
-            Command::Help { topic } => Ok(help(*topic, level, in_management_room)),
+            Command::Help { topic } => Ok(help(topic.as_deref(), level, in_management_room)),
             Command::Version => Ok(version()),
             Command::Status => self.status().await,
             Command::Ping => Ok(self.ping().await),
             Command::Agents { filter } => Ok(self.list(filter.as_deref())),
-            Command::Agent { name } => Ok(self.with_agent(name, |record| self.describe(record))),
-            Command::Invite { agent, user } => self.invite(agent, user.as_ref(), event).await,
+            Command::Agent { agent } => Ok(self.with_agent(agent, |record| self.describe(record))),
+            Command::Invite {
+                invitation: AgentAndUser { agent, user },
+            } => self.invite(agent, user.as_ref(), event).await,
             Command::StartChat { agent } => self.start_chat(agent, event).await,
-            Command::Sync { accept_removals } => Ok(self.look_again(*accept_removals)),
+            Command::Sync { removals } => Ok(self.look_again(removals.is_some())),
             Command::Stop => self.stop(event).await,
             Command::Failed => Ok(self.list_failed(event)?),
             Command::Retry { number } => Ok(self.retry(event, *number).await?),
             Command::Resume { agent } => Ok(self.resume_agent(agent)?),
-            Command::Decide { approve, reason } => {
-                Ok(self.decide(event, *approve, reason.as_deref())?)
-            }
-            Command::AllowTool { tool, agent } => {
-                Ok(self.allow_tool(event, tool, agent.as_deref())?)
-            }
-            Command::RevokeTool { tool, agent } => {
-                Ok(self.revoke_tool(event, tool, agent.as_deref())?)
-            }
+            Command::Approve { reason } => Ok(self.decide(event, true, reason.as_deref())?),
+            Command::Deny { reason } => Ok(self.decide(event, false, reason.as_deref())?),
+            Command::AllowTool { tool } => Ok(self.allow_tool(event, tool)?),
+            Command::RevokeTool { tool } => Ok(self.revoke_tool(event, tool)?),
             Command::AllowedTools { agent } => Ok(self.list_tools(event, agent.as_deref())?),
-            Command::Detail(wanted) => Ok(self.choose_detail(event, *wanted)?),
-            Command::Mode(wanted) => Ok(self.choose_mode(event, *wanted)?),
-            Command::ChatOnly(wanted) => Ok(self.choose_chat_only(event, *wanted)?),
+            Command::Detail { wanted } => Ok(self.choose_detail(event, *wanted)?),
+            Command::Mode { wanted } => Ok(self.choose_mode(event, *wanted)?),
+            Command::ChatOnly { wanted } => Ok(self.choose_chat_only(event, *wanted)?),
         }
     }
 

@@ -4,7 +4,7 @@ use std::fmt::{Display, Write};
 
 use letta_client::AgentId;
 
-use super::{clerk::Clerk, help::code};
+use super::{ToolAndAgent, clerk::Clerk, help::code};
 use crate::{
     config::{Detail, Mode},
     journal::{Allowance, JournalError, RoomChoices, RoomKind},
@@ -82,10 +82,9 @@ impl Clerk {
     pub(super) fn allow_tool(
         &self,
         event: &IncomingEvent,
-        tool: &str,
-        agent: Option<&str>,
+        ToolAndAgent { tool, agent }: &ToolAndAgent,
     ) -> Result<String, JournalError> {
-        self.with_agent_here(event, agent, |id, name| {
+        self.with_agent_here(event, agent.as_deref(), |id, name| {
             let journal = &self.desk.journal;
             if journal.allowed_tools(id)?.len() >= ALLOWED_TOOLS_MAX {
                 return Ok(format!(
@@ -111,10 +110,9 @@ impl Clerk {
     pub(super) fn revoke_tool(
         &self,
         event: &IncomingEvent,
-        tool: &str,
-        agent: Option<&str>,
+        ToolAndAgent { tool, agent }: &ToolAndAgent,
     ) -> Result<String, JournalError> {
-        self.with_agent_here(event, agent, |id, name| {
+        self.with_agent_here(event, agent.as_deref(), |id, name| {
             let mut known = false;
             self.desk.journal.allow_tools(id, |tools| {
                 known = tools.remove(tool).is_some();

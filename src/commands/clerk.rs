@@ -11,7 +11,7 @@ use serde_json::value::RawValue;
 use tokio::sync::{Notify, watch};
 use tracing::{info, warn};
 
-use super::{Command, Parsed, is_stale, parse, refusal};
+use super::{Command, Definition, Parsed, is_stale, parse, refusal};
 use crate::{
     agents::{Agents, discovery::Outlook},
     errands::ErrandError,
@@ -86,14 +86,15 @@ impl Clerk {
         let text = match parse(&body(event), management) {
             Parsed::NotACommand => return Ok(()),
             Parsed::Problem(problem) => problem,
-            Parsed::Command(_) if is_stale(event.origin_server_ts, admitted_at.0) => {
+            Parsed::Command(..) if is_stale(event.origin_server_ts, admitted_at.0) => {
                 "This command came more than 5 minutes late, so it was not run. Give it again if \
                  you still want it. [STALE_COMMAND]"
                     .to_owned()
             }
-            Parsed::Command(command) => {
-                info!(user = %event.sender, room.id = %event.room_id, command = command.definition().name, "command");
-                self.permitted(&command, event, management).await?
+            Parsed::Command(definition, command) => {
+                info!(user = %event.sender, room.id = %event.room_id, command = definition.name, "command");
+                self.permitted(definition, &command, event, management)
+                    .await?
             }
         };
         self.answer(event, &room, &text).await
@@ -141,11 +142,11 @@ impl Clerk {
 
     async fn permitted(
         &self,
+        definition: &Definition,
         command: &Command,
         event: &IncomingEvent,
         in_management_room: bool,
     ) -> Result<String, ErrandError> {
-        let definition = command.definition();
         let level = self.desk.rules.permissions.level(&event.sender);
         if level < definition.level {
             return Ok(format!("{} [NOT_PERMITTED]", refusal(definition, level)));

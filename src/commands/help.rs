@@ -1,6 +1,6 @@
-//! What help says, made from the table.
+//! What help says, made from the definitions of the commands.
 
-use super::{DEFINITIONS, Definition, PREFIX};
+use super::{Definition, PREFIX};
 use crate::{config::Level, matrix::foreign};
 
 /// The longest text from elsewhere that is repeated to its sender, in characters.
@@ -19,7 +19,7 @@ pub fn refusal(definition: &Definition, level: Level) -> String {
     format!(
         "You may not use {}: it needs the level {}, and you have {}. The `permissions` of the \
          bridge decide that.",
-        code(definition.name),
+        code(&definition.name),
         code(&definition.level.to_string()),
         code(&level.to_string()),
     )
@@ -27,13 +27,13 @@ pub fn refusal(definition: &Definition, level: Level) -> String {
 
 fn overview(level: Level, in_management_room: bool) -> String {
     let invocation = |command: &str| code(&invocation(command, in_management_room));
-    let commands: Vec<_> = DEFINITIONS
+    let commands: Vec<_> = Definition::all()
         .iter()
         .filter(|definition| definition.level <= level)
         .map(|definition| {
             format!(
                 "- {}: {}",
-                invocation(&definition.usage()),
+                invocation(&definition.usage),
                 definition.summary
             )
         })
@@ -52,11 +52,11 @@ fn overview(level: Level, in_management_room: bool) -> String {
 
 fn about(definition: &Definition, in_management_room: bool) -> String {
     let mut paragraphs = vec![
-        code(&invocation(&definition.usage(), in_management_room)),
-        definition.summary.to_owned(),
+        code(&invocation(&definition.usage, in_management_room)),
+        definition.summary.clone(),
     ];
     if !definition.details.is_empty() {
-        paragraphs.push(definition.details.to_owned());
+        paragraphs.push(definition.details.clone());
     }
     let aliases: Vec<_> = definition.aliases.iter().map(|alias| code(alias)).collect();
     if !aliases.is_empty() {

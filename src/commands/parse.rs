@@ -1,8 +1,13 @@
 //! What a text means as a command.
 
+use std::error::Error;
+
+use clap::{Parser, error::ErrorKind};
+
 use super::{
     Command, Definition, PREFIX,
-    definition::{DEFINITIONS, Misuse},
+    arguments::Misuse,
+    definition::Line,
     help::{code, invocation},
     lookup::nearest,
 };
@@ -11,12 +16,12 @@ use super::{
 pub const TEXT_BYTES_MAX: usize = 1_000;
 
 /// What a text means.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub enum Parsed {
     /// It is not meant as a command.
     NotACommand,
     /// It is this command.
-    Command(Command),
+    Command(&'static Definition, Command),
     /// It is meant as a command but is none; says in plain words, as Markdown, what is wrong and
     /// how to say it.
     Problem(String),
@@ -30,7 +35,7 @@ pub enum Parsed {
 pub fn parse(text: &str, in_management_room: bool) -> Parsed {
     let text = text.trim();
     let text = match after_prefix(text) {
-        Some("") => return Parsed::Command(Command::Help { topic: None }),
+        Some("") => "help",
         Some(rest) => rest,
         None if in_management_room && !text.is_empty() => text,
         None => return Parsed::NotACommand,
@@ -45,9 +50,35 @@ pub fn parse(text: &str, in_management_room: bool) -> Parsed {
     let Some(definition) = Definition::find(name) else {
         return Parsed::Problem(no_such_command(name, in_management_room));
     };
-    match (definition.read)(arguments.trim()) {
-        Ok(command) => Parsed::Command(command),
-        Err(misuse) => Parsed::Problem(explain(&misuse, definition, in_management_room)),
+    let argument = Some(arguments.trim()).filter(|argument| !argument.is_empty());
+    // What begins with a hyphen is no flag.
+    let argument = argument.into_iter().flat_map(|argument| ["--", argument]);
+    let words = std::iter::once(definition.name.as_str()).chain(argument);
+    match Line::try_parse_from(words) {
+        Ok(Line { command }) => understood(definition, command, in_management_room),
+        Err(error) => Parsed::Problem(explain(&error, definition, in_management_room)),
+    }
+}
+
+/// Help is asked for by any name of a command, with or without the prefix.
+fn understood(
+    definition: &'static Definition,
+    command: Command,
+    in_management_room: bool,
+) -> Parsed {
+    let Command::Help { topic: Some(topic) } = command else {
+        return Parsed::Command(definition, command);
+    };
+    let asked = after_prefix(&topic).unwrap_or(&topic).trim();
+    if asked.is_empty() {
+        return Parsed::Command(definition, Command::Help { topic: None });
+    }
+    match Definition::find(asked) {
+        Some(about) => {
+            let topic = Some(about.name.clone());
+            Parsed::Command(definition, Command::Help { topic })
+        }
+        None => Parsed::Problem(no_such_command(asked, in_management_room)),
     }
 }
 
@@ -63,28 +94,33 @@ fn after_prefix(text: &str) -> Option<&str> {
     (prefix.eq_ignore_ascii_case(PREFIX) && is_word).then(|| rest.trim_start())
 }
 
-fn explain(misuse: &Misuse, definition: &Definition, in_management_room: bool) -> String {
-    let name = code(definition.name);
-    let usage = code(&invocation(&definition.usage(), in_management_room));
-    match misuse {
-        Misuse::TooMuch if definition.arguments.is_empty() => {
-            format!("{name} takes nothing after it. Write {usage}.")
-        }
-        Misuse::TooMuch => format!("{name} does not take that. Write {usage}."),
-        Misuse::NoNumber => format!("Which number? Write {usage}."),
-        Misuse::NoTool => format!("Which tool? Write {usage}."),
-        Misuse::NoSuchChoice(all) => format!("{name} takes one of {all}. Write {usage}."),
-        Misuse::NoAgent => format!("Which agent? Write {usage}."),
-        Misuse::NotAUser(word) => format!(
+fn explain(error: &clap::Error, definition: &Definition, in_management_room: bool) -> String {
+    let name = code(&definition.name);
+    let usage = code(&invocation(&definition.usage, in_management_room));
+    let Some((argument, values)) = &definition.argument else {
+        return format!("{name} takes nothing after it. Write {usage}.");
+    };
+    let misuse = error
+        .source()
+        .and_then(|source| source.downcast_ref::<Misuse>());
+    match (misuse, error.kind()) {
+        (Some(Misuse::NotAUser(word)), _) => format!(
             "{} is not a full user id, which looks like `@user:domain`. Write {usage}.",
             code(word),
         ),
-        Misuse::NoSuchCommand(word) => no_such_command(word, in_management_room),
+        (Some(Misuse::Missing), _) | (None, ErrorKind::MissingRequiredArgument) => {
+            format!("Which {argument}? Write {usage}.")
+        }
+        _ if values.contains('|') => {
+            let choices = values.replace('|', ", ");
+            format!("{name} takes one of {choices}. Write {usage}.")
+        }
+        _ => format!("{name} does not take that. Write {usage}."),
     }
 }
 
 fn no_such_command(word: &str, in_management_room: bool) -> String {
-    let names = DEFINITIONS.iter().flat_map(|definition| definition.names());
+    let names = Definition::all().iter().flat_map(Definition::names);
     let guess = nearest(word, names)
         .into_iter()
         .next()

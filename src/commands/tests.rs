@@ -4,42 +4,48 @@ mod help;
 mod lookup;
 mod parse;
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, fmt::Write, path::Path};
 
+use clap::CommandFactory;
 use insta::assert_snapshot;
 use letta_client::AgentId;
 use proptest::prelude::*;
 
-use super::*;
+use super::{definition::Line, *};
 
 #[test]
-fn the_table_agrees_with_itself() {
-    let names: Vec<_> = DEFINITIONS
+fn definitions_agree_with_what_is_read() {
+    let names: Vec<_> = Definition::all()
         .iter()
-        .flat_map(|definition| definition.names())
+        .flat_map(Definition::names)
         .collect();
     assert_eq!(
         names.iter().collect::<BTreeSet<_>>().len(),
         names.len(),
         "a name is there twice"
     );
-    for definition in DEFINITIONS {
-        let text = format!(
-            "{} {}",
-            definition.name,
-            definition.arguments.split(' ').next().unwrap_or_default()
-        );
-        let text = text
-            .replace("[accept-removals]", "")
-            .replace("[command]", "")
-            .replace("<number>", "1");
-        // Choices are said by leaving them out.
-        let text = text.split(" [").next().unwrap_or_default();
-        let Parsed::Command(command) = parse(text, true) else {
+    for definition in Definition::all() {
+        let needed = definition.usage.replace("<number>", "1");
+        // What is optional is left out.
+        let text = needed.split(" [").next().unwrap_or_default();
+        let Parsed::Command(understood, _) = parse(text, true) else {
             panic!("{text}")
         };
-        assert_eq!(command.definition().name, definition.name);
+        assert_eq!(understood.name, definition.name);
+        assert!(!definition.summary.is_empty() && definition.usage.starts_with(&definition.name));
     }
+    Line::command().debug_assert();
+}
+
+#[test]
+fn readme_lists_the_commands_that_there_are() {
+    let mut table = String::from("| command | who | what it does |\n|---|---|---|\n");
+    for definition in Definition::all() {
+        let usage = definition.usage.replace('|', "\\|");
+        let (level, summary) = (definition.level, &definition.summary);
+        writeln!(table, "| `{usage}` | {level} | {summary} |").unwrap();
+    }
+    crate::house::same_part_on_disk(Path::new("README.md"), "commands", &table);
 }
 
 #[test]

@@ -49,8 +49,8 @@ fn help_shows_what_one_may_use() {
 }
 
 /// The help about each of these commands.
-fn pages(definitions: &[&'static Definition]) -> String {
-    let page = |definition: &&Definition| help(Some(definition.name), Level::Talk, false);
+fn pages(definitions: &[Definition]) -> String {
+    let page = |definition: &Definition| help(Some(&definition.name), Level::Talk, false);
     definitions
         .iter()
         .map(page)
@@ -60,7 +60,7 @@ fn pages(definitions: &[&'static Definition]) -> String {
 
 #[test]
 fn help_about_agents() {
-    assert_snapshot!(pages(&DEFINITIONS[..4]), @"
+    assert_snapshot!(pages(&Definition::all()[..4]), @"
     `!letta help [command]`
 
     Says which commands there are, or how one of them is used.
@@ -99,7 +99,7 @@ fn help_about_agents() {
 
 #[test]
 fn help_about_turns() {
-    assert_snapshot!(pages(&DEFINITIONS[4..9]), @"
+    assert_snapshot!(pages(&Definition::all()[4..9]), @"
     `!letta stop`
 
     Stops the answer that the agent is writing here.
@@ -148,7 +148,7 @@ fn help_about_turns() {
 
 #[test]
 fn help_about_the_bridge() {
-    assert_snapshot!(pages(&DEFINITIONS[9..13]), @"
+    assert_snapshot!(pages(&Definition::all()[9..13]), @"
     `!letta detail [none|brief|full]`
 
     Says or sets how much this room sees of tools and reasoning.
@@ -181,7 +181,7 @@ fn help_about_the_bridge() {
 
 #[test]
 fn help_about_what_agents_may_do() {
-    assert_snapshot!(pages(&DEFINITIONS[13..]), @"
+    assert_snapshot!(pages(&Definition::all()[13..]), @"
     `!letta version`
 
     Says which version of the bridge this is.
@@ -250,5 +250,5 @@ fn help_about_what_agents_may_do() {
 
 #[test]
 fn a_refusal_says_what_is_missing() {
-    assert_snapshot!(refusal(&definition::SYNC, Level::Talk), @"You may not use `sync`: it needs the level `admin`, and you have `talk`. The `permissions` of the bridge decide that.");
+    assert_snapshot!(refusal(Definition::find("sync").unwrap(), Level::Talk), @"You may not use `sync`: it needs the level `admin`, and you have `talk`. The `permissions` of the bridge decide that.");
 }

@@ -3,31 +3,48 @@
 use ruma::owned_user_id;
 
 use super::*;
+use crate::config::Detail;
 
-fn agent(name: &str) -> Command {
-    Command::Agent { name: name.into() }
+fn agent(agent: &str) -> Command {
+    let agent = agent.into();
+    Command::Agent { agent }
+}
+
+fn understood(text: &str, in_management_room: bool) -> Command {
+    match parse(text, in_management_room) {
+        Parsed::Command(_, command) => command,
+        other => panic!("{text}: {other:?}"),
+    }
+}
+
+fn is_no_command(text: &str, in_management_room: bool) -> bool {
+    matches!(parse(text, in_management_room), Parsed::NotACommand)
 }
 
 /// Checks that each text is understood the same with and without the prefix.
 fn assert_understood<const N: usize>(cases: [(&str, Command); N]) {
     for (text, command) in cases {
-        let parsed = Parsed::Command(command);
-        assert_eq!(parse(text, true), parsed, "{text}");
+        assert_eq!(understood(text, true), command, "{text}");
         for prefix in ["!letta", "!Letta  "] {
-            assert_eq!(parse(&format!("{prefix} {text}"), true), parsed, "{text}");
-            assert_eq!(parse(&format!("{prefix} {text}"), false), parsed, "{text}");
+            let text = format!("{prefix} {text}");
+            assert_eq!(understood(&text, true), command, "{text}");
+            assert_eq!(understood(&text, false), command, "{text}");
         }
-        assert_eq!(parse(text, false), Parsed::NotACommand, "{text}");
+        assert!(is_no_command(text, false), "{text}");
     }
 }
 
 #[test]
 fn commands_are_understood() {
-    let help = |topic| Command::Help { topic };
+    let help = |topic: Option<&str>| Command::Help {
+        topic: topic.map(str::to_owned),
+    };
     let agents = |filter: Option<&str>| Command::Agents {
         filter: filter.map(str::to_owned),
     };
-    let sync = |accept_removals| Command::Sync { accept_removals };
+    let sync = |accept_removals: bool| Command::Sync {
+        removals: accept_removals.then_some(Removals::AcceptRemovals),
+    };
     assert_understood([
         ("help", help(None)),
         ("help sync", help(Some("sync"))),
@@ -46,8 +63,10 @@ fn commands_are_understood() {
 #[test]
 fn commands_about_agents_are_understood() {
     let invite = |agent: &str, user| Command::Invite {
-        agent: agent.into(),
-        user,
+        invitation: AgentAndUser {
+            agent: agent.into(),
+            user,
+        },
     };
     let start_chat = |agent: &str| Command::StartChat {
         agent: agent.into(),
@@ -74,6 +93,41 @@ fn commands_about_agents_are_understood() {
 }
 
 #[test]
+fn choices_and_numbers_are_understood() {
+    assert_understood([
+        ("retry #12", Command::Retry { number: 12 }),
+        (
+            "detail full",
+            Command::Detail {
+                wanted: Some(Detail::Full),
+            },
+        ),
+        ("mode", Command::Mode { wanted: None }),
+        (
+            "chat-only OFF",
+            Command::ChatOnly {
+                wanted: Some(false),
+            },
+        ),
+        (
+            "deny --force, please",
+            Command::Deny {
+                reason: Some("--force, please".into()),
+            },
+        ),
+        (
+            "allow-tool run Sales Bot",
+            Command::AllowTool {
+                tool: ToolAndAgent {
+                    tool: "run".into(),
+                    agent: Some("Sales Bot".into()),
+                },
+            },
+        ),
+    ]);
+}
+
+#[test]
 fn texts_that_are_not_commands() {
     for text in [
         "",
@@ -85,13 +139,10 @@ fn texts_that_are_not_commands() {
         "ö!letta",
         "!lett\u{e4}",
     ] {
-        assert_eq!(parse(text, false), Parsed::NotACommand, "{text}");
+        assert!(is_no_command(text, false), "{text}");
     }
-    assert_eq!(parse(" \n", true), Parsed::NotACommand);
-    assert_eq!(
-        parse("!letta", false),
-        Parsed::Command(Command::Help { topic: None })
-    );
+    assert!(is_no_command(" \n", true));
+    assert_eq!(understood("!letta", false), Command::Help { topic: None });
 }
 
 #[test]
@@ -156,6 +207,25 @@ fn what_is_wrong_is_said_in_plain_words() {
     !letta `` **x** ``
         There is no command `''`. `!letta help` lists all commands.
     "#);
+}
+
+#[test]
+fn wrong_arguments_are_answered_with_the_usage() {
+    let texts = ["mode fast", "chat-only maybe", "retry", "allow-tool"];
+    let answers = texts.map(|text| match parse(text, true) {
+        Parsed::Problem(problem) => format!("{text}\n    {problem}\n"),
+        other => panic!("{text}: {other:?}"),
+    });
+    assert_snapshot!(answers.concat(), @"
+    mode fast
+        `mode` takes one of standard, accept-edits, strict, unrestricted. Write `mode [standard|accept-edits|strict|unrestricted]`.
+    chat-only maybe
+        `chat-only` takes one of on, off. Write `chat-only [on|off]`.
+    retry
+        Which number? Write `retry <number>`.
+    allow-tool
+        Which tool? Write `allow-tool <tool> [agent]`.
+    ");
 }
 
 #[test]
