@@ -198,6 +198,11 @@ const LETTA: &[Row] = &[
         "the stream counts as broken for good",
     ),
     (
+        "crates/letta-client/src/rest/turn.rs",
+        "RESENDS_MAX",
+        "the turn's own budget decides, see `SENDS_MAX`",
+    ),
+    (
         "crates/letta-client/src/app_server/address.rs",
         "FRAME_BYTES_MAX",
         "the connection is made anew",

@@ -126,11 +126,6 @@ impl Decoder {
         self.sequence
     }
 
-    /// How many events there were: more of them is progress.
-    pub(super) fn events(&self) -> usize {
-        self.events
-    }
-
     /// How many events said something new: only these show that the run lives. A server that has lost the run goes on with
     /// pings.
     pub(super) fn news(&self) -> usize {

@@ -45,6 +45,10 @@ use crate::{
 /// The most attempts in a row to mend a stream, none of which brought an event.
 pub const RECONNECTS_MAX: usize = 8;
 
+/// The most times in all that a prompt is sent again here while nothing is known of its run. Each may be a run that costs money, so
+/// whoever asks decides about any more.
+pub const RESENDS_MAX: u32 = 1;
+
 /// Why a stream is lost that ended too early.
 const CUT_OFF: &str = "the stream ended before the turn";
 
@@ -95,6 +99,8 @@ pub(super) struct Turn {
     ended: bool,
     background: bool,
     again: Option<Again>,
+    /// How often the prompt was sent again. Nothing that a stream brings makes it less.
+    resends: u32,
     backoff: ExponentialBackoff,
     barren: u32,
     was_silent: bool,
@@ -180,6 +186,7 @@ impl Turn {
             ended: false,
             background,
             again,
+            resends: 0,
             backoff: backoff(&api),
             barren: 0,
             was_silent: false,
@@ -254,17 +261,19 @@ impl Turn {
             tracing::debug!(%error, "giving up on a stream");
             self.decoder.breach("ANSWER_TOO_LONG");
         }
-        let before = self.decoder.events();
+        let before = self.decoder.sequence();
         let mut events = Vec::new();
         for event in &parsed {
             self.decoder.feed(event, &mut events);
         }
+        // Pings, unknown and unreadable events are no progress: a server can send them for ever.
+        let progress = !events.is_empty() || self.decoder.sequence() > before;
         self.queue.extend(events.into_iter().map(Ok));
         if self.decoder.has_end() {
             self.end_by.get_or_insert(Instant::now() + END_GRACE);
         }
         self.life.heard(&self.api, &self.decoder);
-        if self.decoder.events() > before && (self.barren > 0 || self.was_silent) {
+        if progress && (self.barren > 0 || self.was_silent) {
             self.barren = 0;
             self.was_silent = false;
             self.backoff = backoff(&self.api);
@@ -386,7 +395,7 @@ impl Turn {
         if silent && (run.is_none() || std::mem::replace(&mut self.was_silent, true)) {
             return Err(why);
         }
-        if run.is_none() && self.again.is_none() {
+        if run.is_none() && (self.again.is_none() || self.resends >= RESENDS_MAX) {
             return Err(why);
         }
         let Some(pause) = self.backoff.next() else {
@@ -396,6 +405,7 @@ impl Turn {
         tokio::time::sleep(pause).await;
         let opened = match (&run, &self.again) {
             (None, Some(again)) => {
+                self.resends += 1;
                 let segments: Vec<_> = again.segments.iter().map(String::as_str).collect();
                 self.api.open(&segments, &again.body).await
             }

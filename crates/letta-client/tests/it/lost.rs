@@ -1,11 +1,18 @@
 //! Connections that break, servers that fall silent, runs that are taken up again.
 
-use std::time::Duration;
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
 
 use futures_util::{StreamExt, stream};
 use letta_client::{
     Backend, BackendError, Conduct, Conversation, Destination, Stop, TurnEvent,
     demo::{Demo, DemoServer},
+    rest::{BARREN_CONNECTIONS_MAX, RESENDS_MAX},
 };
 use serde_json::json;
 
@@ -43,10 +50,9 @@ async fn a_stream_that_breaks_again_and_again_still_arrives_whole() {
 async fn a_stream_that_breaks_before_its_first_event_is_asked_for_again_and_runs_once() {
     let lab = Lab::new().await;
     lab.demo().drop_connection_after(0);
-    lab.demo().drop_connection_after(0);
     let turn = lab.turn("$1", "say: once").await;
     assert_eq!(turn.text(), "once");
-    assert_eq!(lab.demo().requests(SEND), 3);
+    assert_eq!(lab.demo().requests(SEND), 2);
     assert_eq!(lab.demo().runs("$1"), 1);
 }
 
@@ -138,6 +144,61 @@ async fn stream_that_tells_its_end_and_stays_open_holds_nobody_up() {
         (turn.text().as_str(), turn.stop()),
         ("said", &Stop::EndTurn)
     );
+}
+
+/// A stand-in for a server: every stream says this and ends. Counts the streams that are asked for.
+async fn always_ends_after(said: &'static str) -> (String, Arc<AtomicUsize>) {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let streams = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&streams);
+    let router = axum::Router::new().fallback(move |method: http::Method| {
+        let asked = usize::from(method == http::Method::POST);
+        counted.fetch_add(asked, Ordering::Relaxed);
+        let body = if asked == 1 { said } else { "[]" };
+        async move { ([("content-type", "text/event-stream")], body) }
+    });
+    tokio::spawn(async move { axum::serve(listener, router).await });
+    (url, streams)
+}
+
+#[tokio::test]
+async fn stream_that_ends_without_progress_is_not_asked_for_without_end() {
+    let no_run = [
+        "",
+        ": a comment\n\n",
+        "data: {\"message_type\":\"ping\"}\n\n",
+        "data: {\"message_type\":\"a_type_of_tomorrow\"}\n\n",
+        "data: no JSON\n\n",
+        "event: ping\ndata: {}\n\ndata: []\n\ndata: 1\n\n",
+        "data: {\"message_type\":\"ping\",\"run_id\":\"\"}\n\n",
+    ];
+    let a_run = [
+        "data: {\"message_type\":\"ping\",\"run_id\":\"run-1\",\"seq_id\":1}\n\n",
+        "data: {\"message_type\":\"a_type_of_tomorrow\",\"run_id\":\"run-1\"}\n\n",
+    ];
+    // A run that is known is asked for, never its prompt.
+    let most = 2 + usize::try_from(BARREN_CONNECTIONS_MAX).unwrap();
+    let sent_again = 1 + usize::try_from(RESENDS_MAX).unwrap();
+    let all = no_run.map(|said| (said, sent_again));
+    for (said, most) in all.into_iter().chain(a_run.map(|said| (said, most))) {
+        let (url, streams) = always_ends_after(said).await;
+        let backend = super::backend(&url, |config| {
+            config.reconnect_delay = Duration::from_millis(1);
+        });
+        let to = Destination {
+            agent: "agent-1".parse().unwrap(),
+            conversation: Conversation::Own("conv-1".parse().unwrap()),
+        };
+        let prompts = [super::prompt("$1", "hello")];
+        let sent = backend.send(&to, &prompts, Conduct::default()).await;
+        let turn = Turn::read(sent.unwrap()).await;
+        let ends =
+            turn.error.is_some() || matches!(turn.events.last(), Some(TurnEvent::Finished(_)));
+        assert!(ends, "{said:?}: {turn:?}");
+        let streams = streams.load(Ordering::Relaxed);
+        assert!(streams <= most, "{said:?}: {streams} streams, not {most}");
+    }
 }
 
 #[tokio::test]
