@@ -14,9 +14,9 @@ use crate::{
     clock,
     config::{Config, Secret},
     error::{Error, Result},
+    holder::network_of,
     http::{CallFacts, Caller, unknown_token},
     locks::KeyedLocks,
-    permits::network_of,
     store::{Batch, Store, tables},
 };
 

@@ -12,10 +12,10 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     accounts::record::Account,
-    blocking::Owner,
     clock,
     config::{AppserviceRegistration, Config, RegistrationError},
     error::{Error, Result},
+    holder::Holder,
     http::Outgoing,
     store::{Store, StoreError, tables},
 };
@@ -353,8 +353,8 @@ pub(crate) async fn serve(server: &crate::Server, appservice: Arc<Appservice>) -
     let (stream, stopping) = (server.stream.clone(), server.stopping.clone());
     let name = format!("appservice {}", appservice.id());
     let worker = worker::Worker::new(appservice, source, stream, stopping).await?;
-    let (pool, owner) = (server.blocking.clone(), Owner::Follower(name));
-    let running = async move { pool.run(owner, worker.run()).await };
+    let (pool, holder) = (server.blocking.clone(), Holder::Follower(name));
+    let running = async move { pool.run(holder, worker.run()).await };
     server.tasks.spawn(running);
     Ok(())
 }

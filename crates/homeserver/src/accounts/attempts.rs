@@ -18,7 +18,7 @@ use std::{
 
 use ruma::{OwnedUserId, UserId};
 
-use crate::{error::Error, permits::network_of};
+use crate::{error::Error, holder::network_of};
 
 /// How many wrong guesses at one account from one address are free.
 const ACCOUNT_AT_ADDRESS_BURST: u32 = 10;

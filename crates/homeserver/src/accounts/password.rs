@@ -23,9 +23,9 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     error::{Error, Result},
+    holder::network_of,
     http::CallFacts,
     limits::PASSWORD_MAX_BYTES,
-    permits::network_of,
 };
 
 /// How much memory one hash takes, in KiB: what OWASP advises for Argon2id with two passes.

@@ -16,7 +16,7 @@ use http::{Method, StatusCode};
 use serde_json::{Value, json};
 
 use super::create::Content;
-use crate::{blocking::Owner, testing::TestServer};
+use crate::{holder::Holder, testing::TestServer};
 
 const TOKEN: &str = "let me in";
 
@@ -109,9 +109,9 @@ async fn scarce_registration_token_makes_as_many_accounts_as_it_says() {
             registration_token: Some(token),
         };
         // As a handler does it.
-        let (pool, owner) = (server.blocking.clone(), Owner::User(new.user_id.clone()));
+        let (pool, holder) = (server.blocking.clone(), Holder::User(new.user_id.clone()));
         let adding = async move { server.accounts.add(&server, new).await.is_ok() };
-        tokio::spawn(async move { pool.run(owner, adding).await })
+        tokio::spawn(async move { pool.run(holder, adding).await })
     });
     let mut made = 0;
     for registered in registering.collect::<Vec<_>>() {

@@ -23,8 +23,8 @@ use serde_json::value::RawValue;
 use super::{identity, most_frequent_network, new_token, registration_tokens};
 use crate::{
     error::{Error, Result},
+    holder::network_of,
     http::{CallFacts, Caller},
-    permits::network_of,
     server::Server,
 };
 

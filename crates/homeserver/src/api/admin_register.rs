@@ -16,8 +16,8 @@ use crate::{
     accounts::tokens::Wish,
     config::Secret,
     error::{Error, Result},
+    holder::network_of,
     http::{CallFacts, Routes},
-    permits::network_of,
     server::Server,
 };
 

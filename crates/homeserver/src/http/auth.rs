@@ -22,7 +22,7 @@ use super::call::CallFacts;
 use crate::{
     appservices::Appservice,
     error::{Error, Result},
-    permits::Holder,
+    holder::Holder,
     server::Server,
 };
 

@@ -18,7 +18,8 @@ use tokio::time::{Instant, timeout_at};
 use super::body_limit::JSON_MAX_BYTES_WITHOUT_TOKEN;
 use crate::{
     error::{Error, Result},
-    permits::{Holder, Permit, Permits, Share},
+    holder::Holder,
+    permits::{Permit, Permits, Share},
 };
 
 /// Above this many bytes a body is a long one: it is parsed off the async workers, and takes one of few permits before it is read.

@@ -20,11 +20,12 @@ use super::{Media, Upload, opengraph, thumbnail};
 use crate::{
     config::Outbound,
     error::{Error, Result},
+    holder::Holder,
     limits::{
         PREVIEW_PICTURE_MAX_BYTES, PREVIEW_TIMEOUT, PREVIEW_URL_MAX_BYTES, PREVIEWS_AT_ONCE,
         PREVIEWS_REMEMBERED,
     },
-    permits::{Holder, Permits, Share},
+    permits::{Permits, Share},
     push::Guarded,
 };
 

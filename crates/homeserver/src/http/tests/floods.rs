@@ -11,11 +11,11 @@ use tokio::task::unconstrained;
 
 use super::{Counted, ask};
 use crate::{
+    holder::Holder,
     http::{
         BodyPools,
         body::{LONG_BODIES_AT_ONCE, LONG_BODY_BYTES, ReadBody},
     },
-    permits::Holder,
     testing::TestServer,
 };
 

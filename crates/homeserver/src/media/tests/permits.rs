@@ -5,7 +5,7 @@ use std::{fs, path::PathBuf};
 use futures_util::FutureExt;
 
 use super::*;
-use crate::{http::tests::sockets::until, media::THUMBNAILS_AT_ONCE, permits::Holder};
+use crate::{holder::Holder, http::tests::sockets::until, media::THUMBNAILS_AT_ONCE};
 
 /// The file of an upload on disk.
 fn path_of(test: &TestServer, file: &str) -> PathBuf {
