@@ -33,6 +33,9 @@ pub struct Permits {
     all: Arc<Semaphore>,
     share: Share,
     shares: Mutex<Shares>,
+    /// How many wait for permits at this moment.
+    #[cfg(test)]
+    waiting: Arc<std::sync::atomic::AtomicUsize>,
 }
 
 #[derive(Debug)]
@@ -59,6 +62,8 @@ impl Permits {
                 of: HashMap::new(),
                 sweep_at: SWEEP_FROM,
             }),
+            #[cfg(test)]
+            waiting: Arc::default(),
         }
     }
 
@@ -74,6 +79,8 @@ impl Permits {
         };
         let number = u32::try_from(number.min(largest)).unwrap_or(u32::MAX);
         let closed = |_| Error::Broken("a pool of permits was closed".to_owned());
+        #[cfg(test)]
+        let _waiting = crate::testing::Counted::new(&self.waiting);
         let share = self.share_of(holder, largest);
         let share = share.acquire_many_owned(number).await.map_err(closed)?;
         let all = self.all.clone().acquire_many_owned(number);
@@ -101,6 +108,14 @@ impl Permits {
         let share = Arc::new(Semaphore::new(largest));
         shares.of.insert(holder.clone(), Arc::downgrade(&share));
         share
+    }
+}
+
+#[cfg(test)]
+impl Permits {
+    /// How many wait for permits at this moment.
+    pub(crate) fn waiting(&self) -> usize {
+        self.waiting.load(std::sync::atomic::Ordering::SeqCst)
     }
 }
 
