@@ -4,6 +4,7 @@ mod appservice;
 mod credentials;
 mod devices;
 mod guesses;
+mod in_flight;
 mod limits;
 mod login;
 mod moderation;
@@ -82,7 +83,7 @@ async fn account_that_is_changed_holds_up_nobody_else() {
     accounts.set_suspended(&bob.user_id, true).await.unwrap();
     let carol = accounts.create(&test.server, "carol", None).await.unwrap();
     accounts
-        .deactivate(&test.server, &carol, Content::Kept)
+        .deactivate(&test.server, &carol, Content::Kept, None)
         .await
         .unwrap();
     let mut waiting = std::pin::pin!(accounts.set_suspended(&alice.user_id, true));

@@ -20,7 +20,9 @@ use ruma::{
 };
 use serde_json::value::RawValue;
 
-use super::{identity, most_frequent_network, new_token, registration_tokens};
+use super::{
+    credential::ProvenPassword, identity, most_frequent_network, new_token, registration_tokens,
+};
 use crate::{
     error::{Error, Result},
     holder::network_of,
@@ -48,6 +50,8 @@ struct Session {
 #[derive(Clone, Debug, Default)]
 pub struct Proof {
     completed: Vec<AuthType>,
+    /// The password that was shown. What is done with it counts only as long as it is the password.
+    pub password: Option<ProvenPassword>,
     /// The registration token that was shown. Whoever makes the account takes it as used.
     pub registration_token: Option<String>,
 }
@@ -101,7 +105,8 @@ impl Sessions {
 
 /// Lets somebody with an account on, who has to prove with the password that it is them.
 ///
-/// An application service has proven enough with its token: it has no passwords to show.
+/// An application service has proven enough with its token: it has no passwords to show. The password that was shown is given on to
+/// what is done with it, which checks under its lock that nobody has changed it.
 ///
 /// # Errors
 ///
@@ -111,13 +116,13 @@ pub async fn authorize(
     caller: &Caller,
     facts: &CallFacts,
     auth: Option<&AuthData>,
-) -> Result<()> {
+) -> Result<Option<ProvenPassword>> {
     if caller.appservice.is_some() {
-        return Ok(());
+        return Ok(None);
     }
     let flows = [AuthFlow::new(vec![AuthType::Password])];
-    authorize_with(server, Some(caller), facts, auth, &flows).await?;
-    Ok(())
+    let proof = authorize_with(server, Some(caller), facts, auth, &flows).await?;
+    Ok(proof.password)
 }
 
 /// Lets somebody on who has gone through one of the flows.
@@ -198,7 +203,9 @@ async fn stage(
         AuthData::Dummy(_) => Ok(()),
         AuthData::Password(shown) => {
             let user = session.user.as_ref();
-            password(server, user, &shown.identifier, &shown.password, facts).await?
+            let named = (&shown.identifier, &*shown.password);
+            let proven = password(server, user, named, facts).await?;
+            proven.map(|proven| session.proven.password = Some(proven))
         }
         AuthData::RegistrationToken(shown) => {
             if registration_tokens::is_shown(server, facts, &shown.token).await? {
@@ -222,19 +229,15 @@ async fn stage(
 async fn password(
     server: &Server,
     caller: Option<&OwnedUserId>,
-    identifier: &UserIdentifier,
-    password: &str,
+    (identifier, password): (&UserIdentifier, &str),
     facts: &CallFacts,
-) -> Result<Result<(), Wrong>> {
+) -> Result<Result<ProvenPassword, Wrong>> {
     let wrong = (ErrorKind::Forbidden, "Wrong user or password");
     let named = identity::named_by(server, identifier);
     match (caller, named) {
         (Some(caller), Ok(named)) if *caller == named => {
-            let right = server
-                .accounts
-                .password_is_right(&named, password, facts)
-                .await?;
-            Ok(if right { Ok(()) } else { Err(wrong) })
+            let proven = server.accounts.prove_password(&named, password, facts);
+            Ok(proven.await?.ok_or(wrong))
         }
         _ => Ok(Err(wrong)),
     }

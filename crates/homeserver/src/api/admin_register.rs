@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use sha1::Sha1;
 
 use crate::{
-    accounts::tokens::Wish,
+    accounts::{credential::Credential, tokens::Wish},
     config::Secret,
     error::{Error, Result},
     holder::network_of,
@@ -97,7 +97,12 @@ async fn made(server: &Server, facts: &CallFacts) -> Result<Value> {
     let mut answer = json!({ "user_id": user, "home_server": server.config.server_name });
     if !wanted.inhibit_login {
         let issued = accounts
-            .log_in(&user, Wish::default(), &server.config.login)
+            .log_in(
+                &user,
+                Credential::NewAccount,
+                Wish::default(),
+                &server.config.login,
+            )
             .await?;
         answer["access_token"] = issued.access_token.into();
         answer["device_id"] = issued.device_id.as_str().into();

@@ -38,6 +38,7 @@ async fn request_token(
             user,
             call.caller.device_id.as_deref(),
             ShortTokenUse::OpenId,
+            None,
         )
         .await?;
     Ok(request_openid_token::v3::Response::new(
@@ -53,7 +54,7 @@ async fn user_info(
     call: Call<get_openid_userinfo::v1::Request>,
 ) -> Result<get_openid_userinfo::v1::Response> {
     let accounts = &server.accounts;
-    let look = async { accounts.openid_user(&call.body.access_token) };
+    let look = async { accounts.openid_user(&server.appservices, &call.body.access_token) };
     let user = accounts.limit_guesses(&call.facts, look).await?;
     let user = user.ok_or_else(|| {
         Error::refused(
