@@ -21,20 +21,16 @@ use crate::{
     appservices::Appservices,
     clock,
     error::{Error, Result},
-    limits::SHORT_TOKENS_PER_USER,
+    limits::{LOGIN_TOKEN_LIFE, OPENID_TOKEN_LIFE, SHORT_TOKENS_PER_USER},
     store::{Batch, tables},
 };
 
-/// How long one can log in with a token.
-pub const LOGIN_LIFE: Duration = Duration::from_mins(2);
-/// How long one can prove who one is with a token.
-pub const OPENID_LIFE: Duration = Duration::from_hours(1);
 impl ShortTokenUse {
     /// How long such a token lives.
     pub const fn life(self) -> Duration {
         match self {
-            Self::OpenId => OPENID_LIFE,
-            Self::Login => LOGIN_LIFE,
+            Self::OpenId => OPENID_TOKEN_LIFE,
+            Self::Login => LOGIN_TOKEN_LIFE,
         }
     }
 }

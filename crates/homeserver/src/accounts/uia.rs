@@ -27,13 +27,9 @@ use crate::{
     error::{Error, Result},
     holder::network_of,
     http::{CallFacts, Caller},
+    limits::{UIA_SESSION_LIFE, UIA_SESSIONS_MAX},
     server::Server,
 };
-
-/// How long a session lives.
-const LIFE: Duration = Duration::from_mins(15);
-/// How many sessions are kept. Beyond it, the oldest one ends of the network that has the most.
-const SESSIONS_MAX: usize = 10_000;
 
 /// What a caller has proven so far.
 #[derive(Clone, Debug)]
@@ -88,9 +84,9 @@ impl Sessions {
 
     fn put(&self, id: String, session: Session, now: Instant) {
         let mut all = self.lock();
-        if all.len() >= SESSIONS_MAX && !all.contains_key(&id) {
+        if all.len() >= UIA_SESSIONS_MAX && !all.contains_key(&id) {
             all.retain(|_, session| session.ends > now);
-            if all.len() >= SESSIONS_MAX {
+            if all.len() >= UIA_SESSIONS_MAX {
                 let most = most_frequent_network(all.values().map(|session| session.network));
                 let of_most = all.iter().filter(|(_, session)| session.network == most);
                 let oldest = of_most.min_by_key(|(_, session)| session.ends);
@@ -143,7 +139,7 @@ pub async fn authorize_with(
         endpoint: facts.path.clone(),
         user: caller.map(|caller| caller.user_id.clone()),
         proven: Proof::default(),
-        ends: now + LIFE,
+        ends: now + UIA_SESSION_LIFE,
         network: facts.ip.map(network_of),
     };
     let Some(auth) = auth else {
@@ -280,25 +276,25 @@ mod tests {
     #[test]
     fn a_session_is_for_one_endpoint_and_ends() {
         let (sessions, now) = (Sessions::default(), Instant::now());
-        let one = session("/one", now + LIFE);
+        let one = session("/one", now + UIA_SESSION_LIFE);
         sessions.put("id".to_owned(), one.clone(), now);
         assert!(sessions.get("id", &one, now).is_some());
         assert!(sessions.get("id", &session("/two", now), now).is_none());
-        assert!(sessions.get("id", &one, now + LIFE).is_none());
+        assert!(sessions.get("id", &one, now + UIA_SESSION_LIFE).is_none());
     }
 
     #[test]
     fn oldest_session_of_whoever_has_most_makes_room() {
         let (sessions, now) = (Sessions::default(), Instant::now());
-        for count in 0..=SESSIONS_MAX {
-            let ends = now + LIFE + Duration::from_millis(count.try_into().unwrap());
+        for count in 0..=UIA_SESSIONS_MAX {
+            let ends = now + UIA_SESSION_LIFE + Duration::from_millis(count.try_into().unwrap());
             let mut session = session("/one", ends);
             // The very first is of somebody else.
             session.network = (count > 0).then(|| [192, 0, 2, 1].into());
             sessions.put(count.to_string(), session, now);
         }
         let kept = sessions.lock();
-        assert_eq!(kept.len(), SESSIONS_MAX);
+        assert_eq!(kept.len(), UIA_SESSIONS_MAX);
         assert!(kept.contains_key("0"));
         assert!(!kept.contains_key("1"));
     }

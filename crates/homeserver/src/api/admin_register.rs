@@ -18,19 +18,18 @@ use crate::{
     error::{Error, Result},
     holder::network_of,
     http::{CallFacts, Routes},
+    limits::REGISTER_BODY_MAX_BYTES,
     server::Server,
 };
 
 const PATH: &str = "/_synapse/admin/v1/register";
-/// The longest body, in bytes.
-const BODY_MAX_BYTES: usize = 16_384;
 /// How many bytes an HMAC-SHA1 has.
 const MAC_BYTES: usize = 20;
 
 pub(super) fn routes(routes: Routes) -> Routes {
     routes
-        .add_raw(&Method::GET, PATH, BODY_MAX_BYTES, nonce)
-        .add_raw(&Method::POST, PATH, BODY_MAX_BYTES, register)
+        .add_raw(&Method::GET, PATH, REGISTER_BODY_MAX_BYTES, nonce)
+        .add_raw(&Method::POST, PATH, REGISTER_BODY_MAX_BYTES, register)
 }
 
 #[derive(Deserialize)]

@@ -13,12 +13,10 @@ use crate::{
     error::{Error, Result},
     http::{Call, Routes},
     keys::{self, cross_signing, device_lists, signatures, signatures::Unusable},
+    limits::SIGNED_KEYS_PER_REQUEST,
     server::Server,
     stream::Touch,
 };
-
-/// How many signed keys one request can have.
-const SIGNED_MAX: usize = 500;
 
 pub(super) fn routes(routes: Routes) -> Routes {
     routes.add(upload_keys).add(upload_signatures)
@@ -74,10 +72,10 @@ async fn upload_signatures(
         .values()
         .map(|objects| objects.iter().count())
         .sum::<usize>()
-        > SIGNED_MAX
+        > SIGNED_KEYS_PER_REQUEST
     {
         return Err(Error::too_large(format!(
-            "One request can have {SIGNED_MAX} signed keys"
+            "One request can have {SIGNED_KEYS_PER_REQUEST} signed keys"
         )));
     }
     let mut answer = upload_signatures::v3::Response::new();

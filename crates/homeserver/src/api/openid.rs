@@ -12,9 +12,10 @@ use ruma::{
 };
 
 use crate::{
-    accounts::{record::ShortTokenUse, short_tokens::OPENID_LIFE},
+    accounts::record::ShortTokenUse,
     error::{Error, Result},
     http::{Call, Routes},
+    limits::OPENID_TOKEN_LIFE,
     server::Server,
 };
 
@@ -45,7 +46,7 @@ async fn request_token(
         token,
         TokenType::Bearer,
         server.config.server_name.clone(),
-        OPENID_LIFE,
+        OPENID_TOKEN_LIFE,
     ))
 }
 

@@ -8,9 +8,10 @@ use ruma::api::client::{
 };
 
 use crate::{
-    accounts::{record::ShortTokenUse, short_tokens::LOGIN_LIFE, uia},
+    accounts::{record::ShortTokenUse, uia},
     error::{Error, Result},
     http::{Call, Caller, Routes},
+    limits::LOGIN_TOKEN_LIFE,
     server::Server,
 };
 
@@ -88,5 +89,5 @@ async fn login_token(
             shown.as_ref(),
         )
         .await?;
-    Ok(get_login_token::v1::Response::new(LOGIN_LIFE, token))
+    Ok(get_login_token::v1::Response::new(LOGIN_TOKEN_LIFE, token))
 }

@@ -16,16 +16,13 @@ use super::record::FallbackKey;
 use crate::{
     error::{Error, Result},
     limits::{
-        FALLBACK_ALGORITHMS_PER_DEVICE, ONE_TIME_KEY_ID_MAX_BYTES, ONE_TIME_KEY_MAX_BYTES,
-        ONE_TIME_KEYS_PER_DEVICE,
+        CLAIMS_AT_ONCE, FALLBACK_ALGORITHMS_PER_DEVICE, ONE_TIME_KEY_ID_MAX_BYTES,
+        ONE_TIME_KEY_MAX_BYTES, ONE_TIME_KEYS_PER_DEVICE,
     },
     server::Server,
     store::{Batch, Store, tables},
     stream::{Position, Touch},
 };
-
-/// Of how many users one request takes keys at the same time.
-const CLAIMS_AT_ONCE: usize = 16;
 
 /// Keys as a client uploads them.
 pub type Uploaded = BTreeMap<OwnedOneTimeKeyId, Raw<OneTimeKey>>;

@@ -14,8 +14,9 @@ use crate::{
     holder::Holder,
     http::{
         BodyPools,
-        body::{LONG_BODIES_AT_ONCE, LONG_BODY_BYTES, ReadBody},
+        body::{LONG_BODY_BYTES, ReadBody},
     },
+    limits::LONG_BODIES_AT_ONCE,
     testing::TestServer,
 };
 

@@ -5,7 +5,7 @@ use std::{fs, path::PathBuf};
 use futures_util::future::join_all;
 
 use super::*;
-use crate::{holder::Holder, http::tests::sockets::until, media::THUMBNAILS_AT_ONCE};
+use crate::{holder::Holder, http::tests::sockets::until, limits::THUMBNAILS_AT_ONCE};
 
 /// How many ask for a thumbnail at the same time.
 const REQUESTS: usize = 50;
