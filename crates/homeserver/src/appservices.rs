@@ -12,10 +12,10 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     accounts::record::Account,
-    blocking::Owner,
     clock,
     config::{AppserviceRegistration, Config, RegistrationError},
     error::{Error, Result},
+    holder::Holder,
     http::Outgoing,
     store::{Store, StoreError, tables},
 };
@@ -314,12 +314,12 @@ impl Appservices {
         store.put::<tables::Accounts>((user,), &account).await
     }
 
-    /// Removes an application service that an admin registered, with all that waits for it.
+    /// Removes an application service that an admin registered, with all that waits for it. Its tokens count no more.
     ///
     /// # Errors
     ///
     /// If there is none with this id, or if it is not the admin room's.
-    pub async fn remove(&self, id: &str) -> Result<(), UnregisterError> {
+    pub async fn remove(&self, id: &str) -> Result<Arc<Appservice>, UnregisterError> {
         let _changing = self.inner.changing.lock().await;
         let appservice = self.get(id).ok_or(UnregisterError::Unknown)?;
         if appservice.origin != Origin::AdminRoom {
@@ -336,7 +336,7 @@ impl Appservices {
             .write()
             .unwrap_or_else(PoisonError::into_inner);
         all.retain(|other| other.id() != id);
-        Ok(())
+        Ok(appservice)
     }
 }
 
@@ -353,8 +353,8 @@ pub(crate) async fn serve(server: &crate::Server, appservice: Arc<Appservice>) -
     let (stream, stopping) = (server.stream.clone(), server.stopping.clone());
     let name = format!("appservice {}", appservice.id());
     let worker = worker::Worker::new(appservice, source, stream, stopping).await?;
-    let (pool, owner) = (server.blocking.clone(), Owner::Follower(name));
-    let running = async move { pool.run(owner, worker.run()).await };
+    let (pool, holder) = (server.blocking.clone(), Holder::Follower(name));
+    let running = async move { pool.run(holder, worker.run()).await };
     server.tasks.spawn(running);
     Ok(())
 }

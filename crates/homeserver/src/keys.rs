@@ -23,7 +23,7 @@ pub mod one_time;
 pub mod record;
 pub mod signatures;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 pub mod to_device;
 
 pub use device_lists::{changed, changes_between};
@@ -43,6 +43,12 @@ impl Keys {
     ) -> KeyedGuard<OwnedUserId> {
         let users: Vec<OwnedUserId> = users.into_iter().map(ToOwned::to_owned).collect();
         self.locks.lock(users).await
+    }
+
+    /// How many hold or await the lock of this user.
+    #[cfg(test)]
+    pub(crate) fn interested(&self, user: &OwnedUserId) -> usize {
+        self.locks.interested(user)
     }
 }
 

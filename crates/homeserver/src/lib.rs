@@ -18,6 +18,7 @@ pub mod blocking;
 pub mod clock;
 pub mod config;
 pub mod error;
+pub mod holder;
 pub mod http;
 pub mod keys;
 pub mod limits;

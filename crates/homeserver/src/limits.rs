@@ -33,6 +33,12 @@ impl From<usize> for Amount {
     }
 }
 
+impl From<u32> for Amount {
+    fn from(count: u32) -> Self {
+        Self::Count(count.into())
+    }
+}
+
 impl From<u64> for Amount {
     fn from(count: u64) -> Self {
         Self::Count(count)

@@ -15,9 +15,10 @@ use crate::{
     accounts::Accounts,
     admin,
     appservices::{self, Appservices, Delivery, Origin},
-    blocking::{BlockingPool, Owner},
+    blocking::BlockingPool,
     config::{AppserviceRegistration, Config},
     error::{Error, Result},
+    holder::Holder,
     http::{BodyPools, RateLimits},
     keys::Keys,
     media::{Media, Previews},
@@ -201,8 +202,8 @@ impl Server {
     where
         F: Future<Output = ()> + Send + 'static,
     {
-        let (pool, owner) = (self.blocking.clone(), Owner::Follower(name.to_owned()));
-        let running = async move { pool.run(owner, task).await };
+        let (pool, holder) = (self.blocking.clone(), Holder::Follower(name.to_owned()));
+        let running = async move { pool.run(holder, task).await };
         self.tasks.spawn_singleton(name, running);
     }
 

@@ -5,7 +5,9 @@
 use ruma::{OwnedUserId, UserId, api::error::ErrorKind};
 
 use super::{
-    Accounts, HashFor, arrival, identity, profile,
+    Accounts, HashFor, arrival,
+    credential::ProvenPassword,
+    identity, profile,
     record::{Account, ShortToken, ShortTokenUse},
     registration_tokens,
 };
@@ -183,10 +185,18 @@ impl Accounts {
     ///
     /// # Errors
     ///
-    /// 404 if there is no such account, or it is deactivated; 400 if the password cannot be one; 429 if too many wait for a hash.
-    pub async fn set_password(&self, user: &UserId, new: &str, by: &HashFor) -> Result<()> {
+    /// 404 if there is no such account, or it is deactivated; 400 if the password cannot be one; 429 if too many wait for a hash; 403
+    /// if `old`, which was shown for it, was changed meanwhile.
+    pub async fn set_password(
+        &self,
+        user: &UserId,
+        new: &str,
+        by: &HashFor,
+        old: Option<&ProvenPassword>,
+    ) -> Result<()> {
         let hash = self.hash(new, by).await?;
         let changing = self.changing.lock([user.to_owned()]).await;
+        self.still_proven_by(user, old)?;
         let mut account = self.active(user)?;
         account.password = Some(hash);
         let mut batch = self.store.batch();
@@ -219,9 +229,15 @@ impl Accounts {
     ///
     /// # Errors
     ///
-    /// 404 if there is no such account, or it is deactivated.
-    pub async fn deactivate(&self, server: &Server, user: &UserId, content: Content) -> Result<()> {
-        self.end(server, user, content).await?;
+    /// 404 if there is no such account, or it is deactivated; 403 if the password that was shown for it was changed meanwhile.
+    pub async fn deactivate(
+        &self,
+        server: &Server,
+        user: &UserId,
+        content: Content,
+        password: Option<&ProvenPassword>,
+    ) -> Result<()> {
+        self.end(server, user, content, password).await?;
         membership::leave_all_rooms(server, user).await
     }
 
@@ -230,15 +246,24 @@ impl Accounts {
     ///
     /// # Errors
     ///
-    /// 404 if there is no such account, or it is deactivated.
-    pub async fn end(&self, server: &Server, user: &UserId, content: Content) -> Result<()> {
+    /// 404 if there is no such account, or it is deactivated; 403 if the password that was shown for it was changed meanwhile.
+    pub async fn end(
+        &self,
+        server: &Server,
+        user: &UserId,
+        content: Content,
+        password: Option<&ProvenPassword>,
+    ) -> Result<()> {
+        let locked = server.keys.lock([user]).await;
         let changing = self.changing.lock([user.to_owned()]).await;
+        self.still_proven_by(user, password)?;
         let mut account = self.active(user)?;
         account.deactivated = true;
         account.password = None;
         let mut batch = self.store.batch();
         self.put(&mut batch, user, &account)?;
         batch.delete_all::<tables::Profiles>((user,))?;
+        batch.delete::<tables::Presence>((user,))?;
         batch.delete_all::<tables::Pushers>((user,))?;
         batch.delete_all::<tables::PusherProgress>((user,))?;
         self.end_short_tokens(&mut batch, user, |_| true)?;
@@ -250,7 +275,7 @@ impl Accounts {
         }
         self.store.commit(batch).await?;
         self.sessions.end_all(user);
-        drop(changing);
+        drop((changing, locked));
         self.delete_other_devices(server, user, None).await?;
         server.presence.forget(user)?;
         tracing::info!(user.id = %user, "account deactivated");

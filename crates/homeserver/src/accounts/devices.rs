@@ -8,6 +8,7 @@ use ruma::{DeviceId, OwnedDeviceId, UserId};
 
 use super::{
     Accounts,
+    credential::ProvenPassword,
     record::{Device, ShortToken},
 };
 use crate::{
@@ -122,35 +123,42 @@ impl Accounts {
     }
 
     /// Deletes devices with their tokens, keys, waiting messages and pushers. Those that are not there are passed over.
+    ///
+    /// # Errors
+    ///
+    /// 403 if the password that was shown for it was changed meanwhile.
     pub async fn delete_devices(
         &self,
         server: &Server,
         user: &UserId,
         devices: &[OwnedDeviceId],
+        password: Option<&ProvenPassword>,
     ) -> Result<()> {
         let asked_for = |token: &ShortToken| {
             let device = token.device_id.as_ref();
             device.is_some_and(|device| devices.contains(device))
         };
-        self.remove_devices(server, user, devices, asked_for).await
+        // A request can name as many as it likes.
+        let named: BTreeSet<_> = devices.iter().collect();
+        let deleted = |device: &OwnedDeviceId| named.contains(device);
+        self.remove_devices(server, user, password, deleted, asked_for)
+            .await
     }
 
     async fn remove_devices(
         &self,
         server: &Server,
         user: &UserId,
-        devices: &[OwnedDeviceId],
+        password: Option<&ProvenPassword>,
+        deleted: impl Fn(&OwnedDeviceId) -> bool,
         ends: impl Fn(&ShortToken) -> bool,
     ) -> Result<()> {
-        // A request can name as many as it likes.
-        let mut found = BTreeSet::new();
-        for device in devices {
-            if self.has_device(user, device)? {
-                found.insert(device);
-            }
-        }
         let locked = server.keys.lock([user]).await;
         let changing = self.changing.lock([user.to_owned()]).await;
+        self.still_proven_by(user, password)?;
+        // Read under the lock: who logs in meanwhile does so before or after.
+        let devices = self.devices(user)?.into_iter().map(|(id, _)| id);
+        let found: BTreeSet<OwnedDeviceId> = devices.filter(deleted).collect();
         let mut write = server.stream.write();
         let batch = write.batch();
         for device in &found {
@@ -171,7 +179,7 @@ impl Accounts {
         write.touch(keys::device_lists::touches(&server.rooms, user)?);
         server.stream.commit(write).await?;
         drop((changing, locked));
-        for device in devices {
+        for device in &found {
             server.sliding.forget(user, device);
         }
         Ok(())
@@ -184,9 +192,9 @@ impl Accounts {
         user: &UserId,
         keep: Option<&DeviceId>,
     ) -> Result<()> {
-        let devices = self.devices(user)?.into_iter().map(|(id, _)| id);
-        let others: Vec<_> = devices.filter(|id| Some(&**id) != keep).collect();
+        let other = |device: &OwnedDeviceId| Some(&**device) != keep;
         let of_others = |token: &ShortToken| keep.is_none() || token.device_id.as_deref() != keep;
-        self.remove_devices(server, user, &others, of_others).await
+        self.remove_devices(server, user, None, other, of_others)
+            .await
     }
 }

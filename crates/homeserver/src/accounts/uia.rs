@@ -20,18 +20,16 @@ use ruma::{
 };
 use serde_json::value::RawValue;
 
-use super::{identity, most_frequent_network, new_token, registration_tokens};
+use super::{
+    credential::ProvenPassword, identity, most_frequent_network, new_token, registration_tokens,
+};
 use crate::{
     error::{Error, Result},
+    holder::network_of,
     http::{CallFacts, Caller},
-    permits::network_of,
+    limits::{UIA_SESSION_LIFE, UIA_SESSIONS_MAX},
     server::Server,
 };
-
-/// How long a session lives.
-const LIFE: Duration = Duration::from_mins(15);
-/// How many sessions are kept. Beyond it, the oldest one ends of the network that has the most.
-const SESSIONS_MAX: usize = 10_000;
 
 /// What a caller has proven so far.
 #[derive(Clone, Debug)]
@@ -48,6 +46,8 @@ struct Session {
 #[derive(Clone, Debug, Default)]
 pub struct Proof {
     completed: Vec<AuthType>,
+    /// The password that was shown. What is done with it counts only as long as it is the password.
+    pub password: Option<ProvenPassword>,
     /// The registration token that was shown. Whoever makes the account takes it as used.
     pub registration_token: Option<String>,
 }
@@ -84,9 +84,9 @@ impl Sessions {
 
     fn put(&self, id: String, session: Session, now: Instant) {
         let mut all = self.lock();
-        if all.len() >= SESSIONS_MAX && !all.contains_key(&id) {
+        if all.len() >= UIA_SESSIONS_MAX && !all.contains_key(&id) {
             all.retain(|_, session| session.ends > now);
-            if all.len() >= SESSIONS_MAX {
+            if all.len() >= UIA_SESSIONS_MAX {
                 let most = most_frequent_network(all.values().map(|session| session.network));
                 let of_most = all.iter().filter(|(_, session)| session.network == most);
                 let oldest = of_most.min_by_key(|(_, session)| session.ends);
@@ -101,7 +101,8 @@ impl Sessions {
 
 /// Lets somebody with an account on, who has to prove with the password that it is them.
 ///
-/// An application service has proven enough with its token: it has no passwords to show.
+/// An application service has proven enough with its token: it has no passwords to show. The password that was shown is given on to
+/// what is done with it, which checks under its lock that nobody has changed it.
 ///
 /// # Errors
 ///
@@ -111,13 +112,13 @@ pub async fn authorize(
     caller: &Caller,
     facts: &CallFacts,
     auth: Option<&AuthData>,
-) -> Result<()> {
+) -> Result<Option<ProvenPassword>> {
     if caller.appservice.is_some() {
-        return Ok(());
+        return Ok(None);
     }
     let flows = [AuthFlow::new(vec![AuthType::Password])];
-    authorize_with(server, Some(caller), facts, auth, &flows).await?;
-    Ok(())
+    let proof = authorize_with(server, Some(caller), facts, auth, &flows).await?;
+    Ok(proof.password)
 }
 
 /// Lets somebody on who has gone through one of the flows.
@@ -138,7 +139,7 @@ pub async fn authorize_with(
         endpoint: facts.path.clone(),
         user: caller.map(|caller| caller.user_id.clone()),
         proven: Proof::default(),
-        ends: now + LIFE,
+        ends: now + UIA_SESSION_LIFE,
         network: facts.ip.map(network_of),
     };
     let Some(auth) = auth else {
@@ -198,7 +199,9 @@ async fn stage(
         AuthData::Dummy(_) => Ok(()),
         AuthData::Password(shown) => {
             let user = session.user.as_ref();
-            password(server, user, &shown.identifier, &shown.password, facts).await?
+            let named = (&shown.identifier, &*shown.password);
+            let proven = password(server, user, named, facts).await?;
+            proven.map(|proven| session.proven.password = Some(proven))
         }
         AuthData::RegistrationToken(shown) => {
             if registration_tokens::is_shown(server, facts, &shown.token).await? {
@@ -222,19 +225,15 @@ async fn stage(
 async fn password(
     server: &Server,
     caller: Option<&OwnedUserId>,
-    identifier: &UserIdentifier,
-    password: &str,
+    (identifier, password): (&UserIdentifier, &str),
     facts: &CallFacts,
-) -> Result<Result<(), Wrong>> {
+) -> Result<Result<ProvenPassword, Wrong>> {
     let wrong = (ErrorKind::Forbidden, "Wrong user or password");
     let named = identity::named_by(server, identifier);
     match (caller, named) {
         (Some(caller), Ok(named)) if *caller == named => {
-            let right = server
-                .accounts
-                .password_is_right(&named, password, facts)
-                .await?;
-            Ok(if right { Ok(()) } else { Err(wrong) })
+            let proven = server.accounts.prove_password(&named, password, facts);
+            Ok(proven.await?.ok_or(wrong))
         }
         _ => Ok(Err(wrong)),
     }
@@ -277,25 +276,25 @@ mod tests {
     #[test]
     fn a_session_is_for_one_endpoint_and_ends() {
         let (sessions, now) = (Sessions::default(), Instant::now());
-        let one = session("/one", now + LIFE);
+        let one = session("/one", now + UIA_SESSION_LIFE);
         sessions.put("id".to_owned(), one.clone(), now);
         assert!(sessions.get("id", &one, now).is_some());
         assert!(sessions.get("id", &session("/two", now), now).is_none());
-        assert!(sessions.get("id", &one, now + LIFE).is_none());
+        assert!(sessions.get("id", &one, now + UIA_SESSION_LIFE).is_none());
     }
 
     #[test]
     fn oldest_session_of_whoever_has_most_makes_room() {
         let (sessions, now) = (Sessions::default(), Instant::now());
-        for count in 0..=SESSIONS_MAX {
-            let ends = now + LIFE + Duration::from_millis(count.try_into().unwrap());
+        for count in 0..=UIA_SESSIONS_MAX {
+            let ends = now + UIA_SESSION_LIFE + Duration::from_millis(count.try_into().unwrap());
             let mut session = session("/one", ends);
             // The very first is of somebody else.
             session.network = (count > 0).then(|| [192, 0, 2, 1].into());
             sessions.put(count.to_string(), session, now);
         }
         let kept = sessions.lock();
-        assert_eq!(kept.len(), SESSIONS_MAX);
+        assert_eq!(kept.len(), UIA_SESSIONS_MAX);
         assert!(kept.contains_key("0"));
         assert!(!kept.contains_key("1"));
     }

@@ -9,9 +9,7 @@ use ruma::EventId;
 use serde_json::{Value, json};
 
 use crate::error::Error;
-
-/// The longest answer, in bytes: an event has room for twice of it, once as text and once as HTML.
-const ANSWER_MAX_BYTES: usize = 20_000;
+use crate::limits::ADMIN_ANSWER_MAX_BYTES;
 
 /// The beginning of the first and all of the last line of a code block.
 const FENCE: &str = "```";
@@ -47,7 +45,7 @@ pub(super) fn block(text: &str) -> String {
 }
 
 fn cut(text: &str) -> &str {
-    let mut end = text.len().min(ANSWER_MAX_BYTES);
+    let mut end = text.len().min(ADMIN_ANSWER_MAX_BYTES);
     while !text.is_char_boundary(end) {
         end -= 1;
     }

@@ -94,7 +94,7 @@ async fn delete_device(
         return Err(format!("{user} has no device {device}"));
     }
     let devices = [device];
-    let deleted = server.accounts.delete_devices(server, user, &devices);
+    let deleted = server.accounts.delete_devices(server, user, &devices, None);
     deleted.await.map_err(said)?;
     Ok("Device deleted.".to_owned())
 }
@@ -112,10 +112,10 @@ async fn redact_event(server: &Server, event: &EventId) -> Result<String, String
 async fn end(server: &Server, user: &UserId, stays: bool) -> Result<(), String> {
     let accounts = &server.accounts;
     if stays {
-        let ended = accounts.end(server, user, Content::Kept);
+        let ended = accounts.end(server, user, Content::Kept, None);
         return ended.await.map_err(said);
     }
-    let ended = accounts.deactivate(server, user, Content::Kept);
+    let ended = accounts.deactivate(server, user, Content::Kept, None);
     ended.await.map_err(said)
 }
 
@@ -135,7 +135,7 @@ async fn reset(server: &Server, name: &str, password: Option<String>) -> Result<
     let password = password.unwrap_or_else(new_token);
     let set = server
         .accounts
-        .set_password(&user, &password, &HashFor::Admin)
+        .set_password(&user, &password, &HashFor::Admin, None)
         .await;
     set.map_err(|error| format!("Couldn't reset the password for user {user}: {error}"))?;
     Ok(format!(

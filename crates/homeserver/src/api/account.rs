@@ -25,13 +25,14 @@ async fn password(
     call: Call<change_password::v3::Request>,
 ) -> Result<change_password::v3::Response> {
     let caller = somebody(call.caller)?;
-    uia::authorize(&server, &caller, &call.facts, call.body.auth.as_ref()).await?;
+    let old = uia::authorize(&server, &caller, &call.facts, call.body.auth.as_ref()).await?;
     let accounts = &server.accounts;
     accounts
         .set_password(
             &caller.user_id,
             &call.body.new_password,
             &HashFor::from(&call.facts),
+            old.as_ref(),
         )
         .await?;
     if call.body.logout_devices {
@@ -48,7 +49,7 @@ async fn end(
     call: Call<deactivate::v3::Request>,
 ) -> Result<deactivate::v3::Response> {
     let caller = somebody(call.caller)?;
-    uia::authorize(&server, &caller, &call.facts, call.body.auth.as_ref()).await?;
+    let shown = uia::authorize(&server, &caller, &call.facts, call.body.auth.as_ref()).await?;
     let content = if call.body.erase {
         Content::Erased
     } else {
@@ -56,7 +57,7 @@ async fn end(
     };
     server
         .accounts
-        .deactivate(&server, &caller.user_id, content)
+        .deactivate(&server, &caller.user_id, content, shown.as_ref())
         .await?;
     Ok(deactivate::v3::Response::new(
         ThirdPartyIdRemovalStatus::NoSupport,

@@ -9,16 +9,14 @@ use ruma::{
 use serde_json::json;
 
 use crate::{
-    accounts::uia,
+    accounts::{credential::ProvenPassword, uia},
     error::{Error, Result},
     http::{Call, Routes},
     keys::{self, cross_signing, device_lists, signatures, signatures::Unusable},
+    limits::SIGNED_KEYS_PER_REQUEST,
     server::Server,
     stream::Touch,
 };
-
-/// How many signed keys one request can have.
-const SIGNED_MAX: usize = 500;
 
 pub(super) fn routes(routes: Routes) -> Routes {
     routes.add(upload_keys).add(upload_signatures)
@@ -29,11 +27,21 @@ async fn upload_keys(
     call: Call<upload_signing_keys::v3::Request>,
 ) -> Result<upload_signing_keys::v3::Response> {
     let user = &call.caller.user_id;
-    let _alone = server.keys.lock([&**user]).await;
-    let new = cross_signing::new_keys(&server.store, user, &call.body)?;
-    if !cross_signing::is_first(&server.store, user, &new)? {
-        authorize(&server, &call).await?;
-    }
+    let mut proven = None;
+    let (_alone, new) = loop {
+        let alone = server.keys.lock([&**user]).await;
+        let new = cross_signing::new_keys(&server.store, user, &call.body)?;
+        if proven.is_some() || cross_signing::is_first(&server.store, user, &new)? {
+            break (alone, new);
+        }
+        // Checking a password takes long, and others wait for the lock.
+        drop(alone);
+        proven = Some(authorize(&server, &call).await?);
+    };
+    let _changing = server.accounts.lock(user).await;
+    server
+        .accounts
+        .still_proven_by(user, proven.flatten().as_ref())?;
     if new.is_empty() {
         return Ok(upload_signing_keys::v3::Response::new());
     }
@@ -46,7 +54,10 @@ async fn upload_keys(
 }
 
 /// Whoever replaces the keys proves that it is the account's owner, not somebody with a stolen token.
-async fn authorize(server: &Server, call: &Call<upload_signing_keys::v3::Request>) -> Result<()> {
+async fn authorize(
+    server: &Server,
+    call: &Call<upload_signing_keys::v3::Request>,
+) -> Result<Option<ProvenPassword>> {
     uia::authorize(server, &call.caller, &call.facts, call.body.auth.as_ref()).await
 }
 
@@ -61,33 +72,33 @@ async fn upload_signatures(
         .values()
         .map(|objects| objects.iter().count())
         .sum::<usize>()
-        > SIGNED_MAX
+        > SIGNED_KEYS_PER_REQUEST
     {
         return Err(Error::too_large(format!(
-            "One request can have {SIGNED_MAX} signed keys"
+            "One request can have {SIGNED_KEYS_PER_REQUEST} signed keys"
         )));
     }
-    let owners = signed.keys().map(|owner| &**owner);
-    let _alone = server.keys.lock(owners.chain([&**signer])).await;
-    let mut write = server.stream.write();
-    write.touch([Touch::User(signer.clone())]);
     let mut answer = upload_signatures::v3::Response::new();
     for (owner, objects) in signed {
-        let before = write.batch().size_in_bytes();
+        // One owner after the other: whoever signs for many holds up each of them only for their own part.
+        let alone = server.keys.lock([&**owner, &**signer]).await;
+        let mut write = server.stream.write();
+        write.touch([Touch::User(signer.clone())]);
         for (name, object) in objects {
             let added = signatures::add(&server.store, write.batch(), signer, owner, name, object)?;
             if let Err(unusable) = added {
                 fail(&mut answer, owner, name, unusable)?;
             }
         }
-        if write.batch().size_in_bytes() > before {
+        if !write.is_empty() {
             keys::changed(&mut write, owner);
             if owner == signer {
                 write.touch(device_lists::touches(&server.rooms, owner)?);
             }
+            server.stream.commit(write).await?;
         }
+        drop(alone);
     }
-    server.stream.commit(write).await?;
     Ok(answer)
 }
 

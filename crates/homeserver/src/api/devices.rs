@@ -79,11 +79,11 @@ async fn delete(
     call: Call<delete_device::v3::Request>,
 ) -> Result<delete_device::v3::Response> {
     may_delete(&call.caller)?;
-    uia::authorize(&server, &call.caller, &call.facts, call.body.auth.as_ref()).await?;
+    let shown = uia::authorize(&server, &call.caller, &call.facts, call.body.auth.as_ref()).await?;
     let devices = [call.body.device_id];
     server
         .accounts
-        .delete_devices(&server, &call.caller.user_id, &devices)
+        .delete_devices(&server, &call.caller.user_id, &devices, shown.as_ref())
         .await?;
     Ok(delete_device::v3::Response::new())
 }
@@ -98,10 +98,15 @@ async fn delete_many(
             "One request can delete {DEVICES_DELETED_AT_ONCE} devices"
         )));
     }
-    uia::authorize(&server, &call.caller, &call.facts, call.body.auth.as_ref()).await?;
+    let shown = uia::authorize(&server, &call.caller, &call.facts, call.body.auth.as_ref()).await?;
     server
         .accounts
-        .delete_devices(&server, &call.caller.user_id, &call.body.devices)
+        .delete_devices(
+            &server,
+            &call.caller.user_id,
+            &call.body.devices,
+            shown.as_ref(),
+        )
         .await?;
     Ok(delete_devices::v3::Response::new())
 }

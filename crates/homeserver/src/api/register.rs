@@ -24,6 +24,7 @@ use super::lean::{AnsweredLean, Lean};
 use crate::{
     accounts::{
         create::{NewAccount, in_use},
+        credential::Credential,
         devices::check_name,
         devices::manages_devices,
         identity, registration_tokens,
@@ -164,6 +165,7 @@ async fn add_and_log_in(
     // What the login would refuse is refused before there is an account.
     check_name(body.initial_device_display_name.as_deref())?;
     let mut response = register::v3::Response::new(new.user_id.clone());
+    let appservice = new.appservice.clone();
     server.accounts.add(server, new).await?;
     if body.inhibit_login {
         return Ok(response);
@@ -174,9 +176,10 @@ async fn add_and_log_in(
         refresh: body.refresh_token,
     };
     let login = &server.config.login;
+    let credential = appservice.map_or(Credential::NewAccount, Credential::Appservice);
     let issued = server
         .accounts
-        .log_in(&response.user_id, wish, login)
+        .log_in(&response.user_id, credential, wish, login)
         .await?;
     response.access_token = Some(issued.access_token);
     response.device_id = Some(issued.device_id);

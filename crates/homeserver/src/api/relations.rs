@@ -68,7 +68,7 @@ fn answer(server: &Server, caller: &Caller, query: &Query<'_>) -> Result<Answer>
     let reader = Reader::new(&server.rooms, &caller.user_id, query.room)?;
     visible_event(server, &reader, query.room, query.event)?;
     let depth = if query.recurse {
-        relations::MAX_DEPTH
+        crate::limits::RELATION_DEPTH_MAX
     } else {
         1
     };
@@ -92,7 +92,7 @@ fn answer(server: &Server, caller: &Caller, query: &Query<'_>) -> Result<Answer>
         previous: query.from.map(ToOwned::to_owned),
         depth: query
             .recurse
-            .then(|| UInt::try_from(relations::MAX_DEPTH).unwrap_or_default()),
+            .then(|| UInt::try_from(crate::limits::RELATION_DEPTH_MAX).unwrap_or_default()),
     })
 }
 

@@ -8,9 +8,10 @@ use ruma::api::client::{
 };
 
 use crate::{
-    accounts::{record::ShortTokenUse, short_tokens::LOGIN_LIFE, uia},
+    accounts::{record::ShortTokenUse, uia},
     error::{Error, Result},
     http::{Call, Caller, Routes},
+    limits::LOGIN_TOKEN_LIFE,
     server::Server,
 };
 
@@ -30,7 +31,7 @@ async fn refresh(
     let login = &server.config.login;
     let issued = server
         .accounts
-        .refresh(&call.body.refresh_token, login)
+        .refresh(&server.appservices, &call.body.refresh_token, login)
         .await?;
     let mut response = refresh_token::v3::Response::new(issued.access_token);
     response.refresh_token = issued.refresh_token;
@@ -43,7 +44,7 @@ async fn end(server: Server, call: Call<logout::v3::Request>) -> Result<logout::
     if let Some(device) = call.caller.device_id {
         server
             .accounts
-            .delete_devices(&server, &call.caller.user_id, &[device])
+            .delete_devices(&server, &call.caller.user_id, &[device], None)
             .await?;
     }
     Ok(logout::v3::Response::new())
@@ -78,14 +79,15 @@ async fn login_token(
             "Only people with an account log in on other devices",
         ));
     }
-    uia::authorize(&server, caller, &call.facts, call.body.auth.as_ref()).await?;
+    let shown = uia::authorize(&server, caller, &call.facts, call.body.auth.as_ref()).await?;
     let accounts = &server.accounts;
     let token = accounts
         .issue_short_token(
             &caller.user_id,
             caller.device_id.as_deref(),
             ShortTokenUse::Login,
+            shown.as_ref(),
         )
         .await?;
-    Ok(get_login_token::v1::Response::new(LOGIN_LIFE, token))
+    Ok(get_login_token::v1::Response::new(LOGIN_TOKEN_LIFE, token))
 }

@@ -14,6 +14,7 @@ use sha2::{Digest, Sha256};
 use super::{Appservice, event, interest::Interest};
 use crate::{
     error::Result,
+    limits::{TRANSACTION_EVENTS_MAX, TRANSACTION_MAX_BYTES},
     rooms::Rooms,
     store::tables,
     stream::{Change, Position},
@@ -23,10 +24,6 @@ use crate::{
 mod encryption;
 mod ephemeral;
 
-/// How many events go out in one transaction.
-pub(super) const EVENTS_MAX: usize = 100;
-/// The size at which a transaction takes no more events, in bytes: receivers limit what they read, often to two mebibytes.
-const EVENTS_MAX_BYTES: usize = 1 << 20;
 /// How many changes are looked through before the place that was reached is noted.
 const LOOKED_AT_MAX: usize = 1_000;
 
@@ -104,8 +101,8 @@ impl Transaction {
     }
 
     fn is_full(&self) -> bool {
-        self.events.len() + self.ephemeral.len() + self.to_device.len() >= EVENTS_MAX
-            || self.bytes >= EVENTS_MAX_BYTES
+        self.events.len() + self.ephemeral.len() + self.to_device.len() >= TRANSACTION_EVENTS_MAX
+            || self.bytes >= TRANSACTION_MAX_BYTES
     }
 
     /// Whether there is nothing to send.

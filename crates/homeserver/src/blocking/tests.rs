@@ -10,18 +10,18 @@ use super::*;
 /// How many permits the pools of these tests have.
 const PERMITS: usize = 8;
 
-fn alice() -> Owner {
-    Owner::User(user_id!("@alice:letta.test").to_owned())
+fn alice() -> Holder {
+    Holder::User(user_id!("@alice:letta.test").to_owned())
 }
 
-fn bob() -> Owner {
-    Owner::User(user_id!("@bob:letta.test").to_owned())
+fn bob() -> Holder {
+    Holder::User(user_id!("@bob:letta.test").to_owned())
 }
 
 #[tokio::test]
-async fn one_owner_holds_only_its_share_of_the_permits() {
+async fn one_holder_has_only_its_share_of_the_permits() {
     let pool = BlockingPool::new(PERMITS);
-    let share = PERMITS / OWNER_SHARE;
+    let share = PERMITS / HOLDER_SHARE;
     let (started, starts) = mpsc::channel();
     let (ends, flood): (Vec<_>, Vec<_>) = (0..PERMITS * 3)
         .map(|_| {
@@ -47,7 +47,7 @@ async fn one_owner_holds_only_its_share_of_the_permits() {
         running.await.unwrap();
     }
     assert_eq!(pool.inner.permits.available_permits(), PERMITS);
-    assert!(pool.inner.owners.lock().unwrap().is_empty());
+    assert!(pool.inner.holders.lock().unwrap().is_empty());
 }
 
 #[tokio::test]
@@ -61,7 +61,7 @@ async fn waiting_future_holds_no_permit() {
             (wake, tokio::spawn(run))
         })
         .unzip();
-    while pool.inner.owners.lock().unwrap().is_empty() {
+    while pool.inner.holders.lock().unwrap().is_empty() {
         tokio::task::yield_now().await;
     }
     assert!(pool.run(alice(), async { true }).await);

@@ -22,7 +22,7 @@ use super::call::CallFacts;
 use crate::{
     appservices::Appservice,
     error::{Error, Result},
-    permits::Holder,
+    holder::Holder,
     server::Server,
 };
 
@@ -145,7 +145,10 @@ impl Identified for AccessToken {
         let token = facts.token.as_deref().ok_or_else(missing_token)?;
         match server.appservices.by_token(token) {
             Some(appservice) => as_appservice(server, appservice, facts),
-            None => server.accounts.caller(token, facts).await,
+            None => {
+                let accounts = &server.accounts;
+                accounts.caller(&server.appservices, token, facts).await
+            }
         }
     }
 

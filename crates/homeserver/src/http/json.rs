@@ -12,12 +12,7 @@ use ruma::api::error::ErrorKind;
 use serde::de::{DeserializeSeed, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
 
 use crate::error::{Error, Result};
-
-/// The largest depth of nested JSON in a request. Events have their own limits.
-pub(super) const JSON_MAX_DEPTH: usize = 100;
-/// How many values (objects, lists, texts, numbers, …) the JSON of a request can have, all levels counted. An event of the largest
-/// size cannot have half as many, and a key backup of 5,000 keys has 40,000.
-pub(super) const JSON_MAX_VALUES: usize = 65_536;
+use crate::limits::{JSON_MAX_DEPTH, JSON_MAX_VALUES};
 
 /// What is beyond a limit.
 #[derive(Clone, Copy)]

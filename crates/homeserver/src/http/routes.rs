@@ -27,9 +27,9 @@ use super::{
     rate_limit::{CountedAs, rate_of},
 };
 use crate::{
-    blocking::{Owner, watched},
+    blocking::watched,
     error::{Error, Result},
-    permits::{Permit, network_of},
+    permits::Permit,
     server::Server,
 };
 
@@ -166,9 +166,9 @@ impl Routes {
                 let begun = Call::<R>::begin(&server, request, &args, limit, disconnected);
                 match begun.await {
                     Ok((call, body)) => {
-                        let (pool, owner) = (server.blocking.clone(), call.owner());
+                        let (pool, holder) = (server.blocking.clone(), call.acts_for());
                         let answer = async move { handler(server, call, body).await };
-                        let outcome = pool.run(owner, answer).await;
+                        let outcome = pool.run(holder, answer).await;
                         outcome.unwrap_or_else(error_response)
                     }
                     Err(error) => error_response(error),
@@ -240,11 +240,9 @@ impl Routes {
                         facts.bytes = bytes;
                         match json::check(&facts.bytes) {
                             Ok(()) => {
-                                let (pool, owner) = (
-                                    server.blocking.clone(),
-                                    Owner::Address(facts.ip.map(network_of)),
-                                );
-                                pool.run(owner, handler(server, facts)).await
+                                let (pool, holder) =
+                                    (server.blocking.clone(), facts.anonymous_holder());
+                                pool.run(holder, handler(server, facts)).await
                             }
                             Err(error) => Err(error),
                         }
@@ -324,9 +322,9 @@ where
         Box::pin(async move {
             match read::<R>(&server, request, args, limit, disconnected).await {
                 Ok((call, permits)) => {
-                    let (pool, owner) = (server.blocking.clone(), call.owner());
+                    let (pool, holder) = (server.blocking.clone(), call.acts_for());
                     let answer = async move { response(handler(server, call).await) };
-                    let answer = pool.run(owner, answer).await;
+                    let answer = pool.run(holder, answer).await;
                     drop(permits);
                     answer
                 }

@@ -13,9 +13,10 @@ use ruma::{
 use serde_json::{Value, value::RawValue};
 
 use super::{
-    limits::{RULES_PER_USER, STEPS_PER_DEFAULT_RULE, STEPS_PER_EVENT, check_rule},
+    limits::check_rule,
     pattern::{Budget, Pattern},
 };
+use crate::limits::{RULES_PER_USER, STEPS_PER_DEFAULT_RULE, STEPS_PER_EVENT};
 
 /// What a rule without conditions costs, and what each condition costs besides what it compares.
 const STEPS_PER_CONDITION: usize = 4;

@@ -17,12 +17,9 @@ use reqwest::{
 };
 use url::{Host, Url};
 
+use crate::limits::{OUTGOING_CONNECT_TIMEOUT, OUTGOING_REQUEST_TIMEOUT};
 use crate::{config::Outbound, http::Outgoing};
 
-/// How long a connection may take to come about.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
-/// How long a whole request may take.
-const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
 /// Of how many refused places it is remembered that the log says so already.
 const WARNED_MAX: usize = 1_000;
 
@@ -109,8 +106,8 @@ impl Guarded {
             let limits = Arc::clone(&resolving);
             client
                 .dns_resolver(Arc::new(Resolver { limits }))
-                .connect_timeout(CONNECT_TIMEOUT)
-                .timeout(REQUEST_TIMEOUT)
+                .connect_timeout(OUTGOING_CONNECT_TIMEOUT)
+                .timeout(OUTGOING_REQUEST_TIMEOUT)
         });
         Self {
             limits,

@@ -7,24 +7,10 @@ use ruma::push::{AnyPushRuleRef, ConditionalPushRule, PushCondition, Ruleset};
 use serde::Serialize;
 
 use crate::error::{Error, Result};
-
-/// How many rules a user can have, the server's included.
-pub const RULES_PER_USER: usize = 2_000;
-/// How large all rules of a user can be together, in bytes of their JSON.
-pub const RULES_MAX_BYTES: usize = 512 << 10;
-/// How large one rule can be, in bytes of its JSON.
-pub const RULE_MAX_BYTES: usize = 8 << 10;
-/// How many conditions a rule can have. No rule of a known client has more than five.
-pub const CONDITIONS_PER_RULE: usize = 32;
-/// How many actions a rule can have.
-pub const ACTIONS_PER_RULE: usize = 16;
-/// The longest pattern, key and value of a condition, and the longest id of a rule, in bytes.
-pub const PATTERN_MAX_BYTES: usize = 512;
-/// How many steps one user's own rules can take for one event. A step compares a few bytes; a microsecond has hundreds of them. Rules
-/// beyond it do not count for this event.
-pub const STEPS_PER_EVENT: u64 = 1 << 20;
-/// How many steps each of the server's own rules can take for one user and one event.
-pub const STEPS_PER_DEFAULT_RULE: u64 = 1 << 20;
+use crate::limits::{
+    ACTIONS_PER_RULE, CONDITIONS_PER_RULE, PATTERN_MAX_BYTES, RULE_MAX_BYTES, RULES_MAX_BYTES,
+    RULES_PER_USER,
+};
 
 /// Refuses a rule that is too large.
 ///

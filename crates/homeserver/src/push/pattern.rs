@@ -6,7 +6,7 @@
 
 use std::collections::HashMap;
 
-use super::limits::PATTERN_MAX_BYTES;
+use crate::limits::PATTERN_MAX_BYTES;
 
 /// How many machine words hold a set of states: one state for each character of a pattern, and the end.
 const STATE_WORDS: usize = PATTERN_MAX_BYTES / 64 + 1;

@@ -26,17 +26,12 @@ use crate::{
     appservices,
     error::{Error, Result},
     http::Caller,
-    limits::INVITES_PER_NEW_ROOM,
+    limits::{INITIAL_STATE_MAX, INITIAL_STATE_MAX_BYTES, INVITES_PER_NEW_ROOM},
     server::Server,
     store::{Exists, tables},
 };
 
 mod power;
-
-/// How many state events a room can begin with besides those that every room has. More can be sent once it is there.
-pub const INITIAL_STATE_MAX: usize = 500;
-/// How large these can be together, in bytes of their JSON.
-pub const INITIAL_STATE_MAX_BYTES: usize = 512 << 10;
 
 /// A state event as the client writes it.
 #[derive(Deserialize)]

@@ -23,6 +23,7 @@ use crate::{
     accounts::ignored::ignored_by,
     error::{Error, Result},
     keys,
+    limits::{SYNC_TIMELINE_MAX, SYNC_TO_DEVICE_MAX},
     rooms::{Pdu, filter::matches_other, pagination::Token, present::Viewer, record::Membership},
     server::Server,
     stream::Position,
@@ -38,11 +39,6 @@ use gap::Gap;
 
 /// How many events of each room a sync gives if its filter does not say.
 const TIMELINE_DEFAULT: usize = 10;
-/// How many events of each room a sync gives at most.
-const TIMELINE_MAX: usize = 100;
-/// How many messages to a device one sync gives.
-const TO_DEVICE_MAX: usize = 100;
-
 /// What is asked, and of which stretch of the stream.
 #[derive(Debug)]
 struct Asked {
@@ -77,7 +73,7 @@ impl Asked {
             .timeline
             .limit
             .and_then(|limit| usize::try_from(u64::from(limit)).ok())
-            .map_or(TIMELINE_DEFAULT, |limit| limit.min(TIMELINE_MAX));
+            .map_or(TIMELINE_DEFAULT, |limit| limit.min(SYNC_TIMELINE_MAX));
         let since = match request.since.as_deref() {
             None | Some("") => None,
             Some(token) => Some(token.parse::<Token>()?.0),
@@ -255,8 +251,8 @@ fn devices(server: &Server, asked: &mut Asked, response: &mut Response) -> Resul
     let (store, user) = (&server.store, &asked.viewer.user_id);
     let after = asked.since.unwrap_or_default();
     let messages =
-        keys::to_device::pending(store, user, device, after, asked.until, TO_DEVICE_MAX)?;
-    if messages.len() == TO_DEVICE_MAX
+        keys::to_device::pending(store, user, device, after, asked.until, SYNC_TO_DEVICE_MAX)?;
+    if messages.len() == SYNC_TO_DEVICE_MAX
         && let Some((last, _)) = messages.last()
     {
         asked.until = *last;

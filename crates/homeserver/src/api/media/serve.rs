@@ -21,9 +21,9 @@ use ruma::{
 use super::{own, part};
 use crate::{
     error::{Error, Result},
+    holder::Holder,
     http::{Call, CallFacts, Routes},
     media::{Content, Fit, Size},
-    permits::Holder,
     server::Server,
 };
 

@@ -11,11 +11,12 @@ use tokio::task::unconstrained;
 
 use super::{Counted, ask};
 use crate::{
+    holder::Holder,
     http::{
         BodyPools,
-        body::{LONG_BODIES_AT_ONCE, LONG_BODY_BYTES, ReadBody},
+        body::{LONG_BODY_BYTES, ReadBody},
     },
-    permits::Holder,
+    limits::LONG_BODIES_AT_ONCE,
     testing::TestServer,
 };
 

@@ -10,14 +10,14 @@ const SIGNATURES: &str = "/_matrix/client/v3/keys/signatures/upload";
 const QUERY: &str = "/_matrix/client/v3/keys/query";
 
 /// The cross-signing keys of somebody.
-struct Identity {
+pub(super) struct Identity {
     master: Key,
     self_signing: Key,
     user_signing: Key,
 }
 
 impl Identity {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         Self {
             master: Key::of_person(),
             self_signing: Key::of_person(),
@@ -33,7 +33,7 @@ impl Identity {
         Self::key(person, "master", &self.master)
     }
 
-    fn upload(&self, person: &Person) -> Value {
+    pub(super) fn upload(&self, person: &Person) -> Value {
         let signed = |usage, key| self.master.sign(person, Self::key(person, usage, key));
         json!({
             "master_key": self.master(person),

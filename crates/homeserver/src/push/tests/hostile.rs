@@ -8,7 +8,7 @@ use serde_json::{Value, json, value::to_raw_value};
 
 use super::{counts, mention, room, send, text};
 use crate::{
-    push::limits::{
+    limits::{
         ACTIONS_PER_RULE, CONDITIONS_PER_RULE, PATTERN_MAX_BYTES, RULE_MAX_BYTES, RULES_MAX_BYTES,
         RULES_PER_USER, STEPS_PER_DEFAULT_RULE, STEPS_PER_EVENT,
     },
@@ -343,10 +343,7 @@ async fn others_send_while_a_message_meets_rules() {
 
 #[test]
 fn body_of_many_words_is_searched_without_recursion() {
-    use crate::push::{
-        limits::STEPS_PER_EVENT,
-        pattern::{Budget, Pattern},
-    };
+    use crate::push::pattern::{Budget, Pattern};
 
     let text = "bab ".repeat(16_000);
     for pattern in ["a", "a*a", "?a?", "b?b*b"] {

@@ -18,13 +18,11 @@ use crate::{
     error::{Error, Result},
     http::Caller,
     limits::{
-        LIST_NAME_MAX_BYTES, LIST_RANGES_MAX, LISTS_MAX, REQUIRED_STATE_MAX, SUBSCRIPTIONS_MAX,
+        LIST_NAME_MAX_BYTES, LIST_RANGES_MAX, LISTS_MAX, REQUIRED_STATE_MAX, SLIDING_TIMELINE_MAX,
+        SUBSCRIPTIONS_MAX,
     },
     rooms::present::Viewer,
 };
-
-/// How many events of a timeline are sent at once, however many are asked for.
-const TIMELINE_MAX: usize = 200;
 
 /// What a client asks for.
 #[derive(Debug)]
@@ -117,8 +115,8 @@ fn wanted(limit: UInt, required: &[(StateEventType, String)], user: &UserId) -> 
     at_most("required_state", required.len(), REQUIRED_STATE_MAX)?;
     Ok(Wanted {
         timeline_limit: usize::try_from(limit)
-            .unwrap_or(TIMELINE_MAX)
-            .min(TIMELINE_MAX),
+            .unwrap_or(SLIDING_TIMELINE_MAX)
+            .min(SLIDING_TIMELINE_MAX),
         required: RequiredState::new(required, user),
     })
 }
