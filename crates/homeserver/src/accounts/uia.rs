@@ -8,7 +8,7 @@ use std::{
     collections::HashMap,
     net::IpAddr,
     sync::{Mutex, MutexGuard, PoisonError},
-    time::{Duration, Instant},
+    time::Instant,
 };
 
 use ruma::{
@@ -261,6 +261,8 @@ fn further(
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     fn session(endpoint: &str, ends: Instant) -> Session {

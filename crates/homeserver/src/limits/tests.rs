@@ -78,7 +78,14 @@ const ELSEWHERE: &[(&str, &str)] = &[
         "INITIAL_STATE_MAX_BYTES",
         "initial_state_beyond_its_limits_is_refused",
     ),
-    ("TO_DEVICE_KEPT_MAX_BYTES", "keys::tests::to_device"),
+    (
+        "SIGNED_KEYS_PER_REQUEST",
+        "signatures_for_too_many_keys_at_once_are_refused",
+    ),
+    (
+        "TO_DEVICE_KEPT_MAX_BYTES",
+        "message_to_many_devices_that_is_too_large_for_all_of_them_is_refused",
+    ),
     ("RULES_PER_USER", "rules_of_one_user_are_limited_together"),
     ("RULES_MAX_BYTES", "rules_of_one_user_are_limited_together"),
     ("RULE_MAX_BYTES", "rules_beyond_limits_are_refused"),

@@ -7,7 +7,6 @@ use std::{
     fs::{self, File},
     io,
     path::{Path, PathBuf},
-    time::Duration,
 };
 
 use futures_util::{Stream, StreamExt};

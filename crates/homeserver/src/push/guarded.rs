@@ -7,7 +7,6 @@
 use std::{
     net::{IpAddr, SocketAddr},
     sync::Arc,
-    time::Duration,
 };
 
 use quick_cache::sync::Cache;

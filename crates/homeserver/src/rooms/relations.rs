@@ -23,7 +23,7 @@ use super::{
 };
 use crate::{
     error::Result,
-    limits::{REFERENCES_SHOWN_MAX, RELATED_EVENTS_MAX, RELATION_DEPTH_MAX},
+    limits::{REFERENCES_SHOWN_MAX, RELATED_EVENTS_MAX},
     store::tables,
     stream::{Position, Slot},
 };

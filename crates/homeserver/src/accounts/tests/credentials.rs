@@ -264,8 +264,9 @@ async fn outlives(test: &TestServer, event: &str, number: usize) -> String {
 
 #[tokio::test]
 async fn credential_outlives_only_what_the_table_allows() {
-    let test = TestServer::start().await;
     for (number, row) in ALLOWED.trim().lines().skip(1).enumerate() {
+        // Tokens that have ended count as wrong guesses of their address.
+        let test = TestServer::start().await;
         let (event, cells) = row.split_at(14);
         let cells: Vec<_> = cells.split_whitespace().collect();
         let wanted = format!("{event}{}", cells.join(" "));
