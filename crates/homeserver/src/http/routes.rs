@@ -246,7 +246,7 @@ impl Routes {
                                 );
                                 pool.run(owner, handler(server, facts)).await
                             }
-                            Err(error) => Err(error),
+                            Err(refusal) => Err(refusal.into()),
                         }
                     }
                     Err(error) => Err(error),

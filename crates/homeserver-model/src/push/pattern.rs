@@ -15,37 +15,39 @@ const BYTES_PER_STEP: usize = 16;
 
 /// How many steps may still be taken.
 #[derive(Debug)]
-pub(super) struct Budget {
+pub struct Budget {
     left: u64,
 }
 
 impl Budget {
-    pub(super) const fn of(steps: u64) -> Self {
+    /// So many steps.
+    pub const fn of(steps: u64) -> Self {
         Self { left: steps }
     }
 
     /// Takes steps, if there are so many; if not, none are left.
-    pub(super) fn spend(&mut self, steps: usize) -> bool {
+    pub fn spend(&mut self, steps: usize) -> bool {
         let enough = self.left.checked_sub(steps as u64);
         self.left = enough.unwrap_or(0);
         enough.is_some()
     }
 
-    pub(super) const fn left(&self) -> u64 {
+    /// How many are left.
+    pub const fn left(&self) -> u64 {
         self.left
     }
 }
 
 /// A pattern, in lower case.
 #[derive(Clone, Debug)]
-pub(super) struct Pattern {
+pub struct Pattern {
     text: String,
     has_wildcards: bool,
 }
 
 impl Pattern {
     /// Nothing if it is too long.
-    pub(super) fn new(pattern: &str) -> Option<Self> {
+    pub fn new(pattern: &str) -> Option<Self> {
         // Lower case can be longer.
         let text = Some(pattern).filter(|pattern| pattern.len() <= PATTERN_MAX_BYTES)?;
         let text = text.to_lowercase();
@@ -57,7 +59,7 @@ impl Pattern {
     }
 
     /// Whether it is the whole of a text in lower case.
-    pub(super) fn is_all_of(&self, text: &str, budget: &mut Budget) -> bool {
+    pub fn is_all_of(&self, text: &str, budget: &mut Budget) -> bool {
         if self.has_wildcards {
             return Glob::new(&self.text).matches(text, Within::Whole, budget);
         }
@@ -65,7 +67,7 @@ impl Pattern {
     }
 
     /// Whether it is in a text in lower case and no word goes on at its ends.
-    pub(super) fn is_word_in(&self, text: &str, budget: &mut Budget) -> bool {
+    pub fn is_word_in(&self, text: &str, budget: &mut Budget) -> bool {
         if !budget.spend(1) || self.text.is_empty() {
             return self.text == text;
         }

@@ -11,14 +11,16 @@ use super::{
 
 /// What a client wants to know of a room.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Wanted {
-    pub(super) timeline_limit: usize,
-    pub(super) required: RequiredState,
+pub struct Wanted {
+    /// How many of the latest events.
+    pub timeline_limit: usize,
+    /// Which state.
+    pub required: RequiredState,
 }
 
 impl Wanted {
     /// Whoever wants the room more than once wants the most of each.
-    pub(super) fn add(&mut self, other: &Self) {
+    pub fn add(&mut self, other: &Self) {
         self.timeline_limit = self.timeline_limit.max(other.timeline_limit);
         self.required.add(&other.required);
     }
@@ -26,23 +28,26 @@ impl Wanted {
 
 /// A list as a client asks for it.
 #[derive(Clone, Debug, Default)]
-pub(super) struct List {
-    pub(super) ranges: Vec<(UInt, UInt)>,
-    pub(super) filters: Filters,
-    pub(super) wanted: Wanted,
+pub struct List {
+    /// The windows: first and last index of each.
+    pub ranges: Vec<(UInt, UInt)>,
+    /// Which rooms are in it.
+    pub filters: Filters,
+    /// What is wanted of each room that is seen.
+    pub wanted: Wanted,
 }
 
 /// What a list is.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Listed {
+pub struct Listed {
     /// How many rooms are in it.
-    pub(super) count: usize,
+    pub count: usize,
     /// The rooms that are seen.
-    pub(super) seen: Vec<OwnedRoomId>,
+    pub seen: Vec<OwnedRoomId>,
 }
 
 /// Puts rooms into the order of all lists: those with the latest news first.
-pub(super) fn sort(rooms: &mut [Candidate]) {
+pub fn sort(rooms: &mut [Candidate]) {
     rooms.sort_by(|one, other| {
         let latest_first = other.bump.cmp(&one.bump);
         latest_first.then_with(|| one.room_id.cmp(&other.room_id))
@@ -51,7 +56,7 @@ pub(super) fn sort(rooms: &mut [Candidate]) {
 
 impl List {
     /// Looks through the windows of the list into the sorted rooms.
-    pub(super) fn look(&self, sorted: &[Candidate]) -> Listed {
+    pub fn look(&self, sorted: &[Candidate]) -> Listed {
         let admitted: Vec<_> = sorted
             .iter()
             .filter(|room| self.filters.admit(room))
@@ -75,11 +80,7 @@ impl List {
 }
 
 /// Adds what a list wants to the rooms that are seen through it.
-pub(super) fn want(
-    wanted: &mut BTreeMap<OwnedRoomId, Wanted>,
-    rooms: &[OwnedRoomId],
-    what: &Wanted,
-) {
+pub fn want(wanted: &mut BTreeMap<OwnedRoomId, Wanted>, rooms: &[OwnedRoomId], what: &Wanted) {
     for room in rooms {
         wanted.entry(room.clone()).or_default().add(what);
     }
@@ -90,7 +91,7 @@ mod tests {
     use ruma::{events::StateEventType, uint, user_id};
 
     use super::*;
-    use crate::stream::Position;
+    use crate::Position;
 
     fn rooms(bumps: &[u64]) -> Vec<Candidate> {
         let room = |(index, bump): (usize, &u64)| Candidate {

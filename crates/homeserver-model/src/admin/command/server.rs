@@ -1,9 +1,14 @@
 //! `server`: the server itself.
 
+#![expect(
+    missing_docs,
+    reason = "a comment on an argument is help that admins read; most need none"
+)]
+
 use clap::Subcommand;
 
 #[derive(Debug, Subcommand)]
-pub(in crate::admin) enum Running {
+pub enum Running {
     /// Say since when the server runs.
     Uptime,
     /// Show the configuration, without its secrets.

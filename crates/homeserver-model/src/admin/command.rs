@@ -1,5 +1,10 @@
 //! The commands, as they are written after `!admin`. Their names are Tuwunel's.
 
+#![expect(
+    missing_docs,
+    reason = "a comment on an argument is help that admins read; most need none"
+)]
+
 use clap::{Parser, Subcommand};
 use ruma::{OwnedEventId, OwnedRoomOrAliasId};
 
@@ -8,21 +13,21 @@ mod rooms;
 mod server;
 mod users;
 
-pub(super) use media::Media;
-pub(super) use rooms::{Alias, Directory, Moderation, Rooms};
-pub(super) use server::Running;
-pub(super) use users::Users;
+pub use media::Media;
+pub use rooms::{Alias, Directory, Moderation, Rooms};
+pub use server::Running;
+pub use users::Users;
 
 /// Manage this server.
 #[derive(Debug, Parser)]
 #[command(name = "!admin", disable_version_flag = true)]
-pub(super) struct Line {
+pub struct Line {
     #[command(subcommand)]
-    pub(super) command: Command,
+    pub command: Command,
 }
 
 #[derive(Debug, Subcommand)]
-pub(super) enum Command {
+pub enum Command {
     /// Application services.
     #[command(subcommand)]
     Appservices(Appservices),
@@ -47,7 +52,7 @@ pub(super) enum Command {
 }
 
 #[derive(Debug, Subcommand)]
-pub(super) enum Appservices {
+pub enum Appservices {
     /// Register the application service whose registration stands in the code block below the command.
     Register,
     /// Unregister an application service.
@@ -60,7 +65,7 @@ pub(super) enum Appservices {
 }
 
 #[derive(Debug, Subcommand)]
-pub(super) enum Token {
+pub enum Token {
     /// Issue a registration token.
     Issue {
         /// For how many accounts it counts.
@@ -80,7 +85,7 @@ pub(super) enum Token {
 }
 
 #[derive(Debug, Subcommand)]
-pub(super) enum Debug {
+pub enum Debug {
     /// Answer.
     Ping,
     /// Show an event as it is stored.

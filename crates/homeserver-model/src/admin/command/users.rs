@@ -1,5 +1,10 @@
 //! `users`: accounts, and what can be done in their name.
 
+#![expect(
+    missing_docs,
+    reason = "a comment on an argument is help that admins read; most need none"
+)]
+
 use clap::Subcommand;
 use ruma::{OwnedDeviceId, OwnedEventId, OwnedRoomId, OwnedRoomOrAliasId};
 
@@ -8,7 +13,7 @@ use ruma::{OwnedDeviceId, OwnedEventId, OwnedRoomId, OwnedRoomOrAliasId};
     reason = "the names are the commands that admins type"
 )]
 #[derive(Debug, Subcommand)]
-pub(in crate::admin) enum Users {
+pub enum Users {
     /// Make an account. Without a password one is made up.
     #[command(alias = "create")]
     CreateUser {

@@ -28,13 +28,13 @@ pub struct Rules {
 
 /// What is done when a rule fits.
 #[derive(Debug)]
-pub(super) struct Actions {
+pub struct Actions {
     /// Whether the event counts as unread.
-    pub(super) notify: bool,
+    pub notify: bool,
     /// Whether it mentions the user.
-    pub(super) highlight: bool,
+    pub highlight: bool,
     /// All actions, as they are stored.
-    pub(super) all: Value,
+    pub all: Value,
 }
 
 #[derive(Debug)]
@@ -61,7 +61,8 @@ enum Condition {
 }
 
 impl Rules {
-    pub(super) fn new(rules: &Ruleset) -> Self {
+    /// Without those that are off, unknown or beyond a limit.
+    pub fn new(rules: &Ruleset) -> Self {
         // The server's own come last in each kind: more than a user can have must not hide them.
         let mut left = RULES_PER_USER;
         let mut counts = |rule: &AnyPushRuleRef<'_>| {
@@ -76,7 +77,7 @@ impl Rules {
     }
 
     /// What the first rule that fits says, and how many steps that took.
-    pub(super) fn actions(&self, event: &Event, context: &Context<'_>) -> (Option<&Actions>, u64) {
+    pub fn actions(&self, event: &Event, context: &Context<'_>) -> (Option<&Actions>, u64) {
         let mut budget = Budget::of(STEPS_PER_EVENT);
         let mut of_defaults = 0;
         let fits = |rule: &&Rule| {
@@ -240,7 +241,7 @@ impl Path {
 }
 
 /// An event as rules see it.
-pub(super) struct Event {
+pub struct Event {
     json: Value,
     /// In lower case.
     room_id: String,
@@ -251,7 +252,7 @@ pub(super) struct Event {
 
 impl Event {
     /// Nothing if it cannot be read.
-    pub(super) fn new(json: &RawValue, room_id: &str) -> Option<Self> {
+    pub fn new(json: &RawValue, room_id: &str) -> Option<Self> {
         Some(Self {
             json: serde_json::from_str(json.get()).ok()?,
             room_id: room_id.to_lowercase(),
@@ -287,13 +288,13 @@ impl Event {
 }
 
 /// What rules ask about besides the event.
-pub(super) struct Context<'a> {
+pub struct Context<'a> {
     /// How many are in the room.
-    pub(super) joined: UInt,
+    pub joined: UInt,
     /// The name of the user in the room.
-    pub(super) display_name: &'a str,
+    pub display_name: &'a str,
     /// Who may do what.
-    pub(super) power_levels: Option<&'a PushConditionPowerLevelsCtx>,
+    pub power_levels: Option<&'a PushConditionPowerLevelsCtx>,
     /// Who sent the event.
-    pub(super) sender: &'a UserId,
+    pub sender: &'a UserId,
 }

@@ -15,30 +15,47 @@ use super::{
     required::RequiredState,
 };
 use crate::{
-    error::{Error, Result},
-    http::Caller,
+    Refusal, Viewer,
     limits::{
-        LIST_NAME_MAX_BYTES, LIST_RANGES_MAX, LISTS_MAX, REQUIRED_STATE_MAX, SUBSCRIPTIONS_MAX,
+        CONNECTION_NAME_MAX_BYTES, LIST_NAME_MAX_BYTES, LIST_RANGES_MAX, LISTS_MAX,
+        REQUIRED_STATE_MAX, SUBSCRIPTIONS_MAX,
     },
-    rooms::present::Viewer,
 };
 
+/// The result of reading a part of a request.
+type Result<T> = std::result::Result<T, Refusal>;
+
 /// How many events of a timeline are sent at once, however many are asked for.
-const TIMELINE_MAX: usize = 200;
+pub const TIMELINE_MAX: usize = 200;
 
 /// What a client asks for.
 #[derive(Debug)]
-pub(super) struct Ask {
+pub struct Ask {
     /// Who asks, and with which device.
-    pub(super) viewer: Viewer,
+    pub viewer: Viewer,
     /// To tell the request from others, for the client.
-    pub(super) txn_id: Option<String>,
+    pub txn_id: Option<String>,
     /// Lists, by name.
-    pub(super) lists: BTreeMap<String, List>,
+    pub lists: BTreeMap<String, List>,
     /// Rooms that the client looks at.
-    pub(super) subscriptions: BTreeMap<OwnedRoomId, Wanted>,
+    pub subscriptions: BTreeMap<OwnedRoomId, Wanted>,
     /// What it wants besides rooms.
-    pub(super) extensions: request::Extensions,
+    pub extensions: request::Extensions,
+}
+
+/// The name of the connection that a request is part of.
+///
+/// # Errors
+///
+/// 400 `M_INVALID_PARAM` if it is too long.
+pub fn connection_name(request: &Request) -> Result<String> {
+    let name = request.conn_id.clone().unwrap_or_default();
+    if name.len() > CONNECTION_NAME_MAX_BYTES {
+        return Err(Refusal::invalid(format!(
+            "conn_id can have {CONNECTION_NAME_MAX_BYTES} bytes"
+        )));
+    }
+    Ok(name)
 }
 
 #[derive(Default, Deserialize)]
@@ -59,21 +76,21 @@ impl Ask {
     /// # Errors
     ///
     /// 400 `M_INVALID_PARAM` if it asks for more than one request can, 400 `M_BAD_JSON` if a filter is not in its form.
-    pub(super) fn new(caller: &Caller, request: Request, bytes: &[u8]) -> Result<Self> {
+    pub fn new(viewer: Viewer, request: Request, bytes: &[u8]) -> Result<Self> {
         at_most("lists", request.lists.len(), LISTS_MAX)?;
         at_most(
             "room_subscriptions",
             request.room_subscriptions.len(),
             SUBSCRIPTIONS_MAX,
         )?;
-        let user = &caller.user_id;
+        let user = &viewer.user_id;
         let mut more: MoreRequest =
-            serde_json::from_slice(bytes).map_err(|error| Error::bad_json(error.to_string()))?;
+            serde_json::from_slice(bytes).map_err(|error| Refusal::bad_json(error.to_string()))?;
         let mut lists = BTreeMap::new();
         for (name, list) in request.lists {
             // The name of a list is kept for as long as the connection.
             if name.len() > LIST_NAME_MAX_BYTES {
-                return Err(Error::invalid(format!(
+                return Err(Refusal::invalid(format!(
                     "The name of a list can have {LIST_NAME_MAX_BYTES} bytes"
                 )));
             }
@@ -86,16 +103,16 @@ impl Ask {
             subscriptions.insert(room, wanted);
         }
         Ok(Self {
-            viewer: Viewer::from(caller),
             txn_id: request.txn_id,
             lists,
             subscriptions,
             extensions: request.extensions,
+            viewer,
         })
     }
 
     /// Who asks.
-    pub(super) fn user(&self) -> &OwnedUserId {
+    pub fn user(&self) -> &OwnedUserId {
         &self.viewer.user_id
     }
 }
@@ -125,7 +142,7 @@ fn wanted(limit: UInt, required: &[(StateEventType, String)], user: &UserId) -> 
 
 fn at_most(what: &str, count: usize, limit: usize) -> Result<()> {
     if count > limit {
-        return Err(Error::invalid(format!(
+        return Err(Refusal::invalid(format!(
             "{what} can have {limit} entries, not {count}"
         )));
     }

@@ -1,5 +1,10 @@
 //! `media`: uploaded files.
 
+#![expect(
+    missing_docs,
+    reason = "a comment on an argument is help that admins read; most need none"
+)]
+
 use clap::Subcommand;
 use ruma::{OwnedEventId, OwnedMxcUri, OwnedServerName};
 
@@ -8,7 +13,7 @@ use ruma::{OwnedEventId, OwnedMxcUri, OwnedServerName};
     reason = "the names are the commands that admins type"
 )]
 #[derive(Debug, Subcommand)]
-pub(in crate::admin) enum Media {
+pub enum Media {
     /// Delete a file, or the files of an event.
     Delete {
         /// The file, like `mxc://server/id`.

@@ -1,10 +1,15 @@
 //! `rooms`: what there is, their names, and their end.
 
+#![expect(
+    missing_docs,
+    reason = "a comment on an argument is help that admins read; most need none"
+)]
+
 use clap::Subcommand;
 use ruma::{OwnedRoomId, OwnedRoomOrAliasId};
 
 #[derive(Debug, Subcommand)]
-pub(in crate::admin) enum Rooms {
+pub enum Rooms {
     /// List all rooms, the largest first.
     List {
         /// Which page; a page has 100 rooms.
@@ -69,7 +74,7 @@ pub(in crate::admin) enum Rooms {
 }
 
 #[derive(Debug, Subcommand)]
-pub(in crate::admin) enum Moderation {
+pub enum Moderation {
     /// Ban a room: everybody leaves it, nobody can join it, its names are free again.
     BanRoom { room: OwnedRoomOrAliasId },
     /// Ban the rooms that stand in the code block below the command, one on each line.
@@ -85,7 +90,7 @@ pub(in crate::admin) enum Moderation {
 }
 
 #[derive(Debug, Subcommand)]
-pub(in crate::admin) enum Alias {
+pub enum Alias {
     /// Make a name lead to a room.
     Set {
         /// Even if it leads to another one.
@@ -110,7 +115,7 @@ pub(in crate::admin) enum Alias {
 }
 
 #[derive(Debug, Subcommand)]
-pub(in crate::admin) enum Directory {
+pub enum Directory {
     /// Put a room into the list of public rooms.
     Publish {
         room: OwnedRoomOrAliasId,

@@ -3,10 +3,10 @@
 //! The rules of everybody in a room meet every event of it, so what one user stores is paid for by those who send. What is beyond
 //! these limits is refused when it is set; what was stored before they came is passed over.
 
-use ruma::push::{AnyPushRuleRef, ConditionalPushRule, PushCondition, Ruleset};
+use ruma::push::{AnyPushRuleRef, ConditionalPushRule, PushCondition, RuleKind, Ruleset};
 use serde::Serialize;
 
-use crate::error::{Error, Result};
+use crate::Refusal;
 
 /// How many rules a user can have, the server's included.
 pub const RULES_PER_USER: usize = 2_000;
@@ -31,8 +31,8 @@ pub const STEPS_PER_DEFAULT_RULE: u64 = 1 << 20;
 /// # Errors
 ///
 /// 400 `M_INVALID_PARAM`.
-pub fn check_rule(rule: AnyPushRuleRef<'_>) -> Result<()> {
-    let problem = |what: String| Err(Error::invalid(what));
+pub fn check_rule(rule: AnyPushRuleRef<'_>) -> Result<(), Refusal> {
+    let problem = |what: String| Err(Refusal::invalid(what));
     if rule_size(rule).is_none_or(|size| size > RULE_MAX_BYTES) {
         return problem(format!("A push rule can have {RULE_MAX_BYTES} bytes"));
     }
@@ -59,21 +59,38 @@ pub fn check_rule(rule: AnyPushRuleRef<'_>) -> Result<()> {
     Ok(())
 }
 
+/// Refuses a change that goes beyond a limit. The rule that is `named` is held to the limits of a rule; others may have been stored
+/// before there were any.
+///
+/// # Errors
+///
+/// 400 `M_INVALID_PARAM`.
+pub fn check_change(
+    before: &Ruleset,
+    after: &Ruleset,
+    named: Option<(RuleKind, &str)>,
+) -> Result<(), Refusal> {
+    if let Some(rule) = named.and_then(|(kind, id)| after.get(kind, id)) {
+        check_rule(rule)?;
+    }
+    check_rules(before, after)
+}
+
 /// Refuses a change that makes the rules of a user too many or too large. What is beyond the limits already can become smaller.
 ///
 /// # Errors
 ///
 /// 400 `M_INVALID_PARAM`.
-pub fn check_rules(before: &Ruleset, after: &Ruleset) -> Result<()> {
+pub fn check_rules(before: &Ruleset, after: &Ruleset) -> Result<(), Refusal> {
     let count = |rules: &Ruleset| rules.iter().count();
     if count(after) > RULES_PER_USER.max(count(before)) {
-        return Err(Error::invalid(format!(
+        return Err(Refusal::invalid(format!(
             "One user can have {RULES_PER_USER} push rules"
         )));
     }
     let size = json_size(after).unwrap_or(usize::MAX);
     if size > RULES_MAX_BYTES && size > json_size(before).unwrap_or_default() {
-        return Err(Error::invalid(format!(
+        return Err(Refusal::invalid(format!(
             "All push rules of one user can have {RULES_MAX_BYTES} bytes together"
         )));
     }

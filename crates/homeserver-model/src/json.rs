@@ -11,13 +11,13 @@ use std::cell::Cell;
 use ruma::api::error::ErrorKind;
 use serde::de::{DeserializeSeed, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
 
-use crate::error::{Error, Result};
+use crate::Refusal;
 
 /// The largest depth of nested JSON in a request. Events have their own limits.
-pub(super) const JSON_MAX_DEPTH: usize = 100;
+pub const JSON_MAX_DEPTH: usize = 100;
 /// How many values (objects, lists, texts, numbers, …) the JSON of a request can have, all levels counted. An event of the largest
 /// size cannot have half as many, and a key backup of 5,000 keys has 40,000.
-pub(super) const JSON_MAX_VALUES: usize = 65_536;
+pub const JSON_MAX_VALUES: usize = 65_536;
 
 /// What is beyond a limit.
 #[derive(Clone, Copy)]
@@ -28,7 +28,7 @@ enum Beyond {
 
 /// Refuses what is no JSON, and JSON with more levels or values than anybody needs. The type that a request claims does not matter:
 /// it is read as JSON all the same.
-pub(super) fn check(bytes: &[u8]) -> Result<()> {
+pub fn check(bytes: &[u8]) -> Result<(), Refusal> {
     let first = bytes.iter().find(|byte| !byte.is_ascii_whitespace());
     if !matches!(first, Some(b'{' | b'[')) {
         return Ok(());
@@ -46,12 +46,12 @@ pub(super) fn check(bytes: &[u8]) -> Result<()> {
     };
     Err(match beyond.get() {
         Some(Beyond::Depth) => {
-            Error::bad_json(format!("JSON can be nested {JSON_MAX_DEPTH} levels deep"))
+            Refusal::bad_json(format!("JSON can be nested {JSON_MAX_DEPTH} levels deep"))
         }
         Some(Beyond::Values) => {
-            Error::bad_json(format!("JSON can have {JSON_MAX_VALUES} values in all"))
+            Refusal::bad_json(format!("JSON can have {JSON_MAX_VALUES} values in all"))
         }
-        None => Error::bad_request(ErrorKind::NotJson, format!("The body is not JSON: {error}")),
+        None => Refusal::bad_request(ErrorKind::NotJson, format!("The body is not JSON: {error}")),
     })
 }
 
@@ -65,7 +65,7 @@ struct Checked<'a> {
 
 impl Checked<'_> {
     /// The values within this one.
-    fn inner<E: serde::de::Error>(self) -> std::result::Result<Self, E> {
+    fn inner<E: serde::de::Error>(self) -> Result<Self, E> {
         let depth = self.depth + 1;
         if depth > JSON_MAX_DEPTH {
             self.beyond.set(Some(Beyond::Depth));
@@ -78,10 +78,7 @@ impl Checked<'_> {
 impl<'de> DeserializeSeed<'de> for Checked<'_> {
     type Value = ();
 
-    fn deserialize<D: Deserializer<'de>>(
-        self,
-        deserializer: D,
-    ) -> std::result::Result<(), D::Error> {
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
         self.values.set(self.values.get() + 1);
         if self.values.get() > JSON_MAX_VALUES {
             self.beyond.set(Some(Beyond::Values));
@@ -98,37 +95,37 @@ impl<'de> Visitor<'de> for Checked<'_> {
         f.write_str("JSON")
     }
 
-    fn visit_unit<E>(self) -> std::result::Result<(), E> {
+    fn visit_unit<E>(self) -> Result<(), E> {
         Ok(())
     }
 
-    fn visit_bool<E>(self, _: bool) -> std::result::Result<(), E> {
+    fn visit_bool<E>(self, _: bool) -> Result<(), E> {
         Ok(())
     }
 
-    fn visit_i64<E>(self, _: i64) -> std::result::Result<(), E> {
+    fn visit_i64<E>(self, _: i64) -> Result<(), E> {
         Ok(())
     }
 
-    fn visit_u64<E>(self, _: u64) -> std::result::Result<(), E> {
+    fn visit_u64<E>(self, _: u64) -> Result<(), E> {
         Ok(())
     }
 
-    fn visit_f64<E>(self, _: f64) -> std::result::Result<(), E> {
+    fn visit_f64<E>(self, _: f64) -> Result<(), E> {
         Ok(())
     }
 
-    fn visit_str<E>(self, _: &str) -> std::result::Result<(), E> {
+    fn visit_str<E>(self, _: &str) -> Result<(), E> {
         Ok(())
     }
 
-    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> std::result::Result<(), A::Error> {
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<(), A::Error> {
         let inner = self.inner()?;
         while list.next_element_seed(inner)?.is_some() {}
         Ok(())
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> std::result::Result<(), A::Error> {
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
         let inner = self.inner()?;
         while map.next_key_seed(Key)?.is_some() {
             map.next_value_seed(inner)?;
@@ -143,10 +140,7 @@ struct Key;
 impl<'de> DeserializeSeed<'de> for Key {
     type Value = ();
 
-    fn deserialize<D: Deserializer<'de>>(
-        self,
-        deserializer: D,
-    ) -> std::result::Result<(), D::Error> {
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
         deserializer.deserialize_str(self)
     }
 }
@@ -158,7 +152,7 @@ impl Visitor<'_> for Key {
         f.write_str("the name of a field")
     }
 
-    fn visit_str<E>(self, _: &str) -> std::result::Result<(), E> {
+    fn visit_str<E>(self, _: &str) -> Result<(), E> {
         Ok(())
     }
 }
@@ -171,11 +165,7 @@ mod tests {
     use super::*;
 
     fn code(bytes: &[u8]) -> Option<ErrorKind> {
-        match check(bytes) {
-            Ok(()) => None,
-            Err(Error::Refused(refusal)) => Some(refusal.kind),
-            Err(error) => panic!("{error}"),
-        }
+        check(bytes).err().map(|refusal| refusal.kind)
     }
 
     #[test]

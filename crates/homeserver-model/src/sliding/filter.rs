@@ -8,45 +8,57 @@ use ruma::{
 };
 use serde::Deserialize;
 
-use crate::stream::Position;
+use crate::Position;
 
 /// What filters and order need to know of a room.
 #[derive(Clone, Debug)]
-pub(super) struct Candidate {
-    pub(super) room_id: OwnedRoomId,
+pub struct Candidate {
+    /// Its id.
+    pub room_id: OwnedRoomId,
     /// Where the last thing happened that a person would call news.
-    pub(super) bump: Position,
-    pub(super) invited: bool,
-    pub(super) direct: bool,
-    pub(super) encrypted: bool,
+    pub bump: Position,
+    /// Whether the user is invited to it and not in it.
+    pub invited: bool,
+    /// Whether it is a direct chat of the user.
+    pub direct: bool,
+    /// Whether it is encrypted.
+    pub encrypted: bool,
     /// The type of its create event; nothing for ordinary rooms.
-    pub(super) room_type: Option<String>,
-    pub(super) name: Option<String>,
-    pub(super) tags: Vec<String>,
+    pub room_type: Option<String>,
+    /// Its name, if it has one.
+    pub name: Option<String>,
+    /// The tags that the user has put on it.
+    pub tags: Vec<String>,
     /// The asked spaces that it is in.
-    pub(super) spaces: Vec<OwnedRoomId>,
+    pub spaces: Vec<OwnedRoomId>,
 }
 
 /// Filters that ruma's type does not have.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
-pub(super) struct MoreFilters {
-    pub(super) spaces: Option<Vec<OwnedRoomId>>,
-    pub(super) tags: Option<Vec<String>>,
-    pub(super) not_tags: Option<Vec<String>>,
-    pub(super) room_name_like: Option<String>,
+pub struct MoreFilters {
+    /// Only rooms that are in one of these spaces.
+    pub spaces: Option<Vec<OwnedRoomId>>,
+    /// Only rooms with one of these tags.
+    pub tags: Option<Vec<String>>,
+    /// No room with one of these tags.
+    pub not_tags: Option<Vec<String>>,
+    /// Only rooms whose name holds this text, in any case.
+    pub room_name_like: Option<String>,
 }
 
 /// All filters of a list. What is not set filters nothing; what is set has to hold together.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Filters {
-    pub(super) known: ListFilters,
-    pub(super) more: MoreFilters,
+pub struct Filters {
+    /// Those of ruma's type.
+    pub known: ListFilters,
+    /// The others.
+    pub more: MoreFilters,
 }
 
 impl Filters {
     /// Whether the room is in the list.
-    pub(super) fn admit(&self, room: &Candidate) -> bool {
+    pub fn admit(&self, room: &Candidate) -> bool {
         let is = |asked: Option<bool>, fact: bool| asked.is_none_or(|asked| asked == fact);
         is(self.known.is_dm, room.direct)
             && is(self.known.is_invite, room.invited)

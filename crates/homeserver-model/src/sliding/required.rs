@@ -18,13 +18,13 @@ const MEMBER: &str = "m.room.member";
 
 /// Types, each with its state keys.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct RequiredState {
+pub struct RequiredState {
     entries: BTreeMap<String, BTreeSet<String>>,
 }
 
 /// One thing to look up in the state of a room.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Look {
+pub enum Look {
     /// All of it.
     Everything,
     /// All of one type.
@@ -35,7 +35,7 @@ pub(super) enum Look {
 
 impl RequiredState {
     /// As a client asks for it.
-    pub(super) fn new(asked: &[(StateEventType, String)], user: &UserId) -> Self {
+    pub fn new(asked: &[(StateEventType, String)], user: &UserId) -> Self {
         let mut required = Self::default();
         for (kind, key) in asked {
             let key = if key == ME { user.as_str() } else { key };
@@ -46,7 +46,7 @@ impl RequiredState {
     }
 
     /// Asks for what the other asks for, too.
-    pub(super) fn add(&mut self, other: &Self) {
+    pub fn add(&mut self, other: &Self) {
         for (kind, keys) in &other.entries {
             let all = self.entries.entry(kind.clone()).or_default();
             all.extend(keys.iter().cloned());
@@ -54,7 +54,7 @@ impl RequiredState {
     }
 
     /// What this asks for and the other did not.
-    pub(super) fn beyond(&self, other: &Self) -> Self {
+    pub fn beyond(&self, other: &Self) -> Self {
         let mut beyond = Self::default();
         for (kind, keys) in &self.entries {
             let new: BTreeSet<_> = keys
@@ -70,17 +70,17 @@ impl RequiredState {
     }
 
     /// Whether nothing is asked for.
-    pub(super) fn is_empty(&self) -> bool {
+    pub fn is_empty(&self) -> bool {
         self.entries.is_empty()
     }
 
     /// Whether members are sent as they are needed.
-    pub(super) fn is_lazy(&self) -> bool {
+    pub fn is_lazy(&self) -> bool {
         self.has(MEMBER, LAZY)
     }
 
     /// Whether it asks for this state event by itself. Members that are only needed are not.
-    pub(super) fn wants(&self, kind: &str, key: &str) -> bool {
+    pub fn wants(&self, kind: &str, key: &str) -> bool {
         if self.has(kind, key) || self.has(kind, ALL) || self.has(ALL, key) {
             return true;
         }
@@ -89,7 +89,7 @@ impl RequiredState {
     }
 
     /// What to look up to find all that it asks for. What is found has to be wanted, too.
-    pub(super) fn looks(&self) -> Vec<Look> {
+    pub fn looks(&self) -> Vec<Look> {
         if self.entries.contains_key(ALL) {
             return vec![Look::Everything];
         }

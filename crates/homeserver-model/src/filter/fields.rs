@@ -6,8 +6,6 @@
 use ruma::serde::{JsonObject, Raw};
 use serde_json::Value;
 
-use crate::error::Result;
-
 /// What is given in any case.
 const ENVELOPE: [&str; 5] = [
     "event_id",
@@ -37,7 +35,7 @@ impl Fields {
     /// # Errors
     ///
     /// If the event is no JSON object, which no event of ours is.
-    pub fn only<T>(&self, event: Raw<T>) -> Result<Raw<T>> {
+    pub fn only<T>(&self, event: Raw<T>) -> serde_json::Result<Raw<T>> {
         if self.paths.is_empty() {
             return Ok(event);
         }
