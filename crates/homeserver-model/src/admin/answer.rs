@@ -8,15 +8,36 @@ use pulldown_cmark::{Options, Parser, html};
 use ruma::EventId;
 use serde_json::{Value, json};
 
-/// The longest answer, in bytes: an event has room for twice of it, once as text and once as HTML.
+/// The longest answer, in bytes.
 const ANSWER_MAX_BYTES: usize = 20_000;
+/// The most that text and HTML can have together as JSON, in bytes. The rest of an event's 65,536 is for what the server adds.
+const CONTENT_MAX_BYTES: usize = 56_000;
 
 /// The beginning of the first and all of the last line of a code block.
 const FENCE: &str = "```";
 
-/// The content of a message with this text.
+/// The content of a message with this text, or with as much of it as an event holds. HTML and JSON make of one character up to six
+/// bytes: what is too long with HTML is sent without.
 pub fn content(text: &str) -> Value {
-    let text = cut(text);
+    let mut text = cut(text, ANSWER_MAX_BYTES);
+    let content = formatted(text);
+    if json_bytes(&content) <= CONTENT_MAX_BYTES {
+        return content;
+    }
+    loop {
+        let content = json!({ "msgtype": "m.notice", "body": text });
+        if json_bytes(&content) <= CONTENT_MAX_BYTES {
+            return content;
+        }
+        text = cut(text, text.len() / 2);
+    }
+}
+
+fn json_bytes(content: &Value) -> usize {
+    content.to_string().len()
+}
+
+fn formatted(text: &str) -> Value {
     let mut formatted = String::new();
     html::push_html(
         &mut formatted,
@@ -44,8 +65,8 @@ pub fn block(text: &str) -> String {
     format!("{fence}\n{}\n{fence}", text.trim_end_matches('\n'))
 }
 
-fn cut(text: &str) -> &str {
-    let mut end = text.len().min(ANSWER_MAX_BYTES);
+fn cut(text: &str, max_bytes: usize) -> &str {
+    let mut end = text.len().min(max_bytes);
     while !text.is_char_boundary(end) {
         end -= 1;
     }
@@ -85,6 +106,18 @@ pub fn list(heading: &str, items: impl IntoIterator<Item = impl Display>) -> Str
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn answer_of_characters_that_grow_fits_an_event() {
+        for character in ["<", "&", "\"", "\u{1}", "\n", "`", "é"] {
+            let text = block(&character.repeat(100_000));
+            let content = content(&text);
+            let bytes = json_bytes(&content);
+            assert!(bytes <= CONTENT_MAX_BYTES, "{character:?}: {bytes} bytes");
+            let body = content["body"].as_str().unwrap();
+            assert!(text.starts_with(body) && body.len() > CONTENT_MAX_BYTES / 12);
+        }
+    }
 
     #[test]
     fn names_of_people_stay_in_their_line_and_block() {
