@@ -3,8 +3,12 @@
 //! What makes JSON an event is always given, so that every client's parser takes it; the specification allows to give more than was
 //! asked for. Spec: <https://spec.matrix.org/v1.19/client-server-api/#filtering>
 
+use std::collections::BTreeMap;
+
 use ruma::serde::{JsonObject, Raw};
 use serde_json::Value;
+
+use crate::json::JSON_MAX_DEPTH;
 
 /// What is given in any case.
 const ENVELOPE: [&str; 5] = [
@@ -15,18 +19,33 @@ const ENVELOPE: [&str; 5] = [
     "type",
 ];
 
-/// The fields that are wanted: none means all.
+/// The fields that are wanted.
 #[derive(Clone, Debug, Default)]
 pub struct Fields {
-    paths: Vec<Vec<String>>,
+    /// Nothing stands for all of them.
+    wanted: Option<Wanted>,
 }
+
+/// What is wanted of an object: of each field all, or of the object in it some. A tree of the paths, so that however many there are,
+/// no part of an event is copied more than once.
+#[derive(Clone, Debug, Default)]
+struct Wanted(BTreeMap<String, Option<Wanted>>);
 
 impl Fields {
     /// Reads the paths of a filter, whose segments are divided by dots.
     pub fn read(filter: Option<&[String]>) -> Self {
-        let paths = filter.unwrap_or_default().iter();
+        let paths = filter.unwrap_or_default();
+        if paths.is_empty() {
+            return Self::default();
+        }
+        let mut wanted = Wanted::default();
+        // A longer path leads to nothing: no event is so deep.
+        let paths = paths.iter().map(|path| segments(path));
+        for path in paths.filter(|path| path.len() <= JSON_MAX_DEPTH) {
+            wanted.add(&path);
+        }
         Self {
-            paths: paths.map(|path| segments(path)).collect(),
+            wanted: Some(wanted),
         }
     }
 
@@ -36,39 +55,47 @@ impl Fields {
     ///
     /// If the event is no JSON object, which no event of ours is.
     pub fn only<T>(&self, event: Raw<T>) -> serde_json::Result<Raw<T>> {
-        if self.paths.is_empty() {
+        let Some(wanted) = &self.wanted else {
             return Ok(event);
-        }
+        };
         let whole: JsonObject = event.deserialize_as_unchecked()?;
-        let mut wanted = JsonObject::new();
+        let mut given = wanted.of(&whole);
         for name in ENVELOPE {
             if let Some(value) = whole.get(name) {
-                wanted.insert(name.to_owned(), value.clone());
+                given.insert(name.to_owned(), value.clone());
             }
         }
-        for path in &self.paths {
-            copy(&whole, &mut wanted, path);
-        }
-        Ok(Raw::new(&wanted)?.cast_unchecked())
+        Ok(Raw::new(&given)?.cast_unchecked())
     }
 }
 
-/// Copies what lies at the path, and nothing beside it.
-fn copy(from: &JsonObject, to: &mut JsonObject, path: &[String]) {
-    let Some((name, rest)) = path.split_first() else {
-        return;
-    };
-    let Some(found) = from.get(name) else { return };
-    if rest.is_empty() {
-        to.insert(name.clone(), found.clone());
-        return;
+impl Wanted {
+    fn add(&mut self, path: &[String]) {
+        let Some((name, rest)) = path.split_first() else {
+            return;
+        };
+        if rest.is_empty() {
+            self.0.insert(name.clone(), None);
+        } else if let Some(below) = self
+            .0
+            .entry(name.clone())
+            .or_insert_with(|| Some(Self::default()))
+        {
+            below.add(rest);
+        }
     }
-    let Value::Object(below) = found else { return };
-    let place = to
-        .entry(name.clone())
-        .or_insert_with(|| JsonObject::new().into());
-    if let Value::Object(place) = place {
-        copy(below, place, rest);
+
+    fn of(&self, whole: &JsonObject) -> JsonObject {
+        let mut given = JsonObject::new();
+        for (name, wanted) in &self.0 {
+            let value = match (whole.get(name), wanted) {
+                (Some(all), None) => all.clone(),
+                (Some(Value::Object(below)), Some(wanted)) => wanted.of(below).into(),
+                _ => continue,
+            };
+            given.insert(name.clone(), value);
+        }
+        given
     }
 }
 
@@ -130,4 +157,15 @@ fn only_what_is_wanted_is_given() {
     );
     let all = Fields::read(None).only(event.clone()).unwrap();
     assert_eq!(all.json().get(), event.json().get());
+}
+
+#[test]
+fn many_paths_to_the_same_copy_it_once() {
+    let many = (0..10_000).flat_map(|n| ["content".to_owned(), format!("content.body.{n}")]);
+    let mut paths: Vec<String> = many.collect();
+    paths.push(".".repeat(60_000));
+    let fields = Fields::read(Some(&paths));
+    let wanted = fields.wanted.unwrap_or_default();
+    assert_eq!(wanted.0.len(), 1);
+    assert!(wanted.0["content"].is_none(), "all of it");
 }
