@@ -227,6 +227,10 @@ limits! {
         LIST_NAME_MAX_BYTES: usize = 255, "bytes", INVALID;
         /// Windows of one list.
         LIST_RANGES_MAX: usize = 100, "windows", INVALID;
+        /// Tags, tags to leave out, spaces, and types of rooms in the filters of one list, each.
+        LIST_FILTER_ENTRIES_MAX: usize = 100, "entries", INVALID;
+        /// The longest text that the names of rooms are searched for.
+        ROOM_NAME_LIKE_MAX_BYTES: usize = 255, "bytes", INVALID;
         /// Rooms that one request subscribes to.
         SUBSCRIPTIONS_MAX: usize = 1_000, "rooms", INVALID;
         /// Entries of required state of one list or subscription.

@@ -17,8 +17,8 @@ use super::{
 use crate::{
     Refusal, Viewer,
     limits::{
-        CONNECTION_NAME_MAX_BYTES, LIST_NAME_MAX_BYTES, LIST_RANGES_MAX, LISTS_MAX,
-        REQUIRED_STATE_MAX, SUBSCRIPTIONS_MAX,
+        CONNECTION_NAME_MAX_BYTES, LIST_FILTER_ENTRIES_MAX, LIST_NAME_MAX_BYTES, LIST_RANGES_MAX,
+        LISTS_MAX, REQUIRED_STATE_MAX, ROOM_NAME_LIKE_MAX_BYTES, SUBSCRIPTIONS_MAX,
     },
 };
 
@@ -119,15 +119,39 @@ impl Ask {
 
 fn list(list: request::List, more: MoreList, user: &UserId) -> Result<List> {
     at_most("ranges", list.ranges.len(), LIST_RANGES_MAX)?;
+    let filters = Filters {
+        known: list.filters.unwrap_or_default(),
+        more: more.filters.unwrap_or_default(),
+    };
+    check(&filters)?;
     let details = &list.room_details;
     Ok(List {
         wanted: wanted(details.timeline_limit, &details.required_state, user)?,
         ranges: list.ranges,
-        filters: Filters {
-            known: list.filters.unwrap_or_default(),
-            more: more.filters.unwrap_or_default(),
-        },
+        filters,
     })
+}
+
+/// Every room of the user meets the filters, one after the other.
+fn check(filters: &Filters) -> Result<()> {
+    let (known, more) = (&filters.known, &filters.more);
+    let entries = |list: &Option<Vec<String>>| list.as_ref().map_or(0, Vec::len);
+    for (what, count) in [
+        ("tags", entries(&more.tags)),
+        ("not_tags", entries(&more.not_tags)),
+        ("spaces", more.spaces.as_ref().map_or(0, Vec::len)),
+        ("room_types", known.room_types.len()),
+        ("not_room_types", known.not_room_types.len()),
+    ] {
+        at_most(what, count, LIST_FILTER_ENTRIES_MAX)?;
+    }
+    let like = more.room_name_like.as_ref().map_or(0, String::len);
+    if like > ROOM_NAME_LIKE_MAX_BYTES {
+        return Err(Refusal::invalid(format!(
+            "room_name_like can have {ROOM_NAME_LIKE_MAX_BYTES} bytes"
+        )));
+    }
+    Ok(())
 }
 
 fn wanted(limit: UInt, required: &[(StateEventType, String)], user: &UserId) -> Result<Wanted> {
