@@ -12,6 +12,7 @@
 mod caller;
 mod error;
 mod health;
+pub mod inbound;
 mod ping;
 mod query;
 mod start_echo;
@@ -31,6 +32,7 @@ use system::condition::Condition;
 use tokio::sync::{Notify, watch};
 use tower_http::catch_panic::CatchPanicLayer;
 
+#[cfg(feature = "embedded")]
 pub(crate) use self::health::readiness;
 pub use self::{ping::Pings, start_echo::StartEcho};
 use crate::{config::Secret, identity::Identity, journal::Journal};

@@ -6,12 +6,9 @@
 //! Spec: <https://spec.matrix.org/v1.19/client-server-api/#push-notifications>
 
 mod audience;
-mod compiled;
 mod evaluate;
 mod gateway;
 mod guarded;
-pub mod limits;
-mod pattern;
 pub mod pushers;
 pub mod record;
 pub mod rules;
@@ -22,9 +19,9 @@ mod unread;
 mod worker;
 
 pub use audience::{Audience, Audiences};
-pub use compiled::Rules;
 pub use evaluate::Evaluation;
 pub use guarded::{Guarded, Refused};
+pub use homeserver_model::push::{compiled::Rules, limits};
 pub use pushers::Pushers;
 pub use rules::Rulesets;
 pub use unread::{Read, Unread, mark_read, unread};

@@ -244,7 +244,7 @@ impl Routes {
                                     (server.blocking.clone(), facts.anonymous_holder());
                                 pool.run(holder, handler(server, facts)).await
                             }
-                            Err(error) => Err(error),
+                            Err(refusal) => Err(refusal.into()),
                         }
                     }
                     Err(error) => Err(error),

@@ -6,6 +6,7 @@
 
 use std::sync::{Arc, atomic::Ordering::Relaxed};
 
+use homeserver_model::push::compiled::{Actions, Context, Event};
 use ruma::{
     OwnedEventId, OwnedUserId, UInt,
     events::{
@@ -19,7 +20,6 @@ use serde::Deserialize;
 
 use super::{
     audience::{Audience, has_reader},
-    compiled::{Actions, Context, Event},
     mark_read,
     record::Notification,
     unread::trim,

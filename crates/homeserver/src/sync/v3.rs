@@ -7,6 +7,7 @@
 
 use std::{collections::BTreeSet, time::Duration};
 
+use homeserver_model::filter::fields::Fields;
 use ruma::{
     OwnedUserId,
     api::client::{
@@ -18,7 +19,7 @@ use ruma::{
 };
 use tokio::time::Instant;
 
-use super::{account_data, account_data::Changed, fields::Fields, filter};
+use super::{account_data, account_data::Changed, filter};
 use crate::{
     accounts::ignored::ignored_by,
     error::{Error, Result},
