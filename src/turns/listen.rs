@@ -407,6 +407,8 @@ fn told(stage: &Stage, stop: &Stop, request: Option<ApprovalRequest>) -> Told {
     let mut answer = stage.reply.answer(stop);
     if *stop == Stop::NeedsApproval && request.is_none() {
         answer.remark = Some(words::needs_approval());
+    } else if *stop == Stop::NeedsApproval && !stage.dropped.is_empty() {
+        answer.remark = Some(words::calls_dropped(&stage.dropped));
     }
     Told {
         answer,

@@ -42,6 +42,8 @@ pub(super) struct Stage {
     pub(super) notice: Notice,
     /// How the chapter ended.
     ending: Ending,
+    /// The tools that the agent called too, and that Letta does not run.
+    pub(super) dropped: Vec<String>,
 }
 
 impl Inner {
@@ -66,6 +68,7 @@ impl Inner {
             line: Growing::default(),
             notice: Notice::default(),
             ending: Ending::Done,
+            dropped: Vec::new(),
         };
         if turn.waiting.is_some()
             || (again && self.was_begun(&turn.key.room, &notice::id_of(turn))?)
@@ -211,12 +214,16 @@ impl Stage {
     /// Takes in what Letta says.
     pub(super) fn apply(&mut self, event: &TurnEvent) {
         let now = self.now();
+        if let TurnEvent::CallDropped(call) = event {
+            self.dropped.push(call.name.clone());
+        }
         self.reply.apply(event, now);
         self.status.apply(event, now);
     }
 
     /// The chapter is told from its beginning again.
     pub(super) fn restart(&mut self) {
+        self.dropped.clear();
         self.reply.restart();
         self.status.restart();
     }
