@@ -177,7 +177,7 @@ impl Inner {
         turn: &TurnRecord,
         stage: &mut Stage,
     ) -> Result<bool, JournalError> {
-        if stage.answer.is_beginning() || stage.line.is_beginning() {
+        if stage.answer.is_beginning() || stage.line.is_beginning() || stage.notice.is_pending() {
             // The homeserver has not confirmed a message that is to be completed. That can take as
             // long as it likes, so the answer must not live in memory only.
             self.keep(turn).await?;
@@ -200,7 +200,8 @@ impl Inner {
             None => self.was_begun(&turn.key.room, send_id),
         };
         let unknown = lost(&stage.answer.event, &chapter.part(0))?
-            || lost(&stage.line.event, &chapter.status())?;
+            || lost(&stage.line.event, &chapter.status())?
+            || lost(stage.notice.event(), &notice::id_of(turn))?;
         Ok(!(unknown && self.around.tasks.is_stopping()))
     }
 }
