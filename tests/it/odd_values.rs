@@ -1,0 +1,73 @@
+//! Values that Rust cannot hold, from the model to the room: half of a UTF-16 pair, a NUL, a number beyond `f64`. Each costs itself
+//! only, in what the agent says and in the arguments of a tool call, which can be decided all the same.
+//!
+//! The model is a double; it stands behind the real App Server, its OpenAI-compatible routes, or (`v1`) the real V1 server.
+
+use crate::approvals::card;
+use crate::support::{
+    house::{House, PATIENCE},
+    peer::Kind,
+};
+
+/// What the model says, and what of it the room sees.
+const SAID: [(&str, &str); 4] = [
+    ("half", "a 😀 b"),
+    ("lone", "a \u{fffd} b"),
+    ("nul", "a \u{fffd} b"),
+    ("number", "n"),
+];
+
+/// Odd words, then odd arguments where the server asks before it runs a tool.
+pub async fn odd_values_cost_themselves_only(house: &House) {
+    let agent = house.agents().await.remove(0);
+    let room = house.enter(&agent).await;
+    for (kind, expected) in SAID {
+        println!("says {kind}");
+        let question = house.alice.say(&room, &format!("odd {kind}")).await;
+        house
+            .alice
+            .wait_for_answer(&room, &question, PATIENCE, |text| text == expected)
+            .await;
+    }
+    if house.peer.kind == Kind::OpenAi {
+        return;
+    }
+    for (kind, shown) in SAID {
+        println!("calls with {kind}");
+        let tool = house.peer.tool(&format!("odd-{kind}"));
+        let command = tool.prompt.trim_start_matches("run ");
+        let question = house
+            .alice
+            .say(&room, &format!("odd {kind} {command}"))
+            .await;
+        let asked = card(&house.alice, &room, &question).await;
+        let arguments = asked.text();
+        assert!(arguments.contains(command), "{arguments}");
+        // As JSON, or as the text that it stands for.
+        let escaped = ["half", "lone", "nul"].contains(&kind) && arguments.contains("\\u");
+        assert!(escaped || arguments.contains(shown), "{arguments}");
+        house.alice.react(&room, &asked.event_id, "✅").await;
+        house
+            .alice
+            .wait_for_answer(&room, &question, PATIENCE, |text| {
+                text.contains("it returned")
+            })
+            .await;
+        // V1 hands unknown arguments to the tool, which refuses them.
+        if house.peer.kind == Kind::AppServer || kind != "number" {
+            assert_eq!(tool.times_run(), 1, "{kind}");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn value_that_rust_cannot_hold_costs_itself_only_on_the_app_server() {
+    let house = House::start(Kind::AppServer, &[]).await;
+    odd_values_cost_themselves_only(&house).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn value_that_rust_cannot_hold_costs_itself_only_on_openai_routes() {
+    let house = House::start(Kind::OpenAi, &[]).await;
+    odd_values_cost_themselves_only(&house).await;
+}
