@@ -106,7 +106,9 @@ impl Inner {
             };
             match &failure {
                 Trouble::NotOpened(_) => budget::add_wait(&mut turn.spent, began.elapsed()),
-                Trouble::Broken(_) | Trouble::Inside(..) => wait.restart(),
+                Trouble::Broken(_) | Trouble::Inside(..) => {
+                    wait.restart(stage.notice.is_open());
+                }
             }
             let next = self.after(turn, stage, &mut wait, failure).await?;
             // Not before it is decided whether the pause goes on.

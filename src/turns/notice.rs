@@ -84,10 +84,14 @@ impl Wait {
         "LETTA_UNREACHABLE".clone_into(&mut self.code);
     }
 
-    /// A stream has broken or ended: what is waited for from now on is something new.
-    pub(super) fn restart(&mut self) {
-        if !self.lost {
-            (self.began, self.since) = (Instant::now(), Instant::now());
+    /// A stream has broken or ended: what is waited for from now on is something new, unless the room was told of it.
+    pub(super) fn restart(&mut self, is_told: bool) {
+        if self.lost {
+            return;
+        }
+        self.began = Instant::now();
+        if !is_told {
+            self.since = self.began;
         }
     }
 
@@ -167,7 +171,7 @@ impl Notice {
     }
 
     /// Whether it says that the turn still waits.
-    fn is_open(&self) -> bool {
+    pub(super) fn is_open(&self) -> bool {
         self.state.as_ref().is_some_and(|state| state.open)
     }
 
