@@ -5,7 +5,7 @@
 use std::time::Duration;
 
 use crate::approvals::heard;
-use crate::odd_values::odd_values_cost_themselves_only;
+use crate::odd_values::odd_values_cost_at_most_their_answer;
 use crate::provider::refusals_are_told_and_pause_the_agent;
 use crate::support::house::{House, PATIENCE, Victim};
 use crate::support::letta::Agent;
@@ -162,7 +162,7 @@ async fn two_calls_of_which_letta_keeps_one_can_be_approved() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn value_that_rust_cannot_hold_costs_itself_only() {
+async fn value_that_rust_cannot_hold_costs_at_most_its_answer() {
     let house = House::start(Kind::V1, &[]).await;
-    odd_values_cost_themselves_only(&house).await;
+    odd_values_cost_at_most_their_answer(&house).await;
 }
