@@ -164,7 +164,7 @@ impl ScriptedHomeserver {
             let content = &event["content"];
             let relation = &content["m.relates_to"];
             let edited = (relation["rel_type"] == "m.replace").then(|| &relation["event_id"]);
-            let known = shown.iter_mut().find(|(id, _)| Some(&*id) == edited);
+            let known = shown.iter_mut().find(|(id, _)| Some(id) == edited);
             let body = |content: &Value| content["body"].as_str().unwrap_or_default().to_owned();
             match known {
                 Some((_, text)) => *text = body(&content["m.new_content"]),

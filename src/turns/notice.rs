@@ -182,8 +182,8 @@ impl Notice {
     }
 
     /// Its event, once the homeserver has it.
-    pub(super) fn event(&self) -> &Option<OwnedEventId> {
-        &self.growing.event
+    pub(super) fn event(&self) -> Option<&OwnedEventId> {
+        self.growing.event.as_ref()
     }
 
     /// Whether something waits to be said about it.

@@ -195,12 +195,12 @@ impl Inner {
             self.finish_notice(turn, stage).await?;
         }
         let chapter = turn.chapter_id();
-        let lost = |event: &Option<OwnedEventId>, send_id: &SendId| match event {
+        let lost = |event: Option<&OwnedEventId>, send_id: &SendId| match event {
             Some(_) => Ok(false),
             None => self.was_begun(&turn.key.room, send_id),
         };
-        let unknown = lost(&stage.answer.event, &chapter.part(0))?
-            || lost(&stage.line.event, &chapter.status())?
+        let unknown = lost(stage.answer.event.as_ref(), &chapter.part(0))?
+            || lost(stage.line.event.as_ref(), &chapter.status())?
             || lost(stage.notice.event(), &notice::id_of(turn))?;
         Ok(!(unknown && self.around.tasks.is_stopping()))
     }
