@@ -221,9 +221,11 @@ impl Work<ConversationKey> for Turns {
             None => words::set_aside(),
         };
         let notice = self.inner.voice(&turn).remark(&turn, "set aside", &text);
+        let waits = self.inner.abandoned_notice(&turn)?;
+        let last: Vec<_> = waits.into_iter().chain([notice]).collect();
         match &failed {
-            Some(failed) => around.journal.set_aside(&turn, failed, &[notice])?,
-            None => around.journal.end_turn(&turn, &[notice])?,
+            Some(failed) => around.journal.set_aside(&turn, failed, &last)?,
+            None => around.journal.end_turn(&turn, &last)?,
         }
         around.journal.durable().await?;
         around.outbox.wake(&conversation.room);

@@ -84,8 +84,9 @@ impl Inner {
             BackendError::ApprovalPending => match self.find_pending(turn, stage, wait).await? {
                 Attended::Done(Some(request)) => Ok(over(Told::instead(request, true))),
                 Attended::Done(None) => {
-                    turn.turn_the_page();
-                    turn.sent_in = None;
+                    // The segment stays, and with it the notice that the room has of it.
+                    turn.renew_keys();
+                    turn.run = None;
                     journal.update_turn(turn)?;
                     Ok(Next::Wait(failure))
                 }

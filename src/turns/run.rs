@@ -215,6 +215,7 @@ impl Inner {
             self.end_redacted(&turn)?;
             return Ok(None);
         }
+        self.close_notice(&turn, &mut stage).await?;
         if !self.settle(&turn, &mut stage).await? {
             return Ok(None);
         }

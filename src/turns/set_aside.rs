@@ -235,7 +235,9 @@ impl Inner {
     /// Ends a turn whose answer was redacted: in silence, and with nothing that shows it again.
     pub(super) fn end_redacted(&self, turn: &TurnRecord) -> Result<(), JournalError> {
         self.cancel(&turn.key);
-        self.around.journal.end_turn(turn, &[])?;
+        let notice = self.abandoned_notice(turn)?;
+        self.around.journal.end_turn(turn, notice.as_slice())?;
+        self.around.outbox.wake(&turn.key.room);
         self.stops.forget(&turn.id);
         log::ended(turn, "redacted", None);
         Ok(())

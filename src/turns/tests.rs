@@ -3,4 +3,5 @@
 mod lab;
 mod letta;
 mod property;
+mod silence;
 mod stories;

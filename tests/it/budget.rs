@@ -280,6 +280,28 @@ async fn letta_that_dies_in_an_answer_is_told_of_soon_and_the_notice_is_edited()
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn notice_of_an_outage_is_edited_also_after_a_restart_of_the_bridge() {
+    let mut world = World::start().await;
+    let (agent, room) = world.first_room().await;
+    world.letta.go_away().await;
+    let question = world.alice.say(&room, "say: at last").await;
+    hears(&world.alice, &room, "`!letta stop` gives it up").await;
+    world.bridge.kill9().await;
+    world.bridge.restart().await;
+    world.letta.come_back().await;
+    world
+        .alice
+        .wait_for_answer(&room, &question, Duration::from_mins(1), |text| {
+            text == "at last"
+        })
+        .await;
+    let seen = world.settled(&room).await;
+    assert_eq!(heard(&seen, "gives it up"), 0, "{seen}");
+    let told = |entry: &&Entry| entry.text().contains("is delivered now");
+    assert_eq!(seen.said_by(&agent.ghost).filter(told).count(), 1, "{seen}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn real_agent_deleted_while_it_answers_is_said_to_be_gone() {
     let house = House::start(Kind::AppServer, &[]).await;
     let agent = house.agents().await.remove(0);

@@ -270,6 +270,6 @@ async fn what_was_set_aside_is_bounded_and_can_be_tried_again_once() {
 fn turns_of_before_budgets_still_open() {
     let old = r#"{"id":"t","key":{"agent":"agent-1","room":"!r:x","thread":null},"prompts":[{"event_id":"$e","sender":"@a:x","text":"hi","admitted_at":1}],"started_at":1,"run":null,"edits_reserved":0,"answer":null}"#;
     let turn: TurnRecord = serde_json::from_str(old).unwrap();
-    assert_eq!((turn.spent, turn.waiting), (Spent::default(), None));
+    assert_eq!((turn.spent, &turn.waiting), (Spent::default(), &None));
     assert_eq!(turn.key_of(&turn.prompts[0]), "$e");
 }

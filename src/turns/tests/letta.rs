@@ -40,8 +40,20 @@ pub(super) enum Fate {
     Waits,
     /// The model provider refuses, in the stream.
     Fail(FailureKind),
+    /// It fails inside, after a minute.
+    FailLate,
     /// It is begun, and goes on until the turn is stopped.
     Endless,
+    /// It is begun and says nothing.
+    Mute,
+    /// It is begun, and its tool does not return.
+    Tool,
+    /// Something else runs in the conversation.
+    Busy,
+    /// The connection is lost in the middle of the answer; the run can be taken up again.
+    Interrupt,
+    /// A tool call waits for a decision.
+    Asks,
 }
 
 /// See the module's documentation. Clones are one Letta.
@@ -56,6 +68,10 @@ struct State {
     /// Sends with this text are answered with 500, always.
     poison: Option<String>,
     gone: bool,
+    /// Nothing reaches it.
+    away: bool,
+    /// Nothing waits for a decision, whatever its streams say.
+    nothing_waits: bool,
     /// Every call, by its name.
     calls: Vec<&'static str>,
     /// The texts of each send that was accepted.
@@ -87,9 +103,20 @@ impl ScriptedLetta {
         self.lock().gone = true;
     }
 
+    /// Nothing reaches it until it is healed.
+    pub(super) fn go_away(&self) {
+        self.lock().away = true;
+    }
+
+    /// Who looks for a request that waits finds none.
+    pub(super) fn forget_requests(&self) {
+        self.lock().nothing_waits = true;
+    }
+
     /// From now on all is well, but for what is gone.
     pub(super) fn heal(&self) {
         let mut state = self.lock();
+        state.away = false;
         state.fates.clear();
         state.usual = None;
     }
@@ -164,9 +191,31 @@ impl ScriptedLetta {
                     Ok(TurnEvent::Finished(Stop::Failed(failure))),
                 ])
             }
-            Fate::Endless => stream::iter(vec![started, said])
-                .chain(stream::pending())
-                .boxed(),
+            Fate::FailLate => {
+                let failure = TurnFailure {
+                    code: "LLM_ERROR".to_owned(),
+                    detail: String::new(),
+                    kind: FailureKind::Broken,
+                };
+                let failed = stream::once(async {
+                    tokio::time::sleep(SILENT_AFTER).await;
+                    Ok(TurnEvent::Finished(Stop::Failed(failure)))
+                });
+                stream::iter(vec![started]).chain(failed).boxed()
+            }
+            Fate::Endless => unfinished(vec![started, said]),
+            Fate::Mute => unfinished(vec![started]),
+            Fate::Tool => unfinished(vec![started, Ok(TurnEvent::ToolCall(call()))]),
+            Fate::Interrupt => {
+                state.broken.push((run, answer));
+                let said = Ok(text("message-1", "answer"));
+                unfinished(vec![started, said, Ok(TurnEvent::Interrupted)])
+            }
+            Fate::Asks => events(vec![
+                started,
+                Ok(TurnEvent::Approval(request())),
+                Ok(TurnEvent::Finished(Stop::NeedsApproval)),
+            ]),
             _ => events(vec![started, said, Ok(TurnEvent::Finished(Stop::EndTurn))]),
         }
     }
@@ -174,6 +223,9 @@ impl ScriptedLetta {
     fn note(&self, call: &'static str) -> Result<(), BackendError> {
         let mut state = self.lock();
         state.calls.push(call);
+        if state.away {
+            return Err(unreachable());
+        }
         if state.gone && call != "agent" {
             return Err(missing(Missing::Agent));
         }
@@ -204,6 +256,26 @@ fn text(message: &str, delta: &str) -> TurnEvent {
 
 fn events(items: Vec<Result<TurnEvent, BackendError>>) -> TurnStream {
     stream::iter(items).boxed()
+}
+
+/// The same without an end.
+fn unfinished(items: Vec<Result<TurnEvent, BackendError>>) -> TurnStream {
+    stream::iter(items).chain(stream::pending()).boxed()
+}
+
+fn call() -> ToolCall {
+    ToolCall {
+        id: "call-1".parse().unwrap(),
+        name: "launch".to_owned(),
+        arguments: "{}".to_owned(),
+    }
+}
+
+fn request() -> ApprovalRequest {
+    ApprovalRequest {
+        id: MessageId::parse("message-9").unwrap(),
+        calls: vec![call()],
+    }
 }
 
 #[async_trait]
@@ -287,6 +359,7 @@ impl Backend for ScriptedLetta {
                 let retry_after = Some(Duration::from_secs(seconds));
                 return Err(BackendError::RateLimited { retry_after });
             }
+            Fate::Busy => return Err(BackendError::Busy { run: None }),
             Fate::ConversationGone => return Err(missing(Missing::Conversation)),
             Fate::Hang => {
                 tokio::time::sleep(SILENT_AFTER).await;
@@ -311,15 +384,7 @@ impl Backend for ScriptedLetta {
 
     async fn pending(&self, _: &Destination) -> Result<Option<ApprovalRequest>, BackendError> {
         self.note("pending")?;
-        let call = ToolCall {
-            id: "call-1".parse().unwrap(),
-            name: "launch".to_owned(),
-            arguments: "{}".to_owned(),
-        };
-        Ok(Some(ApprovalRequest {
-            id: MessageId::parse("message-9").unwrap(),
-            calls: vec![call],
-        }))
+        Ok((!self.lock().nothing_waits).then(request))
     }
 
     async fn resume(&self, _: &Destination, run: &RunId) -> Result<TurnStream, BackendError> {

@@ -18,7 +18,7 @@ const NAMED_WAIT_MIN: Duration = Duration::from_secs(5);
 pub fn waiting(error: &BackendError, wait: Duration, now: Millis) -> String {
     let until = if error.kind().retry_after().is_some() && wait >= NAMED_WAIT_MIN {
         format!(
-            "Your message waits and is tried again {}.",
+            "Your message waits and is tried again {}; `!letta stop` gives it up.",
             at(now.plus(wait), now)
         )
     } else {
@@ -32,7 +32,16 @@ pub fn waiting(error: &BackendError, wait: Duration, now: Millis) -> String {
 
 /// Letta has not answered yet at all.
 pub fn no_answer_yet() -> String {
-    "Letta has not answered yet. Your message waits for it. [LETTA_SILENT]".to_owned()
+    "Letta has not answered yet. Your message waits for it; `!letta stop` gives it up. [LETTA_SILENT]"
+        .to_owned()
+}
+
+/// The reason for the wait has changed so often that it is not told any more.
+pub fn waiting_on(code: &str) -> String {
+    format!(
+        "Your message still waits and is tried again, for at most {}. `!letta stop` gives it up. [{code}]",
+        span(WAIT_MAX)
+    )
 }
 
 /// The agent is paused.

@@ -15,7 +15,7 @@ use super::{
     wire::Message,
 };
 use crate::{
-    backend::{ApprovalRequest, Stop, TurnEvent, TurnFailure},
+    backend::{ApprovalRequest, Stop, ToolCall, TurnEvent, TurnFailure},
     error::BackendError,
     failure::FailureKind,
     id::{MessageId, RunId},
@@ -142,6 +142,13 @@ impl Decoder {
     pub(super) fn stored_request(&mut self, request: ApprovalRequest, events: &mut Vec<TurnEvent>) {
         events.retain(|event| !matches!(event, TurnEvent::Approval(_)));
         self.calls.request_is_told();
+        let streamed = self.calls.asked_for();
+        let is_kept = |call: &ToolCall| request.calls.iter().any(|kept| kept.id == call.id);
+        // If none of them is there, the server names its calls anew, and nothing is known of the others.
+        if streamed.iter().any(is_kept) {
+            let dropped = streamed.into_iter().filter(|call| !is_kept(call));
+            events.extend(dropped.map(TurnEvent::CallDropped));
+        }
         events.push(TurnEvent::Approval(request));
     }
 
