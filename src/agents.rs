@@ -93,7 +93,8 @@ impl Agents {
         let grace = std::time::Duration::MAX;
         let nobody = std::collections::BTreeMap::new();
         let found = compare(&nobody, &[agent], Millis::now(), grace, false).changed;
-        found.into_iter().all(|record| registry.set(record).is_ok())
+        // Discovery may have found and set it up while Letta was asked.
+        found.into_iter().all(|record| registry.add(record).is_ok())
     }
 }
 

@@ -39,6 +39,7 @@ mod people;
 mod prompt;
 pub mod reply;
 pub mod rights;
+mod room_cache;
 pub mod route;
 mod run;
 pub mod say;

@@ -115,6 +115,10 @@ fn worth_admitting(desk: &Desk, event: Box<RawValue>) -> Option<(OwnedEventId, B
         "m.room.message" | "m.room.encrypted" | "m.reaction" | "m.room.redaction" => {
             !ours(&envelope.sender)
         }
+        // Whether an agent can speak depends on it; what is known of that must not outlive it.
+        "m.room.power_levels" | "m.room.tombstone" => {
+            envelope.state_key.is_some() && !ours(&envelope.sender)
+        }
         START_EVENT_TYPE if ours(&envelope.sender) => {
             desk.start_echo.note(envelope.event_id);
             return None;

@@ -129,6 +129,12 @@ async fn muted_agent_is_not_asked_and_the_bot_says_so_once() {
     let world = World::start().await;
     let agent = world.agents().remove(0);
     let room = room_of_alice(&world, &agent.ghost).await;
+    // That it can speak is known, and must be forgotten when it no longer can.
+    let question = world.alice.mention(&room, &agent.ghost, "say: first").await;
+    world
+        .alice
+        .wait_for_answer(&room, &question, SOON, |text| text == "first")
+        .await;
     set_power(&world, &room, false).await;
     for text in ["say: one", "say: two"] {
         world.alice.mention(&room, &agent.ghost, text).await;
@@ -145,7 +151,7 @@ async fn muted_agent_is_not_asked_and_the_bot_says_so_once() {
     );
     assert_eq!(
         world.letta.runs(),
-        0,
+        1,
         "Letta was asked for what nobody hears"
     );
     set_power(&world, &room, true).await;
