@@ -198,8 +198,11 @@ impl Inner {
         let forgotten = matches!(failure, BackendError::Forgotten { .. });
         // V1 names a run before it refuses a decision inside the stream.
         turn.run = None;
-        if self.follow_outside_decision(turn).await? {
-            return Ok(Next::Ask { sent: true });
+        match self.follow_outside_decision(turn, stage, wait).await? {
+            Attended::Done(true) => return Ok(Next::Ask { sent: true }),
+            Attended::Done(false) => {}
+            Attended::Stopped => return Ok(stopped(stage)),
+            Attended::Ending => return Ok(Next::Over(Outcome::Ending)),
         }
         if let Some(ask) = &mut turn.ask {
             ask.forgotten = forgotten;

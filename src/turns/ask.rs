@@ -123,7 +123,9 @@ impl Inner {
         &self,
         turn: TurnRecord,
     ) -> Result<Option<TurnRecord>, JournalError> {
-        let turn = self.look_before_telling(turn).await?;
+        let Some(turn) = self.look_before_telling(turn).await? else {
+            return Ok(None);
+        };
         let Some((ask, verdict)) = turn.decided() else {
             return Ok(Some(turn));
         };

@@ -4,4 +4,5 @@ mod braked;
 mod lab;
 mod letta;
 mod property;
+mod silent;
 mod stories;

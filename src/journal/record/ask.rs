@@ -79,6 +79,17 @@ pub enum By {
     Elsewhere(RunId),
 }
 
+impl Verdict {
+    /// Somebody has stopped the turn that waits.
+    pub fn stopped(by: OwnedUserId) -> Self {
+        Self {
+            approve: false,
+            reason: Some("A person has stopped you.".to_owned()),
+            by: By::Stop(by),
+        }
+    }
+}
+
 impl Ask {
     /// What Letta asks, to be asked as `card`.
     pub fn new(request: &ApprovalRequest, card: SendId, until: Millis) -> Self {
