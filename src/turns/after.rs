@@ -82,7 +82,9 @@ impl Inner {
                 Ok(Next::Ask { sent: false })
             }
             BackendError::ApprovalPending => match self.find_pending(turn, stage, wait).await? {
-                Attended::Done(Some(request)) => Ok(over(Told::instead(request, true))),
+                Attended::Done(Some(pending)) => {
+                    Ok(over(Told::instead(pending.request, !pending.is_ours)))
+                }
                 Attended::Done(None) => {
                     turn.turn_the_page();
                     turn.sent_in = None;
@@ -210,9 +212,8 @@ impl Inner {
         // Letta may have begun anew and ask the same again under another name. A decision on
         // something else is not taken for one on this.
         match self.find_pending(turn, stage, wait).await? {
-            Attended::Done(Some(request)) => {
-                let found = turn.ask.as_ref().is_none_or(|ask| ask.found);
-                return Ok(over(Told::instead(request, found)));
+            Attended::Done(Some(pending)) => {
+                return Ok(over(Told::instead(pending.request, !pending.is_ours)));
             }
             Attended::Done(None) => {}
             Attended::Stopped => return Ok(stopped(stage)),

@@ -130,7 +130,7 @@ impl Ask {
     }
 
     /// Whether a request is about the very same calls, whatever their ids.
-    fn is_about(&self, request: &ApprovalRequest) -> bool {
+    pub fn is_about(&self, request: &ApprovalRequest) -> bool {
         let asked = self.calls.iter().map(|call| (&call.tool, &call.arguments));
         let now = request.calls.iter();
         asked.eq(now.map(|call| (&call.name, &call.arguments)))
