@@ -35,8 +35,7 @@ struct Envelope {
     event_type: String,
     #[serde(default)]
     state_key: Option<String>,
-    #[serde(rename = "content")]
-    _content: serde_json::Map<String, Value>,
+    content: serde_json::Map<String, Value>,
 }
 
 pub(super) async fn handle(
@@ -109,6 +108,13 @@ fn worth_admitting(desk: &Desk, event: Box<RawValue>) -> Option<(OwnedEventId, B
                 .as_deref()
                 .and_then(|user| <&UserId>::try_from(user).ok())
                 .is_some_and(ours);
+            if let (false, Some(Ok(user))) = (
+                about_us,
+                envelope.state_key.as_deref().map(OwnedUserId::try_from),
+            ) {
+                let name = envelope.content.get("displayname").and_then(Value::as_str);
+                desk.provision.member_changed(user, name.map(str::to_owned));
+            }
             // Our own comings and goings are our own doing, unless somebody else did it.
             !(about_us && ours(&envelope.sender))
         }
