@@ -42,6 +42,15 @@ pub enum Inbound {
     Nothing,
 }
 
+/// How somebody who is not ours is called in a room from now on; without a name, or no longer there, by nothing.
+#[derive(Debug, PartialEq, Eq)]
+pub struct NamedMember {
+    /// Who.
+    pub user: OwnedUserId,
+    /// How.
+    pub name: Option<String>,
+}
+
 /// What every event must have to be worth a record.
 #[derive(Deserialize)]
 struct Envelope {
@@ -52,8 +61,7 @@ struct Envelope {
     event_type: String,
     #[serde(default)]
     state_key: Option<String>,
-    #[serde(rename = "content")]
-    _content: serde_json::Map<String, Value>,
+    content: serde_json::Map<String, Value>,
 }
 
 /// The events of a body, as leniently as it can be read: every event on its own, bytes that are no
@@ -72,14 +80,18 @@ pub fn events_of(body: &[u8]) -> Result<Vec<Box<RawValue>>, NoTransaction> {
     serde_json::from_str(events.get()).map_err(|_| NoTransaction::BadJson("`events` is not a list"))
 }
 
-/// What an event is to us.
+/// What an event is to us, and whom it names.
 ///
 /// # Errors
 ///
 /// If it is none: it lacks what every event has, or its ids are too long.
-pub fn read(identity: &Identity, event: Box<RawValue>) -> Result<Inbound, NoEvent> {
+pub fn read(
+    identity: &Identity,
+    event: Box<RawValue>,
+) -> Result<(Inbound, Option<NamedMember>), NoEvent> {
     let envelope = envelope_of(&event)?;
     let ours = |user: &UserId| identity.is_ours(user);
+    let mut named = None;
     let wanted = match envelope.event_type.as_str() {
         "m.room.member" => {
             let about_us = envelope
@@ -87,22 +99,33 @@ pub fn read(identity: &Identity, event: Box<RawValue>) -> Result<Inbound, NoEven
                 .as_deref()
                 .and_then(|user| <&UserId>::try_from(user).ok())
                 .is_some_and(ours);
+            let user = envelope.state_key.as_deref().map(OwnedUserId::try_from);
+            if let (false, Some(Ok(user))) = (about_us, user) {
+                let name = envelope.content.get("displayname").and_then(Value::as_str);
+                let name = name.map(str::to_owned);
+                named = Some(NamedMember { user, name });
+            }
             // Our own comings and goings are our own doing, unless somebody else did it.
             !(about_us && ours(&envelope.sender))
         }
         "m.room.message" | "m.room.encrypted" | "m.reaction" | "m.room.redaction" => {
             !ours(&envelope.sender)
         }
+        // Whether an agent can speak depends on it; what is known of that must not outlive it.
+        "m.room.power_levels" | "m.room.tombstone" => {
+            envelope.state_key.is_some() && !ours(&envelope.sender)
+        }
         START_EVENT_TYPE if ours(&envelope.sender) => {
-            return Ok(Inbound::StartEcho(envelope.event_id));
+            return Ok((Inbound::StartEcho(envelope.event_id), None));
         }
         _ => false,
     };
-    Ok(if wanted {
+    let inbound = if wanted {
         Inbound::Admit(envelope.event_id, event)
     } else {
         Inbound::Nothing
-    })
+    };
+    Ok((inbound, named))
 }
 
 fn envelope_of(event: &RawValue) -> Result<Envelope, serde_json::Error> {

@@ -19,7 +19,7 @@ use super::{
     Desk,
     caller::FromHomeserver,
     error::ApiError,
-    inbound::{self, Inbound, NoTransaction},
+    inbound::{self, Inbound, NamedMember, NoTransaction},
 };
 use crate::{journal::JournalError, time::Millis};
 
@@ -68,7 +68,11 @@ impl Desk {
     }
 
     fn worth_admitting(&self, event: Box<RawValue>) -> Option<(OwnedEventId, Box<RawValue>)> {
-        match inbound::read(&self.identity, event) {
+        let read = inbound::read(&self.identity, event);
+        if let Ok((_, Some(NamedMember { user, name }))) = &read {
+            self.provision.member_changed(user.clone(), name.clone());
+        }
+        match read.map(|(inbound, _)| inbound) {
             Ok(Inbound::Admit(id, event)) => Some((id, event)),
             Ok(Inbound::StartEcho(id)) => {
                 self.start_echo.note(id);

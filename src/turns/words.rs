@@ -124,11 +124,6 @@ pub fn nobody_decided(after: std::time::Duration) -> String {
     )
 }
 
-/// What the agent is told when a person has stopped its turn.
-pub fn stopped_by_a_person() -> String {
-    "A person has stopped you.".to_owned()
-}
-
 /// Somebody has decided in Letta's own app, or with another client.
 pub fn decided_outside(approve: bool) -> &'static str {
     if approve {

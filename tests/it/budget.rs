@@ -10,9 +10,10 @@ use crate::support::house::{House, PATIENCE};
 use crate::support::peer::Kind;
 use crate::support::room::{Entry, Room};
 use crate::support::wire::{Moment, Stage, Verdict};
-use crate::support::world::{BOT, SOON, World};
+use crate::support::world::{ALICE, BOT, SOON, World};
 use crate::talk::words;
 
+const BOB: &str = "@bob:letta.test";
 /// Longer than the bridge needs to do what it must not do.
 const NOTHING: Duration = Duration::from_secs(4);
 
@@ -129,6 +130,12 @@ async fn muted_agent_is_not_asked_and_the_bot_says_so_once() {
     let world = World::start().await;
     let agent = world.agents().remove(0);
     let room = room_of_alice(&world, &agent.ghost).await;
+    // That it can speak is known, and must be forgotten when it no longer can.
+    let question = world.alice.mention(&room, &agent.ghost, "say: first").await;
+    world
+        .alice
+        .wait_for_answer(&room, &question, SOON, |text| text == "first")
+        .await;
     set_power(&world, &room, false).await;
     for text in ["say: one", "say: two"] {
         world.alice.mention(&room, &agent.ghost, text).await;
@@ -145,7 +152,7 @@ async fn muted_agent_is_not_asked_and_the_bot_says_so_once() {
     );
     assert_eq!(
         world.letta.runs(),
-        0,
+        1,
         "Letta was asked for what nobody hears"
     );
     set_power(&world, &room, true).await;
@@ -224,6 +231,50 @@ async fn sender_who_answers_every_answer_is_braked() {
         let mut said = room.said_by(&agent.ghost).map(Entry::text);
         said.any(|text| text.contains("turn 5")).then_some(())
     };
+    world
+        .alice
+        .wait_for("for the rest", &room, Duration::from_secs(90), answered)
+        .await;
+    let seen = world.settled(&room).await;
+    assert_eq!(heard(&seen, "[TOO_MANY_TURNS]"), 1, "{seen}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn braked_sender_holds_up_nobody_else() {
+    let mut world = World::plan()
+        .permissions(&[(ALICE, "admin"), (BOB, "user")])
+        .with("TURNS__PER_MINUTE", "2")
+        .start()
+        .await;
+    let bob = world.person("bob").await;
+    let agent = world.agents().remove(0);
+    let room = world.alice.create_room(&[&agent.ghost, BOB]).await;
+    bob.join(&room).await;
+    for number in 0..2 {
+        let question = world
+            .alice
+            .mention(&room, &agent.ghost, &format!("say: turn {number}"))
+            .await;
+        world
+            .alice
+            .wait_for_answer(&room, &question, SOON, |text| {
+                text == format!("turn {number}")
+            })
+            .await;
+    }
+    world
+        .alice
+        .mention(&room, &agent.ghost, "say: too many")
+        .await;
+    hears(&world.alice, &room, "[TOO_MANY_TURNS]").await;
+    let question = bob.mention(&room, &agent.ghost, "say: hello Bob").await;
+    bob.wait_for_answer(&room, &question, SOON, |text| text == "hello Bob")
+        .await;
+    let answered = |room: &Room| {
+        let mut said = room.said_by(&agent.ghost).map(Entry::text);
+        said.any(|text| text == "too many").then_some(())
+    };
+    assert_eq!(answered(&bob.room(&room)), None, "the brake is off");
     world
         .alice
         .wait_for("for the rest", &room, Duration::from_secs(90), answered)

@@ -72,11 +72,11 @@ pub fn check(data: &[u8]) {
 /// The id under which an event is admitted.
 fn admitted(rules: &Rules, event: Box<RawValue>) -> Option<OwnedEventId> {
     match inbound::read(&rules.identity, event) {
-        Ok(Inbound::Admit(id, _)) => {
+        Ok((Inbound::Admit(id, _), _)) => {
             assert!(id.as_str().len() <= ID_BYTES_MAX, "{id} is too long");
             Some(id)
         }
-        Ok(Inbound::StartEcho(_) | Inbound::Nothing) | Err(_) => None,
+        Ok((Inbound::StartEcho(_) | Inbound::Nothing, _)) | Err(_) => None,
     }
 }
 

@@ -50,6 +50,35 @@ async fn a_full_inbox_admits_nothing_new() {
 }
 
 #[tokio::test]
+async fn who_fills_a_queue_keeps_nobody_else_out() {
+    let limit = 20;
+    let desk = Desk::with(JournalLimits {
+        queued_prompts_max: limit,
+        ..JournalLimits::default()
+    });
+    let (loud, quiet) = (prompt(0).sender, ruma::user_id!("@quiet:example.org"));
+    let mut number = 0;
+    while desk.has_place_for(&home(), &loud).unwrap() {
+        desk.ask(&home(), &prompt(number));
+        number += 1;
+    }
+    assert_eq!(number, limit - limit / 10);
+    for _ in 0..limit / 10 {
+        assert!(desk.has_place_for(&home(), quiet).unwrap());
+        let of_quiet = QueuedPrompt {
+            sender: quiet.to_owned(),
+            ..prompt(number)
+        };
+        desk.ask(&home(), &of_quiet);
+        number += 1;
+    }
+    for sender in [quiet, &loud] {
+        assert!(!desk.has_place_for(&home(), sender).unwrap(), "{sender}");
+    }
+    assert_eq!(desk.queued_prompts(&home()).unwrap().len(), limit);
+}
+
+#[tokio::test]
 async fn a_conversation_holds_so_many_prompts() {
     let desk = Desk::with(small());
     desk.ask(&home(), &prompt(0));

@@ -252,3 +252,42 @@ fn every_sentence_ends_with_a_code_and_holds_nothing_of_the_inside() {
         }
     }
 }
+
+#[test]
+fn stored_reasons_hold_foreign_text_as_text_only() {
+    let eve = ruma::user_id!("@eve:example.org");
+    for successor in [
+        "![click](https://evil.example)",
+        "!x`](https://evil.example)[`:y",
+        "!a\n# b\u{202e}c",
+        "",
+        &"!".repeat(100_000),
+    ] {
+        let closed = Silence::Closed {
+            successor: successor.to_owned(),
+        };
+        let (reason, _) = silenced(eve, &closed);
+        assert!(reason.chars().count() < 600, "{successor}");
+        assert!(!reason.contains('\n') && !reason.contains('\u{202e}'));
+        let shown = crate::matrix::render::render(&reason);
+        let html = shown.html.unwrap_or_default();
+        assert!(!html.contains("href"), "{html}");
+    }
+    // Whatever Letta or a proxy says, none of it is in a reason that is stored.
+    for failure in failures() {
+        let code = failure.code();
+        let reasons = [
+            refused(&failure),
+            exhausted(Exhausted::Failures, Some(&failure)),
+            pause_reason(&failure.kind(), code),
+        ];
+        for (reason, code) in reasons {
+            assert!(
+                !reason.contains(SECRET) && !code.contains(SECRET),
+                "{reason}"
+            );
+            let is_plain = |c: char| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_';
+            assert!(code.chars().all(is_plain), "{code}");
+        }
+    }
+}

@@ -6,11 +6,13 @@ use letta_client::{BackendError, FailureKind, TurnFailure};
 
 use crate::{
     journal::PauseRecord,
-    matrix::Silence,
+    matrix::{Silence, foreign},
     time::Millis,
     turns::budget::{Exhausted, FAILURES_MAX, RESTARTS_MAX, RUNS_MAX, SENDS_MAX, WAIT_MAX},
 };
 
+/// The longest room id that is shown, in characters.
+const ROOM_ID_CHARS_MAX: usize = 255;
 /// From this on a wait is named by its end.
 const NAMED_WAIT_MIN: Duration = Duration::from_secs(5);
 
@@ -174,7 +176,8 @@ pub fn silenced(ghost: &ruma::UserId, silence: &Silence) -> (String, String) {
         ),
         Silence::Closed { successor } => (
             format!(
-                "This room was closed, so {ghost} is not asked here. Invite it to the new room, {successor}."
+                "This room was closed, so {ghost} is not asked here. Invite it to the new room, {}.",
+                foreign::inline_start(successor, ROOM_ID_CHARS_MAX)
             ),
             "ROOM_CLOSED",
         ),

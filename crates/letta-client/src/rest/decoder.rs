@@ -397,23 +397,24 @@ pub(crate) fn stop(word: &str) -> Stop {
     }
 }
 
-/// A failure by Letta's word for it.
-pub(crate) fn failure(word: &str, detail: &str) -> TurnFailure {
+/// A server's word for a failure as a code, which rooms are shown: nothing but capital letters, digits and `_`.
+pub(crate) fn code(word: &str) -> String {
     /// Longer than any word that Letta has.
     const CODE_CHARS_MAX: usize = 64;
-    let code: String = word
-        .chars()
-        .take(CODE_CHARS_MAX)
-        .map(|c| {
-            if c.is_ascii_alphanumeric() {
-                c.to_ascii_uppercase()
-            } else {
-                '_'
-            }
-        })
-        .collect();
+    let plain = |c: char| {
+        if c.is_ascii_alphanumeric() {
+            c.to_ascii_uppercase()
+        } else {
+            '_'
+        }
+    };
+    word.chars().take(CODE_CHARS_MAX).map(plain).collect()
+}
+
+/// A failure by Letta's word for it.
+pub(crate) fn failure(word: &str, detail: &str) -> TurnFailure {
     TurnFailure {
-        code,
+        code: code(word),
         detail: cut(detail, DETAIL_CHARS_MAX),
         kind: FailureKind::of_stream(word, detail, None),
     }
