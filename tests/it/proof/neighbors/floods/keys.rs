@@ -43,7 +43,7 @@ pub async fn queries(stage: Arc<Stage>) -> Round {
 pub async fn backup(stage: Arc<Stage>) -> Round {
     let mut versions = Vec::new();
     for attacker in &stage.attackers {
-        let version = json!({ "algorithm": "m.megolm_backup.v1.curve25519-aes-sha2", "auth_data": { "public_key": "a".repeat(43) } });
+        let version = json!({ "algorithm": "m.megolm_backup.v1.curve25519-aes-sha2", "auth_data": { "public_key": "a".repeat(43), "signatures": {} } });
         let made = attacker.post("/_matrix/client/v3/room_keys/version", &version);
         versions.push(
             made.await["version"]
