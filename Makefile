@@ -38,8 +38,9 @@ beside: peers ## Measure the embedded homeserver beside Synapse (five minutes)
 scale: peers ## Measure 1,000 agents on a real Synapse, and then a minute of rest (ten minutes)
 	cargo bench --locked --bench scale
 
-proof: peers ## Prove it at full size: 10,000 requests, 200 kills, 10,000 round trips, 20 kills at each point, a minute of each fuzz target (an hour)
+proof: peers ## Prove it at full size: 10,000 requests, 200 kills, 10,000 round trips, 26 floods, 20 kills at each point, fuzzing (an hour)
 	LETTA_PROOF_REQUESTS=10000 LETTA_PROOF_KILLS=200 LETTA_PROOF_TRIPS=10000 LETTA_PROOF_ROOMS=500 \
+		LETTA_PROOF_PROBES=100 \
 		cargo test --locked --test it -- proof:: --nocapture --test-threads=1
 	KILLS_PER_POINT=20 cargo test --locked --test it -- restarts:: approval_kills:: app_server:: --nocapture
 	KILLS_PER_POINT=20 LETTA_TEST_HOMESERVER=embedded cargo test --locked --test it -- \

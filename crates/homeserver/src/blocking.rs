@@ -30,14 +30,15 @@ use crate::holder::Holder;
 #[cfg(test)]
 mod tests;
 
-/// How many futures are polled at a time for each core: some of them wait for the disk.
-const POLLS_PER_CORE: usize = 2;
+/// How many futures are polled at a time for each core. Many: whoever waits for a permit waits for the whole scan of somebody else,
+/// whoever waits for a processor for a slice of it.
+const POLLS_PER_CORE: usize = 8;
 /// How many futures are polled at a time at least.
-const POLLS_MIN: usize = 8;
+const POLLS_MIN: usize = 32;
 /// How many futures are polled at a time at most.
-const POLLS_MAX: usize = 64;
-/// Which part of the permits one holder can have: one in so many.
-const HOLDER_SHARE: usize = 4;
+const POLLS_MAX: usize = 128;
+/// Which part of the permits one holder can have: one in so many. As many holders have to scan at a time before anybody else waits.
+const HOLDER_SHARE: usize = 16;
 
 /// Where futures are polled. Clones are the same pool.
 #[derive(Clone, Debug)]

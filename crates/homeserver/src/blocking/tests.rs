@@ -1,6 +1,6 @@
 //! The pool itself: its permits, its wakes, and what becomes of work that nobody waits for.
 
-use std::sync::mpsc;
+use std::{sync::mpsc, time::Duration};
 
 use ruma::user_id;
 use tokio::sync::oneshot;
@@ -8,7 +8,11 @@ use tokio::sync::oneshot;
 use super::*;
 
 /// How many permits the pools of these tests have.
-const PERMITS: usize = 8;
+const PERMITS: usize = 32;
+/// How long something may take that has to happen, on a machine under load.
+const PATIENCE: Duration = Duration::from_mins(1);
+/// How many users scan at a time in the test of several.
+const SCANNING_USERS: usize = 8;
 
 fn alice() -> Holder {
     Holder::User(user_id!("@alice:letta.test").to_owned())
@@ -48,6 +52,37 @@ async fn one_holder_has_only_its_share_of_the_permits() {
     }
     assert_eq!(pool.inner.permits.available_permits(), PERMITS);
     assert!(pool.inner.holders.lock().unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn scans_of_several_users_leave_threads_for_another() {
+    let pool = BlockingPool::default();
+    let (started, starts) = mpsc::channel();
+    let (ends, scans): (Vec<_>, Vec<_>) = (0..SCANNING_USERS * POLLS_MIN)
+        .map(|number| {
+            let (end, ended) = mpsc::channel::<()>();
+            let (pool, started) = (pool.clone(), started.clone());
+            let user = format!("@user{}:letta.test", number % SCANNING_USERS);
+            let holder = Holder::User(user.try_into().unwrap());
+            let work = async move {
+                _ = started.send(());
+                _ = ended.recv();
+            };
+            let running = tokio::spawn(async move { pool.run(holder, work).await });
+            (end, running)
+        })
+        .unzip();
+    let mut running = 0;
+    while running < SCANNING_USERS {
+        running += starts.try_iter().count();
+        tokio::task::yield_now().await;
+    }
+    let other = pool.run(alice(), async { thread::current().id() });
+    assert!(tokio::time::timeout(PATIENCE, other).await.is_ok());
+    drop(ends);
+    for scan in scans {
+        scan.await.unwrap();
+    }
 }
 
 #[tokio::test]
