@@ -176,7 +176,7 @@ fn tell(server: &Server, asked: &mut Asked) -> Result<Response> {
         }
     }
     let gap = match asked.since.filter(|_| !asked.full_state) {
-        Some(since) => Gap::walk(server, since, asked.until)?,
+        Some(since) => Gap::walk(server, &user, since, asked.until)?,
         None => Gap::default(),
     };
     let besides = changed
