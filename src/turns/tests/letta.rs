@@ -23,6 +23,7 @@ mod fate;
 pub(super) struct ScriptedLetta(Arc<Mutex<State>>);
 
 #[derive(Default)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 struct State {
     fates: VecDeque<Fate>,
     /// What becomes of sends when nothing else is said.
@@ -77,7 +78,6 @@ impl ScriptedLetta {
         self.lock().gone = true;
     }
 
-    /// Nothing reaches it.
     pub(super) fn go_away(&self) {
         self.lock().away = true;
     }

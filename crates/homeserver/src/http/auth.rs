@@ -143,13 +143,11 @@ impl Identified for AccessToken {
 
     async fn identify(server: &Server, facts: &CallFacts) -> Result<Caller> {
         let token = facts.token.as_deref().ok_or_else(missing_token)?;
-        match server.appservices.by_token(token) {
-            Some(appservice) => as_appservice(server, appservice, facts),
-            None => {
-                let accounts = &server.accounts;
-                accounts.caller(&server.appservices, token, facts).await
-            }
+        if let Some(appservice) = server.appservices.by_token(token) {
+            return as_appservice(server, appservice, facts);
         }
+        let accounts = &server.accounts;
+        accounts.caller(&server.appservices, token, facts).await
     }
 
     fn caller(by: &Caller) -> Option<&Caller> {
