@@ -17,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     auth::Identified,
-    body::{self, LONG_BODY_BYTES},
+    body::{self, BodyPermits, LONG_BODY_BYTES},
     body_limit::BodyLimit,
     client_ip, json, lenient, rate_limit,
 };
@@ -130,7 +130,7 @@ where
         path_args: Vec<String>,
         limit: BodyLimit,
         disconnected: CancellationToken,
-    ) -> Result<(Self, Vec<Permit>)>
+    ) -> Result<(Self, BodyPermits)>
     where
         R: Send + 'static,
     {
@@ -151,7 +151,8 @@ where
             Self::parsed(parts, &path_args, caller, facts)
         };
         let call = if is_long {
-            off_the_workers(parse, permits).await?
+            let turn = server.body_pools.parse_turn(&holder).await?;
+            off_the_workers(parse, (permits, turn)).await?
         } else {
             (parse()?, permits)
         };
@@ -204,10 +205,10 @@ where
 /// Parses on a thread that may block. The permits of the body stay taken until the thread is done, even if nobody waits for it.
 async fn off_the_workers<T: Send + 'static>(
     parse: impl FnOnce() -> Result<T> + Send + 'static,
-    permits: Vec<Permit>,
-) -> Result<(T, Vec<Permit>)> {
+    permits: (BodyPermits, Permit),
+) -> Result<(T, BodyPermits)> {
     let parsing = tokio::task::spawn_blocking(move || (parse(), permits));
-    let (parsed, permits) = parsing
+    let (parsed, (permits, _turn)) = parsing
         .await
         .map_err(|error| Error::Broken(format!("a body could not be parsed: {error}")))?;
     Ok((parsed?, permits))

@@ -21,6 +21,7 @@ use tokio_util::sync::CancellationToken;
 use super::{
     answer::{error_response, response},
     auth::Identified,
+    body::{self, BodyPermits},
     body_limit::BodyLimit,
     call::{Call, CallFacts},
     json,
@@ -29,7 +30,6 @@ use super::{
 use crate::{
     blocking::watched,
     error::{Error, Result},
-    permits::Permit,
     server::Server,
 };
 
@@ -96,7 +96,7 @@ impl Routes {
         self.paths(
             &R::METHOD,
             R::PATH_BUILDER.all_paths(),
-            &erase(handler, limit),
+            &erase(handler, limit, Abandoned::of::<R>()),
             Abandoned::of::<R>(),
             limit,
         )
@@ -116,7 +116,10 @@ impl Routes {
             let handler = handler.clone();
             Box::pin(async move {
                 let outcome = match read(&server, request, args, limit, disconnected).await {
-                    Ok((call, _permits)) => handler(server, call).await,
+                    Ok((call, permits)) => {
+                        permits.complete();
+                        handler(server, call).await
+                    }
                     Err(error) => Err(error),
                 };
                 response(outcome)
@@ -144,7 +147,7 @@ impl Routes {
         self.paths(
             &R::METHOD,
             R::PATH_BUILDER.all_paths(),
-            &erase(handler, limit),
+            &erase(handler, limit, Abandoned::Stops),
             Abandoned::Stops,
             limit,
         )
@@ -199,7 +202,7 @@ impl Routes {
         A: Future<Output = Result<R::OutgoingResponse>> + Send + 'static,
     {
         let limit = BodyLimit::of::<R>();
-        let inner = erase(handler, limit);
+        let inner = erase(handler, limit, Abandoned::of::<R>());
         let erased: Erased = Arc::new(move |server, request, mut args, disconnected| {
             args.extend(extra_args.iter().map(|arg| (*arg).to_owned()));
             inner(server, request, args, disconnected)
@@ -236,7 +239,8 @@ impl Routes {
                 let holder = facts.anonymous_holder();
                 let outcome = match server.body_pools.read(body, &holder, max_bytes).await {
                     Ok(held) => {
-                        let (bytes, _permits) = held.into_parts();
+                        let (bytes, permits) = held.into_parts();
+                        permits.complete();
                         facts.bytes = bytes;
                         match json::check(&facts.bytes) {
                             Ok(()) => {
@@ -310,7 +314,7 @@ impl Routes {
 }
 
 /// Forgets the types of a handler, so that everything around it is compiled once.
-fn erase<R, F, A>(handler: F, limit: BodyLimit) -> Erased
+fn erase<R, F, A>(handler: F, limit: BodyLimit, abandoned: Abandoned) -> Erased
 where
     R: IncomingRequest + Metadata + Send + 'static,
     R::Authentication: Identified,
@@ -324,7 +328,15 @@ where
                 Ok((call, permits)) => {
                     let (pool, holder) = (server.blocking.clone(), call.acts_for());
                     let answer = async move { response(handler(server, call).await) };
-                    let answer = pool.run(holder, answer).await;
+                    let answer = pool.run(holder, answer);
+                    if abandoned == Abandoned::GoesOn {
+                        permits.complete();
+                    }
+                    // One that waits for something to happen gives way: its client asks again.
+                    let answer = tokio::select! {
+                        answer = answer => answer,
+                        () = permits.gave_way() => error_response(body::gave_way()),
+                    };
                     drop(permits);
                     answer
                 }
@@ -341,7 +353,7 @@ async fn read<R>(
     args: Vec<String>,
     limit: BodyLimit,
     disconnected: CancellationToken,
-) -> Result<(Call<R>, Vec<Permit>)>
+) -> Result<(Call<R>, BodyPermits)>
 where
     R: IncomingRequest + Metadata + Send + 'static,
     R::Authentication: Identified,
