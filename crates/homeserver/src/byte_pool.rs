@@ -357,6 +357,9 @@ impl State {
         let Some(entry) = self.transfers.get_mut(&id) else {
             return;
         };
+        if entry.bytes == 0 {
+            entry.since = Instant::now();
+        }
         entry.bytes += bytes;
         self.held += bytes;
         if entry.leaving {

@@ -13,6 +13,7 @@ use ruma::{
         error::{DeserializationError, ErrorKind, FromHttpRequestError},
     },
 };
+use system::connections::Connection;
 use tokio_util::sync::CancellationToken;
 
 use super::{
@@ -50,6 +51,8 @@ pub struct CallFacts {
     pub token: Option<String>,
     /// The address of the client, if it is known: behind a trusted proxy the one that the proxy names.
     pub ip: Option<IpAddr>,
+    /// The connection, if the request has come over one.
+    pub connection: Option<Connection>,
     /// Cancelled when the client disconnects.
     pub disconnected: CancellationToken,
     /// The path as it was asked, without the query.
@@ -71,6 +74,7 @@ impl CallFacts {
         Self {
             token: token.filter(|token| !token.is_empty()),
             ip: client_ip::of(parts, &server.config.proxies),
+            connection: parts.extensions.get::<Connection>().cloned(),
             disconnected,
             path: parts.uri.path().to_owned(),
             query: parts.uri.query().unwrap_or_default().to_owned(),
@@ -137,6 +141,10 @@ where
         let (parts, body) = request.into_parts();
         let mut facts = CallFacts::of(server, &parts, disconnected);
         let caller = <R::Authentication as Identified>::identify(server, &facts).await?;
+        if let Some(connection) = &facts.connection {
+            // Behind a proxy the address of the connection does not say who it is.
+            connection.attribute(&<R::Authentication as Identified>::holder(&caller, &facts));
+        }
         rate_limit::enforce(server, &parts, R::Authentication::caller(&caller))?;
         let holder = <R::Authentication as Identified>::holder(&caller, &facts);
         let has_token = !matches!(holder, Holder::Address(_));
@@ -170,6 +178,10 @@ where
         let (parts, body) = request.into_parts();
         let facts = CallFacts::of(server, &parts, disconnected);
         let caller = <R::Authentication as Identified>::identify(server, &facts).await?;
+        if let Some(connection) = &facts.connection {
+            // Behind a proxy the address of the connection does not say who it is.
+            connection.attribute(&<R::Authentication as Identified>::holder(&caller, &facts));
+        }
         rate_limit::enforce(server, &parts, R::Authentication::caller(&caller))?;
         let max_request_size = server.config.listen.max_request_size.as_len();
         body::refuse_longer(&body, limit.bytes(true, max_request_size))?;

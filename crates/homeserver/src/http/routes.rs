@@ -26,6 +26,7 @@ use super::{
     call::{Call, CallFacts},
     json,
     rate_limit::{CountedAs, rate_of},
+    walks::Work,
 };
 use crate::{
     blocking::watched,
@@ -321,14 +322,31 @@ where
     F: Fn(Server, Call<R>) -> A + Clone + Send + Sync + 'static,
     A: Future<Output = Result<R::OutgoingResponse>> + Send + 'static,
 {
+    let work = Work::of::<R>();
     Arc::new(move |server, request, args, disconnected| {
         let handler = handler.clone();
         Box::pin(async move {
             match read::<R>(&server, request, args, limit, disconnected).await {
                 Ok((call, permits)) => {
                     let (pool, holder) = (server.blocking.clone(), call.acts_for());
-                    let answer = async move { response(handler(server, call).await) };
-                    let answer = pool.run(holder, answer);
+                    let place = server
+                        .unread_answers
+                        .place(&holder, call.facts.connection.as_ref());
+                    let answer = async move {
+                        if work != Work::Short
+                            && let Err(error) = place.room().await
+                        {
+                            return (error_response(error), place);
+                        }
+                        (response(handler(server, call).await), place)
+                    };
+                    let answer = async move {
+                        let (response, place) = match work {
+                            Work::Walk => pool.walk(holder, answer).await,
+                            Work::Short | Work::Pausing => pool.run(holder, answer).await,
+                        };
+                        place.hold(response).await
+                    };
                     if abandoned == Abandoned::GoesOn {
                         permits.complete();
                     }
