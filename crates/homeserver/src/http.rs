@@ -16,6 +16,8 @@ mod rate_limit;
 mod routes;
 #[cfg(test)]
 pub(crate) mod tests;
+mod unread;
+mod walks;
 
 use homeserver_model::json;
 
@@ -27,3 +29,4 @@ pub use call::{Call, CallFacts};
 pub(crate) use outgoing::Outgoing;
 pub use rate_limit::{RateLimits, count};
 pub use routes::{Route, Routes};
+pub use unread::UnreadAnswers;

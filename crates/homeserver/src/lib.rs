@@ -15,6 +15,7 @@ pub mod admin;
 mod api;
 pub mod appservices;
 pub mod blocking;
+pub mod byte_pool;
 pub mod clock;
 pub mod config;
 pub mod error;

@@ -19,7 +19,7 @@ use crate::{
     config::{AppserviceRegistration, Config},
     error::{Error, Result},
     holder::Holder,
-    http::{BodyPools, RateLimits},
+    http::{BodyPools, RateLimits, UnreadAnswers},
     keys::Keys,
     media::{Media, Previews},
     push::Pushers,
@@ -32,7 +32,7 @@ use crate::{
     stream::Stream,
     sync::{
         echo::Echoes, lazy::SentMembers, presence::Presence, serial::Serial, sliding::SlidingSync,
-        typing::Typing,
+        typing::Typing, waiting::WaitingSyncs,
     },
 };
 
@@ -81,6 +81,10 @@ pub struct Parts {
     pub stream: Stream,
     /// The room that there is for the bodies of requests.
     pub body_pools: BodyPools,
+    /// The memory for answers that are not read yet.
+    pub unread_answers: UnreadAnswers,
+    /// Syncs that wait for something to happen.
+    pub waiting_syncs: WaitingSyncs,
     /// Accounts, devices, tokens.
     pub accounts: Accounts,
     /// Keys for end-to-end encryption.
@@ -153,6 +157,8 @@ impl Server {
         let parts = Parts {
             blocking,
             body_pools: BodyPools::default(),
+            unread_answers: UnreadAnswers::default(),
+            waiting_syncs: WaitingSyncs::default(),
             accounts: Accounts::open(store.clone(), &config, tasks.clone())?,
             keys: Keys::default(),
             aliases: Aliases::default(),

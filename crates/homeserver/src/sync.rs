@@ -17,3 +17,4 @@ pub mod tags;
 mod tests;
 pub mod typing;
 pub mod v3;
+pub mod waiting;

@@ -13,11 +13,12 @@ use ruma::{
         error::{DeserializationError, ErrorKind, FromHttpRequestError},
     },
 };
+use system::connections::Connection;
 use tokio_util::sync::CancellationToken;
 
 use super::{
     auth::Identified,
-    body::{self, LONG_BODY_BYTES},
+    body::{self, BodyPermits, LONG_BODY_BYTES},
     body_limit::BodyLimit,
     client_ip, json, lenient, rate_limit,
 };
@@ -50,6 +51,8 @@ pub struct CallFacts {
     pub token: Option<String>,
     /// The address of the client, if it is known: behind a trusted proxy the one that the proxy names.
     pub ip: Option<IpAddr>,
+    /// The connection, if the request has come over one.
+    pub connection: Option<Connection>,
     /// Cancelled when the client disconnects.
     pub disconnected: CancellationToken,
     /// The path as it was asked, without the query.
@@ -71,6 +74,7 @@ impl CallFacts {
         Self {
             token: token.filter(|token| !token.is_empty()),
             ip: client_ip::of(parts, &server.config.proxies),
+            connection: parts.extensions.get::<Connection>().cloned(),
             disconnected,
             path: parts.uri.path().to_owned(),
             query: parts.uri.query().unwrap_or_default().to_owned(),
@@ -130,13 +134,17 @@ where
         path_args: Vec<String>,
         limit: BodyLimit,
         disconnected: CancellationToken,
-    ) -> Result<(Self, Vec<Permit>)>
+    ) -> Result<(Self, BodyPermits)>
     where
         R: Send + 'static,
     {
         let (parts, body) = request.into_parts();
         let mut facts = CallFacts::of(server, &parts, disconnected);
         let caller = <R::Authentication as Identified>::identify(server, &facts).await?;
+        if let Some(connection) = &facts.connection {
+            // Behind a proxy the address of the connection does not say who it is.
+            connection.attribute(&<R::Authentication as Identified>::holder(&caller, &facts));
+        }
         rate_limit::enforce(server, &parts, R::Authentication::caller(&caller))?;
         let holder = <R::Authentication as Identified>::holder(&caller, &facts);
         let has_token = !matches!(holder, Holder::Address(_));
@@ -151,7 +159,8 @@ where
             Self::parsed(parts, &path_args, caller, facts)
         };
         let call = if is_long {
-            off_the_workers(parse, permits).await?
+            let turn = server.body_pools.parse_turn(&holder).await?;
+            off_the_workers(parse, (permits, turn)).await?
         } else {
             (parse()?, permits)
         };
@@ -169,6 +178,10 @@ where
         let (parts, body) = request.into_parts();
         let facts = CallFacts::of(server, &parts, disconnected);
         let caller = <R::Authentication as Identified>::identify(server, &facts).await?;
+        if let Some(connection) = &facts.connection {
+            // Behind a proxy the address of the connection does not say who it is.
+            connection.attribute(&<R::Authentication as Identified>::holder(&caller, &facts));
+        }
         rate_limit::enforce(server, &parts, R::Authentication::caller(&caller))?;
         let max_request_size = server.config.listen.max_request_size.as_len();
         body::refuse_longer(&body, limit.bytes(true, max_request_size))?;
@@ -204,10 +217,10 @@ where
 /// Parses on a thread that may block. The permits of the body stay taken until the thread is done, even if nobody waits for it.
 async fn off_the_workers<T: Send + 'static>(
     parse: impl FnOnce() -> Result<T> + Send + 'static,
-    permits: Vec<Permit>,
-) -> Result<(T, Vec<Permit>)> {
+    permits: (BodyPermits, Permit),
+) -> Result<(T, BodyPermits)> {
     let parsing = tokio::task::spawn_blocking(move || (parse(), permits));
-    let (parsed, permits) = parsing
+    let (parsed, (permits, _turn)) = parsing
         .await
         .map_err(|error| Error::Broken(format!("a body could not be parsed: {error}")))?;
     Ok((parsed?, permits))

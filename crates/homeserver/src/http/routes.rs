@@ -21,15 +21,16 @@ use tokio_util::sync::CancellationToken;
 use super::{
     answer::{error_response, response},
     auth::Identified,
+    body::{self, BodyPermits},
     body_limit::BodyLimit,
     call::{Call, CallFacts},
     json,
     rate_limit::{CountedAs, rate_of},
+    walks::Work,
 };
 use crate::{
     blocking::watched,
     error::{Error, Result},
-    permits::Permit,
     server::Server,
 };
 
@@ -96,7 +97,7 @@ impl Routes {
         self.paths(
             &R::METHOD,
             R::PATH_BUILDER.all_paths(),
-            &erase(handler, limit),
+            &erase(handler, limit, Abandoned::of::<R>()),
             Abandoned::of::<R>(),
             limit,
         )
@@ -116,7 +117,10 @@ impl Routes {
             let handler = handler.clone();
             Box::pin(async move {
                 let outcome = match read(&server, request, args, limit, disconnected).await {
-                    Ok((call, _permits)) => handler(server, call).await,
+                    Ok((call, permits)) => {
+                        permits.complete();
+                        handler(server, call).await
+                    }
                     Err(error) => Err(error),
                 };
                 response(outcome)
@@ -144,7 +148,7 @@ impl Routes {
         self.paths(
             &R::METHOD,
             R::PATH_BUILDER.all_paths(),
-            &erase(handler, limit),
+            &erase(handler, limit, Abandoned::Stops),
             Abandoned::Stops,
             limit,
         )
@@ -199,7 +203,7 @@ impl Routes {
         A: Future<Output = Result<R::OutgoingResponse>> + Send + 'static,
     {
         let limit = BodyLimit::of::<R>();
-        let inner = erase(handler, limit);
+        let inner = erase(handler, limit, Abandoned::of::<R>());
         let erased: Erased = Arc::new(move |server, request, mut args, disconnected| {
             args.extend(extra_args.iter().map(|arg| (*arg).to_owned()));
             inner(server, request, args, disconnected)
@@ -236,7 +240,8 @@ impl Routes {
                 let holder = facts.anonymous_holder();
                 let outcome = match server.body_pools.read(body, &holder, max_bytes).await {
                     Ok(held) => {
-                        let (bytes, _permits) = held.into_parts();
+                        let (bytes, permits) = held.into_parts();
+                        permits.complete();
                         facts.bytes = bytes;
                         match json::check(&facts.bytes) {
                             Ok(()) => {
@@ -310,21 +315,46 @@ impl Routes {
 }
 
 /// Forgets the types of a handler, so that everything around it is compiled once.
-fn erase<R, F, A>(handler: F, limit: BodyLimit) -> Erased
+fn erase<R, F, A>(handler: F, limit: BodyLimit, abandoned: Abandoned) -> Erased
 where
     R: IncomingRequest + Metadata + Send + 'static,
     R::Authentication: Identified,
     F: Fn(Server, Call<R>) -> A + Clone + Send + Sync + 'static,
     A: Future<Output = Result<R::OutgoingResponse>> + Send + 'static,
 {
+    let work = Work::of::<R>();
     Arc::new(move |server, request, args, disconnected| {
         let handler = handler.clone();
         Box::pin(async move {
             match read::<R>(&server, request, args, limit, disconnected).await {
                 Ok((call, permits)) => {
                     let (pool, holder) = (server.blocking.clone(), call.acts_for());
-                    let answer = async move { response(handler(server, call).await) };
-                    let answer = pool.run(holder, answer).await;
+                    let place = server
+                        .unread_answers
+                        .place(&holder, call.facts.connection.as_ref());
+                    let answer = async move {
+                        if work != Work::Short
+                            && let Err(error) = place.room().await
+                        {
+                            return (error_response(error), place);
+                        }
+                        (response(handler(server, call).await), place)
+                    };
+                    let answer = async move {
+                        let (response, place) = match work {
+                            Work::Walk => pool.walk(holder, answer).await,
+                            Work::Short | Work::Pausing => pool.run(holder, answer).await,
+                        };
+                        place.hold(response).await
+                    };
+                    if abandoned == Abandoned::GoesOn {
+                        permits.complete();
+                    }
+                    // One that waits for something to happen gives way: its client asks again.
+                    let answer = tokio::select! {
+                        answer = answer => answer,
+                        () = permits.gave_way() => error_response(body::gave_way()),
+                    };
                     drop(permits);
                     answer
                 }
@@ -341,7 +371,7 @@ async fn read<R>(
     args: Vec<String>,
     limit: BodyLimit,
     disconnected: CancellationToken,
-) -> Result<(Call<R>, Vec<Permit>)>
+) -> Result<(Call<R>, BodyPermits)>
 where
     R: IncomingRequest + Metadata + Send + 'static,
     R::Authentication: Identified,

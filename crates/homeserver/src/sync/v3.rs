@@ -17,11 +17,13 @@ use ruma::{
     events::room::member::MembershipState,
     serde::Raw,
 };
+use system::connections::Connection;
 use tokio::time::Instant;
 
 use super::{account_data, account_data::Changed, filter};
 use crate::{
     accounts::ignored::ignored_by,
+    blocking,
     error::{Error, Result},
     keys,
     limits::{SYNC_TIMELINE_MAX, SYNC_TO_DEVICE_MAX},
@@ -100,7 +102,12 @@ impl Asked {
 }
 
 /// Answers a sync, at once or as soon as something happens.
-pub async fn answer(server: &Server, viewer: Viewer, request: Request) -> Result<Response> {
+pub async fn answer(
+    server: &Server,
+    viewer: Viewer,
+    request: Request,
+    connection: Option<&Connection>,
+) -> Result<Response> {
     let wait = server.config.sync.wait(request.timeout);
     let mut deadline = Instant::now() + wait;
     server
@@ -114,7 +121,7 @@ pub async fn answer(server: &Server, viewer: Viewer, request: Request) -> Result
         asked.until = server.stream.visible();
         let device = asked.viewer.device_id.as_deref();
         server.echoes.answered(&asked.viewer.user_id, device).await;
-        let response = tell(server, &mut asked)?;
+        let response = tell(server, &mut asked).await?;
         let device = asked.viewer.device_id.as_deref();
         server
             .accounts
@@ -123,11 +130,15 @@ pub async fn answer(server: &Server, viewer: Viewer, request: Request) -> Result
         if at_once || !is_empty(&response) || left == Duration::ZERO {
             return Ok(response);
         }
-        let woken = watcher.wait(left).await;
+        let (user, device) = (&asked.viewer.user_id, asked.viewer.device_id.as_deref());
+        let waiting = server
+            .waiting_syncs
+            .wait(user, device, connection, watcher.wait(left));
+        let woken = waiting.await == Some(true);
         // Up to here there was nothing; only what comes after it has to be looked at.
         asked.since = Some(asked.until);
         if !woken {
-            // Nothing came, or the server ends. One last look takes the token past what happened elsewhere.
+            // Nothing came, newer syncs take the place of this one, or the server ends. One last look takes the token past what happened elsewhere.
             deadline = Instant::now();
         }
     }
@@ -156,7 +167,7 @@ async fn acknowledge(server: &Server, asked: &Asked) -> Result<()> {
 }
 
 /// Everything that is to be told of the stretch that is asked for.
-fn tell(server: &Server, asked: &mut Asked) -> Result<Response> {
+async fn tell(server: &Server, asked: &mut Asked) -> Result<Response> {
     let mut response = Response::new(String::new());
     // First, because it may end the stretch early.
     devices(server, asked, &mut response)?;
@@ -193,6 +204,7 @@ fn tell(server: &Server, asked: &mut Asked) -> Result<Response> {
     for (room, member) in memberships {
         if filter::wants_room(&asked.filter.room, &room) && member.position <= asked.until {
             tell_room(server, asked, room, &member, &changed, &mut response)?;
+            blocking::pause().await;
         }
     }
     presence(server, asked, &mut response)?;

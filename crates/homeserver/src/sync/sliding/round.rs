@@ -18,7 +18,7 @@ use super::{
     person::{self, Person, Stay},
     room::Look,
 };
-use crate::{error::Result, server::Server, stream::Position};
+use crate::{blocking, error::Result, server::Server, stream::Position};
 
 /// The rooms that an answer is about.
 #[derive(Debug, Default)]
@@ -53,7 +53,12 @@ pub(super) struct Round {
 
 impl Round {
     /// Looks at everything, as it was at `now`, that the client was not told according to `base`.
-    pub(super) fn read(server: &Server, ask: &Ask, base: &Snapshot, now: Position) -> Result<Self> {
+    pub(super) async fn read(
+        server: &Server,
+        ask: &Ask,
+        base: &Snapshot,
+        now: Position,
+    ) -> Result<Self> {
         let person = Person::read(&server.store, ask.user())?;
         let mut response = Response::new(String::new());
         response.txn_id.clone_from(&ask.txn_id);
@@ -66,7 +71,8 @@ impl Round {
             has_news: base.is_first(),
         };
         let (seen, wanted) = round.lists(server, ask, base, &person, now)?;
-        round.rooms(server, ask, base, &person, &seen, &wanted)?;
+        let rooms = round.rooms(server, ask, base, &person, &seen, &wanted);
+        rooms.await?;
         let mut answer = extensions::Answer {
             server,
             ask,
@@ -118,7 +124,7 @@ impl Round {
         Ok((seen, wanted))
     }
 
-    fn rooms(
+    async fn rooms(
         &mut self,
         server: &Server,
         ask: &Ask,
@@ -131,6 +137,7 @@ impl Round {
             let Some(stay) = seen.stays.get(room_id) else {
                 continue;
             };
+            let look_facts = server.sliding.facts.of(&server.rooms, room_id)?;
             let look = Look {
                 server,
                 ask,
@@ -140,7 +147,7 @@ impl Round {
                 room_id,
                 stay,
                 wanted,
-                facts: &*server.sliding.facts.of(&server.rooms, room_id)?,
+                facts: &look_facts,
             };
             let news = look.news()?;
             if let Some(room) = news.room {
@@ -149,6 +156,7 @@ impl Round {
             if let Some(told) = news.told {
                 self.next.rooms.insert(room_id.clone(), Arc::new(told));
             }
+            blocking::pause().await;
         }
         Ok(())
     }
