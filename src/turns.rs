@@ -34,6 +34,7 @@ mod log;
 mod notice;
 mod open;
 mod overheard;
+mod pause_notice;
 pub mod pauses;
 mod people;
 mod prompt;

@@ -152,6 +152,11 @@ impl Pauses {
         Ok(true)
     }
 
+    /// The pause of an agent, if it is paused.
+    pub fn find(&self, agent: &AgentId) -> Option<PauseRecord> {
+        self.states().get(agent).map(|state| state.record.clone())
+    }
+
     /// The agents that are paused.
     pub fn all(&self) -> Vec<PauseRecord> {
         self.states()
