@@ -21,6 +21,9 @@ use crate::{
     time::Millis,
 };
 
+/// How often a prompt's sender is told of pauses that follow each other, in milliseconds: an hour.
+const NOTICE_EVERY_MS: u64 = 60 * 60 * 1_000;
+
 impl Turns {
     /// Tells who has asked a paused agent, behind the turn of others, that it is paused.
     pub(super) async fn tell_of_pause(
@@ -31,7 +34,15 @@ impl Turns {
         let Some(pause) = self.inner.pauses.find(&key.agent) else {
             return Ok(());
         };
-        match self.inner.around.journal.open_turn(key)? {
+        let journal = &self.inner.around.journal;
+        let queued = journal.queued_prompts(key)?;
+        let is_told = queued
+            .iter()
+            .any(|earlier| earlier.sender == prompt.sender && earlier.event_id != prompt.event_id);
+        if is_told {
+            return Ok(());
+        }
+        match journal.open_turn(key)? {
             Some(turn) if !turn.is_asked_by(&prompt.sender) => {
                 self.inner.tell_of_pause(key, &pause, prompt).await
             }
@@ -65,7 +76,8 @@ impl Inner {
         Ok(())
     }
 
-    /// Tells the sender of a prompt that the agent is paused, once for each room and pause.
+    /// Tells the sender of a prompt that the agent is paused; once in [`NOTICE_EVERY_MS`] for each prompt, whatever ends the pause and
+    /// begins a new one, and again after an admin has had the agent asked.
     async fn tell_of_pause(
         &self,
         key: &ConversationKey,
@@ -74,10 +86,10 @@ impl Inner {
     ) -> Result<(), JournalError> {
         let send_id = SendId::of(&[
             "pause",
-            key.room.as_str(),
             key.agent.as_str(),
-            &pause.since.0.to_string(),
-            prompt.sender.as_str(),
+            prompt.event_id.as_str(),
+            &(pause.since.0 / NOTICE_EVERY_MS).to_string(),
+            &self.pauses.resumes().to_string(),
         ]);
         let reply_to = Some(prompt.event_id.clone());
         let placement = match &key.thread {
