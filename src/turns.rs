@@ -226,7 +226,7 @@ impl Turns {
 
     /// Asks an agent that is paused again now. `false`: it is not paused.
     pub fn resume_agent(&self, agent: &AgentId) -> Result<bool, JournalError> {
-        self.inner.pauses.lift(agent)
+        self.inner.pauses.resume(agent)
     }
 
     /// How many conversations have a turn in flight.

@@ -141,7 +141,7 @@ impl Clerk {
             self.expect(old, &record, new)?;
         }
         let inside = self.come_over(old, new, &members).await?;
-        if self.is_enough(&record, &inside) {
+        if self.is_enough(&record, &inside, &members) {
             let verified = self.verified(old, new, &inside).await?;
             return match verified {
                 true => self.move_over((old, record), new, &inside).await,
@@ -200,13 +200,18 @@ impl Clerk {
         Ok(inside)
     }
 
-    /// Whether the one is in whose room it is; in other rooms, anybody.
-    fn is_enough(&self, record: &RoomRecord, inside: &[OwnedUserId]) -> bool {
+    /// Whether the one is in whose room it is; in other rooms, everybody who was in the old one.
+    fn is_enough(
+        &self,
+        record: &RoomRecord,
+        inside: &[OwnedUserId],
+        members: &[OwnedUserId],
+    ) -> bool {
         let identity = &self.desk.rules.identity;
         match &record.kind {
             RoomKind::Home { agent } => inside.contains(&identity.ghost(agent)),
             RoomKind::Management { .. } => inside.iter().any(|user| user == identity.bot()),
-            RoomKind::Other => !inside.is_empty(),
+            RoomKind::Other => members.iter().all(|user| inside.contains(user)),
         }
     }
 
@@ -238,7 +243,8 @@ impl Clerk {
         let known = known.unwrap_or_else(|| RoomRecord::new(RoomKind::Other));
         let mut guests: BTreeMap<_, _> = record.guests.clone();
         guests.retain(|agent, _| is_in(agent));
-        let mut agents: Vec<AgentId> = guests.keys().cloned().collect();
+        // Who is invited later goes on with its conversation, too.
+        let mut agents: Vec<AgentId> = record.guests.keys().cloned().collect();
         guests.extend(known.guests);
         let kind = match known.kind {
             RoomKind::Other => record.kind.clone(),

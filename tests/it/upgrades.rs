@@ -94,6 +94,14 @@ async fn replaced_management_room_and_guests_are_followed() {
     for user in [BOT, &*ada.ghost] {
         invite(&world, &new, user).await;
     }
+    world
+        .alice
+        .wait_for("for the agent to come in", &new, SOON, |room| {
+            room.member(&ada.ghost)
+                .is_some_and(|member| member.membership == "join")
+                .then_some(())
+        })
+        .await;
     let question = world.alice.mention(&new, &ada.ghost, "say: here").await;
     world
         .alice
@@ -117,4 +125,36 @@ async fn room_that_was_replaced_while_the_bridge_was_down_is_followed() {
         .alice
         .wait_for_answer(&new, &question, SOON, |text| text == "still here")
         .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn alias_of_a_room_that_lets_nobody_in_does_not_stand_for_the_agent() {
+    let mut world = World::start().await;
+    let (ada, old) = world.first_room().await;
+    world.bridge.kill9().await;
+    let new = upgrade(&world, &old).await;
+    assert_eq!(world.alice.resolve(&ada.alias).await, Some(new.clone()));
+    // The bridge begins with nothing but what the homeserver tells.
+    let registration = world.bridge.registration();
+    let folder = registration.parent().expect("a folder").join("journal");
+    std::fs::remove_dir_all(&folder).expect("the journal was there");
+    world.bridge.start();
+    world.bridge.wait_ready().await;
+    let made = world
+        .alice
+        .wait_until("for an invitation to another room", SOON, |rooms| {
+            let mut rooms = rooms.values();
+            let room = rooms.find(|room| {
+                room.alias() == Some(&ada.alias) && room.id != new && room.id != old
+            })?;
+            Some(room.id.clone())
+        })
+        .await;
+    world.alice.join(&made).await;
+    let question = world.alice.say(&made, "say: in a new room").await;
+    world
+        .alice
+        .wait_for_answer(&made, &question, SOON, |text| text == "in a new room")
+        .await;
+    assert_eq!(world.alice.resolve(&ada.alias).await, Some(made));
 }
