@@ -4,7 +4,7 @@
 //! asked; everybody who asks hears so once, by the bot, with the way back.
 
 use letta_client::AgentId;
-use ruma::OwnedUserId;
+use ruma::{OwnedUserId, RoomId};
 use tracing::{debug, info};
 
 use super::{
