@@ -82,7 +82,7 @@ async fn resume_in_vain_is_told_to_everybody_who_waits() {
 async fn decision_on_a_lost_conversation_is_not_said_to_be_done() {
     for (again, answer) in [
         (Fate::Well, "answer to asked."),
-        (Fate::Asks, "answer to decision."),
+        (Fate::Asks, "it was decided."),
     ] {
         let lab = Lab::new();
         lab.letta.next([Fate::Asks, again.clone()]);
