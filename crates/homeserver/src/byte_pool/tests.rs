@@ -71,12 +71,11 @@ async fn oldest_of_the_holder_with_the_most_gives_way_to_somebody_who_waits() {
     }
     let filler = transfer(&pool, 5);
     assert!(grows(&filler, 1_000 - pool.held()));
+    tokio::time::advance(GRACE).await;
     let waits = transfer(&pool, 6);
     let growing = waits.grow(60);
     tokio::pin!(growing);
-    assert!(unconstrained(&mut growing).now_or_never().is_none());
     let first = &held[4].0;
-    assert!(!first.has_to_give_way(), "it has some time");
     tokio::select! {
         () = first.gave_way() => {}
         grown = &mut growing => panic!("{grown:?}"),
@@ -85,6 +84,26 @@ async fn oldest_of_the_holder_with_the_most_gives_way_to_somebody_who_waits() {
     let told = told.filter(|transfer| transfer.has_to_give_way()).count();
     assert_eq!(told, 1, "no more than needed");
     drop(held.pop());
+    growing.await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn transfer_has_some_time_before_it_gives_way() {
+    let pool = pool();
+    let first = transfer(&pool, 1);
+    assert!(grows(&first, 1_000));
+    let waits = transfer(&pool, 2);
+    let growing = waits.grow(60);
+    tokio::pin!(growing);
+    assert!(unconstrained(&mut growing).now_or_never().is_none());
+    assert!(!first.has_to_give_way());
+    tokio::time::advance(GRACE - Duration::from_millis(1)).await;
+    assert!(unconstrained(&mut growing).now_or_never().is_none());
+    assert!(!first.has_to_give_way());
+    tokio::select! {
+        () = first.gave_way() => drop(first),
+        grown = &mut growing => panic!("{grown:?}"),
+    }
     growing.await.unwrap();
 }
 

@@ -25,7 +25,6 @@ const WALKS: &[&str] = &[
     "/rooms/{room_id}/state",
     "/rooms/{room_id}/members",
     "/rooms/{room_id}/joined_members",
-    "/rooms/{room_id}/initialSync",
     "/rooms/{room_id}/threads",
     "/v3/publicRooms",
     "/v3/user_directory/search",
