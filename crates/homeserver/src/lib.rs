@@ -14,6 +14,8 @@ pub mod accounts;
 pub mod admin;
 mod api;
 pub mod appservices;
+#[cfg(test)]
+mod architecture;
 pub mod blocking;
 pub mod clock;
 pub mod config;
