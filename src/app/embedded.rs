@@ -21,7 +21,7 @@ use homeserver::{
     appservices::Delivery,
     config::appservice::AppserviceRegistration,
     listen::{self, ListenError, Listeners},
-    server::Software,
+    software::Software,
 };
 use system::{condition::Condition, private};
 use tower::ServiceExt;

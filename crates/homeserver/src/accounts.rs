@@ -11,15 +11,16 @@ use sha2::{Digest, Sha256};
 use tasks::Tasks;
 
 use crate::{
+    caller::{CallFacts, Caller, unknown_token},
     clock,
     config::{Config, Secret},
     error::{Error, Result},
-    http::{CallFacts, Caller, unknown_token},
     locks::KeyedLocks,
     permits::network_of,
     store::{Batch, Store, tables},
 };
 
+pub mod account_data;
 mod arrival;
 mod attempts;
 pub mod create;
@@ -31,14 +32,16 @@ pub mod moderation;
 mod nonces;
 mod password;
 pub mod profile;
-pub mod record;
 pub mod registration_tokens;
 mod seen;
+mod serial;
 pub mod short_tokens;
 #[cfg(test)]
 mod tests;
 pub mod tokens;
 pub mod uia;
+
+pub use crate::store::records::accounts as record;
 
 use attempts::{Exceeded, Guess, Target};
 pub use password::HashFor;
@@ -64,6 +67,8 @@ pub struct Accounts {
     hashing: Arc<password::Hashing>,
     seen: Arc<seen::Seen>,
     pub(crate) nonces: Arc<nonces::Nonces>,
+    /// One after the other: changes of one user that read before they write.
+    pub(crate) serial: Arc<serial::Serial>,
     /// Held by whoever makes or changes the account or devices of a user, from reading them to writing them.
     changing: KeyedLocks<OwnedUserId>,
     /// Held by whoever spends a registration token, or may become the first person (the empty text).
@@ -123,6 +128,7 @@ impl Accounts {
             hashing: Arc::default(),
             seen: Arc::default(),
             nonces: Arc::default(),
+            serial: Arc::default(),
             changing: KeyedLocks::default(),
             registering: KeyedLocks::default(),
         })

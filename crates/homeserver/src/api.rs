@@ -76,8 +76,6 @@ mod versions;
 mod voip;
 mod well_known;
 
-pub(crate) use versions::FEATURES;
-
 /// How long a browser may remember what is allowed.
 const CORS_MAX_AGE: Duration = Duration::from_hours(24);
 

@@ -11,12 +11,12 @@ use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    accounts::record::Account,
     blocking::Owner,
     clock,
     config::{AppserviceRegistration, Config, RegistrationError},
     error::{Error, Result},
-    http::Outgoing,
+    outbound::Outgoing,
+    store::records::accounts::Account,
     store::{Store, StoreError, tables},
 };
 
@@ -24,11 +24,12 @@ mod ask;
 mod call;
 mod event;
 mod interest;
-pub mod record;
 #[cfg(test)]
 mod tests;
 mod transaction;
 mod worker;
+
+pub use crate::store::records::appservices as record;
 
 pub(crate) use ask::introduce;
 pub use call::{Answer, Unreachable};

@@ -12,7 +12,7 @@ use std::{
 /// The modules from the bottom to the top, by layer. A module imports only modules that are named before it, in its own layer too.
 const ORDER: [&[&str]; 9] = [
     &[
-        "clock", "limits", "config", "locks", "blocking", "software", "outbound",
+        "clock", "config", "limits", "locks", "blocking", "software", "outbound",
     ],
     // An error can be one of the store, so it stands right above it.
     &["store", "error", "permits"],

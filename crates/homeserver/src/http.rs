@@ -12,17 +12,15 @@ mod call;
 mod client_ip;
 mod json;
 mod lenient;
-mod outgoing;
 mod rate_limit;
 mod routes;
 #[cfg(test)]
 pub(crate) mod tests;
 
 pub use answer::{error_response, response};
-pub use auth::{Caller, Identified, missing_token, unknown_token};
+pub use auth::Identified;
 pub use body::{BodyPools, pieces};
 pub use body_limit::BodyLimit;
-pub use call::{Call, CallFacts};
-pub(crate) use outgoing::Outgoing;
+pub use call::Call;
 pub use rate_limit::{RateLimits, count};
 pub use routes::{Route, Routes};

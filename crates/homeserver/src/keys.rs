@@ -20,11 +20,12 @@ pub mod dehydrated;
 pub mod device_lists;
 pub mod devices;
 pub mod one_time;
-pub mod record;
 pub mod signatures;
 #[cfg(test)]
 mod tests;
 pub mod to_device;
+
+pub use crate::store::records::keys as record;
 
 pub use device_lists::{changed, changes_between};
 pub use one_time::{counts as one_time_key_counts, unused_fallback_types};

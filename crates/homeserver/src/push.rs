@@ -9,22 +9,19 @@ mod audience;
 mod compiled;
 mod evaluate;
 mod gateway;
-mod guarded;
 pub mod limits;
 mod pattern;
 pub mod pushers;
-pub mod record;
 pub mod rules;
 mod telling;
 #[cfg(test)]
 mod tests;
-mod unread;
 mod worker;
+
+pub use crate::store::records::push as record;
 
 pub use audience::{Audience, Audiences};
 pub use compiled::Rules;
 pub use evaluate::Evaluation;
-pub use guarded::{Guarded, Refused};
 pub use pushers::Pushers;
 pub use rules::Rulesets;
-pub use unread::{Read, Unread, mark_read, unread};

@@ -38,7 +38,7 @@ pub mod membership;
 pub mod pagination;
 mod pdu;
 pub mod present;
-pub mod record;
+pub mod receipts;
 pub mod redact;
 pub mod relations;
 pub mod search;
@@ -49,15 +49,21 @@ pub mod summary;
 #[cfg(test)]
 mod tests;
 pub mod threads;
+pub mod typing;
+mod unread;
 pub mod upgrade;
 pub mod visibility;
 mod writer;
+
+pub use crate::store::records::rooms as record;
 
 pub use draft::Draft;
 pub use guard::{may_act, may_read, may_redact};
 pub use pdu::Pdu;
 use record::{Membership, RoomRecord};
 pub use state::RoomState;
+pub(crate) use unread::trim;
+pub use unread::{Read, Unread, mark_read, unread};
 pub use writer::RoomWriter;
 
 /// How many parsed events are kept in memory.
@@ -79,8 +85,8 @@ pub struct Inner {
     events: Cache<OwnedEventId, Arc<Pdu>>,
     pub(crate) rulesets: crate::push::Rulesets,
     pub(crate) audiences: crate::push::Audiences,
-    pub(crate) read: crate::push::Read,
-    pub(crate) typing: crate::sync::typing::Typing,
+    pub(crate) read: Read,
+    pub(crate) typing: typing::Typing,
     allowances: joined::Allowances,
     #[cfg(test)]
     pub(crate) gate: crate::testing::Gate,
@@ -117,7 +123,7 @@ impl Rooms {
         let key = signing::key(&store).await?;
         let erased = erased::ErasedUsers::open(&store)?;
         let inner = Inner {
-            typing: crate::sync::typing::Typing::new(stream.clone()),
+            typing: typing::Typing::new(stream.clone()),
             store,
             stream,
             server_name,
@@ -126,7 +132,7 @@ impl Rooms {
             events: Cache::new(CACHED_EVENTS),
             rulesets: crate::push::Rulesets::default(),
             audiences: crate::push::Audiences::default(),
-            read: crate::push::Read::default(),
+            read: Read::default(),
             allowances: joined::Allowances::default(),
             #[cfg(test)]
             gate: crate::testing::Gate::default(),

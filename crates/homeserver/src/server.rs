@@ -26,13 +26,12 @@ use crate::{
         Rooms,
         aliases::Aliases,
         delayed::{self, Delayed},
-    },
-    store::{self, Store},
-    stream::Stream,
-    sync::{
-        echo::Echoes, lazy::SentMembers, presence::Presence, serial::Serial, sliding::SlidingSync,
         typing::Typing,
     },
+    software::Software,
+    store::{self, Store},
+    stream::Stream,
+    sync::{echo::Echoes, lazy::SentMembers, presence::Presence, sliding::SlidingSync},
 };
 
 #[cfg(test)]
@@ -45,24 +44,6 @@ const CLOSE_MAX: Duration = Duration::from_secs(3);
 #[derive(Clone, Debug)]
 pub struct Server {
     parts: Arc<Parts>,
-}
-
-/// What the server says it is. Whatever program runs it may give it its own name.
-#[derive(Clone, Copy, Debug)]
-pub struct Software {
-    /// The name.
-    pub name: &'static str,
-    /// The version.
-    pub version: &'static str,
-}
-
-impl Default for Software {
-    fn default() -> Self {
-        Self {
-            name: env!("CARGO_PKG_NAME"),
-            version: env!("CARGO_PKG_VERSION"),
-        }
-    }
 }
 
 /// What a server is made of.
@@ -110,8 +91,6 @@ pub struct Parts {
     pub sent_members: SentMembers,
     /// How often each user may write.
     pub rate_limits: RateLimits,
-    /// One after the other: changes of one user that read before they write.
-    pub serial: Serial,
     /// What sliding sync told whom.
     pub sliding: SlidingSync,
     /// Who is typing.
@@ -170,7 +149,6 @@ impl Server {
             echoes: Echoes::default(),
             sent_members: SentMembers::default(),
             rate_limits: RateLimits::new(config.limits.rate_limits),
-            serial: Serial::default(),
             sliding: SlidingSync::default(),
             typing: rooms.typing.clone(),
             previews: Previews::open(media.clone(), &config.outbound),

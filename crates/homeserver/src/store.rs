@@ -20,6 +20,8 @@ mod expiry;
 mod format;
 pub mod key;
 mod options;
+pub mod position;
+pub mod records;
 mod scan;
 mod supervise;
 pub mod table;

@@ -16,12 +16,12 @@ use std::{
     time::Duration,
 };
 
-use ruma::{OwnedDeviceId, OwnedEventId, OwnedRoomId, OwnedUserId, RoomId, UserId};
-use serde::{Deserialize, Serialize};
+use ruma::{OwnedRoomId, OwnedUserId, RoomId, UserId};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::store::{Store, StoreError, tables};
+pub use crate::store::{position::Position, records::stream::Change};
 
 mod write;
 
@@ -32,51 +32,6 @@ mod tests;
 
 /// How many positions a block has. A restart skips what is left of one.
 const BLOCK: u64 = 10_000;
-
-/// A place in the order of everything that happens on this server. Zero is before everything.
-#[derive(
-    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
-)]
-pub struct Position(pub u64);
-
-impl Position {
-    /// Behind everything that can ever happen.
-    pub const MAX: Self = Self(u64::MAX);
-
-    /// The position right after this one.
-    #[must_use]
-    pub const fn next(self) -> Self {
-        Self(self.0.saturating_add(1))
-    }
-
-    /// The position right before this one.
-    #[must_use]
-    pub const fn before(self) -> Self {
-        Self(self.0.saturating_sub(1))
-    }
-}
-
-impl std::fmt::Display for Position {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        self.0.fmt(f)
-    }
-}
-
-/// What happened at a position, for those who follow everything (application services, pushers).
-#[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Change {
-    /// An event was appended to a room.
-    Event(OwnedRoomId, OwnedEventId),
-    /// A receipt was sent: room and reader.
-    Receipt(OwnedRoomId, OwnedUserId),
-    /// A message was left for a device.
-    ToDevice(OwnedUserId, OwnedDeviceId),
-    /// The devices or keys of a user changed.
-    DeviceList(OwnedUserId),
-    /// Account data of a user changed.
-    AccountData(OwnedUserId),
-}
 
 /// Whose sync a change belongs to.
 #[derive(Clone, Debug)]

@@ -22,8 +22,8 @@ use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
+    caller::CallFacts,
     error::{Error, Result},
-    http::CallFacts,
     limits::PASSWORD_MAX_BYTES,
     permits::network_of,
 };

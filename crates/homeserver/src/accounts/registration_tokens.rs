@@ -9,9 +9,9 @@ use ruma::MilliSecondsSinceUnixEpoch;
 
 use super::{new_token, record::RegistrationToken};
 use crate::{
+    caller::CallFacts,
     clock,
     error::{Error, Result},
-    http::CallFacts,
     limits::REGISTRATION_TOKEN_MAX_BYTES,
     server::Server,
     store::{Batch, tables},

@@ -17,10 +17,11 @@ use super::{
     registration_tokens::ends_in,
 };
 use crate::{
-    blocking, clock,
+    blocking,
+    caller::unknown_token,
+    clock,
     config::Login,
     error::{Error, Result},
-    http::unknown_token,
     limits::DEVICE_ID_MAX_BYTES,
     store::{Batch, Exists, StoreError, tables},
 };

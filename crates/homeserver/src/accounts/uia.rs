@@ -22,8 +22,8 @@ use serde_json::value::RawValue;
 
 use super::{identity, most_frequent_network, new_token, registration_tokens};
 use crate::{
+    caller::{CallFacts, Caller},
     error::{Error, Result},
-    http::{CallFacts, Caller},
     permits::network_of,
     server::Server,
 };

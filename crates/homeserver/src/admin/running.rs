@@ -3,7 +3,7 @@
 use std::{fmt::Write, path::Path, sync::atomic::Ordering};
 
 use super::{answer, answer::block, command::Running};
-use crate::{api::FEATURES, blocking, server::Server, store::backup};
+use crate::{blocking, server::Server, software::FEATURES, store::backup};
 
 pub(super) async fn run(server: &Server, command: Running) -> Result<String, String> {
     match command {

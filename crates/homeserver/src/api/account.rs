@@ -11,8 +11,9 @@ use serde_json::json;
 use super::untyped::{Json, Untyped};
 use crate::{
     accounts::{HashFor, create::Content, uia},
+    caller::{Caller, missing_token},
     error::{Error, Result},
-    http::{Call, Caller, Routes, missing_token},
+    http::{Call, Routes},
     server::Server,
 };
 

@@ -17,11 +17,13 @@ use ruma::{
 use serde_json::value::RawValue;
 
 use crate::{
+    accounts::account_data,
+    caller::Caller,
     error::{Error, Result},
-    http::{Call, Caller, Routes},
+    http::{Call, Routes},
     limits::{ACCOUNT_DATA_TYPE_MAX_BYTES, ACCOUNT_DATUM_MAX_BYTES},
+    rooms::receipts::FULLY_READ,
     server::Server,
-    sync::{account_data, receipts::FULLY_READ},
 };
 
 pub(super) fn routes(routes: Routes) -> Routes {
@@ -73,8 +75,8 @@ async fn save(
             "Account data can have {ACCOUNT_DATUM_MAX_BYTES} bytes, its type {ACCOUNT_DATA_TYPE_MAX_BYTES}"
         )));
     }
-    let _turn = server.serial.of(user).await;
-    account_data::check(&server.rooms, user, room, kind, content)?;
+    let _turn = server.accounts.serial.of(user).await;
+    account_data::check(&server.store, user, room, kind, content)?;
     let content = content.to_owned();
     account_data::set(&server.store, &server.stream, user, room, kind, content).await?;
     Ok(())

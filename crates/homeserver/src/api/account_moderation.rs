@@ -11,8 +11,9 @@ use ruma::{
 use crate::{
     accounts::record::Account,
     admin,
+    caller::Caller,
     error::{Error, Result},
-    http::{Call, Caller, Routes},
+    http::{Call, Routes},
     server::Server,
 };
 

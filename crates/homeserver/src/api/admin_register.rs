@@ -14,9 +14,10 @@ use sha1::Sha1;
 
 use crate::{
     accounts::tokens::Wish,
+    caller::CallFacts,
     config::Secret,
     error::{Error, Result},
-    http::{CallFacts, Routes},
+    http::Routes,
     permits::network_of,
     server::Server,
 };

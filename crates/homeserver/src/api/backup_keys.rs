@@ -16,8 +16,9 @@ use ruma::{
 };
 
 use crate::{
+    caller::Caller,
     error::{Error, Result},
-    http::{Call, Caller, Routes},
+    http::{Call, Routes},
     keys::{
         backup::{self, NewKey, Part},
         record::BackupVersion,

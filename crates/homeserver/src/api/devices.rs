@@ -14,8 +14,9 @@ use crate::{
         devices::{IfMissing, manages_devices},
         record, uia,
     },
+    caller::Caller,
     error::{Error, Result},
-    http::{Call, Caller, Routes},
+    http::{Call, Routes},
     limits::DEVICES_DELETED_AT_ONCE,
     server::Server,
 };

@@ -12,8 +12,9 @@ use ruma::api::{
 };
 
 use crate::{
+    caller::CallFacts,
     error::{Error, Result},
-    http::{Call, CallFacts, Identified, Routes},
+    http::{Call, Identified, Routes},
     rooms::{
         self,
         directory::{Search, page, publish},

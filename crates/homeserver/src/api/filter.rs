@@ -39,7 +39,7 @@ async fn create(
     let digest = Sha256::digest(text.as_bytes());
     let id = URL_SAFE_NO_PAD.encode(&digest[..ID_BYTES]);
     let key = (&**user, &*id);
-    let _turn = server.serial.of(user).await;
+    let _turn = server.accounts.serial.of(user).await;
     if !server.store.contains::<tables::Filters>(key)? {
         let filters = server.store.scan::<tables::Filters>((&**user,)).keys();
         if filters.take(FILTERS_PER_USER).count() >= FILTERS_PER_USER {

@@ -14,8 +14,8 @@ use serde::Serialize;
 
 use super::answered::Answered;
 use crate::{
+    caller::{CallFacts, Caller},
     error::{Error, Result},
-    http::{CallFacts, Caller},
     server::Server,
     sync::echo::Unanswered,
 };

@@ -18,8 +18,9 @@ use ruma::{
 use serde_json::json;
 
 use crate::{
+    caller::Caller,
     error::{Error, Result},
-    http::{Call, Caller, Routes, pieces, response},
+    http::{Call, Routes, pieces, response},
     limits::{CONTENT_TYPE_MAX_BYTES, FILE_NAME_MAX_BYTES},
     media::Upload,
     rooms,

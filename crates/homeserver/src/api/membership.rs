@@ -15,8 +15,9 @@ use ruma::{
 
 use crate::{
     appservices,
+    caller::{CallFacts, Caller},
     error::{Error, Result},
-    http::{Call, CallFacts, Caller, Routes},
+    http::{Call, Routes},
     rooms::{self, membership::Member},
     server::Server,
 };

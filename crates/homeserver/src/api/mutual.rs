@@ -9,8 +9,9 @@ use ruma::{
 };
 
 use crate::{
+    caller::Caller,
     error::{Error, Result},
-    http::{Call, Caller, Routes},
+    http::{Call, Routes},
     server::Server,
 };
 

@@ -13,8 +13,9 @@ use ruma::{
 use crate::{
     accounts::profile,
     appservices,
+    caller::Caller,
     error::{Error, Result},
-    http::{Call, Caller, Routes},
+    http::{Call, Routes},
     rooms::{self, membership},
     server::Server,
 };
@@ -54,7 +55,7 @@ async fn set(
     let field = call.body.value.field_name();
     {
         // One change after the other: the size of the whole profile is looked at.
-        let _turn = server.serial.of(owner).await;
+        let _turn = server.accounts.serial.of(owner).await;
         let mut batch = server.store.batch();
         let value = call.body.value.value();
         profile::set(&server.store, &mut batch, owner, field.as_str(), &value)?;

@@ -12,8 +12,9 @@ use ruma::{
 };
 
 use crate::{
+    caller::Caller,
     error::{Error, Result},
-    http::{Call, Caller, Routes},
+    http::{Call, Routes},
     push::{limits, rules},
     server::Server,
 };

@@ -11,8 +11,8 @@ use super::receipt::joined;
 use crate::{
     error::Result,
     http::{Call, Routes},
+    rooms::receipts,
     server::Server,
-    sync::receipts,
 };
 
 pub(super) fn routes(routes: Routes) -> Routes {
@@ -23,7 +23,7 @@ async fn set(server: Server, call: Call<Request>) -> Result<Response> {
     let (request, user) = (call.body, call.caller.user_id);
     let room = &request.room_id;
     joined(&server, room, &user)?;
-    let _turn = server.serial.of(&user).await;
+    let _turn = server.accounts.serial.of(&user).await;
     if let Some(event) = &request.fully_read {
         receipts::set_fully_read(&server.rooms, &user, room, event).await?;
     }

@@ -11,8 +11,8 @@ use ruma::{
 use crate::{
     error::{Error, Result},
     http::{Call, Routes},
+    rooms::receipts,
     server::Server,
-    sync::receipts,
 };
 
 pub(super) fn routes(routes: Routes) -> Routes {
@@ -40,7 +40,7 @@ async fn create(server: Server, call: Call<Request>) -> Result<Response> {
             "thread_id is the event id of a thread's root, or main",
         ));
     }
-    let _turn = server.serial.of(&user).await;
+    let _turn = server.accounts.serial.of(&user).await;
     let kind = match request.receipt_type {
         ReceiptType::Read => receipt::ReceiptType::Read,
         ReceiptType::ReadPrivate => receipt::ReceiptType::ReadPrivate,

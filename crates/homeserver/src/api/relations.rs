@@ -21,8 +21,9 @@ use ruma::{
 
 use super::{events::visible_event, messages::timeline};
 use crate::{
+    caller::Caller,
     error::Result,
-    http::{Call, Caller, Routes},
+    http::{Call, Routes},
     rooms::{
         pagination::{self, Reader},
         present::{self, Viewer},

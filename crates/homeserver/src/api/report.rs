@@ -10,9 +10,10 @@ use serde_json::{Value, json};
 
 use super::events::visible_event;
 use crate::{
+    caller::Caller,
     clock,
     error::{Error, Result},
-    http::{Call, Caller, Routes},
+    http::{Call, Routes},
     limits::{REPORT_REASON_MAX_BYTES, REPORTS_PER_USER},
     rooms::pagination::Reader,
     server::Server,
@@ -76,7 +77,7 @@ async fn keep(
     report["time"] = json!(clock::now());
     tracing::warn!(user.id = %caller.user_id, %report, "somebody reported something");
     let user = caller.user_id.clone();
-    let _turn = server.serial.of(&user).await;
+    let _turn = server.accounts.serial.of(&user).await;
     let mut write = server.stream.write();
     let by_user = server.store.scan_back::<tables::ReportsBy>((&user,));
     for key in by_user.keys().skip(REPORTS_PER_USER - 1) {

@@ -7,8 +7,9 @@ use ruma::{
 };
 
 use crate::{
+    caller::Caller,
     error::{Error, Result},
-    http::{Call, Caller, Routes, count},
+    http::{Call, Routes, count},
     limits::Rate,
     rooms,
     server::Server,

@@ -18,10 +18,12 @@ use ruma::{
 use serde_json::json;
 
 use crate::{
+    caller::CallFacts,
     clock,
     error::{Error, Result},
-    http::{Call, CallFacts, Routes},
-    server::{Server, Software},
+    http::{Call, Routes},
+    server::Server,
+    software::Software,
     store::tables,
 };
 

@@ -9,8 +9,9 @@ use ruma::api::client::{
 
 use crate::{
     accounts::{record::ShortTokenUse, short_tokens::LOGIN_LIFE, uia},
+    caller::Caller,
     error::{Error, Result},
-    http::{Call, Caller, Routes},
+    http::{Call, Routes},
     server::Server,
 };
 

@@ -8,21 +8,13 @@ use crate::{
     error::Result,
     http::{Call, Routes},
     server::Server,
+    software::FEATURES,
 };
 
 /// The versions of the specification whose endpoints this server has.
 const VERSIONS: &[&str] = &[
     "r0.6.1", "v1.1", "v1.2", "v1.3", "v1.4", "v1.5", "v1.6", "v1.7", "v1.8", "v1.9", "v1.10",
     "v1.11", "v1.12", "v1.13", "v1.14", "v1.15",
-];
-
-/// What this server can do besides, by the names that clients look for.
-pub(crate) const FEATURES: &[&str] = &[
-    "org.matrix.e2e_cross_signing",
-    "org.matrix.msc4140",
-    "org.matrix.simplified_msc3575",
-    "uk.tcpip.msc4133",
-    "uk.tcpip.msc4133.stable",
 ];
 
 pub(super) fn routes(routes: Routes) -> Routes {

@@ -13,7 +13,7 @@ use http_body_util::{BodyExt, Limited};
 use tower::ServiceExt;
 
 use super::{Appservice, Delivery};
-use crate::http::Outgoing;
+use crate::outbound::Outgoing;
 
 /// How long an application service may take to answer.
 pub(super) const ANSWER_TIMEOUT: Duration = Duration::from_secs(35);

@@ -15,9 +15,10 @@ use super::{Appservice, event, interest::Interest};
 use crate::{
     error::Result,
     rooms::Rooms,
+    rooms::typing::Typing,
     store::tables,
     stream::{Change, Position},
-    sync::{presence::Presence, typing::Typing},
+    sync::presence::Presence,
 };
 
 mod encryption;

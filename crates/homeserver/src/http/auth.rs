@@ -14,64 +14,17 @@ use ruma::{
             AccessToken, AccessTokenOptional, AppserviceToken, AppserviceTokenOptional,
             NoAccessToken, NoAuthentication,
         },
-        error::{ErrorKind, UnknownTokenErrorData},
+        error::ErrorKind,
     },
 };
 
-use super::call::CallFacts;
 use crate::{
     appservices::Appservice,
+    caller::{CallFacts, Caller, missing_token},
     error::{Error, Result},
     permits::Holder,
     server::Server,
 };
-
-/// Who calls.
-#[derive(Clone, Debug)]
-pub struct Caller {
-    /// The user as whom the request acts.
-    pub user_id: OwnedUserId,
-    /// The device, if one is known: application services act without any.
-    pub device_id: Option<OwnedDeviceId>,
-    /// The application service that acts.
-    pub appservice: Option<Arc<Appservice>>,
-    /// Whether it is a guest.
-    pub guest: bool,
-}
-
-impl Caller {
-    /// The device. 403 for application services that act without one.
-    pub fn device(&self) -> Result<&OwnedDeviceId> {
-        self.device_id.as_ref().ok_or_else(|| {
-            Error::forbidden(
-                "This needs a device: an application service names one with device_id=",
-            )
-        })
-    }
-
-    /// Whether the caller has to keep to the pace of people. Application services say in their registration whether they do.
-    pub fn is_rate_limited(&self) -> bool {
-        let appservice = self.appservice.as_ref();
-        appservice.is_none_or(|appservice| appservice.registration().is_rate_limited())
-    }
-
-    /// Who holds what is given to this caller.
-    pub fn holder(&self) -> Holder {
-        match &self.appservice {
-            Some(appservice) => Holder::Appservice(appservice.id().to_owned()),
-            None => Holder::User(self.user_id.clone()),
-        }
-    }
-
-    /// By what a transaction id of this caller is told from that of another: the device, or the application service.
-    pub fn sender_key(&self) -> String {
-        match (&self.device_id, &self.appservice) {
-            (Some(device), _) => device.to_string(),
-            (None, Some(appservice)) => format!("appservice {}", appservice.id()),
-            (None, None) => String::new(),
-        }
-    }
-}
 
 /// What an authentication scheme identifies.
 pub trait Identified {
@@ -265,24 +218,4 @@ fn as_appservice(
         appservice: Some(appservice),
         guest: false,
     })
-}
-
-/// 401 `M_MISSING_TOKEN`.
-pub fn missing_token() -> Error {
-    Error::refused(
-        StatusCode::UNAUTHORIZED,
-        ErrorKind::MissingToken,
-        "This needs an access token",
-    )
-}
-
-/// 401 `M_UNKNOWN_TOKEN`. With `soft_logout` the client keeps what it has and asks for the password again.
-pub fn unknown_token(soft_logout: bool) -> Error {
-    let mut data = UnknownTokenErrorData::new();
-    data.soft_logout = soft_logout;
-    Error::refused(
-        StatusCode::UNAUTHORIZED,
-        ErrorKind::UnknownToken(data),
-        "This access token is not valid",
-    )
 }

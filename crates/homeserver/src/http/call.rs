@@ -1,17 +1,12 @@
 //! One request, parsed: ruma's request type, who calls, and the few facts that ruma's types do not carry.
 
-use std::net::IpAddr;
-
 use axum::body::Body;
 use bytes::Bytes;
 use http::{Request, request::Parts};
-use ruma::{
-    MilliSecondsSinceUnixEpoch, UInt,
-    api::{
-        IncomingRequest, IncomingRequestExt, Metadata,
-        auth_scheme::extract_bearer_or_query_token,
-        error::{DeserializationError, ErrorKind, FromHttpRequestError},
-    },
+use ruma::api::{
+    IncomingRequest, IncomingRequestExt, Metadata,
+    auth_scheme::extract_bearer_or_query_token,
+    error::{DeserializationError, ErrorKind, FromHttpRequestError},
 };
 use tokio_util::sync::CancellationToken;
 
@@ -23,6 +18,7 @@ use super::{
 };
 use crate::{
     blocking::Owner,
+    caller::CallFacts,
     error::{Error, Result},
     permits::{Holder, Permit, network_of},
     server::Server,
@@ -43,78 +39,23 @@ where
     pub facts: CallFacts,
 }
 
-/// What is known of a request besides its typed content.
-#[derive(Debug)]
-pub struct CallFacts {
-    /// The access token, from the header or the query.
-    pub token: Option<String>,
-    /// The address of the client, if it is known: behind a trusted proxy the one that the proxy names.
-    pub ip: Option<IpAddr>,
-    /// Cancelled when the client disconnects.
-    pub disconnected: CancellationToken,
-    /// The path as it was asked, without the query.
-    pub path: String,
-    /// The query as it was asked.
-    pub query: String,
-    /// The headers.
-    pub headers: http::HeaderMap,
-    /// The body as it came.
-    pub bytes: Bytes,
-}
-
-impl CallFacts {
-    /// All that is known before the body is read.
-    pub(super) fn of(server: &Server, parts: &Parts, disconnected: CancellationToken) -> Self {
-        let token = extract_bearer_or_query_token(&Request::from_parts(parts.clone(), ()))
-            .ok()
-            .flatten();
-        Self {
-            token: token.filter(|token| !token.is_empty()),
-            ip: client_ip::of(parts, &server.config.proxies),
-            disconnected,
-            path: parts.uri.path().to_owned(),
-            query: parts.uri.query().unwrap_or_default().to_owned(),
-            headers: parts.headers.clone(),
-            bytes: Bytes::new(),
-        }
-    }
-
-    /// Who holds what is given to somebody who is not known.
-    pub fn anonymous_holder(&self) -> Holder {
-        Holder::Address(self.ip.map(network_of))
-    }
-
-    /// The first value of this name in the query, decoded.
-    pub fn query_value(&self, name: &str) -> Option<String> {
-        form_urlencoded::parse(self.query.as_bytes())
-            .find(|(key, _)| key == name)
-            .map(|(_, value)| value.into_owned())
-    }
-
-    /// Whether the request only logs out, which people who are locked out may do, too.
-    pub fn ends_sessions(&self) -> bool {
-        self.path.ends_with("/logout") || self.path.ends_with("/logout/all")
-    }
-
-    /// The time that an application service gives an event with `ts=`.
-    ///
-    /// # Errors
-    ///
-    /// 400 if it is no time.
-    pub fn massaged_time(
-        &self,
-        caller: &super::Caller,
-    ) -> Result<Option<MilliSecondsSinceUnixEpoch>> {
-        if caller.appservice.is_none() {
-            return Ok(None);
-        }
-        let Some(text) = self.query_value("ts") else {
-            return Ok(None);
-        };
-        let time: UInt = text
-            .parse()
-            .map_err(|_| Error::bad_json("ts is a number of milliseconds since 1970"))?;
-        Ok(Some(MilliSecondsSinceUnixEpoch(time)))
+/// All that is known before the body is read.
+pub(super) fn facts_of(
+    server: &Server,
+    parts: &Parts,
+    disconnected: CancellationToken,
+) -> CallFacts {
+    let token = extract_bearer_or_query_token(&Request::from_parts(parts.clone(), ()))
+        .ok()
+        .flatten();
+    CallFacts {
+        token: token.filter(|token| !token.is_empty()),
+        ip: client_ip::of(parts, &server.config.proxies),
+        disconnected,
+        path: parts.uri.path().to_owned(),
+        query: parts.uri.query().unwrap_or_default().to_owned(),
+        headers: parts.headers.clone(),
+        bytes: Bytes::new(),
     }
 }
 
@@ -135,7 +76,7 @@ where
         R: Send + 'static,
     {
         let (parts, body) = request.into_parts();
-        let mut facts = CallFacts::of(server, &parts, disconnected);
+        let mut facts = facts_of(server, &parts, disconnected);
         let caller = <R::Authentication as Identified>::identify(server, &facts).await?;
         rate_limit::enforce(server, &parts, R::Authentication::caller(&caller))?;
         let holder = <R::Authentication as Identified>::holder(&caller, &facts);
@@ -167,7 +108,7 @@ where
         disconnected: CancellationToken,
     ) -> Result<(Self, Body)> {
         let (parts, body) = request.into_parts();
-        let facts = CallFacts::of(server, &parts, disconnected);
+        let facts = facts_of(server, &parts, disconnected);
         let caller = <R::Authentication as Identified>::identify(server, &facts).await?;
         rate_limit::enforce(server, &parts, R::Authentication::caller(&caller))?;
         let max_request_size = server.config.listen.max_request_size.as_len();

@@ -17,9 +17,9 @@ use governor::{Quota, RateLimiter, clock::Clock, state::keyed::HashMapStateStore
 use http::{Method, request::Parts};
 use ruma::OwnedUserId;
 
-use super::Caller;
 use crate::{
     admin,
+    caller::Caller,
     error::{Error, Result},
     limits::{RATES, Rate, RateLimit},
     server::Server,

@@ -22,12 +22,13 @@ use super::{
     answer::{error_response, response},
     auth::Identified,
     body_limit::BodyLimit,
-    call::{Call, CallFacts},
+    call::{Call, facts_of},
     json,
     rate_limit::{CountedAs, rate_of},
 };
 use crate::{
     blocking::{Owner, watched},
+    caller::CallFacts,
     error::{Error, Result},
     permits::{Permit, network_of},
     server::Server,
@@ -230,7 +231,7 @@ impl Routes {
             let handler = handler.clone();
             Box::pin(async move {
                 let (parts, body) = request.into_parts();
-                let mut facts = CallFacts::of(&server, &parts, disconnected);
+                let mut facts = facts_of(&server, &parts, disconnected);
                 let max_request_size = server.config.listen.max_request_size.as_len();
                 let max_bytes = limit.bytes(false, max_request_size);
                 let holder = facts.anonymous_holder();

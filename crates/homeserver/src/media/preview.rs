@@ -24,8 +24,8 @@ use crate::{
         PREVIEW_PICTURE_MAX_BYTES, PREVIEW_TIMEOUT, PREVIEW_URL_MAX_BYTES, PREVIEWS_AT_ONCE,
         PREVIEWS_REMEMBERED,
     },
+    outbound::Guarded,
     permits::{Holder, Permits, Share},
-    push::Guarded,
 };
 
 /// How long a preview is remembered.

@@ -20,13 +20,11 @@ use serde::Deserialize;
 use super::{
     audience::{Audience, has_reader},
     compiled::{Actions, Context, Event},
-    mark_read,
     record::Notification,
-    unread::trim,
 };
 use crate::{
     error::Result,
-    rooms::{Pdu, RoomWriter},
+    rooms::{Pdu, RoomWriter, mark_read, trim},
     store::{Encoded, tables},
     stream::{Position, Slot},
 };

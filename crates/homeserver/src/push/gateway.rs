@@ -6,7 +6,7 @@ use ruma::api::push_gateway::send_event_notification::v1::Notification;
 use serde::{Deserialize, Serialize};
 use url::Url;
 
-use super::guarded::Guarded;
+use crate::outbound::Guarded;
 
 /// The longest answer of a gateway that is read, in bytes.
 const ANSWER_MAX_BYTES: u64 = 64 << 10;

@@ -16,12 +16,11 @@ use serde_json::value::to_raw_value;
 
 use super::compiled::Rules;
 use crate::{
-    accounts::ignored,
+    accounts::{account_data, ignored},
     error::Result,
     locks::{KeyedGuard, KeyedLocks},
-    store::{Store, tables},
+    store::{Store, records::sync::AccountDatum, tables},
     stream::{Position, Stream},
-    sync::{account_data, record::AccountDatum},
 };
 
 /// The type of the account data.

@@ -13,9 +13,10 @@ use ruma::{
 
 use super::{Draft, record::AliasRecord, unknown_room};
 use crate::{
-    admin, clock,
+    admin,
+    caller::Caller,
+    clock,
     error::{Error, Result},
-    http::Caller,
     limits::{ALIAS_MAX_BYTES, ALIASES_PER_ROOM},
     locks::{KeyedGuard, KeyedLocks},
     server::Server,

@@ -24,8 +24,8 @@ use serde_json::{
 use super::{Draft, aliases, membership::Member, rules_of};
 use crate::{
     appservices,
+    caller::Caller,
     error::{Error, Result},
-    http::Caller,
     limits::INVITES_PER_NEW_ROOM,
     server::Server,
     store::{Exists, tables},

@@ -25,9 +25,9 @@ use crate::{
         moderation::{locked, suspended},
         new_token,
     },
+    caller::Caller,
     clock,
     error::{Error, Result},
-    http::Caller,
     limits::{DELAY_MAX, DELAYED_EVENTS_PER_USER},
     server::Server,
     store::{Batch, tables},
@@ -71,7 +71,7 @@ pub async fn schedule(
     }
     // What others let wait is looked through before the room's writer is held, and whoever schedules in several rooms at once is
     // counted once.
-    let _turn = server.serial.of(user).await;
+    let _turn = server.accounts.serial.of(user).await;
     let waiting = of_user(server, user)?.len();
     let mut writer = server.rooms.write(room).await?;
     let sender = caller.sender_key();

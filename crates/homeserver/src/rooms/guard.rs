@@ -14,8 +14,8 @@ use ruma::{
 use super::{RoomState, Rooms};
 use crate::{
     accounts::moderation::suspended,
+    caller::Caller,
     error::{Error, Result},
-    http::Caller,
     server::Server,
     store::tables,
     stream::Position,

@@ -23,8 +23,8 @@ use super::{
 };
 use crate::{
     admin,
+    caller::Caller,
     error::{Error, Result},
-    http::Caller,
     limits::TRANSACTION_ID_MAX_BYTES,
     server::Server,
     store::tables,

@@ -19,8 +19,8 @@ use super::{
     writer::EVENTS_PER_WRITE,
 };
 use crate::{
+    caller::Caller,
     error::{Error, Result},
-    http::Caller,
     server::Server,
 };
 

@@ -17,8 +17,8 @@ use ruma::{
 use tokio::time::Instant;
 
 use crate::{
+    caller::Caller,
     error::{Error, Result},
-    http::Caller,
     limits::CONNECTION_NAME_MAX_BYTES,
     server::Server,
 };

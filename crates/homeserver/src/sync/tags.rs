@@ -8,8 +8,8 @@ use ruma::{
 };
 use serde_json::value::to_raw_value;
 
-use super::account_data;
 use crate::{
+    accounts::account_data,
     error::{Error, Result},
     limits::{TAG_NAME_MAX_BYTES, TAGS_PER_ROOM},
     server::Server,
@@ -34,7 +34,7 @@ pub async fn change(
     room: &RoomId,
     change: impl FnOnce(&mut Tags),
 ) -> Result<()> {
-    let _turn = server.serial.of(user).await;
+    let _turn = server.accounts.serial.of(user).await;
     let mut tags = get(server, user, room)?;
     change(&mut tags);
     if tags.len() > TAGS_PER_ROOM
@@ -47,7 +47,7 @@ pub async fn change(
         )));
     }
     let content = to_raw_value(&TagEventContent::new(tags))?;
-    account_data::check(&server.rooms, user, Some(room), TAG, &content)?;
+    account_data::check(&server.store, user, Some(room), TAG, &content)?;
     let (store, stream) = (&server.store, &server.stream);
     account_data::set(store, stream, user, Some(room), TAG, content).await?;
     Ok(())

@@ -18,9 +18,12 @@ use ruma::{
 };
 use tokio::time::Instant;
 
-use super::{account_data, account_data::Changed, fields::Fields, filter};
+use super::{fields::Fields, filter};
 use crate::{
-    accounts::ignored::ignored_by,
+    accounts::{
+        account_data::{self, Changed},
+        ignored::ignored_by,
+    },
     error::{Error, Result},
     keys,
     rooms::{Pdu, filter::matches_other, pagination::Token, present::Viewer, record::Membership},

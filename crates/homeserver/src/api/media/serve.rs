@@ -20,8 +20,9 @@ use ruma::{
 
 use super::{own, part};
 use crate::{
+    caller::CallFacts,
     error::{Error, Result},
-    http::{Call, CallFacts, Routes},
+    http::{Call, Routes},
     media::{Content, Fit, Size},
     permits::Holder,
     server::Server,

@@ -8,11 +8,11 @@ use serde_json::{Value, json, value::to_raw_value};
 
 use super::{counts, mention, room, send, text};
 use crate::{
+    accounts::account_data,
     push::limits::{
         ACTIONS_PER_RULE, CONDITIONS_PER_RULE, PATTERN_MAX_BYTES, RULE_MAX_BYTES, RULES_MAX_BYTES,
         RULES_PER_USER, STEPS_PER_DEFAULT_RULE, STEPS_PER_EVENT,
     },
-    sync::account_data,
     testing::{Person, TestServer},
 };
 

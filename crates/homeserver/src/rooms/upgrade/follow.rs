@@ -8,8 +8,8 @@ use serde_json::json;
 
 use super::attempt;
 use crate::{
+    caller::Caller,
     error::Result,
-    http::Caller,
     rooms::{Draft, RoomWriter},
     server::Server,
     store::{Exists, tables},

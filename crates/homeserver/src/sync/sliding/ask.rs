@@ -15,8 +15,8 @@ use super::{
     required::RequiredState,
 };
 use crate::{
+    caller::Caller,
     error::{Error, Result},
-    http::Caller,
     limits::{
         LIST_NAME_MAX_BYTES, LIST_RANGES_MAX, LISTS_MAX, REQUIRED_STATE_MAX, SUBSCRIPTIONS_MAX,
     },

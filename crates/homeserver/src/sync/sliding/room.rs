@@ -20,8 +20,7 @@ use super::{
 };
 use crate::{
     error::Result,
-    push,
-    rooms::{Pdu, Rooms, present, visibility::Sight},
+    rooms::{Pdu, Rooms, present, unread, visibility::Sight},
     server::Server,
     stream::Position,
 };
@@ -78,7 +77,7 @@ impl Look<'_> {
 
     fn unread(&self) -> Result<(u64, u64)> {
         let (rooms, user) = (&self.server.rooms, self.ask.user());
-        let unread = push::unread(rooms, user, self.room_id, self.now)?;
+        let unread = unread(rooms, user, self.room_id, self.now)?;
         Ok(unread.total())
     }
 

@@ -10,14 +10,12 @@ use ruma::{
 
 use super::{Asked, Span, state, timeline};
 use crate::{
+    accounts::account_data::{self, Changed},
     error::Result,
-    rooms::{pagination::Token, present, record::Membership, visibility::Sight},
+    rooms::{pagination::Token, present, receipts, record::Membership, typing, visibility::Sight},
     server::Server,
     stream::Position,
-    sync::{
-        account_data::{self, Changed},
-        filter, receipts, room, typing,
-    },
+    sync::{filter, room},
 };
 
 /// The receipts of a room as clients get them.

@@ -4,9 +4,9 @@ use ruma::OwnedRoomId;
 
 use super::Answer;
 use crate::{
+    accounts::account_data::{self, Changed},
     error::Result,
     stream::Position,
-    sync::account_data::{self, Changed},
 };
 
 pub(super) fn fill(answer: &mut Answer<'_>) -> Result<bool> {

@@ -3,7 +3,7 @@
 //! Spec: <https://github.com/matrix-org/matrix-spec-proposals/pull/3960>
 
 use super::Answer;
-use crate::{error::Result, sync::receipts};
+use crate::{error::Result, rooms::receipts};
 
 /// How many receipts of a room are sent at once, the latest ones.
 const RECEIPTS_MAX: usize = 500;

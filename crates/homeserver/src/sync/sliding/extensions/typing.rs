@@ -1,7 +1,7 @@
 //! Who is typing, told when it changes.
 
 use super::Answer;
-use crate::{error::Result, sync::typing};
+use crate::{error::Result, rooms::typing};
 
 pub(super) fn fill(answer: &mut Answer<'_>) -> Result<bool> {
     let now = answer.next.position;

@@ -8,7 +8,7 @@ use ruma::{
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use crate::{clock, stream::Position};
+use crate::{clock, store::position::Position};
 
 /// What is known of a room besides its events.
 #[derive(Clone, Debug, Serialize, Deserialize)]

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::stream::Position;
+use crate::store::position::Position;
 
 /// How far an application service has been served.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]

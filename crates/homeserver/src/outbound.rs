@@ -7,6 +7,10 @@ use std::sync::OnceLock;
 
 use reqwest::{Client, ClientBuilder};
 
+mod guarded;
+
+pub use guarded::Guarded;
+
 /// A client that is made when it is needed.
 pub(crate) struct Outgoing {
     made: OnceLock<Client>,

@@ -18,8 +18,8 @@ use ruma::{
 use serde_json::value::to_raw_value;
 use tokio::time::Instant;
 
-use super::account_data;
 use crate::{
+    accounts::account_data,
     blocking,
     error::Result,
     limits::TYPING_MAX,

@@ -13,12 +13,10 @@ use ruma::{
 };
 use serde_json::value::{RawValue, to_raw_value};
 
-use super::record::AccountDatum;
 use crate::{
     error::{Error, Result},
     limits::{ACCOUNT_DATA_MAX_BYTES, ACCOUNT_DATA_TYPES_MAX},
-    rooms::Rooms,
-    store::{Store, tables},
+    store::{Store, records::sync::AccountDatum, tables},
     stream::{Change, Position, Stream, Touch, Write},
 };
 
@@ -49,7 +47,7 @@ impl Changed {
 }
 
 /// An event that has only a type and a content.
-pub(super) fn event(kind: &str, content: &RawValue) -> Result<Box<RawValue>> {
+pub(crate) fn event(kind: &str, content: &RawValue) -> Result<Box<RawValue>> {
     #[derive(serde::Serialize)]
     struct Event<'a> {
         #[serde(rename = "type")]
@@ -79,22 +77,19 @@ pub fn get(
 ///
 /// 403 `M_FORBIDDEN`, 413 `M_TOO_LARGE`.
 pub fn check(
-    rooms: &Rooms,
+    store: &Store,
     user: &UserId,
     room: Option<&RoomId>,
     kind: &str,
     content: &RawValue,
 ) -> Result<()> {
     if let Some(room) = room
-        && rooms.membership(room, user)?.is_none()
+        && !store.contains::<tables::Members>((room, user))?
     {
         return Err(Error::forbidden("You never were in this room"));
     }
     let (mut types, mut others, mut before) = (0, 0, 0);
-    for row in rooms
-        .store
-        .scan::<tables::AccountData>((user, room_part(room)))
-    {
+    for row in store.scan::<tables::AccountData>((user, room_part(room))) {
         let ((_, _, other), datum) = row?;
         let size = datum.content.get().len();
         if other == kind {

@@ -17,7 +17,8 @@ use reqwest::{
 };
 use url::{Host, Url};
 
-use crate::{config::Outbound, http::Outgoing};
+use super::Outgoing;
+use crate::config::Outbound;
 
 /// How long a connection may take to come about.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -139,7 +140,7 @@ impl Guarded {
 
     /// How many places were refused, each once.
     #[cfg(test)]
-    pub(super) fn refused_places(&self) -> usize {
+    pub(crate) fn refused_places(&self) -> usize {
         self.limits.warned.len()
     }
 }

@@ -14,14 +14,13 @@ use ruma::{
 };
 use serde_json::value::to_raw_value;
 
-use super::{account_data, record::Receipt};
+use super::{Rooms, mark_read};
 use crate::{
+    accounts::account_data,
     clock,
     error::{Error, Result},
     limits::RECEIPT_THREADS_PER_ROOM,
-    push,
-    rooms::Rooms,
-    store::{Batch, Store, tables},
+    store::{Batch, Store, records::sync::Receipt, tables},
     stream::{Change, Position, Touch, Write},
 };
 
@@ -84,7 +83,7 @@ pub async fn set(
         thread: thread.as_str().map(ToOwned::to_owned),
         time: clock::now(),
     };
-    push::mark_read(write.batch(), rooms, user, room, thread, read)?;
+    mark_read(write.batch(), rooms, user, room, thread, read)?;
     write.touch([if receipt.is_private() {
         Touch::User(user.to_owned())
     } else {

@@ -1,4 +1,4 @@
-//! What a user has not read yet, counted from the rows that [`super::Evaluation`] wrote.
+//! What a user has not read yet, counted from the rows that the push rules wrote.
 //!
 //! Reading marks rows, and the room's writer takes old ones away now and then ([`trim`]). The last few stay, because the list of
 //! notifications shows them; what is in a thread is read by reading the thread, or by a receipt that knows no threads. Where all
@@ -13,15 +13,15 @@ use ruma::{
     OwnedEventId, OwnedRoomId, OwnedUserId, RoomId, UserId, events::receipt::ReceiptThread,
 };
 
+use super::{RoomWriter, Rooms};
 use crate::{
     error::Result,
-    rooms::{RoomWriter, Rooms},
     store::{Batch, tables},
     stream::Position,
 };
 
 /// How many notifications of one room are kept for one user, and so the largest count. Clients show "99+" long before.
-pub(super) const NOTIFICATIONS_PER_ROOM: usize = 500;
+pub(crate) const NOTIFICATIONS_PER_ROOM: usize = 500;
 /// How many of them stay for the list of notifications after they were read.
 const READ_KEPT_PER_ROOM: usize = 20;
 /// For how many users and rooms it is remembered where all is read.
@@ -139,7 +139,7 @@ pub fn mark_read(
 }
 
 /// Takes away what is beyond the newest [`NOTIFICATIONS_PER_ROOM`], and of what was read all but the last few.
-pub(super) fn trim(writer: &mut RoomWriter, user: &UserId) -> Result<()> {
+pub(crate) fn trim(writer: &mut RoomWriter, user: &UserId) -> Result<()> {
     let room = writer.room_id().to_owned();
     let store = writer.rooms().store.clone();
     let mut read = 0;
