@@ -6,7 +6,7 @@
 use std::{collections::HashMap, net::IpAddr, sync::Arc, time::Instant};
 
 use rand::{Rng, distr::Alphanumeric};
-use ruma::{DeviceId, OwnedDeviceId, OwnedUserId, UserId};
+use ruma::{DeviceId, OwnedDeviceId, OwnedServerName, OwnedUserId, UserId};
 use sha2::{Digest, Sha256};
 use tasks::Tasks;
 
@@ -21,13 +21,12 @@ use crate::{
 };
 
 pub mod account_data;
-mod arrival;
 mod attempts;
-pub mod create;
 pub mod devices;
-pub mod directory;
+pub mod existing;
 pub mod identity;
 pub mod ignored;
+mod introduce;
 pub mod moderation;
 mod nonces;
 mod password;
@@ -44,6 +43,7 @@ pub mod uia;
 pub use crate::store::records::accounts as record;
 
 use attempts::{Exceeded, Guess, Target};
+pub(crate) use introduce::introduce;
 pub use password::HashFor;
 use record::Account;
 
@@ -55,14 +55,15 @@ const DEVICE_ID_CHARS: usize = 10;
 /// All accounts. Clones are the same accounts.
 #[derive(Clone, Debug)]
 pub struct Accounts {
-    store: Store,
+    pub(crate) store: Store,
+    pub(crate) server_name: OwnedServerName,
     /// What is written beside the requests.
     tasks: Tasks,
     /// Whether guests may act.
     guests_allowed: bool,
     /// The registration tokens of the configuration, as they were at the start.
     configured_tokens: Arc<[Secret]>,
-    sessions: Arc<uia::Sessions>,
+    pub(crate) sessions: Arc<uia::Sessions>,
     attempts: Arc<attempts::Attempts>,
     hashing: Arc<password::Hashing>,
     seen: Arc<seen::Seen>,
@@ -70,9 +71,9 @@ pub struct Accounts {
     /// One after the other: changes of one user that read before they write.
     pub(crate) serial: Arc<serial::Serial>,
     /// Held by whoever makes or changes the account or devices of a user, from reading them to writing them.
-    changing: KeyedLocks<OwnedUserId>,
+    pub(crate) changing: KeyedLocks<OwnedUserId>,
     /// Held by whoever spends a registration token, or may become the first person (the empty text).
-    registering: KeyedLocks<String>,
+    pub(crate) registering: KeyedLocks<String>,
 }
 
 /// A secret text that only its owner gets to see.
@@ -120,6 +121,7 @@ impl Accounts {
         let tokens = tokens.map_err(|error| Error::Broken(error.to_string()))?;
         Ok(Self {
             store,
+            server_name: config.server_name.clone(),
             tasks,
             guests_allowed: config.registration.allow_guest_registration,
             configured_tokens: tokens.into(),

@@ -11,7 +11,6 @@ use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    blocking::Owner,
     clock,
     config::{AppserviceRegistration, Config, RegistrationError},
     error::{Error, Result},
@@ -20,18 +19,14 @@ use crate::{
     store::{Store, StoreError, tables},
 };
 
-mod ask;
 mod call;
-mod event;
-mod interest;
+mod query;
 #[cfg(test)]
 mod tests;
-mod transaction;
-mod worker;
 
 pub use crate::store::records::appservices as record;
 
-pub(crate) use ask::introduce;
+pub(crate) use call::path_part;
 pub use call::{Answer, Unreachable};
 
 /// How an application service is reached.
@@ -91,9 +86,9 @@ pub struct Appservice {
     delivery: Delivery,
     http: Arc<Outgoing>,
     /// Rung when it has shown that it is there: what waits for a retry is tried at once.
-    awake: Notify,
+    pub(crate) awake: Notify,
     /// Cancelled when it is unregistered.
-    gone: CancellationToken,
+    pub(crate) gone: CancellationToken,
 }
 
 impl Appservice {
@@ -339,25 +334,6 @@ impl Appservices {
         all.retain(|other| other.id() != id);
         Ok(())
     }
-}
-
-/// Starts to tell the application service what happens, unless it has no address.
-pub(crate) async fn serve(server: &crate::Server, appservice: Arc<Appservice>) -> Result<()> {
-    if !appservice.is_reachable() {
-        return Ok(());
-    }
-    let source = transaction::Source {
-        rooms: server.rooms.clone(),
-        typing: server.typing.clone(),
-        presence: server.presence.clone(),
-    };
-    let (stream, stopping) = (server.stream.clone(), server.stopping.clone());
-    let name = format!("appservice {}", appservice.id());
-    let worker = worker::Worker::new(appservice, source, stream, stopping).await?;
-    let (pool, owner) = (server.blocking.clone(), Owner::Follower(name));
-    let running = async move { pool.run(owner, worker.run()).await };
-    server.tasks.spawn(running);
-    Ok(())
 }
 
 fn broken(error: impl std::fmt::Display) -> Error {

@@ -1,7 +1,6 @@
 //! Architecture tests: a module imports only what stands below it.
 //!
-//! The sources are read as text: what `use` declarations and paths name, without tests. [`ORDER`] says what stands above what;
-//! `architecture-allowed.txt` lists the imports that still point up, and may only shrink.
+//! The sources are read as text: what `use` declarations and paths name, without tests. [`ORDER`] says what stands above what.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -24,11 +23,6 @@ const ORDER: [&[&str]; 9] = [
     &["http", "api"],
     &["listen", "server"],
 ];
-/// The imports that still point up, one a line: `accounts/create.rs -> rooms`.
-const ALLOWED: &str = "architecture-allowed.txt";
-/// Set, the test rewrites the list instead of comparing it.
-const UPDATE: &str = "UPDATE_EXAMPLES";
-
 type Module = Vec<String>;
 
 fn root() -> &'static Path {
@@ -295,32 +289,34 @@ fn in_circles() -> BTreeSet<String> {
 #[test]
 fn modules_import_only_what_stands_below_them() {
     let arrows = arrows_up();
-    let path = root().join(ALLOWED);
-    if std::env::var_os(UPDATE).is_some() {
-        let lines: String = arrows.iter().map(|arrow| format!("{arrow}\n")).collect();
-        fs::write(&path, lines).unwrap();
-    }
-    let listed = fs::read_to_string(&path).unwrap_or_default();
-    let listed: BTreeSet<String> = listed.lines().map(ToOwned::to_owned).collect();
-    let new: Vec<_> = arrows.difference(&listed).collect();
     assert!(
-        new.is_empty(),
-        "these imports point up; move what they need down: {new:#?}"
+        arrows.is_empty(),
+        "{} imports point up; move what they need down, or make it an operation: {arrows:#?}",
+        arrows.len()
     );
-    let gone: Vec<_> = listed.difference(&arrows).collect();
-    assert!(
-        gone.is_empty(),
-        "these imports are gone; take them off {ALLOWED}: {gone:#?}"
-    );
-    println!("{} imports point up", arrows.len());
 }
 
 #[test]
 fn circles_of_imports_stay_within_one_module() {
     let files = in_circles();
-    println!("{} files are in circles across modules", files.len());
-    let any_up = fs::metadata(root().join(ALLOWED)).is_ok_and(|file| file.len() > 0);
-    assert!(files.is_empty() || any_up, "{files:#?}");
+    assert!(
+        files.is_empty(),
+        "{} files import each other in a circle: {files:#?}",
+        files.len()
+    );
+}
+
+/// Nobody can import the server either: it is the last one of [`ORDER`].
+#[test]
+fn services_have_no_behavior() {
+    let modules = modules();
+    let (_, code) = &modules[&vec!["services".to_owned()]];
+    for word in ["impl ", "fn "] {
+        assert!(
+            !code.contains(word),
+            "services are a plain struct of the parts"
+        );
+    }
 }
 
 #[test]

@@ -19,8 +19,8 @@ pub(crate) mod tests;
 
 pub use answer::{error_response, response};
 pub use auth::Identified;
-pub use body::{BodyPools, pieces};
+pub use body::pieces;
 pub use body_limit::BodyLimit;
 pub use call::Call;
-pub use rate_limit::{RateLimits, count};
+pub use rate_limit::count;
 pub use routes::{Route, Routes};

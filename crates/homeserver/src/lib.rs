@@ -27,17 +27,20 @@ pub mod limits;
 pub mod listen;
 pub mod locks;
 pub mod media;
+pub mod operations;
 mod outbound;
 pub mod permits;
 pub mod push;
 pub mod rooms;
 pub mod server;
+pub mod services;
 pub mod software;
 pub mod store;
 pub mod stream;
 pub mod sync;
 #[cfg(test)]
 mod testing;
+pub mod transactions;
 
 pub use config::Config;
 pub use server::Server;

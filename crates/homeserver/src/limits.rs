@@ -10,11 +10,15 @@ use std::{fmt::Write, time::Duration};
 
 use crate::config::Config;
 
+mod buckets;
 mod catalogue;
 mod rates;
 #[cfg(test)]
 mod tests;
 
+pub use buckets::RateLimits;
+#[cfg(test)]
+pub(crate) use buckets::SWEEP_EVERY;
 pub use catalogue::*;
 pub use rates::{RATES, Rate, RateLimit};
 

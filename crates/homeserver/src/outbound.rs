@@ -9,7 +9,7 @@ use reqwest::{Client, ClientBuilder};
 
 mod guarded;
 
-pub use guarded::Guarded;
+pub(crate) use guarded::Guarded;
 
 /// A client that is made when it is needed.
 pub(crate) struct Outgoing {

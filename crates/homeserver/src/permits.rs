@@ -14,6 +14,12 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::error::{Error, Result};
 
+mod body_pools;
+
+pub use body_pools::BodyPools;
+#[cfg(test)]
+pub(crate) use body_pools::LONG_BODIES_AT_ONCE;
+
 /// How many holders are remembered before those are forgotten that hold nothing.
 const SWEEP_FROM: usize = 256;
 /// How many bits of an IPv6 address name the customer of a network; the rest is the customer's to choose.

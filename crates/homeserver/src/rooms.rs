@@ -17,24 +17,29 @@ use ruma::{
 use tokio::sync::Mutex as AsyncMutex;
 
 use crate::{
+    accounts::Accounts,
+    appservices::Appservices,
+    config::{self, Config},
     error::{Error, Result},
     store::{Store, tables},
     stream::{Position, Stream},
 };
 
+pub mod admin_room;
 pub mod aliases;
+mod banned;
 pub mod create;
 pub mod delayed;
+mod derived;
 pub mod directory;
 mod draft;
-pub mod ending;
 pub mod erased;
 pub mod filter;
 mod guard;
 pub mod hierarchy;
-mod index;
 mod joined;
 pub mod membership;
+pub(crate) mod notice;
 pub mod pagination;
 mod pdu;
 pub mod present;
@@ -51,12 +56,12 @@ mod tests;
 pub mod threads;
 pub mod typing;
 mod unread;
-pub mod upgrade;
 pub mod visibility;
 mod writer;
 
 pub use crate::store::records::rooms as record;
 
+pub use derived::{Derivation, Derived};
 pub use draft::Draft;
 pub use guard::{may_act, may_read, may_redact};
 pub use pdu::Pdu;
@@ -64,6 +69,7 @@ use record::{Membership, RoomRecord};
 pub use state::RoomState;
 pub(crate) use unread::trim;
 pub use unread::{Read, Unread, mark_read, unread};
+pub(crate) use writer::EVENTS_PER_WRITE;
 pub use writer::RoomWriter;
 
 /// How many parsed events are kept in memory.
@@ -80,11 +86,18 @@ pub struct Inner {
     pub(crate) store: Store,
     pub(crate) stream: Stream,
     pub(crate) server_name: OwnedServerName,
+    pub(crate) config: config::Rooms,
+    pub(crate) accounts: Accounts,
+    pub(crate) appservices: Appservices,
+    /// Who may make a room alias just now.
+    pub(crate) aliases: aliases::Aliases,
+    /// Events that are sent later.
+    pub(crate) delayed: delayed::Delayed,
     key: Ed25519KeyPair,
     heads: Mutex<HashMap<OwnedRoomId, Arc<AsyncMutex<Head>>>>,
     events: Cache<OwnedEventId, Arc<Pdu>>,
-    pub(crate) rulesets: crate::push::Rulesets,
-    pub(crate) audiences: crate::push::Audiences,
+    /// What is derived from every event, in this order.
+    derived: Vec<Arc<dyn Derived>>,
     pub(crate) read: Read,
     pub(crate) typing: typing::Typing,
     allowances: joined::Allowances,
@@ -118,20 +131,31 @@ struct Head {
 }
 
 impl Rooms {
-    /// The rooms in this database. Makes the signing key at the first start.
-    pub async fn open(store: Store, stream: Stream, server_name: OwnedServerName) -> Result<Self> {
+    /// The rooms in this database, with what is derived from their events, in this order. Makes the signing key at the first start.
+    pub async fn open(
+        stream: Stream,
+        config: &Config,
+        accounts: Accounts,
+        appservices: Appservices,
+        derived: Vec<Arc<dyn Derived>>,
+    ) -> Result<Self> {
+        let store = stream.store().clone();
         let key = signing::key(&store).await?;
         let erased = erased::ErasedUsers::open(&store)?;
         let inner = Inner {
             typing: typing::Typing::new(stream.clone()),
             store,
             stream,
-            server_name,
+            server_name: config.server_name.clone(),
+            config: config.rooms.clone(),
+            accounts,
+            appservices,
+            aliases: aliases::Aliases::default(),
+            delayed: delayed::Delayed::default(),
             key,
             heads: Mutex::default(),
             events: Cache::new(CACHED_EVENTS),
-            rulesets: crate::push::Rulesets::default(),
-            audiences: crate::push::Audiences::default(),
+            derived,
             read: Read::default(),
             allowances: joined::Allowances::default(),
             #[cfg(test)]

@@ -108,6 +108,11 @@ impl Stream {
         })
     }
 
+    /// The database that it is the order of.
+    pub(crate) fn store(&self) -> &Store {
+        &self.inner.store
+    }
+
     /// A write without rows yet.
     pub fn write(&self) -> Write {
         Write::new(self.inner.store.batch())

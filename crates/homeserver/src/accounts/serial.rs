@@ -8,13 +8,13 @@ use crate::locks::{KeyedGuard, KeyedLocks};
 
 /// The locks, one for each user.
 #[derive(Debug, Default)]
-pub struct Serial {
+pub(crate) struct Serial {
     locks: KeyedLocks<OwnedUserId>,
 }
 
 impl Serial {
     /// Waits until nobody else changes what belongs to the user. Do not take two of them at once.
-    pub async fn of(&self, user: &UserId) -> KeyedGuard<OwnedUserId> {
+    pub(crate) async fn of(&self, user: &UserId) -> KeyedGuard<OwnedUserId> {
         self.locks.lock([user.to_owned()]).await
     }
 }

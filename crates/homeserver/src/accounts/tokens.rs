@@ -113,7 +113,7 @@ impl Accounts {
     }
 
     /// Ends the tokens of a device, but not those that came with the refresh token `keep`, nor it itself.
-    pub(super) fn end_tokens(
+    pub(crate) fn end_tokens(
         &self,
         batch: &mut Batch,
         user: &UserId,

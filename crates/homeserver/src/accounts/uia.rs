@@ -20,12 +20,11 @@ use ruma::{
 };
 use serde_json::value::RawValue;
 
-use super::{identity, most_frequent_network, new_token, registration_tokens};
+use super::{Accounts, identity, most_frequent_network, new_token, registration_tokens};
 use crate::{
     caller::{CallFacts, Caller},
     error::{Error, Result},
     permits::network_of,
-    server::Server,
 };
 
 /// How long a session lives.
@@ -77,7 +76,7 @@ impl Sessions {
     }
 
     /// Ends all sessions of a user: what was proven with an old password proves nothing.
-    pub(super) fn end_all(&self, user: &UserId) {
+    pub(crate) fn end_all(&self, user: &UserId) {
         let theirs = |session: &Session| session.user.as_deref() == Some(user);
         self.lock().retain(|_, session| !theirs(session));
     }
@@ -107,7 +106,7 @@ impl Sessions {
 ///
 /// 401 with the flows as long as that is not proven.
 pub async fn authorize(
-    server: &Server,
+    accounts: &Accounts,
     caller: &Caller,
     facts: &CallFacts,
     auth: Option<&AuthData>,
@@ -116,7 +115,7 @@ pub async fn authorize(
         return Ok(());
     }
     let flows = [AuthFlow::new(vec![AuthType::Password])];
-    authorize_with(server, Some(caller), facts, auth, &flows).await?;
+    authorize_with(accounts, Some(caller), facts, auth, &flows).await?;
     Ok(())
 }
 
@@ -126,14 +125,14 @@ pub async fn authorize(
 ///
 /// 401 with the flows as long as none of them is complete.
 pub async fn authorize_with(
-    server: &Server,
+    accounts: &Accounts,
     caller: Option<&Caller>,
     facts: &CallFacts,
     auth: Option<&AuthData>,
     flows: &[AuthFlow],
 ) -> Result<Proof> {
     let now = Instant::now();
-    let sessions = &server.accounts.sessions;
+    let sessions = &accounts.sessions;
     let mut session = Session {
         endpoint: facts.path.clone(),
         user: caller.map(|caller| caller.user_id.clone()),
@@ -142,14 +141,14 @@ pub async fn authorize_with(
         network: facts.ip.map(network_of),
     };
     let Some(auth) = auth else {
-        return Err(further(server, new_token(), session, flows, None, now));
+        return Err(further(accounts, new_token(), session, flows, None, now));
     };
     let id = match auth.session() {
         Some(id) => {
             let Some(proven) = sessions.get(id, &session, now) else {
                 let wrong = (ErrorKind::Unknown, "This session is not known or has ended");
                 return Err(further(
-                    server,
+                    accounts,
                     new_token(),
                     session,
                     flows,
@@ -163,8 +162,8 @@ pub async fn authorize_with(
         // Clients that know the only flow go through it in one step.
         None => new_token(),
     };
-    if let Err(wrong) = stage(server, auth, facts, flows, &mut session).await? {
-        return Err(further(server, id, session, flows, Some(wrong), now));
+    if let Err(wrong) = stage(accounts, auth, facts, flows, &mut session).await? {
+        return Err(further(accounts, id, session, flows, Some(wrong), now));
     }
     let done = |flow: &AuthFlow| {
         let completed = &session.proven.completed;
@@ -174,7 +173,7 @@ pub async fn authorize_with(
         sessions.lock().remove(&id);
         return Ok(session.proven);
     }
-    Err(further(server, id, session, flows, None, now))
+    Err(further(accounts, id, session, flows, None, now))
 }
 
 /// Why a stage is not passed.
@@ -182,7 +181,7 @@ type Wrong = (ErrorKind, &'static str);
 
 /// Goes through one stage.
 async fn stage(
-    server: &Server,
+    accounts: &Accounts,
     auth: &AuthData,
     facts: &CallFacts,
     flows: &[AuthFlow],
@@ -198,10 +197,10 @@ async fn stage(
         AuthData::Dummy(_) => Ok(()),
         AuthData::Password(shown) => {
             let user = session.user.as_ref();
-            password(server, user, &shown.identifier, &shown.password, facts).await?
+            password(accounts, user, &shown.identifier, &shown.password, facts).await?
         }
         AuthData::RegistrationToken(shown) => {
-            if registration_tokens::is_shown(server, facts, &shown.token).await? {
+            if registration_tokens::is_shown(accounts, facts, &shown.token).await? {
                 session.proven.registration_token = Some(shown.token.clone());
                 Ok(())
             } else {
@@ -220,20 +219,17 @@ async fn stage(
 }
 
 async fn password(
-    server: &Server,
+    accounts: &Accounts,
     caller: Option<&OwnedUserId>,
     identifier: &UserIdentifier,
     password: &str,
     facts: &CallFacts,
 ) -> Result<Result<(), Wrong>> {
     let wrong = (ErrorKind::Forbidden, "Wrong user or password");
-    let named = identity::named_by(server, identifier);
+    let named = identity::named_by(accounts, identifier);
     match (caller, named) {
         (Some(caller), Ok(named)) if *caller == named => {
-            let right = server
-                .accounts
-                .password_is_right(&named, password, facts)
-                .await?;
+            let right = accounts.password_is_right(&named, password, facts).await?;
             Ok(if right { Ok(()) } else { Err(wrong) })
         }
         _ => Ok(Err(wrong)),
@@ -242,7 +238,7 @@ async fn password(
 
 /// The answer that asks for more, with the session kept for it.
 fn further(
-    server: &Server,
+    accounts: &Accounts,
     id: String,
     session: Session,
     flows: &[AuthFlow],
@@ -256,7 +252,7 @@ fn further(
     info.session = Some(id.clone());
     info.auth_error =
         wrong.map(|(kind, text)| Box::new(StandardErrorBody::new(kind, text.to_owned())));
-    server.accounts.sessions.put(id, session, now);
+    accounts.sessions.put(id, session, now);
     Error::Interactive(Box::new(info))
 }
 

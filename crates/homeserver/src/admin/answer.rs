@@ -4,33 +4,14 @@
 
 use std::fmt::{Display, Write};
 
-use pulldown_cmark::{Options, Parser, html};
 use ruma::EventId;
 use serde_json::{Value, json};
 
 use crate::error::Error;
-
-/// The longest answer, in bytes: an event has room for twice of it, once as text and once as HTML.
-const ANSWER_MAX_BYTES: usize = 20_000;
+pub(super) use crate::rooms::notice::content;
 
 /// The beginning of the first and all of the last line of a code block.
 const FENCE: &str = "```";
-
-/// The content of a message with this text.
-pub(super) fn content(text: &str) -> Value {
-    let text = cut(text);
-    let mut formatted = String::new();
-    html::push_html(
-        &mut formatted,
-        Parser::new_ext(text, Options::ENABLE_TABLES),
-    );
-    json!({
-        "msgtype": "m.notice",
-        "body": text,
-        "format": "org.matrix.custom.html",
-        "formatted_body": formatted.trim_end(),
-    })
-}
 
 /// The same as an answer to an event.
 pub(super) fn reply(text: &str, to: &EventId) -> Value {
@@ -44,14 +25,6 @@ pub(super) fn block(text: &str) -> String {
     let longest = text.split(|c| c != '`').map(str::len).max();
     let fence = "`".repeat(FENCE.len().max(longest.unwrap_or_default() + 1));
     format!("{fence}\n{}\n{fence}", text.trim_end_matches('\n'))
-}
-
-fn cut(text: &str) -> &str {
-    let mut end = text.len().min(ANSWER_MAX_BYTES);
-    while !text.is_char_boundary(end) {
-        end -= 1;
-    }
-    &text[..end]
 }
 
 /// What an error says.

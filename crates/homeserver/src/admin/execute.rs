@@ -8,7 +8,7 @@ use super::{
     command::{Command, Line},
     debug, media, rooms, running, token, users,
 };
-use crate::server::Server;
+use crate::services::Services;
 
 /// How many words at the beginning of a line name the command: in them `_` is as good as `-`.
 const NAME_WORDS: usize = 2;
@@ -26,7 +26,7 @@ pub fn name_of(text: &str) -> String {
 /// # Errors
 ///
 /// With the reason, in Markdown.
-pub async fn execute(server: &Server, text: &str) -> Result<String, String> {
+pub async fn execute(services: &Services, text: &str) -> Result<String, String> {
     let (line, below) = text.trim().split_once('\n').unwrap_or((text.trim(), ""));
     let second = line.split_whitespace().nth(1).unwrap_or_default();
     let names = NAME_WORDS + usize::from(GROUPS.contains(&second));
@@ -44,13 +44,13 @@ pub async fn execute(server: &Server, text: &str) -> Result<String, String> {
         Err(error) => return Err(block(&error.to_string())),
     };
     let done = match line.command {
-        Command::Appservices(command) => appservices::run(server, command, below).await,
-        Command::Users(command) => users::run(server, command, below).await,
-        Command::Rooms(command) => rooms::run(server, command, below).await,
-        Command::Media(command) => media::run(server, command, below).await,
-        Command::Server(command) => running::run(server, command).await,
-        Command::Token(command) => token::run(server, command).await,
-        Command::Debug(command) => debug::run(server, command).await,
+        Command::Appservices(command) => appservices::run(services, command, below).await,
+        Command::Users(command) => users::run(services, command, below).await,
+        Command::Rooms(command) => rooms::run(services, command, below).await,
+        Command::Media(command) => media::run(services, command, below).await,
+        Command::Server(command) => running::run(services, command).await,
+        Command::Token(command) => token::run(services, command).await,
+        Command::Debug(command) => debug::run(services, command).await,
     };
     done.map_err(|reason| format!("Command failed with error: {reason}"))
 }

@@ -13,7 +13,7 @@ use crate::{
     error::{Error, Result},
     http::{Call, Routes},
     keys::{self, cross_signing, device_lists, signatures, signatures::Unusable},
-    server::Server,
+    services::{AppState, Services},
     stream::Touch,
 };
 
@@ -25,33 +25,42 @@ pub(super) fn routes(routes: Routes) -> Routes {
 }
 
 async fn upload_keys(
-    server: Server,
+    services: AppState,
     call: Call<upload_signing_keys::v3::Request>,
 ) -> Result<upload_signing_keys::v3::Response> {
     let user = &call.caller.user_id;
-    let _alone = server.keys.lock([&**user]).await;
-    let new = cross_signing::new_keys(&server.store, user, &call.body)?;
-    if !cross_signing::is_first(&server.store, user, &new)? {
-        authorize(&server, &call).await?;
+    let _alone = services.keys.lock([&**user]).await;
+    let new = cross_signing::new_keys(&services.store, user, &call.body)?;
+    if !cross_signing::is_first(&services.store, user, &new)? {
+        authorize(&services, &call).await?;
     }
     if new.is_empty() {
         return Ok(upload_signing_keys::v3::Response::new());
     }
-    let mut write = server.stream.write();
-    cross_signing::set(&server.store, write.batch(), user, &new)?;
+    let mut write = services.stream.write();
+    cross_signing::set(&services.store, write.batch(), user, &new)?;
     keys::changed(&mut write, user);
-    write.touch(device_lists::touches(&server.rooms, user)?);
-    server.stream.commit(write).await?;
+    write.touch(device_lists::touches(&services.store, user)?);
+    services.stream.commit(write).await?;
     Ok(upload_signing_keys::v3::Response::new())
 }
 
 /// Whoever replaces the keys proves that it is the account's owner, not somebody with a stolen token.
-async fn authorize(server: &Server, call: &Call<upload_signing_keys::v3::Request>) -> Result<()> {
-    uia::authorize(server, &call.caller, &call.facts, call.body.auth.as_ref()).await
+async fn authorize(
+    services: &Services,
+    call: &Call<upload_signing_keys::v3::Request>,
+) -> Result<()> {
+    uia::authorize(
+        &services.accounts,
+        &call.caller,
+        &call.facts,
+        call.body.auth.as_ref(),
+    )
+    .await
 }
 
 async fn upload_signatures(
-    server: Server,
+    services: AppState,
     call: Call<upload_signatures::v3::Request>,
 ) -> Result<upload_signatures::v3::Response> {
     let signer = &call.caller.user_id;
@@ -68,14 +77,15 @@ async fn upload_signatures(
         )));
     }
     let owners = signed.keys().map(|owner| &**owner);
-    let _alone = server.keys.lock(owners.chain([&**signer])).await;
-    let mut write = server.stream.write();
+    let _alone = services.keys.lock(owners.chain([&**signer])).await;
+    let mut write = services.stream.write();
     write.touch([Touch::User(signer.clone())]);
     let mut answer = upload_signatures::v3::Response::new();
     for (owner, objects) in signed {
         let before = write.batch().size_in_bytes();
         for (name, object) in objects {
-            let added = signatures::add(&server.store, write.batch(), signer, owner, name, object)?;
+            let added =
+                signatures::add(&services.store, write.batch(), signer, owner, name, object)?;
             if let Err(unusable) = added {
                 fail(&mut answer, owner, name, unusable)?;
             }
@@ -83,11 +93,11 @@ async fn upload_signatures(
         if write.batch().size_in_bytes() > before {
             keys::changed(&mut write, owner);
             if owner == signer {
-                write.touch(device_lists::touches(&server.rooms, owner)?);
+                write.touch(device_lists::touches(&services.store, owner)?);
             }
         }
     }
-    server.stream.commit(write).await?;
+    services.stream.commit(write).await?;
     Ok(answer)
 }
 

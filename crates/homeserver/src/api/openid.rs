@@ -15,7 +15,7 @@ use crate::{
     accounts::{record::ShortTokenUse, short_tokens::OPENID_LIFE},
     error::{Error, Result},
     http::{Call, Routes},
-    server::Server,
+    services::AppState,
 };
 
 pub(super) fn routes(routes: Routes) -> Routes {
@@ -23,7 +23,7 @@ pub(super) fn routes(routes: Routes) -> Routes {
 }
 
 async fn request_token(
-    server: Server,
+    services: AppState,
     call: Call<request_openid_token::v3::Request>,
 ) -> Result<request_openid_token::v3::Response> {
     let user = &call.caller.user_id;
@@ -32,7 +32,7 @@ async fn request_token(
             "Everybody proves only who they are themselves",
         ));
     }
-    let token = server
+    let token = services
         .accounts
         .issue_short_token(
             user,
@@ -43,16 +43,16 @@ async fn request_token(
     Ok(request_openid_token::v3::Response::new(
         token,
         TokenType::Bearer,
-        server.config.server_name.clone(),
+        services.config.server_name.clone(),
         OPENID_LIFE,
     ))
 }
 
 async fn user_info(
-    server: Server,
+    services: AppState,
     call: Call<get_openid_userinfo::v1::Request>,
 ) -> Result<get_openid_userinfo::v1::Response> {
-    let accounts = &server.accounts;
+    let accounts = &services.accounts;
     let look = async { accounts.openid_user(&call.body.access_token) };
     let user = accounts.limit_guesses(&call.facts, look).await?;
     let user = user.ok_or_else(|| {

@@ -7,7 +7,7 @@ use ruma::api::client::sync::sync_events::v5;
 use crate::{
     error::Result,
     http::{Call, Routes},
-    server::Server,
+    services::AppState,
     sync::sliding,
 };
 
@@ -15,6 +15,6 @@ pub(super) fn routes(routes: Routes) -> Routes {
     routes.add_waiting(sync)
 }
 
-async fn sync(server: Server, call: Call<v5::Request>) -> Result<v5::Response> {
-    sliding::answer(&server, &call.caller, call.body, &call.facts.bytes).await
+async fn sync(services: AppState, call: Call<v5::Request>) -> Result<v5::Response> {
+    sliding::answer(&services.sync, &call.caller, call.body, &call.facts.bytes).await
 }

@@ -7,7 +7,7 @@ use ruma::api::client::discovery::get_supported_versions;
 use crate::{
     error::Result,
     http::{Call, Routes},
-    server::Server,
+    services::AppState,
     software::FEATURES,
 };
 
@@ -22,7 +22,7 @@ pub(super) fn routes(routes: Routes) -> Routes {
 }
 
 async fn supported(
-    _: Server,
+    _: AppState,
     _: Call<get_supported_versions::Request>,
 ) -> Result<get_supported_versions::Response> {
     let mut response = get_supported_versions::Response::new(

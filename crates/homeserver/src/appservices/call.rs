@@ -57,13 +57,13 @@ pub(super) fn client() -> Outgoing {
 }
 
 /// A name as a part of a path.
-pub(super) fn path_part(name: &str) -> String {
+pub(crate) fn path_part(name: &str) -> String {
     percent_encoding::utf8_percent_encode(name, PATH).to_string()
 }
 
 impl Appservice {
     /// Sends a request to the path, and gives its answer, whatever it is.
-    pub(super) async fn call(
+    pub(crate) async fn call(
         &self,
         method: Method,
         path: &str,

@@ -19,11 +19,11 @@ use ruma::{
 };
 
 use crate::{
-    appservices::Appservice,
+    accounts::Accounts,
+    appservices::{Appservice, Appservices},
     caller::{CallFacts, Caller, missing_token},
     error::{Error, Result},
     permits::Holder,
-    server::Server,
 };
 
 /// What an authentication scheme identifies.
@@ -39,7 +39,8 @@ pub trait Identified {
 
     /// Finds out who calls.
     fn identify(
-        server: &Server,
+        accounts: &Accounts,
+        appservices: &Appservices,
         facts: &CallFacts,
     ) -> impl Future<Output = Result<Self::By>> + Send;
 
@@ -60,7 +61,7 @@ impl Identified for NoAuthentication {
         None
     }
 
-    async fn identify(_: &Server, _: &CallFacts) -> Result<()> {
+    async fn identify(_: &Accounts, _: &Appservices, _: &CallFacts) -> Result<()> {
         Ok(())
     }
 
@@ -77,7 +78,7 @@ impl Identified for NoAccessToken {
         None
     }
 
-    async fn identify(_: &Server, _: &CallFacts) -> Result<()> {
+    async fn identify(_: &Accounts, _: &Appservices, _: &CallFacts) -> Result<()> {
         Ok(())
     }
 
@@ -94,11 +95,15 @@ impl Identified for AccessToken {
         Some(&caller.user_id)
     }
 
-    async fn identify(server: &Server, facts: &CallFacts) -> Result<Caller> {
+    async fn identify(
+        accounts: &Accounts,
+        appservices: &Appservices,
+        facts: &CallFacts,
+    ) -> Result<Caller> {
         let token = facts.token.as_deref().ok_or_else(missing_token)?;
-        match server.appservices.by_token(token) {
-            Some(appservice) => as_appservice(server, appservice, facts),
-            None => server.accounts.caller(token, facts).await,
+        match appservices.by_token(token) {
+            Some(appservice) => as_appservice(accounts, appservice, facts),
+            None => accounts.caller(token, facts).await,
         }
     }
 
@@ -119,9 +124,15 @@ impl Identified for AccessTokenOptional {
         caller.as_ref().map(|caller| &*caller.user_id)
     }
 
-    async fn identify(server: &Server, facts: &CallFacts) -> Result<Option<Caller>> {
+    async fn identify(
+        accounts: &Accounts,
+        appservices: &Appservices,
+        facts: &CallFacts,
+    ) -> Result<Option<Caller>> {
         match facts.token {
-            Some(_) => AccessToken::identify(server, facts).await.map(Some),
+            Some(_) => AccessToken::identify(accounts, appservices, facts)
+                .await
+                .map(Some),
             None => Ok(None),
         }
     }
@@ -144,9 +155,13 @@ impl Identified for AppserviceToken {
         None
     }
 
-    async fn identify(server: &Server, facts: &CallFacts) -> Result<Arc<Appservice>> {
+    async fn identify(
+        _: &Accounts,
+        appservices: &Appservices,
+        facts: &CallFacts,
+    ) -> Result<Arc<Appservice>> {
         let token = facts.token.as_deref().ok_or_else(missing_token)?;
-        server.appservices.by_token(token).ok_or_else(|| {
+        appservices.by_token(token).ok_or_else(|| {
             Error::refused(
                 StatusCode::UNAUTHORIZED,
                 ErrorKind::Unauthorized,
@@ -168,11 +183,15 @@ impl Identified for AppserviceTokenOptional {
         None
     }
 
-    async fn identify(server: &Server, facts: &CallFacts) -> Result<Option<Arc<Appservice>>> {
+    async fn identify(
+        _: &Accounts,
+        appservices: &Appservices,
+        facts: &CallFacts,
+    ) -> Result<Option<Arc<Appservice>>> {
         Ok(facts
             .token
             .as_deref()
-            .and_then(|token| server.appservices.by_token(token)))
+            .and_then(|token| appservices.by_token(token)))
     }
 
     fn holder(by: &Option<Arc<Appservice>>, facts: &CallFacts) -> Holder {
@@ -185,18 +204,18 @@ impl Identified for AppserviceTokenOptional {
 
 /// An application service acts as the user that it names, or as its own.
 fn as_appservice(
-    server: &Server,
+    accounts: &Accounts,
     appservice: Arc<Appservice>,
     facts: &CallFacts,
 ) -> Result<Caller> {
     let user_id = match facts.query_value("user_id") {
-        None => appservice.sender(&server.config.server_name)?,
+        None => appservice.sender(&accounts.server_name)?,
         Some(name) => {
             let user = OwnedUserId::try_from(name).map_err(|_| {
                 Error::bad_request(ErrorKind::InvalidUsername, "user_id is not a user id")
             })?;
-            let own = appservice.sender(&server.config.server_name)? == user;
-            if !own && !appservice.may_act_as(&user, &server.config.server_name) {
+            let own = appservice.sender(&accounts.server_name)? == user;
+            if !own && !appservice.may_act_as(&user, &accounts.server_name) {
                 // As the specification and Synapse have it. Tuwunel says the same words with 400 `M_EXCLUSIVE`.
                 return Err(Error::forbidden("User is not in namespace."));
             }
@@ -208,7 +227,7 @@ fn as_appservice(
         .or_else(|| facts.query_value("org.matrix.msc3202.device_id"));
     let device_id = named.map(OwnedDeviceId::from);
     if let Some(device) = &device_id
-        && !server.accounts.has_device(&user_id, device)?
+        && !accounts.has_device(&user_id, device)?
     {
         return Err(Error::invalid("Unknown device for user."));
     }

@@ -18,58 +18,19 @@ use tokio::time::{Instant, timeout_at};
 use super::body_limit::JSON_MAX_BYTES_WITHOUT_TOKEN;
 use crate::{
     error::{Error, Result},
-    permits::{Holder, Permit, Permits, Share},
+    permits::{BodyPools, Holder, Permit},
 };
 
 /// Above this many bytes a body is a long one: it is parsed off the async workers, and takes one of few permits before it is read.
 pub(super) const LONG_BODY_BYTES: usize = JSON_MAX_BYTES_WITHOUT_TOKEN;
-/// How many long bodies there are at a time. With the longest that any endpoint takes this is 64 MiB.
-pub(super) const LONG_BODIES_AT_ONCE: usize = 8;
-/// How many long bodies of one user there are at a time, and of one application service.
-const LONG_BODIES_SHARE: Share = Share {
-    user: 2,
-    appservice: 4,
-};
 /// What is counted of short bodies, in bytes.
 const UNIT_BYTES: usize = 1 << 10;
-/// How much all short bodies with an access token can have, in KiB.
-const AUTHENTICATED_KIB: usize = 32 << 10;
-/// How much those of one user can have, and those of one application service, in KiB.
-const AUTHENTICATED_SHARE_KIB: Share = Share {
-    user: 2 << 10,
-    appservice: 16 << 10,
-};
-/// How much all bodies without an access token can have, in KiB: 16 of the longest, or 1,000 logins.
-const ANONYMOUS_KIB: usize = 1 << 10;
-/// How much those from one address can have, in KiB: two of the longest, or 128 logins.
-const ANONYMOUS_SHARE_KIB: Share = Share {
-    user: 128,
-    appservice: 128,
-};
 /// How long a request waits for its permit, at most.
 const PERMIT_WAIT_MAX: Duration = Duration::from_secs(10);
 /// How long every body may take to come.
 const BODY_TIME_BASE: Duration = Duration::from_secs(30);
 /// How fast a body has to come beyond that, in bytes a second: slower than a bad mobile network.
 const BODY_BYTES_PER_SECOND_MIN: u64 = 8 << 10;
-
-/// The pools of permits for bodies.
-#[derive(Debug)]
-pub struct BodyPools {
-    pub(super) anonymous: Permits,
-    pub(super) authenticated: Permits,
-    pub(super) long: Permits,
-}
-
-impl Default for BodyPools {
-    fn default() -> Self {
-        Self {
-            anonymous: Permits::new(ANONYMOUS_KIB, ANONYMOUS_SHARE_KIB),
-            authenticated: Permits::new(AUTHENTICATED_KIB, AUTHENTICATED_SHARE_KIB),
-            long: Permits::new(LONG_BODIES_AT_ONCE, LONG_BODIES_SHARE),
-        }
-    }
-}
 
 /// A body, and the permits that it holds as long as this lives.
 #[derive(Debug, Default)]

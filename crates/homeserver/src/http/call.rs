@@ -21,7 +21,7 @@ use crate::{
     caller::CallFacts,
     error::{Error, Result},
     permits::{Holder, Permit, network_of},
-    server::Server,
+    services::Services,
 };
 
 /// One request.
@@ -41,7 +41,7 @@ where
 
 /// All that is known before the body is read.
 pub(super) fn facts_of(
-    server: &Server,
+    services: &Services,
     parts: &Parts,
     disconnected: CancellationToken,
 ) -> CallFacts {
@@ -50,7 +50,7 @@ pub(super) fn facts_of(
         .flatten();
     CallFacts {
         token: token.filter(|token| !token.is_empty()),
-        ip: client_ip::of(parts, &server.config.proxies),
+        ip: client_ip::of(parts, &services.config.proxies),
         disconnected,
         path: parts.uri.path().to_owned(),
         query: parts.uri.query().unwrap_or_default().to_owned(),
@@ -66,7 +66,7 @@ where
 {
     /// Authenticates, reads the body within its limit, parses. The call holds the permits until it is answered.
     pub(super) async fn read(
-        server: &Server,
+        services: &Services,
         request: Request<Body>,
         path_args: Vec<String>,
         limit: BodyLimit,
@@ -76,13 +76,18 @@ where
         R: Send + 'static,
     {
         let (parts, body) = request.into_parts();
-        let mut facts = facts_of(server, &parts, disconnected);
-        let caller = <R::Authentication as Identified>::identify(server, &facts).await?;
-        rate_limit::enforce(server, &parts, R::Authentication::caller(&caller))?;
+        let mut facts = facts_of(services, &parts, disconnected);
+        let caller = <R::Authentication as Identified>::identify(
+            &services.accounts,
+            &services.appservices,
+            &facts,
+        )
+        .await?;
+        rate_limit::enforce(services, &parts, R::Authentication::caller(&caller))?;
         let holder = <R::Authentication as Identified>::holder(&caller, &facts);
         let has_token = !matches!(holder, Holder::Address(_));
-        let max_bytes = limit.bytes(has_token, server.config.listen.max_request_size.as_len());
-        let read = server.body_pools.read(body, &holder, max_bytes).await?;
+        let max_bytes = limit.bytes(has_token, services.config.listen.max_request_size.as_len());
+        let read = services.body_pools.read(body, &holder, max_bytes).await?;
         let (bytes, permits) = read.into_parts();
         let is_long = bytes.len() > LONG_BODY_BYTES;
         facts.bytes = bytes;
@@ -101,17 +106,22 @@ where
 
     /// The same for a request whose body is not JSON: it is not read here, but by the handler.
     pub(super) async fn begin(
-        server: &Server,
+        services: &Services,
         request: Request<Body>,
         path_args: &[String],
         limit: BodyLimit,
         disconnected: CancellationToken,
     ) -> Result<(Self, Body)> {
         let (parts, body) = request.into_parts();
-        let facts = facts_of(server, &parts, disconnected);
-        let caller = <R::Authentication as Identified>::identify(server, &facts).await?;
-        rate_limit::enforce(server, &parts, R::Authentication::caller(&caller))?;
-        let max_request_size = server.config.listen.max_request_size.as_len();
+        let facts = facts_of(services, &parts, disconnected);
+        let caller = <R::Authentication as Identified>::identify(
+            &services.accounts,
+            &services.appservices,
+            &facts,
+        )
+        .await?;
+        rate_limit::enforce(services, &parts, R::Authentication::caller(&caller))?;
+        let max_request_size = services.config.listen.max_request_size.as_len();
         body::refuse_longer(&body, limit.bytes(true, max_request_size))?;
         Ok((Self::parsed(parts, path_args, caller, facts)?, body))
     }

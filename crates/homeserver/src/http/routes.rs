@@ -31,12 +31,12 @@ use crate::{
     caller::CallFacts,
     error::{Error, Result},
     permits::{Permit, network_of},
-    server::Server,
+    services::{AppState, Services},
 };
 
 type Answering = Pin<Box<dyn Future<Output = Response<Body>> + Send>>;
 type Erased =
-    Arc<dyn Fn(Server, Request, Vec<String>, CancellationToken) -> Answering + Send + Sync>;
+    Arc<dyn Fn(AppState, Request, Vec<String>, CancellationToken) -> Answering + Send + Sync>;
 
 /// One route, as the table has it.
 #[derive(Clone, Debug)]
@@ -75,7 +75,7 @@ impl Abandoned {
 /// Collects the routes.
 #[derive(Debug, Default)]
 pub struct Routes {
-    router: Router<Server>,
+    router: Router<AppState>,
     table: Vec<Route>,
 }
 
@@ -90,7 +90,7 @@ impl Routes {
     where
         R: IncomingRequest + Metadata + Send + 'static,
         R::Authentication: Identified,
-        F: Fn(Server, Call<R>) -> A + Clone + Send + Sync + 'static,
+        F: Fn(AppState, Call<R>) -> A + Clone + Send + Sync + 'static,
         A: Future<Output = Result<R::OutgoingResponse>> + Send + 'static,
     {
         let limit = BodyLimit::of::<R>();
@@ -109,15 +109,15 @@ impl Routes {
     where
         R: IncomingRequest + Metadata + Send + 'static,
         R::Authentication: Identified,
-        F: Fn(Server, Call<R>) -> A + Clone + Send + Sync + 'static,
+        F: Fn(AppState, Call<R>) -> A + Clone + Send + Sync + 'static,
         A: Future<Output = Result<R::OutgoingResponse>> + Send + 'static,
     {
         let limit = BodyLimit::of::<R>();
-        let erased: Erased = Arc::new(move |server, request, args, disconnected| {
+        let erased: Erased = Arc::new(move |services, request, args, disconnected| {
             let handler = handler.clone();
             Box::pin(async move {
-                let outcome = match read(&server, request, args, limit, disconnected).await {
-                    Ok((call, _permits)) => handler(server, call).await,
+                let outcome = match read(&services, request, args, limit, disconnected).await {
+                    Ok((call, _permits)) => handler(services, call).await,
                     Err(error) => Err(error),
                 };
                 response(outcome)
@@ -138,7 +138,7 @@ impl Routes {
     where
         R: IncomingRequest + Metadata + Send + 'static,
         R::Authentication: Identified,
-        F: Fn(Server, Call<R>) -> A + Clone + Send + Sync + 'static,
+        F: Fn(AppState, Call<R>) -> A + Clone + Send + Sync + 'static,
         A: Future<Output = Result<R::OutgoingResponse>> + Send + 'static,
     {
         let limit = BodyLimit::of::<R>();
@@ -157,18 +157,18 @@ impl Routes {
     where
         R: IncomingRequest + Metadata + Send + 'static,
         R::Authentication: Identified,
-        F: Fn(Server, Call<R>, Body) -> A + Clone + Send + Sync + 'static,
+        F: Fn(AppState, Call<R>, Body) -> A + Clone + Send + Sync + 'static,
         A: Future<Output = Result<Response<Body>>> + Send + 'static,
     {
         let limit = BodyLimit::File;
-        let erased: Erased = Arc::new(move |server, request, args, disconnected| {
+        let erased: Erased = Arc::new(move |services, request, args, disconnected| {
             let handler = handler.clone();
             Box::pin(async move {
-                let begun = Call::<R>::begin(&server, request, &args, limit, disconnected);
+                let begun = Call::<R>::begin(&services, request, &args, limit, disconnected);
                 match begun.await {
                     Ok((call, body)) => {
-                        let (pool, owner) = (server.blocking.clone(), call.owner());
-                        let answer = async move { handler(server, call, body).await };
+                        let (pool, owner) = (services.blocking.clone(), call.owner());
+                        let answer = async move { handler(services, call, body).await };
                         let outcome = pool.run(owner, answer).await;
                         outcome.unwrap_or_else(error_response)
                     }
@@ -196,14 +196,14 @@ impl Routes {
     where
         R: IncomingRequest + Metadata + Send + 'static,
         R::Authentication: Identified,
-        F: Fn(Server, Call<R>) -> A + Clone + Send + Sync + 'static,
+        F: Fn(AppState, Call<R>) -> A + Clone + Send + Sync + 'static,
         A: Future<Output = Result<R::OutgoingResponse>> + Send + 'static,
     {
         let limit = BodyLimit::of::<R>();
         let inner = erase(handler, limit);
-        let erased: Erased = Arc::new(move |server, request, mut args, disconnected| {
+        let erased: Erased = Arc::new(move |services, request, mut args, disconnected| {
             args.extend(extra_args.iter().map(|arg| (*arg).to_owned()));
-            inner(server, request, args, disconnected)
+            inner(services, request, args, disconnected)
         });
         let abandoned = Abandoned::of::<R>();
         self.paths(&R::METHOD, [path].into_iter(), &erased, abandoned, limit)
@@ -220,32 +220,32 @@ impl Routes {
         handler: F,
     ) -> Self
     where
-        F: Fn(Server, CallFacts) -> A + Clone + Send + Sync + 'static,
+        F: Fn(AppState, CallFacts) -> A + Clone + Send + Sync + 'static,
         A: Future<Output = Result<Response<Body>>> + Send + 'static,
     {
         let limit = BodyLimit::Json {
             without_token: body_max_bytes,
             with_token: body_max_bytes,
         };
-        let erased: Erased = Arc::new(move |server, request, _, disconnected| {
+        let erased: Erased = Arc::new(move |services, request, _, disconnected| {
             let handler = handler.clone();
             Box::pin(async move {
                 let (parts, body) = request.into_parts();
-                let mut facts = facts_of(&server, &parts, disconnected);
-                let max_request_size = server.config.listen.max_request_size.as_len();
+                let mut facts = facts_of(&services, &parts, disconnected);
+                let max_request_size = services.config.listen.max_request_size.as_len();
                 let max_bytes = limit.bytes(false, max_request_size);
                 let holder = facts.anonymous_holder();
-                let outcome = match server.body_pools.read(body, &holder, max_bytes).await {
+                let outcome = match services.body_pools.read(body, &holder, max_bytes).await {
                     Ok(held) => {
                         let (bytes, _permits) = held.into_parts();
                         facts.bytes = bytes;
                         match json::check(&facts.bytes) {
                             Ok(()) => {
                                 let (pool, owner) = (
-                                    server.blocking.clone(),
+                                    services.blocking.clone(),
                                     Owner::Address(facts.ip.map(network_of)),
                                 );
-                                pool.run(owner, handler(server, facts)).await
+                                pool.run(owner, handler(services, facts)).await
                             }
                             Err(error) => Err(error),
                         }
@@ -273,12 +273,13 @@ impl Routes {
         for path in paths {
             let erased = erased.clone();
             let counted = CountedAs(rate_of(method, path));
-            let handler =
-                move |State(server): State<Server>, args: RawPathParams, mut request: Request| {
-                    request.extensions_mut().insert(counted);
-                    let args = args.iter().map(|(_, value)| value.to_owned()).collect();
-                    run(erased.clone(), server, request, args, abandoned)
-                };
+            let handler = move |State(services): State<AppState>,
+                                args: RawPathParams,
+                                mut request: Request| {
+                request.extensions_mut().insert(counted);
+                let args = args.iter().map(|(_, value)| value.to_owned()).collect();
+                run(erased.clone(), services, request, args, abandoned)
+            };
             self.router = self.router.route(&positional(path), on(filter, handler));
             self.table.push(Route {
                 method: method.clone(),
@@ -294,7 +295,7 @@ impl Routes {
     pub fn merge_layered(
         mut self,
         other: Self,
-        layer: impl FnOnce(Router<Server>) -> Router<Server>,
+        layer: impl FnOnce(Router<AppState>) -> Router<AppState>,
     ) -> Self {
         self.router = self.router.merge(layer(other.router));
         self.table.extend(other.table);
@@ -307,7 +308,7 @@ impl Routes {
     }
 
     /// All routes that were added.
-    pub fn into_router(self) -> Router<Server> {
+    pub fn into_router(self) -> Router<AppState> {
         self.router
     }
 }
@@ -317,16 +318,16 @@ fn erase<R, F, A>(handler: F, limit: BodyLimit) -> Erased
 where
     R: IncomingRequest + Metadata + Send + 'static,
     R::Authentication: Identified,
-    F: Fn(Server, Call<R>) -> A + Clone + Send + Sync + 'static,
+    F: Fn(AppState, Call<R>) -> A + Clone + Send + Sync + 'static,
     A: Future<Output = Result<R::OutgoingResponse>> + Send + 'static,
 {
-    Arc::new(move |server, request, args, disconnected| {
+    Arc::new(move |services, request, args, disconnected| {
         let handler = handler.clone();
         Box::pin(async move {
-            match read::<R>(&server, request, args, limit, disconnected).await {
+            match read::<R>(&services, request, args, limit, disconnected).await {
                 Ok((call, permits)) => {
-                    let (pool, owner) = (server.blocking.clone(), call.owner());
-                    let answer = async move { response(handler(server, call).await) };
+                    let (pool, owner) = (services.blocking.clone(), call.owner());
+                    let answer = async move { response(handler(services, call).await) };
                     let answer = pool.run(owner, answer).await;
                     drop(permits);
                     answer
@@ -339,7 +340,7 @@ where
 
 /// Reads a request. Nothing has begun yet: a client that disconnects now leaves the queue for a permit, and holds none.
 async fn read<R>(
-    server: &Server,
+    services: &Services,
     request: Request,
     args: Vec<String>,
     limit: BodyLimit,
@@ -353,7 +354,7 @@ where
     tokio::select! {
         biased;
         () = is_gone.cancelled() => Err(client_disconnected()),
-        read = Call::<R>::read(server, request, args, limit, disconnected) => read,
+        read = Call::<R>::read(services, request, args, limit, disconnected) => read,
     }
 }
 
@@ -364,7 +365,7 @@ fn client_disconnected() -> Error {
 
 async fn run(
     erased: Erased,
-    server: Server,
+    services: AppState,
     request: Request,
     args: Vec<String>,
     abandoned: Abandoned,
@@ -372,7 +373,7 @@ async fn run(
     let disconnected = CancellationToken::new();
     // This future is dropped when the client disconnects; a task that goes on by itself sees the token cancelled.
     let _disconnects = disconnected.clone().drop_guard();
-    let answer = watched(erased(server, request, args, disconnected));
+    let answer = watched(erased(services, request, args, disconnected));
     // A handler that panics is one request that fails, not a connection that is cut.
     let answered = match abandoned {
         Abandoned::Stops => AssertUnwindSafe(answer).catch_unwind().await.ok(),

@@ -11,6 +11,7 @@ use ruma::{
 };
 use serde_json::{Value, value::RawValue};
 
+use super::Keys;
 use super::record::FallbackKey;
 use crate::{
     error::{Error, Result},
@@ -18,7 +19,6 @@ use crate::{
         FALLBACK_ALGORITHMS_PER_DEVICE, ONE_TIME_KEY_ID_MAX_BYTES, ONE_TIME_KEY_MAX_BYTES,
         ONE_TIME_KEYS_PER_DEVICE,
     },
-    server::Server,
     store::{Batch, Store, tables},
     stream::{Position, Touch},
 };
@@ -169,13 +169,13 @@ fn same(one: &RawValue, other: &RawValue) -> Result<bool> {
 pub type Wanted = BTreeMap<OwnedUserId, BTreeMap<OwnedDeviceId, OneTimeKeyAlgorithm>>;
 
 /// Gives out one key of each device, and makes sure that nobody else gets it. Devices that have none are left out.
-pub async fn claim(server: &Server, wanted: &Wanted) -> Result<BTreeMap<OwnedUserId, OneTimeKeys>> {
-    let _alone = server.keys.lock(wanted.keys().map(|user| &**user)).await;
-    let mut write = server.stream.write();
+pub async fn claim(state: &Keys, wanted: &Wanted) -> Result<BTreeMap<OwnedUserId, OneTimeKeys>> {
+    let _alone = state.lock(wanted.keys().map(|user| &**user)).await;
+    let mut write = state.stream.write();
     let mut claimed = BTreeMap::<_, OneTimeKeys>::new();
     for (user, devices) in wanted {
         for (device, algorithm) in devices {
-            let (store, batch) = (&server.store, write.batch());
+            let (store, batch) = (&state.store, write.batch());
             let taken = take(store, batch, user, device, algorithm.as_str())?;
             if let Some((id, key)) = taken {
                 let keys = claimed.entry(user.clone()).or_default();
@@ -189,7 +189,7 @@ pub async fn claim(server: &Server, wanted: &Wanted) -> Result<BTreeMap<OwnedUse
     if !write.is_empty() {
         // The position is nobody's change: it is what wakes the owners, who have fewer keys now.
         write.position();
-        server.stream.commit(write).await?;
+        state.stream.commit(write).await?;
     }
     Ok(claimed)
 }

@@ -29,7 +29,7 @@ const WARNED_MAX: usize = 1_000;
 
 /// Why an address is not asked.
 #[derive(Debug, thiserror::Error)]
-pub enum Refused {
+pub(crate) enum Refused {
     /// It is on a network that the server may not ask.
     #[error("{0} is on a network that ip_range_denylist forbids")]
     Forbidden(String),
@@ -40,7 +40,7 @@ pub enum Refused {
 
 /// The client. Clones are the same client.
 #[derive(Clone, Debug)]
-pub struct Guarded {
+pub(crate) struct Guarded {
     limits: Arc<Limits>,
     http: Arc<Outgoing>,
 }
@@ -100,7 +100,7 @@ impl Resolve for Resolver {
 
 impl Guarded {
     /// A client that keeps to these limits.
-    pub fn new(outbound: &Outbound) -> Self {
+    pub(crate) fn new(outbound: &Outbound) -> Self {
         let limits = Arc::new(Limits {
             outbound: outbound.clone(),
             warned: Cache::new(WARNED_MAX),
@@ -120,7 +120,11 @@ impl Guarded {
     }
 
     /// A request to this address. Names are checked when they are looked up, numbers here.
-    pub fn request(&self, method: reqwest::Method, url: &Url) -> Result<RequestBuilder, Refused> {
+    pub(crate) fn request(
+        &self,
+        method: reqwest::Method,
+        url: &Url,
+    ) -> Result<RequestBuilder, Refused> {
         match url.host() {
             Some(Host::Ipv4(address)) => self.limits.check(address.into())?,
             Some(Host::Ipv6(address)) => self.limits.check(address.into())?,
@@ -130,7 +134,7 @@ impl Guarded {
     }
 
     /// Sends a request of [`Guarded::request`], and gives the answer if it came from where it may.
-    pub async fn send(&self, request: RequestBuilder) -> Result<Response, Refused> {
+    pub(crate) async fn send(&self, request: RequestBuilder) -> Result<Response, Refused> {
         let response = request.send().await?;
         if let Some(peer) = response.remote_addr() {
             self.limits.check(peer.ip())?;

@@ -134,7 +134,9 @@ async fn give(test: &TestServer, room: &str, here: &Person) {
 
 fn kept(test: &TestServer, user: &OwnedUserId) -> [bool; 3] {
     let store = &test.server.store;
-    let delayed = !delayed::of_user(&test.server, user).unwrap().is_empty();
+    let delayed = !delayed::of_user(&test.server.rooms, user)
+        .unwrap()
+        .is_empty();
     let dry = store
         .contains::<tables::DehydratedDevices>((user,))
         .unwrap();
@@ -194,9 +196,10 @@ async fn happens(test: &TestServer, event: &str, here: &Session, other: &Session
 /// One row of the table, as it is.
 async fn outlives(test: &TestServer, event: &str, number: usize) -> String {
     let name = format!("user{number}");
-    let accounts = &test.server.accounts;
-    let user = accounts
-        .create(&test.server, &name, Some(OLD))
+    let user = test
+        .server
+        .operations
+        .create_account(&name, Some(OLD))
         .await
         .unwrap();
     let bob = test.person(&format!("bob{number}")).await;
@@ -245,8 +248,10 @@ async fn credential_outlives_only_what_the_table_allows() {
 async fn what_was_proven_with_an_old_password_proves_nothing() {
     let test = TestServer::start().await;
     let accounts = &test.server.accounts;
-    let user = accounts
-        .create(&test.server, "alice", Some(OLD))
+    let user = test
+        .server
+        .operations
+        .create_account("alice", Some(OLD))
         .await
         .unwrap();
     let alice = test.log_in(&user).await;
@@ -262,7 +267,11 @@ async fn what_was_proven_with_an_old_password_proves_nothing() {
                 .unwrap();
         } else {
             let kept = Content::Kept;
-            accounts.end(&test.server, &user, kept).await.unwrap();
+            test.server
+                .operations
+                .end_account(&user, kept)
+                .await
+                .unwrap();
         }
         assert_eq!(sessions(), 0, "{ends}");
     }
@@ -274,13 +283,16 @@ async fn what_is_no_users_outlives_users() {
     let accounts = &test.server.accounts;
     let token = accounts.issue_registration_token(None, None).await.unwrap();
     let nonce = accounts.nonces.issue(None, std::time::Instant::now());
-    let user = accounts
-        .create(&test.server, "alice", Some(OLD))
+    let user = test
+        .server
+        .operations
+        .create_account("alice", Some(OLD))
         .await
         .unwrap();
     let erased = Content::Erased;
-    accounts
-        .deactivate(&test.server, &user, erased)
+    test.server
+        .operations
+        .deactivate(&user, erased)
         .await
         .unwrap();
     assert_eq!(

@@ -11,11 +11,8 @@ use tokio::task::unconstrained;
 
 use super::{Counted, ask};
 use crate::{
-    http::{
-        BodyPools,
-        body::{LONG_BODIES_AT_ONCE, LONG_BODY_BYTES, ReadBody},
-    },
-    permits::Holder,
+    http::body::{LONG_BODY_BYTES, ReadBody},
+    permits::{BodyPools, Holder, LONG_BODIES_AT_ONCE},
     testing::TestServer,
 };
 

@@ -52,7 +52,7 @@ async fn store(test: &TestServer, who: &Person, kind: &str, rules: Vec<Value>) {
 }
 
 fn steps(test: &TestServer) -> u64 {
-    test.server.rooms.rulesets.steps.swap(0, Relaxed)
+    test.server.push_rules.rulesets.steps.swap(0, Relaxed)
 }
 
 /// What one user costs at most for one event: their own rules, and those of the server's that read a text.

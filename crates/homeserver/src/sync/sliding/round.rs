@@ -18,7 +18,7 @@ use super::{
     person::{self, Person, Stay},
     room::Look,
 };
-use crate::{error::Result, server::Server, stream::Position};
+use crate::{error::Result, stream::Position, sync::SyncContext};
 
 /// The rooms that an answer is about.
 #[derive(Debug, Default)]
@@ -53,8 +53,13 @@ pub(super) struct Round {
 
 impl Round {
     /// Looks at everything, as it was at `now`, that the client was not told according to `base`.
-    pub(super) fn read(server: &Server, ask: &Ask, base: &Snapshot, now: Position) -> Result<Self> {
-        let person = Person::read(&server.store, ask.user())?;
+    pub(super) fn read(
+        ctx: &SyncContext,
+        ask: &Ask,
+        base: &Snapshot,
+        now: Position,
+    ) -> Result<Self> {
+        let person = Person::read(&ctx.store, ask.user())?;
         let mut response = Response::new(String::new());
         response.txn_id.clone_from(&ask.txn_id);
         let mut next = base.clone();
@@ -65,10 +70,10 @@ impl Round {
             next,
             has_news: base.is_first(),
         };
-        let (seen, wanted) = round.lists(server, ask, base, &person, now)?;
-        round.rooms(server, ask, base, &person, &seen, &wanted)?;
+        let (seen, wanted) = round.lists(ctx, ask, base, &person, now)?;
+        round.rooms(ctx, ask, base, &person, &seen, &wanted)?;
         let mut answer = extensions::Answer {
-            server,
+            ctx,
             ask,
             base,
             seen: &seen,
@@ -85,13 +90,13 @@ impl Round {
     /// Which rooms are seen, and what is wanted of each.
     fn lists(
         &mut self,
-        server: &Server,
+        ctx: &SyncContext,
         ask: &Ask,
         base: &Snapshot,
         person: &Person,
         now: Position,
     ) -> Result<(Seen, BTreeMap<OwnedRoomId, Wanted>)> {
-        let (rooms, facts) = (&server.rooms, &server.sliding.facts);
+        let (rooms, facts) = (&ctx.rooms, &ctx.sliding.facts);
         facts.follow(rooms, now)?;
         let mut seen = Seen {
             stays: person::stays(rooms, person, ask.user(), base, now)?,
@@ -120,7 +125,7 @@ impl Round {
 
     fn rooms(
         &mut self,
-        server: &Server,
+        ctx: &SyncContext,
         ask: &Ask,
         base: &Snapshot,
         person: &Person,
@@ -132,7 +137,7 @@ impl Round {
                 continue;
             };
             let look = Look {
-                server,
+                ctx,
                 ask,
                 person,
                 base,
@@ -140,7 +145,7 @@ impl Round {
                 room_id,
                 stay,
                 wanted,
-                facts: &*server.sliding.facts.of(&server.rooms, room_id)?,
+                facts: &*ctx.sliding.facts.of(&ctx.rooms, room_id)?,
             };
             let news = look.news()?;
             if let Some(room) = news.room {

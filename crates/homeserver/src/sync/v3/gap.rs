@@ -10,9 +10,9 @@ use ruma::{OwnedRoomId, UserId, events::TimelineEventType};
 use crate::{
     error::Result,
     rooms::record::Membership,
-    server::Server,
     store::tables,
     stream::{Change, Position},
+    sync::SyncContext,
 };
 
 /// How many changes are walked.
@@ -31,11 +31,9 @@ pub(super) struct Gap {
 
 impl Gap {
     /// Walks what happened after `since` and not after `until`.
-    pub(super) fn walk(server: &Server, since: Position, until: Position) -> Result<Self> {
+    pub(super) fn walk(ctx: &SyncContext, since: Position, until: Position) -> Result<Self> {
         let (mut gap, mut rooms) = (Self::default(), BTreeSet::new());
-        let rows = server
-            .store
-            .scan_from::<tables::Changes>((), (since.next(),));
+        let rows = ctx.store.scan_from::<tables::Changes>((), (since.next(),));
         for (count, row) in rows.enumerate() {
             let ((position,), change) = row?;
             if position > until {
@@ -46,7 +44,7 @@ impl Gap {
             }
             match change {
                 Change::Event(room, event) => {
-                    let pdu = server.rooms.event(&event)?;
+                    let pdu = ctx.rooms.event(&event)?;
                     if pdu.is_some_and(|pdu| pdu.kind == TimelineEventType::RoomMember) {
                         gap.moved.insert(room.clone());
                     }
@@ -59,7 +57,7 @@ impl Gap {
                 Change::ToDevice(..) | Change::AccountData(_) => {}
             }
         }
-        rooms.extend(server.typing.changed_rooms(since, until));
+        rooms.extend(ctx.rooms.typing.changed_rooms(since, until));
         gap.rooms = Some(rooms);
         Ok(gap)
     }
@@ -67,17 +65,17 @@ impl Gap {
     /// The user's rooms where something may have happened. `besides` are rooms where something did that the walk does not see.
     pub(super) fn memberships(
         &self,
-        server: &Server,
+        ctx: &SyncContext,
         user: &UserId,
         besides: impl Iterator<Item = OwnedRoomId>,
     ) -> Result<Vec<(OwnedRoomId, Membership)>> {
         let Some(known) = &self.rooms else {
-            return server.rooms.memberships(user);
+            return ctx.rooms.memberships(user);
         };
         let rooms: BTreeSet<OwnedRoomId> = known.iter().cloned().chain(besides).collect();
         let mut memberships = Vec::new();
         for room in rooms {
-            let member = server.store.get::<tables::Memberships>((user, &*room))?;
+            let member = ctx.store.get::<tables::Memberships>((user, &*room))?;
             memberships.extend(member.map(|member| (room, member)));
         }
         Ok(memberships)

@@ -9,7 +9,7 @@ use crate::{error::Result, rooms::receipts};
 const RECEIPTS_MAX: usize = 500;
 
 pub(super) fn fill(answer: &mut Answer<'_>) -> Result<bool> {
-    let (store, now) = (&answer.server.store, answer.next.position);
+    let (store, now) = (&answer.ctx.store, answer.next.position);
     let asked = &answer.ask.extensions.receipts;
     for room in answer.rooms(asked.lists.as_ref(), asked.rooms.as_ref()) {
         if !answer.seen.is_joined(&room) {

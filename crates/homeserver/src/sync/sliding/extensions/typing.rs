@@ -11,7 +11,7 @@ pub(super) fn fill(answer: &mut Answer<'_>) -> Result<bool> {
             continue;
         }
         let told = answer.base.besides.typing.get(&room).copied();
-        let typers = &answer.server.typing;
+        let typers = &answer.ctx.rooms.typing;
         let users = match told {
             // Who sees the room for the first time takes it that nobody types.
             None => Some(typers.users(&room)).filter(|users| !users.is_empty()),

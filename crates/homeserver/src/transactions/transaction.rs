@@ -11,8 +11,9 @@ use ruma::{OwnedDeviceId, OwnedEventId, OwnedRoomId, OwnedUserId};
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 
-use super::{Appservice, event, interest::Interest};
+use super::{event, interest::Interest};
 use crate::{
+    appservices::Appservice,
     error::Result,
     rooms::Rooms,
     rooms::typing::Typing,
@@ -25,7 +26,7 @@ mod encryption;
 mod ephemeral;
 
 /// How many events go out in one transaction.
-pub(super) const EVENTS_MAX: usize = 100;
+pub(crate) const EVENTS_MAX: usize = 100;
 /// The size at which a transaction takes no more events, in bytes: receivers limit what they read, often to two mebibytes.
 const EVENTS_MAX_BYTES: usize = 1 << 20;
 /// How many changes are looked through before the place that was reached is noted.
@@ -70,7 +71,7 @@ impl Transaction {
             ..Self::default()
         };
         transaction.walk(&source.rooms, appservice, interest, until)?;
-        if appservice.registration.file().receive_ephemeral {
+        if appservice.registration().file().receive_ephemeral {
             transaction.typing(source, interest, after)?;
             transaction.presence(source, appservice, interest, after)?;
         }
@@ -184,7 +185,7 @@ impl Transaction {
                 json!(self.to_device),
             );
         }
-        if appservice.registration.file().device_lists {
+        if appservice.registration().file().device_lists {
             self.encryption(rooms, &mut body)?;
         }
         Ok(Bytes::from(serde_json::to_vec(&body)?))

@@ -3,8 +3,8 @@
 use ruma::events::TimelineEventType;
 use serde_json::{Map, Value, json};
 
-use super::Appservice;
 use crate::{
+    appservices::Appservice,
     error::Result,
     rooms::{Pdu, Rooms},
 };

@@ -14,13 +14,11 @@ use tasks::catch;
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    Appservice,
-    call::path_part,
     interest::Interest,
-    record::Progress,
     transaction::{Source, Transaction},
 };
 use crate::{
+    appservices::{Appservice, path_part, record::Progress},
     error::Result,
     store::{Batch, Store, tables},
     stream::{Position, Stream},
@@ -221,7 +219,7 @@ impl Worker {
             return Ok(());
         }
         let mut batch = self.store().batch();
-        if self.appservice.registration.file().device_lists {
+        if self.appservice.registration().file().device_lists {
             for (user, device, position) in &transaction.carried {
                 batch.delete::<tables::ToDevice>((user, device, *position))?;
             }

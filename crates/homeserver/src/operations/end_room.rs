@@ -3,25 +3,14 @@
 //! Everybody leaves first, so that clients see an end like any other. The rows go piece by piece, and that of the room itself goes
 //! last: a room whose end was cut short is still there to be ended again.
 
-use ruma::{
-    OwnedUserId, RoomId,
-    events::{
-        TimelineEventType,
-        room::member::{MembershipState, RoomMemberEventContent},
-    },
-};
+use ruma::{OwnedUserId, RoomId, events::room::member::MembershipState};
 
-use super::{
-    Draft, Rooms, aliases,
-    membership::Member,
-    record::{Membership, RoomRecord},
-    unknown_room,
-    writer::EVENTS_PER_WRITE,
-};
 use crate::{
     blocking,
     error::{Error, Result},
-    server::Server,
+    rooms::{
+        EVENTS_PER_WRITE, Rooms, aliases, membership::Member, record::Membership, unknown_room,
+    },
     store::{Batch, StoreError, tables},
 };
 
@@ -37,41 +26,19 @@ pub enum Trace {
     Nothing,
 }
 
-/// Refuses to let anybody into a banned room.
-///
-/// # Errors
-///
-/// 403 `M_FORBIDDEN`.
-pub(super) fn check_ban(record: &RoomRecord, draft: &Draft) -> Result<()> {
-    if !record.banned || draft.kind != TimelineEventType::RoomMember {
-        return Ok(());
-    }
-    let content: Option<RoomMemberEventContent> = serde_json::from_str(draft.content.get()).ok();
-    let goes = |content: RoomMemberEventContent| {
-        matches!(
-            content.membership,
-            MembershipState::Leave | MembershipState::Ban
-        )
-    };
-    if content.is_some_and(goes) {
-        return Ok(());
-    }
-    Err(Error::forbidden("This room is banned on this homeserver"))
-}
-
 /// Bans a room, and empties it; or lets people in again.
 ///
 /// # Errors
 ///
 /// 404 if there is no such room.
-pub async fn ban(server: &Server, room: &RoomId, banned: bool) -> Result<()> {
-    let writer = server.rooms.write(room).await?;
+pub async fn ban(rooms: &Rooms, room: &RoomId, banned: bool) -> Result<()> {
+    let writer = rooms.write(room).await?;
     let mut record = writer.record().clone();
     record.banned = banned;
-    server.store.put::<tables::Rooms>((room,), &record).await?;
+    rooms.store.put::<tables::Rooms>((room,), &record).await?;
     drop(writer);
     if banned {
-        clear(server, room, "This room was banned by an admin").await?;
+        clear(rooms, room, "This room was banned by an admin").await?;
     }
     Ok(())
 }
@@ -81,11 +48,11 @@ pub async fn ban(server: &Server, room: &RoomId, banned: bool) -> Result<()> {
 /// # Errors
 ///
 /// 404 if there is no such room.
-pub async fn delete(server: &Server, room: &RoomId, trace: Trace) -> Result<()> {
-    clear(server, room, "Room Deleted").await?;
+pub async fn delete(rooms: &Rooms, room: &RoomId, trace: Trace) -> Result<()> {
+    clear(rooms, room, "Room Deleted").await?;
     // Nobody writes while it goes.
-    let writer = server.rooms.write(room).await?;
-    let (rooms, id) = (server.rooms.clone(), room.to_owned());
+    let writer = rooms.write(room).await?;
+    let (rooms, id) = (rooms.clone(), room.to_owned());
     let erasing = blocking::run(move || erase(&rooms, &id, trace));
     erasing.await.map_err(|_| StoreError::Lost)??;
     drop(writer);
@@ -93,19 +60,19 @@ pub async fn delete(server: &Server, room: &RoomId, trace: Trace) -> Result<()> 
 }
 
 /// Lets everybody leave, frees the names of the room, and takes it out of all lists.
-async fn clear(server: &Server, room: &RoomId, reason: &str) -> Result<()> {
-    if !server.rooms.exists(room)? {
+async fn clear(rooms: &Rooms, room: &RoomId, reason: &str) -> Result<()> {
+    if !rooms.exists(room)? {
         return Err(unknown_room());
     }
-    let mut writer = server.rooms.write(room).await?;
-    for (user, member) in members(&server.rooms, room)? {
+    let mut writer = rooms.write(room).await?;
+    for (user, member) in members(rooms, room)? {
         if matches!(
             member.membership,
             MembershipState::Leave | MembershipState::Ban
         ) {
             continue;
         }
-        let mut leave = Member::new(server, &user, MembershipState::Leave)?;
+        let mut leave = Member::new(rooms, &user, MembershipState::Leave)?;
         leave.reason = Some(reason.to_owned());
         // The rules let everybody leave; if they do not, the room goes all the same.
         if let Err(error) = writer.add(leave.draft(&user)?) {
@@ -113,16 +80,16 @@ async fn clear(server: &Server, room: &RoomId, reason: &str) -> Result<()> {
         }
         if writer.added().len() >= EVENTS_PER_WRITE {
             writer.commit().await?;
-            writer = server.rooms.write(room).await?;
+            writer = rooms.write(room).await?;
         }
     }
-    for alias in aliases::of_room(server, room)? {
+    for alias in aliases::of_room(rooms, room)? {
         writer.batch().delete::<tables::Aliases>((&*alias,))?;
         writer
             .batch()
             .delete::<tables::RoomAliases>((room, &*alias))?;
     }
-    for key in server.store.scan::<tables::PublicRooms>(()).keys() {
+    for key in rooms.store.scan::<tables::PublicRooms>(()).keys() {
         let (network, published) = key?;
         if published == room {
             writer

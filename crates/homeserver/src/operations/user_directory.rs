@@ -7,8 +7,13 @@ use std::collections::BTreeSet;
 
 use ruma::{OwnedMxcUri, OwnedUserId, UserId};
 
-use super::{identity, profile};
-use crate::{error::Result, limits::USER_SEARCH_LOOKS_MAX, server::Server, store::tables};
+use crate::{
+    accounts::{identity, profile},
+    error::Result,
+    limits::USER_SEARCH_LOOKS_MAX,
+    rooms::Rooms,
+    store::tables,
+};
 
 /// Somebody who was found.
 #[derive(Clone, Debug)]
@@ -23,15 +28,15 @@ pub struct Found {
 
 /// Those whose user id or display name holds `term`, at most `limit` of them, and whether there are more.
 pub fn search(
-    server: &Server,
+    rooms: &Rooms,
     asker: &UserId,
     term: &str,
     limit: usize,
 ) -> Result<(Vec<Found>, bool)> {
     let term = term.trim().to_lowercase();
     let mut found = Vec::new();
-    for user_id in candidates(server, asker, &term)? {
-        let display_name = profile::display_name(&server.store, &user_id)?;
+    for user_id in candidates(rooms, asker, &term)? {
+        let display_name = profile::display_name(&rooms.store, &user_id)?;
         let in_name = display_name
             .as_ref()
             .is_some_and(|name| name.to_lowercase().contains(&term));
@@ -45,7 +50,7 @@ pub fn search(
             return Ok((found, true));
         }
         found.push(Found {
-            avatar_url: profile::avatar_url(&server.store, &user_id)?,
+            avatar_url: profile::avatar_url(&rooms.store, &user_id)?,
             user_id,
             display_name,
         });
@@ -53,23 +58,23 @@ pub fn search(
     Ok((found, false))
 }
 
-fn candidates(server: &Server, asker: &UserId, term: &str) -> Result<BTreeSet<OwnedUserId>> {
+fn candidates(rooms: &Rooms, asker: &UserId, term: &str) -> Result<BTreeSet<OwnedUserId>> {
     let mut users = BTreeSet::new();
-    if let Ok(named) = identity::named(server, term)
-        && server.accounts.active(&named).is_ok()
+    if let Ok(named) = identity::named(&rooms.accounts, term)
+        && rooms.accounts.active(&named).is_ok()
     {
         users.insert(named);
     }
-    for room in server.rooms.joined_rooms(asker)? {
-        users.extend(server.rooms.joined_members(&room)?);
+    for room in rooms.joined_rooms(asker)? {
+        users.extend(rooms.joined_members(&room)?);
         if users.len() >= USER_SEARCH_LOOKS_MAX {
             return Ok(users);
         }
     }
-    for key in server.store.scan::<tables::PublicRooms>(()).keys() {
+    for key in rooms.store.scan::<tables::PublicRooms>(()).keys() {
         let (_, room) = key?;
-        for user in server.rooms.joined_members(&room)? {
-            let account = server.accounts.get(&user)?;
+        for user in rooms.joined_members(&room)? {
+            let account = rooms.accounts.get(&user)?;
             if account.is_some_and(|account| account.appservice.is_none()) {
                 users.insert(user);
             }

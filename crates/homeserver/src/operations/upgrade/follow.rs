@@ -10,14 +10,13 @@ use super::attempt;
 use crate::{
     caller::Caller,
     error::Result,
-    rooms::{Draft, RoomWriter},
-    server::Server,
+    rooms::{Draft, RoomWriter, Rooms},
     store::{Exists, tables},
 };
 
 /// Gives the new room these aliases, which the caller has locked, and the place in the list that the old one had.
 pub(super) fn move_names(
-    server: &Server,
+    rooms: &Rooms,
     caller: &Caller,
     old: &mut RoomWriter,
     (names, new): (&[OwnedRoomAliasId], &RoomId),
@@ -25,7 +24,7 @@ pub(super) fn move_names(
     let room = old.room_id().to_owned();
     for alias in names {
         // Somebody may have moved or removed it before it was locked.
-        let record = server.store.get::<tables::Aliases>((&**alias,))?;
+        let record = rooms.store.get::<tables::Aliases>((&**alias,))?;
         let Some(mut record) = record.filter(|record| record.room_id == room) else {
             continue;
         };
@@ -35,7 +34,7 @@ pub(super) fn move_names(
         batch.delete::<tables::RoomAliases>((&*room, &**alias))?;
         batch.put::<tables::RoomAliases>((new, &**alias), &Exists {})?;
     }
-    for key in server.store.scan::<tables::PublicRooms>(()).keys() {
+    for key in rooms.store.scan::<tables::PublicRooms>(()).keys() {
         let (network, listed) = key?;
         if listed == room {
             let batch = old.batch();
@@ -53,14 +52,14 @@ pub(super) fn move_names(
 
 /// Puts the new room where the old one was in those of the caller's spaces that the caller may change.
 pub(super) async fn update_spaces(
-    server: &Server,
+    rooms: &Rooms,
     caller: &Caller,
     old: &RoomId,
     new: &RoomId,
 ) -> Result<()> {
     let kind = StateEventType::SpaceChild;
-    for space in server.rooms.joined_rooms(&caller.user_id)? {
-        let mut writer = server.rooms.write(&space).await?;
+    for space in rooms.joined_rooms(&caller.user_id)? {
+        let mut writer = rooms.write(&space).await?;
         let Some(child) = writer.state(&kind, old.as_str())? else {
             continue;
         };

@@ -8,13 +8,11 @@ use std::{
 };
 
 use bytes::Bytes;
-use futures_util::future::join_all;
 use http::Method;
-use ruma::{OwnedUserId, RoomAliasId, UserId};
+use ruma::{RoomAliasId, UserId};
 use serde_json::json;
 
 use super::{Answer, Appservice, Appservices, Unreachable, call::path_part};
-use crate::{error::Result as ServerResult, server::Server};
 
 /// How long a question may take. Somebody waits for what is made of the answer.
 const QUESTION_TIMEOUT: Duration = Duration::from_secs(10);
@@ -79,25 +77,4 @@ impl Appservices {
         }
         false
     }
-}
-
-/// Lets the application service whose users these would be make those who have no account yet: they are about to be invited, or
-/// looked at. What it answers decides nothing, because it hears of the invite anyway. `caller` knows its own users.
-///
-/// # Errors
-///
-/// If the database fails.
-pub(crate) async fn introduce(
-    server: &Server,
-    caller: Option<&Appservice>,
-    users: &[OwnedUserId],
-) -> ServerResult<()> {
-    let mut unknown = Vec::new();
-    for user in users {
-        if !server.accounts.exists(user)? {
-            unknown.push(server.appservices.query_user(user, caller));
-        }
-    }
-    join_all(unknown).await;
-    Ok(())
 }

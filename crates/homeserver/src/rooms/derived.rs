@@ -1,47 +1,77 @@
-//! What follows from a new event: each index learns of it in the event's own write.
+//! What is derived from a new event in the event's own write: the members here, everything else by what is registered ([`Derived`]).
 
 use std::sync::Arc;
 
 use ruma::{
-    OwnedUserId, UserId,
+    OwnedUserId, RoomId, UserId,
     events::{
         StateEventType, TimelineEventType,
         room::member::{MembershipState, RoomMemberEventContent},
     },
 };
 
-use super::{Pdu, RoomWriter, Rooms, record::Membership, relations, search, threads};
+use super::{Pdu, RoomWriter, Rooms, record::Membership};
 use crate::{
     error::Result,
-    push::Evaluation,
     store::tables,
     stream::{Position, Slot, Touch},
 };
 
-/// What follows from the events of one write, one after the other.
-#[derive(Debug, Default)]
-pub(super) struct Index {
-    relations: relations::Notes,
-    threads: threads::Notes,
+/// Something that is derived from every event, in the write of the event itself: an index, a count, who is notified.
+///
+/// The rooms do not know what there is: whoever puts the server together registers it.
+pub trait Derived: std::fmt::Debug + Send + Sync {
+    /// Begins a write with these events, which the writer has added.
+    ///
+    /// # Errors
+    ///
+    /// If the database fails.
+    fn begin(&self, writer: &RoomWriter) -> Result<Box<dyn Derivation>>;
 }
 
-impl Index {
-    /// Works out everything that follows from the next event.
-    pub(super) fn follow(
+/// What is derived from the events of one write, one after the other.
+pub trait Derivation: Send {
+    /// Adds what follows from the next event to the write. Nothing may wait: whoever writes to the room waits for it.
+    ///
+    /// # Errors
+    ///
+    /// If the database fails: then nothing of the write happens.
+    fn next(&mut self, writer: &mut RoomWriter, pdu: &Arc<Pdu>, slot: Slot) -> Result<()>;
+
+    /// The write is on disk: what is kept in memory follows.
+    fn written(self: Box<Self>, _room: &RoomId, _added: &[Arc<Pdu>]) {}
+}
+
+/// All derivations of one write.
+pub(super) struct Derivations(Vec<Box<dyn Derivation>>);
+
+impl Derivations {
+    pub(super) fn begin(writer: &RoomWriter) -> Result<Self> {
+        let derived = writer.rooms().derived.iter();
+        derived
+            .map(|derived| derived.begin(writer))
+            .collect::<Result<_>>()
+            .map(Self)
+    }
+
+    pub(super) fn next(
         &mut self,
         writer: &mut RoomWriter,
-        evaluation: &mut Evaluation,
         pdu: &Arc<Pdu>,
         slot: Slot,
     ) -> Result<()> {
         if pdu.kind == TimelineEventType::RoomMember {
             member(writer, pdu, slot)?;
         }
-        evaluation.next(writer, pdu, slot)?;
-        self.relations.note(writer, pdu, slot)?;
-        self.threads.note(writer, pdu, slot)?;
-        search::note(writer, pdu, slot);
-        Ok(())
+        self.0
+            .iter_mut()
+            .try_for_each(|derivation| derivation.next(writer, pdu, slot))
+    }
+
+    pub(super) fn written(self, room: &RoomId, added: &[Arc<Pdu>]) {
+        for derivation in self.0 {
+            derivation.written(room, added);
+        }
     }
 }
 

@@ -10,11 +10,8 @@ use serde_json::{Map, Value, json};
 
 use super::Transaction;
 use crate::{
-    appservices::{Appservice, interest::Interest},
-    error::Result,
-    rooms::Rooms,
-    store::tables,
-    stream::Position,
+    appservices::Appservice, error::Result, rooms::Rooms, store::tables, stream::Position,
+    transactions::interest::Interest,
 };
 
 /// The algorithm of the one-time keys that are in use.
@@ -57,7 +54,7 @@ impl Transaction {
         user: &OwnedUserId,
         position: Position,
     ) -> Result<()> {
-        if !appservice.registration.file().device_lists || self.changed.contains(user) {
+        if !appservice.registration().file().device_lists || self.changed.contains(user) {
             return Ok(());
         }
         if appservice.is_own(user) {

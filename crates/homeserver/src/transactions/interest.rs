@@ -17,8 +17,8 @@ use ruma::{
     },
 };
 
-use super::Appservice;
 use crate::{
+    appservices::Appservice,
     error::Result,
     rooms::{Pdu, Rooms},
     store::tables,
@@ -53,7 +53,7 @@ impl Interest {
     /// Whether what happens in the room at this position concerns it.
     pub(super) fn in_room(&mut self, room: &RoomId, at: Position) -> Result<bool> {
         let joined = !self.own_members(room, at)?.is_empty();
-        Ok(joined || self.appservice.registration.matches_room(room) || self.has_alias(room)?)
+        Ok(joined || self.appservice.registration().matches_room(room) || self.has_alias(room)?)
     }
 
     /// Whether the user is in a room with one of its users.
@@ -104,7 +104,7 @@ impl Interest {
     }
 
     fn has_alias(&self, room: &RoomId) -> Result<bool> {
-        let registration = &self.appservice.registration;
+        let registration = self.appservice.registration();
         if registration.file().namespaces.aliases.is_empty() {
             return Ok(false);
         }

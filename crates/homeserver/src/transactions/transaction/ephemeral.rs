@@ -8,11 +8,8 @@ use serde_json::json;
 
 use super::{Source, Transaction};
 use crate::{
-    appservices::{Appservice, interest::Interest},
-    error::Result,
-    rooms::Rooms,
-    store::tables,
-    stream::Position,
+    appservices::Appservice, error::Result, rooms::Rooms, store::tables, stream::Position,
+    transactions::interest::Interest,
 };
 
 impl Transaction {
@@ -25,7 +22,7 @@ impl Transaction {
         room: &RoomId,
         position: Position,
     ) -> Result<()> {
-        let wanted = appservice.registration.file().receive_ephemeral;
+        let wanted = appservice.registration().file().receive_ephemeral;
         if !wanted || !interest.in_room(room, position)? {
             return Ok(());
         }

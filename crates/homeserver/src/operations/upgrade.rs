@@ -14,14 +14,13 @@ use ruma::{
 };
 use serde_json::{Map, Value, json, value::to_raw_value};
 
-use super::{
-    Draft, Pdu, RoomState, RoomWriter, aliases, membership::Member, rules_of,
-    writer::EVENTS_PER_WRITE,
-};
 use crate::{
     caller::Caller,
     error::{Error, Result},
-    server::Server,
+    rooms::{
+        Draft, EVENTS_PER_WRITE, Pdu, RoomState, RoomWriter, Rooms, aliases, membership::Member,
+        rules_of,
+    },
 };
 
 mod follow;
@@ -60,18 +59,18 @@ pub struct Upgrade {
 /// # Errors
 ///
 /// 403 if the caller may not close the room, 400 if this server does not speak the version.
-pub async fn upgrade(server: &Server, caller: &Caller, asked: &Upgrade) -> Result<OwnedRoomId> {
+pub async fn upgrade(rooms: &Rooms, caller: &Caller, asked: &Upgrade) -> Result<OwnedRoomId> {
     let rules = rules_of(&asked.version)?;
-    let mut old = server.rooms.write(&asked.room).await?;
-    let state = server.rooms.state(&asked.room);
+    let mut old = rooms.write(&asked.room).await?;
+    let state = rooms.state(&asked.room);
     let levels = state.power_levels(old.rules())?;
-    if !server.rooms.is_joined(&asked.room, &caller.user_id)?
+    if !rooms.is_joined(&asked.room, &caller.user_id)?
         || !levels.user_can_send_state(&caller.user_id, StateEventType::RoomTombstone)
     {
         return Err(Error::forbidden("You may not upgrade this room"));
     }
     let new = Successor {
-        server,
+        rooms,
         caller,
         asked,
         rules,
@@ -80,18 +79,18 @@ pub async fn upgrade(server: &Server, caller: &Caller, asked: &Upgrade) -> Resul
     let last = old.last_event().map(ToOwned::to_owned);
     let room = new.make(last).await?;
     close(&mut old, caller, &room)?;
-    let names = aliases::of_room(server, &asked.room)?;
-    let alone = server.aliases.lock(names.clone()).await;
-    follow::move_names(server, caller, &mut old, (&names, &room))?;
+    let names = aliases::of_room(rooms, &asked.room)?;
+    let alone = rooms.aliases.lock(names.clone()).await;
+    follow::move_names(rooms, caller, &mut old, (&names, &room))?;
     old.commit().await?;
     drop(alone);
-    follow::update_spaces(server, caller, &asked.room, &room).await?;
+    follow::update_spaces(rooms, caller, &asked.room, &room).await?;
     Ok(room)
 }
 
 /// The new room, before it is there.
 struct Successor<'a> {
-    server: &'a Server,
+    rooms: &'a Rooms,
     caller: &'a Caller,
     asked: &'a Upgrade,
     rules: RoomVersionRules,
@@ -103,7 +102,7 @@ impl Successor<'_> {
     async fn make(&self, last: Option<OwnedEventId>) -> Result<OwnedRoomId> {
         let creator = &self.caller.user_id;
         let content = to_raw_value(&self.create_content(last)?)?;
-        let rooms = &self.server.rooms;
+        let rooms = self.rooms;
         let version = self.asked.version.clone();
         let mut writer = rooms.create(version, creator.clone(), content).await?;
         let room = writer.room_id().to_owned();
@@ -121,7 +120,7 @@ impl Successor<'_> {
     /// The events that the room begins with, after its very first.
     fn drafts(&self) -> Result<Vec<Draft>> {
         let creator = &self.caller.user_id;
-        let join = Member::new(self.server, creator, MembershipState::Join)?;
+        let join = Member::new(self.rooms, creator, MembershipState::Join)?;
         let mut drafts = vec![join.draft(creator)?];
         for kind in &COPIED {
             let found = self.state.get(kind, "")?;
@@ -189,7 +188,7 @@ impl Successor<'_> {
             Some(Value::Object(users)) => users,
             _ => Map::new(),
         };
-        let old_rules = self.server.rooms.rules(&self.asked.room)?;
+        let old_rules = self.rooms.rules(&self.asked.room)?;
         if old_rules.authorization.explicitly_privilege_room_creators {
             for user in self.state.creators(&old_rules)? {
                 users.insert(user.to_string(), MAKER.into());
