@@ -13,11 +13,8 @@ use axum::{
     routing::{any, get},
 };
 use homeserver::{
-    Server, admin,
-    appservices::Delivery,
-    config::appservice::AppserviceRegistration,
-    listen::{self, ListenError, Listeners},
-    software::Software,
+    AppserviceRegistration, Delivery, ListenError, Listeners, Server, Software, command_name,
+    connections,
 };
 use system::{condition::Condition, private};
 use tower::ServiceExt;
@@ -118,7 +115,7 @@ impl Core {
     ) -> anyhow::Result<impl Future<Output = anyhow::Result<()>> + Send + 'static> {
         let listeners = self.listen().await?;
         let server = self.server.clone();
-        let connections = listen::connections(&self.server.config().connections);
+        let connections = connections(&self.server.config().connections);
         let served = listeners.serve(front, connections, async move {
             tasks.closing().await;
             // A client that waits for news would hold up the end, and be cut off by it.
@@ -182,7 +179,7 @@ impl Core {
     /// Does commands as an admin would, and says their answers.
     pub(super) async fn execute(&self, commands: &[String]) -> anyhow::Result<()> {
         for line in commands {
-            let command = admin::name_of(line);
+            let command = command_name(line);
             match self.server.execute(line).await {
                 Ok(answer) => super::say(&format!("{answer}\n")),
                 Err(reason) if self.server.config().admin.admin_execute_errors_ignore => {

@@ -37,7 +37,7 @@ fn way(config: &Config) -> Result<(String, ClientBuilder), Failure> {
 }
 
 #[cfg(feature = "embedded")]
-fn way_to(listen: &homeserver::config::Listen, client: ClientBuilder) -> (String, ClientBuilder) {
+fn way_to(listen: &homeserver::Listen, client: ClientBuilder) -> (String, ClientBuilder) {
     if let Some(socket) = &listen.unix_socket_path {
         return (
             "http://localhost".to_owned(),
@@ -72,7 +72,7 @@ pub(super) fn own_address(appservice: &Appservice) -> String {
 
 #[cfg(all(test, feature = "embedded"))]
 mod tests {
-    use homeserver::config::{Listen, OneOrMany};
+    use homeserver::{Listen, OneOrMany};
 
     use super::*;
 

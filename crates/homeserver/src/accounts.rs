@@ -293,6 +293,10 @@ impl Accounts {
     }
 
     /// Writes an account, new or changed, into the batch.
+    #[allow(
+        clippy::unused_self,
+        reason = "it reads like what else accounts can do"
+    )]
     pub fn put(&self, batch: &mut Batch, user: &UserId, account: &Account) -> Result<()> {
         Ok(batch.put::<tables::Accounts>((user,), account)?)
     }

@@ -97,19 +97,9 @@ impl Appservice {
         &self.registration
     }
 
-    /// Whether it makes and removes the devices of its users itself (MSC4190), instead of logging them in.
-    pub fn manages_devices(&self) -> bool {
-        self.registration.file().device_management
-    }
-
     /// Its id.
     pub fn id(&self) -> &str {
         self.registration.id()
-    }
-
-    /// Where its registration came from.
-    pub fn origin(&self) -> Origin {
-        self.origin
     }
 
     /// Its own user.

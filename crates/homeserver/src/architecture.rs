@@ -23,6 +23,9 @@ const ORDER: [&[&str]; 9] = [
     &["http", "api"],
     &["listen", "server"],
 ];
+/// How many names the crate exports at most: what a program that runs the server needs.
+const EXPORTS_MAX: usize = 20;
+
 type Module = Vec<String>;
 
 fn root() -> &'static Path {
@@ -317,6 +320,18 @@ fn services_have_no_behavior() {
             "services are a plain struct of the parts"
         );
     }
+}
+
+#[test]
+fn crate_exports_few_names() {
+    let text = fs::read_to_string(root().join("src/lib.rs")).unwrap();
+    let text = code(&text);
+    assert!(!text.contains("pub mod "), "modules are private");
+    let mut names = Vec::new();
+    for exported in text.split("pub use ").skip(1) {
+        tree(exported, &[], &mut names);
+    }
+    assert!(names.len() <= EXPORTS_MAX, "{names:#?}");
 }
 
 #[test]

@@ -20,7 +20,10 @@ pub(crate) mod tests;
 pub use answer::{error_response, response};
 pub use auth::Identified;
 pub use body::pieces;
+#[cfg(test)]
 pub use body_limit::BodyLimit;
 pub use call::Call;
 pub use rate_limit::count;
-pub use routes::{Route, Routes};
+#[cfg(test)]
+pub use routes::Route;
+pub use routes::Routes;

@@ -20,7 +20,6 @@ mod worker;
 
 pub use crate::store::records::push as record;
 
-pub use compiled::Rules;
 pub use evaluate::PushRules;
 pub use pushers::Pushers;
 pub use rules::Rulesets;

@@ -67,8 +67,10 @@ pub use guard::{may_act, may_read, may_redact};
 pub use pdu::Pdu;
 use record::{Membership, RoomRecord};
 pub use state::RoomState;
+#[cfg(test)]
+pub use unread::Unread;
 pub(crate) use unread::trim;
-pub use unread::{Read, Unread, mark_read, unread};
+pub use unread::{Read, mark_read, unread};
 pub(crate) use writer::EVENTS_PER_WRITE;
 pub use writer::RoomWriter;
 

@@ -28,7 +28,10 @@ use crate::{
     operations::Operations,
     permits::BodyPools,
     push::{PushRules, Pushers},
-    rooms::{Rooms, delayed, relations::RelationIndex, search::SearchIndex, threads::ThreadIndex},
+    rooms::{
+        Derived, Rooms, delayed, relations::RelationIndex, search::SearchIndex,
+        threads::ThreadIndex,
+    },
     services::Services,
     software::Software,
     store::{self, Store},
@@ -65,20 +68,14 @@ impl Server {
         let accounts = Accounts::open(store.clone(), &config, tasks.clone())?;
         let media = Media::open(store.clone(), &config)?;
         let push_rules = PushRules::default();
-        let opened = Rooms::open(
-            stream.clone(),
+        let rooms = open_rooms(
             &config,
+            stream.clone(),
             accounts.clone(),
             appservices.clone(),
-            // Each event meets the rules before what others see of it is derived.
-            vec![
-                Arc::new(push_rules.clone()),
-                Arc::new(RelationIndex),
-                Arc::new(ThreadIndex),
-                Arc::new(SearchIndex),
-            ],
+            &push_rules,
         );
-        let rooms = opened.await?;
+        let rooms = rooms.await?;
         let pushers = Pushers::open(
             rooms.clone(),
             &config.outbound,
@@ -280,4 +277,21 @@ impl Server {
     pub async fn execute(&self, command: &str) -> Result<String, String> {
         admin::execute(&self.services, command).await
     }
+}
+
+/// The rooms, with what is derived from their events. Each event meets the push rules before what others see of it is derived.
+async fn open_rooms(
+    config: &Config,
+    stream: Stream,
+    accounts: Accounts,
+    appservices: Appservices,
+    push_rules: &PushRules,
+) -> Result<Rooms> {
+    let derived: Vec<Arc<dyn Derived>> = vec![
+        Arc::new(push_rules.clone()),
+        Arc::new(RelationIndex),
+        Arc::new(ThreadIndex),
+        Arc::new(SearchIndex),
+    ];
+    Rooms::open(stream, config, accounts, appservices, derived).await
 }

@@ -15,6 +15,7 @@ pub mod tags;
 mod tests;
 pub mod v3;
 
+#[cfg(test)]
 pub use crate::store::records::sync as record;
 
 use std::sync::Arc;

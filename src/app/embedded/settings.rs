@@ -4,7 +4,7 @@
 
 use std::path::PathBuf;
 
-use homeserver::config::{Severity, Sources};
+use homeserver::{Severity, Sources};
 use tracing::{info, warn};
 
 use crate::{
