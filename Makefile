@@ -5,7 +5,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-synapse test lint bench beside scale streams proof compatibility peers
+.PHONY: help demo demo-synapse test lint bench beside scale streams proof fuzz compatibility peers
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -38,14 +38,19 @@ beside: peers ## Measure the embedded homeserver beside Synapse (five minutes)
 scale: peers ## Measure 1,000 agents on a real Synapse, and then a minute of rest (ten minutes)
 	cargo bench --locked --bench scale
 
-proof: peers ## Prove it at full size: 10,000 requests, 200 kills, 10,000 round trips, 20 kills at each point (an hour)
+proof: peers ## Prove it at full size: 10,000 requests, 200 kills, 10,000 round trips, 26 floods, 20 kills at each point, fuzzing (an hour)
 	LETTA_PROOF_REQUESTS=10000 LETTA_PROOF_KILLS=200 LETTA_PROOF_TRIPS=10000 LETTA_PROOF_ROOMS=500 \
+		LETTA_PROOF_PROBES=100 \
 		cargo test --locked --test it -- proof:: --nocapture --test-threads=1
 	KILLS_PER_POINT=20 cargo test --locked --test it -- restarts:: approval_kills:: app_server:: --nocapture
 	KILLS_PER_POINT=20 LETTA_TEST_HOMESERVER=embedded cargo test --locked --test it -- \
 		restarts:: approval_kills:: app_server:: --nocapture
 	KILLS_PER_POINT=20 cargo test --locked -p letta-client --test app_server
 	LETTA_TEST_BACKEND=v1 LETTA_TEST_HOMESERVER=embedded cargo test --locked --test it -- v1:: --nocapture --test-threads=1
+	@scripts/fuzz.sh
+
+fuzz: ## Fuzz what strangers write, FUZZ_SECONDS (60) for each of eight targets
+	@scripts/fuzz.sh
 
 streams: ## Measure 100 agents that speak 50 tokens a second each, over both protocols (three minutes)
 	cargo bench --locked --bench streams

@@ -8,6 +8,7 @@
 
 pub mod discovery;
 pub mod names;
+pub mod namesakes;
 pub mod plan;
 pub mod provision;
 pub mod registry;
@@ -17,6 +18,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use letta_client::{Agent, AgentId, Backend, BackendError};
+use ruma::OwnedUserId;
 use tokio::time::Instant;
 use tracing::{debug, warn};
 
@@ -93,7 +95,8 @@ impl Agents {
         let grace = std::time::Duration::MAX;
         let nobody = std::collections::BTreeMap::new();
         let found = compare(&nobody, &[agent], Millis::now(), grace, false).changed;
-        found.into_iter().all(|record| registry.set(record).is_ok())
+        // Discovery may have found and set it up while Letta was asked.
+        found.into_iter().all(|record| registry.add(record).is_ok())
     }
 }
 
@@ -112,6 +115,10 @@ impl Provision for Agents {
                 .registry
                 .find(agent)
                 .is_some_and(|record| record.room.is_some())
+    }
+
+    fn member_changed(&self, user: OwnedUserId, name: Option<String>) {
+        self.provisioner.namesakes.member_changed(user, name);
     }
 
     fn look_now(&self) {

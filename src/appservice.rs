@@ -12,6 +12,7 @@
 mod caller;
 mod error;
 mod health;
+pub mod inbound;
 mod ping;
 mod query;
 mod start_echo;
@@ -27,10 +28,12 @@ use axum::{
     routing::{get, post, put},
 };
 use letta_client::AgentId;
+use ruma::OwnedUserId;
 use system::condition::Condition;
 use tokio::sync::{Notify, watch};
 use tower_http::catch_panic::CatchPanicLayer;
 
+#[cfg(feature = "embedded")]
 pub(crate) use self::health::readiness;
 pub use self::{ping::Pings, start_echo::StartEcho};
 use crate::{config::Secret, identity::Identity, journal::Journal};
@@ -47,6 +50,9 @@ pub trait Provision: Send + Sync {
 
     /// Makes sure that the agent's room exists. `false` as above.
     async fn ensure_room(&self, agent: &AgentId) -> bool;
+
+    /// Somebody who is not ours has come into a room, gone or changed their name; `name`: that in the event.
+    fn member_changed(&self, _user: OwnedUserId, _name: Option<String>) {}
 
     /// Looks for new agents now.
     fn look_now(&self);

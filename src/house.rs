@@ -146,7 +146,9 @@ fn the_client_of_letta_knows_no_matrix() {
 
 #[test]
 fn the_homeserver_knows_nothing_of_who_uses_it() {
-    let of_homeserver = |path: &str| path.starts_with("crates/homeserver/src/");
+    let of_homeserver = |path: &str| {
+        path.starts_with("crates/homeserver/src/") || path.starts_with("crates/homeserver-model/")
+    };
     // In tests every server needs a name; the crate's own is one like any other.
     let named: Vec<String> = ["letta", "Letta"]
         .iter()
@@ -162,6 +164,21 @@ fn only_the_store_of_the_homeserver_names_its_database() {
         assert_absent(word, |path| {
             !path.starts_with("crates/homeserver/src/store")
         });
+    }
+}
+
+#[test]
+fn model_of_the_homeserver_knows_no_store_socket_or_clock() {
+    for word in [
+        "rocksdb",
+        "tokio",
+        "async ",
+        "std::fs",
+        "std::net",
+        "Instant::now",
+        "SystemTime",
+    ] {
+        assert_absent(word, |path| path.starts_with("crates/homeserver-model/"));
     }
 }
 

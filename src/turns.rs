@@ -39,6 +39,7 @@ mod people;
 mod prompt;
 pub mod reply;
 pub mod rights;
+mod room_cache;
 pub mod route;
 mod run;
 pub mod say;
@@ -56,13 +57,16 @@ mod typing;
 pub mod words;
 
 use std::{
-    collections::HashSet,
-    sync::{Arc, Mutex},
+    collections::{HashMap, HashSet},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 use letta_client::{AgentId, Backend};
 use ruma::RoomId;
-use tokio::sync::{Semaphore, watch};
+use tokio::{
+    sync::{Semaphore, watch},
+    time::Instant,
+};
 use tracing::error;
 
 use self::{
@@ -121,6 +125,8 @@ struct Inner {
     pauses: Arc<Pauses>,
     speech: Speech,
     brake: Mutex<Brake>,
+    /// Conversations in which only braked people wait, and when to look there again.
+    timers: Mutex<HashMap<ConversationKey, Instant>>,
     /// The turns that this process has begun or taken up.
     taken_up: Mutex<HashSet<TurnId>>,
     elsewhere: Elsewhere,
@@ -145,6 +151,7 @@ impl Turns {
                 pauses,
                 speech: Speech::default(),
                 brake: Mutex::default(),
+                timers: Mutex::default(),
                 taken_up: Mutex::default(),
                 elsewhere: Elsewhere::default(),
                 verdicts: watch::Sender::default(),
@@ -171,6 +178,40 @@ impl Turns {
         self.inner.workers.wake(conversation.clone(), self.clone());
     }
 
+    /// Looks after a conversation again later. Whatever comes in meanwhile wakes it sooner.
+    fn wake_at(&self, conversation: &ConversationKey, then: Instant) {
+        let is_new = {
+            let mut timers = self.inner.timers();
+            let is_new = timers.get(conversation).is_none_or(|known| then < *known);
+            if is_new {
+                timers.insert(conversation.clone(), then);
+            }
+            is_new
+        };
+        if !is_new {
+            return;
+        }
+        let (turns, conversation) = (self.clone(), conversation.clone());
+        self.inner.around.tasks.spawn(async move {
+            tokio::select! {
+                () = tokio::time::sleep_until(then) => {}
+                () = turns.inner.around.tasks.closing() => return,
+            }
+            // An earlier one may have taken its place.
+            let is_due = {
+                let mut timers = turns.inner.timers();
+                let is_due = timers.get(&conversation) == Some(&then);
+                if is_due {
+                    timers.remove(&conversation);
+                }
+                is_due
+            };
+            if is_due {
+                turns.wake(&conversation);
+            }
+        });
+    }
+
     /// Somebody has come into the room or gone, or who may do what there has changed.
     pub fn people_changed(&self, room: &RoomId) {
         self.inner.people.changed(room);
@@ -193,11 +234,20 @@ impl Turns {
     }
 }
 
+impl Inner {
+    fn timers(&self) -> MutexGuard<'_, HashMap<ConversationKey, Instant>> {
+        self.timers.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
 impl Work<ConversationKey> for Turns {
     type Error = JournalError;
 
     async fn run(&self, conversation: &ConversationKey) -> Result<(), JournalError> {
-        self.inner.work(conversation).await
+        if let Some(then) = self.inner.work(conversation).await? {
+            self.wake_at(conversation, then);
+        }
+        Ok(())
     }
 
     /// Ends the turn that panicked; the next one goes on.
@@ -221,9 +271,11 @@ impl Work<ConversationKey> for Turns {
             None => words::set_aside(),
         };
         let notice = self.inner.voice(&turn).remark(&turn, "set aside", &text);
+        let waits = self.inner.abandoned_notice(&turn)?;
+        let last: Vec<_> = waits.into_iter().chain([notice]).collect();
         match &failed {
-            Some(failed) => around.journal.set_aside(&turn, failed, &[notice])?,
-            None => around.journal.end_turn(&turn, &[notice])?,
+            Some(failed) => around.journal.set_aside(&turn, failed, &last)?,
+            None => around.journal.end_turn(&turn, &last)?,
         }
         around.journal.durable().await?;
         around.outbox.wake(&conversation.room);

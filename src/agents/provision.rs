@@ -9,12 +9,15 @@ mod names;
 mod rooms;
 mod space;
 
+use std::collections::BTreeSet;
+
 use letta_client::{Agent, AgentId};
 use ruma::OwnedUserId;
 use tracing::info;
 
 use super::{
     names::shown_name,
+    namesakes::Namesakes,
     plan::{Step, Wanted, steps},
     registry::Registry,
 };
@@ -69,6 +72,8 @@ pub struct Provisioner {
     journal: Journal,
     taste: Taste,
     people_names: names::PeopleNames,
+    /// Who is called like an agent.
+    pub namesakes: Namesakes,
 }
 
 impl Provisioner {
@@ -80,6 +85,7 @@ impl Provisioner {
             journal,
             taste,
             people_names: names::PeopleNames::default(),
+            namesakes: Namesakes::default(),
         }
     }
 
@@ -137,6 +143,27 @@ impl Provisioner {
         Ok(())
     }
 
+    /// Compares the name of an agent once more, because these people may have taken it or given it back. Answers whether its mark
+    /// is another one now.
+    pub async fn compare_again(
+        &self,
+        id: &AgentId,
+        users: &BTreeSet<OwnedUserId>,
+    ) -> Result<bool, ProvisionError> {
+        let _alone = self.registry.alone_with(id).await;
+        let Some(mut record) = self.registry.find(id) else {
+            return Ok(false);
+        };
+        self.people_names.forget();
+        let before = record.is_lookalike;
+        self.compare_name(&mut record, users).await?;
+        if record.is_lookalike == before {
+            return Ok(false);
+        }
+        self.registry.set(record)?;
+        Ok(true)
+    }
+
     /// What else is to be done depends on what comes of this.
     async fn compare_name_first(
         &self,
@@ -144,7 +171,7 @@ impl Provisioner {
         wanted: &Wanted,
     ) -> Result<(), ProvisionError> {
         if steps(record, wanted).contains(&Step::CompareName) {
-            self.compare_name(record).await?;
+            self.compare_name(record, &BTreeSet::new()).await?;
             self.registry.set(record.clone())?;
         }
         Ok(())
@@ -159,7 +186,7 @@ impl Provisioner {
         let ghost = self.taste.identity.ghost(&record.id);
         let act = Actor::Ghost(&ghost);
         match (step, record.room.clone()) {
-            (Step::CompareName, _) => self.compare_name(record).await?,
+            (Step::CompareName, _) => self.compare_name(record, &BTreeSet::new()).await?,
             (Step::Register, _) => {
                 self.homeserver
                     .register(&ghost)

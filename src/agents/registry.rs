@@ -58,6 +58,18 @@ impl Registry {
             .collect()
     }
 
+    /// Writes a record down unless there is one of this agent.
+    pub fn add(&self, record: AgentRecord) -> Result<(), JournalError> {
+        let mut records = lock(&self.records);
+        if records.contains_key(&record.id) {
+            return Ok(());
+        }
+        self.journal.set_agent(&record)?;
+        records.insert(record.id.clone(), record);
+        self.revision.fetch_add(1, Ordering::Release);
+        Ok(())
+    }
+
     /// Writes a record down. Durable after the journal's next [`Journal::durable`].
     pub fn set(&self, record: AgentRecord) -> Result<(), JournalError> {
         self.journal.set_agent(&record)?;

@@ -15,6 +15,7 @@ use crate::{
     agents::{
         Agents,
         discovery::{Discovery, Nudges, Outlook},
+        namesakes,
         provision::{Provisioner, Taste},
         registry::Registry,
     },
@@ -46,6 +47,7 @@ pub(super) struct Bridge {
     pub(super) turns: Turns,
     around: Surroundings,
     errands: ErrandRunner,
+    agents: Agents,
     rules: Rules,
     ready: watch::Sender<bool>,
     /// Taken when it is set going.
@@ -107,7 +109,7 @@ impl Bridge {
             identity,
             journal: around.journal.clone(),
             arrived,
-            provision: Arc::new(agents),
+            provision: Arc::new(agents.clone()),
             pings: Pings::default(),
             start_echo: StartEcho::default(),
             ready: is_ready,
@@ -122,6 +124,7 @@ impl Bridge {
             turns,
             around,
             errands,
+            agents,
             rules,
             ready,
             discovery,
@@ -160,6 +163,8 @@ impl Bridge {
         {
             tasks.spawn_singleton("agent discovery", discovery.serve());
         }
+        let names = namesakes::serve(self.agents.clone(), tasks.clone());
+        tasks.spawn_singleton("agent names", names);
         let alarm = alarm::serve(
             self.around.journal.clone(),
             self.around.outbox.clone(),

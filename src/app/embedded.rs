@@ -115,7 +115,7 @@ impl Core {
     ) -> anyhow::Result<impl Future<Output = anyhow::Result<()>> + Send + 'static> {
         let listeners = self.listen().await?;
         let server = self.server.clone();
-        let connections = connections(&self.server.config().connections);
+        let connections = connections(self.server.config());
         let served = listeners.serve(front, connections, async move {
             tasks.closing().await;
             // A client that waits for news would hold up the end, and be cut off by it.

@@ -5,39 +5,23 @@
 //! send the same event in several transactions, and Tuwunel gives equal ephemeral transactions
 //! equal ids, so only event ids tell what is new.
 
-use std::collections::HashMap;
-
 use axum::{
     Json,
     body::Bytes,
     extract::{State, rejection::BytesRejection},
     http::StatusCode,
 };
-use ruma::{OwnedEventId, OwnedRoomId, OwnedUserId, UserId};
-use serde::Deserialize;
+use ruma::OwnedEventId;
 use serde_json::{Value, json, value::RawValue};
 use tracing::{debug, warn};
 
-use super::{Desk, caller::FromHomeserver, error::ApiError};
-use crate::{journal::JournalError, matrix::START_EVENT_TYPE, time::Millis};
-
-/// The longest event or room id, in bytes
-/// ([spec](https://spec.matrix.org/v1.16/appendices/#opaque-identifiers)).
-const ID_BYTES_MAX: usize = 255;
-
-/// What every event must have to be worth a record.
-#[derive(Deserialize)]
-struct Envelope {
-    event_id: OwnedEventId,
-    room_id: OwnedRoomId,
-    sender: OwnedUserId,
-    #[serde(rename = "type")]
-    event_type: String,
-    #[serde(default)]
-    state_key: Option<String>,
-    #[serde(rename = "content")]
-    _content: serde_json::Map<String, Value>,
-}
+use super::{
+    Desk,
+    caller::FromHomeserver,
+    error::ApiError,
+    inbound::{self, Inbound, NamedMember, NoTransaction},
+};
+use crate::{journal::JournalError, time::Millis};
 
 pub(super) async fn handle(
     _caller: FromHomeserver,
@@ -48,9 +32,18 @@ pub(super) async fn handle(
         StatusCode::PAYLOAD_TOO_LARGE => ApiError::TooLarge,
         _ => ApiError::NotJson,
     })?;
-    let events = events_of(&body)?;
+    let events = inbound::events_of(&body)?;
     desk.admit(events).await.map_err(ApiError::Journal)?;
     Ok(Json(json!({})))
+}
+
+impl From<NoTransaction> for ApiError {
+    fn from(why: NoTransaction) -> Self {
+        match why {
+            NoTransaction::NotJson => Self::NotJson,
+            NoTransaction::BadJson(what) => Self::BadJson(what),
+        }
+    }
 }
 
 impl Desk {
@@ -60,7 +53,7 @@ impl Desk {
         let total = events.len();
         let events: Vec<_> = events
             .into_iter()
-            .filter_map(|event| worth_admitting(self, event))
+            .filter_map(|event| self.worth_admitting(event))
             .collect();
         if events.is_empty() {
             return Ok(0);
@@ -73,66 +66,23 @@ impl Desk {
         debug!(total, new, "admitted");
         Ok(new)
     }
-}
 
-/// The events of a body, as leniently as it can be read: every event on its own, bytes that are no
-/// UTF-8 replaced. Ephemeral data, to-device messages and encryption counts, under stable or
-/// unstable keys, are accepted and not used.
-fn events_of(body: &[u8]) -> Result<Vec<Box<RawValue>>, ApiError> {
-    let text = String::from_utf8_lossy(body);
-    let body: HashMap<String, &RawValue> =
-        serde_json::from_str(&text).map_err(|error| match error.classify() {
-            serde_json::error::Category::Data => ApiError::BadJson("it is not an object"),
-            _ => ApiError::NotJson,
-        })?;
-    let Some(events) = body.get("events") else {
-        return Ok(Vec::new());
-    };
-    serde_json::from_str(events.get()).map_err(|_| ApiError::BadJson("`events` is not a list"))
-}
-
-/// Leaves out what can never mean anything to us, so that it costs no write: our own echoes, types
-/// that nobody routes, and what is no event at all.
-fn worth_admitting(desk: &Desk, event: Box<RawValue>) -> Option<(OwnedEventId, Box<RawValue>)> {
-    let envelope = match envelope_of(&event) {
-        Ok(envelope) => envelope,
-        Err(error) => {
-            warn!(%error, "the homeserver sent an event that is none; it is left out");
-            return None;
+    fn worth_admitting(&self, event: Box<RawValue>) -> Option<(OwnedEventId, Box<RawValue>)> {
+        let read = inbound::read(&self.identity, event);
+        if let Ok((_, Some(NamedMember { user, name }))) = &read {
+            self.provision.member_changed(user.clone(), name.clone());
         }
-    };
-    let ours = |user: &UserId| desk.identity.is_ours(user);
-    let wanted = match envelope.event_type.as_str() {
-        "m.room.member" => {
-            let about_us = envelope
-                .state_key
-                .as_deref()
-                .and_then(|user| <&UserId>::try_from(user).ok())
-                .is_some_and(ours);
-            // Our own comings and goings are our own doing, unless somebody else did it.
-            !(about_us && ours(&envelope.sender))
+        match read.map(|(inbound, _)| inbound) {
+            Ok(Inbound::Admit(id, event)) => Some((id, event)),
+            Ok(Inbound::StartEcho(id)) => {
+                self.start_echo.note(id);
+                None
+            }
+            Ok(Inbound::Nothing) => None,
+            Err(error) => {
+                warn!(%error, "the homeserver sent an event that is none; it is left out");
+                None
+            }
         }
-        "m.room.message" | "m.room.encrypted" | "m.reaction" | "m.room.redaction" => {
-            !ours(&envelope.sender)
-        }
-        START_EVENT_TYPE if ours(&envelope.sender) => {
-            desk.start_echo.note(envelope.event_id);
-            return None;
-        }
-        _ => false,
-    };
-    wanted.then_some((envelope.event_id, event))
-}
-
-fn envelope_of(event: &RawValue) -> Result<Envelope, serde_json::Error> {
-    // An array could be read as an envelope too.
-    if !event.get().starts_with('{') {
-        return Err(serde::de::Error::custom("it is not an object"));
     }
-    let envelope: Envelope = serde_json::from_str(event.get())?;
-    let (event_id, room_id) = (envelope.event_id.as_str(), envelope.room_id.as_str());
-    if event_id.len() > ID_BYTES_MAX || room_id.len() > ID_BYTES_MAX {
-        return Err(serde::de::Error::custom("its id or its room's is too long"));
-    }
-    Ok(envelope)
 }

@@ -128,7 +128,7 @@ impl Journal {
     ) -> Result<(), JournalError> {
         let limit = self.limits().queued_prompts_max;
         let alone = self.alone();
-        if self.queued_prompts(conversation)?.len() >= limit {
+        if !self.has_place_for(conversation, &prompt.sender)? {
             return Err(JournalError::Full {
                 what: "waiting prompts of a conversation",
                 limit,

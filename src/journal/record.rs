@@ -13,6 +13,7 @@ use serde_json::value::RawValue;
 use sha2::{Digest, Sha256};
 
 mod ask;
+mod keys;
 mod queued;
 mod spent;
 
@@ -258,34 +259,6 @@ impl TurnRecord {
             spent: Spent::default(),
             waiting: None,
         }
-    }
-
-    /// The key under which Letta gets one of its prompts. What Letta has refused, because something
-    /// else waited, it would refuse again under the same key.
-    pub fn key_of(&self, prompt: &QueuedPrompt) -> String {
-        let retry = match prompt.retries {
-            0 => String::new(),
-            retries => format!(".r{retries}"),
-        };
-        match self.sent_in.unwrap_or(self.chapter) {
-            0 => format!("{}{retry}", prompt.event_id),
-            chapter => format!("{}{retry}.{chapter}", prompt.event_id),
-        }
-    }
-
-    /// Letta has lost what it made of the prompts and still knows their keys: they are sent under others.
-    pub fn renew_keys(&mut self) {
-        /// More than a turn has chapters.
-        const STEP: u32 = 1_000_000;
-        let sent_in = self.sent_in.unwrap_or(self.chapter);
-        self.sent_in = Some(sent_in.saturating_add(STEP));
-    }
-
-    /// Its prompts are sent again under keys that Letta has not seen: it has taken them and could do nothing with them.
-    pub fn resend(&mut self) {
-        self.renew_keys();
-        self.spent.sends = self.spent.sends.saturating_sub(1);
-        self.run = None;
     }
 
     /// The name under which it speaks now.

@@ -1,7 +1,9 @@
 //! Conversations: what waits in them, and the one turn that runs.
 
+use std::collections::BTreeSet;
+
 use letta_client::{Conversation, ConversationId};
-use ruma::{EventId, RoomId};
+use ruma::{EventId, OwnedUserId, RoomId, UserId};
 
 use super::{
     Journal, JournalError, OutboxItem,
@@ -15,6 +17,9 @@ pub(super) const PROMPTS_PER_TURN_MAX: usize = 20;
 /// The most bytes of prompts that one turn answers together; one prompt is taken whatever its size.
 pub(super) const PROMPT_BYTES_PER_TURN_MAX: usize = 64 * 1024;
 
+/// One part in so many of a conversation's queue is kept for people who have less than that in it.
+const KEPT_FOR_OTHERS: usize = 10;
+
 impl Journal {
     /// What waits in a conversation, oldest first.
     pub fn queued_prompts(
@@ -27,14 +32,34 @@ impl Journal {
             .collect()
     }
 
-    /// What has waited longest in a conversation.
-    pub fn first_queued(
+    /// What each person has said first of what waits in a conversation, oldest first.
+    pub fn first_of_each_sender(
         &self,
         conversation: &ConversationKey,
-    ) -> Result<Option<QueuedPrompt>, JournalError> {
-        let prefix = Key::new(key::QUEUE).conversation(conversation).bytes();
-        let mut waiting = self.scan(&prefix, "prompt");
-        Ok(waiting.next().transpose()?.map(|(_, prompt)| prompt))
+    ) -> Result<Vec<QueuedPrompt>, JournalError> {
+        let mut senders = BTreeSet::new();
+        let mut prompts = self.queued_prompts(conversation)?;
+        prompts.retain(|prompt| senders.insert(prompt.sender.clone()));
+        Ok(prompts)
+    }
+
+    /// Whether a conversation's queue takes one more prompt of this person. The last part of it is kept for people who have
+    /// little in it, so that one who fills it keeps nobody else out.
+    pub fn has_place_for(
+        &self,
+        conversation: &ConversationKey,
+        sender: &UserId,
+    ) -> Result<bool, JournalError> {
+        let limit = self.limits().queued_prompts_max;
+        let kept = limit / KEPT_FOR_OTHERS;
+        let waiting = self.queued_prompts(conversation)?;
+        let own = waiting.iter().filter(|prompt| prompt.sender == sender);
+        let limit = if own.count() < kept.max(1) {
+            limit
+        } else {
+            limit - kept
+        };
+        Ok(waiting.len() < limit)
     }
 
     /// The turn that runs in a conversation.
@@ -45,12 +70,22 @@ impl Journal {
         self.get(&turn_key(conversation), "turn")
     }
 
-    /// Begins a turn with what waits in the conversation, in one commit: the oldest prompt and those of the same person right
-    /// after it. Who sets a turn going decides about its tools, so no turn is that of two people. `None`: nothing waits, or a turn
-    /// runs already.
+    /// Begins a turn with what waits in the conversation, whoever has said it. See [`Journal::begin_turn_without`].
     pub fn begin_turn(
         &self,
         conversation: &ConversationKey,
+        now: Millis,
+    ) -> Result<Option<TurnRecord>, JournalError> {
+        self.begin_turn_without(conversation, &BTreeSet::new(), now)
+    }
+
+    /// Begins a turn with what waits in the conversation, in one commit: the oldest prompt and those of the same person right
+    /// after it. Who sets a turn going decides about its tools, so no turn is that of two people. Prompts of `held` people stay
+    /// where they are, and those of others overtake them. `None`: nothing else waits, or a turn runs already.
+    pub fn begin_turn_without(
+        &self,
+        conversation: &ConversationKey,
+        held: &BTreeSet<OwnedUserId>,
         now: Millis,
     ) -> Result<Option<TurnRecord>, JournalError> {
         let prefix = Key::new(key::QUEUE).conversation(conversation).bytes();
@@ -62,16 +97,18 @@ impl Journal {
         let mut batch = sled::Batch::default();
         let mut prompts: Vec<QueuedPrompt> = Vec::new();
         let mut bytes = 0;
-        for entry in self
-            .scan::<QueuedPrompt>(&prefix, "prompt")
-            .take(PROMPTS_PER_TURN_MAX)
-        {
+        for entry in self.scan::<QueuedPrompt>(&prefix, "prompt") {
             let (key, prompt) = entry?;
+            if held.contains(&prompt.sender) {
+                continue;
+            }
             bytes += prompt.text.len();
             let of_another = prompts
                 .first()
                 .is_some_and(|first| first.sender != prompt.sender);
-            if of_another || (!prompts.is_empty() && bytes > PROMPT_BYTES_PER_TURN_MAX) {
+            let is_full =
+                prompts.len() >= PROMPTS_PER_TURN_MAX || bytes > PROMPT_BYTES_PER_TURN_MAX;
+            if of_another || (!prompts.is_empty() && is_full) {
                 break;
             }
             batch.remove(key);
@@ -137,7 +174,7 @@ impl Journal {
 
     /// Conversations in which something waits or runs.
     pub fn busy_conversations(&self) -> Result<Vec<ConversationKey>, JournalError> {
-        let mut keys = std::collections::BTreeSet::new();
+        let mut keys = BTreeSet::new();
         for entry in self.scan::<TurnRecord>(&[key::TURN], "turn") {
             keys.insert(entry?.1.key);
         }
@@ -151,7 +188,7 @@ impl Journal {
     pub fn replace_queued(
         &self,
         event_id: &EventId,
-        sender: &ruma::UserId,
+        sender: &UserId,
         text: &str,
     ) -> Result<bool, JournalError> {
         let _alone = self.alone();

@@ -157,6 +157,23 @@ impl ScriptedHomeserver {
         self.lock().timeline.iter().map(text).collect()
     }
 
+    /// What the room shows now: the body of each message, as its last edit has it.
+    pub(crate) fn shown(&self) -> Vec<String> {
+        let mut shown: Vec<(Value, String)> = Vec::new();
+        for event in &self.lock().timeline {
+            let content = &event["content"];
+            let relation = &content["m.relates_to"];
+            let edited = (relation["rel_type"] == "m.replace").then(|| &relation["event_id"]);
+            let known = shown.iter_mut().find(|(id, _)| Some(id) == edited);
+            let body = |content: &Value| content["body"].as_str().unwrap_or_default().to_owned();
+            match known {
+                Some((_, text)) => *text = body(&content["m.new_content"]),
+                None => shown.push((event["event_id"].clone(), body(content))),
+            }
+        }
+        shown.into_iter().map(|(_, text)| text).collect()
+    }
+
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap()
     }

@@ -160,6 +160,21 @@ impl Homeserver {
         Ok(members.joined.into_keys().collect())
     }
 
+    /// Who is in a room, and what they are called there.
+    pub async fn names_in(
+        &self,
+        actor: Actor<'_>,
+        room: &RoomId,
+    ) -> Result<Vec<(OwnedUserId, Option<String>)>, MatrixError> {
+        let members = self
+            .call(actor, joined_members::v3::Request::new(room.to_owned()))
+            .await?;
+        let named = members.joined.into_iter();
+        Ok(named
+            .map(|(user, member)| (user, member.display_name))
+            .collect())
+    }
+
     /// The name of a room as its state has it.
     pub async fn room_name(&self, room: &RoomId) -> Result<Option<String>, MatrixError> {
         let request = get_state_event_for_key::v3::Request::new(

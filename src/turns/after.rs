@@ -82,10 +82,13 @@ impl Inner {
                 Ok(Next::Ask { sent: false })
             }
             BackendError::ApprovalPending => match self.find_pending(turn, stage, wait).await? {
-                Attended::Done(Some(request)) => Ok(over(Told::instead(request, true))),
+                Attended::Done(Some(pending)) => {
+                    Ok(over(Told::instead(pending.request, !pending.is_ours)))
+                }
                 Attended::Done(None) => {
-                    turn.turn_the_page();
-                    turn.sent_in = None;
+                    // The segment stays, and with it the notice that the room has of it.
+                    turn.renew_keys();
+                    turn.run = None;
                     journal.update_turn(turn)?;
                     Ok(Next::Wait(failure))
                 }
@@ -198,8 +201,11 @@ impl Inner {
         let forgotten = matches!(failure, BackendError::Forgotten { .. });
         // V1 names a run before it refuses a decision inside the stream.
         turn.run = None;
-        if self.follow_outside_decision(turn).await? {
-            return Ok(Next::Ask { sent: true });
+        match self.follow_outside_decision(turn, stage, wait).await? {
+            Attended::Done(true) => return Ok(Next::Ask { sent: true }),
+            Attended::Done(false) => {}
+            Attended::Stopped => return Ok(stopped(stage)),
+            Attended::Ending => return Ok(Next::Over(Outcome::Ending)),
         }
         if let Some(ask) = &mut turn.ask {
             ask.forgotten = forgotten;
@@ -207,9 +213,8 @@ impl Inner {
         // Letta may have begun anew and ask the same again under another name. A decision on
         // something else is not taken for one on this.
         match self.find_pending(turn, stage, wait).await? {
-            Attended::Done(Some(request)) => {
-                let found = turn.ask.as_ref().is_none_or(|ask| ask.found);
-                return Ok(over(Told::instead(request, found)));
+            Attended::Done(Some(pending)) => {
+                return Ok(over(Told::instead(pending.request, !pending.is_ours)));
             }
             Attended::Done(None) => {}
             Attended::Stopped => return Ok(stopped(stage)),

@@ -1,15 +1,23 @@
 //! Asking a person, and waiting for what they say.
 
-use letta_client::ApprovalRequest;
+use letta_client::{ApprovalRequest, Destination, HistoryItem, Role};
 use tracing::{info, warn};
 
 use super::{
-    Inner, attend::Attended, listen::Failure, notice::Wait, say::Voice, stage::Stage, words,
+    Inner, attend::Attended, listen::Failure, notice::Wait, open::HISTORY_MESSAGES_MAX, say::Voice,
+    stage::Stage, words,
 };
 use crate::{
     journal::{Ask, By, JournalError, TurnRecord, Verdict},
     time::Millis,
 };
+
+/// A request that waits in Letta.
+pub(super) struct Pending {
+    pub(super) request: ApprovalRequest,
+    /// Whether the turn has set it going that has found it.
+    pub(super) is_ours: bool,
+}
 
 impl Inner {
     /// What the room is asked at the end of a turn's chapter.
@@ -29,16 +37,20 @@ impl Inner {
             .all(|call| allowed.contains_key(&call.tool)))
     }
 
-    /// What waits in the conversation of a turn although the turn did not set it going.
+    /// What waits in the conversation of a turn, and whether the turn has set it going.
     pub(super) async fn find_pending(
         &self,
         turn: &TurnRecord,
         stage: &mut Stage,
         wait: &Wait,
-    ) -> Result<Attended<Option<ApprovalRequest>>, JournalError> {
+    ) -> Result<Attended<Option<Pending>>, JournalError> {
         let look = async {
             let destination = self.destination(&turn.key).await?;
-            Ok::<_, Failure>(self.around.backend.pending(&destination).await?)
+            let Some(request) = self.around.backend.pending(&destination).await? else {
+                return Ok(None);
+            };
+            let is_ours = self.has_asked(turn, &destination, &request).await;
+            Ok::<_, Failure>(Some(Pending { request, is_ours }))
         };
         let found = match self.attend_wait(turn, stage, wait, None, look).await? {
             Attended::Done(found) => found,
@@ -46,13 +58,48 @@ impl Inner {
             Attended::Ending => return Ok(Attended::Ending),
         };
         match found {
-            Ok(request) => Ok(Attended::Done(request)),
+            Ok(pending) => Ok(Attended::Done(pending)),
             Err(Failure::Journal(failure)) => Err(failure),
             Err(failure) => {
                 warn!(turn.id = %turn.id, error = &failure as &dyn std::error::Error, "cannot find out what waits for a decision");
                 Ok(Attended::Done(None))
             }
         }
+    }
+
+    /// Whether a request that waits in Letta comes from this turn: who has asked keeps the right to decide, and nobody else
+    /// gets it. It does if the room was asked about the very same calls before, or if the last thing that a person has said in
+    /// the conversation is a prompt of the turn.
+    async fn has_asked(
+        &self,
+        turn: &TurnRecord,
+        destination: &Destination,
+        request: &ApprovalRequest,
+    ) -> bool {
+        if let Some(ask) = &turn.ask
+            && ask.is_about(request)
+        {
+            return !ask.found;
+        }
+        let history = self
+            .around
+            .backend
+            .history(destination, HISTORY_MESSAGES_MAX);
+        let history = match history.await {
+            Ok(history) => history,
+            Err(error) => {
+                warn!(turn.id = %turn.id, %error, "cannot find out who has set a request going; only admins may approve it");
+                return false;
+            }
+        };
+        let said = |item: &&HistoryItem| item.role == Role::User;
+        let is_own = |item: &HistoryItem| item.key.as_deref().is_some_and(|key| turn.has_key(key));
+        let Some(last) = history.iter().rev().find(said) else {
+            return false;
+        };
+        // Letta itself says something within a run, such as that a tool has failed.
+        let same_run = |item: &&HistoryItem| item.run.is_some() && item.run == last.run;
+        is_own(last) || history.iter().filter(same_run).any(is_own)
     }
 
     /// Waits until somebody has decided, or nobody has in time. `None`: the process is about to
@@ -123,7 +170,9 @@ impl Inner {
         &self,
         turn: TurnRecord,
     ) -> Result<Option<TurnRecord>, JournalError> {
-        let turn = self.look_before_telling(turn).await?;
+        let Some(turn) = self.look_before_telling(turn).await? else {
+            return Ok(None);
+        };
         let Some((ask, verdict)) = turn.decided() else {
             return Ok(Some(turn));
         };

@@ -113,6 +113,15 @@ impl Inner {
         }
     }
 
+    /// What comes of something that no turn waits for, unless the process is about to end before.
+    pub(super) async fn unless_ending<T>(&self, event: impl Future<Output = T>) -> Option<T> {
+        tokio::select! {
+            biased;
+            done = event => Some(done),
+            () = self.around.tasks.stopping() => None,
+        }
+    }
+
     /// Waits before Letta is asked again.
     pub(super) async fn wait_for_letta(
         &self,

@@ -228,20 +228,16 @@ impl Turns {
     async fn stop_turn(&self, turn: &TurnRecord, who: Who<'_>) -> Result<(), StopError> {
         let inner = &self.inner;
         if turn.waits_for().is_some() {
-            let verdict = Verdict {
-                approve: false,
-                reason: Some(words::stopped_by_a_person()),
-                by: By::Stop(who.user.to_owned()),
-            };
-            self.write_down(turn, &verdict)?;
+            self.write_down(turn, &Verdict::stopped(who.user.to_owned()))?;
             return Ok(());
         }
-        inner.stops.want(&turn.id);
+        inner.stops.want(&turn.id, who.user);
         if let Some(destination) = inner.known_destination(&turn.key)? {
             // The turn stops whether Letta hears of it or not, and whoever wants that is not kept waiting.
             let told = inner.around.backend.cancel(&destination);
             let after = CANCEL_TIME_MAX;
-            let told = tokio::time::timeout(after, told).await;
+            let told = inner.unless_ending(tokio::time::timeout(after, told)).await;
+            let told = told.and_then(Result::ok);
             told.unwrap_or(Err(BackendError::Silent { after }))?;
         }
         let now = inner.around.journal.open_turn(&turn.key)?;

@@ -281,8 +281,7 @@ impl Inbox {
         let Some(ask) = turn.waits_for() else {
             return Ok(());
         };
-        let waiting = journal.queued_prompts(conversation)?.len();
-        if waiting >= journal.limits().queued_prompts_max {
+        if !journal.has_place_for(conversation, &prompt.sender)? {
             // Who is not let in hears that instead.
             return Ok(());
         }

@@ -83,7 +83,7 @@ impl Inner {
         stage: &mut Stage,
         mut again: bool,
     ) -> Result<Outcome, JournalError> {
-        let mut wait = Wait::begin();
+        let mut wait = Wait::begin(turn);
         let mut last = None;
         loop {
             let attempt = match self.round(turn, stage, &mut wait, last.as_ref()).await? {
@@ -106,8 +106,9 @@ impl Inner {
             };
             match &failure {
                 Trouble::NotOpened(_) => budget::add_wait(&mut turn.spent, began.elapsed()),
-                Trouble::Broken(_) => wait.broke(),
-                Trouble::Inside(..) => {}
+                Trouble::Broken(_) | Trouble::Inside(..) => {
+                    wait.restart(stage.notice.is_open());
+                }
             }
             let next = self.after(turn, stage, &mut wait, failure).await?;
             // Not before it is decided whether the pause goes on.
@@ -313,6 +314,7 @@ impl Inner {
                     lost_at = None;
                     self.tell_wait(turn, stage, wait).await?;
                     stage.note_wait(turn);
+                    self.around.journal.update_turn(turn)?;
                 }
                 () = sleep_until(wake_at) => self.show(turn, stage).await?,
                 () = &mut stopped => return Ok(Read::Everything(Stop::Cancelled, None)),
@@ -407,6 +409,8 @@ fn told(stage: &Stage, stop: &Stop, request: Option<ApprovalRequest>) -> Told {
     let mut answer = stage.reply.answer(stop);
     if *stop == Stop::NeedsApproval && request.is_none() {
         answer.remark = Some(words::needs_approval());
+    } else if *stop == Stop::NeedsApproval && !stage.dropped.is_empty() {
+        answer.remark = Some(words::calls_dropped(&stage.dropped));
     }
     Told {
         answer,

@@ -6,22 +6,30 @@
 use std::time::Duration;
 
 use letta_client::BackendError;
+use ruma::OwnedEventId;
 use tokio::time::Instant;
 
 use super::{Inner, budget, growing::Growing, stage::Stage, words};
 use crate::{
-    journal::{JournalError, PauseRecord, SendId, TurnRecord, WaitNotice},
+    journal::{JournalError, OutboxItem, PauseRecord, SendId, TurnRecord, WaitNotice},
     time::Millis,
 };
 
 /// After so long a person is told why they wait. With the time that it takes to send it, less than 5 s.
 pub(super) const TELL_AFTER: Duration = Duration::from_secs(4);
-/// The most edits of one notice, the last one not included.
+/// The most edits of one notice while it waits. The last of them names no time, since no other one would correct it.
 const NOTICE_EDITS_MAX: u32 = 20;
+/// How much of the hash of an edit's words is in its id, in characters.
+const EDIT_HASH_CHARS: usize = 8;
+/// The code of a wait of which nothing is known yet.
+const SILENT: &str = "LETTA_SILENT";
 
 /// A wait for Letta, as it goes on.
 pub(super) struct Wait {
+    /// From when on it is counted how long the room has heard nothing.
     began: Instant,
+    /// Since when it goes on, also in processes before this one.
+    since: Instant,
     /// Why, in a sentence for people, and the code in it.
     text: String,
     code: String,
@@ -34,30 +42,78 @@ pub(super) struct Wait {
 }
 
 impl Wait {
-    /// It begins now, and nothing has failed yet.
-    pub(super) fn begin() -> Self {
-        Self {
+    /// It begins now, and nothing has failed yet; or it goes on from an earlier process, which has told the room so.
+    pub(super) fn begin(turn: &TurnRecord) -> Self {
+        let fresh = Self {
             began: Instant::now(),
+            since: Instant::now(),
             text: words::no_answer_yet(),
-            code: "LETTA_SILENT".to_owned(),
+            code: SILENT.to_owned(),
             failures: 0,
             paused_until: None,
             lost: false,
+        };
+        match &turn.waiting {
+            Some(notice) if notice.open => fresh.resumed(notice, turn),
+            _ => fresh,
         }
+    }
+
+    /// It is the one that the room was told of.
+    fn resumed(mut self, notice: &WaitNotice, turn: &TurnRecord) -> Self {
+        let since = notice.since.unwrap_or(turn.started_at);
+        let before = self.began.checked_sub(Millis::now().since(since));
+        self.since = before.unwrap_or(self.began);
+        self.lost = notice.lost;
+        if !notice.code.is_empty() {
+            self.code.clone_from(&notice.code);
+        }
+        self
+    }
+
+    /// The same in the calendar.
+    fn since(&self) -> Millis {
+        Millis::now().minus(self.since.elapsed())
     }
 
     /// The connection is lost in the middle of an answer.
     pub(super) fn lost(&mut self) {
-        self.began = Instant::now();
+        (self.began, self.since) = (Instant::now(), Instant::now());
         self.lost = true;
         self.text = words::connection_lost();
         "LETTA_UNREACHABLE".clone_into(&mut self.code);
     }
 
-    /// A stream broke: what is waited for from now on is something new.
-    pub(super) fn broke(&mut self) {
-        if !self.lost {
-            self.began = Instant::now();
+    /// A stream has broken or ended: what is waited for from now on is something new, unless the room was told of it.
+    pub(super) fn restart(&mut self, is_told: bool) {
+        if self.lost {
+            return;
+        }
+        self.began = Instant::now();
+        if !is_told {
+            self.since = self.began;
+        }
+    }
+
+    /// How long it goes on.
+    fn took(&self, turn: &TurnRecord) -> Duration {
+        let took = self.since.elapsed();
+        if self.lost {
+            took
+        } else {
+            took.max(budget::waited(&turn.spent))
+        }
+    }
+
+    /// What the room is told once it is over.
+    fn over(&self, turn: &TurnRecord, in_vain: bool) -> String {
+        let took = self.took(turn);
+        if self.lost {
+            words::connection_back(took)
+        } else if in_vain {
+            words::waited_in_vain(&self.code, took)
+        } else {
+            words::waited(&self.code, took)
         }
     }
 
@@ -103,9 +159,10 @@ impl Notice {
     /// One that an earlier process, or an earlier wait of this segment, has left.
     pub(super) fn resumed(inner: &Inner, turn: &TurnRecord) -> Self {
         let mut notice = Self {
-            state: Some(turn.waiting.unwrap_or(WaitNotice {
+            // An earlier process has ended before it could note what it had told.
+            state: Some(turn.waiting.clone().unwrap_or_else(|| WaitNotice {
                 open: true,
-                edits: 0,
+                ..WaitNotice::default()
             })),
             ..Self::default()
         };
@@ -114,14 +171,19 @@ impl Notice {
     }
 
     /// Whether it says that the turn still waits.
-    fn is_open(&self) -> bool {
-        self.state.is_some_and(|state| state.open)
+    pub(super) fn is_open(&self) -> bool {
+        self.state.as_ref().is_some_and(|state| state.open)
     }
 
     /// Ready when the homeserver has confirmed it.
     pub(super) async fn confirmed(&mut self) -> Result<(), JournalError> {
         self.growing.answered().await?;
         Ok(())
+    }
+
+    /// Its event, once the homeserver has it.
+    pub(super) fn event(&self) -> Option<&OwnedEventId> {
+        self.growing.event.as_ref()
     }
 
     /// Whether something waits to be said about it.
@@ -133,6 +195,14 @@ impl Notice {
 /// The id under which the notice of a turn's segment is sent.
 pub(super) fn id_of(turn: &TurnRecord) -> SendId {
     turn.chapter_id().remark("waiting")
+}
+
+/// The id of an edit of the notice. How many there were may not be known after a crash, and an id that was used before for other
+/// words would be dropped by the homeserver.
+fn edit_id(turn: &TurnRecord, number: u32, text: &str) -> SendId {
+    let words = SendId::of(&[text]);
+    let words = &words.as_str()[..EDIT_HASH_CHARS];
+    id_of(turn).of_its(&format!("edit{number}-{words}"))
 }
 
 impl Inner {
@@ -147,21 +217,34 @@ impl Inner {
         if notice.is_open() && notice.shown.as_ref() == Some(&wait.text) {
             return Ok(());
         }
-        let Some(state) = notice.state else {
+        // What was to be said of an earlier wait is no longer true.
+        notice.last = None;
+        let Some(state) = &mut notice.state else {
             let item = self.voice(turn).remark(turn, "waiting", &wait.text);
             self.around.outbox.say(&item).await?;
             notice.growing.expect(self, item.send_id);
             notice.state = Some(WaitNotice {
                 open: true,
                 edits: 0,
+                since: Some(wait.since()),
+                code: wait.code.clone(),
+                lost: wait.lost,
             });
             notice.shown = Some(wait.text.clone());
             return Ok(());
         };
-        if state.edits < NOTICE_EDITS_MAX {
-            self.edit_notice(turn, stage, &wait.text, true).await?;
+        (state.since, state.lost) = (Some(wait.since()), wait.lost);
+        state.code.clone_from(&wait.code);
+        // One that says that the wait is over is corrected in any case.
+        if state.edits >= NOTICE_EDITS_MAX && state.open {
+            return Ok(());
         }
-        Ok(())
+        let text = if state.edits + 1 >= NOTICE_EDITS_MAX {
+            words::waiting_on(&wait.code)
+        } else {
+            wait.text.clone()
+        };
+        self.edit_notice(turn, stage, &text, true).await
     }
 
     /// The wait is over, and so the notice says.
@@ -175,16 +258,42 @@ impl Inner {
         if !stage.notice.is_open() {
             return Ok(());
         }
-        let took = wait.began.elapsed();
-        let text = if wait.lost {
-            words::connection_back(took)
-        } else if in_vain {
-            words::waited_in_vain(&wait.code, took.max(budget::waited(&turn.spent)))
-        } else {
-            words::waited(&wait.code, took.max(budget::waited(&turn.spent)))
-        };
-        stage.notice.last = Some(text);
+        stage.notice.last = Some(wait.over(turn, in_vain));
         self.finish_notice(turn, stage).await
+    }
+
+    /// The answer is known already and the notice still says that it is waited for: an earlier process has ended in between.
+    pub(super) async fn close_notice(
+        &self,
+        turn: &TurnRecord,
+        stage: &mut Stage,
+    ) -> Result<(), JournalError> {
+        let state = stage.notice.state.as_ref();
+        match state.filter(|state| state.open && stage.notice.last.is_none()) {
+            Some(state) => {
+                let wait = Wait::begin(turn).resumed(state, turn);
+                self.end_wait(turn, stage, &wait, false).await
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// The last edit of the notice of a turn that ends without its stage, if it says that the turn waits.
+    pub(super) fn abandoned_notice(
+        &self,
+        turn: &TurnRecord,
+    ) -> Result<Option<OutboxItem>, JournalError> {
+        let Some(state) = turn.waiting.as_ref().filter(|state| state.open) else {
+            return Ok(None);
+        };
+        let Some(event) = self.around.journal.event_of(&id_of(turn))?.flatten() else {
+            return Ok(None);
+        };
+        let text = Wait::begin(turn).over(turn, true);
+        let send_id = edit_id(turn, state.edits + 1, &text);
+        Ok(Some(
+            self.voice(turn).notice_edit(turn, &event, &text, send_id),
+        ))
     }
 
     /// Lets the notice say what it shall say at last, if it is known which event it is.
@@ -215,7 +324,7 @@ impl Inner {
         };
         state.edits += 1;
         state.open = open;
-        let send_id = id_of(turn).of_its(&format!("edit{}", state.edits));
+        let send_id = edit_id(turn, state.edits, text);
         let item = self.voice(turn).notice_edit(turn, event, text, send_id);
         notice.shown = Some(text.to_owned());
         self.around.outbox.say(&item).await
@@ -225,6 +334,6 @@ impl Inner {
 impl Stage {
     /// Keeps in the turn what the room was told of its wait.
     pub(super) fn note_wait(&self, turn: &mut TurnRecord) {
-        turn.waiting = self.notice.state;
+        turn.waiting.clone_from(&self.notice.state);
     }
 }

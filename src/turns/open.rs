@@ -9,7 +9,7 @@ use crate::{
 };
 
 /// How far back to look for a prompt that may have arrived before, in stored messages.
-const HISTORY_MESSAGES_MAX: usize = 50;
+pub(super) const HISTORY_MESSAGES_MAX: usize = 50;
 
 impl Inner {
     /// A stream of the turn's chapter: of its run if there is one, else of a new one.

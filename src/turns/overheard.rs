@@ -13,7 +13,7 @@ use futures_util::StreamExt;
 use letta_client::{Conversation, Destination, Overheard, TurnStream};
 use tracing::{debug, error, warn};
 
-use super::{Inner, Turns, listen::Failure, say::Voice, words};
+use super::{Inner, Turns, listen::Failure, say::Voice, standing::LOOK_TIME_MAX, words};
 use crate::{
     journal::{By, ConversationKey, JournalError, TurnId, TurnRecord, Verdict},
     time::Millis,
@@ -136,7 +136,11 @@ impl Turns {
         };
         let goes_on = heard.key.contains('~') && !heard.is_asked_anew;
         if let (Some(ask), Ok(run), true) = (turn.waits_for(), heard.key.parse(), goes_on) {
-            let waits = self.inner.around.backend.pending(heard.at).await;
+            let waits = self.inner.around.backend.pending(heard.at);
+            let waits = tokio::time::timeout(LOOK_TIME_MAX, waits);
+            let Some(Ok(waits)) = self.inner.unless_ending(waits).await else {
+                return Ok(true);
+            };
             if waits.is_ok_and(|waits| waits.is_none_or(|request| request.id != ask.request)) {
                 let verdict = Verdict {
                     approve: false,

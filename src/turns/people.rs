@@ -1,26 +1,19 @@
 //! How many people are in a room: asked once, remembered until somebody comes or goes.
 
-use std::{
-    collections::HashMap,
-    sync::{Mutex, PoisonError},
-};
-
-use ruma::{OwnedRoomId, RoomId, UserId};
+use ruma::{RoomId, UserId};
 use tracing::debug;
 
+use super::room_cache::RoomCache;
 use crate::{
     identity::Identity,
     matrix::{Actor, Homeserver},
 };
 
-/// The most rooms remembered; then all are forgotten and asked for again.
-const ROOMS_MAX: usize = 10_000;
-
 /// See the module's documentation.
 pub(super) struct People {
     homeserver: Homeserver,
     identity: Identity,
-    counts: Mutex<HashMap<OwnedRoomId, usize>>,
+    counts: RoomCache<usize>,
 }
 
 impl People {
@@ -29,32 +22,27 @@ impl People {
         Self {
             homeserver,
             identity,
-            counts: Mutex::default(),
+            counts: RoomCache::default(),
         }
     }
 
     /// Whether a ghost's room holds more than one person. If that cannot be found out it does,
     /// so that an agent is told who speaks rather than left to guess.
     pub(super) async fn are_several(&self, ghost: &UserId, room: &RoomId) -> bool {
-        if let Some(count) = self.counts().get(room) {
-            return *count > 1;
-        }
+        let ticket = match self.counts.look(room, |count| Some(*count)) {
+            Ok(count) => return count > 1,
+            Err(ticket) => ticket,
+        };
         match self
             .homeserver
             .joined_members(Actor::Ghost(ghost), room)
             .await
         {
             Ok(members) => {
-                let count = members
-                    .iter()
-                    .filter(|user| !self.identity.is_ours(user))
-                    .count();
-                let mut counts = self.counts();
-                if counts.len() >= ROOMS_MAX {
-                    counts.clear();
-                }
-                counts.insert(room.to_owned(), count);
-                count > 1
+                let people = members.iter().filter(|user| !self.identity.is_ours(user));
+                let people = people.count();
+                self.counts.remember(ticket, room, |count| *count = people);
+                people > 1
             }
             Err(error) => {
                 debug!(room.id = %room, %error, "members could not be counted");
@@ -65,10 +53,6 @@ impl People {
 
     /// Somebody has come or gone.
     pub(super) fn changed(&self, room: &RoomId) {
-        self.counts().remove(room);
-    }
-
-    fn counts(&self) -> std::sync::MutexGuard<'_, HashMap<OwnedRoomId, usize>> {
-        self.counts.lock().unwrap_or_else(PoisonError::into_inner)
+        self.counts.changed(room);
     }
 }

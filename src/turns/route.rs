@@ -14,7 +14,7 @@ use ruma::{
         room::message::{MessageType, Relation, RoomMessageEventContent},
     },
 };
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer, de::DeserializeOwned};
 use serde_json::value::RawValue;
 
 use super::{gesture::Gesture, prompt};
@@ -41,13 +41,24 @@ pub struct IncomingEvent {
     #[serde(default)]
     pub state_key: Option<String>,
     /// When its homeserver says it was sent, in milliseconds.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_default")]
     pub origin_server_ts: u64,
     /// What a redaction redacts, as older room versions say it.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_default")]
     pub redacts: Option<OwnedEventId>,
     /// Its content.
     pub content: Box<RawValue>,
+}
+
+/// A value that counts as absent if it is of another type than it should be: what stands beside a message must not cost the message.
+fn or_default<'de, D, T>(deserializer: D) -> Result<T, D::Error>
+where
+    D: Deserializer<'de>,
+    T: DeserializeOwned + Default,
+{
+    // Not looked into yet: a number may be one that Rust cannot hold.
+    let value = Box::<RawValue>::deserialize(deserializer)?;
+    Ok(serde_json::from_str(value.get()).unwrap_or_default())
 }
 
 /// What an event is to the bridge. Exactly one of these.

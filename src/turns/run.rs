@@ -10,8 +10,9 @@
 //!            └── waits ── verdict ──> the card says who, Letta is told ──> hear
 //! ```
 
-use std::sync::PoisonError;
+use std::{collections::BTreeSet, sync::PoisonError};
 
+use ruma::OwnedUserId;
 use tokio::time::Instant;
 use tracing::warn;
 
@@ -26,6 +27,14 @@ use crate::{
 /// The most turns that are remembered as taken up; then all are forgotten.
 const TAKEN_UP_MAX: usize = 10_000;
 
+/// People who may not set one more turn going in a room yet.
+#[derive(Default)]
+struct BrakedSenders {
+    senders: BTreeSet<OwnedUserId>,
+    /// When the first of them may.
+    until: Option<Instant>,
+}
+
 /// What came of listening to a chapter.
 enum Listened {
     /// It is told; what there is to say is in the turn.
@@ -39,25 +48,29 @@ enum Listened {
 }
 
 impl Inner {
-    /// Does all there is to do in a conversation.
-    pub(super) async fn work(&self, conversation: &ConversationKey) -> Result<(), JournalError> {
+    /// Does all there is to do in a conversation now. Answers when to look again, if what waits there may not begin yet.
+    pub(super) async fn work(
+        &self,
+        conversation: &ConversationKey,
+    ) -> Result<Option<Instant>, JournalError> {
         let journal = &self.around.journal;
         while !self.around.tasks.is_closing() {
             let (turn, again) = if let Some(turn) = journal.open_turn(conversation)? {
                 (turn, true)
             } else if let Some(turn) = self.begin_overheard(conversation).await? {
                 (turn, false)
-            } else if !self.brake(conversation).await? {
-                return Ok(());
-            } else if let Some(turn) = journal.begin_turn(conversation, Millis::now())? {
-                (turn, false)
             } else {
-                return Ok(());
+                let braked = self.brake(conversation).await?;
+                let now = Millis::now();
+                match journal.begin_turn_without(conversation, &braked.senders, now)? {
+                    Some(turn) => (turn, false),
+                    None => return Ok(braked.until),
+                }
             };
             journal.durable().await?;
             self.run(turn, again).await?;
         }
-        Ok(())
+        Ok(None)
     }
 
     /// Remembers that this process has a turn in hand. `false`: it had it before.
@@ -69,20 +82,20 @@ impl Inner {
         taken_up.insert(turn.id.clone())
     }
 
-    /// Waits until whoever has asked next may set one more turn going here. `false`: the process is about to end.
-    async fn brake(&self, conversation: &ConversationKey) -> Result<bool, JournalError> {
-        loop {
-            let Some(first) = self.around.journal.first_queued(conversation)? else {
-                return Ok(true);
-            };
-            let max = self.around.habits.per_minute;
+    /// Who has something waiting here and may not set one more turn going yet. The first of those who may is counted as
+    /// beginning one.
+    async fn brake(&self, conversation: &ConversationKey) -> Result<BrakedSenders, JournalError> {
+        let mut all = BrakedSenders::default();
+        let max = self.around.habits.per_minute;
+        for first in self.around.journal.first_of_each_sender(conversation)? {
             let braked = {
                 let mut brake = self.brake.lock().unwrap_or_else(PoisonError::into_inner);
                 brake.begin(&conversation.room, &first.sender, max, Instant::now())
             };
             let Braked::Until { then, news } = braked else {
-                return Ok(true);
+                break;
             };
+            all.until = all.until.into_iter().chain([then]).min();
             if news {
                 warn!(room.id = %conversation.room, user = %first.sender, max, "too many turns within a minute; the next ones wait");
                 let id = TurnId::of_prompt(&first, &conversation.agent);
@@ -92,11 +105,9 @@ impl Inner {
                 let notice = self.voice(&turn).remark(&turn, "braked", &text);
                 self.around.outbox.say(&notice).await?;
             }
-            tokio::select! {
-                () = tokio::time::sleep_until(then) => {}
-                () = self.around.tasks.closing() => return Ok(false),
-            }
+            all.senders.insert(first.sender);
         }
+        Ok(all)
     }
 
     /// Goes through the chapters that are left, until the turn or the process ends.
@@ -215,6 +226,7 @@ impl Inner {
             self.end_redacted(&turn)?;
             return Ok(None);
         }
+        self.close_notice(&turn, &mut stage).await?;
         if !self.settle(&turn, &mut stage).await? {
             return Ok(None);
         }

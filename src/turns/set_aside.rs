@@ -6,7 +6,7 @@ use tracing::{info, warn};
 use super::{Inner, Turns, log, stage::Stage, words};
 use crate::{
     config::Level,
-    journal::{Answer, By, FailedRecord, JournalError, SendId, TurnRecord, Verdict},
+    journal::{Answer, FailedRecord, JournalError, SendId, TurnRecord, Verdict},
     time::Millis,
     turns::decide::Who,
 };
@@ -81,18 +81,13 @@ impl Turns {
             info!(turn.id = %turn.id, event.id = %event, "an answer was redacted; its turn ends");
             journal.set_redacted(&turn.id)?;
             if turn.waits_for().is_some() {
-                let verdict = Verdict {
-                    approve: false,
-                    reason: Some(words::stopped_by_a_person()),
-                    by: By::Stop(by.to_owned()),
-                };
-                self.write_down(&turn, &verdict)?;
+                self.write_down(&turn, &Verdict::stopped(by.to_owned()))?;
                 journal.durable().await?;
                 continue;
             }
             journal.durable().await?;
             self.inner.stops.redact(&turn.id);
-            self.inner.stops.want(&turn.id);
+            self.inner.stops.want(&turn.id, by);
         }
         Ok(())
     }
@@ -235,7 +230,9 @@ impl Inner {
     /// Ends a turn whose answer was redacted: in silence, and with nothing that shows it again.
     pub(super) fn end_redacted(&self, turn: &TurnRecord) -> Result<(), JournalError> {
         self.cancel(&turn.key);
-        self.around.journal.end_turn(turn, &[])?;
+        let notice = self.abandoned_notice(turn)?;
+        self.around.journal.end_turn(turn, notice.as_slice())?;
+        self.around.outbox.wake(&turn.key.room);
         self.stops.forget(&turn.id);
         log::ended(turn, "redacted", None);
         Ok(())

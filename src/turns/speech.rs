@@ -3,17 +3,13 @@
 //! What the room's state says is asked for once and remembered until the state changes. Promise: an agent that cannot speak is not
 //! asked; the room hears so once, by the bot, with the way back.
 
-use std::{
-    collections::HashMap,
-    sync::{Mutex, MutexGuard, PoisonError},
-};
-
 use letta_client::AgentId;
-use ruma::{OwnedRoomId, OwnedUserId, RoomId};
+use ruma::OwnedUserId;
 use tracing::{debug, info};
 
 use super::{
     Inner, log,
+    room_cache::RoomCache,
     say::{EVENT_TYPE, freeze},
     words,
 };
@@ -27,49 +23,8 @@ use crate::{
     time::Millis,
 };
 
-/// The most rooms remembered; then all are forgotten and asked for again.
-const ROOMS_MAX: usize = 10_000;
-
 /// In which rooms which ghosts can speak, as far as it is known. Only good news is remembered.
-#[derive(Default)]
-pub(super) struct Speech {
-    rooms: Mutex<Known>,
-}
-
-#[derive(Default)]
-struct Known {
-    audible: HashMap<OwnedRoomId, Vec<OwnedUserId>>,
-    /// Counts the changes, so that nothing is remembered that was true before one.
-    changes: u64,
-}
-
-impl Speech {
-    /// The state of a room has changed.
-    pub(super) fn changed(&self, room: &RoomId) {
-        let mut known = self.known();
-        known.audible.remove(room);
-        known.changes += 1;
-    }
-
-    fn remember(&self, room: &RoomId, ghost: OwnedUserId, changes: u64) {
-        let mut known = self.known();
-        if known.changes != changes {
-            return;
-        }
-        if known.audible.len() >= ROOMS_MAX {
-            known.audible.clear();
-        }
-        known
-            .audible
-            .entry(room.to_owned())
-            .or_default()
-            .push(ghost);
-    }
-
-    fn known(&self) -> MutexGuard<'_, Known> {
-        self.rooms.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
+pub(super) type Speech = RoomCache<Vec<OwnedUserId>>;
 
 impl Inner {
     /// Why the agent of a turn cannot be heard in its room. `None`: it can, or that cannot be told now, and who is sure to fail
@@ -79,16 +34,9 @@ impl Inner {
         turn: &TurnRecord,
     ) -> Result<Option<Silence>, JournalError> {
         let (room, ghost) = (&turn.key.room, self.around.identity.ghost(&turn.key.agent));
-        let changes = {
-            let known = self.speech.known();
-            if known
-                .audible
-                .get(room)
-                .is_some_and(|all| all.contains(&ghost))
-            {
-                return Ok(None);
-            }
-            known.changes
+        let is_audible = |all: &Vec<OwnedUserId>| all.contains(&ghost).then_some(());
+        let Err(ticket) = self.speech.look(room, is_audible) else {
+            return Ok(None);
         };
         let journal = &self.around.journal;
         let bot = journal.room(room)?.is_some_and(|record| record.bot);
@@ -102,7 +50,7 @@ impl Inner {
         };
         match asked {
             Ok(None) => {
-                self.speech.remember(room, ghost, changes);
+                self.speech.remember(ticket, room, |all| all.push(ghost));
                 if journal.silenced(room, &turn.key.agent)?.is_some() {
                     journal.set_silenced(room, &turn.key.agent, None)?;
                 }

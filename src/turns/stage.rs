@@ -42,6 +42,8 @@ pub(super) struct Stage {
     pub(super) notice: Notice,
     /// How the chapter ended.
     ending: Ending,
+    /// The tools that the agent called too, and that Letta does not run.
+    pub(super) dropped: Vec<String>,
 }
 
 impl Inner {
@@ -66,6 +68,7 @@ impl Inner {
             line: Growing::default(),
             notice: Notice::default(),
             ending: Ending::Done,
+            dropped: Vec::new(),
         };
         if turn.waiting.is_some()
             || (again && self.was_begun(&turn.key.room, &notice::id_of(turn))?)
@@ -174,7 +177,7 @@ impl Inner {
         turn: &TurnRecord,
         stage: &mut Stage,
     ) -> Result<bool, JournalError> {
-        if stage.answer.is_beginning() || stage.line.is_beginning() {
+        if stage.answer.is_beginning() || stage.line.is_beginning() || stage.notice.is_pending() {
             // The homeserver has not confirmed a message that is to be completed. That can take as
             // long as it likes, so the answer must not live in memory only.
             self.keep(turn).await?;
@@ -192,12 +195,13 @@ impl Inner {
             self.finish_notice(turn, stage).await?;
         }
         let chapter = turn.chapter_id();
-        let lost = |event: &Option<OwnedEventId>, send_id: &SendId| match event {
+        let lost = |event: Option<&OwnedEventId>, send_id: &SendId| match event {
             Some(_) => Ok(false),
             None => self.was_begun(&turn.key.room, send_id),
         };
-        let unknown = lost(&stage.answer.event, &chapter.part(0))?
-            || lost(&stage.line.event, &chapter.status())?;
+        let unknown = lost(stage.answer.event.as_ref(), &chapter.part(0))?
+            || lost(stage.line.event.as_ref(), &chapter.status())?
+            || lost(stage.notice.event(), &notice::id_of(turn))?;
         Ok(!(unknown && self.around.tasks.is_stopping()))
     }
 }
@@ -211,12 +215,16 @@ impl Stage {
     /// Takes in what Letta says.
     pub(super) fn apply(&mut self, event: &TurnEvent) {
         let now = self.now();
+        if let TurnEvent::CallDropped(call) = event {
+            self.dropped.push(call.name.clone());
+        }
         self.reply.apply(event, now);
         self.status.apply(event, now);
     }
 
     /// The chapter is told from its beginning again.
     pub(super) fn restart(&mut self) {
+        self.dropped.clear();
         self.reply.restart();
         self.status.restart();
     }

@@ -9,15 +9,15 @@ use std::time::Duration;
 use letta_client::{BackendError, Destination, Standing};
 use tracing::{debug, info};
 
-use super::{Inner, words};
+use super::{Inner, attend::Attended, notice::Wait, stage::Stage, words};
 use crate::journal::{Ask, By, JournalError, TurnRecord, Verdict};
 
 /// The wait before an open request is looked at; it doubles each time.
 const LOOK_MIN: Duration = Duration::from_secs(10);
 /// The longest wait before an open request is looked at again.
 const LOOK_MAX: Duration = Duration::from_mins(1);
-/// How long a look may take before a person's decision is told without it.
-const LOOK_TIME_MAX: Duration = Duration::from_secs(10);
+/// How long a look may take before a person's decision is told without it, or others are kept waiting for it.
+pub(super) const LOOK_TIME_MAX: Duration = Duration::from_secs(10);
 
 impl Inner {
     /// The decision on an open request that somebody takes outside of Matrix. Does not return before there is one.
@@ -34,19 +34,35 @@ impl Inner {
         }
     }
 
-    /// Replaces a decision that Letta has not been told by the one that was taken outside of Matrix, if there is one.
+    /// Replaces a decision that Letta has not been told by the one that was taken outside of Matrix, if there is one; or by that
+    /// of who stops the turn meanwhile. `None`: the process is about to end.
     pub(super) async fn look_before_telling(
         &self,
         mut turn: TurnRecord,
-    ) -> Result<TurnRecord, JournalError> {
+    ) -> Result<Option<TurnRecord>, JournalError> {
         let Some((ask, verdict)) = turn.decided() else {
-            return Ok(turn);
+            return Ok(Some(turn));
         };
         if matches!(verdict.by, By::Elsewhere(_)) || !ask.untold {
-            return Ok(turn);
+            return Ok(Some(turn));
         }
         let approve = verdict.approve;
-        let looked = tokio::time::timeout(LOOK_TIME_MAX, self.standing(&turn, ask)).await;
+        let (mut stage, wait) = (self.set_stage(&turn, true).await?, Wait::begin(&turn));
+        let look = tokio::time::timeout(LOOK_TIME_MAX, self.standing(&turn, ask));
+        let looked = self.attend_wait(&turn, &mut stage, &wait, None, look);
+        let looked = match looked.await? {
+            Attended::Done(looked) => looked,
+            Attended::Stopped => {
+                self.deny_because_stopped(&mut turn).await?;
+                Ok(Ok(None))
+            }
+            Attended::Ending => return Ok(None),
+        };
+        self.end_wait(&turn, &mut stage, &wait, false).await?;
+        if stage.notice.is_pending() {
+            stage.notice.confirmed().await?;
+            self.finish_notice(&turn, &mut stage).await?;
+        }
         let outside = match looked {
             Ok(Ok(outside)) => outside,
             Ok(Err(error)) => {
@@ -60,7 +76,21 @@ impl Inner {
             ask.verdict = Some(outside);
             self.keep(&turn).await?;
         }
-        Ok(turn)
+        Ok(Some(turn))
+    }
+
+    /// Whoever stops a turn while Letta has not heard yet that tools may run, does not want them to.
+    async fn deny_because_stopped(&self, turn: &mut TurnRecord) -> Result<(), JournalError> {
+        let Some(by) = self.stops.by(&turn.id) else {
+            return Ok(());
+        };
+        if let Some(verdict) = turn.ask.as_mut().and_then(|ask| ask.verdict.as_mut())
+            && verdict.approve
+        {
+            *verdict = Verdict::stopped(by);
+            self.keep(turn).await?;
+        }
+        Ok(())
     }
 
     /// Letta has refused a decision of ours: goes on from the one that it has, and lets the approval message say so. `false`:
@@ -68,21 +98,36 @@ impl Inner {
     pub(super) async fn follow_outside_decision(
         &self,
         turn: &mut TurnRecord,
-    ) -> Result<bool, JournalError> {
+        stage: &mut Stage,
+        wait: &Wait,
+    ) -> Result<Attended<bool>, JournalError> {
         let Some((ask, verdict)) = turn.decided() else {
-            return Ok(false);
+            return Ok(Attended::Done(false));
         };
         if matches!(verdict.by, By::Elsewhere(_)) {
-            return Ok(false);
+            return Ok(Attended::Done(false));
         }
-        let Ok(Some(outside)) = self.standing(turn, ask).await else {
-            return Ok(false);
+        let look = async {
+            let Ok(Some(outside)) = self.standing(turn, ask).await else {
+                return Ok(None);
+            };
+            // The approval message is to be corrected, whichever event it became.
+            let card = self.around.outbox.event_of(&ask.card).await?;
+            Ok::<_, JournalError>(Some((outside, card)))
+        };
+        let (outside, card) = match self.attend_wait(turn, stage, wait, None, look).await? {
+            Attended::Done(found) => match found? {
+                Some(found) => found,
+                None => return Ok(Attended::Done(false)),
+            },
+            Attended::Stopped => return Ok(Attended::Stopped),
+            Attended::Ending => return Ok(Attended::Ending),
         };
         let By::Elsewhere(run) = &outside.by else {
-            return Ok(false);
+            return Ok(Attended::Done(false));
         };
         let run = run.clone();
-        if let Some(card) = self.around.outbox.event_of(&ask.card).await? {
+        if let Some(card) = card {
             let said = self
                 .voice(turn)
                 .corrected_verdict(turn, ask, &outside, &card);
@@ -94,7 +139,7 @@ impl Inner {
             ask.untold = false;
         }
         self.keep(turn).await?;
-        Ok(true)
+        Ok(Attended::Done(true))
     }
 
     /// The decision that Letta has on a request, if it is not one of ours.

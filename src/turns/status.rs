@@ -3,8 +3,8 @@
 //!
 //! The line is a notice of its own, so it rings for nobody, and the answer stays what the agent
 //! said. It comes with the first tool, is edited while tools run, and at the end holds, folded, what
-//! was done. How much of that is [`Detail`]; that the agent still works after a silent minute is
-//! said at every level. At most [`STATUS_EDITS_MAX`] edits, however long it takes.
+//! was done. How much of that is [`Detail`]; that the agent still works after a silent minute, and how
+//! to stop it, is said at every level. At most [`STATUS_EDITS_MAX`] edits, however long it takes.
 
 use std::time::Duration;
 
@@ -22,6 +22,8 @@ const SILENCE_GROWTH: f64 = 1.5;
 const SILENCE_LIMIT: Duration = Duration::from_mins(15);
 /// The most edits of the line, the last one included.
 pub const STATUS_EDITS_MAX: u32 = 60;
+/// How many of the edits are kept for silences: who waits hears so also after many tools.
+const SILENCE_EDITS: u32 = 20;
 /// The most calls that are told of; the rest is counted.
 const CALLS_TOLD_MAX: usize = 50;
 /// How much of the arguments of a call is told briefly, in characters.
@@ -177,7 +179,9 @@ impl Status {
             return None;
         }
         let now = self.line();
-        let changed = !now.text.is_empty() && self.shown.as_ref() != Some(&now);
+        let changed = !now.text.is_empty()
+            && self.shown.as_ref() != Some(&now)
+            && (self.silent.is_some() || self.edits + 1 < STATUS_EDITS_MAX - SILENCE_EDITS);
         let silence = if changed {
             Duration::ZERO
         } else {
@@ -257,9 +261,11 @@ impl Status {
         };
         let text = match self.silent {
             None => doing,
-            Some(quiet) => format!("⏳ Still working after {} {doing}", whole_minutes(quiet)),
+            Some(quiet) => {
+                let text = format!("⏳ Still working after {} {doing}", whole_minutes(quiet));
+                format!("{}; `!letta stop` ends it", text.trim_end())
+            }
         };
-        let text = text.trim_end().to_owned();
         Line {
             text,
             folded: Vec::new(),

@@ -5,6 +5,7 @@
 
 use std::collections::HashMap;
 
+use ruma::{OwnedUserId, UserId};
 use tokio::sync::watch;
 
 use crate::journal::TurnId;
@@ -16,9 +17,11 @@ pub(super) struct Stops {
 }
 
 /// How a turn shall stop.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 struct Wish {
     stop: bool,
+    /// Who said so.
+    by: Option<OwnedUserId>,
     /// Somebody else says so in the room.
     answered: bool,
     /// Its answer was redacted: it says nothing more at all.
@@ -27,8 +30,16 @@ struct Wish {
 
 impl Stops {
     /// The turn shall stop.
-    pub(super) fn want(&self, turn: &TurnId) {
-        self.change(turn, |wish| wish.stop = true);
+    pub(super) fn want(&self, turn: &TurnId, by: &UserId) {
+        self.change(turn, |wish| {
+            wish.stop = true;
+            wish.by = Some(by.to_owned());
+        });
+    }
+
+    /// Who wants the turn to stop.
+    pub(super) fn by(&self, turn: &TurnId) -> Option<OwnedUserId> {
+        self.wish(turn).by
     }
 
     /// That the turn stops is said as the answer to a command, so the turn need not say it again.
@@ -76,7 +87,7 @@ impl Stops {
     }
 
     fn wish(&self, turn: &TurnId) -> Wish {
-        self.turns.borrow().get(turn).copied().unwrap_or_default()
+        self.turns.borrow().get(turn).cloned().unwrap_or_default()
     }
 
     fn change(&self, turn: &TurnId, change: impl FnOnce(&mut Wish)) {

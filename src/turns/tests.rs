@@ -1,6 +1,10 @@
 //! Turns against a scripted Letta, on a clock of their own: what is asked, what it costs, and what the room hears.
 
+mod approvers;
+mod braked;
 mod lab;
 mod letta;
 mod property;
+mod silence;
+mod silent;
 mod stories;

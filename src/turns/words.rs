@@ -11,6 +11,10 @@ mod waits;
 use super::rights::Approvers;
 use crate::matrix::foreign;
 
+/// How many tools that do not run are named.
+const DROPPED_NAMED_MAX: usize = 10;
+/// How much of a tool's name is shown, in characters.
+const TOOL_CHARS_MAX: usize = 40;
 /// How much of what was asked elsewhere is quoted, in characters.
 const QUOTE_CHARS_MAX: usize = 2_000;
 
@@ -42,6 +46,24 @@ pub fn needs_approval() -> String {
     "The agent wants to use a tool that needs an approval, but Letta does not say which tool. \
      Decide it in Letta. [APPROVAL_NEEDED]"
         .to_owned()
+}
+
+/// The agent has called more tools in one answer than Letta keeps.
+pub fn calls_dropped(tools: &[String]) -> String {
+    let names: Vec<_> = tools
+        .iter()
+        .take(DROPPED_NAMED_MAX)
+        .map(|tool| foreign::one_line(&tool.chars().take(TOOL_CHARS_MAX).collect::<String>()))
+        .collect();
+    let more = match tools.len() - names.len() {
+        0 => String::new(),
+        more => format!(" and {more} more"),
+    };
+    format!(
+        "The agent called more tools at once than Letta keeps of one answer. Not run: {}{more}. The agent can call them again. \
+         [CALLS_DROPPED]",
+        names.join(", ")
+    )
 }
 
 /// A new message, while a person is to decide first.
@@ -100,11 +122,6 @@ pub fn nobody_decided(after: std::time::Duration) -> String {
         "Nobody decided within {}.",
         humantime::format_duration(after)
     )
-}
-
-/// What the agent is told when a person has stopped its turn.
-pub fn stopped_by_a_person() -> String {
-    "A person has stopped you.".to_owned()
 }
 
 /// Somebody has decided in Letta's own app, or with another client.

@@ -10,9 +10,10 @@ use crate::support::house::{House, PATIENCE};
 use crate::support::peer::Kind;
 use crate::support::room::{Entry, Room};
 use crate::support::wire::{Moment, Stage, Verdict};
-use crate::support::world::{BOT, SOON, World};
+use crate::support::world::{ALICE, BOT, SOON, World};
 use crate::talk::words;
 
+const BOB: &str = "@bob:letta.test";
 /// Longer than the bridge needs to do what it must not do.
 const NOTHING: Duration = Duration::from_secs(4);
 
@@ -129,6 +130,12 @@ async fn muted_agent_is_not_asked_and_the_bot_says_so_once() {
     let world = World::start().await;
     let agent = world.agents().remove(0);
     let room = room_of_alice(&world, &agent.ghost).await;
+    // That it can speak is known, and must be forgotten when it no longer can.
+    let question = world.alice.mention(&room, &agent.ghost, "say: first").await;
+    world
+        .alice
+        .wait_for_answer(&room, &question, SOON, |text| text == "first")
+        .await;
     set_power(&world, &room, false).await;
     for text in ["say: one", "say: two"] {
         world.alice.mention(&room, &agent.ghost, text).await;
@@ -145,7 +152,7 @@ async fn muted_agent_is_not_asked_and_the_bot_says_so_once() {
     );
     assert_eq!(
         world.letta.runs(),
-        0,
+        1,
         "Letta was asked for what nobody hears"
     );
     set_power(&world, &room, true).await;
@@ -233,6 +240,50 @@ async fn sender_who_answers_every_answer_is_braked() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn braked_sender_holds_up_nobody_else() {
+    let mut world = World::plan()
+        .permissions(&[(ALICE, "admin"), (BOB, "user")])
+        .with("TURNS__PER_MINUTE", "2")
+        .start()
+        .await;
+    let bob = world.person("bob").await;
+    let agent = world.agents().remove(0);
+    let room = world.alice.create_room(&[&agent.ghost, BOB]).await;
+    bob.join(&room).await;
+    for number in 0..2 {
+        let question = world
+            .alice
+            .mention(&room, &agent.ghost, &format!("say: turn {number}"))
+            .await;
+        world
+            .alice
+            .wait_for_answer(&room, &question, SOON, |text| {
+                text == format!("turn {number}")
+            })
+            .await;
+    }
+    world
+        .alice
+        .mention(&room, &agent.ghost, "say: too many")
+        .await;
+    hears(&world.alice, &room, "[TOO_MANY_TURNS]").await;
+    let question = bob.mention(&room, &agent.ghost, "say: hello Bob").await;
+    bob.wait_for_answer(&room, &question, SOON, |text| text == "hello Bob")
+        .await;
+    let answered = |room: &Room| {
+        let mut said = room.said_by(&agent.ghost).map(Entry::text);
+        said.any(|text| text == "too many").then_some(())
+    };
+    assert_eq!(answered(&bob.room(&room)), None, "the brake is off");
+    world
+        .alice
+        .wait_for("for the rest", &room, Duration::from_secs(90), answered)
+        .await;
+    let seen = world.settled(&room).await;
+    assert_eq!(heard(&seen, "[TOO_MANY_TURNS]"), 1, "{seen}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn agent_that_is_removed_is_said_to_be_gone_and_not_asked() {
     let world = World::start().await;
     let agent = world.agents().remove(0);
@@ -277,6 +328,28 @@ async fn letta_that_dies_in_an_answer_is_told_of_soon_and_the_notice_is_edited()
         .collect();
     assert_eq!(notices.len(), 1, "{seen}");
     assert!(notices[0].text().contains("was lost for"), "{seen}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn notice_of_an_outage_is_edited_also_after_a_restart_of_the_bridge() {
+    let mut world = World::start().await;
+    let (agent, room) = world.first_room().await;
+    world.letta.go_away().await;
+    let question = world.alice.say(&room, "say: at last").await;
+    hears(&world.alice, &room, "`!letta stop` gives it up").await;
+    world.bridge.kill9().await;
+    world.bridge.restart().await;
+    world.letta.come_back().await;
+    world
+        .alice
+        .wait_for_answer(&room, &question, Duration::from_mins(1), |text| {
+            text == "at last"
+        })
+        .await;
+    let seen = world.settled(&room).await;
+    assert_eq!(heard(&seen, "gives it up"), 0, "{seen}");
+    let told = |entry: &&Entry| entry.text().contains("is delivered now");
+    assert_eq!(seen.said_by(&agent.ghost).filter(told).count(), 1, "{seen}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

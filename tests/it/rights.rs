@@ -282,6 +282,42 @@ async fn agents_that_letta_does_not_know_leave_nothing_behind() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn agent_is_marked_as_long_as_somebody_has_its_name() {
+    let mut world = World::plan()
+        .permissions(&[(ALICE, "admin"), (BOB, "user")])
+        .start()
+        .await;
+    let (ada, room) = world.first_room().await;
+    let bob = world.person("bob").await;
+    world
+        .alice
+        .call("invite", json!({"room": room, "user": BOB}))
+        .await;
+    bob.join(&room).await;
+    let marked = format!("{} (agent)", ada.name);
+    let alike = ada.name.replace('a', "\u{430}");
+    // Taken, given back, taken in letters that look alike, given back.
+    let steps = [
+        (ada.name.as_str(), &marked),
+        ("Bob", &ada.name),
+        (alike.as_str(), &marked),
+        ("Robert", &ada.name),
+    ];
+    for (name, shown) in steps {
+        bob.set_name(name).await;
+        world
+            .alice
+            .wait_for("for the agent's name", &room, SOON, |room| {
+                let is_shown = room.member(&ada.ghost)?.display_name.as_ref() == Some(shown);
+                (is_shown && room.name() == Some(shown)).then_some(())
+            })
+            .await;
+        let profile = world.alice.display_name_of(&ada.ghost).await;
+        assert_eq!(profile.as_ref(), Some(shown), "{name}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn agents_are_not_called_like_people_and_their_names_are_text() {
     let world = World::start().await;
     let space = world.enter_space().await;

@@ -4,6 +4,9 @@
 
 use std::time::Duration;
 
+use crate::approvals::heard;
+use crate::odd_values::odd_values_cost_at_most_their_answer;
+use crate::provider::refusals_are_told_and_pause_the_agent;
 use crate::support::house::{House, PATIENCE, Victim};
 use crate::support::letta::Agent;
 use crate::support::peer::{Kind, Tool};
@@ -137,6 +140,12 @@ async fn decision_after_one_elsewhere_tells_what_was_decided_there() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn provider_that_refuses_pauses_the_agent_until_it_is_resumed() {
+    let house = House::start(Kind::V1, &[]).await;
+    refusals_are_told_and_pause_the_agent(&house).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn two_calls_of_which_letta_keeps_one_can_be_approved() {
     let (house, _, room) = house().await;
     let (one, two) = (house.peer.tool("one"), house.peer.tool("two"));
@@ -144,7 +153,16 @@ async fn two_calls_of_which_letta_keeps_one_can_be_approved() {
     let prompt = format!("both {} ;; {}", commands[0], commands[1]);
     let (question, card) = asked(&house, &room, &prompt).await;
     assert!(!card.text().contains(&commands[1]), "{}", card.text());
+    house.hears(&room, "Not run: Bash.").await;
     house.alice.react(&room, &card.event_id, "✅").await;
     answered_once(&house, &room, &question, &one, "free").await;
     assert!(!two.has_run());
+    let seen = house.alice.room(&room);
+    assert_eq!(heard(&seen, "CALLS_DROPPED"), 1, "{seen}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn value_that_rust_cannot_hold_costs_at_most_its_answer() {
+    let house = House::start(Kind::V1, &[]).await;
+    odd_values_cost_at_most_their_answer(&house).await;
 }

@@ -276,6 +276,9 @@ class Person:
     async def put_state(self, room, kind, content, key=""):
         return good(await self.client.room_put_state(room, kind, content, state_key=key)).event_id
 
+    async def set_name(self, name):
+        good(await self.client.set_displayname(name))
+
     async def redact(self, room, event_id, reason=None):
         return good(await self.client.room_redact(room, event_id, reason)).event_id
 

@@ -11,17 +11,19 @@ use sha2::{Digest, Sha256};
 use tasks::Tasks;
 
 use crate::{
+    appservices::Appservices,
     caller::{CallFacts, Caller, unknown_token},
     clock,
     config::{Config, Secret},
     error::{Error, Result},
-    locks::KeyedLocks,
-    permits::network_of,
+    holder::network_of,
+    locks::{KeyedGuard, KeyedLocks},
     store::{Batch, Store, tables},
 };
 
 pub mod account_data;
 mod attempts;
+pub mod credential;
 pub mod devices;
 pub mod existing;
 pub mod identity;
@@ -43,6 +45,7 @@ pub mod uia;
 pub use crate::store::records::accounts as record;
 
 use attempts::{Exceeded, Guess, Target};
+use credential::ProvenPassword;
 pub(crate) use introduce::introduce;
 pub use password::HashFor;
 use record::Account;
@@ -110,6 +113,15 @@ pub fn digest(token: &str) -> [u8; 32] {
     Sha256::digest(token.as_bytes()).into()
 }
 
+/// Whether an application service that is not registered any more gave out the tokens of this account or of this device. Nobody
+/// else logs in with an account that it made and that has no password.
+fn has_lost_appservice(appservices: &Appservices, account: &Account, device: Option<&str>) -> bool {
+    let made_by = account.appservice.as_deref();
+    let made_by = made_by.filter(|_| account.password.is_none());
+    let id = device.or(made_by);
+    id.is_some_and(|id| appservices.get(id).is_none())
+}
+
 impl Accounts {
     /// The accounts in this database.
     ///
@@ -136,6 +148,11 @@ impl Accounts {
         })
     }
 
+    /// Waits until nobody else changes the account or the devices of the user. Whoever also locks keys does so before.
+    pub(crate) async fn lock(&self, user: &UserId) -> KeyedGuard<OwnedUserId> {
+        self.changing.lock([user.to_owned()]).await
+    }
+
     /// The account of a user.
     pub fn get(&self, user: &UserId) -> Result<Option<Account>> {
         Ok(self.store.get::<tables::Accounts>((user,))?)
@@ -156,7 +173,12 @@ impl Accounts {
     /// # Errors
     ///
     /// 401 `M_UNKNOWN_TOKEN` if it is nobody's, with `soft_logout` if it was and can be refreshed.
-    pub async fn caller(&self, token: &str, facts: &CallFacts) -> Result<Caller> {
+    pub async fn caller(
+        &self,
+        appservices: &Appservices,
+        token: &str,
+        facts: &CallFacts,
+    ) -> Result<Caller> {
         let digest = digest(token);
         let Some(token) = self.store.get::<tables::Tokens>((digest,))? else {
             return Err(unknown_token(false));
@@ -167,7 +189,9 @@ impl Accounts {
         let account = self
             .get(&token.user_id)?
             .ok_or_else(|| unknown_token(false))?;
-        if self.has_ended(&account) {
+        if self.has_ended(&account)
+            || has_lost_appservice(appservices, &account, token.appservice.as_deref())
+        {
             return Err(unknown_token(false));
         }
         if account.locked && !facts.ends_sessions() {
@@ -213,29 +237,29 @@ impl Accounts {
         self.hashing.hash(password, by).await
     }
 
-    /// Whether this is the password of the user. Nobody knows the password of an account that is not there.
+    /// The proof that this is the password of the user, if it is. Nobody knows the password of an account that is not there.
     ///
     /// # Errors
     ///
     /// 429 if there were too many wrong guesses, or if too many wait for a hash.
-    pub(crate) async fn password_is_right(
+    pub(crate) async fn prove_password(
         &self,
         user: &UserId,
         given: &str,
         facts: &CallFacts,
-    ) -> Result<bool> {
+    ) -> Result<Option<ProvenPassword>> {
         let by = HashFor::from(facts);
         // Whoever finds the queue full has not guessed.
         let slot = self.hashing.enqueue(&by)?;
         let guess = self.begin_guess(user, facts.ip)?;
         let hash = self.get(user)?.and_then(|account| account.password);
-        let right = self.hashing.matches(slot, &by, hash, given).await?;
-        if right {
+        let matches = self.hashing.matches(slot, &by, hash.clone(), given);
+        if matches.await? {
             self.attempts.succeeded(guess);
-        } else {
-            tracing::info!(user.id = %user, client.ip = ?facts.ip, "wrong password");
+            return Ok(hash.map(ProvenPassword::new));
         }
-        Ok(right)
+        tracing::info!(user.id = %user, client.ip = ?facts.ip, "wrong password");
+        Ok(None)
     }
 
     /// Counts a guess at a password.

@@ -27,7 +27,6 @@ use crate::{
 
 mod answer;
 mod appservices;
-mod command;
 mod debug;
 mod execute;
 mod listen;
@@ -39,6 +38,8 @@ mod running;
 mod tests;
 mod token;
 mod users;
+
+use homeserver_model::admin::command;
 
 pub use execute::{execute, name_of};
 pub(crate) use listen::start;

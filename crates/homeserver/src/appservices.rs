@@ -300,12 +300,12 @@ impl Appservices {
         store.put::<tables::Accounts>((user,), &account).await
     }
 
-    /// Removes an application service that an admin registered, with all that waits for it.
+    /// Removes an application service that an admin registered, with all that waits for it. Its tokens count no more.
     ///
     /// # Errors
     ///
     /// If there is none with this id, or if it is not the admin room's.
-    pub async fn remove(&self, id: &str) -> Result<(), UnregisterError> {
+    pub async fn remove(&self, id: &str) -> Result<Arc<Appservice>, UnregisterError> {
         let _changing = self.inner.changing.lock().await;
         let appservice = self.get(id).ok_or(UnregisterError::Unknown)?;
         if appservice.origin != Origin::AdminRoom {
@@ -322,7 +322,7 @@ impl Appservices {
             .write()
             .unwrap_or_else(PoisonError::into_inner);
         all.retain(|other| other.id() != id);
-        Ok(())
+        Ok(appservice)
     }
 }
 

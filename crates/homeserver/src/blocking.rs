@@ -1,6 +1,6 @@
 //! Handlers and followers off the async workers: whatever reads the database never delays somebody else's socket.
 //!
-//! [`BlockingPool::run`] polls a future on a thread of tokio's blocking pool, under two permits: one of the owner's, so that nobody
+//! [`BlockingPool::run`] polls a future on a thread of tokio's blocking pool, under two permits: one of the holder's share, so that nobody
 //! takes all threads, and one of all. A future that waits (for a commit, a lock, a long poll) gives thread and permits back until it
 //! is woken. When its caller goes, a scan that is under way ends at its next row ([`is_abandoned`]).
 //!
@@ -10,7 +10,6 @@
 use std::{
     cell::RefCell,
     collections::HashMap,
-    net::IpAddr,
     pin::Pin,
     sync::{
         Arc, Mutex, PoisonError,
@@ -20,35 +19,26 @@ use std::{
     thread,
 };
 
-use ruma::OwnedUserId;
 use tokio::{
     sync::{Notify, OwnedSemaphorePermit, Semaphore},
     task::{JoinError, spawn_blocking},
 };
 use tracing::Instrument;
 
+use crate::holder::Holder;
+
 #[cfg(test)]
 mod tests;
 
-/// How many futures are polled at a time for each core: some of them wait for the disk.
-const POLLS_PER_CORE: usize = 2;
+/// How many futures are polled at a time for each core. Many: whoever waits for a permit waits for the whole scan of somebody else,
+/// whoever waits for a processor for a slice of it.
+const POLLS_PER_CORE: usize = 8;
 /// How many futures are polled at a time at least.
-const POLLS_MIN: usize = 8;
+const POLLS_MIN: usize = 32;
 /// How many futures are polled at a time at most.
-const POLLS_MAX: usize = 64;
-/// Which part of the permits one owner can hold: one in so many.
-const OWNER_SHARE: usize = 4;
-
-/// For whom a future is polled.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub enum Owner {
-    /// A user.
-    User(OwnedUserId),
-    /// Whoever calls from this address without a token.
-    Address(Option<IpAddr>),
-    /// A follower of the stream, by its name.
-    Follower(String),
-}
+const POLLS_MAX: usize = 128;
+/// Which part of the permits one holder can have: one in so many. As many holders have to scan at a time before anybody else waits.
+const HOLDER_SHARE: usize = 16;
 
 /// Where futures are polled. Clones are the same pool.
 #[derive(Clone, Debug)]
@@ -59,8 +49,8 @@ pub struct BlockingPool {
 #[derive(Debug)]
 struct Inner {
     permits: Arc<Semaphore>,
-    permits_per_owner: usize,
-    owners: Mutex<HashMap<Owner, (usize, Arc<Semaphore>)>>,
+    permits_per_holder: usize,
+    holders: Mutex<HashMap<Holder, (usize, Arc<Semaphore>)>>,
 }
 
 impl Default for BlockingPool {
@@ -76,8 +66,8 @@ impl BlockingPool {
     pub fn new(permits: usize) -> Self {
         let inner = Inner {
             permits: Arc::new(Semaphore::new(permits)),
-            permits_per_owner: (permits / OWNER_SHARE).max(1),
-            owners: Mutex::default(),
+            permits_per_holder: (permits / HOLDER_SHARE).max(1),
+            holders: Mutex::default(),
         };
         Self {
             inner: Arc::new(inner),
@@ -85,12 +75,12 @@ impl BlockingPool {
     }
 
     /// Polls the future on blocking threads until it is done. Panics if the future panics.
-    pub async fn run<F>(&self, owner: Owner, future: F) -> F::Output
+    pub async fn run<F>(&self, holder: Holder, future: F) -> F::Output
     where
         F: Future + Send + 'static,
         F::Output: Send + 'static,
     {
-        let share = Share::of(&self.inner, owner);
+        let share = Share::of(&self.inner, holder);
         let mut future: Pin<Box<_>> = Box::pin(future.in_current_span());
         let caller = CallerGuard::default();
         let wakes = Arc::new(Wakes::default());
@@ -172,25 +162,25 @@ impl Drop for CallerGuard {
     }
 }
 
-/// The permits of one owner, kept as long as a future of theirs runs.
+/// The permits of one holder, kept as long as a future of theirs runs.
 struct Share {
     inner: Arc<Inner>,
-    owner: Owner,
+    holder: Holder,
     permits: Arc<Semaphore>,
 }
 
 impl Share {
-    fn of(inner: &Arc<Inner>, owner: Owner) -> Self {
-        let mut owners = inner.owners.lock().unwrap_or_else(PoisonError::into_inner);
-        let (users, permits) = owners
-            .entry(owner.clone())
-            .or_insert_with(|| (0, Arc::new(Semaphore::new(inner.permits_per_owner))));
+    fn of(inner: &Arc<Inner>, holder: Holder) -> Self {
+        let mut holders = inner.holders.lock().unwrap_or_else(PoisonError::into_inner);
+        let (users, permits) = holders
+            .entry(holder.clone())
+            .or_insert_with(|| (0, Arc::new(Semaphore::new(inner.permits_per_holder))));
         *users += 1;
         let permits = permits.clone();
-        drop(owners);
+        drop(holders);
         Self {
             inner: inner.clone(),
-            owner,
+            holder,
             permits,
         }
     }
@@ -198,12 +188,12 @@ impl Share {
 
 impl Drop for Share {
     fn drop(&mut self) {
-        let owners = self.inner.owners.lock();
-        let mut owners = owners.unwrap_or_else(PoisonError::into_inner);
-        if let Some((users, _)) = owners.get_mut(&self.owner) {
+        let holders = self.inner.holders.lock();
+        let mut holders = holders.unwrap_or_else(PoisonError::into_inner);
+        if let Some((users, _)) = holders.get_mut(&self.holder) {
             *users -= 1;
             if *users == 0 {
-                owners.remove(&self.owner);
+                holders.remove(&self.holder);
             }
         }
     }

@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     appservices::Appservice,
     error::{Error, Result},
-    permits::{Holder, network_of},
+    holder::Holder,
 };
 
 /// Who calls.
@@ -87,7 +87,7 @@ pub struct CallFacts {
 impl CallFacts {
     /// Who holds what is given to somebody who is not known.
     pub fn anonymous_holder(&self) -> Holder {
-        Holder::Address(self.ip.map(network_of))
+        Holder::anonymous(self.ip)
     }
 
     /// The first value of this name in the query, decoded.

@@ -13,13 +13,15 @@ use ruma::api::{
 };
 use system::disk;
 
+pub use homeserver_model::Refusal;
+
 use crate::store::StoreError;
 
 /// Why a request was not done.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The request may not or cannot be done.
-    #[error("{}", .0.message)]
+    #[error(transparent)]
     Refused(Box<Refusal>),
     /// The caller has to prove more first.
     #[error("the request has to be authorized in further steps")]
@@ -32,28 +34,13 @@ pub enum Error {
     Broken(String),
 }
 
-/// An answer that says no.
-#[derive(Clone, Debug)]
-pub struct Refusal {
-    /// The HTTP status.
-    pub status: StatusCode,
-    /// The error code, with what belongs to it.
-    pub kind: ErrorKind,
-    /// For people.
-    pub message: String,
-}
-
 /// The result of most operations.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 impl Error {
     /// A refusal with this status, code and sentence.
     pub fn refused(status: StatusCode, kind: ErrorKind, message: impl Into<String>) -> Self {
-        Self::Refused(Box::new(Refusal {
-            status,
-            kind,
-            message: message.into(),
-        }))
+        Refusal::new(status, kind, message).into()
     }
 
     /// 403 `M_FORBIDDEN`.
@@ -121,6 +108,12 @@ impl Error {
     /// Whether this is a refusal with the status 404.
     pub fn is_not_found(&self) -> bool {
         matches!(self, Self::Refused(refusal) if refusal.status == StatusCode::NOT_FOUND)
+    }
+}
+
+impl From<Refusal> for Error {
+    fn from(refusal: Refusal) -> Self {
+        Self::Refused(Box::new(refusal))
     }
 }
 

@@ -10,12 +10,13 @@ mod body;
 mod body_limit;
 mod call;
 mod client_ip;
-mod json;
 mod lenient;
 mod rate_limit;
 mod routes;
 #[cfg(test)]
 pub(crate) mod tests;
+
+use homeserver_model::json;
 
 pub use answer::{error_response, response};
 pub use auth::Identified;

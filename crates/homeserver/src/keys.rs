@@ -23,7 +23,7 @@ pub mod devices;
 pub mod one_time;
 pub mod signatures;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 pub mod to_device;
 
 pub use crate::store::records::keys as record;
@@ -57,6 +57,12 @@ impl Keys {
     ) -> KeyedGuard<OwnedUserId> {
         let users: Vec<OwnedUserId> = users.into_iter().map(ToOwned::to_owned).collect();
         self.locks.lock(users).await
+    }
+
+    /// How many hold or await the lock of this user.
+    #[cfg(test)]
+    pub(crate) fn interested(&self, user: &OwnedUserId) -> usize {
+        self.locks.interested(user)
     }
 }
 

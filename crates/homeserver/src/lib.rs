@@ -25,6 +25,7 @@ mod caller;
 mod clock;
 mod config;
 mod error;
+mod holder;
 mod http;
 mod keys;
 mod limits;

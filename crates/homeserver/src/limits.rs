@@ -1,6 +1,6 @@
 //! Every limit of the server that has a number: what it bounds, its value and unit, and what a client sees when it is reached.
 //!
-//! The constants of the `catalogue` are what the code enforces, so the table cannot fall behind the code. `docs/limits.md` is
+//! The constants of its catalogue, which is [`homeserver_model::limits`], are what the code enforces, so the table cannot fall behind the code. `docs/limits.md` is
 //! generated from it ([`markdown`]), and a test sends for each row that refuses a request one that is just within it and one just
 //! beyond it. This module imports nothing of the server but the defaults of the configuration.
 //! Spec: <https://spec.matrix.org/v1.19/client-server-api/#rate-limiting>,
@@ -11,7 +11,6 @@ use std::{fmt::Write, time::Duration};
 use crate::config::Config;
 
 mod buckets;
-mod catalogue;
 mod rates;
 #[cfg(test)]
 mod tests;
@@ -19,107 +18,8 @@ mod tests;
 pub use buckets::RateLimits;
 #[cfg(test)]
 pub(crate) use buckets::SWEEP_EVERY;
-pub use catalogue::*;
+pub use homeserver_model::limits::*;
 pub use rates::{RATES, Rate, RateLimit};
-
-/// How much a limit lets pass.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Amount {
-    /// So many of what [`Limit::unit`] says.
-    Count(u64),
-    /// So long.
-    Time(Duration),
-}
-
-impl From<usize> for Amount {
-    fn from(count: usize) -> Self {
-        Self::Count(u64::try_from(count).unwrap_or(u64::MAX))
-    }
-}
-
-impl From<u64> for Amount {
-    fn from(count: u64) -> Self {
-        Self::Count(count)
-    }
-}
-
-impl From<Duration> for Amount {
-    fn from(time: Duration) -> Self {
-        Self::Time(time)
-    }
-}
-
-/// What happens when a limit is reached.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Reached {
-    /// The request is refused with this status and error code, and nothing of it is stored.
-    Refused(u16, &'static str),
-    /// Something else, in words.
-    Otherwise(&'static str),
-}
-
-/// A limit.
-#[derive(Clone, Copy, Debug)]
-pub struct Limit {
-    /// The part of the document that it is in.
-    pub section: &'static str,
-    /// The name of its constant.
-    pub name: &'static str,
-    /// What it bounds.
-    pub about: &'static str,
-    /// How much it lets pass.
-    pub amount: Amount,
-    /// What the amount counts: `bytes`, `devices`.
-    pub unit: &'static str,
-    /// What happens when it is reached.
-    pub reached: Reached,
-}
-
-impl Limit {
-    /// The value with its unit, for people.
-    pub fn value(&self) -> String {
-        match self.amount {
-            Amount::Time(time) => humantime::format_duration(time).to_string(),
-            Amount::Count(count) if self.unit == "bytes" => bytes(count),
-            Amount::Count(count) => format!("{} {}", grouped(count), self.unit),
-        }
-    }
-}
-
-impl Reached {
-    /// In words.
-    fn words(self) -> String {
-        match self {
-            Self::Refused(status, code) => format!("{status} `{code}`"),
-            Self::Otherwise(words) => words.to_owned(),
-        }
-    }
-}
-
-/// A size in the largest unit that divides it.
-fn bytes(count: u64) -> String {
-    const UNITS: [(u64, &str); 3] = [(1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB")];
-    let unit = UNITS
-        .iter()
-        .find(|(size, _)| count >= *size && count.is_multiple_of(*size));
-    match unit {
-        Some((size, name)) => format!("{} {name}", count / size),
-        None => format!("{} bytes", grouped(count)),
-    }
-}
-
-/// A number with a comma between thousands.
-fn grouped(count: u64) -> String {
-    let digits = count.to_string();
-    let mut text = String::new();
-    for (place, digit) in digits.chars().enumerate() {
-        if place > 0 && (digits.len() - place).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
-}
 
 /// The limits of the server as chapters of a document, one table for each section.
 pub fn markdown() -> String {

@@ -18,7 +18,7 @@ use system::{
 };
 use tokio::net::{TcpListener, UnixListener};
 
-use crate::config::{self, Listen};
+use crate::config::{Config, Listen};
 
 #[cfg(test)]
 mod tests;
@@ -141,8 +141,10 @@ impl Listeners {
 }
 
 /// The connections of a server, as many as the configuration and the system allow.
-pub fn connections(config: &config::Connections) -> Connections {
-    let limits = config.limits(descriptors::limit());
+pub fn connections(config: &Config) -> Connections {
+    let limits = config
+        .connections
+        .limits(&config.proxies, descriptors::limit());
     tracing::info!(
         max = limits.connections_max,
         per_address_max = limits.per_address_max,

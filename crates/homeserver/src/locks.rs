@@ -62,6 +62,13 @@ impl<K: Clone + Eq + Hash + Ord> KeyedLocks<K> {
         guard
     }
 
+    /// How many hold or await this key.
+    #[cfg(test)]
+    pub(crate) fn interested(&self, key: &K) -> usize {
+        let map = self.map();
+        map.get(key).map_or(0, |lock| Arc::strong_count(lock) - 1)
+    }
+
     /// How many keys somebody holds or awaits.
     #[cfg(test)]
     pub(crate) fn in_use(&self) -> usize {

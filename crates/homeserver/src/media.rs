@@ -44,7 +44,7 @@ use crate::{
     clock,
     config::{self, Config},
     error::{Error, Result},
-    limits::DOWNLOAD_WAIT_MAX,
+    limits::{DOWNLOAD_WAIT_MAX, THUMBNAILS_AT_ONCE},
     permits::{Permits, Share},
     store::{FILES_FOLDER, Store, tables},
 };
@@ -54,8 +54,6 @@ use record::MediaFile;
 
 /// How many characters a media id has: about 140 bits, so that nobody guesses one.
 const MEDIA_ID_CHARS: usize = 24;
-/// How many pictures are made small at the same time. Each can need some hundred megabytes.
-const THUMBNAILS_AT_ONCE: usize = 2;
 /// How many of them are for one user, or one application service.
 const THUMBNAILS_SHARE: Share = Share {
     user: 1,

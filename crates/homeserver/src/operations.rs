@@ -20,6 +20,7 @@ pub mod end_room;
 mod first_rooms;
 mod profile;
 pub mod register;
+mod unregister;
 pub mod upgrade;
 pub mod user_directory;
 

@@ -5,52 +5,27 @@
 
 use std::{
     collections::HashMap,
-    net::{IpAddr, Ipv6Addr},
     sync::{Arc, Mutex, PoisonError, Weak},
 };
 
-use ruma::OwnedUserId;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use crate::error::{Error, Result};
+use crate::{
+    error::{Error, Result},
+    holder::Holder,
+};
 
 mod body_pools;
 
 pub use body_pools::BodyPools;
-#[cfg(test)]
-pub(crate) use body_pools::LONG_BODIES_AT_ONCE;
 
 /// How many holders are remembered before those are forgotten that hold nothing.
 const SWEEP_FROM: usize = 256;
-/// How many bits of an IPv6 address name the customer of a network; the rest is the customer's to choose.
-const IPV6_NETWORK_BITS: u32 = 64;
-
-/// Who holds permits.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub enum Holder {
-    /// Nobody who is known: whoever is at this network address.
-    Address(Option<IpAddr>),
-    /// A user.
-    User(OwnedUserId),
-    /// An application service, by its id, as whichever user it acts.
-    Appservice(String),
-}
-
-/// What one client is told from another by: its IPv4 address, or its network of IPv6 (/64), which is what one customer gets.
-pub fn network_of(address: IpAddr) -> IpAddr {
-    match address.to_canonical() {
-        IpAddr::V6(address) => {
-            let host_bits = 128 - IPV6_NETWORK_BITS;
-            Ipv6Addr::from_bits(address.to_bits() >> host_bits << host_bits).into()
-        }
-        address @ IpAddr::V4(_) => address,
-    }
-}
 
 /// How many permits one holder can have, in parts of all.
 #[derive(Clone, Copy, Debug)]
 pub struct Share {
-    /// Of a user or an address.
+    /// Of a user, an address or a follower.
     pub user: usize,
     /// Of an application service, which acts for many.
     pub appservice: usize,
@@ -62,6 +37,9 @@ pub struct Permits {
     all: Arc<Semaphore>,
     share: Share,
     shares: Mutex<Shares>,
+    /// How many wait for permits at this moment.
+    #[cfg(test)]
+    waiting: Arc<std::sync::atomic::AtomicUsize>,
 }
 
 #[derive(Debug)]
@@ -88,6 +66,8 @@ impl Permits {
                 of: HashMap::new(),
                 sweep_at: SWEEP_FROM,
             }),
+            #[cfg(test)]
+            waiting: Arc::default(),
         }
     }
 
@@ -99,10 +79,12 @@ impl Permits {
     pub async fn acquire(&self, holder: &Holder, number: usize) -> Result<Permit> {
         let largest = match holder {
             Holder::Appservice(_) => self.share.appservice,
-            Holder::Address(_) | Holder::User(_) => self.share.user,
+            Holder::Address(_) | Holder::User(_) | Holder::Follower(_) => self.share.user,
         };
         let number = u32::try_from(number.min(largest)).unwrap_or(u32::MAX);
         let closed = |_| Error::Broken("a pool of permits was closed".to_owned());
+        #[cfg(test)]
+        let _waiting = crate::testing::Counted::new(&self.waiting);
         let share = self.share_of(holder, largest);
         let share = share.acquire_many_owned(number).await.map_err(closed)?;
         let all = self.all.clone().acquire_many_owned(number);
@@ -131,6 +113,14 @@ impl Permits {
         let share = Arc::new(Semaphore::new(largest));
         shares.of.insert(holder.clone(), Arc::downgrade(&share));
         share
+    }
+}
+
+#[cfg(test)]
+impl Permits {
+    /// How many wait for permits at this moment.
+    pub(crate) fn waiting(&self) -> usize {
+        self.waiting.load(std::sync::atomic::Ordering::SeqCst)
     }
 }
 
@@ -187,15 +177,5 @@ mod tests {
         }
         let remembered = permits.shares.lock().unwrap().of.len();
         assert!(remembered <= SWEEP_FROM, "{remembered} are remembered");
-    }
-
-    #[test]
-    fn ipv6_customers_count_as_one_network() {
-        let of = |text: &str| network_of(text.parse().unwrap()).to_string();
-        assert_eq!(of("2001:db8:1:2:3:4:5:6"), "2001:db8:1:2::");
-        assert_eq!(of("2001:db8:1:2:ffff::1"), "2001:db8:1:2::");
-        assert_ne!(of("2001:db8:1:3::1"), "2001:db8:1:2::");
-        assert_eq!(of("::ffff:192.0.2.1"), "192.0.2.1");
-        assert_eq!(of("192.0.2.1"), "192.0.2.1");
     }
 }

@@ -6,11 +6,8 @@
 //! Spec: <https://spec.matrix.org/v1.19/client-server-api/#push-notifications>
 
 mod audience;
-mod compiled;
 mod evaluate;
 mod gateway;
-pub mod limits;
-mod pattern;
 pub mod pushers;
 pub mod rules;
 mod telling;
@@ -21,5 +18,6 @@ mod worker;
 pub use crate::store::records::push as record;
 
 pub use evaluate::PushRules;
+pub use homeserver_model::push::limits;
 pub use pushers::Pushers;
 pub use rules::Rulesets;

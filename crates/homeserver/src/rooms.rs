@@ -39,7 +39,6 @@ mod guard;
 pub mod hierarchy;
 mod joined;
 pub mod membership;
-pub(crate) mod notice;
 pub mod pagination;
 mod pdu;
 pub mod present;

@@ -19,9 +19,10 @@ use crate::{
     accounts::Accounts,
     admin,
     appservices::{Appservices, Delivery, Origin},
-    blocking::{BlockingPool, Owner},
+    blocking::BlockingPool,
     config::{AppserviceRegistration, Config},
     error::{Error, Result},
+    holder::Holder,
     keys::Keys,
     limits::RateLimits,
     media::{Media, Previews},
@@ -152,11 +153,11 @@ impl Server {
     where
         F: Future<Output = ()> + Send + 'static,
     {
-        let (pool, owner) = (
+        let (pool, holder) = (
             self.services.blocking.clone(),
-            Owner::Follower(name.to_owned()),
+            Holder::Follower(name.to_owned()),
         );
-        let running = async move { pool.run(owner, task).await };
+        let running = async move { pool.run(holder, task).await };
         self.services.tasks.spawn_singleton(name, running);
     }
 

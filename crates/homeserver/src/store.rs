@@ -20,7 +20,6 @@ mod expiry;
 mod format;
 pub mod key;
 mod options;
-pub mod position;
 pub mod records;
 mod scan;
 mod supervise;

@@ -20,11 +20,12 @@ use ruma::{OwnedRoomId, OwnedUserId, RoomId, UserId};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
+pub use crate::store::records::stream::Change;
 use crate::store::{Store, StoreError, tables};
-pub use crate::store::{position::Position, records::stream::Change};
 
 mod write;
 
+pub use homeserver_model::Position;
 pub use write::{Positions, Slot, Write};
 
 #[cfg(test)]

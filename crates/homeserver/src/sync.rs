@@ -4,7 +4,6 @@
 
 pub mod device_lists;
 pub mod echo;
-pub mod fields;
 pub mod filter;
 pub mod lazy;
 pub mod presence;

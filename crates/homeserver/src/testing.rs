@@ -2,8 +2,11 @@
 //! bytes, like one from the network.
 
 use std::sync::{
-    Mutex,
-    atomic::{AtomicU64, Ordering::Relaxed},
+    Arc, Mutex,
+    atomic::{
+        AtomicU64, AtomicUsize,
+        Ordering::{self, Relaxed},
+    },
     mpsc,
 };
 
@@ -18,7 +21,7 @@ use tower::ServiceExt;
 
 use crate::{
     Config, Server,
-    accounts::{record::Account, tokens::Wish},
+    accounts::{credential::Credential, record::Account, tokens::Wish},
     blocking, clock,
     services::Services,
 };
@@ -229,7 +232,8 @@ impl TestServer {
     /// One more device of somebody.
     pub(crate) async fn log_in(&self, user: &UserId) -> Person {
         let (accounts, login) = (&self.server.accounts, &self.server.config.login);
-        let issued = accounts.log_in(user, Wish::default(), login).await.unwrap();
+        let logged_in = accounts.log_in(user, Credential::NewAccount, Wish::default(), login);
+        let issued = logged_in.await.unwrap();
         Person {
             user_id: user.to_owned(),
             device_id: issued.device_id.to_string(),
@@ -394,5 +398,22 @@ async fn a_server_says_what_it_speaks_and_keeps_a_room() {
         assert_eq!(rooms.events_down(&room_id, position).count(), 3);
         assert_eq!(rooms.event(&sent.event_id).unwrap().unwrap().depth, 3);
         assert!(rooms.is_joined(&room_id, &alice.user_id).unwrap());
+    }
+}
+
+/// Counts one more as long as it lives.
+#[derive(Debug)]
+pub(crate) struct Counted(Arc<AtomicUsize>);
+
+impl Counted {
+    pub(crate) fn new(count: &Arc<AtomicUsize>) -> Self {
+        count.fetch_add(1, Ordering::SeqCst);
+        Self(count.clone())
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::SeqCst);
     }
 }

@@ -9,10 +9,7 @@ use tasks::Tasks;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    appservices::Appservice,
-    blocking::{BlockingPool, Owner},
-    error::Result,
-    rooms::Rooms,
+    appservices::Appservice, blocking::BlockingPool, error::Result, holder::Holder, rooms::Rooms,
     sync::presence::Presence,
 };
 
@@ -20,9 +17,6 @@ mod event;
 mod interest;
 mod transaction;
 mod worker;
-
-#[cfg(test)]
-pub(crate) use transaction::EVENTS_MAX;
 
 /// Sends transactions to application services. Clones are the same.
 #[derive(Clone, Debug)]
@@ -66,12 +60,12 @@ impl Transactions {
             return Ok(());
         }
         let stream = self.source.rooms.stream.clone();
-        let owner = Owner::Follower(format!("appservice {}", appservice.id()));
+        let holder = Holder::Follower(format!("appservice {}", appservice.id()));
         let (source, stopping) = (self.source.clone(), self.stopping.clone());
         let worker = worker::Worker::new(appservice, source, stream, stopping).await?;
         let pool = self.blocking.clone();
         self.tasks
-            .spawn(async move { pool.run(owner, worker.run()).await });
+            .spawn(async move { pool.run(holder, worker.run()).await });
         Ok(())
     }
 }

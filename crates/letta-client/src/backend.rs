@@ -321,6 +321,8 @@ pub enum TurnEvent {
     },
     /// The agent calls a tool; sent once, when the arguments are complete.
     ToolCall(ToolCall),
+    /// The agent has called this tool as well, and Letta does not keep the call: it never runs.
+    CallDropped(ToolCall),
     /// A tool has returned. The last one for a call counts.
     ToolReturn {
         /// The call.

@@ -35,7 +35,7 @@ pub mod sse;
 
 pub use backend::{
     Agent, ApprovalRequest, Backend, Conduct, Conversation, Decision, Destination, HistoryItem,
-    Info, Overheard, PermissionMode, Prompt, Speaker, Standing, Stop, ToolCall, TurnEvent,
+    Info, Overheard, PermissionMode, Prompt, Role, Speaker, Standing, Stop, ToolCall, TurnEvent,
     TurnFailure, TurnStream,
 };
 pub use error::{Advice, BackendError, Missing};

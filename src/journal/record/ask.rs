@@ -79,6 +79,17 @@ pub enum By {
     Elsewhere(RunId),
 }
 
+impl Verdict {
+    /// Somebody has stopped the turn that waits.
+    pub fn stopped(by: OwnedUserId) -> Self {
+        Self {
+            approve: false,
+            reason: Some("A person has stopped you.".to_owned()),
+            by: By::Stop(by),
+        }
+    }
+}
+
 impl Ask {
     /// What Letta asks, to be asked as `card`.
     pub fn new(request: &ApprovalRequest, card: SendId, until: Millis) -> Self {
@@ -119,7 +130,7 @@ impl Ask {
     }
 
     /// Whether a request is about the very same calls, whatever their ids.
-    fn is_about(&self, request: &ApprovalRequest) -> bool {
+    pub fn is_about(&self, request: &ApprovalRequest) -> bool {
         let asked = self.calls.iter().map(|call| (&call.tool, &call.arguments));
         let now = request.calls.iter();
         asked.eq(now.map(|call| (&call.name, &call.arguments)))

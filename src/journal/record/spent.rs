@@ -24,13 +24,19 @@ pub struct Spent {
 
 /// The notice with which a room was told that a turn waits. There is one in each segment of a turn; it is edited when the wait
 /// ends, and again should the turn wait again.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct WaitNotice {
     /// Whether it says that the turn still waits.
     pub open: bool,
     /// How often it was edited.
     pub edits: u32,
+    /// Since when the turn waits, if that is known.
+    pub since: Option<Millis>,
+    /// The code of the reason; empty if it is not known.
+    pub code: String,
+    /// Whether the connection was lost in the middle of an answer.
+    pub lost: bool,
 }
 
 /// Prompts that got no answer and wait for nobody: they were set aside.

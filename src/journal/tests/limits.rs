@@ -50,6 +50,35 @@ async fn a_full_inbox_admits_nothing_new() {
 }
 
 #[tokio::test]
+async fn who_fills_a_queue_keeps_nobody_else_out() {
+    let limit = 20;
+    let desk = Desk::with(JournalLimits {
+        queued_prompts_max: limit,
+        ..JournalLimits::default()
+    });
+    let (loud, quiet) = (prompt(0).sender, ruma::user_id!("@quiet:example.org"));
+    let mut number = 0;
+    while desk.has_place_for(&home(), &loud).unwrap() {
+        desk.ask(&home(), &prompt(number));
+        number += 1;
+    }
+    assert_eq!(number, limit - limit / 10);
+    for _ in 0..limit / 10 {
+        assert!(desk.has_place_for(&home(), quiet).unwrap());
+        let of_quiet = QueuedPrompt {
+            sender: quiet.to_owned(),
+            ..prompt(number)
+        };
+        desk.ask(&home(), &of_quiet);
+        number += 1;
+    }
+    for sender in [quiet, &loud] {
+        assert!(!desk.has_place_for(&home(), sender).unwrap(), "{sender}");
+    }
+    assert_eq!(desk.queued_prompts(&home()).unwrap().len(), limit);
+}
+
+#[tokio::test]
 async fn a_conversation_holds_so_many_prompts() {
     let desk = Desk::with(small());
     desk.ask(&home(), &prompt(0));
@@ -270,6 +299,6 @@ async fn what_was_set_aside_is_bounded_and_can_be_tried_again_once() {
 fn turns_of_before_budgets_still_open() {
     let old = r#"{"id":"t","key":{"agent":"agent-1","room":"!r:x","thread":null},"prompts":[{"event_id":"$e","sender":"@a:x","text":"hi","admitted_at":1}],"started_at":1,"run":null,"edits_reserved":0,"answer":null}"#;
     let turn: TurnRecord = serde_json::from_str(old).unwrap();
-    assert_eq!((turn.spent, turn.waiting), (Spent::default(), None));
+    assert_eq!((turn.spent, &turn.waiting), (Spent::default(), &None));
     assert_eq!(turn.key_of(&turn.prompts[0]), "$e");
 }

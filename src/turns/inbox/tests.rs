@@ -173,7 +173,7 @@ async fn a_room_whose_outbox_is_full_holds_up_itself_alone() {
         .collect();
     let lab = Lab::with(JournalLimits {
         outbox_items_max: 1,
-        queued_prompts_max: questions.len(),
+        queued_prompts_max: 2 * questions.len(),
         ..JournalLimits::default()
     });
     let before = SendId::of(&["before"]);

@@ -42,6 +42,30 @@ fn rules() -> Rules {
     }
 }
 
+#[test]
+fn message_with_wrong_values_beside_it_is_read() {
+    for value in [
+        "-1",
+        "1.5",
+        "1e999",
+        "null",
+        "\"x\"",
+        "[]",
+        "{}",
+        "\"\\ud800\"",
+    ] {
+        for name in ["origin_server_ts", "redacts"] {
+            let event = format!(
+                r#"{{"event_id":"$1","room_id":"!1:example.org","sender":"{ANN}","type":"m.room.message","{name}":{value},
+                "content":{{"msgtype":"m.text","body":"hello"}}}}"#
+            );
+            let event: IncomingEvent = serde_json::from_str(&event).expect(value);
+            let routed = route(&event, Some(&home()), &rules());
+            assert!(matches!(routed, Route::Prompt { .. }), "{name}: {value}");
+        }
+    }
+}
+
 fn room(kind: RoomKind) -> RoomRecord {
     RoomRecord {
         kind,

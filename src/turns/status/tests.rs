@@ -99,8 +99,20 @@ fn how_much_is_told_is_the_rooms_choice() {
 fn a_silent_minute_is_told_at_every_level_and_ever_more_rarely() {
     let mut status = Status::new(Detail::None);
     let shown = shows(&mut status, 600);
-    assert_eq!(shown[0], (60, "⏳ Still working after 1m".to_owned()));
-    assert_eq!(shown[1], (150, "⏳ Still working after 2m".to_owned()));
+    assert_eq!(
+        shown[0],
+        (
+            60,
+            "⏳ Still working after 1m; `!letta stop` ends it".to_owned()
+        )
+    );
+    assert_eq!(
+        shown[1],
+        (
+            150,
+            "⏳ Still working after 2m; `!letta stop` ends it".to_owned()
+        )
+    );
     assert_eq!(shown.len(), 3, "{shown:?}");
     assert_eq!(
         status.last(at(700), Ending::Done).unwrap().text,

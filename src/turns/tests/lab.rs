@@ -18,7 +18,7 @@ use crate::{
     time::Millis,
     turns::{
         Surroundings, Turns,
-        decide::{Place, Stopped, Who},
+        decide::{Place, Ruling, Stopped, Who},
     },
     workers::Tasks,
 };
@@ -101,13 +101,33 @@ impl Lab {
         event_id
     }
 
-    /// Ann stops what runs at home.
-    pub(super) async fn stop(&self) -> Stopped {
-        let place = Place {
+    /// The main timeline of the agent's room.
+    pub(super) fn place(&self) -> Place {
+        Place {
             room: self.home.room.clone(),
             thread: None,
-        };
-        self.turns.stop(&place, ann()).await.unwrap_or_default()
+        }
+    }
+
+    /// Ann stops what runs at home.
+    pub(super) async fn stop(&self) -> Stopped {
+        let stopped = self.turns.stop(&self.place(), ann()).await;
+        stopped.unwrap_or_default()
+    }
+
+    /// Somebody decides at home what waits there.
+    pub(super) fn decide(&self, who: Who<'_>, approve: bool) -> Ruling {
+        let ruling = self.turns.decide(&self.place(), who, approve, None);
+        ruling.unwrap()
+    }
+
+    /// Waits until something at home waits for a decision.
+    pub(super) async fn until_asked(&self) {
+        self.until("asked", |lab| {
+            let turns = lab.journal.turns_in(lab.room()).unwrap();
+            turns.iter().any(|turn| turn.waits_for().is_some())
+        })
+        .await;
     }
 
     /// A thread in the agent's room: a conversation of its own.
@@ -150,9 +170,18 @@ impl Lab {
 
     /// Waits, and looks again and again within moments.
     pub(super) async fn soon(&self, holds: impl Fn(&Self) -> bool) {
-        while !holds(self) {
+        /// More than anything takes that comes soon.
+        const LOOKS_MAX: usize = 200_000;
+        for _ in 0..LOOKS_MAX {
+            if holds(self) {
+                return;
+            }
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
+        panic!(
+            "it does not come\n{}",
+            self.homeserver.timeline().join("\n")
+        );
     }
 
     /// The clock is the test's own: it runs as fast as everybody waits. A day and a half is more than any budget.
@@ -174,7 +203,14 @@ impl Lab {
 pub(super) fn ann() -> Who<'static> {
     Who {
         user: ruma::user_id!("@ann:house.test"),
-        level: Level::Talk,
+        level: Level::User,
+    }
+}
+
+pub(super) fn bob() -> Who<'static> {
+    Who {
+        user: ruma::user_id!("@bob:house.test"),
+        level: Level::User,
     }
 }
 
@@ -183,6 +219,18 @@ pub(super) fn admin() -> Who<'static> {
         user: ruma::user_id!("@admin:house.test"),
         level: Level::Admin,
     }
+}
+
+fn permissions() -> config::Permissions {
+    let mut permissions = config::Permissions::nobody();
+    for (user, level) in [
+        (ann().user, Level::User),
+        (bob().user, Level::User),
+        (admin().user, Level::Admin),
+    ] {
+        permissions.grant(user.to_owned(), level);
+    }
+    permissions
 }
 
 fn turns(
@@ -215,7 +263,7 @@ fn turns(
         letta_returns: watch::channel(0).1,
         habits: config::Turns::default(),
         mode: Mode::Standard,
-        permissions: config::Permissions::nobody(),
+        permissions: permissions(),
         tasks: tasks.clone(),
     };
     Turns::new(around).unwrap()

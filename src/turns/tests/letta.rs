@@ -3,46 +3,20 @@
 use std::{
     collections::VecDeque,
     sync::{Arc, Mutex, MutexGuard},
-    time::Duration,
 };
 
 use async_trait::async_trait;
 use futures_util::{StreamExt, stream};
 use letta_client::{
     Agent, AgentId, ApprovalRequest, Backend, BackendError, Conduct, Conversation, Decision,
-    Destination, FailureKind, HistoryItem, Info, MessageId, Missing, Prompt, RunId, Stop, ToolCall,
-    TurnEvent, TurnFailure, TurnStream,
+    Destination, FailureKind, HistoryItem, Info, MessageId, Missing, Prompt, Role, RunId, Standing,
+    Stop, ToolCall, TurnEvent, TurnFailure, TurnStream,
 };
 
-/// After so long without an answer the real client gives a call up.
-const SILENT_AFTER: Duration = Duration::from_mins(1);
+pub(super) use self::fate::Fate;
+use self::fate::{SILENT_AFTER, fail, missing, unreachable};
 
-/// What becomes of a send.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Fate {
-    /// It is answered.
-    Well,
-    /// Letta fails, with this status.
-    Letta(u16),
-    /// A proxy answers in Letta's place, with this status.
-    Proxy(u16),
-    /// Letta asks to come back after so many seconds.
-    Later(u64),
-    /// The conversation is not known.
-    ConversationGone,
-    /// Nothing comes until the client gives it up.
-    Hang,
-    /// The answer breaks off in the middle; the run goes on and can be taken up again.
-    Close,
-    /// The run is named and then lost.
-    LoseRun,
-    /// A tool call waits for a decision, says Letta in the stream.
-    Waits,
-    /// The model provider refuses, in the stream.
-    Fail(FailureKind),
-    /// It is begun, and goes on until the turn is stopped.
-    Endless,
-}
+mod fate;
 
 /// See the module's documentation. Clones are one Letta.
 #[derive(Clone, Default)]
@@ -56,14 +30,29 @@ struct State {
     /// Sends with this text are answered with 500, always.
     poison: Option<String>,
     gone: bool,
+    /// Nothing reaches it.
+    away: bool,
+    /// Nothing waits for a decision, whatever its streams say.
+    nothing_waits: bool,
     /// Every call, by its name.
     calls: Vec<&'static str>,
     /// The texts of each send that was accepted.
     accepted: Vec<Vec<String>>,
     /// Texts whose turn Letta has let fail in the stream.
     failed: Vec<String>,
+    /// Calls of this kind are never answered any more, after so many of them.
+    hangs: Option<(&'static str, usize)>,
+    /// What becomes of the next calls that send nothing.
+    looks: VecDeque<Fate>,
+    /// Decisions are taken. Otherwise nothing waits for them.
+    takes_decisions: bool,
+    approved: Vec<bool>,
+    /// The keys of what was said last in the conversation, as history tells.
+    said_last: Vec<Option<String>>,
     /// What a run that was broken off says when it is taken up again.
     broken: Vec<(RunId, String)>,
+    /// Runs that were broken off and ask when they are taken up again.
+    asking: Vec<RunId>,
     runs: usize,
 }
 
@@ -87,11 +76,44 @@ impl ScriptedLetta {
         self.lock().gone = true;
     }
 
+    /// Nothing reaches it until it is healed.
+    pub(super) fn go_away(&self) {
+        self.lock().away = true;
+    }
+
+    /// Who looks for a request that waits finds none.
+    pub(super) fn forget_requests(&self) {
+        self.lock().nothing_waits = true;
+    }
+
+    /// Calls of this kind are never answered any more, after so many of them.
+    pub(super) fn hang(&self, call: &'static str, after: usize) {
+        self.lock().hangs = Some((call, after));
+    }
+
+    /// The next calls that send nothing fare so.
+    pub(super) fn next_looks(&self, fates: impl IntoIterator<Item = Fate>) {
+        self.lock().looks.extend(fates);
+    }
+
+    /// Decisions are taken from now on.
+    pub(super) fn take_decisions(&self) {
+        self.lock().takes_decisions = true;
+    }
+
+    /// What people have said in the conversation, by its keys, as history tells: `None` is somebody without one.
+    pub(super) fn history_is(&self, keys: impl IntoIterator<Item = Option<String>>) {
+        self.lock().said_last = keys.into_iter().collect();
+    }
+
     /// From now on all is well, but for what is gone.
     pub(super) fn heal(&self) {
         let mut state = self.lock();
+        state.away = false;
         state.fates.clear();
+        state.looks.clear();
         state.usual = None;
+        state.hangs = None;
     }
 
     /// How often this was called; `""`: anything.
@@ -112,6 +134,16 @@ impl ScriptedLetta {
     /// Whether Letta has let the turn of this text fail in the stream.
     pub(super) fn has_failed(&self, text: &str) -> bool {
         self.lock().failed.iter().any(|failed| failed == text)
+    }
+
+    /// The texts of each send that was accepted.
+    pub(super) fn accepted(&self) -> Vec<Vec<String>> {
+        self.lock().accepted.clone()
+    }
+
+    /// Whether each decision let tools run.
+    pub(super) fn approved(&self) -> Vec<bool> {
+        self.lock().approved.clone()
     }
 
     /// Whether this text was accepted.
@@ -149,6 +181,11 @@ impl ScriptedLetta {
                 ])
             }
             Fate::LoseRun => events(vec![started, Err(unreachable())]),
+            Fate::Asks => events([started].into_iter().chain(asks()).collect()),
+            Fate::CloseAndAsks => {
+                state.asking.push(run);
+                events(vec![started, Err(unreachable())])
+            }
             Fate::Waits => events(vec![started, Err(BackendError::ApprovalPending)]),
             Fate::Fail(kind) => {
                 if !kind.pauses_agent() {
@@ -164,35 +201,67 @@ impl ScriptedLetta {
                     Ok(TurnEvent::Finished(Stop::Failed(failure))),
                 ])
             }
-            Fate::Endless => stream::iter(vec![started, said])
-                .chain(stream::pending())
-                .boxed(),
+            Fate::FailLate => {
+                let failure = TurnFailure {
+                    code: "LLM_ERROR".to_owned(),
+                    detail: String::new(),
+                    kind: FailureKind::Broken,
+                };
+                let failed = stream::once(async {
+                    tokio::time::sleep(SILENT_AFTER).await;
+                    Ok(TurnEvent::Finished(Stop::Failed(failure)))
+                });
+                stream::iter(vec![started]).chain(failed).boxed()
+            }
+            Fate::Endless => unfinished(vec![started, said]),
+            Fate::Mute => unfinished(vec![started]),
+            Fate::Tool => unfinished(vec![started, Ok(TurnEvent::ToolCall(call()))]),
+            Fate::Interrupt => {
+                state.broken.push((run, answer));
+                let said = Ok(text("message-1", "answer"));
+                unfinished(vec![started, said, Ok(TurnEvent::Interrupted)])
+            }
             _ => events(vec![started, said, Ok(TurnEvent::Finished(Stop::EndTurn))]),
         }
     }
 
-    fn note(&self, call: &'static str) -> Result<(), BackendError> {
-        let mut state = self.lock();
-        state.calls.push(call);
-        if state.gone && call != "agent" {
-            return Err(missing(Missing::Agent));
+    async fn note(&self, call: &'static str) -> Result<(), BackendError> {
+        let (hangs, fate) = {
+            let mut state = self.lock();
+            state.calls.push(call);
+            let hangs = match &mut state.hangs {
+                Some((hanging, 0)) => *hanging == call,
+                Some((hanging, left)) if *hanging == call => {
+                    *left -= 1;
+                    false
+                }
+                _ => false,
+            };
+            if state.away {
+                return Err(unreachable());
+            }
+            if !hangs && state.gone && call != "agent" {
+                return Err(missing(Missing::Agent));
+            }
+            let is_look = !matches!(call, "send" | "decide");
+            (hangs, is_look.then(|| state.looks.pop_front()).flatten())
+        };
+        if hangs {
+            std::future::pending::<()>().await;
         }
-        Ok(())
+        match fate {
+            Some(fate) => fail(&fate).await,
+            None => Ok(()),
+        }
     }
 }
 
-fn missing(missing: Missing) -> BackendError {
-    BackendError::NotFound {
-        missing,
-        what: "it".to_owned(),
-    }
-}
-
-fn unreachable() -> BackendError {
-    BackendError::Unreachable {
-        url: "http://letta.test".to_owned(),
-        source: "the connection broke".into(),
-    }
+/// The end of a run whose agent asks whether a tool may run.
+fn asks() -> [Result<TurnEvent, BackendError>; 2] {
+    [
+        Ok(TurnEvent::Approval(request())),
+        Ok(TurnEvent::Finished(Stop::NeedsApproval)),
+    ]
 }
 
 fn text(message: &str, delta: &str) -> TurnEvent {
@@ -204,6 +273,26 @@ fn text(message: &str, delta: &str) -> TurnEvent {
 
 fn events(items: Vec<Result<TurnEvent, BackendError>>) -> TurnStream {
     stream::iter(items).boxed()
+}
+
+/// The same without an end.
+fn unfinished(items: Vec<Result<TurnEvent, BackendError>>) -> TurnStream {
+    stream::iter(items).chain(stream::pending()).boxed()
+}
+
+fn call() -> ToolCall {
+    ToolCall {
+        id: "call-1".parse().unwrap(),
+        name: "launch".to_owned(),
+        arguments: "{}".to_owned(),
+    }
+}
+
+fn request() -> ApprovalRequest {
+    ApprovalRequest {
+        id: MessageId::parse("message-9").unwrap(),
+        calls: vec![call()],
+    }
 }
 
 #[async_trait]
@@ -219,7 +308,7 @@ impl Backend for ScriptedLetta {
     }
 
     async fn agent(&self, id: &AgentId) -> Result<Option<Agent>, BackendError> {
-        self.note("agent")?;
+        self.note("agent").await?;
         let agent = Agent {
             id: id.clone(),
             name: "Ada".to_owned(),
@@ -235,7 +324,7 @@ impl Backend for ScriptedLetta {
         _: &AgentId,
         _: &str,
     ) -> Result<Conversation, BackendError> {
-        self.note("create_conversation")?;
+        self.note("create_conversation").await?;
         Ok(Conversation::Default)
     }
 
@@ -245,7 +334,7 @@ impl Backend for ScriptedLetta {
         prompts: &[Prompt],
         _: Conduct,
     ) -> Result<TurnStream, BackendError> {
-        self.note("send")?;
+        self.note("send").await?;
         // Who speaks stands before what is said, where that is not known to be one person.
         let said = |prompt: &Prompt| {
             prompt
@@ -269,32 +358,9 @@ impl Backend for ScriptedLetta {
             };
             (fate, state.runs)
         };
-        let status = |status| BackendError::ServerError {
-            status,
-            detail: String::new(),
-            retry_after: None,
-        };
-        match fate {
-            Fate::Letta(code) => return Err(status(code)),
-            Fate::Proxy(status) => {
-                return Err(BackendError::NotLetta {
-                    status,
-                    detail: String::new(),
-                    retry_after: None,
-                });
-            }
-            Fate::Later(seconds) => {
-                let retry_after = Some(Duration::from_secs(seconds));
-                return Err(BackendError::RateLimited { retry_after });
-            }
-            Fate::ConversationGone => return Err(missing(Missing::Conversation)),
-            Fate::Hang => {
-                tokio::time::sleep(SILENT_AFTER).await;
-                return Err(BackendError::Silent {
-                    after: SILENT_AFTER,
-                });
-            }
-            _ => {}
+        // Of what is sent, the answer breaks off, and not the question.
+        if fate != Fate::Close {
+            fail(&fate).await?;
         }
         Ok(self.accept(&fate, number, texts))
     }
@@ -303,28 +369,45 @@ impl Backend for ScriptedLetta {
         &self,
         _: &Destination,
         _: &ApprovalRequest,
-        _: &[Decision],
+        decisions: &[Decision],
     ) -> Result<TurnStream, BackendError> {
-        self.note("decide")?;
-        Err(BackendError::NotPending)
+        self.note("decide").await?;
+        let approve = decisions.iter().all(|decision| decision.approve);
+        self.lock().approved.push(approve);
+        if !self.lock().takes_decisions {
+            return Err(BackendError::NotPending);
+        }
+        let said = text("message-2", "it was decided.");
+        Ok(events(vec![
+            Ok(said),
+            Ok(TurnEvent::Finished(Stop::EndTurn)),
+        ]))
     }
 
     async fn pending(&self, _: &Destination) -> Result<Option<ApprovalRequest>, BackendError> {
-        self.note("pending")?;
-        let call = ToolCall {
-            id: "call-1".parse().unwrap(),
-            name: "launch".to_owned(),
-            arguments: "{}".to_owned(),
-        };
-        Ok(Some(ApprovalRequest {
-            id: MessageId::parse("message-9").unwrap(),
-            calls: vec![call],
-        }))
+        self.note("pending").await?;
+        Ok((!self.lock().nothing_waits).then(request))
+    }
+
+    async fn standing(
+        &self,
+        _: &Destination,
+        _: &ApprovalRequest,
+    ) -> Result<Standing, BackendError> {
+        self.note("standing").await?;
+        Ok(Standing::Waits)
+    }
+
+    async fn watch(&self, _: &Destination, _: Conduct) -> Result<(), BackendError> {
+        self.note("watch").await
     }
 
     async fn resume(&self, _: &Destination, run: &RunId) -> Result<TurnStream, BackendError> {
-        self.note("resume")?;
+        self.note("resume").await?;
         let state = self.lock();
+        if state.asking.contains(run) {
+            return Ok(events(asks().into()));
+        }
         let broken = state.broken.iter().find(|(broken, _)| broken == run);
         let Some((_, answer)) = broken else {
             return Err(missing(Missing::Run));
@@ -342,12 +425,20 @@ impl Backend for ScriptedLetta {
     }
 
     async fn cancel(&self, _: &Destination) -> Result<bool, BackendError> {
-        self.note("cancel")?;
+        self.note("cancel").await?;
         Ok(true)
     }
 
     async fn history(&self, _: &Destination, _: usize) -> Result<Vec<HistoryItem>, BackendError> {
-        self.note("history")?;
-        Ok(Vec::new())
+        self.note("history").await?;
+        let item = |(number, key): (usize, &Option<String>)| HistoryItem {
+            id: MessageId::parse(format!("message-{number}")).unwrap(),
+            key: key.clone(),
+            role: Role::User,
+            text: "said".to_owned(),
+            run: None,
+            date: None,
+        };
+        Ok(self.lock().said_last.iter().enumerate().map(item).collect())
     }
 }

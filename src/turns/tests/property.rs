@@ -25,6 +25,8 @@ enum Step {
     Restart,
     /// The next sends fare so.
     Fates(Fate, usize),
+    /// The next calls that send nothing fare so: looks at the history and the agent, runs that are taken up again.
+    Looks(Fate, usize),
     /// All sends fare so until the end.
     Always(Fate),
     DeleteAgent,
@@ -37,6 +39,9 @@ fn fate() -> impl Strategy<Value = Fate> {
         Just(Fate::Letta(429)),
         Just(Fate::Proxy(404)),
         Just(Fate::Proxy(403)),
+        Just(Fate::Proxy(429)),
+        Just(Fate::Proxy(500)),
+        Just(Fate::Proxy(504)),
         Just(Fate::Letta(502)),
         Just(Fate::Later(600)),
         Just(Fate::ConversationGone),
@@ -46,6 +51,22 @@ fn fate() -> impl Strategy<Value = Fate> {
         Just(Fate::Fail(FailureKind::Credits)),
         Just(Fate::Fail(FailureKind::Broken)),
         Just(Fate::Fail(FailureKind::ContextOverflow)),
+    ]
+}
+
+/// What becomes of calls that send nothing.
+fn look_fate() -> impl Strategy<Value = Fate> {
+    prop_oneof![
+        Just(Fate::Letta(500)),
+        Just(Fate::Letta(404)),
+        Just(Fate::Letta(429)),
+        Just(Fate::Proxy(404)),
+        Just(Fate::Proxy(429)),
+        Just(Fate::Proxy(500)),
+        Just(Fate::Later(600)),
+        Just(Fate::ConversationGone),
+        Just(Fate::Hang),
+        Just(Fate::Close),
     ]
 }
 
@@ -64,13 +85,22 @@ fn step() -> impl Strategy<Value = Step> {
         2 => Just(Step::Stop),
         2 => Just(Step::Restart),
         5 => (fate(), 1..6_usize).prop_map(|(fate, times)| Step::Fates(fate, times)),
+        3 => (look_fate(), 1..6_usize).prop_map(|(fate, times)| Step::Looks(fate, times)),
         1 => costly().prop_map(Step::Always),
         1 => Just(Step::DeleteAgent),
     ]
 }
 
+/// How many sequences are tried, unless `TURNS_PROPERTY_CASES` says another number.
+const CASES: u32 = 48;
+
+fn cases() -> u32 {
+    let chosen = std::env::var("TURNS_PROPERTY_CASES").ok();
+    chosen.and_then(|cases| cases.parse().ok()).unwrap_or(CASES)
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 48, max_shrink_iters: 64, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: cases(), max_shrink_iters: 256, ..ProptestConfig::default() })]
 
     #[test]
     fn no_prompt_is_lost_and_no_failure_is_asked_for_ever(steps in prop::collection::vec((step(), 0..4_u64), 1..14)) {
@@ -110,6 +140,10 @@ async fn live_through(steps: Vec<(Step, u64)>) {
             Step::Fates(fate, times) => {
                 allowed += ASKS_PER_FAILURE * times;
                 lab.letta.next(vec![fate; times]);
+            }
+            Step::Looks(fate, times) => {
+                allowed += ASKS_PER_FAILURE * times;
+                lab.letta.next_looks(vec![fate; times]);
             }
             Step::Always(fate) => lab.letta.always(fate),
             Step::DeleteAgent => {

@@ -117,11 +117,7 @@ fn verdict(began: &Began, decision: Decision) -> Verdict {
 
 /// Who stops a turn that waits denies what it waits for.
 fn stopped() -> [Item; 2] {
-    let verdict = Verdict {
-        approve: false,
-        reason: Some(words::stopped_by_a_person()),
-        by: By::Stop(owned_user_id!("@ann:example.org")),
-    };
+    let verdict = Verdict::stopped(owned_user_id!("@ann:example.org"));
     [
         Item::Decides(verdict, DECIDES_AFTER),
         Item::Says(Ok(TurnEvent::Finished(Stop::Cancelled))),

@@ -204,8 +204,8 @@ fn a_silent_minute_is_told_in_one_line() {
     story.insert(0, Item::Silence(200));
     assert_snapshot!(timeline(story, QUICK), @"
     60.03s @agent notice to $asked, 2 edits: Done after 3m 20s
-      60.03s ⏳ Still working after 1m
-      150.03s ⏳ Still working after 2m
+      60.03s ⏳ Still working after 1m; `!letta stop` ends it
+      150.03s ⏳ Still working after 2m; `!letta stop` ends it
       200.49s Done after 3m 20s
     200.52s @agent to $asked: At last.
     ");

@@ -128,6 +128,8 @@ fn sentences() -> Vec<String> {
         max_steps(),
         needs_approval(),
         waits_for_decision(),
+        calls_dropped(&["launch".to_owned()]),
+        waiting_on("LETTA_BUSY"),
         not_yours_to_decide(eve),
         not_yours_to_approve(
             eve,
@@ -179,13 +181,15 @@ fn the_bridge_speaks_plainly() {
     The agent reached its limit of steps before it was done. Ask it to go on. [MAX_STEPS]
     The agent wants to use a tool that needs an approval, but Letta does not say which tool. Decide it in Letta. [APPROVAL_NEEDED]
     The agent waits for a decision on a tool. Your message is delivered after that. [APPROVAL_NEEDED]
+    The agent called more tools at once than Letta keeps of one answer. Not run: launch. The agent can call them again. [CALLS_DROPPED]
+    Your message still waits and is tried again, for at most 1day. `!letta stop` gives it up. [LETTA_BUSY]
     Only who asked the agent, or an admin, can decide that, @eve:example.org. [NOT_YOURS_TO_DECIDE]
     That is not yours to approve, @eve:example.org. Only an admin can approve it: approving needs the level `user` (`turns.approve_level`), which @eve:example.org does not have. [NOT_YOURS_TO_DECIDE]
     What cannot be shown in full cannot be approved here, only denied. [APPROVAL_TOO_LONG]
     The end of this was missed. Letta's own app shows it. [TURN_MISSED]
     100 messages wait for this agent already, so this one was not taken. Send it again later. [QUEUE_FULL]
     This room is encrypted, and agents cannot read encrypted messages yet. Talk to them in a room without encryption. [ENCRYPTED]
-    Letta has not answered yet. Your message waits for it. [LETTA_SILENT]
+    Letta has not answered yet. Your message waits for it; `!letta stop` gives it up. [LETTA_SILENT]
     The connection to Letta is lost while the agent answers. The bridge tries to get it back; `!letta stop` gives the answer up. [LETTA_UNREACHABLE]
     The connection to Letta was lost for 7s. [LETTA_UNREACHABLE]
     Your message has waited 1m 2s and is delivered now. [LETTA_SILENT]
@@ -228,7 +232,7 @@ fn the_bridge_speaks_plainly() {
     Letta cannot be reached. Your message waits and is delivered as soon as that changes, for at most 1day. `!letta stop` gives it up. [LETTA_UNREACHABLE]
     The agent is busy elsewhere in this conversation. Your message waits and is delivered as soon as that changes, for at most 1day. `!letta stop` gives it up. [LETTA_BUSY]
     The agent waits for a decision about an earlier tool call. Your message waits and is delivered as soon as that changes, for at most 1day. `!letta stop` gives it up. [LETTA_APPROVAL_PENDING]
-    Letta is asked too much at the moment. Your message waits and is tried again at 12:10 UTC (in 10m). [LETTA_RATE_LIMITED]
+    Letta is asked too much at the moment. Your message waits and is tried again at 12:10 UTC (in 10m); `!letta stop` gives it up. [LETTA_RATE_LIMITED]
     Letta does not work at the moment. Your message waits and is delivered as soon as that changes, for at most 1day. `!letta stop` gives it up. [LETTA_ERROR]
     Something else answers in Letta's place. Your message waits and is delivered as soon as that changes, for at most 1day. `!letta stop` gives it up. [LETTA_UNAVAILABLE]
     ");
@@ -245,6 +249,45 @@ fn every_sentence_ends_with_a_code_and_holds_nothing_of_the_inside() {
         assert!(sentence.len() < 260, "{sentence}");
         for secret in SECRET.split_whitespace() {
             assert!(!sentence.contains(secret), "{sentence}");
+        }
+    }
+}
+
+#[test]
+fn stored_reasons_hold_foreign_text_as_text_only() {
+    let eve = ruma::user_id!("@eve:example.org");
+    for successor in [
+        "![click](https://evil.example)",
+        "!x`](https://evil.example)[`:y",
+        "!a\n# b\u{202e}c",
+        "",
+        &"!".repeat(100_000),
+    ] {
+        let closed = Silence::Closed {
+            successor: successor.to_owned(),
+        };
+        let (reason, _) = silenced(eve, &closed);
+        assert!(reason.chars().count() < 600, "{successor}");
+        assert!(!reason.contains('\n') && !reason.contains('\u{202e}'));
+        let shown = crate::matrix::render::render(&reason);
+        let html = shown.html.unwrap_or_default();
+        assert!(!html.contains("href"), "{html}");
+    }
+    // Whatever Letta or a proxy says, none of it is in a reason that is stored.
+    for failure in failures() {
+        let code = failure.code();
+        let reasons = [
+            refused(&failure),
+            exhausted(Exhausted::Failures, Some(&failure)),
+            pause_reason(&failure.kind(), code),
+        ];
+        for (reason, code) in reasons {
+            assert!(
+                !reason.contains(SECRET) && !code.contains(SECRET),
+                "{reason}"
+            );
+            let is_plain = |c: char| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_';
+            assert!(code.chars().all(is_plain), "{code}");
         }
     }
 }

@@ -6,11 +6,13 @@ use letta_client::{BackendError, FailureKind, TurnFailure};
 
 use crate::{
     journal::PauseRecord,
-    matrix::Silence,
+    matrix::{Silence, foreign},
     time::Millis,
     turns::budget::{Exhausted, FAILURES_MAX, RESTARTS_MAX, RUNS_MAX, SENDS_MAX, WAIT_MAX},
 };
 
+/// The longest room id that is shown, in characters.
+const ROOM_ID_CHARS_MAX: usize = 255;
 /// From this on a wait is named by its end.
 const NAMED_WAIT_MIN: Duration = Duration::from_secs(5);
 
@@ -18,7 +20,7 @@ const NAMED_WAIT_MIN: Duration = Duration::from_secs(5);
 pub fn waiting(error: &BackendError, wait: Duration, now: Millis) -> String {
     let until = if error.kind().retry_after().is_some() && wait >= NAMED_WAIT_MIN {
         format!(
-            "Your message waits and is tried again {}.",
+            "Your message waits and is tried again {}; `!letta stop` gives it up.",
             at(now.plus(wait), now)
         )
     } else {
@@ -32,7 +34,16 @@ pub fn waiting(error: &BackendError, wait: Duration, now: Millis) -> String {
 
 /// Letta has not answered yet at all.
 pub fn no_answer_yet() -> String {
-    "Letta has not answered yet. Your message waits for it. [LETTA_SILENT]".to_owned()
+    "Letta has not answered yet. Your message waits for it; `!letta stop` gives it up. [LETTA_SILENT]"
+        .to_owned()
+}
+
+/// The reason for the wait has changed so often that it is not told any more.
+pub fn waiting_on(code: &str) -> String {
+    format!(
+        "Your message still waits and is tried again, for at most {}. `!letta stop` gives it up. [{code}]",
+        span(WAIT_MAX)
+    )
 }
 
 /// The agent is paused.
@@ -165,7 +176,8 @@ pub fn silenced(ghost: &ruma::UserId, silence: &Silence) -> (String, String) {
         ),
         Silence::Closed { successor } => (
             format!(
-                "This room was closed, so {ghost} is not asked here. Invite it to the new room, {successor}."
+                "This room was closed, so {ghost} is not asked here. Invite it to the new room, {}.",
+                foreign::inline_start(successor, ROOM_ID_CHARS_MAX)
             ),
             "ROOM_CLOSED",
         ),

@@ -1,7 +1,9 @@
 //! A person at the plainest of clients: one access token, one connection pool, JSON in and out.
 
+use std::net::IpAddr;
 use std::time::Duration;
 
+use bytes::Bytes;
 use http::{Method, StatusCode};
 use serde_json::{Value, json};
 
@@ -21,13 +23,27 @@ pub struct Account {
 
 /// A client that keeps its connections, as those of people do.
 pub fn http() -> reqwest::Client {
+    http_from(None)
+}
+
+/// The same from one of the addresses of this machine.
+pub fn http_from(address: Option<IpAddr>) -> reqwest::Client {
+    let client = builder().local_address(address).build();
+    client.expect("an HTTP client can be built")
+}
+
+/// The same with a new connection for each request.
+pub fn http_anew_from(address: IpAddr) -> reqwest::Client {
+    let client = builder().local_address(address).pool_max_idle_per_host(0);
+    client.build().expect("an HTTP client can be built")
+}
+
+fn builder() -> reqwest::ClientBuilder {
     let _ = rustls::crypto::ring::default_provider().install_default();
     reqwest::Client::builder()
         .no_proxy()
         .timeout(ANSWER_MAX)
         .redirect(reqwest::redirect::Policy::none())
-        .build()
-        .expect("an HTTP client can be built")
 }
 
 /// Asks, and gives the status and the JSON of the answer.
@@ -57,42 +73,42 @@ impl Account {
         let body = json!({
             "username": name, "password": PASSWORD, "auth": { "type": "m.login.dummy" },
         });
-        let path = "/_matrix/client/v3/register";
-        let answer = ask(
-            &http(),
-            None,
-            Method::POST,
-            &format!("{url}{path}"),
-            Some(&body),
-        )
-        .await;
-        Self::of(url, answer).unwrap_or_else(|why| panic!("{name} cannot register: {why}"))
+        let path = format!("{url}/_matrix/client/v3/register");
+        let http = http();
+        let answer = ask(&http, None, Method::POST, &path, Some(&body)).await;
+        Self::of(http, url, answer).unwrap_or_else(|why| panic!("{name} cannot register: {why}"))
     }
 
     /// One more device of somebody who has registered.
     pub async fn log_in(url: &str, user_id: &str) -> Result<Self, String> {
+        Self::log_in_over(http(), url, user_id).await
+    }
+
+    /// The same over this client.
+    pub async fn log_in_over(
+        http: reqwest::Client,
+        url: &str,
+        user_id: &str,
+    ) -> Result<Self, String> {
         let body = json!({
             "type": "m.login.password", "password": PASSWORD,
             "identifier": { "type": "m.id.user", "user": user_id },
         });
-        let path = "/_matrix/client/v3/login";
-        let answer = ask(
-            &http(),
-            None,
-            Method::POST,
-            &format!("{url}{path}"),
-            Some(&body),
-        )
-        .await;
-        Self::of(url, answer)
+        let path = format!("{url}/_matrix/client/v3/login");
+        let answer = ask(&http, None, Method::POST, &path, Some(&body)).await;
+        Self::of(http, url, answer)
     }
 
-    fn of(url: &str, answer: reqwest::Result<(StatusCode, Value)>) -> Result<Self, String> {
+    fn of(
+        http: reqwest::Client,
+        url: &str,
+        answer: reqwest::Result<(StatusCode, Value)>,
+    ) -> Result<Self, String> {
         let (status, answer) = answer.map_err(|error| format!("{error:?}"))?;
         let text = |key: &str| answer[key].as_str().map(str::to_owned);
         match (text("user_id"), text("device_id"), text("access_token")) {
             (Some(user_id), Some(device_id), Some(token)) => Ok(Self {
-                http: http(),
+                http,
                 url: url.to_owned(),
                 user_id,
                 device_id,
@@ -123,18 +139,21 @@ impl Account {
         answer
     }
 
-    /// Asks for what must be answered 200, and reads the answer without looking into it.
-    pub async fn load(&self, method: Method, path: &str, body: Option<&Value>) {
-        let url = format!("{}{path}", self.url);
-        let request = self.http.request(method, url).bearer_auth(&self.token);
-        let request = match body {
-            Some(body) => request.json(body),
-            None => request,
-        };
-        let answer = request.send().await;
-        let answer = answer.unwrap_or_else(|error| panic!("{path}: {error:?}"));
-        assert_eq!(answer.status(), StatusCode::OK, "{path}");
-        answer.bytes().await.expect("a whole answer");
+    /// Asks with bytes that were JSON before, and reads the answer without looking into it.
+    pub async fn send_bytes(
+        &self,
+        method: Method,
+        path: &str,
+        body: Bytes,
+    ) -> reqwest::Result<StatusCode> {
+        let request = self.http.request(method, format!("{}{path}", self.url));
+        let request = request
+            .bearer_auth(&self.token)
+            .header("content-type", "application/json");
+        let answer = request.body(body).send().await?;
+        let status = answer.status();
+        answer.bytes().await?;
+        Ok(status)
     }
 
     /// A file, as bytes.

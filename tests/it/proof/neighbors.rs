@@ -1,172 +1,155 @@
-//! One account whose syncs walk through all its rooms at once does not hold up its neighbors: how long they wait is printed beside how
-//! long they wait when nobody else is there.
+//! Whoever floods the homeserver does not hold up its other users: how long an innocent user waits beside each kind of flood is
+//! printed beside how long they wait when nobody else is there.
 //!
-//! Timed figures depend on the machine, so only `make proof` judges them; what must never happen (a scan on an async worker) is
-//! counted in the tests of the homeserver itself.
+//! Timed figures depend on the machine, so only `make proof` judges them (`LETTA_PROOF_PROBES`, at full size). At any size, every
+//! request of the innocent user is answered, and rightly, and every flood makes its rounds. Floods and the innocent user are under
+//! the limits that the homeserver has by default: they are its answer to floods.
+//!
+//! `LETTA_TEST_EXECUTABLE` asks another build of the program instead, `LETTA_PROOF_FLOOD` runs only the floods whose names it is in.
 
-use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicBool, AtomicUsize, Ordering},
-    },
-    time::{Duration, Instant},
-};
+use std::sync::Arc;
+use std::time::Duration;
 
-use http::Method;
-use serde_json::json;
-use tokio::task::JoinSet;
-
-use super::account::{Account, part};
+use self::flood::{Counts, Flood, Round, Running};
+use self::probe::{Figures, Innocent, KINDS};
+use self::stage::Stage;
+use super::account::Account;
 use super::room_of;
 use crate::support::embedded::Embedded;
 
-/// In how many rooms the busy account is unless `LETTA_PROOF_ROOMS` says otherwise.
-const ROOMS: usize = 20;
-/// How many of its syncs run at the same time.
-const SYNCS_AT_ONCE: usize = 8;
-/// How often each neighbor asks.
-const PROBES: usize = 100;
-/// By how much a neighbor may be slower at the 99th percentile than without the busy account.
+mod flood;
+mod floods;
+mod probe;
+mod stage;
+
+/// How often the innocent user asks unless `LETTA_PROOF_PROBES` says otherwise.
+const PROBES: usize = 3;
+/// In how many rooms the account is that syncs, unless `LETTA_PROOF_ROOMS` says otherwise.
+const ROOMS: usize = 10;
+/// How many rounds each task of a flood makes at least.
+const ROUNDS_MIN: usize = 2;
+/// By how much the innocent user may be slower, at the 50th and the 99th percentile.
 const SLOWER_MAX: u32 = 10;
 /// What counts as no wait at all: a busy machine takes as long to wake a thread.
 const NO_WAIT: Duration = Duration::from_millis(5);
+/// The soft limit of open files that services are started with.
+const DESCRIPTORS: u32 = 1_024;
+/// Previews of everything, so that there can be a flood of them.
+const SETTINGS: &str = "url_preview_domain_explicit_allowlist = [\"*\"]\n";
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn busy_account_does_not_hold_up_its_neighbors() {
+async fn innocent_user_is_served_beside_every_flood() {
+    let full = std::env::var_os("LETTA_PROOF_PROBES").is_some();
+    let probes = super::size("LETTA_PROOF_PROBES", PROBES);
     let rooms = super::size("LETTA_PROOF_ROOMS", ROOMS);
+    let only = std::env::var("LETTA_PROOF_FLOOD").unwrap_or_default();
     let dir = tempfile::tempdir().expect("a temporary folder");
-    let mut server = Embedded::new(&dir.path().join("server"));
+    let mut server = Embedded::new(&dir.path().join("server"))
+        .with_settings(SETTINGS)
+        .with_descriptors(DESCRIPTORS);
     server.lay_out(None);
     server.start().await;
     let url = server.url();
-    let (busy, neighbor) = (
-        Account::register(&url, "busy").await,
-        Account::register(&url, "neighbor").await,
-    );
-    let first = busy.get("/_matrix/client/v3/sync?timeout=0").await;
-    let old = first["next_batch"].as_str().expect("a token").to_owned();
-    for _ in 0..rooms {
-        room_of(&[&busy]).await;
+    // The first account is an admin's, which has no limits.
+    Account::register(&url, "admin").await;
+    let account = Account::register(&url, "innocent").await;
+    let innocent = Innocent::new(&url, &account, &room_of(&[&account]).await);
+    let stage = Arc::new(Stage::new(&url, server.port(), full, rooms, &account).await);
+    let mut floods = Vec::new();
+    for flood in floods::ALL
+        .iter()
+        .filter(|flood| flood.name.contains(&only))
+    {
+        floods.push((flood, (flood.prepare)(stage.clone()).await));
     }
-    let own = room_of(&[&neighbor]).await;
-    let idle = probe(&neighbor, &own, "idle", &url).await;
+    server.stop().await;
+    server.limit_rates(true);
+    server.lay_out(None);
+    server.start().await;
 
-    let (ends, rounds) = (
-        Arc::new(AtomicBool::new(false)),
-        Arc::new(AtomicUsize::new(0)),
-    );
-    let mut flood = JoinSet::new();
-    for number in 0..SYNCS_AT_ONCE {
-        let (busy, old) = (busy.clone(), old.clone());
-        let (ends, rounds) = (ends.clone(), rounds.clone());
-        flood.spawn(async move {
-            while !ends.load(Ordering::Relaxed) {
-                sync(&busy, &old, number).await;
-                rounds.fetch_add(1, Ordering::Relaxed);
-            }
-        });
+    let mut problems = Vec::new();
+    println!("| flood | asked | idle p50 | p99 | beside p50 | p99 | ratio p50 | p99 |");
+    println!("|---|---|---:|---:|---:|---:|---:|---:|");
+    for (flood, round) in &floods {
+        if full {
+            // Nothing of the flood before is left: neither counters of limits nor work.
+            server.kill9().await;
+            server.start().await;
+        }
+        let name = flood.name;
+        let idle = innocent.probe(probes, full, format!("{name}-idle")).await;
+        let (beside, counts) = run(&innocent, &stage, flood, round, probes).await;
+        report(name, &idle, &beside, counts);
+        problems.extend(judge(name, &idle, &beside, full));
     }
-    while rounds.load(Ordering::Relaxed) == 0 {
-        tokio::task::yield_now().await;
-    }
-    let beside = probe(&neighbor, &own, "busy", &url).await;
-    ends.store(true, Ordering::Relaxed);
-    flood.join_all().await;
+    assert!(problems.is_empty(), "{}", problems.join("\n"));
+}
 
-    println!(
-        "{rooms} rooms, {} syncs meanwhile",
-        rounds.load(Ordering::Relaxed)
-    );
-    for ((what, idle), (_, beside)) in idle.iter().zip(&beside) {
+async fn run(
+    innocent: &Innocent,
+    stage: &Stage,
+    flood: &Flood,
+    round: &Round,
+    probes: usize,
+) -> (Figures, Counts) {
+    let tasks = stage.size(flood.tasks.0, flood.tasks.1);
+    let running = Running::start(round, tasks).await;
+    let when = format!("{}-beside", flood.name);
+    let beside = innocent.probe(probes, stage.full, when).await;
+    if !stage.full {
+        running.reach(ROUNDS_MIN * tasks).await;
+    }
+    (beside, running.stop().await)
+}
+
+/// Prints one row for each kind of request.
+fn report(name: &str, idle: &Figures, beside: &Figures, counts: Counts) {
+    for (kind, asked) in KINDS.iter().enumerate() {
+        let (Some(idle), Some(beside)) = (idle.percentiles(kind), beside.percentiles(kind)) else {
+            println!("| {name} | {asked} | - | - | - | - | - | - |");
+            continue;
+        };
+        let [ms, ratio] = [
+            [idle[0], idle[1], beside[0], beside[1]].map(|wait| wait.as_secs_f64() * 1_000.0),
+            [0, 1, 0, 1].map(|at: usize| beside[at].as_secs_f64() / idle[at].as_secs_f64()),
+        ];
         println!(
-            "{what}: p50 {:?} idle, {:?} beside; p99 {:?} idle, {:?} beside",
-            idle[0], beside[0], idle[1], beside[1]
+            "| {name} | {asked} | {:.1} ms | {:.1} ms | {:.1} ms | {:.1} ms | {:.1} | {:.1} |",
+            ms[0], ms[1], ms[2], ms[3], ratio[0], ratio[1]
         );
-        // At its usual size this is no measurement.
-        if std::env::var_os("LETTA_PROOF_ROOMS").is_some() {
-            let most = idle[1].max(NO_WAIT) * SLOWER_MAX;
-            assert!(
-                beside[1] <= most,
-                "{what}: {:?}, not within {most:?}",
-                beside[1]
-            );
+    }
+    let (wrong, asked) = (beside.wrong.len(), beside.asked());
+    let Counts {
+        done,
+        refused,
+        failed,
+        unanswered,
+    } = counts;
+    println!(
+        "  {name}: {done} rounds done, {refused} refused, {failed} failed, {unanswered} without an answer"
+    );
+    println!("  innocent: {wrong} of {asked} answers wrong");
+}
+
+/// What was not as it has to be.
+fn judge(name: &str, idle: &Figures, beside: &Figures, timed: bool) -> Vec<String> {
+    let wrong = idle.wrong.iter().chain(&beside.wrong);
+    let mut problems: Vec<_> = wrong.map(|wrong| format!("{name}: {wrong}")).collect();
+    problems.truncate(5);
+    for (kind, asked) in KINDS.iter().enumerate().filter(|_| timed) {
+        let (Some(idle), Some(beside)) = (idle.percentiles(kind), beside.percentiles(kind)) else {
+            problems.push(format!("{name}: no figures of {asked}"));
+            continue;
+        };
+        for (at, percentile) in ["p50", "p99"].iter().enumerate() {
+            let most = idle[at].max(NO_WAIT) * SLOWER_MAX;
+            if beside[at] > most {
+                let took = beside[at];
+                problems.push(format!(
+                    "{name}: {asked} {percentile} {took:?}, not within {most:?}"
+                ));
+            }
         }
     }
-}
-
-/// One walk through all rooms: with an old token, from the beginning, or the first round of a sliding sync.
-async fn sync(busy: &Account, old: &str, number: usize) {
-    match number % 3 {
-        0 => {
-            let path = format!("/_matrix/client/v3/sync?timeout=0&since={}", part(old));
-            busy.load(Method::GET, &path, None).await;
-        }
-        1 => {
-            let path = "/_matrix/client/v3/sync?timeout=0";
-            busy.load(Method::GET, path, None).await;
-        }
-        _ => {
-            let list = json!({ "ranges": [[0, 100_000]], "timeline_limit": 10, "required_state": [["*", "*"]] });
-            let body = json!({ "conn_id": number.to_string(), "lists": { "all": list } });
-            let path = "/_matrix/client/unstable/org.matrix.simplified_msc3575/sync";
-            busy.load(Method::POST, path, Some(&body)).await;
-        }
-    }
-}
-
-/// How long a neighbor waits, at the 50th and the 99th percentile.
-type Waits = [Duration; 2];
-
-/// Asks from a thread of its own: what the busy account has to read here does not count.
-async fn probe(
-    neighbor: &Account,
-    room: &str,
-    when: &'static str,
-    url: &str,
-) -> Vec<(&'static str, Waits)> {
-    let (user, room, url) = (neighbor.user_id.clone(), room.to_owned(), url.to_owned());
-    let asking = tokio::task::spawn_blocking(move || {
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .expect("a runtime");
-        runtime.block_on(async {
-            // With connections that this thread serves.
-            let neighbor = Account::log_in(&url, &user).await.expect("a login");
-            ask_often(&neighbor, &room, when).await
-        })
-    });
-    asking.await.expect("figures")
-}
-
-async fn ask_often(neighbor: &Account, room: &str, when: &str) -> Vec<(&'static str, Waits)> {
-    let (mut versions, mut whoami, mut sent) = (Vec::new(), Vec::new(), Vec::new());
-    for number in 0..PROBES {
-        let started = Instant::now();
-        neighbor.get("/_matrix/client/versions").await;
-        versions.push(started.elapsed());
-        let started = Instant::now();
-        neighbor.get("/_matrix/client/v3/account/whoami").await;
-        whoami.push(started.elapsed());
-        let path = format!(
-            "/_matrix/client/v3/rooms/{}/send/m.room.message/{when}-{number}",
-            part(room)
-        );
-        let content = json!({ "msgtype": "m.text", "body": "hello" });
-        let started = Instant::now();
-        neighbor.ok(Method::PUT, &path, Some(&content)).await;
-        sent.push(started.elapsed());
-    }
-    let named = [
-        ("versions", versions),
-        ("whoami", whoami),
-        ("a message", sent),
-    ];
-    named.map(|(what, waits)| (what, percentiles(waits))).into()
-}
-
-fn percentiles(mut waits: Vec<Duration>) -> Waits {
-    waits.sort();
-    let at = |percent: usize| waits[(waits.len() * percent / 100).min(waits.len() - 1)];
-    [at(50), at(99)]
+    problems
 }

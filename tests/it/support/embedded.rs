@@ -11,13 +11,21 @@ use super::synapse::DOMAIN;
 
 const BINARY: &str = env!("CARGO_BIN_EXE_matrix-appservice-letta");
 const READY: Duration = Duration::from_secs(30);
+/// Another build of the program, to be compared with this one.
+const OTHER_BINARY: &str = "LETTA_TEST_EXECUTABLE";
 
 pub struct Embedded {
     dir: PathBuf,
     port: u16,
     token: Option<&'static str>,
     settings: &'static str,
+    rate_limits: bool,
+    descriptors: Option<u32>,
     process: Option<Process>,
+}
+
+fn program() -> PathBuf {
+    std::env::var_os(OTHER_BINARY).map_or_else(|| BINARY.into(), PathBuf::from)
 }
 
 impl Embedded {
@@ -28,6 +36,8 @@ impl Embedded {
             port: free_port(),
             token: None,
             settings: "",
+            rate_limits: false,
+            descriptors: None,
             process: None,
         }
     }
@@ -44,6 +54,22 @@ impl Embedded {
     pub fn with_settings(mut self, settings: &'static str) -> Self {
         self.settings = settings;
         self
+    }
+
+    /// Starts it with this soft limit of open files, as systemd and Docker do with 1,024.
+    #[must_use]
+    pub fn with_descriptors(mut self, soft: u32) -> Self {
+        self.descriptors = Some(soft);
+        self
+    }
+
+    /// Whether users who write fast are asked to wait, from the next [`Self::lay_out`] and start on. Tests are not, unless they say so.
+    pub fn limit_rates(&mut self, limited: bool) {
+        self.rate_limits = limited;
+    }
+
+    pub fn port(&self) -> u16 {
+        self.port
     }
 
     pub fn url(&self) -> String {
@@ -64,11 +90,17 @@ impl Embedded {
                     .to_owned()
             }
         };
+        // What says nothing can be read by older versions, too.
+        let rate_limits = if self.rate_limits {
+            ""
+        } else {
+            "rate_limits = false\n"
+        };
         let text = format!(
             "[global]\nserver_name = {DOMAIN:?}\naddress = \"127.0.0.1\"\nport = {}\ndatabase_path = \"{}\"\n\
              appservice_dir = \"{}\"\nallow_registration = true\n{registration}\n\
              new_user_displayname_suffix = \"\"\nallow_federation = false\nip_range_denylist = []\n\
-             rate_limits = false\n{}\n",
+             {rate_limits}{}\n",
             self.port,
             self.dir.join("database").display(),
             appservices.display(),
@@ -79,7 +111,7 @@ impl Embedded {
 
     /// Runs another command of the program on this homeserver's configuration to its end.
     pub async fn command(&self, command: &str, arguments: &[&str]) -> std::process::Output {
-        let running = Command::new(BINARY)
+        let running = Command::new(program())
             .arg(command)
             .arg("--tuwunel-config")
             .arg(self.dir.join("tuwunel.toml"))
@@ -95,7 +127,15 @@ impl Embedded {
 
     pub async fn start(&mut self) {
         assert!(self.process.is_none(), "this homeserver is running already");
-        let mut command = Command::new(BINARY);
+        let mut command = match self.descriptors {
+            Some(soft) => {
+                let mut shell = Command::new("bash");
+                let script = format!("ulimit -S -n {soft} && exec \"$0\" \"$@\"");
+                shell.arg("-c").arg(script).arg(program());
+                shell
+            }
+            None => Command::new(program()),
+        };
         command
             .arg("homeserver")
             .arg("--tuwunel-config")

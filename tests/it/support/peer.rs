@@ -217,6 +217,24 @@ impl Peer {
         (prompt, said.join(" "))
     }
 
+    /// From now on the model provider refuses everything so; with `None`, nothing.
+    pub fn refuse(&self, refusal: Option<model::Refusal>) {
+        self.model().refuse(refusal);
+    }
+
+    /// How often the model was asked.
+    pub fn model_asked(&self) -> usize {
+        self.model().asked()
+    }
+
+    fn model(&self) -> &model::Model {
+        match &self.server {
+            Running::AppServer(server) => &server.model,
+            Running::V1(server) => &server.model,
+            Running::Demo(_) => panic!("the demo has no model"),
+        }
+    }
+
     /// Makes it use a tool that asks where anybody can be asked.
     pub fn tool(&self, name: &str) -> Tool {
         let trace = self.traces.join(format!("trace-{name}"));

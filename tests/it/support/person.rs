@@ -244,6 +244,11 @@ impl Person {
             .map(ToOwned::to_owned)
     }
 
+    /// Takes a display name.
+    pub async fn set_name(&self, name: &str) {
+        self.call("set_name", json!({"name": name})).await;
+    }
+
     pub async fn display_name_of(&self, user_id: &str) -> Option<String> {
         self.call("profile", json!({"user": user_id})).await["displayname"]
             .as_str()

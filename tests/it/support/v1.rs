@@ -35,7 +35,7 @@ const BASH: &str = r#"def Bash(command: str, description: str) -> str:
 "#;
 
 pub struct LettaV1 {
-    model: Model,
+    pub model: Model,
     home: PathBuf,
     venv: PathBuf,
     port: u16,

@@ -18,20 +18,12 @@ use std::{
 
 use ruma::{OwnedUserId, UserId};
 
-use crate::{error::Error, permits::network_of};
+use crate::limits::{
+    GUESSES_AT_ACCOUNT, GUESSES_AT_ACCOUNT_PER_ADDRESS, GUESSES_AT_ACCOUNT_PER_ADDRESS_REFILL,
+    GUESSES_AT_ACCOUNT_REFILL, GUESSES_PER_ADDRESS, GUESSES_PER_ADDRESS_REFILL,
+};
+use crate::{error::Error, holder::network_of};
 
-/// How many wrong guesses at one account from one address are free.
-const ACCOUNT_AT_ADDRESS_BURST: u32 = 10;
-/// After this time one of them is forgotten.
-const ACCOUNT_AT_ADDRESS_REFILL: Duration = Duration::from_secs(30);
-/// How many wrong guesses from one address are free, whatever they are at.
-const ADDRESS_BURST: u32 = 30;
-/// After this time one of them is forgotten.
-const ADDRESS_REFILL: Duration = Duration::from_secs(10);
-/// How many wrong guesses at one account are free, from wherever they come.
-const ACCOUNT_BURST: u32 = 100;
-/// After this time one of them is forgotten: faster than one address can guess, so it takes many to keep an account closed.
-const ACCOUNT_REFILL: Duration = Duration::from_secs(6);
 /// How many counters of each kind are kept. Beyond it, the half goes that has the least against it.
 const COUNTERS_MAX: usize = 20_000;
 
@@ -93,9 +85,12 @@ struct Counters {
 impl Default for Attempts {
     fn default() -> Self {
         let counters = Counters {
-            account_at_address: Counter::new(ACCOUNT_AT_ADDRESS_BURST, ACCOUNT_AT_ADDRESS_REFILL),
-            address: Counter::new(ADDRESS_BURST, ADDRESS_REFILL),
-            account: Counter::new(ACCOUNT_BURST, ACCOUNT_REFILL),
+            account_at_address: Counter::new(
+                GUESSES_AT_ACCOUNT_PER_ADDRESS,
+                GUESSES_AT_ACCOUNT_PER_ADDRESS_REFILL,
+            ),
+            address: Counter::new(GUESSES_PER_ADDRESS, GUESSES_PER_ADDRESS_REFILL),
+            account: Counter::new(GUESSES_AT_ACCOUNT, GUESSES_AT_ACCOUNT_REFILL),
         };
         Self {
             counters: Mutex::new(counters),
@@ -231,13 +226,16 @@ mod tests {
     #[test]
     fn guesses_run_out_and_come_back_one_by_one() {
         let (attempts, alice, now) = (Attempts::default(), user_id!("@a:b.c"), Instant::now());
-        for _ in 0..ACCOUNT_AT_ADDRESS_BURST {
+        for _ in 0..GUESSES_AT_ACCOUNT_PER_ADDRESS {
             drop(attempts.begin(at(alice), None, now).unwrap());
         }
         let spent = attempts.begin(at(alice), None, now).unwrap_err();
-        assert_eq!(spent, Exceeded::ByAddress(ACCOUNT_AT_ADDRESS_REFILL));
+        assert_eq!(
+            spent,
+            Exceeded::ByAddress(GUESSES_AT_ACCOUNT_PER_ADDRESS_REFILL)
+        );
         assert!(attempts.begin(at(user_id!("@b:b.c")), None, now).is_ok());
-        let later = now + ACCOUNT_AT_ADDRESS_REFILL;
+        let later = now + GUESSES_AT_ACCOUNT_PER_ADDRESS_REFILL;
         let guess = attempts.begin(at(alice), None, later).unwrap();
         assert!(attempts.begin(at(alice), None, later).is_err());
         attempts.succeeded(guess);
@@ -255,7 +253,7 @@ mod tests {
                 .iter()
                 .filter(|user| attempts.begin(at(user), Some(address(7)), now).is_ok())
                 .count();
-            assert_eq!(answered, ADDRESS_BURST as usize);
+            assert_eq!(answered, GUESSES_PER_ADDRESS as usize);
             assert!(
                 attempts
                     .begin(Target::Token, Some(address(7)), now)
@@ -272,7 +270,7 @@ mod tests {
             let address = format!("2001:db8::{number:x}").parse().unwrap();
             attempts.begin(Target::Token, Some(address), now).is_ok()
         });
-        assert_eq!(answered.count(), ADDRESS_BURST as usize);
+        assert_eq!(answered.count(), GUESSES_PER_ADDRESS as usize);
     }
 
     #[test]
@@ -296,11 +294,11 @@ mod tests {
             let guess = attempts.begin(at(alice), Some(address(*number)), now);
             guess.is_ok()
         });
-        assert_eq!(answered.count(), ACCOUNT_BURST as usize);
+        assert_eq!(answered.count(), GUESSES_AT_ACCOUNT as usize);
         let spent = attempts
             .begin(at(alice), Some(address(1_000)), now)
             .unwrap_err();
-        assert_eq!(spent, Exceeded::ByAccount(ACCOUNT_REFILL));
+        assert_eq!(spent, Exceeded::ByAccount(GUESSES_AT_ACCOUNT_REFILL));
         let home = Target::Account {
             user: alice,
             has_device_here: true,

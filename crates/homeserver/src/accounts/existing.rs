@@ -5,7 +5,9 @@
 use ruma::{OwnedUserId, UserId, api::error::ErrorKind};
 
 use super::{
-    Accounts, HashFor, identity,
+    Accounts, HashFor,
+    credential::ProvenPassword,
+    identity,
     record::{Account, ShortToken, ShortTokenUse},
 };
 use crate::{
@@ -40,10 +42,18 @@ impl Accounts {
     ///
     /// # Errors
     ///
-    /// 404 if there is no such account, or it is deactivated; 400 if the password cannot be one; 429 if too many wait for a hash.
-    pub async fn set_password(&self, user: &UserId, new: &str, by: &HashFor) -> Result<()> {
+    /// 404 if there is no such account, or it is deactivated; 400 if the password cannot be one; 429 if too many wait for a hash; 403
+    /// if `old`, which was shown for it, was changed meanwhile.
+    pub async fn set_password(
+        &self,
+        user: &UserId,
+        new: &str,
+        by: &HashFor,
+        old: Option<&ProvenPassword>,
+    ) -> Result<()> {
         let hash = self.hash(new, by).await?;
         let changing = self.changing.lock([user.to_owned()]).await;
+        self.still_proven_by(user, old)?;
         let mut account = self.active(user)?;
         account.password = Some(hash);
         let mut batch = self.store.batch();

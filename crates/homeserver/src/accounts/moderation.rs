@@ -20,6 +20,15 @@ pub(crate) fn locked() -> Error {
     )
 }
 
+/// 403 `M_USER_DEACTIVATED`: nobody logs in any more.
+pub(crate) fn deactivated() -> Error {
+    Error::refused(
+        StatusCode::FORBIDDEN,
+        ErrorKind::UserDeactivated,
+        "This account is deactivated",
+    )
+}
+
 /// 403 `M_USER_SUSPENDED`.
 pub(crate) fn suspended() -> Error {
     Error::refused(

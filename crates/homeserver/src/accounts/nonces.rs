@@ -10,12 +10,10 @@ use std::{
 };
 
 use super::{most_frequent_network, new_token};
+use crate::limits::NONCES_MAX;
 
 /// How long one is good.
 const LIFE: Duration = Duration::from_mins(1);
-/// How many are good at a time. Beyond it, the oldest one ends of the network that has the most.
-const NONCES_MAX: usize = 1_000;
-
 /// All that are good: when each ends, and whose it is.
 #[derive(Debug, Default)]
 pub(crate) struct Nonces {

@@ -24,8 +24,10 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     caller::CallFacts,
     error::{Error, Result},
-    limits::PASSWORD_MAX_BYTES,
-    permits::network_of,
+    holder::network_of,
+    limits::{
+        HASHES_AT_ONCE, HASHES_WAITING_MAX, HASHES_WAITING_PER_ADDRESS_MAX, PASSWORD_MAX_BYTES,
+    },
 };
 
 /// How much memory one hash takes, in KiB: what OWASP advises for Argon2id with two passes.
@@ -36,12 +38,6 @@ const PASSES: u32 = 2;
 const LANES: u32 = 1;
 /// How long a salt is, in bytes.
 const SALT_BYTES: usize = 16;
-/// How many hashes are computed at a time: together they take 38 MiB at most.
-pub(super) const HASHES_AT_ONCE: usize = 2;
-/// How many callers wait for a hash at a time.
-pub(super) const WAITING_MAX: usize = 20;
-/// How many of them can be at one address.
-pub(super) const WAITING_PER_ADDRESS_MAX: usize = WAITING_MAX / 2;
 /// After what time a caller may try again that found the queue full.
 const RETRY_AFTER: Duration = Duration::from_secs(2);
 
@@ -185,7 +181,7 @@ impl Hashing {
         let network = ip.map(network_of);
         let mut queue = self.lock();
         let here = queue.by_network.get(&network).copied().unwrap_or_default();
-        if queue.waiting >= WAITING_MAX || here >= WAITING_PER_ADDRESS_MAX {
+        if queue.waiting >= HASHES_WAITING_MAX || here >= HASHES_WAITING_PER_ADDRESS_MAX {
             return Err(Error::limit_exceeded(
                 RETRY_AFTER,
                 "Too many people log in at this moment; try again",

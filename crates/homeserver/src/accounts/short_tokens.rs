@@ -11,27 +11,26 @@ use std::time::Duration;
 use ruma::{DeviceId, OwnedUserId, UserId};
 
 use super::{
-    Accounts, digest, new_token,
+    Accounts,
+    credential::ProvenPassword,
+    digest, has_lost_appservice, new_token,
     record::{ShortToken, ShortTokenUse},
     registration_tokens::ends_in,
 };
 use crate::{
+    appservices::Appservices,
     clock,
     error::{Error, Result},
-    limits::SHORT_TOKENS_PER_USER,
+    limits::{LOGIN_TOKEN_LIFE, OPENID_TOKEN_LIFE, SHORT_TOKENS_PER_USER},
     store::{Batch, tables},
 };
 
-/// How long one can log in with a token.
-pub const LOGIN_LIFE: Duration = Duration::from_mins(2);
-/// How long one can prove who one is with a token.
-pub const OPENID_LIFE: Duration = Duration::from_hours(1);
 impl ShortTokenUse {
     /// How long such a token lives.
     pub const fn life(self) -> Duration {
         match self {
-            Self::OpenId => OPENID_LIFE,
-            Self::Login => LOGIN_LIFE,
+            Self::OpenId => OPENID_TOKEN_LIFE,
+            Self::Login => LOGIN_TOKEN_LIFE,
         }
     }
 }
@@ -41,12 +40,14 @@ impl Accounts {
     ///
     /// # Errors
     ///
-    /// 429 `M_LIMIT_EXCEEDED` if too many of the user's are good, until the first of them ends.
+    /// 429 `M_LIMIT_EXCEEDED` if too many of the user's are good, until the first of them ends; 401 or 403 if the device or the
+    /// password that vouches for it is gone.
     pub async fn issue_short_token(
         &self,
         user: &UserId,
         device: Option<&DeviceId>,
         purpose: ShortTokenUse,
+        password: Option<&ProvenPassword>,
     ) -> Result<String> {
         let token = new_token();
         let record = ShortToken {
@@ -57,6 +58,7 @@ impl Accounts {
         };
         let (now, mut good, mut first_end) = (clock::now(), 0, record.expires);
         let changing = self.changing.lock([user.to_owned()]).await;
+        self.still_proven(user, device, password)?;
         let mut batch = self.store.batch();
         for row in self.store.scan::<tables::ShortTokens>(()) {
             let ((digest,), old) = row?;
@@ -80,7 +82,11 @@ impl Accounts {
     }
 
     /// Who shows the `OpenID` token; nothing if it is none or has ended.
-    pub fn openid_user(&self, token: &str) -> Result<Option<OwnedUserId>> {
+    pub fn openid_user(
+        &self,
+        appservices: &Appservices,
+        token: &str,
+    ) -> Result<Option<OwnedUserId>> {
         let record = self.store.get::<tables::ShortTokens>((digest(token),))?;
         let record = record
             .filter(|record| record.purpose == ShortTokenUse::OpenId)
@@ -89,7 +95,10 @@ impl Accounts {
             return Ok(None);
         };
         let account = self.get(&user)?;
-        let usable = account.is_none_or(|account| !account.deactivated && !account.locked);
+        let usable = account.is_none_or(|account| {
+            let ended = account.deactivated || account.locked;
+            !ended && !has_lost_appservice(appservices, &account, None)
+        });
         Ok(usable.then_some(user))
     }
 
@@ -109,24 +118,12 @@ impl Accounts {
         Ok(())
     }
 
-    /// Who logs in with the token, which is good for once; nothing if it is none or has ended.
-    pub async fn take_login_token(&self, token: &str) -> Result<Option<OwnedUserId>> {
-        let stored = || {
-            let record = self.store.get::<tables::ShortTokens>((digest(token),))?;
-            Ok::<_, Error>(record.filter(|record| record.purpose == ShortTokenUse::Login))
-        };
-        let Some(record) = stored()? else {
-            return Ok(None);
-        };
-        let changing = self.changing.lock([record.user_id]).await;
-        // It is good for once.
-        let Some(record) = stored()? else {
-            return Ok(None);
-        };
-        let mut batch = self.store.batch();
-        batch.delete::<tables::ShortTokens>((digest(token),))?;
-        self.store.commit(batch).await?;
-        drop(changing);
-        Ok((record.expires > clock::now()).then_some(record.user_id))
+    /// Who can log in with the token; nothing if it is none or has ended. [`Self::log_in`] spends it.
+    pub fn login_token_user(&self, token: &str) -> Result<Option<OwnedUserId>> {
+        let record = self.store.get::<tables::ShortTokens>((digest(token),))?;
+        let record = record
+            .filter(|record| record.purpose == ShortTokenUse::Login)
+            .filter(|record| record.expires > clock::now());
+        Ok(record.map(|record| record.user_id))
     }
 }

@@ -4,6 +4,7 @@ mod appservice;
 mod credentials;
 mod devices;
 mod guesses;
+mod in_flight;
 mod limits;
 mod login;
 mod moderation;
@@ -15,8 +16,7 @@ use futures_util::FutureExt;
 use http::{Method, StatusCode};
 use serde_json::{Value, json};
 
-use crate::operations::deactivate::Content;
-use crate::{blocking::Owner, testing::TestServer};
+use crate::{holder::Holder, operations::deactivate::Content, testing::TestServer};
 
 const TOKEN: &str = "let me in";
 
@@ -88,7 +88,7 @@ async fn account_that_is_changed_holds_up_nobody_else() {
         .unwrap();
     test.server
         .operations
-        .deactivate(&carol, Content::Kept)
+        .deactivate(&carol, Content::Kept, None)
         .await
         .unwrap();
     let mut waiting = std::pin::pin!(accounts.set_suspended(&alice.user_id, true));
@@ -115,9 +115,9 @@ async fn scarce_registration_token_makes_as_many_accounts_as_it_says() {
             registration_token: Some(token),
         };
         // As a handler does it.
-        let (pool, owner) = (server.blocking.clone(), Owner::User(new.user_id.clone()));
+        let (pool, holder) = (server.blocking.clone(), Holder::User(new.user_id.clone()));
         let adding = async move { server.operations.register(new).await.is_ok() };
-        tokio::spawn(async move { pool.run(owner, adding).await })
+        tokio::spawn(async move { pool.run(holder, adding).await })
     });
     let mut made = 0;
     for registered in registering.collect::<Vec<_>>() {

@@ -9,14 +9,16 @@ use ruma::{DeviceId, OwnedDeviceId, OwnedUserId, UserId};
 
 use super::{
     Accounts,
+    credential::Credential,
     devices::check_name,
-    digest,
+    digest, has_lost_appservice,
     moderation::locked,
     new_device_id, new_token,
     record::{Device, RefreshToken, Token},
     registration_tokens::ends_in,
 };
 use crate::{
+    appservices::Appservices,
     blocking,
     caller::unknown_token,
     clock,
@@ -52,7 +54,17 @@ pub struct Wish {
 
 impl Accounts {
     /// Logs a user in: on a new device, or again on one that they have, whose tokens end.
-    pub async fn log_in(&self, user: &UserId, wish: Wish, login: &Login) -> Result<Issued> {
+    ///
+    /// # Errors
+    ///
+    /// 400 if the device cannot be called so; 401 or 403 if the credential does not count any more, or there are too many devices.
+    pub async fn log_in(
+        &self,
+        user: &UserId,
+        credential: Credential,
+        wish: Wish,
+        login: &Login,
+    ) -> Result<Issued> {
         let device_id = wish.device_id.unwrap_or_else(new_device_id);
         if device_id.as_str().is_empty() || device_id.as_str().len() > DEVICE_ID_MAX_BYTES {
             return Err(Error::invalid(format!(
@@ -62,19 +74,26 @@ impl Accounts {
         check_name(wish.display_name.as_deref())?;
         let changing = self.changing.lock([user.to_owned()]).await;
         let mut batch = self.store.batch();
+        self.spend(&mut batch, user, &credential)?;
         self.end_tokens(&mut batch, user, &device_id, None)?;
         let known = self.store.get::<tables::Devices>((user, &*device_id))?;
         if known.is_none() {
             self.has_room_for_device(user)?;
         }
-        let device = known.unwrap_or(Device {
+        let mut device = known.unwrap_or(Device {
             display_name: wish.display_name,
             last_seen: Some(clock::now()),
             ..Device::default()
         });
+        device.appservice = credential.appservice().cloned();
         batch.put::<tables::Devices>((user, &*device_id), &device)?;
-        let refresh = wish.refresh.then_some(login);
-        let issued = issue(&mut batch, user, device_id, refresh, None)?;
+        let token = NewToken {
+            device_id,
+            refresh: wish.refresh.then_some(login),
+            replaces: None,
+            appservice: device.appservice,
+        };
+        let issued = issue(&mut batch, user, token)?;
         self.store.commit(batch).await?;
         drop(changing);
         Ok(issued)
@@ -85,7 +104,12 @@ impl Accounts {
     /// # Errors
     ///
     /// 401 `M_UNKNOWN_TOKEN` if it is none, or has ended.
-    pub async fn refresh(&self, token: &str, login: &Login) -> Result<Issued> {
+    pub async fn refresh(
+        &self,
+        appservices: &Appservices,
+        token: &str,
+        login: &Login,
+    ) -> Result<Issued> {
         let old = digest(token);
         let record = || {
             let record = self.store.get::<tables::RefreshTokens>((old,))?;
@@ -97,16 +121,25 @@ impl Accounts {
         // Somebody may have used or ended it meanwhile.
         let record = record()?;
         let account = self.get(&record.user_id)?;
+        let device = self.device(&record.user_id, &record.device_id)?;
+        let appservice = device.and_then(|device| device.appservice);
         match account {
             Some(account) if account.locked => return Err(locked()),
-            Some(account) if !self.has_ended(&account) => {}
+            Some(account)
+                if !self.has_ended(&account)
+                    && !has_lost_appservice(appservices, &account, appservice.as_deref()) => {}
             _ => return Err(unknown_token(false)),
         }
         let mut batch = self.store.batch();
         // Whatever was given out for the same token before and was never used is not needed any more.
         self.end_tokens(&mut batch, &record.user_id, &record.device_id, Some(old))?;
-        let (user, device) = (record.user_id, record.device_id);
-        let issued = issue(&mut batch, &user, device, Some(login), Some(old))?;
+        let token = NewToken {
+            device_id: record.device_id,
+            refresh: Some(login),
+            replaces: Some(old),
+            appservice,
+        };
+        let issued = issue(&mut batch, &record.user_id, token)?;
         self.store.commit(batch).await?;
         drop(changing);
         Ok(issued)
@@ -170,14 +203,22 @@ impl Accounts {
     }
 }
 
-/// Writes new tokens of a device into the batch. They end and can be refreshed if the client can do that.
-pub(super) fn issue(
-    batch: &mut Batch,
-    user: &UserId,
+/// The tokens of a device that are to be made.
+struct NewToken<'a> {
     device_id: OwnedDeviceId,
-    refresh: Option<&Login>,
+    /// How long they live, if the client can refresh them.
+    refresh: Option<&'a Login>,
+    /// The digest of the refresh token that they are made with.
     replaces: Option<[u8; 32]>,
-) -> Result<Issued> {
+    /// The application service that they are given to.
+    appservice: Option<String>,
+}
+
+/// Writes new tokens of a device into the batch. They end and can be refreshed if the client can do that.
+fn issue(batch: &mut Batch, user: &UserId, new: NewToken<'_>) -> Result<Issued> {
+    let NewToken {
+        device_id, refresh, ..
+    } = new;
     let access_token = new_token();
     let refresh_token = refresh.map(|login| (new_token(), login));
     let record = Token {
@@ -185,7 +226,8 @@ pub(super) fn issue(
         device_id: device_id.clone(),
         expires: refresh.map(|login| ends_in(login.access_token_ttl)),
         refresh: refresh_token.as_ref().map(|(token, _)| digest(token)),
-        replaces,
+        replaces: new.replaces,
+        appservice: new.appservice,
     };
     let access = digest(&access_token);
     batch.put::<tables::Tokens>((access,), &record)?;

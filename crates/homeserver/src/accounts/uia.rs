@@ -8,7 +8,7 @@ use std::{
     collections::HashMap,
     net::IpAddr,
     sync::{Mutex, MutexGuard, PoisonError},
-    time::{Duration, Instant},
+    time::Instant,
 };
 
 use ruma::{
@@ -20,17 +20,16 @@ use ruma::{
 };
 use serde_json::value::RawValue;
 
-use super::{Accounts, identity, most_frequent_network, new_token, registration_tokens};
+use super::{
+    Accounts, credential::ProvenPassword, identity, most_frequent_network, new_token,
+    registration_tokens,
+};
 use crate::{
     caller::{CallFacts, Caller},
     error::{Error, Result},
-    permits::network_of,
+    holder::network_of,
+    limits::{UIA_SESSION_LIFE, UIA_SESSIONS_MAX},
 };
-
-/// How long a session lives.
-const LIFE: Duration = Duration::from_mins(15);
-/// How many sessions are kept. Beyond it, the oldest one ends of the network that has the most.
-const SESSIONS_MAX: usize = 10_000;
 
 /// What a caller has proven so far.
 #[derive(Clone, Debug)]
@@ -47,6 +46,8 @@ struct Session {
 #[derive(Clone, Debug, Default)]
 pub struct Proof {
     completed: Vec<AuthType>,
+    /// The password that was shown. What is done with it counts only as long as it is the password.
+    pub password: Option<ProvenPassword>,
     /// The registration token that was shown. Whoever makes the account takes it as used.
     pub registration_token: Option<String>,
 }
@@ -83,9 +84,9 @@ impl Sessions {
 
     fn put(&self, id: String, session: Session, now: Instant) {
         let mut all = self.lock();
-        if all.len() >= SESSIONS_MAX && !all.contains_key(&id) {
+        if all.len() >= UIA_SESSIONS_MAX && !all.contains_key(&id) {
             all.retain(|_, session| session.ends > now);
-            if all.len() >= SESSIONS_MAX {
+            if all.len() >= UIA_SESSIONS_MAX {
                 let most = most_frequent_network(all.values().map(|session| session.network));
                 let of_most = all.iter().filter(|(_, session)| session.network == most);
                 let oldest = of_most.min_by_key(|(_, session)| session.ends);
@@ -100,7 +101,8 @@ impl Sessions {
 
 /// Lets somebody with an account on, who has to prove with the password that it is them.
 ///
-/// An application service has proven enough with its token: it has no passwords to show.
+/// An application service has proven enough with its token: it has no passwords to show. The password that was shown is given on to
+/// what is done with it, which checks under its lock that nobody has changed it.
 ///
 /// # Errors
 ///
@@ -110,13 +112,13 @@ pub async fn authorize(
     caller: &Caller,
     facts: &CallFacts,
     auth: Option<&AuthData>,
-) -> Result<()> {
+) -> Result<Option<ProvenPassword>> {
     if caller.appservice.is_some() {
-        return Ok(());
+        return Ok(None);
     }
     let flows = [AuthFlow::new(vec![AuthType::Password])];
-    authorize_with(accounts, Some(caller), facts, auth, &flows).await?;
-    Ok(())
+    let proof = authorize_with(accounts, Some(caller), facts, auth, &flows).await?;
+    Ok(proof.password)
 }
 
 /// Lets somebody on who has gone through one of the flows.
@@ -137,7 +139,7 @@ pub async fn authorize_with(
         endpoint: facts.path.clone(),
         user: caller.map(|caller| caller.user_id.clone()),
         proven: Proof::default(),
-        ends: now + LIFE,
+        ends: now + UIA_SESSION_LIFE,
         network: facts.ip.map(network_of),
     };
     let Some(auth) = auth else {
@@ -197,7 +199,9 @@ async fn stage(
         AuthData::Dummy(_) => Ok(()),
         AuthData::Password(shown) => {
             let user = session.user.as_ref();
-            password(accounts, user, &shown.identifier, &shown.password, facts).await?
+            let named = (&shown.identifier, &*shown.password);
+            let proven = password(accounts, user, named, facts).await?;
+            proven.map(|proven| session.proven.password = Some(proven))
         }
         AuthData::RegistrationToken(shown) => {
             if registration_tokens::is_shown(accounts, facts, &shown.token).await? {
@@ -221,16 +225,15 @@ async fn stage(
 async fn password(
     accounts: &Accounts,
     caller: Option<&OwnedUserId>,
-    identifier: &UserIdentifier,
-    password: &str,
+    (identifier, password): (&UserIdentifier, &str),
     facts: &CallFacts,
-) -> Result<Result<(), Wrong>> {
+) -> Result<Result<ProvenPassword, Wrong>> {
     let wrong = (ErrorKind::Forbidden, "Wrong user or password");
     let named = identity::named_by(accounts, identifier);
     match (caller, named) {
         (Some(caller), Ok(named)) if *caller == named => {
-            let right = accounts.password_is_right(&named, password, facts).await?;
-            Ok(if right { Ok(()) } else { Err(wrong) })
+            let proven = accounts.prove_password(&named, password, facts);
+            Ok(proven.await?.ok_or(wrong))
         }
         _ => Ok(Err(wrong)),
     }
@@ -258,6 +261,8 @@ fn further(
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     fn session(endpoint: &str, ends: Instant) -> Session {
@@ -273,25 +278,25 @@ mod tests {
     #[test]
     fn a_session_is_for_one_endpoint_and_ends() {
         let (sessions, now) = (Sessions::default(), Instant::now());
-        let one = session("/one", now + LIFE);
+        let one = session("/one", now + UIA_SESSION_LIFE);
         sessions.put("id".to_owned(), one.clone(), now);
         assert!(sessions.get("id", &one, now).is_some());
         assert!(sessions.get("id", &session("/two", now), now).is_none());
-        assert!(sessions.get("id", &one, now + LIFE).is_none());
+        assert!(sessions.get("id", &one, now + UIA_SESSION_LIFE).is_none());
     }
 
     #[test]
     fn oldest_session_of_whoever_has_most_makes_room() {
         let (sessions, now) = (Sessions::default(), Instant::now());
-        for count in 0..=SESSIONS_MAX {
-            let ends = now + LIFE + Duration::from_millis(count.try_into().unwrap());
+        for count in 0..=UIA_SESSIONS_MAX {
+            let ends = now + UIA_SESSION_LIFE + Duration::from_millis(count.try_into().unwrap());
             let mut session = session("/one", ends);
             // The very first is of somebody else.
             session.network = (count > 0).then(|| [192, 0, 2, 1].into());
             sessions.put(count.to_string(), session, now);
         }
         let kept = sessions.lock();
-        assert_eq!(kept.len(), SESSIONS_MAX);
+        assert_eq!(kept.len(), UIA_SESSIONS_MAX);
         assert!(kept.contains_key("0"));
         assert!(!kept.contains_key("1"));
     }

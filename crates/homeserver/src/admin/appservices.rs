@@ -1,7 +1,7 @@
 //! Commands about application services. The texts are Tuwunel's.
 
 use super::{
-    answer::{block, code_block},
+    answer::{block, code_block, said},
     command::Appservices,
 };
 use crate::{
@@ -19,7 +19,10 @@ pub(super) async fn run(
         Appservices::Register => register(services, below).await,
         Appservices::Unregister { id } => {
             let removed = services.appservices.remove(&id).await;
-            removed.map_err(|error| format!("Failed to unregister appservice: {error}"))?;
+            let removed =
+                removed.map_err(|error| format!("Failed to unregister appservice: {error}"))?;
+            let ended = services.operations.end_appservice(&removed).await;
+            ended.map_err(said)?;
             Ok("Appservice unregistered.".to_owned())
         }
         Appservices::ShowConfig { id } => {

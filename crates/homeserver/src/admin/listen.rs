@@ -2,6 +2,7 @@
 //!
 //! A command is noted as done before it is: a server that is killed in the middle of one does not do it twice.
 
+use homeserver_model::admin::command_in;
 use ruma::{OwnedUserId, RoomId, events::TimelineEventType};
 use serde::Deserialize;
 use serde_json::{Value, value::to_raw_value};
@@ -20,10 +21,6 @@ use crate::{
 const CURSOR: &str = "admin commands";
 /// After how many positions without a command it is noted up to where there was none: the next start looks through no more.
 const NOTE_EVERY: u64 = 1_000;
-/// How a command begins in the admin room.
-const PREFIX: &str = "!admin";
-/// How a command begins in any other room, where the configuration lets it count there. The admin room knows it too.
-const ESCAPED: &str = "\\!admin";
 
 #[derive(Deserialize)]
 struct Message {
@@ -150,16 +147,9 @@ fn command(services: &Services, pdu: &Pdu) -> Result<Option<(String, OwnedUserId
         return Ok(None);
     }
     let in_admin_room = admin_room::room(&services.rooms)?.is_some_and(|room| room == pdu.room_id);
-    let escaped = message.body.strip_prefix(ESCAPED);
-    let rest = if in_admin_room {
-        let addressed = message.body.strip_prefix(own.as_str());
-        let addressed = addressed.map(|rest| rest.trim_start_matches([':', ',']));
-        message.body.strip_prefix(PREFIX).or(addressed).or(escaped)
-    } else {
-        escaped
+    let Some(rest) = command_in(&message.body, &own, in_admin_room) else {
+        return Ok(None);
     };
-    let rest = rest.filter(|rest| rest.is_empty() || rest.starts_with(char::is_whitespace));
-    let Some(rest) = rest else { return Ok(None) };
     if !is_admin(&services.rooms, &pdu.sender)? {
         return Ok(None);
     }

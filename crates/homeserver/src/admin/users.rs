@@ -99,7 +99,7 @@ async fn delete_device(
         return Err(format!("{user} has no device {device}"));
     }
     let devices = [device];
-    let deleted = services.operations.delete_devices(user, &devices);
+    let deleted = services.operations.delete_devices(user, &devices, None);
     deleted.await.map_err(said)?;
     Ok("Device deleted.".to_owned())
 }
@@ -116,10 +116,10 @@ async fn redact_event(services: &Services, event: &EventId) -> Result<String, St
 /// Ends an account; `stays` says whether in its rooms it stays.
 async fn end(services: &Services, user: &UserId, stays: bool) -> Result<(), String> {
     if stays {
-        let ended = services.operations.end_account(user, Content::Kept);
+        let ended = services.operations.end_account(user, Content::Kept, None);
         return ended.await.map_err(said);
     }
-    let ended = services.operations.deactivate(user, Content::Kept);
+    let ended = services.operations.deactivate(user, Content::Kept, None);
     ended.await.map_err(said)
 }
 
@@ -149,7 +149,7 @@ async fn reset(
     let password = password.unwrap_or_else(new_token);
     let set = services
         .accounts
-        .set_password(&user, &password, &HashFor::Admin)
+        .set_password(&user, &password, &HashFor::Admin, None)
         .await;
     set.map_err(|error| format!("Couldn't reset the password for user {user}: {error}"))?;
     Ok(format!(

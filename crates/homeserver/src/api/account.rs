@@ -27,7 +27,7 @@ async fn password(
     call: Call<change_password::v3::Request>,
 ) -> Result<change_password::v3::Response> {
     let caller = somebody(call.caller)?;
-    uia::authorize(
+    let old = uia::authorize(
         &services.accounts,
         &caller,
         &call.facts,
@@ -40,6 +40,7 @@ async fn password(
             &caller.user_id,
             &call.body.new_password,
             &HashFor::from(&call.facts),
+            old.as_ref(),
         )
         .await?;
     if call.body.logout_devices {
@@ -57,7 +58,7 @@ async fn end(
     call: Call<deactivate::v3::Request>,
 ) -> Result<deactivate::v3::Response> {
     let caller = somebody(call.caller)?;
-    uia::authorize(
+    let shown = uia::authorize(
         &services.accounts,
         &caller,
         &call.facts,
@@ -71,7 +72,7 @@ async fn end(
     };
     services
         .operations
-        .deactivate(&caller.user_id, content)
+        .deactivate(&caller.user_id, content, shown.as_ref())
         .await?;
     Ok(deactivate::v3::Response::new(
         ThirdPartyIdRemovalStatus::NoSupport,

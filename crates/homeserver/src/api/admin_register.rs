@@ -13,25 +13,24 @@ use serde_json::{Value, json};
 use sha1::Sha1;
 
 use crate::{
-    accounts::tokens::Wish,
+    accounts::{credential::Credential, tokens::Wish},
     caller::CallFacts,
     config::Secret,
     error::{Error, Result},
+    holder::network_of,
     http::Routes,
-    permits::network_of,
+    limits::REGISTER_BODY_MAX_BYTES,
     services::{AppState, Services},
 };
 
 const PATH: &str = "/_synapse/admin/v1/register";
-/// The longest body, in bytes.
-const BODY_MAX_BYTES: usize = 16_384;
 /// How many bytes an HMAC-SHA1 has.
 const MAC_BYTES: usize = 20;
 
 pub(super) fn routes(routes: Routes) -> Routes {
     routes
-        .add_raw(&Method::GET, PATH, BODY_MAX_BYTES, nonce)
-        .add_raw(&Method::POST, PATH, BODY_MAX_BYTES, register)
+        .add_raw(&Method::GET, PATH, REGISTER_BODY_MAX_BYTES, nonce)
+        .add_raw(&Method::POST, PATH, REGISTER_BODY_MAX_BYTES, register)
 }
 
 #[derive(Deserialize)]
@@ -104,7 +103,12 @@ async fn made(services: &Services, facts: &CallFacts) -> Result<Value> {
     let mut answer = json!({ "user_id": user, "home_server": services.config.server_name });
     if !wanted.inhibit_login {
         let issued = accounts
-            .log_in(&user, Wish::default(), &services.config.login)
+            .log_in(
+                &user,
+                Credential::NewAccount,
+                Wish::default(),
+                &services.config.login,
+            )
             .await?;
         answer["access_token"] = issued.access_token.into();
         answer["device_id"] = issued.device_id.as_str().into();

@@ -9,16 +9,14 @@ use ruma::{
 use serde_json::json;
 
 use crate::{
-    accounts::uia,
+    accounts::{credential::ProvenPassword, uia},
     error::{Error, Result},
     http::{Call, Routes},
     keys::{self, cross_signing, device_lists, signatures, signatures::Unusable},
+    limits::SIGNED_KEYS_PER_REQUEST,
     services::{AppState, Services},
     stream::Touch,
 };
-
-/// How many signed keys one request can have.
-const SIGNED_MAX: usize = 500;
 
 pub(super) fn routes(routes: Routes) -> Routes {
     routes.add(upload_keys).add(upload_signatures)
@@ -29,11 +27,21 @@ async fn upload_keys(
     call: Call<upload_signing_keys::v3::Request>,
 ) -> Result<upload_signing_keys::v3::Response> {
     let user = &call.caller.user_id;
-    let _alone = services.keys.lock([&**user]).await;
-    let new = cross_signing::new_keys(&services.store, user, &call.body)?;
-    if !cross_signing::is_first(&services.store, user, &new)? {
-        authorize(&services, &call).await?;
-    }
+    let mut proven = None;
+    let (_alone, new) = loop {
+        let alone = services.keys.lock([&**user]).await;
+        let new = cross_signing::new_keys(&services.store, user, &call.body)?;
+        if proven.is_some() || cross_signing::is_first(&services.store, user, &new)? {
+            break (alone, new);
+        }
+        // Checking a password takes long, and others wait for the lock.
+        drop(alone);
+        proven = Some(authorize(&services, &call).await?);
+    };
+    let _changing = services.accounts.lock(user).await;
+    services
+        .accounts
+        .still_proven_by(user, proven.flatten().as_ref())?;
     if new.is_empty() {
         return Ok(upload_signing_keys::v3::Response::new());
     }
@@ -49,7 +57,7 @@ async fn upload_keys(
 async fn authorize(
     services: &Services,
     call: &Call<upload_signing_keys::v3::Request>,
-) -> Result<()> {
+) -> Result<Option<ProvenPassword>> {
     uia::authorize(
         &services.accounts,
         &call.caller,
@@ -70,19 +78,18 @@ async fn upload_signatures(
         .values()
         .map(|objects| objects.iter().count())
         .sum::<usize>()
-        > SIGNED_MAX
+        > SIGNED_KEYS_PER_REQUEST
     {
         return Err(Error::too_large(format!(
-            "One request can have {SIGNED_MAX} signed keys"
+            "One request can have {SIGNED_KEYS_PER_REQUEST} signed keys"
         )));
     }
-    let owners = signed.keys().map(|owner| &**owner);
-    let _alone = services.keys.lock(owners.chain([&**signer])).await;
-    let mut write = services.stream.write();
-    write.touch([Touch::User(signer.clone())]);
     let mut answer = upload_signatures::v3::Response::new();
     for (owner, objects) in signed {
-        let before = write.batch().size_in_bytes();
+        // One owner after the other: whoever signs for many holds up each of them only for their own part.
+        let alone = services.keys.lock([&**owner, &**signer]).await;
+        let mut write = services.stream.write();
+        write.touch([Touch::User(signer.clone())]);
         for (name, object) in objects {
             let added =
                 signatures::add(&services.store, write.batch(), signer, owner, name, object)?;
@@ -90,14 +97,15 @@ async fn upload_signatures(
                 fail(&mut answer, owner, name, unusable)?;
             }
         }
-        if write.batch().size_in_bytes() > before {
+        if !write.is_empty() {
             keys::changed(&mut write, owner);
             if owner == signer {
                 write.touch(device_lists::touches(&services.store, owner)?);
             }
+            services.stream.commit(write).await?;
         }
+        drop(alone);
     }
-    services.stream.commit(write).await?;
     Ok(answer)
 }
 

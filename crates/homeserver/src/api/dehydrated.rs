@@ -13,12 +13,10 @@ use crate::{
     error::{Error, Result},
     http::{Call, Routes},
     keys::{dehydrated, to_device},
+    limits::DEHYDRATED_EVENTS_PER_ANSWER,
     services::AppState,
     stream::Position,
 };
-
-/// How many messages one answer has.
-const EVENTS_PER_ANSWER: usize = 100;
 
 pub(super) fn routes(routes: Routes) -> Routes {
     routes.add(get).add(put).add(delete).add(events)
@@ -72,7 +70,14 @@ async fn events(
     };
     let up_to = services.stream.visible();
     let (store, device) = (&services.store, &body.device_id);
-    let page = to_device::pending(store, user, device, after, up_to, EVENTS_PER_ANSWER)?;
+    let page = to_device::pending(
+        store,
+        user,
+        device,
+        after,
+        up_to,
+        DEHYDRATED_EVENTS_PER_ANSWER,
+    )?;
     let last = page.last().map_or(after, |(position, _)| *position);
     let events = page.into_iter().map(|(_, event)| event).collect();
     let mut answer = get_events::unstable::Response::new(events);

@@ -80,7 +80,7 @@ async fn delete(
     call: Call<delete_device::v3::Request>,
 ) -> Result<delete_device::v3::Response> {
     may_delete(&call.caller)?;
-    uia::authorize(
+    let shown = uia::authorize(
         &services.accounts,
         &call.caller,
         &call.facts,
@@ -90,7 +90,7 @@ async fn delete(
     let devices = [call.body.device_id];
     services
         .operations
-        .delete_devices(&call.caller.user_id, &devices)
+        .delete_devices(&call.caller.user_id, &devices, shown.as_ref())
         .await?;
     Ok(delete_device::v3::Response::new())
 }
@@ -105,7 +105,7 @@ async fn delete_many(
             "One request can delete {DEVICES_DELETED_AT_ONCE} devices"
         )));
     }
-    uia::authorize(
+    let shown = uia::authorize(
         &services.accounts,
         &call.caller,
         &call.facts,
@@ -114,7 +114,7 @@ async fn delete_many(
     .await?;
     services
         .operations
-        .delete_devices(&call.caller.user_id, &call.body.devices)
+        .delete_devices(&call.caller.user_id, &call.body.devices, shown.as_ref())
         .await?;
     Ok(delete_devices::v3::Response::new())
 }

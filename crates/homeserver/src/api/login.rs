@@ -26,7 +26,13 @@ use ruma::{
 };
 
 use crate::{
-    accounts::{devices::manages_devices, identity, moderation::locked, tokens::Wish},
+    accounts::{
+        credential::{Credential, ProvenPassword},
+        devices::manages_devices,
+        identity,
+        moderation::{deactivated, locked},
+        tokens::Wish,
+    },
     error::{Error, Result},
     http::{Call, Routes},
     services::{AppState, Services},
@@ -54,13 +60,17 @@ async fn types(
 }
 
 async fn login(services: AppState, call: Call<login::v3::Request>) -> Result<login::v3::Response> {
-    let user = match &call.body.login_info {
-        LoginInfo::Password(shown) => by_password(&services, &call, shown).await?,
+    let (user, credential) = match &call.body.login_info {
+        LoginInfo::Password(shown) => {
+            let (user, proven) = by_password(&services, &call, shown).await?;
+            (user, Credential::Password(proven))
+        }
         LoginInfo::Token(shown) => {
             let accounts = &services.accounts;
-            let user = accounts.limit_guesses(&call.facts, accounts.take_login_token(&shown.token));
-            user.await?
-                .ok_or_else(|| Error::forbidden("This login token is not valid"))?
+            let look = async { accounts.login_token_user(&shown.token) };
+            let user = accounts.limit_guesses(&call.facts, look).await?;
+            let user = user.ok_or_else(|| Error::forbidden("This login token is not valid"))?;
+            (user, Credential::LoginToken(shown.token.clone()))
         }
         LoginInfo::ApplicationService(named) => by_appservice(&services, &call, named)?,
         _ => {
@@ -78,7 +88,7 @@ async fn login(services: AppState, call: Call<login::v3::Request>) -> Result<log
     };
     let issued = services
         .accounts
-        .log_in(&user, wish, &services.config.login)
+        .log_in(&user, credential, wish, &services.config.login)
         .await?;
     let mut response = login::v3::Response::new(user, issued.access_token, issued.device_id);
     response.refresh_token = issued.refresh_token;
@@ -113,7 +123,7 @@ async fn by_password(
     services: &Services,
     call: &Call<login::v3::Request>,
     shown: &Password,
-) -> Result<OwnedUserId> {
+) -> Result<(OwnedUserId, ProvenPassword)> {
     if !services.config.login.login_with_password {
         return Err(Error::bad_request(
             ErrorKind::Unknown,
@@ -122,11 +132,9 @@ async fn by_password(
     }
     let user = named(services, shown.identifier.as_ref(), shown.user.as_ref())?;
     let accounts = &services.accounts;
-    if accounts
-        .password_is_right(&user, &shown.password, &call.facts)
-        .await?
-    {
-        return Ok(user);
+    let proven = accounts.prove_password(&user, &shown.password, &call.facts);
+    if let Some(proven) = proven.await? {
+        return Ok((user, proven));
     }
     // A password that is gone cannot be right; whoever owned the account is told why.
     if accounts
@@ -143,7 +151,7 @@ fn by_appservice(
     services: &Services,
     call: &Call<login::v3::Request>,
     named_by: &ApplicationService,
-) -> Result<OwnedUserId> {
+) -> Result<(OwnedUserId, Credential)> {
     let appservice = call.caller.as_ref().ok_or_else(|| {
         Error::refused(
             StatusCode::UNAUTHORIZED,
@@ -169,7 +177,7 @@ fn by_appservice(
             "Username is not in an appservice namespace.",
         ));
     }
-    Ok(user)
+    Ok((user, Credential::Appservice(appservice.id().to_owned())))
 }
 
 fn may_log_in(services: &Services, user: &OwnedUserId, by_appservice: bool) -> Result<()> {
@@ -180,12 +188,4 @@ fn may_log_in(services: &Services, user: &OwnedUserId, by_appservice: bool) -> R
         None if by_appservice => Err(Error::forbidden("This user has to be registered first")),
         None => Err(Error::forbidden("Wrong user or password")),
     }
-}
-
-fn deactivated() -> Error {
-    Error::refused(
-        StatusCode::FORBIDDEN,
-        ErrorKind::UserDeactivated,
-        "This account is deactivated",
-    )
 }

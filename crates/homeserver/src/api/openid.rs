@@ -12,9 +12,10 @@ use ruma::{
 };
 
 use crate::{
-    accounts::{record::ShortTokenUse, short_tokens::OPENID_LIFE},
+    accounts::record::ShortTokenUse,
     error::{Error, Result},
     http::{Call, Routes},
+    limits::OPENID_TOKEN_LIFE,
     services::AppState,
 };
 
@@ -38,13 +39,14 @@ async fn request_token(
             user,
             call.caller.device_id.as_deref(),
             ShortTokenUse::OpenId,
+            None,
         )
         .await?;
     Ok(request_openid_token::v3::Response::new(
         token,
         TokenType::Bearer,
         services.config.server_name.clone(),
-        OPENID_LIFE,
+        OPENID_TOKEN_LIFE,
     ))
 }
 
@@ -53,7 +55,7 @@ async fn user_info(
     call: Call<get_openid_userinfo::v1::Request>,
 ) -> Result<get_openid_userinfo::v1::Response> {
     let accounts = &services.accounts;
-    let look = async { accounts.openid_user(&call.body.access_token) };
+    let look = async { accounts.openid_user(&services.appservices, &call.body.access_token) };
     let user = accounts.limit_guesses(&call.facts, look).await?;
     let user = user.ok_or_else(|| {
         Error::refused(

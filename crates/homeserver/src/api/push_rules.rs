@@ -54,10 +54,7 @@ async fn edit(
     let before = load(services, caller)?;
     let mut rules = before.clone();
     change(&mut rules)?;
-    if let Some(rule) = named.and_then(|(kind, id)| rules.get(kind, id)) {
-        limits::check_rule(rule)?;
-    }
-    limits::check_rules(&before, &rules)?;
+    limits::check_change(&before, &rules, named)?;
     rules::save(&services.store, &services.stream, &caller.user_id, rules).await
 }
 

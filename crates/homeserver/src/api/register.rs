@@ -23,8 +23,8 @@ use ruma::{
 use super::lean::{AnsweredLean, Lean};
 use crate::{
     accounts::{
-        devices::check_name, devices::manages_devices, existing::in_use, identity,
-        registration_tokens, tokens::Wish, uia,
+        credential::Credential, devices::check_name, devices::manages_devices, existing::in_use,
+        identity, registration_tokens, tokens::Wish, uia,
     },
     appservices::Appservice,
     error::{Error, Result},
@@ -168,6 +168,7 @@ async fn add_and_log_in(
     // What the login would refuse is refused before there is an account.
     check_name(body.initial_device_display_name.as_deref())?;
     let mut response = register::v3::Response::new(new.user_id.clone());
+    let appservice = new.appservice.clone();
     services.operations.register(new).await?;
     if body.inhibit_login {
         return Ok(response);
@@ -178,9 +179,10 @@ async fn add_and_log_in(
         refresh: body.refresh_token,
     };
     let login = &services.config.login;
+    let credential = appservice.map_or(Credential::NewAccount, Credential::Appservice);
     let issued = services
         .accounts
-        .log_in(&response.user_id, wish, login)
+        .log_in(&response.user_id, credential, wish, login)
         .await?;
     response.access_token = Some(issued.access_token);
     response.device_id = Some(issued.device_id);

@@ -69,7 +69,7 @@ fn answer(services: &Services, caller: &Caller, query: &Query<'_>) -> Result<Ans
     let reader = Reader::new(&services.rooms, &caller.user_id, query.room)?;
     visible_event(services, &reader, query.room, query.event)?;
     let depth = if query.recurse {
-        relations::MAX_DEPTH
+        crate::limits::RELATION_DEPTH_MAX
     } else {
         1
     };
@@ -93,7 +93,7 @@ fn answer(services: &Services, caller: &Caller, query: &Query<'_>) -> Result<Ans
         previous: query.from.map(ToOwned::to_owned),
         depth: query
             .recurse
-            .then(|| UInt::try_from(relations::MAX_DEPTH).unwrap_or_default()),
+            .then(|| UInt::try_from(crate::limits::RELATION_DEPTH_MAX).unwrap_or_default()),
     })
 }
 

@@ -8,10 +8,11 @@ use ruma::api::client::{
 };
 
 use crate::{
-    accounts::{record::ShortTokenUse, short_tokens::LOGIN_LIFE, uia},
+    accounts::{record::ShortTokenUse, uia},
     caller::Caller,
     error::{Error, Result},
     http::{Call, Routes},
+    limits::LOGIN_TOKEN_LIFE,
     services::AppState,
 };
 
@@ -31,7 +32,7 @@ async fn refresh(
     let login = &services.config.login;
     let issued = services
         .accounts
-        .refresh(&call.body.refresh_token, login)
+        .refresh(&services.appservices, &call.body.refresh_token, login)
         .await?;
     let mut response = refresh_token::v3::Response::new(issued.access_token);
     response.refresh_token = issued.refresh_token;
@@ -44,7 +45,7 @@ async fn end(services: AppState, call: Call<logout::v3::Request>) -> Result<logo
     if let Some(device) = call.caller.device_id {
         services
             .operations
-            .delete_devices(&call.caller.user_id, &[device])
+            .delete_devices(&call.caller.user_id, &[device], None)
             .await?;
     }
     Ok(logout::v3::Response::new())
@@ -76,7 +77,7 @@ async fn login_token(
             "Only people with an account log in on other devices",
         ));
     }
-    uia::authorize(
+    let shown = uia::authorize(
         &services.accounts,
         caller,
         &call.facts,
@@ -89,7 +90,8 @@ async fn login_token(
             &caller.user_id,
             caller.device_id.as_deref(),
             ShortTokenUse::Login,
+            shown.as_ref(),
         )
         .await?;
-    Ok(get_login_token::v1::Response::new(LOGIN_LIFE, token))
+    Ok(get_login_token::v1::Response::new(LOGIN_TOKEN_LIFE, token))
 }

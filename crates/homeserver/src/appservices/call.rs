@@ -13,14 +13,11 @@ use http_body_util::{BodyExt, Limited};
 use tower::ServiceExt;
 
 use super::{Appservice, Delivery};
-use crate::outbound::Outgoing;
+use crate::{
+    limits::{APPSERVICE_ANSWER_MAX_BYTES, APPSERVICE_ANSWER_TIMEOUT, APPSERVICE_CONNECT_TIMEOUT},
+    outbound::Outgoing,
+};
 
-/// How long an application service may take to answer.
-pub(super) const ANSWER_TIMEOUT: Duration = Duration::from_secs(35);
-/// How long a connection to it may take.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
-/// What is read of an answer, in bytes.
-const ANSWER_MAX_BYTES: usize = 1 << 20;
 /// What is needed of a name to stand in a path.
 const PATH: &percent_encoding::AsciiSet = &percent_encoding::NON_ALPHANUMERIC
     .remove(b'-')
@@ -53,7 +50,7 @@ pub enum Unreachable {
 
 /// The client for requests to application services. They are where the admin says they are: no proxy, no redirects.
 pub(super) fn client() -> Outgoing {
-    Outgoing::new(|client| client.connect_timeout(CONNECT_TIMEOUT))
+    Outgoing::new(|client| client.connect_timeout(APPSERVICE_CONNECT_TIMEOUT))
 }
 
 /// A name as a part of a path.
@@ -77,9 +74,9 @@ impl Appservice {
                 Delivery::Http => self.call_over_http(method, path, body).await,
             }
         };
-        tokio::time::timeout(ANSWER_TIMEOUT, answering)
+        tokio::time::timeout(APPSERVICE_ANSWER_TIMEOUT, answering)
             .await
-            .unwrap_or(Err(Unreachable::Timeout(ANSWER_TIMEOUT)))
+            .unwrap_or(Err(Unreachable::Timeout(APPSERVICE_ANSWER_TIMEOUT)))
     }
 
     /// The path with the token in the query, and the token as a header.
@@ -113,7 +110,7 @@ impl Appservice {
             .map_err(|error| Unreachable::Connection(error.to_string()))?;
         let Ok(response) = router.clone().oneshot(request).await;
         let status = response.status();
-        let read = Limited::new(response.into_body(), ANSWER_MAX_BYTES).collect();
+        let read = Limited::new(response.into_body(), APPSERVICE_ANSWER_MAX_BYTES).collect();
         let body = read
             .await
             .map_err(|error| Unreachable::Connection(error.to_string()))?;
@@ -144,7 +141,8 @@ impl Appservice {
         }
         let response = request.send().await.map_err(unreachable)?;
         let status = response.status();
-        let body = Limited::new(reqwest::Body::from(response), ANSWER_MAX_BYTES).collect();
+        let body =
+            Limited::new(reqwest::Body::from(response), APPSERVICE_ANSWER_MAX_BYTES).collect();
         let body = body
             .await
             .map_err(|error| Unreachable::Connection(error.to_string()))?;
@@ -158,7 +156,7 @@ impl Appservice {
 /// The error of the client without the address, which has the token in it.
 fn unreachable(error: reqwest::Error) -> Unreachable {
     if error.is_timeout() {
-        return Unreachable::Timeout(CONNECT_TIMEOUT);
+        return Unreachable::Timeout(APPSERVICE_CONNECT_TIMEOUT);
     }
     let error = error.without_url();
     let cause = std::error::Error::source(&error).map(|cause| format!(": {cause}"));

@@ -13,9 +13,7 @@ use ruma::{RoomAliasId, UserId};
 use serde_json::json;
 
 use super::{Answer, Appservice, Appservices, Unreachable, call::path_part};
-
-/// How long a question may take. Somebody waits for what is made of the answer.
-const QUESTION_TIMEOUT: Duration = Duration::from_secs(10);
+use crate::limits::APPSERVICE_QUESTION_TIMEOUT;
 
 impl Appservice {
     /// Asks whether it is there, and how long it took to answer. If it is, what waits for it is sent at once.
@@ -34,8 +32,8 @@ impl Appservice {
 
     async fn has(&self, path: String) -> bool {
         let asked = self.call(Method::GET, &path, None);
-        let answered = tokio::time::timeout(QUESTION_TIMEOUT, asked).await;
-        match answered.unwrap_or(Err(Unreachable::Timeout(QUESTION_TIMEOUT))) {
+        let answered = tokio::time::timeout(APPSERVICE_QUESTION_TIMEOUT, asked).await;
+        match answered.unwrap_or(Err(Unreachable::Timeout(APPSERVICE_QUESTION_TIMEOUT))) {
             Ok(answer) => answer.status.is_success(),
             Err(error) => {
                 tracing::warn!(appservice.id = self.id(), %error, "a question was not answered");

@@ -245,7 +245,7 @@ async fn what_was_said_while_it_failed_comes_in_order_and_once_even_after_a_rest
         .iter()
         .map(|(_, body)| body["events"].as_array().unwrap().len())
         .max();
-    assert!(most.unwrap() <= crate::transactions::EVENTS_MAX);
+    assert!(most.unwrap() <= crate::limits::TRANSACTION_EVENTS_MAX);
     test.server.close().await;
 }
 

@@ -1,6 +1,6 @@
 //! The pool itself: its permits, its wakes, and what becomes of work that nobody waits for.
 
-use std::sync::mpsc;
+use std::{sync::mpsc, time::Duration};
 
 use ruma::user_id;
 use tokio::sync::oneshot;
@@ -8,20 +8,24 @@ use tokio::sync::oneshot;
 use super::*;
 
 /// How many permits the pools of these tests have.
-const PERMITS: usize = 8;
+const PERMITS: usize = 32;
+/// How long something may take that has to happen, on a machine under load.
+const PATIENCE: Duration = Duration::from_mins(1);
+/// How many users scan at a time in the test of several.
+const SCANNING_USERS: usize = 8;
 
-fn alice() -> Owner {
-    Owner::User(user_id!("@alice:letta.test").to_owned())
+fn alice() -> Holder {
+    Holder::User(user_id!("@alice:letta.test").to_owned())
 }
 
-fn bob() -> Owner {
-    Owner::User(user_id!("@bob:letta.test").to_owned())
+fn bob() -> Holder {
+    Holder::User(user_id!("@bob:letta.test").to_owned())
 }
 
 #[tokio::test]
-async fn one_owner_holds_only_its_share_of_the_permits() {
+async fn one_holder_has_only_its_share_of_the_permits() {
     let pool = BlockingPool::new(PERMITS);
-    let share = PERMITS / OWNER_SHARE;
+    let share = PERMITS / HOLDER_SHARE;
     let (started, starts) = mpsc::channel();
     let (ends, flood): (Vec<_>, Vec<_>) = (0..PERMITS * 3)
         .map(|_| {
@@ -47,7 +51,38 @@ async fn one_owner_holds_only_its_share_of_the_permits() {
         running.await.unwrap();
     }
     assert_eq!(pool.inner.permits.available_permits(), PERMITS);
-    assert!(pool.inner.owners.lock().unwrap().is_empty());
+    assert!(pool.inner.holders.lock().unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn scans_of_several_users_leave_threads_for_another() {
+    let pool = BlockingPool::default();
+    let (started, starts) = mpsc::channel();
+    let (ends, scans): (Vec<_>, Vec<_>) = (0..SCANNING_USERS * POLLS_MIN)
+        .map(|number| {
+            let (end, ended) = mpsc::channel::<()>();
+            let (pool, started) = (pool.clone(), started.clone());
+            let user = format!("@user{}:letta.test", number % SCANNING_USERS);
+            let holder = Holder::User(user.try_into().unwrap());
+            let work = async move {
+                _ = started.send(());
+                _ = ended.recv();
+            };
+            let running = tokio::spawn(async move { pool.run(holder, work).await });
+            (end, running)
+        })
+        .unzip();
+    let mut running = 0;
+    while running < SCANNING_USERS {
+        running += starts.try_iter().count();
+        tokio::task::yield_now().await;
+    }
+    let other = pool.run(alice(), async { thread::current().id() });
+    assert!(tokio::time::timeout(PATIENCE, other).await.is_ok());
+    drop(ends);
+    for scan in scans {
+        scan.await.unwrap();
+    }
 }
 
 #[tokio::test]
@@ -61,7 +96,7 @@ async fn waiting_future_holds_no_permit() {
             (wake, tokio::spawn(run))
         })
         .unzip();
-    while pool.inner.owners.lock().unwrap().is_empty() {
+    while pool.inner.holders.lock().unwrap().is_empty() {
         tokio::task::yield_now().await;
     }
     assert!(pool.run(alice(), async { true }).await);

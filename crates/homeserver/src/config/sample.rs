@@ -67,7 +67,7 @@ const ENTRIES: &[Entry] = &[
     ),
     entry(
         "trusted_proxies",
-        "The proxies whose headers count. Name yours if it is not on this machine, and nothing else.",
+        "The proxies whose headers count, exempt from max_connections_per_ip. Name yours if it is not on this machine, and nothing else.",
     ),
     entry(
         "max_request_size",
@@ -95,7 +95,7 @@ const ENTRIES: &[Entry] = &[
     ),
     entry(
         "max_connections_per_ip_exempt",
-        "Addresses that many users share, like that of a reverse proxy on another machine.",
+        "Other addresses that many users share. Those of trusted_proxies are exempt anyway.",
     ),
     entry(
         "allow_registration",

@@ -23,7 +23,7 @@ use crate::{
     appservices::{Appservice, Appservices},
     caller::{CallFacts, Caller, missing_token},
     error::{Error, Result},
-    permits::Holder,
+    holder::Holder,
 };
 
 /// What an authentication scheme identifies.
@@ -103,7 +103,7 @@ impl Identified for AccessToken {
         let token = facts.token.as_deref().ok_or_else(missing_token)?;
         match appservices.by_token(token) {
             Some(appservice) => as_appservice(accounts, appservice, facts),
-            None => accounts.caller(token, facts).await,
+            None => accounts.caller(appservices, token, facts).await,
         }
     }
 

@@ -15,22 +15,20 @@ use http_body_util::{BodyExt, LengthLimitError, Limited};
 use ruma::api::error::ErrorKind;
 use tokio::time::{Instant, timeout_at};
 
-use super::body_limit::JSON_MAX_BYTES_WITHOUT_TOKEN;
 use crate::{
     error::{Error, Result},
-    permits::{BodyPools, Holder, Permit},
+    holder::Holder,
+    limits::{
+        BODY_BYTES_PER_SECOND_MIN, BODY_PERMIT_WAIT_MAX, BODY_TIME_BASE,
+        JSON_MAX_BYTES_WITHOUT_TOKEN,
+    },
+    permits::{BodyPools, Permit},
 };
 
 /// Above this many bytes a body is a long one: it is parsed off the async workers, and takes one of few permits before it is read.
 pub(super) const LONG_BODY_BYTES: usize = JSON_MAX_BYTES_WITHOUT_TOKEN;
 /// What is counted of short bodies, in bytes.
 const UNIT_BYTES: usize = 1 << 10;
-/// How long a request waits for its permit, at most.
-const PERMIT_WAIT_MAX: Duration = Duration::from_secs(10);
-/// How long every body may take to come.
-const BODY_TIME_BASE: Duration = Duration::from_secs(30);
-/// How fast a body has to come beyond that, in bytes a second: slower than a bad mobile network.
-const BODY_BYTES_PER_SECOND_MIN: u64 = 8 << 10;
 
 /// A body, and the permits that it holds as long as this lives.
 #[derive(Debug, Default)]
@@ -98,7 +96,7 @@ impl BodyPools {
             _ if bytes > LONG_BODY_BYTES => (&self.long, 1),
             _ => (&self.authenticated, bytes.div_ceil(UNIT_BYTES)),
         };
-        tokio::time::timeout(PERMIT_WAIT_MAX, pool.acquire(holder, number))
+        tokio::time::timeout(BODY_PERMIT_WAIT_MAX, pool.acquire(holder, number))
             .await
             .map_err(|_| no_permit())?
     }
@@ -157,7 +155,7 @@ fn too_slow() -> Error {
 
 fn no_permit() -> Error {
     Error::limit_exceeded(
-        PERMIT_WAIT_MAX,
+        BODY_PERMIT_WAIT_MAX,
         "Too many requests with long bodies at a time; try again",
     )
 }

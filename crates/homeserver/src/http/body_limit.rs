@@ -8,50 +8,37 @@ use http::Method;
 use ruma::api::{Metadata, path_builder::PathBuilder};
 
 use super::auth::Identified;
-
-/// The longest JSON body of a request without an access token, in bytes. The longest ones are registrations and logins: some
-/// hundred bytes.
-pub(crate) const JSON_MAX_BYTES_WITHOUT_TOKEN: usize = 64 << 10;
-/// The longest JSON body of a request with an access token, in bytes. An event has 64 KiB at most; account data is the longest.
-///
-/// This is enough for creating a room, too (100 invites and some hundred initial events), for push rules, which clients write one
-/// by one, and for filters.
-pub(crate) const JSON_MAX_BYTES: usize = 1 << 20;
-/// The longest body with device keys, in bytes: 1,000 one-time keys, each with its signatures, and a dehydrated device of 1 MB.
-/// Clients upload 50 or 100 of 250 bytes.
-const DEVICE_KEYS_MAX_BYTES: usize = 2 << 20;
-/// The longest body with keys for the backup, in bytes: 5,000 keys of 1.5 KB. Clients upload 100 or 200 at a time.
-const KEY_BACKUP_MAX_BYTES: usize = 8 << 20;
-/// The longest body with messages to devices, in bytes: 1,000 encrypted room keys of 4 KB. Clients send to 20 or 250 devices at a
-/// time.
-const TO_DEVICE_MAX_BYTES: usize = 4 << 20;
+use crate::limits::{
+    DEVICE_KEYS_BODY_MAX_BYTES, JSON_MAX_BYTES, JSON_MAX_BYTES_WITHOUT_TOKEN,
+    KEY_BACKUP_BODY_MAX_BYTES, TO_DEVICE_BODY_MAX_BYTES,
+};
 
 /// Endpoints with a limit of their own for callers with an access token: method, any one of the paths, bytes.
 const EXCEPTIONS: &[(Method, &str, usize)] = &[
     (
         Method::POST,
         "/_matrix/client/v3/keys/upload",
-        DEVICE_KEYS_MAX_BYTES,
+        DEVICE_KEYS_BODY_MAX_BYTES,
     ),
     (
         Method::PUT,
         "/_matrix/client/unstable/org.matrix.msc3814.v1/dehydrated_device",
-        DEVICE_KEYS_MAX_BYTES,
+        DEVICE_KEYS_BODY_MAX_BYTES,
     ),
     (
         Method::PUT,
         "/_matrix/client/v3/room_keys/keys",
-        KEY_BACKUP_MAX_BYTES,
+        KEY_BACKUP_BODY_MAX_BYTES,
     ),
     (
         Method::PUT,
         "/_matrix/client/v3/room_keys/keys/{room_id}",
-        KEY_BACKUP_MAX_BYTES,
+        KEY_BACKUP_BODY_MAX_BYTES,
     ),
     (
         Method::PUT,
         "/_matrix/client/v3/sendToDevice/{event_type}/{txn_id}",
-        TO_DEVICE_MAX_BYTES,
+        TO_DEVICE_BODY_MAX_BYTES,
     ),
 ];
 

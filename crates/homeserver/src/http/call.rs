@@ -17,10 +17,10 @@ use super::{
     client_ip, json, lenient, rate_limit,
 };
 use crate::{
-    blocking::Owner,
     caller::CallFacts,
     error::{Error, Result},
-    permits::{Holder, Permit, network_of},
+    holder::Holder,
+    permits::Permit,
     services::Services,
 };
 
@@ -126,11 +126,12 @@ where
         Ok((Self::parsed(parts, path_args, caller, facts)?, body))
     }
 
-    /// For whom the request is worked on.
-    pub(super) fn owner(&self) -> Owner {
+    /// On whose behalf the request is polled: the user as whom it acts. The users of one application service do not wait for each
+    /// other.
+    pub(super) fn acts_for(&self) -> Holder {
         match <R::Authentication as Identified>::user(&self.caller) {
-            Some(user) => Owner::User(user.to_owned()),
-            None => Owner::Address(self.facts.ip.map(network_of)),
+            Some(user) => Holder::User(user.to_owned()),
+            None => Holder::anonymous(self.facts.ip),
         }
     }
 

@@ -27,10 +27,10 @@ use super::{
     rate_limit::{CountedAs, rate_of},
 };
 use crate::{
-    blocking::{Owner, watched},
+    blocking::watched,
     caller::CallFacts,
     error::{Error, Result},
-    permits::{Permit, network_of},
+    permits::Permit,
     services::{AppState, Services},
 };
 
@@ -168,9 +168,9 @@ impl Routes {
                 let begun = Call::<R>::begin(&services, request, &args, limit, disconnected);
                 match begun.await {
                     Ok((call, body)) => {
-                        let (pool, owner) = (services.blocking.clone(), call.owner());
+                        let (pool, holder) = (services.blocking.clone(), call.acts_for());
                         let answer = async move { handler(services, call, body).await };
-                        let outcome = pool.run(owner, answer).await;
+                        let outcome = pool.run(holder, answer).await;
                         outcome.unwrap_or_else(error_response)
                     }
                     Err(error) => error_response(error),
@@ -242,13 +242,11 @@ impl Routes {
                         facts.bytes = bytes;
                         match json::check(&facts.bytes) {
                             Ok(()) => {
-                                let (pool, owner) = (
-                                    services.blocking.clone(),
-                                    Owner::Address(facts.ip.map(network_of)),
-                                );
-                                pool.run(owner, handler(services, facts)).await
+                                let (pool, holder) =
+                                    (services.blocking.clone(), facts.anonymous_holder());
+                                pool.run(holder, handler(services, facts)).await
                             }
-                            Err(error) => Err(error),
+                            Err(refusal) => Err(refusal.into()),
                         }
                     }
                     Err(error) => Err(error),
@@ -328,9 +326,9 @@ where
         Box::pin(async move {
             match read::<R>(&services, request, args, limit, disconnected).await {
                 Ok((call, permits)) => {
-                    let (pool, owner) = (services.blocking.clone(), call.owner());
+                    let (pool, holder) = (services.blocking.clone(), call.acts_for());
                     let answer = async move { response(handler(services, call).await) };
-                    let answer = pool.run(owner, answer).await;
+                    let answer = pool.run(holder, answer).await;
                     drop(permits);
                     answer
                 }

@@ -20,7 +20,8 @@ use http_body_util::BodyExt;
 use serde_json::Value;
 use tower::ServiceExt;
 
-use super::{BodyLimit, Route, body_limit::JSON_MAX_BYTES_WITHOUT_TOKEN};
+use super::{BodyLimit, Route};
+use crate::limits::JSON_MAX_BYTES_WITHOUT_TOKEN;
 use crate::{
     appservices::Delivery,
     config::{AppserviceRegistration, appservice::RegistrationFile},

@@ -5,6 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
+use futures_util::{StreamExt, TryStreamExt, stream};
 use ruma::{
     DeviceId, OneTimeKeyAlgorithm, OwnedDeviceId, OwnedOneTimeKeyId, OwnedUserId, UInt, UserId,
     api::client::keys::claim_keys::v3::OneTimeKeys, encryption::OneTimeKey, serde::Raw,
@@ -16,8 +17,8 @@ use super::record::FallbackKey;
 use crate::{
     error::{Error, Result},
     limits::{
-        FALLBACK_ALGORITHMS_PER_DEVICE, ONE_TIME_KEY_ID_MAX_BYTES, ONE_TIME_KEY_MAX_BYTES,
-        ONE_TIME_KEYS_PER_DEVICE,
+        CLAIMS_AT_ONCE, FALLBACK_ALGORITHMS_PER_DEVICE, ONE_TIME_KEY_ID_MAX_BYTES,
+        ONE_TIME_KEY_MAX_BYTES, ONE_TIME_KEYS_PER_DEVICE,
     },
     store::{Batch, Store, tables},
     stream::{Position, Touch},
@@ -169,29 +170,41 @@ fn same(one: &RawValue, other: &RawValue) -> Result<bool> {
 pub type Wanted = BTreeMap<OwnedUserId, BTreeMap<OwnedDeviceId, OneTimeKeyAlgorithm>>;
 
 /// Gives out one key of each device, and makes sure that nobody else gets it. Devices that have none are left out.
+///
+/// Each user's keys are taken under the lock of that user alone, and written before the next ones are waited for: a request that
+/// names thousands holds up each of them for one write, and waits for one who is busy without holding up the others.
 pub async fn claim(state: &Keys, wanted: &Wanted) -> Result<BTreeMap<OwnedUserId, OneTimeKeys>> {
-    let _alone = state.lock(wanted.keys().map(|user| &**user)).await;
+    let claims: Vec<_> = wanted
+        .iter()
+        .map(|(user, devices)| claim_of(state, user, devices))
+        .collect();
+    let claimed = stream::iter(claims).buffer_unordered(CLAIMS_AT_ONCE);
+    let claimed: Vec<_> = claimed.try_collect().await?;
+    Ok(claimed.into_iter().flatten().collect())
+}
+
+/// The same for one user; nothing if there is no key.
+async fn claim_of(
+    state: &Keys,
+    user: &OwnedUserId,
+    devices: &BTreeMap<OwnedDeviceId, OneTimeKeyAlgorithm>,
+) -> Result<Option<(OwnedUserId, OneTimeKeys)>> {
+    let _alone = state.lock([&**user]).await;
     let mut write = state.stream.write();
-    let mut claimed = BTreeMap::<_, OneTimeKeys>::new();
-    for (user, devices) in wanted {
-        for (device, algorithm) in devices {
-            let (store, batch) = (&state.store, write.batch());
-            let taken = take(store, batch, user, device, algorithm.as_str())?;
-            if let Some((id, key)) = taken {
-                let keys = claimed.entry(user.clone()).or_default();
-                keys.insert(device.clone(), BTreeMap::from([(id, key)]));
-            }
-        }
-        if claimed.contains_key(user) {
-            write.touch([Touch::User(user.clone())]);
+    let mut claimed = OneTimeKeys::new();
+    for (device, algorithm) in devices {
+        let (store, batch) = (&state.store, write.batch());
+        if let Some((id, key)) = take(store, batch, user, device, algorithm.as_str())? {
+            claimed.insert(device.clone(), BTreeMap::from([(id, key)]));
         }
     }
     if !write.is_empty() {
-        // The position is nobody's change: it is what wakes the owners, who have fewer keys now.
+        // The position is nobody's change: it is what wakes the owner, who has fewer keys now.
+        write.touch([Touch::User(user.clone())]);
         write.position();
         state.stream.commit(write).await?;
     }
-    Ok(claimed)
+    Ok((!claimed.is_empty()).then(|| (user.clone(), claimed)))
 }
 
 /// The oldest one-time key of a device, or else its fallback key.

@@ -79,6 +79,11 @@ fn one_time_key(person: &Person, number: usize) -> Value {
     })
 }
 
+/// New cross-signing keys of somebody, as a client uploads them.
+pub(crate) fn cross_signing_upload(person: &Person) -> Value {
+    cross_signing::Identity::new().upload(person)
+}
+
 async fn refused(person: &Person, method: Method, path: &str, body: Value) -> (StatusCode, String) {
     let (status, answer) = person.call(method, path, body).await;
     (

@@ -14,8 +14,8 @@ use super::{Keys, devices};
 use crate::{
     error::{Error, Result},
     limits::{
-        TO_DEVICE_CONTENT_MAX_BYTES, TO_DEVICE_NAME_MAX_BYTES, TO_DEVICE_RECIPIENTS_MAX,
-        TO_DEVICE_WAITING_MAX,
+        TO_DEVICE_CONTENT_MAX_BYTES, TO_DEVICE_KEPT_MAX_BYTES, TO_DEVICE_NAME_MAX_BYTES,
+        TO_DEVICE_RECIPIENTS_MAX, TO_DEVICE_WAITING_MAX,
     },
     store::{Batch, Encoded, Store, records::rooms::Made, tables},
     stream::{Change, Position, Touch, Write},
@@ -25,9 +25,6 @@ use crate::{
 pub(super) const TRIM_EVERY: u64 = 64;
 /// For how many devices one request looks at most.
 const TRIMS_PER_REQUEST: usize = 8;
-/// How much one request can leave for all devices together, in bytes: a message for all devices is kept once for each.
-pub const KEPT_MAX_BYTES: usize = 16 << 20;
-
 /// A message for one or all devices of a user.
 #[derive(Debug)]
 pub struct Message {
@@ -114,9 +111,9 @@ fn addressed<'a>(store: &Store, messages: &'a [Message]) -> Result<Vec<Addressed
             }
         };
         kept += devices.len() * message.content.get().len();
-        if kept > KEPT_MAX_BYTES || all.len() + devices.len() > TO_DEVICE_RECIPIENTS_MAX {
+        if kept > TO_DEVICE_KEPT_MAX_BYTES || all.len() + devices.len() > TO_DEVICE_RECIPIENTS_MAX {
             return Err(Error::too_large(format!(
-                "One request can send to {TO_DEVICE_RECIPIENTS_MAX} devices, and {KEPT_MAX_BYTES} bytes to all of them together"
+                "One request can send to {TO_DEVICE_RECIPIENTS_MAX} devices, and {TO_DEVICE_KEPT_MAX_BYTES} bytes to all of them together"
             )));
         }
         all.extend(

@@ -57,7 +57,7 @@ impl Serving {
         let listeners = Listeners::bind(listen).await.unwrap();
         let addresses = listeners.addresses();
         let closing = CancellationToken::new();
-        let connections = super::connections(&test.server.config.connections);
+        let connections = super::connections(&test.server.config);
         let ending = closing.clone().cancelled_owned();
         let served = listeners.serve(test.server.router(), connections, ending);
         Self {
@@ -206,7 +206,9 @@ async fn who_never_ends_a_handshake_is_let_go() {
         .await
         .unwrap();
     let at = listeners.addresses()[0];
-    let connections = super::connections(&crate::config::Connections::default());
+    let connections = super::connections(&crate::config::Config::new(
+        ruma::server_name!("letta.test").to_owned(),
+    ));
     let routes = axum::Router::new();
     let serving = tokio::spawn(listeners.serve(routes, connections, std::future::pending()));
     let mut silent = TcpStream::connect(at).await.unwrap();
@@ -235,4 +237,61 @@ async fn a_certificate_that_cannot_be_used_is_said_with_its_key() {
         .await
         .unwrap_err();
     assert!(unfit.to_string().contains("cannot be used"), "{unfit}");
+}
+
+/// Sends a request without the end of its head, which holds the connection open.
+async fn begin_request(from: &str, at: std::net::SocketAddr) -> TcpStream {
+    let socket = tokio::net::TcpSocket::new_v4().unwrap();
+    socket.bind(format!("{from}:0").parse().unwrap()).unwrap();
+    let mut stream = socket.connect(at).await.unwrap();
+    let head = format!("GET {ASKED} HTTP/1.1\r\nhost: {NAME}\r\n");
+    stream.write_all(head.as_bytes()).await.unwrap();
+    stream
+}
+
+/// Ends the heads of the requests; how many of them are answered.
+async fn count_answered(streams: Vec<TcpStream>) -> usize {
+    let mut answered = 0;
+    for mut stream in streams {
+        let mut begin = [0; 12];
+        let sent = stream.write_all(b"\r\n").await;
+        let read = sent.is_ok() && stream.read_exact(&mut begin).await.is_ok();
+        answered += usize::from(read && begin.ends_with(b"200"));
+    }
+    answered
+}
+
+#[tokio::test]
+async fn trusted_proxy_is_exempt_from_the_limit_of_one_address() {
+    const PER_ADDRESS: usize = 3;
+    let test = TestServer::start_with(|config| {
+        config.connections.max_connections_per_ip = PER_ADDRESS;
+        config.connections.max_connections_per_ip_exempt.clear();
+        let trusted = ["127.0.0.2", "127.0.1.0/24"];
+        let trusted = trusted.map(|text| {
+            let address = text.parse::<std::net::IpAddr>().map(Into::into);
+            address.unwrap_or_else(|_| text.parse().unwrap())
+        });
+        config.proxies.trusted_proxies = trusted.into();
+    })
+    .await;
+    let listen = Listen {
+        address: OneOrMany(vec!["127.0.0.1".parse().unwrap()]),
+        port: OneOrMany(vec![0]),
+        ..Listen::default()
+    };
+    let serving = Serving::start(&test, &listen).await;
+    let at = serving.addresses[0];
+    for (from, passes) in [
+        ("127.0.0.2", 3 * PER_ADDRESS),
+        ("127.0.1.7", 3 * PER_ADDRESS),
+        ("127.0.0.3", PER_ADDRESS),
+    ] {
+        let mut streams = Vec::new();
+        for _ in 0..3 * PER_ADDRESS {
+            streams.push(begin_request(from, at).await);
+        }
+        assert_eq!(count_answered(streams).await, passes, "{from}");
+    }
+    serving.end().await;
 }

@@ -7,7 +7,6 @@ use std::{
     fs::{self, File},
     io,
     path::{Path, PathBuf},
-    time::Duration,
 };
 
 use futures_util::{Stream, StreamExt};
@@ -17,6 +16,7 @@ use tokio::io::AsyncWriteExt;
 use super::{Piece, new_media_id};
 use crate::{
     error::{Error, Result},
+    limits::UPLOAD_PIECE_WAIT_MAX,
     store::StoreError,
 };
 
@@ -24,9 +24,6 @@ use crate::{
 const FOLDER_CHARS: usize = 2;
 /// Where files are that are still coming. What is there when the server starts, a killed one left.
 const UNFINISHED: &str = "unfinished";
-/// How long the next piece of a file may take to come.
-const PIECE_WAIT_MAX: Duration = Duration::from_mins(2);
-
 /// The folder of all files.
 #[derive(Clone, Debug)]
 pub(super) struct Disk {
@@ -85,7 +82,7 @@ impl Disk {
         let file = options.write(true).create_new(true).open(&received.path);
         let mut file = file.await.map_err(broken)?;
         let mut pieces = std::pin::pin!(pieces);
-        while let Some(piece) = tokio::time::timeout(PIECE_WAIT_MAX, pieces.next())
+        while let Some(piece) = tokio::time::timeout(UPLOAD_PIECE_WAIT_MAX, pieces.next())
             .await
             .map_err(|_| too_slow())?
         {

@@ -5,13 +5,10 @@
 
 use std::{collections::BTreeMap, sync::LazyLock};
 
+use crate::limits::{PREVIEW_TAGS_MAX, PREVIEW_VALUE_MAX_CHARS};
 use regex::Regex;
 use ruma::html::Html;
 
-/// How many `meta` tags are looked at.
-const TAGS_MAX: usize = 500;
-/// The longest value of a property, in characters. The rest is cut off.
-const VALUE_MAX_CHARS: usize = 1_000;
 /// What the names of properties begin with.
 const PREFIX: &str = "og:";
 
@@ -34,7 +31,7 @@ pub(super) fn properties(page: &str) -> BTreeMap<String, String> {
     for tag in META
         .iter()
         .flat_map(|meta| meta.captures_iter(page))
-        .take(TAGS_MAX)
+        .take(PREVIEW_TAGS_MAX)
     {
         let attributes = attributes(&tag[1]);
         let name = attributes
@@ -80,7 +77,7 @@ fn attributes(tag: &str) -> BTreeMap<String, String> {
 
 /// The text with its character references resolved.
 fn plain(text: &str) -> String {
-    let text: String = text.trim().chars().take(VALUE_MAX_CHARS).collect();
+    let text: String = text.trim().chars().take(PREVIEW_VALUE_MAX_CHARS).collect();
     // Without "<" there are no tags in it, so this is one text, whatever it says.
     let html = Html::parse(&text.replace('<', "&lt;"));
     html.children()

@@ -20,12 +20,13 @@ use super::{Media, Upload, opengraph, thumbnail};
 use crate::{
     config::Outbound,
     error::{Error, Result},
+    holder::Holder,
     limits::{
-        PREVIEW_PICTURE_MAX_BYTES, PREVIEW_TIMEOUT, PREVIEW_URL_MAX_BYTES, PREVIEWS_AT_ONCE,
-        PREVIEWS_REMEMBERED,
+        PREVIEW_PICTURE_MAX_BYTES, PREVIEW_REDIRECTS_MAX, PREVIEW_TIMEOUT, PREVIEW_URL_MAX_BYTES,
+        PREVIEWS_AT_ONCE, PREVIEWS_REMEMBERED,
     },
     outbound::Guarded,
-    permits::{Holder, Permits, Share},
+    permits::{Permits, Share},
 };
 
 /// How long a preview is remembered.
@@ -35,9 +36,6 @@ const PREVIEWS_SHARE: Share = Share {
     user: 2,
     appservice: 2,
 };
-/// How often a page may send on to another.
-const REDIRECTS_MAX: usize = 5;
-
 /// All previews. Clones are the same.
 #[derive(Clone, Debug)]
 pub struct Previews {
@@ -182,7 +180,7 @@ impl Inner {
 
     /// The first bytes of what the address leads to.
     async fn fetch(&self, mut url: Url, max_bytes: usize) -> Result<Page> {
-        for _ in 0..=REDIRECTS_MAX {
+        for _ in 0..=PREVIEW_REDIRECTS_MAX {
             self.allowed(&url)?;
             let request = self.http.request(reqwest::Method::GET, &url);
             let response = self.http.send(request.map_err(unreachable)?).await;

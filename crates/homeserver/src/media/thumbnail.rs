@@ -21,7 +21,7 @@ use ruma::api::error::ErrorKind;
 use super::{Content, Media, Upload, record::Thumbnail, unknown_media};
 use crate::{
     error::{Error, Result},
-    permits::Holder,
+    holder::Holder,
     store::{StoreError, tables},
 };
 

@@ -1,5 +1,6 @@
 //! Making somebody an admin: into the admin room, with power there.
 
+use homeserver_model::admin::answer;
 use ruma::{
     UserId,
     events::{StateEventType, TimelineEventType},
@@ -12,7 +13,6 @@ use crate::{
     rooms::{
         Draft, RoomWriter,
         admin_room::{self, ADMIN_POWER, check_member, server_user},
-        notice,
     },
 };
 
@@ -66,7 +66,7 @@ impl Operations {
             "Welcome to {}. Whoever is in this room is an admin. Write `!admin help` to see what can be done here.",
             self.rooms.server_name
         );
-        let greeting = to_raw_value(&notice::content(&text))?;
+        let greeting = to_raw_value(&answer::content(&text))?;
         writer.add(Draft::message(
             own,
             TimelineEventType::RoomMessage,

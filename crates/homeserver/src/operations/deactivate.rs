@@ -6,6 +6,7 @@ use ruma::UserId;
 
 use super::Operations;
 use crate::{
+    accounts::credential::ProvenPassword,
     error::Result,
     keys,
     rooms::{delayed, membership},
@@ -26,9 +27,14 @@ impl Operations {
     ///
     /// # Errors
     ///
-    /// 404 if there is no such account, or it is deactivated.
-    pub async fn deactivate(&self, user: &UserId, content: Content) -> Result<()> {
-        self.end_account(user, content).await?;
+    /// 404 if there is no such account, or it is deactivated; 403 if the password that was shown for it was changed meanwhile.
+    pub async fn deactivate(
+        &self,
+        user: &UserId,
+        content: Content,
+        password: Option<&ProvenPassword>,
+    ) -> Result<()> {
+        self.end_account(user, content, password).await?;
         membership::leave_all_rooms(&self.rooms, user).await
     }
 
@@ -37,15 +43,23 @@ impl Operations {
     ///
     /// # Errors
     ///
-    /// 404 if there is no such account, or it is deactivated.
-    pub async fn end_account(&self, user: &UserId, content: Content) -> Result<()> {
+    /// 404 if there is no such account, or it is deactivated; 403 if the password that was shown for it was changed meanwhile.
+    pub async fn end_account(
+        &self,
+        user: &UserId,
+        content: Content,
+        password: Option<&ProvenPassword>,
+    ) -> Result<()> {
+        let locked = self.keys.lock([user]).await;
         let changing = self.accounts.changing.lock([user.to_owned()]).await;
+        self.accounts.still_proven_by(user, password)?;
         let mut account = self.accounts.active(user)?;
         account.deactivated = true;
         account.password = None;
         let mut batch = self.store.batch();
         self.accounts.put(&mut batch, user, &account)?;
         batch.delete_all::<tables::Profiles>((user,))?;
+        batch.delete::<tables::Presence>((user,))?;
         batch.delete_all::<tables::Pushers>((user,))?;
         batch.delete_all::<tables::PusherProgress>((user,))?;
         self.accounts.end_short_tokens(&mut batch, user, |_| true)?;
@@ -57,7 +71,7 @@ impl Operations {
         }
         self.store.commit(batch).await?;
         self.accounts.sessions.end_all(user);
-        drop(changing);
+        drop((changing, locked));
         self.delete_other_devices(user, None).await?;
         self.sync.presence.forget(user)?;
         tracing::info!(user.id = %user, "account deactivated");

@@ -9,6 +9,7 @@ use ruma::{DeviceId, OwnedDeviceId, UserId};
 use super::Operations;
 use crate::{
     accounts::{
+        credential::ProvenPassword,
         devices::{IfMissing, Was, check_name},
         record::{Device, ShortToken},
     },
@@ -52,29 +53,40 @@ impl Operations {
     }
 
     /// Deletes devices with their tokens, keys, waiting messages and pushers. Those that are not there are passed over.
-    pub async fn delete_devices(&self, user: &UserId, devices: &[OwnedDeviceId]) -> Result<()> {
+    ///
+    /// # Errors
+    ///
+    /// 403 if the password that was shown for it was changed meanwhile.
+    pub async fn delete_devices(
+        &self,
+        user: &UserId,
+        devices: &[OwnedDeviceId],
+        password: Option<&ProvenPassword>,
+    ) -> Result<()> {
         let asked_for = |token: &ShortToken| {
             let device = token.device_id.as_ref();
             device.is_some_and(|device| devices.contains(device))
         };
-        self.remove_devices(user, devices, asked_for).await
+        // A request can name as many as it likes.
+        let named: BTreeSet<_> = devices.iter().collect();
+        let deleted = |device: &OwnedDeviceId| named.contains(device);
+        self.remove_devices(user, password, deleted, asked_for)
+            .await
     }
 
     async fn remove_devices(
         &self,
         user: &UserId,
-        devices: &[OwnedDeviceId],
+        password: Option<&ProvenPassword>,
+        deleted: impl Fn(&OwnedDeviceId) -> bool,
         ends: impl Fn(&ShortToken) -> bool,
     ) -> Result<()> {
-        // A request can name as many as it likes.
-        let mut found = BTreeSet::new();
-        for device in devices {
-            if self.accounts.has_device(user, device)? {
-                found.insert(device);
-            }
-        }
         let locked = self.keys.lock([user]).await;
         let changing = self.accounts.changing.lock([user.to_owned()]).await;
+        self.accounts.still_proven_by(user, password)?;
+        // Read under the lock: who logs in meanwhile does so before or after.
+        let devices = self.accounts.devices(user)?.into_iter().map(|(id, _)| id);
+        let found: BTreeSet<OwnedDeviceId> = devices.filter(deleted).collect();
         let mut write = self.stream.write();
         let batch = write.batch();
         for device in &found {
@@ -95,7 +107,7 @@ impl Operations {
         write.touch(keys::device_lists::touches(&self.store, user)?);
         self.stream.commit(write).await?;
         drop((changing, locked));
-        for device in devices {
+        for device in &found {
             self.sync.sliding.forget(user, device);
         }
         Ok(())
@@ -103,9 +115,8 @@ impl Operations {
 
     /// Deletes all devices of a user but one, and with all of them what no device asked for.
     pub async fn delete_other_devices(&self, user: &UserId, keep: Option<&DeviceId>) -> Result<()> {
-        let devices = self.accounts.devices(user)?.into_iter().map(|(id, _)| id);
-        let others: Vec<_> = devices.filter(|id| Some(&**id) != keep).collect();
+        let other = |device: &OwnedDeviceId| Some(&**device) != keep;
         let of_others = |token: &ShortToken| keep.is_none() || token.device_id.as_deref() != keep;
-        self.remove_devices(user, &others, of_others).await
+        self.remove_devices(user, None, other, of_others).await
     }
 }

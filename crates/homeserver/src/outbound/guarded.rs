@@ -7,7 +7,6 @@
 use std::{
     net::{IpAddr, SocketAddr},
     sync::Arc,
-    time::Duration,
 };
 
 use quick_cache::sync::Cache;
@@ -18,12 +17,11 @@ use reqwest::{
 use url::{Host, Url};
 
 use super::Outgoing;
-use crate::config::Outbound;
+use crate::{
+    config::Outbound,
+    limits::{OUTGOING_CONNECT_TIMEOUT, OUTGOING_REQUEST_TIMEOUT},
+};
 
-/// How long a connection may take to come about.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
-/// How long a whole request may take.
-const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
 /// Of how many refused places it is remembered that the log says so already.
 const WARNED_MAX: usize = 1_000;
 
@@ -110,8 +108,8 @@ impl Guarded {
             let limits = Arc::clone(&resolving);
             client
                 .dns_resolver(Arc::new(Resolver { limits }))
-                .connect_timeout(CONNECT_TIMEOUT)
-                .timeout(REQUEST_TIMEOUT)
+                .connect_timeout(OUTGOING_CONNECT_TIMEOUT)
+                .timeout(OUTGOING_REQUEST_TIMEOUT)
         });
         Self {
             limits,

@@ -1,27 +1,26 @@
 //! The permits for the bodies of requests: how much memory all of them can take together.
 
 use super::{Permits, Share};
+use crate::limits::{
+    ANONYMOUS_KIB, ANONYMOUS_KIB_PER_ADDRESS, AUTHENTICATED_KIB, AUTHENTICATED_KIB_PER_APPSERVICE,
+    AUTHENTICATED_KIB_PER_USER, LONG_BODIES_AT_ONCE, LONG_BODIES_PER_APPSERVICE,
+    LONG_BODIES_PER_USER,
+};
 
-/// How many long bodies there are at a time. With the longest that any endpoint takes this is 64 MiB.
-pub(crate) const LONG_BODIES_AT_ONCE: usize = 8;
 /// How many long bodies of one user there are at a time, and of one application service.
 const LONG_BODIES_SHARE: Share = Share {
-    user: 2,
-    appservice: 4,
+    user: LONG_BODIES_PER_USER,
+    appservice: LONG_BODIES_PER_APPSERVICE,
 };
-/// How much all short bodies with an access token can have, in KiB.
-const AUTHENTICATED_KIB: usize = 32 << 10;
 /// How much those of one user can have, and those of one application service, in KiB.
 const AUTHENTICATED_SHARE_KIB: Share = Share {
-    user: 2 << 10,
-    appservice: 16 << 10,
+    user: AUTHENTICATED_KIB_PER_USER,
+    appservice: AUTHENTICATED_KIB_PER_APPSERVICE,
 };
-/// How much all bodies without an access token can have, in KiB: 16 of the longest, or 1,000 logins.
-const ANONYMOUS_KIB: usize = 1 << 10;
 /// How much those from one address can have, in KiB: two of the longest, or 128 logins.
 const ANONYMOUS_SHARE_KIB: Share = Share {
-    user: 128,
-    appservice: 128,
+    user: ANONYMOUS_KIB_PER_ADDRESS,
+    appservice: ANONYMOUS_KIB_PER_ADDRESS,
 };
 
 /// The pools of permits for bodies.

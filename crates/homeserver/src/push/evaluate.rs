@@ -6,6 +6,7 @@
 
 use std::sync::{Arc, atomic::Ordering::Relaxed};
 
+use homeserver_model::push::compiled::{Actions, Context, Event};
 use ruma::{
     OwnedEventId, OwnedUserId, RoomId, UInt,
     events::{
@@ -20,7 +21,6 @@ use serde::Deserialize;
 use super::{
     Rulesets,
     audience::{Audience, Audiences, has_reader},
-    compiled::{Actions, Context, Event},
     record::Notification,
 };
 use crate::{

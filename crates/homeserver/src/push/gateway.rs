@@ -6,10 +6,7 @@ use ruma::api::push_gateway::send_event_notification::v1::Notification;
 use serde::{Deserialize, Serialize};
 use url::Url;
 
-use crate::outbound::Guarded;
-
-/// The longest answer of a gateway that is read, in bytes.
-const ANSWER_MAX_BYTES: u64 = 64 << 10;
+use crate::{limits::GATEWAY_ANSWER_MAX_BYTES, outbound::Guarded};
 
 /// What is sent.
 #[derive(Serialize)]
@@ -61,7 +58,7 @@ pub(super) async fn send(call: Call) -> Result<Answer, String> {
         .map_err(|error| error.to_string())?;
     if response
         .content_length()
-        .is_none_or(|length| length > ANSWER_MAX_BYTES)
+        .is_none_or(|length| length > GATEWAY_ANSWER_MAX_BYTES)
     {
         // It took the notification; whatever else it says is too long to be an answer.
         return Ok(Answer::default());

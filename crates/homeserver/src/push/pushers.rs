@@ -24,9 +24,10 @@ use super::{
     worker::{self, Wake},
 };
 use crate::{
-    blocking::{BlockingPool, Owner},
+    blocking::BlockingPool,
     config::Outbound,
     error::{Error, Result},
+    holder::Holder,
     limits::{APP_ID_MAX_BYTES, PUSHER_MAX_BYTES, PUSHERS_PER_USER, PUSHKEY_MAX_BYTES},
     outbound::Guarded,
     rooms::Rooms,
@@ -86,9 +87,9 @@ impl Pushers {
             Inner::serve(&inner, key?);
         }
         let following = follow(Arc::downgrade(&inner), visible);
-        let owner = Owner::Follower("pushers".to_owned());
+        let holder = Holder::Follower("pushers".to_owned());
         // Not one that the end of the server waits for: it goes with the last who holds the pushers.
-        tokio::spawn(async move { pool.run(owner, following).await });
+        tokio::spawn(async move { pool.run(holder, following).await });
         Ok(Self { inner })
     }
 
@@ -235,8 +236,8 @@ impl Inner {
         let (running, stopping) = (inner.running.clone(), inner.stopping.clone());
         let pushers = Arc::downgrade(inner);
         let serving = worker::serve(pushers, key.clone(), wakes, running, stopping);
-        let (pool, owner) = (inner.pool.clone(), Owner::User(key.0.clone()));
-        tokio::spawn(async move { pool.run(owner, serving).await });
+        let (pool, holder) = (inner.pool.clone(), Holder::User(key.0.clone()));
+        tokio::spawn(async move { pool.run(holder, serving).await });
         tasks.insert(key, sender);
     }
 

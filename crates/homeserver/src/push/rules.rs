@@ -9,12 +9,10 @@ use std::{
     sync::{Arc, atomic::AtomicU64},
 };
 
+use homeserver_model::push::{compiled::Rules, stored};
 use quick_cache::{Weighter, sync::Cache};
 use ruma::{OwnedUserId, UserId, push::Ruleset};
-use serde::{Deserialize, Serialize};
-use serde_json::value::to_raw_value;
 
-use super::compiled::Rules;
 use crate::{
     accounts::{account_data, ignored},
     error::Result,
@@ -32,12 +30,6 @@ const CACHED_USERS: usize = 2_000;
 /// How large what is kept parsed can be, in bytes of its JSON, and what each user counts at least.
 const CACHED_MAX_BYTES: u64 = 16 << 20;
 const CACHED_MIN_BYTES: u64 = 4 << 10;
-
-/// The content of the account data.
-#[derive(Deserialize, Serialize)]
-struct Content {
-    global: Ruleset,
-}
 
 /// What of everybody's account data is asked for with each event, parsed.
 #[derive(Debug, Default)]
@@ -142,21 +134,13 @@ pub fn load(store: &Store, user: &UserId) -> Result<Ruleset> {
     Ok(parse(user, stored.as_ref()))
 }
 
-/// What was stored, with the server's rules as this version knows them.
 fn parse(user: &UserId, stored: Option<&AccountDatum>) -> Ruleset {
-    let server_default = Ruleset::server_default(user);
-    let content =
-        stored.and_then(|datum| serde_json::from_str::<Content>(datum.content.get()).ok());
-    let Some(Content { mut global }) = content else {
-        return server_default;
-    };
-    global.update_with_server_default(server_default);
-    global
+    stored::read(user, stored.map(|datum| &*datum.content))
 }
 
 /// Writes the push rules of a user; sync shows them as the account data they are.
 pub async fn save(store: &Store, stream: &Stream, user: &UserId, rules: Ruleset) -> Result<()> {
-    let content = to_raw_value(&Content { global: rules })?;
+    let content = stored::write(rules)?;
     account_data::set(store, stream, user, None, PUSH_RULES, content).await?;
     Ok(())
 }

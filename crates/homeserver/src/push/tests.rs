@@ -3,7 +3,6 @@
 mod addresses;
 mod gateways;
 mod hostile;
-mod patterns;
 
 use http::{Method, StatusCode};
 use ruma::{

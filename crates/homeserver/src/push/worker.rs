@@ -22,16 +22,11 @@ use super::{
     record::{Notification, PusherProgress},
     telling,
 };
+use crate::limits::{GATEWAY_CATCH_UP_MAX, GATEWAY_RETRY_MAX, NOTIFICATION_AGE_MAX};
 use crate::{error::Result, store::tables, stream::Position};
 
 /// How long a gateway that failed is left alone at first.
 const RETRY_FIRST: Duration = Duration::from_millis(500);
-/// How long it is left alone at most.
-const RETRY_MAX: Duration = Duration::from_mins(10);
-/// What is older rings no phone any more: it is counted, but not told.
-const AGE_MAX: Duration = Duration::from_hours(24);
-/// How many notifications a gateway is told that was away. Older ones are counted, but not told.
-pub(super) const CATCH_UP_MAX: usize = 100;
 /// How many notifications of a user are looked at, over all rooms.
 const LOOKED_AT_MAX: usize = 10_000;
 
@@ -120,7 +115,7 @@ async fn skip_waiting(pushers: &Weak<Inner>, key: &Key) {
 fn delays() -> ExponentialBackoff {
     ExponentialBuilder::default()
         .with_min_delay(RETRY_FIRST)
-        .with_max_delay(RETRY_MAX)
+        .with_max_delay(GATEWAY_RETRY_MAX)
         .without_max_times()
         .with_jitter()
         .build()
@@ -259,7 +254,7 @@ fn waiting(
         }
     }
     waiting.sort_unstable_by_key(|(_, position, _)| *position);
-    let skipped = waiting.len().saturating_sub(CATCH_UP_MAX);
+    let skipped = waiting.len().saturating_sub(GATEWAY_CATCH_UP_MAX);
     Ok((unread.into(), waiting.into_iter().nth(skipped)))
 }
 
@@ -268,7 +263,7 @@ fn is_recent(row: &Notification) -> bool {
         .time
         .to_system_time()
         .and_then(|time| SystemTime::now().duration_since(time).ok());
-    age.is_none_or(|age| age <= AGE_MAX)
+    age.is_none_or(|age| age <= NOTIFICATION_AGE_MAX)
 }
 
 /// Deletes a pusher that its gateway or its device does not know any more.

@@ -26,16 +26,11 @@ use crate::{
     accounts::introduce,
     caller::Caller,
     error::{Error, Result},
-    limits::INVITES_PER_NEW_ROOM,
+    limits::{INITIAL_STATE_MAX, INITIAL_STATE_MAX_BYTES, INVITES_PER_NEW_ROOM},
     store::{Exists, tables},
 };
 
 mod power;
-
-/// How many state events a room can begin with besides those that every room has. More can be sent once it is there.
-pub const INITIAL_STATE_MAX: usize = 500;
-/// How large these can be together, in bytes of their JSON.
-pub const INITIAL_STATE_MAX_BYTES: usize = 512 << 10;
 
 /// A state event as the client writes it.
 #[derive(Deserialize)]

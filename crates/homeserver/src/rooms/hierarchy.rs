@@ -17,13 +17,8 @@ use serde_json::{json, value::to_raw_value};
 use super::{Rooms, summary};
 use crate::{
     error::{Error, Result},
-    limits::SPACE_PAGE_MAX,
+    limits::{SPACE_DEPTH_MAX, SPACE_PAGE_MAX, SPACE_WALK_MAX},
 };
-
-/// How deep spaces within spaces are followed.
-const DEPTH_MAX: u64 = 100;
-/// How many rooms are looked at for one page, whether they are shown or not.
-const WALK_MAX: usize = 10_000;
 
 /// What is asked for.
 #[derive(Debug)]
@@ -64,14 +59,17 @@ pub fn page(rooms: &Rooms, user: &UserId, root: &RoomId, query: &Query) -> Resul
     };
     let limit = query.limit.and_then(|limit| usize::try_from(limit).ok());
     let limit = limit.unwrap_or(SPACE_PAGE_MAX).clamp(1, SPACE_PAGE_MAX);
-    let depth_max = query.max_depth.unwrap_or(DEPTH_MAX).min(DEPTH_MAX);
+    let depth_max = query
+        .max_depth
+        .unwrap_or(SPACE_DEPTH_MAX)
+        .min(SPACE_DEPTH_MAX);
     let mut seen = HashSet::from([root.to_owned()]);
     let mut open: Vec<(OwnedRoomId, u64)> = vec![(root.to_owned(), 0)];
     let (mut chunk, mut reached, mut looked) = (Vec::new(), 0_usize, 0_usize);
     while let Some((room, depth)) = open.pop() {
         looked += 1;
         let known = rooms.exists(&room)? && summary::may_know(rooms, Some(user), &room)?;
-        if looked > WALK_MAX || !known {
+        if looked > SPACE_WALK_MAX || !known {
             continue;
         }
         if chunk.len() == limit {

@@ -6,7 +6,7 @@
 use std::borrow::Cow;
 
 use ruma::{
-    EventId, MilliSecondsSinceUnixEpoch, OwnedDeviceId, OwnedUserId, RoomId, UserId,
+    EventId, MilliSecondsSinceUnixEpoch, RoomId, UserId,
     events::{
         AnyStateEvent, AnyStrippedStateEvent, AnySyncStateEvent, AnySyncTimelineEvent,
         AnyTimelineEvent, TimelineEventType,
@@ -25,16 +25,9 @@ use crate::{caller::Caller, error::Result};
 mod bundle;
 mod unsigned;
 
-use unsigned::Unsigned;
+pub use homeserver_model::Viewer;
 
-/// Who looks at an event.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Viewer {
-    /// The user.
-    pub user_id: OwnedUserId,
-    /// The device; nothing for an application service that acts without one.
-    pub device_id: Option<OwnedDeviceId>,
-}
+use unsigned::Unsigned;
 
 impl From<&Caller> for Viewer {
     fn from(caller: &Caller) -> Self {

@@ -23,17 +23,10 @@ use super::{
 };
 use crate::{
     error::Result,
+    limits::{REFERENCES_SHOWN_MAX, RELATED_EVENTS_MAX},
     store::tables,
     stream::{Position, Slot},
 };
-
-/// Over how many steps events count as related if the client wants more than one.
-pub const MAX_DEPTH: u64 = 3;
-/// How many related events are collected before no further step is made.
-const RELATING_MAX: usize = 10_000;
-
-/// How many of the events that refer to one are shown with it.
-const REFERENCES_MAX: usize = 200;
 
 /// What `m.relates_to` says.
 #[derive(Clone, Debug, Deserialize)]
@@ -190,7 +183,7 @@ impl Notes {
             }
         };
         let refers = relates.rel_type == RelationType::Reference;
-        if refers && aggregate.references.len() < REFERENCES_MAX {
+        if refers && aggregate.references.len() < REFERENCES_SHOWN_MAX {
             aggregate.references.push(pdu.event_id.clone());
         }
         let edit = match &aggregate.edit {
@@ -235,7 +228,7 @@ pub fn relating(
     for _ in 0..depth {
         let mut children = Vec::new();
         for parent in parents {
-            if found.len() >= RELATING_MAX || !looked.insert(parent.clone()) {
+            if found.len() >= RELATED_EVENTS_MAX || !looked.insert(parent.clone()) {
                 continue;
             }
             for row in rooms

@@ -11,13 +11,12 @@ use serde::Deserialize;
 use super::{Derivation, Derived, Pdu, RoomWriter, Rooms};
 use crate::{
     error::Result,
-    limits::{SEARCH_TERM_WORDS_MAX, SEARCH_WORD_MAX_CHARS, SEARCH_WORDS_PER_EVENT},
+    limits::{
+        SEARCH_ROOM_MAX_LOOKS, SEARCH_TERM_WORDS_MAX, SEARCH_WORD_MAX_CHARS, SEARCH_WORDS_PER_EVENT,
+    },
     store::{Exists, tables},
     stream::{Position, Slot},
 };
-
-/// How many events with the rarest word are looked at in one room, newest first.
-const ROOM_MAX_LOOKS: usize = 5_000;
 
 /// The parts of a content that are searched.
 #[derive(Default, Deserialize)]
@@ -124,7 +123,7 @@ pub fn find(rooms: &Rooms, room: &RoomId, term: &BTreeSet<String>) -> Result<Vec
         .store
         .scan_back::<tables::Words>((room, first))
         .keys()
-        .take(ROOM_MAX_LOOKS)
+        .take(SEARCH_ROOM_MAX_LOOKS)
     {
         let (_, _, position) = key?;
         if position <= visible && has_all(rooms, room, term, position)? {
@@ -138,7 +137,7 @@ pub fn find(rooms: &Rooms, room: &RoomId, term: &BTreeSet<String>) -> Result<Vec
 fn rarest<'a>(rooms: &Rooms, room: &RoomId, term: &'a BTreeSet<String>) -> Option<&'a str> {
     let mut rarest: Option<(usize, &str)> = None;
     for word in term {
-        let most = rarest.map_or(ROOM_MAX_LOOKS, |(count, _)| count);
+        let most = rarest.map_or(SEARCH_ROOM_MAX_LOOKS, |(count, _)| count);
         let rows = rooms.store.scan::<tables::Words>((room, word.as_str()));
         let count = rows.keys().take(most).count();
         if rarest.is_none_or(|(least, _)| count < least) {

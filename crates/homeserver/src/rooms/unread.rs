@@ -16,12 +16,11 @@ use ruma::{
 use super::{RoomWriter, Rooms};
 use crate::{
     error::Result,
+    limits::NOTIFICATIONS_PER_ROOM,
     store::{Batch, tables},
     stream::Position,
 };
 
-/// How many notifications of one room are kept for one user, and so the largest count. Clients show "99+" long before.
-pub(crate) const NOTIFICATIONS_PER_ROOM: usize = 500;
 /// How many of them stay for the list of notifications after they were read.
 const READ_KEPT_PER_ROOM: usize = 20;
 /// For how many users and rooms it is remembered where all is read.

@@ -4,6 +4,7 @@
 //! any position is one reverse seek. [`CurrentState`], [`Members`] and [`Memberships`] are the same facts as they are now, kept
 //! beside it because they are read with every message.
 
+use homeserver_model::Position;
 use ruma::{
     OwnedDeviceId, OwnedEventId, OwnedRoomAliasId, OwnedRoomId, OwnedUserId, events::StateEventType,
 };
@@ -11,7 +12,6 @@ use serde_json::{Value, value::RawValue};
 
 use super::{
     Exists,
-    position::Position,
     records::{
         accounts::{Account, Device, RefreshToken, RegistrationToken, ShortToken, Token},
         appservices::Progress,

@@ -28,6 +28,12 @@ pub struct Echoes {
 struct Inner {
     sends: Mutex<Sends>,
     answered: Notify,
+    /// The longest time that a sync waits.
+    #[cfg(test)]
+    max_wait: Mutex<Option<Duration>>,
+    /// How many syncs wait at this moment.
+    #[cfg(test)]
+    waiting: Arc<std::sync::atomic::AtomicUsize>,
 }
 
 #[derive(Debug, Default)]
@@ -82,12 +88,20 @@ impl Echoes {
                 if !self.is_unanswered(user, device, now) {
                     return;
                 }
+                #[cfg(test)]
+                let _waiting = crate::testing::Counted::new(&self.inner.waiting);
                 next.await;
             }
         };
-        if timeout(ANSWER_MAX_WAIT, answered).await.is_err() {
+        if timeout(self.max_wait(), answered).await.is_err() {
             tracing::debug!(user.id = %user, "a device sees its event before the answer");
         }
+    }
+
+    #[cfg(not(test))]
+    #[allow(clippy::unused_self, reason = "tests set it")]
+    fn max_wait(&self) -> Duration {
+        ANSWER_MAX_WAIT
     }
 
     fn is_unanswered(&self, user: &UserId, device: &DeviceId, before: u64) -> bool {
@@ -96,5 +110,26 @@ impl Echoes {
             .unanswered
             .range(..before)
             .any(|(_, (sender, from))| sender == user && from == device)
+    }
+}
+
+#[cfg(test)]
+impl Echoes {
+    fn max_wait(&self) -> Duration {
+        self.inner
+            .max_wait
+            .lock()
+            .unwrap()
+            .unwrap_or(ANSWER_MAX_WAIT)
+    }
+
+    /// Waits for an answer as long as it takes.
+    pub(crate) fn wait_for_ever(&self) {
+        *self.inner.max_wait.lock().unwrap() = Some(Duration::MAX);
+    }
+
+    /// How many syncs wait for an answer at this moment.
+    pub(crate) fn waiting(&self) -> usize {
+        self.inner.waiting.load(std::sync::atomic::Ordering::SeqCst)
     }
 }

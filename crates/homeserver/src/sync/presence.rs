@@ -21,6 +21,7 @@ use crate::{
     blocking, clock,
     error::{Error, Result},
     limits::PRESENCE_MESSAGE_MAX_BYTES,
+    locks::KeyedLocks,
     store::{Store, tables},
     stream::{Position, Stream, Touch},
 };
@@ -65,6 +66,12 @@ impl Status {
         age(self.active)
     }
 
+    /// For how long the user is still seen if no client syncs; nothing if they are offline.
+    fn time_left(&self) -> Option<Duration> {
+        let here = self.state != PresenceState::Offline;
+        here.then(|| OFFLINE_AFTER.saturating_sub(age(self.synced)))
+    }
+
     /// Whether the user is doing something just now.
     pub fn currently_active(&self) -> bool {
         self.state == PresenceState::Online && self.active_ago() < ACTIVE_FOR
@@ -103,6 +110,8 @@ struct Inner {
     stream: Stream,
     allowed: bool,
     users: Mutex<HashMap<OwnedUserId, Status>>,
+    /// Held by whoever writes what the user says, to disk and to memory.
+    saying: KeyedLocks<OwnedUserId>,
 }
 
 impl Presence {
@@ -113,6 +122,7 @@ impl Presence {
             stream,
             allowed,
             users: Mutex::default(),
+            saying: KeyedLocks::default(),
         };
         Self {
             inner: Arc::new(inner),
@@ -174,11 +184,19 @@ impl Presence {
         let mut status = Status::new(state);
         status.message = message;
         let value = serde_json::to_value(&status)?;
+        // Held over both writes: what is shown now is what is shown after a restart.
+        let saying = self.inner.saying.lock([user.to_owned()]).await;
         self.inner
             .store
             .put::<tables::Presence>((user,), &value)
             .await?;
-        self.replace(user, status)
+        let fallback = status.clone();
+        self.change(user, fallback, |shown| {
+            *shown = status;
+            true
+        })?;
+        drop(saying);
+        Ok(())
     }
 
     /// A client of the user syncs, and says how the user is to be seen.
@@ -186,37 +204,49 @@ impl Presence {
         if !self.inner.allowed || *state == PresenceState::Offline {
             return Ok(());
         }
-        let known = self.users().get(user).cloned();
-        let mut status = match known {
-            Some(status) => status,
-            None => self.stored(user)?,
+        let sync = |status: &mut Status| {
+            let now = clock::now();
+            status.synced = now;
+            if *state == PresenceState::Online {
+                status.active = now;
+            }
+            let changes = status.state != *state;
+            status.state = state.clone();
+            changes
         };
-        let now = clock::now();
-        status.synced = now;
-        if *state == PresenceState::Online {
-            status.active = now;
-        }
-        if status.state == *state {
-            self.users().insert(user.to_owned(), status);
+        if let Some(status) = self.users().get_mut(user)
+            && status.state == *state
+        {
+            sync(status);
             return Ok(());
         }
-        status.state = state.clone();
-        self.replace(user, status)
+        // Read from the database while nobody's lock is held; what is in memory by then counts.
+        let fallback = self.stored(user)?;
+        self.change(user, fallback, sync)
     }
 
-    /// The position is set before anybody is woken, and nobody is woken while the lock is held.
-    fn replace(&self, user: &UserId, mut status: Status) -> Result<()> {
-        let comes = status.state != PresenceState::Offline;
-        let mut was_here = false;
+    /// Changes how the user is seen, from what it is at that moment: read and written under one lock. `apply` says whether others see
+    /// a difference. The position is set before anybody is woken, and nobody is woken while the lock is held.
+    fn change(
+        &self,
+        user: &UserId,
+        fallback: Status,
+        apply: impl FnOnce(&mut Status) -> bool,
+    ) -> Result<()> {
+        let mut comes = false;
         self.inner.stream.announce(&[Touch::Everyone], |position| {
             let mut users = self.users();
+            let status = users.entry(user.to_owned()).or_insert(fallback);
+            let (was_here, last) = (status.state != PresenceState::Offline, status.changed);
             // Somebody else may have come later and been faster: it never goes back.
-            let last = users.get(user).map(|before| before.changed);
-            status.changed = last.map_or(position, |last| last.max(position));
-            let before = users.insert(user.to_owned(), status);
-            was_here = before.is_some_and(|before| before.state != PresenceState::Offline);
+            status.changed = if apply(status) {
+                last.max(position)
+            } else {
+                last
+            };
+            comes = status.state != PresenceState::Offline && !was_here;
         })?;
-        if comes && !was_here {
+        if comes {
             tokio::spawn(watch(Arc::downgrade(&self.inner), user.to_owned()));
         }
         Ok(())
@@ -224,28 +254,37 @@ impl Presence {
 
     /// Makes the user offline if no client has synced for a while, or says for how long there is nothing to do.
     fn fade(&self, user: &UserId) -> Option<Duration> {
-        let mut status = self.users().get(user).cloned()?;
-        if status.state == PresenceState::Offline {
-            return None;
-        }
-        let left = OFFLINE_AFTER.checked_sub(age(status.synced));
-        if let Some(left) = left.filter(|left| !left.is_zero()) {
+        let left = self.users().get(user).and_then(Status::time_left)?;
+        if !left.is_zero() {
             return Some(left);
         }
-        status.state = PresenceState::Offline;
-        if let Err(error) = self.replace(user, status) {
+        let gone = Status::new(PresenceState::Offline);
+        let mut left = None;
+        let changed = self.change(user, gone, |status| {
+            // A client may have synced just now.
+            left = status.time_left().filter(|left| !left.is_zero());
+            let fades = left.is_none() && status.state != PresenceState::Offline;
+            if fades {
+                status.state = PresenceState::Offline;
+            }
+            fades
+        });
+        if let Err(error) = changed {
             tracing::error!(user.id = %user, %error, "nobody could be told that a user is offline");
         }
-        None
+        left
     }
 
     /// The user is gone for ever, and so is what they said.
     pub fn forget(&self, user: &UserId) -> Result<()> {
-        let known = self.users().get(user).cloned();
-        if known.is_some_and(|status| status.state != PresenceState::Offline) {
-            self.replace(user, Status::new(PresenceState::Offline))?;
+        let is_here = |status: &Status| status.state != PresenceState::Offline;
+        if self.users().get(user).is_some_and(is_here) {
+            let gone = Status::new(PresenceState::Offline);
+            self.change(user, gone.clone(), |status| {
+                *status = gone;
+                true
+            })?;
         }
-        self.users().remove(user);
         Ok(())
     }
 

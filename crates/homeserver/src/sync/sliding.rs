@@ -7,6 +7,10 @@
 
 use std::time::Duration;
 
+use homeserver_model::sliding::{
+    ask::{self, Ask},
+    filter, list, required,
+};
 use ruma::{
     DeviceId, UserId,
     api::{
@@ -19,23 +23,17 @@ use tokio::time::Instant;
 use crate::{
     caller::Caller,
     error::{Error, Result},
-    limits::CONNECTION_NAME_MAX_BYTES,
     sync::SyncContext,
 };
 
-mod ask;
 mod connection;
 mod extensions;
 mod facts;
-mod filter;
-mod list;
 mod person;
-mod required;
 mod room;
 mod round;
 mod timeline;
 
-use ask::Ask;
 use connection::{ConnectionKey, Connections};
 use facts::FactsOfRooms;
 use round::Round;
@@ -66,12 +64,7 @@ pub async fn answer(
     request: Request,
     bytes: &[u8],
 ) -> Result<Response> {
-    let name = request.conn_id.clone().unwrap_or_default();
-    if name.len() > CONNECTION_NAME_MAX_BYTES {
-        return Err(Error::invalid(format!(
-            "conn_id can have {CONNECTION_NAME_MAX_BYTES} bytes"
-        )));
-    }
+    let name = ask::connection_name(&request)?;
     let key = ConnectionKey::new(&caller.user_id, &caller.sender_key(), &name);
     let connections = &ctx.sliding.connections;
     let base = connections
@@ -80,7 +73,7 @@ pub async fn answer(
     ctx.presence
         .synced(&caller.user_id, &request.set_presence)?;
     let deadline = Instant::now() + patience(ctx, &request);
-    let ask = Ask::new(caller, request, bytes)?;
+    let ask = Ask::new(caller.into(), request, bytes)?;
     extensions::to_device::acknowledge(ctx, &ask).await?;
 
     let mut watcher = ctx.stream.watch(&caller.user_id);

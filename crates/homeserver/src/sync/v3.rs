@@ -7,6 +7,7 @@
 
 use std::{collections::BTreeSet, time::Duration};
 
+use homeserver_model::filter::fields::Fields;
 use ruma::{
     OwnedUserId,
     api::client::{
@@ -18,7 +19,7 @@ use ruma::{
 };
 use tokio::time::Instant;
 
-use super::{fields::Fields, filter};
+use super::filter;
 use crate::{
     accounts::{
         account_data::{self, Changed},
@@ -26,6 +27,7 @@ use crate::{
     },
     error::{Error, Result},
     keys,
+    limits::{SYNC_TIMELINE_MAX, SYNC_TO_DEVICE_MAX},
     rooms::{Pdu, filter::matches_other, pagination::Token, present::Viewer, record::Membership},
     stream::Position,
     sync::SyncContext,
@@ -41,11 +43,6 @@ use gap::Gap;
 
 /// How many events of each room a sync gives if its filter does not say.
 const TIMELINE_DEFAULT: usize = 10;
-/// How many events of each room a sync gives at most.
-const TIMELINE_MAX: usize = 100;
-/// How many messages to a device one sync gives.
-const TO_DEVICE_MAX: usize = 100;
-
 /// What is asked, and of which stretch of the stream.
 #[derive(Debug)]
 struct Asked {
@@ -80,7 +77,7 @@ impl Asked {
             .timeline
             .limit
             .and_then(|limit| usize::try_from(u64::from(limit)).ok())
-            .map_or(TIMELINE_DEFAULT, |limit| limit.min(TIMELINE_MAX));
+            .map_or(TIMELINE_DEFAULT, |limit| limit.min(SYNC_TIMELINE_MAX));
         let since = match request.since.as_deref() {
             None | Some("") => None,
             Some(token) => Some(token.parse::<Token>()?.0),
@@ -180,7 +177,7 @@ fn tell(ctx: &SyncContext, asked: &mut Asked) -> Result<Response> {
         }
     }
     let gap = match asked.since.filter(|_| !asked.full_state) {
-        Some(since) => Gap::walk(ctx, since, asked.until)?,
+        Some(since) => Gap::walk(ctx, &user, since, asked.until)?,
         None => Gap::default(),
     };
     let besides = changed
@@ -256,8 +253,8 @@ fn devices(ctx: &SyncContext, asked: &mut Asked, response: &mut Response) -> Res
     let (store, user) = (&ctx.store, &asked.viewer.user_id);
     let after = asked.since.unwrap_or_default();
     let messages =
-        keys::to_device::pending(store, user, device, after, asked.until, TO_DEVICE_MAX)?;
-    if messages.len() == TO_DEVICE_MAX
+        keys::to_device::pending(store, user, device, after, asked.until, SYNC_TO_DEVICE_MAX)?;
+    if messages.len() == SYNC_TO_DEVICE_MAX
         && let Some((last, _)) = messages.last()
     {
         asked.until = *last;

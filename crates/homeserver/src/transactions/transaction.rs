@@ -15,6 +15,7 @@ use super::{event, interest::Interest};
 use crate::{
     appservices::Appservice,
     error::Result,
+    limits::{TRANSACTION_EVENTS_MAX, TRANSACTION_MAX_BYTES},
     rooms::Rooms,
     rooms::typing::Typing,
     store::tables,
@@ -25,10 +26,6 @@ use crate::{
 mod encryption;
 mod ephemeral;
 
-/// How many events go out in one transaction.
-pub(crate) const EVENTS_MAX: usize = 100;
-/// The size at which a transaction takes no more events, in bytes: receivers limit what they read, often to two mebibytes.
-const EVENTS_MAX_BYTES: usize = 1 << 20;
 /// How many changes are looked through before the place that was reached is noted.
 const LOOKED_AT_MAX: usize = 1_000;
 
@@ -106,8 +103,8 @@ impl Transaction {
     }
 
     fn is_full(&self) -> bool {
-        self.events.len() + self.ephemeral.len() + self.to_device.len() >= EVENTS_MAX
-            || self.bytes >= EVENTS_MAX_BYTES
+        self.events.len() + self.ephemeral.len() + self.to_device.len() >= TRANSACTION_EVENTS_MAX
+            || self.bytes >= TRANSACTION_MAX_BYTES
     }
 
     /// Whether there is nothing to send.

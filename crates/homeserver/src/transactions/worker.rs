@@ -20,15 +20,13 @@ use super::{
 use crate::{
     appservices::{Appservice, path_part, record::Progress},
     error::Result,
+    limits::APPSERVICE_RETRY_MAX,
     store::{Batch, Store, tables},
     stream::{Position, Stream},
 };
 
 /// The first wait after a failure.
 const RETRY_FIRST: Duration = Duration::from_secs(1);
-/// The longest wait between two attempts.
-const RETRY_LONGEST: Duration = Duration::from_mins(1);
-
 /// After how many positions without anything to send the place that was reached is noted, to be there sooner after a restart.
 const NOTE_EVERY: u64 = 2_000;
 
@@ -133,7 +131,7 @@ impl Worker {
     }
 
     async fn pause(&self, waits: &mut impl Iterator<Item = Duration>) {
-        let wait = waits.next().unwrap_or(RETRY_LONGEST);
+        let wait = waits.next().unwrap_or(APPSERVICE_RETRY_MAX);
         tokio::select! {
             () = tokio::time::sleep(wait) => {}
             () = self.appservice.awake.notified() => {}
@@ -246,7 +244,7 @@ impl Worker {
 fn waits() -> impl Iterator<Item = Duration> {
     ExponentialBuilder::new()
         .with_min_delay(RETRY_FIRST)
-        .with_max_delay(RETRY_LONGEST)
+        .with_max_delay(APPSERVICE_RETRY_MAX)
         .without_max_times()
         .with_jitter()
         .build()

@@ -13,14 +13,11 @@ use crate::{
     id::{MessageId, RunId},
     json::{self, Halves},
     rest::{
-        TurnLimits,
+        TurnLimits, decoder,
         failure::{DETAIL_CHARS_MAX, cut},
     },
     sse::SseEvent,
 };
-
-/// The longest code that a room is shown, in characters.
-const CODE_CHARS_MAX: usize = 64;
 
 /// The id of a message on servers that name none.
 const UNNAMED: &str = "answer";
@@ -167,7 +164,7 @@ fn reported(chunk: &Value) -> TurnFailure {
 
 fn failure(code: &str, detail: &str, kind: FailureKind) -> TurnFailure {
     TurnFailure {
-        code: cut(code, CODE_CHARS_MAX),
+        code: decoder::code(code),
         detail: cut(detail, DETAIL_CHARS_MAX),
         kind,
     }

@@ -15,7 +15,7 @@ use super::{
     wire::Message,
 };
 use crate::{
-    backend::{ApprovalRequest, Stop, TurnEvent, TurnFailure},
+    backend::{ApprovalRequest, Stop, ToolCall, TurnEvent, TurnFailure},
     error::BackendError,
     failure::FailureKind,
     id::{MessageId, RunId},
@@ -142,6 +142,13 @@ impl Decoder {
     pub(super) fn stored_request(&mut self, request: ApprovalRequest, events: &mut Vec<TurnEvent>) {
         events.retain(|event| !matches!(event, TurnEvent::Approval(_)));
         self.calls.request_is_told();
+        let streamed = self.calls.asked_for();
+        let is_kept = |call: &ToolCall| request.calls.iter().any(|kept| kept.id == call.id);
+        // If none of them is there, the server names its calls anew, and nothing is known of the others.
+        if streamed.iter().any(is_kept) {
+            let dropped = streamed.into_iter().filter(|call| !is_kept(call));
+            events.extend(dropped.map(TurnEvent::CallDropped));
+        }
         events.push(TurnEvent::Approval(request));
     }
 
@@ -390,23 +397,24 @@ pub(crate) fn stop(word: &str) -> Stop {
     }
 }
 
-/// A failure by Letta's word for it.
-pub(crate) fn failure(word: &str, detail: &str) -> TurnFailure {
+/// A server's word for a failure as a code, which rooms are shown: nothing but capital letters, digits and `_`.
+pub(crate) fn code(word: &str) -> String {
     /// Longer than any word that Letta has.
     const CODE_CHARS_MAX: usize = 64;
-    let code: String = word
-        .chars()
-        .take(CODE_CHARS_MAX)
-        .map(|c| {
-            if c.is_ascii_alphanumeric() {
-                c.to_ascii_uppercase()
-            } else {
-                '_'
-            }
-        })
-        .collect();
+    let plain = |c: char| {
+        if c.is_ascii_alphanumeric() {
+            c.to_ascii_uppercase()
+        } else {
+            '_'
+        }
+    };
+    word.chars().take(CODE_CHARS_MAX).map(plain).collect()
+}
+
+/// A failure by Letta's word for it.
+pub(crate) fn failure(word: &str, detail: &str) -> TurnFailure {
     TurnFailure {
-        code,
+        code: code(word),
         detail: cut(detail, DETAIL_CHARS_MAX),
         kind: FailureKind::of_stream(word, detail, None),
     }

@@ -23,6 +23,7 @@ fn story(turn: &Turn) -> Vec<String> {
             TurnEvent::Approval(request) => ("approval of ", request.calls.len().to_string()),
             TurnEvent::Interrupted => ("interrupted", String::new()),
             TurnEvent::Reconnected => ("reconnected", String::new()),
+            TurnEvent::CallDropped(call) => ("dropped ", call.name.clone()),
             TurnEvent::Finished(stop) => ("finished ", format!("{stop:?}")),
         };
         match story.last_mut() {

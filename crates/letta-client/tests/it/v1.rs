@@ -96,10 +96,15 @@ async fn the_request_is_what_letta_has_stored_and_not_what_it_has_streamed() {
     let lab = Lab::new().await;
     lab.demo()
         .set_mischief(|mischief| mischief.keeps_first_call = true);
-    let request = request(
-        &lab.turn("$1", r#"approve: launch {"n":1} ;; launch {"n":2}"#)
-            .await,
-    );
+    let asked = lab
+        .turn("$1", r#"approve: launch {"n":1} ;; launch {"n":2}"#)
+        .await;
+    let request = request(&asked);
+    let dropped = asked.events.iter().filter_map(|event| match event {
+        TurnEvent::CallDropped(call) => Some(call.arguments.as_str()),
+        _ => None,
+    });
+    assert_eq!(dropped.collect::<Vec<_>>(), [r#"{"n":2}"#]);
     let arguments: Vec<_> = request
         .calls
         .iter()

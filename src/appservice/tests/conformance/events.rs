@@ -107,6 +107,12 @@ fn of_every_kind() -> Vec<Row> {
         event["content"] = json!({ "membership": "invite" });
         event
     };
+    let state = |kind: &str, sender: &str| {
+        let mut event = with("type", json!(kind));
+        event["state_key"] = json!("");
+        event["sender"] = json!(sender);
+        event
+    };
     vec![
         events(
             "an event without `origin_server_ts`, which nobody needs",
@@ -151,6 +157,24 @@ fn of_every_kind() -> Vec<Row> {
         events(
             "a type that nobody routes",
             &[with("type", json!("m.room.topic"))],
+        ),
+        events(
+            "power levels, on which depends who may speak",
+            &[state("m.room.power_levels", "@alice:house.test")],
+        )
+        .journals(1),
+        events(
+            "a tombstone, after which nobody speaks",
+            &[state("m.room.tombstone", "@alice:house.test")],
+        )
+        .journals(1),
+        events(
+            "power levels that are no state",
+            &[with("type", json!("m.room.power_levels"))],
+        ),
+        events(
+            "power levels of the bot: our own doing",
+            &[state("m.room.power_levels", "@letta:house.test")],
         ),
         events("a reaction", &[with("type", json!("m.reaction"))]).journals(1),
         events("a redaction", &[with("type", json!("m.room.redaction"))]).journals(1),

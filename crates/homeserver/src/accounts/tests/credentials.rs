@@ -1,5 +1,7 @@
 //! Everything that lets somebody act, and everything that ends it: which outlives which is written down here.
 
+use std::sync::Arc;
+
 use ruma::{OwnedDeviceId, OwnedUserId};
 use tokio::task::JoinHandle;
 
@@ -7,22 +9,29 @@ use super::*;
 use crate::{
     accounts::HashFor,
     accounts::{
+        credential::Credential,
         record::ShortTokenUse,
         tokens::{Issued, Wish},
     },
     admin,
+    appservices::{Appservice, Delivery, Origin},
+    config::AppserviceRegistration,
     keys::record::DehydratedDevice,
     rooms::delayed,
     store::tables,
     testing::Person,
 };
 
+/// The id of an application service, and its token.
+const BRIDGE: &str = "bridge";
+const AS_TOKEN: &str = "as";
 const OLD: &str = "old-secret";
 const NEW: &str = "new-secret";
 /// Longer than any of this takes, in milliseconds.
 const LONG: u64 = 300_000;
 
 /// What outlives what: of the session that acts (`h`, here), of another one (`o`), of both (`b`), of none (`-`), of the account (`+`).
+/// Where an application service is unregistered, it has logged in the session that acts.
 const ALLOWED: &str = "
 event         access refresh login openid pusher sync | delayed dehydrated media
 logout        o      o       o     o      o      o    | +       +          +
@@ -36,6 +45,7 @@ lock          -      -       -     -      b      -    | +       +          +
 deactivate    -      -       -     -      -      -    | -       -          -
 erase         -      -       -     -      -      -    | -       -          -
 admin ends    -      -       -     -      -      -    | -       -          -
+unregister    o      o       o     o      o      o    | +       +          +
 ";
 
 /// A session with everything that it can be given.
@@ -49,17 +59,20 @@ struct Session {
 }
 
 impl Session {
-    async fn begin(test: &TestServer, user: &OwnedUserId) -> Self {
+    async fn begin(test: &TestServer, user: &OwnedUserId, credential: Credential) -> Self {
         let (accounts, config) = (&test.server.accounts, &test.server.config.login);
         let wish = Wish {
             refresh: true,
             ..Wish::default()
         };
-        let issued: Issued = accounts.log_in(user, wish, config).await.unwrap();
+        let issued: Issued = accounts
+            .log_in(user, credential, wish, config)
+            .await
+            .unwrap();
         let device = issued.device_id;
         let person = test.with_token(user.localpart(), &issued.access_token);
         let short = async |purpose| {
-            let issuing = accounts.issue_short_token(user, Some(&device), purpose);
+            let issuing = accounts.issue_short_token(user, Some(&device), purpose, None);
             issuing.await.unwrap()
         };
         let (login, openid) = (
@@ -188,9 +201,22 @@ async fn happens(test: &TestServer, event: &str, here: &Session, other: &Session
                 .post("/_matrix/client/v3/account/deactivate", body)
                 .await;
         }
+        "unregister" => drop(command(format!("appservices unregister {BRIDGE}")).await),
         "admin ends" => drop(command(format!("users deactivate {name}")).await),
         other => panic!("no such event: {other}"),
     }
+}
+
+/// An application service that an admin registered and that may act as everybody.
+async fn register_bridge(test: &TestServer) -> Arc<Appservice> {
+    let file = serde_json::from_value(json!({
+        "id": BRIDGE, "url": null, "as_token": AS_TOKEN, "hs_token": "hs", "sender_localpart": "bridge",
+        "namespaces": { "users": [{ "exclusive": false, "regex": "@.*" }] },
+    }));
+    let registration = AppserviceRegistration::new(file.unwrap()).unwrap();
+    let (appservices, origin) = (&test.server.appservices, Origin::AdminRoom);
+    let added = appservices.add(registration, Delivery::Http, origin);
+    added.await.unwrap()
 }
 
 /// One row of the table, as it is.
@@ -210,9 +236,15 @@ async fn outlives(test: &TestServer, event: &str, number: usize) -> String {
     let join = format!("/_matrix/client/v3/join/{room}");
     guest.post(&join, json!({})).await;
     give(test, &room, &guest).await;
+    let credential = if event == "unregister" {
+        register_bridge(test).await;
+        Credential::Appservice(BRIDGE.to_owned())
+    } else {
+        Credential::NewAccount
+    };
     let (here, other) = (
-        Session::begin(test, &user).await,
-        Session::begin(test, &user).await,
+        Session::begin(test, &user, credential).await,
+        Session::begin(test, &user, Credential::NewAccount).await,
     );
     happens(test, event, &here, &other).await;
     // Whoever still waits is answered.
@@ -235,8 +267,9 @@ async fn outlives(test: &TestServer, event: &str, number: usize) -> String {
 
 #[tokio::test]
 async fn credential_outlives_only_what_the_table_allows() {
-    let test = TestServer::start().await;
     for (number, row) in ALLOWED.trim().lines().skip(1).enumerate() {
+        // Tokens that have ended count as wrong guesses of their address.
+        let test = TestServer::start().await;
         let (event, cells) = row.split_at(14);
         let cells: Vec<_> = cells.split_whitespace().collect();
         let wanted = format!("{event}{}", cells.join(" "));
@@ -262,14 +295,14 @@ async fn what_was_proven_with_an_old_password_proves_nothing() {
         assert_eq!((status, sessions()), (StatusCode::UNAUTHORIZED, 1));
         if ends == "password" {
             accounts
-                .set_password(&user, NEW, &HashFor::Admin)
+                .set_password(&user, NEW, &HashFor::Admin, None)
                 .await
                 .unwrap();
         } else {
             let kept = Content::Kept;
             test.server
                 .operations
-                .end_account(&user, kept)
+                .end_account(&user, kept, None)
                 .await
                 .unwrap();
         }
@@ -292,7 +325,7 @@ async fn what_is_no_users_outlives_users() {
     let erased = Content::Erased;
     test.server
         .operations
-        .deactivate(&user, erased)
+        .deactivate(&user, erased, None)
         .await
         .unwrap();
     assert_eq!(
@@ -352,4 +385,58 @@ async fn guest_acts_only_where_guests_are_wanted() {
     let (status, answer) = person.call(Method::GET, whoami, json!({})).await;
     assert_eq!(status, StatusCode::UNAUTHORIZED);
     assert_eq!(answer["errcode"], "M_UNKNOWN_TOKEN");
+}
+
+#[tokio::test]
+async fn unregistered_appservice_leaves_no_way_in() {
+    let test = TestServer::start().await;
+    let bridge = register_bridge(&test).await;
+    let whoami = "/_matrix/client/v3/account/whoami";
+    let ask = async |token: &str| {
+        let answer = with(&test, token, Method::GET, whoami, json!({})).await;
+        (
+            answer.0,
+            answer.1["errcode"].as_str().map(ToOwned::to_owned),
+        )
+    };
+    let register = json!({
+        "type": "m.login.application_service", "username": "ghost", "refresh_token": true,
+    });
+    let path = "/_matrix/client/v3/register";
+    let (_, ghost) = with(&test, AS_TOKEN, Method::POST, path, register).await;
+    let text = |name: &str| ghost[name].as_str().unwrap().to_owned();
+    let (token, refresh) = (text("access_token"), text("refresh_token"));
+    let ghost: OwnedUserId = text("user_id").try_into().unwrap();
+    // What its user asks for without a device.
+    let openid = format!("/_matrix/client/v3/user/{ghost}/openid/request_token?user_id={ghost}");
+    let (status, openid) = with(&test, AS_TOKEN, Method::POST, &openid, json!({})).await;
+    assert_eq!(status, StatusCode::OK, "{openid}");
+    let openid = format!(
+        "/_matrix/federation/v1/openid/userinfo?access_token={}",
+        openid["access_token"].as_str().unwrap()
+    );
+    assert_eq!(ask(&token).await.0, StatusCode::OK);
+    // Its registration counts no more from the first moment, and what it was given is gone soon after.
+    test.server.appservices.remove(bridge.id()).await.unwrap();
+    for when in ["removed", "ended"] {
+        let unknown = (StatusCode::UNAUTHORIZED, Some("M_UNKNOWN_TOKEN".to_owned()));
+        assert_eq!(ask(AS_TOKEN).await, unknown, "{when}");
+        assert_eq!(ask(&token).await, unknown, "{when}");
+        let refresh = json!({ "refresh_token": refresh });
+        let refreshed = test.call(Method::POST, "/_matrix/client/v3/refresh", refresh);
+        assert_eq!(refreshed.await.0, StatusCode::UNAUTHORIZED, "{when}");
+        let (status, _) = test.call(Method::GET, &openid, json!({})).await;
+        assert_eq!(status, StatusCode::UNAUTHORIZED, "{when}");
+        test.server
+            .operations
+            .end_appservice(&bridge)
+            .await
+            .unwrap();
+    }
+    let devices = test.server.accounts.devices(&ghost).unwrap();
+    assert!(devices.is_empty(), "{devices:?}");
+    // One with the same name is another one.
+    register_bridge(&test).await;
+    assert_eq!(ask(AS_TOKEN).await.0, StatusCode::OK);
+    assert_eq!(ask(&token).await.0, StatusCode::UNAUTHORIZED);
 }

@@ -7,8 +7,8 @@ use tower::ServiceExt;
 
 use super::*;
 use crate::{
-    accounts::password::{WAITING_MAX, WAITING_PER_ADDRESS_MAX},
     http::tests::sockets::{Serving, status, until},
+    limits::{HASHES_WAITING_MAX, HASHES_WAITING_PER_ADDRESS_MAX},
 };
 
 const LOGIN: &str = "/_matrix/client/v3/login";
@@ -182,12 +182,12 @@ async fn abandoned_logins_leave_the_queue_without_a_hash() {
     let begun = hashing.begun();
     let stopped = hashing.stop();
     let mut streams = Vec::new();
-    for number in 0..WAITING_MAX {
+    for number in 0..HASHES_WAITING_MAX {
         let address = format!("192.0.2.{number}");
         let name = format!("user{number}");
         streams.push(serving.send(&login_request(&address, &name)).await);
     }
-    until(|| hashing.waiting() == WAITING_MAX).await;
+    until(|| hashing.waiting() == HASHES_WAITING_MAX).await;
     // Whoever comes now is told so, and has not guessed.
     for _ in 0..40 {
         let mut late = serving.send(&login_request("192.0.2.200", "alice")).await;
@@ -210,15 +210,15 @@ async fn one_address_has_half_of_the_queue() {
     let hashing = &test.server.accounts.hashing;
     let stopped = hashing.stop();
     let mut streams = Vec::new();
-    for number in 0..WAITING_PER_ADDRESS_MAX {
+    for number in 0..HASHES_WAITING_PER_ADDRESS_MAX {
         let name = format!("user{number}");
         streams.push(serving.send(&login_request("192.0.2.1", &name)).await);
     }
-    until(|| hashing.waiting() == WAITING_PER_ADDRESS_MAX).await;
+    until(|| hashing.waiting() == HASHES_WAITING_PER_ADDRESS_MAX).await;
     let mut one_more = serving.send(&login_request("192.0.2.1", "alice")).await;
     assert_eq!(status(&mut one_more).await, StatusCode::TOO_MANY_REQUESTS);
     let mut owner = serving.send(&login_request("192.0.2.2", "alice")).await;
-    until(|| hashing.waiting() == WAITING_PER_ADDRESS_MAX + 1).await;
+    until(|| hashing.waiting() == HASHES_WAITING_PER_ADDRESS_MAX + 1).await;
     drop(stopped);
     assert_eq!(status(&mut owner).await, StatusCode::OK);
 }

@@ -22,9 +22,9 @@ use super::{own, part};
 use crate::{
     caller::CallFacts,
     error::{Error, Result},
+    holder::Holder,
     http::{Call, Routes},
     media::{Content, Fit, Size},
-    permits::Holder,
     services::{AppState, Services},
 };
 

@@ -9,6 +9,7 @@ use system::connections::{
     RESPONSE_TIMEOUT,
 };
 
+use super::Proxies;
 use crate::config::units::seconds;
 
 /// This machine, where reverse proxies run.
@@ -24,7 +25,8 @@ pub struct Connections {
     pub max_connections: usize,
     /// How many of them come from one address. Of IPv6 addresses the first 64 bits count.
     pub max_connections_per_ip: usize,
-    /// Networks of addresses that many users share, like those of reverse proxies: only `max_connections` is for them.
+    /// Networks of addresses that many users share: only `max_connections` is for them. [`Proxies::trusted_proxies`] are exempt
+    /// without being named here.
     #[serde(serialize_with = "written", deserialize_with = "networks")]
     pub max_connections_per_ip_exempt: Vec<IpNet>,
     /// How long the head of a request may take to come, the handshake of TLS included, in seconds.
@@ -60,12 +62,14 @@ impl Default for Connections {
 }
 
 impl Connections {
-    /// As they are kept, below this limit of descriptors.
-    pub fn limits(&self, descriptors: u64) -> Limits {
+    /// As they are kept, below this limit of descriptors. A trusted proxy connects for many clients, so it is under no limit of one
+    /// address.
+    pub fn limits(&self, proxies: &Proxies, descriptors: u64) -> Limits {
+        let exempt = &self.max_connections_per_ip_exempt;
         let limits = Limits {
             connections_max: self.max_connections,
             per_address_max: self.max_connections_per_ip,
-            shared_addresses: self.max_connections_per_ip_exempt.clone(),
+            shared_addresses: [&exempt[..], &proxies.trusted_proxies].concat(),
             header_timeout: self.client_header_timeout,
             idle_timeout: self.client_idle_timeout,
             body_timeout: self.client_receive_timeout,
@@ -100,8 +104,10 @@ mod tests {
 
     #[test]
     fn reverse_proxy_on_this_machine_is_exempt_by_default() {
-        let limits = Connections::default().limits(1_024);
-        assert_eq!(limits.shared_addresses.len(), DEFAULT_EXEMPT.len());
+        let connections = Connections::default();
+        let exempt = &connections.max_connections_per_ip_exempt;
+        assert_eq!(exempt.len(), DEFAULT_EXEMPT.len());
+        let limits = connections.limits(&Proxies::default(), 1_024);
         assert_eq!((limits.connections_max, limits.per_address_max), (256, 128));
     }
 }

@@ -18,7 +18,8 @@ pub struct Proxies {
     /// What tells the address of a client. Without it, `X-Forwarded-For` does, or else `Forwarded`, if a proxy of
     /// [`Self::trusted_proxies`] sends one.
     pub ip_source: Option<IpSource>,
-    /// The networks of the proxies whose headers are believed, besides whoever connects over the socket in the file system.
+    /// The networks of the proxies whose headers are believed, besides whoever connects over the socket in the file system. They
+    /// are exempt from `max_connections_per_ip`.
     #[serde(serialize_with = "written", deserialize_with = "networks")]
     pub trusted_proxies: Vec<IpNet>,
 }

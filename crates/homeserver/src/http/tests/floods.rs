@@ -11,8 +11,10 @@ use tokio::task::unconstrained;
 
 use super::{Counted, ask};
 use crate::{
+    holder::Holder,
     http::body::{LONG_BODY_BYTES, ReadBody},
-    permits::{BodyPools, Holder, LONG_BODIES_AT_ONCE},
+    limits::LONG_BODIES_AT_ONCE,
+    permits::BodyPools,
     testing::TestServer,
 };
 

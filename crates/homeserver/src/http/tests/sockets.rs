@@ -34,7 +34,7 @@ impl Serving {
         let listeners = Listeners::bind(&listen).await.unwrap();
         let at = listeners.addresses()[0];
         let closing = CancellationToken::new();
-        let connections = crate::listen::connections(&crate::config::Connections::default());
+        let connections = crate::listen::connections(&test.server.config);
         let ended = closing.clone().cancelled_owned();
         tokio::spawn(listeners.serve(test.server.router(), connections, ended));
         Self {

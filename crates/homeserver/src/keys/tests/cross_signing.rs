@@ -10,14 +10,14 @@ const SIGNATURES: &str = "/_matrix/client/v3/keys/signatures/upload";
 const QUERY: &str = "/_matrix/client/v3/keys/query";
 
 /// The cross-signing keys of somebody.
-struct Identity {
+pub(super) struct Identity {
     master: Key,
     self_signing: Key,
     user_signing: Key,
 }
 
 impl Identity {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         Self {
             master: Key::of_person(),
             self_signing: Key::of_person(),
@@ -33,7 +33,7 @@ impl Identity {
         Self::key(person, "master", &self.master)
     }
 
-    fn upload(&self, person: &Person) -> Value {
+    pub(super) fn upload(&self, person: &Person) -> Value {
         let signed = |usage, key| self.master.sign(person, Self::key(person, usage, key));
         json!({
             "master_key": self.master(person),
@@ -156,6 +156,23 @@ async fn signatures_are_verified_and_shown_to_whom_they_concern() {
 }
 
 /// Somebody who has a password: `secret`.
+#[tokio::test]
+async fn signatures_for_too_many_keys_at_once_are_refused() {
+    let test = TestServer::start().await;
+    let alice = test.person("alice").await;
+    let keys = |count: usize| -> Value {
+        let keys = (0..count).map(|number| (format!("D{number}"), json!({})));
+        json!({ &*alice.user_id: keys.collect::<serde_json::Map<_, _>>() })
+    };
+    let most = crate::limits::SIGNED_KEYS_PER_REQUEST;
+    alice.post(SIGNATURES, keys(most)).await;
+    let answer = refused(&alice, Method::POST, SIGNATURES, keys(most + 1)).await;
+    assert_eq!(
+        answer,
+        (StatusCode::PAYLOAD_TOO_LARGE, "M_TOO_LARGE".to_owned())
+    );
+}
+
 async fn registered(test: &TestServer, name: &str) -> Person {
     let body = json!({
         "username": name, "password": "secret",

@@ -6,7 +6,7 @@ use futures_util::future::join_all;
 use serde_json::{Map, Value, json};
 
 use super::*;
-use crate::{keys, testing::TestServer};
+use crate::{http::tests::sockets::until, keys, testing::TestServer};
 
 const UPLOAD: &str = "/_matrix/client/v3/keys/upload";
 const CLAIM: &str = "/_matrix/client/v3/keys/claim";
@@ -156,4 +156,67 @@ async fn a_device_has_not_too_many_keys_nor_too_large_ones() {
     let (store, device) = (&test.server.store, alice.device_id.as_str().into());
     let counts = keys::one_time_key_counts(store, &alice.user_id, device).unwrap();
     assert_eq!(json!(counts), json!({ "signed_curve25519": 0 }));
+}
+
+/// Uploads one key of each of these people, and asks for all of them at once.
+async fn upload_one_each(people: &[&Person]) -> Value {
+    for person in people {
+        person
+            .post(UPLOAD, json!({ "one_time_keys": numbered(person, 1) }))
+            .await;
+    }
+    let devices = people.iter().map(|person| {
+        let devices = json!({ &*person.device_id: "signed_curve25519" });
+        (person.user_id.to_string(), devices)
+    });
+    json!({ "one_time_keys": devices.collect::<Map<_, _>>() })
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn claim_that_waits_for_one_user_holds_up_no_other() {
+    let test = TestServer::start().await;
+    let (anna, mary, zoe) = (
+        test.person("anna").await,
+        test.person("mary").await,
+        test.person("zoe").await,
+    );
+    let bob = test.person("bob").await;
+    let wanted = upload_one_each(&[&anna, &mary, &zoe]).await;
+    let keys = &test.server.keys;
+    // Before, between and behind whoever is busy.
+    for busy in [&zoe, &mary, &anna] {
+        let held = keys.lock([&*busy.user_id]).await;
+        let claiming = tokio::spawn({
+            let (bob, wanted) = (bob.clone(), wanted.clone());
+            async move { bob.post(CLAIM, wanted).await }
+        });
+        until(|| keys.interested(&busy.user_id) == 2).await;
+        for other in [&anna, &mary, &zoe] {
+            if other.user_id != busy.user_id {
+                until(|| keys.interested(&other.user_id) == 0).await;
+            }
+        }
+        assert!(!claiming.is_finished());
+        drop(held);
+        claiming.await.unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn many_who_claim_of_many_get_each_key_once() {
+    const PEOPLE: usize = 40;
+    let test = TestServer::start().await;
+    let mut people = Vec::new();
+    for number in 0..PEOPLE {
+        people.push(test.person(&format!("user{number}")).await);
+    }
+    let wanted = upload_one_each(&people.iter().collect::<Vec<_>>()).await;
+    let asked = people[..8]
+        .iter()
+        .map(|person| person.post(CLAIM, wanted.clone()));
+    let answers = join_all(asked).await;
+    let given = answers
+        .iter()
+        .map(|answer| answer["one_time_keys"].as_object().unwrap().len());
+    assert_eq!(given.sum::<usize>(), PEOPLE);
 }

@@ -87,6 +87,32 @@ async fn a_message_that_is_too_large_is_refused() {
 }
 
 #[tokio::test]
+async fn message_to_many_devices_that_is_too_large_for_all_of_them_is_refused() {
+    let test = TestServer::start().await;
+    let alice = test.person("alice").await;
+    let text = "x".repeat(crate::limits::TO_DEVICE_CONTENT_MAX_BYTES / 2);
+    let devices = crate::limits::TO_DEVICE_KEPT_MAX_BYTES / text.len() + 1;
+    let mut batch = test.server.store.batch();
+    for number in 0..devices {
+        let id = OwnedDeviceId::from(format!("D{number}"));
+        batch
+            .put::<tables::Devices>((&alice.user_id, &*id), &Default::default())
+            .unwrap();
+    }
+    test.server.store.commit(batch).await.unwrap();
+    let body =
+        |device: &str| json!({ "messages": { &*alice.user_id: { device: { "text": text } } } });
+    let path = |txn: &str| format!("/_matrix/client/v3/sendToDevice/m.test/{txn}");
+    alice.put(&path("1"), body("D1")).await;
+    let answer = refused(&alice, Method::PUT, &path("2"), body("*")).await;
+    assert_eq!(
+        answer,
+        (StatusCode::PAYLOAD_TOO_LARGE, "M_TOO_LARGE".to_owned())
+    );
+    assert!(waiting(&test, &device(&alice), Position::default()).is_empty());
+}
+
+#[tokio::test]
 async fn a_device_that_never_syncs_loses_its_oldest_messages() {
     let test = TestServer::start().await;
     let (alice, bob) = (test.person("alice").await, test.person("bob").await);

@@ -4,10 +4,7 @@ use serde_json::value::to_raw_value;
 
 use super::*;
 use crate::{
-    accounts::{
-        record::{ShortToken, ShortTokenUse},
-        short_tokens::OPENID_LIFE,
-    },
+    accounts::record::{ShortToken, ShortTokenUse},
     clock,
     limits::*,
     store::tables,
@@ -144,7 +141,7 @@ async fn profiles(table: &mut Table) {
 
 async fn short_tokens(table: &mut Table) {
     let (who, _) = table.somebody("short").await;
-    let now = u64::from(clock::now().0) + u64::try_from(OPENID_LIFE.as_millis()).unwrap();
+    let now = u64::from(clock::now().0) + u64::try_from(OPENID_TOKEN_LIFE.as_millis()).unwrap();
     let token = ShortToken {
         device_id: None,
         user_id: who.user_id.clone(),

@@ -218,6 +218,26 @@ async fn sliding(table: &mut Table) {
     table
         .row("REQUIRED_STATE_MAX", &who, one(1, max), one(1, max + 1))
         .await;
+    let filtered = |filters: Value| {
+        let mut list = list(1, 0);
+        list["filters"] = filters;
+        lists(vec!["a".into()], &list)
+    };
+    let entries = |count: usize| filtered(json!({ "not_tags": vec!["u.x"; count] }));
+    let max = LIST_FILTER_ENTRIES_MAX;
+    table
+        .row(
+            "LIST_FILTER_ENTRIES_MAX",
+            &who,
+            entries(max),
+            entries(max + 1),
+        )
+        .await;
+    let like = |bytes: usize| filtered(json!({ "room_name_like": long(bytes) }));
+    let max = ROOM_NAME_LIKE_MAX_BYTES;
+    table
+        .row("ROOM_NAME_LIKE_MAX_BYTES", &who, like(max), like(max + 1))
+        .await;
     let subscribed = |count: usize| {
         let room = json!({ "timeline_limit": 1, "required_state": [] });
         let rooms = (0..count).map(|number| (format!("!r{number}:letta.test"), room.clone()));

@@ -14,7 +14,10 @@ use ruma::MilliSecondsSinceUnixEpoch;
 use tokio::{net::TcpListener, sync::mpsc};
 
 use super::*;
-use crate::{limits::PUSHERS_PER_USER, push::worker::CATCH_UP_MAX, store::tables};
+use crate::{
+    limits::{GATEWAY_CATCH_UP_MAX, PUSHERS_PER_USER},
+    store::tables,
+};
 
 /// How long a push may take to arrive: a few failed attempts and a busy machine.
 const PATIENCE: Duration = Duration::from_mins(1);
@@ -209,7 +212,7 @@ async fn a_gateway_that_was_away_is_told_the_newest_and_nothing_old() {
         .unwrap();
     let mut old = row.clone();
     old.time = MilliSecondsSinceUnixEpoch(ruma::uint!(1));
-    let rows = std::iter::repeat_n(row, CATCH_UP_MAX + 20).chain([old]);
+    let rows = std::iter::repeat_n(row, GATEWAY_CATCH_UP_MAX + 20).chain([old]);
     let mut write = test.server.stream.write();
     for row in rows {
         let slot = write.position();
@@ -223,14 +226,14 @@ async fn a_gateway_that_was_away_is_told_the_newest_and_nothing_old() {
 
     let test = test.restart().await;
     let mut pushes = serve(TcpListener::bind(address).await.unwrap(), &[]);
-    for _ in 0..CATCH_UP_MAX {
+    for _ in 0..GATEWAY_CATCH_UP_MAX {
         assert_eq!(taken(&mut pushes).await["event_id"], event.as_str());
     }
     let alice = test.person("alice").await;
     let news = send(&test, &room, &alice, text("news")).await;
     let push = taken(&mut pushes).await;
     assert_eq!(push["event_id"], news.as_str());
-    assert_eq!(push["counts"]["unread"], CATCH_UP_MAX + 23);
+    assert_eq!(push["counts"]["unread"], GATEWAY_CATCH_UP_MAX + 23);
 }
 
 #[tokio::test]

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::{refused, room, rooms};
 use crate::{
-    rooms::create::{INITIAL_STATE_MAX, INITIAL_STATE_MAX_BYTES},
+    limits::{INITIAL_STATE_MAX, INITIAL_STATE_MAX_BYTES},
     store::tables,
     stream::Position,
     testing::{Person, TestServer},

@@ -4,6 +4,7 @@ use super::*;
 
 /// What stands in everything that happened while the reader was out.
 const SECRET: &str = "SECRET";
+const SLIDING: &str = "/_matrix/client/unstable/org.matrix.simplified_msc3575/sync";
 
 /// Every way to read a room.
 fn reads(room: &str, events: &[String]) -> Vec<String> {
@@ -38,7 +39,50 @@ fn reads(room: &str, events: &[String]) -> Vec<String> {
         "/_matrix/client/v3/sync?filter=%7B%22room%22%3A%7B%22include_leave%22%3Atrue%7D%7D"
             .to_owned(),
     );
+    for rest in ["hierarchy", "summary"] {
+        paths.push(format!("/_matrix/client/v1/rooms/{room}/{rest}"));
+        paths.push(format!(
+            "/_matrix/client/unstable/im.nheko.summary/rooms/{room}/{rest}"
+        ));
+    }
+    paths.push(format!("/_matrix/client/v1/room_summary/{room}"));
     paths
+}
+
+/// Every way to ask for a room with a body.
+fn asks(room: &str) -> Vec<(String, Value)> {
+    let search = |extra: Value| {
+        let mut events = json!({ "search_term": SECRET, "include_state": true });
+        events
+            .as_object_mut()
+            .unwrap()
+            .extend(extra.as_object().unwrap().clone());
+        json!({ "search_categories": { "room_events": events } })
+    };
+    let context = json!({ "event_context": {
+        "before_limit": 20, "after_limit": 20, "include_profile": true,
+    } });
+    let before = json!({ "search_term": "before", "event_context": context["event_context"] });
+    let searches = [
+        search(json!({})),
+        search(context),
+        search(before),
+        search(json!({ "filter": { "rooms": [room] } })),
+        search(json!({ "order_by": "recent" })),
+    ];
+    let everything = json!({ "timeline_limit": 100, "required_state": [["*", "*"]] });
+    let mut listed = everything.clone();
+    listed["ranges"] = json!([[0, 99]]);
+    let on = json!({ "enabled": true });
+    let sliding = json!({
+        "lists": { "all": listed }, "room_subscriptions": { room: everything },
+        "extensions": { "receipts": on, "typing": on, "account_data": on, "e2ee": on, "to_device": on },
+    });
+    let mut asks: Vec<_> = searches
+        .map(|search| ("/_matrix/client/v3/search".to_owned(), search))
+        .into();
+    asks.push((format!("{SLIDING}?timeout=0"), sliding));
+    asks
 }
 
 async fn say(person: &Person, room: &str, text: &str, txn: &str) -> String {
@@ -47,6 +91,19 @@ async fn say(person: &Person, room: &str, text: &str, txn: &str) -> String {
         .put(&path, json!({ "msgtype": "m.text", "body": text }))
         .await;
     sent["event_id"].as_str().unwrap().to_owned()
+}
+
+/// The reader is in the room again, and still does not know what was said meanwhile.
+async fn come_back(alice: &Person, bob: &Person, room: &str, was: &str) {
+    let him = json!({ "user_id": bob.user_id });
+    if was == "ban" {
+        alice.post(&rooms(room, "unban"), him.clone()).await;
+    }
+    if was != "invite" {
+        alice.post(&rooms(room, "invite"), him).await;
+    }
+    bob.post(&format!("/_matrix/client/v3/join/{room}"), json!({}))
+        .await;
 }
 
 #[tokio::test]
@@ -71,8 +128,17 @@ async fn reader_who_left_sees_nothing_of_what_came_after() {
         let custom = rooms(&room, "state/org.example.custom");
         alice.put(&custom, json!({ "text": "before" })).await;
         let before = say(&alice, &room, "before", "1").await;
+        let (sliding, body) = asks(&room).pop().unwrap();
+        let pos = bob.post(&sliding, body).await["pos"].clone();
         bob.post(&rooms(&room, "leave"), json!({})).await;
         alice.put(&custom, json!({ "text": SECRET })).await;
+        if back != "invite" {
+            // Who is invited is told how the room is called.
+            for kind in ["name", "topic"] {
+                let path = rooms(&room, &format!("state/m.room.{kind}"));
+                alice.put(&path, json!({ kind: SECRET })).await;
+            }
+        }
         let secret = say(&alice, &room, SECRET, "2").await;
         let carol = test.person(&format!("carol{number}")).await;
         let name = format!("/_matrix/client/v3/profile/{}/displayname", carol.user_id);
@@ -93,10 +159,32 @@ async fn reader_who_left_sees_nothing_of_what_came_after() {
             let text = answer.to_string();
             assert!(!text.contains(SECRET), "{visibility} {back} {path}: {text}");
         }
+        let (_, body) = asks(&room).pop().unwrap();
+        let gone_on = format!("{sliding}&pos={}", pos.as_str().unwrap());
+        // First: a round without a position begins the connection anew.
+        let all = std::iter::once((gone_on, body)).chain(asks(&room));
+        for (path, body) in all {
+            let (status, answer) = bob.call(Method::POST, &path, body).await;
+            assert_eq!(status, StatusCode::OK, "{path}: {answer}");
+            let text = answer.to_string().replace(
+                &format!("\"highlights\":[\"{}\"]", SECRET.to_lowercase()),
+                "",
+            );
+            assert!(!text.contains(SECRET), "{visibility} {back} {path}: {text}");
+        }
         let state = bob.get(&rooms(&room, "state")).await.to_string();
         assert!(state.contains("before"), "{visibility} {back}");
         let around = rooms(&room, &format!("context/{before}"));
         assert!(bob.get(&around).await.to_string().contains("before"));
+        come_back(&alice, &bob, &room, back).await;
+        for (path, body) in asks(&room) {
+            let text = bob.post(&path, body).await.to_string();
+            let said = text.contains(&format!("\"body\":\"{SECRET}\""));
+            assert!(
+                !said || visibility == "shared",
+                "{visibility} {back} {path}: {text}"
+            );
+        }
     }
 }
 
@@ -126,7 +214,7 @@ async fn erased_user_is_read_only_by_those_who_could_before() {
     let erased = crate::operations::deactivate::Content::Erased;
     test.server
         .operations
-        .deactivate(&bob.user_id, erased)
+        .deactivate(&bob.user_id, erased, None)
         .await
         .unwrap();
     dora.post(&join, json!({})).await;

@@ -44,6 +44,9 @@ pub struct Device {
     /// When it was last seen.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_seen: Option<MilliSecondsSinceUnixEpoch>,
+    /// The application service that logged in with it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub appservice: Option<String>,
 }
 
 /// An access token.
@@ -62,6 +65,9 @@ pub struct Token {
     /// The digest of the refresh token that it was made with, which ends when this one is used.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub replaces: Option<[u8; 32]>,
+    /// The application service that it was given to, which it ends with.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub appservice: Option<String>,
 }
 
 /// A refresh token.

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::store::position::Position;
+use homeserver_model::Position;
 
 /// How far an application service has been served.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]

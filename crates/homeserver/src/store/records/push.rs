@@ -4,7 +4,7 @@ use ruma::{MilliSecondsSinceUnixEpoch, OwnedEventId, UInt};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::store::position::Position;
+use homeserver_model::Position;
 
 /// Something that notified a user and was not read yet.
 #[derive(Clone, Debug, Serialize, Deserialize)]

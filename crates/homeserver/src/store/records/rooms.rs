@@ -8,7 +8,9 @@ use ruma::{
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use crate::{clock, store::position::Position};
+use homeserver_model::Position;
+
+use crate::clock;
 
 /// What is known of a room besides its events.
 #[derive(Clone, Debug, Serialize, Deserialize)]

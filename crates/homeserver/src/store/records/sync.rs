@@ -4,7 +4,7 @@ use ruma::{MilliSecondsSinceUnixEpoch, OwnedEventId, OwnedUserId};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use crate::store::position::Position;
+use homeserver_model::Position;
 
 /// One piece of account data.
 #[derive(Clone, Debug, Serialize, Deserialize)]

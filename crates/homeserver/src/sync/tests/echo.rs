@@ -1,16 +1,10 @@
 //! In which order a device hears that its event was sent, and of the event.
 
-use std::time::Duration;
-
 use http::{Method, StatusCode};
 use serde_json::json;
-use tokio::time::timeout;
 
 use super::{join, next, room, said, say, sync};
 use crate::testing::{Person, TestServer};
-
-/// Shorter than a sync waits for an answer, longer than anything else here takes.
-const NOT_YET: Duration = Duration::from_millis(100);
 
 async fn waiting(person: &Person, since: &serde_json::Value, timeout_ms: u64) -> serde_json::Value {
     let since = since["next_batch"].as_str().unwrap();
@@ -20,8 +14,9 @@ async fn waiting(person: &Person, since: &serde_json::Value, timeout_ms: u64) ->
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_answer_comes_before_the_echo() {
+async fn answer_comes_before_the_echo() {
     let test = TestServer::start().await;
+    test.server.sync.echoes.wait_for_ever();
     let (alice, bob) = (test.person("alice").await, test.person("bob").await);
     let phone = test.person("alice").await;
     let id = room(&alice, "public_chat").await;
@@ -37,21 +32,26 @@ async fn the_answer_comes_before_the_echo() {
     let answer = alice.response(Method::PUT, &path, body).await;
     assert_eq!(answer.status(), StatusCode::OK);
 
-    // The answer is on its way. Everybody else sees the message at once, even Alice on her phone.
+    // The answer is on its way. Everybody else sees the message and waits for nothing, even Alice on her phone.
     for (person, since) in [(&phone, &of_phone), (&bob, &of_bob)] {
-        let seen = timeout(NOT_YET, waiting(person, since, 30_000)).await;
-        assert_eq!(said(&seen.unwrap()["rooms"]["join"][&id]), ["one"]);
+        let seen = waiting(person, since, 30_000).await;
+        assert_eq!(said(&seen["rooms"]["join"][&id]), ["one"]);
     }
+    let echoes = &test.server.sync.echoes;
+    assert_eq!(echoes.waiting(), 0);
     let echo = tokio::spawn({
         let alice = alice.clone();
         async move { waiting(&alice, &of_alice, 30_000).await }
     });
-    let mut echo = Box::pin(echo);
-    assert!(timeout(NOT_YET, &mut echo).await.is_err());
+    while echoes.waiting() == 0 {
+        assert!(!echo.is_finished(), "the echo was faster than the answer");
+        tokio::task::yield_now().await;
+    }
+    assert!(!echo.is_finished());
 
     // It arrives, and then the echo may come.
     drop(answer);
-    let echo = timeout(NOT_YET, echo).await.unwrap().unwrap();
+    let echo = echo.await.unwrap();
     let event = &echo["rooms"]["join"][&id]["timeline"]["events"][0];
     assert_eq!(event["unsigned"]["transaction_id"], "one");
 }

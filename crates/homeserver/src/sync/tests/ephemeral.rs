@@ -1,10 +1,14 @@
 //! Receipts, typing, account data, tags, filters.
 
 use http::{Method, StatusCode};
+use ruma::presence::PresenceState;
 use serde_json::{Value, json};
 
 use super::{join, next, refused, room, say, sync};
-use crate::testing::{Person, TestServer};
+use crate::{
+    store::tables,
+    testing::{Person, TestServer},
+};
 
 async fn read(person: &Person, room: &str, kind: &str, event: &str, body: Value) {
     let path = format!("/_matrix/client/v3/rooms/{room}/receipt/{kind}/{event}");
@@ -186,4 +190,87 @@ async fn presence_is_seen_by_those_who_share_a_room() {
     assert_eq!(bob.get(&path).await["presence"], "unavailable");
     assert!(next(&carol, &mut of_carol, "").await["presence"].is_null());
     assert_eq!(refused(&carol, &path).await, StatusCode::FORBIDDEN);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn status_message_is_not_lost_beside_syncs() {
+    const CHANGES: usize = 200;
+    let test = TestServer::start().await;
+    let (presence, user) = (
+        test.server.sync.presence.clone(),
+        test.person("alice").await.user_id,
+    );
+    let (stop, stopped) = std::sync::mpsc::channel::<()>();
+    let syncs = std::thread::spawn({
+        let (presence, user, runtime) = (
+            presence.clone(),
+            user.clone(),
+            tokio::runtime::Handle::current(),
+        );
+        move || {
+            let _runtime = runtime.enter();
+            while stopped.try_recv() != Err(std::sync::mpsc::TryRecvError::Disconnected) {
+                for state in [PresenceState::Online, PresenceState::Unavailable] {
+                    presence.synced(&user, &state).unwrap();
+                }
+            }
+        }
+    });
+    for number in 0..CHANGES {
+        let message = Some(format!("message {number}"));
+        let set = presence.set(&user, PresenceState::Online, message.clone());
+        set.await.unwrap();
+        for _ in 0..20 {
+            assert_eq!(presence.get(&user).unwrap().message, message);
+            tokio::task::yield_now().await;
+        }
+    }
+    drop(stop);
+    syncs.join().unwrap();
+}
+
+#[tokio::test]
+async fn status_message_on_disk_is_the_one_that_is_shown() {
+    let test = TestServer::start().await;
+    let (presence, user) = (
+        &test.server.sync.presence,
+        test.person("alice").await.user_id,
+    );
+    for round in 0..20 {
+        let sets = (0..10).map(|number| {
+            let message = Some(format!("message {round} {number}"));
+            presence.set(&user, PresenceState::Online, message)
+        });
+        futures_util::future::join_all(sets).await;
+        let stored = test.server.store.get::<tables::Presence>((&user,)).unwrap();
+        let shown = presence.get(&user).unwrap().message;
+        assert_eq!(stored.unwrap()["message"], json!(shown));
+    }
+}
+
+#[tokio::test]
+async fn deactivated_user_is_seen_offline_and_says_nothing() {
+    let test = TestServer::start().await;
+    let (alice, bob) = (test.person("alice").await, test.person("bob").await);
+    let id = room(&alice, "public_chat").await;
+    join(&bob, &id).await;
+    let path = format!("/_matrix/client/v3/presence/{}/status", alice.user_id);
+    alice
+        .put(&path, json!({ "presence": "online", "status_msg": "tea" }))
+        .await;
+    let mut of_bob = sync(&bob, "").await;
+    let kept = crate::operations::deactivate::Content::Kept;
+    test.server
+        .operations
+        .end_account(&alice.user_id, kept, None)
+        .await
+        .unwrap();
+    let seen = next(&bob, &mut of_bob, "").await;
+    let event = &seen["presence"]["events"][0];
+    assert_eq!(event["content"]["presence"], "offline", "{seen}");
+    let stored = test
+        .server
+        .store
+        .contains::<tables::Presence>((&alice.user_id,));
+    assert!(!stored.unwrap());
 }

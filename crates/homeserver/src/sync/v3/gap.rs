@@ -5,7 +5,7 @@
 
 use std::collections::BTreeSet;
 
-use ruma::{OwnedRoomId, UserId, events::TimelineEventType};
+use ruma::{OwnedRoomId, RoomId, UserId, events::TimelineEventType};
 
 use crate::{
     error::Result,
@@ -30,9 +30,16 @@ pub(super) struct Gap {
 }
 
 impl Gap {
-    /// Walks what happened after `since` and not after `until`.
-    pub(super) fn walk(ctx: &SyncContext, since: Position, until: Position) -> Result<Self> {
+    /// Walks what happened after `since` and not after `until`. Of events in rooms of others no more than the change is read: somebody
+    /// who makes large rooms has all of them among everybody's changes.
+    pub(super) fn walk(
+        ctx: &SyncContext,
+        user: &UserId,
+        since: Position,
+        until: Position,
+    ) -> Result<Self> {
         let (mut gap, mut rooms) = (Self::default(), BTreeSet::new());
+        let mut foreign = BTreeSet::new();
         let rows = ctx.store.scan_from::<tables::Changes>((), (since.next(),));
         for (count, row) in rows.enumerate() {
             let ((position,), change) = row?;
@@ -43,6 +50,12 @@ impl Gap {
                 return Ok(Self::default());
             }
             match change {
+                Change::Event(room, _) if foreign.contains(&room) => {}
+                Change::Event(room, _)
+                    if !rooms.contains(&room) && !is_known(ctx, user, &room)? =>
+                {
+                    foreign.insert(room);
+                }
                 Change::Event(room, event) => {
                     let pdu = ctx.rooms.event(&event)?;
                     if pdu.is_some_and(|pdu| pdu.kind == TimelineEventType::RoomMember) {
@@ -89,4 +102,12 @@ impl Gap {
         };
         self.rooms.is_none() || self.devices || moved()
     }
+}
+
+/// Whether the user is, was or may come in: nothing else of a room is in a sync.
+fn is_known(ctx: &SyncContext, user: &UserId, room: &RoomId) -> Result<bool> {
+    Ok(ctx
+        .store
+        .get::<tables::Memberships>((user, room))?
+        .is_some())
 }

@@ -119,3 +119,19 @@ proptest! {
         prop_assert!(events.len() <= 2);
     }
 }
+
+#[test]
+fn code_of_a_failure_is_no_text_of_the_server() {
+    for (said, code) in [
+        ("rate_limit_exceeded", "RATE_LIMIT_EXCEEDED"),
+        (
+            "[click](https://evil.example)",
+            "_CLICK__HTTPS___EVIL_EXAMPLE_",
+        ),
+        ("a\u{202e}b\n<b>", "A_B__B_"),
+        (&"x".repeat(500), &"X".repeat(64)),
+    ] {
+        let chunk = serde_json::json!({ "error": { "code": said, "message": "no" } });
+        assert_eq!(reported(&chunk).code, code);
+    }
+}

@@ -146,18 +146,19 @@ impl Calls {
         self.all.iter().any(|call| call.ask)
     }
 
+    /// All calls that a person is asked about, as they were streamed.
+    pub(super) fn asked_for(&self) -> Vec<ToolCall> {
+        let asked = self.all.iter().filter(|call| call.ask);
+        asked.map(Growing::to_call).collect()
+    }
+
     /// The request for a person's decision, once.
     pub(super) fn approval(&mut self) -> Option<TurnEvent> {
         if std::mem::replace(&mut self.request_told, true) {
             return None;
         }
         let id = self.request.clone()?;
-        let calls: Vec<_> = self
-            .all
-            .iter()
-            .filter(|call| call.ask)
-            .map(Growing::to_call)
-            .collect();
+        let calls = self.asked_for();
         (!calls.is_empty()).then_some(TurnEvent::Approval(ApprovalRequest { id, calls }))
     }
 }

@@ -3,10 +3,7 @@
 //! Spec: <https://github.com/matrix-org/matrix-spec-proposals/pull/3960>
 
 use super::Answer;
-use crate::{error::Result, rooms::receipts};
-
-/// How many receipts of a room are sent at once, the latest ones.
-const RECEIPTS_MAX: usize = 500;
+use crate::{error::Result, limits::SLIDING_RECEIPTS_MAX, rooms::receipts};
 
 pub(super) fn fill(answer: &mut Answer<'_>) -> Result<bool> {
     let (store, now) = (&answer.ctx.store, answer.next.position);
@@ -18,7 +15,7 @@ pub(super) fn fill(answer: &mut Answer<'_>) -> Result<bool> {
         let after = answer.base.besides.receipts.get(&room).copied();
         let after = after.unwrap_or_default();
         let mut receipts = receipts::since(store, &room, answer.ask.user(), after, now)?;
-        receipts.drain(..receipts.len().saturating_sub(RECEIPTS_MAX));
+        receipts.drain(..receipts.len().saturating_sub(SLIDING_RECEIPTS_MAX));
         answer.next.besides.receipts.insert(room.clone(), now);
         if let Some(event) = receipts::event(receipts)? {
             let rooms = &mut answer.extensions.receipts.rooms;

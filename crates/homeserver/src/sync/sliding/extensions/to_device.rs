@@ -8,6 +8,7 @@ use super::Answer;
 use crate::{
     error::{Error, Result},
     keys::to_device,
+    limits::SLIDING_TO_DEVICE_MAX,
     stream::Position,
     sync::SyncContext,
     sync::sliding::ask::Ask,
@@ -15,9 +16,6 @@ use crate::{
 
 /// How many messages are sent at once where the client does not say.
 const MESSAGES_DEFAULT: usize = 100;
-/// How many messages are sent at once, however many are asked for.
-const MESSAGES_MAX: usize = 1_000;
-
 /// The position up to which the client has its messages.
 fn since(ask: &Ask) -> Result<Option<Position>> {
     let since = ask.extensions.to_device.since.as_deref();
@@ -45,7 +43,9 @@ pub(super) fn fill(answer: &mut Answer<'_>) -> Result<bool> {
     };
     let asked = &answer.ask.extensions.to_device;
     let limit = asked.limit.map_or(MESSAGES_DEFAULT, |limit| {
-        usize::try_from(limit).map_or(MESSAGES_MAX, |limit| limit.clamp(1, MESSAGES_MAX))
+        usize::try_from(limit).map_or(SLIDING_TO_DEVICE_MAX, |limit| {
+            limit.clamp(1, SLIDING_TO_DEVICE_MAX)
+        })
     });
     let (store, now) = (&answer.ctx.store, answer.next.position);
     let after = since(answer.ask)?.unwrap_or_default();

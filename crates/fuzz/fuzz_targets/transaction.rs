@@ -1,0 +1,5 @@
+//! [`fuzz::transaction`] under libFuzzer.
+
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| fuzz::transaction::check(data));

@@ -1,0 +1,142 @@
+//! What a transaction brings: pure, from the bytes of a body to the events that are worth a record.
+//!
+//! Promises: every event is read on its own, so a malformed one costs no other; bytes that are no UTF-8 are replaced; nothing that
+//! one of our own users said is taken for something that somebody said to us.
+
+use std::collections::HashMap;
+
+use ruma::{OwnedEventId, OwnedRoomId, OwnedUserId, UserId};
+use serde::Deserialize;
+use serde_json::{Value, value::RawValue};
+
+use crate::{identity::Identity, matrix::START_EVENT_TYPE};
+
+/// The longest event or room id, in bytes
+/// ([spec](https://spec.matrix.org/v1.16/appendices/#opaque-identifiers)).
+pub const ID_BYTES_MAX: usize = 255;
+
+/// Why a body is no transaction.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NoTransaction {
+    /// It is no JSON.
+    #[error("the body is not JSON")]
+    NotJson,
+    /// It is JSON of another form.
+    #[error("the body is not what the specification says: {0}")]
+    BadJson(&'static str),
+}
+
+/// Why an event is left out: it is none.
+#[derive(Debug, thiserror::Error)]
+#[error(transparent)]
+pub struct NoEvent(#[from] serde_json::Error);
+
+/// What an event is to the bridge.
+#[derive(Debug)]
+pub enum Inbound {
+    /// Something that has to be remembered.
+    Admit(OwnedEventId, Box<RawValue>),
+    /// The event that the bot sends at each start has come back.
+    StartEcho(OwnedEventId),
+    /// Nothing: our own echoes, and types that nobody routes. It costs no write.
+    Nothing,
+}
+
+/// How somebody who is not ours is called in a room from now on; without a name, or no longer there, by nothing.
+#[derive(Debug, PartialEq, Eq)]
+pub struct NamedMember {
+    /// Who.
+    pub user: OwnedUserId,
+    /// How.
+    pub name: Option<String>,
+}
+
+/// What every event must have to be worth a record.
+#[derive(Deserialize)]
+struct Envelope {
+    event_id: OwnedEventId,
+    room_id: OwnedRoomId,
+    sender: OwnedUserId,
+    #[serde(rename = "type")]
+    event_type: String,
+    #[serde(default)]
+    state_key: Option<String>,
+    content: serde_json::Map<String, Value>,
+}
+
+/// The events of a body, as leniently as it can be read: every event on its own, bytes that are no
+/// UTF-8 replaced. Ephemeral data, to-device messages and encryption counts, under stable or
+/// unstable keys, are accepted and not used.
+pub fn events_of(body: &[u8]) -> Result<Vec<Box<RawValue>>, NoTransaction> {
+    let text = String::from_utf8_lossy(body);
+    let body: HashMap<String, &RawValue> =
+        serde_json::from_str(&text).map_err(|error| match error.classify() {
+            serde_json::error::Category::Data => NoTransaction::BadJson("it is not an object"),
+            _ => NoTransaction::NotJson,
+        })?;
+    let Some(events) = body.get("events") else {
+        return Ok(Vec::new());
+    };
+    serde_json::from_str(events.get()).map_err(|_| NoTransaction::BadJson("`events` is not a list"))
+}
+
+/// What an event is to us, and whom it names.
+///
+/// # Errors
+///
+/// If it is none: it lacks what every event has, or its ids are too long.
+pub fn read(
+    identity: &Identity,
+    event: Box<RawValue>,
+) -> Result<(Inbound, Option<NamedMember>), NoEvent> {
+    let envelope = envelope_of(&event)?;
+    let ours = |user: &UserId| identity.is_ours(user);
+    let mut named = None;
+    let wanted = match envelope.event_type.as_str() {
+        "m.room.member" => {
+            let about_us = envelope
+                .state_key
+                .as_deref()
+                .and_then(|user| <&UserId>::try_from(user).ok())
+                .is_some_and(ours);
+            let user = envelope.state_key.as_deref().map(OwnedUserId::try_from);
+            if let (false, Some(Ok(user))) = (about_us, user) {
+                let name = envelope.content.get("displayname").and_then(Value::as_str);
+                let name = name.map(str::to_owned);
+                named = Some(NamedMember { user, name });
+            }
+            // Our own comings and goings are our own doing, unless somebody else did it.
+            !(about_us && ours(&envelope.sender))
+        }
+        "m.room.message" | "m.room.encrypted" | "m.reaction" | "m.room.redaction" => {
+            !ours(&envelope.sender)
+        }
+        // Whether an agent can speak depends on it; what is known of that must not outlive it.
+        "m.room.power_levels" | "m.room.tombstone" => {
+            envelope.state_key.is_some() && !ours(&envelope.sender)
+        }
+        START_EVENT_TYPE if ours(&envelope.sender) => {
+            return Ok((Inbound::StartEcho(envelope.event_id), None));
+        }
+        _ => false,
+    };
+    let inbound = if wanted {
+        Inbound::Admit(envelope.event_id, event)
+    } else {
+        Inbound::Nothing
+    };
+    Ok((inbound, named))
+}
+
+fn envelope_of(event: &RawValue) -> Result<Envelope, serde_json::Error> {
+    // An array could be read as an envelope too.
+    if !event.get().starts_with('{') {
+        return Err(serde::de::Error::custom("it is not an object"));
+    }
+    let envelope: Envelope = serde_json::from_str(event.get())?;
+    let (event_id, room_id) = (envelope.event_id.as_str(), envelope.room_id.as_str());
+    if event_id.len() > ID_BYTES_MAX || room_id.len() > ID_BYTES_MAX {
+        return Err(serde::de::Error::custom("its id or its room's is too long"));
+    }
+    Ok(envelope)
+}
