@@ -54,6 +54,7 @@ impl RequiredState {
     }
 
     /// What this asks for and the other did not.
+    #[must_use]
     pub fn beyond(&self, other: &Self) -> Self {
         let mut beyond = Self::default();
         for (kind, keys) in &self.entries {
