@@ -18,7 +18,7 @@ const BRIDGE: &[Row] = &[
         "413; the homeserver sends the transaction again",
     ),
     (
-        "src/appservice/transactions.rs",
+        "src/appservice/inbound.rs",
         "ID_BYTES_MAX",
         "the event is ignored",
     ),

