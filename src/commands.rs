@@ -18,6 +18,7 @@ mod invitations;
 mod lookup;
 mod parse;
 pub mod paused;
+mod replaced;
 
 use std::time::Duration;
 

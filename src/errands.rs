@@ -84,6 +84,10 @@ impl ErrandRunner {
                 );
             }
         });
+        let (clerk, tasks) = (self.inner.clerk.clone(), self.inner.tasks.clone());
+        self.inner
+            .tasks
+            .spawn(async move { clerk.watch_replaced_rooms(tasks).await });
         Ok(())
     }
 
@@ -108,6 +112,7 @@ impl ErrandRunner {
         for attempt in 1..=ATTEMPTS_MAX {
             let done = match event.event_type.as_str() {
                 "m.room.member" => clerk.membership(&event).await,
+                "m.room.tombstone" => clerk.room_replaced(&event).await,
                 "m.reaction" => clerk.reaction(&event).await,
                 _ => clerk.command(&event, errand.admitted_at).await,
             };

@@ -28,6 +28,7 @@ mod key;
 mod outbox;
 mod prune;
 mod record;
+mod replaced;
 mod turns;
 
 use std::{
@@ -47,8 +48,9 @@ pub use self::{
     inbox::Admission,
     record::{
         AdmittedEvent, AgentRecord, Answer, Ask, AskedCall, By, ConversationKey, Errand,
-        FailedRecord, OutboxItem, PauseRecord, Presence, QueuedPrompt, RoomKind, RoomRecord,
-        SendId, SpaceRecord, Spent, TurnId, TurnRecord, Verdict, WaitNotice,
+        FailedRecord, OutboxItem, PauseRecord, Presence, QueuedPrompt, Replacement, RoomKind,
+        RoomRecord, SendId, SilencedRecord, SpaceRecord, Spent, TurnId, TurnRecord, Verdict,
+        WaitNotice,
     },
 };
 

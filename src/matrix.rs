@@ -9,7 +9,9 @@ pub mod content;
 pub(crate) mod double;
 pub mod foreign;
 pub mod render;
+mod replaced;
 mod rooms;
+mod routed;
 mod speech;
 mod startup;
 mod transport;
@@ -18,7 +20,9 @@ mod users;
 pub(crate) use self::client::backoff;
 pub use self::{
     client::{Actor, Homeserver, MatrixError},
+    replaced::Tombstone,
     rooms::{RoomPlan, START_EVENT_TYPE, TYPING_TIMEOUT},
+    routed::RoutedKind,
     speech::Silence,
     startup::StartupError,
     transport::{InProcess, Network, Transport, TransportError},

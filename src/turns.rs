@@ -34,6 +34,7 @@ mod log;
 mod notice;
 mod open;
 mod overheard;
+mod pause_notice;
 pub mod pauses;
 mod people;
 mod prompt;
@@ -225,7 +226,7 @@ impl Turns {
 
     /// Asks an agent that is paused again now. `false`: it is not paused.
     pub fn resume_agent(&self, agent: &AgentId) -> Result<bool, JournalError> {
-        self.inner.pauses.lift(agent)
+        self.inner.pauses.resume(agent)
     }
 
     /// How many conversations have a turn in flight.

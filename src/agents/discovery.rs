@@ -76,7 +76,8 @@ pub struct Discovery {
     tasks: Tasks,
     /// Agents that could not be set up: how often, and when to try again.
     retries: HashMap<AgentId, (u32, Instant)>,
-    space_retry: Option<Instant>,
+    /// The space could not be set up: how often, and when to try again.
+    space_retry: Option<(u32, Instant)>,
     settled: Option<Settled>,
 }
 
@@ -243,17 +244,20 @@ impl Discovery {
     }
 
     async fn ensure_space(&mut self) {
-        if self.space_retry.is_some_and(|at| Instant::now() < at) {
+        if self.space_retry.is_some_and(|(_, at)| Instant::now() < at) {
             return;
         }
+        let attempts = self.space_retry.map_or(0, |(attempts, _)| attempts);
         self.space_retry = match self.agents.provisioner.ensure_space().await {
             Ok(()) => None,
             Err(failure) => {
-                warn!(
-                    error = &failure as &dyn std::error::Error,
-                    "the space cannot be set up (yet)"
-                );
-                Some(Instant::now() + RETRY_MIN * 5)
+                if attempts == 0 {
+                    warn!(
+                        error = &failure as &dyn std::error::Error,
+                        "the space cannot be set up (yet); it is tried again"
+                    );
+                }
+                Some((attempts + 1, Instant::now() + retry_wait(attempts)))
             }
         };
     }
@@ -298,9 +302,7 @@ impl Discovery {
             if let Err(failure) = result {
                 failed += 1;
                 let attempts = self.retries.get(&id).map_or(0, |(attempts, _)| *attempts);
-                let wait = RETRY_MIN
-                    .saturating_mul(1 << attempts.min(10))
-                    .min(RETRY_MAX);
+                let wait = retry_wait(attempts);
                 if attempts == 0 {
                     warn!(agent.id = %id, error = &failure as &dyn std::error::Error, "an agent cannot be set up (yet)");
                 }
@@ -312,6 +314,13 @@ impl Discovery {
         }
         info!(agents = total - failed, failed, took = ?began.elapsed(), "agents are set up");
     }
+}
+
+/// How long to wait after so many attempts before.
+fn retry_wait(attempts: u32) -> Duration {
+    RETRY_MIN
+        .saturating_mul(1 << attempts.min(10))
+        .min(RETRY_MAX)
 }
 
 /// Waits for `work`, telling how far it has come.

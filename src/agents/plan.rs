@@ -113,6 +113,7 @@ fn seen_again(before: Option<&AgentRecord>, agent: &Agent) -> AgentRecord {
         room_topic: None,
         joined: false,
         in_space: false,
+        previous_room: None,
         invited: BTreeSet::new(),
         presence: Presence::Live,
         compared_name: None,

@@ -6,6 +6,7 @@
 //! that is asked for a missing alias of ours asks us.
 
 mod names;
+mod replaced;
 mod rooms;
 mod space;
 

@@ -19,13 +19,32 @@ pub(super) async fn ready(State(desk): State<Desk>) -> (StatusCode, Json<Value>)
     readiness(*desk.ready.borrow(), &desk.conditions)
 }
 
+/// Reasons that may be told to anybody. The whole reason, which can name files of this machine, is in the log.
+const PUBLIC_REASONS: [&str; 6] = [
+    "No space left on device",
+    "Disk quota exceeded",
+    "Read-only file system",
+    "Input/output error",
+    "Permission denied",
+    "Too many open files",
+];
+
+/// The part of a reason that may be told to anybody.
+fn public_reason(reason: &str) -> &'static str {
+    PUBLIC_REASONS
+        .into_iter()
+        .find(|public| reason.contains(public))
+        .unwrap_or("it cannot be written; the log says why")
+}
+
 /// 200, or 503 with the names of the stores that cannot be written and why.
 pub(crate) fn readiness(started: bool, conditions: &[Condition]) -> (StatusCode, Json<Value>) {
     let unwritable: Map<String, Value> = conditions
         .iter()
         .filter_map(|condition| {
             let state = condition.state();
-            Some((condition.name().to_owned(), state.reason()?.into()))
+            let reason = public_reason(state.reason()?);
+            Some((condition.name().to_owned(), reason.into()))
         })
         .collect();
     if !unwritable.is_empty() {

@@ -9,7 +9,10 @@ use ruma::{OwnedEventId, OwnedRoomId, OwnedUserId, UserId};
 use serde::Deserialize;
 use serde_json::{Value, value::RawValue};
 
-use crate::{identity::Identity, matrix::START_EVENT_TYPE};
+use crate::{
+    identity::Identity,
+    matrix::{RoutedKind, START_EVENT_TYPE},
+};
 
 /// The longest event or room id, in bytes
 /// ([spec](https://spec.matrix.org/v1.16/appendices/#opaque-identifiers)).
@@ -91,9 +94,13 @@ pub fn read(
 ) -> Result<(Inbound, Option<NamedMember>), NoEvent> {
     let envelope = envelope_of(&event)?;
     let ours = |user: &UserId| identity.is_ours(user);
+    if envelope.event_type == START_EVENT_TYPE && ours(&envelope.sender) {
+        return Ok((Inbound::StartEcho(envelope.event_id), None));
+    }
     let mut named = None;
-    let wanted = match envelope.event_type.as_str() {
-        "m.room.member" => {
+    let kind = RoutedKind::of(&envelope.event_type, envelope.state_key.as_deref());
+    let wanted = match kind {
+        Some(RoutedKind::Member) => {
             let about_us = envelope
                 .state_key
                 .as_deref()
@@ -108,17 +115,8 @@ pub fn read(
             // Our own comings and goings are our own doing, unless somebody else did it.
             !(about_us && ours(&envelope.sender))
         }
-        "m.room.message" | "m.room.encrypted" | "m.reaction" | "m.room.redaction" => {
-            !ours(&envelope.sender)
-        }
-        // Whether an agent can speak depends on it; what is known of that must not outlive it.
-        "m.room.power_levels" | "m.room.tombstone" => {
-            envelope.state_key.is_some() && !ours(&envelope.sender)
-        }
-        START_EVENT_TYPE if ours(&envelope.sender) => {
-            return Ok((Inbound::StartEcho(envelope.event_id), None));
-        }
-        _ => false,
+        Some(_) => !ours(&envelope.sender),
+        None => false,
     };
     let inbound = if wanted {
         Inbound::Admit(envelope.event_id, event)

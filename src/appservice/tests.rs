@@ -172,11 +172,22 @@ async fn unwritable_journal_is_not_ready_and_refuses_transactions() {
         office.answer(request.body(Body::empty()).unwrap())
     };
     assert_eq!(ready().await, (200, json!({ "ready": true })));
-    let full = std::io::Error::from(std::io::ErrorKind::StorageFull);
-    office.desk.journal.condition().failed(&full);
-    let reason = full.to_string();
-    let expected = json!({ "ready": false, "unwritable": { "journal": reason } });
-    assert_eq!(ready().await, (503, expected));
+    let condition = office.desk.journal.condition();
+    for (failure, shown) in [
+        (
+            "cannot append to /var/lib/letta/journal/db: boom",
+            "it cannot be written; the log says why",
+        ),
+        (
+            "cannot append to /var/lib/letta/journal/db: No space left on device (os error 28)",
+            "No space left on device",
+        ),
+    ] {
+        condition.recovered();
+        condition.failed(&std::io::Error::other(failure));
+        let expected = json!({ "ready": false, "unwritable": { "journal": shown } });
+        assert_eq!(ready().await, (503, expected));
+    }
     let (status, body) = office.transaction("1", &[message("$a")]).await;
     assert_eq!((status, &body["errcode"]), (503, &json!("M_UNKNOWN")));
     assert!(office.journaled().is_empty());

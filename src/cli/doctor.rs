@@ -96,8 +96,13 @@ pub(super) async fn doctor(files: &Files) -> Outcome {
 
 /// Looks at everything around a configuration that was loaded.
 pub async fn checks(config: &Config, registration: &Path) -> Vec<Check> {
+    #[cfg(feature = "embedded")]
     if config.homeserver.is_embedded() {
-        return vec![local::journal(config), remote::letta(config).await];
+        return vec![
+            local::embedded_homeserver(config).await,
+            local::journal(config),
+            remote::letta(config).await,
+        ];
     }
     let mut checks = vec![
         local::registration(config, registration),

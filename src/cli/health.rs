@@ -37,7 +37,10 @@ fn way(config: &Config) -> Result<(String, ClientBuilder), Failure> {
 }
 
 #[cfg(feature = "embedded")]
-fn way_to(listen: &homeserver::Listen, client: ClientBuilder) -> (String, ClientBuilder) {
+pub(super) fn way_to(
+    listen: &homeserver::Listen,
+    client: ClientBuilder,
+) -> (String, ClientBuilder) {
     if let Some(socket) = &listen.unix_socket_path {
         return (
             "http://localhost".to_owned(),

@@ -98,6 +98,7 @@ impl Clerk {
                 hold.missing, hold.known
             );
         }
+        text.push_str(&self.replaced_in_words()?);
         Ok(text)
     }
 
@@ -255,9 +256,9 @@ impl Clerk {
         };
         let guests = [(record.id.clone(), true)].into();
         let chat = RoomRecord {
-            kind: RoomKind::Other,
             guests,
             bot: true,
+            ..RoomRecord::new(RoomKind::Other)
         };
         self.desk.journal.set_room(&room, &chat)?;
         Ok(format!(

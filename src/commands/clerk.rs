@@ -6,7 +6,7 @@
 
 use std::sync::Arc;
 
-use ruma::{OwnedUserId, UserId};
+use ruma::{OwnedUserId, UserId, events::room::message::MessageType};
 use serde_json::value::RawValue;
 use tokio::sync::{Notify, watch};
 use tracing::{info, warn};
@@ -33,6 +33,9 @@ use crate::{
 
 /// What is said of a command that failed for a reason of the bridge or of the homeserver.
 const NOT_DONE: &str = "This could not be done. The log of the bridge says why, under the id of your event. Try again. [NOT_DONE]";
+
+/// What is said of a file, a picture or an emote in a management room.
+const NOT_TEXT: &str = "Only text messages are commands here, so this did nothing. `help` lists all commands. [NOT_A_COMMAND]";
 
 /// See the module's documentation. Cheap to clone.
 #[derive(Clone)]
@@ -83,7 +86,10 @@ impl Clerk {
         };
         let management =
             matches!(&room.kind, RoomKind::Management { user } if *user == event.sender);
-        let text = match parse(&body(event), management) {
+        let Some(body) = text_of(event) else {
+            return self.answer(event, &room, NOT_TEXT).await;
+        };
+        let text = match parse(&body, management) {
             Parsed::NotACommand => return Ok(()),
             Parsed::Problem(problem) => problem,
             Parsed::Command(..) if is_stale(event.origin_server_ts, admitted_at.0) => {
@@ -261,7 +267,10 @@ impl Clerk {
     }
 }
 
-fn body(event: &IncomingEvent) -> String {
-    let content = content_of(event);
-    content.map_or_else(String::new, |content| content.body().to_owned())
+/// The text of a text message. The name of a file or the description of a picture is no command, whatever it says.
+fn text_of(event: &IncomingEvent) -> Option<String> {
+    match content_of(event)?.msgtype {
+        MessageType::Text(text) => Some(text.body),
+        _ => None,
+    }
 }

@@ -133,14 +133,16 @@ impl Clerk {
         let record = match known {
             Some(known) => RoomRecord { bot: true, ..known },
             None => RoomRecord {
-                kind,
-                guests: std::collections::BTreeMap::new(),
                 bot: true,
+                ..RoomRecord::new(kind)
             },
         };
         journal.set_room(&event.room_id, &record)?;
         self.come_in(event, Actor::Bot).await?;
         info!(room.id = %event.room_id, user = %event.sender, direct, "the bot was invited");
+        if let Some(old) = &record.predecessor {
+            return self.follow_replacement(old, &event.room_id, None).await;
+        }
         let greeting = if matches!(record.kind, RoomKind::Management { .. }) {
             GREETING
         } else {
@@ -163,16 +165,20 @@ impl Clerk {
         let known = journal.room(&event.room_id)?;
         if matches!(&known, Some(RoomRecord { kind: RoomKind::Home { agent: at_home }, .. }) if *at_home == agent)
         {
-            return self.come_in(event, Actor::Ghost(ghost)).await;
+            self.come_in(event, Actor::Ghost(ghost)).await?;
+            return match known.and_then(|known| known.predecessor) {
+                Some(old) => self.follow_replacement(&old, &event.room_id, None).await,
+                None => Ok(()),
+            };
         }
-        let mut record = known.unwrap_or(RoomRecord {
-            kind: RoomKind::Other,
-            guests: std::collections::BTreeMap::new(),
-            bot: false,
-        });
+        let mut record = known.unwrap_or(RoomRecord::new(RoomKind::Other));
         record.guests.insert(agent, direct);
+        let predecessor = record.predecessor.clone();
         journal.set_room(&event.room_id, &record)?;
         self.come_in(event, Actor::Ghost(ghost)).await?;
+        if let Some(old) = predecessor {
+            return self.follow_replacement(&old, &event.room_id, None).await;
+        }
         if !direct {
             self.greet(event, ghost.to_owned(), GREETING_GUEST).await?;
         }
@@ -245,11 +251,7 @@ impl Clerk {
         if known.bot {
             homeserver.leave(Actor::Bot, &room, reason()).await?;
         }
-        let nobody = RoomRecord {
-            kind: RoomKind::Other,
-            guests: std::collections::BTreeMap::new(),
-            bot: false,
-        };
+        let nobody = RoomRecord::new(RoomKind::Other);
         Ok(self.desk.journal.set_room(&room, &nobody)?)
     }
 

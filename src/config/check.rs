@@ -75,6 +75,7 @@ fn appservice(config: &Config, problems: &mut Vec<Problem>) {
             "set it like `port: 29400`",
         ));
     }
+    problems.extend(appservice.connections.problems());
     for (key, text, example) in [
         (
             "appservice.hostname",
@@ -233,10 +234,11 @@ fn others(config: &Config, problems: &mut Vec<Problem>) {
             "set it like `keep_events: 7d`",
         ));
     }
-    if let Err(error) = EnvFilter::try_new(&config.logging.level) {
+    let filter = EnvFilter::try_new(&config.logging.level).map_err(|error| error.to_string());
+    if let Err(what) = filter.and_then(|_| settings::check_log_filter(&config.logging.level)) {
         problems.push(Problem::value(
             "logging.level",
-            error,
+            what,
             "set it like `level: info` or `level: info,matrix_appservice_letta=debug`",
         ));
     }

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use settings::Problem;
 use system::connections::{
     BODY_TIMEOUT, CONNECTIONS_MAX, HEADER_TIMEOUT, IDLE_TIMEOUT, IpNet, Limits, PER_ADDRESS_MAX,
     RESPONSE_TIMEOUT,
@@ -60,6 +61,44 @@ impl Default for Connections {
 }
 
 impl Connections {
+    /// Limits of nothing, under which nobody could connect.
+    pub(super) fn problems(&self) -> Vec<Problem> {
+        let limits = [
+            ("max", self.max == 0, "max: 256"),
+            ("max_per_ip", self.max_per_ip == 0, "max_per_ip: 128"),
+            (
+                "header_timeout",
+                self.header_timeout.is_zero(),
+                "header_timeout: 10s",
+            ),
+            (
+                "idle_timeout",
+                self.idle_timeout.is_zero(),
+                "idle_timeout: 1m",
+            ),
+            (
+                "body_timeout",
+                self.body_timeout.is_zero(),
+                "body_timeout: 30s",
+            ),
+            (
+                "response_timeout",
+                self.response_timeout.is_zero(),
+                "response_timeout: 30s",
+            ),
+        ];
+        let nothing = limits.into_iter().filter(|(_, is_nothing, _)| *is_nothing);
+        nothing
+            .map(|(key, _, example)| {
+                Problem::value(
+                    &format!("appservice.connections.{key}"),
+                    "0 would let nobody in",
+                    format!("set it like `{example}`, or leave it out"),
+                )
+            })
+            .collect()
+    }
+
     /// As they are kept, below this limit of descriptors.
     pub fn limits(&self, descriptors: u64) -> Limits {
         let limits = Limits {

@@ -12,7 +12,7 @@ use super::{Config, schema};
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
     /// The file cannot be read.
-    #[error("cannot read {}: {source}; make it with `init`, or name it with `-c`", .path.display())]
+    #[error("cannot read {}: {source}; {}", .path.display(), fix_of(.source))]
     Unreadable {
         /// The file.
         path: PathBuf,
@@ -31,6 +31,20 @@ pub enum ConfigError {
     /// Keys or values are wrong.
     #[error("{}", join(.0))]
     Invalid(Vec<Problem>),
+}
+
+/// How to get at a file that cannot be read.
+fn fix_of(error: &io::Error) -> &'static str {
+    match error.kind() {
+        io::ErrorKind::NotFound => "make it with `init`, or name it with `-c`",
+        io::ErrorKind::PermissionDenied => {
+            "let the user that runs the bridge read it, or name another file with `-c`"
+        }
+        io::ErrorKind::InvalidData => {
+            "it is no text in UTF-8: restore it, or name another file with `-c`"
+        }
+        _ => "name a file that can be read with `-c`",
+    }
 }
 
 /// A key that does not exist.

@@ -37,9 +37,8 @@ impl Journal {
                 let record = match known {
                     Some(known) => RoomRecord { kind, ..known },
                     None => RoomRecord {
-                        kind,
-                        guests: BTreeMap::new(),
                         bot: true,
+                        ..RoomRecord::new(kind)
                     },
                 };
                 batch.insert(room_key(room), super::encode(&record, "room")?);
@@ -96,6 +95,6 @@ fn agent_key(id: &AgentId) -> Vec<u8> {
     Key::new(key::AGENT).text(id.as_str()).bytes()
 }
 
-fn room_key(room: &RoomId) -> Vec<u8> {
+pub(super) fn room_key(room: &RoomId) -> Vec<u8> {
     Key::new(key::ROOM).text(room.as_str()).bytes()
 }

@@ -77,7 +77,7 @@ impl Journal {
     }
 }
 
-fn choices_key(room: &RoomId) -> Vec<u8> {
+pub(super) fn choices_key(room: &RoomId) -> Vec<u8> {
     Key::new(key::CHOICES).text(room.as_str()).bytes()
 }
 

@@ -7,7 +7,7 @@ use serde::Deserialize;
 use super::{
     Journal, JournalError, OutboxItem,
     key::{self, Key, texts},
-    record::{PauseRecord, TurnId},
+    record::{PauseRecord, SilencedRecord, TurnId},
 };
 
 impl Journal {
@@ -29,8 +29,12 @@ impl Journal {
         Ok(())
     }
 
-    /// Why the room was told last that an agent cannot speak there; `None`: it was not, or the agent has spoken since.
-    pub fn silenced(&self, room: &RoomId, agent: &AgentId) -> Result<Option<String>, JournalError> {
+    /// Why an agent cannot speak in a room, and who was told; `None`: it can, as far as is known.
+    pub fn silenced(
+        &self,
+        room: &RoomId,
+        agent: &AgentId,
+    ) -> Result<Option<SilencedRecord>, JournalError> {
         self.get(&silenced_key(room, agent), "silenced")
     }
 
@@ -39,11 +43,11 @@ impl Journal {
         &self,
         room: &RoomId,
         agent: &AgentId,
-        why: Option<&str>,
+        silenced: Option<&SilencedRecord>,
     ) -> Result<(), JournalError> {
         let key = silenced_key(room, agent);
-        if let Some(why) = why {
-            return self.put(&key, &why, "silenced");
+        if let Some(silenced) = silenced {
+            return self.put(&key, silenced, "silenced");
         }
         self.db().remove(key)?;
         Ok(())
@@ -123,7 +127,7 @@ fn pause_key(agent: &AgentId) -> Vec<u8> {
     Key::new(key::PAUSE).text(agent.as_str()).bytes()
 }
 
-fn silenced_key(room: &RoomId, agent: &AgentId) -> Vec<u8> {
+pub(super) fn silenced_key(room: &RoomId, agent: &AgentId) -> Vec<u8> {
     Key::new(key::SILENCED)
         .text(room.as_str())
         .text(agent.as_str())

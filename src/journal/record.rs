@@ -1,10 +1,7 @@
 //! What the journal remembers, as types. Each is written with a version byte; a field that is added
 //! later needs a default.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    fmt,
-};
+use std::{collections::BTreeSet, fmt};
 
 use letta_client::{AgentId, RunId};
 use ruma::{OwnedEventId, OwnedRoomId, OwnedUserId};
@@ -15,12 +12,14 @@ use sha2::{Digest, Sha256};
 mod ask;
 mod keys;
 mod queued;
+mod room;
 mod spent;
 
 pub use self::{
     ask::{Ask, AskedCall, By, Verdict},
     queued::{Errand, OutboxItem},
-    spent::{FailedRecord, PauseRecord, Spent, WaitNotice},
+    room::{Replacement, RoomKind, RoomRecord, SpaceRecord},
+    spent::{FailedRecord, PauseRecord, SilencedRecord, Spent, WaitNotice},
 };
 use crate::time::Millis;
 
@@ -362,6 +361,10 @@ pub struct AgentRecord {
     /// Whether the room is listed in the space.
     #[serde(default)]
     pub in_space: bool,
+    /// The room that it had before and could not follow to the one that replaced it. What belongs to that room is given to the next
+    /// one.
+    #[serde(default)]
+    pub previous_room: Option<OwnedRoomId>,
     /// People who have been invited (or could not be, which is logged).
     #[serde(default)]
     pub invited: BTreeSet<OwnedUserId>,
@@ -374,47 +377,6 @@ pub struct AgentRecord {
     /// Whether somebody else is called so.
     #[serde(default)]
     pub is_lookalike: bool,
-}
-
-/// The "Letta Agents" space.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct SpaceRecord {
-    /// Its room id.
-    pub room: OwnedRoomId,
-    /// People who have been invited (or could not be, which is logged).
-    #[serde(default)]
-    pub invited: BTreeSet<OwnedUserId>,
-}
-
-/// What a room is to the bridge.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct RoomRecord {
-    /// Its kind.
-    pub kind: RoomKind,
-    /// Ghosts that were invited here, beside the one whose home it is; `true`: as a direct chat,
-    /// where every message is meant for it.
-    #[serde(default)]
-    pub guests: BTreeMap<AgentId, bool>,
-    /// Whether the bot is here too.
-    #[serde(default)]
-    pub bot: bool,
-}
-
-/// See [`RoomRecord`].
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum RoomKind {
-    /// An agent's own room.
-    Home {
-        /// The agent.
-        agent: AgentId,
-    },
-    /// Where one person commands the bot.
-    Management {
-        /// The person.
-        user: OwnedUserId,
-    },
-    /// Any other room.
-    Other,
 }
 
 #[cfg(test)]

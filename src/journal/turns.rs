@@ -255,7 +255,7 @@ fn turn_key(conversation: &ConversationKey) -> Vec<u8> {
     Key::new(key::TURN).conversation(conversation).bytes()
 }
 
-fn conversation_key(conversation: &ConversationKey) -> Vec<u8> {
+pub(super) fn conversation_key(conversation: &ConversationKey) -> Vec<u8> {
     Key::new(key::CONVERSATION)
         .conversation(conversation)
         .bytes()

@@ -187,7 +187,23 @@ impl Inner {
             .voice(turn)
             .remark(turn, "lost", &words::conversation_lost());
         self.around.outbox.say(&lost).await?;
-        Ok(Next::Ask { sent: true })
+        match &mut turn.ask {
+            Some(ask) if ask.verdict.is_some() => {
+                // What was decided on is lost with the conversation.
+                ask.forgotten = true;
+                let (is_stopped, is_ours) = (ask.is_stopped(), !ask.found);
+                if is_stopped {
+                    return Ok(over(Told::end(String::new(), None)));
+                }
+                if !is_ours || turn.prompts.is_empty() {
+                    return Ok(Next::Over(Outcome::Failed(words::refused(&failure))));
+                }
+                turn.renew_keys();
+                self.keep(turn).await?;
+                Ok(Next::Ask { sent: false })
+            }
+            _ => Ok(Next::Ask { sent: true }),
+        }
     }
 
     /// What to do when nothing waits for what was decided.

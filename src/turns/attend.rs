@@ -164,6 +164,8 @@ impl Inner {
             Permit::Wait(pause, until) => (pause, until),
         };
         wait.paused(&pause);
+        let told = stage.notice.pause_told();
+        self.tell_queue_of_pause(turn, told, &pause).await?;
         let began = Instant::now();
         let left = budget::WAIT_MAX.saturating_sub(budget::waited(&turn.spent));
         let over = async {

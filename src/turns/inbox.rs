@@ -38,8 +38,6 @@ use crate::{
 const EVENTS_AT_ONCE: usize = 256;
 /// The most read receipts under way at once; beyond it they are left out.
 const RECEIPTS_MAX: usize = 32;
-/// The state on which depends who is in a room and may speak there.
-const SPEECH_STATE: [&str; 3] = ["m.room.member", "m.room.power_levels", "m.room.tombstone"];
 /// How long to rest when the journal fails.
 const JOURNAL_FAILED_PAUSE: Duration = Duration::from_secs(5);
 
@@ -189,8 +187,8 @@ impl Inbox {
                 };
                 return self.queue(admission, conversation, prompt).await;
             }
-            Route::Command | Route::Reaction | Route::Membership => {
-                if route == Route::Membership {
+            Route::Command | Route::Reaction | Route::Membership | Route::Replaced => {
+                if matches!(route, Route::Membership | Route::Replaced) {
                     self.turns.people_changed(&event.room_id);
                 }
                 let errand = Errand {
@@ -217,9 +215,7 @@ impl Inbox {
                 let once = SendId::of(&["encrypted", event.room_id.as_str()]);
                 self.tell(event, &words::encrypted(), once).await?;
             }
-            Route::Ignore(_) if SPEECH_STATE.contains(&event.event_type.as_str()) => {
-                self.turns.people_changed(&event.room_id);
-            }
+            Route::RoomState => self.turns.people_changed(&event.room_id),
             Route::Ignore(_) => {}
         }
         journal.drop_event(admission)?;
@@ -234,6 +230,7 @@ impl Inbox {
     ) -> Result<Option<(ConversationKey, ruma::OwnedEventId)>, JournalError> {
         let ghost = self.rules.identity.ghost(&conversation.agent);
         self.tell_of_decision(&conversation, &prompt).await?;
+        self.turns.tell_of_pause(&conversation, &prompt).await?;
         match self
             .around
             .journal

@@ -37,6 +37,8 @@ pub(super) struct Wait {
     failures: u32,
     /// Until when the agent is paused, if that is why.
     paused_until: Option<Millis>,
+    /// Since when it is paused.
+    paused_since: Option<Millis>,
     /// Whether the connection was lost in the middle of an answer.
     lost: bool,
 }
@@ -51,6 +53,7 @@ impl Wait {
             code: SILENT.to_owned(),
             failures: 0,
             paused_until: None,
+            paused_since: None,
             lost: false,
         };
         match &turn.waiting {
@@ -120,7 +123,7 @@ impl Wait {
     /// A question has failed, and Letta is asked again after a pause. Answers the pause.
     pub(super) fn failed(&mut self, failure: &BackendError) -> Duration {
         self.failures += 1;
-        (self.paused_until, self.lost) = (None, false);
+        (self.paused_until, self.paused_since, self.lost) = (None, None, false);
         let pause = budget::pause(self.failures, failure);
         self.text = words::waiting(failure, pause, Millis::now());
         failure.code().clone_into(&mut self.code);
@@ -129,6 +132,7 @@ impl Wait {
 
     /// The agent is paused. The time that is left is said anew only when the pause is another one.
     pub(super) fn paused(&mut self, pause: &PauseRecord) {
+        self.paused_since = Some(pause.since);
         if self.paused_until.replace(pause.until) != Some(pause.until) {
             self.text = words::paused(pause, Millis::now());
             pause.code.clone_into(&mut self.code);
@@ -168,6 +172,11 @@ impl Notice {
         };
         notice.growing.expect(inner, id_of(turn));
         notice
+    }
+
+    /// Since when the agent is paused, as it was told last.
+    pub(super) fn pause_told(&self) -> Option<Millis> {
+        self.state.as_ref().and_then(|state| state.pause)
     }
 
     /// Whether it says that the turn still waits.
@@ -229,12 +238,14 @@ impl Inner {
                 since: Some(wait.since()),
                 code: wait.code.clone(),
                 lost: wait.lost,
+                pause: wait.paused_since,
             });
             notice.shown = Some(wait.text.clone());
             return Ok(());
         };
         (state.since, state.lost) = (Some(wait.since()), wait.lost);
         state.code.clone_from(&wait.code);
+        state.pause = wait.paused_since.or(state.pause);
         // One that says that the wait is over is corrected in any case.
         if state.edits >= NOTICE_EDITS_MAX && state.open {
             return Ok(());

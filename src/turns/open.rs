@@ -1,6 +1,6 @@
 //! Getting Letta to answer: which conversation, which prompts, and whether it was asked before.
 
-use letta_client::{BackendError, Conduct, Destination, Prompt, RunId, TurnStream};
+use letta_client::{BackendError, Conduct, Destination, FailureKind, Prompt, RunId, TurnStream};
 
 use super::{Inner, budget, prompt::for_letta};
 use crate::{
@@ -77,7 +77,7 @@ impl Inner {
         let unheard = matches!(
             decided,
             Err(BackendError::Forgotten { sent: false } | BackendError::NotPending)
-        );
+        ) || matches!(&decided, Err(failure) if failure.kind() == FailureKind::ConversationGone);
         if unheard && ask.untold {
             self.note_untold(turn, true).await?;
         }

@@ -6,7 +6,10 @@
 
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
     time::Duration,
 };
 
@@ -29,6 +32,8 @@ pub struct Pauses {
     journal: Journal,
     states: Mutex<HashMap<AgentId, State>>,
     changed: watch::Sender<u64>,
+    /// How often an admin has had an agent asked again.
+    resumes: AtomicU64,
 }
 
 struct State {
@@ -79,6 +84,7 @@ impl Pauses {
             journal,
             states: Mutex::new(states),
             changed: watch::Sender::default(),
+            resumes: AtomicU64::new(0),
         })
     }
 
@@ -150,6 +156,22 @@ impl Pauses {
         self.journal.clear_pause(agent)?;
         self.tell();
         Ok(true)
+    }
+
+    /// The pause of an agent, if it is paused.
+    pub fn find(&self, agent: &AgentId) -> Option<PauseRecord> {
+        self.states().get(agent).map(|state| state.record.clone())
+    }
+
+    /// An admin says that the agent is to be asked again. `false`: it was not paused.
+    pub(super) fn resume(&self, agent: &AgentId) -> Result<bool, JournalError> {
+        self.resumes.fetch_add(1, Ordering::Relaxed);
+        self.lift(agent)
+    }
+
+    /// How often an admin has had an agent asked again since the process began.
+    pub(super) fn resumes(&self) -> u64 {
+        self.resumes.load(Ordering::Relaxed)
     }
 
     /// The agents that are paused.

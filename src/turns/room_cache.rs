@@ -36,7 +36,7 @@ impl<T> Default for State<T> {
 }
 
 /// The right to remember an answer, taken before the question.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 pub(super) struct Ticket {
     changes: u64,
 }
@@ -94,7 +94,9 @@ mod tests {
         for changes in [&[][..], &[one], &[other], &[one, one]] {
             let cache = RoomCache::<usize>::default();
             let ticket = cache.look(one, |count| Some(*count)).unwrap_err();
-            changes.iter().for_each(|room| cache.changed(room));
+            for room in changes {
+                cache.changed(room);
+            }
             cache.remember(ticket, one, |count| *count = 1);
             let expected = changes.is_empty().then_some(1);
             assert_eq!(known(&cache, one), expected, "{changes:?}");

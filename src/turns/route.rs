@@ -23,6 +23,7 @@ use crate::{
     config::{Level, Permissions},
     identity::Identity,
     journal::{ConversationKey, RoomKind, RoomRecord},
+    matrix::RoutedKind,
 };
 
 /// An event as far as routing needs it. Everything else stays in the raw text.
@@ -89,6 +90,10 @@ pub enum Route {
     },
     /// Somebody of ours is invited, leaves or is thrown out.
     Membership,
+    /// Who is in the room, or who may speak there, has changed.
+    RoomState,
+    /// The room is replaced by another one.
+    Replaced,
     /// Nothing to do.
     Ignore(Why),
 }
@@ -103,6 +108,8 @@ impl Route {
             Self::Edit { .. } => "edit",
             Self::Redaction { .. } => "redaction",
             Self::Membership => "membership",
+            Self::RoomState => "room state",
+            Self::Replaced => "room replaced",
             Self::Ignore(_) => "ignore",
         }
     }
@@ -174,27 +181,28 @@ impl Rules {
 
 /// Decides what an event is. `room` is what the journal knows of its room.
 pub fn route(event: &IncomingEvent, room: Option<&RoomRecord>, rules: &Rules) -> Route {
-    match (event.event_type.as_str(), event.state_key.as_deref()) {
-        ("m.room.member", Some(user)) => match <&UserId>::try_from(user) {
-            Ok(user) if rules.identity.is_ours(user) => membership(event, rules),
-            _ => Route::Ignore(Why::OtherType),
+    let state_key = event.state_key.as_deref();
+    let Some(kind) = RoutedKind::of(&event.event_type, state_key) else {
+        return Route::Ignore(Why::OtherType);
+    };
+    match kind {
+        // The homeserver has checked who may change the state of a room: it is a fact, whoever has done it.
+        RoutedKind::Member => match state_key.and_then(|user| <&UserId>::try_from(user).ok()) {
+            Some(user) if rules.identity.is_ours(user) => membership(event, rules),
+            _ => Route::RoomState,
         },
-        (_, Some(_)) => Route::Ignore(Why::OtherType),
+        RoutedKind::PowerLevels => Route::RoomState,
+        RoutedKind::Tombstone => Route::Replaced,
         _ if rules.identity.is_ours(&event.sender) => Route::Ignore(Why::Ours),
         // What is taken back is never said: that is safe, whoever does it.
-        ("m.room.redaction", None) => redaction(event),
-        ("m.room.message" | "m.room.encrypted" | "m.reaction", None)
-            if rules.is_blocked(&event.sender) =>
-        {
-            Route::Ignore(Why::Blocked)
-        }
-        ("m.room.message", None) => message(event, room, rules),
-        ("m.room.encrypted", None) => Route::Ignore(match room {
+        RoutedKind::Redaction => redaction(event),
+        _ if rules.is_blocked(&event.sender) => Route::Ignore(Why::Blocked),
+        RoutedKind::Message => message(event, room, rules),
+        RoutedKind::Encrypted => Route::Ignore(match room {
             Some(_) => Why::Encrypted,
             None => Why::UnknownRoom,
         }),
-        ("m.reaction", None) => reaction(event, room),
-        _ => Route::Ignore(Why::OtherType),
+        RoutedKind::Reaction => reaction(event, room),
     }
 }
 

@@ -1,7 +1,7 @@
 //! Whether an agent's ghost can be heard where it is asked: no answer is worth paying for that nobody hears.
 //!
 //! What the room's state says is asked for once and remembered until the state changes. Promise: an agent that cannot speak is not
-//! asked; the room hears so once, by the bot, with the way back.
+//! asked; everybody who asks hears so once, by the bot, with the way back.
 
 use letta_client::AgentId;
 use ruma::OwnedUserId;
@@ -14,7 +14,7 @@ use super::{
     words,
 };
 use crate::{
-    journal::{JournalError, OutboxItem, SendId, TurnRecord},
+    journal::{JournalError, OutboxItem, SendId, SilencedRecord, TurnRecord},
     matrix::{
         Silence,
         content::{self, MsgKind, Placement},
@@ -66,7 +66,7 @@ impl Inner {
         }
     }
 
-    /// Ends a turn whose agent cannot be heard: Letta is not asked, the prompts are set aside, and it is said once.
+    /// Ends a turn whose agent cannot be heard: Letta is not asked, the prompts are set aside, and who asks is told once.
     pub(super) async fn end_silenced(
         &self,
         turn: &TurnRecord,
@@ -78,21 +78,23 @@ impl Inner {
         let reason = words::silenced(&ghost, silence);
         info!(turn.id = %turn.id, agent.id = %agent, room.id = %room, ?silence, "an agent cannot speak; it is not asked");
         let failed = self.failed_record(turn, &reason)?;
-        let told = journal.silenced(room, agent)?;
-        let notice = match (&failed, told.as_ref() == Some(&reason.1)) {
-            (Some(failed), false) => {
+        let mut silenced = journal
+            .silenced(room, agent)?
+            .filter(|known| known.code == reason.1)
+            .unwrap_or_else(|| SilencedRecord::new(&reason.1));
+        let notices = match &failed {
+            Some(failed) => {
                 let text = words::prompts_set_aside(&reason, failed.number);
-                self.notice_by_the_bot(turn, &text)?
+                self.notices_by_the_bot(turn, &text, &mut silenced)?
             }
-            _ => None,
+            None => Vec::new(),
         };
-        let notice: Vec<_> = notice.into_iter().collect();
-        let rooms: Vec<_> = notice.iter().map(|item| item.room.clone()).collect();
+        let rooms: Vec<_> = notices.iter().map(|item| item.room.clone()).collect();
         match &failed {
-            Some(failed) => journal.set_aside(turn, failed, &notice)?,
+            Some(failed) => journal.set_aside(turn, failed, &notices)?,
             None => journal.end_turn(turn, &[])?,
         }
-        journal.set_silenced(room, agent, Some(&reason.1))?;
+        journal.set_silenced(room, agent, Some(&silenced))?;
         journal.durable().await?;
         for room in rooms {
             self.around.outbox.wake(&room);
@@ -102,41 +104,72 @@ impl Inner {
         Ok(())
     }
 
-    /// A notice of the bot to who asks: in the room if the bot is there, else where they command it, if there is such a room.
-    fn notice_by_the_bot(
+    /// Notices of the bot to those who ask and were not told yet: one in the room if the bot is there, else one to each where they
+    /// command it, if there is such a room.
+    fn notices_by_the_bot(
         &self,
         turn: &TurnRecord,
         text: &str,
-    ) -> Result<Option<OutboxItem>, JournalError> {
+        silenced: &mut SilencedRecord,
+    ) -> Result<Vec<OutboxItem>, JournalError> {
         let journal = &self.around.journal;
-        let here = journal
+        let untold: Vec<_> = turn
+            .prompts
+            .iter()
+            .filter(|prompt| !silenced.told.contains(&prompt.sender))
+            .collect();
+        let Some(last) = untold.last() else {
+            return Ok(Vec::new());
+        };
+        let is_here = journal
             .room(&turn.key.room)?
             .is_some_and(|record| record.bot);
-        let asker = turn.prompts.last();
-        let (room, reply_to) = if here {
-            (
-                Some(turn.key.room.clone()),
-                asker.map(|prompt| prompt.event_id.clone()),
-            )
-        } else {
-            let rooms = journal.management_rooms()?;
-            (
-                asker.and_then(|prompt| rooms.get(&prompt.sender).cloned()),
-                None,
-            )
-        };
+        if is_here {
+            for prompt in &untold {
+                silenced.note_told(&prompt.sender);
+            }
+            let reply_to = Some(last.event_id.clone());
+            let placement = match &turn.key.thread {
+                Some(root) => Placement::Thread {
+                    root: root.clone(),
+                    reply_to,
+                },
+                None => Placement::Room { reply_to },
+            };
+            return Ok(vec![self.notice_by_the_bot(
+                turn,
+                &turn.key.room,
+                placement,
+                text,
+            )]);
+        }
+        let rooms = journal.management_rooms()?;
+        let mut notices = Vec::new();
+        for prompt in untold {
+            if let Some(room) = rooms.get(&prompt.sender)
+                && !silenced.told.contains(&prompt.sender)
+            {
+                let placement = Placement::Room { reply_to: None };
+                notices.push(self.notice_by_the_bot(turn, room, placement, text));
+                silenced.note_told(&prompt.sender);
+            }
+        }
+        Ok(notices)
+    }
+
+    fn notice_by_the_bot(
+        &self,
+        turn: &TurnRecord,
+        room: &RoomId,
+        placement: Placement,
+        text: &str,
+    ) -> OutboxItem {
         let send_id = SendId::of(&[
             "silenced",
+            room.as_str(),
             &turn.id.to_string(),
             &Millis::now().0.to_string(),
         ]);
-        let placement = match (&turn.key.thread, here) {
-            (Some(root), true) => Placement::Thread {
-                root: root.clone(),
-                reply_to,
-            },
-            _ => Placement::Room { reply_to },
-        };
         let content = content::message(
             Rendered::plain(text),
             MsgKind::Notice,
@@ -144,13 +177,13 @@ impl Inner {
             [],
             send_id.as_str(),
         );
-        Ok(room.map(|room| OutboxItem {
-            room,
+        OutboxItem {
+            room: room.to_owned(),
             sender: self.around.identity.bot().to_owned(),
             event_type: EVENT_TYPE.to_owned(),
             send_id,
             content: freeze(&content),
-        }))
+        }
     }
 
     fn is_being_set_up(&self, turn: &TurnRecord) -> Result<bool, JournalError> {

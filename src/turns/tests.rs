@@ -8,3 +8,4 @@ mod property;
 mod silence;
 mod silent;
 mod stories;
+mod told;

@@ -142,8 +142,8 @@ pub fn broke_off() -> String {
 
 /// What was decided has come through, and how the agent went on cannot be had any more.
 pub fn cut_off() -> String {
-    "What you decided has been done, but Letta has lost the rest of the answer. Ask the agent to \
-     go on. [STREAM_INCOMPLETE]"
+    "Letta has taken your decision and has lost the rest of the answer. What a tool has done by then is not known. Ask the agent \
+     to look, and to go on. [STREAM_INCOMPLETE]"
         .to_owned()
 }
 

@@ -161,6 +161,21 @@ async fn muted_agent_is_not_asked_and_the_bot_says_so_once() {
         .alice
         .wait_for_answer(&room, &question, SOON, |text| text == "again")
         .await;
+    // It was heard, and is muted again.
+    let runs = world.letta.runs();
+    set_power(&world, &room, false).await;
+    world.alice.mention(&room, &agent.ghost, "say: more").await;
+    world
+        .alice
+        .wait_for("to hear it again", &room, SOON, |room| {
+            (heard(room, "[AGENT_MUTED]") == 2).then_some(())
+        })
+        .await;
+    assert_eq!(
+        world.letta.runs(),
+        runs,
+        "Letta was asked for what nobody hears"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -36,4 +36,5 @@ mod restarts;
 mod rights;
 mod support;
 mod talk;
+mod upgrades;
 mod v1;

@@ -299,6 +299,18 @@ class Person:
     async def kick(self, room, user):
         good(await self.client.room_kick(room, user))
 
+    async def upgrade(self, room, version):
+        answer = await self.client.send(
+            "POST",
+            nio.Api._build_path(["rooms", room, "upgrade"]),
+            json.dumps({"new_version": version}),
+            {"Content-Type": "application/json", "Authorization": f"Bearer {self.client.access_token}"},
+        )
+        answered = await answer.json()
+        if "replacement_room" not in answered:
+            raise RuntimeError(str(answered))
+        return answered["replacement_room"]
+
     async def resolve(self, alias):
         found = await self.client.room_resolve_alias(alias)
         return found.room_id if isinstance(found, nio.RoomResolveAliasResponse) else None

@@ -114,6 +114,9 @@ fn wrap(text: &str) -> Vec<u8> {
         serde_json::json!({ "type": "turn_finished", "runtime": runtime, "turn_id": text, "stop_reason": text }),
         serde_json::json!({ "type": text, "request_id": text }),
     ];
-    let frames: String = frames.iter().map(|frame| format!("< {frame}\n")).collect();
-    format!("{ASKED}{frames}").into_bytes()
+    let mut lines = ASKED.to_owned();
+    for frame in frames {
+        lines.extend(["< ", &frame.to_string(), "\n"]);
+    }
+    lines.into_bytes()
 }

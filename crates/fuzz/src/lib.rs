@@ -14,7 +14,10 @@
 //! | [`transaction`] | what a homeserver pushes to the bridge, up to what each event means |
 //! | [`markdown`] | what agents write, as rooms show it |
 //! | [`commands`] | command lines: `!letta` of the bridge, `!admin` of the homeserver |
-
+#![allow(
+    clippy::missing_panics_doc,
+    reason = "a target panics when it finds something: that is what it is for"
+)]
 #![expect(
     clippy::expect_used,
     reason = "a panic is how a target says that something does not hold"

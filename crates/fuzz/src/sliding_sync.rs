@@ -142,16 +142,19 @@ fn rooms() -> Vec<Candidate> {
     let room = |number: u64| Candidate {
         room_id: id(number),
         bump: Position(number / 2),
-        invited: number % 5 == 0,
-        direct: number % 2 == 0,
-        encrypted: number % 3 == 0,
-        room_type: (number % 7 == 0).then(|| "m.space".to_owned()),
-        name: (number % 4 != 0).then(|| format!("Room {number} \u{130}\u{3a3}")),
-        tags: (number % 6 == 0)
+        invited: number.is_multiple_of(5),
+        direct: number.is_multiple_of(2),
+        encrypted: number.is_multiple_of(3),
+        room_type: (number.is_multiple_of(7)).then(|| "m.space".to_owned()),
+        name: (!number.is_multiple_of(4)).then(|| format!("Room {number} \u{130}\u{3a3}")),
+        tags: (number.is_multiple_of(6))
             .then(|| "m.favourite".to_owned())
             .into_iter()
             .collect(),
-        spaces: (number % 8 == 0).then(|| id(1)).into_iter().collect(),
+        spaces: (number.is_multiple_of(8))
+            .then(|| id(1))
+            .into_iter()
+            .collect(),
     };
     let mut rooms: Vec<_> = (0..ROOMS).map(room).collect();
     list::sort(&mut rooms);

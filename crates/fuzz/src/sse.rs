@@ -1,4 +1,4 @@
-//! Event streams of Letta and of servers with OpenAI's routes, from bytes to what a turn tells.
+//! Event streams of Letta and of servers with `OpenAI`'s routes, from bytes to what a turn tells.
 //!
 //! Invariants: the same bytes mean the same events however the network cuts them; the events of a stream that breaks off are the
 //! first of the whole; a turn has one end, which comes last; its text is within the limit, without NUL, and without stand-ins for
@@ -135,9 +135,9 @@ fn wrap(text: &str) -> Vec<u8> {
         text.to_owned(),
         end.to_owned(),
     ];
-    let stream: String = events
-        .iter()
-        .map(|event| format!("data: {event}\n\n"))
-        .collect();
+    let mut stream = String::new();
+    for event in &events {
+        stream.extend(["data: ", &event.clone(), "\n\n"]);
+    }
     stream.into_bytes()
 }

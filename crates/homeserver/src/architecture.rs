@@ -14,7 +14,7 @@ const ORDER: [&[&str]; 9] = [
         "clock", "holder", "config", "limits", "locks", "blocking", "software", "outbound",
     ],
     // An error can be one of the store, so it stands right above it.
-    &["store", "error", "permits"],
+    &["store", "error", "permits", "byte_pool"],
     &["stream"],
     &["appservices", "caller", "accounts", "keys", "media"],
     &["rooms"],

@@ -8,7 +8,7 @@
 //! fail if there was one.
 
 use std::{
-    cell::RefCell,
+    cell::{Cell, RefCell},
     collections::HashMap,
     pin::Pin,
     sync::{
@@ -17,6 +17,7 @@ use std::{
     },
     task::{Context, Poll, Wake, Waker},
     thread,
+    time::{Duration, Instant},
 };
 
 use tokio::{
@@ -39,11 +40,21 @@ const POLLS_MIN: usize = 32;
 const POLLS_MAX: usize = 128;
 /// Which part of the permits one holder can have: one in so many. As many holders have to scan at a time before anybody else waits.
 const HOLDER_SHARE: usize = 16;
+/// How many walks are polled at a time for each core: they have permits of their own, so that short requests never wait for them.
+const WALKS_PER_CORE: usize = 2;
+/// How many walks are polled at a time at least.
+const WALKS_MIN: usize = 4;
+/// After so many steps (rooms) a walk gives its thread back and queues up again.
+const STEPS_PER_SLICE: u32 = 16;
+/// And after so much time.
+const SLICE: Duration = Duration::from_millis(10);
 
 /// Where futures are polled. Clones are the same pool.
 #[derive(Clone, Debug)]
 pub struct BlockingPool {
     inner: Arc<Inner>,
+    /// The permits of walks.
+    walks: Arc<Inner>,
 }
 
 #[derive(Debug)]
@@ -57,52 +68,141 @@ impl Default for BlockingPool {
     /// As many permits as the machine has use for.
     fn default() -> Self {
         let cores = thread::available_parallelism().map_or(1, usize::from);
-        Self::new((cores * POLLS_PER_CORE).clamp(POLLS_MIN, POLLS_MAX))
+        let polls = (cores * POLLS_PER_CORE).clamp(POLLS_MIN, POLLS_MAX);
+        Self::new(polls, (cores * WALKS_PER_CORE).clamp(WALKS_MIN, POLLS_MAX))
     }
 }
 
 impl BlockingPool {
-    /// A pool that polls so many futures at a time.
-    pub fn new(permits: usize) -> Self {
-        let inner = Inner {
-            permits: Arc::new(Semaphore::new(permits)),
-            permits_per_holder: (permits / HOLDER_SHARE).max(1),
-            holders: Mutex::default(),
+    /// A pool that polls so many futures at a time, and so many walks besides.
+    pub fn new(permits: usize, walks: usize) -> Self {
+        let inner = |permits| {
+            Arc::new(Inner {
+                permits: Arc::new(Semaphore::new(permits)),
+                permits_per_holder: (permits / HOLDER_SHARE).max(1),
+                holders: Mutex::default(),
+            })
         };
         Self {
-            inner: Arc::new(inner),
+            inner: inner(permits),
+            walks: inner(walks),
         }
     }
 
-    /// Polls the future on blocking threads until it is done. Panics if the future panics.
+    /// Polls the future on blocking threads until it is done. Panics if the future panics. One that pauses ([`pause`]) is a walk from
+    /// then on until it waits for something else.
     pub async fn run<F>(&self, holder: Holder, future: F) -> F::Output
     where
         F: Future + Send + 'static,
         F::Output: Send + 'static,
     {
-        let share = Share::of(&self.inner, holder);
+        self.poll(holder, future, false).await
+    }
+
+    /// The same for a walk over many rooms, members or events, which begins with a permit for walks.
+    pub async fn walk<F>(&self, holder: Holder, future: F) -> F::Output
+    where
+        F: Future + Send + 'static,
+        F::Output: Send + 'static,
+    {
+        self.poll(holder, future, true).await
+    }
+
+    async fn poll<F>(&self, holder: Holder, future: F, is_walk: bool) -> F::Output
+    where
+        F: Future + Send + 'static,
+        F::Output: Send + 'static,
+    {
+        let short = Share::of(&self.inner, holder.clone());
+        let walk = Share::of(&self.walks, holder);
+        let mut walks = is_walk;
         let mut future: Pin<Box<_>> = Box::pin(future.in_current_span());
         let caller = CallerGuard::default();
         let wakes = Arc::new(Wakes::default());
         loop {
+            // Both queues are fair: who pauses comes after everybody who waits, and has one place for each of its permits.
+            let share = if walks { &walk } else { &short };
             let permits = (
                 permit(&share.permits).await,
-                permit(&self.inner.permits).await,
+                permit(&share.inner.permits).await,
             );
             let (abandoned, waker) = (caller.abandoned.clone(), Waker::from(wakes.clone()));
             let polled = spawn_blocking(move || {
                 let _permits = permits;
                 let _marked = Marked::new(Mark::Blocking(Some(abandoned)));
+                let slice = SliceGuard::begin();
                 let poll = future.as_mut().poll(&mut Context::from_waker(&waker));
-                (future, poll)
+                (future, poll, slice.has_paused())
             });
             match joined(polled.await).await {
-                (_, Poll::Ready(output)) => return output,
-                (pending, Poll::Pending) => future = pending,
+                (_, Poll::Ready(output), _) => return output,
+                (pending, Poll::Pending, paused) => {
+                    future = pending;
+                    walks = is_walk || paused;
+                }
             }
             wakes.0.notified().await;
         }
     }
+}
+
+/// What one poll has done.
+#[derive(Clone, Copy)]
+struct Slice {
+    begun: Instant,
+    steps: u32,
+    paused: bool,
+}
+
+thread_local! {
+    static CURRENT_SLICE: Cell<Option<Slice>> = const { Cell::new(None) };
+}
+
+/// A poll on this thread, until this is dropped.
+struct SliceGuard;
+
+impl SliceGuard {
+    fn begin() -> Self {
+        CURRENT_SLICE.set(Some(Slice {
+            begun: Instant::now(),
+            steps: 0,
+            paused: false,
+        }));
+        Self
+    }
+
+    fn has_paused(&self) -> bool {
+        CURRENT_SLICE.get().is_some_and(|slice| slice.paused)
+    }
+}
+
+impl Drop for SliceGuard {
+    fn drop(&mut self) {
+        CURRENT_SLICE.set(None);
+    }
+}
+
+/// Called by a walk after each step, like a room: gives the thread and its permit back once it had them for long, and goes on when
+/// others had their turn. Outside of the pool it does nothing.
+pub async fn pause() {
+    let is_over = CURRENT_SLICE.get().is_some_and(|mut slice| {
+        slice.steps += 1;
+        slice.paused = slice.steps >= STEPS_PER_SLICE || slice.begun.elapsed() >= SLICE;
+        CURRENT_SLICE.set(Some(slice));
+        slice.paused
+    });
+    if !is_over {
+        return;
+    }
+    let mut waited = false;
+    std::future::poll_fn(|context| {
+        if std::mem::replace(&mut waited, true) {
+            return Poll::Ready(());
+        }
+        context.waker().wake_by_ref();
+        Poll::Pending
+    })
+    .await;
 }
 
 /// Runs a closure on a blocking thread: for long work that nobody can ask for often.

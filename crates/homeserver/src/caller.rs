@@ -10,6 +10,7 @@ use ruma::{
     MilliSecondsSinceUnixEpoch, OwnedDeviceId, OwnedUserId, UInt,
     api::error::{ErrorKind, UnknownTokenErrorData},
 };
+use system::connections::Connection;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -72,6 +73,8 @@ pub struct CallFacts {
     pub token: Option<String>,
     /// The address of the client, if it is known: behind a trusted proxy the one that the proxy names.
     pub ip: Option<IpAddr>,
+    /// The connection, if the request has come over one.
+    pub connection: Option<Connection>,
     /// Cancelled when the client disconnects.
     pub disconnected: CancellationToken,
     /// The path as it was asked, without the query.

@@ -225,6 +225,11 @@ impl Config {
         Ok((config, unknown.chain(findings.warnings).collect()))
     }
 
+    /// Whether a key means something: to this server, or to Tuwunel.
+    pub fn knows(key: &str) -> bool {
+        keys::is_known(key)
+    }
+
     /// All themes; nothing if there is no server name to go with them.
     fn extract(figment: &Figment, problems: &mut Vec<Problem>) -> Option<Self> {
         let general: Option<General> = read(figment, problems);

@@ -15,6 +15,8 @@ mod rate_limit;
 mod routes;
 #[cfg(test)]
 pub(crate) mod tests;
+mod unread;
+mod walks;
 
 use homeserver_model::json;
 

@@ -21,6 +21,7 @@ mod appservices;
 #[cfg(test)]
 mod architecture;
 mod blocking;
+mod byte_pool;
 mod caller;
 mod clock;
 mod config;
@@ -50,7 +51,7 @@ mod transactions;
 pub use admin::name_of as command_name;
 pub use appservices::Delivery;
 pub use config::{
-    AppserviceRegistration, Config, Listen, OneOrMany, Severity, Sources, Warning,
+    AppserviceRegistration, Config, Listen, OneOrMany, ROOM_VERSIONS, Severity, Sources, Warning,
     sample as sample_config,
 };
 pub use limits::markdown as limits_markdown;

@@ -15,10 +15,6 @@ use crate::{
     holder::Holder,
 };
 
-mod body_pools;
-
-pub use body_pools::BodyPools;
-
 /// How many holders are remembered before those are forgotten that hold nothing.
 const SWEEP_FROM: usize = 256;
 

@@ -20,6 +20,7 @@ use crate::{
     admin,
     appservices::{Appservices, Delivery, Origin},
     blocking::BlockingPool,
+    byte_pool::{BodyPools, UnreadAnswers},
     config::{AppserviceRegistration, Config},
     error::{Error, Result},
     holder::Holder,
@@ -27,7 +28,6 @@ use crate::{
     limits::RateLimits,
     media::{Media, Previews},
     operations::Operations,
-    permits::BodyPools,
     push::{PushRules, Pushers},
     rooms::{
         Derived, Rooms, delayed, relations::RelationIndex, search::SearchIndex,
@@ -107,6 +107,7 @@ impl Server {
             previews: Previews::open(media.clone(), &config.outbound),
             rate_limits: RateLimits::new(config.limits.rate_limits),
             body_pools: BodyPools::default(),
+            unread_answers: UnreadAnswers::default(),
             shutdown: CancellationToken::new(),
             restarts: AtomicBool::new(false),
             started: Instant::now(),

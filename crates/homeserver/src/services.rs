@@ -12,12 +12,12 @@ use crate::{
     accounts::Accounts,
     appservices::Appservices,
     blocking::BlockingPool,
+    byte_pool::{BodyPools, UnreadAnswers},
     config::Config,
     keys::Keys,
     limits::RateLimits,
     media::{Media, Previews},
     operations::Operations,
-    permits::BodyPools,
     push::{PushRules, Pushers},
     rooms::Rooms,
     software::Software,
@@ -45,6 +45,8 @@ pub struct Services {
     pub stream: Stream,
     /// The room that there is for the bodies of requests.
     pub body_pools: BodyPools,
+    /// The memory for answers that are not read yet.
+    pub unread_answers: UnreadAnswers,
     /// Accounts, devices, tokens.
     pub accounts: Accounts,
     /// Keys for end-to-end encryption.

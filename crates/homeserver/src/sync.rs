@@ -13,6 +13,7 @@ pub mod tags;
 #[cfg(test)]
 mod tests;
 pub mod v3;
+pub mod waiting;
 
 #[cfg(test)]
 pub use crate::store::records::sync as record;
@@ -24,6 +25,7 @@ use echo::Echoes;
 use lazy::SentMembers;
 use presence::Presence;
 use sliding::SlidingSync;
+use waiting::WaitingSyncs;
 
 /// What both syncs are answered from. Clones are the same.
 #[derive(Clone, Debug)]
@@ -41,6 +43,8 @@ pub struct SyncContext {
     pub(crate) sent_members: Arc<SentMembers>,
     /// What sliding sync told whom.
     pub(crate) sliding: Arc<SlidingSync>,
+    /// Syncs that wait for something to happen.
+    pub(crate) waiting_syncs: WaitingSyncs,
 }
 
 impl SyncContext {
@@ -58,6 +62,7 @@ impl SyncContext {
             echoes: Echoes::default(),
             sent_members: Arc::default(),
             sliding: Arc::default(),
+            waiting_syncs: WaitingSyncs::default(),
         }
     }
 }

@@ -3,7 +3,9 @@
 //! A connection is *idle* while no request of it is being answered: before its first request, while the head of one is still
 //! coming, and between two. An idle connection lives until a deadline, and gives way to a new one when there are too many: first
 //! those of the address that has the most of them, the oldest first. So an address that opens all it can does not keep out another.
-//! A request that is being answered is never cut off for that. A body that does not come, and a response that nobody reads, end
+//! A request that is being worked on is never cut off for that; one whose body is still coming, that waits for something to happen
+//! ([`Connection::waits`]), or whose response is not read can give way like an idle connection. Behind an address that many share,
+//! the routes say whose request it is ([`Connection::attribute`]), and the client with the most gives way first. A body that does not come, and a response that nobody reads, end
 //! their connection by a least rate, not by a total time: large files may take as long as they need.
 //!
 //! HTTP/1.1 only: a reverse proxy in front speaks HTTP/2 to the world and HTTP/1.1 to what is behind it.
@@ -16,6 +18,7 @@ use crate::descriptors;
 
 mod body;
 mod budget;
+mod connection;
 mod progress;
 mod registry;
 mod serve;
@@ -23,6 +26,7 @@ mod stream;
 #[cfg(test)]
 mod tests;
 
+pub use connection::{Connection, Waits};
 pub use serve::{Connections, Listener, serve, serve_plain};
 
 /// Connections at the same time, however many descriptors there are.

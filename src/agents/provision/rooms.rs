@@ -46,7 +46,10 @@ impl Provisioner {
             parent: self.registry.space_room(),
             version: self.taste.rooms.version.clone(),
         };
-        let (room, created) = self.create_or_find(&alias, &plan).await?;
+        let (room, created) = self.create_or_find(&alias, &plan, Some(ghost)).await?;
+        if let Some(previous) = record.previous_room.take() {
+            self.journal.move_home(&record.id, &previous, &room)?;
+        }
         record.room = Some(room);
         if created {
             record.room_name = Some(shown_name(record));
@@ -61,22 +64,32 @@ impl Provisioner {
         &self,
         alias: &RoomAliasId,
         plan: &RoomPlan,
+        ghost: Option<&UserId>,
     ) -> Result<(OwnedRoomId, bool), ProvisionError> {
         let identity = &self.taste.identity;
-        match self
-            .homeserver
-            .create_room(identity.bot(), identity.domain(), plan)
-            .await
-        {
+        let create = || {
+            self.homeserver
+                .create_room(identity.bot(), identity.domain(), plan)
+        };
+        match create().await {
             Ok(room) => Ok((room, true)),
             Err(error) if matches!(error.kind(), Some(ErrorKind::RoomInUse)) => {
                 let found = self.homeserver.find_room(alias).await;
                 match found.map_err(cannot("find the room by its alias"))? {
-                    Some(room) => Ok((room, false)),
+                    // That the alias leads somewhere does not say that one of ours is there.
+                    Some(room) => match self.enter_found(alias, room, ghost).await? {
+                        Some(room) => Ok((room, false)),
+                        None => Ok((create().await.map_err(cannot("create the room"))?, true)),
+                    },
                     None => Err(cannot("create the room: its alias is in use by no room")(
                         error,
                     )),
                 }
+            }
+            Err(error) if matches!(error.kind(), Some(ErrorKind::UnsupportedRoomVersion)) => {
+                Err(cannot(
+                    "create the room: set `rooms.version` to one that the homeserver has",
+                )(error))
             }
             Err(error) => Err(cannot("create the room")(error)),
         }

@@ -42,13 +42,17 @@ impl Provisioner {
             parent: None,
             version: self.taste.rooms.version.clone(),
         };
-        let (room, created) = self.create_or_find(&alias, &plan).await?;
+        let (room, created) = self.create_or_find(&alias, &plan, None).await?;
         let invited = if created {
             people.iter().cloned().collect()
         } else {
             BTreeSet::new()
         };
-        let space = SpaceRecord { room, invited };
+        let space = SpaceRecord {
+            room,
+            invited,
+            replaced: None,
+        };
         self.registry.set_space(space.clone())?;
         self.journal.durable().await?;
         info!(room.id = %space.room, "the space is there");

@@ -4,7 +4,8 @@
 
 use std::path::PathBuf;
 
-use homeserver::{Severity, Sources};
+use ::settings::{Problem, nearest, quoted};
+use homeserver::{ROOM_VERSIONS, Severity, Sources};
 use tracing::{info, warn};
 
 use crate::{
@@ -14,6 +15,9 @@ use crate::{
 
 /// The folder of the homeserver's data, beside the journal, unless `database_path` says another.
 const FOLDER: &str = "homeserver";
+
+/// The keys of `homeserver` that are the bridge's own.
+const OWN_KEYS: [&str; 5] = ["mode", "address", "listen", "domain", "tuwunel_config"];
 
 /// The configuration of the homeserver in this process.
 pub fn settings(config: &Config) -> anyhow::Result<homeserver::Config> {
@@ -30,6 +34,7 @@ pub(super) fn folder(config: &Config) -> PathBuf {
 
 fn from_sources(config: &Config, env: Vec<(String, String)>) -> anyhow::Result<homeserver::Config> {
     let own = &config.homeserver;
+    check(config).map_err(|problem| Failure::new(ExitCode::ConfigInvalid, problem))?;
     let mut inline = own.tuwunel.clone();
     inline.insert("server_name".to_owned(), own.domain.as_str().into());
     if !own.listen.is_empty() {
@@ -58,6 +63,36 @@ fn from_sources(config: &Config, env: Vec<(String, String)>) -> anyhow::Result<h
         settings.registration.allow_registration = true;
     }
     Ok(settings)
+}
+
+/// What the bridge's own keys say that this homeserver cannot do.
+fn check(config: &Config) -> Result<(), Problem> {
+    let version = &config.rooms.version;
+    if !ROOM_VERSIONS.contains(version) {
+        let versions = ROOM_VERSIONS.map(|version| version.to_string());
+        let versions: Vec<_> = versions.iter().map(String::as_str).collect();
+        return Err(Problem::value(
+            "rooms.version",
+            format_args!("the embedded homeserver has no room version {version}"),
+            format!("set it to one of {}", quoted(&versions)),
+        ));
+    }
+    // A key that neither of the two knows is told of; one that is almost one of ours would change what starts.
+    let unknown = config
+        .homeserver
+        .tuwunel
+        .keys()
+        .filter(|key| !homeserver::Config::knows(key));
+    for key in unknown {
+        if let Some(meant) = nearest(key, OWN_KEYS) {
+            return Err(Problem::key(
+                &format!("homeserver.{key}"),
+                " is not a key",
+                format!("did you mean `{meant}`?"),
+            ));
+        }
+    }
+    Ok(())
 }
 
 #[cfg(test)]
@@ -104,6 +139,36 @@ mod tests {
         let spoken = read("", &env);
         assert_eq!(path(&spoken), Path::new(usual));
         assert!(!spoken.registration.allow_registration);
+    }
+
+    #[test]
+    fn key_that_is_almost_one_of_ours_and_unknown_room_version_are_refused() {
+        let refused = |config: &Config| {
+            let refused = from_sources(config, Vec::new()).err();
+            refused.map(|error| error.to_string()).unwrap_or_default()
+        };
+        for (written, meant) in [
+            ("  mod: external", "mode"),
+            ("  Mode: external", "mode"),
+            ("  adress: http://localhost:8008", "address"),
+            ("  domian: other.test", "domain"),
+            ("  listn: ['::']", "listen"),
+            ("  tuwunel_conf: t.toml", "tuwunel_config"),
+        ] {
+            let text = refused(&config(written));
+            assert!(
+                text.contains(&format!("did you mean `{meant}`?")),
+                "{written}: {text}"
+            );
+        }
+        // Tuwunel's own keys, and what is like neither.
+        for written in ["  port: 1234", "  log: info", "  xyzzy: 1"] {
+            assert_eq!(refused(&config(written)), "", "{written}");
+        }
+        let mut config = config("");
+        config.rooms.version = "99".try_into().unwrap();
+        let text = refused(&config);
+        assert!(text.contains("set it to one of `10`, `11`, `12`"), "{text}");
     }
 
     #[test]

@@ -5,6 +5,8 @@ use std::{fs, io, path::Path};
 use tokio::net::TcpListener;
 
 use super::{Advice, Check};
+#[cfg(feature = "embedded")]
+use crate::cli::health::way_to;
 use crate::{
     cli::{health::own_address, probe},
     config::Config,
@@ -99,8 +101,70 @@ pub(super) async fn port(config: &Config) -> (Check, Option<TcpListener>) {
     )
 }
 
+/// Whether the embedded homeserver can be started as it is configured, or is running.
+#[cfg(feature = "embedded")]
+pub(super) async fn embedded_homeserver(config: &Config) -> Check {
+    let outcome = match crate::app::settings(config) {
+        Ok(settings) => free_or_ours(&settings.listen).await,
+        Err(error) => Err(Advice::new(
+            format!("{error:#}"),
+            "fix this, then run doctor again",
+        )),
+    };
+    Check {
+        name: "homeserver",
+        outcome,
+    }
+}
+
+/// Whether each address is free, or this homeserver is what listens there.
+#[cfg(feature = "embedded")]
+async fn free_or_ours(listen: &homeserver::Listen) -> Result<String, Advice> {
+    let mut free = Vec::new();
+    for socket in listen.sockets() {
+        match TcpListener::bind(socket).await {
+            Ok(_) => free.push(socket.to_string()),
+            Err(error) if error.kind() == io::ErrorKind::AddrInUse => {
+                let (address, client) = way_to(listen, probe::of_this_machine());
+                if client_is_answered(client.build(), &address).await {
+                    return Ok(format!(
+                        "the bridge and its homeserver are running at {address}"
+                    ));
+                }
+                return Err(Advice::new(
+                    format!("another program listens on {socket}"),
+                    "is another homeserver running? Stop it, or set `homeserver.port`",
+                ));
+            }
+            // One of the built-in addresses may be missing on the machine.
+            Err(_) if listen.address_is_a_guess() => {}
+            Err(error) => {
+                return Err(Advice::new(
+                    format!("cannot listen on {socket}: {error}"),
+                    "set `homeserver.listen` to addresses of this machine, like 127.0.0.1, and `homeserver.port` to a port above 1023",
+                ));
+            }
+        }
+    }
+    match (free.is_empty(), &listen.unix_socket_path) {
+        (false, _) => Ok(format!(
+            "{} is free; the bridge is not running",
+            free.join(", ")
+        )),
+        (true, Some(path)) => Ok(format!("it listens on {}", path.display())),
+        (true, None) => Err(Advice::new(
+            "none of its addresses is one of this machine",
+            "set `homeserver.listen` to addresses of this machine, like 127.0.0.1",
+        )),
+    }
+}
+
 async fn bridge_is_alive(address: &str) -> bool {
-    let Ok(client) = probe::client_of_this_machine() else {
+    client_is_answered(probe::client_of_this_machine(), address).await
+}
+
+async fn client_is_answered<E>(client: Result<reqwest::Client, E>, address: &str) -> bool {
+    let Ok(client) = client else {
         return false;
     };
     let answer = client

@@ -236,3 +236,27 @@ async fn a_port_and_a_file_that_are_not_ours() {
           stop it, or set `appservice.port` and `appservice.address` and run `registration` again
     ");
 }
+
+#[cfg(feature = "embedded")]
+#[tokio::test]
+async fn port_of_the_embedded_homeserver_that_is_taken() {
+    let mut house = house(|_| ()).await;
+    house.config.homeserver.mode = HomeserverMode::Embedded;
+    house.config.homeserver.listen = vec!["127.0.0.1".parse().unwrap()];
+    let other = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = other.local_addr().unwrap().port();
+    let keys = &mut house.config.homeserver.tuwunel;
+    keys.insert("port".to_owned(), port.into());
+    tokio::spawn(async move { axum::serve(other, Router::new()).await });
+    insta::assert_snapshot!(house.failures().await.replace(&port.to_string(), "HTTP"), @"
+    FAIL  homeserver: another program listens on 127.0.0.1:HTTP
+          is another homeserver running? Stop it, or set `homeserver.port`
+    ");
+    let keys = &mut house.config.homeserver.tuwunel;
+    keys.remove("port");
+    keys.insert("mod".to_owned(), "external".into());
+    insta::assert_snapshot!(house.failures().await, @"
+    FAIL  homeserver: `homeserver.mod` is not a key; did you mean `mode`?
+          fix this, then run doctor again
+    ");
+}

@@ -169,6 +169,9 @@ fn a_wrong_value_says_what_would_be_right() {
     insta::assert_snapshot!(wrong("space: {enabled: maybe}"), @r#"`space.enabled`: expected true or false, got "maybe"; set it like `enabled: true` (in config.yaml)"#);
     insta::assert_snapshot!(wrong("logging: {format: xml}"), @r#"`logging.format`: expected `pretty` or `json`, got "xml"; set it like `format: pretty` (in config.yaml)"#);
     insta::assert_snapshot!(wrong("logging: {level: 'a=b=c'}"), @r#"`logging.level`: error parsing level filter: expected one of "off", "error", "warn", "info", "debug", "trace", or a number 0-5; set it like `level: info` or `level: info,matrix_appservice_letta=debug` (in config.yaml)"#);
+    insta::assert_snapshot!(wrong("logging: {level: inof}"), @"`logging.level`: `inof` is neither a level nor `target=level`; levels are `off`, `error`, `warn`, `info`, `debug`, `trace`; set it like `level: info` or `level: info,matrix_appservice_letta=debug` (in config.yaml)");
+    insta::assert_snapshot!(wrong("appservice: {connections: {max_per_ip: 0}}"), @"`appservice.connections.max_per_ip`: 0 would let nobody in; set it like `max_per_ip: 128`, or leave it out (in config.yaml)");
+    insta::assert_snapshot!(wrong("appservice: {connections: {header_timeout: 0s}}"), @"`appservice.connections.header_timeout`: 0 would let nobody in; set it like `header_timeout: 10s`, or leave it out (in config.yaml)");
     insta::assert_snapshot!(wrong("rooms: 11"), @"`rooms`: expected a section with keys of its own, got 11 (in config.yaml)");
     insta::assert_snapshot!(wrong("appservice: {username_template: '{id}'}"), @"`appservice.username_template`: needs 2 to 32 characters before `{id}`, or it would claim users who are no agents; for example `agent_{id}`; set it like `username_template: agent_{id}` (in config.yaml)");
     insta::assert_snapshot!(wrong("appservice: {bot: {username: agent_bot}}"), @"`appservice.bot.username`: `agent_bot` begins like an agent's name (`agent_…`); choose another (in config.yaml)");
@@ -225,4 +228,15 @@ fn a_file_that_is_none_says_so() {
     insta::assert_snapshot!(House::new("- 1", &[]).error(), @"config.yaml is not valid YAML: invalid type: sequence, expected a map");
     let missing = Config::load_with(Path::new("/nowhere/config.yaml"), &Environment::default());
     insta::assert_snapshot!(missing.unwrap_err(), @"cannot read /nowhere/config.yaml: No such file or directory (os error 2); make it with `init`, or name it with `-c`");
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("config.yaml");
+    fs::write(&path, [0xff, 0xfe, 0]).unwrap();
+    for (path, expected) in [
+        (path.as_path(), "it is no text in UTF-8: restore it"),
+        (folder.path(), "name a file that can be read with `-c`"),
+    ] {
+        let error = Config::load_with(path, &Environment::default()).unwrap_err();
+        let text = error.to_string();
+        assert!(text.contains(expected) && !text.contains("init"), "{text}");
+    }
 }

@@ -1,6 +1,9 @@
 //! What a turn has cost so far, and why it waits: written down, so that a restart begins no budget anew.
 
+use std::collections::BTreeSet;
+
 use letta_client::AgentId;
+use ruma::{OwnedUserId, UserId};
 use serde::{Deserialize, Serialize};
 
 use super::{ConversationKey, QueuedPrompt};
@@ -37,6 +40,60 @@ pub struct WaitNotice {
     pub code: String,
     /// Whether the connection was lost in the middle of an answer.
     pub lost: bool,
+    /// Since when the agent is paused, if the notice told of a pause.
+    pub pause: Option<Millis>,
+}
+
+/// Why an agent cannot speak in a room, and who was told so.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "StoredSilence")]
+pub struct SilencedRecord {
+    /// The code of the reason.
+    pub code: String,
+    /// The users who were told.
+    pub told: BTreeSet<OwnedUserId>,
+}
+
+/// Earlier versions stored the code alone.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum StoredSilence {
+    Code(String),
+    Record {
+        code: String,
+        #[serde(default)]
+        told: BTreeSet<OwnedUserId>,
+    },
+}
+
+impl From<StoredSilence> for SilencedRecord {
+    fn from(stored: StoredSilence) -> Self {
+        match stored {
+            StoredSilence::Code(code) => Self::new(&code),
+            StoredSilence::Record { code, told } => Self { code, told },
+        }
+    }
+}
+
+impl SilencedRecord {
+    /// The most users remembered as told; then all are forgotten, and each may be told once more.
+    pub const TOLD_MAX: usize = 100;
+
+    /// Nobody was told yet.
+    pub fn new(code: &str) -> Self {
+        Self {
+            code: code.to_owned(),
+            told: BTreeSet::new(),
+        }
+    }
+
+    /// Remembers that a user was told.
+    pub fn note_told(&mut self, user: &UserId) {
+        if self.told.len() >= Self::TOLD_MAX {
+            self.told.clear();
+        }
+        self.told.insert(user.to_owned());
+    }
 }
 
 /// Prompts that got no answer and wait for nobody: they were set aside.

@@ -261,6 +261,7 @@ fn home(agent: &Agent, place: &ConversationKey) -> AgentRecord {
         room_topic: None,
         joined: true,
         in_space: true,
+        previous_room: None,
         invited: std::collections::BTreeSet::default(),
         presence: crate::journal::Presence::Live,
         compared_name: None,

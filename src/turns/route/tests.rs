@@ -68,9 +68,8 @@ fn message_with_wrong_values_beside_it_is_read() {
 
 fn room(kind: RoomKind) -> RoomRecord {
     RoomRecord {
-        kind,
-        guests: [].into(),
         bot: true,
+        ..RoomRecord::new(kind)
     }
 }
 

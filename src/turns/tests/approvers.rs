@@ -27,7 +27,7 @@ async fn ann_decides(lab: &Lab, case: &str) {
 }
 
 /// Neither Ann nor Bob may approve; then an admin does.
-async fn admins_decide(lab: &Lab, case: &str) {
+fn admins_decide(lab: &Lab, case: &str) {
     let seen = lab.homeserver.timeline().join("\n");
     assert!(!seen.contains(ANN_DECIDES), "{case}: {seen}");
     assert!(
@@ -121,7 +121,7 @@ async fn admins_decide_about_what_nobody_here_has_asked_for() {
             lab.say("asked");
             lab.until_asked().await;
             lab.until_seen("[APPROVAL_NEEDED]").await;
-            admins_decide(&lab, &format!("{keys:?}, {fate:?}")).await;
+            admins_decide(&lab, &format!("{keys:?}, {fate:?}"));
             // What was found is done with; now for what was asked.
             lab.until_seen("answer to asked.").await;
         }
@@ -137,5 +137,5 @@ async fn admins_decide_if_letta_cannot_say_who_has_asked() {
     lab.until_asked().await;
     lab.until_seen("[APPROVAL_NEEDED]").await;
     assert_eq!(lab.letta.asked("history"), 1);
-    admins_decide(&lab, "no history").await;
+    admins_decide(&lab, "no history");
 }

@@ -23,6 +23,7 @@ mod fate;
 pub(super) struct ScriptedLetta(Arc<Mutex<State>>);
 
 #[derive(Default)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 struct State {
     fates: VecDeque<Fate>,
     /// What becomes of sends when nothing else is said.
@@ -34,6 +35,8 @@ struct State {
     away: bool,
     /// Nothing waits for a decision, whatever its streams say.
     nothing_waits: bool,
+    /// Whether the conversation is lost before the next decision is heard.
+    forgets: bool,
     /// Every call, by its name.
     calls: Vec<&'static str>,
     /// The texts of each send that was accepted.
@@ -77,7 +80,6 @@ impl ScriptedLetta {
         self.lock().gone = true;
     }
 
-    /// Nothing reaches it.
     pub(super) fn go_away(&self) {
         self.lock().away = true;
     }
@@ -110,6 +112,13 @@ impl ScriptedLetta {
     /// What people have said in the conversation, by its keys, as history tells: `None` is somebody without one.
     pub(super) fn history_is(&self, keys: impl IntoIterator<Item = Option<String>>) {
         self.lock().said_last = keys.into_iter().collect();
+    }
+
+    /// Decisions are heard; but before the first one the conversation is lost.
+    pub(super) fn forget_before_decision(&self) {
+        let mut state = self.lock();
+        (state.forgets, state.takes_decisions) = (true, true);
+        state.nothing_waits = true;
     }
 
     /// From now on all is well, but for what is gone.
@@ -378,6 +387,9 @@ impl Backend for ScriptedLetta {
         decisions: &[Decision],
     ) -> Result<TurnStream, BackendError> {
         self.note("decide").await?;
+        if std::mem::take(&mut self.lock().forgets) {
+            return Err(missing(Missing::Conversation));
+        }
         let approve = decisions.iter().all(|decision| decision.approve);
         self.lock().approved.push(approve);
         if !self.lock().takes_decisions {

@@ -301,7 +301,7 @@ async fn redacted_answer_ends_its_turn_and_is_not_sent_again() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn agent_that_cannot_speak_is_not_asked_and_the_bot_says_so_once() {
+async fn agent_that_cannot_speak_is_not_asked_and_each_person_hears_once() {
     let refused = |status, code| Fault::Answer(status, json!({ "errcode": code, "error": "no" }));
     let state = |content| Fault::Answer(200, content);
     let cases = [
@@ -333,14 +333,20 @@ async fn agent_that_cannot_speak_is_not_asked_and_the_bot_says_so_once() {
     ];
     for (what, fault, code) in cases {
         let lab = Lab::new();
-        lab.homeserver.fails(what, [fault.clone(), fault]);
-        for text in ["first", "second"] {
-            lab.say(text);
+        lab.homeserver.fails(what, vec![fault; 4]);
+        for (text, sender, told) in [
+            ("first", ANN, 1),
+            ("second", ANN, 1),
+            ("other", "@bob:house.test", 2),
+            ("again", "@bob:house.test", 2),
+        ] {
+            lab.say_in(&lab.home, sender, text);
             lab.until_quiet().await;
+            let seen = lab.homeserver.timeline();
+            assert_eq!(lab.sees(code), told, "{code}, {text}: {seen:?}");
         }
         assert_eq!(lab.letta.asked(""), 0, "{code}");
-        assert_eq!(lab.sees(code), 1, "{code}: {:?}", lab.homeserver.timeline());
-        assert_eq!(lab.failed().len(), 2, "{code}");
+        assert_eq!(lab.failed().len(), 4, "{code}");
         let line = lab.homeserver.timeline().remove(0);
         assert!(line.starts_with("@letta:house.test"), "{line}");
         // It was let in again.

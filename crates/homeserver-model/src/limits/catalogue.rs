@@ -57,22 +57,38 @@ limits! {
         REGISTER_BODY_MAX_BYTES: usize = 16_384, "bytes", TOO_LARGE;
         /// How many values (objects, lists, texts, numbers, …) the JSON of a request can have, all levels counted. An event of the largest size cannot have half as many, and a key backup of 5,000 keys has 40,000.
         JSON_MAX_VALUES: usize = 65_536, "values", Refused(400, "M_BAD_JSON");
-        /// Bodies above 64 KiB at a time. With the longest that any endpoint takes this is 64 MiB.
-        LONG_BODIES_AT_ONCE: usize = 8, "bodies", Otherwise("others wait, and are refused with 429 `M_LIMIT_EXCEEDED` after `BODY_PERMIT_WAIT_MAX`");
+        /// What of each body is read whoever else sends bodies. Nearly all logins and messages are no longer.
+        SMALL_BODY_BYTES: usize = 4 << 10, "bytes", Otherwise("what is above takes memory of a pool as it arrives");
+        /// What has arrived of all bodies above 64 KiB: eight of the longest that any endpoint takes.
+        LONG_BYTES: usize = 64 << 20, "bytes", Otherwise("a body that does not arrive gives way with 429 `M_LIMIT_EXCEEDED`, or others wait for `BODY_PERMIT_WAIT_MAX`");
+        /// That of one user.
+        LONG_BYTES_PER_USER: usize = 16 << 20, "bytes", Otherwise("a body that does not arrive gives way with 429 `M_LIMIT_EXCEEDED`, or others wait for `BODY_PERMIT_WAIT_MAX`");
+        /// That of one application service.
+        LONG_BYTES_PER_APPSERVICE: usize = 32 << 20, "bytes", Otherwise("a body that does not arrive gives way with 429 `M_LIMIT_EXCEEDED`, or others wait for `BODY_PERMIT_WAIT_MAX`");
+        /// Bodies above 64 KiB that are parsed at a time.
+        LONG_BODIES_AT_ONCE: usize = 8, "bodies", Otherwise("others wait");
         /// Those of one user.
-        LONG_BODIES_PER_USER: usize = 2, "bodies", Otherwise("others wait, and are refused with 429 `M_LIMIT_EXCEEDED` after `BODY_PERMIT_WAIT_MAX`");
+        LONG_BODIES_PER_USER: usize = 2, "bodies", Otherwise("others wait");
         /// Those of one application service.
-        LONG_BODIES_PER_APPSERVICE: usize = 4, "bodies", Otherwise("others wait, and are refused with 429 `M_LIMIT_EXCEEDED` after `BODY_PERMIT_WAIT_MAX`");
-        /// All shorter bodies with an access token at a time.
-        AUTHENTICATED_KIB: usize = 32 << 10, "KiB", Otherwise("others wait, and are refused with 429 `M_LIMIT_EXCEEDED` after `BODY_PERMIT_WAIT_MAX`");
-        /// Those of one user.
-        AUTHENTICATED_KIB_PER_USER: usize = 2 << 10, "KiB", Otherwise("others wait, and are refused with 429 `M_LIMIT_EXCEEDED` after `BODY_PERMIT_WAIT_MAX`");
-        /// Those of one application service.
-        AUTHENTICATED_KIB_PER_APPSERVICE: usize = 16 << 10, "KiB", Otherwise("others wait, and are refused with 429 `M_LIMIT_EXCEEDED` after `BODY_PERMIT_WAIT_MAX`");
-        /// All bodies without an access token at a time: 16 of the longest, or 1,000 logins.
-        ANONYMOUS_KIB: usize = 1 << 10, "KiB", Otherwise("others wait, and are refused with 429 `M_LIMIT_EXCEEDED` after `BODY_PERMIT_WAIT_MAX`");
-        /// Those from one address: two of the longest, or 128 logins.
-        ANONYMOUS_KIB_PER_ADDRESS: usize = 128, "KiB", Otherwise("others wait, and are refused with 429 `M_LIMIT_EXCEEDED` after `BODY_PERMIT_WAIT_MAX`");
+        LONG_BODIES_PER_APPSERVICE: usize = 4, "bodies", Otherwise("others wait");
+        /// What has arrived of all bodies with an access token, up to 64 KiB of each.
+        AUTHENTICATED_BYTES: usize = 32 << 20, "bytes", Otherwise("a body that does not arrive gives way with 429 `M_LIMIT_EXCEEDED`, or others wait for `BODY_PERMIT_WAIT_MAX`");
+        /// That of one user.
+        AUTHENTICATED_BYTES_PER_USER: usize = 2 << 20, "bytes", Otherwise("a body that does not arrive gives way with 429 `M_LIMIT_EXCEEDED`, or others wait for `BODY_PERMIT_WAIT_MAX`");
+        /// That of one application service.
+        AUTHENTICATED_BYTES_PER_APPSERVICE: usize = 16 << 20, "bytes", Otherwise("a body that does not arrive gives way with 429 `M_LIMIT_EXCEEDED`, or others wait for `BODY_PERMIT_WAIT_MAX`");
+        /// What has arrived of all bodies without an access token: 16 of the longest.
+        ANONYMOUS_BYTES: usize = 1 << 20, "bytes", Otherwise("a body that does not arrive gives way with 429 `M_LIMIT_EXCEEDED`, or others wait for `BODY_PERMIT_WAIT_MAX`");
+        /// That from one address: two of the longest.
+        ANONYMOUS_BYTES_PER_ADDRESS: usize = 128 << 10, "bytes", Otherwise("a body that does not arrive gives way with 429 `M_LIMIT_EXCEEDED`, or others wait for `BODY_PERMIT_WAIT_MAX`");
+        /// Bodies of one user, application service or address that wait for such memory at a time.
+        BODIES_WAITING_PER_USER: usize = 64, "bodies", TOO_MANY;
+        /// Bodies that wait for it at a time in all.
+        BODIES_WAITING_MAX: usize = 1_024, "bodies", TOO_MANY;
+        /// How long a body has before it can give way to others.
+        BODY_GRACE: Duration = Duration::from_secs(2), "", TOO_MANY;
+        /// How long the first 1 KiB of a body may take to come.
+        BODY_FIRST_BYTES_TIME: Duration = Duration::from_secs(10), "", Refused(408, "M_UNKNOWN");
         /// The longest that a request waits until its body is read.
         BODY_PERMIT_WAIT_MAX: Duration = Duration::from_secs(10), "", TOO_MANY;
         /// How long every body may take to come.
@@ -313,6 +329,30 @@ limits! {
         PREVIEW_VALUE_MAX_CHARS: usize = 1_000, "characters", Otherwise("the rest is cut off");
     }
     "Pages and answers" {
+        /// Answers up to this size are given whoever else reads slowly.
+        SMALL_ANSWER_BYTES: usize = 64 << 10, "bytes", Otherwise("a longer one takes memory of a pool until it is read");
+        /// Longer answers that wait for their readers.
+        UNREAD_BYTES: usize = 256 << 20, "bytes", Otherwise("an answer that is not read ends with its connection, or others wait for `UNREAD_WAIT_MAX`");
+        /// Those of one user. One answer may be longer.
+        UNREAD_BYTES_PER_USER: usize = 32 << 20, "bytes", Otherwise("the next long answer waits for `UNREAD_WAIT_MAX`");
+        /// Those of one application service.
+        UNREAD_BYTES_PER_APPSERVICE: usize = 128 << 20, "bytes", Otherwise("the next long answer waits for `UNREAD_WAIT_MAX`");
+        /// The longest that an answer waits for memory.
+        UNREAD_WAIT_MAX: Duration = Duration::from_secs(20), "", TOO_MANY;
+        /// How long an answer has to be read before it can give way to others.
+        UNREAD_GRACE: Duration = Duration::from_secs(10), "", Otherwise("its connection is closed");
+        /// Answers of one user that are written and wait for memory.
+        WRITTEN_ANSWERS_PER_USER: usize = 2, "answers", TOO_MANY;
+        /// Those in all.
+        WRITTEN_ANSWERS_MAX: usize = 16, "answers", TOO_MANY;
+        /// Long walks of one user that wait for memory before they begin: syncs, searches, lists of members and of state.
+        WALKS_WAITING_PER_USER: usize = 32, "requests", TOO_MANY;
+        /// Those in all.
+        WALKS_WAITING_MAX: usize = 512, "requests", TOO_MANY;
+        /// Syncs of one device that wait for something to happen.
+        WAITING_SYNCS_PER_DEVICE: usize = 4, "syncs", Otherwise("the oldest is answered with what there is");
+        /// Syncs of one user that wait.
+        WAITING_SYNCS_PER_USER: usize = 64, "syncs", Otherwise("the oldest is answered with what there is");
         /// Events of one page of a room.
         PAGE_MAX_EVENTS: usize = 1_000, "events", Otherwise("the next page goes on");
         /// Events that are looked at for one page, however few pass the filter.

@@ -16,5 +16,6 @@ pub(super) fn routes(routes: Routes) -> Routes {
 }
 
 async fn sync(services: AppState, call: Call<v5::Request>) -> Result<v5::Response> {
-    sliding::answer(&services.sync, &call.caller, call.body, &call.facts.bytes).await
+    let (bytes, connection) = (&call.facts.bytes, call.facts.connection.as_ref());
+    sliding::answer(&services.sync, &call.caller, call.body, bytes, connection).await
 }

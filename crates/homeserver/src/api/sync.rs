@@ -21,7 +21,13 @@ pub(super) fn routes(routes: Routes) -> Routes {
 async fn sync(services: AppState, call: Call<Request>) -> Result<Response> {
     let viewer = Viewer::from(&call.caller);
     Ok(Response {
-        sync: v3::answer(&services.sync, viewer, call.body.sync).await?,
+        sync: v3::answer(
+            &services.sync,
+            viewer,
+            call.body.sync,
+            call.facts.connection.as_ref(),
+        )
+        .await?,
         by_old_name: call.body.by_old_name,
     })
 }

@@ -24,7 +24,7 @@ fn bob() -> Holder {
 
 #[tokio::test]
 async fn one_holder_has_only_its_share_of_the_permits() {
-    let pool = BlockingPool::new(PERMITS);
+    let pool = BlockingPool::new(PERMITS, PERMITS);
     let share = PERMITS / HOLDER_SHARE;
     let (started, starts) = mpsc::channel();
     let (ends, flood): (Vec<_>, Vec<_>) = (0..PERMITS * 3)
@@ -87,7 +87,7 @@ async fn scans_of_several_users_leave_threads_for_another() {
 
 #[tokio::test]
 async fn waiting_future_holds_no_permit() {
-    let pool = BlockingPool::new(PERMITS);
+    let pool = BlockingPool::new(PERMITS, PERMITS);
     let (wakers, waiting): (Vec<_>, Vec<_>) = (0..PERMITS * 3)
         .map(|_| {
             let (wake, woken) = oneshot::channel::<()>();
@@ -113,7 +113,7 @@ async fn waiting_future_holds_no_permit() {
 
 #[tokio::test]
 async fn abandoned_work_learns_that_its_caller_has_gone() {
-    let pool = BlockingPool::new(PERMITS);
+    let pool = BlockingPool::new(PERMITS, PERMITS);
     let (started, start) = oneshot::channel();
     let (found, finds) = oneshot::channel();
     let walk = async move {
@@ -134,7 +134,7 @@ async fn abandoned_work_learns_that_its_caller_has_gone() {
 
 #[tokio::test]
 async fn panic_of_a_future_reaches_its_caller_and_frees_its_permits() {
-    let pool = BlockingPool::new(PERMITS);
+    let pool = BlockingPool::new(PERMITS, PERMITS);
     let panicking = tokio::spawn({
         let pool = pool.clone();
         async move { pool.run(alice(), async { panic!("on purpose") }).await }
@@ -145,7 +145,7 @@ async fn panic_of_a_future_reaches_its_caller_and_frees_its_permits() {
 
 #[tokio::test]
 async fn scans_are_counted_on_async_workers_only() {
-    let pool = BlockingPool::new(PERMITS);
+    let pool = BlockingPool::new(PERMITS, PERMITS);
     take_async_scans();
     check_scan("body of a test");
     pool.run(alice(), async { check_scan("pool") }).await;
@@ -154,4 +154,67 @@ async fn scans_are_counted_on_async_workers_only() {
     watched(async { check_scan("request") }).await;
     tokio::spawn(async { check_scan("task") }).await.unwrap();
     assert_eq!(take_async_scans(), ["request", "task"]);
+}
+
+#[tokio::test]
+async fn walks_of_many_leave_all_other_permits() {
+    let pool = BlockingPool::new(PERMITS, PERMITS);
+    let (started, starts) = mpsc::channel();
+    let (ends, walks): (Vec<_>, Vec<_>) = (0..PERMITS * 2)
+        .map(|number| {
+            let (end, ended) = mpsc::channel::<()>();
+            let (pool, started) = (pool.clone(), started.clone());
+            let holder = Holder::User(format!("@u{number}:letta.test").try_into().unwrap());
+            let work = async move {
+                _ = started.send(());
+                _ = ended.recv();
+            };
+            (
+                end,
+                tokio::spawn(async move { pool.walk(holder, work).await }),
+            )
+        })
+        .unzip();
+    let mut running = 0;
+    while running < PERMITS {
+        running += starts.try_iter().count();
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(pool.walks.permits.available_permits(), 0);
+    assert_eq!(pool.inner.permits.available_permits(), PERMITS);
+    assert!(pool.run(alice(), async { true }).await);
+    drop(ends);
+    for walk in walks {
+        walk.await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn long_walks_take_turns_and_become_walks_by_pausing() {
+    const ROOMS: usize = 10 * STEPS_PER_SLICE as usize;
+    // One walk at a time: without pauses one is done before the other begins.
+    let pool = BlockingPool::new(PERMITS, 1);
+    let told = Arc::new(Mutex::new(Vec::new()));
+    let walk = |name: &'static str| {
+        let (told, pool) = (told.clone(), pool.clone());
+        let holder = Holder::User(format!("@{name}:letta.test").try_into().unwrap());
+        let permits = pool.inner.permits.clone();
+        let work = async move {
+            let mut as_walk = 0;
+            for _ in 0..ROOMS {
+                told.lock().unwrap().push(name);
+                pause().await;
+                as_walk += usize::from(permits.available_permits() == PERMITS);
+            }
+            as_walk
+        };
+        async move { pool.run(holder, work).await }
+    };
+    let as_walks = tokio::join!(walk("a"), walk("b"), walk("c"));
+    for as_walk in <[usize; 3]>::from(as_walks) {
+        assert!(as_walk > 0, "it has given its permit back");
+    }
+    let told = told.lock().unwrap();
+    let turns = told.chunk_by(|one, next| one == next).count();
+    assert!(turns >= 20, "{turns} turns");
 }

@@ -15,6 +15,7 @@ pub(super) fn check(config: &Config) -> Vec<Problem> {
         sync,
         database,
         well_known,
+        log,
         turn,
     ];
     checks.iter().filter_map(|check| check(config)).collect()
@@ -33,6 +34,15 @@ fn registration(config: &Config) -> Option<Problem> {
             ),
         )
     })
+}
+
+fn log(config: &Config) -> Option<Problem> {
+    let what = settings::check_log_filter(&config.logging.log).err()?;
+    Some(Problem::value(
+        "log",
+        what,
+        "set it like `log = \"info\"` or `log = \"info,homeserver=debug\"`",
+    ))
 }
 
 fn listen(config: &Config) -> Option<Problem> {

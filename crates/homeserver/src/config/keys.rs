@@ -118,6 +118,11 @@ fn about_federation(value: Option<&Value>) -> Option<Warning> {
     })
 }
 
+/// Whether a key means something: to this server, or to Tuwunel.
+pub(super) fn is_known(key: &str) -> bool {
+    default_of(key).is_some() || key == FEDERATION || ignored::group_of(key).is_some()
+}
+
 fn unknown(key: &str) -> Problem {
     let known = DEFAULTS
         .as_object()

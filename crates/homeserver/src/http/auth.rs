@@ -101,10 +101,10 @@ impl Identified for AccessToken {
         facts: &CallFacts,
     ) -> Result<Caller> {
         let token = facts.token.as_deref().ok_or_else(missing_token)?;
-        match appservices.by_token(token) {
-            Some(appservice) => as_appservice(accounts, appservice, facts),
-            None => accounts.caller(appservices, token, facts).await,
+        if let Some(appservice) = appservices.by_token(token) {
+            return as_appservice(accounts, appservice, facts);
         }
+        accounts.caller(appservices, token, facts).await
     }
 
     fn caller(by: &Caller) -> Option<&Caller> {

@@ -8,11 +8,12 @@ use ruma::api::{
     auth_scheme::extract_bearer_or_query_token,
     error::{DeserializationError, ErrorKind, FromHttpRequestError},
 };
+use system::connections::Connection;
 use tokio_util::sync::CancellationToken;
 
 use super::{
     auth::Identified,
-    body::{self, LONG_BODY_BYTES},
+    body::{self, BodyPermits, LONG_BODY_BYTES},
     body_limit::BodyLimit,
     client_ip, json, lenient, rate_limit,
 };
@@ -51,6 +52,7 @@ pub(super) fn facts_of(
     CallFacts {
         token: token.filter(|token| !token.is_empty()),
         ip: client_ip::of(parts, &services.config.proxies),
+        connection: parts.extensions.get::<Connection>().cloned(),
         disconnected,
         path: parts.uri.path().to_owned(),
         query: parts.uri.query().unwrap_or_default().to_owned(),
@@ -71,7 +73,7 @@ where
         path_args: Vec<String>,
         limit: BodyLimit,
         disconnected: CancellationToken,
-    ) -> Result<(Self, Vec<Permit>)>
+    ) -> Result<(Self, BodyPermits)>
     where
         R: Send + 'static,
     {
@@ -83,6 +85,10 @@ where
             &facts,
         )
         .await?;
+        if let Some(connection) = &facts.connection {
+            // Behind a proxy the address of the connection does not say who it is.
+            connection.attribute(&<R::Authentication as Identified>::holder(&caller, &facts));
+        }
         rate_limit::enforce(services, &parts, R::Authentication::caller(&caller))?;
         let holder = <R::Authentication as Identified>::holder(&caller, &facts);
         let has_token = !matches!(holder, Holder::Address(_));
@@ -97,7 +103,8 @@ where
             Self::parsed(parts, &path_args, caller, facts)
         };
         let call = if is_long {
-            off_the_workers(parse, permits).await?
+            let turn = services.body_pools.parse_turn(&holder).await?;
+            off_the_workers(parse, (permits, turn)).await?
         } else {
             (parse()?, permits)
         };
@@ -120,6 +127,10 @@ where
             &facts,
         )
         .await?;
+        if let Some(connection) = &facts.connection {
+            // Behind a proxy the address of the connection does not say who it is.
+            connection.attribute(&<R::Authentication as Identified>::holder(&caller, &facts));
+        }
         rate_limit::enforce(services, &parts, R::Authentication::caller(&caller))?;
         let max_request_size = services.config.listen.max_request_size.as_len();
         body::refuse_longer(&body, limit.bytes(true, max_request_size))?;
@@ -155,10 +166,10 @@ where
 /// Parses on a thread that may block. The permits of the body stay taken until the thread is done, even if nobody waits for it.
 async fn off_the_workers<T: Send + 'static>(
     parse: impl FnOnce() -> Result<T> + Send + 'static,
-    permits: Vec<Permit>,
-) -> Result<(T, Vec<Permit>)> {
+    permits: (BodyPermits, Permit),
+) -> Result<(T, BodyPermits)> {
     let parsing = tokio::task::spawn_blocking(move || (parse(), permits));
-    let (parsed, permits) = parsing
+    let (parsed, (permits, _turn)) = parsing
         .await
         .map_err(|error| Error::Broken(format!("a body could not be parsed: {error}")))?;
     Ok((parsed?, permits))

@@ -21,16 +21,17 @@ use tokio_util::sync::CancellationToken;
 use super::{
     answer::{error_response, response},
     auth::Identified,
+    body::{self, BodyPermits},
     body_limit::BodyLimit,
     call::{Call, facts_of},
     json,
     rate_limit::{CountedAs, rate_of},
+    walks::Work,
 };
 use crate::{
     blocking::watched,
     caller::CallFacts,
     error::{Error, Result},
-    permits::Permit,
     services::{AppState, Services},
 };
 
@@ -98,7 +99,7 @@ impl Routes {
         self.paths(
             &R::METHOD,
             R::PATH_BUILDER.all_paths(),
-            &erase(handler, limit),
+            &erase(handler, limit, Abandoned::of::<R>()),
             Abandoned::of::<R>(),
             limit,
         )
@@ -118,7 +119,10 @@ impl Routes {
             let handler = handler.clone();
             Box::pin(async move {
                 let outcome = match read(&services, request, args, limit, disconnected).await {
-                    Ok((call, _permits)) => handler(services, call).await,
+                    Ok((call, permits)) => {
+                        permits.complete();
+                        handler(services, call).await
+                    }
                     Err(error) => Err(error),
                 };
                 response(outcome)
@@ -146,7 +150,7 @@ impl Routes {
         self.paths(
             &R::METHOD,
             R::PATH_BUILDER.all_paths(),
-            &erase(handler, limit),
+            &erase(handler, limit, Abandoned::Stops),
             Abandoned::Stops,
             limit,
         )
@@ -201,7 +205,7 @@ impl Routes {
         A: Future<Output = Result<R::OutgoingResponse>> + Send + 'static,
     {
         let limit = BodyLimit::of::<R>();
-        let inner = erase(handler, limit);
+        let inner = erase(handler, limit, Abandoned::of::<R>());
         let erased: Erased = Arc::new(move |services, request, mut args, disconnected| {
             args.extend(extra_args.iter().map(|arg| (*arg).to_owned()));
             inner(services, request, args, disconnected)
@@ -238,7 +242,8 @@ impl Routes {
                 let holder = facts.anonymous_holder();
                 let outcome = match services.body_pools.read(body, &holder, max_bytes).await {
                     Ok(held) => {
-                        let (bytes, _permits) = held.into_parts();
+                        let (bytes, permits) = held.into_parts();
+                        permits.complete();
                         facts.bytes = bytes;
                         match json::check(&facts.bytes) {
                             Ok(()) => {
@@ -314,21 +319,46 @@ impl Routes {
 }
 
 /// Forgets the types of a handler, so that everything around it is compiled once.
-fn erase<R, F, A>(handler: F, limit: BodyLimit) -> Erased
+fn erase<R, F, A>(handler: F, limit: BodyLimit, abandoned: Abandoned) -> Erased
 where
     R: IncomingRequest + Metadata + Send + 'static,
     R::Authentication: Identified,
     F: Fn(AppState, Call<R>) -> A + Clone + Send + Sync + 'static,
     A: Future<Output = Result<R::OutgoingResponse>> + Send + 'static,
 {
+    let work = Work::of::<R>();
     Arc::new(move |services, request, args, disconnected| {
         let handler = handler.clone();
         Box::pin(async move {
             match read::<R>(&services, request, args, limit, disconnected).await {
                 Ok((call, permits)) => {
                     let (pool, holder) = (services.blocking.clone(), call.acts_for());
-                    let answer = async move { response(handler(services, call).await) };
-                    let answer = pool.run(holder, answer).await;
+                    let place = services
+                        .unread_answers
+                        .place(&holder, call.facts.connection.as_ref());
+                    let answer = async move {
+                        if work != Work::Short
+                            && let Err(error) = place.room().await
+                        {
+                            return (error_response(error), place);
+                        }
+                        (response(handler(services, call).await), place)
+                    };
+                    let answer = async move {
+                        let (response, place) = match work {
+                            Work::Walk => pool.walk(holder, answer).await,
+                            Work::Short | Work::Pausing => pool.run(holder, answer).await,
+                        };
+                        place.hold(response).await
+                    };
+                    if abandoned == Abandoned::GoesOn {
+                        permits.complete();
+                    }
+                    // One that waits for something to happen gives way: its client asks again.
+                    let answer = tokio::select! {
+                        answer = answer => answer,
+                        () = permits.gave_way() => error_response(body::gave_way()),
+                    };
                     drop(permits);
                     answer
                 }
@@ -345,7 +375,7 @@ async fn read<R>(
     args: Vec<String>,
     limit: BodyLimit,
     disconnected: CancellationToken,
-) -> Result<(Call<R>, Vec<Permit>)>
+) -> Result<(Call<R>, BodyPermits)>
 where
     R: IncomingRequest + Metadata + Send + 'static,
     R::Authentication: Identified,

@@ -1,6 +1,7 @@
 //! Bodies that are too long, too slow or too many, at every endpoint.
 
 mod floods;
+mod readers;
 pub(crate) mod sockets;
 
 use std::{

@@ -18,6 +18,7 @@ use ruma::{
         error::ErrorKind,
     },
 };
+use system::connections::Connection;
 use tokio::time::Instant;
 
 use crate::{
@@ -63,6 +64,7 @@ pub async fn answer(
     caller: &Caller,
     request: Request,
     bytes: &[u8],
+    connection: Option<&Connection>,
 ) -> Result<Response> {
     let name = ask::connection_name(&request)?;
     let key = ConnectionKey::new(&caller.user_id, &caller.sender_key(), &name);
@@ -81,10 +83,16 @@ pub async fn answer(
         let now = ctx.stream.visible();
         let device = caller.device_id.as_deref();
         ctx.echoes.answered(&caller.user_id, device).await;
-        let round = Round::read(ctx, &ask, &base, now)?;
+        let round = Round::read(ctx, &ask, &base, now).await?;
         ctx.accounts.still_logged_in(&caller.user_id, device)?;
         let left = deadline.saturating_duration_since(Instant::now());
-        if round.has_news || left.is_zero() || !watcher.wait(left).await {
+        let waits = async {
+            let user = &caller.user_id;
+            let wait = watcher.wait(left);
+            let waiting = ctx.waiting_syncs.wait(user, device, connection, wait);
+            waiting.await == Some(true)
+        };
+        if round.has_news || left.is_zero() || !waits.await {
             let mut response = round.response;
             response.pos = connections.keep(&key, &base, round.next);
             return Ok(response);

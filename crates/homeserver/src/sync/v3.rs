@@ -2,8 +2,8 @@
 //!
 //! The token is that of a page: everything up to its position was told. A sync registers for wake-ups before it reads, so nothing that
 //! happens between reading and waiting is missed. A token that lies ahead of everything that happened (the database is an older
-//! copy of what the client knows) is answered like a first sync: then the client knows what the server knows.
-//! Spec: <https://spec.matrix.org/v1.19/client-server-api/#get_matrixclientv3sync>
+//! copy of what the client knows) is answered like a first sync: then the client knows what the ctx knows.
+//! Spec: <https://spec.matrix.org/v1.19/client-ctx-api/#get_matrixclientv3sync>
 
 use std::{collections::BTreeSet, time::Duration};
 
@@ -17,6 +17,7 @@ use ruma::{
     events::room::member::MembershipState,
     serde::Raw,
 };
+use system::connections::Connection;
 use tokio::time::Instant;
 
 use super::filter;
@@ -25,6 +26,7 @@ use crate::{
         account_data::{self, Changed},
         ignored::ignored_by,
     },
+    blocking,
     error::{Error, Result},
     keys,
     limits::{SYNC_TIMELINE_MAX, SYNC_TO_DEVICE_MAX},
@@ -103,7 +105,12 @@ impl Asked {
 }
 
 /// Answers a sync, at once or as soon as something happens.
-pub async fn answer(ctx: &SyncContext, viewer: Viewer, request: Request) -> Result<Response> {
+pub async fn answer(
+    ctx: &SyncContext,
+    viewer: Viewer,
+    request: Request,
+    connection: Option<&Connection>,
+) -> Result<Response> {
     let wait = ctx.config.wait(request.timeout);
     let mut deadline = Instant::now() + wait;
     ctx.presence
@@ -116,7 +123,7 @@ pub async fn answer(ctx: &SyncContext, viewer: Viewer, request: Request) -> Resu
         asked.until = ctx.stream.visible();
         let device = asked.viewer.device_id.as_deref();
         ctx.echoes.answered(&asked.viewer.user_id, device).await;
-        let response = tell(ctx, &mut asked)?;
+        let response = tell(ctx, &mut asked).await?;
         let device = asked.viewer.device_id.as_deref();
         ctx.accounts
             .still_logged_in(&asked.viewer.user_id, device)?;
@@ -124,11 +131,15 @@ pub async fn answer(ctx: &SyncContext, viewer: Viewer, request: Request) -> Resu
         if at_once || !is_empty(&response) || left == Duration::ZERO {
             return Ok(response);
         }
-        let woken = watcher.wait(left).await;
+        let (user, device) = (&asked.viewer.user_id, asked.viewer.device_id.as_deref());
+        let waiting = ctx
+            .waiting_syncs
+            .wait(user, device, connection, watcher.wait(left));
+        let woken = waiting.await == Some(true);
         // Up to here there was nothing; only what comes after it has to be looked at.
         asked.since = Some(asked.until);
         if !woken {
-            // Nothing came, or the server ends. One last look takes the token past what happened elsewhere.
+            // Nothing came, newer syncs take the place of this one, or the ctx ends. One last look takes the token past what happened elsewhere.
             deadline = Instant::now();
         }
     }
@@ -157,7 +168,7 @@ async fn acknowledge(ctx: &SyncContext, asked: &Asked) -> Result<()> {
 }
 
 /// Everything that is to be told of the stretch that is asked for.
-fn tell(ctx: &SyncContext, asked: &mut Asked) -> Result<Response> {
+async fn tell(ctx: &SyncContext, asked: &mut Asked) -> Result<Response> {
     let mut response = Response::new(String::new());
     // First, because it may end the stretch early.
     devices(ctx, asked, &mut response)?;
@@ -194,6 +205,7 @@ fn tell(ctx: &SyncContext, asked: &mut Asked) -> Result<Response> {
     for (room, member) in memberships {
         if filter::wants_room(&asked.filter.room, &room) && member.position <= asked.until {
             tell_room(ctx, asked, room, &member, &changed, &mut response)?;
+            blocking::pause().await;
         }
     }
     presence(ctx, asked, &mut response)?;

@@ -15,19 +15,43 @@ use axum::body::{Body, Bytes};
 use http_body::{Frame, SizeHint};
 use hyper::body::Incoming;
 
-use super::{budget::Budget, progress::Answering};
+use super::{
+    budget::Budget,
+    progress::{Answering, Progress},
+    registry::Reason,
+};
 
 /// The body of a request.
 pub(super) struct Timed {
     inner: Incoming,
     budget: Budget,
     late: Arc<AtomicBool>,
+    receiving: Option<Receiving>,
+}
+
+/// As long as this lives, the connection can give way: the body of its request has not come.
+struct Receiving(Arc<Progress>);
+
+impl Drop for Receiving {
+    fn drop(&mut self) {
+        self.0.set(Reason::Receiving, false);
+    }
 }
 
 impl Timed {
     /// Sets `late` when the body was given up because it did not come.
-    pub(super) fn new(inner: Incoming, timeout: Duration, late: Arc<AtomicBool>) -> Self {
+    pub(super) fn new(
+        inner: Incoming,
+        timeout: Duration,
+        late: Arc<AtomicBool>,
+        progress: &Arc<Progress>,
+    ) -> Self {
+        let receiving = (!http_body::Body::is_end_stream(&inner)).then(|| {
+            progress.set(Reason::Receiving, true);
+            Receiving(Arc::clone(progress))
+        });
         Self {
+            receiving,
             inner,
             budget: Budget::new(timeout),
             late,
@@ -48,6 +72,9 @@ impl http_body::Body for Timed {
                 let frame = frame.map(|frame| frame.map_err(io::Error::other));
                 if let Some(Ok(frame)) = &frame {
                     self.budget.moved(frame.data_ref().map_or(0, Bytes::len));
+                }
+                if self.inner.is_end_stream() || !matches!(frame, Some(Ok(_))) {
+                    self.receiving = None;
                 }
                 Poll::Ready(frame)
             }

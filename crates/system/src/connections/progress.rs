@@ -10,7 +10,10 @@ use tokio::{
     time::{Instant, sleep_until},
 };
 
-use super::{Limits, registry::Permit};
+use super::{
+    Limits,
+    registry::{Permit, Reason},
+};
 
 /// Shared by the socket, the routes and the task of one connection.
 pub(super) struct Progress {
@@ -50,10 +53,19 @@ impl Progress {
         Answering(Arc::clone(self))
     }
 
+    /// The connection can give way for this reason, or not any more.
+    pub(super) fn set(&self, reason: Reason, applies: bool) {
+        self.permit.set(reason, applies);
+    }
+
+    pub(super) const fn permit(&self) -> &Permit {
+        &self.permit
+    }
+
     /// Ready when the connection has to go: it was too slow, or another one needs its place.
     pub(super) async fn overdue(&self) {
         tokio::select! {
-            () = self.permit.evicted() => {}
+            () = self.permit.evicted().cancelled() => {}
             () = self.past_deadline() => {}
         }
     }

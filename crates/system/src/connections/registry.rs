@@ -21,6 +21,30 @@ pub(super) enum Source {
     Address(IpAddr),
     /// A socket in the file system.
     Local,
+    /// Whom an address that many share speaks for, by the hash of a name, as long as a request of theirs is answered.
+    Client(u64),
+}
+
+/// Why a connection can give way although a request of it is being answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Reason {
+    /// The body of the request has not come.
+    Receiving = 1,
+    /// The request waits for something to happen.
+    Waiting = 2,
+    /// The peer does not read the response.
+    Unread = 4,
+}
+
+/// What becomes of a connection when others need its place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Standing {
+    /// It goes before all others of its source.
+    Idle,
+    /// It goes if none of its source is idle.
+    Yields,
+    /// It stays.
+    Busy,
 }
 
 impl Source {
@@ -60,8 +84,16 @@ struct Open {
 #[derive(Debug)]
 struct Entry {
     source: Source,
-    /// Since when it is idle.
-    idle: Option<u64>,
+    /// The source that it comes from.
+    origin: Source,
+    /// Whether many share its address.
+    shared: bool,
+    answering: bool,
+    /// [`Reason`]s, each a bit.
+    reasons: u8,
+    standing: Standing,
+    /// Since when it has this standing.
+    since: u64,
     leaving: bool,
     evicted: CancellationToken,
 }
@@ -72,6 +104,23 @@ struct Share {
     count: usize,
     /// Idle connections, the oldest first.
     idle: BTreeMap<u64, u64>,
+    /// Those that yield, the oldest first.
+    yielding: BTreeMap<u64, u64>,
+}
+
+impl Share {
+    fn can_give_way(&self) -> bool {
+        !self.idle.is_empty() || !self.yielding.is_empty()
+    }
+
+    /// The connections of a standing that can give way.
+    fn queue(&mut self, standing: Standing) -> Option<&mut BTreeMap<u64, u64>> {
+        match standing {
+            Standing::Idle => Some(&mut self.idle),
+            Standing::Yields => Some(&mut self.yielding),
+            Standing::Busy => None,
+        }
+    }
 }
 
 /// A place for one more connection.
@@ -112,7 +161,7 @@ impl Registry {
         self.lock().connections.len()
     }
 
-    /// Waits for a place. An idle connection gives way if there is none.
+    /// Waits for a place. A connection that can give way does if there is none.
     pub(super) async fn slot(self: &Arc<Self>) -> Slot {
         loop {
             let changed = self.changed.notified();
@@ -133,7 +182,7 @@ impl Registry {
         }
     }
 
-    /// Lets an idle connection give way because the system has no descriptor left, and waits until something has changed.
+    /// Lets a connection give way because the system has no descriptor left, and waits until something has changed.
     pub(super) async fn make_room(&self) {
         let changed = self.changed.notified();
         tokio::pin!(changed);
@@ -142,30 +191,35 @@ impl Registry {
         changed.await;
     }
 
-    /// Gives the place to a connection. An idle one of the same address gives way if it has too many; nothing if none is idle.
+    /// Gives the place to a connection. Another one of the same address gives way if it has too many; nothing if none can.
     pub(super) fn admit(&self, slot: Slot, ip: Option<IpAddr>) -> Option<Permit> {
         let source = Source::of(ip);
-        let limited = ip.is_some_and(|ip| !self.limits.is_shared(ip.to_canonical()));
+        let shared = ip.is_none_or(|ip| self.limits.is_shared(ip.to_canonical()));
         let mut open = self.lock();
         let count = open.sources.get(&source).map_or(0, |share| share.count);
-        if limited && count >= self.limits.per_address_max && !open.evict_of(source) {
+        if !shared && count >= self.limits.per_address_max && !open.evict_of(source) {
             drop(open);
             return None;
         }
         let evicted = CancellationToken::new();
-        let id = open.add(source, evicted.clone());
+        let id = open.add(source, shared, evicted.clone());
         drop(open);
         Some(Permit { slot, id, evicted })
     }
 }
 
 impl Open {
-    fn add(&mut self, source: Source, evicted: CancellationToken) -> u64 {
+    fn add(&mut self, source: Source, shared: bool, evicted: CancellationToken) -> u64 {
         self.tick += 1;
         let id = self.tick;
         let entry = Entry {
             source,
-            idle: Some(id),
+            origin: source,
+            shared,
+            answering: false,
+            reasons: 0,
+            standing: Standing::Idle,
+            since: id,
             leaving: false,
             evicted,
         };
@@ -176,35 +230,35 @@ impl Open {
         id
     }
 
-    /// The oldest idle connection of the address that has the most connections gives way.
+    /// Of the source that has the most connections one gives way.
     fn evict_of_most(&mut self) -> bool {
-        let idle = self
-            .sources
-            .iter()
-            .filter(|(_, share)| !share.idle.is_empty());
-        let most = idle.max_by_key(|(_, share)| share.count);
+        let sources = self.sources.iter();
+        let candidates = sources.filter(|(_, share)| share.can_give_way());
+        let most = candidates.max_by_key(|(_, share)| share.count);
         let most = most.map(|(source, _)| *source);
         most.is_some_and(|source| self.evict_of(source))
     }
 
+    /// The oldest idle connection of a source gives way, or else the oldest that yields.
     fn evict_of(&mut self, source: Source) -> bool {
         let Some(share) = self.sources.get_mut(&source) else {
             return false;
         };
-        let Some((_, id)) = share.idle.pop_first() else {
+        let oldest = share.idle.pop_first();
+        let Some((_, id)) = oldest.or_else(|| share.yielding.pop_first()) else {
             return false;
         };
         share.count -= 1;
         self.leaving += 1;
         if let Some(entry) = self.connections.get_mut(&id) {
-            entry.idle = None;
             entry.leaving = true;
             entry.evicted.cancel();
         }
         true
     }
 
-    fn set_idle(&mut self, id: u64, idle: bool) {
+    /// Changes what is known of a connection, and puts it where it belongs then.
+    fn update(&mut self, id: u64, change: impl FnOnce(&mut Entry)) {
         self.tick += 1;
         let tick = self.tick;
         let Some(entry) = self.connections.get_mut(&id) else {
@@ -213,13 +267,31 @@ impl Open {
         if entry.leaving {
             return;
         }
-        let share = self.sources.entry(entry.source).or_default();
-        if let Some(before) = entry.idle.take() {
-            share.idle.remove(&before);
+        let (source, standing, since) = (entry.source, entry.standing, entry.since);
+        change(entry);
+        entry.standing = match (entry.answering, entry.reasons) {
+            (false, _) => Standing::Idle,
+            (true, 0) => Standing::Busy,
+            (true, _) => Standing::Yields,
+        };
+        if entry.standing != standing || standing == Standing::Idle {
+            entry.since = tick;
         }
-        if idle {
-            entry.idle = Some(tick);
-            share.idle.insert(tick, id);
+        let (to, now, place) = (entry.source, entry.standing, entry.since);
+        let share = self.sources.entry(source).or_default();
+        if let Some(queue) = share.queue(standing) {
+            queue.remove(&since);
+        }
+        if to != source {
+            share.count -= 1;
+            if share.count == 0 {
+                self.sources.remove(&source);
+            }
+            self.sources.entry(to).or_default().count += 1;
+        }
+        let share = self.sources.entry(to).or_default();
+        if let Some(queue) = share.queue(now) {
+            queue.insert(place, id);
         }
     }
 
@@ -233,10 +305,10 @@ impl Open {
         let Some(share) = self.sources.get_mut(&entry.source) else {
             return;
         };
-        if let Some(idle) = entry.idle {
-            share.idle.remove(&idle);
-        }
         if !entry.leaving {
+            if let Some(queue) = share.queue(entry.standing) {
+                queue.remove(&entry.since);
+            }
             share.count -= 1;
         }
         if share.count == 0 {
@@ -246,20 +318,50 @@ impl Open {
 }
 
 impl Permit {
-    /// A request is being answered: the connection does not give way.
+    /// A request is being answered: the connection does not give way without a [`Reason`].
     pub(super) fn busy(&self) {
-        self.slot.registry.lock().set_idle(self.id, false);
+        self.update(|entry| (entry.answering, entry.reasons) = (true, 0));
     }
 
     /// Nothing is being answered.
     pub(super) fn idle(&self) {
-        self.slot.registry.lock().set_idle(self.id, true);
+        self.update(|entry| {
+            (entry.answering, entry.reasons) = (false, 0);
+            entry.source = entry.origin;
+        });
         self.slot.registry.changed.notify_waiters();
     }
 
-    /// Ready when the connection has to give way.
-    pub(super) async fn evicted(&self) {
-        self.evicted.cancelled().await;
+    /// The connection can give way for this reason, or not any more.
+    pub(super) fn set(&self, reason: Reason, applies: bool) {
+        self.update(|entry| {
+            if applies {
+                entry.reasons |= reason as u8;
+            } else {
+                entry.reasons &= !(reason as u8);
+            }
+        });
+        if applies {
+            self.slot.registry.changed.notify_waiters();
+        }
+    }
+
+    /// The request comes from this client, if its address does not say so.
+    pub(super) fn attribute(&self, client: u64) {
+        self.update(|entry| {
+            if entry.shared && entry.answering {
+                entry.source = Source::Client(client);
+            }
+        });
+    }
+
+    fn update(&self, change: impl FnOnce(&mut Entry)) {
+        self.slot.registry.lock().update(self.id, change);
+    }
+
+    /// Cancelled when the connection has to give way; whoever cancels it closes the connection.
+    pub(super) const fn evicted(&self) -> &CancellationToken {
+        &self.evicted
     }
 }
 

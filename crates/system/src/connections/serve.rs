@@ -28,7 +28,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tower::ServiceExt;
 
 use super::{
-    HEAD_BYTES_MAX, Limits, Peer,
+    Connection, HEAD_BYTES_MAX, Limits, Peer,
     body::{Guarded, Timed},
     budget::Budget,
     progress::Progress,
@@ -265,9 +265,13 @@ async fn answer(
 ) -> Result<Response<Body>, Infallible> {
     let answering = progress.answer();
     let late = Arc::new(AtomicBool::new(false));
-    let mut request =
-        request.map(|body| Body::new(Timed::new(body, body_timeout, Arc::clone(&late))));
-    request.extensions_mut().insert(ConnectInfo(Peer(ip)));
+    let mut request = request.map(|body| {
+        let body = Timed::new(body, body_timeout, Arc::clone(&late), progress);
+        Body::new(body)
+    });
+    let extensions = request.extensions_mut();
+    extensions.insert(ConnectInfo(Peer(ip)));
+    extensions.insert(Connection::new(progress));
     let response = routes.oneshot(request).await?;
     let response = if late.load(Ordering::Acquire) {
         too_late()

@@ -9,12 +9,14 @@ use std::{
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use super::{budget::Budget, progress::Progress};
+use super::{budget::Budget, progress::Progress, registry::Reason};
 
 pub(super) struct Watched<S> {
     inner: S,
     progress: Arc<Progress>,
     unread: Budget,
+    /// The peer has not read what was written last.
+    is_stalled: bool,
 }
 
 impl<S> Watched<S> {
@@ -23,6 +25,7 @@ impl<S> Watched<S> {
             inner,
             progress,
             unread,
+            is_stalled: false,
         }
     }
 
@@ -33,6 +36,10 @@ impl<S> Watched<S> {
         moved: impl FnOnce(&mut Budget, &T),
         cx: &mut Context<'_>,
     ) -> Poll<io::Result<T>> {
+        if outcome.is_pending() != self.is_stalled {
+            self.is_stalled = outcome.is_pending();
+            self.progress.set(Reason::Unread, self.is_stalled);
+        }
         match outcome {
             Poll::Ready(done) => {
                 if let Ok(done) = &done {

@@ -10,7 +10,7 @@ use std::{
     time::Duration,
 };
 
-use axum::{Router, body::Body, routing::get, routing::post};
+use axum::{Extension, Router, body::Body, http::HeaderMap, routing::get, routing::post};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpSocket, TcpStream},
@@ -19,7 +19,7 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use super::{Connections, Limits, Listener, Peer, serve_plain};
+use super::{Connection, Connections, Limits, Listener, Peer, serve_plain};
 
 /// Short, so that a test need not wait; a peer that does what it should is much faster.
 const SHORT: Duration = Duration::from_millis(300);
@@ -64,6 +64,17 @@ async fn start(limits: Limits) -> Served {
         notified.await;
         "waited"
     };
+    let (notify, count) = (Arc::clone(&answer), Arc::clone(&waiting));
+    // Like a long poll of the user whom a header names.
+    let poll = move |Extension(connection): Extension<Connection>, headers: HeaderMap| async move {
+        let user = headers.get("user").map(|user| user.as_bytes().to_vec());
+        connection.attribute(&user);
+        let notified = notify.notified();
+        let _waits = connection.waits();
+        count.fetch_add(1, Ordering::SeqCst);
+        notified.await;
+        "polled"
+    };
     let echo = |body: axum::body::Bytes| async move { body.len().to_string() };
     let who = |axum::extract::ConnectInfo(Peer(ip)): axum::extract::ConnectInfo<Peer>| async move {
         format!("{ip:?}")
@@ -72,6 +83,7 @@ async fn start(limits: Limits) -> Served {
         .route("/", get(|| async { "hello" }))
         .route("/who", get(who))
         .route("/wait", get(wait))
+        .route("/poll", get(poll))
         .route("/large", get(|| async { Body::from(vec![b'x'; LARGE]) }))
         .route("/echo", post(echo))
         .layer(axum::extract::DefaultBodyLimit::disable());
@@ -189,6 +201,92 @@ async fn request_in_flight_never_gives_way_to_new_connections() {
     let answer = first_piece(&mut asked).await.unwrap();
     assert!(answer.ends_with("waited"), "{answer}");
     drop((half_open, asked));
+    served.end().await;
+}
+
+/// Begins a request that never ends by itself.
+async fn hold(served: &Served, from: &str, request: &str) -> TcpStream {
+    let mut stream = served.connect(from).await;
+    // It may be closed already, as another one takes its place.
+    drop(stream.write_all(request.as_bytes()).await);
+    stream
+}
+
+#[tokio::test]
+async fn requests_that_only_wait_give_way_to_another_address() {
+    let body = "POST /echo HTTP/1.1\r\nhost: a\r\ncontent-length: 60000\r\n\r\n{";
+    for request in [&head("/poll"), body, &head("/large")] {
+        let served = start(limits()).await;
+        let mut own = served.connect(INNOCENT).await;
+        own.write_all(head("/poll").as_bytes()).await.unwrap();
+        served.until_waiting(1).await;
+        let mut held = Vec::new();
+        for _ in 0..30 {
+            for from in [ATTACKER, "127.0.0.3"] {
+                held.push(hold(&served, from, request).await);
+            }
+        }
+        for _ in 0..5 {
+            let mut innocent = served.connect(INNOCENT).await;
+            let answer = ask(&mut innocent, "/").await.unwrap();
+            assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+        }
+        assert!(served.connections.open() <= 20);
+        served.answer.notify_waiters();
+        let answer = first_piece(&mut own).await.unwrap();
+        assert!(answer.ends_with("polled"), "it has fewer: {answer}");
+        drop((held, own));
+        served.end().await;
+    }
+}
+
+#[tokio::test]
+async fn waiting_requests_of_one_address_give_way_to_its_own() {
+    let served = start(Limits {
+        per_address_max: 3,
+        ..limits()
+    })
+    .await;
+    let mut held = Vec::new();
+    for _ in 0..10 {
+        held.push(hold(&served, ATTACKER, &head("/poll")).await);
+    }
+    let mut next = served.connect(ATTACKER).await;
+    assert!(ask(&mut next, "/").await.unwrap().ends_with("hello"));
+    drop((held, next));
+    served.until_open(0).await;
+    served.end().await;
+}
+
+#[tokio::test]
+async fn clients_behind_one_proxy_are_told_apart() {
+    let served = start(Limits {
+        shared_addresses: vec!["127.0.0.3/32".parse().unwrap()],
+        ..limits()
+    })
+    .await;
+    let poll = |user: &str| {
+        let user = format!("host: a\r\nuser: {user}");
+        head("/poll").replace("host: a", &user)
+    };
+    let mut innocent = Vec::new();
+    for _ in 0..3 {
+        innocent.push(hold(&served, "127.0.0.3", &poll("innocent")).await);
+    }
+    served.until_waiting(3).await;
+    let mut held = Vec::new();
+    for _ in 0..60 {
+        held.push(hold(&served, "127.0.0.3", &poll("evil")).await);
+    }
+    let mut next = served.connect("127.0.0.3").await;
+    assert!(ask(&mut next, "/").await.unwrap().ends_with("hello"));
+    served.answer.notify_waiters();
+    for stream in &mut innocent {
+        let answer = first_piece(stream).await.unwrap();
+        assert!(answer.ends_with("polled"), "{answer}");
+    }
+    drop((innocent, held, next));
+    served.until_open(0).await;
     served.end().await;
 }
 

@@ -24,6 +24,7 @@ pub(super) fn single_events() -> Vec<Row> {
     let mut rows = malformed();
     rows.extend(unreadable());
     rows.extend(of_every_kind());
+    rows.extend(of_speech());
     rows
 }
 
@@ -98,6 +99,36 @@ fn unreadable() -> Vec<Row> {
     ]
 }
 
+/// State on which depends who may speak.
+fn of_speech() -> Vec<Row> {
+    let state = |kind: &str, sender: &str| {
+        let mut event = with("type", json!(kind));
+        event["state_key"] = json!("");
+        event["sender"] = json!(sender);
+        event
+    };
+    vec![
+        events(
+            "power levels, on which depends who may speak",
+            &[state("m.room.power_levels", "@alice:house.test")],
+        )
+        .journals(1),
+        events(
+            "a tombstone, after which nobody speaks",
+            &[state("m.room.tombstone", "@alice:house.test")],
+        )
+        .journals(1),
+        events(
+            "power levels that are no state",
+            &[with("type", json!("m.room.power_levels"))],
+        ),
+        events(
+            "power levels of the bot: our own doing",
+            &[state("m.room.power_levels", "@letta:house.test")],
+        ),
+    ]
+}
+
 /// What is an event, and is ours to keep or is not.
 fn of_every_kind() -> Vec<Row> {
     let member = |who: &str, sender: &str| {
@@ -105,12 +136,6 @@ fn of_every_kind() -> Vec<Row> {
         event["state_key"] = json!(who);
         event["sender"] = json!(sender);
         event["content"] = json!({ "membership": "invite" });
-        event
-    };
-    let state = |kind: &str, sender: &str| {
-        let mut event = with("type", json!(kind));
-        event["state_key"] = json!("");
-        event["sender"] = json!(sender);
         event
     };
     vec![
@@ -157,24 +182,6 @@ fn of_every_kind() -> Vec<Row> {
         events(
             "a type that nobody routes",
             &[with("type", json!("m.room.topic"))],
-        ),
-        events(
-            "power levels, on which depends who may speak",
-            &[state("m.room.power_levels", "@alice:house.test")],
-        )
-        .journals(1),
-        events(
-            "a tombstone, after which nobody speaks",
-            &[state("m.room.tombstone", "@alice:house.test")],
-        )
-        .journals(1),
-        events(
-            "power levels that are no state",
-            &[with("type", json!("m.room.power_levels"))],
-        ),
-        events(
-            "power levels of the bot: our own doing",
-            &[state("m.room.power_levels", "@letta:house.test")],
         ),
         events("a reaction", &[with("type", json!("m.reaction"))]).journals(1),
         events("a redaction", &[with("type", json!("m.room.redaction"))]).journals(1),

@@ -47,7 +47,35 @@ fn membership_matters_only_where_it_is_ours() {
         assert_eq!(route, Route::Membership, "{user}");
     }
     for user in [ANN, EVE, "@agent_1:elsewhere.test", "", "not a user"] {
-        assert_eq!(brief(&member(user, ANN), &home()), "ignore: OtherType");
+        assert_eq!(brief(&member(user, ANN), &home()), "room state");
+    }
+}
+
+#[test]
+fn every_kind_that_is_admitted_is_routed() {
+    for kind in RoutedKind::ALL {
+        let state_key = match kind {
+            RoutedKind::Member => Some(ANN),
+            RoutedKind::PowerLevels | RoutedKind::Tombstone => Some(""),
+            _ => None,
+        };
+        let content = json!({
+            "msgtype": "m.text", "body": "Hi", "redacts": "$first",
+            "m.relates_to": { "rel_type": "m.annotation", "event_id": "$first", "key": "✅" },
+        });
+        let event = event(&json!({
+            "type": kind.event_type(), "state_key": state_key, "sender": ANN, "content": content,
+        }));
+        assert_ne!(brief(&event, &home()), "ignore: OtherType", "{kind:?}");
+    }
+    let changed = |kind: &str, sender: &str| {
+        event(&json!({ "type": kind, "state_key": "", "sender": sender }))
+    };
+    for sender in [ANN, EVE] {
+        let levels = changed("m.room.power_levels", sender);
+        assert_eq!(brief(&levels, &home()), "room state");
+        let tombstone = changed("m.room.tombstone", sender);
+        assert_eq!(brief(&tombstone, &home()), "room replaced");
     }
 }
 

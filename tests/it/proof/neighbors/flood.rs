@@ -45,7 +45,7 @@ pub enum Answer {
 }
 
 impl Answer {
-    pub fn of(status: reqwest::Result<StatusCode>) -> Self {
+    pub fn of(status: &reqwest::Result<StatusCode>) -> Self {
         match status {
             Ok(status) if status.is_success() => Self::Done,
             Ok(status) if status.is_client_error() => Self::Refused,

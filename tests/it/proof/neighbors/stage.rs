@@ -61,11 +61,11 @@ impl Stage {
     /// One request of whoever makes the rounds of this task.
     pub async fn fire(&self, task: usize, method: Method, path: &str, body: Bytes) -> Answer {
         let attacker = self.attacker(task);
-        Answer::of(attacker.send_bytes(method, path, body).await)
+        Answer::of(&attacker.send_bytes(method, path, body).await)
     }
 
     /// Clients of different addresses, which have nobody's token.
-    pub fn strangers(&self, network: u8, count: usize) -> Vec<reqwest::Client> {
+    pub fn strangers(network: u8, count: usize) -> Vec<reqwest::Client> {
         let addresses = (0..count).map(|number| address(network, number));
         addresses
             .map(|address| http_from(Some(address.into())))
@@ -81,7 +81,7 @@ impl Stage {
             Ok(answer) => Ok(answer.status()),
             Err(error) => Err(error),
         };
-        Answer::of(answer)
+        Answer::of(&answer)
     }
 }
 

@@ -87,7 +87,7 @@ fn the_defaults_are_those_of_tuwunel_but_for_the_port() {
 
 #[test]
 fn later_sources_win() {
-    let (folder, mut sources) = file("server_name = 'a.org'\nport = 1\nlog = 'one'");
+    let (folder, mut sources) = file("server_name = 'a.org'\nport = 1\nlog = 'warn'");
     let second = folder.path().join("second.toml");
     std::fs::write(&second, "port = 2").unwrap();
     sources.files.push(second);
@@ -109,7 +109,7 @@ fn later_sources_win() {
     assert_eq!(port(&sources), 8);
     let (config, _) = Config::load(&sources).unwrap();
     assert_eq!(
-        config.logging.log, "one",
+        config.logging.log, "warn",
         "what only the weakest says stays"
     );
 }

@@ -1,6 +1,6 @@
 //! Many bodies at a time, and slow ones: what they hold has a limit, and others get a permit.
 
-use std::time::Duration;
+use std::{pin::Pin, time::Duration};
 
 use axum::body::Body;
 use bytes::Bytes;
@@ -11,10 +11,10 @@ use tokio::task::unconstrained;
 
 use super::{Counted, ask};
 use crate::{
+    byte_pool::BodyPools,
     holder::Holder,
     http::body::{LONG_BODY_BYTES, ReadBody},
-    limits::LONG_BODIES_AT_ONCE,
-    permits::BodyPools,
+    limits::{ANONYMOUS_BYTES, AUTHENTICATED_BYTES, LONG_BYTES, SMALL_BODY_BYTES},
     testing::TestServer,
 };
 
@@ -41,74 +41,92 @@ fn endless(first: usize) -> Body {
     Body::from_stream(futures_util::StreamExt::chain(first, stream::pending()))
 }
 
+/// Slow bodies of this holder, each of which has sent so many bytes and announced the longest.
+fn slow_bodies(
+    bodies: &BodyPools,
+    holder: &Holder,
+    number: usize,
+    first: usize,
+) -> Vec<Pin<Box<dyn Future<Output = crate::error::Result<ReadBody>> + Send>>> {
+    let mut reads = Vec::new();
+    for _ in 0..number {
+        let (bodies, holder) = (bodies.clone(), holder.clone());
+        let mut read = Box::pin(async move { bodies.read(endless(first), &holder, 8 << 20).await });
+        _ = unconstrained(&mut read).now_or_never();
+        reads.push(read as _);
+    }
+    reads
+}
+
 #[tokio::test]
-async fn anonymous_bodies_hold_no_more_than_their_pool() {
+async fn slow_bodies_hold_what_has_arrived_and_small_ones_need_nothing() {
+    for (flood, first) in [(1, 1), (200, SMALL_BODY_BYTES), (200, 60_000)] {
+        let bodies = BodyPools::default();
+        let mut reads = Vec::new();
+        for number in 0..40 {
+            let each = usize::try_from(flood).unwrap();
+            reads.extend(slow_bodies(&bodies, &anonymous(number), each, first));
+            let user = member(usize::try_from(number).unwrap());
+            reads.extend(slow_bodies(&bodies, &user, each, first));
+        }
+        let most = |number: usize| 80 * number * first.saturating_sub(SMALL_BODY_BYTES);
+        assert!(bodies.anonymous.held() <= ANONYMOUS_BYTES.min(most(200)));
+        assert!(bodies.authenticated.held() <= AUTHENTICATED_BYTES.min(most(200)));
+        // A login and a message pass beside all of them, of the same holders, too.
+        for holder in [anonymous(0), anonymous(99), member(0), member(99)] {
+            for length in [2, 100, SMALL_BODY_BYTES] {
+                let read = held(&bodies, Body::from(vec![b' '; length]), &holder);
+                assert_eq!(
+                    read.map(|read| read.bytes.len()),
+                    Some(length),
+                    "{holder:?}"
+                );
+            }
+        }
+        drop(reads);
+        assert_eq!(bodies.anonymous.held() + bodies.authenticated.held(), 0);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn slow_bodies_of_many_give_way_to_one_that_arrives() {
     let bodies = BodyPools::default();
     let mut reads = Vec::new();
-    for number in 0..200 {
-        let holder = anonymous(number / 50);
-        let bodies = &bodies;
-        reads.push(Box::pin(async move {
-            bodies.read(endless(1), &holder, 64 << 10).await
-        }));
+    // 40 accounts have sent all that they can have of the pool of long bodies, and go no further.
+    for number in 0..40 {
+        reads.extend(slow_bodies(&bodies, &member(number), 2, 7 << 20));
     }
-    for read in &mut reads {
-        assert!(
-            unconstrained(read).now_or_never().is_none(),
-            "it waits for its permit or its end"
-        );
-    }
-    // Four addresses with a share of 128 KiB each.
-    assert_eq!(bodies.anonymous.available(), 1_024 - 4 * 128);
-    let is_read = |holder: &Holder| {
-        let read = bodies.read(Body::from("{}"), holder, 64 << 10);
-        unconstrained(read).now_or_never().is_some()
+    assert!(bodies.long.held() > LONG_BYTES - (8 << 20));
+    let (mut refused, flood) = (0, futures_util::future::join_all(reads));
+    let innocent = member(99);
+    let one = bodies.read(Body::from(vec![b' '; 1 << 20]), &innocent, 1 << 20);
+    tokio::pin!(one, flood);
+    let read = tokio::select! {
+        read = &mut one => read,
+        all = &mut flood => {
+            refused += all.len();
+            one.await
+        }
     };
-    assert!(!is_read(&anonymous(0)), "the flood waits behind itself");
-    assert!(is_read(&anonymous(99)), "somebody else does not");
-    assert!(is_read(&member(1)), "members have a pool of their own");
-    drop(reads);
-    assert_eq!(bodies.anonymous.available(), 1_024);
+    assert_eq!(read.unwrap().bytes.len(), 1 << 20, "{refused} were refused");
 }
 
 #[tokio::test]
-async fn long_body_takes_a_permit_before_it_is_read() {
+async fn body_holds_its_bytes_until_it_is_answered() {
     let bodies = BodyPools::default();
-    let mut reads = Vec::new();
-    for _ in 0..10 {
-        let (body, read) = Counted::body(LONG_BODY_BYTES + 1, true);
-        reads.push((read, held(&bodies, body, &member(1))));
+    for announced in [false, true] {
+        let (short, _) = Counted::body(LONG_BODY_BYTES, announced);
+        let short = held(&bodies, short, &member(1)).unwrap();
+        assert_eq!(bodies.long.held(), 0);
+        let (long, _) = Counted::body(LONG_BODY_BYTES + 10, announced);
+        let long = held(&bodies, long, &member(1)).unwrap();
+        assert_eq!(long.bytes.len(), LONG_BODY_BYTES + 10);
+        assert_eq!(bodies.long.held(), 10);
+        let each = LONG_BODY_BYTES - SMALL_BODY_BYTES;
+        assert_eq!(bodies.authenticated.held(), 2 * each);
+        drop((short, long));
+        assert_eq!(bodies.long.held() + bodies.authenticated.held(), 0);
     }
-    // Those that were read hold their permits until they are answered.
-    let own = reads.iter().filter(|(_, held)| held.is_some()).count();
-    assert_eq!(own, 2, "the share of one user");
-    for (read, held) in &reads {
-        let read = read.load(std::sync::atomic::Ordering::SeqCst);
-        assert_eq!(read > 0, held.is_some(), "nothing is read without a permit");
-    }
-    let mut others = Vec::new();
-    for number in 2..20 {
-        let (body, _) = Counted::body(LONG_BODY_BYTES + 1, true);
-        others.push(held(&bodies, body, &member(number)));
-    }
-    let placed = others.iter().flatten().count();
-    assert_eq!(own + placed, LONG_BODIES_AT_ONCE);
-    drop((reads, others));
-    assert_eq!(bodies.long.available(), LONG_BODIES_AT_ONCE);
-}
-
-#[tokio::test]
-async fn chunked_body_that_turns_out_long_takes_a_long_permit() {
-    let bodies = BodyPools::default();
-    let (short, _) = Counted::body(LONG_BODY_BYTES, false);
-    let short = bodies.read(short, &member(1), 1 << 20).await.unwrap();
-    assert_eq!(bodies.long.available(), LONG_BODIES_AT_ONCE);
-    let (long, _) = Counted::body(LONG_BODY_BYTES + 1, false);
-    let long = bodies.read(long, &member(1), 1 << 20).await.unwrap();
-    assert_eq!(long.bytes.len(), LONG_BODY_BYTES + 1);
-    assert_eq!(bodies.long.available(), LONG_BODIES_AT_ONCE - 1);
-    drop((short, long));
-    assert_eq!(bodies.long.available(), LONG_BODIES_AT_ONCE);
 }
 
 #[tokio::test(start_paused = true)]
@@ -118,17 +136,23 @@ async fn slow_body_is_given_up_and_full_pool_says_when_to_come_again() {
         Err(crate::error::Error::Refused(refusal)) => refusal.status,
         other => panic!("{other:?}"),
     };
-    let begun = tokio::time::Instant::now();
     let holder = anonymous(1);
-    let slow = bodies.read(endless(100), &holder, 64 << 10);
-    assert_eq!(status(slow.await), StatusCode::REQUEST_TIMEOUT);
-    assert!(begun.elapsed() < Duration::from_mins(1));
-    assert_eq!(bodies.anonymous.available(), 1_024);
-
-    let taken = bodies.anonymous.acquire(&holder, 128).await.unwrap();
-    let waits = bodies.read(Body::from("{}"), &holder, 64 << 10);
+    for (first, most) in [(100, 11), (2_000, 60)] {
+        let begun = tokio::time::Instant::now();
+        let slow = bodies.read(endless(first), &holder, 64 << 10);
+        assert_eq!(status(slow.await), StatusCode::REQUEST_TIMEOUT);
+        assert!(begun.elapsed() < Duration::from_secs(most));
+        assert_eq!(bodies.anonymous.held(), 0);
+    }
+    let long = || Body::from(vec![b' '; 64 << 10]);
+    let arrived = [(); 2].map(|()| held(&bodies, long(), &holder).unwrap());
+    for read in &arrived {
+        read.complete();
+    }
+    let waits = bodies.read(long(), &holder, 64 << 10);
     assert_eq!(status(waits.await), StatusCode::TOO_MANY_REQUESTS);
-    drop(taken);
+    drop(arrived);
+    assert!(held(&bodies, long(), &holder).is_some());
 }
 
 #[tokio::test]
@@ -138,7 +162,7 @@ async fn permit_is_released_when_the_request_is_answered() {
     let bodies = &test.server.body_pools;
     let free = || {
         [&bodies.anonymous, &bodies.authenticated, &bodies.long]
-            .map(crate::permits::Permits::available)
+            .map(crate::byte_pool::BytePool::held)
     };
     let before = free();
     let data = format!("/_matrix/client/v3/user/{}/account_data/x", alice.user_id);

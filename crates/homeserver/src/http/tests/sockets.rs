@@ -86,16 +86,16 @@ async fn abandoned_bodies_release_their_permits() {
     let test = TestServer::start().await;
     let serving = Serving::start(&test).await;
     let anonymous = &test.server.body_pools.anonymous;
-    let free = anonymous.available();
     let head =
         "POST /_matrix/client/v3/login HTTP/1.1\r\nHost: x\r\nContent-Length: 60000\r\n\r\n{";
+    let head = format!("{head}{}", " ".repeat(20_000));
     let mut streams = Vec::new();
     for _ in 0..20 {
-        streams.push(serving.send(head).await);
+        streams.push(serving.send(&head).await);
     }
-    until(|| anonymous.available() < free).await;
+    until(|| anonymous.held() > 0).await;
     drop(streams);
-    until(|| anonymous.available() == free).await;
+    until(|| anonymous.held() == 0).await;
 }
 
 /// Waits for something that comes about on its own.

@@ -4,16 +4,22 @@ use ruma::{OwnedDeviceId, OwnedUserId};
 use serde_json::json;
 
 use super::*;
-use crate::{keys::to_device, store::tables, stream::Position, testing::TestServer};
+use crate::{
+    accounts::record::Device, keys::to_device, store::tables, stream::Position, testing::TestServer,
+};
 
-type Device = (OwnedUserId, OwnedDeviceId);
+type Addressee = (OwnedUserId, OwnedDeviceId);
 
-fn device(person: &Person) -> Device {
+fn device(person: &Person) -> Addressee {
     (person.user_id.clone(), person.device_id.as_str().into())
 }
 
 /// What waits for a device after a position: positions and contents.
-fn waiting(test: &TestServer, (user, device): &Device, after: Position) -> Vec<(Position, Value)> {
+fn waiting(
+    test: &TestServer,
+    (user, device): &Addressee,
+    after: Position,
+) -> Vec<(Position, Value)> {
     let (store, visible) = (&test.server.store, test.server.stream.visible());
     let messages = to_device::pending(store, user, device, after, visible, 100).unwrap();
     let messages = messages.into_iter();
@@ -96,7 +102,7 @@ async fn message_to_many_devices_that_is_too_large_for_all_of_them_is_refused() 
     for number in 0..devices {
         let id = OwnedDeviceId::from(format!("D{number}"));
         batch
-            .put::<tables::Devices>((&alice.user_id, &*id), &Default::default())
+            .put::<tables::Devices>((&alice.user_id, &*id), &Device::default())
             .unwrap();
     }
     test.server.store.commit(batch).await.unwrap();

@@ -15,6 +15,7 @@ pub(super) async fn probe(table: &mut Table) {
     pushers(table).await;
     previews(table).await;
     sliding(table).await;
+    sliding_filters(table).await;
 }
 
 async fn rooms(table: &mut Table) {
@@ -176,6 +177,29 @@ async fn previews(table: &mut Table) {
         .await;
 }
 
+async fn sliding_filters(table: &mut Table) {
+    let (who, _) = table.somebody("sliding-filters").await;
+    let filtered = |filters: Value| {
+        let list = json!({ "ranges": [[0, 0]], "timeline_limit": 1, "required_state": [], "filters": filters });
+        post(SLIDING, json!({ "lists": { "a": list } }))
+    };
+    let entries = |count: usize| filtered(json!({ "not_tags": vec!["u.x"; count] }));
+    let max = LIST_FILTER_ENTRIES_MAX;
+    table
+        .row(
+            "LIST_FILTER_ENTRIES_MAX",
+            &who,
+            entries(max),
+            entries(max + 1),
+        )
+        .await;
+    let like = |bytes: usize| filtered(json!({ "room_name_like": long(bytes) }));
+    let max = ROOM_NAME_LIKE_MAX_BYTES;
+    table
+        .row("ROOM_NAME_LIKE_MAX_BYTES", &who, like(max), like(max + 1))
+        .await;
+}
+
 async fn sliding(table: &mut Table) {
     let (who, _) = table.somebody("sliding").await;
     let name = |bytes: usize| post(SLIDING, json!({ "conn_id": long(bytes) }));
@@ -217,26 +241,6 @@ async fn sliding(table: &mut Table) {
     let max = REQUIRED_STATE_MAX;
     table
         .row("REQUIRED_STATE_MAX", &who, one(1, max), one(1, max + 1))
-        .await;
-    let filtered = |filters: Value| {
-        let mut list = list(1, 0);
-        list["filters"] = filters;
-        lists(vec!["a".into()], &list)
-    };
-    let entries = |count: usize| filtered(json!({ "not_tags": vec!["u.x"; count] }));
-    let max = LIST_FILTER_ENTRIES_MAX;
-    table
-        .row(
-            "LIST_FILTER_ENTRIES_MAX",
-            &who,
-            entries(max),
-            entries(max + 1),
-        )
-        .await;
-    let like = |bytes: usize| filtered(json!({ "room_name_like": long(bytes) }));
-    let max = ROOM_NAME_LIKE_MAX_BYTES;
-    table
-        .row("ROOM_NAME_LIKE_MAX_BYTES", &who, like(max), like(max + 1))
         .await;
     let subscribed = |count: usize| {
         let room = json!({ "timeline_limit": 1, "required_state": [] });

@@ -39,6 +39,13 @@ const NO_ROWS: &[(&str, &str, &str)] = &[
     ),
     ("blocking.rs", "POLLS_PER_CORE", "threads"),
     ("blocking.rs", "POLLS_MAX", "threads"),
+    ("blocking.rs", "WALKS_PER_CORE", "threads"),
+    ("blocking.rs", "STEPS_PER_SLICE", "a walk goes on later"),
+    (
+        "byte_pool.rs",
+        "SLOW_BYTES_PER_SECOND",
+        "who gives way at the limits of bodies and answers",
+    ),
     (
         "config/sample.rs",
         "LONGEST_VALUE",

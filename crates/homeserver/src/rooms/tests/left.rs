@@ -93,6 +93,18 @@ async fn say(person: &Person, room: &str, text: &str, txn: &str) -> String {
     sent["event_id"].as_str().unwrap().to_owned()
 }
 
+/// Somebody with a telling name comes into the room.
+async fn comes_in(alice: &Person, carol: &Person, room: &str) {
+    let name = format!("/_matrix/client/v3/profile/{}/displayname", carol.user_id);
+    carol.put(&name, json!({ "displayname": SECRET })).await;
+    alice
+        .post(&rooms(room, "invite"), json!({ "user_id": carol.user_id }))
+        .await;
+    carol
+        .post(&format!("/_matrix/client/v3/join/{room}"), json!({}))
+        .await;
+}
+
 /// The reader is in the room again, and still does not know what was said meanwhile.
 async fn come_back(alice: &Person, bob: &Person, room: &str, was: &str) {
     let him = json!({ "user_id": bob.user_id });
@@ -141,14 +153,7 @@ async fn reader_who_left_sees_nothing_of_what_came_after() {
         }
         let secret = say(&alice, &room, SECRET, "2").await;
         let carol = test.person(&format!("carol{number}")).await;
-        let name = format!("/_matrix/client/v3/profile/{}/displayname", carol.user_id);
-        carol.put(&name, json!({ "displayname": SECRET })).await;
-        alice
-            .post(&rooms(&room, "invite"), json!({ "user_id": carol.user_id }))
-            .await;
-        carol
-            .post(&format!("/_matrix/client/v3/join/{room}"), json!({}))
-            .await;
+        comes_in(&alice, &carol, &room).await;
         if back != "nothing" {
             alice.post(&rooms(&room, back), him).await;
         }

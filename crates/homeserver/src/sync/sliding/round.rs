@@ -18,7 +18,7 @@ use super::{
     person::{self, Person, Stay},
     room::Look,
 };
-use crate::{error::Result, stream::Position, sync::SyncContext};
+use crate::{blocking, error::Result, stream::Position, sync::SyncContext};
 
 /// The rooms that an answer is about.
 #[derive(Debug, Default)]
@@ -53,7 +53,7 @@ pub(super) struct Round {
 
 impl Round {
     /// Looks at everything, as it was at `now`, that the client was not told according to `base`.
-    pub(super) fn read(
+    pub(super) async fn read(
         ctx: &SyncContext,
         ask: &Ask,
         base: &Snapshot,
@@ -71,7 +71,8 @@ impl Round {
             has_news: base.is_first(),
         };
         let (seen, wanted) = round.lists(ctx, ask, base, &person, now)?;
-        round.rooms(ctx, ask, base, &person, &seen, &wanted)?;
+        let rooms = round.rooms(ctx, ask, base, &person, &seen, &wanted);
+        rooms.await?;
         let mut answer = extensions::Answer {
             ctx,
             ask,
@@ -123,7 +124,7 @@ impl Round {
         Ok((seen, wanted))
     }
 
-    fn rooms(
+    async fn rooms(
         &mut self,
         ctx: &SyncContext,
         ask: &Ask,
@@ -136,6 +137,7 @@ impl Round {
             let Some(stay) = seen.stays.get(room_id) else {
                 continue;
             };
+            let look_facts = ctx.sliding.facts.of(&ctx.rooms, room_id)?;
             let look = Look {
                 ctx,
                 ask,
@@ -145,7 +147,7 @@ impl Round {
                 room_id,
                 stay,
                 wanted,
-                facts: &*ctx.sliding.facts.of(&ctx.rooms, room_id)?,
+                facts: &look_facts,
             };
             let news = look.news()?;
             if let Some(room) = news.room {
@@ -154,6 +156,7 @@ impl Round {
             if let Some(told) = news.told {
                 self.next.rooms.insert(room_id.clone(), Arc::new(told));
             }
+            blocking::pause().await;
         }
         Ok(())
     }

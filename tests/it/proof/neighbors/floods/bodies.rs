@@ -23,7 +23,7 @@ pub async fn large_logins(stage: Arc<Stage>) -> Round {
     login.push_str(&",[]".repeat(values));
     login.push_str("]}");
     let login = Bytes::from(login);
-    let strangers = stage.strangers(STRANGERS, 2);
+    let strangers = Stage::strangers(STRANGERS, 2);
     round(move |task, _| {
         let (stage, login) = (stage.clone(), login.clone());
         let stranger = strangers[task % strangers.len()].clone();

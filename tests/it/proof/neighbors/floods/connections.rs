@@ -99,7 +99,7 @@ pub async fn held(stage: Arc<Stage>) -> Round {
         "GET / HTTP/1.1\r\nhost: a\r\nx-",
         "GET /_matrix/client/versions HTTP/1.1\r\nhost: a\r\n\r\n",
     ];
-    holding(peers, openings.map(|text| text.into()).into())
+    holding(peers, openings.map(Into::into).into())
 }
 
 /// Heads and bodies of which a byte comes now and then.

@@ -56,7 +56,7 @@ fn crc(data: &[u8]) -> u32 {
         })
     };
     let table: Vec<u32> = (0..256).map(of_byte).collect();
-    let step = |sum: u32, byte: &u8| table[(sum as u8 ^ byte) as usize] ^ (sum >> 8);
+    let step = |sum: u32, byte: &u8| table[(sum.to_le_bytes()[0] ^ byte) as usize] ^ (sum >> 8);
     !data.iter().fold(!0, step)
 }
 

@@ -44,7 +44,7 @@ pub async fn syncs(stage: Arc<Stage>) -> Round {
                 2 => busy.send_bytes(Method::POST, sliding, body(&content)).await,
                 _ => busy.send_bytes(Method::GET, &sync, Bytes::new()).await,
             };
-            Answer::of(answer)
+            Answer::of(&answer)
         }
     })
 }

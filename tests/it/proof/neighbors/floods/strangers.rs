@@ -45,7 +45,7 @@ pub async fn abandoned_logins(stage: Arc<Stage>) -> Round {
 
 /// Wrong passwords, of accounts that are there and that are not, from many addresses.
 pub async fn guesses(stage: Arc<Stage>) -> Round {
-    let strangers = stage.strangers(GUESSING, stage.size(4, 64));
+    let strangers = Stage::strangers(GUESSING, stage.size(4, 64));
     round(move |task, number| {
         let stage = stage.clone();
         let stranger = strangers[task % strangers.len()].clone();
@@ -66,7 +66,7 @@ pub async fn guesses(stage: Arc<Stage>) -> Round {
 
 /// Registrations of accounts that nobody needs.
 pub async fn registrations(stage: Arc<Stage>) -> Round {
-    let strangers = stage.strangers(REGISTERING, stage.size(2, 16));
+    let strangers = Stage::strangers(REGISTERING, stage.size(2, 16));
     round(move |task, number| {
         let stage = stage.clone();
         let stranger = strangers[task % strangers.len()].clone();

@@ -1,0 +1,83 @@
+//! Rooms and the space as the bridge knows them: what they are, who of us is there, and which room has replaced them.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use letta_client::AgentId;
+use ruma::{OwnedRoomId, OwnedUserId};
+use serde::{Deserialize, Serialize};
+
+use crate::time::Millis;
+
+/// The "Letta Agents" space.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SpaceRecord {
+    /// Its room id.
+    pub room: OwnedRoomId,
+    /// People who have been invited (or could not be, which is logged).
+    #[serde(default)]
+    pub invited: BTreeSet<OwnedUserId>,
+    /// The room that has replaced it, if one has.
+    #[serde(default)]
+    pub replaced: Option<Replacement>,
+}
+
+/// What a room is to the bridge.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RoomRecord {
+    /// Its kind.
+    pub kind: RoomKind,
+    /// Ghosts that were invited here, beside the one whose home it is; `true`: as a direct chat,
+    /// where every message is meant for it.
+    #[serde(default)]
+    pub guests: BTreeMap<AgentId, bool>,
+    /// Whether the bot is here too.
+    #[serde(default)]
+    pub bot: bool,
+    /// The room that has replaced this one, if one has.
+    #[serde(default)]
+    pub replaced: Option<Replacement>,
+    /// The room that this one replaces, until whoever of us was there has come over.
+    #[serde(default)]
+    pub predecessor: Option<OwnedRoomId>,
+}
+
+impl RoomRecord {
+    /// A room in which nobody of us is known to be.
+    pub fn new(kind: RoomKind) -> Self {
+        Self {
+            kind,
+            guests: BTreeMap::new(),
+            bot: false,
+            replaced: None,
+            predecessor: None,
+        }
+    }
+}
+
+/// The room that has replaced another one.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Replacement {
+    /// The new room.
+    pub by: OwnedRoomId,
+    /// When the old room was replaced.
+    pub since: Millis,
+    /// Whether nothing is left to do about it.
+    pub is_done: bool,
+}
+
+/// See [`RoomRecord`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum RoomKind {
+    /// An agent's own room.
+    Home {
+        /// The agent.
+        agent: AgentId,
+    },
+    /// Where one person commands the bot.
+    Management {
+        /// The person.
+        user: OwnedUserId,
+    },
+    /// Any other room.
+    Other,
+}
