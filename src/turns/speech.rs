@@ -4,7 +4,7 @@
 //! asked; everybody who asks hears so once, by the bot, with the way back.
 
 use letta_client::AgentId;
-use ruma::OwnedUserId;
+use ruma::{OwnedUserId, RoomId};
 use tracing::{debug, info};
 
 use super::{
@@ -20,7 +20,6 @@ use crate::{
         content::{self, MsgKind, Placement},
         render::Rendered,
     },
-    time::Millis,
 };
 
 /// In which rooms which ghosts can speak, as far as it is known. Only good news is remembered.
@@ -164,12 +163,7 @@ impl Inner {
         placement: Placement,
         text: &str,
     ) -> OutboxItem {
-        let send_id = SendId::of(&[
-            "silenced",
-            room.as_str(),
-            &turn.id.to_string(),
-            &Millis::now().0.to_string(),
-        ]);
+        let send_id = SendId::of(&["silenced", room.as_str(), &turn.id.to_string()]);
         let content = content::message(
             Rendered::plain(text),
             MsgKind::Notice,

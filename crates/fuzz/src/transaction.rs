@@ -130,6 +130,8 @@ fn rooms() -> [Option<RoomRecord>; 4] {
         kind,
         guests,
         bot: true,
+        replaced: None,
+        predecessor: None,
     };
     let home = RoomKind::Home {
         agent: agent("agent-1"),

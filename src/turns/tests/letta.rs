@@ -10,11 +10,11 @@ use futures_util::{StreamExt, stream};
 use letta_client::{
     Agent, AgentId, ApprovalRequest, Backend, BackendError, Conduct, Conversation, Decision,
     Destination, FailureKind, HistoryItem, Info, MessageId, Missing, Prompt, Role, RunId, Standing,
-    Stop, ToolCall, TurnEvent, TurnFailure, TurnStream,
+    Stop, TurnEvent, TurnFailure, TurnStream,
 };
 
 pub(super) use self::fate::Fate;
-use self::fate::{SILENT_AFTER, fail, missing, unreachable};
+use self::fate::{SILENT_AFTER, call, fail, missing, request, unreachable};
 
 mod fate;
 
@@ -293,21 +293,6 @@ fn events(items: Vec<Result<TurnEvent, BackendError>>) -> TurnStream {
 /// The same without an end.
 fn unfinished(items: Vec<Result<TurnEvent, BackendError>>) -> TurnStream {
     stream::iter(items).chain(stream::pending()).boxed()
-}
-
-fn call() -> ToolCall {
-    ToolCall {
-        id: "call-1".parse().unwrap(),
-        name: "launch".to_owned(),
-        arguments: "{}".to_owned(),
-    }
-}
-
-fn request() -> ApprovalRequest {
-    ApprovalRequest {
-        id: MessageId::parse("message-9").unwrap(),
-        calls: vec![call()],
-    }
 }
 
 #[async_trait]

@@ -1,6 +1,6 @@
 //! What people are told while an agent is paused, and of what they decided.
 
-use letta_client::FailureKind;
+use letta_client::{Conversation, FailureKind};
 
 use super::{
     lab::{ANN, Lab, admin},
@@ -82,9 +82,12 @@ async fn resume_in_vain_is_told_to_everybody_who_waits() {
 async fn decision_on_a_lost_conversation_is_not_said_to_be_done() {
     for (again, answer) in [
         (Fate::Well, "answer to asked."),
-        (Fate::Asks, "answer to decision."),
+        (Fate::Asks, "it was decided."),
     ] {
         let lab = Lab::new();
+        let conversation = Conversation::Own("conv-1".parse().unwrap());
+        let journal = &lab.journal;
+        journal.set_conversation(&lab.home, &conversation).unwrap();
         lab.letta.next([Fate::Asks, again.clone()]);
         lab.letta.forget_before_decision();
         lab.say("asked");

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use letta_client::{BackendError, FailureKind, Missing};
+use letta_client::{ApprovalRequest, BackendError, FailureKind, MessageId, Missing, ToolCall};
 
 /// After so long without an answer the real client gives a call up.
 pub(super) const SILENT_AFTER: Duration = Duration::from_mins(1);
@@ -91,5 +91,20 @@ pub(super) fn unreachable() -> BackendError {
     BackendError::Unreachable {
         url: "http://letta.test".to_owned(),
         source: "the connection broke".into(),
+    }
+}
+
+pub(super) fn call() -> ToolCall {
+    ToolCall {
+        id: "call-1".parse().unwrap(),
+        name: "launch".to_owned(),
+        arguments: "{}".to_owned(),
+    }
+}
+
+pub(super) fn request() -> ApprovalRequest {
+    ApprovalRequest {
+        id: MessageId::parse("message-9").unwrap(),
+        calls: vec![call()],
     }
 }
