@@ -4,11 +4,7 @@
 //! between are left out. What belongs to both (the registration, the tokens) is made here at every start: it never leaves the
 //! process.
 
-use std::{
-    path::Path,
-    sync::{OnceLock, atomic::Ordering},
-    time::Duration,
-};
+use std::{path::Path, sync::OnceLock, time::Duration};
 
 use anyhow::Context;
 use axum::{
@@ -17,11 +13,8 @@ use axum::{
     routing::{any, get},
 };
 use homeserver::{
-    Server, admin,
-    appservices::Delivery,
-    config::appservice::AppserviceRegistration,
-    listen::{self, ListenError, Listeners},
-    server::Software,
+    AppserviceRegistration, Delivery, ListenError, Listeners, Server, Software, command_name,
+    connections,
 };
 use system::{condition::Condition, private};
 use tower::ServiceExt;
@@ -69,13 +62,9 @@ impl Core {
         }
         let server = open(settings).await?;
         if let Some(newcomer) = newcomer {
-            let user = &newcomer.user_id;
-            if !server.accounts.exists(user)? {
-                server
-                    .accounts
-                    .create(&server, user.localpart(), Some(&newcomer.password))
-                    .await?;
-            }
+            server
+                .ensure_account(&newcomer.user_id, &newcomer.password)
+                .await?;
         }
         Ok(Self {
             server,
@@ -85,7 +74,7 @@ impl Core {
 
     /// Whether its database can be written.
     pub(super) fn condition(&self) -> Condition {
-        self.server.store.condition().clone()
+        self.server.condition().clone()
     }
 
     /// What it answers, as a service.
@@ -126,7 +115,7 @@ impl Core {
     ) -> anyhow::Result<impl Future<Output = anyhow::Result<()>> + Send + 'static> {
         let listeners = self.listen().await?;
         let server = self.server.clone();
-        let connections = listen::connections(&self.server.config);
+        let connections = connections(self.server.config());
         let served = listeners.serve(front, connections, async move {
             tasks.closing().await;
             // A client that waits for news would hold up the end, and be cut off by it.
@@ -139,7 +128,7 @@ impl Core {
     }
 
     async fn listen(&self) -> anyhow::Result<Listeners> {
-        let config = &self.server.config;
+        let config = self.server.config();
         let listeners = Listeners::bind(&config.listen).await.map_err(|error| {
             let mend = match &error {
                 ListenError::Bind { .. } => {
@@ -163,7 +152,7 @@ impl Core {
 
     /// Where clients reach what listens: by the name in the certificate, if there is one.
     fn reached_at(&self, listeners: &Listeners) -> String {
-        let config = &self.server.config;
+        let config = self.server.config();
         match (listeners.socket(), listeners.addresses().first()) {
             (None, Some(first)) if config.listen.tls.certs.is_some() => {
                 format!("https://{}:{}", config.server_name.host(), first.port())
@@ -178,7 +167,7 @@ impl Core {
         let address = self.address();
         let domain = &config.homeserver.domain;
         info!("point any Matrix client at {address} to meet the agents of {domain}");
-        match self.first_token().await {
+        match self.server.first_registration_token(FIRST_TOKEN_LIFE).await {
             Ok(Some(token)) => info!(
                 "nobody has an account yet: register at {address} with the registration token {token}"
             ),
@@ -187,29 +176,13 @@ impl Core {
         }
     }
 
-    /// A token for the first person, as long as there is none.
-    async fn first_token(&self) -> anyhow::Result<Option<String>> {
-        let accounts = &self.server.accounts;
-        if !accounts.list()?.is_empty() {
-            return Ok(None);
-        }
-        // One of an earlier start, or one that an admin has issued.
-        if let Some(token) = accounts.good_registration_token()? {
-            return Ok(Some(token));
-        }
-        let token = accounts
-            .issue_registration_token(Some(1), Some(FIRST_TOKEN_LIFE))
-            .await?;
-        Ok(Some(token))
-    }
-
     /// Does commands as an admin would, and says their answers.
     pub(super) async fn execute(&self, commands: &[String]) -> anyhow::Result<()> {
         for line in commands {
-            let command = admin::name_of(line);
-            match admin::execute(&self.server, line).await {
+            let command = command_name(line);
+            match self.server.execute(line).await {
                 Ok(answer) => super::say(&format!("{answer}\n")),
-                Err(reason) if self.server.config.admin.admin_execute_errors_ignore => {
+                Err(reason) if self.server.config().admin.admin_execute_errors_ignore => {
                     warn!(command, reason, "a command failed");
                 }
                 Err(reason) => anyhow::bail!("{command}: {reason}"),
@@ -220,18 +193,18 @@ impl Core {
 
     /// Waits until an admin ends it with a command.
     pub(super) async fn shut_down(&self) {
-        self.server.shutdown.cancelled().await;
+        self.server.shutdown_requested().await;
     }
 
     /// Waits until a task of it has ended that it cannot do without: its name.
     pub(super) async fn failed(&self) -> &'static str {
-        self.server.tasks.failed().await
+        self.server.failed_task().await
     }
 
     /// Ends what it does and closes the database. Says what comes then.
     pub(super) async fn close(self) -> Then {
         self.server.close().await;
-        if self.server.restarts.load(Ordering::Acquire) {
+        if self.server.restart_requested() {
             return Then::Again;
         }
         Then::End

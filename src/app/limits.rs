@@ -369,7 +369,7 @@ fn limits_in_the_documentation_are_those_of_the_code() {
         "{INTRODUCTION}{}\n## Connections and the disk, of the bridge and of the homeserver\n\nThe times and numbers of connections are set in \
          `appservice.connections` and with the keys `max_connections…` and `client_…_timeout` of `homeserver`.\n{}\n## The bridge\n\nHow often turns, edits and questions happen is set in `config.yaml`, see \
          `config.yaml.example`.\n{}\n## The connection to Letta\n{}",
-        homeserver::limits::markdown(),
+        homeserver::limits_markdown(),
         table(CONNECTIONS),
         table(BRIDGE),
         table(LETTA),

@@ -5,7 +5,7 @@ use std::{
     time::{Duration, UNIX_EPOCH},
 };
 
-use homeserver::store::{Store, StoreError, backup};
+use homeserver::{Store, StoreError, backup};
 
 use super::{BackupArgs, BackupCommand, ExitCode, Failure, Files, Outcome, homeserver::load, say};
 use crate::{app, config::Config};

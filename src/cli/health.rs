@@ -38,7 +38,7 @@ fn way(config: &Config) -> Result<(String, ClientBuilder), Failure> {
 
 #[cfg(feature = "embedded")]
 pub(super) fn way_to(
-    listen: &homeserver::config::Listen,
+    listen: &homeserver::Listen,
     client: ClientBuilder,
 ) -> (String, ClientBuilder) {
     if let Some(socket) = &listen.unix_socket_path {
@@ -75,7 +75,7 @@ pub(super) fn own_address(appservice: &Appservice) -> String {
 
 #[cfg(all(test, feature = "embedded"))]
 mod tests {
-    use homeserver::config::{Listen, OneOrMany};
+    use homeserver::{Listen, OneOrMany};
 
     use super::*;
 

@@ -1,6 +1,6 @@
 //! `homeserver`: the embedded homeserver alone, configured as Tuwunel is.
 
-use homeserver::config::{Severity, Sources};
+use homeserver::{Severity, Sources};
 
 use super::{ExitCode, Failure, HomeserverArgs, Outcome, TuwunelArgs, logging};
 use crate::{app, config::Logging};
@@ -21,7 +21,7 @@ pub(super) async fn homeserver(args: &HomeserverArgs) -> Outcome {
 /// The configuration of a homeserver alone, and what is to be said about it.
 pub(super) fn load(
     args: &TuwunelArgs,
-) -> Result<(homeserver::Config, Vec<homeserver::config::Warning>), Failure> {
+) -> Result<(homeserver::Config, Vec<homeserver::Warning>), Failure> {
     let variables = std::env::vars_os();
     let env = variables
         .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));

@@ -6,45 +6,47 @@
 use std::{collections::HashMap, net::IpAddr, sync::Arc, time::Instant};
 
 use rand::{Rng, distr::Alphanumeric};
-use ruma::{DeviceId, OwnedDeviceId, OwnedUserId, UserId};
+use ruma::{DeviceId, OwnedDeviceId, OwnedServerName, OwnedUserId, UserId};
 use sha2::{Digest, Sha256};
 use tasks::Tasks;
 
 use crate::{
     appservices::Appservices,
+    caller::{CallFacts, Caller, unknown_token},
     clock,
     config::{Config, Secret},
     error::{Error, Result},
     holder::network_of,
-    http::{CallFacts, Caller, unknown_token},
     locks::{KeyedGuard, KeyedLocks},
     store::{Batch, Store, tables},
 };
 
-mod arrival;
+pub mod account_data;
 mod attempts;
-pub mod create;
 pub mod credential;
 pub mod devices;
-pub mod directory;
+pub mod existing;
 pub mod identity;
 pub mod ignored;
+mod introduce;
 pub mod moderation;
 mod nonces;
 mod password;
 pub mod profile;
-pub mod record;
 pub mod registration_tokens;
 mod seen;
+mod serial;
 pub mod short_tokens;
 #[cfg(test)]
 mod tests;
 pub mod tokens;
 pub mod uia;
-mod unregistered;
+
+pub use crate::store::records::accounts as record;
 
 use attempts::{Exceeded, Guess, Target};
 use credential::ProvenPassword;
+pub(crate) use introduce::introduce;
 pub use password::HashFor;
 use record::Account;
 
@@ -56,22 +58,25 @@ const DEVICE_ID_CHARS: usize = 10;
 /// All accounts. Clones are the same accounts.
 #[derive(Clone, Debug)]
 pub struct Accounts {
-    store: Store,
+    pub(crate) store: Store,
+    pub(crate) server_name: OwnedServerName,
     /// What is written beside the requests.
     tasks: Tasks,
     /// Whether guests may act.
     guests_allowed: bool,
     /// The registration tokens of the configuration, as they were at the start.
     configured_tokens: Arc<[Secret]>,
-    sessions: Arc<uia::Sessions>,
+    pub(crate) sessions: Arc<uia::Sessions>,
     attempts: Arc<attempts::Attempts>,
     hashing: Arc<password::Hashing>,
     seen: Arc<seen::Seen>,
     pub(crate) nonces: Arc<nonces::Nonces>,
+    /// One after the other: changes of one user that read before they write.
+    pub(crate) serial: Arc<serial::Serial>,
     /// Held by whoever makes or changes the account or devices of a user, from reading them to writing them.
-    changing: KeyedLocks<OwnedUserId>,
+    pub(crate) changing: KeyedLocks<OwnedUserId>,
     /// Held by whoever spends a registration token, or may become the first person (the empty text).
-    registering: KeyedLocks<String>,
+    pub(crate) registering: KeyedLocks<String>,
 }
 
 /// A secret text that only its owner gets to see.
@@ -128,6 +133,7 @@ impl Accounts {
         let tokens = tokens.map_err(|error| Error::Broken(error.to_string()))?;
         Ok(Self {
             store,
+            server_name: config.server_name.clone(),
             tasks,
             guests_allowed: config.registration.allow_guest_registration,
             configured_tokens: tokens.into(),
@@ -136,6 +142,7 @@ impl Accounts {
             hashing: Arc::default(),
             seen: Arc::default(),
             nonces: Arc::default(),
+            serial: Arc::default(),
             changing: KeyedLocks::default(),
             registering: KeyedLocks::default(),
         })
@@ -310,6 +317,10 @@ impl Accounts {
     }
 
     /// Writes an account, new or changed, into the batch.
+    #[allow(
+        clippy::unused_self,
+        reason = "it reads like what else accounts can do"
+    )]
     pub fn put(&self, batch: &mut Batch, user: &UserId, account: &Account) -> Result<()> {
         Ok(batch.put::<tables::Accounts>((user,), account)?)
     }

@@ -12,7 +12,7 @@ use tower_http::cors::{Any, CorsLayer};
 use crate::{
     error::Error,
     http::{Routes, error_response},
-    server::Server,
+    services::AppState,
 };
 
 mod account;
@@ -76,13 +76,11 @@ mod versions;
 mod voip;
 mod well_known;
 
-pub(crate) use versions::FEATURES;
-
 /// How long a browser may remember what is allowed.
 const CORS_MAX_AGE: Duration = Duration::from_hours(24);
 
 /// All routes, as a service.
-pub(crate) fn router() -> Router<Server> {
+pub(crate) fn router() -> Router<AppState> {
     routes()
         .into_router()
         .fallback(|| async { error_response(Error::unrecognized()) })
@@ -94,63 +92,72 @@ pub(crate) fn router() -> Router<Server> {
         .layer(cors())
 }
 
+/// What adds the routes of one area.
+type Area = fn(Routes) -> Routes;
+
+/// Every area. The table of all routes, which a test compares, does not depend on the order.
+const AREAS: &[Area] = &[
+    account::routes,
+    account_data::routes,
+    account_moderation::routes,
+    admin_register::routes,
+    alias::routes,
+    appservice::routes,
+    backup::routes,
+    backup_keys::routes,
+    capabilities::routes,
+    cross_signing::routes,
+    dehydrated::routes,
+    delayed::routes,
+    devices::routes,
+    directory::routes,
+    events::routes,
+    filter::routes,
+    keys::routes,
+    login::routes,
+    media::routes,
+    members::routes,
+    membership::routes,
+    messages::routes,
+    mutual::routes,
+    notifications::routes,
+    openid::routes,
+    presence::routes,
+    preview::routes,
+    profile::routes,
+    push_rules::routes,
+    pushers::routes,
+    read_marker::routes,
+    receipt::routes,
+    register::routes,
+    relations::routes,
+    report::routes,
+    room_create::routes,
+    room_summary::routes,
+    search::routes,
+    send::routes,
+    server_key::routes,
+    session::routes,
+    sliding::routes,
+    space::routes,
+    state::routes,
+    sync::routes,
+    tag::routes,
+    thirdparty::routes,
+    to_device::routes,
+    typing::routes,
+    upgrade::routes,
+    user_directory::routes,
+    versions::routes,
+    voip::routes,
+    well_known::routes,
+];
+
 /// All routes.
 pub(crate) fn routes() -> Routes {
-    let routes = Routes::default();
-    let routes = account::routes(routes);
-    let routes = account_data::routes(routes);
-    let routes = account_moderation::routes(routes);
-    let routes = admin_register::routes(routes);
-    let routes = alias::routes(routes);
-    let routes = appservice::routes(routes);
-    let routes = backup::routes(routes);
-    let routes = backup_keys::routes(routes);
-    let routes = capabilities::routes(routes);
-    let routes = cross_signing::routes(routes);
-    let routes = dehydrated::routes(routes);
-    let routes = delayed::routes(routes);
-    let routes = devices::routes(routes);
-    let routes = directory::routes(routes);
-    let routes = events::routes(routes);
-    let routes = filter::routes(routes);
-    let routes = keys::routes(routes);
-    let routes = login::routes(routes);
-    let routes = media::routes(routes);
-    let routes = members::routes(routes);
-    let routes = membership::routes(routes);
-    let routes = messages::routes(routes);
-    let routes = mutual::routes(routes);
-    let routes = notifications::routes(routes);
-    let routes = openid::routes(routes);
-    let routes = presence::routes(routes);
-    let routes = preview::routes(routes);
-    let routes = profile::routes(routes);
-    let routes = push_rules::routes(routes);
-    let routes = pushers::routes(routes);
-    let routes = read_marker::routes(routes);
-    let routes = receipt::routes(routes);
-    let routes = register::routes(routes);
-    let routes = relations::routes(routes);
-    let routes = report::routes(routes);
-    let routes = room_create::routes(routes);
-    let routes = room_summary::routes(routes);
-    let routes = search::routes(routes);
-    let routes = send::routes(routes);
-    let routes = server_key::routes(routes);
-    let routes = session::routes(routes);
-    let routes = sliding::routes(routes);
-    let routes = space::routes(routes);
-    let routes = state::routes(routes);
-    let routes = sync::routes(routes);
-    let routes = tag::routes(routes);
-    let routes = thirdparty::routes(routes);
-    let routes = to_device::routes(routes);
-    let routes = typing::routes(routes);
-    let routes = upgrade::routes(routes);
-    let routes = user_directory::routes(routes);
-    let routes = versions::routes(routes);
-    let routes = voip::routes(routes);
-    well_known::routes(routes)
+    AREAS
+        .iter()
+        .fold(Routes::default(), |routes, add| add(routes))
 }
 
 /// Spec: <https://spec.matrix.org/v1.19/client-server-api/#web-browser-clients>

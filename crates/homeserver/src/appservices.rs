@@ -11,26 +11,22 @@ use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    accounts::record::Account,
     clock,
     config::{AppserviceRegistration, Config, RegistrationError},
     error::{Error, Result},
-    holder::Holder,
-    http::Outgoing,
+    outbound::Outgoing,
+    store::records::accounts::Account,
     store::{Store, StoreError, tables},
 };
 
-mod ask;
 mod call;
-mod event;
-mod interest;
-pub mod record;
+mod query;
 #[cfg(test)]
 mod tests;
-mod transaction;
-mod worker;
 
-pub(crate) use ask::introduce;
+pub use crate::store::records::appservices as record;
+
+pub(crate) use call::path_part;
 pub use call::{Answer, Unreachable};
 
 /// How an application service is reached.
@@ -90,9 +86,9 @@ pub struct Appservice {
     delivery: Delivery,
     http: Arc<Outgoing>,
     /// Rung when it has shown that it is there: what waits for a retry is tried at once.
-    awake: Notify,
+    pub(crate) awake: Notify,
     /// Cancelled when it is unregistered.
-    gone: CancellationToken,
+    pub(crate) gone: CancellationToken,
 }
 
 impl Appservice {
@@ -101,19 +97,9 @@ impl Appservice {
         &self.registration
     }
 
-    /// Whether it makes and removes the devices of its users itself (MSC4190), instead of logging them in.
-    pub fn manages_devices(&self) -> bool {
-        self.registration.file().device_management
-    }
-
     /// Its id.
     pub fn id(&self) -> &str {
         self.registration.id()
-    }
-
-    /// Where its registration came from.
-    pub fn origin(&self) -> Origin {
-        self.origin
     }
 
     /// Its own user.
@@ -338,25 +324,6 @@ impl Appservices {
         all.retain(|other| other.id() != id);
         Ok(appservice)
     }
-}
-
-/// Starts to tell the application service what happens, unless it has no address.
-pub(crate) async fn serve(server: &crate::Server, appservice: Arc<Appservice>) -> Result<()> {
-    if !appservice.is_reachable() {
-        return Ok(());
-    }
-    let source = transaction::Source {
-        rooms: server.rooms.clone(),
-        typing: server.typing.clone(),
-        presence: server.presence.clone(),
-    };
-    let (stream, stopping) = (server.stream.clone(), server.stopping.clone());
-    let name = format!("appservice {}", appservice.id());
-    let worker = worker::Worker::new(appservice, source, stream, stopping).await?;
-    let (pool, holder) = (server.blocking.clone(), Holder::Follower(name));
-    let running = async move { pool.run(holder, worker.run()).await };
-    server.tasks.spawn(running);
-    Ok(())
 }
 
 fn broken(error: impl std::fmt::Display) -> Error {

@@ -18,8 +18,11 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{holder::Holder, permits::Share};
 
+mod pools;
 #[cfg(test)]
 mod tests;
+
+pub use pools::{BodyPools, UnreadAnswers};
 
 /// A transfer below this many bytes a second is slow: it gives way even to its own holder.
 const SLOW_BYTES_PER_SECOND: u64 = 32 << 10;
@@ -189,6 +192,7 @@ impl BytePool {
     }
 
     /// How many bytes are held.
+    #[cfg(test)]
     pub fn held(&self) -> usize {
         self.lock().held
     }

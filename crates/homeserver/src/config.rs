@@ -36,15 +36,15 @@ mod warning;
 
 pub use appservice::{AppserviceRegistration, RegistrationError};
 pub use error::ConfigError;
-pub use patterns::Patterns;
 pub use sample::sample;
 pub use sections::{
-    Admin, AppserviceSection, Appservices, Connections, Database, IpSource, Limits, Listen,
-    Logging, Login, Media, Outbound, Proxies, ROOM_VERSIONS, Registration, Rooms, Sync, Tls, Turn,
-    WellKnown,
+    Admin, Appservices, Connections, Database, IpSource, Limits, Listen, Logging, Login, Media,
+    Outbound, Proxies, ROOM_VERSIONS, Registration, Rooms, Sync, Tls, Turn, WellKnown,
 };
 pub use settings::{Problem, Secret};
-pub use units::{Bytes, Mode, OneOrMany};
+#[cfg(test)]
+pub use units::Bytes;
+pub use units::{Mode, OneOrMany};
 pub use warning::{Severity, Warning};
 
 use settings::Layer;

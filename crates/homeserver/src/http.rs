@@ -11,7 +11,6 @@ mod body_limit;
 mod call;
 mod client_ip;
 mod lenient;
-mod outgoing;
 mod rate_limit;
 mod routes;
 #[cfg(test)]
@@ -22,11 +21,12 @@ mod walks;
 use homeserver_model::json;
 
 pub use answer::{error_response, response};
-pub use auth::{Caller, Identified, missing_token, unknown_token};
-pub use body::{BodyPools, pieces};
+pub use auth::Identified;
+pub use body::pieces;
+#[cfg(test)]
 pub use body_limit::BodyLimit;
-pub use call::{Call, CallFacts};
-pub(crate) use outgoing::Outgoing;
-pub use rate_limit::{RateLimits, count};
-pub use routes::{Route, Routes};
-pub use unread::UnreadAnswers;
+pub use call::Call;
+pub use rate_limit::count;
+#[cfg(test)]
+pub use routes::Route;
+pub use routes::Routes;

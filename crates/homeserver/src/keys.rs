@@ -12,6 +12,7 @@ use crate::{
     error::Result,
     locks::{KeyedGuard, KeyedLocks},
     store::{Batch, Store, tables},
+    stream::Stream,
 };
 
 pub mod backup;
@@ -20,22 +21,35 @@ pub mod dehydrated;
 pub mod device_lists;
 pub mod devices;
 pub mod one_time;
-pub mod record;
 pub mod signatures;
 #[cfg(test)]
 pub(crate) mod tests;
 pub mod to_device;
 
+pub use crate::store::records::keys as record;
+
 pub use device_lists::{changed, changes_between};
 pub use one_time::{counts as one_time_key_counts, unused_fallback_types};
 
-/// The locks under which keys change, one for each user. Clones are the same.
-#[derive(Clone, Debug, Default)]
+/// All keys. Clones are the same keys.
+#[derive(Clone, Debug)]
 pub struct Keys {
+    pub(crate) store: Store,
+    pub(crate) stream: Stream,
+    /// The locks under which keys change, one for each user.
     locks: KeyedLocks<OwnedUserId>,
 }
 
 impl Keys {
+    /// The keys in this database.
+    pub fn new(store: Store, stream: Stream) -> Self {
+        Self {
+            store,
+            stream,
+            locks: KeyedLocks::default(),
+        }
+    }
+
     /// Waits until nobody else changes the keys of these users.
     pub async fn lock<'a>(
         &self,

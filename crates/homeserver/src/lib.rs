@@ -1,40 +1,61 @@
 //! A Matrix homeserver for one machine: one process, one `RocksDB`, any Matrix client.
 //!
 //! It speaks the Client-Server API and the Application-Service API, takes the configuration of Tuwunel, and knows nothing of
-//! who uses it. It does not federate. The way through the house:
+//! who uses it. It does not federate. Whoever runs it reads a [`Config`], opens a [`Server`] and serves its router.
 //!
-//! - [`config`]: Tuwunel's keys, checked.
-//! - [`blocking`]: where handlers and followers are polled, so that nothing that reads the database holds up an async worker.
-//! - [`store`]: the database, its tables as one typed catalogue; [`stream`]: the one order of everything.
-//! - [`http`]: from bytes to typed requests; `api`: the endpoints, one module for each part of the specification.
-//! - [`accounts`], [`rooms`], [`sync`], [`keys`], [`push`], [`media`], [`appservices`]: what the endpoints do.
-//! - [`server`]: the parts, put together; [`listen`]: where they are reached.
+//! Its modules stand in layers, and each imports only what stands below it: `architecture` has the order and tests it.
 
-pub mod accounts;
-pub mod admin;
+#![allow(
+    clippy::struct_field_names,
+    reason = "fields of a section are keys of the configuration, fields of a record are stored"
+)]
+#![allow(
+    unreachable_pub,
+    reason = "what other modules of this crate may use is `pub`; what others may use is the list below"
+)]
+
+mod accounts;
+mod admin;
 mod api;
-pub mod appservices;
-pub mod blocking;
-pub mod byte_pool;
-pub mod clock;
-pub mod config;
-pub mod error;
-pub mod holder;
-pub mod http;
-pub mod keys;
-pub mod limits;
-pub mod listen;
-pub mod locks;
-pub mod media;
-pub mod permits;
-pub mod push;
-pub mod rooms;
-pub mod server;
-pub mod store;
-pub mod stream;
-pub mod sync;
+mod appservices;
+#[cfg(test)]
+mod architecture;
+mod blocking;
+mod byte_pool;
+mod caller;
+mod clock;
+mod config;
+mod error;
+mod holder;
+mod http;
+mod keys;
+mod limits;
+mod listen;
+mod locks;
+mod media;
+mod operations;
+mod outbound;
+mod permits;
+mod push;
+mod rooms;
+mod server;
+mod services;
+mod software;
+mod store;
+mod stream;
+mod sync;
 #[cfg(test)]
 mod testing;
+mod transactions;
 
-pub use config::Config;
+pub use admin::name_of as command_name;
+pub use appservices::Delivery;
+pub use config::{
+    AppserviceRegistration, Config, Listen, OneOrMany, ROOM_VERSIONS, Severity, Sources, Warning,
+    sample as sample_config,
+};
+pub use limits::markdown as limits_markdown;
+pub use listen::{ListenError, Listeners, connections};
 pub use server::Server;
+pub use software::Software;
+pub use store::{Store, StoreError, backup};

@@ -10,10 +10,14 @@ use std::{fmt::Write, time::Duration};
 
 use crate::config::Config;
 
+mod buckets;
 mod rates;
 #[cfg(test)]
 mod tests;
 
+pub use buckets::RateLimits;
+#[cfg(test)]
+pub(crate) use buckets::SWEEP_EVERY;
 pub use homeserver_model::limits::*;
 pub use rates::{RATES, Rate, RateLimit};
 

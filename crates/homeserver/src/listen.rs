@@ -25,7 +25,6 @@ mod tests;
 mod tls;
 mod unix;
 
-pub use system::connections::Peer;
 pub use tls::CertificateError;
 use tls::Tls;
 

@@ -30,11 +30,12 @@ mod disk;
 mod opengraph;
 mod preview;
 mod quota;
-pub mod record;
 mod reserve;
 #[cfg(test)]
 mod tests;
 mod thumbnail;
+
+pub use crate::store::records::media as record;
 
 pub use preview::Previews;
 pub use thumbnail::{Fit, Size};

@@ -17,28 +17,32 @@ use ruma::{
 use tokio::sync::Mutex as AsyncMutex;
 
 use crate::{
+    accounts::Accounts,
+    appservices::Appservices,
+    config::{self, Config},
     error::{Error, Result},
     store::{Store, tables},
     stream::{Position, Stream},
 };
 
+pub mod admin_room;
 pub mod aliases;
+mod banned;
 pub mod create;
 pub mod delayed;
+mod derived;
 pub mod directory;
 mod draft;
-pub mod ending;
 pub mod erased;
 pub mod filter;
 mod guard;
 pub mod hierarchy;
-mod index;
 mod joined;
 pub mod membership;
 pub mod pagination;
 mod pdu;
 pub mod present;
-pub mod record;
+pub mod receipts;
 pub mod redact;
 pub mod relations;
 pub mod search;
@@ -49,15 +53,24 @@ pub mod summary;
 #[cfg(test)]
 mod tests;
 pub mod threads;
-pub mod upgrade;
+pub mod typing;
+mod unread;
 pub mod visibility;
 mod writer;
 
+pub use crate::store::records::rooms as record;
+
+pub use derived::{Derivation, Derived};
 pub use draft::Draft;
 pub use guard::{may_act, may_read, may_redact};
 pub use pdu::Pdu;
 use record::{Membership, RoomRecord};
 pub use state::RoomState;
+#[cfg(test)]
+pub use unread::Unread;
+pub(crate) use unread::trim;
+pub use unread::{Read, mark_read, unread};
+pub(crate) use writer::EVENTS_PER_WRITE;
 pub use writer::RoomWriter;
 
 /// How many parsed events are kept in memory.
@@ -74,13 +87,20 @@ pub struct Inner {
     pub(crate) store: Store,
     pub(crate) stream: Stream,
     pub(crate) server_name: OwnedServerName,
+    pub(crate) config: config::Rooms,
+    pub(crate) accounts: Accounts,
+    pub(crate) appservices: Appservices,
+    /// Who may make a room alias just now.
+    pub(crate) aliases: aliases::Aliases,
+    /// Events that are sent later.
+    pub(crate) delayed: delayed::Delayed,
     key: Ed25519KeyPair,
     heads: Mutex<HashMap<OwnedRoomId, Arc<AsyncMutex<Head>>>>,
     events: Cache<OwnedEventId, Arc<Pdu>>,
-    pub(crate) rulesets: crate::push::Rulesets,
-    pub(crate) audiences: crate::push::Audiences,
-    pub(crate) read: crate::push::Read,
-    pub(crate) typing: crate::sync::typing::Typing,
+    /// What is derived from every event, in this order.
+    derived: Vec<Arc<dyn Derived>>,
+    pub(crate) read: Read,
+    pub(crate) typing: typing::Typing,
     allowances: joined::Allowances,
     #[cfg(test)]
     pub(crate) gate: crate::testing::Gate,
@@ -112,21 +132,32 @@ struct Head {
 }
 
 impl Rooms {
-    /// The rooms in this database. Makes the signing key at the first start.
-    pub async fn open(store: Store, stream: Stream, server_name: OwnedServerName) -> Result<Self> {
+    /// The rooms in this database, with what is derived from their events, in this order. Makes the signing key at the first start.
+    pub async fn open(
+        stream: Stream,
+        config: &Config,
+        accounts: Accounts,
+        appservices: Appservices,
+        derived: Vec<Arc<dyn Derived>>,
+    ) -> Result<Self> {
+        let store = stream.store().clone();
         let key = signing::key(&store).await?;
         let erased = erased::ErasedUsers::open(&store)?;
         let inner = Inner {
-            typing: crate::sync::typing::Typing::new(stream.clone()),
+            typing: typing::Typing::new(stream.clone()),
             store,
             stream,
-            server_name,
+            server_name: config.server_name.clone(),
+            config: config.rooms.clone(),
+            accounts,
+            appservices,
+            aliases: aliases::Aliases::default(),
+            delayed: delayed::Delayed::default(),
             key,
             heads: Mutex::default(),
             events: Cache::new(CACHED_EVENTS),
-            rulesets: crate::push::Rulesets::default(),
-            audiences: crate::push::Audiences::default(),
-            read: crate::push::Read::default(),
+            derived,
+            read: Read::default(),
             allowances: joined::Allowances::default(),
             #[cfg(test)]
             gate: crate::testing::Gate::default(),

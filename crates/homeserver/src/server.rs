@@ -1,39 +1,44 @@
-//! The server: its parts, put together.
+//! The composition root: makes the parts, joins them, starts what runs beside the requests, and stops it.
 //!
-//! Parts do not know the server. They hold the database and the stream, and what else they need by name; handlers get the server
-//! and call the parts.
+//! Nobody imports it: parts get what they need by name, and handlers get the parts ([`Services`]).
 
 use std::{
-    sync::{Arc, atomic::AtomicBool},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     time::{Duration, Instant},
 };
 
+use ruma::UserId;
+use system::condition::Condition;
 use tasks::Tasks;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
     accounts::Accounts,
     admin,
-    appservices::{self, Appservices, Delivery, Origin},
+    appservices::{Appservices, Delivery, Origin},
     blocking::BlockingPool,
+    byte_pool::{BodyPools, UnreadAnswers},
     config::{AppserviceRegistration, Config},
     error::{Error, Result},
     holder::Holder,
-    http::{BodyPools, RateLimits, UnreadAnswers},
     keys::Keys,
+    limits::RateLimits,
     media::{Media, Previews},
-    push::Pushers,
+    operations::Operations,
+    push::{PushRules, Pushers},
     rooms::{
-        Rooms,
-        aliases::Aliases,
-        delayed::{self, Delayed},
+        Derived, Rooms, delayed, relations::RelationIndex, search::SearchIndex,
+        threads::ThreadIndex,
     },
+    services::Services,
+    software::Software,
     store::{self, Store},
     stream::Stream,
-    sync::{
-        echo::Echoes, lazy::SentMembers, presence::Presence, serial::Serial, sliding::SlidingSync,
-        typing::Typing, waiting::WaitingSyncs,
-    },
+    sync::SyncContext,
+    transactions::Transactions,
 };
 
 #[cfg(test)]
@@ -45,96 +50,7 @@ const CLOSE_MAX: Duration = Duration::from_secs(3);
 /// A running homeserver. Clones are the same server.
 #[derive(Clone, Debug)]
 pub struct Server {
-    parts: Arc<Parts>,
-}
-
-/// What the server says it is. Whatever program runs it may give it its own name.
-#[derive(Clone, Copy, Debug)]
-pub struct Software {
-    /// The name.
-    pub name: &'static str,
-    /// The version.
-    pub version: &'static str,
-}
-
-impl Default for Software {
-    fn default() -> Self {
-        Self {
-            name: env!("CARGO_PKG_NAME"),
-            version: env!("CARGO_PKG_VERSION"),
-        }
-    }
-}
-
-/// What a server is made of.
-#[derive(Debug)]
-pub struct Parts {
-    /// The configuration it was started with.
-    pub config: Config,
-    /// What it says it is.
-    pub software: Software,
-    /// Where handlers and followers are polled.
-    pub blocking: BlockingPool,
-    /// The database.
-    pub store: Store,
-    /// The order of everything.
-    pub stream: Stream,
-    /// The room that there is for the bodies of requests.
-    pub body_pools: BodyPools,
-    /// The memory for answers that are not read yet.
-    pub unread_answers: UnreadAnswers,
-    /// Syncs that wait for something to happen.
-    pub waiting_syncs: WaitingSyncs,
-    /// Accounts, devices, tokens.
-    pub accounts: Accounts,
-    /// Keys for end-to-end encryption.
-    pub keys: Keys,
-    /// Rooms and events.
-    pub rooms: Rooms,
-    /// Who may make a room alias just now.
-    pub aliases: Aliases,
-    /// Events that are sent later.
-    pub delayed: Delayed,
-    /// Application services.
-    pub appservices: Appservices,
-    /// Cancelled when the server is to stop.
-    pub stopping: CancellationToken,
-    /// Cancelled when an admin wants the whole program to end: whoever runs the server watches it.
-    pub shutdown: CancellationToken,
-    /// Whether the program is to start anew once it has ended.
-    pub restarts: AtomicBool,
-    /// When it was started.
-    pub started: Instant,
-    /// What runs beside the requests.
-    pub tasks: Tasks,
-    /// Who is there.
-    pub presence: Presence,
-    /// Who is about to hear that an event was sent.
-    pub echoes: Echoes,
-    /// Which members each device was already told of.
-    pub sent_members: SentMembers,
-    /// How often each user may write.
-    pub rate_limits: RateLimits,
-    /// One after the other: changes of one user that read before they write.
-    pub serial: Serial,
-    /// What sliding sync told whom.
-    pub sliding: SlidingSync,
-    /// Who is typing.
-    pub typing: Typing,
-    /// Uploaded files.
-    pub media: Media,
-    /// Previews of links.
-    pub previews: Previews,
-    /// Pushers.
-    pub pushers: Pushers,
-}
-
-impl std::ops::Deref for Server {
-    type Target = Parts;
-
-    fn deref(&self) -> &Parts {
-        &self.parts
-    }
+    pub(crate) services: Arc<Services>,
 }
 
 impl Server {
@@ -147,40 +63,59 @@ impl Server {
     pub async fn open_as(config: Config, software: Software) -> Result<Self> {
         let store = Store::open(&config.database.database_path, &config.server_name)?;
         let stream = Stream::open(store.clone())?;
-        let rooms = Rooms::open(store.clone(), stream.clone(), config.server_name.clone()).await?;
-        let media = Media::open(store.clone(), &config)?;
         let (tasks, stopping) = (Tasks::default(), CancellationToken::new());
-        let (running, ends) = (tasks.clone(), stopping.clone());
         let blocking = BlockingPool::default();
-        let pool = blocking.clone();
-        let pushers = Pushers::open(rooms.clone(), &config.outbound, pool, running, ends)?;
-        let parts = Parts {
-            blocking,
+        let appservices = Appservices::open(store.clone(), &config).await?;
+        let accounts = Accounts::open(store.clone(), &config, tasks.clone())?;
+        let media = Media::open(store.clone(), &config)?;
+        let push_rules = PushRules::default();
+        let rooms = open_rooms(
+            &config,
+            stream.clone(),
+            accounts.clone(),
+            appservices.clone(),
+            &push_rules,
+        );
+        let rooms = rooms.await?;
+        let pushers = Pushers::open(
+            rooms.clone(),
+            &config.outbound,
+            blocking.clone(),
+            tasks.clone(),
+            stopping.clone(),
+        )?;
+        let keys = Keys::new(store.clone(), stream.clone());
+        let sync = SyncContext::new(config.sync.clone(), accounts.clone(), rooms.clone());
+        let services = Services {
+            operations: Operations::new(
+                &config,
+                keys.clone(),
+                media.clone(),
+                rooms.clone(),
+                sync.clone(),
+            ),
+            transactions: Transactions::new(
+                rooms.clone(),
+                sync.presence.clone(),
+                blocking.clone(),
+                tasks.clone(),
+                stopping.clone(),
+            ),
+            keys,
+            sync,
+            push_rules,
+            previews: Previews::open(media.clone(), &config.outbound),
+            rate_limits: RateLimits::new(config.limits.rate_limits),
             body_pools: BodyPools::default(),
             unread_answers: UnreadAnswers::default(),
-            waiting_syncs: WaitingSyncs::default(),
-            accounts: Accounts::open(store.clone(), &config, tasks.clone())?,
-            keys: Keys::default(),
-            aliases: Aliases::default(),
-            delayed: Delayed::default(),
-            appservices: Appservices::open(store.clone(), &config).await?,
-            stopping,
             shutdown: CancellationToken::new(),
             restarts: AtomicBool::new(false),
             started: Instant::now(),
+            blocking,
+            accounts,
+            appservices,
+            stopping,
             tasks,
-            presence: Presence::new(
-                store.clone(),
-                stream.clone(),
-                config.sync.allow_local_presence,
-            ),
-            echoes: Echoes::default(),
-            sent_members: SentMembers::default(),
-            rate_limits: RateLimits::new(config.limits.rate_limits),
-            serial: Serial::default(),
-            sliding: SlidingSync::default(),
-            typing: rooms.typing.clone(),
-            previews: Previews::open(media.clone(), &config.outbound),
             media,
             pushers,
             rooms,
@@ -190,27 +125,41 @@ impl Server {
             stream,
         };
         let server = Self {
-            parts: Arc::new(parts),
+            services: Arc::new(services),
         };
-        let sending = server.clone();
-        server.follow("delayed events", delayed::run(sending));
-        let store = store::supervise(server.store.clone(), server.stopping.clone());
-        server.tasks.spawn_singleton("store supervision", store);
-        for appservice in server.appservices.all() {
-            appservices::serve(&server, appservice).await?;
-        }
-        admin::start(&server).await?;
+        server.start().await?;
         Ok(server)
     }
 
+    /// Starts what runs beside the requests.
+    async fn start(&self) -> Result<()> {
+        let services = &self.services;
+        let stopping = services.stopping.clone();
+        let sending = delayed::run(services.rooms.clone(), stopping.clone());
+        self.follow("delayed events", sending);
+        let supervision = store::supervise(services.store.clone(), stopping);
+        services
+            .tasks
+            .spawn_singleton("store supervision", supervision);
+        for appservice in services.appservices.all() {
+            services.transactions.serve(appservice).await?;
+        }
+        let commands = admin::start(services).await?;
+        self.follow("admin commands", commands);
+        Ok(())
+    }
+
     /// Runs a task that the server cannot do without beside the requests, in the pool.
-    pub(crate) fn follow<F>(&self, name: &'static str, task: F)
+    fn follow<F>(&self, name: &'static str, task: F)
     where
         F: Future<Output = ()> + Send + 'static,
     {
-        let (pool, holder) = (self.blocking.clone(), Holder::Follower(name.to_owned()));
+        let (pool, holder) = (
+            self.services.blocking.clone(),
+            Holder::Follower(name.to_owned()),
+        );
         let running = async move { pool.run(holder, task).await };
-        self.tasks.spawn_singleton(name, running);
+        self.services.tasks.spawn_singleton(name, running);
     }
 
     /// Registers an application service for as long as the server runs: the program around it hands over its own.
@@ -223,39 +172,128 @@ impl Server {
         registration: AppserviceRegistration,
         delivery: Delivery,
     ) -> Result<(), Error> {
-        let added = self.appservices.add(registration, delivery, Origin::Code);
+        let added = self
+            .services
+            .appservices
+            .add(registration, delivery, Origin::Code);
         let added = added
             .await
             .map_err(|error| Error::Broken(error.to_string()))?;
-        appservices::serve(self, added).await
+        self.services.transactions.serve(added).await
     }
 
     /// Answers all who wait for something to happen, now and from now on: the server ends. Everything else goes on as before.
     pub fn end_waiting(&self) {
-        self.stream.end_waiting();
+        self.services.stream.end_waiting();
     }
 
     /// Stops what runs beside the requests, and returns when it has stopped, or when that takes too long. What was acknowledged is
     /// on disk already.
     pub async fn close(&self) {
         self.end_waiting();
-        self.tasks.close();
-        self.stopping.cancel();
-        self.tasks.stop();
-        if tokio::time::timeout(CLOSE_MAX, self.tasks.ended())
+        let services = &self.services;
+        services.tasks.close();
+        services.stopping.cancel();
+        services.tasks.stop();
+        if tokio::time::timeout(CLOSE_MAX, services.tasks.ended())
             .await
             .is_err()
         {
-            let left = self.tasks.tracker().len();
+            let left = services.tasks.tracker().len();
             tracing::warn!(tasks = left, "some tasks did not end in time");
         }
-        if let Err(error) = self.store.write_out().await {
+        if let Err(error) = services.store.write_out().await {
             tracing::warn!(%error, "the next start has to read the end of the log again");
         }
     }
 
     /// Everything that this server answers, as a service: over the network or in process, the same bytes.
     pub fn router(&self) -> axum::Router {
-        crate::api::router().with_state(self.clone())
+        crate::api::router().with_state(self.services.clone())
     }
+
+    /// The configuration that it was started with.
+    pub fn config(&self) -> &Config {
+        &self.services.config
+    }
+
+    /// Whether its database can be written.
+    pub fn condition(&self) -> &Condition {
+        self.services.store.condition()
+    }
+
+    /// Waits until an admin wants the whole program to end.
+    pub async fn shutdown_requested(&self) {
+        self.services.shutdown.cancelled().await;
+    }
+
+    /// Whether the program is to start anew once it has ended.
+    pub fn restart_requested(&self) -> bool {
+        self.services.restarts.load(Ordering::Acquire)
+    }
+
+    /// Waits until a task has ended that the server cannot do without: its name.
+    pub async fn failed_task(&self) -> &'static str {
+        self.services.tasks.failed().await
+    }
+
+    /// Makes an account for this user, unless there is one.
+    ///
+    /// # Errors
+    ///
+    /// 400 if the name or the password cannot be one.
+    pub async fn ensure_account(&self, user: &UserId, password: &str) -> Result<()> {
+        let services = &self.services;
+        if !services.accounts.exists(user)? {
+            let made = services
+                .operations
+                .create_account(user.localpart(), Some(password));
+            made.await?;
+        }
+        Ok(())
+    }
+
+    /// A registration token for the first user, good for one account and so long; nothing if somebody has an account.
+    ///
+    /// # Errors
+    ///
+    /// If the database fails.
+    pub async fn first_registration_token(&self, life: Duration) -> Result<Option<String>> {
+        let accounts = &self.services.accounts;
+        if !accounts.list()?.is_empty() {
+            return Ok(None);
+        }
+        // One of an earlier start, or one that an admin has issued.
+        if let Some(token) = accounts.good_registration_token()? {
+            return Ok(Some(token));
+        }
+        let token = accounts.issue_registration_token(Some(1), Some(life));
+        token.await.map(Some)
+    }
+
+    /// Runs a command as an admin would in the admin room, and gives its answer.
+    ///
+    /// # Errors
+    ///
+    /// What the admin would be told.
+    pub async fn execute(&self, command: &str) -> Result<String, String> {
+        admin::execute(&self.services, command).await
+    }
+}
+
+/// The rooms, with what is derived from their events. Each event meets the push rules before what others see of it is derived.
+async fn open_rooms(
+    config: &Config,
+    stream: Stream,
+    accounts: Accounts,
+    appservices: Appservices,
+    push_rules: &PushRules,
+) -> Result<Rooms> {
+    let derived: Vec<Arc<dyn Derived>> = vec![
+        Arc::new(push_rules.clone()),
+        Arc::new(RelationIndex),
+        Arc::new(ThreadIndex),
+        Arc::new(SearchIndex),
+    ];
+    Rooms::open(stream, config, accounts, appservices, derived).await
 }

@@ -20,6 +20,7 @@ mod expiry;
 mod format;
 pub mod key;
 mod options;
+pub mod records;
 mod scan;
 mod supervise;
 pub mod table;

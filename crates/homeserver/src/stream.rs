@@ -16,11 +16,11 @@ use std::{
     time::Duration,
 };
 
-use ruma::{OwnedDeviceId, OwnedEventId, OwnedRoomId, OwnedUserId, RoomId, UserId};
-use serde::{Deserialize, Serialize};
+use ruma::{OwnedRoomId, OwnedUserId, RoomId, UserId};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
+pub use crate::store::records::stream::Change;
 use crate::store::{Store, StoreError, tables};
 
 mod write;
@@ -33,22 +33,6 @@ mod tests;
 
 /// How many positions a block has. A restart skips what is left of one.
 const BLOCK: u64 = 10_000;
-
-/// What happened at a position, for those who follow everything (application services, pushers).
-#[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Change {
-    /// An event was appended to a room.
-    Event(OwnedRoomId, OwnedEventId),
-    /// A receipt was sent: room and reader.
-    Receipt(OwnedRoomId, OwnedUserId),
-    /// A message was left for a device.
-    ToDevice(OwnedUserId, OwnedDeviceId),
-    /// The devices or keys of a user changed.
-    DeviceList(OwnedUserId),
-    /// Account data of a user changed.
-    AccountData(OwnedUserId),
-}
 
 /// Whose sync a change belongs to.
 #[derive(Clone, Debug)]
@@ -123,6 +107,11 @@ impl Stream {
         Ok(Self {
             inner: Arc::new(inner),
         })
+    }
+
+    /// The database that it is the order of.
+    pub(crate) fn store(&self) -> &Store {
+        &self.inner.store
     }
 
     /// A write without rows yet.

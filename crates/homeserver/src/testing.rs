@@ -23,6 +23,7 @@ use crate::{
     Config, Server,
     accounts::{credential::Credential, record::Account, tokens::Wish},
     blocking, clock,
+    services::Services,
 };
 
 /// A test double: stands in for work that takes long, so that a test can look at what others can do meanwhile.
@@ -117,6 +118,15 @@ impl Hold {
 
     pub(crate) fn open(self) {
         self.open.send(()).unwrap();
+    }
+}
+
+/// Tests reach the parts.
+impl std::ops::Deref for Server {
+    type Target = Services;
+
+    fn deref(&self) -> &Services {
+        &self.services
     }
 }
 

@@ -5,7 +5,7 @@
 use std::path::PathBuf;
 
 use ::settings::{Problem, nearest, quoted};
-use homeserver::config::{ROOM_VERSIONS, Severity, Sources};
+use homeserver::{ROOM_VERSIONS, Severity, Sources};
 use tracing::{info, warn};
 
 use crate::{

@@ -119,7 +119,7 @@ pub(super) async fn embedded_homeserver(config: &Config) -> Check {
 
 /// Whether each address is free, or this homeserver is what listens there.
 #[cfg(feature = "embedded")]
-async fn free_or_ours(listen: &homeserver::config::Listen) -> Result<String, Advice> {
+async fn free_or_ours(listen: &homeserver::Listen) -> Result<String, Advice> {
     let mut free = Vec::new();
     for socket in listen.sockets() {
         match TcpListener::bind(socket).await {

@@ -14,9 +14,9 @@ use super::{
     record::{Account, ShortTokenUse},
 };
 use crate::{
+    caller::unknown_token,
     clock,
     error::{Error, Result},
-    http::unknown_token,
     store::{Batch, tables},
 };
 

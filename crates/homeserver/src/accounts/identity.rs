@@ -7,10 +7,10 @@ use ruma::{
     api::{client::uiaa::UserIdentifier, error::ErrorKind},
 };
 
+use super::Accounts;
 use crate::{
     error::{Error, Result},
     limits::USER_ID_MAX_BYTES,
-    server::Server,
 };
 
 /// The localpart of the server's own user, as Tuwunel calls it. Nobody can register it.
@@ -21,8 +21,8 @@ pub const SERVER_USER: &str = "conduit";
 /// # Errors
 ///
 /// 403 if it is a user of another server, 400 if it is none.
-pub fn named(server: &Server, name: &str) -> Result<OwnedUserId> {
-    let own = &server.config.server_name;
+pub fn named(accounts: &Accounts, name: &str) -> Result<OwnedUserId> {
+    let own = &accounts.server_name;
     let name = name.trim();
     let id = if name.starts_with('@') {
         name.to_owned()
@@ -34,7 +34,7 @@ pub fn named(server: &Server, name: &str) -> Result<OwnedUserId> {
     if user.server_name() != own {
         return Err(Error::forbidden("This user is not of this server"));
     }
-    if server.accounts.exists(&user)? {
+    if accounts.exists(&user)? {
         // Application services may have made names in capital letters.
         return Ok(user);
     }
@@ -47,9 +47,9 @@ pub fn named(server: &Server, name: &str) -> Result<OwnedUserId> {
 /// # Errors
 ///
 /// 403 for mail addresses and telephone numbers: this server knows none.
-pub fn named_by(server: &Server, identifier: &UserIdentifier) -> Result<OwnedUserId> {
+pub fn named_by(accounts: &Accounts, identifier: &UserIdentifier) -> Result<OwnedUserId> {
     match identifier {
-        UserIdentifier::Matrix(identifier) => named(server, &identifier.user),
+        UserIdentifier::Matrix(identifier) => named(accounts, &identifier.user),
         _ => Err(Error::forbidden(
             "This server knows people by their user ids only",
         )),
@@ -61,8 +61,8 @@ pub fn named_by(server: &Server, identifier: &UserIdentifier) -> Result<OwnedUse
 /// # Errors
 ///
 /// 400 `M_INVALID_USERNAME` if it has letters that it cannot have, or is too long.
-pub fn new_user_id(server: &Server, localpart: &str) -> Result<OwnedUserId> {
-    let own = &server.config.server_name;
+pub fn new_user_id(accounts: &Accounts, localpart: &str) -> Result<OwnedUserId> {
+    let own = &accounts.server_name;
     let invalid = || {
         Error::bad_request(
             ErrorKind::InvalidUsername,

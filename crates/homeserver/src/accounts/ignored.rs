@@ -12,8 +12,7 @@ use ruma::{
 
 use crate::{
     error::Result,
-    store::{Store, tables},
-    sync::record::AccountDatum,
+    store::{Store, records::sync::AccountDatum, tables},
 };
 
 /// Whom `user` ignores.

@@ -22,9 +22,9 @@ use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
+    caller::CallFacts,
     error::{Error, Result},
     holder::network_of,
-    http::CallFacts,
     limits::{
         HASHES_AT_ONCE, HASHES_WAITING_MAX, HASHES_WAITING_PER_ADDRESS_MAX, PASSWORD_MAX_BYTES,
     },

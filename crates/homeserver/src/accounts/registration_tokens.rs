@@ -7,13 +7,12 @@ use std::time::Duration;
 
 use ruma::MilliSecondsSinceUnixEpoch;
 
-use super::{new_token, record::RegistrationToken};
+use super::{Accounts, new_token, record::RegistrationToken};
 use crate::{
+    caller::CallFacts,
     clock,
     error::{Error, Result},
-    http::CallFacts,
     limits::REGISTRATION_TOKEN_MAX_BYTES,
-    server::Server,
     store::{Batch, tables},
 };
 
@@ -26,9 +25,8 @@ pub(super) fn ends_in(life: Duration) -> MilliSecondsSinceUnixEpoch {
 }
 
 /// Whether an account can be made with this token.
-fn is_valid(server: &Server, token: &str) -> Result<bool> {
-    if server
-        .accounts
+fn is_valid(accounts: &Accounts, token: &str) -> Result<bool> {
+    if accounts
         .configured_tokens
         .iter()
         .any(|known| known.matches(token))
@@ -38,7 +36,7 @@ fn is_valid(server: &Server, token: &str) -> Result<bool> {
     if token.is_empty() || token.len() > REGISTRATION_TOKEN_MAX_BYTES {
         return Ok(false);
     }
-    Ok(server
+    Ok(accounts
         .store
         .get::<tables::RegistrationTokens>((token,))?
         .is_some_and(|token| is_good(&token)))
@@ -49,9 +47,9 @@ fn is_valid(server: &Server, token: &str) -> Result<bool> {
 /// # Errors
 ///
 /// 429 if too many wrong secrets came from their address.
-pub async fn is_shown(server: &Server, facts: &CallFacts, token: &str) -> Result<bool> {
-    let look = async { Ok(is_valid(server, token)?.then_some(())) };
-    let found = server.accounts.limit_guesses(facts, look).await?;
+pub async fn is_shown(accounts: &Accounts, facts: &CallFacts, token: &str) -> Result<bool> {
+    let look = async { Ok(is_valid(accounts, token)?.then_some(())) };
+    let found = accounts.limit_guesses(facts, look).await?;
     Ok(found.is_some())
 }
 
@@ -64,16 +62,15 @@ fn is_good(token: &RegistrationToken) -> bool {
 /// # Errors
 ///
 /// 403 if somebody else has used it up meanwhile.
-pub(super) fn spend(server: &Server, batch: &mut Batch, token: &str) -> Result<()> {
-    if server
-        .accounts
+pub(crate) fn spend(accounts: &Accounts, batch: &mut Batch, token: &str) -> Result<()> {
+    if accounts
         .configured_tokens
         .iter()
         .any(|known| known.matches(token))
     {
         return Ok(());
     }
-    let record = server.store.get::<tables::RegistrationTokens>((token,))?;
+    let record = accounts.store.get::<tables::RegistrationTokens>((token,))?;
     let Some(mut record) = record.filter(is_good) else {
         return Err(Error::forbidden("This registration token is used up"));
     };
@@ -82,7 +79,7 @@ pub(super) fn spend(server: &Server, batch: &mut Batch, token: &str) -> Result<(
     Ok(batch.put::<tables::RegistrationTokens>((token,), &record)?)
 }
 
-impl super::Accounts {
+impl Accounts {
     /// A new registration token: for so many accounts and so long, or without limit.
     pub async fn issue_registration_token(
         &self,

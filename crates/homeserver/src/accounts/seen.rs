@@ -6,7 +6,7 @@ use quick_cache::sync::Cache;
 use ruma::{OwnedDeviceId, OwnedUserId};
 
 use super::{Accounts, record::Token};
-use crate::{clock, error::Result, http::CallFacts, store::tables};
+use crate::{caller::CallFacts, clock, error::Result, store::tables};
 
 /// How often it is written for one device.
 const EVERY: Duration = Duration::from_mins(5);

@@ -103,7 +103,7 @@ impl Accounts {
     }
 
     /// Ends those tokens of a user that `ends` says.
-    pub(super) fn end_short_tokens(
+    pub(crate) fn end_short_tokens(
         &self,
         batch: &mut Batch,
         user: &UserId,

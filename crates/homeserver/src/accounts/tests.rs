@@ -16,8 +16,7 @@ use futures_util::FutureExt;
 use http::{Method, StatusCode};
 use serde_json::{Value, json};
 
-use super::create::Content;
-use crate::{holder::Holder, testing::TestServer};
+use crate::{holder::Holder, operations::deactivate::Content, testing::TestServer};
 
 const TOKEN: &str = "let me in";
 
@@ -81,9 +80,15 @@ async fn account_that_is_changed_holds_up_nobody_else() {
     let held = accounts.changing.lock([alice.user_id.clone()]).await;
     test.log_in(&bob.user_id).await;
     accounts.set_suspended(&bob.user_id, true).await.unwrap();
-    let carol = accounts.create(&test.server, "carol", None).await.unwrap();
-    accounts
-        .deactivate(&test.server, &carol, Content::Kept, None)
+    let carol = test
+        .server
+        .operations
+        .create_account("carol", None)
+        .await
+        .unwrap();
+    test.server
+        .operations
+        .deactivate(&carol, Content::Kept, None)
         .await
         .unwrap();
     let mut waiting = std::pin::pin!(accounts.set_suspended(&alice.user_id, true));
@@ -102,7 +107,7 @@ async fn scarce_registration_token_makes_as_many_accounts_as_it_says() {
         .unwrap();
     let registering = (0..12).map(|n| {
         let (server, token) = (test.server.clone(), token.clone());
-        let new = super::create::NewAccount {
+        let new = crate::operations::register::NewAccount {
             user_id: format!("@user{n}:letta.test").try_into().unwrap(),
             hash: None,
             guest: false,
@@ -111,7 +116,7 @@ async fn scarce_registration_token_makes_as_many_accounts_as_it_says() {
         };
         // As a handler does it.
         let (pool, holder) = (server.blocking.clone(), Holder::User(new.user_id.clone()));
-        let adding = async move { server.accounts.add(&server, new).await.is_ok() };
+        let adding = async move { server.operations.register(new).await.is_ok() };
         tokio::spawn(async move { pool.run(holder, adding).await })
     });
     let mut made = 0;

@@ -19,10 +19,11 @@ use super::{
 };
 use crate::{
     appservices::Appservices,
-    blocking, clock,
+    blocking,
+    caller::unknown_token,
+    clock,
     config::Login,
     error::{Error, Result},
-    http::unknown_token,
     limits::DEVICE_ID_MAX_BYTES,
     store::{Batch, Exists, StoreError, tables},
 };
@@ -145,7 +146,7 @@ impl Accounts {
     }
 
     /// Ends the tokens of a device, but not those that came with the refresh token `keep`, nor it itself.
-    pub(super) fn end_tokens(
+    pub(crate) fn end_tokens(
         &self,
         batch: &mut Batch,
         user: &UserId,

@@ -21,14 +21,14 @@ use ruma::{
 use serde_json::value::RawValue;
 
 use super::{
-    credential::ProvenPassword, identity, most_frequent_network, new_token, registration_tokens,
+    Accounts, credential::ProvenPassword, identity, most_frequent_network, new_token,
+    registration_tokens,
 };
 use crate::{
+    caller::{CallFacts, Caller},
     error::{Error, Result},
     holder::network_of,
-    http::{CallFacts, Caller},
     limits::{UIA_SESSION_LIFE, UIA_SESSIONS_MAX},
-    server::Server,
 };
 
 /// What a caller has proven so far.
@@ -77,7 +77,7 @@ impl Sessions {
     }
 
     /// Ends all sessions of a user: what was proven with an old password proves nothing.
-    pub(super) fn end_all(&self, user: &UserId) {
+    pub(crate) fn end_all(&self, user: &UserId) {
         let theirs = |session: &Session| session.user.as_deref() == Some(user);
         self.lock().retain(|_, session| !theirs(session));
     }
@@ -108,7 +108,7 @@ impl Sessions {
 ///
 /// 401 with the flows as long as that is not proven.
 pub async fn authorize(
-    server: &Server,
+    accounts: &Accounts,
     caller: &Caller,
     facts: &CallFacts,
     auth: Option<&AuthData>,
@@ -117,7 +117,7 @@ pub async fn authorize(
         return Ok(None);
     }
     let flows = [AuthFlow::new(vec![AuthType::Password])];
-    let proof = authorize_with(server, Some(caller), facts, auth, &flows).await?;
+    let proof = authorize_with(accounts, Some(caller), facts, auth, &flows).await?;
     Ok(proof.password)
 }
 
@@ -127,14 +127,14 @@ pub async fn authorize(
 ///
 /// 401 with the flows as long as none of them is complete.
 pub async fn authorize_with(
-    server: &Server,
+    accounts: &Accounts,
     caller: Option<&Caller>,
     facts: &CallFacts,
     auth: Option<&AuthData>,
     flows: &[AuthFlow],
 ) -> Result<Proof> {
     let now = Instant::now();
-    let sessions = &server.accounts.sessions;
+    let sessions = &accounts.sessions;
     let mut session = Session {
         endpoint: facts.path.clone(),
         user: caller.map(|caller| caller.user_id.clone()),
@@ -143,14 +143,14 @@ pub async fn authorize_with(
         network: facts.ip.map(network_of),
     };
     let Some(auth) = auth else {
-        return Err(further(server, new_token(), session, flows, None, now));
+        return Err(further(accounts, new_token(), session, flows, None, now));
     };
     let id = match auth.session() {
         Some(id) => {
             let Some(proven) = sessions.get(id, &session, now) else {
                 let wrong = (ErrorKind::Unknown, "This session is not known or has ended");
                 return Err(further(
-                    server,
+                    accounts,
                     new_token(),
                     session,
                     flows,
@@ -164,8 +164,8 @@ pub async fn authorize_with(
         // Clients that know the only flow go through it in one step.
         None => new_token(),
     };
-    if let Err(wrong) = stage(server, auth, facts, flows, &mut session).await? {
-        return Err(further(server, id, session, flows, Some(wrong), now));
+    if let Err(wrong) = stage(accounts, auth, facts, flows, &mut session).await? {
+        return Err(further(accounts, id, session, flows, Some(wrong), now));
     }
     let done = |flow: &AuthFlow| {
         let completed = &session.proven.completed;
@@ -175,7 +175,7 @@ pub async fn authorize_with(
         sessions.lock().remove(&id);
         return Ok(session.proven);
     }
-    Err(further(server, id, session, flows, None, now))
+    Err(further(accounts, id, session, flows, None, now))
 }
 
 /// Why a stage is not passed.
@@ -183,7 +183,7 @@ type Wrong = (ErrorKind, &'static str);
 
 /// Goes through one stage.
 async fn stage(
-    server: &Server,
+    accounts: &Accounts,
     auth: &AuthData,
     facts: &CallFacts,
     flows: &[AuthFlow],
@@ -200,11 +200,11 @@ async fn stage(
         AuthData::Password(shown) => {
             let user = session.user.as_ref();
             let named = (&shown.identifier, &*shown.password);
-            let proven = password(server, user, named, facts).await?;
+            let proven = password(accounts, user, named, facts).await?;
             proven.map(|proven| session.proven.password = Some(proven))
         }
         AuthData::RegistrationToken(shown) => {
-            if registration_tokens::is_shown(server, facts, &shown.token).await? {
+            if registration_tokens::is_shown(accounts, facts, &shown.token).await? {
                 session.proven.registration_token = Some(shown.token.clone());
                 Ok(())
             } else {
@@ -223,16 +223,16 @@ async fn stage(
 }
 
 async fn password(
-    server: &Server,
+    accounts: &Accounts,
     caller: Option<&OwnedUserId>,
     (identifier, password): (&UserIdentifier, &str),
     facts: &CallFacts,
 ) -> Result<Result<ProvenPassword, Wrong>> {
     let wrong = (ErrorKind::Forbidden, "Wrong user or password");
-    let named = identity::named_by(server, identifier);
+    let named = identity::named_by(accounts, identifier);
     match (caller, named) {
         (Some(caller), Ok(named)) if *caller == named => {
-            let proven = server.accounts.prove_password(&named, password, facts);
+            let proven = accounts.prove_password(&named, password, facts);
             Ok(proven.await?.ok_or(wrong))
         }
         _ => Ok(Err(wrong)),
@@ -241,7 +241,7 @@ async fn password(
 
 /// The answer that asks for more, with the session kept for it.
 fn further(
-    server: &Server,
+    accounts: &Accounts,
     id: String,
     session: Session,
     flows: &[AuthFlow],
@@ -255,7 +255,7 @@ fn further(
     info.session = Some(id.clone());
     info.auth_error =
         wrong.map(|(kind, text)| Box::new(StandardErrorBody::new(kind, text.to_owned())));
-    server.accounts.sessions.put(id, session, now);
+    accounts.sessions.put(id, session, now);
     Error::Interactive(Box::new(info))
 }
 

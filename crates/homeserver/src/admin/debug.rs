@@ -1,14 +1,14 @@
 //! Commands for whoever looks for a fault.
 
 use super::{answer::block, command::Debug, rooms::found};
-use crate::{error::Error, server::Server};
+use crate::{error::Error, services::Services};
 
-pub(super) async fn run(server: &Server, command: Debug) -> Result<String, String> {
+pub(super) async fn run(services: &Services, command: Debug) -> Result<String, String> {
     let said = |error: Error| error.to_string();
     match command {
         Debug::Ping => Ok("Pong!".to_owned()),
         Debug::GetPdu { event } => {
-            let pdu = server.rooms.event(&event).map_err(said)?;
+            let pdu = services.rooms.event(&event).map_err(said)?;
             let pdu = pdu.ok_or_else(|| "PDU not found locally.".to_owned())?;
             let object = pdu.object().map_err(said)?;
             serde_json::to_string_pretty(&object)
@@ -16,8 +16,8 @@ pub(super) async fn run(server: &Server, command: Debug) -> Result<String, Strin
                 .map_err(|error| error.to_string())
         }
         Debug::GetRoomState { room } => {
-            let room = found(server, &room).await.map_err(said)?;
-            let state = server.rooms.state(&room).all().map_err(said)?;
+            let room = found(services, &room).await.map_err(said)?;
+            let state = services.rooms.state(&room).all().map_err(said)?;
             let lines: Vec<_> = state.iter().map(|pdu| pdu.json.get()).collect();
             Ok(block(&lines.join("\n")))
         }

@@ -8,11 +8,11 @@ use serde::Deserialize;
 use serde_json::{Value, value::to_raw_value};
 use tasks::catch;
 
-use super::{answer, execute, is_admin, make_room, members, name_of, room, server_user};
+use super::{answer, execute, is_admin, make_room, members, name_of, server_user};
 use crate::{
     error::{Error, Result},
-    rooms::{Draft, Pdu},
-    server::Server,
+    rooms::{Draft, Pdu, admin_room},
+    services::{AppState, Services},
     store::tables,
     stream::{Change, Position},
 };
@@ -29,14 +29,14 @@ struct Message {
 }
 
 /// Makes the admin room, does the commands of the configuration, and listens from now on.
-pub(crate) async fn start(server: &Server) -> Result<()> {
-    make_room(server).await?;
-    members::remove_appservice_users(server).await?;
-    for line in &server.config.admin.admin_execute {
+pub(crate) async fn start(services: &AppState) -> Result<impl Future<Output = ()> + use<>> {
+    make_room(services).await?;
+    members::remove_appservice_users(services).await?;
+    for line in &services.config.admin.admin_execute {
         let command = name_of(line);
-        match execute(server, line).await {
+        match execute(services, line).await {
             Ok(answer) => tracing::info!(command, answer, "done"),
-            Err(reason) if server.config.admin.admin_execute_errors_ignore => {
+            Err(reason) if services.config.admin.admin_execute_errors_ignore => {
                 tracing::warn!(command, reason, "a command of admin_execute failed");
             }
             Err(reason) => {
@@ -44,36 +44,35 @@ pub(crate) async fn start(server: &Server) -> Result<()> {
             }
         }
     }
-    let kept = server.store.get::<tables::Meta>((CURSOR,))?;
+    let kept = services.store.get::<tables::Meta>((CURSOR,))?;
     let after = kept.and_then(|kept| kept.as_u64()).map(Position);
     let after = match after {
         Some(after) => after,
-        None => note(server, server.stream.visible()).await?,
+        None => note(services, services.stream.visible()).await?,
     };
-    let listening = server.clone();
-    server.follow("admin commands", async move {
+    let listening = services.clone();
+    Ok(async move {
         let stopping = listening.stopping.clone();
         stopping.run_until_cancelled(listen(listening, after)).await;
-    });
-    Ok(())
+    })
 }
 
-async fn note(server: &Server, at: Position) -> Result<Position> {
+async fn note(services: &Services, at: Position) -> Result<Position> {
     let value = at.0.into();
-    let noted = server.store.put::<tables::Meta>((CURSOR,), &value);
+    let noted = services.store.put::<tables::Meta>((CURSOR,), &value);
     noted.await?;
     Ok(at)
 }
 
-async fn listen(server: Server, mut after: Position) {
-    let mut visible = server.stream.follow();
+async fn listen(services: AppState, mut after: Position) {
+    let mut visible = services.stream.follow();
     let mut noted = after;
     loop {
         let until = *visible.borrow_and_update();
-        while let Some((position, change)) = next(&server, after, until) {
+        while let Some((position, change)) = next(&services, after, until) {
             after = position;
             if let Change::Event(_, event) = change {
-                match catch(hear(&server, &event)).await {
+                match catch(hear(&services, &event)).await {
                     Ok(Ok(())) => {}
                     Ok(Err(error)) => {
                         tracing::error!(%error, event.id = %event, "a command could not be done");
@@ -84,13 +83,13 @@ async fn listen(server: Server, mut after: Position) {
                 }
             }
             // There may be much to look through at a start.
-            if server.stopping.is_cancelled() {
+            if services.stopping.is_cancelled() {
                 return;
             }
         }
         after = until.max(after);
         if after.0.saturating_sub(noted.0) > NOTE_EVERY {
-            match note(&server, after).await {
+            match note(&services, after).await {
                 Ok(at) => noted = at,
                 Err(error) => {
                     tracing::warn!(%error, "it was not noted how far commands were looked for");
@@ -103,8 +102,8 @@ async fn listen(server: Server, mut after: Position) {
     }
 }
 
-fn next(server: &Server, after: Position, until: Position) -> Option<(Position, Change)> {
-    let mut rows = server
+fn next(services: &Services, after: Position, until: Position) -> Option<(Position, Change)> {
+    let mut rows = services
         .store
         .scan_from::<tables::Changes>((), (after.next(),));
     match rows.next()? {
@@ -117,17 +116,17 @@ fn next(server: &Server, after: Position, until: Position) -> Option<(Position, 
     }
 }
 
-async fn hear(server: &Server, event: &ruma::EventId) -> Result<()> {
-    let Some(pdu) = server.rooms.event(event)? else {
+async fn hear(services: &Services, event: &ruma::EventId) -> Result<()> {
+    let Some(pdu) = services.rooms.event(event)? else {
         return Ok(());
     };
-    let Some((command, speaker)) = command(server, &pdu)? else {
+    let Some((command, speaker)) = command(services, &pdu)? else {
         return Ok(());
     };
-    note(server, pdu.position).await?;
-    let (Ok(text) | Err(text)) = execute(server, &command).await;
+    note(services, pdu.position).await?;
+    let (Ok(text) | Err(text)) = execute(services, &command).await;
     send(
-        server,
+        services,
         &pdu.room_id,
         speaker,
         &answer::reply(&text, &pdu.event_id),
@@ -136,25 +135,25 @@ async fn hear(server: &Server, event: &ruma::EventId) -> Result<()> {
 }
 
 /// The command in a message of an admin, and as whom it is answered.
-fn command(server: &Server, pdu: &Pdu) -> Result<Option<(String, OwnedUserId)>> {
+fn command(services: &Services, pdu: &Pdu) -> Result<Option<(String, OwnedUserId)>> {
     if pdu.kind != TimelineEventType::RoomMessage {
         return Ok(None);
     }
     let Some(message) = pdu.content_as::<Message>() else {
         return Ok(None);
     };
-    let own = server_user(server)?;
+    let own = server_user(&services.config.server_name)?;
     if message.msgtype != "m.text" || pdu.sender == own {
         return Ok(None);
     }
-    let in_admin_room = room(server)?.is_some_and(|room| room == pdu.room_id);
+    let in_admin_room = admin_room::room(&services.rooms)?.is_some_and(|room| room == pdu.room_id);
     let Some(rest) = command_in(&message.body, &own, in_admin_room) else {
         return Ok(None);
     };
-    if !is_admin(server, &pdu.sender)? {
+    if !is_admin(&services.rooms, &pdu.sender)? {
         return Ok(None);
     }
-    if !in_admin_room && !server.config.admin.admin_escape_commands {
+    if !in_admin_room && !services.config.admin.admin_escape_commands {
         tracing::info!(
             event.id = %pdu.event_id, user.id = %pdu.sender,
             "an admin command outside the admin room was not run: admin_escape_commands is false"
@@ -169,8 +168,13 @@ fn command(server: &Server, pdu: &Pdu) -> Result<Option<(String, OwnedUserId)>> 
     Ok(Some((rest.to_owned(), speaker)))
 }
 
-async fn send(server: &Server, room: &RoomId, sender: OwnedUserId, content: &Value) -> Result<()> {
-    let mut writer = server.rooms.write(room).await?;
+async fn send(
+    services: &Services,
+    room: &RoomId,
+    sender: OwnedUserId,
+    content: &Value,
+) -> Result<()> {
+    let mut writer = services.rooms.write(room).await?;
     let content = to_raw_value(content)?;
     writer.add(Draft::message(
         sender,
@@ -181,7 +185,14 @@ async fn send(server: &Server, room: &RoomId, sender: OwnedUserId, content: &Val
 }
 
 /// Says something in the admin room as the server.
-pub(super) async fn say(server: &Server, content: &Value) -> Result<()> {
-    let room = room(server)?.ok_or_else(|| Error::not_found("There is no admin room"))?;
-    send(server, &room, server_user(server)?, content).await
+pub(super) async fn say(services: &Services, content: &Value) -> Result<()> {
+    let room = admin_room::room(&services.rooms)?
+        .ok_or_else(|| Error::not_found("There is no admin room"))?;
+    send(
+        services,
+        &room,
+        server_user(&services.config.server_name)?,
+        content,
+    )
+    .await
 }

@@ -8,7 +8,7 @@ use super::{
     command::Media,
     users::named,
 };
-use crate::{clock, media::record::MediaFile, server::Server};
+use crate::{clock, media::record::MediaFile, services::Services};
 
 /// Where the URIs of files stand in the content of an event.
 const URIS: [&str; 4] = [
@@ -22,16 +22,20 @@ const URIS: [&str; 4] = [
 const NONE_REMOTE: &str = "Deleted 0 total files. All files here are of this server: \
     --yes-i-want-to-delete-local-media deletes those.";
 
-pub(super) async fn run(server: &Server, command: Media, below: &str) -> Result<String, String> {
+pub(super) async fn run(
+    services: &Services,
+    command: Media,
+    below: &str,
+) -> Result<String, String> {
     match command {
         Media::Delete { mxc, event_id } => match (mxc, event_id) {
-            (Some(mxc), _) => delete(server, &mxc).await,
-            (None, Some(event)) => delete_of(server, &event).await,
+            (Some(mxc), _) => delete(services, &mxc).await,
+            (None, Some(event)) => delete_of(services, &event).await,
             (None, None) => {
                 Err("Say which file with --mxc, or which event with --event-id.".to_owned())
             }
         },
-        Media::DeleteList => delete_list(server, below).await,
+        Media::DeleteList => delete_list(services, below).await,
         Media::DeletePastRemoteMedia {
             duration,
             before,
@@ -43,26 +47,29 @@ pub(super) async fn run(server: &Server, command: Media, below: &str) -> Result<
             }
             let then = ago(&duration)?;
             let wanted = |file: &MediaFile| (file.created < then) == before;
-            delete_which(server, wanted).await
+            delete_which(services, wanted).await
         }
         Media::DeleteAllFromUser { user } => {
-            let user = named(server, &user)?;
-            delete_which(server, |file| file.uploader == user).await
+            let user = named(services, &user)?;
+            delete_which(services, |file| file.uploader == user).await
         }
         Media::DeleteAllFromServer {
             server_name,
             yes_i_want_to_delete_local_media,
         } => {
-            if server_name != server.config.server_name {
+            if server_name != services.config.server_name {
                 return Ok("Deleted 0 total files.".to_owned());
             }
             if !yes_i_want_to_delete_local_media {
                 return Err("This command only works for remote media by default.".to_owned());
             }
-            delete_which(server, |_| true).await
+            delete_which(services, |_| true).await
         }
         Media::GetFileInfo { mxc } => {
-            let about = server.media.id_of(&mxc).map(|id| server.media.about(id));
+            let about = services
+                .media
+                .id_of(&mxc)
+                .map(|id| services.media.about(id));
             let about = about.transpose().map_err(said)?.flatten();
             let about = about.ok_or_else(|| "There is no such file.".to_owned())?;
             let json = serde_json::to_string_pretty(&about);
@@ -72,22 +79,22 @@ pub(super) async fn run(server: &Server, command: Media, below: &str) -> Result<
     }
 }
 
-async fn delete(server: &Server, mxc: &MxcUri) -> Result<String, String> {
-    if delete_one(server, mxc).await? {
+async fn delete(services: &Services, mxc: &MxcUri) -> Result<String, String> {
+    if delete_one(services, mxc).await? {
         return Ok("Deleted the MXC from our database and on our filesystem.".to_owned());
     }
     Err(format!("There is no file {mxc} on this server."))
 }
 
-async fn delete_one(server: &Server, mxc: &MxcUri) -> Result<bool, String> {
-    match server.media.id_of(mxc) {
-        Some(id) => server.media.delete(id).await.map_err(said),
+async fn delete_one(services: &Services, mxc: &MxcUri) -> Result<bool, String> {
+    match services.media.id_of(mxc) {
+        Some(id) => services.media.delete(id).await.map_err(said),
         None => Ok(false),
     }
 }
 
-async fn delete_of(server: &Server, event: &EventId) -> Result<String, String> {
-    let pdu = server.rooms.event(event).map_err(said)?;
+async fn delete_of(services: &Services, event: &EventId) -> Result<String, String> {
+    let pdu = services.rooms.event(event).map_err(said)?;
     let pdu = pdu.ok_or_else(|| "Event ID does not exist or is not known to us.".to_owned())?;
     let content: Value = pdu.content_as().unwrap_or_default();
     let uris = URIS
@@ -99,20 +106,20 @@ async fn delete_of(server: &Server, event: &EventId) -> Result<String, String> {
     }
     let mut count = 0;
     for uri in uris {
-        count += usize::from(delete_one(server, &uri).await?);
+        count += usize::from(delete_one(services, &uri).await?);
     }
     Ok(format!(
         "Deleted {count} total MXCs from our database and the filesystem from event ID {event}."
     ))
 }
 
-async fn delete_list(server: &Server, below: &str) -> Result<String, String> {
+async fn delete_list(services: &Services, below: &str) -> Result<String, String> {
     let (mut deleted, mut failed) = (0, 0);
     for line in code_block(below)? {
         let uri = OwnedMxcUri::from(line.trim());
         if !uri.is_valid() {
             failed += 1;
-        } else if delete_one(server, &uri).await? {
+        } else if delete_one(services, &uri).await? {
             deleted += 1;
         }
     }
@@ -123,12 +130,12 @@ async fn delete_list(server: &Server, below: &str) -> Result<String, String> {
 }
 
 async fn delete_which(
-    server: &Server,
+    services: &Services,
     wanted: impl Fn(&MediaFile) -> bool,
 ) -> Result<String, String> {
     let mut count = 0;
-    for id in server.media.which(wanted).map_err(said)? {
-        count += usize::from(server.media.delete(&id).await.map_err(said)?);
+    for id in services.media.which(wanted).map_err(said)? {
+        count += usize::from(services.media.delete(&id).await.map_err(said)?);
     }
     Ok(format!("Deleted {count} total files."))
 }

@@ -15,7 +15,7 @@ use super::{
 use crate::{
     error::{Error, Result as ServerResult},
     rooms::aliases,
-    server::Server,
+    services::Services,
     store::tables,
 };
 
@@ -26,31 +26,35 @@ mod end;
 /// How many rooms a page has.
 const PAGE: usize = 100;
 
-pub(super) async fn run(server: &Server, command: Rooms, below: &str) -> Result<String, String> {
+pub(super) async fn run(
+    services: &Services,
+    command: Rooms,
+    below: &str,
+) -> Result<String, String> {
     match command {
         Rooms::List {
             page,
             exclude_disabled: _,
             exclude_banned,
             no_details,
-        } => all(server, page.unwrap_or(1), exclude_banned, no_details),
-        Rooms::Exists { room } => Ok(server.rooms.exists(&room).map_err(said)?.to_string()),
+        } => all(services, page.unwrap_or(1), exclude_banned, no_details),
+        Rooms::Exists { room } => Ok(services.rooms.exists(&room).map_err(said)?.to_string()),
         Rooms::Info { room } => {
-            let room = found(server, &room).await.map_err(said)?;
-            info(server, &room).map_err(said)
+            let room = found(services, &room).await.map_err(said)?;
+            info(services, &room).map_err(said)
         }
         Rooms::ListJoinedMembers {
             room,
             local_only: _,
         } => {
-            let room = found(server, &room).await.map_err(said)?;
-            members(server, &room).map_err(said)
+            let room = found(services, &room).await.map_err(said)?;
+            members(services, &room).map_err(said)
         }
-        Rooms::Alias(command) => alias::run(server, command).await,
-        Rooms::Directory(command) => directory::run(server, command).await,
-        Rooms::Moderation(command) => end::moderate(server, command, below).await,
-        Rooms::Delete { room, force } => end::delete(server, &room, force).await,
-        Rooms::PruneEmpty { force } => end::prune(server, force).await,
+        Rooms::Alias(command) => alias::run(services, command).await,
+        Rooms::Directory(command) => directory::run(services, command).await,
+        Rooms::Moderation(command) => end::moderate(services, command, below).await,
+        Rooms::Delete { room, force } => end::delete(services, &room, force).await,
+        Rooms::PruneEmpty { force } => end::prune(services, force).await,
         Rooms::PurgeUser {
             user,
             regex,
@@ -58,10 +62,10 @@ pub(super) async fn run(server: &Server, command: Rooms, below: &str) -> Result<
             dry_run,
         } => {
             let wanted = end::Wanted {
-                whose: end::whose(server, &user, regex)?,
+                whose: end::whose(services, &user, regex)?,
                 sole_member,
             };
-            end::purge(server, &wanted, dry_run).await
+            end::purge(services, &wanted, dry_run).await
         }
     }
 }
@@ -74,12 +78,12 @@ struct Line {
 }
 
 impl Line {
-    fn of(server: &Server, room: OwnedRoomId) -> ServerResult<Self> {
-        let state = server.rooms.state(&room);
+    fn of(services: &Services, room: OwnedRoomId) -> ServerResult<Self> {
+        let state = services.rooms.state(&room);
         let name = state.content::<RoomNameEventContent>(&StateEventType::RoomName, "")?;
         Ok(Self {
             name: name.map(|content| content.name).unwrap_or_default(),
-            members: server.rooms.joined_members(&room)?.len(),
+            members: services.rooms.joined_members(&room)?.len(),
             room,
         })
     }
@@ -97,8 +101,8 @@ impl std::fmt::Display for Line {
 }
 
 /// A page of rooms, the largest first.
-fn page(server: &Server, rooms: Vec<OwnedRoomId>, page: usize) -> ServerResult<Vec<Line>> {
-    let lines = rooms.into_iter().map(|room| Line::of(server, room));
+fn page(services: &Services, rooms: Vec<OwnedRoomId>, page: usize) -> ServerResult<Vec<Line>> {
+    let lines = rooms.into_iter().map(|room| Line::of(services, room));
     let mut lines = lines.collect::<ServerResult<Vec<_>>>()?;
     lines.sort_by_key(|line| Reverse(line.members));
     let skipped = page.saturating_sub(1).saturating_mul(PAGE);
@@ -106,9 +110,9 @@ fn page(server: &Server, rooms: Vec<OwnedRoomId>, page: usize) -> ServerResult<V
 }
 
 /// All rooms, or only those that are banned or not.
-fn known(server: &Server, banned: Option<bool>) -> ServerResult<Vec<OwnedRoomId>> {
+fn known(services: &Services, banned: Option<bool>) -> ServerResult<Vec<OwnedRoomId>> {
     let mut rooms = Vec::new();
-    for row in server.store.scan::<tables::Rooms>(()) {
+    for row in services.store.scan::<tables::Rooms>(()) {
         let ((room,), record) = row?;
         if banned.is_none_or(|banned| banned == record.banned) {
             rooms.push(room);
@@ -118,13 +122,13 @@ fn known(server: &Server, banned: Option<bool>) -> ServerResult<Vec<OwnedRoomId>
 }
 
 fn all(
-    server: &Server,
+    services: &Services,
     number: usize,
     exclude_banned: bool,
     no_details: bool,
 ) -> Result<String, String> {
-    let rooms = known(server, exclude_banned.then_some(false)).map_err(said)?;
-    let lines = page(server, rooms, number).map_err(said)?;
+    let rooms = known(services, exclude_banned.then_some(false)).map_err(said)?;
+    let lines = page(services, rooms, number).map_err(said)?;
     if lines.is_empty() {
         return Err("No more rooms.".to_owned());
     }
@@ -142,22 +146,22 @@ fn table(heading: &str, lines: &[Line], no_details: bool) -> String {
     list(heading, lines)
 }
 
-fn info(server: &Server, room: &RoomId) -> ServerResult<String> {
-    let record = server.rooms.record(room)?;
+fn info(services: &Services, room: &RoomId) -> ServerResult<String> {
+    let record = services.rooms.record(room)?;
     let record = record.ok_or_else(|| Error::not_found("There is no such room"))?;
-    let state = server.rooms.state(room);
+    let state = services.rooms.state(room);
     let topic = state.content::<RoomTopicEventContent>(&StateEventType::RoomTopic, "")?;
     let mut facts = vec![
-        Line::of(server, room.to_owned())?.to_string(),
+        Line::of(services, room.to_owned())?.to_string(),
         format!("version: {}", record.version),
         format!("creator: {}", record.creator),
     ];
     facts.extend(topic.map(|content| format!("topic: {}", content.topic)));
-    let names = aliases::of_room(server, room)?;
+    let names = aliases::of_room(&services.rooms, room)?;
     facts.extend(names.iter().map(|alias| format!("alias: {alias}")));
-    let rules = server.rooms.rules(room)?;
+    let rules = services.rooms.rules(room)?;
     let levels = state.power_levels(&rules)?;
-    for member in server.rooms.joined_members(room)? {
+    for member in services.rooms.joined_members(room)? {
         if levels.for_user(&member) >= levels.state_default {
             facts.push(format!("admin: {member}"));
         }
@@ -168,9 +172,9 @@ fn info(server: &Server, room: &RoomId) -> ServerResult<String> {
     Ok(list("", facts).trim_start().to_owned())
 }
 
-fn members(server: &Server, room: &RoomId) -> ServerResult<String> {
+fn members(services: &Services, room: &RoomId) -> ServerResult<String> {
     let mut members = Vec::new();
-    for row in server.store.scan::<tables::Members>((room,)) {
+    for row in services.store.scan::<tables::Members>((room,)) {
         let ((_, user), member) = row?;
         if member.is_joined() {
             let name = member.display_name.unwrap_or_default();
@@ -182,9 +186,9 @@ fn members(server: &Server, room: &RoomId) -> ServerResult<String> {
 }
 
 /// The room with this id or alias. 404 if there is none.
-pub(super) async fn found(server: &Server, room: &RoomOrAliasId) -> ServerResult<OwnedRoomId> {
-    let room = aliases::find(server, room).await?;
-    if server.rooms.exists(&room)? {
+pub(super) async fn found(services: &Services, room: &RoomOrAliasId) -> ServerResult<OwnedRoomId> {
+    let room = aliases::find(&services.rooms, room).await?;
+    if services.rooms.exists(&room)? {
         return Ok(room);
     }
     Err(Error::not_found("There is no such room"))

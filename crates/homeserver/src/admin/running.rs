@@ -3,15 +3,15 @@
 use std::{fmt::Write, path::Path, sync::atomic::Ordering};
 
 use super::{answer, answer::block, command::Running};
-use crate::{api::FEATURES, blocking, server::Server, store::backup};
+use crate::{blocking, services::Services, software::FEATURES, store::backup};
 
-pub(super) async fn run(server: &Server, command: Running) -> Result<String, String> {
+pub(super) async fn run(services: &Services, command: Running) -> Result<String, String> {
     match command {
         Running::Uptime => {
-            let seconds = std::time::Duration::from_secs(server.started.elapsed().as_secs());
+            let seconds = std::time::Duration::from_secs(services.started.elapsed().as_secs());
             Ok(humantime::format_duration(seconds).to_string())
         }
-        Running::ShowConfig => serde_yaml::to_string(&server.config)
+        Running::ShowConfig => serde_yaml::to_string(&services.config)
             .map(|yaml| block(&yaml))
             .map_err(|error| error.to_string()),
         Running::ListFeatures { comma } => Ok(if comma {
@@ -20,23 +20,23 @@ pub(super) async fn run(server: &Server, command: Running) -> Result<String, Str
             block(&FEATURES.join("\n"))
         }),
         Running::ClearCaches => {
-            server.rooms.clear_cache();
+            services.rooms.clear_cache();
             Ok("Caches cleared.".to_owned())
         }
-        Running::MemoryUsage => backup::memory(&server.store)
+        Running::MemoryUsage => backup::memory(&services.store)
             .map(|bytes| format!("The tables keep {bytes} bytes in memory."))
             .map_err(|error| error.to_string()),
         Running::BackupDatabase => {
-            let keep = server.config.database.database_backups_to_keep;
-            let (store, path) = (server.store.clone(), folder(server)?.to_owned());
+            let keep = services.config.database.database_backups_to_keep;
+            let (store, path) = (services.store.clone(), folder(services)?.to_owned());
             let made = blocking::run(move || backup::create(&store, &path, keep));
             let made = made.await.map_err(|error| error.to_string())?;
             made.map(|id| format!("Created database backup #{id}."))
                 .map_err(|error| error.to_string())
         }
-        Running::ListBackups => backups(folder(server)?),
+        Running::ListBackups => backups(folder(services)?),
         Running::VerifyBackup { id } => {
-            let folder = folder(server)?;
+            let folder = folder(services)?;
             let id = match id {
                 Some(id) => id,
                 None => newest(folder)?,
@@ -45,21 +45,21 @@ pub(super) async fn run(server: &Server, command: Running) -> Result<String, Str
                 .map(|()| format!("Backup #{id} is whole."))
                 .map_err(|error| error.to_string())
         }
-        Running::DeleteBackups { keep } => backup::purge(folder(server)?, keep)
+        Running::DeleteBackups { keep } => backup::purge(folder(services)?, keep)
             .map(|()| "Old backups are deleted.".to_owned())
             .map_err(|error| error.to_string()),
         Running::AdminNotice { message } => {
-            let said = super::listen::say(server, &answer::content(&message.join(" "))).await;
+            let said = super::listen::say(services, &answer::content(&message.join(" "))).await;
             said.map(|()| "Notice was sent to #admins".to_owned())
                 .map_err(|error| error.to_string())
         }
         Running::Restart { force: _ } => {
-            server.restarts.store(true, Ordering::Release);
-            server.shutdown.cancel();
+            services.restarts.store(true, Ordering::Release);
+            services.shutdown.cancel();
             Ok("Restarting server...".to_owned())
         }
         Running::Shutdown => {
-            server.shutdown.cancel();
+            services.shutdown.cancel();
             Ok("Shutting down…".to_owned())
         }
     }
@@ -85,8 +85,8 @@ fn newest(folder: &Path) -> Result<u32, String> {
     newest.ok_or_else(|| "There is no backup yet.".to_owned())
 }
 
-fn folder(server: &Server) -> Result<&Path, String> {
-    server
+fn folder(services: &Services) -> Result<&Path, String> {
+    services
         .config
         .database
         .database_backup_path

@@ -3,7 +3,7 @@
 use ruma::events::TimelineEventType;
 use serde_json::{Value, json, value::to_raw_value};
 
-use super::{execute, is_admin, room};
+use super::{admin_room, execute, is_admin};
 use crate::{rooms::Draft, testing::TestServer};
 
 mod rights;
@@ -15,19 +15,19 @@ async fn the_first_person_is_admin_and_registers_an_appservice() {
     let test = TestServer::start_with(|config| config.admin.create_admin_room = true).await;
     let server = &test.server;
     let alice = server
-        .accounts
-        .create(server, "alice", Some("correct horse"))
+        .operations
+        .create_account("alice", Some("correct horse"))
         .await
         .unwrap();
     let bob = server
-        .accounts
-        .create(server, "bob", Some("correct horse"))
+        .operations
+        .create_account("bob", Some("correct horse"))
         .await
         .unwrap();
-    assert!(is_admin(server, &alice).unwrap());
-    assert!(!is_admin(server, &bob).unwrap());
+    assert!(is_admin(&server.rooms, &alice).unwrap());
+    assert!(!is_admin(&server.rooms, &bob).unwrap());
 
-    let room = room(server).unwrap().unwrap();
+    let room = admin_room::room(&server.rooms).unwrap().unwrap();
     let block = "```yaml\nid: br\nurl: null\nas_token: one\nhs_token: two\nsender_localpart: brbot\nnamespaces: {}\n```";
     let mut answers = Vec::new();
     for command in [
@@ -79,8 +79,8 @@ async fn a_backup_brings_everything_back() {
     let test =
         TestServer::start_with(|config| config.database.database_backup_path = Some(backups)).await;
     test.server
-        .accounts
-        .create(&test.server, "alice", Some("correct horse"))
+        .operations
+        .create_account("alice", Some("correct horse"))
         .await
         .unwrap();
     let made = execute(&test.server, "server backup-database")

@@ -3,9 +3,9 @@
 use std::{fmt::Write, time::Duration};
 
 use super::command::Token;
-use crate::server::Server;
+use crate::services::Services;
 
-pub(super) async fn run(server: &Server, command: Token) -> Result<String, String> {
+pub(super) async fn run(services: &Services, command: Token) -> Result<String, String> {
     let said = |error: crate::error::Error| error.to_string();
     match command {
         Token::Issue {
@@ -15,21 +15,21 @@ pub(super) async fn run(server: &Server, command: Token) -> Result<String, Strin
         } => {
             let uses = if once { Some(1) } else { max_uses };
             let life = max_age.as_deref().map(age).transpose()?;
-            let issued = server.accounts.issue_registration_token(uses, life).await;
+            let issued = services.accounts.issue_registration_token(uses, life).await;
             Ok(format!(
                 "New registration token issued: `{}`",
                 issued.map_err(said)?
             ))
         }
         Token::Revoke { token } => {
-            let revoked = server.accounts.revoke_registration_token(&token).await;
+            let revoked = services.accounts.revoke_registration_token(&token).await;
             if revoked.map_err(said)? {
                 return Ok("Token revoked successfully.".to_owned());
             }
             Err("There is no such token.".to_owned())
         }
         Token::List => {
-            let tokens = server.accounts.registration_tokens().map_err(said)?;
+            let tokens = services.accounts.registration_tokens().map_err(said)?;
             let mut text = format!("Found {} registration tokens:\n", tokens.len());
             for (token, record) in tokens {
                 let left = record.uses_left.map(|left| format!(", {left} left"));

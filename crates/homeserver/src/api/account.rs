@@ -10,10 +10,12 @@ use serde_json::json;
 
 use super::untyped::{Json, Untyped};
 use crate::{
-    accounts::{HashFor, create::Content, uia},
+    accounts::{HashFor, uia},
+    caller::{Caller, missing_token},
     error::{Error, Result},
-    http::{Call, Caller, Routes, missing_token},
-    server::Server,
+    http::{Call, Routes},
+    operations::deactivate::Content,
+    services::AppState,
 };
 
 pub(super) fn routes(routes: Routes) -> Routes {
@@ -21,12 +23,18 @@ pub(super) fn routes(routes: Routes) -> Routes {
 }
 
 async fn password(
-    server: Server,
+    services: AppState,
     call: Call<change_password::v3::Request>,
 ) -> Result<change_password::v3::Response> {
     let caller = somebody(call.caller)?;
-    let old = uia::authorize(&server, &caller, &call.facts, call.body.auth.as_ref()).await?;
-    let accounts = &server.accounts;
+    let old = uia::authorize(
+        &services.accounts,
+        &caller,
+        &call.facts,
+        call.body.auth.as_ref(),
+    )
+    .await?;
+    let accounts = &services.accounts;
     accounts
         .set_password(
             &caller.user_id,
@@ -37,27 +45,34 @@ async fn password(
         .await?;
     if call.body.logout_devices {
         let keep = caller.device_id.as_deref();
-        accounts
-            .delete_other_devices(&server, &caller.user_id, keep)
+        services
+            .operations
+            .delete_other_devices(&caller.user_id, keep)
             .await?;
     }
     Ok(change_password::v3::Response::new())
 }
 
 async fn end(
-    server: Server,
+    services: AppState,
     call: Call<deactivate::v3::Request>,
 ) -> Result<deactivate::v3::Response> {
     let caller = somebody(call.caller)?;
-    let shown = uia::authorize(&server, &caller, &call.facts, call.body.auth.as_ref()).await?;
+    let shown = uia::authorize(
+        &services.accounts,
+        &caller,
+        &call.facts,
+        call.body.auth.as_ref(),
+    )
+    .await?;
     let content = if call.body.erase {
         Content::Erased
     } else {
         Content::Kept
     };
-    server
-        .accounts
-        .deactivate(&server, &caller.user_id, content, shown.as_ref())
+    services
+        .operations
+        .deactivate(&caller.user_id, content, shown.as_ref())
         .await?;
     Ok(deactivate::v3::Response::new(
         ThirdPartyIdRemovalStatus::NoSupport,
@@ -65,7 +80,7 @@ async fn end(
 }
 
 /// The list is always there, also when it is empty: clients read it without asking.
-async fn third_party_ids(_: Server, _: Call<Untyped<get_3pids::v3::Request>>) -> Result<Json> {
+async fn third_party_ids(_: AppState, _: Call<Untyped<get_3pids::v3::Request>>) -> Result<Json> {
     Ok(Json(json!({ "threepids": [] })))
 }
 

@@ -17,11 +17,13 @@ use ruma::{
 use serde_json::value::RawValue;
 
 use crate::{
+    accounts::account_data,
+    caller::Caller,
     error::{Error, Result},
-    http::{Call, Caller, Routes},
+    http::{Call, Routes},
     limits::{ACCOUNT_DATA_TYPE_MAX_BYTES, ACCOUNT_DATUM_MAX_BYTES},
-    server::Server,
-    sync::{account_data, receipts::FULLY_READ},
+    rooms::receipts::FULLY_READ,
+    services::{AppState, Services},
 };
 
 pub(super) fn routes(routes: Routes) -> Routes {
@@ -41,18 +43,18 @@ pub(super) fn own(caller: &Caller, user: &UserId) -> Result<()> {
 }
 
 fn load(
-    server: &Server,
+    services: &Services,
     user: &UserId,
     room: Option<&RoomId>,
     kind: &str,
 ) -> Result<Box<RawValue>> {
-    account_data::get_or_default(&server.store, user, room, kind)?
+    account_data::get_or_default(&services.store, user, room, kind)?
         .map(|datum| datum.content)
         .ok_or_else(|| Error::not_found("There is no account data of this type"))
 }
 
 async fn save(
-    server: &Server,
+    services: &Services,
     user: &UserId,
     room: Option<&RoomId>,
     kind: &str,
@@ -73,57 +75,71 @@ async fn save(
             "Account data can have {ACCOUNT_DATUM_MAX_BYTES} bytes, its type {ACCOUNT_DATA_TYPE_MAX_BYTES}"
         )));
     }
-    let _turn = server.serial.of(user).await;
-    account_data::check(&server.rooms, user, room, kind, content)?;
+    let _turn = services.accounts.serial.of(user).await;
+    account_data::check(&services.store, user, room, kind, content)?;
     let content = content.to_owned();
-    account_data::set(&server.store, &server.stream, user, room, kind, content).await?;
+    account_data::set(&services.store, &services.stream, user, room, kind, content).await?;
     Ok(())
 }
 
 async fn get_global(
-    server: Server,
+    services: AppState,
     call: Call<get_global_account_data::v3::Request>,
 ) -> Result<get_global_account_data::v3::Response> {
     let request = call.body;
     own(&call.caller, &request.user_id)?;
     let kind = request.event_type.to_string();
-    let content = load(&server, &request.user_id, None, &kind)?;
+    let content = load(&services, &request.user_id, None, &kind)?;
     Ok(get_global_account_data::v3::Response::new(Raw::from_json(
         content,
     )))
 }
 
 async fn set_global(
-    server: Server,
+    services: AppState,
     call: Call<set_global_account_data::v3::Request>,
 ) -> Result<set_global_account_data::v3::Response> {
     let request = call.body;
     own(&call.caller, &request.user_id)?;
     let kind = request.event_type.to_string();
-    save(&server, &request.user_id, None, &kind, request.data.json()).await?;
+    save(
+        &services,
+        &request.user_id,
+        None,
+        &kind,
+        request.data.json(),
+    )
+    .await?;
     Ok(set_global_account_data::v3::Response::new())
 }
 
 async fn get_room(
-    server: Server,
+    services: AppState,
     call: Call<get_room_account_data::v3::Request>,
 ) -> Result<get_room_account_data::v3::Response> {
     let request = call.body;
     own(&call.caller, &request.user_id)?;
     let kind = request.event_type.to_string();
-    let content = load(&server, &request.user_id, Some(&request.room_id), &kind)?;
+    let content = load(&services, &request.user_id, Some(&request.room_id), &kind)?;
     Ok(get_room_account_data::v3::Response::new(Raw::from_json(
         content,
     )))
 }
 
 async fn set_room(
-    server: Server,
+    services: AppState,
     call: Call<set_room_account_data::v3::Request>,
 ) -> Result<set_room_account_data::v3::Response> {
     let request = call.body;
     own(&call.caller, &request.user_id)?;
     let (kind, room) = (request.event_type.to_string(), Some(&*request.room_id));
-    save(&server, &request.user_id, room, &kind, request.data.json()).await?;
+    save(
+        &services,
+        &request.user_id,
+        room,
+        &kind,
+        request.data.json(),
+    )
+    .await?;
     Ok(set_room_account_data::v3::Response::new())
 }

@@ -14,12 +14,13 @@ use sha1::Sha1;
 
 use crate::{
     accounts::{credential::Credential, tokens::Wish},
+    caller::CallFacts,
     config::Secret,
     error::{Error, Result},
     holder::network_of,
-    http::{CallFacts, Routes},
+    http::Routes,
     limits::REGISTER_BODY_MAX_BYTES,
-    server::Server,
+    services::{AppState, Services},
 };
 
 const PATH: &str = "/_synapse/admin/v1/register";
@@ -48,19 +49,19 @@ struct Registration {
     inhibit_login: bool,
 }
 
-async fn nonce(server: Server, facts: CallFacts) -> Result<Response> {
-    secret(&server)?;
+async fn nonce(services: AppState, facts: CallFacts) -> Result<Response> {
+    secret(&services)?;
     let network = facts.ip.map(network_of);
-    let nonce = server.accounts.nonces.issue(network, Instant::now());
+    let nonce = services.accounts.nonces.issue(network, Instant::now());
     Ok(Json(json!({ "nonce": nonce })).into_response())
 }
 
-async fn register(server: Server, facts: CallFacts) -> Result<Response> {
-    Ok(Json(made(&server, &facts).await?).into_response())
+async fn register(services: AppState, facts: CallFacts) -> Result<Response> {
+    Ok(Json(made(&services, &facts).await?).into_response())
 }
 
-fn secret(server: &Server) -> Result<&Secret> {
-    let secret = server
+fn secret(services: &Services) -> Result<&Secret> {
+    let secret = services
         .config
         .registration
         .registration_shared_secret
@@ -68,15 +69,20 @@ fn secret(server: &Server) -> Result<&Secret> {
     secret.ok_or_else(Error::unrecognized)
 }
 
-async fn made(server: &Server, facts: &CallFacts) -> Result<Value> {
-    let secret = secret(server)?;
+async fn made(services: &Services, facts: &CallFacts) -> Result<Value> {
+    let secret = secret(services)?;
     let wanted: Registration =
         serde_json::from_slice(&facts.bytes).map_err(|error| Error::bad_json(error.to_string()))?;
-    if !server.accounts.nonces.take(&wanted.nonce, Instant::now()) {
+    if !services.accounts.nonces.take(&wanted.nonce, Instant::now()) {
         return Err(Error::invalid("unrecognised nonce"));
     }
     let look = async { Ok(is_signed(&wanted, secret)?.then_some(())) };
-    if server.accounts.limit_guesses(facts, look).await?.is_none() {
+    if services
+        .accounts
+        .limit_guesses(facts, look)
+        .await?
+        .is_none()
+    {
         return Err(Error::forbidden("HMAC incorrect"));
     }
     if wanted.admin {
@@ -85,22 +91,23 @@ async fn made(server: &Server, facts: &CallFacts) -> Result<Value> {
             "Admins are made by inviting them into the admin room: ask without admin",
         ));
     }
-    let accounts = &server.accounts;
+    let accounts = &services.accounts;
     let hash = accounts.hash(&wanted.password, &facts.into()).await?;
-    let user = accounts
-        .create_with(server, &wanted.username, Some(hash))
+    let user = services
+        .operations
+        .create_account_with(&wanted.username, Some(hash))
         .await?;
     if let Some(name) = &wanted.displayname {
-        accounts.set_display_name(server, &user, name).await?;
+        services.operations.set_display_name(&user, name).await?;
     }
-    let mut answer = json!({ "user_id": user, "home_server": server.config.server_name });
+    let mut answer = json!({ "user_id": user, "home_server": services.config.server_name });
     if !wanted.inhibit_login {
         let issued = accounts
             .log_in(
                 &user,
                 Credential::NewAccount,
                 Wish::default(),
-                &server.config.login,
+                &services.config.login,
             )
             .await?;
         answer["access_token"] = issued.access_token.into();

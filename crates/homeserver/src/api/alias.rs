@@ -10,7 +10,7 @@ use crate::{
     error::{Error, Result},
     http::{Call, Routes},
     rooms::{self, unknown_room},
-    server::Server,
+    services::AppState,
 };
 
 pub(super) fn routes(routes: Routes) -> Routes {
@@ -18,47 +18,50 @@ pub(super) fn routes(routes: Routes) -> Routes {
 }
 
 async fn create(
-    server: Server,
+    services: AppState,
     call: Call<create_alias::v3::Request>,
 ) -> Result<create_alias::v3::Response> {
     let (alias, room) = (call.body.room_alias, call.body.room_id);
-    rooms::may_act(&server, &call.caller)?;
-    let lock = server.aliases.lock([alias.clone()]).await;
-    rooms::aliases::check_free(&server, &call.caller, &alias, StatusCode::CONFLICT)?;
-    if !server.rooms.exists(&room)? {
+    rooms::may_act(&services.rooms, &call.caller)?;
+    let lock = services.rooms.aliases.lock([alias.clone()]).await;
+    rooms::aliases::check_free(&services.rooms, &call.caller, &alias, StatusCode::CONFLICT)?;
+    if !services.rooms.exists(&room)? {
         return Err(unknown_room());
     }
-    rooms::aliases::check_count(&server, &room)?;
-    let mut batch = server.store.batch();
+    rooms::aliases::check_count(&services.rooms, &room)?;
+    let mut batch = services.store.batch();
     rooms::aliases::put(&mut batch, &alias, &room, &call.caller.user_id)?;
-    server.store.commit(batch).await?;
+    services.store.commit(batch).await?;
     drop(lock);
     Ok(create_alias::v3::Response::new())
 }
 
 async fn get(
-    server: Server,
+    services: AppState,
     call: Call<get_alias::v3::Request>,
 ) -> Result<get_alias::v3::Response> {
-    let room = rooms::aliases::resolve(&server, &call.body.room_alias).await?;
-    let servers = vec![server.config.server_name.clone()];
+    let room = rooms::aliases::resolve(&services.rooms, &call.body.room_alias).await?;
+    let servers = vec![services.config.server_name.clone()];
     Ok(get_alias::v3::Response::new(room, servers))
 }
 
 async fn delete(
-    server: Server,
+    services: AppState,
     call: Call<delete_alias::v3::Request>,
 ) -> Result<delete_alias::v3::Response> {
-    rooms::aliases::remove(&server, &call.caller, &call.body.room_alias).await?;
+    rooms::aliases::remove(&services.rooms, &call.caller, &call.body.room_alias).await?;
     Ok(delete_alias::v3::Response::new())
 }
 
-async fn list(server: Server, call: Call<aliases::v3::Request>) -> Result<aliases::v3::Response> {
+async fn list(
+    services: AppState,
+    call: Call<aliases::v3::Request>,
+) -> Result<aliases::v3::Response> {
     let room = &call.body.room_id;
     // Aliases have no history: who has left may not know today's.
-    if !rooms::may_read(&server.rooms, &call.caller.user_id, room)?.is_current() {
+    if !rooms::may_read(&services.rooms, &call.caller.user_id, room)?.is_current() {
         return Err(Error::forbidden("You are not in this room"));
     }
-    let aliases = rooms::aliases::of_room(&server, room)?;
+    let aliases = rooms::aliases::of_room(&services.rooms, room)?;
     Ok(aliases::v3::Response::new(aliases))
 }

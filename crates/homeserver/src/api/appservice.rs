@@ -12,7 +12,7 @@ use crate::{
     appservices::Unreachable,
     error::{Error, Result},
     http::{Call, Routes},
-    server::Server,
+    services::AppState,
 };
 
 pub(super) fn routes(routes: Routes) -> Routes {
@@ -20,7 +20,7 @@ pub(super) fn routes(routes: Routes) -> Routes {
 }
 
 async fn ping(
-    _: Server,
+    _: AppState,
     call: Call<request_ping::v1::Request>,
 ) -> Result<request_ping::v1::Response> {
     let appservice = call.caller;

@@ -15,7 +15,7 @@ use crate::{
     error::Result,
     http::{Call, Routes},
     keys::backup,
-    server::Server,
+    services::AppState,
 };
 
 pub(super) fn routes(routes: Routes) -> Routes {
@@ -28,18 +28,18 @@ pub(super) fn routes(routes: Routes) -> Routes {
 }
 
 async fn create(
-    server: Server,
+    services: AppState,
     call: Call<create_backup_version::v3::Request>,
 ) -> Result<create_backup_version::v3::Response> {
-    let number = backup::create(&server, &call.caller.user_id, &call.body.algorithm).await?;
+    let number = backup::create(&services.keys, &call.caller.user_id, &call.body.algorithm).await?;
     Ok(create_backup_version::v3::Response::new(number.to_string()))
 }
 
 async fn latest(
-    server: Server,
+    services: AppState,
     call: Call<get_latest_backup_info::v3::Request>,
 ) -> Result<get_latest_backup_info::v3::Response> {
-    let (number, version) = backup::latest(&server.store, &call.caller.user_id)?;
+    let (number, version) = backup::latest(&services.store, &call.caller.user_id)?;
     Ok(get_latest_backup_info::v3::Response::new(
         Raw::from_json(version.algorithm),
         UInt::new_saturating(version.count),
@@ -49,11 +49,11 @@ async fn latest(
 }
 
 async fn get(
-    server: Server,
+    services: AppState,
     call: Call<get_backup_info::v3::Request>,
 ) -> Result<get_backup_info::v3::Response> {
     let (user, number) = (&call.caller.user_id, &call.body.version);
-    let (number, version) = backup::version(&server.store, user, number)?;
+    let (number, version) = backup::version(&services.store, user, number)?;
     Ok(get_backup_info::v3::Response::new(
         Raw::from_json(version.algorithm),
         UInt::new_saturating(version.count),
@@ -63,18 +63,18 @@ async fn get(
 }
 
 async fn update(
-    server: Server,
+    services: AppState,
     call: Call<update_backup_version::v3::Request>,
 ) -> Result<update_backup_version::v3::Response> {
     let (user, body) = (&call.caller.user_id, &call.body);
-    backup::update(&server, user, &body.version, &body.algorithm).await?;
+    backup::update(&services.keys, user, &body.version, &body.algorithm).await?;
     Ok(update_backup_version::v3::Response::new())
 }
 
 async fn delete(
-    server: Server,
+    services: AppState,
     call: Call<delete_backup_version::v3::Request>,
 ) -> Result<delete_backup_version::v3::Response> {
-    backup::delete(&server, &call.caller.user_id, &call.body.version).await?;
+    backup::delete(&services.keys, &call.caller.user_id, &call.body.version).await?;
     Ok(delete_backup_version::v3::Response::new())
 }

@@ -16,13 +16,14 @@ use ruma::{
 };
 
 use crate::{
+    caller::Caller,
     error::{Error, Result},
-    http::{Call, Caller, Routes},
+    http::{Call, Routes},
     keys::{
         backup::{self, NewKey, Part},
         record::BackupVersion,
     },
-    server::Server,
+    services::{AppState, Services},
 };
 
 pub(super) fn routes(routes: Routes) -> Routes {
@@ -47,13 +48,13 @@ fn outcome(version: &BackupVersion) -> (String, UInt) {
 }
 
 async fn add_all(
-    server: Server,
+    services: AppState,
     call: Call<add_backup_keys::v3::Request>,
 ) -> Result<add_backup_keys::v3::Response> {
     let rooms = call.body.rooms.into_iter();
     let keys = rooms.flat_map(|(room, backup)| in_room(&room, backup.sessions));
     let user = &call.caller.user_id;
-    let version = backup::add(&server, user, &call.body.version, keys.collect()).await?;
+    let version = backup::add(&services.keys, user, &call.body.version, keys.collect()).await?;
     let (etag, count) = outcome(&version);
     Ok(add_backup_keys::v3::Response::new(etag, count))
 }
@@ -68,18 +69,18 @@ fn in_room(room: &OwnedRoomId, sessions: BTreeMap<String, Raw<KeyBackupData>>) -
 }
 
 async fn add_room(
-    server: Server,
+    services: AppState,
     call: Call<add_backup_keys_for_room::v3::Request>,
 ) -> Result<add_backup_keys_for_room::v3::Response> {
     let (user, body) = (&call.caller.user_id, call.body);
     let keys = in_room(&body.room_id, body.sessions);
-    let version = backup::add(&server, user, &body.version, keys).await?;
+    let version = backup::add(&services.keys, user, &body.version, keys).await?;
     let (etag, count) = outcome(&version);
     Ok(add_backup_keys_for_room::v3::Response::new(etag, count))
 }
 
 async fn add_session(
-    server: Server,
+    services: AppState,
     call: Call<add_backup_keys_for_session::v3::Request>,
 ) -> Result<add_backup_keys_for_session::v3::Response> {
     let (user, body) = (&call.caller.user_id, call.body);
@@ -88,21 +89,26 @@ async fn add_session(
         session: body.session_id,
         data: body.session_data,
     };
-    let version = backup::add(&server, user, &body.version, vec![key]).await?;
+    let version = backup::add(&services.keys, user, &body.version, vec![key]).await?;
     let (etag, count) = outcome(&version);
     Ok(add_backup_keys_for_session::v3::Response::new(etag, count))
 }
 
-fn read(server: &Server, caller: &Caller, version: &str, part: Part<'_>) -> Result<Vec<NewKey>> {
-    let (number, _) = backup::version(&server.store, &caller.user_id, version)?;
-    backup::keys(&server.store, &caller.user_id, number, part)
+fn read(
+    services: &Services,
+    caller: &Caller,
+    version: &str,
+    part: Part<'_>,
+) -> Result<Vec<NewKey>> {
+    let (number, _) = backup::version(&services.store, &caller.user_id, version)?;
+    backup::keys(&services.store, &caller.user_id, number, part)
 }
 
 async fn get_all(
-    server: Server,
+    services: AppState,
     call: Call<get_backup_keys::v3::Request>,
 ) -> Result<get_backup_keys::v3::Response> {
-    let keys = read(&server, &call.caller, &call.body.version, Part::All)?;
+    let keys = read(&services, &call.caller, &call.body.version, Part::All)?;
     let mut rooms: BTreeMap<OwnedRoomId, RoomKeyBackup> = BTreeMap::new();
     for key in keys {
         let room = rooms
@@ -114,11 +120,11 @@ async fn get_all(
 }
 
 async fn get_room(
-    server: Server,
+    services: AppState,
     call: Call<get_backup_keys_for_room::v3::Request>,
 ) -> Result<get_backup_keys_for_room::v3::Response> {
     let part = Part::Room(&call.body.room_id);
-    let keys = read(&server, &call.caller, &call.body.version, part)?;
+    let keys = read(&services, &call.caller, &call.body.version, part)?;
     let sessions = keys.into_iter().map(|key| (key.session, key.data));
     Ok(get_backup_keys_for_room::v3::Response::new(
         sessions.collect(),
@@ -126,11 +132,11 @@ async fn get_room(
 }
 
 async fn get_session(
-    server: Server,
+    services: AppState,
     call: Call<get_backup_keys_for_session::v3::Request>,
 ) -> Result<get_backup_keys_for_session::v3::Response> {
     let part = Part::Session(&call.body.room_id, &call.body.session_id);
-    let mut keys = read(&server, &call.caller, &call.body.version, part)?;
+    let mut keys = read(&services, &call.caller, &call.body.version, part)?;
     let key = keys
         .pop()
         .ok_or_else(|| Error::not_found("There is no such key in the backup"))?;
@@ -138,31 +144,31 @@ async fn get_session(
 }
 
 async fn delete_all(
-    server: Server,
+    services: AppState,
     call: Call<delete_backup_keys::v3::Request>,
 ) -> Result<delete_backup_keys::v3::Response> {
     let (user, version) = (&call.caller.user_id, &call.body.version);
-    let (etag, count) = outcome(&backup::remove(&server, user, version, Part::All).await?);
+    let (etag, count) = outcome(&backup::remove(&services.keys, user, version, Part::All).await?);
     Ok(delete_backup_keys::v3::Response::new(etag, count))
 }
 
 async fn delete_room(
-    server: Server,
+    services: AppState,
     call: Call<delete_backup_keys_for_room::v3::Request>,
 ) -> Result<delete_backup_keys_for_room::v3::Response> {
     let (user, version) = (&call.caller.user_id, &call.body.version);
     let part = Part::Room(&call.body.room_id);
-    let (etag, count) = outcome(&backup::remove(&server, user, version, part).await?);
+    let (etag, count) = outcome(&backup::remove(&services.keys, user, version, part).await?);
     Ok(delete_backup_keys_for_room::v3::Response::new(etag, count))
 }
 
 async fn delete_session(
-    server: Server,
+    services: AppState,
     call: Call<delete_backup_keys_for_session::v3::Request>,
 ) -> Result<delete_backup_keys_for_session::v3::Response> {
     let (user, version) = (&call.caller.user_id, &call.body.version);
     let part = Part::Session(&call.body.room_id, &call.body.session_id);
-    let (etag, count) = outcome(&backup::remove(&server, user, version, part).await?);
+    let (etag, count) = outcome(&backup::remove(&services.keys, user, version, part).await?);
     Ok(delete_backup_keys_for_session::v3::Response::new(
         etag, count,
     ))

@@ -11,11 +11,11 @@ use ruma::api::client::discovery::get_capabilities::{
 };
 
 use crate::{
-    admin,
     config::ROOM_VERSIONS,
     error::Result,
     http::{Call, Routes},
-    server::Server,
+    rooms::admin_room,
+    services::AppState,
 };
 
 pub(super) fn routes(routes: Routes) -> Routes {
@@ -23,21 +23,21 @@ pub(super) fn routes(routes: Routes) -> Routes {
 }
 
 async fn capabilities(
-    server: Server,
+    services: AppState,
     call: Call<get_capabilities::v3::Request>,
 ) -> Result<get_capabilities::v3::Response> {
-    let person = !call.caller.guest && server.config.login.login_with_password;
+    let person = !call.caller.guest && services.config.login.login_with_password;
     let versions = ROOM_VERSIONS.map(|version| (version, RoomVersionStability::Stable));
     let mut capabilities = Capabilities::new();
     capabilities.change_password = ChangePasswordCapability::new(person);
     capabilities.get_login_token = GetLoginTokenCapability::new(person);
     capabilities.room_versions = RoomVersionsCapability::new(
-        server.config.rooms.default_room_version.clone(),
+        services.config.rooms.default_room_version.clone(),
         versions.into_iter().collect(),
     );
     // Names and avatars can be set, which is what their absence says, too.
     capabilities.profile_fields = Some(ProfileFieldsCapability::new(true));
-    let is_admin = admin::is_admin(&server, &call.caller.user_id)?;
+    let is_admin = admin_room::is_admin(&services.rooms, &call.caller.user_id)?;
     capabilities.account_moderation.suspend = is_admin;
     capabilities.account_moderation.lock = is_admin;
     capabilities.thirdparty_id_changes = ThirdPartyIdChangesCapability::new(false);

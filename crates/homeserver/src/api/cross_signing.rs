@@ -14,7 +14,7 @@ use crate::{
     http::{Call, Routes},
     keys::{self, cross_signing, device_lists, signatures, signatures::Unusable},
     limits::SIGNED_KEYS_PER_REQUEST,
-    server::Server,
+    services::{AppState, Services},
     stream::Touch,
 };
 
@@ -23,46 +23,52 @@ pub(super) fn routes(routes: Routes) -> Routes {
 }
 
 async fn upload_keys(
-    server: Server,
+    services: AppState,
     call: Call<upload_signing_keys::v3::Request>,
 ) -> Result<upload_signing_keys::v3::Response> {
     let user = &call.caller.user_id;
     let mut proven = None;
     let (_alone, new) = loop {
-        let alone = server.keys.lock([&**user]).await;
-        let new = cross_signing::new_keys(&server.store, user, &call.body)?;
-        if proven.is_some() || cross_signing::is_first(&server.store, user, &new)? {
+        let alone = services.keys.lock([&**user]).await;
+        let new = cross_signing::new_keys(&services.store, user, &call.body)?;
+        if proven.is_some() || cross_signing::is_first(&services.store, user, &new)? {
             break (alone, new);
         }
         // Checking a password takes long, and others wait for the lock.
         drop(alone);
-        proven = Some(authorize(&server, &call).await?);
+        proven = Some(authorize(&services, &call).await?);
     };
-    let _changing = server.accounts.lock(user).await;
-    server
+    let _changing = services.accounts.lock(user).await;
+    services
         .accounts
         .still_proven_by(user, proven.flatten().as_ref())?;
     if new.is_empty() {
         return Ok(upload_signing_keys::v3::Response::new());
     }
-    let mut write = server.stream.write();
-    cross_signing::set(&server.store, write.batch(), user, &new)?;
+    let mut write = services.stream.write();
+    cross_signing::set(&services.store, write.batch(), user, &new)?;
     keys::changed(&mut write, user);
-    write.touch(device_lists::touches(&server.rooms, user)?);
-    server.stream.commit(write).await?;
+    write.touch(device_lists::touches(&services.store, user)?);
+    services.stream.commit(write).await?;
     Ok(upload_signing_keys::v3::Response::new())
 }
 
 /// Whoever replaces the keys proves that it is the account's owner, not somebody with a stolen token.
 async fn authorize(
-    server: &Server,
+    services: &Services,
     call: &Call<upload_signing_keys::v3::Request>,
 ) -> Result<Option<ProvenPassword>> {
-    uia::authorize(server, &call.caller, &call.facts, call.body.auth.as_ref()).await
+    uia::authorize(
+        &services.accounts,
+        &call.caller,
+        &call.facts,
+        call.body.auth.as_ref(),
+    )
+    .await
 }
 
 async fn upload_signatures(
-    server: Server,
+    services: AppState,
     call: Call<upload_signatures::v3::Request>,
 ) -> Result<upload_signatures::v3::Response> {
     let signer = &call.caller.user_id;
@@ -81,11 +87,12 @@ async fn upload_signatures(
     let mut answer = upload_signatures::v3::Response::new();
     for (owner, objects) in signed {
         // One owner after the other: whoever signs for many holds up each of them only for their own part.
-        let alone = server.keys.lock([&**owner, &**signer]).await;
-        let mut write = server.stream.write();
+        let alone = services.keys.lock([&**owner, &**signer]).await;
+        let mut write = services.stream.write();
         write.touch([Touch::User(signer.clone())]);
         for (name, object) in objects {
-            let added = signatures::add(&server.store, write.batch(), signer, owner, name, object)?;
+            let added =
+                signatures::add(&services.store, write.batch(), signer, owner, name, object)?;
             if let Err(unusable) = added {
                 fail(&mut answer, owner, name, unusable)?;
             }
@@ -93,9 +100,9 @@ async fn upload_signatures(
         if !write.is_empty() {
             keys::changed(&mut write, owner);
             if owner == signer {
-                write.touch(device_lists::touches(&server.rooms, owner)?);
+                write.touch(device_lists::touches(&services.store, owner)?);
             }
-            server.stream.commit(write).await?;
+            services.stream.commit(write).await?;
         }
         drop(alone);
     }

@@ -14,7 +14,7 @@ use crate::{
     http::{Call, Routes},
     keys::{dehydrated, to_device},
     limits::DEHYDRATED_EVENTS_PER_ANSWER,
-    server::Server,
+    services::AppState,
     stream::Position,
 };
 
@@ -23,10 +23,10 @@ pub(super) fn routes(routes: Routes) -> Routes {
 }
 
 async fn get(
-    server: Server,
+    services: AppState,
     call: Call<get_dehydrated_device::unstable::Request>,
 ) -> Result<get_dehydrated_device::unstable::Response> {
-    let device = dehydrated::get(&server.store, &call.caller.user_id)?;
+    let device = dehydrated::get(&services.store, &call.caller.user_id)?;
     Ok(get_dehydrated_device::unstable::Response::new(
         device.device_id,
         Raw::from_json(device.device_data),
@@ -34,30 +34,30 @@ async fn get(
 }
 
 async fn put(
-    server: Server,
+    services: AppState,
     call: Call<put_dehydrated_device::unstable::Request>,
 ) -> Result<put_dehydrated_device::unstable::Response> {
-    dehydrated::set(&server, &call.caller.user_id, &call.body).await?;
+    dehydrated::set(&services.keys, &call.caller.user_id, &call.body).await?;
     Ok(put_dehydrated_device::unstable::Response::new(
         call.body.device_id,
     ))
 }
 
 async fn delete(
-    server: Server,
+    services: AppState,
     call: Call<delete_dehydrated_device::unstable::Request>,
 ) -> Result<delete_dehydrated_device::unstable::Response> {
-    let device = dehydrated::delete(&server, &call.caller.user_id).await?;
+    let device = dehydrated::delete(&services.keys, &call.caller.user_id).await?;
     Ok(delete_dehydrated_device::unstable::Response::new(device))
 }
 
 /// The messages of the dehydrated device, page by page; a token acknowledges nothing, the device is deleted in the end.
 async fn events(
-    server: Server,
+    services: AppState,
     call: Call<get_events::unstable::Request>,
 ) -> Result<get_events::unstable::Response> {
     let (user, body) = (&call.caller.user_id, &call.body);
-    if dehydrated::get(&server.store, user)?.device_id != body.device_id {
+    if dehydrated::get(&services.store, user)?.device_id != body.device_id {
         return Err(Error::forbidden("This is not your dehydrated device"));
     }
     let after = match &body.next_batch {
@@ -68,8 +68,8 @@ async fn events(
         ),
         None => Position::default(),
     };
-    let up_to = server.stream.visible();
-    let (store, device) = (&server.store, &body.device_id);
+    let up_to = services.stream.visible();
+    let (store, device) = (&services.store, &body.device_id);
     let page = to_device::pending(
         store,
         user,

@@ -14,7 +14,7 @@ use crate::{
     error::{Error, Result},
     http::{Call, Routes},
     rooms::{self, Draft, delayed, record::DelayedEvent, send::Txn},
-    server::Server,
+    services::{AppState, Services},
 };
 
 pub(super) fn routes(routes: Routes) -> Routes {
@@ -27,10 +27,10 @@ pub(super) fn routes(routes: Routes) -> Routes {
 }
 
 async fn schedule(
-    server: Server,
+    services: AppState,
     call: Call<send_delayed_event::unstable::Request>,
 ) -> Result<send_delayed_event::unstable::Response> {
-    rooms::may_act(&server, &call.caller)?;
+    rooms::may_act(&services.rooms, &call.caller)?;
     let body = call.body;
     let txn = Txn {
         scope: format!("send {} {}", body.room_id, body.event_type),
@@ -41,25 +41,25 @@ async fn schedule(
     draft.state_key = body.state_key;
     let delay = u64::try_from(body.delay.as_millis()).unwrap_or(u64::MAX);
     let (caller, room) = (&call.caller, &body.room_id);
-    let id = delayed::schedule(&server, caller, room, draft, delay, Some(&txn)).await?;
+    let id = delayed::schedule(&services.rooms, caller, room, draft, delay, Some(&txn)).await?;
     Ok(send_delayed_event::unstable::Response::new(id))
 }
 
 async fn list(
-    server: Server,
+    services: AppState,
     call: Call<get_all_delayed_events::unstable::Request>,
 ) -> Result<get_all_delayed_events::unstable::Response> {
-    let events = delayed::of_user(&server, &call.caller.user_id)?;
+    let events = delayed::of_user(&services.rooms, &call.caller.user_id)?;
     Ok(get_all_delayed_events::unstable::Response::new(
         events.into_iter().map(shown).collect(),
     ))
 }
 
 async fn get(
-    server: Server,
+    services: AppState,
     call: Call<get_delayed_event::unstable::Request>,
 ) -> Result<get_delayed_event::unstable::Response> {
-    let events = delayed::of_user(&server, &call.caller.user_id)?;
+    let events = delayed::of_user(&services.rooms, &call.caller.user_id)?;
     let event = events.into_iter().find(|(id, _)| *id == call.body.delay_id);
     let event = event.ok_or_else(|| Error::not_found("No event of yours waits with this id"))?;
     Ok(get_delayed_event::unstable::Response::new(shown(event)))
@@ -77,25 +77,28 @@ fn shown((id, event): (String, DelayedEvent)) -> DelayedEventData {
     )
 }
 
-async fn update(server: Server, call: Call<unstable_v1::Request>) -> Result<unstable_v1::Response> {
-    act(&server, &call.body.delay_id, &call.body.action).await?;
+async fn update(
+    services: AppState,
+    call: Call<unstable_v1::Request>,
+) -> Result<unstable_v1::Response> {
+    act(&services, &call.body.delay_id, &call.body.action).await?;
     Ok(unstable_v1::Response::new())
 }
 
 /// Needs no token: who knows the id may do it, even a client that cannot log in any more.
 async fn update_by_path(
-    server: Server,
+    services: AppState,
     call: Call<unstable_v2::Request>,
 ) -> Result<unstable_v2::Response> {
-    act(&server, &call.body.delay_id, &call.body.action).await?;
+    act(&services, &call.body.delay_id, &call.body.action).await?;
     Ok(unstable_v2::Response::new())
 }
 
-async fn act(server: &Server, id: &str, action: &UpdateAction) -> Result<()> {
+async fn act(services: &Services, id: &str, action: &UpdateAction) -> Result<()> {
     match action {
-        UpdateAction::Restart => delayed::restart(server, id).await,
-        UpdateAction::Send => delayed::send_now(server, id).await,
-        UpdateAction::Cancel => delayed::cancel(server, id).await,
+        UpdateAction::Restart => delayed::restart(&services.rooms, id).await,
+        UpdateAction::Send => delayed::send_now(&services.rooms, id).await,
+        UpdateAction::Cancel => delayed::cancel(&services.rooms, id).await,
         _ => Err(Error::invalid(
             "An event that waits is sent, restarted or cancelled",
         )),

@@ -14,10 +14,11 @@ use crate::{
         devices::{IfMissing, manages_devices},
         record, uia,
     },
+    caller::Caller,
     error::{Error, Result},
-    http::{Call, Caller, Routes},
+    http::{Call, Routes},
     limits::DEVICES_DELETED_AT_ONCE,
-    server::Server,
+    services::AppState,
 };
 
 pub(super) fn routes(routes: Routes) -> Routes {
@@ -30,20 +31,20 @@ pub(super) fn routes(routes: Routes) -> Routes {
 }
 
 async fn list(
-    server: Server,
+    services: AppState,
     call: Call<get_devices::v3::Request>,
 ) -> Result<get_devices::v3::Response> {
-    let devices = server.accounts.devices(&call.caller.user_id)?;
+    let devices = services.accounts.devices(&call.caller.user_id)?;
     let devices = devices.into_iter().map(|(id, device)| shown(id, device));
     Ok(get_devices::v3::Response::new(devices.collect()))
 }
 
 async fn get(
-    server: Server,
+    services: AppState,
     call: Call<get_device::v3::Request>,
 ) -> Result<get_device::v3::Response> {
     let id = call.body.device_id;
-    let device = server.accounts.device(&call.caller.user_id, &id)?;
+    let device = services.accounts.device(&call.caller.user_id, &id)?;
     let device = device.ok_or_else(|| Error::not_found("You have no such device"))?;
     Ok(get_device::v3::Response::new(shown(id, device)))
 }
@@ -58,7 +59,7 @@ fn shown(id: OwnedDeviceId, device: record::Device) -> Device {
 }
 
 async fn name(
-    server: Server,
+    services: AppState,
     call: Call<update_device::v3::Request>,
 ) -> Result<update_device::v3::Response> {
     let user = &call.caller.user_id;
@@ -67,29 +68,35 @@ async fn name(
         _ => IfMissing::Refuse,
     };
     let (device, name) = (call.body.device_id, call.body.display_name);
-    server
-        .accounts
-        .name_device(&server, user, &device, name, if_missing)
+    services
+        .operations
+        .name_device(user, &device, name, if_missing)
         .await?;
     Ok(update_device::v3::Response::new())
 }
 
 async fn delete(
-    server: Server,
+    services: AppState,
     call: Call<delete_device::v3::Request>,
 ) -> Result<delete_device::v3::Response> {
     may_delete(&call.caller)?;
-    let shown = uia::authorize(&server, &call.caller, &call.facts, call.body.auth.as_ref()).await?;
+    let shown = uia::authorize(
+        &services.accounts,
+        &call.caller,
+        &call.facts,
+        call.body.auth.as_ref(),
+    )
+    .await?;
     let devices = [call.body.device_id];
-    server
-        .accounts
-        .delete_devices(&server, &call.caller.user_id, &devices, shown.as_ref())
+    services
+        .operations
+        .delete_devices(&call.caller.user_id, &devices, shown.as_ref())
         .await?;
     Ok(delete_device::v3::Response::new())
 }
 
 async fn delete_many(
-    server: Server,
+    services: AppState,
     call: Call<delete_devices::v3::Request>,
 ) -> Result<delete_devices::v3::Response> {
     may_delete(&call.caller)?;
@@ -98,15 +105,16 @@ async fn delete_many(
             "One request can delete {DEVICES_DELETED_AT_ONCE} devices"
         )));
     }
-    let shown = uia::authorize(&server, &call.caller, &call.facts, call.body.auth.as_ref()).await?;
-    server
-        .accounts
-        .delete_devices(
-            &server,
-            &call.caller.user_id,
-            &call.body.devices,
-            shown.as_ref(),
-        )
+    let shown = uia::authorize(
+        &services.accounts,
+        &call.caller,
+        &call.facts,
+        call.body.auth.as_ref(),
+    )
+    .await?;
+    services
+        .operations
+        .delete_devices(&call.caller.user_id, &call.body.devices, shown.as_ref())
         .await?;
     Ok(delete_devices::v3::Response::new())
 }

@@ -12,14 +12,15 @@ use ruma::api::{
 };
 
 use crate::{
+    caller::CallFacts,
     error::{Error, Result},
-    http::{Call, CallFacts, Identified, Routes},
+    http::{Call, Identified, Routes},
     rooms::{
         self,
         directory::{Search, page, publish},
         unknown_room,
     },
-    server::Server,
+    services::{AppState, Services},
 };
 
 pub(super) fn routes(routes: Routes) -> Routes {
@@ -32,16 +33,16 @@ pub(super) fn routes(routes: Routes) -> Routes {
 }
 
 async fn list(
-    server: Server,
+    services: AppState,
     call: Call<get_public_rooms::v3::Request>,
 ) -> Result<get_public_rooms::v3::Response> {
-    may_list(&server, &call.facts).await?;
+    may_list(&services, &call.facts).await?;
     let search = Search {
         limit: call.body.limit,
         since: call.body.since,
         ..Search::default()
     };
-    let page = page(&server, &search)?;
+    let page = page(&services.rooms, &search)?;
     let mut response = get_public_rooms::v3::Response::new(page.chunk);
     (response.next_batch, response.prev_batch) = (page.next, page.prev);
     response.total_room_count_estimate = Some(page.total);
@@ -49,15 +50,22 @@ async fn list(
 }
 
 /// People without an account see the list only where the configuration says so.
-async fn may_list(server: &Server, facts: &CallFacts) -> Result<()> {
-    if server.config.rooms.allow_public_room_directory_without_auth && facts.token.is_none() {
+async fn may_list(services: &Services, facts: &CallFacts) -> Result<()> {
+    if services
+        .config
+        .rooms
+        .allow_public_room_directory_without_auth
+        && facts.token.is_none()
+    {
         return Ok(());
     }
-    AccessToken::identify(server, facts).await.map(drop)
+    AccessToken::identify(&services.accounts, &services.appservices, facts)
+        .await
+        .map(drop)
 }
 
 async fn search(
-    server: Server,
+    services: AppState,
     call: Call<get_public_rooms_filtered::v3::Request>,
 ) -> Result<get_public_rooms_filtered::v3::Response> {
     let search = Search {
@@ -66,7 +74,7 @@ async fn search(
         filter: call.body.filter,
         network: call.body.room_network,
     };
-    let page = page(&server, &search)?;
+    let page = page(&services.rooms, &search)?;
     let mut response = get_public_rooms_filtered::v3::Response::new();
     response.chunk = page.chunk;
     (response.next_batch, response.prev_batch) = (page.next, page.prev);
@@ -75,14 +83,14 @@ async fn search(
 }
 
 async fn get(
-    server: Server,
+    services: AppState,
     call: Call<get_room_visibility::v3::Request>,
 ) -> Result<get_room_visibility::v3::Response> {
     let room = &call.body.room_id;
-    if !server.rooms.exists(room)? {
+    if !services.rooms.exists(room)? {
         return Err(unknown_room());
     }
-    let visibility = if rooms::directory::is_public(&server, room)? {
+    let visibility = if rooms::directory::is_public(&services.rooms, room)? {
         Visibility::Public
     } else {
         Visibility::Private
@@ -91,26 +99,32 @@ async fn get(
 }
 
 async fn set(
-    server: Server,
+    services: AppState,
     call: Call<set_room_visibility::v3::Request>,
 ) -> Result<set_room_visibility::v3::Response> {
     let room = &call.body.room_id;
-    rooms::may_act(&server, &call.caller)?;
-    rooms::directory::may_publish(&server, &call.caller.user_id, room)?;
-    publish(&server, "", room, is_public(&call.body.visibility)?).await?;
+    rooms::may_act(&services.rooms, &call.caller)?;
+    rooms::directory::may_publish(&services.rooms, &call.caller.user_id, room)?;
+    publish(&services.rooms, "", room, is_public(&call.body.visibility)?).await?;
     Ok(set_room_visibility::v3::Response::new())
 }
 
 async fn set_of_network(
-    server: Server,
+    services: AppState,
     call: Call<appservice::set_room_visibility::v3::Request>,
 ) -> Result<appservice::set_room_visibility::v3::Response> {
     let room = &call.body.room_id;
-    if !server.rooms.exists(room)? {
+    if !services.rooms.exists(room)? {
         return Err(unknown_room());
     }
     let network = format!("{}|{}", call.caller.id(), call.body.network_id);
-    publish(&server, &network, room, is_public(&call.body.visibility)?).await?;
+    publish(
+        &services.rooms,
+        &network,
+        room,
+        is_public(&call.body.visibility)?,
+    )
+    .await?;
     Ok(appservice::set_room_visibility::v3::Response::new())
 }
 

@@ -25,7 +25,7 @@ use crate::{
         pagination::{self, Asked, Reader, Token},
         present::{self, Viewer},
     },
-    server::Server,
+    services::{AppState, Services},
 };
 
 /// How many events are around one if the request does not say.
@@ -37,12 +37,12 @@ pub(super) fn routes(routes: Routes) -> Routes {
 
 /// The event, if the reader may see it. 404 says nothing about whether it exists.
 pub(super) fn visible_event(
-    server: &Server,
+    services: &Services,
     reader: &Reader<'_>,
     room: &RoomId,
     event: &EventId,
 ) -> Result<Arc<Pdu>> {
-    server
+    services
         .rooms
         .event(event)?
         .filter(|pdu| pdu.room_id == room && reader.may_see(pdu))
@@ -50,24 +50,24 @@ pub(super) fn visible_event(
 }
 
 async fn event(
-    server: Server,
+    services: AppState,
     call: Call<get_room_event::v3::Request>,
 ) -> Result<get_room_event::v3::Response> {
     let room = &call.body.room_id;
-    let reader = Reader::new(&server.rooms, &call.caller.user_id, room)?;
-    let pdu = visible_event(&server, &reader, room, &call.body.event_id)?;
-    let shown = present::timeline(&server.rooms, &pdu, &Viewer::from(&call.caller))?;
+    let reader = Reader::new(&services.rooms, &call.caller.user_id, room)?;
+    let pdu = visible_event(&services, &reader, room, &call.body.event_id)?;
+    let shown = present::timeline(&services.rooms, &pdu, &Viewer::from(&call.caller))?;
     Ok(get_room_event::v3::Response::new(shown))
 }
 
 async fn context(
-    server: Server,
+    services: AppState,
     call: Call<get_context::v3::Request>,
 ) -> Result<get_context::v3::Response> {
-    let (body, rooms) = (&call.body, &server.rooms);
+    let (body, rooms) = (&call.body, &services.rooms);
     let viewer = Viewer::from(&call.caller);
     let reader = Reader::new(rooms, &viewer.user_id, &body.room_id)?;
-    let pdu = visible_event(&server, &reader, &body.room_id, &body.event_id)?;
+    let pdu = visible_event(&services, &reader, &body.room_id, &body.event_id)?;
     let limit = pagination::limit(Some(body.limit), CONTEXT_DEFAULT_EVENTS);
     let mut asked = Asked {
         direction: Direction::Backward,
@@ -87,8 +87,8 @@ async fn context(
     let mut response = get_context::v3::Response::new();
     response.start = Some(Token(first.position.before()).to_string());
     response.end = Some(Token(last.position).to_string());
-    response.events_before = timeline(&server, &before.events, &viewer)?;
-    response.events_after = timeline(&server, &after.events, &viewer)?;
+    response.events_before = timeline(&services, &before.events, &viewer)?;
+    response.events_after = timeline(&services, &after.events, &viewer)?;
     response.event = Some(present::timeline(rooms, &pdu, &viewer)?);
     let shown = before.events.iter().chain(&after.events).chain([&pdu]);
     // Who has left sees no newer state, whatever event may be seen.
@@ -116,11 +116,11 @@ fn state_around<'a>(
 }
 
 async fn by_time(
-    server: Server,
+    services: AppState,
     call: Call<get_event_by_timestamp::v1::Request>,
 ) -> Result<get_event_by_timestamp::v1::Response> {
     let body = &call.body;
-    let reader = Reader::new(&server.rooms, &call.caller.user_id, &body.room_id)?;
+    let reader = Reader::new(&services.rooms, &call.caller.user_id, &body.room_id)?;
     let pdu = reader
         .closest(body.dir, body.ts)?
         .ok_or_else(|| Error::not_found("There is no event on that side of that time"))?;

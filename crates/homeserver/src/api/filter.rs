@@ -12,7 +12,7 @@ use crate::{
     error::{Error, Result},
     http::{Call, Routes},
     limits::{FILTER_MAX_BYTES, FILTERS_PER_USER},
-    server::Server,
+    services::AppState,
     store::tables,
 };
 
@@ -24,7 +24,7 @@ pub(super) fn routes(routes: Routes) -> Routes {
 }
 
 async fn create(
-    server: Server,
+    services: AppState,
     call: Call<create_filter::v3::Request>,
 ) -> Result<create_filter::v3::Response> {
     let user = &call.body.user_id;
@@ -39,26 +39,26 @@ async fn create(
     let digest = Sha256::digest(text.as_bytes());
     let id = URL_SAFE_NO_PAD.encode(&digest[..ID_BYTES]);
     let key = (&**user, &*id);
-    let _turn = server.serial.of(user).await;
-    if !server.store.contains::<tables::Filters>(key)? {
-        let filters = server.store.scan::<tables::Filters>((&**user,)).keys();
+    let _turn = services.accounts.serial.of(user).await;
+    if !services.store.contains::<tables::Filters>(key)? {
+        let filters = services.store.scan::<tables::Filters>((&**user,)).keys();
         if filters.take(FILTERS_PER_USER).count() >= FILTERS_PER_USER {
             return Err(Error::too_large(format!(
                 "One user can have {FILTERS_PER_USER} filters"
             )));
         }
-        server.store.put::<tables::Filters>(key, &filter).await?;
+        services.store.put::<tables::Filters>(key, &filter).await?;
     }
     Ok(create_filter::v3::Response::new(id))
 }
 
 async fn get(
-    server: Server,
+    services: AppState,
     call: Call<get_filter::v3::Request>,
 ) -> Result<get_filter::v3::Response> {
     let (user, id) = (&call.body.user_id, &call.body.filter_id);
     own(&call.caller, user)?;
-    let stored = server
+    let stored = services
         .store
         .get::<tables::Filters>((&**user, &**id))?
         .ok_or_else(|| Error::not_found("There is no such filter"))?;

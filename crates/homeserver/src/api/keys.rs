@@ -12,8 +12,9 @@ use crate::{
     error::{Error, Result},
     http::{Call, Routes},
     keys::{self, cross_signing, device_lists, devices, one_time},
-    server::Server,
+    services::{AppState, Services},
     stream::{Position, Touch},
+    sync,
 };
 
 pub(super) fn routes(routes: Routes) -> Routes {
@@ -25,40 +26,40 @@ pub(super) fn routes(routes: Routes) -> Routes {
 }
 
 async fn upload(
-    server: Server,
+    services: AppState,
     call: Call<upload_keys::v3::Request>,
 ) -> Result<upload_keys::v3::Response> {
     let (user, device, body) = (&call.caller.user_id, call.caller.device()?, &call.body);
-    let _alone = server.keys.lock([&**user]).await;
-    let mut write = server.stream.write();
+    let _alone = services.keys.lock([&**user]).await;
+    let mut write = services.stream.write();
     write.touch([Touch::User(user.clone())]);
     if let Some(given) = &body.device_keys
-        && devices::set(&server.store, write.batch(), user, device, given)?
+        && devices::set(&services.store, write.batch(), user, device, given)?
     {
         keys::changed(&mut write, user);
-        write.touch(device_lists::touches(&server.rooms, user)?);
+        write.touch(device_lists::touches(&services.store, user)?);
     }
     let (new, fallback) = (&body.one_time_keys, &body.fallback_keys);
-    one_time::add(&server.store, write.batch(), user, device, new)?;
-    one_time::set_fallback(&server.store, write.batch(), user, device, fallback)?;
+    one_time::add(&services.store, write.batch(), user, device, new)?;
+    one_time::set_fallback(&services.store, write.batch(), user, device, fallback)?;
     if !write.is_empty() {
         // Another sync of the same device says how many keys there are, too.
         write.position();
-        server.stream.commit(write).await?;
+        services.stream.commit(write).await?;
     }
-    let counts = keys::one_time_key_counts(&server.store, user, device)?;
+    let counts = keys::one_time_key_counts(&services.store, user, device)?;
     Ok(upload_keys::v3::Response::new(counts))
 }
 
 async fn query(
-    server: Server,
+    services: AppState,
     call: Call<get_keys::v3::Request>,
 ) -> Result<get_keys::v3::Response> {
     let asker = &call.caller.user_id;
     let mut answer = get_keys::v3::Response::new();
     for (user, wanted) in call.body.device_keys {
-        if server.accounts.exists(&user)? {
-            describe(&server, asker, &user, wanted, &mut answer)?;
+        if services.accounts.exists(&user)? {
+            describe(&services, asker, &user, wanted, &mut answer)?;
         }
     }
     Ok(answer)
@@ -66,13 +67,13 @@ async fn query(
 
 /// Adds what `asker` may know of the keys of `user`.
 fn describe(
-    server: &Server,
+    services: &Services,
     asker: &UserId,
     user: &OwnedUserId,
     wanted: Vec<OwnedDeviceId>,
     answer: &mut get_keys::v3::Response,
 ) -> Result<()> {
-    let store = &server.store;
+    let store = &services.store;
     let wanted = if wanted.is_empty() {
         devices::with_keys(store, user)?
     } else {
@@ -98,20 +99,20 @@ fn describe(
 }
 
 async fn claim(
-    server: Server,
+    services: AppState,
     call: Call<claim_keys::v3::Request>,
 ) -> Result<claim_keys::v3::Response> {
-    let claimed = one_time::claim(&server, &call.body.one_time_keys).await?;
+    let claimed = one_time::claim(&services.keys, &call.body.one_time_keys).await?;
     Ok(claim_keys::v3::Response::new(claimed))
 }
 
 async fn changes(
-    server: Server,
+    services: AppState,
     call: Call<get_key_changes::v3::Request>,
 ) -> Result<get_key_changes::v3::Response> {
     let (from, to) = (position(&call.body.from)?, position(&call.body.to)?);
-    let to = to.min(server.stream.visible());
-    let lists = device_lists::between(&server.rooms, &call.caller.user_id, from, to)?;
+    let to = to.min(services.stream.visible());
+    let lists = sync::device_lists::between(&services.rooms, &call.caller.user_id, from, to)?;
     Ok(get_key_changes::v3::Response::new(
         lists.changed.into_iter().collect(),
         lists.left.into_iter().collect(),

@@ -14,9 +14,9 @@ use serde::Serialize;
 
 use super::answered::Answered;
 use crate::{
+    caller::{CallFacts, Caller},
     error::{Error, Result},
-    http::{CallFacts, Caller},
-    server::Server,
+    services::Services,
     sync::echo::Unanswered,
 };
 
@@ -56,9 +56,9 @@ impl OutgoingResponse for Sent {
 }
 
 /// Begins a request whose event the device will see with the id that it gave the request.
-pub(super) fn begin(server: &Server, caller: &Caller) -> Option<Unanswered> {
+pub(super) fn begin(services: &Services, caller: &Caller) -> Option<Unanswered> {
     let device = caller.device_id.as_ref()?;
-    Some(server.echoes.begin(&caller.user_id, device))
+    Some(services.sync.echoes.begin(&caller.user_id, device))
 }
 
 /// How many milliseconds the event is to wait.

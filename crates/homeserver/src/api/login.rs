@@ -35,7 +35,7 @@ use crate::{
     },
     error::{Error, Result},
     http::{Call, Routes},
-    server::Server,
+    services::{AppState, Services},
 };
 
 pub(super) fn routes(routes: Routes) -> Routes {
@@ -43,13 +43,13 @@ pub(super) fn routes(routes: Routes) -> Routes {
 }
 
 async fn types(
-    server: Server,
+    services: AppState,
     _: Call<get_login_types::v3::Request>,
 ) -> Result<get_login_types::v3::Response> {
     let mut token = TokenLoginType::new();
-    token.get_login_token = server.config.login.login_with_password;
+    token.get_login_token = services.config.login.login_with_password;
     let mut flows = Vec::new();
-    if server.config.login.login_with_password {
+    if services.config.login.login_with_password {
         flows.push(LoginType::Password(PasswordLoginType::new()));
     }
     flows.push(LoginType::Token(token));
@@ -59,20 +59,20 @@ async fn types(
     Ok(get_login_types::v3::Response::new(flows))
 }
 
-async fn login(server: Server, call: Call<login::v3::Request>) -> Result<login::v3::Response> {
+async fn login(services: AppState, call: Call<login::v3::Request>) -> Result<login::v3::Response> {
     let (user, credential) = match &call.body.login_info {
         LoginInfo::Password(shown) => {
-            let (user, proven) = by_password(&server, &call, shown).await?;
+            let (user, proven) = by_password(&services, &call, shown).await?;
             (user, Credential::Password(proven))
         }
         LoginInfo::Token(shown) => {
-            let accounts = &server.accounts;
+            let accounts = &services.accounts;
             let look = async { accounts.login_token_user(&shown.token) };
             let user = accounts.limit_guesses(&call.facts, look).await?;
             let user = user.ok_or_else(|| Error::forbidden("This login token is not valid"))?;
             (user, Credential::LoginToken(shown.token.clone()))
         }
-        LoginInfo::ApplicationService(named) => by_appservice(&server, &call, named)?,
+        LoginInfo::ApplicationService(named) => by_appservice(&services, &call, named)?,
         _ => {
             return Err(Error::bad_request(
                 ErrorKind::Unknown,
@@ -80,20 +80,20 @@ async fn login(server: Server, call: Call<login::v3::Request>) -> Result<login::
             ));
         }
     };
-    may_log_in(&server, &user, call.caller.is_some())?;
+    may_log_in(&services, &user, call.caller.is_some())?;
     let wish = Wish {
         device_id: call.body.device_id,
         display_name: call.body.initial_device_display_name,
         refresh: call.body.refresh_token,
     };
-    let issued = server
+    let issued = services
         .accounts
-        .log_in(&user, credential, wish, &server.config.login)
+        .log_in(&user, credential, wish, &services.config.login)
         .await?;
     let mut response = login::v3::Response::new(user, issued.access_token, issued.device_id);
     response.refresh_token = issued.refresh_token;
     response.expires_in = issued.expires_in;
-    let public = server.config.well_known.client.as_ref();
+    let public = services.config.well_known.client.as_ref();
     response.well_known = public.map(|url| {
         DiscoveryInfo::new(HomeserverInfo::new(
             url.as_str().trim_end_matches('/').to_owned(),
@@ -104,13 +104,13 @@ async fn login(server: Server, call: Call<login::v3::Request>) -> Result<login::
 
 /// Old clients name the user in a field of its own.
 fn named(
-    server: &Server,
+    services: &Services,
     identifier: Option<&UserIdentifier>,
     user: Option<&String>,
 ) -> Result<OwnedUserId> {
     match (identifier, user) {
-        (Some(identifier), _) => identity::named_by(server, identifier),
-        (None, Some(user)) => identity::named(server, user),
+        (Some(identifier), _) => identity::named_by(&services.accounts, identifier),
+        (None, Some(user)) => identity::named(&services.accounts, user),
         (None, None) => Err(Error::bad_request(
             ErrorKind::MissingParam,
             "A login needs an identifier",
@@ -120,18 +120,18 @@ fn named(
 
 #[allow(deprecated, reason = "old clients still send `user`")]
 async fn by_password(
-    server: &Server,
+    services: &Services,
     call: &Call<login::v3::Request>,
     shown: &Password,
 ) -> Result<(OwnedUserId, ProvenPassword)> {
-    if !server.config.login.login_with_password {
+    if !services.config.login.login_with_password {
         return Err(Error::bad_request(
             ErrorKind::Unknown,
             "This server takes no passwords",
         ));
     }
-    let user = named(server, shown.identifier.as_ref(), shown.user.as_ref())?;
-    let accounts = &server.accounts;
+    let user = named(services, shown.identifier.as_ref(), shown.user.as_ref())?;
+    let accounts = &services.accounts;
     let proven = accounts.prove_password(&user, &shown.password, &call.facts);
     if let Some(proven) = proven.await? {
         return Ok((user, proven));
@@ -148,7 +148,7 @@ async fn by_password(
 
 #[allow(deprecated, reason = "old clients still send `user`")]
 fn by_appservice(
-    server: &Server,
+    services: &Services,
     call: &Call<login::v3::Request>,
     named_by: &ApplicationService,
 ) -> Result<(OwnedUserId, Credential)> {
@@ -165,8 +165,12 @@ fn by_appservice(
             "An appservice that makes devices itself does not log in",
         ));
     }
-    let user = named(server, named_by.identifier.as_ref(), named_by.user.as_ref())?;
-    let own = &server.config.server_name;
+    let user = named(
+        services,
+        named_by.identifier.as_ref(),
+        named_by.user.as_ref(),
+    )?;
+    let own = &services.config.server_name;
     if appservice.sender(own)? != user && !appservice.may_act_as(&user, own) {
         return Err(Error::bad_request(
             ErrorKind::Exclusive,
@@ -176,8 +180,8 @@ fn by_appservice(
     Ok((user, Credential::Appservice(appservice.id().to_owned())))
 }
 
-fn may_log_in(server: &Server, user: &OwnedUserId, by_appservice: bool) -> Result<()> {
-    match server.accounts.get(user)? {
+fn may_log_in(services: &Services, user: &OwnedUserId, by_appservice: bool) -> Result<()> {
+    match services.accounts.get(user)? {
         Some(account) if account.deactivated => Err(deactivated()),
         Some(account) if account.locked => Err(locked()),
         Some(_) => Ok(()),

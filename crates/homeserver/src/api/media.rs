@@ -18,12 +18,13 @@ use ruma::{
 use serde_json::json;
 
 use crate::{
+    caller::Caller,
     error::{Error, Result},
-    http::{Call, Caller, Routes, pieces, response},
+    http::{Call, Routes, pieces, response},
     limits::{CONTENT_TYPE_MAX_BYTES, FILE_NAME_MAX_BYTES},
     media::Upload,
     rooms,
-    server::Server,
+    services::{AppState, Services},
 };
 
 mod part;
@@ -82,15 +83,15 @@ fn check_names(file_name: Option<&String>, content_type: Option<&String>) -> Res
 
 /// What is uploaded, if its names are none that cannot be given back.
 fn uploaded(
-    server: &Server,
+    services: &Services,
     caller: &Caller,
     body: Body,
     (file_name, content_type): (Option<String>, Option<String>),
 ) -> Result<Upload> {
-    rooms::may_act(server, caller)?;
+    rooms::may_act(&services.rooms, caller)?;
     check_names(file_name.as_ref(), content_type.as_ref())?;
     Ok(Upload {
-        pieces: pieces(body, server.config.listen.max_request_size.as_len()),
+        pieces: pieces(body, services.config.listen.max_request_size.as_len()),
         content_type,
         file_name,
         exempt: !caller.is_rate_limited(),
@@ -98,22 +99,22 @@ fn uploaded(
 }
 
 async fn upload(
-    server: Server,
+    services: AppState,
     call: Call<create_content::v3::Request>,
     body: Body,
 ) -> Result<Response<Body>> {
     let names = (call.body.filename, call.body.content_type);
-    let upload = uploaded(&server, &call.caller, body, names)?;
-    let uri = server.media.upload(&call.caller.user_id, upload).await?;
+    let upload = uploaded(&services, &call.caller, body, names)?;
+    let uri = services.media.upload(&call.caller.user_id, upload).await?;
     Ok(response(Ok(create_content::v3::Response::new(uri))))
 }
 
 async fn create(
-    server: Server,
+    services: AppState,
     call: Call<create_mxc_uri::v1::Request>,
 ) -> Result<create_mxc_uri::v1::Response> {
-    rooms::may_act(&server, &call.caller)?;
-    let (uri, until) = server
+    rooms::may_act(&services.rooms, &call.caller)?;
+    let (uri, until) = services
         .media
         .reserve(&call.caller.user_id, call.caller.is_rate_limited())
         .await?;
@@ -123,42 +124,42 @@ async fn create(
 }
 
 async fn fill(
-    server: Server,
+    services: AppState,
     call: Call<create_content_async::v3::Request>,
     body: Body,
 ) -> Result<Response<Body>> {
-    own(&server, &call.body.server_name)?;
+    own(&services, &call.body.server_name)?;
     let (user, id) = (&call.caller.user_id, &call.body.media_id);
     let names = (call.body.filename, call.body.content_type);
-    let upload = uploaded(&server, &call.caller, body, names)?;
-    server.media.fill(user, id, upload).await?;
+    let upload = uploaded(&services, &call.caller, body, names)?;
+    services.media.fill(user, id, upload).await?;
     Ok(Json(json!({})).into_response())
 }
 
-fn upload_size(server: &Server) -> UInt {
-    UInt::try_from(server.config.listen.max_request_size.as_len()).unwrap_or(UInt::MAX)
+fn upload_size(services: &Services) -> UInt {
+    UInt::try_from(services.config.listen.max_request_size.as_len()).unwrap_or(UInt::MAX)
 }
 
 async fn config(
-    server: Server,
+    services: AppState,
     _: Call<authenticated_media::get_media_config::v1::Request>,
 ) -> Result<authenticated_media::get_media_config::v1::Response> {
     Ok(authenticated_media::get_media_config::v1::Response::new(
-        upload_size(&server),
+        upload_size(&services),
     ))
 }
 
 #[allow(deprecated, reason = "clients from before Matrix 1.11")]
 async fn legacy_config(
-    server: Server,
+    services: AppState,
     _: Call<get_media_config::v3::Request>,
 ) -> Result<get_media_config::v3::Response> {
-    Ok(get_media_config::v3::Response::new(upload_size(&server)))
+    Ok(get_media_config::v3::Response::new(upload_size(&services)))
 }
 
 /// 404 for files of other servers: this one does not federate.
-fn own(server: &Server, name: &ServerName) -> Result<()> {
-    if name == server.config.server_name {
+fn own(services: &Services, name: &ServerName) -> Result<()> {
+    if name == services.config.server_name {
         return Ok(());
     }
     Err(Error::not_found(

@@ -16,7 +16,7 @@ use crate::{
     error::{Error, Result},
     http::{Call, Routes},
     rooms::{self, Pdu, present},
-    server::Server,
+    services::AppState,
     stream::Position,
 };
 
@@ -25,10 +25,10 @@ pub(super) fn routes(routes: Routes) -> Routes {
 }
 
 async fn members(
-    server: Server,
+    services: AppState,
     call: Call<get_member_events::v3::Request>,
 ) -> Result<get_member_events::v3::Response> {
-    let (body, rooms) = (&call.body, &server.rooms);
+    let (body, rooms) = (&call.body, &services.rooms);
     let mut state = rooms::may_read(rooms, &call.caller.user_id, &body.room_id)?;
     if let Some(token) = &body.at {
         state = state.not_after(position(token)?);
@@ -68,16 +68,16 @@ fn position(token: &str) -> Result<Position> {
 }
 
 async fn joined(
-    server: Server,
+    services: AppState,
     call: Call<joined_members::v3::Request>,
 ) -> Result<joined_members::v3::Response> {
     let room = &call.body.room_id;
-    if !server.rooms.is_joined(room, &call.caller.user_id)? {
+    if !services.rooms.is_joined(room, &call.caller.user_id)? {
         return Err(Error::forbidden("You are not in this room"));
     }
     let mut people = BTreeMap::new();
-    let state = server.rooms.state(room);
-    for user in server.rooms.joined_members(room)? {
+    let state = services.rooms.state(room);
+    for user in services.rooms.joined_members(room)? {
         let content = state
             .member(&user)?
             .and_then(|pdu| pdu.content_as::<RoomMemberEventContent>());
@@ -92,9 +92,9 @@ async fn joined(
 }
 
 async fn joined_rooms_of(
-    server: Server,
+    services: AppState,
     call: Call<joined_rooms::v3::Request>,
 ) -> Result<joined_rooms::v3::Response> {
-    let rooms = server.rooms.joined_rooms(&call.caller.user_id)?;
+    let rooms = services.rooms.joined_rooms(&call.caller.user_id)?;
     Ok(joined_rooms::v3::Response::new(rooms))
 }

@@ -14,11 +14,12 @@ use ruma::{
 };
 
 use crate::{
-    appservices,
+    accounts::introduce,
+    caller::{CallFacts, Caller},
     error::{Error, Result},
-    http::{Call, CallFacts, Caller, Routes},
+    http::{Call, Routes},
     rooms::{self, membership::Member},
-    server::Server,
+    services::{AppState, Services},
 };
 
 pub(super) fn routes(routes: Routes) -> Routes {
@@ -36,7 +37,7 @@ pub(super) fn routes(routes: Routes) -> Routes {
 
 /// Who asks, and what for.
 struct Asked<'a> {
-    server: &'a Server,
+    services: &'a Services,
     caller: &'a Caller,
     facts: &'a CallFacts,
     room: &'a RoomId,
@@ -45,17 +46,23 @@ struct Asked<'a> {
 
 impl Asked<'_> {
     async fn make(self, user: &OwnedUserId, membership: MembershipState) -> Result<()> {
-        let mut member = Member::new(self.server, user, membership)?;
+        let mut member = Member::new(&self.services.rooms, user, membership)?;
         member.reason = self.reason;
         member.time = self.facts.massaged_time(self.caller)?;
-        rooms::membership::change(self.server, &self.caller.user_id, self.room, member).await
+        rooms::membership::change(
+            &self.services.rooms,
+            &self.caller.user_id,
+            self.room,
+            member,
+        )
+        .await
     }
 }
 
 macro_rules! asked {
-    ($server:ident, $call:ident, $room:expr) => {
+    ($services:ident, $call:ident, $room:expr) => {
         Asked {
-            server: &$server,
+            services: &$services,
             caller: &$call.caller,
             facts: &$call.facts,
             room: $room,
@@ -65,22 +72,28 @@ macro_rules! asked {
 }
 
 async fn invite(
-    server: Server,
+    services: AppState,
     call: Call<invite_user::v3::Request>,
 ) -> Result<invite_user::v3::Response> {
-    rooms::may_act(&server, &call.caller)?;
+    rooms::may_act(&services.rooms, &call.caller)?;
     let InvitationRecipient::UserId(recipient) = &call.body.recipient else {
         return Err(rooms::membership::no_third_party());
     };
     let asked = Asked {
-        server: &server,
+        services: &services,
         caller: &call.caller,
         facts: &call.facts,
         room: &call.body.room_id,
         reason: recipient.reason.clone(),
     };
     let (appservice, user) = (call.caller.appservice.as_deref(), &recipient.user_id);
-    appservices::introduce(&server, appservice, std::slice::from_ref(user)).await?;
+    introduce(
+        &services.accounts,
+        &services.appservices,
+        appservice,
+        std::slice::from_ref(user),
+    )
+    .await?;
     asked
         .make(&recipient.user_id, MembershipState::Invite)
         .await?;
@@ -88,98 +101,101 @@ async fn invite(
 }
 
 async fn join(
-    server: Server,
+    services: AppState,
     call: Call<join_room_by_id::v3::Request>,
 ) -> Result<join_room_by_id::v3::Response> {
-    rooms::may_act(&server, &call.caller)?;
+    rooms::may_act(&services.rooms, &call.caller)?;
     let room = &call.body.room_id;
-    asked!(server, call, room)
+    asked!(services, call, room)
         .make(&call.caller.user_id, MembershipState::Join)
         .await?;
     Ok(join_room_by_id::v3::Response::new(room.clone()))
 }
 
 async fn join_by_alias(
-    server: Server,
+    services: AppState,
     call: Call<join_room_by_id_or_alias::v3::Request>,
 ) -> Result<join_room_by_id_or_alias::v3::Response> {
-    rooms::may_act(&server, &call.caller)?;
-    let room = rooms::aliases::find(&server, &call.body.room_id_or_alias).await?;
-    asked!(server, call, &room)
+    rooms::may_act(&services.rooms, &call.caller)?;
+    let room = rooms::aliases::find(&services.rooms, &call.body.room_id_or_alias).await?;
+    asked!(services, call, &room)
         .make(&call.caller.user_id, MembershipState::Join)
         .await?;
     Ok(join_room_by_id_or_alias::v3::Response::new(room))
 }
 
 async fn knock(
-    server: Server,
+    services: AppState,
     call: Call<knock_room::v3::Request>,
 ) -> Result<knock_room::v3::Response> {
-    rooms::may_act(&server, &call.caller)?;
-    let room = rooms::aliases::find(&server, &call.body.room_id_or_alias).await?;
-    asked!(server, call, &room)
+    rooms::may_act(&services.rooms, &call.caller)?;
+    let room = rooms::aliases::find(&services.rooms, &call.body.room_id_or_alias).await?;
+    asked!(services, call, &room)
         .make(&call.caller.user_id, MembershipState::Knock)
         .await?;
     Ok(knock_room::v3::Response::new(room))
 }
 
 async fn leave(
-    server: Server,
+    services: AppState,
     call: Call<leave_room::v3::Request>,
 ) -> Result<leave_room::v3::Response> {
-    asked!(server, call, &call.body.room_id)
+    asked!(services, call, &call.body.room_id)
         .make(&call.caller.user_id, MembershipState::Leave)
         .await?;
     Ok(leave_room::v3::Response::new())
 }
 
 async fn kick(
-    server: Server,
+    services: AppState,
     call: Call<kick_user::v3::Request>,
 ) -> Result<kick_user::v3::Response> {
-    rooms::may_act(&server, &call.caller)?;
+    rooms::may_act(&services.rooms, &call.caller)?;
     let (room, user) = (&call.body.room_id, &call.body.user_id);
-    check_sender(&server, &call.caller, room)?;
-    rooms::membership::check_kickable(&server, room, user)?;
-    asked!(server, call, room)
+    check_sender(&services, &call.caller, room)?;
+    rooms::membership::check_kickable(&services.rooms, room, user)?;
+    asked!(services, call, room)
         .make(user, MembershipState::Leave)
         .await?;
     Ok(kick_user::v3::Response::new())
 }
 
-async fn ban(server: Server, call: Call<ban_user::v3::Request>) -> Result<ban_user::v3::Response> {
-    rooms::may_act(&server, &call.caller)?;
-    asked!(server, call, &call.body.room_id)
+async fn ban(
+    services: AppState,
+    call: Call<ban_user::v3::Request>,
+) -> Result<ban_user::v3::Response> {
+    rooms::may_act(&services.rooms, &call.caller)?;
+    asked!(services, call, &call.body.room_id)
         .make(&call.body.user_id, MembershipState::Ban)
         .await?;
     Ok(ban_user::v3::Response::new())
 }
 
 async fn unban(
-    server: Server,
+    services: AppState,
     call: Call<unban_user::v3::Request>,
 ) -> Result<unban_user::v3::Response> {
-    rooms::may_act(&server, &call.caller)?;
+    rooms::may_act(&services.rooms, &call.caller)?;
     let (room, user) = (&call.body.room_id, &call.body.user_id);
-    check_sender(&server, &call.caller, room)?;
-    rooms::membership::check_banned(&server, room, user)?;
-    asked!(server, call, room)
+    check_sender(&services, &call.caller, room)?;
+    rooms::membership::check_banned(&services.rooms, room, user)?;
+    asked!(services, call, room)
         .make(user, MembershipState::Leave)
         .await?;
     Ok(unban_user::v3::Response::new())
 }
 
 async fn forget(
-    server: Server,
+    services: AppState,
     call: Call<forget_room::v3::Request>,
 ) -> Result<forget_room::v3::Response> {
-    rooms::membership::forget(&server, &call.caller.user_id, &call.body.room_id).await?;
+    rooms::membership::forget(&services.rooms, &call.caller.user_id, &call.body.room_id).await?;
     Ok(forget_room::v3::Response::new())
 }
 
 /// Who is not in a room does not learn who is.
-fn check_sender(server: &Server, caller: &Caller, room: &RoomId) -> Result<()> {
-    if server.rooms.is_joined(room, &caller.user_id)? {
+fn check_sender(services: &Services, caller: &Caller, room: &RoomId) -> Result<()> {
+    if services.rooms.is_joined(room, &caller.user_id)? {
         return Ok(());
     }
     Err(Error::forbidden("You are not in this room"))

@@ -17,7 +17,7 @@ use crate::{
         pagination::{self, Asked, Reader},
         present::{self, Viewer},
     },
-    server::Server,
+    services::{AppState, Services},
     stream::Position,
 };
 
@@ -29,13 +29,13 @@ pub(super) fn routes(routes: Routes) -> Routes {
 }
 
 async fn messages(
-    server: Server,
+    services: AppState,
     call: Call<get_message_events::v3::Request>,
 ) -> Result<get_message_events::v3::Response> {
     let body = &call.body;
     let viewer = Viewer::from(&call.caller);
     let related_by = RelatedBy::read(call.facts.query_value("filter").as_deref());
-    let reader = Reader::new(&server.rooms, &viewer.user_id, &body.room_id)?.only(related_by);
+    let reader = Reader::new(&services.rooms, &viewer.user_id, &body.room_id)?.only(related_by);
     let limit = pagination::limit(Some(body.limit), PAGE_DEFAULT_EVENTS);
     let page = reader.page(&Asked {
         direction: body.dir,
@@ -47,12 +47,12 @@ async fn messages(
     let mut response = get_message_events::v3::Response::default();
     response.start = page.start.to_string();
     response.end = page.end.map(|end| end.to_string());
-    response.chunk = timeline(&server, &page.events, &viewer)?;
+    response.chunk = timeline(&services, &page.events, &viewer)?;
     if !body.filter.lazy_load_options.is_disabled() {
-        let state = rooms::may_read(&server.rooms, &viewer.user_id, &body.room_id)?;
+        let state = rooms::may_read(&services.rooms, &viewer.user_id, &body.room_id)?;
         response.state = lazy_members(&state, &page.events)?
             .iter()
-            .map(|pdu| present::state(&server.rooms, pdu, &viewer))
+            .map(|pdu| present::state(&services.rooms, pdu, &viewer))
             .collect::<Result<_>>()?;
     }
     Ok(response)
@@ -60,13 +60,13 @@ async fn messages(
 
 /// The events as the viewer sees them.
 pub(super) fn timeline(
-    server: &Server,
+    services: &Services,
     events: &[Arc<Pdu>],
     viewer: &Viewer,
 ) -> Result<Vec<Raw<AnyTimelineEvent>>> {
     events
         .iter()
-        .map(|pdu| present::timeline(&server.rooms, pdu, viewer))
+        .map(|pdu| present::timeline(&services.rooms, pdu, viewer))
         .collect()
 }
 

@@ -9,36 +9,37 @@ use ruma::{
 };
 
 use crate::{
+    caller::Caller,
     error::{Error, Result},
-    http::{Call, Caller, Routes},
-    server::Server,
+    http::{Call, Routes},
+    services::{AppState, Services},
 };
 
 pub(super) fn routes(routes: Routes) -> Routes {
     routes.add(specified).add(proposed)
 }
 
-async fn specified(server: Server, call: Call<v1::Request>) -> Result<v1::Response> {
+async fn specified(services: AppState, call: Call<v1::Request>) -> Result<v1::Response> {
     if call.body.from.is_some() {
         return Err(Error::invalid("All rooms are in the first answer"));
     }
-    let shared = shared(&server, &call.caller, &call.body.user_id)?;
+    let shared = shared(&services, &call.caller, &call.body.user_id)?;
     let count = UInt::try_from(shared.len()).unwrap_or(UInt::MAX);
     Ok(v1::Response::new(count, shared))
 }
 
-async fn proposed(server: Server, call: Call<unstable::Request>) -> Result<unstable::Response> {
-    let shared = shared(&server, &call.caller, &call.body.user_id)?;
+async fn proposed(services: AppState, call: Call<unstable::Request>) -> Result<unstable::Response> {
+    let shared = shared(&services, &call.caller, &call.body.user_id)?;
     Ok(unstable::Response::new(shared))
 }
 
-fn shared(server: &Server, caller: &Caller, other: &UserId) -> Result<Vec<OwnedRoomId>> {
+fn shared(services: &Services, caller: &Caller, other: &UserId) -> Result<Vec<OwnedRoomId>> {
     if *other == caller.user_id {
         return Err(Error::invalid("You are in all of your own rooms"));
     }
     let mut shared = Vec::new();
-    for room in server.rooms.joined_rooms(&caller.user_id)? {
-        if server.rooms.is_joined(&room, other)? {
+    for room in services.rooms.joined_rooms(&caller.user_id)? {
+        if services.rooms.is_joined(&room, other)? {
             shared.push(room);
         }
     }

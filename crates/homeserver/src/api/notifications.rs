@@ -13,7 +13,7 @@ use crate::{
     http::{Call, Routes},
     limits::NOTIFICATIONS_PAGE_MAX,
     push::record,
-    server::Server,
+    services::AppState,
     store::tables,
     stream::Position,
 };
@@ -26,7 +26,7 @@ pub(super) fn routes(routes: Routes) -> Routes {
 }
 
 async fn list(
-    server: Server,
+    services: AppState,
     call: Call<get_notifications::v3::Request>,
 ) -> Result<get_notifications::v3::Response> {
     let user = &call.caller.user_id;
@@ -45,7 +45,7 @@ async fn list(
         .clamp(1, NOTIFICATIONS_PAGE_MAX);
     let only_highlights = call.body.only.as_deref() == Some("highlight");
     let mut rows: Vec<(Position, OwnedRoomId, record::Notification)> = Vec::new();
-    for row in server.store.scan::<tables::Notifications>((user,)) {
+    for row in services.store.scan::<tables::Notifications>((user,)) {
         let ((_, room, position), row) = row?;
         if position < before && (row.highlight || !only_highlights) {
             rows.push((position, room, row));
@@ -58,7 +58,7 @@ async fn list(
     let next = rows.last().filter(|_| more).map(|row| row.0.to_string());
     let mut notifications = Vec::new();
     for (_, room, row) in rows {
-        let Some(pdu) = server.rooms.event(&row.event_id)? else {
+        let Some(pdu) = services.rooms.event(&row.event_id)? else {
             continue;
         };
         let event = event(&pdu)?;

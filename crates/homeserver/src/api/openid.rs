@@ -16,7 +16,7 @@ use crate::{
     error::{Error, Result},
     http::{Call, Routes},
     limits::OPENID_TOKEN_LIFE,
-    server::Server,
+    services::AppState,
 };
 
 pub(super) fn routes(routes: Routes) -> Routes {
@@ -24,7 +24,7 @@ pub(super) fn routes(routes: Routes) -> Routes {
 }
 
 async fn request_token(
-    server: Server,
+    services: AppState,
     call: Call<request_openid_token::v3::Request>,
 ) -> Result<request_openid_token::v3::Response> {
     let user = &call.caller.user_id;
@@ -33,7 +33,7 @@ async fn request_token(
             "Everybody proves only who they are themselves",
         ));
     }
-    let token = server
+    let token = services
         .accounts
         .issue_short_token(
             user,
@@ -45,17 +45,17 @@ async fn request_token(
     Ok(request_openid_token::v3::Response::new(
         token,
         TokenType::Bearer,
-        server.config.server_name.clone(),
+        services.config.server_name.clone(),
         OPENID_TOKEN_LIFE,
     ))
 }
 
 async fn user_info(
-    server: Server,
+    services: AppState,
     call: Call<get_openid_userinfo::v1::Request>,
 ) -> Result<get_openid_userinfo::v1::Response> {
-    let accounts = &server.accounts;
-    let look = async { accounts.openid_user(&server.appservices, &call.body.access_token) };
+    let accounts = &services.accounts;
+    let look = async { accounts.openid_user(&services.appservices, &call.body.access_token) };
     let user = accounts.limit_guesses(&call.facts, look).await?;
     let user = user.ok_or_else(|| {
         Error::refused(

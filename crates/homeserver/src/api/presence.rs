@@ -8,7 +8,7 @@ use super::account_data::own;
 use crate::{
     error::{Error, Result},
     http::{Call, Routes},
-    server::Server,
+    services::AppState,
     sync::presence,
 };
 
@@ -17,18 +17,18 @@ pub(super) fn routes(routes: Routes) -> Routes {
 }
 
 async fn get(
-    server: Server,
+    services: AppState,
     call: Call<get_presence::v3::Request>,
 ) -> Result<get_presence::v3::Response> {
     let user = &call.body.user_id;
-    if !server.presence.is_allowed() {
+    if !services.sync.presence.is_allowed() {
         return Err(presence::not_kept());
     }
     let own = call.caller.user_id == *user;
-    if !own && !server.rooms.share_room(&call.caller.user_id, user)? {
+    if !own && !services.rooms.share_room(&call.caller.user_id, user)? {
         return Err(Error::forbidden("You share no room with this user"));
     }
-    let status = server.presence.get(user)?;
+    let status = services.sync.presence.get(user)?;
     let mut response = get_presence::v3::Response::new(status.state.clone());
     response.currently_active = Some(status.currently_active());
     response.last_active_ago = Some(status.active_ago());
@@ -37,12 +37,16 @@ async fn get(
 }
 
 async fn set(
-    server: Server,
+    services: AppState,
     call: Call<set_presence::v3::Request>,
 ) -> Result<set_presence::v3::Response> {
     let request = call.body;
     own(&call.caller, &request.user_id)?;
     let (user, message) = (&request.user_id, request.status_msg);
-    server.presence.set(user, request.presence, message).await?;
+    services
+        .sync
+        .presence
+        .set(user, request.presence, message)
+        .await?;
     Ok(set_presence::v3::Response::new())
 }

@@ -12,10 +12,11 @@ use ruma::{
 };
 
 use crate::{
+    caller::Caller,
     error::{Error, Result},
-    http::{Call, Caller, Routes},
+    http::{Call, Routes},
     push::{limits, rules},
-    server::Server,
+    services::{AppState, Services},
 };
 
 pub(super) fn routes(routes: Routes) -> Routes {
@@ -37,51 +38,51 @@ fn unknown_rule() -> Error {
     Error::not_found("There is no such push rule")
 }
 
-fn load(server: &Server, caller: &Caller) -> Result<Ruleset> {
-    rules::load(&server.store, &caller.user_id)
+fn load(services: &Services, caller: &Caller) -> Result<Ruleset> {
+    rules::load(&services.store, &caller.user_id)
 }
 
 /// Changes the rules of the caller, one change after the other. The rule that is named is held to the limits; others may have been
 /// stored before there were any.
 async fn edit(
-    server: &Server,
+    services: &Services,
     caller: &Caller,
     named: Option<(RuleKind, &str)>,
     change: impl FnOnce(&mut Ruleset) -> Result<()>,
 ) -> Result<()> {
-    let _one_at_a_time = server.rooms.rulesets.editing(&caller.user_id).await;
-    let before = load(server, caller)?;
+    let _one_at_a_time = services.push_rules.rulesets.editing(&caller.user_id).await;
+    let before = load(services, caller)?;
     let mut rules = before.clone();
     change(&mut rules)?;
     limits::check_change(&before, &rules, named)?;
-    rules::save(&server.store, &server.stream, &caller.user_id, rules).await
+    rules::save(&services.store, &services.stream, &caller.user_id, rules).await
 }
 
 async fn all(
-    server: Server,
+    services: AppState,
     call: Call<get_pushrules_all::v3::Request>,
 ) -> Result<get_pushrules_all::v3::Response> {
     Ok(get_pushrules_all::v3::Response::new(load(
-        &server,
+        &services,
         &call.caller,
     )?))
 }
 
 async fn global(
-    server: Server,
+    services: AppState,
     call: Call<get_pushrules_global_scope::v3::Request>,
 ) -> Result<get_pushrules_global_scope::v3::Response> {
     Ok(get_pushrules_global_scope::v3::Response::new(load(
-        &server,
+        &services,
         &call.caller,
     )?))
 }
 
 async fn get(
-    server: Server,
+    services: AppState,
     call: Call<get_pushrule::v3::Request>,
 ) -> Result<get_pushrule::v3::Response> {
-    let rules = load(&server, &call.caller)?;
+    let rules = load(&services, &call.caller)?;
     let rule = rules
         .get(call.body.kind, &call.body.rule_id)
         .ok_or_else(unknown_rule)?;
@@ -89,7 +90,7 @@ async fn get(
 }
 
 async fn set(
-    server: Server,
+    services: AppState,
     call: Call<set_pushrule::v3::Request>,
 ) -> Result<set_pushrule::v3::Response> {
     let set_pushrule::v3::Request {
@@ -99,7 +100,7 @@ async fn set(
         ..
     } = call.body;
     let (kind, id) = (rule.kind(), rule.rule_id().to_owned());
-    edit(&server, &call.caller, Some((kind, &id)), |rules| {
+    edit(&services, &call.caller, Some((kind, &id)), |rules| {
         rules
             .insert(rule, after.as_deref(), before.as_deref())
             .map_err(|error| refused_rule(&error))
@@ -113,11 +114,11 @@ fn refused_rule(error: &InsertPushRuleError) -> Error {
 }
 
 async fn delete(
-    server: Server,
+    services: AppState,
     call: Call<delete_pushrule::v3::Request>,
 ) -> Result<delete_pushrule::v3::Response> {
     let delete_pushrule::v3::Request { kind, rule_id, .. } = call.body;
-    edit(&server, &call.caller, None, |rules| {
+    edit(&services, &call.caller, None, |rules| {
         rules.remove(kind, rule_id).map_err(|error| match error {
             RemovePushRuleError::NotFound => unknown_rule(),
             error => Error::invalid(error.to_string()),
@@ -128,10 +129,10 @@ async fn delete(
 }
 
 async fn actions(
-    server: Server,
+    services: AppState,
     call: Call<get_pushrule_actions::v3::Request>,
 ) -> Result<get_pushrule_actions::v3::Response> {
-    let rules = load(&server, &call.caller)?;
+    let rules = load(&services, &call.caller)?;
     let rule = rules
         .get(call.body.kind, &call.body.rule_id)
         .ok_or_else(unknown_rule)?;
@@ -141,7 +142,7 @@ async fn actions(
 }
 
 async fn set_actions(
-    server: Server,
+    services: AppState,
     call: Call<set_pushrule_actions::v3::Request>,
 ) -> Result<set_pushrule_actions::v3::Response> {
     let set_pushrule_actions::v3::Request {
@@ -151,7 +152,7 @@ async fn set_actions(
         ..
     } = call.body;
     let named = Some((kind.clone(), &*rule_id));
-    edit(&server, &call.caller, named, |rules| {
+    edit(&services, &call.caller, named, |rules| {
         rules
             .set_actions(kind, &rule_id, actions)
             .map_err(|_| unknown_rule())
@@ -161,10 +162,10 @@ async fn set_actions(
 }
 
 async fn enabled(
-    server: Server,
+    services: AppState,
     call: Call<get_pushrule_enabled::v3::Request>,
 ) -> Result<get_pushrule_enabled::v3::Response> {
-    let rules = load(&server, &call.caller)?;
+    let rules = load(&services, &call.caller)?;
     let rule = rules
         .get(call.body.kind, &call.body.rule_id)
         .ok_or_else(unknown_rule)?;
@@ -172,7 +173,7 @@ async fn enabled(
 }
 
 async fn set_enabled(
-    server: Server,
+    services: AppState,
     call: Call<set_pushrule_enabled::v3::Request>,
 ) -> Result<set_pushrule_enabled::v3::Response> {
     let set_pushrule_enabled::v3::Request {
@@ -181,7 +182,7 @@ async fn set_enabled(
         enabled,
         ..
     } = call.body;
-    edit(&server, &call.caller, None, |rules| {
+    edit(&services, &call.caller, None, |rules| {
         rules
             .set_enabled(kind, rule_id, enabled)
             .map_err(|_| unknown_rule())

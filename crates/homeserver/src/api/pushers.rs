@@ -10,7 +10,7 @@ use ruma::api::client::push::{
 use crate::{
     error::{Error, Result},
     http::{Call, Routes},
-    server::Server,
+    services::AppState,
 };
 
 pub(super) fn routes(routes: Routes) -> Routes {
@@ -18,28 +18,28 @@ pub(super) fn routes(routes: Routes) -> Routes {
 }
 
 async fn list(
-    server: Server,
+    services: AppState,
     call: Call<get_pushers::v3::Request>,
 ) -> Result<get_pushers::v3::Response> {
     Ok(get_pushers::v3::Response::new(
-        server.pushers.list(&call.caller.user_id)?,
+        services.pushers.list(&call.caller.user_id)?,
     ))
 }
 
 async fn set(
-    server: Server,
+    services: AppState,
     call: Call<set_pusher::v3::Request>,
 ) -> Result<set_pusher::v3::Response> {
     let (user, device) = (&call.caller.user_id, call.caller.device_id.as_deref());
-    let _turn = server.serial.of(user).await;
+    let _turn = services.accounts.serial.of(user).await;
     match call.body.action {
         PusherAction::Post(data) => {
-            server
+            services
                 .pushers
                 .set(user, device, &data.pusher, data.append)
                 .await?;
         }
-        PusherAction::Delete(ids) => server.pushers.delete(user, &ids).await?,
+        PusherAction::Delete(ids) => services.pushers.delete(user, &ids).await?,
         _ => return Err(Error::invalid("A pusher is set or deleted")),
     }
     Ok(set_pusher::v3::Response::new())

@@ -11,21 +11,21 @@ use super::receipt::joined;
 use crate::{
     error::Result,
     http::{Call, Routes},
-    server::Server,
-    sync::receipts,
+    rooms::receipts,
+    services::AppState,
 };
 
 pub(super) fn routes(routes: Routes) -> Routes {
     routes.add(set)
 }
 
-async fn set(server: Server, call: Call<Request>) -> Result<Response> {
+async fn set(services: AppState, call: Call<Request>) -> Result<Response> {
     let (request, user) = (call.body, call.caller.user_id);
     let room = &request.room_id;
-    joined(&server, room, &user)?;
-    let _turn = server.serial.of(&user).await;
+    joined(&services, room, &user)?;
+    let _turn = services.accounts.serial.of(&user).await;
     if let Some(event) = &request.fully_read {
-        receipts::set_fully_read(&server.rooms, &user, room, event).await?;
+        receipts::set_fully_read(&services.rooms, &user, room, event).await?;
     }
     let sent = [
         (ReceiptType::Read, request.read_receipt),
@@ -34,7 +34,7 @@ async fn set(server: Server, call: Call<Request>) -> Result<Response> {
     for (kind, event) in sent {
         if let Some(event) = event {
             let thread = ReceiptThread::Unthreaded;
-            receipts::set(&server.rooms, &user, room, kind, &event, &thread).await?;
+            receipts::set(&services.rooms, &user, room, kind, &event, &thread).await?;
         }
     }
     Ok(Response::new())

@@ -11,8 +11,8 @@ use ruma::{
 use crate::{
     error::{Error, Result},
     http::{Call, Routes},
-    server::Server,
-    sync::receipts,
+    rooms::receipts,
+    services::{AppState, Services},
 };
 
 pub(super) fn routes(routes: Routes) -> Routes {
@@ -20,16 +20,16 @@ pub(super) fn routes(routes: Routes) -> Routes {
 }
 
 /// 403 for those who are not in the room.
-pub(super) fn joined(server: &Server, room: &RoomId, user: &UserId) -> Result<()> {
-    if server.rooms.is_joined(room, user)? {
+pub(super) fn joined(services: &Services, room: &RoomId, user: &UserId) -> Result<()> {
+    if services.rooms.is_joined(room, user)? {
         return Ok(());
     }
     Err(Error::forbidden("You are not in this room"))
 }
 
-async fn create(server: Server, call: Call<Request>) -> Result<Response> {
+async fn create(services: AppState, call: Call<Request>) -> Result<Response> {
     let (request, user) = (call.body, call.caller.user_id);
-    joined(&server, &request.room_id, &user)?;
+    joined(&services, &request.room_id, &user)?;
     let (room, event) = (&request.room_id, &request.event_id);
     let known_thread = matches!(
         request.thread,
@@ -40,12 +40,12 @@ async fn create(server: Server, call: Call<Request>) -> Result<Response> {
             "thread_id is the event id of a thread's root, or main",
         ));
     }
-    let _turn = server.serial.of(&user).await;
+    let _turn = services.accounts.serial.of(&user).await;
     let kind = match request.receipt_type {
         ReceiptType::Read => receipt::ReceiptType::Read,
         ReceiptType::ReadPrivate => receipt::ReceiptType::ReadPrivate,
         ReceiptType::FullyRead if request.thread == ReceiptThread::Unthreaded => {
-            receipts::set_fully_read(&server.rooms, &user, room, event).await?;
+            receipts::set_fully_read(&services.rooms, &user, room, event).await?;
             return Ok(Response::new());
         }
         ReceiptType::FullyRead => {
@@ -57,6 +57,6 @@ async fn create(server: Server, call: Call<Request>) -> Result<Response> {
             ));
         }
     };
-    receipts::set(&server.rooms, &user, room, kind, event, &request.thread).await?;
+    receipts::set(&services.rooms, &user, room, kind, event, &request.thread).await?;
     Ok(Response::new())
 }

@@ -23,18 +23,14 @@ use ruma::{
 use super::lean::{AnsweredLean, Lean};
 use crate::{
     accounts::{
-        create::{NewAccount, in_use},
-        credential::Credential,
-        devices::check_name,
-        devices::manages_devices,
-        identity, registration_tokens,
-        tokens::Wish,
-        uia,
+        credential::Credential, devices::check_name, devices::manages_devices, existing::in_use,
+        identity, registration_tokens, tokens::Wish, uia,
     },
     appservices::Appservice,
     error::{Error, Result},
     http::{Call, Routes},
-    server::Server,
+    operations::register::NewAccount,
+    services::{AppState, Services},
 };
 
 /// The names of guests, and of people who do not choose one, are numbers below this.
@@ -45,7 +41,7 @@ pub(super) fn routes(routes: Routes) -> Routes {
 }
 
 async fn register(
-    server: Server,
+    services: AppState,
     call: Call<AnsweredLean<register::v3::Request>>,
 ) -> Result<Lean<register::v3::Response>> {
     let call = Call {
@@ -54,36 +50,43 @@ async fn register(
         facts: call.facts,
     };
     let answer = match (&call.body.login_type, &call.body.kind) {
-        (Some(LoginType::ApplicationService), _) => by_appservice(server, call).await,
-        (_, RegistrationKind::Guest) => guest(server, call).await,
-        _ => person(server, call).await,
+        (Some(LoginType::ApplicationService), _) => by_appservice(services, call).await,
+        (_, RegistrationKind::Guest) => guest(services, call).await,
+        _ => person(services, call).await,
     };
     answer.map(Lean)
 }
 
 async fn person(
-    server: Server,
+    services: AppState,
     call: Call<register::v3::Request>,
 ) -> Result<register::v3::Response> {
     let body = &call.body;
     let user_id = match &body.username {
         Some(name) => {
-            let user_id = identity::new_user_id(&server, name)?;
-            not_reserved(&server, &user_id, None)?;
+            let user_id = identity::new_user_id(&services.accounts, name)?;
+            not_reserved(&services, &user_id, None)?;
             user_id
         }
-        None => identity::new_user_id(&server, &numbered_name())?,
+        None => identity::new_user_id(&services.accounts, &numbered_name())?,
     };
-    let flows = flows(&server)?;
-    free(&server, &user_id)?;
-    let proof = uia::authorize_with(&server, None, &call.facts, body.auth.as_ref(), &flows).await?;
+    let flows = flows(&services)?;
+    free(&services, &user_id)?;
+    let proof = uia::authorize_with(
+        &services.accounts,
+        None,
+        &call.facts,
+        body.auth.as_ref(),
+        &flows,
+    )
+    .await?;
     let password = body.password.as_deref().ok_or_else(|| {
         Error::bad_request(ErrorKind::MissingParam, "An account needs a password")
     })?;
     let new = NewAccount {
         user_id,
         hash: Some(
-            server
+            services
                 .accounts
                 .hash(password, &(&call.facts).into())
                 .await?,
@@ -92,14 +95,14 @@ async fn person(
         appservice: None,
         registration_token: proof.registration_token,
     };
-    add_and_log_in(&server, call.body, new).await
+    add_and_log_in(&services, call.body, new).await
 }
 
 async fn guest(
-    server: Server,
+    services: AppState,
     call: Call<register::v3::Request>,
 ) -> Result<register::v3::Response> {
-    if !server.config.registration.allow_guest_registration {
+    if !services.config.registration.allow_guest_registration {
         return Err(Error::refused(
             StatusCode::FORBIDDEN,
             ErrorKind::GuestAccessForbidden,
@@ -107,7 +110,7 @@ async fn guest(
         ));
     }
     let new = NewAccount {
-        user_id: identity::new_user_id(&server, &numbered_name())?,
+        user_id: identity::new_user_id(&services.accounts, &numbered_name())?,
         hash: None,
         guest: true,
         appservice: None,
@@ -115,11 +118,11 @@ async fn guest(
     };
     let mut body = register::v3::Request::new();
     body.initial_device_display_name = call.body.initial_device_display_name;
-    add_and_log_in(&server, body, new).await
+    add_and_log_in(&services, body, new).await
 }
 
 async fn by_appservice(
-    server: Server,
+    services: AppState,
     call: Call<register::v3::Request>,
 ) -> Result<register::v3::Response> {
     let appservice = call.caller.as_ref().ok_or_else(|| {
@@ -135,12 +138,12 @@ async fn by_appservice(
             "An appservice has to name the user",
         )
     })?;
-    let user_id = identity::new_user_id(&server, name)?;
-    if !appservice.may_act_as(&user_id, &server.config.server_name) {
+    let user_id = identity::new_user_id(&services.accounts, name)?;
+    if !appservice.may_act_as(&user_id, &services.config.server_name) {
         return Err(exclusive("Username is not in an appservice namespace."));
     }
-    not_reserved(&server, &user_id, Some(appservice))?;
-    free(&server, &user_id)?;
+    not_reserved(&services, &user_id, Some(appservice))?;
+    free(&services, &user_id)?;
     if manages_devices(appservice) && !call.body.inhibit_login {
         return Err(Error::bad_request(
             ErrorKind::AppserviceLoginUnsupported,
@@ -154,11 +157,11 @@ async fn by_appservice(
         appservice: Some(appservice.id().to_owned()),
         registration_token: None,
     };
-    add_and_log_in(&server, call.body, new).await
+    add_and_log_in(&services, call.body, new).await
 }
 
 async fn add_and_log_in(
-    server: &Server,
+    services: &Services,
     body: register::v3::Request,
     new: NewAccount,
 ) -> Result<register::v3::Response> {
@@ -166,7 +169,7 @@ async fn add_and_log_in(
     check_name(body.initial_device_display_name.as_deref())?;
     let mut response = register::v3::Response::new(new.user_id.clone());
     let appservice = new.appservice.clone();
-    server.accounts.add(server, new).await?;
+    services.operations.register(new).await?;
     if body.inhibit_login {
         return Ok(response);
     }
@@ -175,9 +178,9 @@ async fn add_and_log_in(
         display_name: body.initial_device_display_name,
         refresh: body.refresh_token,
     };
-    let login = &server.config.login;
+    let login = &services.config.login;
     let credential = appservice.map_or(Credential::NewAccount, Credential::Appservice);
-    let issued = server
+    let issued = services
         .accounts
         .log_in(&response.user_id, credential, wish, login)
         .await?;
@@ -189,12 +192,12 @@ async fn add_and_log_in(
 }
 
 /// What somebody has to prove. A token that an admin issued opens a server that is closed otherwise, for whoever has it.
-fn flows(server: &Server) -> Result<Vec<AuthFlow>> {
-    let registration = &server.config.registration;
+fn flows(services: &Services) -> Result<Vec<AuthFlow>> {
+    let registration = &services.config.registration;
     let by_token = registration.allow_registration && registration.has_token();
     let stage = if registration.is_open() {
         AuthType::Dummy
-    } else if by_token || server.accounts.good_registration_token()?.is_some() {
+    } else if by_token || services.accounts.good_registration_token()?.is_some() {
         AuthType::RegistrationToken
     } else {
         return Err(Error::forbidden("This server makes no new accounts"));
@@ -207,11 +210,11 @@ fn numbered_name() -> String {
 }
 
 /// Whether nobody has the name, and it is not forbidden.
-fn free(server: &Server, user_id: &UserId) -> Result<()> {
-    if server.accounts.exists(user_id)? || user_id.localpart() == identity::SERVER_USER {
+fn free(services: &Services, user_id: &UserId) -> Result<()> {
+    if services.accounts.exists(user_id)? || user_id.localpart() == identity::SERVER_USER {
         return Err(in_use());
     }
-    let forbidden = &server.config.registration.forbidden_usernames;
+    let forbidden = &services.config.registration.forbidden_usernames;
     if forbidden.is_match(user_id.localpart()) {
         return Err(Error::bad_request(
             ErrorKind::InvalidUsername,
@@ -221,8 +224,8 @@ fn free(server: &Server, user_id: &UserId) -> Result<()> {
     Ok(())
 }
 
-fn not_reserved(server: &Server, user_id: &UserId, by: Option<&Arc<Appservice>>) -> Result<()> {
-    if server
+fn not_reserved(services: &Services, user_id: &UserId, by: Option<&Arc<Appservice>>) -> Result<()> {
+    if services
         .appservices
         .exclusive_user(user_id, by.map(|by| &**by))
     {
@@ -236,19 +239,20 @@ fn exclusive(text: &str) -> Error {
 }
 
 async fn available(
-    server: Server,
+    services: AppState,
     call: Call<get_username_availability::v3::Request>,
 ) -> Result<get_username_availability::v3::Response> {
-    let user_id = identity::new_user_id(&server, &call.body.username)?;
-    not_reserved(&server, &user_id, None)?;
-    free(&server, &user_id)?;
+    let user_id = identity::new_user_id(&services.accounts, &call.body.username)?;
+    not_reserved(&services, &user_id, None)?;
+    free(&services, &user_id)?;
     Ok(get_username_availability::v3::Response::new(true))
 }
 
 async fn token_validity(
-    server: Server,
+    services: AppState,
     call: Call<check_registration_token_validity::v1::Request>,
 ) -> Result<check_registration_token_validity::v1::Response> {
-    let valid = registration_tokens::is_shown(&server, &call.facts, &call.body.token).await?;
+    let valid =
+        registration_tokens::is_shown(&services.accounts, &call.facts, &call.body.token).await?;
     Ok(check_registration_token_validity::v1::Response::new(valid))
 }

@@ -21,15 +21,16 @@ use ruma::{
 
 use super::{events::visible_event, messages::timeline};
 use crate::{
+    caller::Caller,
     error::Result,
-    http::{Call, Caller, Routes},
+    http::{Call, Routes},
     rooms::{
         pagination::{self, Reader},
         present::{self, Viewer},
         relations::{self, Wanted},
         threads,
     },
-    server::Server,
+    services::{AppState, Services},
 };
 
 /// How many events an answer has if the request does not say.
@@ -63,17 +64,17 @@ struct Answer {
     depth: Option<UInt>,
 }
 
-fn answer(server: &Server, caller: &Caller, query: &Query<'_>) -> Result<Answer> {
+fn answer(services: &Services, caller: &Caller, query: &Query<'_>) -> Result<Answer> {
     let viewer = Viewer::from(caller);
-    let reader = Reader::new(&server.rooms, &caller.user_id, query.room)?;
-    visible_event(server, &reader, query.room, query.event)?;
+    let reader = Reader::new(&services.rooms, &caller.user_id, query.room)?;
+    visible_event(services, &reader, query.room, query.event)?;
     let depth = if query.recurse {
         crate::limits::RELATION_DEPTH_MAX
     } else {
         1
     };
     let mut events =
-        relations::relating(&server.rooms, &reader, query.event, &query.wanted, depth)?;
+        relations::relating(&services.rooms, &reader, query.event, &query.wanted, depth)?;
     if query.direction == Direction::Backward {
         events.reverse();
     }
@@ -84,7 +85,7 @@ fn answer(server: &Server, caller: &Caller, query: &Query<'_>) -> Result<Answer>
     let chunk = page
         .events
         .iter()
-        .map(|pdu| present::timeline(&server.rooms, pdu, &viewer).map(Raw::cast_unchecked))
+        .map(|pdu| present::timeline(&services.rooms, pdu, &viewer).map(Raw::cast_unchecked))
         .collect::<Result<_>>()?;
     Ok(Answer {
         chunk,
@@ -100,7 +101,7 @@ fn answer(server: &Server, caller: &Caller, query: &Query<'_>) -> Result<Answer>
 macro_rules! form {
     ($name:ident: $endpoint:ident, |$body:ident| $wanted:expr) => {
         async fn $name(
-            server: Server,
+            services: AppState,
             call: Call<$endpoint::v1::Request>,
         ) -> Result<$endpoint::v1::Response> {
             let $body = &call.body;
@@ -114,7 +115,7 @@ macro_rules! form {
                 limit: $body.limit,
                 recurse: $body.recurse,
             };
-            let answer = answer(&server, &call.caller, &query)?;
+            let answer = answer(&services, &call.caller, &query)?;
             let mut response = $endpoint::v1::Response::new(answer.chunk);
             response.next_batch = answer.next;
             response.prev_batch = answer.previous;
@@ -135,20 +136,20 @@ form!(of_both_types: get_relating_events_with_rel_type_and_event_type, |body| Wa
 });
 
 async fn list_threads(
-    server: Server,
+    services: AppState,
     call: Call<get_threads::v1::Request>,
 ) -> Result<get_threads::v1::Response> {
     let (body, viewer) = (&call.body, Viewer::from(&call.caller));
-    let reader = Reader::new(&server.rooms, &viewer.user_id, &body.room_id)?;
+    let reader = Reader::new(&services.rooms, &viewer.user_id, &body.room_id)?;
     let participant = (body.include == IncludeThreads::Participated).then_some(&*viewer.user_id);
     let (roots, next) = threads::page(
-        &server.rooms,
+        &services.rooms,
         &reader,
         participant,
         pagination::token(body.from.as_deref())?,
         pagination::limit(body.limit, DEFAULT_EVENTS),
     )?;
-    let mut response = get_threads::v1::Response::new(timeline(&server, &roots, &viewer)?);
+    let mut response = get_threads::v1::Response::new(timeline(&services, &roots, &viewer)?);
     response.next_batch = next.map(|next| next.to_string());
     Ok(response)
 }

@@ -10,12 +10,13 @@ use serde_json::{Value, json};
 
 use super::events::visible_event;
 use crate::{
+    caller::Caller,
     clock,
     error::{Error, Result},
-    http::{Call, Caller, Routes},
+    http::{Call, Routes},
     limits::{REPORT_REASON_MAX_BYTES, REPORTS_PER_USER},
     rooms::pagination::Reader,
-    server::Server,
+    services::{AppState, Services},
     store::{Exists, tables},
 };
 
@@ -27,44 +28,44 @@ pub(super) fn routes(routes: Routes) -> Routes {
 }
 
 async fn report_event(
-    server: Server,
+    services: AppState,
     call: Call<report_content::v3::Request>,
 ) -> Result<report_content::v3::Response> {
     let body = &call.body;
-    let reader = Reader::new(&server.rooms, &call.caller.user_id, &body.room_id)
+    let reader = Reader::new(&services.rooms, &call.caller.user_id, &body.room_id)
         .map_err(|_| Error::not_found("There is no such event, or you may not read it"))?;
-    visible_event(&server, &reader, &body.room_id, &body.event_id)?;
+    visible_event(&services, &reader, &body.room_id, &body.event_id)?;
     let what = json!({ "room_id": body.room_id, "event_id": body.event_id });
-    keep(&server, &call.caller, what, body.reason.as_deref()).await?;
+    keep(&services, &call.caller, what, body.reason.as_deref()).await?;
     Ok(report_content::v3::Response::default())
 }
 
 async fn report_a_room(
-    server: Server,
+    services: AppState,
     call: Call<report_room::v3::Request>,
 ) -> Result<report_room::v3::Response> {
-    if !server.rooms.exists(&call.body.room_id)? {
+    if !services.rooms.exists(&call.body.room_id)? {
         return Err(Error::not_found("There is no such room"));
     }
     let what = json!({ "room_id": call.body.room_id });
-    keep(&server, &call.caller, what, Some(&call.body.reason)).await?;
+    keep(&services, &call.caller, what, Some(&call.body.reason)).await?;
     Ok(report_room::v3::Response::default())
 }
 
 /// Whether the user exists is nobody's business: a report is taken in any case.
 async fn report_a_user(
-    server: Server,
+    services: AppState,
     call: Call<report_user::v3::Request>,
 ) -> Result<report_user::v3::Response> {
-    if server.accounts.exists(&call.body.user_id)? {
+    if services.accounts.exists(&call.body.user_id)? {
         let what = json!({ "user_id": call.body.user_id });
-        keep(&server, &call.caller, what, Some(&call.body.reason)).await?;
+        keep(&services, &call.caller, what, Some(&call.body.reason)).await?;
     }
     Ok(report_user::v3::Response::default())
 }
 
 async fn keep(
-    server: &Server,
+    services: &Services,
     caller: &Caller,
     mut report: Value,
     reason: Option<&str>,
@@ -76,9 +77,9 @@ async fn keep(
     report["time"] = json!(clock::now());
     tracing::warn!(user.id = %caller.user_id, %report, "somebody reported something");
     let user = caller.user_id.clone();
-    let _turn = server.serial.of(&user).await;
-    let mut write = server.stream.write();
-    let by_user = server.store.scan_back::<tables::ReportsBy>((&user,));
+    let _turn = services.accounts.serial.of(&user).await;
+    let mut write = services.stream.write();
+    let by_user = services.store.scan_back::<tables::ReportsBy>((&user,));
     for key in by_user.keys().skip(REPORTS_PER_USER - 1) {
         let (_, oldest) = key?;
         write.batch().delete::<tables::Reports>((oldest,))?;
@@ -90,6 +91,6 @@ async fn keep(
         batch.put::<tables::Reports>((position,), &report)?;
         batch.put::<tables::ReportsBy>((&user, position), &Exists {})
     });
-    server.stream.commit(write).await?;
+    services.stream.commit(write).await?;
     Ok(())
 }

@@ -7,11 +7,12 @@ use ruma::{
 };
 
 use crate::{
+    caller::Caller,
     error::{Error, Result},
-    http::{Call, Caller, Routes, count},
+    http::{Call, Routes, count},
     limits::Rate,
     rooms,
-    server::Server,
+    services::{AppState, Services},
 };
 
 pub(super) fn routes(routes: Routes) -> Routes {
@@ -19,17 +20,22 @@ pub(super) fn routes(routes: Routes) -> Routes {
 }
 
 async fn create(
-    server: Server,
+    services: AppState,
     call: Call<create_room::v3::Request>,
 ) -> Result<create_room::v3::Response> {
-    rooms::may_act(&server, &call.caller)?;
-    may_create(&server, &call.caller)?;
-    count(&server, &call.caller, Rate::Invites, call.body.invite.len())?;
-    let room = rooms::create::create(&server, &call.caller, call.body).await?;
+    rooms::may_act(&services.rooms, &call.caller)?;
+    may_create(&services, &call.caller)?;
+    count(
+        &services,
+        &call.caller,
+        Rate::Invites,
+        call.body.invite.len(),
+    )?;
+    let room = rooms::create::create(&services.rooms, &call.caller, call.body).await?;
     Ok(create_room::v3::Response::new(room))
 }
 
-fn may_create(server: &Server, caller: &Caller) -> Result<()> {
+fn may_create(services: &Services, caller: &Caller) -> Result<()> {
     if caller.guest {
         return Err(Error::refused(
             StatusCode::FORBIDDEN,
@@ -37,22 +43,22 @@ fn may_create(server: &Server, caller: &Caller) -> Result<()> {
             "Guests make no rooms",
         ));
     }
-    let open = server.config.rooms.allow_room_creation;
-    if open || caller.appservice.is_some() || is_admin(server, caller)? {
+    let open = services.config.rooms.allow_room_creation;
+    if open || caller.appservice.is_some() || is_admin(services, caller)? {
         return Ok(());
     }
     Err(Error::forbidden("Only admins make rooms on this server"))
 }
 
 /// Admins are those who are in the admin room.
-fn is_admin(server: &Server, caller: &Caller) -> Result<bool> {
-    let alias = RoomAliasId::parse(format!("#admins:{}", server.config.server_name))
+fn is_admin(services: &Services, caller: &Caller) -> Result<bool> {
+    let alias = RoomAliasId::parse(format!("#admins:{}", services.config.server_name))
         .map_err(|error| Error::Broken(format!("an alias of our own: {error}")))?;
-    let record = server
+    let record = services
         .store
         .get::<crate::store::tables::Aliases>((&*alias,))?;
     match record {
-        Some(record) => server.rooms.is_joined(&record.room_id, &caller.user_id),
+        Some(record) => services.rooms.is_joined(&record.room_id, &caller.user_id),
         None => Ok(false),
     }
 }

@@ -8,7 +8,7 @@ use crate::{
     error::Result,
     http::{Call, Routes},
     rooms::{self, summary, unknown_room},
-    server::Server,
+    services::AppState,
 };
 
 /// Where clients look that know only the proposal.
@@ -19,18 +19,18 @@ pub(super) fn routes(routes: Routes) -> Routes {
 }
 
 async fn get(
-    server: Server,
+    services: AppState,
     call: Call<get_summary::v1::Request>,
 ) -> Result<get_summary::v1::Response> {
-    let room = rooms::aliases::find(&server, &call.body.room_id_or_alias).await?;
+    let room = rooms::aliases::find(&services.rooms, &call.body.room_id_or_alias).await?;
     let user = call.caller.as_ref().map(|caller| &*caller.user_id);
-    if !summary::may_know(&server.rooms, user, &room)? {
+    if !summary::may_know(&services.rooms, user, &room)? {
         return Err(unknown_room());
     }
-    let summary = summary::summarize(&server.rooms, &room)?;
+    let summary = summary::summarize(&services.rooms, &room)?;
     let mut response = get_summary::v1::Response::new(summary);
     if let Some(user) = user {
-        let member = server.rooms.membership(&room, user)?;
+        let member = services.rooms.membership(&room, user)?;
         response.membership =
             Some(member.map_or(MembershipState::Leave, |member| member.membership));
     }

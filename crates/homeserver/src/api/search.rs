@@ -37,7 +37,7 @@ use crate::{
         present::{self, Viewer},
         search,
     },
-    server::Server,
+    services::{AppState, Services},
 };
 
 /// How many results a page has if the request does not say.
@@ -54,7 +54,7 @@ struct Found {
 }
 
 async fn search_events(
-    server: Server,
+    services: AppState,
     call: Call<search_events::v3::Request>,
 ) -> Result<search_events::v3::Response> {
     let mut categories = ResultCategories::new();
@@ -68,7 +68,7 @@ async fn search_events(
             .map_err(|_| Error::invalid("next_batch is no token of a search"))?,
         None => 0,
     };
-    let found = find(&server, &viewer, criteria)?;
+    let found = find(&services, &viewer, criteria)?;
     let limit =
         pagination::limit(criteria.filter.limit, PAGE_DEFAULT_RESULTS).clamp(1, SEARCH_PAGE_MAX);
     let page: Vec<&Found> = found.iter().skip(skip).take(limit).collect();
@@ -80,23 +80,23 @@ async fn search_events(
     results.next_batch = (next < found.len()).then(|| next.to_string());
     results.groups = groups(criteria, &page).into_iter().collect();
     if criteria.include_state == Some(true) {
-        results.state = state(&server, &viewer, &page)?;
+        results.state = state(&services, &viewer, &page)?;
     }
     results.results = page
         .iter()
-        .map(|found| result(&server, &viewer, criteria, found))
+        .map(|found| result(&services, &viewer, criteria, found))
         .collect::<Result<_>>()?;
     categories.room_events = results;
     Ok(search_events::v3::Response::new(categories))
 }
 
 /// Everything that matches and that the viewer is shown, in the order that was asked for.
-fn find(server: &Server, viewer: &Viewer, criteria: &Criteria) -> Result<Vec<Found>> {
+fn find(services: &Services, viewer: &Viewer, criteria: &Criteria) -> Result<Vec<Found>> {
     let term = search::term(&criteria.search_term);
     let mut found = Vec::new();
-    for room in rooms(server, viewer, &criteria.filter)? {
-        let reader = Reader::new(&server.rooms, &viewer.user_id, &room)?;
-        for pdu in search::find(&server.rooms, &room, &term)? {
+    for room in rooms(services, viewer, &criteria.filter)? {
+        let reader = Reader::new(&services.rooms, &viewer.user_id, &room)?;
+        for pdu in search::find(&services.rooms, &room, &term)? {
             let rank = search::rank(&pdu, &term, criteria.keys.as_deref());
             let shown = filter::matches(&criteria.filter, &pdu) && reader.shows_content(&pdu);
             if let Some(rank) = rank.filter(|_| shown) {
@@ -117,8 +117,12 @@ fn find(server: &Server, viewer: &Viewer, criteria: &Criteria) -> Result<Vec<Fou
 }
 
 /// The rooms that are searched: those that the viewer is in, and of them those that were asked for.
-fn rooms(server: &Server, viewer: &Viewer, filter: &RoomEventFilter) -> Result<Vec<OwnedRoomId>> {
-    let mut rooms = server.rooms.joined_rooms(&viewer.user_id)?;
+fn rooms(
+    services: &Services,
+    viewer: &Viewer,
+    filter: &RoomEventFilter,
+) -> Result<Vec<OwnedRoomId>> {
+    let mut rooms = services.rooms.joined_rooms(&viewer.user_id)?;
     rooms.retain(|room| {
         !filter.not_rooms.contains(room)
             && filter
@@ -130,28 +134,28 @@ fn rooms(server: &Server, viewer: &Viewer, filter: &RoomEventFilter) -> Result<V
 }
 
 fn result(
-    server: &Server,
+    services: &Services,
     viewer: &Viewer,
     criteria: &Criteria,
     found: &Found,
 ) -> Result<SearchResult> {
     let mut result = SearchResult::new();
     result.rank = Some(found.rank);
-    result.result = Some(present::timeline(&server.rooms, &found.pdu, viewer)?);
-    result.context = context(server, viewer, criteria, &found.pdu)?;
+    result.result = Some(present::timeline(&services.rooms, &found.pdu, viewer)?);
+    result.context = context(services, viewer, criteria, &found.pdu)?;
     Ok(result)
 }
 
 /// What was said before and after.
 fn context(
-    server: &Server,
+    services: &Services,
     viewer: &Viewer,
     criteria: &Criteria,
     pdu: &Arc<Pdu>,
 ) -> Result<EventContextResult> {
     let asked = &criteria.event_context;
     let limit = |asked: UInt| pagination::limit(Some(asked), 0).min(SEARCH_CONTEXT_MAX);
-    let reader = Reader::new(&server.rooms, &viewer.user_id, &pdu.room_id)?;
+    let reader = Reader::new(&services.rooms, &viewer.user_id, &pdu.room_id)?;
     let everything = RoomEventFilter::default();
     let page = |direction: Direction, from, limit| {
         reader.page(&Asked {
@@ -174,11 +178,11 @@ fn context(
     let mut context = EventContextResult::new();
     context.start = Some(Token(first.position.before()).to_string());
     context.end = Some(Token(last.position).to_string());
-    context.events_before = timeline(server, &before.events, viewer)?;
-    context.events_after = timeline(server, &after.events, viewer)?;
+    context.events_before = timeline(services, &before.events, viewer)?;
+    context.events_after = timeline(services, &after.events, viewer)?;
     if asked.include_profile {
         let shown = before.events.iter().chain(&after.events).chain([pdu]);
-        let state = server.rooms.state(&pdu.room_id);
+        let state = services.rooms.state(&pdu.room_id);
         for member in lazy_members(&state, shown)? {
             let Some(content) = member.content_as::<RoomMemberEventContent>() else {
                 continue;
@@ -217,17 +221,17 @@ fn groups(criteria: &Criteria, page: &[&Found]) -> Vec<ResultGroupMap> {
 
 /// The state of every room with a result.
 fn state(
-    server: &Server,
+    services: &Services,
     viewer: &Viewer,
     page: &[&Found],
 ) -> Result<BTreeMap<OwnedRoomId, Vec<ruma::serde::Raw<ruma::events::AnyStateEvent>>>> {
     let rooms: BTreeSet<&OwnedRoomId> = page.iter().map(|found| &found.pdu.room_id).collect();
     let mut states = BTreeMap::new();
     for room in rooms {
-        let state = server.rooms.state(room).all()?;
+        let state = services.rooms.state(room).all()?;
         let shown = state
             .iter()
-            .map(|pdu| present::state(&server.rooms, pdu, viewer));
+            .map(|pdu| present::state(&services.rooms, pdu, viewer));
         states.insert(room.clone(), shown.collect::<Result<_>>()?);
     }
     Ok(states)

@@ -17,7 +17,7 @@ use crate::{
         self, Draft, delayed,
         send::{Txn, send},
     },
-    server::Server,
+    services::AppState,
 };
 
 pub(super) fn routes(routes: Routes) -> Routes {
@@ -31,7 +31,7 @@ struct Redacts {
 }
 
 async fn message(
-    server: Server,
+    services: AppState,
     call: Call<Sends<send_message_event::v3::Request>>,
 ) -> Result<Sent> {
     let body = call.body.request;
@@ -49,30 +49,37 @@ async fn message(
         }
         _ => None,
     };
-    rooms::may_redact(&server, &call.caller, redacts.as_deref())?;
+    rooms::may_redact(&services.rooms, &call.caller, redacts.as_deref())?;
     let mut draft = Draft::message(call.caller.user_id.clone(), kind, content);
     draft.redacts = redacts;
     draft.time = call.facts.massaged_time(&call.caller)?;
     let (caller, room) = (&call.caller, &body.room_id);
     if let Some(delay) = delay_ms(&call.facts)? {
-        let id = delayed::schedule(&server, caller, room, draft, delay, Some(&txn)).await?;
+        let id = delayed::schedule(&services.rooms, caller, room, draft, delay, Some(&txn)).await?;
         return Ok(Sent::Later(id));
     }
-    let unanswered = begin(&server, caller);
-    let event = send(&server, caller, room, draft, Some(txn)).await?;
+    let unanswered = begin(&services, caller);
+    let event = send(&services.rooms, caller, room, draft, Some(txn)).await?;
     Ok(Sent::Now(event, unanswered))
 }
 
-async fn redact(server: Server, call: Call<Sends<redact_event::v3::Request>>) -> Result<Sent> {
+async fn redact(services: AppState, call: Call<Sends<redact_event::v3::Request>>) -> Result<Sent> {
     let body = call.body.request;
-    rooms::may_redact(&server, &call.caller, Some(&body.event_id))?;
+    rooms::may_redact(&services.rooms, &call.caller, Some(&body.event_id))?;
     let txn = Txn {
         scope: format!("redact {} {}", body.room_id, body.event_id),
         id: body.txn_id.to_string(),
     };
     let mut draft = rooms::redact::draft(&call.caller.user_id, body.event_id, body.reason)?;
     draft.time = call.facts.massaged_time(&call.caller)?;
-    let unanswered = begin(&server, &call.caller);
-    let event = send(&server, &call.caller, &body.room_id, draft, Some(txn)).await?;
+    let unanswered = begin(&services, &call.caller);
+    let event = send(
+        &services.rooms,
+        &call.caller,
+        &body.room_id,
+        draft,
+        Some(txn),
+    )
+    .await?;
     Ok(Sent::Now(event, unanswered))
 }

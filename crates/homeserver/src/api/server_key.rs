@@ -18,10 +18,12 @@ use ruma::{
 use serde_json::json;
 
 use crate::{
+    caller::CallFacts,
     clock,
     error::{Error, Result},
-    http::{Call, CallFacts, Routes},
-    server::{Server, Software},
+    http::{Call, Routes},
+    services::AppState,
+    software::Software,
     store::tables,
 };
 
@@ -43,40 +45,40 @@ fn probes(routes: Routes) -> Routes {
         .add_raw(get, "/health", limit, health)
 }
 
-async fn user_count(server: Server, _: CallFacts) -> Result<Response> {
-    let users = server.accounts.list()?;
+async fn user_count(services: AppState, _: CallFacts) -> Result<Response> {
+    let users = services.accounts.list()?;
     Ok(Json(json!({ "count": users.len() })).into_response())
 }
 
 /// Whether the database can be read, which is all that requests need.
-async fn health(server: Server, _: CallFacts) -> Result<Response> {
-    server.store.contains::<tables::Meta>(("server name",))?;
+async fn health(services: AppState, _: CallFacts) -> Result<Response> {
+    services.store.contains::<tables::Meta>(("server name",))?;
     Ok("OK".into_response())
 }
 
-async fn server_version(server: Server, _: CallFacts) -> Result<Response> {
-    let Software { name, version } = server.software;
+async fn server_version(services: AppState, _: CallFacts) -> Result<Response> {
+    let Software { name, version } = services.software;
     Ok(Json(json!({ "name": name, "version": version })).into_response())
 }
 
 async fn version(
-    server: Server,
+    services: AppState,
     _: Call<get_server_version::v1::Request>,
 ) -> Result<get_server_version::v1::Response> {
     let mut answer = get_server_version::v1::Server::new();
-    answer.name = Some(server.software.name.to_owned());
-    answer.version = Some(server.software.version.to_owned());
+    answer.name = Some(services.software.name.to_owned());
+    answer.version = Some(services.software.version.to_owned());
     let mut response = get_server_version::v1::Response::new();
     response.server = Some(answer);
     Ok(response)
 }
 
 async fn keys(
-    server: Server,
+    services: AppState,
     _: Call<get_server_keys::v2::Request>,
 ) -> Result<get_server_keys::v2::Response> {
-    let pair = server.rooms.signing_key();
-    let name = server.config.server_name.as_str();
+    let pair = services.rooms.signing_key();
+    let name = services.config.server_name.as_str();
     let now = u64::from(clock::now().0);
     let good_for = u64::try_from(KEYS_GOOD_FOR.as_millis()).unwrap_or_default();
     let until = MilliSecondsSinceUnixEpoch(UInt::new_saturating(now.saturating_add(good_for)));

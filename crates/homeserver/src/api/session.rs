@@ -9,10 +9,11 @@ use ruma::api::client::{
 
 use crate::{
     accounts::{record::ShortTokenUse, uia},
+    caller::Caller,
     error::{Error, Result},
-    http::{Call, Caller, Routes},
+    http::{Call, Routes},
     limits::LOGIN_TOKEN_LIFE,
-    server::Server,
+    services::AppState,
 };
 
 pub(super) fn routes(routes: Routes) -> Routes {
@@ -25,13 +26,13 @@ pub(super) fn routes(routes: Routes) -> Routes {
 }
 
 async fn refresh(
-    server: Server,
+    services: AppState,
     call: Call<refresh_token::v3::Request>,
 ) -> Result<refresh_token::v3::Response> {
-    let login = &server.config.login;
-    let issued = server
+    let login = &services.config.login;
+    let issued = services
         .accounts
-        .refresh(&server.appservices, &call.body.refresh_token, login)
+        .refresh(&services.appservices, &call.body.refresh_token, login)
         .await?;
     let mut response = refresh_token::v3::Response::new(issued.access_token);
     response.refresh_token = issued.refresh_token;
@@ -39,30 +40,27 @@ async fn refresh(
     Ok(response)
 }
 
-async fn end(server: Server, call: Call<logout::v3::Request>) -> Result<logout::v3::Response> {
+async fn end(services: AppState, call: Call<logout::v3::Request>) -> Result<logout::v3::Response> {
     // An application service acts without a session: there is nothing to end unless it names a device.
     if let Some(device) = call.caller.device_id {
-        server
-            .accounts
-            .delete_devices(&server, &call.caller.user_id, &[device], None)
+        services
+            .operations
+            .delete_devices(&call.caller.user_id, &[device], None)
             .await?;
     }
     Ok(logout::v3::Response::new())
 }
 
 async fn end_all(
-    server: Server,
+    services: AppState,
     call: Call<logout_all::v3::Request>,
 ) -> Result<logout_all::v3::Response> {
     let user = &call.caller.user_id;
-    server
-        .accounts
-        .delete_other_devices(&server, user, None)
-        .await?;
+    services.operations.delete_other_devices(user, None).await?;
     Ok(logout_all::v3::Response::new())
 }
 
-async fn who(_: Server, call: Call<whoami::v3::Request>) -> Result<whoami::v3::Response> {
+async fn who(_: AppState, call: Call<whoami::v3::Request>) -> Result<whoami::v3::Response> {
     let caller = call.caller;
     let mut response = whoami::v3::Response::new(caller.user_id, caller.guest);
     response.device_id = caller.device_id;
@@ -70,7 +68,7 @@ async fn who(_: Server, call: Call<whoami::v3::Request>) -> Result<whoami::v3::R
 }
 
 async fn login_token(
-    server: Server,
+    services: AppState,
     call: Call<get_login_token::v1::Request>,
 ) -> Result<get_login_token::v1::Response> {
     let caller: &Caller = &call.caller;
@@ -79,8 +77,14 @@ async fn login_token(
             "Only people with an account log in on other devices",
         ));
     }
-    let shown = uia::authorize(&server, caller, &call.facts, call.body.auth.as_ref()).await?;
-    let accounts = &server.accounts;
+    let shown = uia::authorize(
+        &services.accounts,
+        caller,
+        &call.facts,
+        call.body.auth.as_ref(),
+    )
+    .await?;
+    let accounts = &services.accounts;
     let token = accounts
         .issue_short_token(
             &caller.user_id,

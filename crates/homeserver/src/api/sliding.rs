@@ -7,7 +7,7 @@ use ruma::api::client::sync::sync_events::v5;
 use crate::{
     error::Result,
     http::{Call, Routes},
-    server::Server,
+    services::AppState,
     sync::sliding,
 };
 
@@ -15,7 +15,7 @@ pub(super) fn routes(routes: Routes) -> Routes {
     routes.add_waiting(sync)
 }
 
-async fn sync(server: Server, call: Call<v5::Request>) -> Result<v5::Response> {
+async fn sync(services: AppState, call: Call<v5::Request>) -> Result<v5::Response> {
     let (bytes, connection) = (&call.facts.bytes, call.facts.connection.as_ref());
-    sliding::answer(&server, &call.caller, call.body, bytes, connection).await
+    sliding::answer(&services.sync, &call.caller, call.body, bytes, connection).await
 }

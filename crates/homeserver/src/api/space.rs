@@ -6,7 +6,7 @@ use crate::{
     error::Result,
     http::{Call, Routes},
     rooms::hierarchy::{Query, page},
-    server::Server,
+    services::AppState,
 };
 
 pub(super) fn routes(routes: Routes) -> Routes {
@@ -14,7 +14,7 @@ pub(super) fn routes(routes: Routes) -> Routes {
 }
 
 async fn hierarchy(
-    server: Server,
+    services: AppState,
     call: Call<get_hierarchy::v1::Request>,
 ) -> Result<get_hierarchy::v1::Response> {
     let body = call.body;
@@ -25,7 +25,7 @@ async fn hierarchy(
         suggested_only: body.suggested_only,
     };
     let user = &call.caller.user_id;
-    let (rooms, next) = page(&server.rooms, user, &body.room_id, &query)?;
+    let (rooms, next) = page(&services.rooms, user, &body.room_id, &query)?;
     let mut response = get_hierarchy::v1::Response::new();
     response.rooms = rooms;
     response.next_batch = next;

@@ -16,7 +16,7 @@ use crate::{
     error::{Error, Result},
     http::{Call, Routes},
     rooms::{self, Draft, delayed, present, send::send},
-    server::Server,
+    services::AppState,
 };
 
 pub(super) fn routes(routes: Routes) -> Routes {
@@ -33,10 +33,10 @@ pub(super) fn routes(routes: Routes) -> Routes {
 }
 
 async fn all(
-    server: Server,
+    services: AppState,
     call: Call<get_state_events::v3::Request>,
 ) -> Result<get_state_events::v3::Response> {
-    let rooms = &server.rooms;
+    let rooms = &services.rooms;
     let state = rooms::may_read(rooms, &call.caller.user_id, &call.body.room_id)?;
     let viewer = present::Viewer::from(&call.caller);
     let events = state.all()?;
@@ -47,10 +47,10 @@ async fn all(
 }
 
 async fn one(
-    server: Server,
+    services: AppState,
     call: Call<get_state_event_for_key::v3::Request>,
 ) -> Result<get_state_event_for_key::v3::Response> {
-    let (body, rooms) = (&call.body, &server.rooms);
+    let (body, rooms) = (&call.body, &services.rooms);
     let state = rooms::may_read(rooms, &call.caller.user_id, &body.room_id)?;
     let pdu = state
         .get(&body.event_type, &body.state_key)?
@@ -63,8 +63,8 @@ async fn one(
     Ok(get_state_event_for_key::v3::Response::new(answer))
 }
 
-async fn set(server: Server, call: Call<Sends<send_state_event::v3::Request>>) -> Result<Sent> {
-    rooms::may_act(&server, &call.caller)?;
+async fn set(services: AppState, call: Call<Sends<send_state_event::v3::Request>>) -> Result<Sent> {
+    rooms::may_act(&services.rooms, &call.caller)?;
     let body = call.body.request;
     let mut draft = Draft::message(
         call.caller.user_id.clone(),
@@ -75,9 +75,9 @@ async fn set(server: Server, call: Call<Sends<send_state_event::v3::Request>>) -
     draft.time = call.facts.massaged_time(&call.caller)?;
     let (caller, room) = (&call.caller, &body.room_id);
     if let Some(delay) = delay_ms(&call.facts)? {
-        let id = delayed::schedule(&server, caller, room, draft, delay, None).await?;
+        let id = delayed::schedule(&services.rooms, caller, room, draft, delay, None).await?;
         return Ok(Sent::Later(id));
     }
-    let event = send(&server, caller, room, draft, None).await?;
+    let event = send(&services.rooms, caller, room, draft, None).await?;
     Ok(Sent::Now(event, None))
 }

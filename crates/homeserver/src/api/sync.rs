@@ -6,7 +6,7 @@ use crate::{
     error::Result,
     http::{Call, Routes},
     rooms::present::Viewer,
-    server::Server,
+    services::AppState,
     sync::v3,
 };
 
@@ -18,11 +18,11 @@ pub(super) fn routes(routes: Routes) -> Routes {
     routes.add(sync)
 }
 
-async fn sync(server: Server, call: Call<Request>) -> Result<Response> {
+async fn sync(services: AppState, call: Call<Request>) -> Result<Response> {
     let viewer = Viewer::from(&call.caller);
     Ok(Response {
         sync: v3::answer(
-            &server,
+            &services.sync,
             viewer,
             call.body.sync,
             call.facts.connection.as_ref(),

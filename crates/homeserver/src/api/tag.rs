@@ -8,7 +8,7 @@ use super::account_data::own;
 use crate::{
     error::Result,
     http::{Call, Routes},
-    server::Server,
+    services::AppState,
     sync::tags,
 };
 
@@ -16,19 +16,22 @@ pub(super) fn routes(routes: Routes) -> Routes {
     routes.add(get).add(create).add(delete)
 }
 
-async fn get(server: Server, call: Call<get_tags::v3::Request>) -> Result<get_tags::v3::Response> {
+async fn get(
+    services: AppState,
+    call: Call<get_tags::v3::Request>,
+) -> Result<get_tags::v3::Response> {
     own(&call.caller, &call.body.user_id)?;
-    let tags = tags::get(&server, &call.body.user_id, &call.body.room_id)?;
+    let tags = tags::get(&services.sync, &call.body.user_id, &call.body.room_id)?;
     Ok(get_tags::v3::Response::new(tags))
 }
 
 async fn create(
-    server: Server,
+    services: AppState,
     call: Call<create_tag::v3::Request>,
 ) -> Result<create_tag::v3::Response> {
     let request = call.body;
     own(&call.caller, &request.user_id)?;
-    tags::change(&server, &request.user_id, &request.room_id, |tags| {
+    tags::change(&services.sync, &request.user_id, &request.room_id, |tags| {
         tags.insert(request.tag.into(), request.tag_info);
     })
     .await?;
@@ -36,12 +39,12 @@ async fn create(
 }
 
 async fn delete(
-    server: Server,
+    services: AppState,
     call: Call<delete_tag::v3::Request>,
 ) -> Result<delete_tag::v3::Response> {
     let request = call.body;
     own(&call.caller, &request.user_id)?;
-    tags::change(&server, &request.user_id, &request.room_id, |tags| {
+    tags::change(&services.sync, &request.user_id, &request.room_id, |tags| {
         tags.remove(&request.tag.into());
     })
     .await?;

@@ -9,7 +9,7 @@ use ruma::api::client::thirdparty::get_protocols;
 use crate::{
     error::Result,
     http::{Call, Routes},
-    server::Server,
+    services::AppState,
 };
 
 pub(super) fn routes(routes: Routes) -> Routes {
@@ -17,7 +17,7 @@ pub(super) fn routes(routes: Routes) -> Routes {
 }
 
 async fn protocols(
-    _: Server,
+    _: AppState,
     _: Call<get_protocols::v3::Request>,
 ) -> Result<get_protocols::v3::Response> {
     Ok(get_protocols::v3::Response::new(BTreeMap::new()))

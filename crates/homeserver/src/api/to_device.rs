@@ -8,14 +8,14 @@ use crate::{
     error::Result,
     http::{Call, Routes},
     keys::to_device::{self, Message},
-    server::Server,
+    services::AppState,
 };
 
 pub(super) fn routes(routes: Routes) -> Routes {
     routes.add(send)
 }
 
-async fn send(server: Server, call: Call<Request>) -> Result<Response> {
+async fn send(services: AppState, call: Call<Request>) -> Result<Response> {
     let (caller, body) = (&call.caller, call.body);
     let mut messages = Vec::new();
     for (user, devices) in body.messages {
@@ -27,6 +27,6 @@ async fn send(server: Server, call: Call<Request>) -> Result<Response> {
     }
     let kind = body.event_type.to_string();
     let seen = (&*caller.sender_key(), body.txn_id.as_str());
-    to_device::send(&server, &caller.user_id, &kind, seen, &messages).await?;
+    to_device::send(&services.keys, &caller.user_id, &kind, seen, &messages).await?;
     Ok(Response::new())
 }

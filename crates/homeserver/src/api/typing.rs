@@ -8,20 +8,20 @@ use super::{account_data::own, receipt::joined};
 use crate::{
     error::Result,
     http::{Call, Routes},
-    server::Server,
+    services::AppState,
 };
 
 pub(super) fn routes(routes: Routes) -> Routes {
     routes.add(set)
 }
 
-async fn set(server: Server, call: Call<Request>) -> Result<Response> {
+async fn set(services: AppState, call: Call<Request>) -> Result<Response> {
     let (room, user) = (&call.body.room_id, &call.body.user_id);
     own(&call.caller, user)?;
-    joined(&server, room, user)?;
+    joined(&services, room, user)?;
     match call.body.state {
-        Typing::Yes(info) => server.typing.start(room, user, info.timeout)?,
-        Typing::No => server.typing.stop(room, user)?,
+        Typing::Yes(info) => services.rooms.typing.start(room, user, info.timeout)?,
+        Typing::No => services.rooms.typing.stop(room, user)?,
     }
     Ok(Response::new())
 }

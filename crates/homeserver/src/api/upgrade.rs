@@ -5,11 +5,9 @@ use ruma::api::client::room::upgrade_room;
 use crate::{
     error::Result,
     http::{Call, Routes},
-    rooms::{
-        self,
-        upgrade::{Upgrade, upgrade},
-    },
-    server::Server,
+    operations::upgrade::{Upgrade, upgrade},
+    rooms,
+    services::AppState,
 };
 
 pub(super) fn routes(routes: Routes) -> Routes {
@@ -17,15 +15,15 @@ pub(super) fn routes(routes: Routes) -> Routes {
 }
 
 async fn replace(
-    server: Server,
+    services: AppState,
     call: Call<upgrade_room::v3::Request>,
 ) -> Result<upgrade_room::v3::Response> {
-    rooms::may_act(&server, &call.caller)?;
+    rooms::may_act(&services.rooms, &call.caller)?;
     let asked = Upgrade {
         room: call.body.room_id,
         version: call.body.new_version,
         creators: call.body.additional_creators,
     };
-    let room = upgrade(&server, &call.caller, &asked).await?;
+    let room = upgrade(&services.rooms, &call.caller, &asked).await?;
     Ok(upgrade_room::v3::Response::new(room))
 }

@@ -5,11 +5,11 @@
 use ruma::api::client::user_directory::search_users::{self, v3::User};
 
 use crate::{
-    accounts::directory,
     error::Result,
     http::{Call, Routes},
     limits::USER_SEARCH_RESULTS_MAX,
-    server::Server,
+    operations::user_directory,
+    services::AppState,
 };
 
 pub(super) fn routes(routes: Routes) -> Routes {
@@ -17,13 +17,17 @@ pub(super) fn routes(routes: Routes) -> Routes {
 }
 
 async fn search(
-    server: Server,
+    services: AppState,
     call: Call<search_users::v3::Request>,
 ) -> Result<search_users::v3::Response> {
     let limit = usize::try_from(call.body.limit).unwrap_or(USER_SEARCH_RESULTS_MAX);
     let (asker, term) = (&call.caller.user_id, &call.body.search_term);
-    let (found, limited) =
-        directory::search(&server, asker, term, limit.min(USER_SEARCH_RESULTS_MAX))?;
+    let (found, limited) = user_directory::search(
+        &services.rooms,
+        asker,
+        term,
+        limit.min(USER_SEARCH_RESULTS_MAX),
+    )?;
     let users = found.into_iter().map(|found| {
         let mut user = User::new(found.user_id);
         user.display_name = found.display_name;

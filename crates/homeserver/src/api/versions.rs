@@ -7,7 +7,8 @@ use ruma::api::client::discovery::get_supported_versions;
 use crate::{
     error::Result,
     http::{Call, Routes},
-    server::Server,
+    services::AppState,
+    software::FEATURES,
 };
 
 /// The versions of the specification whose endpoints this server has.
@@ -16,21 +17,12 @@ const VERSIONS: &[&str] = &[
     "v1.11", "v1.12", "v1.13", "v1.14", "v1.15",
 ];
 
-/// What this server can do besides, by the names that clients look for.
-pub(crate) const FEATURES: &[&str] = &[
-    "org.matrix.e2e_cross_signing",
-    "org.matrix.msc4140",
-    "org.matrix.simplified_msc3575",
-    "uk.tcpip.msc4133",
-    "uk.tcpip.msc4133.stable",
-];
-
 pub(super) fn routes(routes: Routes) -> Routes {
     routes.add_light(supported)
 }
 
 async fn supported(
-    _: Server,
+    _: AppState,
     _: Call<get_supported_versions::Request>,
 ) -> Result<get_supported_versions::Response> {
     let mut response = get_supported_versions::Response::new(

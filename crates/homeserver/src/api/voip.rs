@@ -15,7 +15,7 @@ use crate::{
     config::Turn,
     error::{Error, Result},
     http::{Call, Routes},
-    server::Server,
+    services::AppState,
 };
 
 pub(super) fn routes(routes: Routes) -> Routes {
@@ -24,10 +24,10 @@ pub(super) fn routes(routes: Routes) -> Routes {
 
 /// Nothing is an answer, too: there is no relay, and clients need not ask again soon.
 async fn relay(
-    server: Server,
+    services: AppState,
     call: Call<Untyped<get_turn_server_info::v3::Request>>,
 ) -> Result<Json> {
-    let turn = &server.config.turn;
+    let turn = &services.config.turn;
     let shut = call.caller.guest && !turn.turn_allow_guests;
     if turn.turn_uris.is_empty() || shut {
         return Ok(Json(json!({})));

@@ -12,7 +12,7 @@ use ruma::api::client::discovery::{
 use crate::{
     error::{Error, Result},
     http::{Call, Routes},
-    server::Server,
+    services::AppState,
 };
 
 pub(super) fn routes(routes: Routes) -> Routes {
@@ -20,10 +20,10 @@ pub(super) fn routes(routes: Routes) -> Routes {
 }
 
 async fn client(
-    server: Server,
+    services: AppState,
     call: Call<discover_homeserver::Request>,
 ) -> Result<discover_homeserver::Response> {
-    let configured = server.config.well_known.client.as_ref();
+    let configured = services.config.well_known.client.as_ref();
     let url = match configured {
         Some(url) => url.as_str().trim_end_matches('/').to_owned(),
         None => asked_at(&call.facts.headers)
@@ -44,10 +44,10 @@ fn asked_at(headers: &HeaderMap) -> Option<String> {
 }
 
 async fn support(
-    server: Server,
+    services: AppState,
     _: Call<discover_support::Request>,
 ) -> Result<discover_support::Response> {
-    let known = &server.config.well_known;
+    let known = &services.config.well_known;
     let role = known
         .support_role
         .as_deref()

@@ -13,9 +13,9 @@ use http_body_util::{BodyExt, Limited};
 use tower::ServiceExt;
 
 use super::{Appservice, Delivery};
-use crate::http::Outgoing;
-use crate::limits::{
-    APPSERVICE_ANSWER_MAX_BYTES, APPSERVICE_ANSWER_TIMEOUT, APPSERVICE_CONNECT_TIMEOUT,
+use crate::{
+    limits::{APPSERVICE_ANSWER_MAX_BYTES, APPSERVICE_ANSWER_TIMEOUT, APPSERVICE_CONNECT_TIMEOUT},
+    outbound::Outgoing,
 };
 
 /// What is needed of a name to stand in a path.
@@ -54,13 +54,13 @@ pub(super) fn client() -> Outgoing {
 }
 
 /// A name as a part of a path.
-pub(super) fn path_part(name: &str) -> String {
+pub(crate) fn path_part(name: &str) -> String {
     percent_encoding::utf8_percent_encode(name, PATH).to_string()
 }
 
 impl Appservice {
     /// Sends a request to the path, and gives its answer, whatever it is.
-    pub(super) async fn call(
+    pub(crate) async fn call(
         &self,
         method: Method,
         path: &str,

@@ -22,7 +22,7 @@ mod turn;
 mod well_known;
 
 pub use admin::Admin;
-pub use appservices::{Appservices, Section as AppserviceSection};
+pub use appservices::Appservices;
 pub use connections::Connections;
 pub use database::Database;
 pub use limits::Limits;

@@ -14,64 +14,17 @@ use ruma::{
             AccessToken, AccessTokenOptional, AppserviceToken, AppserviceTokenOptional,
             NoAccessToken, NoAuthentication,
         },
-        error::{ErrorKind, UnknownTokenErrorData},
+        error::ErrorKind,
     },
 };
 
-use super::call::CallFacts;
 use crate::{
-    appservices::Appservice,
+    accounts::Accounts,
+    appservices::{Appservice, Appservices},
+    caller::{CallFacts, Caller, missing_token},
     error::{Error, Result},
     holder::Holder,
-    server::Server,
 };
-
-/// Who calls.
-#[derive(Clone, Debug)]
-pub struct Caller {
-    /// The user as whom the request acts.
-    pub user_id: OwnedUserId,
-    /// The device, if one is known: application services act without any.
-    pub device_id: Option<OwnedDeviceId>,
-    /// The application service that acts.
-    pub appservice: Option<Arc<Appservice>>,
-    /// Whether it is a guest.
-    pub guest: bool,
-}
-
-impl Caller {
-    /// The device. 403 for application services that act without one.
-    pub fn device(&self) -> Result<&OwnedDeviceId> {
-        self.device_id.as_ref().ok_or_else(|| {
-            Error::forbidden(
-                "This needs a device: an application service names one with device_id=",
-            )
-        })
-    }
-
-    /// Whether the caller has to keep to the pace of people. Application services say in their registration whether they do.
-    pub fn is_rate_limited(&self) -> bool {
-        let appservice = self.appservice.as_ref();
-        appservice.is_none_or(|appservice| appservice.registration().is_rate_limited())
-    }
-
-    /// Who holds what is given to this caller.
-    pub fn holder(&self) -> Holder {
-        match &self.appservice {
-            Some(appservice) => Holder::Appservice(appservice.id().to_owned()),
-            None => Holder::User(self.user_id.clone()),
-        }
-    }
-
-    /// By what a transaction id of this caller is told from that of another: the device, or the application service.
-    pub fn sender_key(&self) -> String {
-        match (&self.device_id, &self.appservice) {
-            (Some(device), _) => device.to_string(),
-            (None, Some(appservice)) => format!("appservice {}", appservice.id()),
-            (None, None) => String::new(),
-        }
-    }
-}
 
 /// What an authentication scheme identifies.
 pub trait Identified {
@@ -86,7 +39,8 @@ pub trait Identified {
 
     /// Finds out who calls.
     fn identify(
-        server: &Server,
+        accounts: &Accounts,
+        appservices: &Appservices,
         facts: &CallFacts,
     ) -> impl Future<Output = Result<Self::By>> + Send;
 
@@ -107,7 +61,7 @@ impl Identified for NoAuthentication {
         None
     }
 
-    async fn identify(_: &Server, _: &CallFacts) -> Result<()> {
+    async fn identify(_: &Accounts, _: &Appservices, _: &CallFacts) -> Result<()> {
         Ok(())
     }
 
@@ -124,7 +78,7 @@ impl Identified for NoAccessToken {
         None
     }
 
-    async fn identify(_: &Server, _: &CallFacts) -> Result<()> {
+    async fn identify(_: &Accounts, _: &Appservices, _: &CallFacts) -> Result<()> {
         Ok(())
     }
 
@@ -141,13 +95,16 @@ impl Identified for AccessToken {
         Some(&caller.user_id)
     }
 
-    async fn identify(server: &Server, facts: &CallFacts) -> Result<Caller> {
+    async fn identify(
+        accounts: &Accounts,
+        appservices: &Appservices,
+        facts: &CallFacts,
+    ) -> Result<Caller> {
         let token = facts.token.as_deref().ok_or_else(missing_token)?;
-        if let Some(appservice) = server.appservices.by_token(token) {
-            return as_appservice(server, appservice, facts);
+        if let Some(appservice) = appservices.by_token(token) {
+            return as_appservice(accounts, appservice, facts);
         }
-        let accounts = &server.accounts;
-        accounts.caller(&server.appservices, token, facts).await
+        accounts.caller(appservices, token, facts).await
     }
 
     fn caller(by: &Caller) -> Option<&Caller> {
@@ -167,9 +124,15 @@ impl Identified for AccessTokenOptional {
         caller.as_ref().map(|caller| &*caller.user_id)
     }
 
-    async fn identify(server: &Server, facts: &CallFacts) -> Result<Option<Caller>> {
+    async fn identify(
+        accounts: &Accounts,
+        appservices: &Appservices,
+        facts: &CallFacts,
+    ) -> Result<Option<Caller>> {
         match facts.token {
-            Some(_) => AccessToken::identify(server, facts).await.map(Some),
+            Some(_) => AccessToken::identify(accounts, appservices, facts)
+                .await
+                .map(Some),
             None => Ok(None),
         }
     }
@@ -192,9 +155,13 @@ impl Identified for AppserviceToken {
         None
     }
 
-    async fn identify(server: &Server, facts: &CallFacts) -> Result<Arc<Appservice>> {
+    async fn identify(
+        _: &Accounts,
+        appservices: &Appservices,
+        facts: &CallFacts,
+    ) -> Result<Arc<Appservice>> {
         let token = facts.token.as_deref().ok_or_else(missing_token)?;
-        server.appservices.by_token(token).ok_or_else(|| {
+        appservices.by_token(token).ok_or_else(|| {
             Error::refused(
                 StatusCode::UNAUTHORIZED,
                 ErrorKind::Unauthorized,
@@ -216,11 +183,15 @@ impl Identified for AppserviceTokenOptional {
         None
     }
 
-    async fn identify(server: &Server, facts: &CallFacts) -> Result<Option<Arc<Appservice>>> {
+    async fn identify(
+        _: &Accounts,
+        appservices: &Appservices,
+        facts: &CallFacts,
+    ) -> Result<Option<Arc<Appservice>>> {
         Ok(facts
             .token
             .as_deref()
-            .and_then(|token| server.appservices.by_token(token)))
+            .and_then(|token| appservices.by_token(token)))
     }
 
     fn holder(by: &Option<Arc<Appservice>>, facts: &CallFacts) -> Holder {
@@ -233,18 +204,18 @@ impl Identified for AppserviceTokenOptional {
 
 /// An application service acts as the user that it names, or as its own.
 fn as_appservice(
-    server: &Server,
+    accounts: &Accounts,
     appservice: Arc<Appservice>,
     facts: &CallFacts,
 ) -> Result<Caller> {
     let user_id = match facts.query_value("user_id") {
-        None => appservice.sender(&server.config.server_name)?,
+        None => appservice.sender(&accounts.server_name)?,
         Some(name) => {
             let user = OwnedUserId::try_from(name).map_err(|_| {
                 Error::bad_request(ErrorKind::InvalidUsername, "user_id is not a user id")
             })?;
-            let own = appservice.sender(&server.config.server_name)? == user;
-            if !own && !appservice.may_act_as(&user, &server.config.server_name) {
+            let own = appservice.sender(&accounts.server_name)? == user;
+            if !own && !appservice.may_act_as(&user, &accounts.server_name) {
                 // As the specification and Synapse have it. Tuwunel says the same words with 400 `M_EXCLUSIVE`.
                 return Err(Error::forbidden("User is not in namespace."));
             }
@@ -256,7 +227,7 @@ fn as_appservice(
         .or_else(|| facts.query_value("org.matrix.msc3202.device_id"));
     let device_id = named.map(OwnedDeviceId::from);
     if let Some(device) = &device_id
-        && !server.accounts.has_device(&user_id, device)?
+        && !accounts.has_device(&user_id, device)?
     {
         return Err(Error::invalid("Unknown device for user."));
     }
@@ -266,24 +237,4 @@ fn as_appservice(
         appservice: Some(appservice),
         guest: false,
     })
-}
-
-/// 401 `M_MISSING_TOKEN`.
-pub fn missing_token() -> Error {
-    Error::refused(
-        StatusCode::UNAUTHORIZED,
-        ErrorKind::MissingToken,
-        "This needs an access token",
-    )
-}
-
-/// 401 `M_UNKNOWN_TOKEN`. With `soft_logout` the client keeps what it has and asks for the password again.
-pub fn unknown_token(soft_logout: bool) -> Error {
-    let mut data = UnknownTokenErrorData::new();
-    data.soft_logout = soft_logout;
-    Error::refused(
-        StatusCode::UNAUTHORIZED,
-        ErrorKind::UnknownToken(data),
-        "This access token is not valid",
-    )
 }

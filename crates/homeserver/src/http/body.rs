@@ -7,7 +7,7 @@
 //! bodies another one. In each of them nobody has more than a share, and a body that does not arrive gives way to whoever waits.
 //! The bytes are held until the request is answered, so what all requests together keep in memory has a limit.
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
 use axum::body::{Body, HttpBody as _};
 use bytes::{Bytes, BytesMut};
@@ -19,79 +19,20 @@ use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    byte_pool::{BytePool, PoolLimits, Transfer, Waiters},
+    byte_pool::{BodyPools, Transfer},
     error::{Error, Result},
     holder::Holder,
     limits::{
-        ANONYMOUS_BYTES, ANONYMOUS_BYTES_PER_ADDRESS, AUTHENTICATED_BYTES,
-        AUTHENTICATED_BYTES_PER_APPSERVICE, AUTHENTICATED_BYTES_PER_USER, BODIES_WAITING_MAX,
-        BODIES_WAITING_PER_USER, BODY_BYTES_PER_SECOND_MIN, BODY_FIRST_BYTES_TIME, BODY_GRACE,
-        BODY_PERMIT_WAIT_MAX, BODY_TIME_BASE, JSON_MAX_BYTES_WITHOUT_TOKEN, LONG_BODIES_AT_ONCE,
-        LONG_BODIES_PER_APPSERVICE, LONG_BODIES_PER_USER, LONG_BYTES, LONG_BYTES_PER_APPSERVICE,
-        LONG_BYTES_PER_USER, SMALL_BODY_BYTES,
+        BODY_BYTES_PER_SECOND_MIN, BODY_FIRST_BYTES_TIME, BODY_GRACE, BODY_PERMIT_WAIT_MAX,
+        BODY_TIME_BASE, JSON_MAX_BYTES_WITHOUT_TOKEN, SMALL_BODY_BYTES,
     },
-    permits::{Permit, Permits, Share},
+    permits::Permit,
 };
 
 /// Above this many bytes a body is a long one: it is parsed off the async workers, and what is above is taken of a pool of its own.
 pub(super) const LONG_BODY_BYTES: usize = JSON_MAX_BYTES_WITHOUT_TOKEN;
-/// How many bytes the short bodies with an access token of one holder can have.
-const AUTHENTICATED_SHARE: Share = Share {
-    user: AUTHENTICATED_BYTES_PER_USER,
-    appservice: AUTHENTICATED_BYTES_PER_APPSERVICE,
-};
-/// How many bytes the bodies without an access token from one address can have.
-const ANONYMOUS_SHARE: Share = Share {
-    user: ANONYMOUS_BYTES_PER_ADDRESS,
-    appservice: ANONYMOUS_BYTES_PER_ADDRESS,
-};
-/// How many bytes the long bodies of one holder can have.
-const LONG_SHARE: Share = Share {
-    user: LONG_BYTES_PER_USER,
-    appservice: LONG_BYTES_PER_APPSERVICE,
-};
-/// How many long bodies of one holder are parsed at a time. They have arrived, so nobody can hold these permits up.
-const LONG_PARSES_SHARE: Share = Share {
-    user: LONG_BODIES_PER_USER,
-    appservice: LONG_BODIES_PER_APPSERVICE,
-};
-/// How many bodies wait for bytes of a pool at a time.
-const WAITING: Waiters = Waiters {
-    per_holder: BODIES_WAITING_PER_USER,
-    total: BODIES_WAITING_MAX,
-};
 /// What has to come first, in bytes: in one packet, nearly always.
 const FIRST_BYTES: usize = 1 << 10;
-
-/// The pools of bytes for bodies. Clones are the same pools.
-#[derive(Clone, Debug)]
-pub struct BodyPools {
-    pub(super) anonymous: BytePool,
-    pub(super) authenticated: BytePool,
-    pub(super) long: BytePool,
-    parses: Arc<Permits>,
-}
-
-impl Default for BodyPools {
-    fn default() -> Self {
-        let pool = |total, share| {
-            BytePool::new(PoolLimits {
-                total,
-                share,
-                growing: WAITING,
-                beginning: WAITING,
-                wait: BODY_PERMIT_WAIT_MAX,
-                grace: BODY_GRACE,
-            })
-        };
-        Self {
-            anonymous: pool(ANONYMOUS_BYTES, ANONYMOUS_SHARE),
-            authenticated: pool(AUTHENTICATED_BYTES, AUTHENTICATED_SHARE),
-            long: pool(LONG_BYTES, LONG_SHARE),
-            parses: Arc::new(Permits::new(LONG_BODIES_AT_ONCE, LONG_PARSES_SHARE)),
-        }
-    }
-}
 
 /// What a body holds as long as this lives.
 #[derive(Debug, Default)]

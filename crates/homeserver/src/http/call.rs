@@ -1,17 +1,12 @@
 //! One request, parsed: ruma's request type, who calls, and the few facts that ruma's types do not carry.
 
-use std::net::IpAddr;
-
 use axum::body::Body;
 use bytes::Bytes;
 use http::{Request, request::Parts};
-use ruma::{
-    MilliSecondsSinceUnixEpoch, UInt,
-    api::{
-        IncomingRequest, IncomingRequestExt, Metadata,
-        auth_scheme::extract_bearer_or_query_token,
-        error::{DeserializationError, ErrorKind, FromHttpRequestError},
-    },
+use ruma::api::{
+    IncomingRequest, IncomingRequestExt, Metadata,
+    auth_scheme::extract_bearer_or_query_token,
+    error::{DeserializationError, ErrorKind, FromHttpRequestError},
 };
 use system::connections::Connection;
 use tokio_util::sync::CancellationToken;
@@ -23,10 +18,11 @@ use super::{
     client_ip, json, lenient, rate_limit,
 };
 use crate::{
+    caller::CallFacts,
     error::{Error, Result},
     holder::Holder,
     permits::Permit,
-    server::Server,
+    services::Services,
 };
 
 /// One request.
@@ -44,81 +40,24 @@ where
     pub facts: CallFacts,
 }
 
-/// What is known of a request besides its typed content.
-#[derive(Debug)]
-pub struct CallFacts {
-    /// The access token, from the header or the query.
-    pub token: Option<String>,
-    /// The address of the client, if it is known: behind a trusted proxy the one that the proxy names.
-    pub ip: Option<IpAddr>,
-    /// The connection, if the request has come over one.
-    pub connection: Option<Connection>,
-    /// Cancelled when the client disconnects.
-    pub disconnected: CancellationToken,
-    /// The path as it was asked, without the query.
-    pub path: String,
-    /// The query as it was asked.
-    pub query: String,
-    /// The headers.
-    pub headers: http::HeaderMap,
-    /// The body as it came.
-    pub bytes: Bytes,
-}
-
-impl CallFacts {
-    /// All that is known before the body is read.
-    pub(super) fn of(server: &Server, parts: &Parts, disconnected: CancellationToken) -> Self {
-        let token = extract_bearer_or_query_token(&Request::from_parts(parts.clone(), ()))
-            .ok()
-            .flatten();
-        Self {
-            token: token.filter(|token| !token.is_empty()),
-            ip: client_ip::of(parts, &server.config.proxies),
-            connection: parts.extensions.get::<Connection>().cloned(),
-            disconnected,
-            path: parts.uri.path().to_owned(),
-            query: parts.uri.query().unwrap_or_default().to_owned(),
-            headers: parts.headers.clone(),
-            bytes: Bytes::new(),
-        }
-    }
-
-    /// Who holds what is given to somebody who is not known.
-    pub fn anonymous_holder(&self) -> Holder {
-        Holder::anonymous(self.ip)
-    }
-
-    /// The first value of this name in the query, decoded.
-    pub fn query_value(&self, name: &str) -> Option<String> {
-        form_urlencoded::parse(self.query.as_bytes())
-            .find(|(key, _)| key == name)
-            .map(|(_, value)| value.into_owned())
-    }
-
-    /// Whether the request only logs out, which people who are locked out may do, too.
-    pub fn ends_sessions(&self) -> bool {
-        self.path.ends_with("/logout") || self.path.ends_with("/logout/all")
-    }
-
-    /// The time that an application service gives an event with `ts=`.
-    ///
-    /// # Errors
-    ///
-    /// 400 if it is no time.
-    pub fn massaged_time(
-        &self,
-        caller: &super::Caller,
-    ) -> Result<Option<MilliSecondsSinceUnixEpoch>> {
-        if caller.appservice.is_none() {
-            return Ok(None);
-        }
-        let Some(text) = self.query_value("ts") else {
-            return Ok(None);
-        };
-        let time: UInt = text
-            .parse()
-            .map_err(|_| Error::bad_json("ts is a number of milliseconds since 1970"))?;
-        Ok(Some(MilliSecondsSinceUnixEpoch(time)))
+/// All that is known before the body is read.
+pub(super) fn facts_of(
+    services: &Services,
+    parts: &Parts,
+    disconnected: CancellationToken,
+) -> CallFacts {
+    let token = extract_bearer_or_query_token(&Request::from_parts(parts.clone(), ()))
+        .ok()
+        .flatten();
+    CallFacts {
+        token: token.filter(|token| !token.is_empty()),
+        ip: client_ip::of(parts, &services.config.proxies),
+        connection: parts.extensions.get::<Connection>().cloned(),
+        disconnected,
+        path: parts.uri.path().to_owned(),
+        query: parts.uri.query().unwrap_or_default().to_owned(),
+        headers: parts.headers.clone(),
+        bytes: Bytes::new(),
     }
 }
 
@@ -129,7 +68,7 @@ where
 {
     /// Authenticates, reads the body within its limit, parses. The call holds the permits until it is answered.
     pub(super) async fn read(
-        server: &Server,
+        services: &Services,
         request: Request<Body>,
         path_args: Vec<String>,
         limit: BodyLimit,
@@ -139,17 +78,22 @@ where
         R: Send + 'static,
     {
         let (parts, body) = request.into_parts();
-        let mut facts = CallFacts::of(server, &parts, disconnected);
-        let caller = <R::Authentication as Identified>::identify(server, &facts).await?;
+        let mut facts = facts_of(services, &parts, disconnected);
+        let caller = <R::Authentication as Identified>::identify(
+            &services.accounts,
+            &services.appservices,
+            &facts,
+        )
+        .await?;
         if let Some(connection) = &facts.connection {
             // Behind a proxy the address of the connection does not say who it is.
             connection.attribute(&<R::Authentication as Identified>::holder(&caller, &facts));
         }
-        rate_limit::enforce(server, &parts, R::Authentication::caller(&caller))?;
+        rate_limit::enforce(services, &parts, R::Authentication::caller(&caller))?;
         let holder = <R::Authentication as Identified>::holder(&caller, &facts);
         let has_token = !matches!(holder, Holder::Address(_));
-        let max_bytes = limit.bytes(has_token, server.config.listen.max_request_size.as_len());
-        let read = server.body_pools.read(body, &holder, max_bytes).await?;
+        let max_bytes = limit.bytes(has_token, services.config.listen.max_request_size.as_len());
+        let read = services.body_pools.read(body, &holder, max_bytes).await?;
         let (bytes, permits) = read.into_parts();
         let is_long = bytes.len() > LONG_BODY_BYTES;
         facts.bytes = bytes;
@@ -159,7 +103,7 @@ where
             Self::parsed(parts, &path_args, caller, facts)
         };
         let call = if is_long {
-            let turn = server.body_pools.parse_turn(&holder).await?;
+            let turn = services.body_pools.parse_turn(&holder).await?;
             off_the_workers(parse, (permits, turn)).await?
         } else {
             (parse()?, permits)
@@ -169,21 +113,26 @@ where
 
     /// The same for a request whose body is not JSON: it is not read here, but by the handler.
     pub(super) async fn begin(
-        server: &Server,
+        services: &Services,
         request: Request<Body>,
         path_args: &[String],
         limit: BodyLimit,
         disconnected: CancellationToken,
     ) -> Result<(Self, Body)> {
         let (parts, body) = request.into_parts();
-        let facts = CallFacts::of(server, &parts, disconnected);
-        let caller = <R::Authentication as Identified>::identify(server, &facts).await?;
+        let facts = facts_of(services, &parts, disconnected);
+        let caller = <R::Authentication as Identified>::identify(
+            &services.accounts,
+            &services.appservices,
+            &facts,
+        )
+        .await?;
         if let Some(connection) = &facts.connection {
             // Behind a proxy the address of the connection does not say who it is.
             connection.attribute(&<R::Authentication as Identified>::holder(&caller, &facts));
         }
-        rate_limit::enforce(server, &parts, R::Authentication::caller(&caller))?;
-        let max_request_size = server.config.listen.max_request_size.as_len();
+        rate_limit::enforce(services, &parts, R::Authentication::caller(&caller))?;
+        let max_request_size = services.config.listen.max_request_size.as_len();
         body::refuse_longer(&body, limit.bytes(true, max_request_size))?;
         Ok((Self::parsed(parts, path_args, caller, facts)?, body))
     }

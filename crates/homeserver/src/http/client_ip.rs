@@ -15,10 +15,9 @@ use std::{
 use axum::extract::ConnectInfo;
 use http::{HeaderMap, header, request::Parts};
 
-use crate::{
-    config::{IpSource, Proxies},
-    listen::Peer,
-};
+use system::connections::Peer;
+
+use crate::config::{IpSource, Proxies};
 
 const X_FORWARDED_FOR: &str = "x-forwarded-for";
 

@@ -23,23 +23,25 @@ use super::{
     auth::Identified,
     body::{self, BodyPermits},
     body_limit::BodyLimit,
-    call::{Call, CallFacts},
+    call::{Call, facts_of},
     json,
     rate_limit::{CountedAs, rate_of},
     walks::Work,
 };
 use crate::{
     blocking::watched,
+    caller::CallFacts,
     error::{Error, Result},
-    server::Server,
+    services::{AppState, Services},
 };
 
 type Answering = Pin<Box<dyn Future<Output = Response<Body>> + Send>>;
 type Erased =
-    Arc<dyn Fn(Server, Request, Vec<String>, CancellationToken) -> Answering + Send + Sync>;
+    Arc<dyn Fn(AppState, Request, Vec<String>, CancellationToken) -> Answering + Send + Sync>;
 
 /// One route, as the table has it.
 #[derive(Clone, Debug)]
+#[allow(dead_code, reason = "tests compare the table with the specification")]
 pub struct Route {
     /// The method.
     pub method: Method,
@@ -75,7 +77,7 @@ impl Abandoned {
 /// Collects the routes.
 #[derive(Debug, Default)]
 pub struct Routes {
-    router: Router<Server>,
+    router: Router<AppState>,
     table: Vec<Route>,
 }
 
@@ -90,7 +92,7 @@ impl Routes {
     where
         R: IncomingRequest + Metadata + Send + 'static,
         R::Authentication: Identified,
-        F: Fn(Server, Call<R>) -> A + Clone + Send + Sync + 'static,
+        F: Fn(AppState, Call<R>) -> A + Clone + Send + Sync + 'static,
         A: Future<Output = Result<R::OutgoingResponse>> + Send + 'static,
     {
         let limit = BodyLimit::of::<R>();
@@ -109,17 +111,17 @@ impl Routes {
     where
         R: IncomingRequest + Metadata + Send + 'static,
         R::Authentication: Identified,
-        F: Fn(Server, Call<R>) -> A + Clone + Send + Sync + 'static,
+        F: Fn(AppState, Call<R>) -> A + Clone + Send + Sync + 'static,
         A: Future<Output = Result<R::OutgoingResponse>> + Send + 'static,
     {
         let limit = BodyLimit::of::<R>();
-        let erased: Erased = Arc::new(move |server, request, args, disconnected| {
+        let erased: Erased = Arc::new(move |services, request, args, disconnected| {
             let handler = handler.clone();
             Box::pin(async move {
-                let outcome = match read(&server, request, args, limit, disconnected).await {
+                let outcome = match read(&services, request, args, limit, disconnected).await {
                     Ok((call, permits)) => {
                         permits.complete();
-                        handler(server, call).await
+                        handler(services, call).await
                     }
                     Err(error) => Err(error),
                 };
@@ -141,7 +143,7 @@ impl Routes {
     where
         R: IncomingRequest + Metadata + Send + 'static,
         R::Authentication: Identified,
-        F: Fn(Server, Call<R>) -> A + Clone + Send + Sync + 'static,
+        F: Fn(AppState, Call<R>) -> A + Clone + Send + Sync + 'static,
         A: Future<Output = Result<R::OutgoingResponse>> + Send + 'static,
     {
         let limit = BodyLimit::of::<R>();
@@ -160,18 +162,18 @@ impl Routes {
     where
         R: IncomingRequest + Metadata + Send + 'static,
         R::Authentication: Identified,
-        F: Fn(Server, Call<R>, Body) -> A + Clone + Send + Sync + 'static,
+        F: Fn(AppState, Call<R>, Body) -> A + Clone + Send + Sync + 'static,
         A: Future<Output = Result<Response<Body>>> + Send + 'static,
     {
         let limit = BodyLimit::File;
-        let erased: Erased = Arc::new(move |server, request, args, disconnected| {
+        let erased: Erased = Arc::new(move |services, request, args, disconnected| {
             let handler = handler.clone();
             Box::pin(async move {
-                let begun = Call::<R>::begin(&server, request, &args, limit, disconnected);
+                let begun = Call::<R>::begin(&services, request, &args, limit, disconnected);
                 match begun.await {
                     Ok((call, body)) => {
-                        let (pool, holder) = (server.blocking.clone(), call.acts_for());
-                        let answer = async move { handler(server, call, body).await };
+                        let (pool, holder) = (services.blocking.clone(), call.acts_for());
+                        let answer = async move { handler(services, call, body).await };
                         let outcome = pool.run(holder, answer).await;
                         outcome.unwrap_or_else(error_response)
                     }
@@ -199,14 +201,14 @@ impl Routes {
     where
         R: IncomingRequest + Metadata + Send + 'static,
         R::Authentication: Identified,
-        F: Fn(Server, Call<R>) -> A + Clone + Send + Sync + 'static,
+        F: Fn(AppState, Call<R>) -> A + Clone + Send + Sync + 'static,
         A: Future<Output = Result<R::OutgoingResponse>> + Send + 'static,
     {
         let limit = BodyLimit::of::<R>();
         let inner = erase(handler, limit, Abandoned::of::<R>());
-        let erased: Erased = Arc::new(move |server, request, mut args, disconnected| {
+        let erased: Erased = Arc::new(move |services, request, mut args, disconnected| {
             args.extend(extra_args.iter().map(|arg| (*arg).to_owned()));
-            inner(server, request, args, disconnected)
+            inner(services, request, args, disconnected)
         });
         let abandoned = Abandoned::of::<R>();
         self.paths(&R::METHOD, [path].into_iter(), &erased, abandoned, limit)
@@ -223,22 +225,22 @@ impl Routes {
         handler: F,
     ) -> Self
     where
-        F: Fn(Server, CallFacts) -> A + Clone + Send + Sync + 'static,
+        F: Fn(AppState, CallFacts) -> A + Clone + Send + Sync + 'static,
         A: Future<Output = Result<Response<Body>>> + Send + 'static,
     {
         let limit = BodyLimit::Json {
             without_token: body_max_bytes,
             with_token: body_max_bytes,
         };
-        let erased: Erased = Arc::new(move |server, request, _, disconnected| {
+        let erased: Erased = Arc::new(move |services, request, _, disconnected| {
             let handler = handler.clone();
             Box::pin(async move {
                 let (parts, body) = request.into_parts();
-                let mut facts = CallFacts::of(&server, &parts, disconnected);
-                let max_request_size = server.config.listen.max_request_size.as_len();
+                let mut facts = facts_of(&services, &parts, disconnected);
+                let max_request_size = services.config.listen.max_request_size.as_len();
                 let max_bytes = limit.bytes(false, max_request_size);
                 let holder = facts.anonymous_holder();
-                let outcome = match server.body_pools.read(body, &holder, max_bytes).await {
+                let outcome = match services.body_pools.read(body, &holder, max_bytes).await {
                     Ok(held) => {
                         let (bytes, permits) = held.into_parts();
                         permits.complete();
@@ -246,8 +248,8 @@ impl Routes {
                         match json::check(&facts.bytes) {
                             Ok(()) => {
                                 let (pool, holder) =
-                                    (server.blocking.clone(), facts.anonymous_holder());
-                                pool.run(holder, handler(server, facts)).await
+                                    (services.blocking.clone(), facts.anonymous_holder());
+                                pool.run(holder, handler(services, facts)).await
                             }
                             Err(refusal) => Err(refusal.into()),
                         }
@@ -275,12 +277,13 @@ impl Routes {
         for path in paths {
             let erased = erased.clone();
             let counted = CountedAs(rate_of(method, path));
-            let handler =
-                move |State(server): State<Server>, args: RawPathParams, mut request: Request| {
-                    request.extensions_mut().insert(counted);
-                    let args = args.iter().map(|(_, value)| value.to_owned()).collect();
-                    run(erased.clone(), server, request, args, abandoned)
-                };
+            let handler = move |State(services): State<AppState>,
+                                args: RawPathParams,
+                                mut request: Request| {
+                request.extensions_mut().insert(counted);
+                let args = args.iter().map(|(_, value)| value.to_owned()).collect();
+                run(erased.clone(), services, request, args, abandoned)
+            };
             self.router = self.router.route(&positional(path), on(filter, handler));
             self.table.push(Route {
                 method: method.clone(),
@@ -296,7 +299,7 @@ impl Routes {
     pub fn merge_layered(
         mut self,
         other: Self,
-        layer: impl FnOnce(Router<Server>) -> Router<Server>,
+        layer: impl FnOnce(Router<AppState>) -> Router<AppState>,
     ) -> Self {
         self.router = self.router.merge(layer(other.router));
         self.table.extend(other.table);
@@ -304,12 +307,13 @@ impl Routes {
     }
 
     /// The table of all routes that were added.
+    #[cfg(test)]
     pub fn table(&self) -> &[Route] {
         &self.table
     }
 
     /// All routes that were added.
-    pub fn into_router(self) -> Router<Server> {
+    pub fn into_router(self) -> Router<AppState> {
         self.router
     }
 }
@@ -319,17 +323,17 @@ fn erase<R, F, A>(handler: F, limit: BodyLimit, abandoned: Abandoned) -> Erased
 where
     R: IncomingRequest + Metadata + Send + 'static,
     R::Authentication: Identified,
-    F: Fn(Server, Call<R>) -> A + Clone + Send + Sync + 'static,
+    F: Fn(AppState, Call<R>) -> A + Clone + Send + Sync + 'static,
     A: Future<Output = Result<R::OutgoingResponse>> + Send + 'static,
 {
     let work = Work::of::<R>();
-    Arc::new(move |server, request, args, disconnected| {
+    Arc::new(move |services, request, args, disconnected| {
         let handler = handler.clone();
         Box::pin(async move {
-            match read::<R>(&server, request, args, limit, disconnected).await {
+            match read::<R>(&services, request, args, limit, disconnected).await {
                 Ok((call, permits)) => {
-                    let (pool, holder) = (server.blocking.clone(), call.acts_for());
-                    let place = server
+                    let (pool, holder) = (services.blocking.clone(), call.acts_for());
+                    let place = services
                         .unread_answers
                         .place(&holder, call.facts.connection.as_ref());
                     let answer = async move {
@@ -338,7 +342,7 @@ where
                         {
                             return (error_response(error), place);
                         }
-                        (response(handler(server, call).await), place)
+                        (response(handler(services, call).await), place)
                     };
                     let answer = async move {
                         let (response, place) = match work {
@@ -366,7 +370,7 @@ where
 
 /// Reads a request. Nothing has begun yet: a client that disconnects now leaves the queue for a permit, and holds none.
 async fn read<R>(
-    server: &Server,
+    services: &Services,
     request: Request,
     args: Vec<String>,
     limit: BodyLimit,
@@ -380,7 +384,7 @@ where
     tokio::select! {
         biased;
         () = is_gone.cancelled() => Err(client_disconnected()),
-        read = Call::<R>::read(server, request, args, limit, disconnected) => read,
+        read = Call::<R>::read(services, request, args, limit, disconnected) => read,
     }
 }
 
@@ -391,7 +395,7 @@ fn client_disconnected() -> Error {
 
 async fn run(
     erased: Erased,
-    server: Server,
+    services: AppState,
     request: Request,
     args: Vec<String>,
     abandoned: Abandoned,
@@ -399,7 +403,7 @@ async fn run(
     let disconnected = CancellationToken::new();
     // This future is dropped when the client disconnects; a task that goes on by itself sees the token cancelled.
     let _disconnects = disconnected.clone().drop_guard();
-    let answer = watched(erased(server, request, args, disconnected));
+    let answer = watched(erased(services, request, args, disconnected));
     // A handler that panics is one request that fails, not a connection that is cut.
     let answered = match abandoned {
         Abandoned::Stops => AssertUnwindSafe(answer).catch_unwind().await.ok(),

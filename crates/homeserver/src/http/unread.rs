@@ -16,58 +16,20 @@ use system::connections::Connection;
 
 use super::answer::error_response;
 use crate::{
-    byte_pool::{BytePool, PoolLimits, Transfer, Waiters},
+    byte_pool::{Transfer, UnreadAnswers},
     error::Error,
     holder::Holder,
-    limits::{
-        SMALL_ANSWER_BYTES, UNREAD_BYTES, UNREAD_BYTES_PER_APPSERVICE, UNREAD_BYTES_PER_USER,
-        UNREAD_GRACE, UNREAD_WAIT_MAX, WALKS_WAITING_MAX, WALKS_WAITING_PER_USER,
-        WRITTEN_ANSWERS_MAX, WRITTEN_ANSWERS_PER_USER,
-    },
-    permits::Share,
+    limits::{SMALL_ANSWER_BYTES, UNREAD_WAIT_MAX},
 };
 
 /// How much of an answer is given to the connection at a time, in bytes.
 const PIECE_BYTES: usize = 64 << 10;
-
-/// The memory for answers that are not read yet.
-#[derive(Debug)]
-pub struct UnreadAnswers {
-    pub(super) pool: BytePool,
-}
-
-impl Default for UnreadAnswers {
-    fn default() -> Self {
-        let pool = BytePool::new(Self::limits());
-        Self { pool }
-    }
-}
 
 /// The place of an answer that is to be written.
 #[derive(Debug)]
 pub(super) struct Place(Transfer);
 
 impl UnreadAnswers {
-    pub(super) const fn limits() -> PoolLimits {
-        PoolLimits {
-            total: UNREAD_BYTES,
-            share: Share {
-                user: UNREAD_BYTES_PER_USER,
-                appservice: UNREAD_BYTES_PER_APPSERVICE,
-            },
-            growing: Waiters {
-                per_holder: WRITTEN_ANSWERS_PER_USER,
-                total: WRITTEN_ANSWERS_MAX,
-            },
-            beginning: Waiters {
-                per_holder: WALKS_WAITING_PER_USER,
-                total: WALKS_WAITING_MAX,
-            },
-            wait: UNREAD_WAIT_MAX,
-            grace: UNREAD_GRACE,
-        }
-    }
-
     /// A place for the answer to this holder. If it has to give way, its connection is closed.
     pub(super) fn place(&self, holder: &Holder, connection: Option<&Connection>) -> Place {
         let closing = connection.and_then(Connection::closing);

@@ -16,6 +16,7 @@ use ruma::{
 
 use serde_json::value::RawValue;
 
+use super::Keys;
 use super::record::BackupVersion;
 use crate::{
     error::{Error, Result},
@@ -23,7 +24,6 @@ use crate::{
         BACKUP_KEY_MAX_BYTES, BACKUP_KEYS_MAX, BACKUP_MAX_BYTES, BACKUP_SESSION_ID_MAX_BYTES,
         BACKUP_VERSION_MAX_BYTES, BACKUP_VERSIONS_EVER, BACKUP_VERSIONS_PER_USER,
     },
-    server::Server,
     store::{Batch, Store, tables},
 };
 
@@ -74,10 +74,10 @@ pub fn version(store: &Store, user: &UserId, number: &str) -> Result<(u64, Backu
 /// # Errors
 ///
 /// 400 if the algorithm and its data are not in their form, 413 beyond the limits.
-pub async fn create(server: &Server, user: &UserId, given: &Raw<BackupAlgorithm>) -> Result<u64> {
-    let _alone = server.keys.lock([user]).await;
+pub async fn create(state: &Keys, user: &UserId, given: &Raw<BackupAlgorithm>) -> Result<u64> {
+    let _alone = state.lock([user]).await;
     parsed(given)?;
-    let last = server
+    let last = state
         .store
         .scan_back::<tables::BackupVersions>((user,))
         .next();
@@ -88,7 +88,7 @@ pub async fn create(server: &Server, user: &UserId, given: &Raw<BackupAlgorithm>
         )));
     }
     let mut there = 0;
-    for row in server.store.scan_back::<tables::BackupVersions>((user,)) {
+    for row in state.store.scan_back::<tables::BackupVersions>((user,)) {
         there += usize::from(!row?.1.deleted);
     }
     if there >= BACKUP_VERSIONS_PER_USER {
@@ -104,7 +104,7 @@ pub async fn create(server: &Server, user: &UserId, given: &Raw<BackupAlgorithm>
         deleted: false,
     };
     let key = (user, number);
-    server
+    state
         .store
         .put::<tables::BackupVersions>(key, &version)
         .await?;
@@ -128,13 +128,13 @@ fn parsed(given: &Raw<BackupAlgorithm>) -> Result<BackupAlgorithm> {
 ///
 /// 400 if it names another algorithm or another version.
 pub async fn update(
-    server: &Server,
+    state: &Keys,
     user: &UserId,
     number: &str,
     given: &Raw<BackupAlgorithm>,
 ) -> Result<()> {
-    let _alone = server.keys.lock([user]).await;
-    let (place, mut stored) = version(&server.store, user, number)?;
+    let _alone = state.lock([user]).await;
+    let (place, mut stored) = version(&state.store, user, number)?;
     let before: BackupAlgorithm = serde_json::from_str(stored.algorithm.get())?;
     if parsed(given)?.algorithm() != before.algorithm() {
         return Err(Error::invalid("The algorithm of a version never changes"));
@@ -145,7 +145,7 @@ pub async fn update(
     }
     given.json().clone_into(&mut stored.algorithm);
     let key = (user, place);
-    server
+    state
         .store
         .put::<tables::BackupVersions>(key, &stored)
         .await?;
@@ -153,10 +153,10 @@ pub async fn update(
 }
 
 /// Removes a version with all its keys. Its number is never used again.
-pub async fn delete(server: &Server, user: &UserId, number: &str) -> Result<()> {
-    let _alone = server.keys.lock([user]).await;
-    let (number, mut stored) = version(&server.store, user, number)?;
-    let mut batch = server.store.batch();
+pub async fn delete(state: &Keys, user: &UserId, number: &str) -> Result<()> {
+    let _alone = state.lock([user]).await;
+    let (number, mut stored) = version(&state.store, user, number)?;
+    let mut batch = state.store.batch();
     batch.delete_all::<tables::BackupKeys>((user, number))?;
     stored = BackupVersion {
         // Nobody asks for it any more.
@@ -167,7 +167,7 @@ pub async fn delete(server: &Server, user: &UserId, number: &str) -> Result<()> 
         deleted: true,
     };
     batch.put::<tables::BackupVersions>((user, number), &stored)?;
-    server.store.commit(batch).await?;
+    state.store.commit(batch).await?;
     Ok(())
 }
 
@@ -177,17 +177,17 @@ pub async fn delete(server: &Server, user: &UserId, number: &str) -> Result<()> 
 ///
 /// 403 `M_WRONG_ROOM_KEYS_VERSION` if there is a newer version, 413 beyond the limits.
 pub async fn add(
-    server: &Server,
+    state: &Keys,
     user: &UserId,
     number: &str,
     keys: Vec<NewKey>,
 ) -> Result<BackupVersion> {
-    let _alone = server.keys.lock([user]).await;
-    let (number, mut stored) = newest(&server.store, user, number)?;
+    let _alone = state.lock([user]).await;
+    let (number, mut stored) = newest(&state.store, user, number)?;
     let before = stored.bytes;
-    let mut batch = server.store.batch();
+    let mut batch = state.store.batch();
     for key in &keys {
-        put(&server.store, &mut batch, user, number, key, &mut stored)?;
+        put(&state.store, &mut batch, user, number, key, &mut stored)?;
     }
     if stored.count > BACKUP_KEYS_MAX {
         return Err(Error::too_large(format!(
@@ -202,7 +202,7 @@ pub async fn add(
     if batch.is_empty() {
         return Ok(stored);
     }
-    changed(server, batch, user, number, stored).await
+    changed(state, batch, user, number, stored).await
 }
 
 fn newest(store: &Store, user: &UserId, number: &str) -> Result<(u64, BackupVersion)> {
@@ -271,7 +271,7 @@ fn is_better(new: &KeyBackupData, old: &KeyBackupData) -> bool {
 }
 
 async fn changed(
-    server: &Server,
+    state: &Keys,
     mut batch: Batch,
     user: &UserId,
     number: u64,
@@ -279,7 +279,7 @@ async fn changed(
 ) -> Result<BackupVersion> {
     stored.etag += 1;
     batch.put::<tables::BackupVersions>((user, number), &stored)?;
-    server.store.commit(batch).await?;
+    state.store.commit(batch).await?;
     Ok(stored)
 }
 
@@ -311,22 +311,22 @@ pub fn keys(store: &Store, user: &UserId, number: u64, part: Part<'_>) -> Result
 
 /// Removes keys from a version, and gives it as it is then.
 pub async fn remove(
-    server: &Server,
+    state: &Keys,
     user: &UserId,
     number: &str,
     part: Part<'_>,
 ) -> Result<BackupVersion> {
-    let _alone = server.keys.lock([user]).await;
-    let (number, mut stored) = version(&server.store, user, number)?;
-    let gone = keys(&server.store, user, number, part)?;
+    let _alone = state.lock([user]).await;
+    let (number, mut stored) = version(&state.store, user, number)?;
+    let gone = keys(&state.store, user, number, part)?;
     if gone.is_empty() {
         return Ok(stored);
     }
-    let mut batch = server.store.batch();
+    let mut batch = state.store.batch();
     for key in &gone {
         batch.delete::<tables::BackupKeys>((user, number, &*key.room, key.session.as_str()))?;
         stored.count = stored.count.saturating_sub(1);
         stored.bytes = stored.bytes.saturating_sub(size_of_json(key.data.json()));
     }
-    changed(server, batch, user, number, stored).await
+    changed(state, batch, user, number, stored).await
 }

@@ -8,12 +8,13 @@ use ruma::{
     api::client::dehydrated_device::put_dehydrated_device::unstable::Request as Upload,
 };
 
-use super::{changed, device_lists, devices, forget_device, one_time, record::DehydratedDevice};
+use super::{
+    Keys, changed, device_lists, devices, forget_device, one_time, record::DehydratedDevice,
+};
 use crate::{
     accounts::devices::check_name,
     error::{Error, Result},
     limits::{DEHYDRATED_DEVICE_MAX_BYTES, DEVICE_ID_MAX_BYTES},
-    server::Server,
     store::{Store, tables},
 };
 
@@ -29,9 +30,9 @@ pub fn get(store: &Store, user: &UserId) -> Result<DehydratedDevice> {
 /// # Errors
 ///
 /// 400 if the user is logged in with a device of this id, or if the keys are those of another one; 413 beyond the limits.
-pub async fn set(server: &Server, user: &UserId, upload: &Upload) -> Result<()> {
-    let _alone = server.keys.lock([user]).await;
-    let (store, device) = (&server.store, &upload.device_id);
+pub async fn set(state: &Keys, user: &UserId, upload: &Upload) -> Result<()> {
+    let _alone = state.lock([user]).await;
+    let (store, device) = (&state.store, &upload.device_id);
     let size = upload.device_data.json().get().len();
     if size > DEHYDRATED_DEVICE_MAX_BYTES || device.as_str().len() > DEVICE_ID_MAX_BYTES {
         return Err(Error::too_large(format!(
@@ -39,10 +40,10 @@ pub async fn set(server: &Server, user: &UserId, upload: &Upload) -> Result<()> 
         )));
     }
     check_name(upload.initial_device_display_name.as_deref())?;
-    if server.accounts.has_device(user, device)? {
+    if state.store.contains::<tables::Devices>((user, &**device))? {
         return Err(Error::invalid("You are logged in with a device of this id"));
     }
-    let mut write = server.stream.write();
+    let mut write = state.stream.write();
     let batch = write.batch();
     let before = devices::dehydrated(store, user)?;
     if let Some(before) = before.filter(|before| before != device) {
@@ -58,21 +59,21 @@ pub async fn set(server: &Server, user: &UserId, upload: &Upload) -> Result<()> 
     };
     batch.put::<tables::DehydratedDevices>((user,), &record)?;
     changed(&mut write, user);
-    write.touch(device_lists::touches(&server.rooms, user)?);
-    server.stream.commit(write).await?;
+    write.touch(device_lists::touches(&state.store, user)?);
+    state.stream.commit(write).await?;
     Ok(())
 }
 
 /// Removes the dehydrated device of a user, and says which one it was. 404 if there is none.
-pub async fn delete(server: &Server, user: &UserId) -> Result<OwnedDeviceId> {
-    let _alone = server.keys.lock([user]).await;
-    let device = get(&server.store, user)?.device_id;
-    let mut write = server.stream.write();
+pub async fn delete(state: &Keys, user: &UserId) -> Result<OwnedDeviceId> {
+    let _alone = state.lock([user]).await;
+    let device = get(&state.store, user)?.device_id;
+    let mut write = state.stream.write();
     let batch = write.batch();
     forget_device(batch, user, &device)?;
     batch.delete::<tables::DehydratedDevices>((user,))?;
     changed(&mut write, user);
-    write.touch(device_lists::touches(&server.rooms, user)?);
-    server.stream.commit(write).await?;
+    write.touch(device_lists::touches(&state.store, user)?);
+    state.stream.commit(write).await?;
     Ok(device)
 }

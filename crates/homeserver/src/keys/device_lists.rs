@@ -4,17 +4,10 @@
 
 use std::collections::BTreeSet;
 
-use ruma::{
-    OwnedUserId, RoomId, UserId,
-    events::{
-        TimelineEventType,
-        room::member::{MembershipState, RoomMemberEventContent},
-    },
-};
+use ruma::{OwnedUserId, UserId};
 
 use crate::{
     error::Result,
-    rooms::{Pdu, Rooms},
     store::{Store, tables},
     stream::{Change, Position, Touch, Write},
 };
@@ -34,13 +27,17 @@ pub fn changed(write: &mut Write, user: &UserId) {
 }
 
 /// Who has to look when the keys of this user changed: the user, and everybody who shares a room with them.
-pub fn touches(rooms: &Rooms, user: &UserId) -> Result<Vec<Touch>> {
-    let joined = rooms.joined_rooms(user)?;
-    if joined.len() > ROOMS_TOUCHED_MAX {
-        return Ok(vec![Touch::Everyone]);
-    }
+pub fn touches(store: &Store, user: &UserId) -> Result<Vec<Touch>> {
     let mut touches = vec![Touch::User(user.to_owned())];
-    touches.extend(joined.into_iter().map(Touch::Room));
+    for row in store.scan::<tables::Memberships>((user,)) {
+        let ((_, room), member) = row?;
+        if member.is_joined() {
+            touches.push(Touch::Room(room));
+        }
+        if touches.len() > ROOMS_TOUCHED_MAX + 1 {
+            return Ok(vec![Touch::Everyone]);
+        }
+    }
     Ok(touches)
 }
 
@@ -59,92 +56,4 @@ pub fn changes_between(
         users.insert(user);
     }
     Ok(users)
-}
-
-/// What a user has to know about the devices of others after a while.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct DeviceLists {
-    /// Whose keys have to be asked for again: they changed, or the user shares a room with them since then.
-    pub changed: BTreeSet<OwnedUserId>,
-    /// With whom the user shares no room any more.
-    pub left: BTreeSet<OwnedUserId>,
-}
-
-/// What changed for `user` after `from`, up to and with `to`.
-pub fn between(rooms: &Rooms, user: &UserId, from: Position, to: Position) -> Result<DeviceLists> {
-    let mut lists = DeviceLists {
-        changed: changes_between(&rooms.store, from, to)?,
-        left: BTreeSet::new(),
-    };
-    for (room, member) in rooms.memberships(user)? {
-        let before = was_joined(rooms, &room, user, from)?;
-        match (before, member.is_joined()) {
-            (false, true) => lists.changed.extend(rooms.joined_members(&room)?),
-            (true, false) => lists.left.extend(rooms.joined_members(&room)?),
-            (true, true) => {}
-            (false, false) => continue,
-        }
-        if before {
-            moves(rooms, &room, from, to, &mut lists)?;
-        }
-    }
-    let shares = |other: &OwnedUserId| Ok(other == user || rooms.share_room(user, other)?);
-    lists.changed = keep(lists.changed, shares)?;
-    lists.left = keep(lists.left, |other| Ok(!shares(other)?))?;
-    Ok(lists)
-}
-
-fn was_joined(rooms: &Rooms, room: &RoomId, user: &UserId, at: Position) -> Result<bool> {
-    let member = rooms.state_at(room, at).member(user)?;
-    Ok(member.is_some_and(|pdu| joins(&pdu)))
-}
-
-fn joins(pdu: &Pdu) -> bool {
-    pdu.content_as::<RoomMemberEventContent>()
-        .is_some_and(|content| content.membership == MembershipState::Join)
-}
-
-/// Who came into the room and who went out of it.
-fn moves(
-    rooms: &Rooms,
-    room: &RoomId,
-    from: Position,
-    to: Position,
-    lists: &mut DeviceLists,
-) -> Result<()> {
-    for pdu in rooms.events_up(room, from.next()) {
-        let pdu = pdu?;
-        if pdu.position > to {
-            break;
-        }
-        if pdu.kind != TimelineEventType::RoomMember {
-            continue;
-        }
-        let Some(member) = pdu
-            .state_key
-            .as_deref()
-            .and_then(|key| UserId::parse(key).ok())
-        else {
-            continue;
-        };
-        if joins(&pdu) {
-            lists.changed.insert(member);
-        } else {
-            lists.left.insert(member);
-        }
-    }
-    Ok(())
-}
-
-fn keep(
-    users: BTreeSet<OwnedUserId>,
-    wanted: impl Fn(&OwnedUserId) -> Result<bool>,
-) -> Result<BTreeSet<OwnedUserId>> {
-    let mut kept = BTreeSet::new();
-    for user in users {
-        if wanted(&user)? {
-            kept.insert(user);
-        }
-    }
-    Ok(kept)
 }

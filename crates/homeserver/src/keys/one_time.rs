@@ -12,6 +12,7 @@ use ruma::{
 };
 use serde_json::{Value, value::RawValue};
 
+use super::Keys;
 use super::record::FallbackKey;
 use crate::{
     error::{Error, Result},
@@ -19,7 +20,6 @@ use crate::{
         CLAIMS_AT_ONCE, FALLBACK_ALGORITHMS_PER_DEVICE, ONE_TIME_KEY_ID_MAX_BYTES,
         ONE_TIME_KEY_MAX_BYTES, ONE_TIME_KEYS_PER_DEVICE,
     },
-    server::Server,
     store::{Batch, Store, tables},
     stream::{Position, Touch},
 };
@@ -173,10 +173,10 @@ pub type Wanted = BTreeMap<OwnedUserId, BTreeMap<OwnedDeviceId, OneTimeKeyAlgori
 ///
 /// Each user's keys are taken under the lock of that user alone, and written before the next ones are waited for: a request that
 /// names thousands holds up each of them for one write, and waits for one who is busy without holding up the others.
-pub async fn claim(server: &Server, wanted: &Wanted) -> Result<BTreeMap<OwnedUserId, OneTimeKeys>> {
+pub async fn claim(state: &Keys, wanted: &Wanted) -> Result<BTreeMap<OwnedUserId, OneTimeKeys>> {
     let claims: Vec<_> = wanted
         .iter()
-        .map(|(user, devices)| claim_of(server, user, devices))
+        .map(|(user, devices)| claim_of(state, user, devices))
         .collect();
     let claimed = stream::iter(claims).buffer_unordered(CLAIMS_AT_ONCE);
     let claimed: Vec<_> = claimed.try_collect().await?;
@@ -185,15 +185,15 @@ pub async fn claim(server: &Server, wanted: &Wanted) -> Result<BTreeMap<OwnedUse
 
 /// The same for one user; nothing if there is no key.
 async fn claim_of(
-    server: &Server,
+    state: &Keys,
     user: &OwnedUserId,
     devices: &BTreeMap<OwnedDeviceId, OneTimeKeyAlgorithm>,
 ) -> Result<Option<(OwnedUserId, OneTimeKeys)>> {
-    let _alone = server.keys.lock([&**user]).await;
-    let mut write = server.stream.write();
+    let _alone = state.lock([&**user]).await;
+    let mut write = state.stream.write();
     let mut claimed = OneTimeKeys::new();
     for (device, algorithm) in devices {
-        let (store, batch) = (&server.store, write.batch());
+        let (store, batch) = (&state.store, write.batch());
         if let Some((id, key)) = take(store, batch, user, device, algorithm.as_str())? {
             claimed.insert(device.clone(), BTreeMap::from([(id, key)]));
         }
@@ -202,7 +202,7 @@ async fn claim_of(
         // The position is nobody's change: it is what wakes the owner, who has fewer keys now.
         write.touch([Touch::User(user.clone())]);
         write.position();
-        server.stream.commit(write).await?;
+        state.stream.commit(write).await?;
     }
     Ok((!claimed.is_empty()).then(|| (user.clone(), claimed)))
 }

@@ -10,16 +10,14 @@ use ruma::{
 use serde::Serialize;
 use serde_json::value::RawValue;
 
-use super::devices;
+use super::{Keys, devices};
 use crate::{
     error::{Error, Result},
     limits::{
         TO_DEVICE_CONTENT_MAX_BYTES, TO_DEVICE_KEPT_MAX_BYTES, TO_DEVICE_NAME_MAX_BYTES,
         TO_DEVICE_RECIPIENTS_MAX, TO_DEVICE_WAITING_MAX,
     },
-    rooms::record::Made,
-    server::Server,
-    store::{Batch, Encoded, Store, tables},
+    store::{Batch, Encoded, Store, records::rooms::Made, tables},
     stream::{Change, Position, Touch, Write},
 };
 
@@ -54,7 +52,7 @@ struct Delivered<'a> {
 ///
 /// 413 `M_TOO_LARGE` if a message is too large or there are too many.
 pub async fn send(
-    server: &Server,
+    state: &Keys,
     sender: &UserId,
     kind: &str,
     seen: (&str, &str),
@@ -65,20 +63,20 @@ pub async fn send(
             "The type of a message and the transaction id can have {TO_DEVICE_NAME_MAX_BYTES} bytes"
         )));
     }
-    let _alone = server.keys.lock([sender]).await;
+    let _alone = state.lock([sender]).await;
     let path = format!("sendToDevice/{kind}");
     let send_id = (sender, seen.0, path.as_str(), seen.1);
-    if server.store.contains::<tables::SendIds>(send_id)? {
+    if state.store.contains::<tables::SendIds>(send_id)? {
         return Ok(());
     }
-    let mut write = server.stream.write();
+    let mut write = state.stream.write();
     write
         .batch()
         .put::<tables::SendIds>(send_id, &Made::now(None))?;
-    let (mut next, mut trims) = (server.stream.visible().next().0, TRIMS_PER_REQUEST);
-    for (user, device, content) in addressed(&server.store, messages)? {
+    let (mut next, mut trims) = (state.stream.visible().next().0, TRIMS_PER_REQUEST);
+    for (user, device, content) in addressed(&state.store, messages)? {
         if next.is_multiple_of(TRIM_EVERY) && trims > 0 {
-            trim(&server.store, write.batch(), user, &device)?;
+            trim(&state.store, write.batch(), user, &device)?;
             trims -= 1;
         }
         next += 1;
@@ -90,7 +88,7 @@ pub async fn send(
         };
         leave(&mut write, user.clone(), device, &message)?;
     }
-    server.stream.commit(write).await?;
+    state.stream.commit(write).await?;
     Ok(())
 }
 

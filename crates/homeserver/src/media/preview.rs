@@ -25,8 +25,8 @@ use crate::{
         PREVIEW_PICTURE_MAX_BYTES, PREVIEW_REDIRECTS_MAX, PREVIEW_TIMEOUT, PREVIEW_URL_MAX_BYTES,
         PREVIEWS_AT_ONCE, PREVIEWS_REMEMBERED,
     },
+    outbound::Guarded,
     permits::{Permits, Share},
-    push::Guarded,
 };
 
 /// How long a preview is remembered.

@@ -34,7 +34,7 @@ const CACHED_PEOPLE: u64 = 20_000;
 
 /// Whom the events of a room can concern.
 #[derive(Clone, Debug, Default)]
-pub struct Audience {
+pub(crate) struct Audience {
     /// Who is in the room or invited. Users of application services read nothing, and are not here.
     pub(super) people: BTreeMap<OwnedUserId, Member>,
     /// Who may do what; nothing before the room has its first event.
@@ -49,7 +49,7 @@ pub struct Audience {
 
 /// The audiences of rooms as their last committed event left them.
 #[derive(Debug)]
-pub struct Audiences {
+pub(crate) struct Audiences {
     known: Cache<OwnedRoomId, Arc<Audience>, People>,
 }
 

@@ -8,7 +8,7 @@ use std::sync::{Arc, atomic::Ordering::Relaxed};
 
 use homeserver_model::push::compiled::{Actions, Context, Event};
 use ruma::{
-    OwnedEventId, OwnedUserId, UInt,
+    OwnedEventId, OwnedUserId, RoomId, UInt,
     events::{
         TimelineEventType,
         receipt::ReceiptThread,
@@ -19,14 +19,13 @@ use ruma::{
 use serde::Deserialize;
 
 use super::{
-    audience::{Audience, has_reader},
-    mark_read,
+    Rulesets,
+    audience::{Audience, Audiences, has_reader},
     record::Notification,
-    unread::trim,
 };
 use crate::{
     error::Result,
-    rooms::{Pdu, RoomWriter},
+    rooms::{Derivation, Derived, Pdu, RoomWriter, mark_read, trim},
     store::{Encoded, tables},
     stream::{Position, Slot},
 };
@@ -34,25 +33,38 @@ use crate::{
 /// Old notifications of a room are taken away whenever its depth is a multiple of this.
 const TRIM_EVERY: u64 = 64;
 
+/// The push rules of everybody, which every event meets. Clones are the same.
+#[derive(Clone, Debug, Default)]
+pub struct PushRules {
+    pub(crate) rulesets: Arc<Rulesets>,
+    audiences: Arc<Audiences>,
+}
+
+impl Derived for PushRules {
+    /// Reads whom the events can concern: the writer of the room waits for nothing else that is slow.
+    fn begin(&self, writer: &RoomWriter) -> Result<Box<dyn Derivation>> {
+        let rooms = writer.rooms();
+        let rules = &writer.rules().authorization;
+        let audience = self
+            .audiences
+            .take(rooms, writer.room_id(), rules, writer.added())?;
+        Ok(Box::new(Evaluation {
+            rules: self.clone(),
+            audience,
+        }))
+    }
+}
+
 /// The events of one write meet the rules, one after the other.
 #[derive(Debug)]
-pub struct Evaluation {
+struct Evaluation {
+    rules: PushRules,
     audience: Arc<Audience>,
 }
 
-impl Evaluation {
-    /// Begins before the first event that the writer has added.
-    pub fn begin(writer: &RoomWriter) -> Result<Self> {
-        let rooms = writer.rooms();
-        let rules = &writer.rules().authorization;
-        let audience = rooms
-            .audiences
-            .take(rooms, writer.room_id(), rules, writer.added())?;
-        Ok(Self { audience })
-    }
-
-    /// Whom the next event notifies. The sender has read what is before their own event.
-    pub fn next(&mut self, writer: &mut RoomWriter, pdu: &Pdu, slot: Slot) -> Result<()> {
+impl Derivation for Evaluation {
+    /// The next event meets the rules of everybody: what notifies somebody becomes a row of the write.
+    fn next(&mut self, writer: &mut RoomWriter, pdu: &Arc<Pdu>, slot: Slot) -> Result<()> {
         let thread = thread_of(pdu);
         read_by_sender(writer, pdu, thread.as_ref())?;
         left(writer, pdu)?;
@@ -63,85 +75,89 @@ impl Evaluation {
             forget(writer, audience, redacted)?;
         }
         if let Some(event) = Event::new(&pdu.json, pdu.room_id.as_str()) {
-            meet(writer, audience, pdu, &event, (thread.as_ref(), slot))?;
+            self.meet(writer, pdu, &event, (thread.as_ref(), slot))?;
         }
         if pdu.depth.is_multiple_of(TRIM_EVERY) {
-            for user in audience.people.keys() {
+            for user in self.audience.people.keys() {
                 trim(writer, user)?;
             }
         }
         Ok(())
     }
 
-    /// The audience after all events.
-    pub fn end(self) -> Arc<Audience> {
-        self.audience
+    fn written(self: Box<Self>, room: &RoomId, added: &[Arc<Pdu>]) {
+        self.rules.audiences.keep(room, self.audience, added);
     }
 }
 
-/// The event meets the rules of everybody.
-fn meet(
-    writer: &mut RoomWriter,
-    audience: &Audience,
-    pdu: &Pdu,
-    event: &Event,
-    (thread, slot): (Option<&OwnedEventId>, Slot),
-) -> Result<()> {
-    let mut context = Context {
-        joined: UInt::try_from(audience.joined()).unwrap_or(UInt::MAX),
-        display_name: "",
-        power_levels: audience.power_levels.as_ref(),
-        sender: &pdu.sender,
-    };
-    for (user, member) in &audience.people {
-        let invited = !member.joined && pdu.is_member_event_of(user);
-        if *user == pdu.sender || !(member.joined || invited) {
-            continue;
+impl Evaluation {
+    /// The event meets the rules of everybody.
+    fn meet(
+        &self,
+        writer: &mut RoomWriter,
+        pdu: &Pdu,
+        event: &Event,
+        (thread, slot): (Option<&OwnedEventId>, Slot),
+    ) -> Result<()> {
+        let audience = &self.audience;
+        let mut context = Context {
+            joined: UInt::try_from(audience.joined()).unwrap_or(UInt::MAX),
+            display_name: "",
+            power_levels: audience.power_levels.as_ref(),
+            sender: &pdu.sender,
+        };
+        for (user, member) in &audience.people {
+            let invited = !member.joined && pdu.is_member_event_of(user);
+            if *user == pdu.sender || !(member.joined || invited) {
+                continue;
+            }
+            let rooms = writer.rooms();
+            let rules = self.rules.rulesets.get(&rooms.store, user)?;
+            context.display_name = &member.display_name;
+            let (actions, steps) = rules.actions(event, &context);
+            self.rules.rulesets.steps.fetch_add(steps, Relaxed);
+            if let Some(actions) = actions {
+                self.notify(writer, pdu, user, (thread, slot), actions)?;
+            }
         }
+        Ok(())
+    }
+
+    /// Writes the notification, if it is one.
+    fn notify(
+        &self,
+        writer: &mut RoomWriter,
+        pdu: &Pdu,
+        user: &OwnedUserId,
+        (thread, slot): (Option<&OwnedEventId>, Slot),
+        actions: &Actions,
+    ) -> Result<()> {
         let rooms = writer.rooms();
-        let rules = rooms.rulesets.get(&rooms.store, user)?;
-        context.display_name = &member.display_name;
-        let (actions, steps) = rules.actions(event, &context);
-        rooms.rulesets.steps.fetch_add(steps, Relaxed);
-        if let Some(actions) = actions {
-            notify(writer, pdu, user, (thread, slot), actions)?;
+        if !(actions.notify || actions.highlight)
+            || !has_reader(&rooms.store, user)?
+            || self
+                .rules
+                .rulesets
+                .ignored_by(&rooms.store, user)?
+                .contains(&pdu.sender)
+        {
+            return Ok(());
         }
+        let row = Encoded::new(&Notification {
+            event_id: pdu.event_id.clone(),
+            thread: thread.cloned(),
+            notify: actions.notify,
+            highlight: actions.highlight,
+            actions: actions.all.clone(),
+            time: pdu.origin_server_ts,
+            read: false,
+        })?;
+        let (user, room) = (user.clone(), pdu.room_id.clone());
+        writer.row(move |batch, positions| {
+            batch.put_encoded::<tables::Notifications>((&user, &room, positions.of(slot)), &row)
+        });
+        Ok(())
     }
-    Ok(())
-}
-
-/// Writes the notification, if it is one.
-fn notify(
-    writer: &mut RoomWriter,
-    pdu: &Pdu,
-    user: &OwnedUserId,
-    (thread, slot): (Option<&OwnedEventId>, Slot),
-    actions: &Actions,
-) -> Result<()> {
-    let rooms = writer.rooms();
-    if !(actions.notify || actions.highlight)
-        || !has_reader(&rooms.store, user)?
-        || rooms
-            .rulesets
-            .ignored_by(&rooms.store, user)?
-            .contains(&pdu.sender)
-    {
-        return Ok(());
-    }
-    let row = Encoded::new(&Notification {
-        event_id: pdu.event_id.clone(),
-        thread: thread.cloned(),
-        notify: actions.notify,
-        highlight: actions.highlight,
-        actions: actions.all.clone(),
-        time: pdu.origin_server_ts,
-        read: false,
-    })?;
-    let (user, room) = (user.clone(), pdu.room_id.clone());
-    writer.row(move |batch, positions| {
-        batch.put_encoded::<tables::Notifications>((&user, &room, positions.of(slot)), &row)
-    });
-    Ok(())
 }
 
 /// Whoever says something has read what is before it.

@@ -6,8 +6,7 @@ use ruma::api::push_gateway::send_event_notification::v1::Notification;
 use serde::{Deserialize, Serialize};
 use url::Url;
 
-use super::guarded::Guarded;
-use crate::limits::GATEWAY_ANSWER_MAX_BYTES;
+use crate::{limits::GATEWAY_ANSWER_MAX_BYTES, outbound::Guarded};
 
 /// What is sent.
 #[derive(Serialize)]

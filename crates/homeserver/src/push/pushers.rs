@@ -20,7 +20,6 @@ use tokio_util::sync::CancellationToken;
 use url::Url;
 
 use super::{
-    guarded::Guarded,
     record::{PusherProgress, PusherRecord},
     worker::{self, Wake},
 };
@@ -30,6 +29,7 @@ use crate::{
     error::{Error, Result},
     holder::Holder,
     limits::{APP_ID_MAX_BYTES, PUSHER_MAX_BYTES, PUSHERS_PER_USER, PUSHKEY_MAX_BYTES},
+    outbound::Guarded,
     rooms::Rooms,
     store::{Store, tables},
     stream::{Change, Position},

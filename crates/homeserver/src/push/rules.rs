@@ -14,12 +14,11 @@ use quick_cache::{Weighter, sync::Cache};
 use ruma::{OwnedUserId, UserId, push::Ruleset};
 
 use crate::{
-    accounts::ignored,
+    accounts::{account_data, ignored},
     error::Result,
     locks::{KeyedGuard, KeyedLocks},
-    store::{Store, tables},
+    store::{Store, records::sync::AccountDatum, tables},
     stream::{Position, Stream},
-    sync::{account_data, record::AccountDatum},
 };
 
 /// The type of the account data.

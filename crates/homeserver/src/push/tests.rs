@@ -11,9 +11,8 @@ use ruma::{
 };
 use serde_json::{Value, json, value::to_raw_value};
 
-use super::{Unread, mark_read, unread};
 use crate::{
-    rooms::Draft,
+    rooms::{Draft, Unread, mark_read, unread},
     stream::Position,
     testing::{Person, TestServer},
 };

@@ -11,14 +11,13 @@ use ruma::{
     events::{StateEventType, room::canonical_alias::RoomCanonicalAliasEventContent},
 };
 
-use super::{Draft, record::AliasRecord, unknown_room};
+use super::{Draft, Rooms, admin_room, record::AliasRecord, unknown_room};
 use crate::{
-    admin, clock,
+    caller::Caller,
+    clock,
     error::{Error, Result},
-    http::Caller,
     limits::{ALIAS_MAX_BYTES, ALIASES_PER_ROOM},
     locks::{KeyedGuard, KeyedLocks},
-    server::Server,
     store::{Batch, Exists, tables},
 };
 
@@ -43,12 +42,12 @@ impl Aliases {
 /// # Errors
 ///
 /// 400 `M_INVALID_PARAM` if it cannot be one.
-pub fn local(server: &Server, name: &str) -> Result<OwnedRoomAliasId> {
+pub fn local(rooms: &Rooms, name: &str) -> Result<OwnedRoomAliasId> {
     let invalid = || Error::invalid(format!("{name:?} cannot be the name of a room"));
     if name.is_empty() || name.contains([':', '\0']) || name.contains(char::is_whitespace) {
         return Err(invalid());
     }
-    RoomAliasId::parse(format!("#{name}:{}", server.config.server_name)).map_err(|_| invalid())
+    RoomAliasId::parse(format!("#{name}:{}", rooms.server_name)).map_err(|_| invalid())
 }
 
 /// Refuses an alias that the caller may not make. Only under its lock does this stay true.
@@ -57,24 +56,19 @@ pub fn local(server: &Server, name: &str) -> Result<OwnedRoomAliasId> {
 ///
 /// 400 `M_EXCLUSIVE` if an application service has it for itself, 403 if nobody may have it, `taken` if it names a room.
 pub fn check_free(
-    server: &Server,
+    rooms: &Rooms,
     caller: &Caller,
     alias: &RoomAliasId,
     taken: StatusCode,
 ) -> Result<()> {
-    if alias.server_name() != server.config.server_name || alias.as_str().len() > ALIAS_MAX_BYTES {
+    if alias.server_name() != rooms.server_name || alias.as_str().len() > ALIAS_MAX_BYTES {
         return Err(Error::invalid("This cannot be an alias of this server"));
     }
-    check_namespace(server, caller, alias)?;
-    if server
-        .config
-        .rooms
-        .forbidden_alias_names
-        .is_match(alias.alias())
-    {
+    check_namespace(rooms, caller, alias)?;
+    if rooms.config.forbidden_alias_names.is_match(alias.alias()) {
         return Err(Error::forbidden("Nobody may use this alias here"));
     }
-    if server.store.contains::<tables::Aliases>((alias,))? {
+    if rooms.store.contains::<tables::Aliases>((alias,))? {
         return Err(Error::refused(
             taken,
             ErrorKind::RoomInUse,
@@ -89,8 +83,8 @@ pub fn check_free(
 /// # Errors
 ///
 /// 413 `M_TOO_LARGE`.
-pub fn check_count(server: &Server, room: &RoomId) -> Result<()> {
-    let aliases = server.store.scan::<tables::RoomAliases>((room,)).keys();
+pub fn check_count(rooms: &Rooms, room: &RoomId) -> Result<()> {
+    let aliases = rooms.store.scan::<tables::RoomAliases>((room,)).keys();
     if aliases.take(ALIASES_PER_ROOM).count() < ALIASES_PER_ROOM {
         return Ok(());
     }
@@ -100,9 +94,9 @@ pub fn check_count(server: &Server, room: &RoomId) -> Result<()> {
 }
 
 /// Refuses an alias that an application service has for itself.
-fn check_namespace(server: &Server, caller: &Caller, alias: &RoomAliasId) -> Result<()> {
+fn check_namespace(rooms: &Rooms, caller: &Caller, alias: &RoomAliasId) -> Result<()> {
     let except = caller.appservice.as_deref();
-    if server.appservices.exclusive_alias(alias, except) {
+    if rooms.appservices.exclusive_alias(alias, except) {
         return Err(Error::bad_request(
             ErrorKind::Exclusive,
             "An application service has this alias for itself",
@@ -128,14 +122,14 @@ pub fn put(batch: &mut Batch, alias: &RoomAliasId, room: &RoomId, creator: &User
 /// # Errors
 ///
 /// 404 `M_NOT_FOUND` if it names none.
-pub async fn resolve(server: &Server, alias: &RoomAliasId) -> Result<OwnedRoomId> {
-    if let Some(record) = server.store.get::<tables::Aliases>((alias,))? {
+pub async fn resolve(rooms: &Rooms, alias: &RoomAliasId) -> Result<OwnedRoomId> {
+    if let Some(record) = rooms.store.get::<tables::Aliases>((alias,))? {
         return Ok(record.room_id);
     }
     let unknown = || Error::not_found(format!("No room has the alias {alias}"));
     // The application service makes the room before it answers, or only says that it would.
-    if server.appservices.query_alias(alias).await {
-        let record = server.store.get::<tables::Aliases>((alias,))?;
+    if rooms.appservices.query_alias(alias).await {
+        let record = rooms.store.get::<tables::Aliases>((alias,))?;
         return Ok(record.ok_or_else(unknown)?.room_id);
     }
     Err(unknown())
@@ -146,12 +140,12 @@ pub async fn resolve(server: &Server, alias: &RoomAliasId) -> Result<OwnedRoomId
 /// # Errors
 ///
 /// 404 if there is no such room or alias.
-pub async fn find(server: &Server, name: &RoomOrAliasId) -> Result<OwnedRoomId> {
+pub async fn find(rooms: &Rooms, name: &RoomOrAliasId) -> Result<OwnedRoomId> {
     let room = match <&RoomId>::try_from(name) {
         Ok(room) => room.to_owned(),
-        Err(alias) => resolve(server, alias).await?,
+        Err(alias) => resolve(rooms, alias).await?,
     };
-    if server.rooms.exists(&room)? {
+    if rooms.exists(&room)? {
         Ok(room)
     } else {
         Err(unknown_room())
@@ -159,8 +153,8 @@ pub async fn find(server: &Server, name: &RoomOrAliasId) -> Result<OwnedRoomId> 
 }
 
 /// All aliases of a room.
-pub fn of_room(server: &Server, room: &RoomId) -> Result<Vec<OwnedRoomAliasId>> {
-    let rows = server.store.scan::<tables::RoomAliases>((room,));
+pub fn of_room(rooms: &Rooms, room: &RoomId) -> Result<Vec<OwnedRoomAliasId>> {
+    let rows = rooms.store.scan::<tables::RoomAliases>((room,));
     rows.keys().map(|key| Ok(key?.1)).collect()
 }
 
@@ -170,20 +164,25 @@ pub fn of_room(server: &Server, room: &RoomId) -> Result<Vec<OwnedRoomAliasId>> 
 ///
 /// If the database fails.
 pub async fn replace(
-    server: &Server,
+    rooms: &Rooms,
     alias: &RoomAliasId,
     before: Option<&AliasRecord>,
     room: Option<&RoomId>,
 ) -> Result<()> {
-    let mut batch = server.store.batch();
+    let mut batch = rooms.store.batch();
     if let Some(before) = before {
         batch.delete::<tables::Aliases>((alias,))?;
         batch.delete::<tables::RoomAliases>((&*before.room_id, alias))?;
     }
     if let Some(room) = room {
-        put(&mut batch, alias, room, &admin::server_user(server)?)?;
+        put(
+            &mut batch,
+            alias,
+            room,
+            &admin_room::server_user(&rooms.server_name)?,
+        )?;
     }
-    Ok(server.store.commit(batch).await?)
+    Ok(rooms.store.commit(batch).await?)
 }
 
 /// Removes an alias, and takes it out of what the room calls itself.
@@ -191,22 +190,19 @@ pub async fn replace(
 /// # Errors
 ///
 /// 404 if there is no such alias, 403 if the caller neither made it nor may name the room.
-pub async fn remove(server: &Server, caller: &Caller, alias: &RoomAliasId) -> Result<()> {
+pub async fn remove(rooms: &Rooms, caller: &Caller, alias: &RoomAliasId) -> Result<()> {
     let unknown = || Error::not_found(format!("No room has the alias {alias}"));
-    let stored = || server.store.get::<tables::Aliases>((alias,));
+    let stored = || rooms.store.get::<tables::Aliases>((alias,));
     let room = stored()?.ok_or_else(unknown)?.room_id;
-    check_namespace(server, caller, alias)?;
-    let mut writer = server.rooms.write(&room).await?;
-    let _alone = server.aliases.lock([alias.to_owned()]).await;
+    check_namespace(rooms, caller, alias)?;
+    let mut writer = rooms.write(&room).await?;
+    let _alone = rooms.aliases.lock([alias.to_owned()]).await;
     // It may have been moved or removed meanwhile.
     let record = stored()?.filter(|record| record.room_id == room);
     let record = record.ok_or_else(unknown)?;
-    let levels = server
-        .rooms
-        .state(&record.room_id)
-        .power_levels(writer.rules())?;
+    let levels = rooms.state(&record.room_id).power_levels(writer.rules())?;
     let kind = StateEventType::RoomCanonicalAlias;
-    let may_name = server.rooms.is_joined(&record.room_id, &caller.user_id)?
+    let may_name = rooms.is_joined(&record.room_id, &caller.user_id)?
         && levels.user_can_send_state(&caller.user_id, kind.clone());
     if record.creator != caller.user_id && !may_name {
         return Err(Error::forbidden("This alias was made by somebody else"));

@@ -21,13 +21,12 @@ use serde_json::{
     value::{RawValue, to_raw_value},
 };
 
-use super::{Draft, aliases, membership::Member, rules_of};
+use super::{Draft, Rooms, aliases, membership::Member, rules_of};
 use crate::{
-    appservices,
+    accounts::introduce,
+    caller::Caller,
     error::{Error, Result},
-    http::Caller,
     limits::{INITIAL_STATE_MAX, INITIAL_STATE_MAX_BYTES, INVITES_PER_NEW_ROOM},
-    server::Server,
     store::{Exists, tables},
 };
 
@@ -45,7 +44,7 @@ struct InitialState {
 
 /// What is known of a room before it is made.
 struct Plan {
-    server: Server,
+    rooms: Rooms,
     caller: Caller,
     request: Request,
     version: RoomVersionId,
@@ -60,14 +59,20 @@ struct Plan {
 /// # Errors
 ///
 /// 400 if what is asked for makes no room, 403 if the caller may not make any.
-pub async fn create(server: &Server, caller: &Caller, request: Request) -> Result<OwnedRoomId> {
-    let plan = Plan::new(server, caller, request)?;
+pub async fn create(rooms: &Rooms, caller: &Caller, request: Request) -> Result<OwnedRoomId> {
+    let plan = Plan::new(rooms, caller, request)?;
     let appservice = caller.appservice.as_deref();
-    appservices::introduce(server, appservice, &plan.request.invite).await?;
+    introduce(
+        &rooms.accounts,
+        &rooms.appservices,
+        appservice,
+        &plan.request.invite,
+    )
+    .await?;
     plan.check_alias()?;
     let creator = caller.user_id.clone();
     let content = plan.create_content()?;
-    let rooms = &server.rooms;
+
     let writer = rooms.create(plan.version.clone(), creator, content).await?;
     let built = writer.add_all(plan.drafts()?).await;
     let mut writer = built.map_err(invalid_state)?;
@@ -77,7 +82,7 @@ pub async fn create(server: &Server, caller: &Caller, request: Request) -> Resul
         writer.batch().put::<tables::PublicRooms>(key, &Exists {})?;
     }
     // All is built: whoever wants the same alias waits for no more than this write.
-    let _alone = server.aliases.lock(plan.alias.clone()).await;
+    let _alone = rooms.aliases.lock(plan.alias.clone()).await;
     plan.check_alias()?;
     if let Some(alias) = &plan.alias {
         aliases::put(writer.batch(), alias, &room, &caller.user_id)?;
@@ -97,18 +102,18 @@ fn invalid_state(error: Error) -> Error {
 }
 
 impl Plan {
-    fn new(server: &Server, caller: &Caller, request: Request) -> Result<Self> {
-        check_invites(server, &request)?;
+    fn new(rooms: &Rooms, caller: &Caller, request: Request) -> Result<Self> {
+        check_invites(rooms, &request)?;
         check_initial_state(&request)?;
         let version = request.room_version.clone();
-        let version = version.unwrap_or_else(|| server.config.rooms.default_room_version.clone());
+        let version = version.unwrap_or_else(|| rooms.config.default_room_version.clone());
         let rules = rules_of(&version)?;
         let preset = request.preset.clone().unwrap_or(match request.visibility {
             Visibility::Public => RoomPreset::PublicChat,
             _ => RoomPreset::PrivateChat,
         });
         let name = request.room_alias_name.as_deref();
-        let alias = name.map(|name| aliases::local(server, name)).transpose()?;
+        let alias = name.map(|name| aliases::local(rooms, name)).transpose()?;
         let mut initial = Vec::new();
         for event in &request.initial_state {
             let event: InitialState = serde_json::from_str(event.json().get())
@@ -123,7 +128,7 @@ impl Plan {
             initial.push(event);
         }
         Ok(Self {
-            server: server.clone(),
+            rooms: rooms.clone(),
             caller: caller.clone(),
             request,
             version,
@@ -185,16 +190,16 @@ impl Plan {
 
     /// Refuses a name that the room cannot have.
     fn check_alias(&self) -> Result<()> {
-        let (server, caller) = (&self.server, &self.caller);
+        let (rooms, caller) = (&self.rooms, &self.caller);
         let taken = StatusCode::BAD_REQUEST;
-        let check = |alias| aliases::check_free(server, caller, alias, taken);
+        let check = |alias| aliases::check_free(rooms, caller, alias, taken);
         self.alias.as_deref().map_or(Ok(()), check)
     }
 
     /// The events that the room begins with, after its very first.
     fn drafts(&self) -> Result<Vec<Draft>> {
         let creator = &self.caller.user_id;
-        let join = Member::new(&self.server, creator, MembershipState::Join)?;
+        let join = Member::new(&self.rooms, creator, MembershipState::Join)?;
         let mut drafts = vec![join.draft(creator)?];
         if !self.sets(&StateEventType::RoomPowerLevels) {
             drafts.push(self.state(StateEventType::RoomPowerLevels, self.power_levels()?)?);
@@ -252,7 +257,7 @@ impl Plan {
             if *user == self.caller.user_id {
                 continue;
             }
-            let mut member = Member::new(&self.server, user, MembershipState::Invite)?;
+            let mut member = Member::new(&self.rooms, user, MembershipState::Invite)?;
             member.is_direct = self.request.is_direct;
             drafts.push(member.draft(&self.caller.user_id)?);
         }
@@ -285,7 +290,7 @@ fn check_initial_state(request: &Request) -> Result<()> {
     Ok(())
 }
 
-fn check_invites(server: &Server, request: &Request) -> Result<()> {
+fn check_invites(rooms: &Rooms, request: &Request) -> Result<()> {
     if !request.invite_3pid.is_empty() {
         return Err(super::membership::no_third_party());
     }
@@ -295,7 +300,7 @@ fn check_invites(server: &Server, request: &Request) -> Result<()> {
         )));
     }
     for user in &request.invite {
-        super::membership::check_ours(server, user)?;
+        super::membership::check_ours(rooms, user)?;
     }
     Ok(())
 }

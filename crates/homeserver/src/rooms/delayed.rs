@@ -13,9 +13,10 @@ use ruma::{
 };
 use tasks::catch;
 use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
 
 use super::{
-    Draft, RoomWriter, membership,
+    Draft, RoomWriter, Rooms, membership,
     record::{DelayedEvent, Made},
     send::Txn,
     writer::check_sizes,
@@ -25,11 +26,10 @@ use crate::{
         moderation::{locked, suspended},
         new_token,
     },
+    caller::Caller,
     clock,
     error::{Error, Result},
-    http::Caller,
     limits::{DELAY_MAX, DELAYED_EVENTS_PER_USER},
-    server::Server,
     store::{Batch, tables},
 };
 
@@ -50,7 +50,7 @@ pub struct Delayed {
 ///
 /// 403 if the caller is not in the room, 400 if the delay is too long or too many events wait.
 pub async fn schedule(
-    server: &Server,
+    rooms: &Rooms,
     caller: &Caller,
     room: &RoomId,
     draft: Draft,
@@ -58,7 +58,7 @@ pub async fn schedule(
     txn: Option<&Txn>,
 ) -> Result<String> {
     let user = &caller.user_id;
-    if !server.rooms.is_joined(room, user)? {
+    if !rooms.is_joined(room, user)? {
         return Err(Error::forbidden("You are not in this room"));
     }
     if Duration::from_millis(delay_ms) > DELAY_MAX {
@@ -71,9 +71,9 @@ pub async fn schedule(
     }
     // What others let wait is looked through before the room's writer is held, and whoever schedules in several rooms at once is
     // counted once.
-    let _turn = server.serial.of(user).await;
-    let waiting = of_user(server, user)?.len();
-    let mut writer = server.rooms.write(room).await?;
+    let _turn = rooms.accounts.serial.of(user).await;
+    let waiting = of_user(rooms, user)?.len();
+    let mut writer = rooms.write(room).await?;
     let sender = caller.sender_key();
     let scope = txn.map(|txn| format!("delayed {}", txn.scope));
     let key = scope
@@ -81,7 +81,7 @@ pub async fn schedule(
         .zip(txn)
         .map(|(scope, txn)| (&**user, &*sender, scope, &*txn.id));
     if let Some(key) = key
-        && let Some(Made { id: Some(id), .. }) = server.store.get::<tables::SendIds>(key)?
+        && let Some(Made { id: Some(id), .. }) = rooms.store.get::<tables::SendIds>(key)?
     {
         return Ok(id);
     }
@@ -111,14 +111,14 @@ pub async fn schedule(
         .batch()
         .put::<tables::DelayedEvents>((&*id,), &event)?;
     writer.commit().await?;
-    server.delayed.changed.notify_one();
+    rooms.delayed.changed.notify_one();
     Ok(id)
 }
 
 /// The events of a user that wait, by their ids.
-pub fn of_user(server: &Server, user: &UserId) -> Result<Vec<(String, DelayedEvent)>> {
+pub fn of_user(rooms: &Rooms, user: &UserId) -> Result<Vec<(String, DelayedEvent)>> {
     let mut events = Vec::new();
-    for row in server.store.scan::<tables::DelayedEvents>(()) {
+    for row in rooms.store.scan::<tables::DelayedEvents>(()) {
         let ((id,), event) = row?;
         if event.user == user {
             events.push((id, event));
@@ -128,54 +128,54 @@ pub fn of_user(server: &Server, user: &UserId) -> Result<Vec<(String, DelayedEve
 }
 
 /// Deletes the events of a user that wait, in the batch that ends the account.
-pub fn forget_user(server: &Server, batch: &mut Batch, user: &UserId) -> Result<()> {
-    for (id, _) in of_user(server, user)? {
+pub fn forget_user(rooms: &Rooms, batch: &mut Batch, user: &UserId) -> Result<()> {
+    for (id, _) in of_user(rooms, user)? {
         batch.delete::<tables::DelayedEvents>((&*id,))?;
     }
     Ok(())
 }
 
 /// Sends the event at once.
-pub async fn send_now(server: &Server, id: &str) -> Result<()> {
-    let (writer, event) = hold(server, id).await?;
-    finish(server, writer, id, event).await
+pub async fn send_now(rooms: &Rooms, id: &str) -> Result<()> {
+    let (writer, event) = hold(rooms, id).await?;
+    finish(rooms, writer, id, event).await
 }
 
 /// Lets the event wait for its whole delay again.
-pub async fn restart(server: &Server, id: &str) -> Result<()> {
-    let (mut writer, mut event) = hold(server, id).await?;
+pub async fn restart(rooms: &Rooms, id: &str) -> Result<()> {
+    let (mut writer, mut event) = hold(rooms, id).await?;
     event.running_since = clock::now();
     writer.batch().put::<tables::DelayedEvents>((id,), &event)?;
     writer.commit().await?;
-    server.delayed.changed.notify_one();
+    rooms.delayed.changed.notify_one();
     Ok(())
 }
 
 /// Sends the event never.
-pub async fn cancel(server: &Server, id: &str) -> Result<()> {
-    let (mut writer, _) = hold(server, id).await?;
+pub async fn cancel(rooms: &Rooms, id: &str) -> Result<()> {
+    let (mut writer, _) = hold(rooms, id).await?;
     writer.batch().delete::<tables::DelayedEvents>((id,))?;
     writer.commit().await?;
     Ok(())
 }
 
 /// The event as it is while nobody else writes to its room.
-async fn hold(server: &Server, id: &str) -> Result<(RoomWriter, DelayedEvent)> {
+async fn hold(rooms: &Rooms, id: &str) -> Result<(RoomWriter, DelayedEvent)> {
     let unknown = || Error::not_found("No event waits with this id");
-    let event = server.store.get::<tables::DelayedEvents>((id,))?;
-    let writer = server.rooms.write(&event.ok_or_else(unknown)?.room).await?;
-    let event = server.store.get::<tables::DelayedEvents>((id,))?;
+    let event = rooms.store.get::<tables::DelayedEvents>((id,))?;
+    let writer = rooms.write(&event.ok_or_else(unknown)?.room).await?;
+    let event = rooms.store.get::<tables::DelayedEvents>((id,))?;
     Ok((writer, event.ok_or_else(unknown)?))
 }
 
 /// Sends the event and forgets that it waited; one that the room refuses is forgotten, too.
 async fn finish(
-    server: &Server,
+    rooms: &Rooms,
     mut writer: RoomWriter,
     id: &str,
     event: DelayedEvent,
 ) -> Result<()> {
-    let allowed = may_send(server, &event.user)?;
+    let allowed = may_send(rooms, &event.user)?;
     let about_guests = event.kind == TimelineEventType::RoomGuestAccess;
     let mut draft = Draft::message(event.user, event.kind, event.content);
     draft.state_key = event.state_key;
@@ -188,14 +188,14 @@ async fn finish(
     writer.batch().delete::<tables::DelayedEvents>((id,))?;
     writer.commit().await?;
     if about_guests {
-        membership::remove_guests(server, &event.room).await?;
+        membership::remove_guests(rooms, &event.room).await?;
     }
     refused.map_or(Ok(()), Err)
 }
 
 /// Whether the account is still one that sends something. An application service's own user may have none.
-fn may_send(server: &Server, user: &UserId) -> Result<Result<()>> {
-    Ok(match server.accounts.get(user)? {
+fn may_send(rooms: &Rooms, user: &UserId) -> Result<Result<()>> {
+    Ok(match rooms.accounts.get(user)? {
         Some(account) if account.deactivated => Err(Error::forbidden("This account has ended")),
         Some(account) if account.locked => Err(locked()),
         Some(account) if account.suspended => Err(suspended()),
@@ -208,24 +208,24 @@ fn due(event: &DelayedEvent) -> u64 {
 }
 
 /// Sends what is due, until the server stops.
-pub async fn run(server: Server) {
+pub async fn run(rooms: Rooms, stopping: CancellationToken) {
     loop {
-        let wait = send_due(&server).await.unwrap_or_else(|error| {
+        let wait = send_due(&rooms).await.unwrap_or_else(|error| {
             tracing::warn!(%error, "events that were to be sent later wait longer");
             RETRY
         });
         tokio::select! {
-            () = server.stopping.cancelled() => return,
-            () = server.delayed.changed.notified() => {}
+            () = stopping.cancelled() => return,
+            () = rooms.delayed.changed.notified() => {}
             () = tokio::time::sleep(wait) => {}
         }
     }
 }
 
 /// Sends what is due now, and says how long nothing is.
-async fn send_due(server: &Server) -> Result<Duration> {
+async fn send_due(rooms: &Rooms) -> Result<Duration> {
     let mut wait = IDLE;
-    let rows = server.store.scan::<tables::DelayedEvents>(());
+    let rows = rooms.store.scan::<tables::DelayedEvents>(());
     let rows: Vec<_> = rows.collect::<Result<_, _>>()?;
     for ((id,), event) in rows {
         let left = left(&event);
@@ -233,13 +233,13 @@ async fn send_due(server: &Server) -> Result<Duration> {
             wait = wait.min(left);
             continue;
         }
-        let sent = match catch(send_if_due(server, &id)).await {
+        let sent = match catch(send_if_due(rooms, &id)).await {
             Ok(sent) => sent,
             Err(panic) => {
                 tracing::error!(room.id = %event.room, %panic, "a delayed event is not sent: sending it panicked");
-                let mut batch = server.store.batch();
+                let mut batch = rooms.store.batch();
                 batch.delete::<tables::DelayedEvents>((&id,))?;
-                server.store.commit(batch).await?;
+                rooms.store.commit(batch).await?;
                 continue;
             }
         };
@@ -254,13 +254,13 @@ async fn send_due(server: &Server) -> Result<Duration> {
     Ok(wait)
 }
 
-async fn send_if_due(server: &Server, id: &str) -> Result<()> {
-    let (writer, event) = hold(server, id).await?;
+async fn send_if_due(rooms: &Rooms, id: &str) -> Result<()> {
+    let (writer, event) = hold(rooms, id).await?;
     // It may have been restarted while its room was busy.
     if left(&event) > Duration::ZERO {
         return Ok(());
     }
-    finish(server, writer, id, event).await
+    finish(rooms, writer, id, event).await
 }
 
 fn left(event: &DelayedEvent) -> Duration {

@@ -8,11 +8,10 @@ use ruma::{
     events::StateEventType,
 };
 
-use super::summary::summarize;
+use super::{Rooms, summary::summarize};
 use crate::{
     error::{Error, Result},
     limits::DIRECTORY_PAGE_MAX,
-    server::Server,
     store::{Exists, tables},
 };
 
@@ -50,7 +49,7 @@ pub struct Page {
 /// # Errors
 ///
 /// 400 if the token is not one of ours.
-pub fn page(server: &Server, search: &Search) -> Result<Page> {
+pub fn page(rooms: &Rooms, search: &Search) -> Result<Page> {
     let start: usize = match &search.since {
         Some(token) => token
             .parse()
@@ -60,9 +59,9 @@ pub fn page(server: &Server, search: &Search) -> Result<Page> {
     let limit = search.limit.and_then(|limit| usize::try_from(limit).ok());
     let limit = limit.unwrap_or(PAGE).clamp(1, DIRECTORY_PAGE_MAX);
     let mut found = Vec::new();
-    for room in published(server, &search.network)? {
+    for room in published(rooms, &search.network)? {
         // A room that is gone stays in no list, but one broken row is no reason to show none.
-        let Ok(summary) = summarize(&server.rooms, &room) else {
+        let Ok(summary) = summarize(rooms, &room) else {
             continue;
         };
         let summary = PublicRoomsChunk::from(summary);
@@ -85,8 +84,8 @@ pub fn page(server: &Server, search: &Search) -> Result<Page> {
 }
 
 /// The rooms in the list of a network.
-pub fn published(server: &Server, network: &RoomNetwork) -> Result<BTreeSet<OwnedRoomId>> {
-    let store = &server.store;
+pub fn published(rooms: &Rooms, network: &RoomNetwork) -> Result<BTreeSet<OwnedRoomId>> {
+    let store = &rooms.store;
     let rows = match network {
         RoomNetwork::All => store.scan::<tables::PublicRooms>(()),
         RoomNetwork::ThirdParty(network) => store.scan::<tables::PublicRooms>((&**network,)),
@@ -112,19 +111,19 @@ fn matches(room: &PublicRoomsChunk, filter: &Filter) -> bool {
 }
 
 /// Whether a room is in the server's own list.
-pub fn is_public(server: &Server, room: &RoomId) -> Result<bool> {
-    Ok(server.store.contains::<tables::PublicRooms>(("", room))?)
+pub fn is_public(rooms: &Rooms, room: &RoomId) -> Result<bool> {
+    Ok(rooms.store.contains::<tables::PublicRooms>(("", room))?)
 }
 
 /// Puts a room into the list of a network (empty: the server's own), or takes it out.
-pub async fn publish(server: &Server, network: &str, room: &RoomId, public: bool) -> Result<()> {
-    let mut batch = server.store.batch();
+pub async fn publish(rooms: &Rooms, network: &str, room: &RoomId, public: bool) -> Result<()> {
+    let mut batch = rooms.store.batch();
     if public {
         batch.put::<tables::PublicRooms>((network, room), &Exists {})?;
     } else {
         batch.delete::<tables::PublicRooms>((network, room))?;
     }
-    Ok(server.store.commit(batch).await?)
+    Ok(rooms.store.commit(batch).await?)
 }
 
 /// Refuses people who may not say in which list the room is: those who may not name it.
@@ -132,11 +131,11 @@ pub async fn publish(server: &Server, network: &str, room: &RoomId, public: bool
 /// # Errors
 ///
 /// 403 `M_FORBIDDEN`.
-pub fn may_publish(server: &Server, user: &UserId, room: &RoomId) -> Result<()> {
-    let rules = server.rooms.rules(room)?;
-    let levels = server.rooms.state(room).power_levels(&rules)?;
+pub fn may_publish(rooms: &Rooms, user: &UserId, room: &RoomId) -> Result<()> {
+    let rules = rooms.rules(room)?;
+    let levels = rooms.state(room).power_levels(&rules)?;
     let kind = StateEventType::RoomCanonicalAlias;
-    if server.rooms.is_joined(room, user)? && levels.user_can_send_state(user, kind) {
+    if rooms.is_joined(room, user)? && levels.user_can_send_state(user, kind) {
         return Ok(());
     }
     Err(Error::forbidden(

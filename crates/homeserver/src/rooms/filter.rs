@@ -2,8 +2,8 @@
 //!
 //! Spec: <https://spec.matrix.org/v1.19/client-server-api/#filtering>
 
+pub use homeserver_model::filter::matches_other;
 use homeserver_model::filter::{self, Filtered};
-pub use homeserver_model::filter::{like, matches_other};
 use ruma::{OwnedUserId, api::client::filter::RoomEventFilter};
 use serde::Deserialize;
 

@@ -14,9 +14,8 @@ use ruma::{
 use super::{RoomState, Rooms};
 use crate::{
     accounts::moderation::suspended,
+    caller::Caller,
     error::{Error, Result},
-    http::Caller,
-    server::Server,
     store::tables,
     stream::Position,
 };
@@ -26,8 +25,8 @@ use crate::{
 /// # Errors
 ///
 /// 403 `M_USER_SUSPENDED`.
-pub fn may_act(server: &Server, caller: &Caller) -> Result<()> {
-    if server.accounts.is_suspended(&caller.user_id)? {
+pub fn may_act(rooms: &Rooms, caller: &Caller) -> Result<()> {
+    if rooms.accounts.is_suspended(&caller.user_id)? {
         return Err(suspended());
     }
     Ok(())
@@ -38,11 +37,11 @@ pub fn may_act(server: &Server, caller: &Caller) -> Result<()> {
 /// # Errors
 ///
 /// 403 `M_USER_SUSPENDED`.
-pub fn may_redact(server: &Server, caller: &Caller, event: Option<&EventId>) -> Result<()> {
-    let redacted = event.map(|event| server.rooms.event(event)).transpose()?;
+pub fn may_redact(rooms: &Rooms, caller: &Caller, event: Option<&EventId>) -> Result<()> {
+    let redacted = event.map(|event| rooms.event(event)).transpose()?;
     match redacted.flatten() {
         Some(event) if event.sender == caller.user_id => Ok(()),
-        _ => may_act(server, caller),
+        _ => may_act(rooms, caller),
     }
 }
 

@@ -14,11 +14,9 @@ use serde_json::{
     value::{RawValue, to_raw_value},
 };
 
-use super::{Draft, RoomWriter, record::Membership, send::same};
+use super::{Draft, RoomWriter, Rooms, admin_room, record::Membership, send::same};
 use crate::{
-    admin,
     error::{Error, Result},
-    server::Server,
     store::tables,
 };
 
@@ -48,13 +46,13 @@ pub struct Member {
 
 impl Member {
     /// What the user is to become. With the profile, where the room is to know it.
-    pub fn new(server: &Server, user: &UserId, membership: MembershipState) -> Result<Self> {
+    pub fn new(rooms: &Rooms, user: &UserId, membership: MembershipState) -> Result<Self> {
         let mut profile = Map::new();
         if matches!(
             membership,
             MembershipState::Join | MembershipState::Invite | MembershipState::Knock
         ) {
-            profile = profile_of(server, user)?;
+            profile = profile_of(rooms, user)?;
         }
         Ok(Self {
             user: user.to_owned(),
@@ -97,10 +95,10 @@ impl Member {
 }
 
 /// The fields of a profile as member events have them.
-fn profile_of(server: &Server, user: &UserId) -> Result<Map<String, Value>> {
+fn profile_of(rooms: &Rooms, user: &UserId) -> Result<Map<String, Value>> {
     let mut fields = Map::new();
     for name in ["displayname", "avatar_url"] {
-        let value = server.store.get::<tables::Profiles>((user, name))?;
+        let value = rooms.store.get::<tables::Profiles>((user, name))?;
         if let Some(value @ Value::String(_)) = value {
             fields.insert(name.into(), value);
         }
@@ -113,10 +111,10 @@ fn profile_of(server: &Server, user: &UserId) -> Result<Map<String, Value>> {
 /// # Errors
 ///
 /// 404 if there is no such room, 403 if it may not be.
-pub async fn change(server: &Server, sender: &UserId, room: &RoomId, member: Member) -> Result<()> {
-    let mut writer = server.rooms.write(room).await?;
-    let now = server.rooms.membership(room, &member.user)?;
-    let Some(member) = allowed(server, sender, &writer, member, now.as_ref())? else {
+pub async fn change(rooms: &Rooms, sender: &UserId, room: &RoomId, member: Member) -> Result<()> {
+    let mut writer = rooms.write(room).await?;
+    let now = rooms.membership(room, &member.user)?;
+    let Some(member) = allowed(rooms, sender, &writer, member, now.as_ref())? else {
         return Ok(());
     };
     let draft = member.draft(sender)?;
@@ -133,21 +131,21 @@ pub async fn change(server: &Server, sender: &UserId, room: &RoomId, member: Mem
 
 /// What has to be written; nothing if the user is that already.
 fn allowed(
-    server: &Server,
+    rooms: &Rooms,
     sender: &UserId,
     writer: &RoomWriter,
     mut member: Member,
     now: Option<&Membership>,
 ) -> Result<Option<Member>> {
-    if admin::is_coming(&member.membership) {
-        admin::check_member(server, writer.room_id(), &member.user)?;
+    if admin_room::is_coming(&member.membership) {
+        admin_room::check_member(rooms, writer.room_id(), &member.user)?;
     }
     let before = now.map(|now| &now.membership);
     let own = sender == member.user;
     match member.membership {
         MembershipState::Join if before == Some(&MembershipState::Join) => return Ok(None),
         MembershipState::Join => {
-            restricted::check_guest(server, writer, sender)?;
+            restricted::check_guest(rooms, writer, sender)?;
             member.authorised_by = restricted::authorizer(writer, &member.user, now)?;
         }
         MembershipState::Knock if before == Some(&MembershipState::Knock) => return Ok(None),
@@ -156,7 +154,7 @@ fn allowed(
             None => return Err(not_there("You are not in this room")),
             Some(_) => {}
         },
-        MembershipState::Invite => check_ours(server, &member.user)?,
+        MembershipState::Invite => check_ours(rooms, &member.user)?,
         _ => {}
     }
     Ok(Some(member))
@@ -167,9 +165,8 @@ fn allowed(
 /// # Errors
 ///
 /// 403 `M_FORBIDDEN`.
-pub fn check_kickable(server: &Server, room: &RoomId, user: &UserId) -> Result<()> {
-    match server
-        .rooms
+pub fn check_kickable(rooms: &Rooms, room: &RoomId, user: &UserId) -> Result<()> {
+    match rooms
         .membership(room, user)?
         .map(|member| member.membership)
     {
@@ -183,8 +180,8 @@ pub fn check_kickable(server: &Server, room: &RoomId, user: &UserId) -> Result<(
 /// # Errors
 ///
 /// 403 `M_BAD_STATE`.
-pub fn check_banned(server: &Server, room: &RoomId, user: &UserId) -> Result<()> {
-    match server.rooms.membership(room, user)? {
+pub fn check_banned(rooms: &Rooms, room: &RoomId, user: &UserId) -> Result<()> {
+    match rooms.membership(room, user)? {
         Some(member) if member.membership == MembershipState::Ban => Ok(()),
         _ => Err(Error::refused(
             StatusCode::FORBIDDEN,
@@ -199,11 +196,11 @@ pub fn check_banned(server: &Server, room: &RoomId, user: &UserId) -> Result<()>
 /// # Errors
 ///
 /// 400 if the user is still in it.
-pub async fn forget(server: &Server, user: &UserId, room: &RoomId) -> Result<()> {
-    if !server.rooms.exists(room)? {
+pub async fn forget(rooms: &Rooms, user: &UserId, room: &RoomId) -> Result<()> {
+    if !rooms.exists(room)? {
         return Err(super::unknown_room());
     }
-    let member = server.rooms.membership(room, user)?;
+    let member = rooms.membership(room, user)?;
     match member.map(|member| member.membership) {
         Some(MembershipState::Leave | MembershipState::Ban) => {}
         Some(_) => {
@@ -214,9 +211,9 @@ pub async fn forget(server: &Server, user: &UserId, room: &RoomId) -> Result<()>
         }
         None => return Err(not_there("You never were in this room")),
     }
-    let mut batch = server.store.batch();
+    let mut batch = rooms.store.batch();
     batch.delete::<tables::Memberships>((user, room))?;
-    server.store.commit(batch).await?;
+    rooms.store.commit(batch).await?;
     Ok(())
 }
 
@@ -225,8 +222,8 @@ fn not_there(message: &str) -> Error {
 }
 
 /// Refuses users of other servers: this one does not federate.
-pub fn check_ours(server: &Server, user: &UserId) -> Result<()> {
-    if user.server_name() == server.config.server_name {
+pub fn check_ours(rooms: &Rooms, user: &UserId) -> Result<()> {
+    if user.server_name() == rooms.server_name {
         return Ok(());
     }
     Err(Error::forbidden(format!(

@@ -20,7 +20,7 @@ use serde_json::{
 };
 
 use super::{Pdu, Rooms, erased::redacted_copy};
-use crate::{error::Result, http::Caller};
+use crate::{caller::Caller, error::Result};
 
 mod bundle;
 mod unsigned;

@@ -17,7 +17,7 @@ use ruma::{
 use serde::Deserialize;
 
 use super::{
-    Pdu, RoomWriter, Rooms,
+    Derivation, Derived, Pdu, RoomWriter, Rooms,
     pagination::{Page, Reader, Token},
     record::{Aggregate, Relation},
 };
@@ -115,16 +115,26 @@ fn is_newer(edit: &Pdu, than: &Pdu) -> bool {
     (edit.origin_server_ts, &edit.event_id) > (than.origin_server_ts, &than.event_id)
 }
 
+/// Which events relate to which, derived from every event.
+#[derive(Debug)]
+pub struct RelationIndex;
+
+impl Derived for RelationIndex {
+    fn begin(&self, _: &RoomWriter) -> Result<Box<dyn Derivation>> {
+        Ok(Box::new(Notes::default()))
+    }
+}
+
 /// What the events of one write relate to.
 #[derive(Debug, Default)]
-pub(super) struct Notes {
+struct Notes {
     /// What is shown with events after what was noted so far.
     aggregates: HashMap<OwnedEventId, Aggregate>,
 }
 
-impl Notes {
+impl Derivation for Notes {
     /// Notes that the next event relates to another one.
-    pub(super) fn note(&mut self, writer: &mut RoomWriter, pdu: &Pdu, slot: Slot) -> Result<()> {
+    fn next(&mut self, writer: &mut RoomWriter, pdu: &Arc<Pdu>, slot: Slot) -> Result<()> {
         let Some(relates) = relates_to(pdu) else {
             return Ok(());
         };
@@ -153,7 +163,9 @@ impl Notes {
         });
         Ok(())
     }
+}
 
+impl Notes {
     /// What is shown with an event after this one.
     fn aggregate(
         &mut self,

@@ -8,7 +8,7 @@ use std::{collections::BTreeSet, sync::Arc};
 use ruma::{RoomId, api::client::search::search_events::v3::SearchKeys, events::TimelineEventType};
 use serde::Deserialize;
 
-use super::{Pdu, RoomWriter, Rooms};
+use super::{Derivation, Derived, Pdu, RoomWriter, Rooms};
 use crate::{
     error::Result,
     limits::{
@@ -71,8 +71,25 @@ fn indexed_words(pdu: &Pdu) -> BTreeSet<String> {
     words.take(SEARCH_WORDS_PER_EVENT).collect()
 }
 
+/// The words of messages, derived from every event.
+#[derive(Debug)]
+pub struct SearchIndex;
+
+impl Derived for SearchIndex {
+    fn begin(&self, _: &RoomWriter) -> Result<Box<dyn Derivation>> {
+        Ok(Box::new(Self))
+    }
+}
+
+impl Derivation for SearchIndex {
+    fn next(&mut self, writer: &mut RoomWriter, pdu: &Arc<Pdu>, slot: Slot) -> Result<()> {
+        note(writer, pdu, slot);
+        Ok(())
+    }
+}
+
 /// Makes a new event findable.
-pub(super) fn note(writer: &mut RoomWriter, pdu: &Pdu, slot: Slot) {
+fn note(writer: &mut RoomWriter, pdu: &Pdu, slot: Slot) {
     let words = indexed_words(pdu);
     if words.is_empty() {
         return;

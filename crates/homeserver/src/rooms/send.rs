@@ -18,15 +18,13 @@ use serde::Deserialize;
 use serde_json::{Value, value::RawValue};
 
 use super::{
-    Draft, Pdu, RoomWriter, membership,
+    Draft, Pdu, RoomWriter, Rooms, admin_room, membership,
     record::{Made, SendId},
 };
 use crate::{
-    admin,
+    caller::Caller,
     error::{Error, Result},
-    http::Caller,
     limits::TRANSACTION_ID_MAX_BYTES,
-    server::Server,
     store::tables,
     stream::Position,
 };
@@ -76,7 +74,7 @@ struct AnnotationTarget {
 ///
 /// 404 if there is no such room, 403 if the room's rules refuse the event, 400 if its content is not allowed.
 pub async fn send(
-    server: &Server,
+    rooms: &Rooms,
     caller: &Caller,
     room: &RoomId,
     mut draft: Draft,
@@ -85,26 +83,26 @@ pub async fn send(
     if let Some(txn) = &txn {
         txn.check()?;
     }
-    if let Some(sent) = sent(server, caller, txn.as_ref())? {
+    if let Some(sent) = sent(rooms, caller, txn.as_ref())? {
         return Ok(sent);
     }
-    check(server, &draft)?;
+    check(rooms, &draft)?;
     // There can be many reactions: those that are there already are read before the room's writer is held.
-    let looked = check_annotation(server, room, &draft, Position::default())?;
-    let mut writer = server.rooms.write(room).await?;
-    if let Some(sent) = sent(server, caller, txn.as_ref())? {
+    let looked = check_annotation(rooms, room, &draft, Position::default())?;
+    let mut writer = rooms.write(room).await?;
+    if let Some(sent) = sent(rooms, caller, txn.as_ref())? {
         return Ok(sent);
     }
     let about_guests = draft.kind == TimelineEventType::RoomGuestAccess;
     if let Some(same) = unchanged(&writer, &draft)? {
         drop(writer);
         if about_guests {
-            membership::remove_guests(server, room).await?;
+            membership::remove_guests(rooms, room).await?;
         }
         return Ok(same.event_id.clone());
     }
-    check_annotation(server, room, &draft, looked)?;
-    check_in_room(server, &writer, &draft)?;
+    check_annotation(rooms, room, &draft, looked)?;
+    check_in_room(rooms, &writer, &draft)?;
     if let Some(txn) = &txn {
         draft.send_id = Some(SendId {
             device: caller.device_id.clone(),
@@ -121,17 +119,17 @@ pub async fn send(
     }
     writer.commit().await?;
     if about_guests {
-        membership::remove_guests(server, room).await?;
+        membership::remove_guests(rooms, room).await?;
     }
     Ok(event_id)
 }
 
 /// What this request made when it came before.
-fn sent(server: &Server, caller: &Caller, txn: Option<&Txn>) -> Result<Option<OwnedEventId>> {
+fn sent(rooms: &Rooms, caller: &Caller, txn: Option<&Txn>) -> Result<Option<OwnedEventId>> {
     let Some(txn) = txn else { return Ok(None) };
     let sender = caller.sender_key();
     let key = (&*caller.user_id, &*sender, &*txn.scope, &*txn.id);
-    let made = server.store.get::<tables::SendIds>(key)?;
+    let made = rooms.store.get::<tables::SendIds>(key)?;
     Ok(made
         .and_then(|made| made.id)
         .and_then(|id| id.try_into().ok()))
@@ -154,12 +152,12 @@ pub(super) fn same(one: &RawValue, other: &RawValue) -> bool {
 }
 
 /// What this server does not take, in whichever room.
-fn check(server: &Server, draft: &Draft) -> Result<()> {
+fn check(rooms: &Rooms, draft: &Draft) -> Result<()> {
     let encrypts = matches!(
         draft.kind,
         TimelineEventType::RoomEncryption | TimelineEventType::RoomEncrypted
     );
-    if encrypts && !server.config.rooms.allow_encryption {
+    if encrypts && !rooms.config.allow_encryption {
         return Err(Error::forbidden(
             "Encryption is switched off on this server",
         ));
@@ -168,21 +166,21 @@ fn check(server: &Server, draft: &Draft) -> Result<()> {
 }
 
 /// What depends on the room besides its rules.
-fn check_in_room(server: &Server, writer: &RoomWriter, draft: &Draft) -> Result<()> {
+fn check_in_room(rooms: &Rooms, writer: &RoomWriter, draft: &Draft) -> Result<()> {
     match draft.kind {
-        TimelineEventType::RoomCanonicalAlias => check_aliases(server, writer, &draft.content),
-        TimelineEventType::RoomMember => check_member(server, writer, draft),
+        TimelineEventType::RoomCanonicalAlias => check_aliases(rooms, writer, &draft.content),
+        TimelineEventType::RoomMember => check_member(rooms, writer, draft),
         _ => Ok(()),
     }
 }
 
 /// A membership that is set like any other state is held to the same as one that is asked for.
-fn check_member(server: &Server, writer: &RoomWriter, draft: &Draft) -> Result<()> {
+fn check_member(rooms: &Rooms, writer: &RoomWriter, draft: &Draft) -> Result<()> {
     let content: Option<RoomMemberEventContent> = serde_json::from_str(draft.content.get()).ok();
     let user = draft.state_key.as_deref().map(<&UserId>::try_from);
     match (content, user) {
-        (Some(content), Some(Ok(user))) if admin::is_coming(&content.membership) => {
-            admin::check_member(server, writer.room_id(), user)
+        (Some(content), Some(Ok(user))) if admin_room::is_coming(&content.membership) => {
+            admin_room::check_member(rooms, writer.room_id(), user)
         }
         _ => Ok(()),
     }
@@ -190,7 +188,7 @@ fn check_member(server: &Server, writer: &RoomWriter, draft: &Draft) -> Result<(
 
 /// Nobody reacts twice with the same key. Looks at what came after a position, and says up to where it has looked.
 fn check_annotation(
-    server: &Server,
+    rooms: &Rooms,
     room: &RoomId,
     draft: &Draft,
     after: Position,
@@ -206,7 +204,7 @@ fn check_annotation(
         return Ok(looked);
     }
     let event = &*relates_to.event_id;
-    let rows = server
+    let rows = rooms
         .store
         .scan_from::<tables::Relations>((room, event), (room, event, after.next()));
     for row in rows {
@@ -227,7 +225,7 @@ fn check_annotation(
 }
 
 /// Every alias that was not there before has to name this room.
-fn check_aliases(server: &Server, writer: &RoomWriter, content: &RawValue) -> Result<()> {
+fn check_aliases(rooms: &Rooms, writer: &RoomWriter, content: &RawValue) -> Result<()> {
     let invalid = |error| Error::invalid(format!("this is no list of aliases: {error}"));
     let content: RoomCanonicalAliasEventContent =
         serde_json::from_str(content.get()).map_err(invalid)?;
@@ -243,7 +241,7 @@ fn check_aliases(server: &Server, writer: &RoomWriter, content: &RawValue) -> Re
         if known(alias) {
             continue;
         }
-        let record = server.store.get::<tables::Aliases>((&**alias,))?;
+        let record = rooms.store.get::<tables::Aliases>((&**alias,))?;
         if record.is_none_or(|record| record.room_id != writer.room_id()) {
             return Err(Error::bad_request(
                 ErrorKind::BadAlias,

@@ -10,7 +10,7 @@ use std::{
 use ruma::{EventId, OwnedEventId, RoomId, UserId, events::relation::RelationType};
 
 use super::{
-    Pdu, RoomWriter,
+    Derivation, Derived, Pdu, RoomWriter,
     pagination::{Reader, Token},
     record::Thread,
     relations::relates_to,
@@ -29,16 +29,26 @@ pub fn root_of(pdu: &Pdu) -> Option<OwnedEventId> {
     (relates.rel_type == RelationType::Thread).then_some(relates.event_id)
 }
 
+/// The threads of rooms, derived from every event.
+#[derive(Debug)]
+pub struct ThreadIndex;
+
+impl Derived for ThreadIndex {
+    fn begin(&self, _: &RoomWriter) -> Result<Box<dyn Derivation>> {
+        Ok(Box::new(Notes::default()))
+    }
+}
+
 /// Which threads the events of one write belong to.
 #[derive(Debug, Default)]
-pub(super) struct Notes {
+struct Notes {
     /// Threads after what was noted so far, and where the last event of each comes to be if it is one of this write.
     threads: HashMap<OwnedEventId, (Thread, Option<Slot>)>,
 }
 
-impl Notes {
+impl Derivation for Notes {
     /// Notes that the next event belongs to a thread. A thread does not begin in another thread.
-    pub(super) fn note(&mut self, writer: &mut RoomWriter, pdu: &Pdu, slot: Slot) -> Result<()> {
+    fn next(&mut self, writer: &mut RoomWriter, pdu: &Arc<Pdu>, slot: Slot) -> Result<()> {
         let Some(root) = root_of(pdu) else {
             return Ok(());
         };

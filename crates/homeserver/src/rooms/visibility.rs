@@ -23,11 +23,6 @@ use crate::{
     stream::Position,
 };
 
-/// Whether a user may read an event.
-pub fn may_see(rooms: &Rooms, user: &UserId, pdu: &Pdu) -> Result<bool> {
-    Ok(Sight::new(rooms, user, &pdu.room_id)?.reaches(pdu))
-}
-
 /// Behind which position a room holds nothing for a user: the end of everything, or where the user left. [`Sight`] says what
 /// of the rest there is to read.
 ///

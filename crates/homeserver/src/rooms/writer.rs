@@ -19,7 +19,7 @@ use tokio::sync::{Mutex as AsyncMutex, OwnedMutexGuard};
 
 use super::{
     Draft, Head, Pdu, Rooms,
-    ending::check_ban,
+    banned::check_ban,
     joined::check_joined,
     pdu::{room_id_of, unauthorized},
     record::{RoomRecord, StoredEvent},
@@ -36,7 +36,7 @@ use crate::{
 mod commit;
 
 /// How many events one write has at most where there can be more: everybody's later changes wait until it is on disk.
-pub(super) const EVENTS_PER_WRITE: usize = 500;
+pub(crate) const EVENTS_PER_WRITE: usize = 500;
 /// How many characters the made-up part of a room id has.
 const ROOM_ID_CHARS: usize = 18;
 

@@ -9,7 +9,7 @@ use ruma::{
     OwnedRoomId, OwnedUserId, RoomAliasId, RoomId, UserId, events::StateEventType,
 };
 
-use crate::stream::Position;
+use homeserver_model::Position;
 
 /// The longest text that fits into a part of a key, in bytes: its length is written as two bytes.
 pub const PART_MAX_BYTES: usize = u16::MAX as usize;

@@ -4,27 +4,28 @@
 //! any position is one reverse seek. [`CurrentState`], [`Members`] and [`Memberships`] are the same facts as they are now, kept
 //! beside it because they are read with every message.
 
+use homeserver_model::Position;
 use ruma::{
     OwnedDeviceId, OwnedEventId, OwnedRoomAliasId, OwnedRoomId, OwnedUserId, events::StateEventType,
 };
 use serde_json::{Value, value::RawValue};
 
-use super::{Exists, table::catalogue};
-use crate::{
-    accounts::record::{Account, Device, RefreshToken, RegistrationToken, ShortToken, Token},
-    appservices::record::Progress,
-    keys::record::{BackupVersion, DehydratedDevice, FallbackKey},
-    media::record::{MediaFile, Thumbnail},
-    push::{
-        self,
-        record::{Notification, PusherRecord},
+use super::{
+    Exists,
+    records::{
+        accounts::{Account, Device, RefreshToken, RegistrationToken, ShortToken, Token},
+        appservices::Progress,
+        keys::{BackupVersion, DehydratedDevice, FallbackKey},
+        media::{MediaFile, Thumbnail},
+        push::{self, Notification, PusherRecord},
+        rooms::{
+            Aggregate, AliasRecord, DelayedEvent, Made, Membership, Relation, RoomRecord,
+            StoredEvent, Thread,
+        },
+        stream::Change,
+        sync::{AccountDatum, Receipt},
     },
-    rooms::record::{
-        Aggregate, AliasRecord, DelayedEvent, Made, Membership, Relation, RoomRecord, StoredEvent,
-        Thread,
-    },
-    stream::{Change, Position},
-    sync::record::{AccountDatum, Receipt},
+    table::catalogue,
 };
 
 catalogue! {
@@ -130,7 +131,7 @@ catalogue! {
     /// Pushers, by user, app and key.
     Pushers "pushers" Lookup (OwnedUserId, String, String) => PusherRecord;
     /// How far pushers have come, by user, app and key.
-    PusherProgress "pusher_progress" Lookup (OwnedUserId, String, String) => push::record::PusherProgress;
+    PusherProgress "pusher_progress" Lookup (OwnedUserId, String, String) => push::PusherProgress;
 
     /// Uploaded files, by media id.
     Media "media" Lookup (String) => MediaFile;

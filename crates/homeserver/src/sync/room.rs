@@ -11,7 +11,12 @@ use ruma::{
 };
 use serde::Deserialize;
 
-use crate::{error::Result, push, rooms::Rooms, store::tables, stream::Position};
+use crate::{
+    error::Result,
+    rooms::{self, Rooms},
+    store::tables,
+    stream::Position,
+};
 
 /// After how many members a room without a name is called.
 const HEROES: usize = 5;
@@ -84,7 +89,7 @@ pub fn unread(
     UnreadNotificationsCount,
     BTreeMap<ruma::OwnedEventId, UnreadNotificationsCount>,
 )> {
-    let unread = push::unread(rooms, user, room, until)?;
+    let unread = rooms::unread(rooms, user, room, until)?;
     let count = |(notify, highlight): (u64, u64)| {
         let mut count = UnreadNotificationsCount::new();
         count.notification_count = UInt::new(notify);

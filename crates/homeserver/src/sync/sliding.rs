@@ -22,9 +22,9 @@ use system::connections::Connection;
 use tokio::time::Instant;
 
 use crate::{
+    caller::Caller,
     error::{Error, Result},
-    http::Caller,
-    server::Server,
+    sync::SyncContext,
 };
 
 mod connection;
@@ -60,7 +60,7 @@ impl SlidingSync {
 ///
 /// 400 `M_UNKNOWN_POS` if the connection does not know the position any more: the client begins anew.
 pub async fn answer(
-    server: &Server,
+    ctx: &SyncContext,
     caller: &Caller,
     request: Request,
     bytes: &[u8],
@@ -68,29 +68,28 @@ pub async fn answer(
 ) -> Result<Response> {
     let name = ask::connection_name(&request)?;
     let key = ConnectionKey::new(&caller.user_id, &caller.sender_key(), &name);
-    let connections = &server.sliding.connections;
+    let connections = &ctx.sliding.connections;
     let base = connections
         .base(&key, request.pos.as_deref())
         .ok_or_else(unknown_pos)?;
-    server
-        .presence
+    ctx.presence
         .synced(&caller.user_id, &request.set_presence)?;
-    let deadline = Instant::now() + patience(server, &request);
+    let deadline = Instant::now() + patience(ctx, &request);
     let ask = Ask::new(caller.into(), request, bytes)?;
-    extensions::to_device::acknowledge(server, &ask).await?;
+    extensions::to_device::acknowledge(ctx, &ask).await?;
 
-    let mut watcher = server.stream.watch(&caller.user_id);
+    let mut watcher = ctx.stream.watch(&caller.user_id);
     loop {
-        let now = server.stream.visible();
+        let now = ctx.stream.visible();
         let device = caller.device_id.as_deref();
-        server.echoes.answered(&caller.user_id, device).await;
-        let round = Round::read(server, &ask, &base, now).await?;
-        server.accounts.still_logged_in(&caller.user_id, device)?;
+        ctx.echoes.answered(&caller.user_id, device).await;
+        let round = Round::read(ctx, &ask, &base, now).await?;
+        ctx.accounts.still_logged_in(&caller.user_id, device)?;
         let left = deadline.saturating_duration_since(Instant::now());
         let waits = async {
             let user = &caller.user_id;
             let wait = watcher.wait(left);
-            let waiting = server.waiting_syncs.wait(user, device, connection, wait);
+            let waiting = ctx.waiting_syncs.wait(user, device, connection, wait);
             waiting.await == Some(true)
         };
         if round.has_news || left.is_zero() || !waits.await {
@@ -103,11 +102,11 @@ pub async fn answer(
 
 /// How long the client waits for news. Never longer than it says: clients that were woken by a push wait for a second, and then
 /// hang up.
-fn patience(server: &Server, request: &Request) -> Duration {
+fn patience(ctx: &SyncContext, request: &Request) -> Duration {
     match (&request.pos, request.timeout) {
         // The first answer of a connection tells the client how things are, even if nothing is.
         (None, _) | (_, None) => Duration::ZERO,
-        (Some(_), Some(asked)) => asked.min(server.config.sync.client_sync_timeout_max),
+        (Some(_), Some(asked)) => asked.min(ctx.config.client_sync_timeout_max),
     }
 }
 

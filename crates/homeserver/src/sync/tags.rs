@@ -8,19 +8,19 @@ use ruma::{
 };
 use serde_json::value::to_raw_value;
 
-use super::account_data;
 use crate::{
+    accounts::account_data,
     error::{Error, Result},
     limits::{TAG_NAME_MAX_BYTES, TAGS_PER_ROOM},
-    server::Server,
+    sync::SyncContext,
 };
 
 /// The type of the account data that tags are in.
 const TAG: &str = "m.tag";
 
 /// The tags that a room has for a user.
-pub fn get(server: &Server, user: &UserId, room: &RoomId) -> Result<Tags> {
-    let stored = account_data::get(&server.store, user, Some(room), TAG)?;
+pub fn get(ctx: &SyncContext, user: &UserId, room: &RoomId) -> Result<Tags> {
+    let stored = account_data::get(&ctx.store, user, Some(room), TAG)?;
     Ok(stored
         .and_then(|datum| serde_json::from_str::<TagEventContent>(datum.content.get()).ok())
         .map(|content| content.tags)
@@ -29,13 +29,13 @@ pub fn get(server: &Server, user: &UserId, room: &RoomId) -> Result<Tags> {
 
 /// Changes them; one change of a user after the other.
 pub async fn change(
-    server: &Server,
+    ctx: &SyncContext,
     user: &UserId,
     room: &RoomId,
     change: impl FnOnce(&mut Tags),
 ) -> Result<()> {
-    let _turn = server.serial.of(user).await;
-    let mut tags = get(server, user, room)?;
+    let _turn = ctx.accounts.serial.of(user).await;
+    let mut tags = get(ctx, user, room)?;
     change(&mut tags);
     if tags.len() > TAGS_PER_ROOM
         || tags
@@ -47,8 +47,8 @@ pub async fn change(
         )));
     }
     let content = to_raw_value(&TagEventContent::new(tags))?;
-    account_data::check(&server.rooms, user, Some(room), TAG, &content)?;
-    let (store, stream) = (&server.store, &server.stream);
+    account_data::check(&ctx.store, user, Some(room), TAG, &content)?;
+    let (store, stream) = (&ctx.store, &ctx.stream);
     account_data::set(store, stream, user, Some(room), TAG, content).await?;
     Ok(())
 }

@@ -2,8 +2,8 @@
 //!
 //! The token is that of a page: everything up to its position was told. A sync registers for wake-ups before it reads, so nothing that
 //! happens between reading and waiting is missed. A token that lies ahead of everything that happened (the database is an older
-//! copy of what the client knows) is answered like a first sync: then the client knows what the server knows.
-//! Spec: <https://spec.matrix.org/v1.19/client-server-api/#get_matrixclientv3sync>
+//! copy of what the client knows) is answered like a first sync: then the client knows what the ctx knows.
+//! Spec: <https://spec.matrix.org/v1.19/client-ctx-api/#get_matrixclientv3sync>
 
 use std::{collections::BTreeSet, time::Duration};
 
@@ -20,16 +20,19 @@ use ruma::{
 use system::connections::Connection;
 use tokio::time::Instant;
 
-use super::{account_data, account_data::Changed, filter};
+use super::filter;
 use crate::{
-    accounts::ignored::ignored_by,
+    accounts::{
+        account_data::{self, Changed},
+        ignored::ignored_by,
+    },
     blocking,
     error::{Error, Result},
     keys,
     limits::{SYNC_TIMELINE_MAX, SYNC_TO_DEVICE_MAX},
     rooms::{Pdu, filter::matches_other, pagination::Token, present::Viewer, record::Membership},
-    server::Server,
     stream::Position,
+    sync::SyncContext,
 };
 
 mod gap;
@@ -64,11 +67,11 @@ struct Span {
 }
 
 impl Asked {
-    fn new(server: &Server, viewer: Viewer, request: Request) -> Result<Self> {
+    fn new(ctx: &SyncContext, viewer: Viewer, request: Request) -> Result<Self> {
         let filter = match request.filter {
             None => FilterDefinition::default(),
             Some(Filter::FilterDefinition(filter)) => filter,
-            Some(Filter::FilterId(id)) => filter::stored(&server.store, &viewer.user_id, &id)?,
+            Some(Filter::FilterId(id)) => filter::stored(&ctx.store, &viewer.user_id, &id)?,
             Some(_) => return Err(Error::invalid("filter is an id or JSON")),
         };
         let limit = filter
@@ -81,7 +84,7 @@ impl Asked {
             None | Some("") => None,
             Some(token) => Some(token.parse::<Token>()?.0),
         };
-        let until = server.stream.visible();
+        let until = ctx.stream.visible();
         Ok(Self {
             fields: Fields::read(filter.event_fields.as_deref()),
             filter,
@@ -103,42 +106,40 @@ impl Asked {
 
 /// Answers a sync, at once or as soon as something happens.
 pub async fn answer(
-    server: &Server,
+    ctx: &SyncContext,
     viewer: Viewer,
     request: Request,
     connection: Option<&Connection>,
 ) -> Result<Response> {
-    let wait = server.config.sync.wait(request.timeout);
+    let wait = ctx.config.wait(request.timeout);
     let mut deadline = Instant::now() + wait;
-    server
-        .presence
+    ctx.presence
         .synced(&viewer.user_id, &request.set_presence)?;
-    let mut watcher = server.stream.watch(&viewer.user_id);
-    let mut asked = Asked::new(server, viewer, request)?;
-    acknowledge(server, &asked).await?;
+    let mut watcher = ctx.stream.watch(&viewer.user_id);
+    let mut asked = Asked::new(ctx, viewer, request)?;
+    acknowledge(ctx, &asked).await?;
     let at_once = asked.since.is_none() || asked.full_state;
     loop {
-        asked.until = server.stream.visible();
+        asked.until = ctx.stream.visible();
         let device = asked.viewer.device_id.as_deref();
-        server.echoes.answered(&asked.viewer.user_id, device).await;
-        let response = tell(server, &mut asked).await?;
+        ctx.echoes.answered(&asked.viewer.user_id, device).await;
+        let response = tell(ctx, &mut asked).await?;
         let device = asked.viewer.device_id.as_deref();
-        server
-            .accounts
+        ctx.accounts
             .still_logged_in(&asked.viewer.user_id, device)?;
         let left = deadline.saturating_duration_since(Instant::now());
         if at_once || !is_empty(&response) || left == Duration::ZERO {
             return Ok(response);
         }
         let (user, device) = (&asked.viewer.user_id, asked.viewer.device_id.as_deref());
-        let waiting = server
+        let waiting = ctx
             .waiting_syncs
             .wait(user, device, connection, watcher.wait(left));
         let woken = waiting.await == Some(true);
         // Up to here there was nothing; only what comes after it has to be looked at.
         asked.since = Some(asked.until);
         if !woken {
-            // Nothing came, newer syncs take the place of this one, or the server ends. One last look takes the token past what happened elsewhere.
+            // Nothing came, newer syncs take the place of this one, or the ctx ends. One last look takes the token past what happened elsewhere.
             deadline = Instant::now();
         }
     }
@@ -153,33 +154,33 @@ fn is_empty(response: &Response) -> bool {
 }
 
 /// What the device was given up to `since` it has got.
-async fn acknowledge(server: &Server, asked: &Asked) -> Result<()> {
+async fn acknowledge(ctx: &SyncContext, asked: &Asked) -> Result<()> {
     let (Some(since), Some(device)) = (asked.since, &asked.viewer.device_id) else {
         return Ok(());
     };
-    let mut batch = server.store.batch();
+    let mut batch = ctx.store.batch();
     let user = &asked.viewer.user_id;
-    keys::to_device::delete_up_to(&server.store, &mut batch, user, device, since)?;
+    keys::to_device::delete_up_to(&ctx.store, &mut batch, user, device, since)?;
     if !batch.is_empty() {
-        server.store.commit(batch).await?;
+        ctx.store.commit(batch).await?;
     }
     Ok(())
 }
 
 /// Everything that is to be told of the stretch that is asked for.
-async fn tell(server: &Server, asked: &mut Asked) -> Result<Response> {
+async fn tell(ctx: &SyncContext, asked: &mut Asked) -> Result<Response> {
     let mut response = Response::new(String::new());
     // First, because it may end the stretch early.
-    devices(server, asked, &mut response)?;
+    devices(ctx, asked, &mut response)?;
     response.next_batch = Token(asked.until).to_string();
     if asked.since == Some(asked.until) && !asked.full_state {
         return Ok(response);
     }
     let user = asked.viewer.user_id.clone();
-    asked.ignored = ignored_by(&server.store, &user)?;
+    asked.ignored = ignored_by(&ctx.store, &user)?;
     let changed = match asked.since {
-        None => account_data::all(&server.store, &user, None)?,
-        Some(since) => account_data::changed(&server.store, &user, since, asked.until)?,
+        None => account_data::all(&ctx.store, &user, None)?,
+        Some(since) => account_data::changed(&ctx.store, &user, since, asked.until)?,
     };
     for datum in changed.iter().filter(|changed| changed.room.is_empty()) {
         if matches_other(&asked.filter.account_data, &datum.kind, None) {
@@ -187,32 +188,32 @@ async fn tell(server: &Server, asked: &mut Asked) -> Result<Response> {
         }
     }
     let gap = match asked.since.filter(|_| !asked.full_state) {
-        Some(since) => Gap::walk(server, &user, since, asked.until)?,
+        Some(since) => Gap::walk(ctx, &user, since, asked.until)?,
         None => Gap::default(),
     };
     let besides = changed
         .iter()
         .filter_map(|changed| ruma::OwnedRoomId::try_from(&*changed.room).ok());
-    let memberships = gap.memberships(server, &user, besides)?;
+    let memberships = gap.memberships(ctx, &user, besides)?;
     if let Some(since) = asked.since
         && gap.concerns_devices(&memberships)
     {
-        let lists = keys::device_lists::between(&server.rooms, &user, since, asked.until)?;
+        let lists = super::device_lists::between(&ctx.rooms, &user, since, asked.until)?;
         response.device_lists.changed = lists.changed.into_iter().collect();
         response.device_lists.left = lists.left.into_iter().collect();
     }
     for (room, member) in memberships {
         if filter::wants_room(&asked.filter.room, &room) && member.position <= asked.until {
-            tell_room(server, asked, room, &member, &changed, &mut response)?;
+            tell_room(ctx, asked, room, &member, &changed, &mut response)?;
             blocking::pause().await;
         }
     }
-    presence(server, asked, &mut response)?;
+    presence(ctx, asked, &mut response)?;
     Ok(response)
 }
 
 fn tell_room(
-    server: &Server,
+    ctx: &SyncContext,
     asked: &Asked,
     id: ruma::OwnedRoomId,
     member: &Membership,
@@ -223,28 +224,28 @@ fn tell_room(
     let moved = asked.since.is_none_or(|since| member.position > since);
     match member.membership {
         MembershipState::Join => {
-            let joined = room::joined(server, &id, asked, member, changed)?;
+            let joined = room::joined(ctx, &id, asked, member, changed)?;
             if !joined.is_empty() {
                 response.rooms.join.insert(id, joined);
             }
         }
         MembershipState::Invite if moved && !asked.ignored.contains(&member.sender) => {
             let mut invited = InvitedRoom::new();
-            let events = outside::stripped_state(&server.rooms, &id, user, member)?;
+            let events = outside::stripped_state(&ctx.rooms, &id, user, member)?;
             invited.invite_state.events = events;
             response.rooms.invite.insert(id, invited);
         }
         MembershipState::Knock if moved => {
             let mut knocked = KnockedRoom::new();
-            let events = outside::stripped_state(&server.rooms, &id, user, member)?;
+            let events = outside::stripped_state(&ctx.rooms, &id, user, member)?;
             knocked.knock_state.events = events;
             response.rooms.knock.insert(id, knocked);
         }
         MembershipState::Leave | MembershipState::Ban
             if moved && (asked.since.is_some() || asked.filter.room.include_leave) =>
         {
-            let left = if server.rooms.exists(&id)? {
-                room::left(server, &id, asked, member)?
+            let left = if ctx.rooms.exists(&id)? {
+                room::left(ctx, &id, asked, member)?
             } else {
                 // An admin deleted it: all there is to say is that it is over.
                 LeftRoom::default()
@@ -257,11 +258,11 @@ fn tell_room(
 }
 
 /// Messages to the device, and how many keys it has left. If more wait than fit, the stretch ends at the last one that does.
-fn devices(server: &Server, asked: &mut Asked, response: &mut Response) -> Result<()> {
+fn devices(ctx: &SyncContext, asked: &mut Asked, response: &mut Response) -> Result<()> {
     let Some(device) = &asked.viewer.device_id else {
         return Ok(());
     };
-    let (store, user) = (&server.store, &asked.viewer.user_id);
+    let (store, user) = (&ctx.store, &asked.viewer.user_id);
     let after = asked.since.unwrap_or_default();
     let messages =
         keys::to_device::pending(store, user, device, after, asked.until, SYNC_TO_DEVICE_MAX)?;
@@ -278,13 +279,13 @@ fn devices(server: &Server, asked: &mut Asked, response: &mut Response) -> Resul
     Ok(())
 }
 
-fn presence(server: &Server, asked: &Asked, response: &mut Response) -> Result<()> {
+fn presence(ctx: &SyncContext, asked: &Asked, response: &mut Response) -> Result<()> {
     let user = &asked.viewer.user_id;
     let after = asked.since.unwrap_or_default();
-    for (other, status) in server.presence.since(after, asked.until) {
+    for (other, status) in ctx.presence.since(after, asked.until) {
         let wanted = matches_other(&asked.filter.presence, "m.presence", Some(&other))
             && !asked.ignored.contains(&other);
-        if wanted && (other == *user || server.rooms.share_room(user, &other)?) {
+        if wanted && (other == *user || ctx.rooms.share_room(user, &other)?) {
             let event = Raw::new(&status.event(other))?;
             response.presence.events.push(event);
         }

@@ -53,6 +53,7 @@ impl WaitingSyncs {
     }
 
     /// How many syncs of a user wait.
+    #[cfg(test)]
     pub fn count(&self, user: &UserId) -> usize {
         self.lock().waiting.get(user).map_or(0, Vec::len)
     }

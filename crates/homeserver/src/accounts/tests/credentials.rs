@@ -147,7 +147,9 @@ async fn give(test: &TestServer, room: &str, here: &Person) {
 
 fn kept(test: &TestServer, user: &OwnedUserId) -> [bool; 3] {
     let store = &test.server.store;
-    let delayed = !delayed::of_user(&test.server, user).unwrap().is_empty();
+    let delayed = !delayed::of_user(&test.server.rooms, user)
+        .unwrap()
+        .is_empty();
     let dry = store
         .contains::<tables::DehydratedDevices>((user,))
         .unwrap();
@@ -220,9 +222,10 @@ async fn register_bridge(test: &TestServer) -> Arc<Appservice> {
 /// One row of the table, as it is.
 async fn outlives(test: &TestServer, event: &str, number: usize) -> String {
     let name = format!("user{number}");
-    let accounts = &test.server.accounts;
-    let user = accounts
-        .create(&test.server, &name, Some(OLD))
+    let user = test
+        .server
+        .operations
+        .create_account(&name, Some(OLD))
         .await
         .unwrap();
     let bob = test.person(&format!("bob{number}")).await;
@@ -278,8 +281,10 @@ async fn credential_outlives_only_what_the_table_allows() {
 async fn what_was_proven_with_an_old_password_proves_nothing() {
     let test = TestServer::start().await;
     let accounts = &test.server.accounts;
-    let user = accounts
-        .create(&test.server, "alice", Some(OLD))
+    let user = test
+        .server
+        .operations
+        .create_account("alice", Some(OLD))
         .await
         .unwrap();
     let alice = test.log_in(&user).await;
@@ -295,7 +300,11 @@ async fn what_was_proven_with_an_old_password_proves_nothing() {
                 .unwrap();
         } else {
             let kept = Content::Kept;
-            accounts.end(&test.server, &user, kept, None).await.unwrap();
+            test.server
+                .operations
+                .end_account(&user, kept, None)
+                .await
+                .unwrap();
         }
         assert_eq!(sessions(), 0, "{ends}");
     }
@@ -307,13 +316,16 @@ async fn what_is_no_users_outlives_users() {
     let accounts = &test.server.accounts;
     let token = accounts.issue_registration_token(None, None).await.unwrap();
     let nonce = accounts.nonces.issue(None, std::time::Instant::now());
-    let user = accounts
-        .create(&test.server, "alice", Some(OLD))
+    let user = test
+        .server
+        .operations
+        .create_account("alice", Some(OLD))
         .await
         .unwrap();
     let erased = Content::Erased;
-    accounts
-        .deactivate(&test.server, &user, erased, None)
+    test.server
+        .operations
+        .deactivate(&user, erased, None)
         .await
         .unwrap();
     assert_eq!(
@@ -415,9 +427,9 @@ async fn unregistered_appservice_leaves_no_way_in() {
         assert_eq!(refreshed.await.0, StatusCode::UNAUTHORIZED, "{when}");
         let (status, _) = test.call(Method::GET, &openid, json!({})).await;
         assert_eq!(status, StatusCode::UNAUTHORIZED, "{when}");
-        let accounts = &test.server.accounts;
-        accounts
-            .end_appservice(&test.server, &bridge)
+        test.server
+            .operations
+            .end_appservice(&bridge)
             .await
             .unwrap();
     }

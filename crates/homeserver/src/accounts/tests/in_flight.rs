@@ -32,8 +32,9 @@ struct Shown {
 
 async fn shown(test: &Arc<TestServer>, name: &str) -> Shown {
     let accounts = &test.server.accounts;
-    accounts
-        .create(&test.server, name, Some(OLD))
+    test.server
+        .operations
+        .create_account(name, Some(OLD))
         .await
         .unwrap();
     let mut body = password(name, OLD);
@@ -71,10 +72,15 @@ fn end(test: &Arc<TestServer>, person: &Person, what: Ends) -> JoinHandle<()> {
                     .set_password(user, NEW, &HashFor::Admin, None)
                     .await
             }
-            Ends::Account => accounts.end(server, user, Content::Kept, None).await,
+            Ends::Account => {
+                server
+                    .operations
+                    .end_account(user, Content::Kept, None)
+                    .await
+            }
             Ends::Device => {
                 let devices = [person.device_id.clone().into()];
-                accounts.delete_devices(server, user, &devices, None).await
+                server.operations.delete_devices(user, &devices, None).await
             }
         };
         ended.unwrap();

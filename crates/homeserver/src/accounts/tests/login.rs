@@ -72,9 +72,9 @@ async fn tokens_end_and_are_refreshed() {
         config.login.access_token_ttl = Duration::from_millis(400);
     })
     .await;
-    let accounts = &test.server.accounts;
-    accounts
-        .create(&test.server, "alice", Some("secret"))
+    test.server
+        .operations
+        .create_account("alice", Some("secret"))
         .await
         .unwrap();
     let mut wish = password("alice", "secret");

@@ -3,16 +3,15 @@
 use http::{Method, StatusCode};
 use serde_json::{Value, json};
 
-use crate::{
-    admin,
-    testing::{Person, TestServer},
-};
+use crate::testing::{Person, TestServer};
 
 /// A server with an admin and somebody to moderate.
 async fn server() -> (TestServer, Person, Person) {
     let test = TestServer::start_with(|config| config.admin.create_admin_room = true).await;
     let (boss, bob) = (test.person("boss").await, test.person("bob").await);
-    admin::make_admin(&test.server, &boss.user_id)
+    test.server
+        .operations
+        .make_admin(&boss.user_id)
         .await
         .unwrap();
     (test, boss, bob)

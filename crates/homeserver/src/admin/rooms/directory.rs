@@ -9,29 +9,30 @@ use crate::{
         command::Directory,
     },
     rooms::directory,
-    server::Server,
+    services::Services,
 };
 
 /// The server's own list, among those of networks.
 const OWN: &str = "";
 
-pub(super) async fn run(server: &Server, command: Directory) -> Result<String, String> {
+pub(super) async fn run(services: &Services, command: Directory) -> Result<String, String> {
     match command {
         Directory::Publish { room, force } => {
-            set(server, &room, true).await?;
+            set(services, &room, true).await?;
             Ok(match <&RoomAliasId>::try_from(&*room) {
                 Ok(alias) if !force => format!("Room published as {alias}"),
                 _ => "Room published".to_owned(),
             })
         }
         Directory::Unpublish { room } => {
-            set(server, &room, false).await?;
+            set(services, &room, false).await?;
             Ok("Room unpublished".to_owned())
         }
         Directory::List { page } => {
             let number = page.unwrap_or(1);
-            let rooms = directory::published(server, &RoomNetwork::Matrix).map_err(said)?;
-            let lines = super::page(server, rooms.into_iter().collect(), number).map_err(said)?;
+            let rooms =
+                directory::published(&services.rooms, &RoomNetwork::Matrix).map_err(said)?;
+            let lines = super::page(services, rooms.into_iter().collect(), number).map_err(said)?;
             if lines.is_empty() {
                 return Ok("No rooms are published.".to_owned());
             }
@@ -44,9 +45,9 @@ pub(super) async fn run(server: &Server, command: Directory) -> Result<String, S
     }
 }
 
-async fn set(server: &Server, room: &OwnedRoomOrAliasId, public: bool) -> Result<(), String> {
-    let room = found(server, room).await.map_err(said)?;
-    directory::publish(server, OWN, &room, public)
+async fn set(services: &Services, room: &OwnedRoomOrAliasId, public: bool) -> Result<(), String> {
+    let room = found(services, room).await.map_err(said)?;
+    directory::publish(&services.rooms, OWN, &room, public)
         .await
         .map_err(said)
 }

@@ -8,17 +8,17 @@ use crate::{
     admin::{
         answer::{code_block, list, said},
         command::Moderation,
-        room as admin_room,
         users::named,
     },
     error::Result as ServerResult,
-    rooms::ending::{self, Trace},
-    server::Server,
+    operations::end_room::{self, Trace},
+    rooms::admin_room,
+    services::Services,
 };
 
 /// Refuses to end the room that ends rooms.
-fn not_admin_room(server: &Server, room: &RoomId, what: &str) -> Result<(), String> {
-    match admin_room(server).map_err(said)? {
+fn not_admin_room(services: &Services, room: &RoomId, what: &str) -> Result<(), String> {
+    match admin_room::room(&services.rooms).map_err(said)? {
         Some(own) if own == room => Err(format!("{what} the admin room.")),
         _ => Ok(()),
     }
@@ -32,19 +32,23 @@ fn trace(force: bool) -> Trace {
     }
 }
 
-pub(super) async fn delete(server: &Server, room: &RoomId, force: bool) -> Result<String, String> {
-    not_admin_room(server, room, "Cannot delete")?;
-    ending::delete(server, room, trace(force))
+pub(super) async fn delete(
+    services: &Services,
+    room: &RoomId,
+    force: bool,
+) -> Result<String, String> {
+    not_admin_room(services, room, "Cannot delete")?;
+    end_room::delete(&services.rooms, room, trace(force))
         .await
         .map_err(said)?;
     Ok("Successfully deleted the room from our database.".to_owned())
 }
 
-pub(super) async fn prune(server: &Server, force: bool) -> Result<String, String> {
+pub(super) async fn prune(services: &Services, force: bool) -> Result<String, String> {
     let mut count = 0;
-    for room in known(server, None).map_err(said)? {
-        if is_empty(server, &room).map_err(said)? {
-            ending::delete(server, &room, trace(force))
+    for room in known(services, None).map_err(said)? {
+        if is_empty(services, &room).map_err(said)? {
+            end_room::delete(&services.rooms, &room, trace(force))
                 .await
                 .map_err(said)?;
             count += 1;
@@ -55,8 +59,11 @@ pub(super) async fn prune(server: &Server, force: bool) -> Result<String, String
     ))
 }
 
-fn is_empty(server: &Server, room: &RoomId) -> ServerResult<bool> {
-    for row in server.store.scan::<crate::store::tables::Members>((room,)) {
+fn is_empty(services: &Services, room: &RoomId) -> ServerResult<bool> {
+    for row in services
+        .store
+        .scan::<crate::store::tables::Members>((room,))
+    {
         let (_, member) = row?;
         if member.is_joined() || member.is_invited() {
             return Ok(false);
@@ -80,12 +87,12 @@ impl Whose {
     }
 }
 
-pub(super) fn whose(server: &Server, user: &str, regex: bool) -> Result<Whose, String> {
+pub(super) fn whose(services: &Services, user: &str, regex: bool) -> Result<Whose, String> {
     if regex {
         let regex = Regex::new(user).map_err(|error| error.to_string())?;
         return Ok(Whose::Matching(regex));
     }
-    named(server, user).map(Whose::Of)
+    named(services, user).map(Whose::Of)
 }
 
 /// Which rooms are deleted.
@@ -95,14 +102,14 @@ pub(super) struct Wanted {
 }
 
 pub(super) async fn purge(
-    server: &Server,
+    services: &Services,
     wanted: &Wanted,
     dry_run: bool,
 ) -> Result<String, String> {
-    let own = admin_room(server).map_err(said)?;
+    let own = admin_room::room(&services.rooms).map_err(said)?;
     let mut rooms: Vec<OwnedRoomId> = Vec::new();
-    for room in known(server, None).map_err(said)? {
-        let members = server.rooms.joined_members(&room).map_err(said)?;
+    for room in known(services, None).map_err(said)? {
+        let members = services.rooms.joined_members(&room).map_err(said)?;
         let theirs = members.iter().any(|member| wanted.whose.is(member));
         if theirs && (!wanted.sole_member || members.len() == 1) && own.as_ref() != Some(&room) {
             rooms.push(room);
@@ -112,7 +119,7 @@ pub(super) async fn purge(
         return Ok(list(&format!("Would delete {} rooms:", rooms.len()), rooms));
     }
     for room in &rooms {
-        ending::delete(server, room, Trace::OfPeople)
+        end_room::delete(&services.rooms, room, Trace::OfPeople)
             .await
             .map_err(said)?;
     }
@@ -123,27 +130,29 @@ pub(super) async fn purge(
 }
 
 pub(super) async fn moderate(
-    server: &Server,
+    services: &Services,
     command: Moderation,
     below: &str,
 ) -> Result<String, String> {
     match command {
         Moderation::BanRoom { room } => {
-            ban(server, &room).await?;
+            ban(services, &room).await?;
             Ok("Room banned and removed all our local users.".to_owned())
         }
-        Moderation::BanListOfRooms => ban_list(server, below).await,
+        Moderation::BanListOfRooms => ban_list(services, below).await,
         Moderation::UnbanRoom { room } => {
-            let room = found(server, &room).await.map_err(said)?;
-            ending::ban(server, &room, false).await.map_err(said)?;
+            let room = found(services, &room).await.map_err(said)?;
+            end_room::ban(&services.rooms, &room, false)
+                .await
+                .map_err(said)?;
             Ok("Room unbanned".to_owned())
         }
         Moderation::ListBannedRooms { no_details } => {
-            let rooms = known(server, Some(true)).map_err(said)?;
+            let rooms = known(services, Some(true)).map_err(said)?;
             if rooms.is_empty() {
                 return Err("No rooms are banned.".to_owned());
             }
-            let lines = rooms.into_iter().map(|room| Line::of(server, room));
+            let lines = rooms.into_iter().map(|room| Line::of(services, room));
             let lines = lines.collect::<ServerResult<Vec<_>>>().map_err(said)?;
             let heading = format!("Rooms Banned ({}):", lines.len());
             Ok(table(&heading, &lines, no_details))
@@ -151,17 +160,19 @@ pub(super) async fn moderate(
     }
 }
 
-async fn ban(server: &Server, room: &OwnedRoomOrAliasId) -> Result<(), String> {
-    let room = found(server, room).await.map_err(said)?;
-    not_admin_room(server, &room, "Not allowed to ban")?;
-    ending::ban(server, &room, true).await.map_err(said)
+async fn ban(services: &Services, room: &OwnedRoomOrAliasId) -> Result<(), String> {
+    let room = found(services, room).await.map_err(said)?;
+    not_admin_room(services, &room, "Not allowed to ban")?;
+    end_room::ban(&services.rooms, &room, true)
+        .await
+        .map_err(said)
 }
 
-async fn ban_list(server: &Server, below: &str) -> Result<String, String> {
+async fn ban_list(services: &Services, below: &str) -> Result<String, String> {
     let (mut count, mut failed) = (0, Vec::new());
     for line in code_block(below)? {
         let banned = match OwnedRoomOrAliasId::try_from(line.trim()) {
-            Ok(room) => ban(server, &room).await,
+            Ok(room) => ban(services, &room).await,
             Err(error) => Err(error.to_string()),
         };
         match banned {

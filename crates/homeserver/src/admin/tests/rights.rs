@@ -20,8 +20,8 @@ async fn started() -> (TestServer, Person, OwnedRoomId) {
     let test = TestServer::start_with(|config| config.admin.create_admin_room = true).await;
     let server = &test.server;
     let created = server
-        .accounts
-        .create(server, "boss", Some("correct horse"));
+        .operations
+        .create_account("boss", Some("correct horse"));
     let boss = test.log_in(&created.await.unwrap()).await;
     for (id, regex, exclusive) in [("br", "@br_.*", true), ("puppets", "@.*", false)] {
         let registration = AppserviceRegistration::from_yaml(&format!(
@@ -33,7 +33,7 @@ async fn started() -> (TestServer, Person, OwnedRoomId) {
             .await
             .unwrap();
     }
-    let room = room(server).unwrap().unwrap();
+    let room = admin_room::room(&server.rooms).unwrap().unwrap();
     (test, boss, room)
 }
 
@@ -59,7 +59,7 @@ async fn force(test: &TestServer, room: &ruma::RoomId, user: &ruma::UserId, by: 
 
 /// Says something and waits until every command before it is done: the answer to a ping that follows.
 async fn said(test: &TestServer, sender: &ruma::UserId, in_room: &ruma::RoomId, body: &str) {
-    let admins = room(&test.server).unwrap().unwrap();
+    let admins = admin_room::room(&test.server.rooms).unwrap().unwrap();
     let boss = user_id!("@boss:letta.test");
     let mut ping = None;
     for (sender, room, body) in [
@@ -98,7 +98,10 @@ async fn appservice_user_in_admin_room_commands_nothing() {
     for ghost in ghosts() {
         force(&test, &admins, &ghost, &boss.user_id).await;
         assert!(server.rooms.is_joined(&admins, &ghost).unwrap());
-        assert!(!is_admin(server, &ghost).unwrap(), "{ghost} is an admin");
+        assert!(
+            !is_admin(&server.rooms, &ghost).unwrap(),
+            "{ghost} is an admin"
+        );
         for body in [
             format!("!admin {MAKE_ADMIN}"),
             format!("\\!admin {MAKE_ADMIN}"),
@@ -106,7 +109,7 @@ async fn appservice_user_in_admin_room_commands_nothing() {
         ] {
             said(&test, &ghost, &admins, &body).await;
             assert!(
-                !is_admin(server, &mallory.user_id).unwrap(),
+                !is_admin(&server.rooms, &mallory.user_id).unwrap(),
                 "{ghost}: {body}"
             );
         }
@@ -118,7 +121,7 @@ async fn appservice_user_in_admin_room_commands_nothing() {
         &format!("\\!admin {MAKE_ADMIN}"),
     )
     .await;
-    assert!(is_admin(server, &mallory.user_id).unwrap());
+    assert!(is_admin(&server.rooms, &mallory.user_id).unwrap());
 }
 
 #[tokio::test]
@@ -133,8 +136,8 @@ async fn escaped_command_counts_elsewhere_only_if_configured() {
         .await;
         let created = test
             .server
-            .accounts
-            .create(&test.server, "boss", Some("correct horse"));
+            .operations
+            .create_account("boss", Some("correct horse"));
         let boss = test.log_in(&created.await.unwrap()).await;
         let mallory = test.person("mallory").await;
         let made = boss.post("/_matrix/client/v3/createRoom", json!({})).await;
@@ -147,7 +150,7 @@ async fn escaped_command_counts_elsewhere_only_if_configured() {
         )
         .await;
         assert_eq!(
-            is_admin(&test.server, &mallory.user_id).unwrap(),
+            is_admin(&test.server.rooms, &mallory.user_id).unwrap(),
             configured
         );
         // Nobody but an admin commands anything there either.
@@ -211,14 +214,14 @@ async fn appservice_user_is_refused_every_way_into_the_admin_room() {
     boss.post(&format!("{path}/invite"), json!({ "user_id": bob.user_id }))
         .await;
     let join = Member::new(
-        server,
+        &server.rooms,
         &bob.user_id,
         ruma::events::room::member::MembershipState::Join,
     );
-    membership::change(server, &bob.user_id, &admins, join.unwrap())
+    membership::change(&server.rooms, &bob.user_id, &admins, join.unwrap())
         .await
         .unwrap();
-    assert!(is_admin(server, &bob.user_id).unwrap());
+    assert!(is_admin(&server.rooms, &bob.user_id).unwrap());
 }
 
 #[tokio::test]
@@ -231,7 +234,7 @@ async fn appservice_users_leave_the_admin_room_at_the_start() {
     drop(boss);
     let test = test.restart().await;
     assert!(!test.server.rooms.is_joined(&admins, ghost).unwrap());
-    assert!(is_admin(&test.server, &boss_id).unwrap());
+    assert!(is_admin(&test.server.rooms, &boss_id).unwrap());
 }
 
 #[tokio::test]
@@ -252,15 +255,15 @@ async fn first_account_of_an_appservice_is_no_admin() {
     let body = json!({ "type": "m.login.application_service", "username": "br_one" });
     bridge.post("/_matrix/client/v3/register", body).await;
     let made = server
-        .accounts
-        .create(server, "br_two", Some("correct horse"));
+        .operations
+        .create_account("br_two", Some("correct horse"));
     made.await.unwrap();
     for ghost in ghosts() {
-        assert!(!is_admin(server, &ghost).unwrap(), "{ghost}");
+        assert!(!is_admin(&server.rooms, &ghost).unwrap(), "{ghost}");
     }
-    assert!(!is_admin(server, user_id!("@br_two:letta.test")).unwrap());
+    assert!(!is_admin(&server.rooms, user_id!("@br_two:letta.test")).unwrap());
     let created = server
-        .accounts
-        .create(server, "boss", Some("correct horse"));
-    assert!(is_admin(server, &created.await.unwrap()).unwrap());
+        .operations
+        .create_account("boss", Some("correct horse"));
+    assert!(is_admin(&server.rooms, &created.await.unwrap()).unwrap());
 }

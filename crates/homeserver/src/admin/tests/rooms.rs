@@ -225,5 +225,5 @@ async fn rooms_go_with_whoever_made_them_but_never_the_admin_room() {
 }
 
 fn room_id(test: &TestServer) -> ruma::OwnedRoomId {
-    room(&test.server).unwrap().unwrap()
+    admin_room::room(&test.server.rooms).unwrap().unwrap()
 }

@@ -44,11 +44,11 @@ async fn accounts_end_with_their_rooms_or_without() {
     let test = TestServer::start_with(|config| config.admin.create_admin_room = true).await;
     let server = &test.server;
     let boss = server
-        .accounts
-        .create(server, "boss", Some("correct horse"))
+        .operations
+        .create_account("boss", Some("correct horse"))
         .await
         .unwrap();
-    assert!(is_admin(server, &boss).unwrap());
+    assert!(is_admin(&server.rooms, &boss).unwrap());
     let (alice, bob) = (test.person("alice").await, test.person("bob").await);
     let mut rooms = Vec::new();
     for person in [&alice, &bob] {

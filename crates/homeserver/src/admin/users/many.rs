@@ -8,17 +8,17 @@ use crate::{
         answer::{code_block, list, said},
         is_admin,
     },
-    server::Server,
+    services::Services,
 };
 
 /// How many are listed if nobody says how many.
 const ACTIVE: usize = 48;
 
 /// Who was there last: when, at which address, who.
-pub(super) fn last_active(server: &Server, limit: Option<usize>) -> Result<String, String> {
+pub(super) fn last_active(services: &Services, limit: Option<usize>) -> Result<String, String> {
     let mut seen = Vec::new();
-    for user in server.accounts.list().map_err(said)? {
-        let devices = server.accounts.devices(&user).map_err(said)?;
+    for user in services.accounts.list().map_err(said)? {
+        let devices = services.accounts.devices(&user).map_err(said)?;
         let last = devices
             .into_iter()
             .filter_map(|(_, device)| Some((device.last_seen?, device.last_seen_ip)))
@@ -36,7 +36,7 @@ pub(super) fn last_active(server: &Server, limit: Option<usize>) -> Result<Strin
 }
 
 pub(super) async fn deactivate(
-    server: &Server,
+    services: &Services,
     stays: bool,
     force: bool,
     below: &str,
@@ -45,12 +45,12 @@ pub(super) async fn deactivate(
     for line in code_block(below)? {
         let name = line.trim();
         let ended = async {
-            let user = named(server, name)?;
-            refuse_own(server, &user)?;
-            if is_admin(server, &user).map_err(said)? && !force {
+            let user = named(services, name)?;
+            refuse_own(services, &user)?;
+            if is_admin(&services.rooms, &user).map_err(said)? && !force {
                 return Ok(false);
             }
-            end(server, &user, stays).await?;
+            end(services, &user, stays).await?;
             Ok::<_, String>(true)
         };
         match ended.await {

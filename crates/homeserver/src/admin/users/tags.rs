@@ -4,17 +4,17 @@ use ruma::{RoomId, UserId, events::tag::TagInfo};
 
 use crate::{
     admin::answer::{block, said},
-    server::Server,
+    services::Services,
     sync::tags,
 };
 
 pub(super) async fn put(
-    server: &Server,
+    services: &Services,
     user: &UserId,
     room: &RoomId,
     tag: &str,
 ) -> Result<String, String> {
-    let changed = tags::change(server, user, room, |tags| {
+    let changed = tags::change(&services.sync, user, room, |tags| {
         tags.insert(tag.into(), TagInfo::new());
     });
     changed.await.map_err(said)?;
@@ -24,12 +24,12 @@ pub(super) async fn put(
 }
 
 pub(super) async fn delete(
-    server: &Server,
+    services: &Services,
     user: &UserId,
     room: &RoomId,
     tag: &str,
 ) -> Result<String, String> {
-    let changed = tags::change(server, user, room, |tags| {
+    let changed = tags::change(&services.sync, user, room, |tags| {
         tags.remove(&tag.into());
     });
     changed.await.map_err(said)?;
@@ -38,8 +38,8 @@ pub(super) async fn delete(
     ))
 }
 
-pub(super) fn get(server: &Server, user: &UserId, room: &RoomId) -> Result<String, String> {
-    let tags = tags::get(server, user, room).map_err(said)?;
+pub(super) fn get(services: &Services, user: &UserId, room: &RoomId) -> Result<String, String> {
+    let tags = tags::get(&services.sync, user, room).map_err(said)?;
     let json = serde_json::to_string_pretty(&tags).map_err(|error| error.to_string())?;
     Ok(block(&json))
 }

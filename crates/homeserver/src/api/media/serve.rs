@@ -20,11 +20,12 @@ use ruma::{
 
 use super::{own, part};
 use crate::{
+    caller::CallFacts,
     error::{Error, Result},
     holder::Holder,
-    http::{Call, CallFacts, Routes},
+    http::{Call, Routes},
     media::{Content, Fit, Size},
-    server::Server,
+    services::{AppState, Services},
 };
 
 /// What a file is that nobody says anything about.
@@ -112,22 +113,22 @@ pub(super) fn routes(routes: Routes) -> Routes {
         .add_streamed(legacy::<get_content_thumbnail::v3::Request>)
 }
 
-async fn authenticated<R>(server: Server, call: Call<R>, _: Body) -> Result<Response>
+async fn authenticated<R>(services: AppState, call: Call<R>, _: Body) -> Result<Response>
 where
     R: IncomingRequest + Metadata<Authentication = AccessToken> + Into<Wanted>,
 {
     let holder = call.caller.holder();
-    serve(&server, call.body.into(), &call.facts, &holder).await
+    serve(&services, call.body.into(), &call.facts, &holder).await
 }
 
 /// 404 for people without an account, unless the configuration serves them as it was before Matrix 1.11.
-async fn legacy<R>(server: Server, call: Call<R>, _: Body) -> Result<Response>
+async fn legacy<R>(services: AppState, call: Call<R>, _: Body) -> Result<Response>
 where
     R: IncomingRequest + Metadata<Authentication = NoAccessToken> + Into<Wanted>,
 {
-    if server.config.media.allow_legacy_media {
+    if services.config.media.allow_legacy_media {
         let holder = call.facts.anonymous_holder();
-        return serve(&server, call.body.into(), &call.facts, &holder).await;
+        return serve(&services, call.body.into(), &call.facts, &holder).await;
     }
     Err(Error::not_found(
         "Files are served to users only: /_matrix/client/v1/media",
@@ -135,18 +136,18 @@ where
 }
 
 async fn serve(
-    server: &Server,
+    services: &Services,
     wanted: Wanted,
     facts: &CallFacts,
     holder: &Holder,
 ) -> Result<Response> {
-    own(server, &wanted.server_name)?;
+    own(services, &wanted.server_name)?;
     let (id, patience) = (&*wanted.id, wanted.patience);
     let (content, name) = match wanted.form {
-        Form::File(name) => (server.media.download(id, patience).await?, name),
+        Form::File(name) => (services.media.download(id, patience).await?, name),
         Form::Thumbnail(width, height, fit) => {
             let size = size(width, height, fit.as_ref())?;
-            let small = server.media.thumbnail(id, size, patience, holder);
+            let small = services.media.thumbnail(id, size, patience, holder);
             (small.await?, None)
         }
     };

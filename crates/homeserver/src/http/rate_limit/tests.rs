@@ -9,6 +9,7 @@ use super::*;
 use crate::{
     appservices::Delivery,
     config::AppserviceRegistration,
+    limits::{RATES, RateLimit, RateLimits, SWEEP_EVERY},
     testing::{Person, TestServer},
 };
 
@@ -153,7 +154,9 @@ async fn admins_and_application_services_are_exempt_as_they_are_configured() {
             .unwrap();
     }
     let (admin, member) = (test.person("admin").await, test.person("member").await);
-    admin::make_admin(&test.server, &admin.user_id)
+    test.server
+        .operations
+        .make_admin(&admin.user_id)
         .await
         .unwrap();
     assert!(!refused(&test, &admin, "").await, "an admin");

@@ -11,11 +11,9 @@ use tokio::task::unconstrained;
 
 use super::{Counted, ask};
 use crate::{
+    byte_pool::BodyPools,
     holder::Holder,
-    http::{
-        BodyPools,
-        body::{LONG_BODY_BYTES, ReadBody},
-    },
+    http::body::{LONG_BODY_BYTES, ReadBody},
     limits::{ANONYMOUS_BYTES, AUTHENTICATED_BYTES, LONG_BYTES, SMALL_BODY_BYTES},
     testing::TestServer,
 };

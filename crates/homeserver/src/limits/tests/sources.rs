@@ -33,7 +33,7 @@ const NO_ROWS: &[(&str, &str, &str)] = &[
         "requests without a body",
     ),
     (
-        "appservices/transaction.rs",
+        "transactions/transaction.rs",
         "LOOKED_AT_MAX",
         "work between two looks at the time",
     ),
@@ -74,7 +74,7 @@ const NO_ROWS: &[(&str, &str, &str)] = &[
     ("media/thumbnail.rs", "BYTES_PER_PIXEL", "a unit"),
     ("push/compiled.rs", "STEPS_PER_CONDITION", "a unit"),
     (
-        "push/guarded.rs",
+        "outbound/guarded.rs",
         "WARNED_MAX",
         "memory: one that is forgotten is logged once more",
     ),
@@ -86,7 +86,7 @@ const NO_ROWS: &[(&str, &str, &str)] = &[
         "memory: what is forgotten is compiled anew",
     ),
     (
-        "push/unread.rs",
+        "rooms/unread.rs",
         "READ_KEPT_PER_ROOM",
         "what was read and is kept beside NOTIFICATIONS_PER_ROOM",
     ),

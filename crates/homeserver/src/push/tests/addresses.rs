@@ -3,7 +3,7 @@
 use tokio::net::TcpListener;
 
 use super::*;
-use crate::{config::Outbound, push::Guarded};
+use crate::{config::Outbound, outbound::Guarded};
 
 /// Ways to write this machine's own address.
 const LOOPBACK: [&str; 28] = [

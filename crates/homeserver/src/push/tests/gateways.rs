@@ -119,7 +119,7 @@ async fn a_gateway_that_failed_is_asked_again_and_one_that_rejects_loses_its_pus
 async fn a_gateway_on_a_forbidden_network_is_not_asked() {
     let test = TestServer::start().await;
     let url = "http://127.0.0.1:9/_matrix/push/v1/notify".parse().unwrap();
-    let guarded = crate::push::Guarded::new(&test.server.config.outbound);
+    let guarded = crate::outbound::Guarded::new(&test.server.config.outbound);
     assert!(guarded.request(Method::POST, &url).is_err());
     let named = "http://localhost:9/_matrix/push/v1/notify".parse().unwrap();
     let refused = guarded.request(Method::POST, &named).unwrap().send().await;

@@ -8,11 +8,11 @@ use serde_json::{Value, json, value::to_raw_value};
 
 use super::{counts, mention, room, send, text};
 use crate::{
+    accounts::account_data,
     limits::{
         ACTIONS_PER_RULE, CONDITIONS_PER_RULE, PATTERN_MAX_BYTES, RULE_MAX_BYTES, RULES_MAX_BYTES,
         RULES_PER_USER, STEPS_PER_DEFAULT_RULE, STEPS_PER_EVENT,
     },
-    sync::account_data,
     testing::{Person, TestServer},
 };
 
@@ -52,7 +52,7 @@ async fn store(test: &TestServer, who: &Person, kind: &str, rules: Vec<Value>) {
 }
 
 fn steps(test: &TestServer) -> u64 {
-    test.server.rooms.rulesets.steps.swap(0, Relaxed)
+    test.server.push_rules.rulesets.steps.swap(0, Relaxed)
 }
 
 /// What one user costs at most for one event: their own rules, and those of the server's that read a text.

@@ -15,12 +15,7 @@ impl Plan {
     /// The defaults, then what the configuration, then what the client says: whole keys take the place of whole keys.
     pub(super) fn power_levels(&self) -> Result<Value> {
         let mut levels = self.default_levels();
-        if let Some(ours) = &self
-            .server
-            .config
-            .rooms
-            .default_power_level_content_override
-        {
+        if let Some(ours) = &self.rooms.config.default_power_level_content_override {
             levels.extend(ours.clone());
         }
         if let Some(theirs) = &self.request.power_level_content_override {

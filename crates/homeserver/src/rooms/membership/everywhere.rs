@@ -7,13 +7,16 @@ use ruma::{
 use serde_json::{Map, Value, value::to_raw_value};
 
 use super::{Member, change, profile_of, restricted::guests_may_join};
-use crate::{error::Result, rooms::Draft, server::Server};
+use crate::{
+    error::Result,
+    rooms::{Draft, Rooms},
+};
 
 /// Tells all rooms of the user what the profile says now. A room that refuses keeps the old one.
-pub async fn update_profiles(server: &Server, user: &UserId) -> Result<()> {
-    let profile = profile_of(server, user)?;
-    for room in server.rooms.joined_rooms(user)? {
-        if let Err(error) = update_profile(server, user, &room, &profile).await {
+pub async fn update_profiles(rooms: &Rooms, user: &UserId) -> Result<()> {
+    let profile = profile_of(rooms, user)?;
+    for room in rooms.joined_rooms(user)? {
+        if let Err(error) = update_profile(rooms, user, &room, &profile).await {
             tracing::warn!(room.id = %room, user.id = %user, %error, "a room keeps an old profile");
         }
     }
@@ -21,12 +24,12 @@ pub async fn update_profiles(server: &Server, user: &UserId) -> Result<()> {
 }
 
 async fn update_profile(
-    server: &Server,
+    rooms: &Rooms,
     user: &UserId,
     room: &RoomId,
     profile: &Map<String, Value>,
 ) -> Result<()> {
-    let mut writer = server.rooms.write(room).await?;
+    let mut writer = rooms.write(room).await?;
     let kind = StateEventType::RoomMember;
     let Some(member) = writer.state(&kind, user.as_str())? else {
         return Ok(());
@@ -63,16 +66,16 @@ async fn update_profile(
 }
 
 /// Leaves every room and refuses every invite, because the account ends.
-pub async fn leave_all_rooms(server: &Server, user: &UserId) -> Result<()> {
-    for (room, member) in server.rooms.memberships(user)? {
+pub async fn leave_all_rooms(rooms: &Rooms, user: &UserId) -> Result<()> {
+    for (room, member) in rooms.memberships(user)? {
         if matches!(
             member.membership,
             MembershipState::Leave | MembershipState::Ban
         ) {
             continue;
         }
-        let leave = Member::new(server, user, MembershipState::Leave)?;
-        if let Err(error) = change(server, user, &room, leave).await {
+        let leave = Member::new(rooms, user, MembershipState::Leave)?;
+        if let Err(error) = change(rooms, user, &room, leave).await {
             tracing::warn!(room.id = %room, user.id = %user, %error, "a room could not be left");
         }
     }
@@ -82,17 +85,17 @@ pub async fn leave_all_rooms(server: &Server, user: &UserId) -> Result<()> {
 /// Lets all guests leave a room that wants none any more.
 ///
 /// Spec: <https://spec.matrix.org/v1.19/client-server-api/#server-behaviour-13>
-pub async fn remove_guests(server: &Server, room: &RoomId) -> Result<()> {
-    if guests_may_join(&server.rooms, room)? {
+pub async fn remove_guests(rooms: &Rooms, room: &RoomId) -> Result<()> {
+    if guests_may_join(rooms, room)? {
         return Ok(());
     }
-    for user in server.rooms.joined_members(room)? {
-        let account = server.accounts.get(&user)?;
+    for user in rooms.joined_members(room)? {
+        let account = rooms.accounts.get(&user)?;
         if !account.is_some_and(|account| account.guest) {
             continue;
         }
-        let leave = Member::new(server, &user, MembershipState::Leave)?;
-        if let Err(error) = change(server, &user, room, leave).await {
+        let leave = Member::new(rooms, &user, MembershipState::Leave)?;
+        if let Err(error) = change(rooms, &user, room, leave).await {
             tracing::warn!(room.id = %room, user.id = %user, %error, "a guest could not leave a room that wants none");
         }
     }

@@ -18,7 +18,6 @@ use ruma::{
 use crate::{
     error::{Error, Result},
     rooms::{RoomWriter, Rooms, record::Membership},
-    server::Server,
 };
 
 /// Whether the user is in one of the rooms whose people may come into this one.
@@ -77,8 +76,8 @@ pub(super) fn authorizer(
 }
 
 /// Refuses guests where they may not join.
-pub(super) fn check_guest(server: &Server, writer: &RoomWriter, user: &UserId) -> Result<()> {
-    let account = server.accounts.get(user)?;
+pub(super) fn check_guest(rooms: &Rooms, writer: &RoomWriter, user: &UserId) -> Result<()> {
+    let account = rooms.accounts.get(user)?;
     if !account.is_some_and(|account| account.guest) {
         return Ok(());
     }

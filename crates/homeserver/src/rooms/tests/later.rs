@@ -94,7 +94,9 @@ async fn a_new_name_reaches_all_rooms_and_an_end_leaves_them() {
         .put::<tables::Profiles>(key, &name)
         .await
         .unwrap();
-    update_profiles(&test.server, &bob.user_id).await.unwrap();
+    update_profiles(&test.server.rooms, &bob.user_id)
+        .await
+        .unwrap();
     for room in &all {
         let members = alice.get(&rooms(room, "joined_members")).await;
         assert_eq!(
@@ -102,7 +104,9 @@ async fn a_new_name_reaches_all_rooms_and_an_end_leaves_them() {
             "Bobby"
         );
     }
-    leave_all_rooms(&test.server, &bob.user_id).await.unwrap();
+    leave_all_rooms(&test.server.rooms, &bob.user_id)
+        .await
+        .unwrap();
     let rooms = bob.get("/_matrix/client/v3/joined_rooms").await;
     assert_eq!(rooms["joined_rooms"], json!([]));
 }

@@ -216,10 +216,10 @@ async fn erased_user_is_read_only_by_those_who_could_before() {
     bob.put(&rooms(&room, "send/m.room.message/2"), edit).await;
     // Came in after the words, before their author was erased.
     carol.post(&join, json!({})).await;
-    let erased = crate::accounts::create::Content::Erased;
-    let accounts = &test.server.accounts;
-    accounts
-        .deactivate(&test.server, &bob.user_id, erased, None)
+    let erased = crate::operations::deactivate::Content::Erased;
+    test.server
+        .operations
+        .deactivate(&bob.user_id, erased, None)
         .await
         .unwrap();
     dora.post(&join, json!({})).await;

@@ -7,8 +7,10 @@ use tokio::sync::OwnedMutexGuard;
 use super::RoomWriter;
 use crate::{
     error::Result,
-    push::{Audience, Evaluation},
-    rooms::{Head, Pdu, index},
+    rooms::{
+        Head, Pdu,
+        derived::{self, Derivations},
+    },
     store::{Encoded, StoreError, tables},
     stream::{Change, Position, Slot, Touch},
 };
@@ -37,7 +39,7 @@ impl RoomWriter {
     }
 
     fn commit_blocking(mut self) -> Result<(OwnedMutexGuard<Head>, Position)> {
-        let audience = self.prepare()?;
+        let derivations = self.prepare()?;
         let Self {
             rooms,
             room_id,
@@ -61,29 +63,28 @@ impl RoomWriter {
             }
         })?;
         head.last = last;
-        if let Some(audience) = audience {
-            rooms.audiences.keep(&room_id, audience, &added);
+        if let Some(derivations) = derivations {
+            derivations.written(&room_id, &added);
         }
-        index::written(&rooms, &added);
+        derived::written(&rooms, &added);
         Ok((head, position))
     }
 
     /// Works out everything that is to be written. No position is taken yet.
-    fn prepare(&mut self) -> Result<Option<Arc<Audience>>> {
+    fn prepare(&mut self) -> Result<Option<Derivations>> {
         self.touch(Touch::Room(self.room_id.clone()));
         if self.added.is_empty() {
             return Ok(None);
         }
-        let mut evaluation = Evaluation::begin(self)?;
-        let mut index = index::Index::default();
+        let mut derivations = Derivations::begin(self)?;
         #[cfg(test)]
         self.rooms.gate.pass(&self.room_id);
         for pdu in self.added.clone() {
             let slot = self.write.position();
             self.write_event(&pdu, slot)?;
-            index.follow(self, &mut evaluation, &pdu, slot)?;
+            derivations.next(self, &pdu, slot)?;
         }
-        Ok(Some(evaluation.end()))
+        Ok(Some(derivations))
     }
 
     fn write_event(&mut self, pdu: &Pdu, slot: Slot) -> Result<()> {

@@ -10,7 +10,7 @@ use ruma::{
 };
 
 use super::{ask::Ask, connection::Snapshot, round::Seen};
-use crate::{error::Result, server::Server};
+use crate::{error::Result, sync::SyncContext};
 
 mod account_data;
 mod e2ee;
@@ -24,7 +24,7 @@ const ALL_LISTS: &str = "*";
 /// The extensions of one answer.
 #[derive(Debug)]
 pub(super) struct Answer<'a> {
-    pub(super) server: &'a Server,
+    pub(super) ctx: &'a SyncContext,
     pub(super) ask: &'a Ask,
     pub(super) base: &'a Snapshot,
     pub(super) seen: &'a Seen,

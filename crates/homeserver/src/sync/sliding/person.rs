@@ -18,12 +18,12 @@ use super::{
     filter::Candidate,
 };
 use crate::{
+    accounts::account_data,
     accounts::ignored::ignored_by,
     error::Result,
     rooms::{Rooms, record::Membership},
     store::Store,
     stream::Position,
-    sync::account_data,
 };
 
 /// A room of the user.

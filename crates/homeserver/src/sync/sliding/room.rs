@@ -20,10 +20,9 @@ use super::{
 };
 use crate::{
     error::Result,
-    push,
-    rooms::{Pdu, Rooms, present, visibility::Sight},
-    server::Server,
+    rooms::{Pdu, Rooms, present, unread, visibility::Sight},
     stream::Position,
+    sync::SyncContext,
 };
 use state::{Since, StateSent};
 
@@ -39,7 +38,7 @@ pub(super) struct News {
 /// One look at one room for one answer.
 #[derive(Debug)]
 pub(super) struct Look<'a> {
-    pub(super) server: &'a Server,
+    pub(super) ctx: &'a SyncContext,
     pub(super) ask: &'a Ask,
     pub(super) person: &'a Person,
     pub(super) base: &'a Snapshot,
@@ -66,7 +65,7 @@ impl Look<'_> {
     }
 
     fn rooms(&self) -> &Rooms {
-        &self.server.rooms
+        &self.ctx.rooms
     }
 
     fn eyes(&self) -> Result<Eyes<'_>> {
@@ -77,8 +76,8 @@ impl Look<'_> {
     }
 
     fn unread(&self) -> Result<(u64, u64)> {
-        let (rooms, user) = (&self.server.rooms, self.ask.user());
-        let unread = push::unread(rooms, user, self.room_id, self.now)?;
+        let (rooms, user) = (&self.ctx.rooms, self.ask.user());
+        let unread = unread(rooms, user, self.room_id, self.now)?;
         Ok(unread.total())
     }
 

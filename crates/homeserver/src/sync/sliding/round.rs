@@ -18,7 +18,7 @@ use super::{
     person::{self, Person, Stay},
     room::Look,
 };
-use crate::{blocking, error::Result, server::Server, stream::Position};
+use crate::{blocking, error::Result, stream::Position, sync::SyncContext};
 
 /// The rooms that an answer is about.
 #[derive(Debug, Default)]
@@ -54,12 +54,12 @@ pub(super) struct Round {
 impl Round {
     /// Looks at everything, as it was at `now`, that the client was not told according to `base`.
     pub(super) async fn read(
-        server: &Server,
+        ctx: &SyncContext,
         ask: &Ask,
         base: &Snapshot,
         now: Position,
     ) -> Result<Self> {
-        let person = Person::read(&server.store, ask.user())?;
+        let person = Person::read(&ctx.store, ask.user())?;
         let mut response = Response::new(String::new());
         response.txn_id.clone_from(&ask.txn_id);
         let mut next = base.clone();
@@ -70,11 +70,11 @@ impl Round {
             next,
             has_news: base.is_first(),
         };
-        let (seen, wanted) = round.lists(server, ask, base, &person, now)?;
-        let rooms = round.rooms(server, ask, base, &person, &seen, &wanted);
+        let (seen, wanted) = round.lists(ctx, ask, base, &person, now)?;
+        let rooms = round.rooms(ctx, ask, base, &person, &seen, &wanted);
         rooms.await?;
         let mut answer = extensions::Answer {
-            server,
+            ctx,
             ask,
             base,
             seen: &seen,
@@ -91,13 +91,13 @@ impl Round {
     /// Which rooms are seen, and what is wanted of each.
     fn lists(
         &mut self,
-        server: &Server,
+        ctx: &SyncContext,
         ask: &Ask,
         base: &Snapshot,
         person: &Person,
         now: Position,
     ) -> Result<(Seen, BTreeMap<OwnedRoomId, Wanted>)> {
-        let (rooms, facts) = (&server.rooms, &server.sliding.facts);
+        let (rooms, facts) = (&ctx.rooms, &ctx.sliding.facts);
         facts.follow(rooms, now)?;
         let mut seen = Seen {
             stays: person::stays(rooms, person, ask.user(), base, now)?,
@@ -126,7 +126,7 @@ impl Round {
 
     async fn rooms(
         &mut self,
-        server: &Server,
+        ctx: &SyncContext,
         ask: &Ask,
         base: &Snapshot,
         person: &Person,
@@ -137,9 +137,9 @@ impl Round {
             let Some(stay) = seen.stays.get(room_id) else {
                 continue;
             };
-            let look_facts = server.sliding.facts.of(&server.rooms, room_id)?;
+            let look_facts = ctx.sliding.facts.of(&ctx.rooms, room_id)?;
             let look = Look {
-                server,
+                ctx,
                 ask,
                 person,
                 base,

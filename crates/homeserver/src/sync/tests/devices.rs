@@ -16,7 +16,7 @@ async fn send(test: &TestServer, from: &Person, to: &Person, id: &str) {
         content: to_raw_value(&json!({ "id": id })).unwrap(),
     };
     let seen = (from.device_id.as_str(), id);
-    keys::to_device::send(&test.server, &from.user_id, "m.tea", seen, &[message])
+    keys::to_device::send(&test.server.keys, &from.user_id, "m.tea", seen, &[message])
         .await
         .unwrap();
 }
@@ -77,7 +77,7 @@ async fn changed_devices_are_told_to_those_who_share_a_room() {
     assert_eq!(of_bob["device_unused_fallback_key_types"], json!([]));
     let mut write = test.server.stream.write();
     keys::changed(&mut write, &alice.user_id);
-    write.touch(keys::device_lists::touches(&test.server.rooms, &alice.user_id).unwrap());
+    write.touch(keys::device_lists::touches(&test.server.store, &alice.user_id).unwrap());
     test.server.stream.commit(write).await.unwrap();
     let answer = next(&bob, &mut of_bob, "").await;
     assert_eq!(answer["device_lists"]["changed"], json!([alice.user_id]));

@@ -16,7 +16,7 @@ async fn waiting(person: &Person, since: &serde_json::Value, timeout_ms: u64) ->
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn answer_comes_before_the_echo() {
     let test = TestServer::start().await;
-    test.server.echoes.wait_for_ever();
+    test.server.sync.echoes.wait_for_ever();
     let (alice, bob) = (test.person("alice").await, test.person("bob").await);
     let phone = test.person("alice").await;
     let id = room(&alice, "public_chat").await;
@@ -37,7 +37,7 @@ async fn answer_comes_before_the_echo() {
         let seen = waiting(person, since, 30_000).await;
         assert_eq!(said(&seen["rooms"]["join"][&id]), ["one"]);
     }
-    let echoes = &test.server.echoes;
+    let echoes = &test.server.sync.echoes;
     assert_eq!(echoes.waiting(), 0);
     let echo = tokio::spawn({
         let alice = alice.clone();

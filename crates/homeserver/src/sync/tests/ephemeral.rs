@@ -197,7 +197,7 @@ async fn status_message_is_not_lost_beside_syncs() {
     const CHANGES: usize = 200;
     let test = TestServer::start().await;
     let (presence, user) = (
-        test.server.presence.clone(),
+        test.server.sync.presence.clone(),
         test.person("alice").await.user_id,
     );
     let (stop, stopped) = std::sync::mpsc::channel::<()>();
@@ -232,7 +232,10 @@ async fn status_message_is_not_lost_beside_syncs() {
 #[tokio::test]
 async fn status_message_on_disk_is_the_one_that_is_shown() {
     let test = TestServer::start().await;
-    let (presence, user) = (&test.server.presence, test.person("alice").await.user_id);
+    let (presence, user) = (
+        &test.server.sync.presence,
+        test.person("alice").await.user_id,
+    );
     for round in 0..20 {
         let sets = (0..10).map(|number| {
             let message = Some(format!("message {round} {number}"));
@@ -256,10 +259,10 @@ async fn deactivated_user_is_seen_offline_and_says_nothing() {
         .put(&path, json!({ "presence": "online", "status_msg": "tea" }))
         .await;
     let mut of_bob = sync(&bob, "").await;
-    let kept = crate::accounts::create::Content::Kept;
-    let accounts = &test.server.accounts;
-    accounts
-        .end(&test.server, &alice.user_id, kept, None)
+    let kept = crate::operations::deactivate::Content::Kept;
+    test.server
+        .operations
+        .end_account(&alice.user_id, kept, None)
         .await
         .unwrap();
     let seen = next(&bob, &mut of_bob, "").await;

@@ -10,9 +10,9 @@ use ruma::{OwnedRoomId, RoomId, UserId, events::TimelineEventType};
 use crate::{
     error::Result,
     rooms::record::Membership,
-    server::Server,
     store::tables,
     stream::{Change, Position},
+    sync::SyncContext,
 };
 
 /// How many changes are walked.
@@ -33,16 +33,14 @@ impl Gap {
     /// Walks what happened after `since` and not after `until`. Of events in rooms of others no more than the change is read: somebody
     /// who makes large rooms has all of them among everybody's changes.
     pub(super) fn walk(
-        server: &Server,
+        ctx: &SyncContext,
         user: &UserId,
         since: Position,
         until: Position,
     ) -> Result<Self> {
         let (mut gap, mut rooms) = (Self::default(), BTreeSet::new());
         let mut foreign = BTreeSet::new();
-        let rows = server
-            .store
-            .scan_from::<tables::Changes>((), (since.next(),));
+        let rows = ctx.store.scan_from::<tables::Changes>((), (since.next(),));
         for (count, row) in rows.enumerate() {
             let ((position,), change) = row?;
             if position > until {
@@ -54,12 +52,12 @@ impl Gap {
             match change {
                 Change::Event(room, _) if foreign.contains(&room) => {}
                 Change::Event(room, _)
-                    if !rooms.contains(&room) && !is_known(server, user, &room)? =>
+                    if !rooms.contains(&room) && !is_known(ctx, user, &room)? =>
                 {
                     foreign.insert(room);
                 }
                 Change::Event(room, event) => {
-                    let pdu = server.rooms.event(&event)?;
+                    let pdu = ctx.rooms.event(&event)?;
                     if pdu.is_some_and(|pdu| pdu.kind == TimelineEventType::RoomMember) {
                         gap.moved.insert(room.clone());
                     }
@@ -72,7 +70,7 @@ impl Gap {
                 Change::ToDevice(..) | Change::AccountData(_) => {}
             }
         }
-        rooms.extend(server.typing.changed_rooms(since, until));
+        rooms.extend(ctx.rooms.typing.changed_rooms(since, until));
         gap.rooms = Some(rooms);
         Ok(gap)
     }
@@ -80,17 +78,17 @@ impl Gap {
     /// The user's rooms where something may have happened. `besides` are rooms where something did that the walk does not see.
     pub(super) fn memberships(
         &self,
-        server: &Server,
+        ctx: &SyncContext,
         user: &UserId,
         besides: impl Iterator<Item = OwnedRoomId>,
     ) -> Result<Vec<(OwnedRoomId, Membership)>> {
         let Some(known) = &self.rooms else {
-            return server.rooms.memberships(user);
+            return ctx.rooms.memberships(user);
         };
         let rooms: BTreeSet<OwnedRoomId> = known.iter().cloned().chain(besides).collect();
         let mut memberships = Vec::new();
         for room in rooms {
-            let member = server.store.get::<tables::Memberships>((user, &*room))?;
+            let member = ctx.store.get::<tables::Memberships>((user, &*room))?;
             memberships.extend(member.map(|member| (room, member)));
         }
         Ok(memberships)
@@ -107,8 +105,8 @@ impl Gap {
 }
 
 /// Whether the user is, was or may come in: nothing else of a room is in a sync.
-fn is_known(server: &Server, user: &UserId, room: &RoomId) -> Result<bool> {
-    Ok(server
+fn is_known(ctx: &SyncContext, user: &UserId, room: &RoomId) -> Result<bool> {
+    Ok(ctx
         .store
         .get::<tables::Memberships>((user, room))?
         .is_some())

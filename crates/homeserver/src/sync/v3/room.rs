@@ -10,14 +10,12 @@ use ruma::{
 
 use super::{Asked, Span, state, timeline};
 use crate::{
+    accounts::account_data::{self, Changed},
     error::Result,
-    rooms::{pagination::Token, present, record::Membership, visibility::Sight},
-    server::Server,
+    rooms::{pagination::Token, present, receipts, record::Membership, typing, visibility::Sight},
     stream::Position,
-    sync::{
-        account_data::{self, Changed},
-        filter, receipts, room, typing,
-    },
+    sync::SyncContext,
+    sync::{filter, room},
 };
 
 /// The receipts of a room as clients get them.
@@ -27,7 +25,7 @@ const TYPING: &str = "m.typing";
 
 /// What a room that the user is in has to say. `changed` is what changed of the room's account data.
 pub(super) fn joined(
-    server: &Server,
+    ctx: &SyncContext,
     room: &RoomId,
     asked: &Asked,
     member: &Membership,
@@ -36,7 +34,7 @@ pub(super) fn joined(
     let user = &asked.viewer.user_id;
     let moved = asked.since.is_none_or(|since| member.position > since);
     let known = match asked.since {
-        Some(since) if moved && !was_joined(server, room, user, since)? => None,
+        Some(since) if moved && !was_joined(ctx, room, user, since)? => None,
         since => since,
     };
     let whole = known.is_none() || asked.full_state;
@@ -45,37 +43,37 @@ pub(super) fn joined(
         end: asked.until,
     };
     let sight = if moved {
-        Some(Sight::new(&server.rooms, user, room)?)
+        Some(Sight::new(&ctx.rooms, user, room)?)
     } else {
         None
     };
-    let piece = timeline::piece(&server.rooms, room, asked, span, sight.as_ref())?;
+    let piece = timeline::piece(&ctx.rooms, room, asked, span, sight.as_ref())?;
     let mut answer = JoinedRoom::new();
-    answer.state = state::beside(server, room, asked, span, &piece, whole)?;
-    answer.account_data = account(server, room, asked, known, changed)?;
-    let read = ephemeral(server, room, asked, known, &mut answer.ephemeral)?;
-    answer.timeline = present_piece(server, asked, span, &piece)?;
+    answer.state = state::beside(ctx, room, asked, span, &piece, whole)?;
+    answer.account_data = account(ctx, room, asked, known, changed)?;
+    let read = ephemeral(ctx, room, asked, known, &mut answer.ephemeral)?;
+    answer.timeline = present_piece(ctx, asked, span, &piece)?;
     if whole || piece.changes_members() {
-        answer.summary = room::summary(&server.rooms, room, user)?;
+        answer.summary = room::summary(&ctx.rooms, room, user)?;
     }
     if whole || read || !piece.events.is_empty() {
         let threads = asked.filter.room.timeline.unread_thread_notifications;
-        let (counts, threads) = room::unread(&server.rooms, user, room, asked.until, threads)?;
+        let (counts, threads) = room::unread(&ctx.rooms, user, room, asked.until, threads)?;
         answer.unread_notifications = counts;
         answer.unread_thread_notifications = threads;
     }
     Ok(answer)
 }
 
-fn was_joined(server: &Server, room: &RoomId, user: &UserId, at: Position) -> Result<bool> {
-    let member = server.rooms.state_at(room, at).member(user)?;
+fn was_joined(ctx: &SyncContext, room: &RoomId, user: &UserId, at: Position) -> Result<bool> {
+    let member = ctx.rooms.state_at(room, at).member(user)?;
     Ok(member
         .and_then(|pdu| pdu.content_as::<RoomMemberEventContent>())
         .is_some_and(|content| content.membership == MembershipState::Join))
 }
 
 fn present_piece(
-    server: &Server,
+    ctx: &SyncContext,
     asked: &Asked,
     span: Span,
     piece: &timeline::Piece,
@@ -87,14 +85,14 @@ fn present_piece(
     timeline.limited = piece.limited;
     timeline.prev_batch = Some(Token(piece.start(span.end).before()).to_string());
     for pdu in &piece.events {
-        let event = present::sync_timeline(&server.rooms, pdu, &asked.viewer)?;
+        let event = present::sync_timeline(&ctx.rooms, pdu, &asked.viewer)?;
         timeline.events.push(asked.fields.only(event)?);
     }
     Ok(timeline)
 }
 
 fn account(
-    server: &Server,
+    ctx: &SyncContext,
     room: &RoomId,
     asked: &Asked,
     known: Option<Position>,
@@ -102,7 +100,7 @@ fn account(
 ) -> Result<RoomAccountData> {
     let user = &asked.viewer.user_id;
     let all = match known {
-        None => account_data::all(&server.store, user, Some(room))?,
+        None => account_data::all(&ctx.store, user, Some(room))?,
         Some(_) => changed
             .iter()
             .filter(|changed| changed.room == room.as_str())
@@ -120,7 +118,7 @@ fn account(
 
 /// Says whether the user's own receipt is among what is new.
 fn ephemeral(
-    server: &Server,
+    ctx: &SyncContext,
     room: &RoomId,
     asked: &Asked,
     known: Option<Position>,
@@ -129,8 +127,8 @@ fn ephemeral(
     let user = &asked.viewer.user_id;
     let wanted = &asked.filter.room.ephemeral;
     let typers = match known {
-        Some(since) => server.typing.since(room, since, asked.until),
-        None => Some(server.typing.users(room)).filter(|users| !users.is_empty()),
+        Some(since) => ctx.rooms.typing.since(room, since, asked.until),
+        None => Some(ctx.rooms.typing.users(room)).filter(|users| !users.is_empty()),
     };
     if let Some(mut users) = typers
         && filter::wants_in_room(wanted, room, TYPING)
@@ -139,7 +137,7 @@ fn ephemeral(
         answer.events.push(typing::event(users)?);
     }
     let after = known.unwrap_or_default();
-    let mut receipts = receipts::since(&server.store, room, user, after, asked.until)?;
+    let mut receipts = receipts::since(&ctx.store, room, user, after, asked.until)?;
     let own = receipts.iter().any(|receipt| receipt.user_id == *user);
     receipts.retain(|receipt| !asked.ignored.contains(&receipt.user_id));
     if filter::wants_in_room(wanted, room, RECEIPT) {
@@ -150,7 +148,7 @@ fn ephemeral(
 
 /// What a room that the user left has to say: what happened up to then. Who was never in it learns only that it is over.
 pub(super) fn left(
-    server: &Server,
+    ctx: &SyncContext,
     room: &RoomId,
     asked: &Asked,
     member: &Membership,
@@ -158,9 +156,9 @@ pub(super) fn left(
     let user = &asked.viewer.user_id;
     let end = member.position;
     // Who was not in it until the end does not see its state.
-    let was_in = was_joined(server, room, user, end.before())?;
+    let was_in = was_joined(ctx, room, user, end.before())?;
     let known = match asked.since {
-        Some(since) if was_joined(server, room, user, since)? => Some(since),
+        Some(since) if was_joined(ctx, room, user, since)? => Some(since),
         _ => None,
     };
     let after = if was_in {
@@ -169,12 +167,12 @@ pub(super) fn left(
         end.before()
     };
     let span = Span { after, end };
-    let sight = Sight::new(&server.rooms, user, room)?;
-    let piece = timeline::piece(&server.rooms, room, asked, span, Some(&sight))?;
+    let sight = Sight::new(&ctx.rooms, user, room)?;
+    let piece = timeline::piece(&ctx.rooms, room, asked, span, Some(&sight))?;
     let mut answer = LeftRoom::new();
     if was_in {
-        answer.state = state::beside(server, room, asked, span, &piece, known.is_none())?;
+        answer.state = state::beside(ctx, room, asked, span, &piece, known.is_none())?;
     }
-    answer.timeline = present_piece(server, asked, span, &piece)?;
+    answer.timeline = present_piece(ctx, asked, span, &piece)?;
     Ok(answer)
 }

@@ -18,13 +18,13 @@ use super::{Asked, Span, timeline::Piece};
 use crate::{
     error::Result,
     rooms::{Pdu, filter, present},
-    server::Server,
     stream::Position,
+    sync::SyncContext,
 };
 
 /// The state beside `piece`, presented. `whole` if the client knows nothing of the room.
 pub(super) fn beside(
-    server: &Server,
+    ctx: &SyncContext,
     room: &RoomId,
     asked: &Asked,
     span: Span,
@@ -47,15 +47,15 @@ pub(super) fn beside(
         } else {
             span.after
         };
-        server.rooms.state_at(room, at).all_after(known)?
+        ctx.rooms.state_at(room, at).all_after(known)?
     } else {
         Vec::new()
     };
-    load_members(server, room, asked, piece, at, whole, &mut events)?;
+    load_members(ctx, room, asked, piece, at, whole, &mut events)?;
     let mut shown = Vec::new();
     for pdu in events {
         if filter::matches(&asked.filter.room.state, &pdu) {
-            let event = present::sync_state(&server.rooms, &pdu, &asked.viewer)?;
+            let event = present::sync_state(&ctx.rooms, &pdu, &asked.viewer)?;
             shown.push(asked.fields.only(event)?);
         }
     }
@@ -69,7 +69,7 @@ pub(super) fn beside(
 
 /// Lazy loading: of a whole state only those members who speak in the timeline, and in any case those of them who are not known.
 fn load_members(
-    server: &Server,
+    ctx: &SyncContext,
     room: &RoomId,
     asked: &Asked,
     piece: &Piece,
@@ -94,20 +94,18 @@ fn load_members(
     let mut missing: Vec<OwnedUserId> = speakers.into_iter().collect();
     if let Some(device) = &asked.viewer.device_id {
         if whole {
-            server.sent_members.forget(user, device, room);
+            ctx.sent_members.forget(user, device, room);
         }
         let place = (&**user, &**device, room);
         let (since, until) = (asked.since.unwrap_or_default(), asked.until);
         let given = given.into_iter().collect();
-        server.sent_members.give(place, given, since, until);
-        let unknown = server
-            .sent_members
-            .give(place, missing.clone(), since, until);
+        ctx.sent_members.give(place, given, since, until);
+        let unknown = ctx.sent_members.give(place, missing.clone(), since, until);
         if !include_redundant_members {
             missing = unknown;
         }
     }
-    let state = server.rooms.state_at(room, at);
+    let state = ctx.rooms.state_at(room, at);
     for member in missing {
         events.extend(state.member(&member)?);
     }

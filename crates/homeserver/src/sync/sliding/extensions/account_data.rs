@@ -4,14 +4,14 @@ use ruma::OwnedRoomId;
 
 use super::Answer;
 use crate::{
+    accounts::account_data::{self, Changed},
     error::Result,
     stream::Position,
-    sync::account_data::{self, Changed},
 };
 
 pub(super) fn fill(answer: &mut Answer<'_>) -> Result<bool> {
     let asked = &answer.ask.extensions.account_data;
-    let (store, user) = (&answer.server.store, answer.ask.user());
+    let (store, user) = (&answer.ctx.store, answer.ask.user());
     let changes = changes(answer, answer.base.position)?;
     let global = if answer.base.is_first() {
         account_data::all(store, user, None)?
@@ -43,7 +43,7 @@ fn tell(answer: &mut Answer<'_>, room: OwnedRoomId, data: &[Changed]) -> Result<
 }
 
 fn changes(answer: &Answer<'_>, after: Position) -> Result<Vec<Changed>> {
-    let (store, now) = (&answer.server.store, answer.next.position);
+    let (store, now) = (&answer.ctx.store, answer.next.position);
     account_data::changed(store, answer.ask.user(), after, now)
 }
 

@@ -11,7 +11,7 @@ pub(super) fn fill(answer: &mut Answer<'_>) -> Result<bool> {
     let Some(device) = &answer.ask.viewer.device_id else {
         return Ok(false);
     };
-    let (store, user) = (&answer.server.store, answer.ask.user());
+    let (store, user) = (&answer.ctx.store, answer.ask.user());
     let response = &mut answer.extensions.e2ee;
     response.device_one_time_keys_count = keys::one_time_key_counts(store, user, device)?;
     response.device_unused_fallback_key_types =
@@ -19,7 +19,7 @@ pub(super) fn fill(answer: &mut Answer<'_>) -> Result<bool> {
     // A client that begins anew looks at everybody's keys by itself.
     if !answer.base.is_first() {
         let (from, to) = (answer.base.position, answer.next.position);
-        let between = keys::device_lists::between(&answer.server.rooms, user, from, to)?;
+        let between = crate::sync::device_lists::between(&answer.ctx.rooms, user, from, to)?;
         let mut lists = DeviceLists::new();
         lists.changed = between.changed.into_iter().collect();
         lists.left = between.left.into_iter().collect();

@@ -3,11 +3,10 @@
 //! Spec: <https://github.com/matrix-org/matrix-spec-proposals/pull/3960>
 
 use super::Answer;
-use crate::limits::SLIDING_RECEIPTS_MAX;
-use crate::{error::Result, sync::receipts};
+use crate::{error::Result, limits::SLIDING_RECEIPTS_MAX, rooms::receipts};
 
 pub(super) fn fill(answer: &mut Answer<'_>) -> Result<bool> {
-    let (store, now) = (&answer.server.store, answer.next.position);
+    let (store, now) = (&answer.ctx.store, answer.next.position);
     let asked = &answer.ask.extensions.receipts;
     for room in answer.rooms(asked.lists.as_ref(), asked.rooms.as_ref()) {
         if !answer.seen.is_joined(&room) {

@@ -9,8 +9,8 @@ use crate::{
     error::{Error, Result},
     keys::to_device,
     limits::SLIDING_TO_DEVICE_MAX,
-    server::Server,
     stream::Position,
+    sync::SyncContext,
     sync::sliding::ask::Ask,
 };
 
@@ -24,15 +24,15 @@ fn since(ask: &Ask) -> Result<Option<Position>> {
 }
 
 /// Forgets the messages that the client has.
-pub(in crate::sync::sliding) async fn acknowledge(server: &Server, ask: &Ask) -> Result<()> {
+pub(in crate::sync::sliding) async fn acknowledge(ctx: &SyncContext, ask: &Ask) -> Result<()> {
     let is_on = ask.extensions.to_device.enabled == Some(true);
     let (true, Some(since), Some(device)) = (is_on, since(ask)?, &ask.viewer.device_id) else {
         return Ok(());
     };
-    let mut batch = server.store.batch();
-    to_device::delete_up_to(&server.store, &mut batch, ask.user(), device, since)?;
+    let mut batch = ctx.store.batch();
+    to_device::delete_up_to(&ctx.store, &mut batch, ask.user(), device, since)?;
     if !batch.is_empty() {
-        server.store.commit(batch).await?;
+        ctx.store.commit(batch).await?;
     }
     Ok(())
 }
@@ -47,7 +47,7 @@ pub(super) fn fill(answer: &mut Answer<'_>) -> Result<bool> {
             limit.clamp(1, SLIDING_TO_DEVICE_MAX)
         })
     });
-    let (store, now) = (&answer.server.store, answer.next.position);
+    let (store, now) = (&answer.ctx.store, answer.next.position);
     let after = since(answer.ask)?.unwrap_or_default();
     let pending = to_device::pending(store, answer.ask.user(), device, after, now, limit)?;
     let last = match pending.last() {

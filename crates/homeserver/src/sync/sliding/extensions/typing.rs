@@ -1,7 +1,7 @@
 //! Who is typing, told when it changes.
 
 use super::Answer;
-use crate::{error::Result, sync::typing};
+use crate::{error::Result, rooms::typing};
 
 pub(super) fn fill(answer: &mut Answer<'_>) -> Result<bool> {
     let now = answer.next.position;
@@ -11,7 +11,7 @@ pub(super) fn fill(answer: &mut Answer<'_>) -> Result<bool> {
             continue;
         }
         let told = answer.base.besides.typing.get(&room).copied();
-        let typers = &answer.server.typing;
+        let typers = &answer.ctx.rooms.typing;
         let users = match told {
             // Who sees the room for the first time takes it that nobody types.
             None => Some(typers.users(&room)).filter(|users| !users.is_empty()),

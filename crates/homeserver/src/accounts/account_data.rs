@@ -1,0 +1,216 @@
+//! Account data: what a client keeps with the server for its user, globally or for a room.
+//!
+//! Every piece has one row in [`tables::AccountDataChanges`], at the position where it last changed.
+//! Spec: <https://spec.matrix.org/v1.19/client-server-api/#client-config>
+
+use ruma::{
+    RoomId, UserId,
+    events::{
+        AnyGlobalAccountDataEvent, AnyRoomAccountDataEvent, push_rules::PushRulesEventContent,
+    },
+    push::Ruleset,
+    serde::Raw,
+};
+use serde_json::value::{RawValue, to_raw_value};
+
+use crate::{
+    error::{Error, Result},
+    limits::{ACCOUNT_DATA_MAX_BYTES, ACCOUNT_DATA_TYPES_MAX},
+    store::{Store, records::sync::AccountDatum, tables},
+    stream::{Change, Position, Stream, Touch, Write},
+};
+
+/// The type of the push rules.
+pub const PUSH_RULES: &str = "m.push_rules";
+
+/// A piece of account data that changed.
+#[derive(Clone, Debug)]
+pub struct Changed {
+    /// The room that it is for; empty for global account data.
+    pub room: String,
+    /// Its type.
+    pub kind: String,
+    /// Its content, and where it changed.
+    pub datum: AccountDatum,
+}
+
+impl Changed {
+    /// As clients see it, if it is global.
+    pub fn global_event(&self) -> Result<Raw<AnyGlobalAccountDataEvent>> {
+        event(&self.kind, &self.datum.content).map(Raw::from_json)
+    }
+
+    /// As clients see it, if it is for a room.
+    pub fn room_event(&self) -> Result<Raw<AnyRoomAccountDataEvent>> {
+        event(&self.kind, &self.datum.content).map(Raw::from_json)
+    }
+}
+
+/// An event that has only a type and a content.
+pub(crate) fn event(kind: &str, content: &RawValue) -> Result<Box<RawValue>> {
+    #[derive(serde::Serialize)]
+    struct Event<'a> {
+        #[serde(rename = "type")]
+        kind: &'a str,
+        content: &'a RawValue,
+    }
+    Ok(to_raw_value(&Event { kind, content })?)
+}
+
+fn room_part(room: Option<&RoomId>) -> &str {
+    room.map_or("", RoomId::as_str)
+}
+
+/// What is stored under this type.
+pub fn get(
+    store: &Store,
+    user: &UserId,
+    room: Option<&RoomId>,
+    kind: &str,
+) -> Result<Option<AccountDatum>> {
+    Ok(store.get::<tables::AccountData>((user, room_part(room), kind))?)
+}
+
+/// Refuses what would make the account data of a user too large, and data for rooms that the user never was in.
+///
+/// # Errors
+///
+/// 403 `M_FORBIDDEN`, 413 `M_TOO_LARGE`.
+pub fn check(
+    store: &Store,
+    user: &UserId,
+    room: Option<&RoomId>,
+    kind: &str,
+    content: &RawValue,
+) -> Result<()> {
+    if let Some(room) = room
+        && !store.contains::<tables::Members>((room, user))?
+    {
+        return Err(Error::forbidden("You never were in this room"));
+    }
+    let (mut types, mut others, mut before) = (0, 0, 0);
+    for row in store.scan::<tables::AccountData>((user, room_part(room))) {
+        let ((_, _, other), datum) = row?;
+        let size = datum.content.get().len();
+        if other == kind {
+            before = size;
+        } else {
+            (types, others) = (types + 1, others + size);
+        }
+    }
+    let size = content.get().len();
+    if before == 0 && types >= ACCOUNT_DATA_TYPES_MAX {
+        return Err(Error::too_large(format!(
+            "There can be {ACCOUNT_DATA_TYPES_MAX} types of account data, and as many for each room"
+        )));
+    }
+    if size > before && others + size > ACCOUNT_DATA_MAX_BYTES {
+        return Err(Error::too_large(format!(
+            "All account data together can have {ACCOUNT_DATA_MAX_BYTES} bytes, and as many for each room"
+        )));
+    }
+    Ok(())
+}
+
+/// What is stored under this type, or what holds as long as nothing is: push rules exist for everybody.
+pub fn get_or_default(
+    store: &Store,
+    user: &UserId,
+    room: Option<&RoomId>,
+    kind: &str,
+) -> Result<Option<AccountDatum>> {
+    match get(store, user, room, kind)? {
+        None if room.is_none() && kind == PUSH_RULES => default_push_rules(user).map(Some),
+        found => Ok(found),
+    }
+}
+
+fn default_push_rules(user: &UserId) -> Result<AccountDatum> {
+    let content = PushRulesEventContent::new(Ruleset::server_default(user));
+    Ok(AccountDatum {
+        position: Position::default(),
+        content: to_raw_value(&content)?,
+    })
+}
+
+/// Sets one piece together with the other changes of the write.
+pub fn put(
+    write: &mut Write,
+    store: &Store,
+    user: &UserId,
+    room: Option<&RoomId>,
+    kind: &str,
+    content: Box<RawValue>,
+) -> Result<()> {
+    if let Some(before) = get(store, user, room, kind)? {
+        let key = (user, before.position);
+        write.batch().delete::<tables::AccountDataChanges>(key)?;
+    }
+    write.touch([Touch::User(user.to_owned())]);
+    let slot = write.position();
+    let what = (room_part(room).to_owned(), kind.to_owned());
+    let change = Change::AccountData(user.to_owned());
+    let user = user.to_owned();
+    write.row(move |batch, positions| {
+        let position = positions.of(slot);
+        let datum = AccountDatum { position, content };
+        batch.put::<tables::AccountData>((&user, &what.0, &what.1), &datum)?;
+        batch.put::<tables::AccountDataChanges>((&user, position), &what)?;
+        batch.put::<tables::Changes>((position,), &change)
+    });
+    Ok(())
+}
+
+/// Sets one piece, and tells all devices of the user.
+pub async fn set(
+    store: &Store,
+    stream: &Stream,
+    user: &UserId,
+    room: Option<&RoomId>,
+    kind: &str,
+    content: Box<RawValue>,
+) -> Result<Position> {
+    let mut write = stream.write();
+    put(&mut write, store, user, room, kind, content)?;
+    Ok(stream.commit(write).await?)
+}
+
+/// All account data of the user: the global one, or that of a room.
+pub fn all(store: &Store, user: &UserId, room: Option<&RoomId>) -> Result<Vec<Changed>> {
+    let mut all = Vec::new();
+    for row in store.scan::<tables::AccountData>((user, room_part(room))) {
+        let ((_, room, kind), datum) = row?;
+        all.push(Changed { room, kind, datum });
+    }
+    if room.is_none() && !all.iter().any(|changed| changed.kind == PUSH_RULES) {
+        all.push(Changed {
+            room: String::new(),
+            kind: PUSH_RULES.to_owned(),
+            datum: default_push_rules(user)?,
+        });
+    }
+    Ok(all)
+}
+
+/// What changed after `since` and not after `until`, global and in rooms.
+pub fn changed(
+    store: &Store,
+    user: &UserId,
+    since: Position,
+    until: Position,
+) -> Result<Vec<Changed>> {
+    let mut changed = Vec::new();
+    let from = (user, since.next());
+    for row in store.scan_from::<tables::AccountDataChanges>((user,), from) {
+        let ((_, position), (room, kind)) = row?;
+        if position > until {
+            break;
+        }
+        // What changed again meanwhile comes with its newer row.
+        let datum = store.get::<tables::AccountData>((user, &room, &kind))?;
+        if let Some(datum) = datum.filter(|datum| datum.position == position) {
+            changed.push(Changed { room, kind, datum });
+        }
+    }
+    Ok(changed)
+}

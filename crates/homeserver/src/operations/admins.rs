@@ -1,0 +1,79 @@
+//! Making somebody an admin: into the admin room, with power there.
+
+use homeserver_model::admin::answer;
+use ruma::{
+    UserId,
+    events::{StateEventType, TimelineEventType},
+};
+use serde_json::{Value, json, value::to_raw_value};
+
+use super::Operations;
+use crate::{
+    error::{Error, Result},
+    rooms::{
+        Draft, RoomWriter,
+        admin_room::{self, ADMIN_POWER, check_member, server_user},
+    },
+};
+
+fn set(
+    writer: &mut RoomWriter,
+    sender: &UserId,
+    kind: &str,
+    key: &str,
+    content: &Value,
+) -> Result<()> {
+    let draft = Draft::state(sender.to_owned(), &StateEventType::from(kind), key, content)?;
+    writer.add(draft).map(drop)
+}
+
+impl Operations {
+    /// Makes the first person who comes an admin, unless the configuration says otherwise.
+    pub(super) async fn first_person(&self, user: &UserId) -> Result<()> {
+        if !self.admin.grant_admin_to_first_user {
+            return Ok(());
+        }
+        self.make_admin(user).await
+    }
+
+    /// Puts somebody into the admin room, with the power to invite others, and greets them.
+    ///
+    /// # Errors
+    ///
+    /// 404 if there is no admin room, 403 if it is a user of an application service.
+    pub async fn make_admin(&self, user: &UserId) -> Result<()> {
+        let room = admin_room::room(&self.rooms)?
+            .ok_or_else(|| Error::not_found("There is no admin room"))?;
+        check_member(&self.rooms, &room, user)?;
+        let own = server_user(&self.rooms.server_name)?;
+        let mut writer = self.rooms.write(&room).await?;
+        if !self.rooms.is_joined(&room, user)? {
+            let (invite, join) = (
+                json!({ "membership": "invite" }),
+                json!({ "membership": "join" }),
+            );
+            set(&mut writer, &own, "m.room.member", user.as_str(), &invite)?;
+            set(&mut writer, user, "m.room.member", user.as_str(), &join)?;
+        }
+        let levels = writer.state(&StateEventType::RoomPowerLevels, "")?;
+        let mut levels: Value = match levels {
+            Some(levels) => serde_json::from_str(levels.content.get())?,
+            None => json!({}),
+        };
+        levels["users"][user.as_str()] = json!(ADMIN_POWER);
+        set(&mut writer, &own, "m.room.power_levels", "", &levels)?;
+        let text = format!(
+            "Welcome to {}. Whoever is in this room is an admin. Write `!admin help` to see what can be done here.",
+            self.rooms.server_name
+        );
+        let greeting = to_raw_value(&answer::content(&text))?;
+        writer.add(Draft::message(
+            own,
+            TimelineEventType::RoomMessage,
+            greeting,
+        ))?;
+        writer.commit().await?;
+        tracing::info!(user.id = %user, "somebody is an admin now");
+        Ok(())
+    }
+}

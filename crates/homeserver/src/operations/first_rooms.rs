@@ -1,0 +1,64 @@
+//! The rooms that a new user is put into.
+//!
+//! None of it may keep an account from being made or ended, so what fails is said in the log only.
+
+use ruma::{
+    OwnedRoomId, OwnedRoomOrAliasId, RoomAliasId, RoomId, UserId,
+    events::{
+        StateEventType,
+        room::{
+            join_rules::{JoinRule, RoomJoinRulesEventContent},
+            member::MembershipState,
+        },
+    },
+};
+
+use super::Operations;
+use crate::{
+    error::{Error, Result},
+    rooms::membership::{self, Member},
+    store::tables,
+};
+
+impl Operations {
+    /// Puts somebody new into the rooms that everybody begins in, and the first person into the admin room.
+    pub(super) async fn welcome(&self, user: &UserId, first: bool) {
+        for room in &self.registration.auto_join_rooms {
+            if let Err(error) = self.join_first(user, room).await {
+                tracing::warn!(%error, user.id = %user, room = %room, "a new account was not put into a room");
+            }
+        }
+        if first {
+            tracing::info!(user.id = %user, "this is the first person here");
+            if let Err(error) = self.first_person(user).await {
+                tracing::warn!(%error, user.id = %user, "the first person is no admin");
+            }
+        }
+    }
+
+    async fn join_first(&self, user: &UserId, room: &OwnedRoomOrAliasId) -> Result<()> {
+        let room_id = self.resolve_first(room)?;
+        let rule = self
+            .rooms
+            .state(&room_id)
+            .content::<RoomJoinRulesEventContent>(&StateEventType::RoomJoinRules, "")?
+            .map(|content| content.join_rule);
+        if rule != Some(JoinRule::Public) {
+            return Err(Error::forbidden("the room is not public"));
+        }
+        let join = Member::new(&self.rooms, user, MembershipState::Join)?;
+        membership::change(&self.rooms, user, &room_id, join).await
+    }
+
+    fn resolve_first(&self, room: &OwnedRoomOrAliasId) -> Result<OwnedRoomId> {
+        if let Ok(room) = <&RoomId>::try_from(&**room) {
+            return Ok(room.to_owned());
+        }
+        let alias =
+            <&RoomAliasId>::try_from(&**room).map_err(|_| Error::not_found("it is no room"))?;
+        let record = self.store.get::<tables::Aliases>((alias,))?;
+        record
+            .map(|record| record.room_id)
+            .ok_or_else(|| Error::not_found("there is no such alias"))
+    }
+}
