@@ -7,9 +7,9 @@ use http_body_util::BodyExt;
 use tokio::task::unconstrained;
 
 use crate::{
+    byte_pool::UnreadAnswers,
     byte_pool::{BytePool, PoolLimits},
     holder::Holder,
-    http::UnreadAnswers,
     limits::{SMALL_ANSWER_BYTES, UNREAD_BYTES_PER_USER},
 };
 
