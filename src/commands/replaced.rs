@@ -143,9 +143,10 @@ impl Clerk {
         let inside = self.come_over(old, new, &members).await?;
         if self.is_enough(&record, &inside, &members) {
             let verified = self.verified(old, new, &inside).await?;
-            return match verified {
-                true => self.move_over((old, record), new, &inside).await,
-                false => self.turn_back((old, record), new, &inside).await,
+            return if verified {
+                self.move_over((old, record), new, &inside).await
+            } else {
+                self.turn_back((old, record), new, &inside).await
             };
         }
         self.not_let_in((old, record), new, is_news).await

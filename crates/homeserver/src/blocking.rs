@@ -132,7 +132,9 @@ impl BlockingPool {
                 let _marked = Marked::new(Mark::Blocking(Some(abandoned)));
                 let slice = SliceGuard::begin();
                 let poll = future.as_mut().poll(&mut Context::from_waker(&waker));
-                (future, poll, slice.has_paused())
+                let paused = SliceGuard::has_paused();
+                drop(slice);
+                (future, poll, paused)
             });
             match joined(polled.await).await {
                 (_, Poll::Ready(output), _) => return output,
@@ -171,7 +173,8 @@ impl SliceGuard {
         Self
     }
 
-    fn has_paused(&self) -> bool {
+    /// Whether the poll under way has paused.
+    fn has_paused() -> bool {
         CURRENT_SLICE.get().is_some_and(|slice| slice.paused)
     }
 }

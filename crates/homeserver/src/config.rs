@@ -189,8 +189,8 @@ impl Config {
     /// Reads and checks all sources. An error tells the first wrong value of each theme; the
     /// warnings are for the log, each once, the loud ones first.
     ///
-    /// Files that the keys name are read later, by [`Registration::tokens`], [`Turn::secret`] and
-    /// [`Appservices::registrations`].
+    /// Files that the keys name are read later, by `Registration::tokens`, `Turn::secret` and
+    /// `Appservices::registrations`.
     pub fn load(sources: &Sources) -> Result<(Self, Vec<Warning>), ConfigError> {
         let layers = sources.layers()?;
         let figment = layers.into_iter().fold(Figment::new(), Figment::merge);

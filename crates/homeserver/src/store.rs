@@ -275,7 +275,7 @@ impl Store {
         })
     }
 
-    /// Whether the database can be written; kept up to date by [`supervise()`].
+    /// Whether the database can be written; kept up to date by `supervise()`.
     pub fn condition(&self) -> &Condition {
         &self.condition
     }

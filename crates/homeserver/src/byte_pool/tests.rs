@@ -97,7 +97,7 @@ async fn transfer_has_some_time_before_it_gives_way() {
     tokio::pin!(growing);
     assert!(unconstrained(&mut growing).now_or_never().is_none());
     assert!(!first.has_to_give_way());
-    tokio::time::advance(GRACE - Duration::from_millis(1)).await;
+    tokio::time::advance(GRACE.saturating_sub(Duration::from_millis(1))).await;
     assert!(unconstrained(&mut growing).now_or_never().is_none());
     assert!(!first.has_to_give_way());
     tokio::select! {
