@@ -105,6 +105,11 @@ impl Error {
         }
     }
 
+    /// Whether the work was given up because nobody waits for it any more.
+    pub fn is_abandoned(&self) -> bool {
+        matches!(self, Self::Store(StoreError::Abandoned))
+    }
+
     /// Whether this is a refusal with the status 404.
     pub fn is_not_found(&self) -> bool {
         matches!(self, Self::Refused(refusal) if refusal.status == StatusCode::NOT_FOUND)

@@ -40,7 +40,11 @@ pub fn error_response(error: Error) -> Response<Body> {
         }
         error => {
             let cause = std::error::Error::source(&error).map(ToString::to_string);
-            tracing::error!(%error, cause, "a request failed");
+            if error.is_abandoned() {
+                tracing::debug!(%error, "request given up: nobody waits for its answer");
+            } else {
+                tracing::error!(%error, cause, "could not answer a request");
+            }
             let refusal = Refusal {
                 status: StatusCode::INTERNAL_SERVER_ERROR,
                 kind: ErrorKind::Unknown,

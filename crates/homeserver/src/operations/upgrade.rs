@@ -18,8 +18,8 @@ use crate::{
     caller::Caller,
     error::{Error, Result},
     rooms::{
-        Draft, EVENTS_PER_WRITE, Pdu, RoomState, RoomWriter, Rooms, aliases, membership::Member,
-        rules_of,
+        Draft, EVENTS_PER_WRITE, Pdu, RoomState, RoomWriter, Rooms, admin_room, aliases,
+        membership::Member, rules_of,
     },
 };
 
@@ -58,8 +58,12 @@ pub struct Upgrade {
 ///
 /// # Errors
 ///
-/// 403 if the caller may not close the room, 400 if this server does not speak the version.
+/// 403 if the caller may not close the room or it is the admin room, 400 if this server does not speak the version.
 pub async fn upgrade(rooms: &Rooms, caller: &Caller, asked: &Upgrade) -> Result<OwnedRoomId> {
+    if admin_room::room(rooms)?.is_some_and(|room| room == asked.room) {
+        // Its alias would lead to a room in which the server itself is not.
+        return Err(Error::forbidden("The admin room cannot be upgraded"));
+    }
     let rules = rules_of(&asked.version)?;
     let mut old = rooms.write(&asked.room).await?;
     let state = rooms.state(&asked.room);

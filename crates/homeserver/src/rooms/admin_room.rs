@@ -32,13 +32,17 @@ pub(crate) fn alias(server_name: &ServerName) -> Result<OwnedRoomAliasId> {
         .map_err(|error| Error::Broken(format!("the alias of the admin room: {error}")))
 }
 
-/// The admin room, if there is one.
+/// The admin room, if there is one: where its alias leads, as long as the server itself is there.
 pub fn room(rooms: &Rooms) -> Result<Option<OwnedRoomId>> {
+    let user = server_user(&rooms.server_name)?;
     let record = rooms
         .store
         .get::<tables::Aliases>((&*alias(&rooms.server_name)?,))?
-        .filter(|record| server_user(&rooms.server_name).is_ok_and(|user| user == record.creator));
-    Ok(record.map(|record| record.room_id))
+        .filter(|record| record.creator == user);
+    match record {
+        Some(record) if rooms.is_joined(&record.room_id, &user)? => Ok(Some(record.room_id)),
+        _ => Ok(None),
+    }
 }
 
 /// Whether the user is an admin: in the admin room, and a person or the server itself.

@@ -7,7 +7,10 @@ use super::*;
 use crate::{
     appservices::{Delivery, Origin},
     config::AppserviceRegistration,
-    rooms::membership::{self, Member},
+    rooms::{
+        aliases,
+        membership::{self, Member},
+    },
     testing::Person,
 };
 
@@ -234,6 +237,45 @@ async fn appservice_users_leave_the_admin_room_at_the_start() {
     drop(boss);
     let test = test.restart().await;
     assert!(!test.server.rooms.is_joined(&admins, ghost).unwrap());
+    assert!(is_admin(&test.server.rooms, &boss_id).unwrap());
+}
+
+#[tokio::test]
+async fn admin_room_cannot_be_upgraded() {
+    let (test, boss, admins) = started().await;
+    let upgrade = format!("/_matrix/client/v3/rooms/{admins}/upgrade");
+    let (status, answer) = boss
+        .call(Method::POST, &upgrade, json!({ "new_version": "11" }))
+        .await;
+    assert_eq!(status, StatusCode::FORBIDDEN, "{answer}");
+    assert_eq!(admin_room::room(&test.server.rooms).unwrap(), Some(admins));
+}
+
+#[tokio::test]
+async fn admin_room_without_the_server_is_made_anew_at_the_start() {
+    let (test, boss, admins) = started().await;
+    let made = boss.post("/_matrix/client/v3/createRoom", json!({})).await;
+    let elsewhere = OwnedRoomId::try_from(made["room_id"].as_str().unwrap()).unwrap();
+    // As older versions did when the room was upgraded.
+    let server_name = &test.server.config.server_name;
+    let (alias, server) = (
+        admin_room::alias(server_name).unwrap(),
+        admin_room::server_user(server_name).unwrap(),
+    );
+    let mut batch = test.server.store.batch();
+    aliases::put(&mut batch, &alias, &elsewhere, &server).unwrap();
+    test.server.store.commit(batch).await.unwrap();
+    let boss_id = boss.user_id.clone();
+    assert!(!is_admin(&test.server.rooms, &boss_id).unwrap());
+    drop(boss);
+    let test = test.restart().await;
+    let room = admin_room::room(&test.server.rooms).unwrap().unwrap();
+    assert!(room != admins && room != elsewhere);
+    let command = format!("users make-user-admin {boss_id}");
+    test.server.execute(&command).await.unwrap();
+    let boss = test.log_in(&boss_id).await;
+    let join = format!("/_matrix/client/v3/join/{room}");
+    boss.post(&join, json!({})).await;
     assert!(is_admin(&test.server.rooms, &boss_id).unwrap());
 }
 
