@@ -47,6 +47,8 @@ const UNCARRIED: [&str; 4] = ["%00", "%0A", "%0D", "msc4140"];
 /// Of all operations of the specification, how many a run of the full size asks at least for.
 const OPERATIONS: usize = 160;
 const FULL: usize = 10_000;
+/// How often somebody tries to log in who is told to wait.
+const LOGINS_MAX: usize = 120;
 
 /// Nobody waits long, and whoever may do something may do it often.
 const SETTINGS: &str = "client_sync_timeout_min = 0\nclient_sync_timeout_default = 50\nclient_sync_timeout_max = 500\n\
@@ -89,6 +91,20 @@ async fn generated_requests_find_no_fault() {
         run.generate(operation, &mut runner).await;
     }
     run.end(requests).await;
+}
+
+/// Logs in, however many have guessed passwords from here before.
+async fn log_in_again(url: &str, user_id: &str) -> Account {
+    for _ in 0..LOGINS_MAX {
+        match Account::log_in(url, user_id).await {
+            Ok(account) => return account,
+            Err(error) if error.contains("M_LIMIT_EXCEEDED") => {
+                tokio::time::sleep(Duration::from_secs(1)).await;
+            }
+            Err(error) => panic!("nobody can take the account of {user_id}: {error}"),
+        }
+    }
+    panic!("{user_id} cannot log in any more")
 }
 
 impl Run {
@@ -183,6 +199,13 @@ impl Run {
             self.pool.harvest(&json);
         }
         let fault = verdict::fault(operation, call, &answer);
+        if let Some(fault) = fault {
+            let body = String::from_utf8_lossy(&answer.body);
+            println!(
+                "{fault}: {} {:?} {body:.200}",
+                answer.status, answer.headers
+            );
+        }
         if answer.status == StatusCode::UNAUTHORIZED && fault.is_none() {
             self.replace(call, &answer).await;
         }
@@ -204,8 +227,7 @@ impl Run {
                 };
             }
             Who::Admin => {
-                let again = Account::log_in(&url, &self.admin.user_id).await;
-                self.admin = again.expect("nobody can take the account of the admin");
+                self.admin = log_in_again(&url, &self.admin.user_id).await;
             }
             _ => {}
         }

@@ -25,8 +25,17 @@ use super::{
 pub(super) struct Timed {
     inner: Incoming,
     budget: Budget,
-    late: Arc<AtomicBool>,
+    fate: Arc<Fate>,
     receiving: Option<Receiving>,
+}
+
+/// What became of the body of a request.
+#[derive(Debug, Default)]
+pub(super) struct Fate {
+    /// It was given up because it did not come.
+    pub(super) late: AtomicBool,
+    /// It was read to its end.
+    pub(super) read: AtomicBool,
 }
 
 /// As long as this lives, the connection can give way: the body of its request has not come.
@@ -39,14 +48,16 @@ impl Drop for Receiving {
 }
 
 impl Timed {
-    /// Sets `late` when the body was given up because it did not come.
+    /// A body whose reader has so much time for it.
     pub(super) fn new(
         inner: Incoming,
         timeout: Duration,
-        late: Arc<AtomicBool>,
+        fate: Arc<Fate>,
         progress: &Arc<Progress>,
     ) -> Self {
-        let receiving = (!http_body::Body::is_end_stream(&inner)).then(|| {
+        let is_empty = http_body::Body::is_end_stream(&inner);
+        fate.read.store(is_empty, Ordering::Release);
+        let receiving = (!is_empty).then(|| {
             progress.set(Reason::Receiving, true);
             Receiving(Arc::clone(progress))
         });
@@ -54,7 +65,7 @@ impl Timed {
             receiving,
             inner,
             budget: Budget::new(timeout),
-            late,
+            fate,
         }
     }
 }
@@ -73,6 +84,9 @@ impl http_body::Body for Timed {
                 if let Some(Ok(frame)) = &frame {
                     self.budget.moved(frame.data_ref().map_or(0, Bytes::len));
                 }
+                if self.inner.is_end_stream() || frame.is_none() {
+                    self.fate.read.store(true, Ordering::Release);
+                }
                 if self.inner.is_end_stream() || !matches!(frame, Some(Ok(_))) {
                     self.receiving = None;
                 }
@@ -80,7 +94,7 @@ impl http_body::Body for Timed {
             }
             Poll::Pending => {
                 ready!(self.budget.poll_overdue(cx));
-                self.late.store(true, Ordering::Release);
+                self.fate.late.store(true, Ordering::Release);
                 let words = "the body did not come in time";
                 Poll::Ready(Some(Err(io::Error::new(io::ErrorKind::TimedOut, words))))
             }

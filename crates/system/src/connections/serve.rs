@@ -4,10 +4,7 @@ use std::{
     convert::Infallible,
     fmt, io,
     net::IpAddr,
-    sync::{
-        Arc, Mutex, PoisonError,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::{Arc, Mutex, PoisonError, atomic::Ordering},
     time::Duration,
 };
 
@@ -29,7 +26,7 @@ use tower::ServiceExt;
 
 use super::{
     Connection, HEAD_BYTES_MAX, Limits, Peer,
-    body::{Guarded, Timed},
+    body::{Fate, Guarded, Timed},
     budget::Budget,
     progress::Progress,
     registry::{Permit, Registry},
@@ -264,20 +261,26 @@ async fn answer(
     body_timeout: Duration,
 ) -> Result<Response<Body>, Infallible> {
     let answering = progress.answer();
-    let late = Arc::new(AtomicBool::new(false));
+    let fate = Arc::new(Fate::default());
     let mut request = request.map(|body| {
-        let body = Timed::new(body, body_timeout, Arc::clone(&late), progress);
+        let body = Timed::new(body, body_timeout, Arc::clone(&fate), progress);
         Body::new(body)
     });
     let extensions = request.extensions_mut();
     extensions.insert(ConnectInfo(Peer(ip)));
     extensions.insert(Connection::new(progress));
     let response = routes.oneshot(request).await?;
-    let response = if late.load(Ordering::Acquire) {
+    let mut response = if fate.late.load(Ordering::Acquire) {
         too_late()
     } else {
         response
     };
+    if !fate.read.load(Ordering::Acquire) {
+        // The connection ends with this response, since the rest of the body may still come. Who is not told so sends the next
+        // request into it.
+        let close = header::HeaderValue::from_static("close");
+        response.headers_mut().insert(header::CONNECTION, close);
+    }
     Ok(response.map(|inner| {
         Body::new(Guarded {
             inner,
@@ -294,10 +297,6 @@ fn too_late() -> Response<Body> {
     headers.insert(
         header::CONTENT_TYPE,
         header::HeaderValue::from_static("application/json"),
-    );
-    headers.insert(
-        header::CONNECTION,
-        header::HeaderValue::from_static("close"),
     );
     response
 }

@@ -251,6 +251,36 @@ async fn idle_connection_is_closed_and_a_waiting_request_is_not() {
 }
 
 #[tokio::test]
+async fn response_says_that_the_connection_ends_if_the_body_was_not_read() {
+    let served = start(limits()).await;
+    for (head, body, closes) in [
+        (
+            "POST /ping HTTP/1.1\r\nhost: a\r\ncontent-length: 5\r\n\r\n",
+            "",
+            true,
+        ),
+        (
+            "POST /echo HTTP/1.1\r\nhost: a\r\ncontent-length: 5\r\n\r\n",
+            "12345",
+            false,
+        ),
+        ("GET /ping HTTP/1.1\r\nhost: a\r\n\r\n", "", false),
+    ] {
+        let mut stream = served.connect(INNOCENT).await;
+        stream.write_all(head.as_bytes()).await.unwrap();
+        stream.write_all(body.as_bytes()).await.unwrap();
+        let answer = first_piece(&mut stream).await.unwrap();
+        let says = answer.to_lowercase().contains("connection: close");
+        assert_eq!(says, closes, "{head}: {answer}");
+        if closes {
+            closed(stream).await;
+        }
+    }
+    served.until_open(0).await;
+    served.end().await;
+}
+
+#[tokio::test]
 async fn slow_body_is_answered_408_and_a_whole_one_is_not() {
     let served = start(Limits {
         body_timeout: SHORT,
