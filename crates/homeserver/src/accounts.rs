@@ -250,7 +250,8 @@ impl Accounts {
     ) -> Result<Option<ProvenPassword>> {
         let by = HashFor::from(facts);
         // Whoever finds the queue full has not guessed.
-        let slot = self.hashing.enqueue(&by)?;
+        let has_device_here = || self.has_device_at(user, facts.ip);
+        let slot = self.hashing.enqueue_user(&by, has_device_here)?;
         let guess = self.begin_guess(user, facts.ip)?;
         let hash = self.get(user)?.and_then(|account| account.password);
         let matches = self.hashing.matches(slot, &by, hash.clone(), given);

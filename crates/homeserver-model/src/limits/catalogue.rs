@@ -119,7 +119,8 @@ limits! {
         TYPING_MAX: Duration = Duration::from_mins(2), "", Otherwise("typing ends by itself");
     }
     "Logging in" {
-        /// Passwords that are hashed at a time: together they take 38 MiB at most.
+        /// Passwords that are hashed at a time, but no more than half of the processors; one more for who had a device at the address
+        /// that they log in from, while others wait. Each takes 19 MiB.
         HASHES_AT_ONCE: usize = 2, "hashes", Otherwise("others wait");
         /// Callers who wait for the hash of a password at a time.
         HASHES_WAITING_MAX: usize = 20, "callers", TOO_MANY;

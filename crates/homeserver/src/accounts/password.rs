@@ -8,7 +8,9 @@
 use std::{
     collections::HashMap,
     net::IpAddr,
+    num::NonZero,
     sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError},
+    thread,
     time::Duration,
 };
 
@@ -70,11 +72,21 @@ impl From<&CallFacts> for HashFor {
 /// Where hashes are computed.
 #[derive(Debug)]
 pub(super) struct Hashing {
-    slots: Arc<Semaphore>,
-    queue: Mutex<Queue>,
+    /// For everybody.
+    open: Lane,
+    /// For who had a device at the address that they log in from, while others wait: whoever guesses from many addresses keeps
+    /// nobody out of an account that is used.
+    known: Lane,
     /// How many hashes were begun.
     #[cfg(test)]
     begun: std::sync::atomic::AtomicUsize,
+}
+
+/// A queue for hashes, and how many of it are computed at a time.
+#[derive(Debug)]
+struct Lane {
+    slots: Arc<Semaphore>,
+    queue: Mutex<Queue>,
 }
 
 /// Who waits for a hash.
@@ -87,13 +99,13 @@ struct Queue {
 /// A slot in the queue, until it is dropped.
 #[derive(Debug)]
 pub(super) struct QueueSlot<'a> {
-    hashing: &'a Hashing,
+    lane: &'a Lane,
     network: Option<IpAddr>,
 }
 
 impl Drop for QueueSlot<'_> {
     fn drop(&mut self) {
-        let mut queue = self.hashing.lock();
+        let mut queue = self.lane.lock();
         queue.waiting = queue.waiting.saturating_sub(1);
         if let Some(waiting) = queue.by_network.get_mut(&self.network) {
             *waiting = waiting.saturating_sub(1);
@@ -104,22 +116,37 @@ impl Drop for QueueSlot<'_> {
     }
 }
 
+impl Lane {
+    fn new(at_once: usize) -> Self {
+        Self {
+            slots: Arc::new(Semaphore::new(at_once)),
+            queue: Mutex::default(),
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Queue> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
 impl Default for Hashing {
     fn default() -> Self {
         Self {
-            slots: Arc::new(Semaphore::new(HASHES_AT_ONCE)),
-            queue: Mutex::default(),
+            open: Lane::new(hashes_at_once()),
+            known: Lane::new(1),
             #[cfg(test)]
             begun: std::sync::atomic::AtomicUsize::new(0),
         }
     }
 }
 
-impl Hashing {
-    fn lock(&self) -> MutexGuard<'_, Queue> {
-        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
-    }
+/// Half of the processors, so that those who only guess leave the other half to the others.
+fn hashes_at_once() -> usize {
+    let processors = thread::available_parallelism().map_or(1, NonZero::get);
+    (processors / 2).clamp(1, HASHES_AT_ONCE)
+}
 
+impl Hashing {
     /// The hash of a new password.
     ///
     /// # Errors
@@ -175,11 +202,26 @@ impl Hashing {
     ///
     /// 429 `M_LIMIT_EXCEEDED` if too many wait, of all or of this address.
     pub(super) fn enqueue(&self, by: &HashFor) -> Result<Option<QueueSlot<'_>>> {
+        Self::enqueue_in(&self.open, by)
+    }
+
+    /// The same for somebody who may have a device at their address, which is looked up only if others wait.
+    pub(super) fn enqueue_user(
+        &self,
+        by: &HashFor,
+        has_device_here: impl FnOnce() -> Result<bool>,
+    ) -> Result<Option<QueueSlot<'_>>> {
+        let others_wait = self.open.lock().waiting > 0;
+        let is_known = others_wait && has_device_here()?;
+        Self::enqueue_in(if is_known { &self.known } else { &self.open }, by)
+    }
+
+    fn enqueue_in<'a>(lane: &'a Lane, by: &HashFor) -> Result<Option<QueueSlot<'a>>> {
         let HashFor::Client { ip, .. } = by else {
             return Ok(None);
         };
         let network = ip.map(network_of);
-        let mut queue = self.lock();
+        let mut queue = lane.lock();
         let here = queue.by_network.get(&network).copied().unwrap_or_default();
         if queue.waiting >= HASHES_WAITING_MAX || here >= HASHES_WAITING_PER_ADDRESS_MAX {
             return Err(Error::limit_exceeded(
@@ -189,10 +231,7 @@ impl Hashing {
         }
         queue.waiting += 1;
         *queue.by_network.entry(network).or_default() += 1;
-        Ok(Some(QueueSlot {
-            hashing: self,
-            network,
-        }))
+        Ok(Some(QueueSlot { lane, network }))
     }
 
     /// Computes when it is the caller's turn.
@@ -202,7 +241,8 @@ impl Hashing {
         by: &HashFor,
         work: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T> {
-        let turn = self.slots.clone().acquire_owned();
+        let lane = slot.as_ref().map_or(&self.open, |slot| slot.lane);
+        let turn = lane.slots.clone().acquire_owned();
         let turn = match by {
             HashFor::Admin => turn.await,
             HashFor::Client { disconnected, .. } => tokio::select! {
@@ -245,12 +285,12 @@ fn hash_now(password: &str) -> Result<String> {
 impl Hashing {
     /// Keeps every hash waiting until this is dropped.
     pub(super) fn stop(&self) -> tokio::sync::OwnedSemaphorePermit {
-        let all = u32::try_from(HASHES_AT_ONCE).unwrap();
-        self.slots.clone().try_acquire_many_owned(all).unwrap()
+        let all = u32::try_from(hashes_at_once()).unwrap();
+        self.open.slots.clone().try_acquire_many_owned(all).unwrap()
     }
 
     pub(super) fn waiting(&self) -> usize {
-        self.lock().waiting
+        self.open.lock().waiting
     }
 
     pub(super) fn begun(&self) -> usize {

@@ -76,21 +76,27 @@ async fn stranger_does_not_lock_the_owner_out() {
     );
 }
 
+/// Alice has a device at 192.0.2.1.
+async fn is_at_home(test: &TestServer) {
+    let body = password("alice", "secret");
+    let (_, session) = from(test, "192.0.2.1", Method::POST, LOGIN, body).await;
+    let token = session["access_token"].as_str().unwrap();
+    let path = format!("/_matrix/client/v3/account/whoami?access_token={token}");
+    from(test, "192.0.2.1", Method::GET, &path, Value::Null).await;
+    until(|| {
+        let home = Some("192.0.2.1".parse().unwrap());
+        let user = ruma::user_id!("@alice:letta.test");
+        test.server.accounts.has_device_at(user, home).unwrap()
+    })
+    .await;
+}
+
 #[tokio::test]
 async fn many_strangers_lock_the_owner_out_of_new_places_only() {
     let test = server().await;
     registered(&test, "alice").await;
-    let body = password("alice", "secret");
-    let (_, session) = from(&test, "192.0.2.1", Method::POST, LOGIN, body).await;
-    let token = session["access_token"].as_str().unwrap();
-    let path = format!("/_matrix/client/v3/account/whoami?access_token={token}");
-    from(&test, "192.0.2.1", Method::GET, &path, Value::Null).await;
+    is_at_home(&test).await;
     let user = ruma::user_id!("@alice:letta.test");
-    until(|| {
-        let home = Some("192.0.2.1".parse().unwrap());
-        test.server.accounts.has_device_at(user, home).unwrap()
-    })
-    .await;
     // As if a hundred addresses had guessed, without as many hashes.
     for number in 0..100_u32 {
         let address = std::net::Ipv4Addr::from_bits(number).into();
@@ -200,6 +206,29 @@ async fn abandoned_logins_leave_the_queue_without_a_hash() {
     let mut owner = serving.send(&login_request("192.0.2.200", "alice")).await;
     assert_eq!(status(&mut owner).await, StatusCode::OK);
     assert_eq!(hashing.begun(), begun + 1, "nobody else's was computed");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn full_queue_keeps_nobody_out_of_an_account_at_its_usual_address() {
+    let test = server().await;
+    registered(&test, "alice").await;
+    let serving = Serving::start(&test).await;
+    let hashing = &test.server.accounts.hashing;
+    is_at_home(&test).await;
+    let stopped = hashing.stop();
+    let mut streams = Vec::new();
+    for number in 0..HASHES_WAITING_MAX {
+        let address = format!("198.51.100.{number}");
+        let name = format!("user{number}");
+        streams.push(serving.send(&login_request(&address, &name)).await);
+    }
+    until(|| hashing.waiting() == HASHES_WAITING_MAX).await;
+    let mut stranger = serving.send(&login_request("192.0.2.200", "alice")).await;
+    assert_eq!(status(&mut stranger).await, StatusCode::TOO_MANY_REQUESTS);
+    let mut owner = serving.send(&login_request("192.0.2.1", "alice")).await;
+    assert_eq!(status(&mut owner).await, StatusCode::OK);
+    drop((streams, stopped));
+    until(|| hashing.waiting() == 0).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
