@@ -35,7 +35,7 @@ const ADMIN_ROOM: &str = "Agents stay out of the admin room: what is said there 
 const ADMIN_ROOM_ALIAS: &str = "admins";
 
 /// How many events before our joining are looked at for what was said to us.
-const MISSED_EVENTS_MAX: u32 = 30;
+pub(super) const MISSED_EVENTS_MAX: u32 = 30;
 
 #[derive(Deserialize)]
 struct Member {
@@ -192,15 +192,27 @@ impl Clerk {
     async fn come_in(&self, event: &IncomingEvent, actor: Actor<'_>) -> Result<(), ErrandError> {
         let homeserver = &self.desk.homeserver;
         homeserver.join(actor, &event.room_id).await?;
+        self.admit_missed_messages(actor, &event.room_id, event.origin_server_ts)
+            .await
+    }
+
+    /// Admits what people have said in a room since then, in milliseconds, and what was not admitted yet.
+    pub(super) async fn admit_missed_messages(
+        &self,
+        actor: Actor<'_>,
+        room: &RoomId,
+        since: u64,
+    ) -> Result<(), ErrandError> {
+        let homeserver = &self.desk.homeserver;
         let newest = homeserver
-            .newest_events(actor, &event.room_id, MISSED_EVENTS_MAX)
+            .newest_events(actor, room, MISSED_EVENTS_MAX)
             .await?;
         let missed: Vec<_> = newest
             .into_iter()
             .filter_map(|raw| {
                 let missed = serde_json::from_str::<IncomingEvent>(raw.get()).ok()?;
                 (missed.event_type == EVENT_TYPE
-                    && missed.origin_server_ts >= event.origin_server_ts
+                    && missed.origin_server_ts >= since
                     && !self.desk.rules.identity.is_ours(&missed.sender))
                 .then_some((missed.event_id, raw))
             })

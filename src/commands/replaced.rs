@@ -12,24 +12,24 @@ mod refused;
 use std::{collections::BTreeMap, time::Duration};
 
 use letta_client::AgentId;
-use ruma::{OwnedUserId, RoomId};
+use ruma::{OwnedRoomId, OwnedUserId, RoomId};
 use tracing::{debug, info, warn};
 
-use super::clerk::Clerk;
+use super::{clerk::Clerk, invitations::MISSED_EVENTS_MAX};
 use crate::{
     agents::provision::ProvisionError,
     errands::ErrandError,
     journal::{JournalError, Replacement, RoomKind, RoomRecord},
-    matrix::{Actor, Tombstone},
+    matrix::{Actor, MatrixError, Tombstone},
     time::Millis,
-    turns::{route::IncomingEvent, say::EVENT_TYPE},
+    turns::route::IncomingEvent,
     workers::Tasks,
 };
 
+/// The type of the state event that closes a room.
+const TOMBSTONE: &str = "m.room.tombstone";
 /// How often rooms that could not be followed are tried again.
 const LOOK_EVERY: Duration = Duration::from_mins(10);
-/// How many events of the new room are looked at for what was said to us before we came in.
-const MISSED_EVENTS_MAX: u32 = 30;
 
 impl Clerk {
     /// A room is replaced, says its state.
@@ -75,26 +75,45 @@ impl Clerk {
         for (room, record) in rooms {
             let new = match (&record.replaced, self.members(&record).first()) {
                 (Some(known), _) if known.is_done => continue,
-                (Some(known), _) => Some(known.by.clone()),
-                (None, Some(user)) if all => {
-                    let asked = self.desk.homeserver.replacement_of(self.actor(user), &room);
-                    match asked.await {
-                        Ok(new) => new,
-                        Err(error) => {
-                            debug!(room.id = %room, %error, "it cannot be told whether the room is replaced");
-                            None
-                        }
-                    }
-                }
+                (Some(known), _) => Some((known.by.clone(), None)),
+                (None, Some(user)) if all => self.replacement_of(user, &room).await,
                 (None, _) => None,
             };
-            if let Some(new) = new
-                && let Err(failure) = self.follow_replacement(&room, &new, None).await
+            if let Some((new, at)) = new
+                && let Err(failure) = self.follow_replacement(&room, &new, at).await
             {
                 warn!(room.id = %room, error = &failure as &dyn std::error::Error, "could not follow a replaced room (yet)");
             }
         }
         Ok(())
+    }
+
+    /// The room that has replaced a room, and when, if the homeserver says so.
+    async fn replacement_of(
+        &self,
+        user: &OwnedUserId,
+        room: &RoomId,
+    ) -> Option<(OwnedRoomId, Option<Millis>)> {
+        let (homeserver, actor) = (&self.desk.homeserver, self.actor(user));
+        let asked = async {
+            let Some(new) = homeserver.replacement_of(actor, room).await? else {
+                return Ok(None);
+            };
+            // Nothing of ours comes after it.
+            let newest = homeserver.newest_events(actor, room, MISSED_EVENTS_MAX);
+            let at = newest.await?.iter().find_map(|raw| {
+                let event: IncomingEvent = serde_json::from_str(raw.get()).ok()?;
+                (event.event_type == TOMBSTONE).then_some(Millis(event.origin_server_ts))
+            });
+            Ok::<_, MatrixError>(Some((new, at)))
+        };
+        match asked.await {
+            Ok(found) => found,
+            Err(error) => {
+                debug!(room.id = %room, %error, "it cannot be told whether the room is replaced");
+                None
+            }
+        }
     }
 
     /// Goes from a room to the one that replaces it, with everybody of us who is let in.
@@ -247,9 +266,10 @@ impl Clerk {
         // Who is invited later goes on with its conversation, too.
         let mut agents: Vec<AgentId> = record.guests.keys().cloned().collect();
         guests.extend(known.guests);
-        let kind = match known.kind {
-            RoomKind::Other => record.kind.clone(),
-            kind => kind,
+        let kind = match (&record.kind, known.kind) {
+            // Whoever invites the bot first makes a room like a management room of it.
+            (RoomKind::Home { .. }, _) | (_, RoomKind::Other) => record.kind.clone(),
+            (_, kind) => kind,
         };
         if let RoomKind::Home { agent } = &record.kind {
             guests.remove(agent);
@@ -274,38 +294,13 @@ impl Clerk {
         journal.durable().await?;
         info!(room.id = %old, replacement.id = %new, "a replaced room was followed");
         self.desk.agents.nudges.look.notify_one();
-        self.take_in_missed(new, inside, since).await
-    }
-
-    async fn take_in_missed(
-        &self,
-        new: &RoomId,
-        inside: &[OwnedUserId],
-        since: u64,
-    ) -> Result<(), ErrandError> {
-        let Some(user) = inside.first() else {
-            return Ok(());
-        };
-        let newest = self
-            .desk
-            .homeserver
-            .newest_events(self.actor(user), new, MISSED_EVENTS_MAX)
-            .await?;
-        let missed: Vec<_> = newest
-            .into_iter()
-            .filter_map(|raw| {
-                let missed = serde_json::from_str::<IncomingEvent>(raw.get()).ok()?;
-                (missed.event_type == EVENT_TYPE
-                    && missed.origin_server_ts >= since
-                    && !self.desk.rules.identity.is_ours(&missed.sender))
-                .then_some((missed.event_id, raw))
-            })
-            .collect();
-        if self.desk.journal.admit(missed, Millis::now())? > 0 {
-            self.desk.journal.durable().await?;
-            self.desk.arrived.notify_one();
+        match inside.first() {
+            Some(user) => {
+                let actor = self.actor(user);
+                self.admit_missed_messages(actor, new, since).await
+            }
+            None => Ok(()),
         }
-        Ok(())
     }
 
     /// The space is replaced.

@@ -118,6 +118,32 @@ impl Journal {
         self.leave_inbox(&self.alone(), admission, sled::Batch::default())
     }
 
+    /// The event needs nothing more for now, and is forgotten: it is admitted again if it comes again.
+    pub fn forget_event(
+        &self,
+        admission: Admission,
+        event_id: &EventId,
+    ) -> Result<(), JournalError> {
+        let alone = self.alone();
+        let inbox_key = Key::new(key::INBOX).number(admission.0).bytes();
+        if !self.db().contains_key(inbox_key)? {
+            return Ok(());
+        }
+        let id_key = Key::new(key::EVENT_ID).text(event_id.as_str()).bytes();
+        let mut batch = sled::Batch::default();
+        if let Some(at) = self.db().get(&id_key)? {
+            let at = at.as_ref().try_into().map(u64::from_be_bytes);
+            let age_key = Key::new(key::EVENT_AGE)
+                .number(at.unwrap_or_default())
+                .text(event_id.as_str())
+                .bytes();
+            batch.remove(id_key);
+            batch.remove(age_key);
+            self.inner.event_ids_len.fetch_sub(1, Ordering::Relaxed);
+        }
+        self.leave_inbox(&alone, admission, batch)
+    }
+
     /// The event is a prompt: it moves to its conversation's queue. Refused with
     /// [`JournalError::Full`] if too many wait there already.
     pub fn queue_prompt(

@@ -211,6 +211,11 @@ impl Inbox {
                 // A reaction that is not taken yet is as if it had never been.
                 journal.withdraw_errand(&event.room_id, &of)?;
             }
+            Route::Ignore(Why::UnknownRoom) => {
+                // Who comes into the room, or follows it to its replacement, looks for what was said before.
+                journal.forget_event(admission, &event.event_id)?;
+                return Ok(None);
+            }
             Route::Ignore(Why::Encrypted) => {
                 let once = SendId::of(&["encrypted", event.room_id.as_str()]);
                 self.tell(event, &words::encrypted(), once).await?;

@@ -181,6 +181,8 @@ impl Rules {
 
 /// Decides what an event is. `room` is what the journal knows of its room.
 pub fn route(event: &IncomingEvent, room: Option<&RoomRecord>, rules: &Rules) -> Route {
+    // Nobody of us is there yet: what is said meanwhile is taken in when the room has been followed.
+    let room = room.filter(|room| room.predecessor.is_none());
     let state_key = event.state_key.as_deref();
     let Some(kind) = RoutedKind::of(&event.event_type, state_key) else {
         return Route::Ignore(Why::OtherType);

@@ -1,5 +1,9 @@
 //! Admitted once, kept in order, and gone from the inbox when it is elsewhere.
 
+use std::sync::atomic::Ordering;
+
+use ruma::event_id;
+
 use super::*;
 
 #[tokio::test]
@@ -27,6 +31,23 @@ async fn an_event_that_was_dropped_stays_known() {
     let desk = desk.restart().await;
     assert_eq!(desk.take("$a"), 0);
     assert!(desk.waiting().is_empty());
+}
+
+#[tokio::test]
+async fn forgotten_event_is_admitted_again_once() {
+    let desk = Desk::open();
+    desk.take("$a");
+    desk.take("$b");
+    let (admission, _) = desk.waiting_events(1).unwrap().remove(0);
+    let known = desk.inner.event_ids_len.load(Ordering::Relaxed);
+    for _ in 0..2 {
+        desk.forget_event(admission, event_id!("$a")).unwrap();
+    }
+    assert_eq!(desk.inner.event_ids_len.load(Ordering::Relaxed), known - 1);
+    let desk = desk.restart().await;
+    assert_eq!(desk.waiting(), ["$b"]);
+    assert_eq!((desk.take("$a"), desk.take("$a")), (1, 0));
+    assert_eq!(desk.waiting(), ["$b", "$a"]);
 }
 
 #[tokio::test]

@@ -209,6 +209,29 @@ async fn a_room_whose_outbox_is_full_holds_up_itself_alone() {
 }
 
 #[tokio::test]
+async fn message_of_before_its_room_was_known_is_queued_when_it_comes_again() {
+    let lab = Lab::with(JournalLimits::default());
+    let later = room_id!("!later:house.test");
+    lab.said(later, ANN, "too early");
+    lab.begin();
+    lab.until("it is routed", |lab| lab.unrouted().is_empty())
+        .await;
+    let record = json!({ "id": "agent-2", "name": "agent-2", "room": later });
+    let record: AgentRecord = serde_json::from_value(record).unwrap();
+    lab.journal.set_agent(&record).unwrap();
+    // Whoever comes into a room looks for what was said there before.
+    lab.said(later, ANN, "too early");
+    lab.until("it is queued", |lab| lab.queued(later) == ["too early"])
+        .await;
+    lab.said(later, ANN, "too early");
+    lab.said(later, ANN, "and on");
+    let once = |lab: &Lab| lab.queued(later) == ["too early", "and on"];
+    lab.until("it is queued once", once).await;
+    lab.tasks.stop();
+    lab.tasks.ended().await;
+}
+
+#[tokio::test]
 async fn blocked_person_leaves_nothing_in_the_journal() {
     let lab = Lab::with(JournalLimits::default());
     for words in ["hello", "!letta help", "!letta approve"] {

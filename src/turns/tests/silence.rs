@@ -203,7 +203,7 @@ async fn turn_ends_after_a_decision_that_nobody_finds_and_a_restart() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn failure_in_a_stream_is_not_told_as_silence_of_letta() {
+async fn failure_in_a_stream_is_not_reported_as_silence() {
     let lab = Lab::new();
     lab.letta.next([Fate::FailLate]);
     lab.say("asked");
