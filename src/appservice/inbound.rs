@@ -6,7 +6,7 @@
 use std::collections::HashMap;
 
 use ruma::{OwnedEventId, OwnedRoomId, OwnedUserId, UserId};
-use serde::Deserialize;
+use serde::{Deserialize, de::IgnoredAny};
 use serde_json::{Value, value::RawValue};
 
 use crate::{
@@ -65,6 +65,11 @@ struct Envelope {
     #[serde(default)]
     state_key: Option<String>,
     content: serde_json::Map<String, Value>,
+    // Not needed here, but nothing may be there twice that is read later.
+    #[serde(default, rename = "origin_server_ts")]
+    _origin_server_ts: IgnoredAny,
+    #[serde(default, rename = "redacts")]
+    _redacts: IgnoredAny,
 }
 
 /// The events of a body, as leniently as it can be read: every event on its own, bytes that are no
@@ -137,4 +142,39 @@ fn envelope_of(event: &RawValue) -> Result<Envelope, serde_json::Error> {
         return Err(serde::de::Error::custom("its id or its room's is too long"));
     }
     Ok(envelope)
+}
+
+#[cfg(test)]
+mod tests {
+    use ruma::server_name;
+
+    use super::*;
+
+    #[test]
+    fn event_with_a_field_twice_is_none() {
+        let template = "agent_{id}".parse().unwrap();
+        let identity = Identity::new(
+            server_name!("house.test"),
+            template,
+            "letta",
+            "letta_agents",
+        )
+        .unwrap();
+        for (field, value) in [
+            ("origin_server_ts", "1"),
+            ("redacts", "\"$b\""),
+            ("type", "\"m.reaction\""),
+            ("content", "{}"),
+        ] {
+            let event = |more: &str| {
+                let text = format!(
+                    "{{\"event_id\":\"$a\",\"room_id\":\"!a:b.c\",\"sender\":\"@ann:b.c\",\"type\":\"m.room.message\",\
+                     \"origin_server_ts\":1,\"redacts\":\"$b\",\"content\":{{}}{more}}}"
+                );
+                read(&identity, RawValue::from_string(text).unwrap())
+            };
+            assert!(matches!(event(""), Ok((Inbound::Admit(..), None))));
+            assert!(event(&format!(",\"{field}\":{value}")).is_err(), "{field}");
+        }
+    }
 }
