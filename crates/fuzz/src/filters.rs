@@ -5,7 +5,10 @@
 //! the same a second time.
 
 use homeserver_model::{
-    filter::{self, Filtered, fields::Fields},
+    filter::{
+        self, Filtered,
+        fields::{ENVELOPE, Fields},
+    },
     json,
 };
 use ruma::{
@@ -46,14 +49,6 @@ pub const TARGET: Target = Target {
 
 /// The longest pattern and type, in bytes, that are compared with the plainest glob, which takes long.
 const COMPARED_BYTES_MAX: usize = 200;
-/// What is given of an event in any case.
-const ENVELOPE: [&str; 5] = [
-    "event_id",
-    "origin_server_ts",
-    "sender",
-    "state_key",
-    "type",
-];
 
 /// What an input is: a filter, and what meets it.
 #[derive(Deserialize)]

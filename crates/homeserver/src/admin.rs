@@ -6,7 +6,7 @@
 //! The server itself is in it as `@conduit`, the name that Tuwunel's admins know. The first person who makes an account is put into
 //! the room; everybody else comes in by invitation.
 
-use ruma::{RoomAliasId, RoomVersionId, UserId, events::StateEventType};
+use ruma::{RoomAliasId, RoomVersionId, UserId};
 use serde_json::{Value, json, value::to_raw_value};
 
 use crate::{
@@ -14,7 +14,6 @@ use crate::{
     clock,
     error::Result,
     rooms::{
-        Draft, RoomWriter,
         admin_room::{
             self, ADMIN_POWER, alias, check_member, is_admin, is_coming, is_of_appservice,
             server_user,
@@ -60,7 +59,7 @@ async fn make_room(services: &Services) -> Result<()> {
     let mut writer = created.await?;
     let alias = alias(&services.config.server_name)?;
     for (kind, key, content) in first_state(services, &user, &alias) {
-        set(&mut writer, &user, kind, key, &content)?;
+        writer.add_state(&user, kind, key, &content)?;
     }
     let room = writer.room_id().to_owned();
     aliases::put(writer.batch(), &alias, &room, &user)?;
@@ -103,15 +102,4 @@ fn first_state<'a>(
         ("m.room.topic", "", json!({ "topic": topic })),
         ("m.room.canonical_alias", "", json!({ "alias": alias })),
     ]
-}
-
-fn set(
-    writer: &mut RoomWriter,
-    sender: &UserId,
-    kind: &str,
-    key: &str,
-    content: &Value,
-) -> Result<()> {
-    let draft = Draft::state(sender.to_owned(), &StateEventType::from(kind), key, content)?;
-    writer.add(draft).map(drop)
 }

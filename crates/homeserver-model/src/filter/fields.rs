@@ -11,7 +11,7 @@ use serde_json::Value;
 use crate::limits::JSON_MAX_DEPTH;
 
 /// What is given in any case.
-const ENVELOPE: [&str; 5] = [
+pub const ENVELOPE: [&str; 5] = [
     "event_id",
     "origin_server_ts",
     "sender",

@@ -79,17 +79,7 @@ where
     {
         let (parts, body) = request.into_parts();
         let mut facts = facts_of(services, &parts, disconnected);
-        let caller = <R::Authentication as Identified>::identify(
-            &services.accounts,
-            &services.appservices,
-            &facts,
-        )
-        .await?;
-        if let Some(connection) = &facts.connection {
-            // Behind a proxy the address of the connection does not say who it is.
-            connection.attribute(&<R::Authentication as Identified>::holder(&caller, &facts));
-        }
-        rate_limit::enforce(services, &parts, R::Authentication::caller(&caller))?;
+        let caller = Self::caller_of(services, &parts, &facts).await?;
         let holder = <R::Authentication as Identified>::holder(&caller, &facts);
         let has_token = !matches!(holder, Holder::Address(_));
         let max_bytes = limit.bytes(has_token, services.config.listen.max_request_size.as_len());
@@ -111,6 +101,26 @@ where
         Ok(call)
     }
 
+    /// Who calls, within their rate.
+    async fn caller_of(
+        services: &Services,
+        parts: &Parts,
+        facts: &CallFacts,
+    ) -> Result<<R::Authentication as Identified>::By> {
+        let caller = <R::Authentication as Identified>::identify(
+            &services.accounts,
+            &services.appservices,
+            facts,
+        )
+        .await?;
+        if let Some(connection) = &facts.connection {
+            // Behind a proxy the address of the connection does not say who it is.
+            connection.attribute(&<R::Authentication as Identified>::holder(&caller, facts));
+        }
+        rate_limit::enforce(services, parts, R::Authentication::caller(&caller))?;
+        Ok(caller)
+    }
+
     /// The same for a request whose body is not JSON: it is not read here, but by the handler.
     pub(super) async fn begin(
         services: &Services,
@@ -121,17 +131,7 @@ where
     ) -> Result<(Self, Body)> {
         let (parts, body) = request.into_parts();
         let facts = facts_of(services, &parts, disconnected);
-        let caller = <R::Authentication as Identified>::identify(
-            &services.accounts,
-            &services.appservices,
-            &facts,
-        )
-        .await?;
-        if let Some(connection) = &facts.connection {
-            // Behind a proxy the address of the connection does not say who it is.
-            connection.attribute(&<R::Authentication as Identified>::holder(&caller, &facts));
-        }
-        rate_limit::enforce(services, &parts, R::Authentication::caller(&caller))?;
+        let caller = Self::caller_of(services, &parts, &facts).await?;
         let max_request_size = services.config.listen.max_request_size.as_len();
         body::refuse_longer(&body, limit.bytes(true, max_request_size))?;
         Ok((Self::parsed(parts, path_args, caller, facts)?, body))

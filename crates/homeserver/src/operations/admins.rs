@@ -11,21 +11,10 @@ use super::Operations;
 use crate::{
     error::{Error, Result},
     rooms::{
-        Draft, RoomWriter,
+        Draft,
         admin_room::{self, ADMIN_POWER, check_member, server_user},
     },
 };
-
-fn set(
-    writer: &mut RoomWriter,
-    sender: &UserId,
-    kind: &str,
-    key: &str,
-    content: &Value,
-) -> Result<()> {
-    let draft = Draft::state(sender.to_owned(), &StateEventType::from(kind), key, content)?;
-    writer.add(draft).map(drop)
-}
 
 impl Operations {
     /// Makes the first person who comes an admin, unless the configuration says otherwise.
@@ -52,8 +41,8 @@ impl Operations {
                 json!({ "membership": "invite" }),
                 json!({ "membership": "join" }),
             );
-            set(&mut writer, &own, "m.room.member", user.as_str(), &invite)?;
-            set(&mut writer, user, "m.room.member", user.as_str(), &join)?;
+            writer.add_state(&own, "m.room.member", user.as_str(), &invite)?;
+            writer.add_state(user, "m.room.member", user.as_str(), &join)?;
         }
         let levels = writer.state(&StateEventType::RoomPowerLevels, "")?;
         let mut levels: Value = match levels {
@@ -61,7 +50,7 @@ impl Operations {
             None => json!({}),
         };
         levels["users"][user.as_str()] = json!(ADMIN_POWER);
-        set(&mut writer, &own, "m.room.power_levels", "", &levels)?;
+        writer.add_state(&own, "m.room.power_levels", "", &levels)?;
         let text = format!(
             "Welcome to {}. Whoever is in this room is an admin. Write `!admin help` to see what can be done here.",
             self.rooms.server_name

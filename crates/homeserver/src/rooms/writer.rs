@@ -8,13 +8,13 @@ use std::{collections::HashMap, sync::Arc};
 use rand::{Rng, distr::Alphanumeric};
 use ruma::{
     CanonicalJsonObject, CanonicalJsonValue, EventId, OwnedEventId, OwnedRoomId, OwnedUserId,
-    RoomId, RoomVersionId,
+    RoomId, RoomVersionId, UserId,
     canonical_json::to_canonical_value,
     events::{StateEventType, TimelineEventType},
     room_version_rules::RoomVersionRules,
     signatures, state_res,
 };
-use serde_json::value::RawValue;
+use serde_json::{Value, value::RawValue};
 use tokio::sync::{Mutex as AsyncMutex, OwnedMutexGuard};
 
 use super::{
@@ -205,6 +205,22 @@ impl RoomWriter {
         check_joined(&self.rooms, &self.room_id, &draft)?;
         let (object, event_id) = self.build(&draft)?;
         self.admit(draft, &object, event_id)
+    }
+
+    /// Adds a state event with this content.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Self::add`].
+    pub fn add_state(
+        &mut self,
+        sender: &UserId,
+        kind: &str,
+        key: &str,
+        content: &Value,
+    ) -> Result<()> {
+        let draft = Draft::state(sender.to_owned(), &StateEventType::from(kind), key, content)?;
+        self.add(draft).map(drop)
     }
 
     /// Adds many events. Building them is no work for an async worker.
