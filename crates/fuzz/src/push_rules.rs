@@ -193,7 +193,7 @@ fn patterns(rules: &Ruleset, input: &Input) {
 }
 
 fn body_of(event: &RawValue) -> Option<String> {
-    let event: serde_json::Value = serde_json::from_str(event.get()).ok()?;
+    let event: Value = serde_json::from_str(event.get()).ok()?;
     Some(event["content"]["body"].as_str()?.to_owned())
 }
 
