@@ -1,4 +1,5 @@
 //! The catalogue: one row for each limit. The text above a row stands in `docs/limits.md`.
+//! What bounds answers is in `answers`.
 
 use std::time::Duration;
 
@@ -17,8 +18,7 @@ macro_rules! limits {
             pub const $name: $type = $value;
         )+)+
 
-        /// Every limit, in the order of the document.
-        pub fn all() -> Vec<Limit> {
+        fn rows() -> Vec<Limit> {
             vec![$($(Limit {
                 section: $section,
                 name: stringify!($name),
@@ -29,6 +29,17 @@ macro_rules! limits {
             }),+),+]
         }
     };
+}
+
+mod answers;
+
+pub use answers::*;
+
+/// Every limit, in the order of the document.
+pub fn all() -> Vec<Limit> {
+    let mut all = rows();
+    all.extend(answers::all());
+    all
 }
 
 const INVALID: super::Reached = Refused(400, "M_INVALID_PARAM");
@@ -166,7 +177,7 @@ limits! {
         ACCOUNT_DATA_TYPE_MAX_BYTES: usize = 255, "bytes", TOO_LARGE;
         /// Types of account data of one user, globally and for each room.
         ACCOUNT_DATA_TYPES_MAX: usize = 1_000, "types", TOO_LARGE;
-        /// All account data of one user together, globally and for each room. What makes it smaller is always taken.
+        /// All account data of one user together that belongs to no room. What makes it smaller is always taken.
         ACCOUNT_DATA_MAX_BYTES: usize = 4 << 20, "bytes", TOO_LARGE;
         /// The longest name of a tag.
         TAG_NAME_MAX_BYTES: usize = 255, "bytes", TOO_LARGE;
@@ -237,7 +248,7 @@ limits! {
         /// Devices that one request sends to.
         TO_DEVICE_RECIPIENTS_MAX: usize = 10_000, "devices", TOO_LARGE;
         /// Messages that wait for one device. One that was away for longer has to be verified and given keys anew anyway.
-        TO_DEVICE_WAITING_MAX: usize = 10_000, "messages", Otherwise("the oldest go");
+        TO_DEVICE_WAITING_MAX: usize = 10_000, "messages", Otherwise("the oldest go of the sender who has left the most");
         /// The largest dehydrated device as JSON.
         DEHYDRATED_DEVICE_MAX_BYTES: usize = 1_000_000, "bytes", TOO_LARGE;
         /// The largest description of a version of a key backup as JSON.
@@ -328,111 +339,5 @@ limits! {
         PREVIEW_TAGS_MAX: usize = 500, "tags", Otherwise("more are not looked at");
         /// The longest value of a property of a previewed page.
         PREVIEW_VALUE_MAX_CHARS: usize = 1_000, "characters", Otherwise("the rest is cut off");
-    }
-    "Pages and answers" {
-        /// Answers up to this size are given whoever else reads slowly.
-        SMALL_ANSWER_BYTES: usize = 64 << 10, "bytes", Otherwise("a longer one takes memory of a pool until it is read");
-        /// Longer answers that wait for their readers.
-        UNREAD_BYTES: usize = 256 << 20, "bytes", Otherwise("an answer that is not read ends with its connection, or others wait for `UNREAD_WAIT_MAX`");
-        /// Those of one user. One answer may be longer.
-        UNREAD_BYTES_PER_USER: usize = 32 << 20, "bytes", Otherwise("the next long answer waits for `UNREAD_WAIT_MAX`");
-        /// Those of one application service.
-        UNREAD_BYTES_PER_APPSERVICE: usize = 128 << 20, "bytes", Otherwise("the next long answer waits for `UNREAD_WAIT_MAX`");
-        /// The longest that an answer waits for memory.
-        UNREAD_WAIT_MAX: Duration = Duration::from_secs(20), "", TOO_MANY;
-        /// How long an answer has to be read before it can give way to others.
-        UNREAD_GRACE: Duration = Duration::from_secs(10), "", Otherwise("its connection is closed");
-        /// Answers of one user that are written and wait for memory.
-        WRITTEN_ANSWERS_PER_USER: usize = 2, "answers", TOO_MANY;
-        /// Those in all.
-        WRITTEN_ANSWERS_MAX: usize = 16, "answers", TOO_MANY;
-        /// Long walks of one user that wait for memory before they begin: syncs, searches, lists of members and of state.
-        WALKS_WAITING_PER_USER: usize = 32, "requests", TOO_MANY;
-        /// Those in all.
-        WALKS_WAITING_MAX: usize = 512, "requests", TOO_MANY;
-        /// Syncs of one device that wait for something to happen.
-        WAITING_SYNCS_PER_DEVICE: usize = 4, "syncs", Otherwise("the oldest is answered with what there is");
-        /// Syncs of one user that wait.
-        WAITING_SYNCS_PER_USER: usize = 64, "syncs", Otherwise("the oldest is answered with what there is");
-        /// Events of one page of a room.
-        PAGE_MAX_EVENTS: usize = 1_000, "events", Otherwise("the next page goes on");
-        /// Events that are looked at for one page, however few pass the filter.
-        PAGE_MAX_LOOKS: usize = 10_000, "events", Otherwise("the next page goes on");
-        /// Rooms of one page of the directory.
-        DIRECTORY_PAGE_MAX: usize = 500, "rooms", Otherwise("the next page goes on");
-        /// Rooms of one page of a space.
-        SPACE_PAGE_MAX: usize = 50, "rooms", Otherwise("the next page goes on");
-        /// Notifications of one page.
-        NOTIFICATIONS_PAGE_MAX: usize = 100, "notifications", Otherwise("the next page goes on");
-        /// Results of one page of a search.
-        SEARCH_PAGE_MAX: usize = 100, "results", Otherwise("the next page goes on");
-        /// Events that are shown before and after a result of a search.
-        SEARCH_CONTEXT_MAX: usize = 20, "events", Otherwise("more are not shown");
-        /// Words of one search that count.
-        SEARCH_TERM_WORDS_MAX: usize = 16, "words", Otherwise("the first count");
-        /// People of one search in the user directory.
-        USER_SEARCH_RESULTS_MAX: usize = 50, "people", Otherwise("the answer is marked as limited");
-        /// Accounts that one search in the user directory looks at.
-        USER_SEARCH_LOOKS_MAX: usize = 10_000, "accounts", Otherwise("the answer is marked as limited");
-        /// Events of each room in one sync.
-        SYNC_TIMELINE_MAX: usize = 100, "events", Otherwise("the timeline is marked as limited");
-        /// Messages to a device in one sync.
-        SYNC_TO_DEVICE_MAX: usize = 100, "messages", Otherwise("the next sync goes on");
-        /// Events with the rarest word of a search that are looked at in one room, newest first.
-        SEARCH_ROOM_MAX_LOOKS: usize = 5_000, "events", Otherwise("older ones are not found");
-        /// How deep spaces within spaces are followed.
-        SPACE_DEPTH_MAX: u64 = 100, "levels", Otherwise("deeper ones are not shown");
-        /// Rooms that are looked at for one page of a space, shown or not.
-        SPACE_WALK_MAX: usize = 10_000, "rooms", Otherwise("farther ones are not shown");
-        /// Messages to a dehydrated device in one answer.
-        DEHYDRATED_EVENTS_PER_ANSWER: usize = 100, "messages", Otherwise("the next answer goes on");
-        /// The longest answer in the admin room.
-        ADMIN_ANSWER_MAX_BYTES: usize = 20_000, "bytes", Otherwise("the rest is cut off");
-    }
-    "Sliding sync" {
-        /// The longest name of a connection.
-        CONNECTION_NAME_MAX_BYTES: usize = 255, "bytes", INVALID;
-        /// Connections of one device.
-        CONNECTIONS_PER_DEVICE: usize = 16, "connections", Otherwise("the idlest one begins anew");
-        /// Connections of one user.
-        CONNECTIONS_PER_USER: usize = 200, "connections", Otherwise("the user's idlest one begins anew");
-        /// Connections in all.
-        CONNECTIONS_MAX: usize = 5_000, "connections", Otherwise("the idlest one begins anew");
-        /// Lists of one request.
-        LISTS_MAX: usize = 100, "lists", INVALID;
-        /// The longest name of a list.
-        LIST_NAME_MAX_BYTES: usize = 255, "bytes", INVALID;
-        /// Windows of one list.
-        LIST_RANGES_MAX: usize = 100, "windows", INVALID;
-        /// Tags, tags to leave out, spaces, and types of rooms in the filters of one list, each.
-        LIST_FILTER_ENTRIES_MAX: usize = 100, "entries", INVALID;
-        /// The longest text that the names of rooms are searched for.
-        ROOM_NAME_LIKE_MAX_BYTES: usize = 255, "bytes", INVALID;
-        /// Rooms that one request subscribes to.
-        SUBSCRIPTIONS_MAX: usize = 1_000, "rooms", INVALID;
-        /// Entries of required state of one list or subscription.
-        REQUIRED_STATE_MAX: usize = 1_000, "entries", INVALID;
-        /// Events of each room in one answer.
-        SLIDING_TIMELINE_MAX: usize = 200, "events", Otherwise("the timeline is marked as limited");
-        /// Messages to a device in one answer.
-        SLIDING_TO_DEVICE_MAX: usize = 1_000, "messages", Otherwise("the next answer goes on");
-        /// Receipts of one room in one answer.
-        SLIDING_RECEIPTS_MAX: usize = 500, "receipts", Otherwise("more are not sent");
-    }
-    "Application services" {
-        /// Events of one transaction.
-        TRANSACTION_EVENTS_MAX: usize = 100, "events", Otherwise("the next transaction goes on");
-        /// Events of one transaction together.
-        TRANSACTION_MAX_BYTES: usize = 1 << 20, "bytes", Otherwise("the next transaction goes on");
-        /// How long an application service may take to answer.
-        APPSERVICE_ANSWER_TIMEOUT: Duration = Duration::from_secs(35), "", Otherwise("the request is sent again");
-        /// How long a connection to an application service may take.
-        APPSERVICE_CONNECT_TIMEOUT: Duration = Duration::from_secs(10), "", Otherwise("the request is sent again");
-        /// The longest answer of an application service.
-        APPSERVICE_ANSWER_MAX_BYTES: usize = 1 << 20, "bytes", Otherwise("the request counts as failed");
-        /// The longest wait between two attempts at a transaction.
-        APPSERVICE_RETRY_MAX: Duration = Duration::from_mins(1), "", Otherwise("the transaction is sent again");
-        /// How long a question about a user or an alias may take. Somebody waits for what is made of the answer.
-        APPSERVICE_QUESTION_TIMEOUT: Duration = Duration::from_secs(10), "", Otherwise("the user or room counts as missing");
     }
 }
