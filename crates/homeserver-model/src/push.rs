@@ -2,6 +2,7 @@
 //!
 //! Spec: <https://spec.matrix.org/v1.19/client-server-api/#push-rules>
 
+pub mod budget;
 pub mod compiled;
 pub mod limits;
 pub mod pattern;

@@ -297,6 +297,14 @@ limits! {
         STEPS_PER_EVENT: u64 = 1 << 20, "steps", Otherwise("the rules beyond it do not count for this event");
         /// Steps that each of the server's own push rules takes for one user and one event.
         STEPS_PER_DEFAULT_RULE: u64 = 1 << 20, "steps", Otherwise("the rule does not count for this event");
+        /// Steps that one event takes for the own push rules of all members, and as many again for the server's rules of all of them. What one member does not need is for those who come after.
+        STEPS_OF_ALL_MEMBERS: u64 = 2 << 20, "steps", Otherwise("each member has `STEPS_PER_MEMBER`; the rules beyond it do not count for this event");
+        /// Steps that each member has for each of both, however many members there are. Rules that look for a word without wildcards in the longest message take a tenth of it.
+        STEPS_PER_MEMBER: u64 = 16 << 10, "steps", Otherwise("the rules beyond it do not count for this event");
+        /// Push rules, as JSON, that one event has parsed for all members whose rules are not in memory.
+        RULES_PARSED_PER_EVENT_BYTES: u64 = 4 << 20, "bytes", Otherwise("a member whose rules are larger than the member's share, and than `RULES_PARSED_PER_MEMBER_BYTES`, has the server's rules for this event");
+        /// What of them is parsed of each member, however many members there are. Rules for a hundred rooms are no longer.
+        RULES_PARSED_PER_MEMBER_BYTES: u64 = 32 << 10, "bytes", Otherwise("the member has the server's rules for this event");
         /// Notifications that are kept of one room for one user.
         NOTIFICATIONS_PER_ROOM: usize = 500, "notifications", Otherwise("the oldest go");
         /// The longest answer of a push gateway.

@@ -13,8 +13,9 @@ use ruma::{
 use serde_json::{Value, value::RawValue};
 
 use super::{
+    budget::Share,
     limits::check_rule,
-    pattern::{Budget, Pattern},
+    pattern::{BYTES_PER_STEP, Budget, Pattern},
 };
 use crate::limits::{RULES_PER_USER, STEPS_PER_DEFAULT_RULE, STEPS_PER_EVENT};
 
@@ -77,21 +78,33 @@ impl Rules {
         }
     }
 
-    /// What the first rule that fits says, and how many steps that took.
-    pub fn actions(&self, event: &Event, context: &Context<'_>) -> (Option<&Actions>, u64) {
-        let mut budget = Budget::of(STEPS_PER_EVENT);
+    /// What the first rule that fits says, and what that took of the member's share of the event.
+    pub fn actions(
+        &self,
+        event: &Event,
+        context: &Context<'_>,
+        share: Share,
+    ) -> (Option<&Actions>, Share) {
+        let most = share.own.min(STEPS_PER_EVENT);
+        let mut budget = Budget::of(most);
         let mut of_defaults = 0;
         let fits = |rule: &&Rule| {
             if !rule.is_default {
                 return rule.fits(event, context, &mut budget);
             }
-            let mut own = Budget::of(STEPS_PER_DEFAULT_RULE);
+            let most = STEPS_PER_DEFAULT_RULE.min(share.defaults - of_defaults);
+            let mut own = Budget::of(most);
             let fits = rule.fits(event, context, &mut own);
-            of_defaults += STEPS_PER_DEFAULT_RULE - own.left();
+            of_defaults += most - own.left();
             fits
         };
         let actions = self.rules.iter().find(fits).map(|rule| &rule.actions);
-        (actions, STEPS_PER_EVENT - budget.left() + of_defaults)
+        let taken = Share {
+            own: most - budget.left(),
+            defaults: of_defaults,
+            parsed: 0,
+        };
+        (actions, taken)
     }
 }
 
@@ -180,7 +193,11 @@ impl Condition {
                 .text(path, budget)
                 .is_some_and(|text| pattern.is_all_of(&text, budget)),
             Self::DisplayName => {
-                let Some(name) = Pattern::new(context.display_name) else {
+                let made = context.display_name.len() / BYTES_PER_STEP;
+                let name = budget
+                    .spend(made)
+                    .then(|| Pattern::new(context.display_name));
+                let Some(name) = name.flatten() else {
                     return false;
                 };
                 let text = event.text(&event.body, budget);

@@ -11,7 +11,7 @@ use crate::limits::PATTERN_MAX_BYTES;
 /// How many machine words hold a set of states: one state for each character of a pattern, and the end.
 const STATE_WORDS: usize = PATTERN_MAX_BYTES / 64 + 1;
 /// How many bytes a search for a text without wildcards compares in one step.
-const BYTES_PER_STEP: usize = 16;
+pub(super) const BYTES_PER_STEP: usize = 16;
 
 /// How many steps may still be taken.
 #[derive(Debug)]

@@ -6,7 +6,10 @@
 
 use std::sync::{Arc, atomic::Ordering::Relaxed};
 
-use homeserver_model::push::compiled::{Actions, Context, Event};
+use homeserver_model::push::{
+    budget::{EventBudget, Share},
+    compiled::{Actions, Context, Event},
+};
 use ruma::{
     OwnedEventId, OwnedUserId, RoomId, UInt,
     events::{
@@ -106,16 +109,23 @@ impl Evaluation {
             power_levels: audience.power_levels.as_ref(),
             sender: &pdu.sender,
         };
-        for (user, member) in &audience.people {
-            let invited = !member.joined && pdu.is_member_event_of(user);
-            if *user == pdu.sender || !(member.joined || invited) {
-                continue;
-            }
-            let rooms = writer.rooms();
-            let rules = self.rules.rulesets.get(&rooms.store, user)?;
+        let concerned = || {
+            audience.people.iter().filter(|(user, member)| {
+                let invited = !member.joined && pdu.is_member_event_of(user);
+                **user != pdu.sender && (member.joined || invited)
+            })
+        };
+        let mut budget = EventBudget::new(concerned().count());
+        let rulesets = &self.rules.rulesets;
+        for (user, member) in concerned() {
+            let share = budget.share();
+            let (rules, parsed) = rulesets.get(&writer.rooms().store, user, share.parsed)?;
             context.display_name = &member.display_name;
-            let (actions, steps) = rules.actions(event, &context);
-            self.rules.rulesets.steps.fetch_add(steps, Relaxed);
+            let (actions, steps) = rules.actions(event, &context, share);
+            let taken = Share { parsed, ..steps };
+            budget.took(taken);
+            rulesets.steps.fetch_add(taken.steps(), Relaxed);
+            rulesets.parsed.fetch_add(taken.parsed, Relaxed);
             if let Some(actions) = actions {
                 self.notify(writer, pdu, user, (thread, slot), actions)?;
             }

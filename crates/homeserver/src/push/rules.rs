@@ -38,6 +38,8 @@ pub struct Rulesets {
     ignored: Parsed<BTreeSet<OwnedUserId>>,
     /// How many steps all events together took.
     pub(super) steps: AtomicU64,
+    /// How many bytes of rules were parsed for all events together.
+    pub(super) parsed: AtomicU64,
     editing: KeyedLocks<OwnedUserId>,
 }
 
@@ -80,19 +82,29 @@ impl<T> Default for Parsed<T> {
     }
 }
 
+fn size(stored: &AccountDatum) -> u64 {
+    stored.content.get().len() as u64
+}
+
 impl<T> Parsed<T> {
+    fn known(&self, user: &UserId, stored: Option<&AccountDatum>) -> Option<Arc<T>> {
+        let at = stored.map(|datum| datum.position);
+        let known = self.known.get(user).filter(|known| known.at == at)?;
+        Some(known.parsed)
+    }
+
     fn get(
         &self,
         user: &UserId,
         stored: Option<&AccountDatum>,
         parse: impl FnOnce() -> T,
     ) -> Arc<T> {
-        let at = stored.map(|datum| datum.position);
-        if let Some(known) = self.known.get(user).filter(|known| known.at == at) {
-            return known.parsed;
+        if let Some(known) = self.known(user, stored) {
+            return known;
         }
+        let at = stored.map(|datum| datum.position);
         let parsed = Arc::new(parse());
-        let bytes = stored.map_or(0, |datum| datum.content.get().len() as u64);
+        let bytes = stored.map_or(0, size);
         let known = Known {
             at,
             bytes,
@@ -104,11 +116,24 @@ impl<T> Parsed<T> {
 }
 
 impl Rulesets {
-    /// The push rules of a user, as events meet them.
-    pub fn get(&self, store: &Store, user: &UserId) -> Result<Arc<Rules>> {
+    /// The push rules of a user, as events meet them, and how many bytes were parsed for them. Whoever has rules that are not in memory
+    /// and larger than `parsed_max_bytes` has the server's rules this time.
+    pub fn get(
+        &self,
+        store: &Store,
+        user: &UserId,
+        parsed_max_bytes: u64,
+    ) -> Result<(Arc<Rules>, u64)> {
         let stored = store.get::<tables::AccountData>((user, GLOBAL, PUSH_RULES))?;
+        if let Some(known) = self.rules.known(user, stored.as_ref()) {
+            return Ok((known, 0));
+        }
+        let bytes = stored.as_ref().map_or(0, size);
+        if bytes > parsed_max_bytes {
+            return Ok((Arc::new(Rules::new(&Ruleset::server_default(user))), 0));
+        }
         let rules = || Rules::new(&parse(user, stored.as_ref()));
-        Ok(self.rules.get(user, stored.as_ref(), rules))
+        Ok((self.rules.get(user, stored.as_ref(), rules), bytes))
     }
 
     /// Whom a user ignores.

@@ -10,7 +10,10 @@ use ruma::{
 };
 use serde_json::{Value, json, value::to_raw_value};
 
-use crate::push::compiled::{Context, Event, Rules};
+use crate::push::{
+    budget::EventBudget,
+    compiled::{Context, Event, Rules},
+};
 
 const NAME: &str = "Bob B.";
 
@@ -36,7 +39,8 @@ fn of_ours(rules: &Ruleset, event: &Value, room: &ruma::RoomId) -> Option<Value>
         sender: user_id!("@alice:letta.test"),
     };
     let rules = Rules::new(rules);
-    let (actions, _) = rules.actions(&event, &context);
+    let share = EventBudget::new(1).share();
+    let (actions, _) = rules.actions(&event, &context, share);
     actions.map(|actions| actions.all.clone())
 }
 

@@ -3,7 +3,7 @@
 use std::sync::atomic::Ordering::Relaxed;
 
 use http::{Method, StatusCode};
-use ruma::push::Ruleset;
+use ruma::{OwnedRoomId, push::Ruleset};
 use serde_json::{Value, json, value::to_raw_value};
 
 use super::{counts, mention, room, send, text};
@@ -11,7 +11,8 @@ use crate::{
     accounts::account_data,
     limits::{
         ACTIONS_PER_RULE, CONDITIONS_PER_RULE, PATTERN_MAX_BYTES, RULE_MAX_BYTES, RULES_MAX_BYTES,
-        RULES_PER_USER, STEPS_PER_DEFAULT_RULE, STEPS_PER_EVENT,
+        RULES_PARSED_PER_EVENT_BYTES, RULES_PARSED_PER_MEMBER_BYTES, RULES_PER_USER,
+        STEPS_OF_ALL_MEMBERS, STEPS_PER_DEFAULT_RULE, STEPS_PER_EVENT, STEPS_PER_MEMBER,
     },
     testing::{Person, TestServer},
 };
@@ -288,6 +289,65 @@ async fn member_with_the_most_rules_costs_a_named_number_of_steps() {
     // The server's own rules count all the same.
     let all = most_expensive().len() * bodies.len();
     assert_eq!(counts(&test, &bob, &room).notify, all as u64);
+}
+
+/// Members with the most rules, and one whose only rule is about a word.
+async fn expensive_room(test: &TestServer, expensive: usize) -> (Person, Person, OwnedRoomId) {
+    let (alice, word) = (test.person("alice").await, test.person("word").await);
+    let rule = content_rule("1", "word");
+    store(test, &word, "content", vec![highlighting(rule)]).await;
+    let mut members = Vec::new();
+    for number in 0..expensive {
+        members.push(test.person(&format!("member{number:03}")).await);
+    }
+    let everybody: Vec<&Person> = [&alice, &word].into_iter().chain(&members).collect();
+    let room = room(test, &everybody).await;
+    let shapes = most_expensive();
+    for (member, (kind, rules)) in members.iter().zip(shapes.iter().cycle()) {
+        store(test, member, kind, rules.clone()).await;
+        // The server's rules look for the name.
+        let name = format!("{}b", "*a".repeat(PATTERN_MAX_BYTES / 2 - 1));
+        let path = format!(
+            "/_matrix/client/v3/rooms/{room}/state/m.room.member/{}",
+            member.user_id
+        );
+        let content = json!({ "membership": "join", "displayname": name });
+        member.put(&path, content).await;
+    }
+    (alice, word, room)
+}
+
+fn highlighting(mut rule: Value) -> Value {
+    rule["actions"] = json!(["notify", { "set_tweak": "highlight" }]);
+    rule
+}
+
+#[tokio::test]
+async fn members_with_the_most_rules_cost_one_event_a_named_number_of_steps() {
+    for expensive in [1, 5, 15, 40] {
+        let test = TestServer::start().await;
+        let (alice, word, room) = expensive_room(&test, expensive).await;
+        let members = expensive as u64 + 1;
+        let most = 2 * (STEPS_OF_ALL_MEMBERS + members * STEPS_PER_MEMBER);
+        let most_parsed = RULES_PARSED_PER_EVENT_BYTES + members * RULES_PARSED_PER_MEMBER_BYTES;
+        let long = "a".repeat(55_000);
+        for (n, body) in (1..).zip([text(&format!("{long} word")), text("a word")]) {
+            steps(&test);
+            let rulesets = &test.server.push_rules.rulesets;
+            rulesets.parsed.swap(0, Relaxed);
+            send(&test, &room, &alice, body).await;
+            let (took, parsed) = (steps(&test), rulesets.parsed.swap(0, Relaxed));
+            assert!(took <= most, "{expensive} members: {took} steps");
+            assert!(parsed <= most_parsed, "{expensive} members: {parsed} bytes");
+            // Nobody's cheap rule is lost.
+            let counts = counts(&test, &word, &room);
+            assert_eq!(
+                (counts.notify, counts.highlight),
+                (n, n),
+                "{expensive} members"
+            );
+        }
+    }
 }
 
 #[tokio::test]
