@@ -249,6 +249,8 @@ limits! {
         TO_DEVICE_RECIPIENTS_MAX: usize = 10_000, "devices", TOO_LARGE;
         /// Messages that wait for one device. One that was away for longer has to be verified and given keys anew anyway.
         TO_DEVICE_WAITING_MAX: usize = 10_000, "messages", Otherwise("the oldest go of the sender who has left the most");
+        /// How large these can be together.
+        TO_DEVICE_WAITING_MAX_BYTES: usize = 64 << 20, "bytes", Otherwise("the oldest go of the sender who has left the most");
         /// The largest dehydrated device as JSON.
         DEHYDRATED_DEVICE_MAX_BYTES: usize = 1_000_000, "bytes", TOO_LARGE;
         /// The largest description of a version of a key backup as JSON.

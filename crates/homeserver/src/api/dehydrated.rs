@@ -78,6 +78,7 @@ async fn events(
         up_to,
         DEHYDRATED_EVENTS_PER_ANSWER,
     )?;
+    let page = page.messages;
     let last = page.last().map_or(after, |(position, _)| *position);
     let events = page.into_iter().map(|(_, event)| event).collect();
     let mut answer = get_events::unstable::Response::new(events);

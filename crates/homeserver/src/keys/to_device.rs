@@ -3,19 +3,22 @@
 //! Each message to each device has a stream position of its own, so that a sync can stop after any of them and go on behind it.
 //! Spec: <https://spec.matrix.org/v1.19/client-server-api/#send-to-device-messaging>
 
+use std::collections::{BTreeMap, BinaryHeap, VecDeque};
+
 use ruma::{
     DeviceId, OwnedDeviceId, OwnedUserId, UserId, events::AnyToDeviceEvent, serde::Raw,
     to_device::DeviceIdOrAllDevices,
 };
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use super::{Keys, devices};
 use crate::{
     error::{Error, Result},
     limits::{
-        TO_DEVICE_CONTENT_MAX_BYTES, TO_DEVICE_KEPT_MAX_BYTES, TO_DEVICE_NAME_MAX_BYTES,
-        TO_DEVICE_RECIPIENTS_MAX, TO_DEVICE_WAITING_MAX,
+        TO_DEVICE_ANSWER_MAX_BYTES, TO_DEVICE_CONTENT_MAX_BYTES, TO_DEVICE_KEPT_MAX_BYTES,
+        TO_DEVICE_NAME_MAX_BYTES, TO_DEVICE_RECIPIENTS_MAX, TO_DEVICE_WAITING_MAX,
+        TO_DEVICE_WAITING_MAX_BYTES,
     },
     store::{Batch, Encoded, Store, records::rooms::Made, tables},
     stream::{Change, Position, Touch, Write},
@@ -141,14 +144,18 @@ fn leave(
     Ok(())
 }
 
-/// Drops the oldest messages of a device that has too many.
+/// Drops messages of a device that has too many: always the oldest one of whoever has left the most, so that nobody's flood takes what
+/// others have left.
 fn trim(store: &Store, batch: &mut Batch, user: &UserId, device: &DeviceId) -> Result<()> {
-    let rows = store.scan_back::<tables::ToDevice>((user, device));
-    let mut dropped = 0;
-    for key in rows.keys().skip(TO_DEVICE_WAITING_MAX) {
-        let (_, _, position) = key?;
+    let mut queue = Queue::default();
+    for row in store.scan::<tables::ToDevice>((user, device)) {
+        let ((_, _, position), json) = row?;
+        queue.add(position, &json);
+    }
+    let excess = queue.into_excess();
+    let dropped = excess.len();
+    for position in excess {
         batch.delete::<tables::ToDevice>((user, device, position))?;
-        dropped += 1;
     }
     if dropped > 0 {
         tracing::warn!(user.id = %user, device.id = %device, dropped, "a device has not synced for long: its oldest messages are dropped");
@@ -156,7 +163,90 @@ fn trim(store: &Store, batch: &mut Batch, user: &UserId, device: &DeviceId) -> R
     Ok(())
 }
 
-/// The messages that wait for a device after `after`, up to and with `up_to`, oldest first, at most `limit` of them.
+/// What waits for one device, by sender.
+#[derive(Debug, Default)]
+struct Queue {
+    senders: BTreeMap<String, Left>,
+    count: usize,
+    bytes: usize,
+}
+
+/// What one sender has left: positions and sizes, the oldest first.
+#[derive(Debug, Default)]
+struct Left {
+    messages: VecDeque<(Position, usize)>,
+    bytes: usize,
+}
+
+impl Left {
+    /// How much of what may wait is this sender's, by number or by size, in millionths.
+    fn part(&self) -> usize {
+        let of = |part: usize, all: usize| part.saturating_mul(1_000_000) / all;
+        let by_count = of(self.messages.len(), TO_DEVICE_WAITING_MAX);
+        by_count.max(of(self.bytes, TO_DEVICE_WAITING_MAX_BYTES))
+    }
+}
+
+impl Queue {
+    fn add(&mut self, position: Position, message: &RawValue) {
+        #[derive(Deserialize)]
+        struct From {
+            sender: String,
+        }
+        let from = serde_json::from_str::<From>(message.get());
+        let sender = from.map_or_else(|_| String::new(), |from| from.sender);
+        let (left, size) = (self.senders.entry(sender).or_default(), message.get().len());
+        left.messages.push_back((position, size));
+        left.bytes += size;
+        self.count += 1;
+        self.bytes += size;
+    }
+
+    /// The messages that have to go.
+    fn into_excess(mut self) -> Vec<Position> {
+        let mut excess = Vec::new();
+        let by_part = self.senders.iter();
+        let mut by_part: BinaryHeap<(usize, String)> = by_part
+            .map(|(sender, left)| (left.part(), sender.clone()))
+            .collect();
+        while self.count > TO_DEVICE_WAITING_MAX || self.bytes > TO_DEVICE_WAITING_MAX_BYTES {
+            let Some((_, sender)) = by_part.pop() else {
+                break;
+            };
+            let Some(left) = self.senders.get_mut(&sender) else {
+                break;
+            };
+            if let Some((position, size)) = left.messages.pop_front() {
+                left.bytes -= size;
+                self.bytes -= size;
+                self.count -= 1;
+                excess.push(position);
+                by_part.push((left.part(), sender));
+            }
+        }
+        excess
+    }
+}
+
+/// Messages that wait for a device.
+#[derive(Debug, Default)]
+pub struct Pending {
+    /// The oldest of them.
+    pub messages: Vec<(Position, Raw<AnyToDeviceEvent>)>,
+    /// Whether there are more.
+    pub more: bool,
+}
+
+impl Pending {
+    /// Up to where the device has its messages with these, if more wait.
+    pub fn stopped_at(&self) -> Option<Position> {
+        let last = self.messages.last().filter(|_| self.more);
+        last.map(|(position, _)| *position)
+    }
+}
+
+/// The messages that wait for a device after `after`, up to and with `up_to`, oldest first: at most `limit` of them, and no more bytes
+/// than one answer has for them.
 pub fn pending(
     store: &Store,
     user: &UserId,
@@ -164,17 +254,24 @@ pub fn pending(
     after: Position,
     up_to: Position,
     limit: usize,
-) -> Result<Vec<(Position, Raw<AnyToDeviceEvent>)>> {
+) -> Result<Pending> {
     let rows = store.scan_from::<tables::ToDevice>((user, device), (user, device, after.next()));
-    let mut messages = Vec::new();
-    for row in rows.take(limit) {
+    let (mut pending, mut bytes) = (Pending::default(), 0);
+    for row in rows {
         let ((_, _, position), json) = row?;
         if position > up_to {
             break;
         }
-        messages.push((position, Raw::from_json(json)));
+        bytes += json.get().len();
+        let is_first = pending.messages.is_empty();
+        let is_full = pending.messages.len() >= limit || bytes > TO_DEVICE_ANSWER_MAX_BYTES;
+        if is_full && !is_first {
+            pending.more = true;
+            break;
+        }
+        pending.messages.push((position, Raw::from_json(json)));
     }
-    Ok(messages)
+    Ok(pending)
 }
 
 /// Removes the messages that a device has acknowledged: all up to and with `up_to`.
@@ -193,4 +290,47 @@ pub fn delete_up_to(
         batch.delete::<tables::ToDevice>((user, device, position))?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn message(sender: &str, bytes: usize) -> Box<RawValue> {
+        let content = serde_json::json!({ "sender": sender, "text": "x".repeat(bytes) });
+        serde_json::value::to_raw_value(&content).unwrap_or_default()
+    }
+
+    /// How many messages of each sender stay, of queues of (sender, number, size) one after the other.
+    fn stay(left: &[(&str, usize, usize)]) -> Vec<usize> {
+        let (mut queue, mut owners) = (Queue::default(), Vec::new());
+        for (owner, (sender, count, bytes)) in left.iter().enumerate() {
+            let message = message(sender, *bytes);
+            for _ in 0..*count {
+                queue.add(Position(owners.len() as u64), &message);
+                owners.push(owner);
+            }
+        }
+        let mut stay: Vec<usize> = left.iter().map(|(_, count, _)| *count).collect();
+        for position in queue.into_excess() {
+            stay[owners[usize::try_from(position.0).unwrap_or_default()]] -= 1;
+        }
+        stay
+    }
+
+    #[test]
+    fn only_who_left_the_most_loses_messages() {
+        assert_eq!(stay(&[("@a", 50, 10), ("@b", 20, 10)]), [50, 20]);
+        let most = TO_DEVICE_WAITING_MAX;
+        assert_eq!(stay(&[("@a", 50, 10), ("@b", most, 10)]), [50, most - 50]);
+        assert_eq!(
+            stay(&[("@b", most, 10), ("@a", most / 2, 10)]),
+            [most / 2; 2]
+        );
+        let large = 60_000;
+        let fit = TO_DEVICE_WAITING_MAX_BYTES / (large + 30);
+        let stays = stay(&[("@a", 3_000, 10), ("@b", fit + 20, large)]);
+        assert_eq!(stays[0], 3_000);
+        assert!(stays[1] < fit && stays[1] > fit / 2, "{stays:?}");
+    }
 }

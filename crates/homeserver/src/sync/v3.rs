@@ -1,6 +1,7 @@
 //! `/sync`: what happened since the client last asked, or that nothing did for a while.
 //!
-//! The token is that of a page: everything up to its position was told. A sync registers for wake-ups before it reads, so nothing that
+//! The token is that of a page: everything up to its position was told, but for messages to the device that did not fit: then it says
+//! behind the position up to where those were told, so that they hold up nothing else. A sync registers for wake-ups before it reads, so nothing that
 //! happens between reading and waiting is missed. A token that lies ahead of everything that happened (the database is an older
 //! copy of what the client knows) is answered like a first sync: then the client knows what the ctx knows.
 //! Spec: <https://spec.matrix.org/v1.19/client-ctx-api/#get_matrixclientv3sync>
@@ -57,7 +58,14 @@ struct Asked {
     ignored: BTreeSet<OwnedUserId>,
     since: Option<Position>,
     until: Position,
+    /// Up to where the client has the messages to its device.
+    messages_since: Position,
+    /// Up to where it has them with this answer, if more wait.
+    messages_until: Option<Position>,
 }
+
+/// What stands in a token before the position up to which messages to the device were told, if more wait.
+const MESSAGES_UNTIL: &str = "_d";
 
 /// A stretch of a room: after one position, up to and with another.
 #[derive(Clone, Copy, Debug)]
@@ -85,6 +93,8 @@ impl Asked {
             Some(token) => Some(token.parse::<Token>()?.0),
         };
         let until = ctx.stream.visible();
+        let since = since.filter(|&since| since <= until);
+        let messages_since = messages_since(request.since.as_deref(), since)?;
         Ok(Self {
             fields: Fields::read(filter.event_fields.as_deref()),
             filter,
@@ -92,10 +102,21 @@ impl Asked {
             full_state: request.full_state,
             state_after: request.use_state_after,
             ignored: BTreeSet::new(),
-            since: since.filter(|&since| since <= until),
+            since,
             until,
+            messages_since,
+            messages_until: None,
             viewer,
         })
+    }
+
+    /// The token for the next sync.
+    fn next_batch(&self) -> String {
+        let token = Token(self.until);
+        match self.messages_until {
+            Some(until) => format!("{token}{MESSAGES_UNTIL}{until}"),
+            None => token.to_string(),
+        }
     }
 
     /// Whether the user wants to hear what this event says: messages of those whom they ignore are left out, state is not.
@@ -138,6 +159,7 @@ pub async fn answer(
         let woken = waiting.await == Some(true);
         // Up to here there was nothing; only what comes after it has to be looked at.
         asked.since = Some(asked.until);
+        asked.messages_since = asked.until;
         if !woken {
             // Nothing came, newer syncs take the place of this one, or the ctx ends. One last look takes the token past what happened elsewhere.
             deadline = Instant::now();
@@ -153,11 +175,24 @@ fn is_empty(response: &Response) -> bool {
         && response.device_lists.is_empty()
 }
 
+/// Up to where a token says that the client has the messages to its device: as far as everything else if it does not say.
+fn messages_since(token: Option<&str>, since: Option<Position>) -> Result<Position> {
+    let since = since.unwrap_or_default();
+    let Some((_, text)) = token.and_then(|token| token.split_once(MESSAGES_UNTIL)) else {
+        return Ok(since);
+    };
+    let until = text
+        .parse()
+        .map_err(|_| Error::invalid("This is no token that this server gave out"))?;
+    Ok(since.min(Position(until)))
+}
+
 /// What the device was given up to `since` it has got.
 async fn acknowledge(ctx: &SyncContext, asked: &Asked) -> Result<()> {
-    let (Some(since), Some(device)) = (asked.since, &asked.viewer.device_id) else {
+    let (Some(_), Some(device)) = (asked.since, &asked.viewer.device_id) else {
         return Ok(());
     };
+    let since = asked.messages_since;
     let mut batch = ctx.store.batch();
     let user = &asked.viewer.user_id;
     keys::to_device::delete_up_to(&ctx.store, &mut batch, user, device, since)?;
@@ -170,9 +205,8 @@ async fn acknowledge(ctx: &SyncContext, asked: &Asked) -> Result<()> {
 /// Everything that is to be told of the stretch that is asked for.
 async fn tell(ctx: &SyncContext, asked: &mut Asked) -> Result<Response> {
     let mut response = Response::new(String::new());
-    // First, because it may end the stretch early.
     devices(ctx, asked, &mut response)?;
-    response.next_batch = Token(asked.until).to_string();
+    response.next_batch = asked.next_batch();
     if asked.since == Some(asked.until) && !asked.full_state {
         return Ok(response);
     }
@@ -257,21 +291,16 @@ fn tell_room(
     Ok(())
 }
 
-/// Messages to the device, and how many keys it has left. If more wait than fit, the stretch ends at the last one that does.
+/// Messages to the device, and how many keys it has left.
 fn devices(ctx: &SyncContext, asked: &mut Asked, response: &mut Response) -> Result<()> {
     let Some(device) = &asked.viewer.device_id else {
         return Ok(());
     };
     let (store, user) = (&ctx.store, &asked.viewer.user_id);
-    let after = asked.since.unwrap_or_default();
-    let messages =
-        keys::to_device::pending(store, user, device, after, asked.until, SYNC_TO_DEVICE_MAX)?;
-    if messages.len() == SYNC_TO_DEVICE_MAX
-        && let Some((last, _)) = messages.last()
-    {
-        asked.until = *last;
-    }
-    let events = messages.into_iter().map(|(_, message)| message);
+    let (after, until) = (asked.messages_since, asked.until);
+    let pending = keys::to_device::pending(store, user, device, after, until, SYNC_TO_DEVICE_MAX)?;
+    asked.messages_until = pending.stopped_at();
+    let events = pending.messages.into_iter().map(|(_, message)| message);
     response.to_device.events = events.collect();
     response.device_one_time_keys_count = keys::one_time_key_counts(store, user, device)?;
     response.device_unused_fallback_key_types =

@@ -59,6 +59,8 @@ limits! {
         SYNC_TIMELINE_MAX: usize = 100, "events", Otherwise("the timeline is marked as limited");
         /// Messages to a device in one sync.
         SYNC_TO_DEVICE_MAX: usize = 100, "messages", Otherwise("the next sync goes on; rooms do not wait for it");
+        /// Messages to a device in one answer together, of every kind of sync; one message is given whatever its size.
+        TO_DEVICE_ANSWER_MAX_BYTES: usize = 1 << 20, "bytes", Otherwise("the next answer goes on; rooms do not wait for it");
         /// Events with the rarest word of a search that are looked at in one room, newest first.
         SEARCH_ROOM_MAX_LOOKS: usize = 5_000, "events", Otherwise("older ones are not found");
         /// How deep spaces within spaces are followed.

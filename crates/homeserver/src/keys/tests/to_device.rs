@@ -22,7 +22,7 @@ fn waiting(
 ) -> Vec<(Position, Value)> {
     let (store, visible) = (&test.server.store, test.server.stream.visible());
     let messages = to_device::pending(store, user, device, after, visible, 100).unwrap();
-    let messages = messages.into_iter();
+    let messages = messages.messages.into_iter();
     messages
         .map(|(position, event)| (position, serde_json::to_value(&event).unwrap()))
         .collect()
@@ -158,4 +158,102 @@ async fn a_device_that_never_syncs_loses_its_oldest_messages() {
         .unwrap()
         .1;
     assert!(newest.get().contains(&format!("{}", news - 1)), "{newest}");
+}
+
+/// All messages of one sender, left with as many requests as it takes.
+async fn flood(from: &Person, to: &Person, count: usize, text: &str) {
+    for n in 0..count {
+        let body = json!({ &*to.user_id: { &*to.device_id: { "n": n, "text": text } } });
+        send(from, &format!("flood{n}"), body).await;
+    }
+}
+
+#[tokio::test]
+async fn messages_to_a_device_hold_up_no_rooms() {
+    let large = "x".repeat(60_000);
+    // Too many for one answer, and too large for one.
+    for (count, text) in [(250, ""), (40, large.as_str())] {
+        let test = TestServer::start().await;
+        let (alice, bob) = (test.person("alice").await, test.person("bob").await);
+        let body = json!({ "preset": "public_chat" });
+        let room = alice.post("/_matrix/client/v3/createRoom", body).await;
+        let room = room["room_id"].as_str().unwrap().to_owned();
+        let join = format!("/_matrix/client/v3/rooms/{room}/join");
+        bob.post(&join, json!({})).await;
+        let sync = "/_matrix/client/v3/sync?timeout=0";
+        let mut since = bob.get(sync).await["next_batch"]
+            .as_str()
+            .unwrap()
+            .to_owned();
+        flood(&alice, &bob, count, text).await;
+        let path = format!("/_matrix/client/v3/rooms/{room}/send/m.room.message/1");
+        let said = json!({ "msgtype": "m.text", "body": "hello" });
+        alice.put(&path, said).await;
+
+        let (mut numbers, mut hellos) = (Vec::new(), Vec::new());
+        for round in 0.. {
+            let path = format!("{sync}&since={since}");
+            let answer = bob.get(&path).await;
+            since = answer["next_batch"].as_str().unwrap().to_owned();
+            let to_device = answer["to_device"]["events"].as_array();
+            let to_device = to_device.cloned().unwrap_or_default();
+            let size: usize = to_device.iter().map(|event| event.to_string().len()).sum();
+            assert!(size <= crate::limits::TO_DEVICE_ANSWER_MAX_BYTES, "{size}");
+            assert!(to_device.len() <= crate::limits::SYNC_TO_DEVICE_MAX);
+            numbers.extend(to_device.iter().map(|event| event["content"]["n"].clone()));
+            let timeline = &answer["rooms"]["join"][&room]["timeline"]["events"];
+            let events = timeline.as_array().into_iter().flatten();
+            let hello = events.filter(|event| event["content"]["body"] == "hello");
+            hellos.extend(hello.map(|_| round));
+            if to_device.is_empty() {
+                break;
+            }
+        }
+        assert_eq!(hellos, [0], "the message comes with the first answer, once");
+        let all: Vec<Value> = (0..count).map(|n| json!(n)).collect();
+        assert_eq!(numbers, all, "each message once, in their order");
+        assert!(waiting(&test, &device(&bob), Position::default()).is_empty());
+        // Pages take the token of a sync that is behind, too.
+        let path = format!("/_matrix/client/v3/rooms/{room}/messages?dir=b&from={since}_d1");
+        bob.get(&path).await;
+    }
+}
+
+#[tokio::test]
+async fn flood_of_one_sender_pushes_out_nothing_of_others() {
+    let test = TestServer::start().await;
+    let (alice, mallory) = (test.person("alice").await, test.person("mallory").await);
+    let bob = test.person("bob").await;
+    let (user, phone) = device(&bob);
+    for n in 0..20 {
+        send(
+            &alice,
+            &n.to_string(),
+            json!({ &*user: { &*phone: { "n": n } } }),
+        )
+        .await;
+    }
+    let mut write = test.server.stream.write();
+    let old = json!({ "sender": mallory.user_id, "content": { "n": "flood" } });
+    let old = serde_json::value::to_raw_value(&old).unwrap();
+    for _ in 0..crate::limits::TO_DEVICE_WAITING_MAX {
+        let slot = write.position();
+        let (user, phone, old) = (user.clone(), phone.clone(), old.clone());
+        write.row(move |batch, positions| {
+            batch.put::<tables::ToDevice>((&user, &phone, positions.of(slot)), &old)
+        });
+    }
+    test.server.stream.commit(write).await.unwrap();
+    let news = usize::try_from(to_device::TRIM_EVERY).unwrap();
+    flood(&mallory, &bob, news, "").await;
+    let first = waiting(&test, &(user.clone(), phone.clone()), Position::default());
+    let numbers: Vec<_> = first
+        .iter()
+        .map(|(_, event)| &event["content"]["n"])
+        .take(20)
+        .collect();
+    assert_eq!(numbers, (0..20).collect::<Vec<_>>());
+    let store = &test.server.store;
+    let rows = store.scan::<tables::ToDevice>((&user, &phone)).keys();
+    assert!(rows.count() < crate::limits::TO_DEVICE_WAITING_MAX + news);
 }

@@ -50,14 +50,12 @@ pub(super) fn fill(answer: &mut Answer<'_>) -> Result<bool> {
     let (store, now) = (&answer.ctx.store, answer.next.position);
     let after = since(answer.ask)?.unwrap_or_default();
     let pending = to_device::pending(store, answer.ask.user(), device, after, now, limit)?;
-    let last = match pending.last() {
-        Some((position, _)) if pending.len() >= limit => *position,
-        // A client that comes from the future keeps its place.
-        _ => now.max(after),
-    };
+    // A client that comes from the future keeps its place.
+    let last = pending.stopped_at().unwrap_or_else(|| now.max(after));
     let mut response = response::ToDevice::default();
     response.next_batch = last.to_string();
-    response.events = pending.into_iter().map(|(_, message)| message).collect();
+    let messages = pending.messages.into_iter();
+    response.events = messages.map(|(_, message)| message).collect();
     let has_news = !response.events.is_empty();
     answer.extensions.to_device = Some(response);
     Ok(has_news)
