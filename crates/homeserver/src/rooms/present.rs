@@ -108,9 +108,10 @@ pub fn sync_state(rooms: &Rooms, pdu: &Pdu, viewer: &Viewer) -> Result<Raw<AnySy
 }
 
 /// A state event for somebody who is not in the room: for invites, knocks and the like.
-pub fn stripped(pdu: &Pdu) -> Result<Raw<AnyStrippedStateEvent>> {
+/// `content` is the event's own, or what of it is to be told.
+pub fn stripped(pdu: &Pdu, content: &RawValue) -> Result<Raw<AnyStrippedStateEvent>> {
     let stripped = Stripped {
-        content: &pdu.content,
+        content,
         sender: &pdu.sender,
         state_key: pdu.state_key.as_deref().unwrap_or_default(),
         kind: &pdu.kind,

@@ -9,6 +9,7 @@ mod devices;
 mod echo;
 mod ephemeral;
 mod history;
+mod outside;
 mod rooms;
 mod waiting;
 

@@ -62,6 +62,8 @@ struct Asked {
     messages_since: Position,
     /// Up to where it has them with this answer, if more wait.
     messages_until: Option<Position>,
+    /// What this answer can still tell of rooms that are seen from outside.
+    outside: outside::Budget,
 }
 
 /// What stands in a token before the position up to which messages to the device were told, if more wait.
@@ -106,6 +108,7 @@ impl Asked {
             until,
             messages_since,
             messages_until: None,
+            outside: outside::Budget::default(),
             viewer,
         })
     }
@@ -229,6 +232,10 @@ async fn tell(ctx: &SyncContext, asked: &mut Asked) -> Result<Response> {
         .iter()
         .filter_map(|changed| ruma::OwnedRoomId::try_from(&*changed.room).ok());
     let memberships = gap.memberships(ctx, &user, besides)?;
+    let outside = memberships
+        .iter()
+        .filter(|(_, member)| outside::is_outside(member));
+    asked.outside = outside::Budget::for_rooms(outside.count());
     if let Some(since) = asked.since
         && gap.concerns_devices(&memberships)
     {
@@ -265,13 +272,13 @@ fn tell_room(
         }
         MembershipState::Invite if moved && !asked.ignored.contains(&member.sender) => {
             let mut invited = InvitedRoom::new();
-            let events = outside::stripped_state(&ctx.rooms, &id, user, member)?;
+            let events = outside::stripped_state(&ctx.rooms, &id, (user, member), &asked.outside)?;
             invited.invite_state.events = events;
             response.rooms.invite.insert(id, invited);
         }
         MembershipState::Knock if moved => {
             let mut knocked = KnockedRoom::new();
-            let events = outside::stripped_state(&ctx.rooms, &id, user, member)?;
+            let events = outside::stripped_state(&ctx.rooms, &id, (user, member), &asked.outside)?;
             knocked.knock_state.events = events;
             response.rooms.knock.insert(id, knocked);
         }

@@ -61,6 +61,12 @@ limits! {
         SYNC_TO_DEVICE_MAX: usize = 100, "messages", Otherwise("the next sync goes on; rooms do not wait for it");
         /// Messages to a device in one answer together, of every kind of sync; one message is given whatever its size.
         TO_DEVICE_ANSWER_MAX_BYTES: usize = 1 << 20, "bytes", Otherwise("the next answer goes on; rooms do not wait for it");
+        /// What one answer tells of the rooms that a user is invited to or knocks at, in all.
+        OUTSIDE_STATE_MAX_BYTES: usize = 2 << 20, "bytes", Otherwise("each room has its share, but `OUTSIDE_STATE_LEAST_BYTES` in any case; what says the least is left out");
+        /// What it tells of each such room however many there are.
+        OUTSIDE_STATE_LEAST_BYTES: usize = 2 << 10, "bytes", Otherwise("what says the least of the room is left out");
+        /// The largest event that such a room is told with whole.
+        OUTSIDE_EVENT_MAX_BYTES: usize = 4 << 10, "bytes", Otherwise("only the fields that the specification names, and of them none above 1 KiB");
         /// Events with the rarest word of a search that are looked at in one room, newest first.
         SEARCH_ROOM_MAX_LOOKS: usize = 5_000, "events", Otherwise("older ones are not found");
         /// How deep spaces within spaces are followed.

@@ -22,7 +22,7 @@ use crate::{
     error::Result,
     rooms::{Pdu, Rooms, present, unread, visibility::Sight},
     stream::Position,
-    sync::SyncContext,
+    sync::{SyncContext, v3::outside::Budget},
 };
 use state::{Since, StateSent};
 
@@ -48,6 +48,8 @@ pub(super) struct Look<'a> {
     pub(super) stay: &'a Stay,
     pub(super) wanted: &'a Wanted,
     pub(super) facts: &'a Facts,
+    /// What this answer can still tell of rooms that are seen from outside.
+    pub(super) outside: &'a Budget,
 }
 
 impl Look<'_> {

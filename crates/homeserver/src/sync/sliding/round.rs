@@ -18,7 +18,12 @@ use super::{
     person::{self, Person, Stay},
     room::Look,
 };
-use crate::{blocking, error::Result, stream::Position, sync::SyncContext};
+use crate::{
+    blocking,
+    error::Result,
+    stream::Position,
+    sync::{SyncContext, v3::outside::Budget},
+};
 
 /// The rooms that an answer is about.
 #[derive(Debug, Default)]
@@ -133,6 +138,9 @@ impl Round {
         seen: &Seen,
         wanted: &BTreeMap<OwnedRoomId, Wanted>,
     ) -> Result<()> {
+        let at_the_door = wanted.keys().filter_map(|room| seen.stays.get(room));
+        let at_the_door = at_the_door.filter(|stay| stay.standing == Standing::AtTheDoor);
+        let outside = Budget::for_rooms(at_the_door.count());
         for (room_id, wanted) in wanted {
             let Some(stay) = seen.stays.get(room_id) else {
                 continue;
@@ -148,6 +156,7 @@ impl Round {
                 stay,
                 wanted,
                 facts: &look_facts,
+                outside: &outside,
             };
             let news = look.news()?;
             if let Some(room) = news.room {

@@ -43,7 +43,7 @@ pub(super) fn changes(look: &Look<'_>, since: &Since, room: &mut Room) -> Result
 pub(super) fn at_the_door(look: &Look<'_>, room: &mut Room) -> Result<()> {
     let (rooms, room_id, user) = (look.rooms(), look.room_id, look.ask.user());
     let seen = match rooms.membership(room_id, user)? {
-        Some(member) => stripped_state(rooms, room_id, user, &member)?,
+        Some(member) => stripped_state(rooms, room_id, (user, &member), look.outside)?,
         None => Vec::new(),
     };
     room.invite_state = Some(seen);
