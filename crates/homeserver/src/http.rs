@@ -10,6 +10,7 @@ mod body;
 mod body_limit;
 mod call;
 mod client_ip;
+mod guests;
 mod lenient;
 mod rate_limit;
 mod routes;

@@ -15,7 +15,7 @@ use super::{
     auth::Identified,
     body::{self, BodyPermits, LONG_BODY_BYTES},
     body_limit::BodyLimit,
-    client_ip, json, lenient, rate_limit,
+    client_ip, guests, json, lenient, rate_limit,
 };
 use crate::{
     caller::CallFacts,
@@ -117,6 +117,7 @@ where
             // Behind a proxy the address of the connection does not say who it is.
             connection.attribute(&<R::Authentication as Identified>::holder(&caller, facts));
         }
+        guests::enforce(parts, R::Authentication::caller(&caller))?;
         rate_limit::enforce(services, parts, R::Authentication::caller(&caller))?;
         Ok(caller)
     }

@@ -24,6 +24,7 @@ use super::{
     body::{self, BodyPermits},
     body_limit::BodyLimit,
     call::{Call, facts_of},
+    guests::{self, ForGuests},
     json,
     rate_limit::{CountedAs, rate_of},
     walks::Work,
@@ -49,6 +50,8 @@ pub struct Route {
     pub path: &'static str,
     /// How long a body can be.
     pub body: BodyLimit,
+    /// Whether guests may call it.
+    pub guests: bool,
 }
 
 /// Whether a request goes on without its caller.
@@ -277,10 +280,12 @@ impl Routes {
         for path in paths {
             let erased = erased.clone();
             let counted = CountedAs(rate_of(method, path));
+            let guests = guests::may_call(method, path);
             let handler = move |State(services): State<AppState>,
                                 args: RawPathParams,
                                 mut request: Request| {
                 request.extensions_mut().insert(counted);
+                request.extensions_mut().insert(ForGuests(guests));
                 let args = args.iter().map(|(_, value)| value.to_owned()).collect();
                 run(erased.clone(), services, request, args, abandoned)
             };
@@ -289,6 +294,7 @@ impl Routes {
                 method: method.clone(),
                 path,
                 body: limit,
+                guests,
             });
         }
         self

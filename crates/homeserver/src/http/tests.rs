@@ -1,6 +1,7 @@
 //! Bodies that are too long, too slow or too many, at every endpoint.
 
 mod floods;
+mod guests;
 mod readers;
 pub(crate) mod sockets;
 
@@ -128,7 +129,10 @@ async fn wrong_about_too_long(
 ) -> Vec<String> {
     let (router, mut wrong) = (test.server.router(), Vec::new());
     let max = test.server.config.listen.max_request_size.as_len();
-    for Route { method, path, body } in crate::api::routes().table() {
+    for Route {
+        method, path, body, ..
+    } in crate::api::routes().table()
+    {
         if *body == BodyLimit::File && !announced {
             // Its handler may refuse it for another reason, after any part of it.
             continue;
@@ -150,7 +154,10 @@ async fn wrong_about_too_long(
 #[test]
 fn limits_are_those_that_are_promised() {
     let mut exceptions = Vec::new();
-    for Route { method, path, body } in crate::api::routes().table() {
+    for Route {
+        method, path, body, ..
+    } in crate::api::routes().table()
+    {
         let (without_token, with_token) =
             (body.bytes(false, usize::MAX), body.bytes(true, usize::MAX));
         if *body == BodyLimit::File {
@@ -203,7 +210,10 @@ async fn body_of_unknown_length_is_read_to_the_limit_only_everywhere() {
 async fn body_at_the_limit_is_read_whole_everywhere() {
     let test = bridged().await;
     let router = test.server.router();
-    for Route { method, path, body } in crate::api::routes().table() {
+    for Route {
+        method, path, body, ..
+    } in crate::api::routes().table()
+    {
         // `/logout` with the token of the application service ends nothing; everything else is wrong about its path or body.
         if *body == BodyLimit::File {
             continue;
