@@ -179,6 +179,8 @@ limits! {
         ACCOUNT_DATA_TYPES_MAX: usize = 1_000, "types", TOO_LARGE;
         /// All account data of one user together that belongs to no room. What makes it smaller is always taken.
         ACCOUNT_DATA_MAX_BYTES: usize = 4 << 20, "bytes", TOO_LARGE;
+        /// All account data of one user together that belongs to one room: one piece of the largest size, and others. Tags, read markers and settings of clients take some hundred bytes.
+        ROOM_ACCOUNT_DATA_MAX_BYTES: usize = 1_088 << 10, "bytes", TOO_LARGE;
         /// The longest name of a tag.
         TAG_NAME_MAX_BYTES: usize = 255, "bytes", TOO_LARGE;
         /// Tags of one room for one user.
@@ -265,8 +267,12 @@ limits! {
         BACKUP_KEY_MAX_BYTES: usize = 65_536, "bytes", TOO_LARGE;
         /// All keys of one version of a backup together.
         BACKUP_MAX_BYTES: u64 = 1 << 30, "bytes", TOO_LARGE;
+        /// All keys of all versions of one user's backups together.
+        BACKUPS_MAX_BYTES: u64 = 2 << 30, "bytes", TOO_LARGE;
         /// The longest id of a session in a backup.
         BACKUP_SESSION_ID_MAX_BYTES: usize = 255, "bytes", TOO_LARGE;
+        /// Signatures that one user has of one key. Those by keys that the signer does not have any more go.
+        SIGNATURES_PER_KEY: usize = 2_000, "signatures", Otherwise("the signatures are not taken");
         /// Signed keys of one request.
         SIGNED_KEYS_PER_REQUEST: usize = 500, "keys", TOO_LARGE;
         /// What one request leaves for all devices together: a message for all devices is kept once for each.
@@ -323,6 +329,8 @@ limits! {
         OUTGOING_REQUEST_TIMEOUT: Duration = Duration::from_secs(30), "", Otherwise("the request fails");
     }
     "Files" {
+        /// Files of one user, however small they are.
+        FILES_PER_USER: u64 = 1_000_000, "files", Refused(403, "M_FORBIDDEN");
         /// The longest name of a file.
         FILE_NAME_MAX_BYTES: usize = 1_024, "bytes", INVALID;
         /// The longest content type of a file.

@@ -15,7 +15,7 @@ use serde_json::value::{RawValue, to_raw_value};
 
 use crate::{
     error::{Error, Result},
-    limits::{ACCOUNT_DATA_MAX_BYTES, ACCOUNT_DATA_TYPES_MAX},
+    limits::{ACCOUNT_DATA_MAX_BYTES, ACCOUNT_DATA_TYPES_MAX, ROOM_ACCOUNT_DATA_MAX_BYTES},
     store::{Store, records::sync::AccountDatum, tables},
     stream::{Change, Position, Stream, Touch, Write},
 };
@@ -104,9 +104,10 @@ pub fn check(
             "There can be {ACCOUNT_DATA_TYPES_MAX} types of account data, and as many for each room"
         )));
     }
-    if size > before && others + size > ACCOUNT_DATA_MAX_BYTES {
+    let most = room.map_or(ACCOUNT_DATA_MAX_BYTES, |_| ROOM_ACCOUNT_DATA_MAX_BYTES);
+    if size > before && others + size > most {
         return Err(Error::too_large(format!(
-            "All account data together can have {ACCOUNT_DATA_MAX_BYTES} bytes, and as many for each room"
+            "All account data together can have {ACCOUNT_DATA_MAX_BYTES} bytes, and {ROOM_ACCOUNT_DATA_MAX_BYTES} for each room"
         )));
     }
     Ok(())

@@ -23,6 +23,7 @@ use crate::{
     limits::{
         BACKUP_KEY_MAX_BYTES, BACKUP_KEYS_MAX, BACKUP_MAX_BYTES, BACKUP_SESSION_ID_MAX_BYTES,
         BACKUP_VERSION_MAX_BYTES, BACKUP_VERSIONS_EVER, BACKUP_VERSIONS_PER_USER,
+        BACKUPS_MAX_BYTES,
     },
     store::{Batch, Store, tables},
 };
@@ -199,10 +200,28 @@ pub async fn add(
             "The keys of a backup can have {BACKUP_MAX_BYTES} bytes together"
         )));
     }
+    let others = bytes_of_others(&state.store, user, number)?;
+    if stored.bytes > before && others.saturating_add(stored.bytes) > BACKUPS_MAX_BYTES {
+        return Err(Error::too_large(format!(
+            "All key backups together can have {BACKUPS_MAX_BYTES} bytes: delete old versions first"
+        )));
+    }
     if batch.is_empty() {
         return Ok(stored);
     }
     changed(state, batch, user, number, stored).await
+}
+
+/// The bytes of all keys in the user's other versions.
+fn bytes_of_others(store: &Store, user: &UserId, number: u64) -> Result<u64> {
+    let mut bytes = 0_u64;
+    for row in store.scan::<tables::BackupVersions>((user,)) {
+        let ((_, other), version) = row?;
+        if other != number && !version.deleted {
+            bytes = bytes.saturating_add(version.bytes);
+        }
+    }
+    Ok(bytes)
 }
 
 fn newest(store: &Store, user: &UserId, number: &str) -> Result<(u64, BackupVersion)> {

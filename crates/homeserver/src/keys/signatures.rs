@@ -15,7 +15,7 @@ use serde_json::{Map, Value, value::RawValue};
 use super::cross_signing;
 use crate::{
     error::Result,
-    limits::SIGNED_NAME_MAX_BYTES,
+    limits::{SIGNATURES_PER_KEY, SIGNED_NAME_MAX_BYTES},
     store::{Batch, Store, tables},
 };
 
@@ -28,6 +28,9 @@ pub enum Unusable {
     /// What was signed is not the key as it is stored.
     #[error("this is not the key as this server has it")]
     Different,
+    /// The signer has too many signatures of it.
+    #[error("one user can have {SIGNATURES_PER_KEY} signatures of one key")]
+    TooMany,
     /// No signature is by a key that may sign this, or one is wrong.
     #[error("the signature is not valid")]
     Invalid,
@@ -39,6 +42,7 @@ impl Unusable {
         match self {
             Self::Unknown => "M_NOT_FOUND",
             Self::Different => "M_BAD_JSON",
+            Self::TooMany => "M_TOO_LARGE",
             Self::Invalid => "M_INVALID_SIGNATURE",
         }
     }
@@ -94,6 +98,25 @@ pub fn add(
         Ok(signatures) => signatures,
         Err(unusable) => return Ok(Err(unusable)),
     };
+    let (mut gone, mut kept) = (Vec::new(), 0);
+    for key in store
+        .scan::<tables::KeySignatures>((owner, name, signer))
+        .keys()
+    {
+        let (_, _, _, key_id) = key?;
+        if !signers.iter().any(|(signer, _)| *signer == key_id) {
+            gone.push(key_id);
+        } else if !signatures.iter().any(|(new, _)| *new == key_id) {
+            kept += 1;
+        }
+    }
+    if kept + signatures.len() > SIGNATURES_PER_KEY {
+        return Ok(Err(Unusable::TooMany));
+    }
+    // What a key signed that is not the signer's any more proves nothing.
+    for key_id in gone {
+        batch.delete::<tables::KeySignatures>((owner, name, signer, &*key_id))?;
+    }
     for (key_id, signature) in signatures {
         batch.put::<tables::KeySignatures>((owner, name, signer, &*key_id), &signature)?;
     }

@@ -6,6 +6,7 @@ mod encryption;
 mod others;
 mod rows;
 mod sources;
+mod stored;
 
 use std::collections::BTreeSet;
 
@@ -34,6 +35,15 @@ const ELSEWHERE: &[(&str, &str)] = &[
     (
         "CONTENT_TYPE_MAX_BYTES",
         "names_of_files_have_a_largest_size",
+    ),
+    ("FILES_PER_USER", "media::quota, with so many files"),
+    (
+        "ROOM_ACCOUNT_DATA_MAX_BYTES",
+        "room_account_data_of_one_room_has_an_end",
+    ),
+    (
+        "BACKUPS_MAX_BYTES",
+        "backups_of_one_user_have_an_end_together",
     ),
     ("PREVIEW_TIMEOUT", "a time"),
     ("DOWNLOAD_WAIT_MAX", "a time"),

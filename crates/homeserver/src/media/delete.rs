@@ -48,9 +48,9 @@ impl Media {
             files.push(format!("{id}.{size}"));
         }
         inner.store.commit(batch).await?;
-        inner
-            .usage
-            .give_back(&row.uploader, row.bytes.unwrap_or_default());
+        if let Some(bytes) = row.bytes {
+            inner.usage.give_back(&row.uploader, bytes);
+        }
         for file in files {
             inner.disk.delete(&file).await?;
         }

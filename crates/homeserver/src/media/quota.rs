@@ -15,6 +15,7 @@ use tokio::sync::OnceCell;
 use crate::{
     config,
     error::{Error, Result},
+    limits::FILES_PER_USER,
     store::{Store, StoreError, tables},
 };
 
@@ -27,7 +28,14 @@ pub(super) struct Usage {
 #[derive(Debug, Default)]
 struct Sums {
     total: u64,
-    by_user: HashMap<OwnedUserId, u64>,
+    by_user: HashMap<OwnedUserId, Used>,
+}
+
+/// What the files of one user take.
+#[derive(Clone, Copy, Debug, Default)]
+struct Used {
+    bytes: u64,
+    files: u64,
 }
 
 impl Sums {
@@ -35,21 +43,26 @@ impl Sums {
         let mut sums = Self::default();
         for row in store.scan::<tables::Media>(()) {
             let (_, file) = row?;
-            sums.add(&file.uploader, file.bytes.unwrap_or_default());
+            if let Some(bytes) = file.bytes {
+                sums.add(&file.uploader, bytes);
+            }
         }
         Ok(sums)
     }
 
     fn add(&mut self, user: &UserId, bytes: u64) {
         self.total += bytes;
-        *self.by_user.entry(user.to_owned()).or_default() += bytes;
+        let used = self.by_user.entry(user.to_owned()).or_default();
+        used.bytes += bytes;
+        used.files += 1;
     }
 
     fn subtract(&mut self, user: &UserId, bytes: u64) {
         self.total = self.total.saturating_sub(bytes);
         if let Some(used) = self.by_user.get_mut(user) {
-            *used = used.saturating_sub(bytes);
-            if *used == 0 {
+            used.bytes = used.bytes.saturating_sub(bytes);
+            used.files = used.files.saturating_sub(1);
+            if used.files == 0 {
                 self.by_user.remove(user);
             }
         }
@@ -58,7 +71,12 @@ impl Sums {
     /// Refuses `bytes` more than there is room for.
     fn check(&self, quota: &config::Media, user: &UserId, bytes: u64, exempt: bool) -> Result<()> {
         let (own, total) = (quota.media_quota_per_user, quota.media_quota_total);
-        let used = self.by_user.get(user).copied().unwrap_or_default();
+        let Used { bytes: used, files } = self.by_user.get(user).copied().unwrap_or_default();
+        if !exempt && files >= FILES_PER_USER {
+            return Err(Error::forbidden(format!(
+                "One user can have {FILES_PER_USER} files: ask an admin to delete some of yours"
+            )));
+        }
         if !exempt && own.0 > 0 && used.saturating_add(bytes) > own.0 {
             return Err(Error::forbidden(format!(
                 "Your files take {used} bytes, and you can have {own}: ask an admin to delete some of them, or for a higher \
@@ -81,18 +99,19 @@ pub(super) struct Charge {
     usage: Usage,
     user: OwnedUserId,
     bytes: u64,
+    kept: bool,
 }
 
 impl Charge {
     /// The file is there.
     pub(super) fn keep(mut self) {
-        self.bytes = 0;
+        self.kept = true;
     }
 }
 
 impl Drop for Charge {
     fn drop(&mut self) {
-        if self.bytes > 0
+        if !self.kept
             && let Some(mut sums) = self.usage.loaded()
         {
             sums.subtract(&self.user, self.bytes);
@@ -151,6 +170,7 @@ impl Usage {
             usage: self.clone(),
             user: user.to_owned(),
             bytes,
+            kept: false,
         })
     }
 
@@ -164,5 +184,30 @@ impl Usage {
         if let Some(mut sums) = self.loaded() {
             sums.subtract(user, bytes);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use ruma::user_id;
+
+    use super::*;
+
+    #[test]
+    fn files_count_however_small_they_are() {
+        let alice = user_id!("@alice:letta.test");
+        let quota = config::Config::new(ruma::server_name!("letta.test").to_owned()).media;
+        let mut sums = Sums::default();
+        for _ in 0..FILES_PER_USER {
+            sums.add(alice, 0);
+        }
+        assert!(sums.check(&quota, alice, 0, false).is_err());
+        assert!(sums.check(&quota, alice, 0, true).is_ok(), "exempt");
+        assert!(
+            sums.check(&quota, user_id!("@bob:letta.test"), 0, false)
+                .is_ok()
+        );
+        sums.subtract(alice, 0);
+        assert!(sums.check(&quota, alice, 0, false).is_ok());
     }
 }

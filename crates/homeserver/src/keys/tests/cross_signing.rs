@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use super::*;
-use crate::testing::TestServer;
+use crate::{store::tables, testing::TestServer};
 
 const UPLOAD: &str = "/_matrix/client/v3/keys/device_signing/upload";
 const SIGNATURES: &str = "/_matrix/client/v3/keys/signatures/upload";
@@ -221,7 +221,7 @@ async fn whoever_is_gone_leaves_no_keys_behind() {
     assert_eq!(shown["device_keys"][alice.user_id.as_str()], json!({}));
     assert!(shown["master_keys"].is_null());
     let store = &test.server.store;
-    let mut backups = store.scan::<crate::store::tables::BackupVersions>((&alice.user_id,));
+    let mut backups = store.scan::<tables::BackupVersions>((&alice.user_id,));
     assert!(backups.next().is_none());
 }
 
@@ -245,4 +245,34 @@ async fn the_password_replaces_keys() {
     let shown = query(&alice, &alice).await;
     let shown = &shown["master_keys"][alice.user_id.as_str()];
     assert_eq!(shown, &reset.master(&alice));
+}
+
+#[tokio::test]
+async fn signatures_by_keys_that_are_gone_do_not_pile_up() {
+    let test = TestServer::start().await;
+    let (alice, bob) = (test.person("alice").await, test.person("bob").await);
+    let hers = Identity::new();
+    alice.post(UPLOAD, hers.upload(&alice)).await;
+    let store = &test.server.store;
+    for round in 0..5 {
+        // As if he had given his password.
+        let mut batch = store.batch();
+        batch
+            .delete_all::<tables::CrossSigningKeys>((&bob.user_id,))
+            .unwrap();
+        store.commit(batch).await.unwrap();
+        let his = Identity::new();
+        bob.post(UPLOAD, his.upload(&bob)).await;
+        let signed = his.user_signing.sign(&bob, hers.master(&alice));
+        let body = json!({ &*alice.user_id: { hers.master.public(): signed } });
+        let answer = bob.post(SIGNATURES, body).await;
+        let failures = answer["failures"].as_object();
+        assert!(failures.is_none_or(serde_json::Map::is_empty), "{answer}");
+        let rows = store.scan::<tables::KeySignatures>((&alice.user_id,));
+        assert_eq!(rows.count(), 1, "{round}");
+        let shown = query(&bob, &alice).await;
+        let master = &shown["master_keys"][alice.user_id.as_str()];
+        let signatures = master["signatures"][bob.user_id.as_str()].as_object();
+        assert_eq!(signatures.map(serde_json::Map::len), Some(1), "{round}");
+    }
 }
