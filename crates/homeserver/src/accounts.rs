@@ -18,6 +18,7 @@ use crate::{
     error::{Error, Result},
     holder::network_of,
     locks::{KeyedGuard, KeyedLocks},
+    log_repeats::LogRepeats,
     store::{Batch, Store, tables},
 };
 
@@ -70,6 +71,8 @@ pub struct Accounts {
     attempts: Arc<attempts::Attempts>,
     hashing: Arc<password::Hashing>,
     seen: Arc<seen::Seen>,
+    /// Of which account and network the log says that a password was wrong.
+    wrong_passwords: Arc<LogRepeats<(OwnedUserId, Option<IpAddr>)>>,
     pub(crate) nonces: Arc<nonces::Nonces>,
     /// One after the other: changes of one user that read before they write.
     pub(crate) serial: Arc<serial::Serial>,
@@ -141,6 +144,7 @@ impl Accounts {
             attempts: Arc::default(),
             hashing: Arc::default(),
             seen: Arc::default(),
+            wrong_passwords: Arc::default(),
             nonces: Arc::default(),
             serial: Arc::default(),
             changing: KeyedLocks::default(),
@@ -259,7 +263,10 @@ impl Accounts {
             self.attempts.succeeded(guess);
             return Ok(hash.map(ProvenPassword::new));
         }
-        tracing::info!(user.id = %user, client.ip = ?facts.ip, "wrong password");
+        let about = (user.to_owned(), facts.ip.map(network_of));
+        if let Some(left_out) = self.wrong_passwords.note(about, Instant::now()) {
+            tracing::info!(user.id = %user, client.ip = ?facts.ip, left_out, "wrong password");
+        }
         Ok(None)
     }
 

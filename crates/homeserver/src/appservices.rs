@@ -14,6 +14,7 @@ use crate::{
     clock,
     config::{AppserviceRegistration, Config, RegistrationError},
     error::{Error, Result},
+    log_repeats::LogRepeats,
     outbound::Outgoing,
     store::records::accounts::Account,
     store::{Store, StoreError, tables},
@@ -87,6 +88,8 @@ pub struct Appservice {
     http: Arc<Outgoing>,
     /// Rung when it has shown that it is there: what waits for a retry is tried at once.
     pub(crate) awake: Notify,
+    /// When the log said that it does not answer.
+    unanswered: LogRepeats<()>,
     /// Cancelled when it is unregistered.
     pub(crate) gone: CancellationToken,
 }
@@ -218,6 +221,13 @@ impl Appservices {
         ours && self.others(except, |other| other.registration.is_exclusive_user(user))
     }
 
+    /// The application service that has this user for itself alone.
+    pub fn exclusive_owner(&self, user: &UserId) -> Option<Arc<Appservice>> {
+        let ours = user.server_name() == self.inner.server_name;
+        let mut all = self.all().into_iter().filter(|_| ours);
+        all.find(|appservice| appservice.registration.is_exclusive_user(user))
+    }
+
     /// Whether another application service than `except` has this alias for itself alone.
     pub fn exclusive_alias(&self, alias: &RoomAliasId, except: Option<&Appservice>) -> bool {
         self.others(except, |other| other.registration.is_exclusive_alias(alias))
@@ -272,6 +282,7 @@ impl Appservices {
             delivery,
             http: self.inner.http.clone(),
             awake: Notify::new(),
+            unanswered: LogRepeats::default(),
             gone: CancellationToken::new(),
         });
         let mut all = self

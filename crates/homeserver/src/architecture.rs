@@ -11,7 +11,15 @@ use std::{
 /// The modules from the bottom to the top, by layer. A module imports only modules that are named before it, in its own layer too.
 const ORDER: [&[&str]; 9] = [
     &[
-        "clock", "holder", "config", "limits", "locks", "blocking", "software", "outbound",
+        "clock",
+        "holder",
+        "config",
+        "limits",
+        "locks",
+        "blocking",
+        "software",
+        "outbound",
+        "log_repeats",
     ],
     // An error can be one of the store, so it stands right above it.
     &["store", "error", "permits", "byte_pool"],

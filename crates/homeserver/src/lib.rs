@@ -32,6 +32,7 @@ mod keys;
 mod limits;
 mod listen;
 mod locks;
+mod log_repeats;
 mod media;
 mod operations;
 mod outbound;

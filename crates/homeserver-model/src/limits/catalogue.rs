@@ -157,6 +157,10 @@ limits! {
         LOGIN_TOKEN_LIFE: Duration = Duration::from_mins(2), "", Refused(403, "M_FORBIDDEN");
         /// How long one can prove who one is with an `OpenID` token.
         OPENID_TOKEN_LIFE: Duration = Duration::from_hours(1), "", Refused(401, "M_UNAUTHORIZED");
+        /// How long the log says nothing more of a wrong password of the same account from the same address, or of a question to an application service that is not answered.
+        LOG_REPEAT_INTERVAL: Duration = Duration::from_mins(10), "", Otherwise("the next line says how many were left out");
+        /// How many the log says something about in this time, of each kind of line.
+        LOG_REPEAT_LINES_MAX: usize = 100, "lines", Otherwise("what is said of others is one line, which says how many were left out");
         /// Nonces for registrations with the shared secret that are good at a time.
         NONCES_MAX: usize = 1_000, "nonces", Otherwise("the oldest one of the network that has the most ends");
     }

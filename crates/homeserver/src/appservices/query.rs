@@ -36,7 +36,10 @@ impl Appservice {
         match answered.unwrap_or(Err(Unreachable::Timeout(APPSERVICE_QUESTION_TIMEOUT))) {
             Ok(answer) => answer.status.is_success(),
             Err(error) => {
-                tracing::warn!(appservice.id = self.id(), %error, "a question was not answered");
+                // Whoever looks an alias up asks, without a token and as often as they like.
+                if let Some(left_out) = self.unanswered.note((), Instant::now()) {
+                    tracing::warn!(appservice.id = self.id(), %error, left_out, "a question was not answered");
+                }
                 false
             }
         }

@@ -1,0 +1,150 @@
+//! Log lines that strangers can cause as often as they like: the first about somebody is written, then at intervals one that says how
+//! many there were meanwhile. However many there are whom it is about, the lines of one interval have a largest number.
+//!
+//! The log is what an admin reads when something happens, and a disk that it fills stops everything.
+
+use std::{
+    collections::HashMap,
+    hash::Hash,
+    sync::{Mutex, PoisonError},
+    time::Instant,
+};
+
+use crate::limits::{LOG_REPEAT_INTERVAL, LOG_REPEAT_LINES_MAX};
+
+/// What was said about whom.
+#[derive(Debug)]
+pub struct LogRepeats<K> {
+    seen: Mutex<Seen<K>>,
+}
+
+#[derive(Debug)]
+struct Seen<K> {
+    about: HashMap<K, Repeats>,
+    /// All of whom nothing is remembered, as if they were one.
+    others: Option<Repeats>,
+}
+
+#[derive(Debug)]
+struct Repeats {
+    said: Instant,
+    left_out: u64,
+}
+
+impl Repeats {
+    fn new(said: Instant) -> Self {
+        Self { said, left_out: 0 }
+    }
+
+    fn has_ended(&self, now: Instant) -> bool {
+        now.saturating_duration_since(self.said) >= LOG_REPEAT_INTERVAL
+    }
+
+    /// Whether a line is to be written again, and how many were left out before it.
+    fn again(&mut self, now: Instant) -> Option<u64> {
+        if self.has_ended(now) {
+            let left_out = self.left_out;
+            *self = Self::new(now);
+            return Some(left_out);
+        }
+        self.left_out += 1;
+        None
+    }
+}
+
+impl<K> Default for LogRepeats<K> {
+    fn default() -> Self {
+        let seen = Seen {
+            about: HashMap::new(),
+            others: None,
+        };
+        Self {
+            seen: Mutex::new(seen),
+        }
+    }
+}
+
+impl<K: Eq + Hash> LogRepeats<K> {
+    /// It happened once more. If a line is to be written, says how many were left out since the last one.
+    pub fn note(&self, about: K, now: Instant) -> Option<u64> {
+        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(repeats) = seen.about.get_mut(&about) {
+            return repeats.again(now);
+        }
+        if seen.about.len() >= LOG_REPEAT_LINES_MAX {
+            seen.forget(now);
+        }
+        if seen.about.len() < LOG_REPEAT_LINES_MAX {
+            seen.about.insert(about, Repeats::new(now));
+            return Some(0);
+        }
+        match &mut seen.others {
+            Some(others) => others.again(now),
+            None => {
+                seen.others = Some(Repeats::new(now));
+                Some(0)
+            }
+        }
+    }
+}
+
+impl<K> Seen<K> {
+    /// Forgets those about whom nothing was said for long. What was left out of them is said with the next line about others.
+    fn forget(&mut self, now: Instant) {
+        let mut left_out = 0;
+        self.about.retain(|_, repeats| {
+            let has_ended = repeats.has_ended(now);
+            left_out += if has_ended { repeats.left_out } else { 0 };
+            !has_ended
+        });
+        if let Some(others) = &mut self.others {
+            others.left_out += left_out;
+        } else if left_out > 0 {
+            self.others = Some(Repeats {
+                said: now,
+                left_out,
+            });
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn first_is_said_then_a_count_at_intervals() {
+        let (repeats, start) = (LogRepeats::default(), Instant::now());
+        assert_eq!(repeats.note("a", start), Some(0));
+        for second in 0..599 {
+            let now = start + Duration::from_secs(second);
+            assert_eq!(repeats.note("a", now), None, "{second}");
+        }
+        assert_eq!(repeats.note("b", start), Some(0), "somebody else");
+        let now = start + LOG_REPEAT_INTERVAL;
+        assert_eq!(repeats.note("a", now), Some(599));
+        assert_eq!(repeats.note("a", now), None);
+        assert_eq!(repeats.note("a", now + LOG_REPEAT_INTERVAL), Some(1));
+    }
+
+    #[test]
+    fn lines_of_one_interval_have_a_largest_number() {
+        let (repeats, start) = (LogRepeats::default(), Instant::now());
+        let (mut lines, mut counted) = (0, 0);
+        let of_each = 40 * LOG_REPEAT_LINES_MAX;
+        for interval in 0..3 {
+            let now = start + LOG_REPEAT_INTERVAL * interval;
+            for about in 0..of_each {
+                if let Some(left_out) = repeats.note(about, now) {
+                    lines += 1;
+                    counted += left_out + 1;
+                }
+            }
+        }
+        assert!(lines <= 3 * (LOG_REPEAT_LINES_MAX + 1), "{lines} lines");
+        let all = 3 * of_each as u64;
+        assert!(counted > all / 2, "{counted} of {all} are said or counted");
+    }
+}
