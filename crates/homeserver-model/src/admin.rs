@@ -18,13 +18,19 @@ const NAME_WORDS: usize = 2;
 /// The second words that a third one follows.
 const GROUPS: [&str; 3] = ["alias", "directory", "moderation"];
 
-/// What stands after the sign of a command in a message, if it is one. `own` is the server's user, whom one can speak to as well.
+/// What stands after the sign of a command in a message, if it is one: in capital or small letters, with or without space before it. `own` is the server's user, whom one can speak to as well.
 pub fn command_in<'a>(body: &'a str, own: &UserId, in_admin_room: bool) -> Option<&'a str> {
-    let escaped = body.strip_prefix(ESCAPED);
+    let body = body.trim_start();
+    // Keyboards of phones begin a text with a capital letter.
+    let behind = |prefix: &str| {
+        let (begin, rest) = body.split_at_checked(prefix.len())?;
+        begin.eq_ignore_ascii_case(prefix).then_some(rest)
+    };
+    let escaped = behind(ESCAPED);
     let rest = if in_admin_room {
-        let addressed = body.strip_prefix(own.as_str());
+        let addressed = behind(own.as_str());
         let addressed = addressed.map(|rest| rest.trim_start_matches([':', ',']));
-        body.strip_prefix(PREFIX).or(addressed).or(escaped)
+        behind(PREFIX).or(addressed).or(escaped)
     } else {
         escaped
     };
@@ -64,5 +70,46 @@ pub fn parse(text: &str) -> Result<(Command, &str), NoCommand> {
             Err(NoCommand::Help(block(&help.to_string())))
         }
         Err(error) => Err(NoCommand::Problem(block(&error.to_string()))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use ruma::user_id;
+
+    use super::*;
+
+    #[test]
+    fn sign_of_command_is_found_however_it_is_typed() {
+        let own = user_id!("@conduit:letta.test");
+        for body in [
+            "!admin x",
+            "!Admin x",
+            "!ADMIN x",
+            " !admin x",
+            "\n\t!Admin x",
+            "\\!admin x",
+            " \\!Admin x",
+            "@conduit:letta.test: x",
+            "@Conduit:letta.test, x",
+            " @conduit:letta.test x",
+        ] {
+            assert_eq!(command_in(body, own, true), Some(" x"), "{body:?}");
+            let escaped = body.trim_start().starts_with('\\');
+            assert_eq!(command_in(body, own, false).is_some(), escaped, "{body:?}");
+        }
+        for body in [
+            "!administrate",
+            "!adminx",
+            "admin x",
+            "!",
+            "",
+            "! admin x",
+            "say !admin x",
+            "!admiñ x",
+        ] {
+            assert_eq!(command_in(body, own, true), None, "{body:?}");
+        }
+        assert_eq!(command_in("!admin", own, true), Some(""));
     }
 }
