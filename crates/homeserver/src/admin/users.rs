@@ -128,7 +128,14 @@ async fn create(
     name: &str,
     password: Option<String>,
 ) -> Result<String, String> {
-    let localpart = named(services, name)?.localpart().to_owned();
+    let user = named(services, name)?;
+    if let Some(owner) = services.appservices.exclusive_owner(&user) {
+        return Err(format!(
+            "The application service {} has {user} for itself: choose another name, or let the application service make the user.",
+            owner.id()
+        ));
+    }
+    let localpart = user.localpart().to_owned();
     let password = password.unwrap_or_else(new_token);
     let created = services
         .operations

@@ -8,12 +8,13 @@ use std::time::Instant;
 use axum::response::{IntoResponse, Json, Response};
 use hmac::{Hmac, Mac};
 use http::Method;
+use ruma::api::error::ErrorKind;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use sha1::Sha1;
 
 use crate::{
-    accounts::{credential::Credential, tokens::Wish},
+    accounts::{credential::Credential, identity, tokens::Wish},
     caller::CallFacts,
     config::Secret,
     error::{Error, Result},
@@ -92,6 +93,13 @@ async fn made(services: &Services, facts: &CallFacts) -> Result<Value> {
         ));
     }
     let accounts = &services.accounts;
+    let name = identity::new_user_id(accounts, &wanted.username)?;
+    if services.appservices.exclusive_owner(&name).is_some() {
+        return Err(Error::bad_request(
+            ErrorKind::Exclusive,
+            "Username is reserved by an appservice.",
+        ));
+    }
     let hash = accounts.hash(&wanted.password, &facts.into()).await?;
     let user = services
         .operations

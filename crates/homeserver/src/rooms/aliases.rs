@@ -75,6 +75,12 @@ pub fn check_free(
             "There is a room with this alias already",
         ));
     }
+    // Whoever had it while there is no admin room would be taken for it.
+    if *alias == admin_room::alias(&rooms.server_name)?
+        && caller.user_id != admin_room::server_user(&rooms.server_name)?
+    {
+        return Err(Error::forbidden("This alias is that of the admin room"));
+    }
     Ok(())
 }
 

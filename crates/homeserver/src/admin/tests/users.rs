@@ -175,3 +175,45 @@ async fn the_server_says_what_it_can_and_ends_or_begins_anew() {
             .load(std::sync::atomic::Ordering::Acquire)
     );
 }
+
+#[tokio::test]
+async fn user_of_an_exclusive_namespace_is_not_made_by_command() {
+    let test = TestServer::start().await;
+    for (id, regex, exclusive) in [("br", "@br_.*", true), ("puppets", "@.*", false)] {
+        let registration = crate::config::AppserviceRegistration::from_yaml(&format!(
+            "id: {id}\nurl: null\nas_token: {id}-as\nhs_token: {id}-hs\nsender_localpart: {id}bot\nnamespaces:\n  \
+             users: [{{ regex: '{regex}', exclusive: {exclusive} }}]\n"
+        ));
+        let delivery = crate::appservices::Delivery::Http;
+        let added = test.server.add_appservice(registration.unwrap(), delivery);
+        added.await.unwrap();
+    }
+    for name in ["br_one", "BR_one", "@br_one:letta.test", "brbot"] {
+        let command = format!("users create-user {name} correct-horse");
+        let refused = execute(&test.server, &command).await.unwrap_err();
+        assert!(
+            refused.contains("application service br has"),
+            "{name}: {refused}"
+        );
+    }
+    done(&test, "users create-user alice correct-horse").await;
+}
+
+#[tokio::test]
+async fn alias_of_the_admin_room_is_nobodys_else() {
+    let test = TestServer::start_with(|config| config.admin.create_admin_room = false).await;
+    let alice = test.person("alice").await;
+    let create = json!({ "room_alias_name": "admins" });
+    let path = "/_matrix/client/v3/createRoom";
+    let (status, answer) = alice.call(Method::POST, path, create).await;
+    assert_eq!(status, StatusCode::FORBIDDEN, "{answer}");
+    let made = alice.post(path, json!({})).await;
+    let alias = "/_matrix/client/v3/directory/room/%23admins:letta.test";
+    let body = json!({ "room_id": made["room_id"] });
+    let (status, answer) = alice.call(Method::PUT, alias, body).await;
+    assert_eq!(status, StatusCode::FORBIDDEN, "{answer}");
+    let (status, _) = alice.call(Method::GET, alias, json!({})).await;
+    assert_eq!(status, StatusCode::NOT_FOUND);
+    let other = json!({ "room_alias_name": "admins2" });
+    alice.post(path, other).await;
+}
