@@ -1,6 +1,6 @@
-//! Files that an admin deletes: the row first, so that nobody is shown a file that goes, then the bytes.
+//! Files that an admin deletes, and those of users who are erased: the row first, so that nobody is shown a file that goes, then the bytes.
 
-use ruma::MxcUri;
+use ruma::{MxcUri, UserId};
 
 use super::{Media, record::MediaFile};
 use crate::{error::Result, store::tables};
@@ -27,6 +27,15 @@ impl Media {
             }
         }
         Ok(ids)
+    }
+
+    /// Deletes all files that a user has uploaded, and says how many there were.
+    pub async fn delete_all_of(&self, user: &UserId) -> Result<usize> {
+        let ids = self.which(|file| file.uploader == user)?;
+        for id in &ids {
+            self.delete(id).await?;
+        }
+        Ok(ids.len())
     }
 
     /// Deletes a file with its thumbnails. Says whether there was one.

@@ -18,7 +18,7 @@ use crate::{
 pub enum Content {
     /// It stays as it is.
     Kept,
-    /// Who could not read it before gets redacted copies; what is no event is deleted.
+    /// Who could not read it before gets redacted copies; what is no event is deleted, uploaded files too.
     Erased,
 }
 
@@ -56,6 +56,10 @@ impl Operations {
         let mut account = self.accounts.active(user)?;
         account.deactivated = true;
         account.password = None;
+        if content == Content::Erased {
+            // First: whoever asked for it asks again if the server ends meanwhile.
+            self.media.delete_all_of(user).await?;
+        }
         let mut batch = self.store.batch();
         self.accounts.put(&mut batch, user, &account)?;
         batch.delete_all::<tables::Profiles>((user,))?;

@@ -161,3 +161,35 @@ async fn names_of_files_have_a_largest_size() {
         }
     }
 }
+
+#[tokio::test]
+async fn files_of_erased_user_are_deleted_and_of_others_stay() {
+    use crate::operations::deactivate::Content;
+    let test = server().await;
+    let folder = test.server.config.database.database_path.join("media");
+    let (alice, bob) = (test.person("alice").await, test.person("bob").await);
+    let his = taken(&test, &bob, 100).await;
+    for (content, left) in [(Content::Erased, 0), (Content::Kept, 2)] {
+        let who = test.person(&format!("{content:?}").to_lowercase()).await;
+        let hers = [taken(&test, &who, 100).await, taken(&test, &who, 100).await];
+        let ended = test
+            .server
+            .operations
+            .deactivate(&who.user_id, content, None);
+        ended.await.unwrap();
+        let there = |id: &String| test.server.media.about(id).unwrap().is_some();
+        assert_eq!(
+            hers.iter().filter(|id| there(id)).count(),
+            left,
+            "{content:?}"
+        );
+        for id in &hers {
+            let path = format!("download/letta.test/{id}");
+            let status = get(&test, &alice, &path).await.status;
+            assert_eq!(status == StatusCode::OK, left > 0, "{content:?}");
+        }
+    }
+    let path = format!("download/letta.test/{his}");
+    assert_eq!(get(&test, &alice, &path).await.status, StatusCode::OK);
+    assert_eq!(files(&folder), 3, "no bytes stay behind");
+}
