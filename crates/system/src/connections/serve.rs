@@ -269,7 +269,11 @@ async fn answer(
     let extensions = request.extensions_mut();
     extensions.insert(ConnectInfo(Peer(ip)));
     extensions.insert(Connection::new(progress));
-    let response = routes.oneshot(request).await?;
+    let response = if head_bytes(&request) > HEAD_BYTES_MAX {
+        head_too_long()
+    } else {
+        routes.oneshot(request).await?
+    };
     let mut response = if fate.late.load(Ordering::Acquire) {
         too_late()
     } else {
@@ -287,6 +291,29 @@ async fn answer(
             _answering: answering,
         })
     }))
+}
+
+/// How long the head of a request was, in bytes. hyper gives up on one that does not fit its buffer, but the buffer can be larger.
+fn head_bytes<B>(request: &Request<B>) -> usize {
+    const LINE_END: usize = "\r\n".len();
+    let line = request.method().as_str().len() + " HTTP/1.1 ".len() + LINE_END;
+    let target = request
+        .uri()
+        .path_and_query()
+        .map_or(0, |target| target.as_str().len());
+    let headers = request.headers().iter();
+    let headers =
+        headers.map(|(name, value)| name.as_str().len() + ": ".len() + value.len() + LINE_END);
+    line + target + headers.sum::<usize>() + LINE_END
+}
+
+/// 431, as hyper answers longer ones.
+fn head_too_long() -> Response<Body> {
+    let mut response = Response::new(Body::empty());
+    *response.status_mut() = StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE;
+    let close = header::HeaderValue::from_static("close");
+    response.headers_mut().insert(header::CONNECTION, close);
+    response
 }
 
 /// 408, and the end of the connection: the rest of the body would be read as the next request.

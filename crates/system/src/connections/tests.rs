@@ -1,6 +1,7 @@
 //! Peers of all kinds, over real sockets.
 
 mod giving_way;
+mod heads;
 
 use std::{
     io,
