@@ -281,8 +281,17 @@ async fn log_on_the_full_disk_costs_nobody_an_answer() {
             .arg(format!("of={}", text(&folder.join("rest"))))
             .output();
         assert!(!rest.unwrap().status.success(), "the disk is not full");
-        for _ in 0..20 {
+        for number in 0..20 {
             assert!(!sender.send().await);
+            // Each of these is a line of the log, written while the request is answered: more than fits its last page.
+            let user = format!("nobody{number}{}", "x".repeat(200));
+            let login = json!({
+                "type": "m.login.password", "password": "wrong",
+                "identifier": { "type": "m.id.user", "user": user },
+            });
+            let path = "/_matrix/client/v3/login";
+            let (status, answer) = sender.person.ask("POST", path, &login).await.unwrap();
+            assert_eq!(status, 403, "{answer}");
         }
         sender.assert_whole().await;
         fs::remove_file(folder.join("rest")).unwrap();
