@@ -78,13 +78,11 @@ impl<K: Eq + Hash> LogRepeats<K> {
             seen.about.insert(about, Repeats::new(now));
             return Some(0);
         }
-        match &mut seen.others {
-            Some(others) => others.again(now),
-            None => {
-                seen.others = Some(Repeats::new(now));
-                Some(0)
-            }
+        if let Some(others) = &mut seen.others {
+            return others.again(now);
         }
+        seen.others = Some(Repeats::new(now));
+        Some(0)
     }
 }
 
