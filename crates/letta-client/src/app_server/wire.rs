@@ -374,6 +374,12 @@ impl Answer {
         })
     }
 
+    /// The stored messages that were asked for.
+    pub(super) fn take_messages(&mut self) -> Result<Vec<Message>, BackendError> {
+        let messages = self.messages.take();
+        messages.ok_or_else(|| BackendError::unclear("a list of messages without messages"))
+    }
+
     /// Whether the server did what it was asked to.
     pub(super) fn is_ok(&self) -> bool {
         self.accepted.or(self.success) != Some(false)

@@ -29,6 +29,7 @@ mod listing;
 mod lost;
 mod openai;
 mod sending;
+mod unclear;
 mod v1;
 
 /// Longer than any turn of these tests, shorter than anybody's patience.
