@@ -3,6 +3,7 @@
 use std::{
     collections::VecDeque,
     sync::{Arc, Mutex, MutexGuard},
+    time::Duration,
 };
 
 use async_trait::async_trait;
@@ -231,6 +232,11 @@ impl ScriptedLetta {
             Fate::Endless => unfinished(vec![started, said]),
             Fate::Mute => unfinished(vec![started]),
             Fate::Tool => unfinished(vec![started, Ok(TurnEvent::ToolCall(call()))]),
+            Fate::Retries(waits) => {
+                let end = vec![said, Ok(TurnEvent::Finished(Stop::EndTurn))];
+                retries(started, waits).chain(stream::iter(end)).boxed()
+            }
+            Fate::RetriesInVain(waits) => retries(started, waits).chain(stream::pending()).boxed(),
             Fate::Interrupt => {
                 state.broken.push((run, answer));
                 let said = Ok(text("message-1", "answer"));
@@ -288,6 +294,27 @@ fn text(message: &str, delta: &str) -> TurnEvent {
 
 fn events(items: Vec<Result<TurnEvent, BackendError>>) -> TurnStream {
     stream::iter(items).boxed()
+}
+
+/// The model provider fails again and again; each failure comes after the wait that the one before it has named.
+fn retries(started: Result<TurnEvent, BackendError>, waits: &[u64]) -> TurnStream {
+    let failures = waits.to_vec().into_iter().flat_map(|wait| {
+        let delay = Duration::from_millis(wait);
+        let kind = FailureKind::RateLimited { retry_after: None };
+        [Err(delay), Ok(TurnEvent::Retrying { kind, delay })]
+            .into_iter()
+            .rev()
+    });
+    let failures = stream::iter(failures).filter_map(|item| async {
+        match item {
+            Ok(event) => Some(Ok(event)),
+            Err(delay) => {
+                tokio::time::sleep(delay).await;
+                None
+            }
+        }
+    });
+    stream::iter([started]).chain(failures).boxed()
 }
 
 /// The same without an end.

@@ -7,6 +7,7 @@
 use std::{
     collections::HashMap,
     hash::{DefaultHasher, Hash, Hasher},
+    time::Duration,
 };
 
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
@@ -145,6 +146,33 @@ pub(super) struct Delta {
     pub(super) print: u64,
     pub(super) message: Message,
     pub(super) failure: LoopError,
+    pub(super) retry: Option<Retry>,
+}
+
+/// The model provider has failed, and the server asks it again. It does so on two levels: an `event_message` tells of the same
+/// request once more, a `retry` of the whole step.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Retry {
+    #[serde(deserialize_with = "lenient")]
+    delay_ms: Option<u64>,
+    #[serde(deserialize_with = "lenient")]
+    message: Option<String>,
+    #[serde(deserialize_with = "lenient")]
+    reason: Option<String>,
+}
+
+impl Retry {
+    /// How long the server waits before it asks again.
+    pub(super) fn delay(&self) -> Duration {
+        Duration::from_millis(self.delay_ms.unwrap_or_default())
+    }
+
+    /// How the provider has failed, as far as this tells it.
+    pub(super) fn kind(&self) -> FailureKind {
+        let word = self.reason.as_deref().unwrap_or("llm_error");
+        FailureKind::of_stream(word, self.message.as_deref().unwrap_or_default(), None)
+    }
 }
 
 /// What a `loop_error` or an `error_message` has beside a message's fields.
@@ -323,13 +351,36 @@ fn delta(text: &str) -> Option<Event> {
         Some("loop_error" | "error_message") => inside(raw)?,
         _ => LoopError::default(),
     };
+    let retry = match message.message_type.as_deref() {
+        Some("retry") => Some(inside(raw)?),
+        Some("event_message") => inside::<ServerEvent>(raw)?.retry(),
+        _ => None,
+    };
     let mut hasher = DefaultHasher::new();
     raw.hash(&mut hasher);
     Some(Event::Delta(Box::new(Delta {
         print: hasher.finish(),
         message,
         failure,
+        retry,
     })))
+}
+
+/// What happens beside the messages of a turn.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct ServerEvent {
+    #[serde(deserialize_with = "lenient")]
+    event_type: Option<String>,
+    #[serde(deserialize_with = "lenient")]
+    event_data: Option<Retry>,
+}
+
+impl ServerEvent {
+    fn retry(self) -> Option<Retry> {
+        let is_retry = self.event_type.as_deref() == Some("retry");
+        is_retry.then(|| self.event_data.unwrap_or_default())
+    }
 }
 
 /// The inside of an answer, whatever was asked.
