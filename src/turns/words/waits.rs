@@ -203,6 +203,15 @@ pub fn silenced(ghost: &ruma::UserId, silence: &Silence) -> (String, String) {
     (what, code.to_owned())
 }
 
+/// A thread has stayed behind in a room that was replaced.
+pub fn thread_left(ghost: &ruma::UserId, successor: &str) -> String {
+    format!(
+        "This room was replaced, and a thread cannot go on in another room. {ghost} is in the new one, {}: begin a thread there. \
+         [ROOM_CLOSED]",
+        foreign::inline_start(successor, ROOM_ID_CHARS_MAX)
+    )
+}
+
 /// The bridge itself failed, again and again.
 pub fn fault_of_the_bridge() -> (String, String) {
     let what = "A fault of the bridge kept this message from being answered.";
