@@ -43,7 +43,7 @@ impl Inbox {
         let sender = if room.bot { identity.bot() } else { &ghost };
         let send_id = SendId::of(&["thread left", event.room_id.as_str(), root.as_str()]);
         let content = content::message(
-            Rendered::plain(&words::thread_left(&ghost, successor.as_str())),
+            Rendered::plain(words::thread_left(&ghost, successor.as_str())),
             MsgKind::Notice,
             Placement::Thread {
                 root,

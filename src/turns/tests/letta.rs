@@ -3,7 +3,6 @@
 use std::{
     collections::VecDeque,
     sync::{Arc, Mutex, MutexGuard},
-    time::Duration,
 };
 
 use async_trait::async_trait;
@@ -15,9 +14,13 @@ use letta_client::{
 };
 
 pub(super) use self::fate::Fate;
-use self::fate::{SILENT_AFTER, call, fail, missing, request, unreachable};
+use self::{
+    fate::{SILENT_AFTER, call, fail, missing, request, unreachable},
+    streams::{asks, events, retries, text, unfinished},
+};
 
 mod fate;
+mod streams;
 
 /// See the module's documentation. Clones are one Letta.
 #[derive(Clone, Default)]
@@ -275,51 +278,6 @@ impl ScriptedLetta {
             None => Ok(()),
         }
     }
-}
-
-/// The end of a run whose agent asks whether a tool may run.
-fn asks() -> [Result<TurnEvent, BackendError>; 2] {
-    [
-        Ok(TurnEvent::Approval(request())),
-        Ok(TurnEvent::Finished(Stop::NeedsApproval)),
-    ]
-}
-
-fn text(message: &str, delta: &str) -> TurnEvent {
-    TurnEvent::Text {
-        message: MessageId::parse(message).unwrap(),
-        delta: delta.to_owned(),
-    }
-}
-
-fn events(items: Vec<Result<TurnEvent, BackendError>>) -> TurnStream {
-    stream::iter(items).boxed()
-}
-
-/// The model provider fails again and again; each failure comes after the wait that the one before it has named.
-fn retries(started: Result<TurnEvent, BackendError>, waits: &[u64]) -> TurnStream {
-    let failures = waits.to_vec().into_iter().flat_map(|wait| {
-        let delay = Duration::from_millis(wait);
-        let kind = FailureKind::RateLimited { retry_after: None };
-        [Err(delay), Ok(TurnEvent::Retrying { kind, delay })]
-            .into_iter()
-            .rev()
-    });
-    let failures = stream::iter(failures).filter_map(|item| async {
-        match item {
-            Ok(event) => Some(Ok(event)),
-            Err(delay) => {
-                tokio::time::sleep(delay).await;
-                None
-            }
-        }
-    });
-    stream::iter([started]).chain(failures).boxed()
-}
-
-/// The same without an end.
-fn unfinished(items: Vec<Result<TurnEvent, BackendError>>) -> TurnStream {
-    stream::iter(items).chain(stream::pending()).boxed()
 }
 
 #[async_trait]

@@ -7,7 +7,6 @@
 use std::{
     collections::HashMap,
     hash::{DefaultHasher, Hash, Hasher},
-    time::Duration,
 };
 
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
@@ -24,6 +23,11 @@ use crate::{
         wire::{AgentEntry, Message, lenient},
     },
 };
+
+mod retry;
+
+pub(super) use retry::Retry;
+use retry::ServerEvent;
 
 /// What the App Server calls an agent's default conversation.
 const DEFAULT: &str = "default";
@@ -147,32 +151,6 @@ pub(super) struct Delta {
     pub(super) message: Message,
     pub(super) failure: LoopError,
     pub(super) retry: Option<Retry>,
-}
-
-/// The model provider has failed, and the server asks it again. It does so on two levels: an `event_message` tells of the same
-/// request once more, a `retry` of the whole step.
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(default)]
-pub(super) struct Retry {
-    #[serde(deserialize_with = "lenient")]
-    delay_ms: Option<u64>,
-    #[serde(deserialize_with = "lenient")]
-    message: Option<String>,
-    #[serde(deserialize_with = "lenient")]
-    reason: Option<String>,
-}
-
-impl Retry {
-    /// How long the server waits before it asks again.
-    pub(super) fn delay(&self) -> Duration {
-        Duration::from_millis(self.delay_ms.unwrap_or_default())
-    }
-
-    /// How the provider has failed, as far as this tells it.
-    pub(super) fn kind(&self) -> FailureKind {
-        let word = self.reason.as_deref().unwrap_or("llm_error");
-        FailureKind::of_stream(word, self.message.as_deref().unwrap_or_default(), None)
-    }
 }
 
 /// What a `loop_error` or an `error_message` has beside a message's fields.
@@ -364,23 +342,6 @@ fn delta(text: &str) -> Option<Event> {
         failure,
         retry,
     })))
-}
-
-/// What happens beside the messages of a turn.
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-struct ServerEvent {
-    #[serde(deserialize_with = "lenient")]
-    event_type: Option<String>,
-    #[serde(deserialize_with = "lenient")]
-    event_data: Option<Retry>,
-}
-
-impl ServerEvent {
-    fn retry(self) -> Option<Retry> {
-        let is_retry = self.event_type.as_deref() == Some("retry");
-        is_retry.then(|| self.event_data.unwrap_or_default())
-    }
 }
 
 /// The inside of an answer, whatever was asked.
