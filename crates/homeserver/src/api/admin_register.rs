@@ -3,14 +3,13 @@
 //! Who knows `registration_shared_secret` proves it with an HMAC over a number that is good once. The endpoint is not there without
 //! the secret. <https://element-hq.github.io/synapse/latest/admin_api/register_api.html>
 
-use std::time::Instant;
-
 use axum::response::{IntoResponse, Json, Response};
 use hmac::{Hmac, Mac};
 use http::Method;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use sha1::Sha1;
+use tokio::time::Instant;
 
 use crate::{
     accounts::{credential::Credential, tokens::Wish},

@@ -306,6 +306,10 @@ pub(crate) fn client(connect_timeout: Duration, base: &Url) -> ClientBuilder {
             attempt.stop()
         }
     });
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "this is where clients for Letta are made"
+    )]
     let mut builder = Client::builder()
         .user_agent(concat!("letta-client/", env!("CARGO_PKG_VERSION")))
         .connect_timeout(connect_timeout)
