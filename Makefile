@@ -5,7 +5,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-synapse test lint bench beside scale streams proof fuzz compatibility peers
+.PHONY: help demo demo-synapse test lint deps bench beside scale streams proof fuzz compatibility peers
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -28,6 +28,9 @@ lint: ## What a change must pass besides the tests
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets --locked -- -D warnings
 	RUSTDOCFLAGS='-D warnings' cargo doc --workspace --no-deps --document-private-items --locked
+
+deps: ## Check dependencies: licenses, sources, several versions of one (deny.toml), and those that nothing uses
+	@scripts/deps.sh
 
 bench: ## Measure what the bridge itself adds to a message (a minute)
 	cargo bench --locked --bench overhead

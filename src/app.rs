@@ -218,6 +218,10 @@ async fn welcome(
 }
 
 /// Serves what the homeserver calls: at a port of the bridge, or together with its own homeserver.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "its handle is waited for, and how it ends is how the process ends"
+)]
 async fn start_server(
     config: &Config,
     core: Option<&Core>,

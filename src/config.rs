@@ -35,10 +35,10 @@ mod turns;
 pub use connections::Connections;
 pub use error::ConfigError;
 pub use layers::Environment;
+pub use letta_client::detect::Kind as BackendKind;
 pub use permissions::{Level, Permissions, PermissionsError};
 pub use sections::{
-    Appservice, BackendKind, Bot, Homeserver, HomeserverMode, Journal, Letta, LogFormat, Logging,
-    Rooms, Space,
+    Appservice, Bot, Homeserver, HomeserverMode, Journal, Letta, LogFormat, Logging, Rooms, Space,
 };
 pub use selector::{Selector, SelectorError};
 pub use settings::{Problem, Secret};

@@ -206,6 +206,10 @@ impl Journal {
             }
         }
         let (folder, condition) = (path.to_owned(), db.condition.clone());
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "it ends with the journal, of which other tasks write to the last"
+        )]
         tokio::spawn(async move { disk::supervise(&folder, &condition).await });
         let count = |prefix: u8| db.scan_prefix([prefix]).keys().flatten().count();
         let inner = Inner {

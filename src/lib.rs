@@ -20,6 +20,14 @@
 //!
 //! Letta itself is behind [`letta_client::Backend`].
 
+#![cfg_attr(
+    test,
+    allow(
+        clippy::disallowed_methods,
+        reason = "tests spawn what they need and ask what time it is"
+    )
+)]
+
 pub mod agents;
 pub mod app;
 pub mod appservice;

@@ -14,6 +14,10 @@ pub struct Millis(pub u64);
 impl Millis {
     /// The present.
     pub fn now() -> Self {
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "this is where the calendar is read"
+        )]
         let since = SystemTime::now()
             .duration_since(UNIX_EPOCH)
             .unwrap_or_default();
@@ -42,4 +46,11 @@ impl Millis {
                 .saturating_sub(u64::try_from(span.as_millis()).unwrap_or(u64::MAX)),
         )
     }
+}
+
+/// How long it is until `time`; `None` if it has passed.
+pub fn until(time: SystemTime) -> Option<Duration> {
+    let time = time.duration_since(UNIX_EPOCH).ok()?;
+    let now = Duration::from_millis(Millis::now().0);
+    time.checked_sub(now)
 }

@@ -5,6 +5,10 @@
 //! between them. The ratios are what holds on other machines.
 //!
 //! `-- --only embedded --grow 10` measures the embedded homeserver alone, and once more with ten times the rooms and events.
+#![allow(
+    clippy::disallowed_methods,
+    reason = "tests and measurements spawn what they need and ask what time it is"
+)]
 
 mod appservice;
 mod arrivals;

@@ -8,6 +8,10 @@
 //! Letta is the scripted one, in this process. `-- --agents 100 --idle-seconds 10` changes how many
 //! and how long. `-- --alone` measures the one program on the homeserver that it brings along
 //! instead, with a tenth of the agents and with all of them.
+#![allow(
+    clippy::disallowed_methods,
+    reason = "tests and measurements spawn what they need and ask what time it is"
+)]
 
 mod alone;
 mod bare;

@@ -7,6 +7,10 @@
 //! is first to be seen: the time between the two is how far what is shown lags behind.
 //!
 //! `-- --rooms 10 --rate 20 --seconds 10` changes the sizes, `--way rest` measures one way only.
+#![allow(
+    clippy::disallowed_methods,
+    reason = "tests and measurements spawn what they need and ask what time it is"
+)]
 
 mod homeserver;
 #[path = "../support/listen.rs"]

@@ -240,6 +240,10 @@ pub async fn homeserver_alone(
     let front = Router::new()
         .route("/health", get(async move || readiness(true, &stores)))
         .fallback_service(core.router());
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "its handle is waited for, and how it ends is how the process ends"
+    )]
     let served = tokio::spawn(core.serve_routes(front, tasks.clone()).await?);
     let failed = tokio::select! {
         () = signals.terminated() => None,

@@ -15,19 +15,19 @@ use letta_client::{
 };
 use tracing::info;
 
-use crate::config::{BackendKind, Config, Letta};
+use crate::config::{Config, Letta};
 
 /// The way to Letta of this configuration; `None` if the bridge brings the agents along.
 pub fn letta(config: &Config) -> anyhow::Result<Option<Arc<dyn Backend>>> {
     match config.letta.backend {
-        Some(BackendKind::Demo) => Ok(None),
+        Some(Kind::Demo) => Ok(None),
         _ => Ok(Some(backend(config, None)?)),
     }
 }
 
 /// The scripted agents, if the bridge brings them along.
 pub(super) async fn start_demo(config: &Config) -> anyhow::Result<Option<DemoServer>> {
-    if config.letta.backend != Some(BackendKind::Demo) {
+    if config.letta.backend != Some(Kind::Demo) {
         return Ok(None);
     }
     let server = DemoServer::start(Demo::new(), SocketAddr::from(([127, 0, 0, 1], 0)))
@@ -52,9 +52,7 @@ pub(super) fn backend(
             api_key: None,
         }
         .backend(Kind::Rest),
-        (None, Some(BackendKind::AppServer)) => access.backend(Kind::AppServer),
-        (None, Some(BackendKind::OpenAi)) => access.backend(Kind::OpenAi),
-        (None, Some(BackendKind::Rest | BackendKind::Demo)) => access.backend(Kind::Rest),
+        (None, Some(kind)) => access.backend(kind),
         (None, None) => {
             let (url, api_key) = (access.url.clone(), access.api_key.clone());
             return Ok(FoundBackend::new(url, api_key, move |kind| {
@@ -84,7 +82,7 @@ impl Access {
     fn backend(&self, kind: Kind) -> Result<Arc<dyn Backend>, MakeError> {
         let (url, api_key) = (self.url.clone(), self.api_key.clone());
         Ok(match kind {
-            Kind::Rest => Arc::new(RestBackend::new(RestConfig {
+            Kind::Rest | Kind::Demo => Arc::new(RestBackend::new(RestConfig {
                 api_key,
                 ..RestConfig::new(url)
             })?),

@@ -1,9 +1,10 @@
 //! The person whom the demo has ready, and what it says to them.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use ruma::{OwnedRoomAliasId, OwnedUserId};
 use serde_json::json;
+use tokio::time::Instant;
 
 use crate::{config::Config, matrix::Homeserver};
 

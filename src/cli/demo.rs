@@ -1,12 +1,10 @@
 //! `demo`: see the bridge work without Letta, on its own homeserver or on one that runs already.
 
-use std::{
-    path::Path,
-    time::{Duration, Instant},
-};
+use std::{path::Path, time::Duration};
 
 use rand::{Rng, distr::Alphanumeric};
 use ruma::UserId;
+use tokio::time::Instant;
 use url::Url;
 
 use super::{

@@ -2,13 +2,13 @@
 
 use letta_client::{
     BackendError, Info,
-    detect::{DetectError, Kind, detect},
+    detect::{DetectError, detect},
 };
 
 use super::Failure;
 use crate::{
     app,
-    config::{BackendKind, Config, Environment, Secret, http_url},
+    config::{Config, Environment, Secret, http_url},
 };
 
 /// Finds out how to speak to Letta, if nobody has said so, and writes it into `config`. Gives what
@@ -31,11 +31,7 @@ pub(super) async fn look(
         Err(DetectError::Backend(error)) => return Ok(not_known(url, &error)),
         Err(DetectError::Config(error)) => return Ok(not_known(url, &error)),
     };
-    config.letta.backend = Some(match kind {
-        Kind::Rest => BackendKind::Rest,
-        Kind::AppServer => BackendKind::AppServer,
-        Kind::OpenAi => BackendKind::OpenAi,
-    });
+    config.letta.backend = Some(kind);
     let asking = config.with(environment)?;
     let found = match app::letta(&asking) {
         Ok(Some(backend)) => backend.info().await,

@@ -14,6 +14,10 @@ use crate::config::{Config, Secret, http_url};
 const TIMEOUT: Duration = Duration::from_secs(15);
 
 /// A client that asks once.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "this is where clients are made for commands that look before the bridge runs"
+)]
 pub(super) fn client() -> Result<Client, String> {
     Client::builder().timeout(TIMEOUT).build().map_err(reason)
 }
@@ -24,6 +28,10 @@ pub(super) fn client_of_this_machine() -> Result<Client, String> {
 }
 
 /// The same, for whoever needs more than that.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "this is where clients are made for commands that look before the bridge runs"
+)]
 pub(super) fn of_this_machine() -> ClientBuilder {
     Client::builder().timeout(TIMEOUT).no_proxy()
 }

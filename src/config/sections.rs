@@ -1,8 +1,8 @@
 //! The sections of the configuration. Their doc comments are what an admin reads in the sample.
 
-use std::{fmt, net::IpAddr, path::PathBuf, time::Duration};
+use std::{net::IpAddr, path::PathBuf, time::Duration};
 
-use letta_client::Agent;
+use letta_client::{Agent, detect::Kind as BackendKind};
 use ruma::{OwnedMxcUri, OwnedServerName, RoomVersionId, owned_server_name};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -211,36 +211,6 @@ impl Default for Letta {
             include: Vec::new(),
             exclude: Vec::new(),
         }
-    }
-}
-
-/// A way to reach Letta.
-#[derive(
-    Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema, clap::ValueEnum,
-)]
-#[serde(rename_all = "kebab-case")]
-pub enum BackendKind {
-    /// Letta Cloud, and V1 servers.
-    Rest,
-    /// The App Server: what one hosts oneself today.
-    AppServer,
-    /// OpenAI-compatible routes: text only, and tools run unasked.
-    #[serde(rename = "openai")]
-    #[value(name = "openai")]
-    OpenAi,
-    /// Scripted agents in the bridge itself. Never a model.
-    Demo,
-}
-
-impl fmt::Display for BackendKind {
-    /// As it is written in the configuration.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Rest => "rest",
-            Self::AppServer => "app-server",
-            Self::OpenAi => "openai",
-            Self::Demo => "demo",
-        })
     }
 }
 

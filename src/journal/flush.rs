@@ -42,6 +42,10 @@ struct State {
 }
 
 impl Flusher {
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "task and thread end with the journal, to which other tasks write to the last"
+    )]
     pub(super) fn start(db: Disk) -> Self {
         let (waiting, inbox) = mpsc::channel(WAITING_MAX);
         let state = Arc::new(State::default());

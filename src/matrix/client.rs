@@ -299,7 +299,7 @@ fn retry_after(error: &ruma::api::error::Error) -> Option<Duration> {
     };
     match retry_after.as_ref()? {
         RetryAfter::Delay(delay) => Some(*delay),
-        RetryAfter::DateTime(time) => time.duration_since(std::time::SystemTime::now()).ok(),
+        RetryAfter::DateTime(time) => crate::time::until(*time),
     }
 }
 

@@ -90,6 +90,10 @@ impl Network {
     pub fn new() -> Result<Self, TransportError> {
         // The first one wins; a second one is the same.
         drop(rustls::crypto::ring::default_provider().install_default());
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "this is where the client for the homeserver is made"
+        )]
         let http = reqwest::Client::builder()
             .connect_timeout(CONNECT_TIMEOUT)
             .timeout(ANSWER_TIMEOUT)

@@ -7,6 +7,7 @@
 
 mod ignored;
 mod round;
+mod successor;
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
@@ -220,6 +221,7 @@ impl Inbox {
                 let once = SendId::of(&["encrypted", event.room_id.as_str()]);
                 self.tell(event, &words::encrypted(), once).await?;
             }
+            Route::Ignore(Why::RoomLeft) => self.tell_of_successor(event).await?,
             Route::RoomState => self.turns.people_changed(&event.room_id),
             Route::Ignore(_) => {}
         }

@@ -267,7 +267,7 @@ impl Inner {
         wait: &mut Wait,
         mut stream: TurnStream,
     ) -> Result<Read, JournalError> {
-        let (mut request, mut lost_at) = (None, None);
+        let (mut request, mut tell_at) = (None, None);
         let id = turn.id.clone();
         let stopped = async {
             self.stops.wanted(&id).await;
@@ -284,13 +284,19 @@ impl Inner {
                     Some(Ok(TurnEvent::Finished(stop))) => return Ok(Read::Everything(stop, request)),
                     Some(Ok(TurnEvent::Interrupted)) => {
                         wait.lost();
-                        lost_at = Some(Instant::now() + TELL_AFTER);
+                        tell_at = Some(Instant::now() + TELL_AFTER);
+                    }
+                    Some(Ok(TurnEvent::Retrying { kind, delay })) => {
+                        wait.retrying(&kind, delay);
+                        let known = wait.tell_at(Some(Instant::now() + delay));
+                        tell_at = Some(tell_at.map_or(known, |at: Instant| at.min(known)));
                     }
                     Some(Ok(event)) => {
-                        lost_at = None;
                         // A run that has begun may fail at once; only words and deeds end a wait.
-                        if !matches!(event, TurnEvent::Started { .. }) {
+                        if !matches!(event, TurnEvent::Started { .. } | TurnEvent::Discard { .. }) {
+                            tell_at = None;
                             self.end_wait(turn, stage, wait, false).await?;
+                            wait.answered();
                             stage.note_wait(turn);
                         }
                         match event {
@@ -310,8 +316,8 @@ impl Inner {
                     self.finish_notice(turn, stage).await?;
                     stage.note_wait(turn);
                 }
-                () = sleep_until(lost_at) => {
-                    lost_at = None;
+                () = sleep_until(tell_at) => {
+                    tell_at = None;
                     self.tell_wait(turn, stage, wait).await?;
                     stage.note_wait(turn);
                     self.around.journal.update_turn(turn)?;

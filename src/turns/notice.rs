@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use letta_client::BackendError;
+use letta_client::{BackendError, FailureKind};
 use ruma::OwnedEventId;
 use tokio::time::Instant;
 
@@ -41,6 +41,8 @@ pub(super) struct Wait {
     paused_since: Option<Millis>,
     /// Whether the connection was lost in the middle of an answer.
     lost: bool,
+    /// Whether Letta asks the model provider again by itself.
+    retrying: bool,
 }
 
 impl Wait {
@@ -55,6 +57,7 @@ impl Wait {
             paused_until: None,
             paused_since: None,
             lost: false,
+            retrying: false,
         };
         match &turn.waiting {
             Some(notice) if notice.open => fresh.resumed(notice, turn),
@@ -87,8 +90,24 @@ impl Wait {
         "LETTA_UNREACHABLE".clone_into(&mut self.code);
     }
 
+    /// The model provider has failed in the middle of a turn, and Letta asks it again after `delay`.
+    pub(super) fn retrying(&mut self, kind: &FailureKind, delay: Duration) {
+        if !std::mem::replace(&mut self.retrying, true) && !self.lost {
+            (self.began, self.since) = (Instant::now(), Instant::now());
+        }
+        self.lost = false;
+        self.text = words::provider_retried(kind, delay, Millis::now());
+        words::PROVIDER_RETRIED.clone_into(&mut self.code);
+    }
+
+    /// Something has come of the answer.
+    pub(super) fn answered(&mut self) {
+        self.retrying = false;
+    }
+
     /// A stream has broken or ended: what is waited for from now on is something new, unless the room was told of it.
     pub(super) fn restart(&mut self, is_told: bool) {
+        self.retrying = false;
         if self.lost {
             return;
         }

@@ -136,6 +136,8 @@ pub enum Why {
     NotAddressed,
     /// The room is not known to us.
     UnknownRoom,
+    /// The room was replaced, and we went on to the new one. A thread with an agent is told so once.
+    RoomLeft,
     /// Its sender is blocked. The log says so once, and nobody else does.
     Blocked,
     /// It is encrypted and cannot be read. The room is told so once.
@@ -155,6 +157,7 @@ impl Why {
             Self::Empty => "the message has no text",
             Self::NotAddressed => "no agent is addressed",
             Self::UnknownRoom => "no agent is in the room",
+            Self::RoomLeft => "the room was replaced and the agents are in the new one",
             Self::Blocked => "the sender is blocked by `permissions` and is not heard",
             Self::Encrypted => "the event is encrypted",
             Self::OtherType => "events of this type are not used",
@@ -259,7 +262,11 @@ fn message(event: &IncomingEvent, room: Option<&RoomRecord>, rules: &Rules) -> R
         return Route::Ignore(Why::Empty);
     }
     let Some(agent) = addressee(&content, room, rules) else {
-        return Route::Ignore(Why::NotAddressed);
+        return Route::Ignore(if room.successor().is_some() {
+            Why::RoomLeft
+        } else {
+            Why::NotAddressed
+        });
     };
     let thread = match &content.relates_to {
         Some(Relation::Thread(Thread { event_id, .. })) => Some(event_id.clone()),

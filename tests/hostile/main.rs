@@ -3,6 +3,10 @@
 //!
 //! What is asserted is counted (descriptors, connections, what was acknowledged), never timed.
 #![allow(
+    clippy::disallowed_methods,
+    reason = "tests and measurements spawn what they need and ask what time it is"
+)]
+#![allow(
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::panic,

@@ -3,6 +3,10 @@
 //! A test reads as what a person in the room sees. Nothing here knows the inside of the bridge: it is a process with a
 //! command line, three wires to its neighbours, and a log file. `support` holds the house, every other module holds tests.
 #![allow(
+    clippy::disallowed_methods,
+    reason = "tests and measurements spawn what they need and ask what time it is"
+)]
+#![allow(
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::panic,

@@ -94,7 +94,7 @@ fn cases() -> Vec<Case> {
                 "requests",
                 "rate_limit_exceeded".into(),
             ),
-            "asks for fewer requests",
+            "asks for fewer requests. The agent is paused",
             true,
         ),
         case(
@@ -180,4 +180,39 @@ pub async fn refusals_are_told_and_pause_the_agent(house: &House) {
 async fn provider_that_refuses_pauses_the_agent_until_it_is_resumed() {
     let house = House::start(Kind::AppServer, &[]).await;
     refusals_are_told_and_pause_the_agent(&house).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn room_hears_that_the_app_server_asks_the_provider_again() {
+    let house = House::start(Kind::AppServer, &[]).await;
+    let agent = house.agents().await.remove(0);
+    let room = house.enter(&agent).await;
+    house.peer.refuse(Some(Refusal {
+        status: 429,
+        retry_after: None,
+        body: json!({"error": {
+            "message": "Rate limit reached for requests.", "type": "requests", "code": "rate_limit_exceeded",
+        }}),
+    }));
+    let question = house.alice.say(&room, &house.peer.say("at last")).await;
+    house
+        .alice
+        .wait_for("to be told why it takes long", &room, PATIENCE, |room| {
+            let mut answers = room.answers_to(&question);
+            answers
+                .any(|entry| entry.text().contains("[LLM_RETRY]"))
+                .then_some(())
+        })
+        .await;
+    house.peer.refuse(None);
+    house
+        .alice
+        .wait_for_answer(&room, &question, PATIENCE, |text| text == "at last")
+        .await;
+    house
+        .alice
+        .wait_for("for the end of the wait", &room, PATIENCE, |room| {
+            (heard(room, "is delivered now. [LLM_RETRY]") == 1).then_some(())
+        })
+        .await;
 }

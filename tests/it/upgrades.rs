@@ -19,10 +19,22 @@ async fn invite(world: &World, room: &str, user: &str) {
 async fn agent_follows_its_replaced_room_when_it_is_invited() {
     let world = World::start().await;
     let (ada, old) = world.first_room().await;
-    let question = world.alice.say(&old, "say: before").await;
+    let before = world.alice.say(&old, "say: before").await;
     world
         .alice
-        .wait_for_answer(&old, &question, SOON, |text| text == "before")
+        .wait_for_answer(&old, &before, SOON, |text| text == "before")
+        .await;
+    world
+        .alice
+        .say_in_thread(&old, &before, "say: in the thread")
+        .await;
+    world
+        .alice
+        .wait_for("for the answer in the thread", &old, SOON, |room| {
+            let mut said = room.said_by(&ada.ghost);
+            said.any(|entry| entry.text() == "in the thread")
+                .then_some(())
+        })
         .await;
     let made = world.letta.demo.requests("POST /v1/conversations/");
     let new = upgrade(&world, &old).await;
@@ -54,6 +66,19 @@ async fn agent_follows_its_replaced_room_when_it_is_invited() {
         made,
         "the conversation goes on"
     );
+    // A thread cannot go on in another room; who writes in it hears where the agent is.
+    world
+        .alice
+        .say_in_thread(&old, &before, "say: still in the thread")
+        .await;
+    world
+        .alice
+        .wait_for("for the pointer to the new room", &old, SOON, |room| {
+            let mut said = room.said_by(BOT);
+            said.any(|entry| entry.text().contains("[ROOM_CLOSED]") && entry.text().contains(&new))
+                .then_some(())
+        })
+        .await;
     assert_eq!(world.alice.resolve(&ada.alias).await, Some(new.clone()));
     let space = world.enter_space().await;
     world

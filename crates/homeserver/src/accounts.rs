@@ -3,12 +3,13 @@
 //! A token is stored as its SHA-256 digest: whoever reads the database cannot act as anybody.
 //! Spec: <https://spec.matrix.org/v1.19/client-server-api/#client-authentication>
 
-use std::{collections::HashMap, net::IpAddr, sync::Arc, time::Instant};
+use std::{collections::HashMap, net::IpAddr, sync::Arc};
 
 use rand::{Rng, distr::Alphanumeric};
 use ruma::{DeviceId, OwnedDeviceId, OwnedServerName, OwnedUserId, UserId};
 use sha2::{Digest, Sha256};
 use tasks::Tasks;
+use tokio::time::Instant;
 
 use crate::{
     appservices::Appservices,

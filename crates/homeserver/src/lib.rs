@@ -5,6 +5,13 @@
 //!
 //! Its modules stand in layers, and each imports only what stands below it: `architecture` has the order and tests it.
 
+#![cfg_attr(
+    test,
+    allow(
+        clippy::disallowed_methods,
+        reason = "tests spawn what they need and ask what time it is"
+    )
+)]
 #![allow(
     clippy::struct_field_names,
     reason = "fields of a section are keys of the configuration, fields of a record are stored"

@@ -5,11 +5,7 @@
 //! looked up before it becomes part of a path, so no request chooses a path.
 //! Spec: <https://spec.matrix.org/v1.19/client-server-api/#content-repository>
 
-use std::{
-    fmt,
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{fmt, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use futures_util::{
@@ -24,6 +20,7 @@ use ruma::{
     api::error::{ErrorKind, LimitExceededErrorData},
 };
 use tokio::sync::{Mutex, Notify};
+use tokio::time::Instant;
 
 mod delete;
 mod disk;
@@ -223,7 +220,7 @@ impl Media {
 
     /// The row of a file that is there.
     async fn wait_for(&self, id: &str, patience: Duration) -> Result<MediaFile> {
-        let end = tokio::time::Instant::now() + patience.min(DOWNLOAD_WAIT_MAX);
+        let end = Instant::now() + patience.min(DOWNLOAD_WAIT_MAX);
         loop {
             let filled = self.inner.filled.notified();
             tokio::pin!(filled);

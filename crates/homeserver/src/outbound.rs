@@ -47,6 +47,10 @@ impl Outgoing {
         }
         // Whoever came first has installed the same one.
         drop(rustls::crypto::ring::default_provider().install_default());
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "this is where clients for other servers are made"
+        )]
         let usual = Client::builder()
             .redirect(reqwest::redirect::Policy::none())
             .no_proxy()

@@ -7,12 +7,13 @@ use std::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use ruma::UserId;
 use system::condition::Condition;
 use tasks::Tasks;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::{

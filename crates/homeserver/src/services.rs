@@ -1,11 +1,9 @@
 //! The parts of the server, side by side: what the endpoints take their state from. It has no behavior, and no part knows it.
 
-use std::{
-    sync::{Arc, atomic::AtomicBool},
-    time::Instant,
-};
+use std::sync::{Arc, atomic::AtomicBool};
 
 use tasks::Tasks;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::{

@@ -7,12 +7,12 @@
 use std::{
     path::{Path, PathBuf},
     sync::Arc,
-    time::Instant,
 };
 
 use rocksdb::{ColumnFamily, DB, Direction, FlushOptions, IteratorMode, ReadOptions, WriteOptions};
 use serde::{Deserialize, Serialize};
 use system::{condition::Condition, private};
+use tokio::time::Instant;
 
 pub mod backup;
 mod batch;

@@ -253,7 +253,12 @@ impl Backend for AppServerBackend {
     async fn agent(&self, id: &AgentId) -> Result<Option<Agent>, BackendError> {
         let agent_id = id.to_string();
         match self.ask(Request::AgentRetrieve { agent_id }).await {
-            Ok(answer) => Ok(answer.agent.and_then(listing::convert)),
+            Ok(answer) => match answer.agent {
+                Some(entry) if entry.id.as_deref() == Some(id.as_str()) => {
+                    Ok(listing::convert(entry))
+                }
+                _ => Err(BackendError::unclear("not the record of this agent")),
+            },
             Err(BackendError::NotFound { .. }) => Ok(None),
             Err(error) => Err(error),
         }

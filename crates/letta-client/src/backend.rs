@@ -5,7 +5,7 @@
 //! without conversations, agents of older kinds whose text is missing from the stream; that some
 //! servers end a turn when a tool needs a person's decision and others hold it.
 
-use std::pin::Pin;
+use std::{pin::Pin, time::Duration};
 
 use async_trait::async_trait;
 use futures_util::Stream;
@@ -335,6 +335,14 @@ pub enum TurnEvent {
     /// The agent may not go on before a person has decided; the turn ends with
     /// [`Stop::NeedsApproval`].
     Approval(ApprovalRequest),
+    /// The model provider has failed, and Letta asks it once more by itself. What came of it before is void only if a
+    /// [`TurnEvent::Discard`] says so.
+    Retrying {
+        /// How the provider has failed.
+        kind: FailureKind,
+        /// How long Letta waits before it asks again.
+        delay: Duration,
+    },
     /// The connection is lost while the turn goes on; the backend tries to get it back.
     Interrupted,
     /// The connection is there again.

@@ -17,6 +17,10 @@
 //!
 //! Everything is in memory and within limits: [`RUNS_MAX`], [`RUN_BYTES_MAX`], [`MESSAGES_MAX`],
 //! [`CONVERSATIONS_MAX`], [`KEYS_MAX`], [`RECORDS_MAX`], [`FRAMES_MAX`].
+#![expect(
+    clippy::disallowed_methods,
+    reason = "a server by itself, which dates and runs what it makes as Letta does"
+)]
 
 use std::{
     net::SocketAddr,

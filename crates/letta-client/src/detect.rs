@@ -10,9 +10,9 @@
 //! A server that fails has not answered: nothing is concluded from what it did not say, so a Letta
 //! that is starting is never taken for another kind. Only reads are asked for.
 
-use std::time::Duration;
+use std::{fmt, time::Duration};
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use url::Url;
 
@@ -28,15 +28,34 @@ use crate::{
 /// The longest wait for one answer.
 pub const PROBE_MAX: Duration = Duration::from_secs(5);
 
-/// A way to reach Letta.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// A way to reach Letta. The feature `config` makes it readable from a command line and describable in a configuration.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "config", derive(schemars::JsonSchema, clap::ValueEnum))]
+#[serde(rename_all = "kebab-case")]
 pub enum Kind {
-    /// REST with server-sent events: Letta Cloud, V1 servers, the demo.
+    /// Letta Cloud, and V1 servers.
     Rest,
-    /// The App Server's WebSocket.
+    /// The App Server: what one hosts oneself today.
     AppServer,
-    /// OpenAI-compatible routes.
+    /// OpenAI-compatible routes: text only, and tools run unasked.
+    #[serde(rename = "openai")]
+    #[cfg_attr(feature = "config", value(name = "openai"))]
     OpenAi,
+    // Never found by asking, and reached as `Rest` is.
+    /// Scripted agents in the bridge itself. Never a model.
+    Demo,
+}
+
+impl fmt::Display for Kind {
+    /// As it is written in a configuration.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Rest => "rest",
+            Self::AppServer => "app-server",
+            Self::OpenAi => "openai",
+            Self::Demo => "demo",
+        })
+    }
 }
 
 /// What an App Server tells before its socket is opened.

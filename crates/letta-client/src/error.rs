@@ -180,6 +180,23 @@ pub enum Advice {
 }
 
 impl BackendError {
+    /// An answer that was received, and does not say what was asked for: nothing is known, and nothing may be concluded from it.
+    pub(crate) fn unclear(detail: impl Into<String>) -> Self {
+        Self::NotLetta {
+            status: 200,
+            detail: detail.into(),
+            retry_after: None,
+        }
+    }
+
+    /// What it means when nothing was asked for but to read: what is not understood says nothing about what exists.
+    pub(crate) fn of_read(self) -> Self {
+        match self {
+            Self::Protocol { detail } => Self::unclear(detail),
+            error => error,
+        }
+    }
+
     /// What to do about it.
     pub fn advice(&self) -> Advice {
         match self {

@@ -20,6 +20,14 @@
 //!
 //! This crate knows nothing of Matrix. An idempotency key is any text to it.
 
+#![cfg_attr(
+    test,
+    allow(
+        clippy::disallowed_methods,
+        reason = "tests spawn what they need and ask what time it is"
+    )
+)]
+
 pub mod app_server;
 pub mod backend;
 pub mod demo;

@@ -8,6 +8,14 @@
 //! - [`condition`]: whether a store can be written, for readiness and for whoever ends the process.
 //! - [`disk`]: room on a disk.
 
+#![cfg_attr(
+    test,
+    allow(
+        clippy::disallowed_methods,
+        reason = "tests spawn what they need and ask what time it is"
+    )
+)]
+
 pub mod condition;
 pub mod connections;
 pub mod descriptors;

@@ -7,6 +7,14 @@
 //! and then set aside. A task that the process cannot do without ([`Tasks::spawn_singleton`]) takes
 //! the process with it when it ends early, so that whoever supervises the process starts it anew.
 
+#![cfg_attr(
+    test,
+    allow(
+        clippy::disallowed_methods,
+        reason = "tests spawn what they need and ask what time it is"
+    )
+)]
+
 mod keyed;
 mod supervision;
 

@@ -52,6 +52,12 @@ impl RoomRecord {
             predecessor: None,
         }
     }
+
+    /// The room to which everybody of us has gone on from this one.
+    pub fn successor(&self) -> Option<&OwnedRoomId> {
+        let replaced = self.replaced.as_ref().filter(|replaced| replaced.is_done)?;
+        Some(&replaced.by)
+    }
 }
 
 /// The room that has replaced another one.

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use letta_client::{
-    AgentId,
+    AgentId, Conversation,
     rest::{RestBackend, RestConfig},
 };
 use ruma::{EventId, RoomId, owned_user_id, room_id, server_name};
@@ -15,7 +15,7 @@ use super::*;
 use crate::{
     config::{self, Level, Permissions},
     identity::Identity,
-    journal::{AgentRecord, Journal, JournalLimits},
+    journal::{AgentRecord, Journal, JournalLimits, Replacement, RoomRecord},
     matrix::double::ScriptedHomeserver,
     outbox::Outbox,
     time::Millis,
@@ -111,10 +111,22 @@ impl Lab {
 
     /// The same as an event of any type.
     fn sent(&self, room: &RoomId, sender: &str, words: &str, kind: &str) {
+        let content = json!({ "msgtype": "m.text", "body": words });
+        self.sent_with(room, (sender, words, kind), &content);
+    }
+
+    /// The same in a thread.
+    fn said_in_thread(&self, room: &RoomId, root: &str, words: &str) {
+        let thread = json!({ "rel_type": "m.thread", "event_id": root });
+        let content = json!({ "msgtype": "m.text", "body": words, "m.relates_to": thread });
+        self.sent_with(room, (ANN, words, "m.room.message"), &content);
+    }
+
+    fn sent_with(&self, room: &RoomId, (sender, words, kind): (&str, &str, &str), content: &Value) {
         let id = EventId::parse(format!("${}", words.replace(' ', "_"))).unwrap();
         let event = json!({
             "event_id": id, "room_id": room, "sender": sender, "type": kind,
-            "origin_server_ts": 1, "content": { "msgtype": "m.text", "body": words },
+            "origin_server_ts": 1, "content": content,
         });
         let event = serde_json::value::to_raw_value(&event).unwrap();
         self.journal.admit(vec![(id, event)], Millis(1)).unwrap();
@@ -274,6 +286,66 @@ async fn a_room_with_too_many_errands_holds_up_itself_alone() {
     assert_eq!(lab.queued(full()), ["and you"]);
     let (_, errand) = lab.journal.next_errand(full()).unwrap().unwrap();
     assert!(errand.event.get().contains("!letta status"));
+    lab.tasks.stop();
+    lab.tasks.ended().await;
+}
+
+#[tokio::test]
+async fn thread_in_a_replaced_room_hears_once_where_its_agent_is() {
+    let lab = Lab::with(JournalLimits::default());
+    let (old, new) = (full(), room_id!("!new:house.test"));
+    let agent = AgentId::parse("agent-1").unwrap();
+    let place = |room: &RoomId, thread: Option<&str>| ConversationKey {
+        agent: agent.clone(),
+        room: room.to_owned(),
+        thread: thread.map(|root| root.try_into().unwrap()),
+    };
+    let own = |id: &str| Conversation::Own(id.parse().unwrap());
+    let thread = place(old, Some("$root"));
+    for (place, id) in [(place(old, None), "conv-1"), (thread.clone(), "conv-2")] {
+        lab.journal.set_conversation(&place, &own(id)).unwrap();
+    }
+    let left = RoomRecord {
+        bot: true,
+        replaced: Some(Replacement {
+            by: new.to_owned(),
+            since: Millis(1),
+            is_done: true,
+        }),
+        ..RoomRecord::new(RoomKind::Other)
+    };
+    let followed = RoomRecord::new(RoomKind::Home {
+        agent: agent.clone(),
+    });
+    let agents = [agent.clone()];
+    lab.journal
+        .move_room(&agents, (old, &left), (new, &followed))
+        .unwrap();
+    for words in ["in the thread", "in it again"] {
+        lab.said_in_thread(old, "$root", words);
+    }
+    // Nobody of us was in this one, and the main timeline goes on in the new room.
+    lab.said_in_thread(old, "$of_people", "among people");
+    lab.said(old, ANN, "in the old room");
+    lab.said(new, ANN, "in the new room");
+    lab.begin();
+    lab.until("all is routed", |lab| lab.unrouted().is_empty())
+        .await;
+    lab.until("the thread is told", |lab| {
+        lab.homeserver.timeline().len() == 1
+    })
+    .await;
+    let told = lab.homeserver.timeline().remove(0);
+    assert!(
+        told.contains(new.as_str()) && told.contains("[ROOM_CLOSED]"),
+        "{told}"
+    );
+    let prompts = |place: &ConversationKey| lab.journal.queued_prompts(place).unwrap().len();
+    assert_eq!(prompts(&thread), 0, "the agent is not asked there");
+    assert_eq!(prompts(&place(new, None)), 1);
+    let conversation = |place: &ConversationKey| lab.journal.conversation(place).unwrap();
+    assert_eq!(conversation(&place(new, None)), Some(own("conv-1")));
+    assert_eq!(conversation(&thread), Some(own("conv-2")), "it is kept");
     lab.tasks.stop();
     lab.tasks.ended().await;
 }

@@ -111,8 +111,16 @@ impl Lab {
 
     /// Ann stops what runs at home.
     pub(super) async fn stop(&self) -> Stopped {
-        let stopped = self.turns.stop(&self.place(), ann()).await;
-        stopped.unwrap_or_default()
+        self.stop_in(&self.home).await
+    }
+
+    /// Ann stops what runs in a conversation.
+    pub(super) async fn stop_in(&self, key: &ConversationKey) -> Stopped {
+        let place = Place {
+            room: key.room.clone(),
+            thread: key.thread.clone(),
+        };
+        self.turns.stop(&place, ann()).await.unwrap_or_default()
     }
 
     /// Somebody decides at home what waits there.

@@ -14,9 +14,13 @@ use letta_client::{
 };
 
 pub(super) use self::fate::Fate;
-use self::fate::{SILENT_AFTER, call, fail, missing, request, unreachable};
+use self::{
+    fate::{SILENT_AFTER, call, fail, missing, request, unreachable},
+    streams::{asks, events, retries, text, unfinished},
+};
 
 mod fate;
+mod streams;
 
 /// See the module's documentation. Clones are one Letta.
 #[derive(Clone, Default)]
@@ -231,6 +235,11 @@ impl ScriptedLetta {
             Fate::Endless => unfinished(vec![started, said]),
             Fate::Mute => unfinished(vec![started]),
             Fate::Tool => unfinished(vec![started, Ok(TurnEvent::ToolCall(call()))]),
+            Fate::Retries(waits) => {
+                let end = vec![said, Ok(TurnEvent::Finished(Stop::EndTurn))];
+                retries(started, waits).chain(stream::iter(end)).boxed()
+            }
+            Fate::RetriesInVain(waits) => retries(started, waits).chain(stream::pending()).boxed(),
             Fate::Interrupt => {
                 state.broken.push((run, answer));
                 let said = Ok(text("message-1", "answer"));
@@ -269,30 +278,6 @@ impl ScriptedLetta {
             None => Ok(()),
         }
     }
-}
-
-/// The end of a run whose agent asks whether a tool may run.
-fn asks() -> [Result<TurnEvent, BackendError>; 2] {
-    [
-        Ok(TurnEvent::Approval(request())),
-        Ok(TurnEvent::Finished(Stop::NeedsApproval)),
-    ]
-}
-
-fn text(message: &str, delta: &str) -> TurnEvent {
-    TurnEvent::Text {
-        message: MessageId::parse(message).unwrap(),
-        delta: delta.to_owned(),
-    }
-}
-
-fn events(items: Vec<Result<TurnEvent, BackendError>>) -> TurnStream {
-    stream::iter(items).boxed()
-}
-
-/// The same without an end.
-fn unfinished(items: Vec<Result<TurnEvent, BackendError>>) -> TurnStream {
-    stream::iter(items).chain(stream::pending()).boxed()
 }
 
 #[async_trait]

@@ -10,6 +10,12 @@ use crate::matrix::double::Fault;
 /// The longest wait without a word of what one can do.
 const SILENCE_MAX: Duration = Duration::from_mins(2);
 
+/// How long an App Server (0.34.12) waits, in milliseconds, before each time that it asks a model provider again which answers 429.
+const PROVIDER_RETRIES: [u64; 15] = [
+    1_000, 2_000, 4_000, 1_000, 1_000, 2_000, 4_000, 2_000, 1_000, 2_000, 4_000, 4_000, 1_000,
+    2_000, 4_000,
+];
+
 /// What a turn can wait for.
 #[derive(Clone, Debug)]
 enum Cause {
@@ -36,6 +42,8 @@ impl Cause {
             Fate::Interrupt,
             Fate::Asks,
             Fate::Waits,
+            Fate::RetriesInVain(vec![1_000]),
+            Fate::RetriesInVain(PROVIDER_RETRIES.to_vec()),
         ];
         let fates = fates.map(Self::Fares);
         fates.into_iter().chain([Self::Away]).collect()
@@ -79,6 +87,7 @@ fn waits(line: &str) -> bool {
         "cannot be reached",
         "is lost while",
         "gives it up",
+        "gives your message up",
     ]
     .iter()
     .any(|words| line.contains(words))
@@ -251,4 +260,46 @@ async fn message_that_is_withdrawn_while_it_waits_is_not_said_to_wait() {
     lab.until_quiet().await;
     let shown = lab.homeserver.shown();
     assert!(!shown.iter().any(|line| waits(line)), "{shown:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn room_hears_within_seconds_that_letta_asks_the_model_provider_again() {
+    let lab = Lab::new();
+    lab.letta.next([Fate::Retries(PROVIDER_RETRIES.to_vec())]);
+    lab.say("asked");
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    let shown = lab.homeserver.shown();
+    assert_eq!(shown.len(), 1, "{shown:?}");
+    assert!(
+        shown[0].contains("asks for fewer requests") && helps(&shown[0]),
+        "{shown:?}"
+    );
+    lab.until_seen("answer to asked.").await;
+    lab.until_quiet().await;
+    let shown = lab.homeserver.shown();
+    assert_eq!(shown.len(), 2, "one notice, edited: {shown:?}");
+    assert!(shown[0].contains("has waited 35s"), "{shown:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn long_wait_for_the_model_provider_is_told_at_once_with_its_end() {
+    let lab = Lab::new();
+    lab.letta.next([Fate::Retries(vec![40_000])]);
+    lab.say("asked");
+    lab.soon(|lab| !lab.homeserver.shown().is_empty()).await;
+    let shown = lab.homeserver.shown();
+    assert!(shown[0].contains("UTC (in 40s)"), "{shown:?}");
+    lab.until_seen("answer to asked.").await;
+    lab.until_quiet().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn short_wait_for_the_model_provider_is_not_told() {
+    let lab = Lab::new();
+    lab.letta.next([Fate::Retries(vec![1_000, 2_000])]);
+    lab.say("asked");
+    lab.until_seen("answer to asked.").await;
+    lab.until_quiet().await;
+    let shown = lab.homeserver.shown();
+    assert_eq!(shown.len(), 1, "{shown:?}");
 }

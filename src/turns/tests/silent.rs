@@ -3,16 +3,16 @@
 use std::time::Duration;
 
 use super::{
-    lab::{Lab, ann},
+    lab::{ANN, Lab, ann},
     letta::Fate,
 };
-use crate::turns::decide::Ruling;
+use crate::{journal::ConversationKey, turns::decide::Ruling};
 
 /// Longer than any limit of the bridge. The clock is the test's own.
 const LONG: Duration = Duration::from_hours(400);
 
 /// Each kind of call of a turn, and how many of its kind are answered before it.
-const CALLS: [(&str, usize); 9] = [
+const CALLS: [(&str, usize); 11] = [
     ("send", 0),
     ("history", 0),
     ("agent", 0),
@@ -25,7 +25,18 @@ const CALLS: [(&str, usize); 9] = [
     ("decide", 0),
     // After a stop.
     ("cancel", 0),
+    // Before the first message of a thread is sent.
+    ("create_conversation", 0),
+    ("watch", 0),
 ];
+
+/// Where somebody speaks for this call to be needed: an agent's own room has its conversation already.
+fn place_of(lab: &Lab, call: &str) -> ConversationKey {
+    match call {
+        "create_conversation" | "watch" => lab.thread("$root"),
+        _ => lab.home.clone(),
+    }
+}
 
 /// A turn that waits for an answer to this call.
 async fn waiting_for(call: &'static str, after: usize) -> Lab {
@@ -42,7 +53,7 @@ async fn waiting_for(call: &'static str, after: usize) -> Lab {
     if !matches!(call, "history") {
         lab.letta.hang(call, after);
     }
-    lab.say("asked");
+    lab.say_in(&place_of(&lab, call), ANN, "asked");
     match call {
         "history" => {
             lab.soon(|lab| lab.letta.asked("send") == 1).await;
@@ -72,14 +83,15 @@ async fn stop_is_heard_whatever_letta_does_not_answer() {
     for (call, after) in CALLS {
         let lab = waiting_for(call, after).await;
         // Nothing but the stop can end a call that is never answered.
-        let stopped = tokio::time::timeout(LONG, lab.stop()).await;
+        let place = place_of(&lab, call);
+        let stopped = tokio::time::timeout(LONG, lab.stop_in(&place)).await;
         assert!(stopped.is_ok(), "{call}: who stops is kept waiting");
         lab.until(&format!("{call}, {after} before, ends"), |lab| {
             lab.journal.turns_in(lab.room()).unwrap().is_empty()
         })
         .await;
         lab.letta.heal();
-        lab.say("next");
+        lab.say_in(&place, ANN, "next");
         lab.until_seen("answer to next.").await;
     }
 }

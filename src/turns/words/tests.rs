@@ -141,8 +141,15 @@ fn sentences() -> Vec<String> {
         too_long_to_approve(),
         missed(),
         queue_full(100),
+        thread_left(eve, "!new:x"),
         encrypted(),
         no_answer_yet(),
+        provider_retried(&FailureKind::Broken, Duration::from_secs(4), now),
+        provider_retried(
+            &FailureKind::RateLimited { retry_after: None },
+            Duration::from_secs(40),
+            now,
+        ),
         connection_lost(),
         connection_back(Duration::from_secs(7)),
         waited("LETTA_SILENT", Duration::from_millis(61_001)),
@@ -188,8 +195,11 @@ fn the_bridge_speaks_plainly() {
     What cannot be shown in full cannot be approved here, only denied. [APPROVAL_TOO_LONG]
     The end of this was missed. Letta's own app shows it. [TURN_MISSED]
     100 messages wait for this agent already, so this one was not taken. Send it again later. [QUEUE_FULL]
+    This room was replaced, and a thread cannot go on in another room. @eve:example.org is in the new one, `!new:x`: begin a thread there. [ROOM_CLOSED]
     This room is encrypted, and agents cannot read encrypted messages yet. Talk to them in a room without encryption. [ENCRYPTED]
     Letta has not answered yet. Your message waits for it; `!letta stop` gives it up. [LETTA_SILENT]
+    The provider of the agent's model does not work at the moment. Letta tries it again and again; `!letta stop` gives your message up. [LLM_RETRY]
+    The provider of the agent's model asks for fewer requests. Letta tries it again at 12:00 UTC (in 40s); `!letta stop` gives your message up. [LLM_RETRY]
     The connection to Letta is lost while the agent answers. The bridge tries to get it back; `!letta stop` gives the answer up. [LETTA_UNREACHABLE]
     The connection to Letta was lost for 7s. [LETTA_UNREACHABLE]
     Your message has waited 1m 2s and is delivered now. [LETTA_SILENT]

@@ -13,6 +13,8 @@ use crate::{
 
 /// The longest room id that is shown, in characters.
 const ROOM_ID_CHARS_MAX: usize = 255;
+/// The code of a wait for the model provider, which Letta itself asks again.
+pub const PROVIDER_RETRIED: &str = "LLM_RETRY";
 /// From this on a wait is named by its end.
 const NAMED_WAIT_MIN: Duration = Duration::from_secs(5);
 
@@ -54,6 +56,22 @@ pub fn paused(pause: &PauseRecord, now: Millis) -> String {
         at(pause.until.max(now), now),
         pause.code
     )
+}
+
+/// The model provider has failed, and Letta asks it again by itself after `delay`.
+pub fn provider_retried(kind: &FailureKind, delay: Duration, now: Millis) -> String {
+    let what = match kind {
+        FailureKind::RateLimited { .. } => {
+            "The provider of the agent's model asks for fewer requests"
+        }
+        _ => "The provider of the agent's model does not work at the moment",
+    };
+    let then = if delay >= NAMED_WAIT_MIN {
+        format!("Letta tries it again {}", at(now.plus(delay), now))
+    } else {
+        "Letta tries it again and again".to_owned()
+    };
+    format!("{what}. {then}; `!letta stop` gives your message up. [{PROVIDER_RETRIED}]")
 }
 
 /// The connection is lost in the middle of an answer.
@@ -183,6 +201,15 @@ pub fn silenced(ghost: &ruma::UserId, silence: &Silence) -> (String, String) {
         ),
     };
     (what, code.to_owned())
+}
+
+/// A thread has stayed behind in a room that was replaced.
+pub fn thread_left(ghost: &ruma::UserId, successor: &str) -> String {
+    format!(
+        "This room was replaced, and a thread cannot go on in another room. {ghost} is in the new one, {}: begin a thread there. \
+         [ROOM_CLOSED]",
+        foreign::inline_start(successor, ROOM_ID_CHARS_MAX)
+    )
 }
 
 /// The bridge itself failed, again and again.

@@ -3,6 +3,10 @@
 //! Each meets its corpus, hostile texts where a stranger would put them, and what is made of both. Without `FUZZ_SECONDS` that is a
 //! fixed number of inputs, the same each time; with it each target runs for so long, with other inputs each time.
 #![allow(
+    clippy::disallowed_methods,
+    reason = "tests and measurements spawn what they need and ask what time it is"
+)]
+#![allow(
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::panic,

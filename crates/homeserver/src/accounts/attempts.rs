@@ -13,10 +13,11 @@ use std::{
     hash::Hash,
     net::IpAddr,
     sync::{Mutex, MutexGuard, PoisonError},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use ruma::{OwnedUserId, UserId};
+use tokio::time::Instant;
 
 use crate::limits::{
     GUESSES_AT_ACCOUNT, GUESSES_AT_ACCOUNT_PER_ADDRESS, GUESSES_AT_ACCOUNT_PER_ADDRESS_REFILL,

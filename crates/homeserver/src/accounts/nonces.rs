@@ -6,8 +6,10 @@ use std::{
     collections::HashMap,
     net::IpAddr,
     sync::{Mutex, PoisonError},
-    time::{Duration, Instant},
+    time::Duration,
 };
+
+use tokio::time::Instant;
 
 use super::{most_frequent_network, new_token};
 use crate::limits::NONCES_MAX;

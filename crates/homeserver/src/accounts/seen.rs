@@ -1,9 +1,10 @@
 //! When and where a device was last seen. Written now and then, not with every request.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use quick_cache::sync::Cache;
 use ruma::{OwnedDeviceId, OwnedUserId};
+use tokio::time::Instant;
 
 use super::{Accounts, record::Token};
 use crate::{caller::CallFacts, clock, error::Result, store::tables};

@@ -8,7 +8,6 @@ use std::{
     collections::HashMap,
     net::IpAddr,
     sync::{Mutex, MutexGuard, PoisonError},
-    time::Instant,
 };
 
 use ruma::{
@@ -19,6 +18,7 @@ use ruma::{
     },
 };
 use serde_json::value::RawValue;
+use tokio::time::Instant;
 
 use super::{
     Accounts, credential::ProvenPassword, identity, most_frequent_network, new_token,

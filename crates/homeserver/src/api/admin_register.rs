@@ -3,8 +3,6 @@
 //! Who knows `registration_shared_secret` proves it with an HMAC over a number that is good once. The endpoint is not there without
 //! the secret. <https://element-hq.github.io/synapse/latest/admin_api/register_api.html>
 
-use std::time::Instant;
-
 use axum::response::{IntoResponse, Json, Response};
 use hmac::{Hmac, Mac};
 use http::Method;
@@ -12,6 +10,7 @@ use ruma::api::error::ErrorKind;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use sha1::Sha1;
+use tokio::time::Instant;
 
 use crate::{
     accounts::{credential::Credential, identity, tokens::Wish},

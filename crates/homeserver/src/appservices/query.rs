@@ -2,15 +2,13 @@
 //!
 //! Spec: <https://spec.matrix.org/v1.19/application-service-api/#querying>
 
-use std::{
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use http::Method;
 use ruma::{RoomAliasId, UserId};
 use serde_json::json;
+use tokio::time::Instant;
 
 use super::{Answer, Appservice, Appservices, Unreachable, call::path_part};
 use crate::limits::APPSERVICE_QUESTION_TIMEOUT;

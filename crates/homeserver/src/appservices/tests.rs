@@ -5,7 +5,7 @@ use std::{
         Arc, Mutex,
         atomic::{AtomicBool, Ordering},
     },
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use axum::{
@@ -19,6 +19,7 @@ use ruma::{
     events::{StateEventType, TimelineEventType},
 };
 use serde_json::{Value, json, value::to_raw_value};
+use tokio::time::Instant;
 
 use super::Delivery;
 use crate::{Server, config::AppserviceRegistration, rooms::Draft, testing::TestServer};

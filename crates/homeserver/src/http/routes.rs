@@ -399,6 +399,10 @@ fn client_disconnected() -> Error {
     Error::bad_request(ErrorKind::Unknown, "The client has disconnected")
 }
 
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the connection that waits for the answer is what the end of the server waits for"
+)]
 async fn run(
     erased: Erased,
     services: AppState,

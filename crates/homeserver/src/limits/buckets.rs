@@ -2,8 +2,6 @@
 //!
 //! Buckets that are full again are dropped, so memory does not grow with everybody who ever wrote.
 
-#[cfg(not(test))]
-use std::time::Instant;
 use std::{
     num::NonZeroU32,
     sync::atomic::{AtomicU64, Ordering},
@@ -12,6 +10,8 @@ use std::{
 
 use governor::{Quota, RateLimiter, clock::Clock, state::keyed::HashMapStateStore};
 use ruma::OwnedUserId;
+#[cfg(not(test))]
+use tokio::time::Instant;
 
 use super::{RATES, Rate, RateLimit};
 

@@ -4,16 +4,13 @@
 //! What is read has a limit, and so has the time that all of it may take. Previews are remembered for a while.
 //! Spec: <https://spec.matrix.org/v1.19/client-server-api/#get_matrixclientv1mediapreview_url>
 
-use std::{
-    collections::BTreeMap,
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use http::{StatusCode, header};
 use quick_cache::sync::Cache;
 use ruma::{UserId, api::error::ErrorKind};
 use serde_json::{Value, json};
+use tokio::time::Instant;
 use url::Url;
 
 use super::{Media, Upload, opengraph, thumbnail};

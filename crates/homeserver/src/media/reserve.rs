@@ -2,10 +2,11 @@
 //!
 //! Spec: <https://spec.matrix.org/v1.19/client-server-api/#post_matrixmediav1create>
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use http::StatusCode;
 use ruma::{MilliSecondsSinceUnixEpoch, OwnedMxcUri, UserId, api::error::ErrorKind};
+use tokio::time::Instant;
 
 use super::{Media, Upload, new_media_id, record::MediaFile, too_many, unknown_media};
 use crate::{

@@ -89,6 +89,10 @@ impl Pushers {
         let following = follow(Arc::downgrade(&inner), visible);
         let holder = Holder::Follower("pushers".to_owned());
         // Not one that the end of the server waits for: it goes with the last who holds the pushers.
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "it goes with whoever holds it, not with the process"
+        )]
         tokio::spawn(async move { pool.run(holder, following).await });
         Ok(Self { inner })
     }
@@ -237,6 +241,10 @@ impl Inner {
         let pushers = Arc::downgrade(inner);
         let serving = worker::serve(pushers, key.clone(), wakes, running, stopping);
         let (pool, holder) = (inner.pool.clone(), Holder::User(key.0.clone()));
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "it goes with the pushers, and `running` is waited for at the end"
+        )]
         tokio::spawn(async move { pool.run(holder, serving).await });
         tasks.insert(key, sender);
     }

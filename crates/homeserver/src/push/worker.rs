@@ -5,10 +5,7 @@
 //! attempt the pusher and the rows are looked up again: what was read or deleted meanwhile is not told. A gateway that was away for
 //! long is told the newest only.
 
-use std::{
-    sync::Weak,
-    time::{Duration, SystemTime},
-};
+use std::{sync::Weak, time::Duration};
 
 use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
 use ruma::{OwnedRoomId, UInt, api::client::push::PusherKind};
@@ -23,7 +20,7 @@ use super::{
     telling,
 };
 use crate::limits::{GATEWAY_CATCH_UP_MAX, GATEWAY_RETRY_MAX, NOTIFICATION_AGE_MAX};
-use crate::{error::Result, store::tables, stream::Position};
+use crate::{clock, error::Result, store::tables, stream::Position};
 
 /// How long a gateway that failed is left alone at first.
 const RETRY_FIRST: Duration = Duration::from_millis(500);
@@ -259,11 +256,7 @@ fn waiting(
 }
 
 fn is_recent(row: &Notification) -> bool {
-    let age = row
-        .time
-        .to_system_time()
-        .and_then(|time| SystemTime::now().duration_since(time).ok());
-    age.is_none_or(|age| age <= NOTIFICATION_AGE_MAX)
+    clock::since(row.time) <= NOTIFICATION_AGE_MAX
 }
 
 /// Deletes a pusher that its gateway or its device does not know any more.

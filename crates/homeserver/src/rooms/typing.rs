@@ -74,6 +74,10 @@ impl Typing {
         // A timer does not keep a server alive that is closed meanwhile.
         let typing = Arc::downgrade(&self.inner);
         let (room, user) = (room.to_owned(), user.to_owned());
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "a timer that nothing waits for, and which ends by itself"
+        )]
         tokio::spawn(async move {
             tokio::time::sleep_until(deadline).await;
             let ended = blocking::run(move || {

@@ -1,9 +1,10 @@
 //! The end of a server: it comes soon, whatever hangs, and nobody is left waiting.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use http::Method;
 use serde_json::json;
+use tokio::time::Instant;
 
 use super::CLOSE_MAX;
 use crate::testing::TestServer;

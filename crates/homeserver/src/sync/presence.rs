@@ -247,6 +247,10 @@ impl Presence {
             comes = status.state != PresenceState::Offline && !was_here;
         })?;
         if comes {
+            #[expect(
+                clippy::disallowed_methods,
+                reason = "a timer that nothing waits for; it goes with the presence of everybody"
+            )]
             tokio::spawn(watch(Arc::downgrade(&self.inner), user.to_owned()));
         }
         Ok(())

@@ -106,6 +106,10 @@ impl Hub {
             overheard,
             news_to,
         };
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "it ends when the backend that holds its channel is dropped"
+        )]
         tokio::spawn(task.run(orders, news));
         Self(calls)
     }

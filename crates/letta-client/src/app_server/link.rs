@@ -76,6 +76,10 @@ impl Link {
             orders,
             hurry: hurry.clone(),
         };
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "it ends when the hub that holds its channel ends"
+        )]
         tokio::spawn(task.run());
         Self { outgoing, hurry }
     }

@@ -3,7 +3,7 @@
 use super::{
     AppServerBackend, LOOK_MESSAGES,
     command::{ListQuery, MessagesQuery, Request},
-    wire::{Answer, Scope},
+    wire::Scope,
 };
 use crate::{
     backend::{Agent, Destination, HistoryItem},
@@ -38,9 +38,9 @@ pub(super) async fn agents(backend: &AppServerBackend) -> Result<Vec<Agent>, Bac
     loop {
         let query = ListQuery { limit };
         let answer = backend.ask(Request::AgentList { query }).await?;
-        let entries = answer.agents.ok_or_else(|| BackendError::Protocol {
-            detail: "a list of agents without agents".to_owned(),
-        })?;
+        let entries = answer
+            .agents
+            .ok_or_else(|| BackendError::unclear("a list of agents without agents"))?;
         if entries.len() < limit {
             return Ok(in_order(entries));
         }
@@ -70,11 +70,11 @@ pub(super) async fn newest(
     let mut before = None;
     for _ in 0..HISTORY_PAGES_MAX {
         let page = page(backend, &scope, limit, before.take()).await?;
-        let messages = page.messages.unwrap_or_default();
+        let messages = page.messages;
         let empty = messages.is_empty();
         items.extend(messages.into_iter().filter_map(history::item));
         before = page.next_before;
-        let more = page.has_more == Some(true) && before.is_some();
+        let more = page.has_more && before.is_some();
         if items.len() >= limit || empty || !more {
             break;
         }
@@ -91,7 +91,7 @@ pub(super) async fn has_returned(
     call: &ToolCallId,
 ) -> Result<bool, BackendError> {
     let page = page(backend, &Scope::of(to), LOOK_MESSAGES, None).await?;
-    let messages = page.messages.unwrap_or_default().into_iter();
+    let messages = page.messages.into_iter();
     let mut returns = messages
         .filter(|message| message.message_type.as_deref() == Some("tool_return_message"))
         .flat_map(Message::returns);
@@ -100,13 +100,20 @@ pub(super) async fn has_returned(
     }))
 }
 
+/// Some of the stored messages, the newest first.
+struct Page {
+    messages: Vec<Message>,
+    next_before: Option<String>,
+    has_more: bool,
+}
+
 /// At most `limit` stored messages, the newest first.
 async fn page(
     backend: &AppServerBackend,
     scope: &Scope,
     limit: usize,
     before: Option<String>,
-) -> Result<Answer, BackendError> {
+) -> Result<Page, BackendError> {
     let query = MessagesQuery {
         agent_id: scope.agent_id.clone(),
         limit: limit.clamp(1, MESSAGES_PAGE_MAX),
@@ -118,5 +125,10 @@ async fn page(
         conversation_id,
         query,
     };
-    backend.ask(list).await
+    let mut answer = backend.ask(list).await?;
+    Ok(Page {
+        messages: answer.take_messages()?,
+        next_before: answer.next_before,
+        has_more: answer.has_more == Some(true),
+    })
 }

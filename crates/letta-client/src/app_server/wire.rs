@@ -24,6 +24,11 @@ use crate::{
     },
 };
 
+mod retry;
+
+pub(super) use retry::Retry;
+use retry::ServerEvent;
+
 /// What the App Server calls an agent's default conversation.
 const DEFAULT: &str = "default";
 
@@ -145,6 +150,7 @@ pub(super) struct Delta {
     pub(super) print: u64,
     pub(super) message: Message,
     pub(super) failure: LoopError,
+    pub(super) retry: Option<Retry>,
 }
 
 /// What a `loop_error` or an `error_message` has beside a message's fields.
@@ -323,12 +329,18 @@ fn delta(text: &str) -> Option<Event> {
         Some("loop_error" | "error_message") => inside(raw)?,
         _ => LoopError::default(),
     };
+    let retry = match message.message_type.as_deref() {
+        Some("retry") => Some(inside(raw)?),
+        Some("event_message") => inside::<ServerEvent>(raw)?.retry(),
+        _ => None,
+    };
     let mut hasher = DefaultHasher::new();
     raw.hash(&mut hasher);
     Some(Event::Delta(Box::new(Delta {
         print: hasher.finish(),
         message,
         failure,
+        retry,
     })))
 }
 
@@ -372,6 +384,12 @@ impl Answer {
         json::read(body).map_err(|error| BackendError::Protocol {
             detail: format!("unexpected JSON: {error}"),
         })
+    }
+
+    /// The stored messages that were asked for.
+    pub(super) fn take_messages(&mut self) -> Result<Vec<Message>, BackendError> {
+        let messages = self.messages.take();
+        messages.ok_or_else(|| BackendError::unclear("a list of messages without messages"))
     }
 
     /// Whether the server did what it was asked to.

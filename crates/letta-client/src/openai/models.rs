@@ -99,7 +99,7 @@ pub(super) async fn list(api: &SharedApi) -> Result<Vec<Model>, BackendError> {
     let answer = api.call(api.get(&["v1", "models"])).await?;
     let listing: Listing = answer
         .map_err(|refusal| refusal.into_error(Asked::Server("models")))?
-        .json()?;
+        .read()?;
     if listing.data.len() > MODELS_MAX {
         let detail = format!("the list of models has more than {MODELS_MAX} entries");
         return Err(BackendError::Protocol { detail });

@@ -12,7 +12,7 @@ use serde::{
 use tokio::time::timeout;
 use url::{Host, Url};
 
-use super::{RestConfig, RestConfigError, failure::Refusal, presence::Presence};
+use super::{RestConfig, RestConfigError, failure::Refusal, presence::Presence, wire::Message};
 use crate::{error::BackendError, json};
 
 /// The longest answer of a plain call, in bytes. A page of 100 agents with long memories is under
@@ -65,6 +65,23 @@ impl Answer {
                 retry_after: None,
             }
         })
+    }
+}
+
+impl Answer {
+    /// The same for a call that only reads: another shape says nothing about what exists.
+    pub(crate) fn read<T: DeserializeOwned>(&self) -> Result<T, BackendError> {
+        self.json().map_err(BackendError::of_read)
+    }
+
+    /// A list of messages.
+    pub(crate) fn messages(&self) -> Result<Vec<Message>, BackendError> {
+        let messages: Vec<Message> = self.read()?;
+        let is_message = |message: &Message| message.message_type.is_some();
+        if messages.is_empty() || messages.iter().any(is_message) {
+            return Ok(messages);
+        }
+        Err(BackendError::unclear("a list of what are no messages"))
     }
 }
 
@@ -289,6 +306,10 @@ pub(crate) fn client(connect_timeout: Duration, base: &Url) -> ClientBuilder {
             attempt.stop()
         }
     });
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "this is where clients for Letta are made"
+    )]
     let mut builder = Client::builder()
         .user_agent(concat!("letta-client/", env!("CARGO_PKG_VERSION")))
         .connect_timeout(connect_timeout)

@@ -7,6 +7,8 @@
 //!
 //! V1 takes the same decision twice, and a contrary one after it, and runs the model again. So who decides looks first.
 
+use serde_json::Value;
+
 use super::{
     api::SharedApi,
     failure::Asked,
@@ -31,7 +33,7 @@ pub(super) async fn pending(
 ) -> Result<Option<ApprovalRequest>, BackendError> {
     if conversations && to.conversation != Conversation::Default {
         let stored = history::newest_page(api, to, conversations, LOOK_BACK_MESSAGES).await?;
-        return Ok(unanswered(stored));
+        return unanswered(stored);
     }
     let request = api
         .get(&["v1", "agents", to.agent.as_str()])
@@ -39,8 +41,23 @@ pub(super) async fn pending(
     let answer = api.call(request).await?;
     let entry: PendingEntry = answer
         .map_err(|refusal| refusal.into_error(Asked::Agent(&to.agent)))?
-        .json()?;
-    Ok(entry.pending_approval.as_ref().and_then(request_of))
+        .read()?;
+    if entry.id.as_deref() != Some(to.agent.as_str()) {
+        return Err(BackendError::unclear("not the record of this agent"));
+    }
+    match entry.pending_approval {
+        Value::Null => Ok(None),
+        waits => {
+            let message = serde_json::from_value(waits).ok();
+            let request = message.as_ref().and_then(request_of);
+            request.ok_or_else(unreadable_request).map(Some)
+        }
+    }
+}
+
+/// Something waits, and it cannot be told what.
+fn unreadable_request() -> BackendError {
+    BackendError::unclear("a request for a decision that cannot be read")
 }
 
 /// What has become of a request, by what is stored and by what runs.
@@ -53,7 +70,7 @@ pub(super) async fn standing(
     request: &ApprovalRequest,
 ) -> Result<Standing, BackendError> {
     let stored = history::newest_page(api, to, conversations, LOOK_BACK_MESSAGES).await?;
-    if let Some(decided) = decided(&stored, request) {
+    if let Some(decided) = decided(&stored, request)? {
         return Ok(decided);
     }
     let asked = stored
@@ -67,7 +84,10 @@ pub(super) async fn standing(
 }
 
 /// The last response of a history that decides a call of the request.
-fn decided(stored: &[Message], request: &ApprovalRequest) -> Option<Standing> {
+fn decided(
+    stored: &[Message],
+    request: &ApprovalRequest,
+) -> Result<Option<Standing>, BackendError> {
     let is_about = |part: &ApprovalPart| {
         let id = part.tool_call_id.as_deref();
         request
@@ -75,31 +95,41 @@ fn decided(stored: &[Message], request: &ApprovalRequest) -> Option<Standing> {
             .iter()
             .any(|call| Some(call.id.as_str()) == id)
     };
-    stored.iter().rev().find_map(|message| {
+    let response = stored.iter().rev().find_map(|message| {
         if message.message_type.as_deref() != Some("approval_response_message") {
             return None;
         }
         let parts = message.approvals.as_deref().unwrap_or_default();
-        if !parts.iter().any(is_about) {
-            return None;
-        }
-        Some(Standing::Decided {
-            approve: parts.iter().all(|part| part.approve == Some(true)),
-            run: message.run_id.as_ref().and_then(|run| run.parse().ok()),
-        })
-    })
+        parts.iter().any(is_about).then_some((message, parts))
+    });
+    let Some((message, parts)) = response else {
+        return Ok(None);
+    };
+    if parts.iter().any(|part| part.approve.is_none()) {
+        return Err(BackendError::unclear("a decision that says neither"));
+    }
+    Ok(Some(Standing::Decided {
+        approve: parts.iter().all(|part| part.approve == Some(true)),
+        run: message.run_id.as_ref().and_then(|run| run.parse().ok()),
+    }))
 }
 
 /// The last request of a history, oldest first, that no response follows.
-fn unanswered(stored: Vec<Message>) -> Option<ApprovalRequest> {
+fn unanswered(stored: Vec<Message>) -> Result<Option<ApprovalRequest>, BackendError> {
     let last = stored.into_iter().rfind(|message| {
         matches!(
             message.message_type.as_deref(),
             Some("approval_request_message" | "approval_response_message")
         )
     });
-    // A response has no calls.
-    last.as_ref().and_then(request_of)
+    let is_request =
+        |message: &Message| message.message_type.as_deref() == Some("approval_request_message");
+    match last.filter(is_request) {
+        None => Ok(None),
+        Some(message) => request_of(&message)
+            .ok_or_else(unreadable_request)
+            .map(Some),
+    }
 }
 
 fn request_of(message: &Message) -> Option<ApprovalRequest> {
@@ -155,13 +185,19 @@ mod tests {
                 run: run.clone(),
             })
         };
-        assert_eq!(decided(&stored, &request(&["call_a"])), expected(true));
-        assert_eq!(decided(&stored, &request(&["call_b"])), expected(false));
-        // V1 has kept the first of two calls only.
         assert_eq!(
-            decided(&stored, &request(&["call_a", "call_x"])),
+            decided(&stored, &request(&["call_a"])).unwrap(),
             expected(true)
         );
-        assert_eq!(decided(&stored, &request(&["call_x"])), None);
+        assert_eq!(
+            decided(&stored, &request(&["call_b"])).unwrap(),
+            expected(false)
+        );
+        // V1 has kept the first of two calls only.
+        assert_eq!(
+            decided(&stored, &request(&["call_a", "call_x"])).unwrap(),
+            expected(true)
+        );
+        assert_eq!(decided(&stored, &request(&["call_x"])).unwrap(), None);
     }
 }

@@ -98,7 +98,7 @@ async fn page(
     let answer = api.call(request).await?;
     answer
         .map_err(|refusal| refusal.into_error(Asked::Conversation(to)))?
-        .json()
+        .messages()
 }
 
 /// Oldest first, whichever way the page came. Dates have whole seconds, so the order within one

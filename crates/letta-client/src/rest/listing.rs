@@ -67,14 +67,14 @@ async fn page(api: &SharedApi, after: Option<&str>) -> Result<Vec<AgentEntry>, B
     let answer = api.call(request).await?;
     answer
         .map_err(|refusal| refusal.into_error(Asked::Server("agents")))?
-        .json()
+        .read()
 }
 
 async fn count(api: &SharedApi) -> Result<usize, BackendError> {
     let answer = api.call(api.get(&["v1", "agents", "count"])).await?;
     answer
         .map_err(|refusal| refusal.into_error(Asked::Server("the count of agents")))?
-        .json()
+        .read()
 }
 
 /// One agent; `None` if Letta does not know it.
@@ -83,7 +83,13 @@ pub(super) async fn agent(api: &SharedApi, id: &AgentId) -> Result<Option<Agent>
         .get(&["v1", "agents", id.as_str()])
         .query(&[("include", "agent.tags")]);
     match api.call(request).await? {
-        Ok(answer) => Ok(convert(answer.json()?)),
+        Ok(answer) => {
+            let entry: AgentEntry = answer.read()?;
+            if entry.id.as_deref() != Some(id.as_str()) {
+                return Err(BackendError::unclear("not the record of this agent"));
+            }
+            Ok(convert(entry))
+        }
         // V1 refuses ids that are no UUID before it looks for them.
         Err(refusal) if refusal.is_no_id() => Ok(None),
         Err(refusal) => match refusal.into_error(Asked::Agent(id)) {

@@ -89,7 +89,13 @@ async fn list(
     }
     let answer = api.call(request).await?;
     let answer = answer.map_err(|refusal| refusal.into_error(Asked::Conversation(to)))?;
-    let mut runs: Vec<RunEntry> = answer.json()?;
+    let mut runs: Vec<RunEntry> = answer.read()?;
+    if runs
+        .iter()
+        .any(|run| run.id.is_none() || run.status.is_none())
+    {
+        return Err(BackendError::unclear("a list of what are no runs"));
+    }
     runs.retain(
         |run| match (&to.conversation, run.conversation_id.as_deref()) {
             _ if !conversations => true,

@@ -130,7 +130,8 @@ pub(super) async fn resume(
     };
     match api
         .open(&["v1", "runs", run.as_str(), "stream"], &body)
-        .await?
+        .await
+        .map_err(BackendError::of_read)?
     {
         Ok(response) => {
             let mut turn = Turn::new(api, place, Source::Stream(response), true, None);

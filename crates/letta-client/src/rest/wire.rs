@@ -4,7 +4,7 @@
 use serde::{Deserialize, Deserializer, Serialize, de::DeserializeOwned, de::IgnoredAny};
 use serde_json::Value;
 
-use crate::{id::ConversationId, json};
+use crate::{error::BackendError, id::ConversationId, json};
 
 /// Takes what fits and leaves the rest.
 pub(crate) fn lenient<'de, D: Deserializer<'de>, T: DeserializeOwned>(
@@ -77,6 +77,20 @@ pub(crate) struct RunEntry {
     pub(crate) stop_reason: Option<String>,
 }
 
+impl RunEntry {
+    /// Whether the run is over; an error if its record does not say so.
+    pub(crate) fn has_ended(&self) -> Result<bool, BackendError> {
+        match self.status.as_deref() {
+            Some("created" | "running") => Ok(false),
+            Some("completed" | "failed" | "cancelled") => Ok(true),
+            // A word of the future: only a reason to have stopped tells that it has.
+            Some(_) if self.stop_reason.is_some() => Ok(true),
+            Some(word) => Err(BackendError::unclear(format!("a run that is {word:?}"))),
+            None => Err(BackendError::unclear("a run without a status")),
+        }
+    }
+}
+
 /// A message: a frame of a stream or an entry of a history.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
@@ -132,7 +146,8 @@ pub(crate) struct Message {
 #[serde(default)]
 pub(super) struct PendingEntry {
     #[serde(deserialize_with = "lenient")]
-    pub(super) pending_approval: Option<Message>,
+    pub(super) id: Option<String>,
+    pub(super) pending_approval: Value,
 }
 
 /// The decision on one call, as a history shows it.

@@ -1,5 +1,8 @@
 //! The App Server backend against the real App Server, with a scripted model behind it.
-
+#![allow(
+    clippy::disallowed_methods,
+    reason = "tests and measurements spawn what they need and ask what time it is"
+)]
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,

@@ -2,7 +2,10 @@
 //!
 //! Each test reads as one sentence about what a bridge can rely on. Nothing here sleeps to wait
 //! for something to happen: a test waits for the event that says so.
-
+#![allow(
+    clippy::disallowed_methods,
+    reason = "tests and measurements spawn what they need and ask what time it is"
+)]
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -29,6 +32,7 @@ mod listing;
 mod lost;
 mod openai;
 mod sending;
+mod unclear;
 mod v1;
 
 /// Longer than any turn of these tests, shorter than anybody's patience.

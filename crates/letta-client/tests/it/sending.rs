@@ -21,6 +21,7 @@ fn story(turn: &Turn) -> Vec<String> {
             TurnEvent::ToolCall(call) => ("call ", format!("{} {}", call.name, call.arguments)),
             TurnEvent::ToolReturn { ok, text, .. } => ("return ", format!("{ok} {text}")),
             TurnEvent::Approval(request) => ("approval of ", request.calls.len().to_string()),
+            TurnEvent::Retrying { .. } => ("retrying", String::new()),
             TurnEvent::Interrupted => ("interrupted", String::new()),
             TurnEvent::Reconnected => ("reconnected", String::new()),
             TurnEvent::CallDropped(call) => ("dropped ", call.name.clone()),

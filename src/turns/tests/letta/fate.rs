@@ -46,6 +46,10 @@ pub(in crate::turns::tests) enum Fate {
     Tool,
     /// Something else runs in the conversation.
     Busy,
+    /// The model provider fails, and Letta asks it again after each of these waits, in milliseconds, before the answer comes.
+    Retries(Vec<u64>),
+    /// The same, and then nothing more comes.
+    RetriesInVain(Vec<u64>),
     /// The connection is lost in the middle of the answer; the run can be taken up again.
     Interrupt,
 }

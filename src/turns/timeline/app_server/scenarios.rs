@@ -132,6 +132,7 @@ const SCENARIOS: &[(&str, Seen)] = &[
         "app-server-misc3/01-allowlist-with-external",
         Golden("allowlist"),
     ),
+    ("app-server-misc4/01-rate-limited", Golden("rate_limited")),
     (
         "app-server-openai/01-models",
         Tested("tests/it/openai.rs", "every_model_is_an_agent_once"),
@@ -256,9 +257,10 @@ fn no_scenario_is_forgotten() {
         "app-server-misc/",
         "app-server-misc2/",
         "app-server-misc3/",
+        "app-server-misc4/",
         "app-server-openai/",
     ];
-    assert_eq!(folders.map(of), [42, 9, 1, 1, 9], "what was captured");
+    assert_eq!(folders.map(of), [42, 9, 1, 1, 1, 9], "what was captured");
 
     let used: BTreeSet<_> = SCENARIOS
         .iter()

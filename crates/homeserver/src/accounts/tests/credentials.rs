@@ -315,7 +315,7 @@ async fn what_is_no_users_outlives_users() {
     let test = TestServer::start().await;
     let accounts = &test.server.accounts;
     let token = accounts.issue_registration_token(None, None).await.unwrap();
-    let nonce = accounts.nonces.issue(None, std::time::Instant::now());
+    let nonce = accounts.nonces.issue(None, tokio::time::Instant::now());
     let user = test
         .server
         .operations
@@ -332,7 +332,7 @@ async fn what_is_no_users_outlives_users() {
         accounts.good_registration_token().unwrap(),
         Some(token.clone())
     );
-    assert!(accounts.nonces.take(&nonce, std::time::Instant::now()));
+    assert!(accounts.nonces.take(&nonce, tokio::time::Instant::now()));
     accounts.revoke_registration_token(&token).await.unwrap();
     assert_eq!(accounts.good_registration_token().unwrap(), None);
 }

@@ -9,6 +9,7 @@ use crate::{
     },
     error::{BackendError, Missing},
     id::ConversationId,
+    rest::wire::Message,
 };
 
 impl Task {
@@ -17,7 +18,7 @@ impl Task {
             // Answered too late, or never asked.
             return;
         };
-        let answer = match Answer::read(body) {
+        let mut answer = match Answer::read(body) {
             Ok(answer) => answer,
             Err(error) => return self.unanswered(asked.what, &error),
         };
@@ -31,7 +32,10 @@ impl Task {
             What::Start(line, scope) => self.started(line, &scope, &answer),
             What::Input(scope) => self.has_input(&scope, &answer),
             What::Decision(scope) => self.has_decision(&scope, &answer),
-            What::Look(scope) if answer.is_ok() => self.looked(&scope, answer),
+            What::Look(scope) if answer.is_ok() => match answer.take_messages() {
+                Ok(messages) => self.looked(&scope, messages),
+                Err(error) => self.unanswered(What::Look(scope), &error),
+            },
             What::Fork(scope) if answer.is_ok() => self.forked(&scope, &answer),
             what @ (What::Look(_) | What::Fork(_)) => {
                 self.unanswered(what, &asked.about.refusal(answer.error.as_deref()));
@@ -105,12 +109,11 @@ impl Task {
         let _ = reply.send(stream.ok_or(BackendError::NotPending));
     }
 
-    fn looked(&mut self, scope: &Scope, answer: Answer) {
+    fn looked(&mut self, scope: &Scope, messages: Vec<Message>) {
         let Some(room) = self.rooms.get_mut(scope) else {
             return;
         };
         let mut effects = Vec::new();
-        let messages = answer.messages.unwrap_or_default();
         let looked = room.runtime.looked(messages, &mut effects);
         if let Some(reply) = room.resuming.take() {
             let _ = reply.send(match looked {

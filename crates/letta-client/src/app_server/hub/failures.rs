@@ -54,6 +54,15 @@ pub(super) fn copy(error: &BackendError) -> BackendError {
             detail: detail.clone(),
             retry_after: *retry_after,
         },
+        BackendError::RateLimited { retry_after } => BackendError::RateLimited {
+            retry_after: *retry_after,
+        },
+        BackendError::QuotaExceeded { reason } => BackendError::QuotaExceeded {
+            reason: reason.clone(),
+        },
+        BackendError::Model { failure } => BackendError::Model {
+            failure: failure.clone(),
+        },
         BackendError::NotPending => BackendError::NotPending,
         BackendError::ApprovalPending => BackendError::ApprovalPending,
         BackendError::Busy { run } => BackendError::Busy { run: run.clone() },

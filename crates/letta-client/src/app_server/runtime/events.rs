@@ -281,7 +281,12 @@ impl Runtime {
         self.seen.turn_over();
         let keys = finished.run_id.as_ref().and_then(|run| self.runs.get(run));
         let keys = keys.cloned().unwrap_or_default();
-        let word = finished.stop_reason.as_deref().unwrap_or("end_turn");
+        let unnamed = if finished.error.is_some() {
+            "error"
+        } else {
+            "end_turn"
+        };
+        let word = finished.stop_reason.as_deref().unwrap_or(unnamed);
         if self.is_ours(&keys) {
             return self.finish_ours(word, finished.error.as_deref(), out);
         }

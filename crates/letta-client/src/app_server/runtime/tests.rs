@@ -43,6 +43,7 @@ scenarios!(
     parked,
     same_key_again,
     errors,
+    rate_limited,
     retries,
     default_lock,
     stuck,

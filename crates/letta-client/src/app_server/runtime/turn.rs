@@ -5,7 +5,7 @@
 //! part hears it from its beginning.
 
 use crate::{
-    app_server::wire::Delta,
+    app_server::wire::{Delta, Retry},
     backend::{ApprovalRequest, Stop, ToolCall, TurnEvent, TurnFailure, TurnStream},
     failure::FailureKind,
     id::{MessageId, RunId, ToolCallId},
@@ -228,10 +228,21 @@ impl Turn {
         let Delta {
             message,
             failure: loop_error,
+            retry,
             ..
         } = delta;
         match message.message_type.as_deref().unwrap_or_default() {
-            "retry" => self.discard(),
+            "retry" => {
+                // What has failed was told before it.
+                let failed = self.failure.take().map(|failure| failure.kind);
+                self.discard();
+                self.retries(&retry.unwrap_or_default(), failed);
+            }
+            "event_message" => {
+                if let Some(retry) = retry {
+                    self.retries(&retry, None);
+                }
+            }
             "stop_reason" => {
                 let word = message
                     .stop_reason
@@ -255,6 +266,14 @@ impl Turn {
             }
             _ => self.say(message),
         }
+    }
+
+    /// The server asks the model provider again. `failed`: how it has failed, if that was told.
+    fn retries(&mut self, retry: &Retry, failed: Option<FailureKind>) {
+        self.tell(TurnEvent::Retrying {
+            kind: failed.unwrap_or_else(|| retry.kind()),
+            delay: retry.delay(),
+        });
     }
 
     /// Takes a message: of a turn that runs, or of the history of one that has ended.

@@ -99,7 +99,7 @@ impl Turn {
         // If it lives after all, it is not looked at again with every ping.
         self.life.news_at = Instant::now();
         let entry = get_run(&self.api, &run).await?;
-        if !matches!(entry.status.as_deref(), Some("created" | "running")) {
+        if entry.has_ended()? {
             self.source = Source::Poll(super::Poll::new(&self.api));
             return Ok(());
         }

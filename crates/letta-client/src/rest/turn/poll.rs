@@ -28,9 +28,13 @@ pub(super) struct Poll {
 
 pub(super) async fn get_run(api: &SharedApi, run: &RunId) -> Result<RunEntry, BackendError> {
     let answer = api.call(api.get(&["v1", "runs", run.as_str()])).await?;
-    answer
+    let entry: RunEntry = answer
         .map_err(|refusal| refusal.into_error(Asked::Run(run)))?
-        .json()
+        .read()?;
+    if entry.id.as_deref() != Some(run.as_str()) {
+        return Err(BackendError::unclear("not the record of this run"));
+    }
+    Ok(entry)
 }
 
 pub(super) async fn get_messages(
@@ -43,7 +47,7 @@ pub(super) async fn get_messages(
     let answer = api.call(request).await?;
     answer
         .map_err(|refusal| refusal.into_error(Asked::Run(run)))?
-        .json()
+        .messages()
 }
 
 impl Poll {
@@ -72,7 +76,7 @@ impl Turn {
         let first = self.api.config.poll_delay;
         let looked = async {
             let entry = get_run(&self.api, &run).await?;
-            if matches!(entry.status.as_deref(), Some("created" | "running")) {
+            if !entry.has_ended()? {
                 return Ok::<_, BackendError>(None);
             }
             Ok(Some((entry, get_messages(&self.api, &run).await?)))

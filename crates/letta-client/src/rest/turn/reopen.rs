@@ -46,6 +46,7 @@ impl Turn {
                 self.api
                     .open(&["v1", "runs", run.as_str(), "stream"], &body)
                     .await
+                    .map_err(BackendError::of_read)
             }
             (None, None) => return Err(why),
         };

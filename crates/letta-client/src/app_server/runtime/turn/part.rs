@@ -113,6 +113,11 @@ impl Part {
         match (self.log.last_mut(), event) {
             // Who listens later has not lost anything.
             (_, TurnEvent::Interrupted | TurnEvent::Reconnected) => {}
+            // The last one says how long it takes from now on.
+            (Some(TurnEvent::Retrying { .. }), TurnEvent::Retrying { kind, delay }) => {
+                self.log.pop();
+                self.log.push(TurnEvent::Retrying { kind, delay });
+            }
             (
                 Some(TurnEvent::Text {
                     message: last,
