@@ -14,7 +14,10 @@
 //! [spec]: https://spec.matrix.org/latest/client-server-api/#mroommessage-msgtypes
 //! [maths]: https://spec.matrix.org/latest/client-server-api/#mathematical-messages
 
+mod address;
 mod blocks;
+mod formula;
+mod opaque;
 mod shape;
 mod split;
 
@@ -112,7 +115,8 @@ fn to_raw_html(body: &str) -> Result<Option<String>, TooLong> {
         return Err(TooLong);
     }
     // Every event is a byte of HTML, and mostly many.
-    let events = shape::shape(body, SOURCE_BYTES_MAX).ok_or(TooLong)?;
+    let masked = opaque::mask(body);
+    let events = shape::shape(&masked, SOURCE_BYTES_MAX).ok_or(TooLong)?;
     let raw = (!is_plain(&events, body)).then(|| {
         let mut raw = String::with_capacity(body.len() * 2);
         push_html(&mut raw, events.into_iter());
@@ -139,7 +143,6 @@ const MARKDOWN: Options = Options::ENABLE_TABLES
     .union(Options::ENABLE_STRIKETHROUGH)
     .union(Options::ENABLE_TASKLISTS)
     .union(Options::ENABLE_FOOTNOTES)
-    .union(Options::ENABLE_MATH)
     .union(Options::ENABLE_GFM);
 
 /// The text with one kind of line end, without what a homeserver's database may refuse, and
