@@ -31,6 +31,7 @@ mod growing;
 pub mod inbox;
 mod listen;
 mod log;
+mod model_tags;
 mod notice;
 mod open;
 mod overheard;

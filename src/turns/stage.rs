@@ -220,6 +220,11 @@ impl Stage {
         }
         self.reply.apply(event, now);
         self.status.apply(event, now);
+        if let TurnEvent::Text { message, .. } = event
+            && let Some(thought) = self.reply.reasoning(message)
+        {
+            self.status.note_reasoning(message, thought);
+        }
     }
 
     /// The chapter is told from its beginning again.

@@ -41,6 +41,17 @@ pub fn max_steps() -> String {
         .to_owned()
 }
 
+/// The model's limit of tokens has cut the answer. `nothing`: there is no answer before the cut.
+pub fn max_tokens(nothing: bool) -> String {
+    if nothing {
+        "The model reached its limit of tokens before it wrote an answer. Ask for less at once, or let an admin raise \
+         the limit of this agent's model. [MAX_TOKENS_EXCEEDED]"
+            .to_owned()
+    } else {
+        "The model's limit of tokens cut the answer here. Ask the agent to go on. [MAX_TOKENS_EXCEEDED]".to_owned()
+    }
+}
+
 /// A tool call waits for a decision, and Letta does not say which.
 pub fn needs_approval() -> String {
     "The agent wants to use a tool that needs an approval, but Letta does not say which tool. \

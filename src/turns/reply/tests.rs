@@ -42,7 +42,8 @@ fn waits(shows: &[(Duration, Show)]) -> Vec<Duration> {
 fn begun() -> Reply {
     let mut reply = Reply::new();
     reply.apply(&text("m", FORTY), ms(0));
-    assert_eq!(reply.show(ms(0)), Some(first(FORTY)));
+    assert_eq!(reply.show(PAUSE_MAX), Some(first(FORTY)));
+    reply.not_before = EDIT_INTERVAL_MIN;
     reply
 }
 
@@ -67,28 +68,120 @@ fn nothing_is_due_before_something_is_said() {
 }
 
 #[test]
-fn a_few_words_are_shown_700_ms_after_the_first_letter() {
+fn first_text_is_shown_after_a_pause_of_150_ms() {
     let mut reply = Reply::new();
     reply.apply(&text("m", "\n"), ms(900));
     reply.apply(&text("m", "one"), ms(1_000));
-    reply.apply(&text("m", " two"), ms(1_500));
-    assert_eq!(reply.due(), Some(ms(1_700)));
-    assert_eq!(reply.show(ms(1_699)), None);
-    assert_eq!(reply.show(ms(1_700)), Some(first("one two")));
+    reply.apply(&text("m", " two"), ms(1_100));
+    assert_eq!(reply.due(), Some(ms(1_250)));
+    assert_eq!(reply.show(ms(1_249)), None);
+    assert_eq!(reply.show(ms(1_250)), Some(first("one two")));
 }
 
 #[test]
-fn forty_characters_are_shown_at_once() {
-    let (almost, rest) = FORTY.split_at(39);
+fn first_text_of_a_stream_without_pauses_is_shown_after_400_ms() {
     let mut reply = Reply::new();
-    reply.apply(&text("m", almost), ms(10));
-    assert_eq!(reply.show(ms(20)), None);
-    reply.apply(&text("m", rest), ms(30));
-    assert_eq!(reply.show(ms(30)), Some(first(FORTY)));
-    // Characters, not bytes.
+    let shows = chatter(&mut reply, ms(450));
+    assert_eq!(shows.len(), 1);
+    assert_eq!(shows[0].0, ms(450), "400 ms after the first piece");
+}
+
+#[test]
+fn fast_answers_are_one_message_without_an_edit() {
+    for (pieces, pause) in [(1, 0), (3, 120), (10, 30), (60, 5)] {
+        let mut reply = Reply::new();
+        let mut now = ms(0);
+        for _ in 0..pieces {
+            now += ms(pause);
+            reply.apply(&text("m", "word "), now);
+            assert_eq!(reply.show(now), None, "{pieces} pieces, {pause} ms apart");
+        }
+        assert!(!reply.shows(&reply.answer(&Stop::EndTurn).text));
+    }
+}
+
+#[test]
+fn steps_without_ids_are_paragraphs() {
+    let call = |id: &str| {
+        TurnEvent::ToolCall(letta_client::ToolCall {
+            id: id.parse().unwrap(),
+            name: "look".to_owned(),
+            arguments: "{}".to_owned(),
+        })
+    };
+    let returned = TurnEvent::ToolReturn {
+        call: "c".parse().unwrap(),
+        ok: true,
+        text: String::new(),
+    };
+    for between in [call("c"), returned] {
+        let mut reply = Reply::new();
+        for event in [
+            text("message", "first "),
+            text("message", "step."),
+            between,
+            text("message", "second step."),
+        ] {
+            reply.apply(&event, ms(0));
+        }
+        assert_eq!(reply.text(), "first step.\n\nsecond step.");
+        reply.apply(
+            &TurnEvent::Discard {
+                message: id("message"),
+            },
+            ms(0),
+        );
+        assert_eq!(reply.text(), "");
+    }
+}
+
+#[test]
+fn reasoning_in_the_text_is_not_said() {
     let mut reply = Reply::new();
-    reply.apply(&text("m", &"ж".repeat(39)), ms(10));
-    assert_eq!(reply.show(ms(20)), None);
+    for delta in ["<thi", "nk>Let me", " see.</think", ">\n\nYes", "."] {
+        reply.apply(&text("m", delta), ms(0));
+    }
+    assert_eq!(reply.text(), "Yes.");
+    assert_eq!(reply.reasoning(&id("m")), Some("Let me see."));
+    let mut reply = Reply::new();
+    reply.apply(&text("m", "<think>Let me"), ms(0));
+    assert_eq!((reply.due(), reply.text()), (None, String::new()));
+}
+
+#[test]
+fn turn_that_answers_nothing_on_purpose_ends_without_a_remark() {
+    let mut reply = Reply::new();
+    for delta in ["<no-", "reply/>", "\n"] {
+        reply.apply(&text("m", delta), ms(0));
+        assert_eq!(reply.due(), None);
+    }
+    assert_eq!(reply.answer(&Stop::EndTurn), Answer::default());
+    let mut reply = Reply::new();
+    let returned = TurnEvent::ToolReturn {
+        call: "c".parse().unwrap(),
+        ok: true,
+        text: String::new(),
+    };
+    reply.apply(&returned, ms(0));
+    assert_eq!(reply.answer(&Stop::EndTurn), Answer::default());
+}
+
+#[test]
+fn answer_that_the_token_limit_cut_is_called_that() {
+    let stop = Stop::Failed(TurnFailure {
+        code: "MAX_TOKENS_EXCEEDED".to_owned(),
+        detail: String::new(),
+        kind: letta_client::FailureKind::Refused,
+    });
+    let cut = begun().answer(&stop);
+    assert_eq!(
+        (cut.text.as_str(), cut.remark),
+        (FORTY, Some(words::max_tokens(false)))
+    );
+    assert_eq!(
+        Reply::new().answer(&stop).remark,
+        Some(words::max_tokens(true))
+    );
 }
 
 #[test]
@@ -211,9 +304,9 @@ fn a_void_message_leaves_the_answer() {
     let mut reply = Reply::new();
     reply.apply(&text("a", FORTY), ms(0));
     reply.apply(&text("b", "No."), ms(0));
-    reply.show(ms(0)).unwrap();
-    reply.apply(&TurnEvent::Discard { message: id("b") }, ms(10));
-    assert_eq!(reply.show(ms(1_000)), Some(edit(0, FORTY)));
+    reply.show(PAUSE_MAX).unwrap();
+    reply.apply(&TurnEvent::Discard { message: id("b") }, ms(160));
+    assert_eq!(reply.show(ms(1_150)), Some(edit(0, FORTY)));
 }
 
 #[test]
@@ -223,7 +316,7 @@ fn a_void_beginning_does_not_hurry_what_comes_after() {
     reply.apply(&TurnEvent::Discard { message: id("a") }, ms(10));
     assert_eq!(reply.due(), None);
     reply.apply(&text("b", "yes"), ms(5_000));
-    assert_eq!(reply.due(), Some(ms(5_700)));
+    assert_eq!(reply.due(), Some(ms(5_150)));
 }
 
 #[test]
@@ -278,7 +371,7 @@ fn an_answer_longer_than_a_message_is_not_edited_for_what_nobody_would_see() {
     let paragraph = "word ".repeat(2_000) + "\n\n";
     for number in 0..12 {
         reply.apply(&text("m", &paragraph), ms(number * 10_000));
-        reply.show(ms(number * 10_000));
+        reply.show(ms(number * 10_000 + 500));
     }
     let edits = reply.edits;
     assert!(edits < 5, "{edits} edits");
