@@ -23,6 +23,7 @@ mod brake;
 pub mod budget;
 mod card;
 pub mod decide;
+mod described;
 mod envelope;
 mod fold;
 mod found;

@@ -221,6 +221,17 @@ fn refused_word(error: &BackendError) -> &'static str {
     }
 }
 
+/// A message was edited while its agent answers it.
+pub fn edit_too_late() -> String {
+    "The agent answers this message already and does not see the edit. Send what has changed as a new message.".to_owned()
+}
+
+/// A message was removed while its agent answers it.
+pub fn redaction_too_late() -> String {
+    "The agent has read this message already and answers it. `!letta stop` ends the answer."
+        .to_owned()
+}
+
 /// Too much waits already.
 pub fn queue_full(limit: usize) -> String {
     format!(
