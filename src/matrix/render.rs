@@ -73,6 +73,20 @@ impl Rendered {
         }
     }
 
+    /// The same with a mark at its end, such as that more is to come.
+    pub fn with_mark(self, mark: &str) -> Self {
+        let html = self
+            .html
+            .map(|html| match html.trim_end().strip_suffix("</p>") {
+                Some(before) => format!("{before}{}</p>", super::foreign::html(mark)),
+                None => format!("{html}{}", super::foreign::html(mark)),
+            });
+        Self {
+            body: self.body + mark,
+            html,
+        }
+    }
+
     /// Whether an edit that shows this stays within [`EVENT_BYTES_MAX`].
     pub fn fits_an_event(&self) -> bool {
         fit_an_event(&self.body, self.html.as_deref())

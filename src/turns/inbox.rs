@@ -168,6 +168,9 @@ impl Inbox {
         let journal = &self.around.journal;
         let room = journal.room(&event.room_id)?;
         let route = route(event, room.as_ref(), &self.rules);
+        if event.event_type == EVENT_TYPE {
+            self.turns.note_said(event);
+        }
         if let Some(why) = route.why() {
             self.ignored.log(event, why);
         } else {
