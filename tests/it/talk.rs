@@ -98,7 +98,7 @@ async fn an_answer_grows_in_one_message_while_the_agent_is_typing() {
         .bodies
         .iter()
         .flatten()
-        .map(|body| body.trim_end_matches([' ', '…', '⋯']))
+        .map(|body| body.trim_end_matches([' ', '…', '⋯', '▍']))
         .collect();
     for pair in shown.windows(2) {
         assert!(

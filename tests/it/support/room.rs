@@ -127,7 +127,7 @@ impl Room {
         let mut is_next = false;
         self.timeline.iter().filter(move |entry| {
             let is_by_asker = Some(entry.sender.as_str()) == asker;
-            if is_by_asker {
+            if is_by_asker && entry.thread.is_none() {
                 is_next = entry.event_id == event_id;
             }
             let answers = match entry.reply_to.as_deref() {
