@@ -74,6 +74,7 @@ impl Rendered {
     }
 
     /// The same with a mark at its end, such as that more is to come.
+    #[must_use]
     pub fn with_mark(self, mark: &str) -> Self {
         let html = self
             .html

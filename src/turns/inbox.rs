@@ -207,12 +207,7 @@ impl Inbox {
                 self.errands.wake(event.room_id.clone());
                 return Ok(None);
             }
-            Route::Edit { original, text } => {
-                if !journal.replace_queued(&original, &event.sender, &text)? {
-                    self.tell_too_late(event, &original, &words::edit_too_late())
-                        .await?;
-                }
-            }
+            Route::Edit { original, text } => self.edited(event, &original, &text).await?,
             Route::Redaction { of } => {
                 // Who may redact what is the homeserver's to check, but it holds in one room only.
                 if !journal.withdraw_queued(&event.room_id, &of)? {
@@ -283,6 +278,21 @@ impl Inbox {
             }
             Err(failure) => Err(failure),
         }
+    }
+
+    /// A message has a new text: what still waits is changed, and for what runs it is too late.
+    async fn edited(
+        &self,
+        event: &IncomingEvent,
+        original: &ruma::EventId,
+        text: &str,
+    ) -> Result<(), JournalError> {
+        let journal = &self.around.journal;
+        if !journal.replace_queued(original, &event.sender, text)? {
+            self.tell_too_late(event, original, &words::edit_too_late())
+                .await?;
+        }
+        Ok(())
     }
 
     /// Says that too much waits already.

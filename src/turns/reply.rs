@@ -111,7 +111,7 @@ impl Reply {
                 match known.find(|(id, _)| id == message) {
                     // Steps to which Letta gives no id of their own are paragraphs all the same.
                     Some((_, text)) if !is_step_over || text.trim().is_empty() => {
-                        text.push_str(delta)
+                        text.push_str(delta);
                     }
                     _ => self.messages.push((message.clone(), delta.clone())),
                 }

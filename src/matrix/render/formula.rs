@@ -213,7 +213,7 @@ impl Traits {
                     traits.has_operands = true;
                 }
                 c if c.is_ascii_digit() || matches!(c, '\u{370}'..='\u{3ff}') => {
-                    traits.has_operands = true
+                    traits.has_operands = true;
                 }
                 c if c.is_alphabetic() => traits.has_words |= depth == 0,
                 _ => {}

@@ -50,8 +50,7 @@ pub(super) fn shape<'m>(masked: &'m Masked<'_>, events_max: usize) -> Option<Vec
             Event::Text(text) if !is_code => shaper.text(text, masked),
             Event::Text(text) => shaper.leaf(Event::Text(put_back(text, masked))),
             Event::Code(text) => shaper.leaf(Event::Code(put_back(text, masked))),
-            Event::Html(html) => shaper.html(&masked.restore(&html)),
-            Event::InlineHtml(html) => shaper.html(&masked.restore(&html)),
+            Event::Html(html) | Event::InlineHtml(html) => shaper.html(&masked.restore(&html)),
             other => shaper.leaf(other),
         }
         if shaper.out.len() > events_max {
