@@ -10,6 +10,7 @@ pub(crate) mod double;
 pub mod foreign;
 pub mod render;
 mod replaced;
+mod room_type;
 mod rooms;
 mod routed;
 mod speech;

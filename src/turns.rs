@@ -23,14 +23,17 @@ mod brake;
 pub mod budget;
 mod card;
 pub mod decide;
+mod described;
 mod envelope;
 mod fold;
 mod found;
 pub mod gesture;
 mod growing;
 pub mod inbox;
+mod last_said;
 mod listen;
 mod log;
+mod model_tags;
 mod notice;
 mod open;
 mod overheard;
@@ -71,8 +74,8 @@ use tokio::{
 use tracing::error;
 
 use self::{
-    brake::Brake, overheard::Elsewhere, pauses::Pauses, people::People, speech::Speech,
-    stops::Stops,
+    brake::Brake, last_said::LastSaid, overheard::Elsewhere, pauses::Pauses, people::People,
+    speech::Speech, stops::Stops,
 };
 use crate::{
     config,
@@ -125,6 +128,7 @@ struct Inner {
     stops: Stops,
     pauses: Arc<Pauses>,
     speech: Speech,
+    last_said: LastSaid,
     brake: Mutex<Brake>,
     /// Conversations in which only braked people wait, and when to look there again.
     timers: Mutex<HashMap<ConversationKey, Instant>>,
@@ -151,6 +155,7 @@ impl Turns {
                 stops: Stops::default(),
                 pauses,
                 speech: Speech::default(),
+                last_said: LastSaid::default(),
                 brake: Mutex::default(),
                 timers: Mutex::default(),
                 taken_up: Mutex::default(),
@@ -217,6 +222,11 @@ impl Turns {
     pub fn people_changed(&self, room: &RoomId) {
         self.inner.people.changed(room);
         self.inner.speech.changed(room);
+    }
+
+    /// Somebody, perhaps one of ours, has said something.
+    pub fn note_said(&self, event: &route::IncomingEvent) {
+        self.inner.last_said.note(event);
     }
 
     /// The agents that are not asked for a while.

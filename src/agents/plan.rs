@@ -181,6 +181,18 @@ pub enum Step {
     Invite(OwnedUserId),
 }
 
+impl Step {
+    /// Whether the agent can be talked to without it.
+    pub fn is_decoration(&self) -> bool {
+        match self {
+            Self::CompareName | Self::Register | Self::CreateRoom | Self::Join => false,
+            Self::SetDisplayName | Self::List | Self::Rename | Self::SetTopic | Self::Invite(_) => {
+                true
+            }
+        }
+    }
+}
+
 /// What is left to do for an agent, in order.
 pub fn steps(record: &AgentRecord, wanted: &Wanted) -> Vec<Step> {
     let mut steps = Vec::new();

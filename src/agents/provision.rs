@@ -119,12 +119,19 @@ impl Provisioner {
         };
         let wanted = self.wanted(&record);
         self.compare_name_first(&mut record, &wanted).await?;
+        let mut not_done = None;
         for step in steps(&record, &wanted) {
-            self.take(&step, &mut record, &wanted).await?;
-            self.registry.set(record.clone())?;
+            match self.take(&step, &mut record, &wanted).await {
+                Ok(()) => self.registry.set(record.clone())?,
+                // What matters is done all the same; this is tried again at the next look.
+                Err(failure @ ProvisionError::Matrix { .. }) if step.is_decoration() => {
+                    not_done.get_or_insert(failure);
+                }
+                Err(failure) => return Err(failure),
+            }
         }
         self.journal.durable().await?;
-        Ok(())
+        not_done.map_or(Ok(()), Err)
     }
 
     /// Makes sure that an agent's ghost exists.

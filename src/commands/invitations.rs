@@ -34,6 +34,9 @@ const ADMIN_ROOM: &str = "Agents stay out of the admin room: what is said there 
 /// The local part of that room's alias.
 const ADMIN_ROOM_ALIAS: &str = "admins";
 
+/// In rooms with more people than this nobody of us says hello.
+const GREETED_PEOPLE_MAX: usize = 5;
+
 /// How many events before our joining are looked at for what was said to us.
 pub(super) const MISSED_EVENTS_MAX: u32 = 30;
 
@@ -148,8 +151,12 @@ impl Clerk {
         } else {
             GREETING_ELSEWHERE
         };
-        let bot = self.desk.rules.identity.bot().to_owned();
-        self.greet(event, bot, greeting).await?;
+        if matches!(record.kind, RoomKind::Management { .. })
+            || self.may_greet(Actor::Bot, &event.room_id).await
+        {
+            let bot = self.desk.rules.identity.bot().to_owned();
+            self.greet(event, bot, greeting).await?;
+        }
         Ok(())
     }
 
@@ -179,10 +186,34 @@ impl Clerk {
         if let Some(old) = predecessor {
             return self.follow_replacement(&old, &event.room_id, None).await;
         }
-        if !direct {
+        if !direct && self.may_greet(Actor::Ghost(ghost), &event.room_id).await {
             self.greet(event, ghost.to_owned(), GREETING_GUEST).await?;
         }
         Ok(())
+    }
+
+    /// Whether a greeting is welcome: not in a space, where nobody reads it, and not where many people would be rung for it. If that
+    /// cannot be told, it is not.
+    async fn may_greet(&self, actor: Actor<'_>, room: &RoomId) -> bool {
+        let homeserver = &self.desk.homeserver;
+        let (is_space, members) = tokio::join!(
+            homeserver.is_space(actor, room),
+            homeserver.joined_members(actor, room)
+        );
+        match (is_space, members) {
+            (Ok(is_space), Ok(members)) => {
+                let identity = &self.desk.rules.identity;
+                let people = members
+                    .iter()
+                    .filter(|user| !identity.is_ours(user))
+                    .count();
+                !is_space && people <= GREETED_PEOPLE_MAX
+            }
+            (Err(error), _) | (_, Err(error)) => {
+                info!(room.id = %room, %error, "could not tell whether a greeting is welcome; there is none");
+                false
+            }
+        }
     }
 
     /// Joins, and takes in what was said between the invitation and now: homeservers push only what

@@ -26,6 +26,22 @@ pub struct Turns {
     /// answers every answer does not talk with an agent for ever.
     #[serde(deserialize_with = "at_least_one")]
     pub per_minute: usize,
+    /// What an answer ends in while the agent still writes it; an empty text for nothing. At most 20 characters.
+    #[serde(deserialize_with = "short_mark")]
+    pub unfinished_mark: String,
+}
+
+/// The longest mark of an unfinished answer, in characters: it comes four times in each event.
+const MARK_CHARS_MAX: usize = 20;
+
+fn short_mark<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+    let mark = String::deserialize(deserializer)?;
+    if mark.chars().count() > MARK_CHARS_MAX {
+        return Err(serde::de::Error::custom(
+            "this can have at most 20 characters",
+        ));
+    }
+    Ok(mark)
 }
 
 /// A number that is not zero: none at all would silence everybody.
@@ -43,6 +59,7 @@ impl Default for Turns {
             approve_level: Level::User,
             detail: Detail::Brief,
             per_minute: 20,
+            unfinished_mark: " ▍".to_owned(),
         }
     }
 }

@@ -152,22 +152,34 @@ impl Journal {
         conversation: &ConversationKey,
         prompt: &QueuedPrompt,
     ) -> Result<(), JournalError> {
+        self.queue_prompt_everywhere(admission, std::slice::from_ref(conversation), prompt)
+    }
+
+    /// The same for several conversations at once: all of them or none.
+    pub fn queue_prompt_everywhere(
+        &self,
+        admission: Admission,
+        conversations: &[ConversationKey],
+        prompt: &QueuedPrompt,
+    ) -> Result<(), JournalError> {
         let limit = self.limits().queued_prompts_max;
         let alone = self.alone();
-        if !self.has_place_for(conversation, &prompt.sender)? {
-            return Err(JournalError::Full {
-                what: "waiting prompts of a conversation",
-                limit,
-            });
-        }
         let mut batch = sled::Batch::default();
-        batch.insert(
-            Key::new(key::QUEUE)
-                .conversation(conversation)
-                .number(admission.0)
-                .bytes(),
-            super::encode(prompt, "prompt")?,
-        );
+        for conversation in conversations {
+            if !self.has_place_for(conversation, &prompt.sender)? {
+                return Err(JournalError::Full {
+                    what: "waiting prompts of a conversation",
+                    limit,
+                });
+            }
+            batch.insert(
+                Key::new(key::QUEUE)
+                    .conversation(conversation)
+                    .number(admission.0)
+                    .bytes(),
+                super::encode(prompt, "prompt")?,
+            );
+        }
         self.leave_inbox(&alone, admission, batch)
     }
 

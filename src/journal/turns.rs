@@ -192,33 +192,31 @@ impl Journal {
         text: &str,
     ) -> Result<bool, JournalError> {
         let _alone = self.alone();
+        let mut is_waiting = false;
         for entry in self.scan::<QueuedPrompt>(&[key::QUEUE], "prompt") {
             let (key, prompt) = entry?;
-            if prompt.event_id != event_id {
-                continue;
+            if prompt.event_id == event_id && prompt.sender == sender {
+                let text = text.to_owned();
+                self.put(&key, &QueuedPrompt { text, ..prompt }, "prompt")?;
+                is_waiting = true;
             }
-            if prompt.sender != sender {
-                return Ok(false);
-            }
-            let text = text.to_owned();
-            self.put(&key, &QueuedPrompt { text, ..prompt }, "prompt")?;
-            return Ok(true);
         }
-        Ok(false)
+        Ok(is_waiting)
     }
 
     /// Takes back a prompt that still waits. `false`: it does not wait (any more).
     pub fn withdraw_queued(&self, room: &RoomId, event_id: &EventId) -> Result<bool, JournalError> {
         let _alone = self.alone();
+        let mut was_waiting = false;
         for entry in self.scan::<QueuedPrompt>(&[key::QUEUE], "prompt") {
             let (key, prompt) = entry?;
             let is_here = key::conversation(&key).is_some_and(|place| place.room == room);
             if is_here && prompt.event_id == event_id {
                 self.db().remove(key)?;
-                return Ok(true);
+                was_waiting = true;
             }
         }
-        Ok(false)
+        Ok(was_waiting)
     }
 
     /// Letta's conversation for a place in Matrix.

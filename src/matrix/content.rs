@@ -60,6 +60,13 @@ pub enum Placement {
         /// would be shown as an answer to something that it does not answer.
         reply_to: Option<OwnedEventId>,
     },
+    /// In a thread, after its last event. Clients without threads show it as an answer to that one.
+    InThread {
+        /// The event that the thread began with.
+        root: OwnedEventId,
+        /// The event before it.
+        last: OwnedEventId,
+    },
 }
 
 impl Placement {
@@ -72,6 +79,7 @@ impl Placement {
                 root,
                 reply_to: Some(event),
             } => Some(Relation::Thread(Thread::reply(root, event))),
+            Self::InThread { root, last } => Some(Relation::Thread(Thread::plain(root, last))),
             Self::Thread {
                 root,
                 reply_to: None,

@@ -104,6 +104,34 @@ pub fn html(text: &str) -> String {
     out
 }
 
+/// The words of foreign HTML as plain text, a line for each of its lines.
+pub fn words_of_html(html: &str) -> String {
+    let mut words = String::new();
+    let mut rest = html;
+    while let Some((before, after)) = rest.split_once('<') {
+        words.push_str(before);
+        let Some((tag, after)) = after.split_once('>') else {
+            rest = "";
+            break;
+        };
+        let name = tag.trim_start_matches('/').trim_end_matches(['/', ' ']);
+        if matches!(name, "br" | "p" | "li" | "tr" | "blockquote" | "pre") && !words.is_empty() {
+            words.push('\n');
+        }
+        rest = after;
+    }
+    words.push_str(rest);
+    words
+        .replace("&lt;", "<")
+        .replace("&gt;", ">")
+        .replace("&quot;", "\"")
+        .replace("&#39;", "'")
+        .replace("&nbsp;", " ")
+        .replace("&amp;", "&")
+        .trim()
+        .to_owned()
+}
+
 /// Foreign text of several lines as plain text.
 pub fn plain(text: &str) -> String {
     let lines: Vec<String> = text.lines().map(name).collect();
@@ -207,6 +235,19 @@ mod tests {
         }
         for c in ['a', ' ', 'é', 'Ж', '漢', '🚀', '\u{301}', '`', '…'] {
             assert!(!hides(c), "{}", c.escape_unicode());
+        }
+    }
+
+    #[test]
+    fn words_of_html_are_what_is_seen_of_it() {
+        for (html, words) in [
+            ("a &amp;lt; b &lt; c &quot;d&quot;", "a &lt; b < c \"d\""),
+            ("<ul><li>one</li><li>two</li></ul>", "one\n\ntwo"),
+            ("<b>open", "open"),
+            ("no end <a", "no end"),
+            ("", ""),
+        ] {
+            assert_eq!(words_of_html(html), words, "{html}");
         }
     }
 

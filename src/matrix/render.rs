@@ -14,7 +14,10 @@
 //! [spec]: https://spec.matrix.org/latest/client-server-api/#mroommessage-msgtypes
 //! [maths]: https://spec.matrix.org/latest/client-server-api/#mathematical-messages
 
+mod address;
 mod blocks;
+mod formula;
+mod opaque;
 mod shape;
 mod split;
 
@@ -70,6 +73,21 @@ impl Rendered {
         }
     }
 
+    /// The same with a mark at its end, such as that more is to come.
+    #[must_use]
+    pub fn with_mark(self, mark: &str) -> Self {
+        let html = self
+            .html
+            .map(|html| match html.trim_end().strip_suffix("</p>") {
+                Some(before) => format!("{before}{}</p>", super::foreign::html(mark)),
+                None => format!("{html}{}", super::foreign::html(mark)),
+            });
+        Self {
+            body: self.body + mark,
+            html,
+        }
+    }
+
     /// Whether an edit that shows this stays within [`EVENT_BYTES_MAX`].
     pub fn fits_an_event(&self) -> bool {
         fit_an_event(&self.body, self.html.as_deref())
@@ -112,7 +130,8 @@ fn to_raw_html(body: &str) -> Result<Option<String>, TooLong> {
         return Err(TooLong);
     }
     // Every event is a byte of HTML, and mostly many.
-    let events = shape::shape(body, SOURCE_BYTES_MAX).ok_or(TooLong)?;
+    let masked = opaque::mask(body);
+    let events = shape::shape(&masked, SOURCE_BYTES_MAX).ok_or(TooLong)?;
     let raw = (!is_plain(&events, body)).then(|| {
         let mut raw = String::with_capacity(body.len() * 2);
         push_html(&mut raw, events.into_iter());
@@ -139,7 +158,6 @@ const MARKDOWN: Options = Options::ENABLE_TABLES
     .union(Options::ENABLE_STRIKETHROUGH)
     .union(Options::ENABLE_TASKLISTS)
     .union(Options::ENABLE_FOOTNOTES)
-    .union(Options::ENABLE_MATH)
     .union(Options::ENABLE_GFM);
 
 /// The text with one kind of line end, without what a homeserver's database may refuse, and

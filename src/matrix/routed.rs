@@ -6,6 +6,16 @@
 pub enum RoutedKind {
     /// `m.room.message`.
     Message,
+    /// `m.sticker`.
+    Sticker,
+    /// `m.poll.start`: somebody asks for votes.
+    PollStart,
+    /// The same under the name of [MSC3381](https://github.com/matrix-org/matrix-spec-proposals/pull/3381), which clients send.
+    UnstablePollStart,
+    /// `m.beacon_info`: somebody begins or ends to share where they are.
+    BeaconInfo,
+    /// The same under the name of [MSC3672](https://github.com/matrix-org/matrix-spec-proposals/pull/3672), which clients send.
+    UnstableBeaconInfo,
     /// `m.room.encrypted`.
     Encrypted,
     /// `m.reaction`.
@@ -22,8 +32,13 @@ pub enum RoutedKind {
 
 impl RoutedKind {
     /// All of them.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 12] = [
         Self::Message,
+        Self::Sticker,
+        Self::PollStart,
+        Self::UnstablePollStart,
+        Self::BeaconInfo,
+        Self::UnstableBeaconInfo,
         Self::Encrypted,
         Self::Reaction,
         Self::Redaction,
@@ -36,6 +51,11 @@ impl RoutedKind {
     pub fn event_type(self) -> &'static str {
         match self {
             Self::Message => "m.room.message",
+            Self::Sticker => "m.sticker",
+            Self::PollStart => "m.poll.start",
+            Self::UnstablePollStart => "org.matrix.msc3381.poll.start",
+            Self::BeaconInfo => "m.beacon_info",
+            Self::UnstableBeaconInfo => "org.matrix.msc3672.beacon_info",
             Self::Encrypted => "m.room.encrypted",
             Self::Reaction => "m.reaction",
             Self::Redaction => "m.room.redaction",
@@ -55,10 +75,14 @@ impl RoutedKind {
     /// Whether an event of this kind can have this state key.
     fn has_state_key(self, state_key: Option<&str>) -> bool {
         match self {
-            Self::Message | Self::Encrypted | Self::Reaction | Self::Redaction => {
-                state_key.is_none()
-            }
-            Self::Member => state_key.is_some(),
+            Self::Message
+            | Self::Sticker
+            | Self::PollStart
+            | Self::UnstablePollStart
+            | Self::Encrypted
+            | Self::Reaction
+            | Self::Redaction => state_key.is_none(),
+            Self::Member | Self::BeaconInfo | Self::UnstableBeaconInfo => state_key.is_some(),
             Self::PowerLevels | Self::Tombstone => state_key == Some(""),
         }
     }

@@ -151,6 +151,8 @@ impl Inner {
         Voice {
             ghost: self.around.identity.ghost(&turn.key.agent),
             mentions: Vec::new(),
+            replies: true,
+            mark: String::new(),
         }
     }
 

@@ -4,6 +4,8 @@
 //! only be denied; nothing in it is invisible or out of sight, whatever the model wrote, see
 //! [`foreign`](crate::matrix::foreign).
 
+mod arguments;
+
 use std::fmt::Write;
 
 use super::rights::Approvers;
@@ -30,11 +32,11 @@ pub(super) fn asking(ask: &Ask, approvers: &Approvers, now: Millis) -> String {
         text.push_str("The very same was approved before, and may have run already. ");
     }
     if whole {
-        text.push_str("✅ lets it run, ❌ does not; so do `!letta approve` and `!letta deny`. ");
+        text.push_str("React with ✅ to run it or with ❌ to deny it, or write `!letta approve` or `!letta deny`. ");
     } else {
         text.push_str(
-            "That is not all of it: it is too long to be shown, so it cannot be approved here. ❌ \
-             or `!letta deny` denies it. ",
+            "That is not all of it: it is too long to be shown, so it cannot be approved here. React \
+             with ❌ to deny it, or write `!letta deny`. ",
         );
     }
     let left = std::time::Duration::from_secs(ask.until.since(now).as_secs());
@@ -110,8 +112,17 @@ fn tools(ask: &Ask) -> String {
 }
 
 fn calls(ask: &Ask) -> String {
-    let whole = |call: &AskedCall| call_shown(&call.tool, &call.arguments);
+    let whole = |call: &AskedCall| name_shown(ask, call) + &arguments::shown(&call.arguments);
     ask.calls.iter().map(whole).collect()
+}
+
+/// The name of a call's tool, where the heading names more than one.
+fn name_shown(ask: &Ask, call: &AskedCall) -> String {
+    if ask.calls.len() > 1 {
+        format!("{}\n\n", inline(&call.tool))
+    } else {
+        String::new()
+    }
 }
 
 fn excerpt(ask: &Ask) -> String {
@@ -125,18 +136,13 @@ fn excerpt(ask: &Ask) -> String {
         } else {
             String::new()
         };
-        call_shown(&call.tool, &(cut + &more))
+        name_shown(ask, call) + &format!("{}\n\n", block(&(cut + &more)))
     };
     ask.calls
         .iter()
         .take(EXCERPT_CALLS_MAX)
         .map(start)
         .collect()
-}
-
-/// One call: its tool, and its arguments as a block of code.
-fn call_shown(tool: &str, arguments: &str) -> String {
-    format!("{}\n\n{}\n\n", inline(tool), block(arguments))
 }
 
 #[cfg(test)]

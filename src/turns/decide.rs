@@ -117,6 +117,8 @@ impl Turns {
         let voice = Voice {
             ghost: self.inner.around.identity.ghost(&turn.key.agent),
             mentions: Vec::new(),
+            replies: true,
+            mark: String::new(),
         };
         let remark = voice.aside(&turn, once, &told);
         Ok(self.inner.around.outbox.say(&remark).await?)

@@ -169,6 +169,9 @@ impl Inbox {
         let journal = &self.around.journal;
         let room = journal.room(&event.room_id)?;
         let route = route(event, room.as_ref(), &self.rules);
+        if event.event_type == EVENT_TYPE {
+            self.turns.note_said(event);
+        }
         if let Some(why) = route.why() {
             self.ignored.log(event, why);
         } else {
@@ -178,7 +181,11 @@ impl Inbox {
             );
         }
         match route {
-            Route::Prompt { conversation, text } => {
+            Route::Prompt {
+                conversation,
+                also,
+                text,
+            } => {
                 let prompt = QueuedPrompt {
                     event_id: event.event_id.clone(),
                     sender: event.sender.clone(),
@@ -186,7 +193,8 @@ impl Inbox {
                     admitted_at: admitted.admitted_at,
                     retries: 0,
                 };
-                return self.queue(admission, conversation, prompt).await;
+                let conversations = [vec![conversation], also].concat();
+                return self.queue(admission, conversations, prompt).await;
             }
             Route::Command | Route::Reaction | Route::Membership | Route::Replaced => {
                 if matches!(route, Route::Membership | Route::Replaced) {
@@ -200,12 +208,13 @@ impl Inbox {
                 self.errands.wake(event.room_id.clone());
                 return Ok(None);
             }
-            Route::Edit { original, text } => {
-                journal.replace_queued(&original, &event.sender, &text)?;
-            }
+            Route::Edit { original, text } => self.edited(event, &original, &text).await?,
             Route::Redaction { of } => {
                 // Who may redact what is the homeserver's to check, but it holds in one room only.
-                journal.withdraw_queued(&event.room_id, &of)?;
+                if !journal.withdraw_queued(&event.room_id, &of)? {
+                    self.tell_too_late(event, &of, &words::redaction_too_late())
+                        .await?;
+                }
                 self.turns
                     .redacted(&event.room_id, &of, &event.sender)
                     .await?;
@@ -232,44 +241,98 @@ impl Inbox {
     async fn queue(
         &self,
         admission: Admission,
-        conversation: ConversationKey,
+        conversations: Vec<ConversationKey>,
         prompt: QueuedPrompt,
     ) -> Result<Option<(ConversationKey, ruma::OwnedEventId)>, JournalError> {
-        let ghost = self.rules.identity.ghost(&conversation.agent);
-        self.tell_of_decision(&conversation, &prompt).await?;
-        self.turns.tell_of_pause(&conversation, &prompt).await?;
-        match self
-            .around
-            .journal
-            .queue_prompt(admission, &conversation, &prompt)
-        {
-            Ok(()) => {
-                info!(
-                    event.id = %prompt.event_id, room.id = %conversation.room, agent.id = %conversation.agent,
-                    "prompt queued"
-                );
-                self.turns.wake(&conversation);
-                Ok(Some((conversation, prompt.event_id)))
+        let journal = &self.around.journal;
+        let mut open = Vec::new();
+        for conversation in conversations {
+            self.tell_of_decision(&conversation, &prompt).await?;
+            self.turns.tell_of_pause(&conversation, &prompt).await?;
+            if journal.has_place_for(&conversation, &prompt.sender)? {
+                open.push(conversation);
+            } else {
+                self.refuse(&conversation, &prompt).await?;
             }
-            Err(JournalError::Full { limit, .. }) => {
-                warn!(
-                    event.id = %prompt.event_id, room.id = %conversation.room, agent.id = %conversation.agent,
-                    limit, "prompt refused: the queue of its conversation is full"
-                );
-                let once = SendId::of(&["queue full", prompt.event_id.as_str()]);
-                let notice = notice(
-                    &conversation.room,
-                    &ghost,
-                    &prompt.event_id,
-                    &words::queue_full(limit),
-                    once,
-                );
-                self.around.outbox.say(&notice).await?;
-                self.around.journal.drop_event(admission)?;
+        }
+        if open.is_empty() {
+            journal.drop_event(admission)?;
+            return Ok(None);
+        }
+        match journal.queue_prompt_everywhere(admission, &open, &prompt) {
+            Ok(()) => {
+                for conversation in &open {
+                    info!(
+                        event.id = %prompt.event_id, room.id = %conversation.room, agent.id = %conversation.agent,
+                        "prompt queued"
+                    );
+                    self.turns.wake(conversation);
+                }
+                let first = open.into_iter().next();
+                Ok(first.map(|conversation| (conversation, prompt.event_id)))
+            }
+            Err(JournalError::Full { .. }) => {
+                for conversation in &open {
+                    self.refuse(conversation, &prompt).await?;
+                }
+                journal.drop_event(admission)?;
                 Ok(None)
             }
             Err(failure) => Err(failure),
         }
+    }
+
+    /// A message has a new text: what still waits is changed, and for what runs it is too late.
+    async fn edited(
+        &self,
+        event: &IncomingEvent,
+        original: &ruma::EventId,
+        text: &str,
+    ) -> Result<(), JournalError> {
+        let journal = &self.around.journal;
+        if !journal.replace_queued(original, &event.sender, text)? {
+            self.tell_too_late(event, original, &words::edit_too_late())
+                .await?;
+        }
+        Ok(())
+    }
+
+    /// Says that too much waits already.
+    async fn refuse(
+        &self,
+        conversation: &ConversationKey,
+        prompt: &QueuedPrompt,
+    ) -> Result<(), JournalError> {
+        let limit = self.around.journal.limits().queued_prompts_max;
+        warn!(
+            event.id = %prompt.event_id, room.id = %conversation.room, agent.id = %conversation.agent,
+            limit, "prompt refused: the queue of its conversation is full"
+        );
+        let ghost = self.rules.identity.ghost(&conversation.agent);
+        let once = SendId::of(&["queue full", prompt.event_id.as_str()]);
+        let text = words::queue_full(limit);
+        let notice = notice(&conversation.room, &ghost, &prompt.event_id, &text, once);
+        self.around.outbox.say(&notice).await
+    }
+
+    /// Says that a message was changed or taken back when its agent had it already, once for each running turn and event.
+    async fn tell_too_late(
+        &self,
+        event: &IncomingEvent,
+        prompt: &ruma::EventId,
+        text: &str,
+    ) -> Result<(), JournalError> {
+        for turn in self.around.journal.turns_in(&event.room_id)? {
+            let mut prompts = turn.prompts.iter();
+            if !prompts.any(|one| one.event_id == prompt && one.sender == event.sender) {
+                continue;
+            }
+            let ghost = self.rules.identity.ghost(&turn.key.agent);
+            let once = SendId::of(&["too late", event.event_id.as_str(), turn.key.agent.as_str()]);
+            let notice = notice(&event.room_id, &ghost, prompt, text, once);
+            self.around.outbox.say(&notice).await?;
+        }
+        Ok(())
     }
 
     /// Tells who speaks to an agent that waits for a decision that it does, once for each decision.

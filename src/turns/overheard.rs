@@ -238,6 +238,8 @@ impl Inner {
         let voice = Voice {
             ghost: self.around.identity.ghost(&place.agent),
             mentions: Vec::new(),
+            replies: true,
+            mark: String::new(),
         };
         let text = words::elsewhere(overheard.prompt.as_deref());
         let notice = voice.remark(&turn, "elsewhere", &text);

@@ -4,21 +4,23 @@
 
 use letta_client::{Prompt, Speaker};
 use ruma::{
+    UserId,
     events::room::message::{
-        EmoteMessageEventContent, MessageType, Relation, RoomMessageEventContent,
+        EmoteMessageEventContent, FormattedBody, MessageType, Relation, RoomMessageEventContent,
         TextMessageEventContent,
     },
-    html::{HtmlSanitizerMode, RemoveReplyFallback},
 };
 
 use super::envelope::{envelope, one_line};
-use crate::journal::QueuedPrompt;
+use crate::{journal::QueuedPrompt, matrix::foreign};
 
 /// The text of a message.
 pub(super) fn text_of(message: &MessageType) -> String {
     match message {
-        MessageType::Text(text) => text.body.clone(),
-        MessageType::Emote(emote) => format!("* {}", emote.body),
+        MessageType::Text(text) => said(&text.body, text.formatted.as_ref()),
+        MessageType::Emote(emote) => {
+            format!("* {}", said(&emote.body, emote.formatted.as_ref()))
+        }
         MessageType::Image(image) => attached("image", image.filename(), image.caption()),
         MessageType::File(file) => attached("file", file.filename(), file.caption()),
         MessageType::Audio(audio) => attached("audio", audio.filename(), audio.caption()),
@@ -29,6 +31,14 @@ pub(super) fn text_of(message: &MessageType) -> String {
         }
         other if other.body().trim().is_empty() => format!("[{}]", one_line(other.msgtype())),
         other => other.body().to_owned(),
+    }
+}
+
+/// The text of a message; of one that has only HTML, the words of that.
+fn said(body: &str, formatted: Option<&FormattedBody>) -> String {
+    match formatted {
+        Some(html) if body.trim().is_empty() => foreign::words_of_html(&html.body),
+        _ => body.to_owned(),
     }
 }
 
@@ -50,15 +60,46 @@ pub(super) fn remove_reply_fallback(content: &mut RoomMessageEventContent) {
     if !is_reply {
         return;
     }
-    // The HTML is not read, and to sanitize a stranger's can take long.
-    if let MessageType::Text(TextMessageEventContent { formatted, .. })
-    | MessageType::Emote(EmoteMessageEventContent { formatted, .. }) = &mut content.msgtype
-    {
-        *formatted = None;
+    let (MessageType::Text(TextMessageEventContent {
+        body, formatted, ..
+    })
+    | MessageType::Emote(EmoteMessageEventContent {
+        body, formatted, ..
+    })) = &mut content.msgtype
+    else {
+        return;
+    };
+    let quoted = formatted
+        .as_ref()
+        .and_then(|html| html.body.split_once("</mx-reply>"))
+        .filter(|(before, _)| before.trim_start().starts_with("<mx-reply>"))
+        .map(|(_, after)| after.to_owned());
+    if let Some(text) = without_quote(body, quoted.is_some()) {
+        *body = text.to_owned();
     }
-    content
-        .msgtype
-        .sanitize(HtmlSanitizerMode::Compat, RemoveReplyFallback::Yes);
+    if let (Some(html), Some(after)) = (formatted, quoted) {
+        html.body = after;
+    }
+}
+
+/// The text after the quote that a client has put before it; `None`: it begins with no such quote. Who quotes begins with the id of
+/// the quoted, or the HTML says that it is a quote (`is_marked`); and an empty line ends it.
+fn without_quote(body: &str, is_marked: bool) -> Option<&str> {
+    let first = body.strip_prefix("> ")?;
+    let first = first.strip_prefix("* ").unwrap_or(first);
+    let author = first
+        .strip_prefix('<')
+        .and_then(|rest| rest.split_once('>'));
+    let is_quote = author.is_some_and(|(id, _)| <&UserId>::try_from(id).is_ok());
+    if !is_quote && !is_marked {
+        return None;
+    }
+    let mut rest = body;
+    while rest.starts_with('>') {
+        rest = rest.split_once('\n')?.1;
+    }
+    rest.strip_prefix('\n')
+        .or_else(|| rest.strip_prefix("\r\n"))
 }
 
 /// A queued prompt as the agent gets it. Every text of a person goes to Letta through here.
@@ -95,6 +136,45 @@ mod tests {
         assert_eq!((&*speaker.name, &*speaker.id), ("ann", "@ann:example.org"));
         let prompt = for_letta(&queued, "$asked".to_owned(), true);
         assert_eq!(prompt.text, "@ann:example.org: Hello");
+    }
+
+    #[test]
+    fn only_what_clients_quote_is_a_quote() {
+        for (body, is_marked, expected) in [
+            (
+                "> <@ann:example.org> Hi\n> you\n\nHello",
+                false,
+                Some("Hello"),
+            ),
+            (
+                "> * <@ann:example.org> waves\n\nHello",
+                false,
+                Some("Hello"),
+            ),
+            ("> <ann> Hi\n\nHello", true, Some("Hello")),
+            ("> <ann> Hi\n\nHello", false, None),
+            ("> <div> is what I mean", false, None),
+            ("> <@ann:example.org> said so", false, None),
+            ("> quoted by hand\n\nand answered", false, None),
+            ("Hello\n> <@ann:example.org> Hi\n\nyou", true, None),
+        ] {
+            assert_eq!(without_quote(body, is_marked), expected, "{body}");
+        }
+    }
+
+    #[test]
+    fn message_of_html_alone_is_read() {
+        let text = |body: &str, html: &str| {
+            text_of(&MessageType::Text(TextMessageEventContent::html(
+                body, html,
+            )))
+        };
+        assert_eq!(
+            text(" ", "<p>Hi <b>you</b></p><p>there<br/>!"),
+            "Hi you\n\nthere\n!"
+        );
+        assert_eq!(text("Hi", "<b>Hello</b>"), "Hi");
+        assert_eq!(text("", "<img"), "");
     }
 
     #[test]

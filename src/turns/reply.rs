@@ -1,7 +1,7 @@
 //! What the room should show of a turn, and when: pure, without I/O and without a clock.
 //!
-//! The answer is one message that grows. Its first text appears after [`FIRST_DELAY`] or
-//! [`FIRST_CHARS`], so that a short answer comes whole and a long one soon. Then it is edited, after
+//! The answer is one message that grows. Its first text appears when no piece came for [`PAUSE_MAX`], and at
+//! [`FIRST_DELAY`] after the first piece at the latest, so that a fast answer comes whole and a long one soon. Then it is edited, after
 //! [`EDIT_INTERVAL_MIN`] at first and ever more slowly up to [`EDIT_INTERVAL_MAX`], at most
 //! [`EDITS_MAX`] times: homeservers limit rates, and a room with a thousand edits does not load. The
 //! last edit is not this module's: whoever ends the turn shows the whole answer.
@@ -10,13 +10,13 @@ use std::time::Duration;
 
 use letta_client::{MessageId, Stop, TurnEvent};
 
-use super::{say::first_part, words};
+use super::{model_tags::ModelText, say::first_part, words};
 use crate::journal::Answer;
 
 /// How long after its first character an answer is shown at the latest.
-pub const FIRST_DELAY: Duration = Duration::from_millis(700);
-/// How many characters are shown at once.
-pub const FIRST_CHARS: usize = 40;
+pub const FIRST_DELAY: Duration = Duration::from_millis(400);
+/// The longest pause in which more of an answer is waited for before its first text is shown.
+pub const PAUSE_MAX: Duration = Duration::from_millis(150);
 /// The wait before the first edit.
 pub const EDIT_INTERVAL_MIN: Duration = Duration::from_secs(1);
 /// The longest wait between two edits.
@@ -52,6 +52,12 @@ pub struct Reply {
     news: bool,
     /// When the first character came.
     first_at: Option<Duration>,
+    /// When the last piece of text came.
+    last_at: Duration,
+    /// Whether the next text is of a new step, whatever its id.
+    is_step_over: bool,
+    /// Whether the agent has used a tool.
+    has_acted: bool,
     /// Nothing is shown before this.
     not_before: Duration,
     interval: Duration,
@@ -76,6 +82,9 @@ impl Reply {
             shown: Shown::Nothing,
             news: false,
             first_at: None,
+            last_at: Duration::ZERO,
+            is_step_over: false,
+            has_acted: false,
             not_before: Duration::ZERO,
             interval: EDIT_INTERVAL_MIN,
             edits: 0,
@@ -96,11 +105,21 @@ impl Reply {
     pub fn apply(&mut self, event: &TurnEvent, now: Duration) {
         match event {
             TurnEvent::Text { message, delta } => {
+                self.last_at = now;
+                let is_step_over = std::mem::take(&mut self.is_step_over);
                 let mut known = self.messages.iter_mut().rev();
                 match known.find(|(id, _)| id == message) {
-                    Some((_, text)) => text.push_str(delta),
-                    None => self.messages.push((message.clone(), delta.clone())),
+                    // Steps to which Letta gives no id of their own are paragraphs all the same.
+                    Some((_, text)) if !is_step_over || text.trim().is_empty() => {
+                        text.push_str(delta);
+                    }
+                    _ => self.messages.push((message.clone(), delta.clone())),
                 }
+            }
+            TurnEvent::ToolCall(_) | TurnEvent::ToolReturn { .. } => {
+                self.is_step_over = true;
+                self.has_acted = true;
+                return;
             }
             TurnEvent::Discard { message } => {
                 self.messages.retain(|(id, _)| id != message);
@@ -111,12 +130,19 @@ impl Reply {
         let texts = self.messages.iter().map(|(_, text)| text);
         if texts
             .chain([&self.before])
-            .all(|text| text.trim().is_empty())
+            .all(|text| ModelText::of(text, false).said.trim().is_empty())
         {
             self.first_at = None;
         } else {
             self.first_at.get_or_insert(now);
         }
+    }
+
+    /// What the agent has thought so far within the text of a message; `None`: nothing.
+    pub fn reasoning(&self, message: &MessageId) -> Option<&str> {
+        let (_, text) = self.messages.iter().rev().find(|(id, _)| id == message)?;
+        let reasoning = ModelText::of(text, false).reasoning.trim();
+        (!reasoning.is_empty()).then_some(reasoning)
     }
 
     /// The turn is told from its beginning again. What it told before stays until it has told as
@@ -128,7 +154,7 @@ impl Reply {
 
     /// The whole text so far: Letta's messages as paragraphs.
     pub fn text(&self) -> String {
-        let told = self.told();
+        let told = self.told(false);
         if self.before.starts_with(&told) {
             self.before.clone()
         } else {
@@ -136,12 +162,12 @@ impl Reply {
         }
     }
 
-    /// The same without what was told before a restart.
-    fn told(&self) -> String {
+    /// The same without what was told before a restart. `whole`: nothing more comes.
+    fn told(&self, whole: bool) -> String {
         let texts: Vec<&str> = self
             .messages
             .iter()
-            .map(|(_, text)| text.trim())
+            .map(|(_, text)| ModelText::of(text, whole).said.trim())
             .filter(|text| !text.is_empty())
             .collect();
         texts.join("\n\n")
@@ -152,9 +178,8 @@ impl Reply {
         let first_at = self.first_at?;
         match &self.shown {
             Shown::Nothing => {
-                let enough = self.text().chars().nth(FIRST_CHARS - 1).is_some();
-                let wait = if enough { Duration::ZERO } else { FIRST_DELAY };
-                Some(self.not_before.max(first_at + wait))
+                let first = (first_at + FIRST_DELAY).min(self.last_at + PAUSE_MAX);
+                Some(self.not_before.max(first))
             }
             _ if self.edits + 1 >= EDITS_MAX => None,
             Shown::Part(_) if !self.news => None,
@@ -216,18 +241,29 @@ impl Reply {
     pub fn answer(&self, stop: &Stop) -> Answer {
         let text = match stop {
             // Told to its end, so what it told before a restart and not after it is void.
-            Stop::EndTurn | Stop::MaxSteps | Stop::NeedsApproval => self.told(),
+            Stop::EndTurn | Stop::MaxSteps | Stop::NeedsApproval => self.told(true),
             Stop::Cancelled | Stop::Failed(_) => self.text(),
         };
         let remark = match stop {
-            Stop::EndTurn if text.is_empty() => Some(words::empty_answer()),
+            Stop::EndTurn if text.is_empty() && !self.is_silent_on_purpose() => {
+                Some(words::empty_answer())
+            }
             Stop::EndTurn | Stop::NeedsApproval => None,
             Stop::Cancelled => Some(words::stopped()),
             Stop::MaxSteps => Some(words::max_steps()),
             Stop::Failed(failure) if failure.code == "RUN_DIED" => Some(words::broke_off()),
+            Stop::Failed(failure) if failure.code == "MAX_TOKENS_EXCEEDED" => {
+                Some(words::max_tokens(text.is_empty()))
+            }
             Stop::Failed(failure) => Some(words::turn_failed(failure)),
         };
         Answer { text, remark }
+    }
+
+    /// Whether the agent has done something instead of answering, or has said that it does not answer.
+    fn is_silent_on_purpose(&self) -> bool {
+        let mut texts = self.messages.iter().map(|(_, text)| text);
+        self.has_acted || texts.any(|text| ModelText::of(text, true).no_reply)
     }
 }
 

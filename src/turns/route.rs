@@ -17,7 +17,7 @@ use ruma::{
 use serde::{Deserialize, Deserializer, de::DeserializeOwned};
 use serde_json::value::RawValue;
 
-use super::{gesture::Gesture, prompt};
+use super::{described, gesture::Gesture, prompt};
 use crate::{
     commands,
     config::{Level, Permissions},
@@ -69,6 +69,8 @@ pub enum Route {
     Prompt {
         /// Where it takes place.
         conversation: ConversationKey,
+        /// The same place with further agents that are mentioned, in the order in which they are.
+        also: Vec<ConversationKey>,
         /// What the agent shall read.
         text: String,
     },
@@ -202,7 +204,12 @@ pub fn route(event: &IncomingEvent, room: Option<&RoomRecord>, rules: &Rules) ->
         // What is taken back is never said: that is safe, whoever does it.
         RoutedKind::Redaction => redaction(event),
         _ if rules.is_blocked(&event.sender) => Route::Ignore(Why::Blocked),
-        RoutedKind::Message => message(event, room, rules),
+        RoutedKind::Message
+        | RoutedKind::Sticker
+        | RoutedKind::PollStart
+        | RoutedKind::UnstablePollStart
+        | RoutedKind::BeaconInfo
+        | RoutedKind::UnstableBeaconInfo => message(event, room, rules),
         RoutedKind::Encrypted => Route::Ignore(match room {
             Some(_) => Why::Encrypted,
             None => Why::UnknownRoom,
@@ -254,73 +261,110 @@ fn message(event: &IncomingEvent, room: Option<&RoomRecord>, rules: &Rules) -> R
     let management = matches!(&room.kind, RoomKind::Management { user } if *user == event.sender);
     let prefixed =
         matches!(&content.msgtype, MessageType::Text(text) if commands::has_prefix(&text.body));
-    if management || prefixed {
+    let is_typed = event.event_type == RoutedKind::Message.event_type();
+    if (management && is_typed) || prefixed {
         return Route::Command;
     }
     let text = prompt::text_of(&content.msgtype);
     if text.trim().is_empty() {
         return Route::Ignore(Why::Empty);
     }
-    let Some(agent) = addressee(&content, room, rules) else {
-        return Route::Ignore(if room.successor().is_some() {
-            Why::RoomLeft
-        } else {
-            Why::NotAddressed
-        });
-    };
+    let agents = addressees(&content, room, rules);
     let thread = match &content.relates_to {
         Some(Relation::Thread(Thread { event_id, .. })) => Some(event_id.clone()),
         _ => None,
     };
-    Route::Prompt {
-        text,
-        conversation: ConversationKey {
-            agent,
-            room: event.room_id.clone(),
-            thread,
+    let mut conversations = agents.into_iter().map(|agent| ConversationKey {
+        agent,
+        room: event.room_id.clone(),
+        thread: thread.clone(),
+    });
+    match conversations.next() {
+        Some(conversation) => Route::Prompt {
+            text,
+            conversation,
+            also: conversations.collect(),
         },
+        None if room.successor().is_some() => Route::Ignore(Why::RoomLeft),
+        None => Route::Ignore(Why::NotAddressed),
     }
 }
 
 /// What a message holds, without the quoted text that older clients put before a reply. `None`: it
 /// is not what a message should be.
 pub fn content_of(event: &IncomingEvent) -> Option<RoomMessageEventContent> {
-    let mut content = serde_json::from_str(event.content.get()).ok()?;
+    let mut content = if event.event_type == RoutedKind::Message.event_type() {
+        serde_json::from_str(event.content.get()).ok()?
+    } else {
+        described::as_message(&event.event_type, event.content.get())?
+    };
     prompt::remove_reply_fallback(&mut content);
     Some(content)
 }
 
-/// Whom a message speaks to: a mentioned guest; else the agent whose room it is; else the only
-/// one who is here in a direct chat.
-fn addressee(
-    content: &RoomMessageEventContent,
-    room: &RoomRecord,
-    rules: &Rules,
-) -> Option<AgentId> {
+/// Whom a message speaks to: the agents that it mentions, in this order; else the agent whose room it is; else the only one who is
+/// here in a direct chat.
+fn addressees(content: &RoomMessageEventContent, room: &RoomRecord, rules: &Rules) -> Vec<AgentId> {
     let home = match &room.kind {
         RoomKind::Home { agent } => Some(agent),
         _ => None,
     };
-    let mentioned = room
-        .guests
-        .keys()
-        .find(|agent| mentions(content, &rules.identity.ghost(agent)));
+    let is_mentioned = |agent: &&AgentId| mentions(content, &rules.identity.ghost(agent));
+    let guests: Vec<_> = room.guests.keys().filter(is_mentioned).collect();
+    if !guests.is_empty() {
+        let home = home.filter(is_mentioned);
+        let mut all: Vec<AgentId> = home.into_iter().chain(guests).cloned().collect();
+        all.sort_by_key(|agent| place_in(content, &rules.identity.ghost(agent)));
+        all.dedup();
+        return all;
+    }
     let direct = room
         .guests
         .iter()
         .find(|(_, direct)| **direct)
         .map(|(agent, _)| agent);
-    mentioned.or(home).or(direct).cloned()
+    home.or(direct).cloned().into_iter().collect()
 }
 
-/// By [intentional mentions], or by the full user id in the text for clients without them.
+/// Where a message names a user first.
+fn place_in(content: &RoomMessageEventContent, user: &UserId) -> usize {
+    let html = formatted(content).and_then(|html| html.find(user.as_str()));
+    html.or_else(|| content.body().find(user.as_str()))
+        .unwrap_or(usize::MAX)
+}
+
+/// The HTML of a message.
+fn formatted(content: &RoomMessageEventContent) -> Option<&str> {
+    let formatted = match &content.msgtype {
+        MessageType::Text(text) => text.formatted.as_ref(),
+        MessageType::Emote(emote) => emote.formatted.as_ref(),
+        _ => None,
+    };
+    formatted.map(|formatted| formatted.body.as_str())
+}
+
+/// By [intentional mentions], or for clients without them by the full user id in the text or by a link to the user, which is what a
+/// client makes of a name that is chosen from its list.
 ///
 /// [intentional mentions]: https://spec.matrix.org/v1.16/client-server-api/#user-and-room-mentions
 fn mentions(content: &RoomMessageEventContent, user: &UserId) -> bool {
     match &content.mentions {
         Some(Mentions { user_ids, .. }) => user_ids.contains(user),
-        None => names(content.body(), user),
+        None => {
+            names(content.body(), user)
+                || formatted(content).is_some_and(|html| links_to(html, user))
+        }
     }
+}
+
+/// Whether HTML has a link to this user.
+fn links_to(html: &str, user: &UserId) -> bool {
+    let target = user.matrix_to_uri().to_string();
+    let encoded = target.replace("/#/@", "/#/%40");
+    [target, encoded].iter().any(|target| {
+        html.match_indices(target.as_str())
+            .any(|(start, link)| html[start + link.len()..].starts_with(['"', '\'', '?', '/']))
+    })
 }
 
 /// Whether a text holds this user id, and not only the beginning of a longer one.

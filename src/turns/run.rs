@@ -230,7 +230,8 @@ impl Inner {
         if !self.settle(&turn, &mut stage).await? {
             return Ok(None);
         }
-        let complete = stage.reply.shows(&answer.text);
+        let complete = stage.shows_finished(&answer.text);
+        self.look_who_spoke(&turn, &mut stage);
         let line = stage.last_line();
         let line = line.map(|line| {
             let shown = stage.line.event.as_deref();

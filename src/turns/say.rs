@@ -25,17 +25,34 @@ pub struct Voice {
     pub ghost: OwnedUserId,
     /// Who is told by a mention; empty where a mention would ring for every answer.
     pub mentions: Vec<OwnedUserId>,
+    /// Whether its messages are replies to the question; else they just follow it.
+    pub replies: bool,
+    /// What an answer ends in while it is not finished; empty: nothing.
+    pub mark: String,
 }
 
 impl Voice {
     /// The first part of an answer, as a new message. `text` is what one message holds.
     pub fn first(&self, turn: &TurnRecord, text: &str) -> OutboxItem {
-        self.part(turn, 0, text)
+        self.part(turn, 0, render(text).with_mark(&self.mark))
+    }
+
+    /// The same while the answer is not finished.
+    pub fn edit_unfinished(
+        &self,
+        original: &EventId,
+        text: &str,
+        send_id: &SendId,
+    ) -> Box<RawValue> {
+        self.edit_to(original, render(text).with_mark(&self.mark), send_id)
     }
 
     /// The content of an edit that shows `text`, which one message holds, in place of `original`.
     pub fn edit(&self, original: &EventId, text: &str, send_id: &SendId) -> Box<RawValue> {
-        let rendered = render(text);
+        self.edit_to(original, render(text), send_id)
+    }
+
+    fn edit_to(&self, original: &EventId, rendered: Rendered, send_id: &SendId) -> Box<RawValue> {
         let mentions = self.mentions.clone();
         freeze(&content::edit(
             original,
@@ -57,7 +74,7 @@ impl Voice {
         let content = content::message(
             rendered,
             MsgKind::Notice,
-            placement(turn),
+            self.placement(turn),
             [],
             send_id.as_str(),
         );
@@ -100,7 +117,7 @@ impl Voice {
                     let content = self.edit(event, text, &send_id);
                     items.push(self.frozen(turn, EVENT_TYPE, send_id, content));
                 }
-                _ => items.push(self.part(turn, index, text)),
+                _ => items.push(self.part(turn, index, render(text))),
             }
         }
         if let Some(remark) = &answer.remark {
@@ -116,7 +133,7 @@ impl Voice {
         let content = content::message(
             rendered,
             MsgKind::Notice,
-            placement(turn),
+            self.placement(turn),
             [],
             send_id.as_str(),
         );
@@ -164,7 +181,7 @@ impl Voice {
         let content = content::message(
             render(&text),
             MsgKind::Text,
-            placement(turn),
+            self.placement(turn),
             asker,
             ask.card.as_str(),
         );
@@ -175,7 +192,7 @@ impl Voice {
     pub fn allowed(&self, turn: &TurnRecord, ask: &Ask) -> OutboxItem {
         let send_id = turn.chapter_id().remark("allowed");
         let rendered = render(&card::allowed(ask));
-        let placement = placement(turn);
+        let placement = self.placement(turn);
         let content = content::message(rendered, MsgKind::Notice, placement, [], send_id.as_str());
         self.item(turn, send_id, &content)
     }
@@ -228,7 +245,7 @@ impl Voice {
         self.item(turn, send_id, &content)
     }
 
-    fn part(&self, turn: &TurnRecord, index: usize, text: &str) -> OutboxItem {
+    fn part(&self, turn: &TurnRecord, index: usize, rendered: Rendered) -> OutboxItem {
         let send_id = turn.chapter_id().part(index);
         let mentions = if index == 0 {
             self.mentions.clone()
@@ -236,13 +253,31 @@ impl Voice {
             Vec::new()
         };
         let content = content::message(
-            render(text),
+            rendered,
             MsgKind::Text,
-            placement(turn),
+            self.placement(turn),
             mentions,
             send_id.as_str(),
         );
         self.item(turn, send_id, &content)
+    }
+
+    /// Where the answer stands: where the question came from, after its last message or as a reply to it.
+    fn placement(&self, turn: &TurnRecord) -> Placement {
+        let last: Option<OwnedEventId> = turn.prompts.last().map(|prompt| prompt.event_id.clone());
+        match (&turn.key.thread, last) {
+            (Some(root), Some(last)) if !self.replies => Placement::InThread {
+                root: root.clone(),
+                last,
+            },
+            (Some(root), reply_to) => Placement::Thread {
+                root: root.clone(),
+                reply_to,
+            },
+            (None, reply_to) => Placement::Room {
+                reply_to: reply_to.filter(|_| self.replies),
+            },
+        }
     }
 
     fn item(&self, turn: &TurnRecord, send_id: SendId, content: &Value) -> OutboxItem {
@@ -271,18 +306,6 @@ pub(super) fn first_part(text: &str) -> String {
     // No part is longer, and what comes after it does not change it.
     let start = &text[..text.floor_char_boundary(EVENT_BYTES_MAX)];
     split(start).into_iter().next().unwrap_or_default()
-}
-
-/// Where the answer stands: where the question came from, as a reply to its last message.
-fn placement(turn: &TurnRecord) -> Placement {
-    let reply_to: Option<OwnedEventId> = turn.prompts.last().map(|prompt| prompt.event_id.clone());
-    match &turn.key.thread {
-        Some(root) => Placement::Thread {
-            root: root.clone(),
-            reply_to,
-        },
-        None => Placement::Room { reply_to },
-    }
 }
 
 /// Content as it is written down and sent.

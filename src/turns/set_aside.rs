@@ -189,7 +189,7 @@ impl Inner {
         if !self.settle(&turn, &mut stage).await? {
             return Ok(());
         }
-        let complete = stage.reply.shows(&answer.text);
+        let complete = stage.shows_finished(&answer.text);
         let shown = stage.answer.event.as_deref();
         let mut last = stage.voice.conclusion(&turn, &answer, shown, complete);
         stage.break_off();

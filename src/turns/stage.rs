@@ -59,7 +59,12 @@ impl Inner {
         let mentions = asker.filter(|_| shared).into_iter().collect();
         let detail = self.detail_in(turn)?;
         let mut stage = Stage {
-            voice: Voice { ghost, mentions },
+            voice: Voice {
+                ghost,
+                mentions,
+                replies: true,
+                mark: self.around.habits.unfinished_mark.clone(),
+            },
             reply: Reply::new(),
             status: Status::new(detail),
             began: Instant::now(),
@@ -116,6 +121,7 @@ impl Inner {
         match stage.reply.show(now) {
             None => {}
             Some(Show::First(text)) => {
+                self.look_who_spoke(turn, stage);
                 let item = stage.voice.first(turn, &text);
                 self.around.outbox.say(&item).await?;
                 stage.answer.expect(self, item.send_id);
@@ -127,7 +133,7 @@ impl Inner {
                 }
                 if let Some(first) = &stage.answer.event {
                     let send_id = turn.chapter_id().edit(number);
-                    let content = stage.voice.edit(first, &text, &send_id);
+                    let content = stage.voice.edit_unfinished(first, &text, &send_id);
                     let whose = (stage.voice.ghost.clone(), turn.key.room.clone());
                     stage.answer.send(self, whose, send_id, content);
                 }
@@ -144,6 +150,7 @@ impl Inner {
     ) -> Result<(), JournalError> {
         match show {
             ShowLine::First(line) => {
+                self.look_who_spoke(turn, stage);
                 let item = stage.voice.status(turn, &line);
                 self.around.outbox.say(&item).await?;
                 stage.line.expect(self, item.send_id);
@@ -162,6 +169,15 @@ impl Inner {
             }
         }
         Ok(())
+    }
+
+    /// An answer is a reply where several people talk, and where something else was said after its question.
+    pub(super) fn look_who_spoke(&self, turn: &TurnRecord, stage: &mut Stage) {
+        let is_last = turn.prompts.last().is_some_and(|prompt| {
+            let ghost = &stage.voice.ghost;
+            self.last_said.is_last(&turn.key, &prompt.event_id, ghost)
+        });
+        stage.voice.replies = !stage.voice.mentions.is_empty() || !is_last;
     }
 
     /// Writes down for good how far a turn has come.
@@ -220,6 +236,11 @@ impl Stage {
         }
         self.reply.apply(event, now);
         self.status.apply(event, now);
+        if let TurnEvent::Text { message, .. } = event
+            && let Some(thought) = self.reply.reasoning(message)
+        {
+            self.status.note_reasoning(message, thought);
+        }
     }
 
     /// The chapter is told from its beginning again.
@@ -247,6 +268,11 @@ impl Stage {
     /// The chapter is given up.
     pub(super) fn break_off(&mut self) {
         self.ending = Ending::BrokeOff;
+    }
+
+    /// Whether the room shows all of this text as it shall stay, without the mark of an unfinished answer.
+    pub(super) fn shows_finished(&self, text: &str) -> bool {
+        self.voice.mark.is_empty() && self.reply.shows(text)
     }
 
     /// Whether the agent has said or done something in this chapter.

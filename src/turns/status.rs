@@ -163,6 +163,15 @@ impl Status {
         }
     }
 
+    /// Takes in what the agent has thought so far within the text of a message.
+    pub fn note_reasoning(&mut self, message: &MessageId, thought: &str) {
+        let thought = cut(thought, FOLDED_CHARS_MAX);
+        match self.thoughts.iter_mut().find(|(id, _)| id == message) {
+            Some((_, known)) => *known = thought,
+            None => self.thoughts.push((message.clone(), thought)),
+        }
+    }
+
     /// Whether the agent has called a tool.
     pub fn has_calls(&self) -> bool {
         self.count > 0

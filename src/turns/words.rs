@@ -41,6 +41,17 @@ pub fn max_steps() -> String {
         .to_owned()
 }
 
+/// The model's limit of tokens has cut the answer. `nothing`: there is no answer before the cut.
+pub fn max_tokens(nothing: bool) -> String {
+    if nothing {
+        "The model reached its limit of tokens before it wrote an answer. Ask for less at once, or let an admin raise \
+         the limit of this agent's model. [MAX_TOKENS_EXCEEDED]"
+            .to_owned()
+    } else {
+        "The model's limit of tokens cut the answer here. Ask the agent to go on. [MAX_TOKENS_EXCEEDED]".to_owned()
+    }
+}
+
 /// A tool call waits for a decision, and Letta does not say which.
 pub fn needs_approval() -> String {
     "The agent wants to use a tool that needs an approval, but Letta does not say which tool. \
@@ -208,6 +219,17 @@ fn refused_word(error: &BackendError) -> &'static str {
         }
         _ => "Letta refused this message. An admin finds more in the log.",
     }
+}
+
+/// A message was edited while its agent answers it.
+pub fn edit_too_late() -> String {
+    "The agent answers this message already and does not see the edit. Send what has changed as a new message.".to_owned()
+}
+
+/// A message was removed while its agent answers it.
+pub fn redaction_too_late() -> String {
+    "The agent has read this message already and answers it. `!letta stop` ends the answer."
+        .to_owned()
 }
 
 /// Too much waits already.

@@ -76,7 +76,7 @@ async fn a_tool_runs_when_its_asker_approves_and_the_card_says_who() {
     let card = card(&world.alice, &room, &question).await;
     assert_eq!(card.sender, ada.ghost);
     assert_eq!(card.mentions, [ALICE]);
-    assert!(card.text().contains(r#"{"what":"rocket"}"#), "{card:?}");
+    assert!(card.text().contains("`what`: `rocket`"), "{card:?}");
     assert!(card.text().contains("`wave`"), "{card:?}");
     offered(&world.alice, &room, &card).await;
     let before = world.settled(&room).await;

@@ -98,7 +98,7 @@ async fn an_answer_grows_in_one_message_while_the_agent_is_typing() {
         .bodies
         .iter()
         .flatten()
-        .map(|body| body.trim_end_matches([' ', '…', '⋯']))
+        .map(|body| body.trim_end_matches([' ', '…', '⋯', '▍']))
         .collect();
     for pair in shown.windows(2) {
         assert!(
@@ -175,7 +175,8 @@ async fn whatever_goes_wrong_is_said_in_one_plain_sentence_with_a_code() {
             "{directive} is told in more than that\n{seen}"
         );
         for entry in said {
-            assert_eq!(entry.reply_to.as_deref(), Some(question.as_str()), "{seen}");
+            let reply_to = entry.reply_to.as_deref();
+            assert!(reply_to.is_none_or(|to| to == question), "{seen}");
         }
     }
     // And the agent is well afterwards.

@@ -11,7 +11,10 @@ use pulldown_cmark::{
     BlockQuoteKind, CodeBlockKind, CowStr, Event, LinkType, Parser, Tag, TagEnd, html::push_html,
 };
 
-use super::MARKDOWN;
+use super::{
+    MARKDOWN,
+    opaque::{Masked, Span, SpanKind, is_placeholder},
+};
 
 /// How deep elements nest. The specification recommends [at most 100 levels][spec], and one event
 /// of the parser is up to three of them, as in a formula in a table.
@@ -23,15 +26,31 @@ const NESTING_MAX: usize = 90;
 /// `events_max`.
 ///
 /// A table fills short rows with empty cells, so that a few lines can become a million events.
-pub(super) fn shape(markdown: &str, events_max: usize) -> Option<Vec<Event<'_>>> {
+pub(super) fn shape<'m>(masked: &'m Masked<'_>, events_max: usize) -> Option<Vec<Event<'m>>> {
+    let markdown: &str = &masked.text;
     let mut shaper = Shaper::default();
+    let mut is_code = false;
+    let mut cell_end = 0;
     for (event, range) in Parser::new_ext(markdown, MARKDOWN).into_offset_iter() {
         match event {
-            Event::Start(tag) => shaper.start(tag, &markdown[range.clone()], range, markdown.len()),
-            Event::End(_) => shaper.end(),
-            Event::InlineMath(_) if is_no_formula(&markdown[range.end..]) => {
-                shaper.leaf(Event::Text(markdown[range].into()));
+            Event::Start(tag) => {
+                is_code |= matches!(tag, Tag::CodeBlock(_));
+                let tag = restored(tag, masked);
+                shaper.start(tag, &markdown[range.clone()], range, markdown.len());
             }
+            Event::End(end) => {
+                is_code &= end != TagEnd::CodeBlock;
+                match end {
+                    TagEnd::TableCell => cell_end = range.end,
+                    TagEnd::TableRow => shaper.surplus(markdown.get(cell_end..range.end), masked),
+                    _ => {}
+                }
+                shaper.end();
+            }
+            Event::Text(text) if !is_code => shaper.text(text, masked),
+            Event::Text(text) => shaper.leaf(Event::Text(put_back(text, masked))),
+            Event::Code(text) => shaper.leaf(Event::Code(put_back(text, masked))),
+            Event::Html(html) | Event::InlineHtml(html) => shaper.html(&masked.restore(&html)),
             other => shaper.leaf(other),
         }
         if shaper.out.len() > events_max {
@@ -159,13 +178,6 @@ impl<'a> Shaper<'a> {
     fn leaf(&mut self, event: Event<'a>) {
         match event {
             Event::SoftBreak | Event::HardBreak => self.held_break = true,
-            Event::InlineMath(latex) => self.inline(maths("span", &latex)),
-            Event::DisplayMath(latex) if self.spans > 0 => self.inline(maths("span", &latex)),
-            Event::DisplayMath(latex) => {
-                self.close_paragraph();
-                self.out.push(maths("div", &latex));
-            }
-            Event::InlineHtml(html) | Event::Html(html) => self.html(&html),
             Event::TaskListMarker(done) => {
                 self.inline(Event::Text(if done { "☑ " } else { "☐ " }.into()));
             }
@@ -175,6 +187,63 @@ impl<'a> Shaper<'a> {
             }
             other => self.inline(other),
         }
+    }
+
+    /// Running text, with what was no Markdown in it.
+    fn text(&mut self, text: CowStr<'a>, masked: &'a Masked<'_>) {
+        if !text.contains(is_placeholder) {
+            self.inline(Event::Text(text));
+            return;
+        }
+        let mut words = String::new();
+        for c in text.chars() {
+            match masked.span(c) {
+                None => words.push(c),
+                Some(Span { source, kind }) if *kind == SpanKind::Literal => words.push_str(source),
+                Some(span) => {
+                    self.words(&mut words);
+                    self.span(span);
+                }
+            }
+        }
+        self.words(&mut words);
+    }
+
+    fn words(&mut self, words: &mut String) {
+        if !words.is_empty() {
+            self.inline(Event::Text(std::mem::take(words).into()));
+        }
+    }
+
+    fn span(&mut self, span: &'a Span<'_>) {
+        match &span.kind {
+            SpanKind::InlineFormula(latex) => self.inline(maths("span", latex)),
+            SpanKind::DisplayFormula(latex) if self.spans > 0 => self.inline(maths("span", latex)),
+            SpanKind::DisplayFormula(latex) => {
+                self.close_paragraph();
+                self.out.push(maths("div", latex));
+            }
+            SpanKind::Link(target) if self.links == 0 => {
+                self.inline(link(target.as_str().into()));
+                self.out.push(Event::Text(span.source.into()));
+                self.out.push(Event::End(TagEnd::Link));
+            }
+            SpanKind::Link(_) | SpanKind::Literal => self.inline(Event::Text(span.source.into())),
+        }
+    }
+
+    /// What a row of a table has beyond its last cell, which Markdown would drop: it goes into that cell.
+    fn surplus(&mut self, source: Option<&str>, masked: &Masked<'_>) {
+        let words = source
+            .unwrap_or_default()
+            .trim_matches(['|', ' ', '\t', '\n']);
+        if words.is_empty() || !matches!(self.out.last(), Some(Event::End(TagEnd::TableCell))) {
+            return;
+        }
+        let end = self.out.pop();
+        let words = format!(" | {}", masked.restore(words));
+        self.out.push(Event::Text(words.into()));
+        self.out.extend(end);
     }
 
     /// HTML is shown as it was written, for `Vec<String>` must not lose its `<String>`. Only the
@@ -241,12 +310,7 @@ impl<'a> Shaper<'a> {
         if linked {
             self.spans += 1;
             self.links += 1;
-            self.inline(Event::Start(Tag::Link {
-                link_type: LinkType::Inline,
-                dest_url: url.clone(),
-                title: "".into(),
-                id: "".into(),
-            }));
+            self.inline(link(url.clone()));
         }
         Frame::Image {
             url,
@@ -296,10 +360,55 @@ fn is_begun_list(heading: &str) -> bool {
         .is_some_and(|(_, underline)| underline.trim() == "-")
 }
 
-/// Whether a dollar sign before this ends no formula: `$20-$30` are prices and `$HOME/$USER` is
-/// shell.
-fn is_no_formula(after: &str) -> bool {
-    after.starts_with(|c: char| c.is_alphanumeric() || c == '_')
+/// The beginning of a link.
+fn link(target: CowStr<'_>) -> Event<'_> {
+    Event::Start(Tag::Link {
+        link_type: LinkType::Inline,
+        dest_url: target,
+        title: "".into(),
+        id: "".into(),
+    })
+}
+
+/// A text as it was written.
+fn put_back<'a>(text: CowStr<'a>, masked: &Masked<'_>) -> CowStr<'a> {
+    if text.contains(is_placeholder) {
+        masked.restore(&text).into_owned().into()
+    } else {
+        text
+    }
+}
+
+/// An element with its target and its words as they were written.
+fn restored<'a>(tag: Tag<'a>, masked: &Masked<'_>) -> Tag<'a> {
+    match tag {
+        Tag::Link {
+            link_type,
+            dest_url,
+            title,
+            id,
+        } => Tag::Link {
+            link_type,
+            dest_url: put_back(dest_url, masked),
+            title: put_back(title, masked),
+            id,
+        },
+        Tag::Image {
+            link_type,
+            dest_url,
+            title,
+            id,
+        } => Tag::Image {
+            link_type,
+            dest_url: put_back(dest_url, masked),
+            title: put_back(title, masked),
+            id,
+        },
+        Tag::CodeBlock(CodeBlockKind::Fenced(info)) => {
+            Tag::CodeBlock(CodeBlockKind::Fenced(put_back(info, masked)))
+        }
+        other => other,
+    }
 }
 
 /// The language of a code block: the first word of its info string, as highlighters know it, so

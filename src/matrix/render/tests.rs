@@ -1,5 +1,7 @@
 //! What Markdown becomes in a room, for what agents write and for what nobody should.
 
+mod golden;
+
 use std::time::{Duration, Instant};
 
 use indoc::indoc;

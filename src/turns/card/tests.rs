@@ -43,23 +43,19 @@ fn shown(ask: &Ask) -> String {
 #[test]
 fn a_card_shows_all_calls_and_says_how_to_decide() {
     let ask = ask(&[("launch", r#"{"what":"rocket"}"#), ("wave", "{}")]);
-    assert_snapshot!(shown(&ask), @r#"
+    assert_snapshot!(shown(&ask), @r"
     **May I use `launch` and `wave`?**
 
     `launch`
 
-    ```
-    {"what":"rocket"}
-    ```
+    - `what`: `rocket`
 
     `wave`
 
-    ```
-    {}
-    ```
+    No arguments.
 
-    ✅ lets it run, ❌ does not; so do `!letta approve` and `!letta deny`. Only @ann:example.org or an admin can approve it, and approving needs the level `user`. Without an answer it is denied in 10m. [APPROVAL_NEEDED]
-    "#);
+    React with ✅ to run it or with ❌ to deny it, or write `!letta approve` or `!letta deny`. Only @ann:example.org or an admin can approve it, and approving needs the level `user`. Without an answer it is denied in 10m. [APPROVAL_NEEDED]
+    ");
     let verdict = Verdict {
         approve: false,
         reason: Some("not *today*".to_owned()),

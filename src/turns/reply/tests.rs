@@ -1,5 +1,7 @@
 //! When a room sees how much of an answer: for made-up turns, and for any turn at all.
 
+mod model_text;
+
 use letta_client::TurnFailure;
 use proptest::prelude::*;
 
@@ -42,7 +44,8 @@ fn waits(shows: &[(Duration, Show)]) -> Vec<Duration> {
 fn begun() -> Reply {
     let mut reply = Reply::new();
     reply.apply(&text("m", FORTY), ms(0));
-    assert_eq!(reply.show(ms(0)), Some(first(FORTY)));
+    assert_eq!(reply.show(PAUSE_MAX), Some(first(FORTY)));
+    reply.not_before = EDIT_INTERVAL_MIN;
     reply
 }
 
@@ -67,28 +70,36 @@ fn nothing_is_due_before_something_is_said() {
 }
 
 #[test]
-fn a_few_words_are_shown_700_ms_after_the_first_letter() {
+fn first_text_is_shown_after_a_pause_of_150_ms() {
     let mut reply = Reply::new();
     reply.apply(&text("m", "\n"), ms(900));
     reply.apply(&text("m", "one"), ms(1_000));
-    reply.apply(&text("m", " two"), ms(1_500));
-    assert_eq!(reply.due(), Some(ms(1_700)));
-    assert_eq!(reply.show(ms(1_699)), None);
-    assert_eq!(reply.show(ms(1_700)), Some(first("one two")));
+    reply.apply(&text("m", " two"), ms(1_100));
+    assert_eq!(reply.due(), Some(ms(1_250)));
+    assert_eq!(reply.show(ms(1_249)), None);
+    assert_eq!(reply.show(ms(1_250)), Some(first("one two")));
 }
 
 #[test]
-fn forty_characters_are_shown_at_once() {
-    let (almost, rest) = FORTY.split_at(39);
+fn first_text_of_a_stream_without_pauses_is_shown_after_400_ms() {
     let mut reply = Reply::new();
-    reply.apply(&text("m", almost), ms(10));
-    assert_eq!(reply.show(ms(20)), None);
-    reply.apply(&text("m", rest), ms(30));
-    assert_eq!(reply.show(ms(30)), Some(first(FORTY)));
-    // Characters, not bytes.
-    let mut reply = Reply::new();
-    reply.apply(&text("m", &"ж".repeat(39)), ms(10));
-    assert_eq!(reply.show(ms(20)), None);
+    let shows = chatter(&mut reply, ms(450));
+    assert_eq!(shows.len(), 1);
+    assert_eq!(shows[0].0, ms(450), "400 ms after the first piece");
+}
+
+#[test]
+fn fast_answers_are_one_message_without_an_edit() {
+    for (pieces, pause) in [(1, 0), (3, 120), (10, 30), (60, 5)] {
+        let mut reply = Reply::new();
+        let mut now = ms(0);
+        for _ in 0..pieces {
+            now += ms(pause);
+            reply.apply(&text("m", "word "), now);
+            assert_eq!(reply.show(now), None, "{pieces} pieces, {pause} ms apart");
+        }
+        assert!(!reply.shows(&reply.answer(&Stop::EndTurn).text));
+    }
 }
 
 #[test]
@@ -211,9 +222,9 @@ fn a_void_message_leaves_the_answer() {
     let mut reply = Reply::new();
     reply.apply(&text("a", FORTY), ms(0));
     reply.apply(&text("b", "No."), ms(0));
-    reply.show(ms(0)).unwrap();
-    reply.apply(&TurnEvent::Discard { message: id("b") }, ms(10));
-    assert_eq!(reply.show(ms(1_000)), Some(edit(0, FORTY)));
+    reply.show(PAUSE_MAX).unwrap();
+    reply.apply(&TurnEvent::Discard { message: id("b") }, ms(160));
+    assert_eq!(reply.show(ms(1_150)), Some(edit(0, FORTY)));
 }
 
 #[test]
@@ -223,7 +234,7 @@ fn a_void_beginning_does_not_hurry_what_comes_after() {
     reply.apply(&TurnEvent::Discard { message: id("a") }, ms(10));
     assert_eq!(reply.due(), None);
     reply.apply(&text("b", "yes"), ms(5_000));
-    assert_eq!(reply.due(), Some(ms(5_700)));
+    assert_eq!(reply.due(), Some(ms(5_150)));
 }
 
 #[test]
@@ -278,7 +289,7 @@ fn an_answer_longer_than_a_message_is_not_edited_for_what_nobody_would_see() {
     let paragraph = "word ".repeat(2_000) + "\n\n";
     for number in 0..12 {
         reply.apply(&text("m", &paragraph), ms(number * 10_000));
-        reply.show(ms(number * 10_000));
+        reply.show(ms(number * 10_000 + 500));
     }
     let edits = reply.edits;
     assert!(edits < 5, "{edits} edits");

@@ -126,7 +126,9 @@ fn with(mut content: Value, more: &Value) -> Value {
 fn brief(event: &IncomingEvent, room: &RoomRecord) -> String {
     let route = route(event, Some(room), &rules());
     match &route {
-        Route::Prompt { conversation, text } => {
+        Route::Prompt {
+            conversation, text, ..
+        } => {
             assert_eq!(conversation.room, event.room_id);
             let thread = conversation.thread.as_deref();
             let thread = thread.map_or_else(String::new, |root| format!(" in {root}"));

@@ -14,6 +14,8 @@ fn voice() -> Voice {
     Voice {
         ghost: owned_user_id!("@agent_1:example.org"),
         mentions: vec![owned_user_id!("@ann:example.org")],
+        replies: true,
+        mark: String::new(),
     }
 }
 
@@ -69,6 +71,48 @@ fn an_answer_replies_to_the_last_of_what_it_answers() {
     let said = content(&voice().first(&turn(Some(owned_event_id!("$root"))), "Yes."));
     assert_eq!(said["m.relates_to"]["event_id"], "$root");
     assert_eq!(said["m.relates_to"]["m.in_reply_to"]["event_id"], "$last");
+}
+
+#[test]
+fn answer_that_just_follows_its_question_quotes_nothing() {
+    let voice = Voice {
+        replies: false,
+        ..voice()
+    };
+    let said = content(&voice.first(&turn(None), "Yes."));
+    assert_eq!(said.get("m.relates_to"), None);
+    let said = content(&voice.first(&turn(Some(owned_event_id!("$root"))), "Yes."));
+    let relation = &said["m.relates_to"];
+    assert_eq!(relation["rel_type"], "m.thread");
+    assert_eq!(relation["event_id"], "$root");
+    assert_eq!(relation["is_falling_back"], true);
+    assert_eq!(relation["m.in_reply_to"]["event_id"], "$last");
+}
+
+#[test]
+fn unfinished_answer_ends_in_its_mark_until_the_last_edit() {
+    let voice = Voice {
+        mark: " ▍".to_owned(),
+        ..voice()
+    };
+    let said = content(&voice.first(&turn(None), "Yes"));
+    assert_eq!(said["body"], "Yes ▍");
+    let first = event_id!("$answer");
+    let id = turn(None).id.edit(0);
+    let edit: Value =
+        serde_json::from_str(voice.edit_unfinished(first, "**Yes**", &id).get()).unwrap();
+    assert_eq!(
+        edit["m.new_content"]["formatted_body"],
+        "<strong>Yes</strong> ▍"
+    );
+    let edit: Value =
+        serde_json::from_str(voice.edit_unfinished(first, "**Yes**\n\nand", &id).get()).unwrap();
+    assert_eq!(
+        edit["m.new_content"]["formatted_body"],
+        "<p><strong>Yes</strong></p>\n<p>and ▍</p>"
+    );
+    let last = voice.conclusion(&turn(None), &answer("Yes", None), Some(first), false);
+    assert_eq!(content(&last[0])["m.new_content"]["body"], "Yes");
 }
 
 #[test]

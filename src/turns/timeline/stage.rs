@@ -47,6 +47,8 @@ impl Stage {
         let voice = Voice {
             ghost: owned_user_id!("@agent:example.org"),
             mentions: Vec::new(),
+            replies: true,
+            mark: String::new(),
         };
         Self {
             pace,

@@ -71,39 +71,41 @@ fn a_short_answer_comes_whole() {
 
 #[test]
 fn a_slow_answer_grows() {
-    assert_snapshot!(show(transcript!("tokens"), SLOW), @"
-    3.05s @agent to $asked, 3 edits: one two three four five
-      3.05s one
-      4.05s one two three
-      5.15s one two three four
-      6.35s one two three four five
+    assert_snapshot!(show(transcript!("tokens"), SLOW), @r"
+    2.50s @agent to $asked, 3 edits: one two three four five
+      2.50s one
+      3.50s one two
+      4.60s one two three
+      5.81s one two three four five
     ");
 }
 
 #[test]
 fn a_slow_homeserver_is_not_hurried() {
-    assert_snapshot!(show(transcript!("tokens"), BUSY_HOMESERVER), @"
-    3.45s @agent to $asked, 1 edit: one two three four five
-      3.45s one two three
-      5.45s one two three four five
+    assert_snapshot!(show(transcript!("tokens"), BUSY_HOMESERVER), @r"
+    2.90s @agent to $asked, 1 edit: one two three four five
+      2.90s one
+      4.90s one two three four five
     ");
 }
 
 #[test]
 fn a_background_run_looks_like_any_other() {
-    assert_snapshot!(show(transcript!("background"), SLOW), @"
-    3.05s @agent to $asked, 1 edit: background run please
-      3.05s background
-      4.05s background run please
+    assert_snapshot!(show(transcript!("background"), SLOW), @r"
+    2.50s @agent to $asked, 2 edits: background run please
+      2.50s background
+      3.50s background run
+      4.60s background run please
     ");
 }
 
 #[test]
 fn thoughts_are_not_shown() {
-    assert_snapshot!(show(transcript!("think"), SLOW), @"
-    7.05s @agent to $asked, 1 edit: final answer here
-      7.05s final
-      8.05s final answer here
+    assert_snapshot!(show(transcript!("think"), SLOW), @r"
+    6.50s @agent to $asked, 2 edits: final answer here
+      6.50s final
+      7.50s final answer
+      8.60s final answer here
     ");
 }
 
@@ -114,21 +116,21 @@ fn a_tool_has_a_line_of_its_own_and_its_answer_a_message() {
       2.35s 🔧 conversation_search…
       4.35s 🔧 Used conversation_search
       4.75s 🔧 Used conversation_search⏎✓ conversation_search {"query": "hello"}
-    3.95s @agent to $asked: tool conversation_search returned: {… (160 characters) …imestamp": "202...
+    4.10s @agent to $asked: tool conversation_search returned: {… (160 characters) …imestamp": "202...
     "#);
 }
 
 #[test]
 fn what_is_said_before_and_after_a_tool_is_one_answer() {
     assert_snapshot!(show(transcript!("tool_tokens"), SLOW), @r#"
-    3.05s @agent to $asked, 6 edits: let me look⏎⏎tool memory_insert returned: UTC+0000"⏎}
-      3.05s let
-      4.05s let me look
-      5.15s let me look⏎⏎tool
-      6.36s let me look⏎⏎tool memory_insert
-      7.69s let me look⏎⏎tool memory_insert returned:
-      9.16s let me look⏎⏎tool memory_insert returned: UTC+0000"
-      10.40s let me look⏎⏎tool memory_insert returned: UTC+0000"⏎}
+    2.50s @agent to $asked, 6 edits: let me look⏎⏎tool memory_insert returned: UTC+0000"⏎}
+      2.50s let
+      3.50s let me
+      4.60s let me look
+      5.81s let me look⏎⏎tool
+      7.14s let me look⏎⏎tool memory_insert
+      8.61s let me look⏎⏎tool memory_insert returned:
+      10.22s let me look⏎⏎tool memory_insert returned: UTC+0000"⏎}
     4.75s @agent notice to $asked, 2 edits: 🔧 Used memory_insert⏎✓ memory_insert {"label": "human", "new_string": "likes tea"}
       4.75s 🔧 memory_insert…
       6.75s 🔧 Used memory_insert
@@ -138,9 +140,7 @@ fn what_is_said_before_and_after_a_tool_is_one_answer() {
     0.51s @agent notice to $asked, 1 edit: 🔧 Used memory_insert⏎✓ memory_insert {"label": "human", "new_string": "likes tea"}
       0.51s 🔧 memory_insert…
       0.65s 🔧 Used memory_insert⏎✓ memory_insert… (82 characters) …ing": "likes tea"}
-    0.45s @agent to $asked, 1 edit: let me look⏎⏎tool memory_insert returned: UTC+0000"⏎}
-      0.45s let me look⏎⏎tool memory_insert returned:
-      0.68s let me look⏎⏎tool memory_insert returned: UTC+0000"⏎}
+    0.68s @agent to $asked: let me look⏎⏎tool memory_insert returned: UTC+0000"⏎}
     "#);
 }
 
@@ -154,10 +154,10 @@ fn several_tools_share_one_line() {
         r#"{"message_type":"stop_reason","stop_reason":"end_turn"}"#,
     ];
     let stream = frames.map(|frame| format!("data: {frame}\n\n")).concat();
-    assert_snapshot!(show(&stream, SLOW), @"
-    3.05s @agent to $asked, 1 edit: Let me look.⏎⏎Here it is.
-      3.05s Let me look.
-      4.05s Let me look.⏎⏎Here it is.
+    assert_snapshot!(show(&stream, SLOW), @r"
+    2.50s @agent to $asked, 1 edit: Let me look.⏎⏎Here it is.
+      2.50s Let me look.
+      3.50s Let me look.⏎⏎Here it is.
     3.15s @agent notice to $asked, 2 edits: 🔧 Used a, b⏎✓ a {}⏎✗ b 
       3.15s 🔧 a…
       5.15s 🔧 b…
@@ -174,11 +174,11 @@ fn an_error_inside_a_success_is_told_in_plain_words() {
 
 #[test]
 fn an_answer_that_dies_keeps_what_it_said() {
-    assert_snapshot!(show(transcript!("die"), SLOW), @"
-    3.05s @agent to $asked, 1 edit: about to
-      3.05s about
-      3.95s about to
-    4.00s @agent notice to $asked: The agent could not answer. Try again in a moment. [INTERNAL_ERROR]
+    assert_snapshot!(show(transcript!("die"), SLOW), @r"
+    2.50s @agent to $asked, 1 edit: about to
+      2.50s about
+      3.50s about to
+    3.95s @agent notice to $asked: The agent could not answer. Try again in a moment. [INTERNAL_ERROR]
     ");
     assert_snapshot!(show(transcript!("die"), QUICK), @"
     0.49s @agent to $asked: about to
@@ -218,13 +218,14 @@ fn a_turn_without_a_word_is_told() {
 
 #[test]
 fn a_turn_that_a_person_stops_keeps_what_it_said() {
-    assert_snapshot!(show(transcript!("cancelled_foreground"), SLOW), @"
-    3.05s @agent to $asked, 3 edits: w0 w1 w2 w3 w4 w5
-      3.05s w0
-      4.05s w0 w1 w2
-      5.15s w0 w1 w2 w3
-      6.36s w0 w1 w2 w3 w4 w5
-    7.15s @agent notice to $asked: Stopped. [STOPPED]
+    assert_snapshot!(show(transcript!("cancelled_foreground"), SLOW), @r"
+    2.50s @agent to $asked, 4 edits: w0 w1 w2 w3 w4 w5
+      2.50s w0
+      3.50s w0 w1
+      4.60s w0 w1 w2
+      5.81s w0 w1 w2 w3 w4
+      7.14s w0 w1 w2 w3 w4 w5
+    7.19s @agent notice to $asked: Stopped. [STOPPED]
     ");
     assert_snapshot!(show(transcript!("cancelled_background"), QUICK), @"
     0.57s @agent to $asked: w0 w1 w2 w3 w4 w5
@@ -248,27 +249,28 @@ fn a_stream_that_breaks_and_is_told_again_never_shrinks() {
     story.truncate(4);
     story.push(Item::Breaks);
     story.extend(items(transcript!("tokens")));
-    assert_snapshot!(timeline(story, SLOW), @"
-    3.05s @agent to $asked, 3 edits: one two three four five
-      3.05s one
-      4.05s one two three
-      5.15s one two three four
-      6.36s one two three four five
+    assert_snapshot!(timeline(story, SLOW), @r"
+    2.50s @agent to $asked, 4 edits: one two three four five
+      2.50s one
+      3.50s one two
+      4.60s one two three
+      5.81s one two three four
+      7.14s one two three four five
     ");
 }
 
 #[test]
 fn a_long_answer_is_edited_ever_more_slowly_and_sixty_times_at_most() {
     let story = tokens((0..2_400).map(|_| " word"));
-    assert_snapshot!(timeline(story, BUSY_HOMESERVER), @"
-    3.20s @agent to $asked, 60 edits: word word word word word word word w… (11999 characters) …ord word word word
-      3.20s word word word
-      5.20s word word word word word word word word word word word
-      7.20s word word word word word word word w… (94 characters) …ord word word word
-      9.20s word word word word word word word w… (134 characters) …ord word word word
+    assert_snapshot!(timeline(story, BUSY_HOMESERVER), @r"
+    2.65s @agent to $asked, 60 edits: word word word word word word word w… (11999 characters) …ord word word word
+      2.65s word
+      4.65s word word word word word word word word word
+      6.65s word word word word word word word w… (84 characters) …ord word word word
+      8.65s word word word word word word word w… (124 characters) …ord word word word
       …
-      253.31s word word word word word word word w… (5019 characters) …ord word word word
-      258.31s word word word word word word word w… (5119 characters) …ord word word word
+      252.76s word word word word word word word w… (5009 characters) …ord word word word
+      257.76s word word word word word word word w… (5109 characters) …ord word word word
       602.50s word word word word word word word w… (11999 characters) …ord word word word
     ");
 }
@@ -277,8 +279,8 @@ fn a_long_answer_is_edited_ever_more_slowly_and_sixty_times_at_most() {
 fn an_answer_that_one_message_cannot_hold_becomes_several() {
     let paragraph = "All work and no play makes Jack a dull boy. ".repeat(200) + "\n\n";
     let story = tokens((0..10).map(|_| paragraph.as_str()));
-    assert_snapshot!(timeline(story, SLOW), @"
-    1.55s @agent to $asked: All work and no play makes Jack a du… (8799 characters) …s Jack a dull boy.
+    assert_snapshot!(timeline(story, SLOW), @r"
+    1.70s @agent to $asked: All work and no play makes Jack a du… (8799 characters) …s Jack a dull boy.
     9.55s @agent to $asked: All work and no play makes Jack a du… (8799 characters) …s Jack a dull boy.
     9.60s @agent to $asked: All work and no play makes Jack a du… (8799 characters) …s Jack a dull boy.
     9.65s @agent to $asked: All work and no play makes Jack a du… (8799 characters) …s Jack a dull boy.

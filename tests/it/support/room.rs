@@ -121,11 +121,21 @@ impl Room {
             .filter(move |entry| entry.sender == user_id && !entry.redacted)
     }
 
-    /// Messages of others that answer `event_id`.
+    /// Messages of others that answer `event_id`: replies to it, and what just follows it without being a reply.
     pub fn answers_to<'a>(&'a self, event_id: &'a str) -> impl Iterator<Item = &'a Entry> {
-        self.timeline
-            .iter()
-            .filter(move |entry| entry.reply_to.as_deref() == Some(event_id) && !entry.redacted)
+        let asker = self.entry(event_id).map(|entry| entry.sender.as_str());
+        let mut is_next = false;
+        self.timeline.iter().filter(move |entry| {
+            let is_by_asker = Some(entry.sender.as_str()) == asker;
+            if is_by_asker && entry.thread.is_none() {
+                is_next = entry.event_id == event_id;
+            }
+            let answers = match entry.reply_to.as_deref() {
+                Some(target) => target == event_id,
+                None => is_next && !is_by_asker,
+            };
+            answers && !entry.redacted
+        })
     }
 
     /// Whether `user_id` read up to `event_id` or further.

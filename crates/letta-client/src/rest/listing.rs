@@ -99,6 +99,13 @@ pub(super) async fn agent(api: &SharedApi, id: &AgentId) -> Result<Option<Agent>
     }
 }
 
+/// The longest description of an agent that is kept, in characters.
+const DESCRIPTION_CHARS_MAX: usize = 2_000;
+/// The longest name of an agent, of a model and of a tag that is kept, in characters.
+const NAME_CHARS_MAX: usize = 250;
+/// The most tags of an agent that are kept.
+const TAGS_MAX: usize = 100;
+
 /// Whether an agent of this name works for another one.
 pub(crate) fn is_background_name(name: &str) -> bool {
     BACKGROUND_SUFFIXES
@@ -125,21 +132,64 @@ pub(crate) fn convert(entry: AgentEntry) -> Option<Agent> {
         }
     };
     let name = name.unwrap_or_else(|| id.to_string());
+    let name = within(name, NAME_CHARS_MAX);
     let background = is_background_name(&name)
         || agent_type.is_some_and(|kind| BACKGROUND_TYPES.contains(&kind.as_str()));
     let config = llm_config.unwrap_or_default();
     (!background).then(|| Agent {
         id,
         name,
-        description: description.filter(|text| !text.is_empty()),
-        tags: tags.unwrap_or_default(),
-        model: model.or(config.handle).or(config.model),
+        description: description
+            .filter(|text| !text.is_empty())
+            .map(|text| within(text, DESCRIPTION_CHARS_MAX)),
+        tags: tags
+            .unwrap_or_default()
+            .into_iter()
+            .take(TAGS_MAX)
+            .map(|tag| within(tag, NAME_CHARS_MAX))
+            .collect(),
+        model: model
+            .or(config.handle)
+            .or(config.model)
+            .map(|model| within(model, NAME_CHARS_MAX)),
     })
+}
+
+/// A text of at most so many characters. Letta lets descriptions have more than a Matrix event can hold.
+fn within(mut text: String, chars: usize) -> String {
+    if let Some((at, _)) = text.char_indices().nth(chars) {
+        text.truncate(at);
+        text.push('…');
+    }
+    text
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn fields_of_an_agent_are_cut_at_their_limits() {
+        let long = "é".repeat(62_000);
+        let entry = serde_json::json!({
+            "id": "agent-1", "name": long, "description": long, "model": long, "tags": vec![long.as_str(); 500],
+        });
+        let agent = agent(&entry.to_string()).unwrap();
+        let chars = |text: &str| text.chars().count();
+        assert_eq!(chars(&agent.name), NAME_CHARS_MAX + 1);
+        assert_eq!(
+            chars(agent.description.as_deref().unwrap()),
+            DESCRIPTION_CHARS_MAX + 1
+        );
+        assert_eq!(chars(agent.model.as_deref().unwrap()), NAME_CHARS_MAX + 1);
+        assert_eq!(agent.tags.len(), TAGS_MAX);
+        assert!(
+            agent
+                .tags
+                .iter()
+                .all(|tag| chars(tag) <= NAME_CHARS_MAX + 1)
+        );
+    }
 
     fn agent(json: &str) -> Option<Agent> {
         convert(serde_json::from_str(json).unwrap())

@@ -107,6 +107,117 @@ fn room_ids_are_opaque() {
     let text = "Hi".to_owned();
     assert_eq!(
         route(&event, Some(&home()), &rules()),
-        Route::Prompt { conversation, text }
+        Route::Prompt {
+            conversation,
+            also: Vec::new(),
+            text
+        }
+    );
+}
+
+#[test]
+fn every_mentioned_agent_answers_in_the_order_of_the_text() {
+    let mut room = visited(false);
+    room.guests.insert(agent("agent-3"), false);
+    let mentions = |first: &str, second: &str| {
+        json!({
+            "msgtype": "m.text", "body": format!("{first} and {second}: go"),
+            "m.mentions": { "user_ids": [first, second] },
+        })
+    };
+    let third = "@agent_3:example.org";
+    for (first, second, expected) in [
+        (GUEST_GHOST, third, ["agent-2", "agent-3"]),
+        (third, GUEST_GHOST, ["agent-3", "agent-2"]),
+    ] {
+        let event = said(&mentions(first, second));
+        let Route::Prompt {
+            conversation, also, ..
+        } = route(&event, Some(&room), &rules())
+        else {
+            panic!("two agents are asked");
+        };
+        let asked: Vec<_> = [conversation]
+            .into_iter()
+            .chain(also)
+            .map(|one| one.agent.to_string())
+            .collect();
+        assert_eq!(asked, expected);
+    }
+    // The agent whose room it is answers beside a guest only if it is mentioned too.
+    let mut room = home();
+    room.guests.insert(agent(GUEST), false);
+    let count = |content: &Value| match route(&said(content), Some(&room), &rules()) {
+        Route::Prompt { also, .. } => 1 + also.len(),
+        _ => 0,
+    };
+    assert_eq!(count(&mentions(GUEST_GHOST, HOME_GHOST)), 2);
+    assert_eq!(count(&mentions(GUEST_GHOST, GUEST_GHOST)), 1);
+    assert_eq!(count(&text("Hi")), 1);
+}
+
+#[test]
+fn link_to_an_agent_is_a_mention_where_clients_know_no_other() {
+    let pill = |target: &str| {
+        json!({
+            "msgtype": "m.text", "body": "Two: go", "format": "org.matrix.custom.html",
+            "formatted_body": format!(r#"<a href="https://matrix.to/#/{target}">Two</a>: go"#),
+        })
+    };
+    let room = visited(false);
+    for target in [
+        GUEST_GHOST,
+        "%40agent_2:example.org",
+        "@agent_2:example.org?via=example.org",
+    ] {
+        assert_eq!(
+            brief_text(&pill(target), &room),
+            "prompt to agent-2: Two: go",
+            "{target}"
+        );
+    }
+    for target in [
+        "@agent_2:example.org.uk",
+        "@agent_22:example.org",
+        "@ann:example.org",
+    ] {
+        assert_eq!(
+            brief_text(&pill(target), &room),
+            "ignore: NotAddressed",
+            "{target}"
+        );
+    }
+    let nobody = with(pill(GUEST_GHOST), &json!({ "m.mentions": {} }));
+    assert_eq!(brief_text(&nobody, &room), "ignore: NotAddressed");
+}
+
+#[test]
+fn what_is_no_text_is_described_to_the_agent() {
+    let sticker =
+        json!({ "type": "m.sticker", "content": { "body": "A cat", "url": "mxc://x/y" } });
+    assert_eq!(
+        brief(&event(&sticker), &home()),
+        "prompt to agent-1: [sticker: A cat]"
+    );
+    let threaded = json!({ "type": "m.sticker", "content": {
+        "body": "A cat", "m.relates_to": { "rel_type": "m.thread", "event_id": "$root" },
+    } });
+    assert_eq!(
+        brief(&event(&threaded), &home()),
+        "prompt to agent-1 in $root: [sticker: A cat]"
+    );
+    assert_eq!(
+        brief(&event(&sticker), &visited(false)),
+        "ignore: NotAddressed"
+    );
+    let html = json!({ "msgtype": "m.text", "body": "", "format": "org.matrix.custom.html", "formatted_body": "<b>Hi</b>" });
+    assert_eq!(brief_text(&html, &home()), "prompt to agent-1: Hi");
+    let quote = with(
+        text("> <div> is what I mean\n\nsee?"),
+        &json!({ "m.relates_to": { "m.in_reply_to": { "event_id": "$e" } } }),
+    );
+    assert_eq!(
+        brief_text(&quote, &home()),
+        "prompt to agent-1: > <div> is what I mean\n\nsee?"
     );
 }

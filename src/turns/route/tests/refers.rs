@@ -55,7 +55,9 @@ fn membership_matters_only_where_it_is_ours() {
 fn every_kind_that_is_admitted_is_routed() {
     for kind in RoutedKind::ALL {
         let state_key = match kind {
-            RoutedKind::Member => Some(ANN),
+            RoutedKind::Member | RoutedKind::BeaconInfo | RoutedKind::UnstableBeaconInfo => {
+                Some(ANN)
+            }
             RoutedKind::PowerLevels | RoutedKind::Tombstone => Some(""),
             _ => None,
         };
@@ -108,6 +110,7 @@ fn the_log_learns_what_kind_of_event_it_was_and_no_word_of_it() {
     let routes = [
         Route::Prompt {
             conversation,
+            also: Vec::new(),
             text: text.clone(),
         },
         Route::Command,
