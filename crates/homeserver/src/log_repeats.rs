@@ -7,8 +7,9 @@ use std::{
     collections::HashMap,
     hash::Hash,
     sync::{Mutex, PoisonError},
-    time::Instant,
 };
+
+use tokio::time::Instant;
 
 use crate::limits::{LOG_REPEAT_INTERVAL, LOG_REPEAT_LINES_MAX};
 
