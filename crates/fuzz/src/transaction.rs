@@ -99,9 +99,15 @@ fn meaning(rules: &Rules, id: &OwnedEventId, event: &RawValue) {
             meant.kind()
         );
         match &meant {
-            Route::Prompt { conversation, text } => {
+            Route::Prompt {
+                conversation,
+                also,
+                text,
+            } => {
                 assert!(!text.trim().is_empty(), "a prompt of nothing");
-                assert_eq!(conversation.room, read.room_id);
+                for conversation in [conversation].into_iter().chain(also) {
+                    assert_eq!(conversation.room, read.room_id);
+                }
                 assert!(room.is_some(), "a prompt in a room that is not known");
             }
             Route::Edit { text, .. } => assert!(!text.trim().is_empty(), "an edit to nothing"),
