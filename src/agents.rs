@@ -7,7 +7,7 @@
 //! [`plan`] makes no call and reads no clock; [`provision`] decides nothing.
 
 pub mod discovery;
-pub mod names;
+pub mod lookalikes;
 pub mod namesakes;
 pub mod plan;
 pub mod provision;
@@ -23,10 +23,10 @@ use tokio::time::Instant;
 use tracing::{debug, warn};
 
 use self::{
-    discovery::Nudges,
+    discovery::DiscoveryTrigger,
     plan::compare,
     provision::Provisioner,
-    unknown::{UNANSWERED_AGE, UNKNOWN_AGE, Unknown},
+    unknown::{UNANSWERED_AGE, UNKNOWN_AGE, UnknownAgents},
 };
 use crate::{appservice::Provision, config, time::Millis};
 
@@ -40,9 +40,9 @@ pub struct Agents {
     /// Which agents come to Matrix at all.
     pub letta: config::Letta,
     /// Discovery's ear.
-    pub nudges: Nudges,
+    pub discovery_trigger: DiscoveryTrigger,
     /// Agents that Letta does not know.
-    pub unknown: Arc<Unknown>,
+    pub unknown: Arc<UnknownAgents>,
 }
 
 impl Agents {
@@ -77,14 +77,14 @@ impl Agents {
     async fn is_known_within_budget(&self, id: &AgentId) -> bool {
         let now = Instant::now();
         let is_free = self.provisioner.registry.find(id).is_some() || self.unknown.holds(id, now);
-        if !is_free && !self.unknown.may_ask(now) {
-            debug!(agent.id = %id, "too many unknown agents are asked for; Letta is not");
+        if !is_free && !self.unknown.take_lookup(now) {
+            debug!(agent.id = %id, "too many lookups of unknown agents; not asking Letta");
             return false;
         }
         match self.is_known(id).await {
             Ok(known) => known,
             Err(failure) => {
-                warn!(agent.id = %id, error = &failure as &dyn std::error::Error, "cannot ask for an agent");
+                warn!(agent.id = %id, error = &failure as &dyn std::error::Error, "could not fetch an agent");
                 false
             }
         }
@@ -104,12 +104,12 @@ impl Agents {
 impl Provision for Agents {
     async fn ensure_ghost(&self, agent: &AgentId) -> bool {
         self.is_known_within_budget(agent).await
-            && told(agent, self.provisioner.ensure_ghost(agent).await)
+            && logged_ok(agent, self.provisioner.ensure_ghost(agent).await)
     }
 
     async fn ensure_room(&self, agent: &AgentId) -> bool {
         self.is_known_within_budget(agent).await
-            && told(agent, self.provisioner.bring_up(agent).await)
+            && logged_ok(agent, self.provisioner.provision(agent).await)
             && self
                 .provisioner
                 .registry
@@ -122,11 +122,11 @@ impl Provision for Agents {
     }
 
     fn look_now(&self) {
-        self.nudges.look.notify_one();
+        self.discovery_trigger.look.notify_one();
     }
 }
 
-fn told(agent: &AgentId, result: Result<(), provision::ProvisionError>) -> bool {
+fn logged_ok(agent: &AgentId, result: Result<(), provision::ProvisionError>) -> bool {
     match result {
         Ok(()) => true,
         Err(failure) => {

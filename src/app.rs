@@ -1,19 +1,19 @@
 //! The composition root: the only place where concrete parts meet.
 
-mod again;
 mod backlog;
 mod bridge;
+mod demo_user;
 #[cfg(feature = "embedded")]
 mod embedded;
 #[cfg(not(feature = "embedded"))]
-#[path = "app/without.rs"]
+#[path = "app/embedded_disabled.rs"]
 mod embedded;
 mod letta;
 #[cfg(feature = "embedded")]
 #[cfg(test)]
 mod limits;
-mod meet;
-mod newcomer;
+mod restart;
+mod startup_checks;
 
 use std::{io::Write, sync::Arc, time::Duration};
 
@@ -30,8 +30,8 @@ use tracing::{info, warn};
 
 #[cfg(feature = "embedded")]
 pub use self::embedded::{homeserver_alone, settings};
-use self::{again::Then, bridge::Bridge, embedded::Core};
-pub use self::{letta::letta, newcomer::Newcomer};
+use self::{bridge::Bridge, embedded::EmbeddedHomeserver, restart::ExitAction};
+pub use self::{demo_user::DemoUser, letta::letta};
 use crate::{
     appservice,
     cli::{ExitCode, Failure},
@@ -52,47 +52,47 @@ const DRAIN_LOOK: Duration = Duration::from_millis(20);
 /// homeserver.
 pub async fn run(
     mut config: Config,
-    newcomer: Option<Newcomer>,
+    demo_user: Option<DemoUser>,
     commands: &[String],
 ) -> anyhow::Result<()> {
     let mut signals = Signals::listen()?;
     prepare();
-    let core = if config.homeserver.is_embedded() {
-        Some(Core::open(&mut config, newcomer.as_ref()).await?)
+    let embedded = if config.homeserver.is_embedded() {
+        Some(EmbeddedHomeserver::open(&mut config, demo_user.as_ref()).await?)
     } else {
         None
     };
-    if let Some(core) = &core {
-        core.execute(commands).await?;
+    if let Some(embedded) = &embedded {
+        embedded.execute(commands).await?;
     }
     let demo = letta::start_demo(&config).await?;
     let backend = letta::backend(&config, demo.as_ref())?;
     let tasks = Tasks::default();
-    let homeserver = homeserver(&config, core.as_ref())?;
-    let database = core.as_ref().map(Core::condition);
+    let homeserver = homeserver(&config, embedded.as_ref())?;
+    let database = embedded.as_ref().map(EmbeddedHomeserver::condition);
     let bridge = Bridge::build(&config, backend, homeserver.clone(), database, &tasks)?;
-    let routes = appservice::router(bridge.desk.clone());
-    let server = start_server(&config, core.as_ref(), routes, &tasks).await?;
-    let conditions = &bridge.desk.conditions;
+    let routes = appservice::router(bridge.appservice.clone());
+    let server = start_server(&config, embedded.as_ref(), routes, &tasks).await?;
+    let conditions = &bridge.appservice.conditions;
     let began = tokio::select! {
         began = bridge.begin(&config) => began,
         () = signals.terminated() => Ok(()),
-        () = shut_down(core.as_ref()) => Ok(()),
-        failure = broken(core.as_ref(), &tasks, conditions) => Err(failure.into()),
+        () = shut_down(embedded.as_ref()) => Ok(()),
+        failure = until_fatal(embedded.as_ref(), &tasks, conditions) => Err(failure.into()),
     };
     let mut outcome = Ok(());
-    if began.is_ok() && *bridge.desk.ready.borrow() {
+    if began.is_ok() && *bridge.appservice.ready.borrow() {
         let told = async {
-            welcome(&config, core.as_ref(), newcomer.as_ref(), &homeserver).await;
+            welcome(&config, embedded.as_ref(), demo_user.as_ref(), &homeserver).await;
             std::future::pending::<()>().await;
         };
         tokio::select! {
             () = told => {}
             () = signals.terminated() => {}
-            () = shut_down(core.as_ref()) => {}
-            failure = broken(core.as_ref(), &tasks, conditions) => outcome = Err(failure),
+            () = shut_down(embedded.as_ref()) => {}
+            failure = until_fatal(embedded.as_ref(), &tasks, conditions) => outcome = Err(failure),
         }
-        bridge.not_ready();
+        bridge.set_not_ready();
         if outcome.is_ok() {
             drain(&bridge, &tasks, &mut signals).await;
         }
@@ -104,10 +104,10 @@ pub async fn run(
     if let Ok(served) = tokio::time::timeout(STOP_MAX, server).await {
         served.context("the listener failed")??;
     }
-    let durable = bridge.desk.journal.durable().await;
-    let then = match core {
-        Some(core) => core.close().await,
-        None => Then::End,
+    let durable = bridge.appservice.journal.durable().await;
+    let then = match embedded {
+        Some(embedded) => embedded.close().await,
+        None => ExitAction::End,
     };
     if let Some(demo) = demo {
         demo.shutdown().await;
@@ -116,7 +116,7 @@ pub async fn run(
     began?;
     outcome?;
     durable?;
-    then.go()
+    then.run()
 }
 
 /// Takes from the system what a server needs of it.
@@ -130,12 +130,16 @@ fn prepare() {
 }
 
 /// Waits until the process has to end, because a store or a task that it cannot do without is lost.
-async fn broken(core: Option<&Core>, tasks: &Tasks, conditions: &[Condition]) -> Failure {
+async fn until_fatal(
+    embedded: Option<&EmbeddedHomeserver>,
+    tasks: &Tasks,
+    conditions: &[Condition],
+) -> Failure {
     tokio::select! {
         // A task may have ended because of the store.
         biased;
         failure = until_lost(conditions) => failure,
-        task = failed(core, tasks) => task_failed(task),
+        task = failed(embedded, tasks) => task_failed(task),
     }
 }
 
@@ -157,15 +161,18 @@ async fn until_lost(conditions: &[Condition]) -> Failure {
 }
 
 /// Writes to standard output. A reader who has gone away is no failure.
-fn say(text: &str) {
+fn print_out(text: &str) {
     let mut out = std::io::stdout().lock();
     drop(out.write_all(text.as_bytes()).and_then(|()| out.flush()));
 }
 
 /// How the bridge calls the homeserver: in process if it is its own.
-fn homeserver(config: &Config, core: Option<&Core>) -> anyhow::Result<Homeserver> {
-    let transport: Arc<dyn Transport> = match core {
-        Some(core) => Arc::new(InProcess::new(core.router())),
+fn homeserver(
+    config: &Config,
+    embedded: Option<&EmbeddedHomeserver>,
+) -> anyhow::Result<Homeserver> {
+    let transport: Arc<dyn Transport> = match embedded {
+        Some(embedded) => Arc::new(InProcess::new(embedded.router())),
         None => Arc::new(Network::new()?),
     };
     let (address, token) = (
@@ -176,18 +183,18 @@ fn homeserver(config: &Config, core: Option<&Core>) -> anyhow::Result<Homeserver
 }
 
 /// Waits until an admin ends the homeserver with a command; for ever if it is not ours.
-async fn shut_down(core: Option<&Core>) {
-    match core {
-        Some(core) => core.shut_down().await,
+async fn shut_down(embedded: Option<&EmbeddedHomeserver>) {
+    match embedded {
+        Some(embedded) => embedded.shut_down().await,
         None => std::future::pending().await,
     }
 }
 
 /// Waits until a task has ended that the process cannot do without: its name.
-async fn failed(core: Option<&Core>, tasks: &Tasks) -> &'static str {
-    match core {
-        Some(core) => tokio::select! {
-            task = core.failed() => task,
+async fn failed(embedded: Option<&EmbeddedHomeserver>, tasks: &Tasks) -> &'static str {
+    match embedded {
+        Some(embedded) => tokio::select! {
+            task = embedded.failed() => task,
             task = tasks.failed() => task,
         },
         None => tasks.failed().await,
@@ -206,14 +213,18 @@ fn task_failed(task: &str) -> Failure {
 /// Says where to go from here, once there is something to see.
 async fn welcome(
     config: &Config,
-    core: Option<&Core>,
-    newcomer: Option<&Newcomer>,
+    embedded: Option<&EmbeddedHomeserver>,
+    demo_user: Option<&DemoUser>,
     homeserver: &Homeserver,
 ) {
-    let Some(core) = core else { return };
-    match newcomer {
-        Some(newcomer) => newcomer.welcome(config, &core.address(), homeserver).await,
-        None => core.greet(config).await,
+    let Some(embedded) = embedded else { return };
+    match demo_user {
+        Some(demo_user) => {
+            demo_user
+                .welcome(config, &embedded.address(), homeserver)
+                .await;
+        }
+        None => embedded.greet(config).await,
     }
 }
 
@@ -224,12 +235,12 @@ async fn welcome(
 )]
 async fn start_server(
     config: &Config,
-    core: Option<&Core>,
+    embedded: Option<&EmbeddedHomeserver>,
     routes: Router,
     tasks: &Tasks,
 ) -> anyhow::Result<JoinHandle<anyhow::Result<()>>> {
-    if let Some(core) = core {
-        let served = core.serve(config, routes, tasks.clone()).await?;
+    if let Some(embedded) = embedded {
+        let served = embedded.serve(config, routes, tasks.clone()).await?;
         return Ok(tokio::spawn(served));
     }
     let limits = config.appservice.connections.limits(descriptors::limit());
@@ -245,10 +256,10 @@ async fn start_server(
 async fn listen(config: &Config) -> anyhow::Result<TcpListener> {
     let (hostname, port) = (config.appservice.hostname.as_str(), config.appservice.port);
     TcpListener::bind((hostname, port)).await.map_err(|error| {
-        let mend = "Is another bridge running? Change `appservice.port`, or stop it.";
+        let fix = "Is another bridge running? Change `appservice.port`, or stop it.";
         Failure::new(
             ExitCode::NoListener,
-            format_args!("cannot listen on {hostname}:{port}: {error}. {mend}"),
+            format_args!("cannot listen on {hostname}:{port}: {error}. {fix}"),
         )
         .into()
     })
@@ -281,7 +292,7 @@ async fn drain(bridge: &Bridge, tasks: &Tasks, signals: &mut Signals) {
     );
     tasks.close();
     let quiet = async {
-        while !bridge.is_quiet() {
+        while !bridge.is_idle() {
             tokio::time::sleep(DRAIN_LOOK).await;
         }
     };

@@ -60,7 +60,7 @@ pub trait Provision: Send + Sync {
 
 /// What the handlers share.
 #[derive(Clone)]
-pub struct Desk {
+pub struct AppserviceState {
     /// The secret that the homeserver shows.
     pub hs_token: Secret,
     /// Who is who.
@@ -82,7 +82,7 @@ pub struct Desk {
 }
 
 /// All routes, in the order of the specification.
-pub fn router(desk: Desk) -> Router {
+pub fn router(state: AppserviceState) -> Router {
     let app = "/_matrix/app/v1";
     let mut router = Router::new()
         .route(&format!("{app}/ping"), post(ping::handle))
@@ -124,7 +124,7 @@ pub fn router(desk: Desk) -> Router {
         .method_not_allowed_fallback(error::wrong_method)
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
         .layer(CatchPanicLayer::new())
-        .with_state(desk)
+        .with_state(state)
 }
 
 #[cfg(test)]

@@ -103,7 +103,7 @@ enum Command {
     /// writes `!admin server backup-database` instead of `backup create`; both make the same backups.
     #[cfg(feature = "embedded")]
     Backup(BackupArgs),
-    /// Look for everything that could be wrong, and say how to mend it.
+    /// Look for everything that could be wrong, and say how to fix it.
     Doctor,
     /// Ask the running bridge whether it is ready: exit code 0 if it is.
     Health,
@@ -313,7 +313,7 @@ async fn dispatch(cli: Cli) -> Outcome {
 }
 
 /// Writes to standard output. A reader who has gone away is no failure.
-fn say(text: &str) {
+fn print_out(text: &str) {
     let mut out = io::stdout().lock();
     drop(out.write_all(text.as_bytes()).and_then(|()| out.flush()));
 }

@@ -1,30 +1,30 @@
 //! What people tell the bridge to do, in the management room or anywhere after `!letta`.
 //!
 //! One half is pure: which commands there are, what a text means, which agent a name means, and
-//! what help says. The other half, the [`Clerk`], carries them out and answers.
+//! what help says. The other half, the [`CommandHandler`], carries them out and answers.
 //!
 //! Promises: every text that is meant as a command gets an answer, if only what is wrong with it
 //! and how to say it; help is made from what clap reads by.
 
 mod actions;
-pub mod alarm;
 mod arguments;
 mod choices;
-mod clerk;
 mod definition;
 mod failed;
+mod handler;
 mod help;
 mod invitations;
 mod lookup;
 mod parse;
-pub mod paused;
+pub mod pause_alert;
+pub mod removal_alert;
 mod replaced;
 
 use std::time::Duration;
 
 pub use self::{
-    clerk::{Clerk, ClerkDesk},
     definition::{AgentAndUser, Command, Definition, Removals, ToolAndAgent},
+    handler::{CommandContext, CommandHandler},
     help::{help, refusal},
     lookup::{Candidate, Lookup, MATCHES_MAX, SUGGESTIONS_MAX, find_agent},
     parse::{Parsed, TEXT_BYTES_MAX, has_prefix, parse},

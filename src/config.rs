@@ -42,7 +42,7 @@ pub use sections::{
 };
 pub use selector::{Selector, SelectorError};
 pub use settings::{Problem, Secret};
-pub use turns::{Detail, Mode, NoSuchChoice, Turns};
+pub use turns::{Detail, NoSuchChoice, ToolPermissionMode, Turns};
 
 /// Everything that an admin decides.
 ///

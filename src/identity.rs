@@ -202,7 +202,7 @@ mod tests {
     }
 
     #[test]
-    fn others_are_no_agents() {
+    fn foreign_user_ids_map_to_no_agent() {
         let names = identity();
         for id in [
             "@agent_7:elsewhere.test",
@@ -243,7 +243,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn names_go_there_and_back(rest in "[a-z0-9-]{1,94}") {
+        fn agent_id_and_ghost_round_trip(rest in "[a-z0-9-]{1,94}") {
             let names = identity();
             let agent = AgentId::parse(format!("agent-{rest}")).unwrap();
             prop_assert_eq!(names.agent_of(&names.ghost(&agent)), Some(agent.clone()));

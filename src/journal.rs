@@ -17,18 +17,18 @@
 //! names the kind of record, see `key`.
 
 mod agents;
-mod asks;
+mod approvals;
 mod choices;
-mod disk;
+mod database;
 mod failed;
 mod flush;
-mod holds;
 mod inbox;
 mod key;
 mod outbox;
 mod prune;
 mod record;
 mod replaced;
+mod suspensions;
 mod turns;
 
 use std::{
@@ -45,12 +45,12 @@ use system::{condition::Condition, private};
 
 pub use self::{
     choices::{Allowance, AllowedTools, RoomChoices},
-    inbox::Admission,
+    inbox::InboxPosition,
     record::{
-        AdmittedEvent, AgentRecord, Answer, Ask, AskedCall, By, ConversationKey, Errand,
-        FailedRecord, OutboxItem, PauseRecord, Presence, QueuedPrompt, Replacement, RoomKind,
-        RoomRecord, SendId, SilencedRecord, SpaceRecord, Spent, TurnId, TurnRecord, Verdict,
-        WaitNotice,
+        AdmittedEvent, AgentRecord, AgentStatus, Answer, ApprovalCall, ApprovalDecision,
+        ApprovalRecord, ConversationKey, DecidedBy, FailedRecord, OutboxItem, PauseRecord,
+        QueuedPrompt, Replacement, RoomJob, RoomKind, RoomRecord, SendId, SilencedRecord,
+        SpaceRecord, Spent, TurnId, TurnRecord, WaitNotice,
     },
 };
 
@@ -72,9 +72,9 @@ pub struct JournalLimits {
     pub inbox_events_max: usize,
     /// The most prompts that wait in one conversation. Beyond it whoever asks is told so.
     pub queued_prompts_max: usize,
-    /// The most errands that wait in one room. Beyond it the room's events wait in the inbox until
-    /// an errand is done; those of other rooms go on.
-    pub errands_max: usize,
+    /// The most room jobs that wait in one room. Beyond it the room's events wait in the inbox until
+    /// a room job is done; those of other rooms go on.
+    pub room_jobs_max: usize,
     /// The most messages that wait to be sent to one room. Beyond it what needs an answer at once
     /// waits in the inbox, and all that came later in this room with it.
     pub outbox_items_max: usize,
@@ -92,7 +92,7 @@ impl Default for JournalLimits {
             event_ids_max: 1_000_000,
             inbox_events_max: 100_000,
             queued_prompts_max: 100,
-            errands_max: 1_000,
+            room_jobs_max: 1_000,
             outbox_items_max: 1_000,
             sent_max: 1_000_000,
             failed_max: 1_000,
@@ -152,8 +152,8 @@ pub enum JournalError {
     Closed,
 }
 
-/// See [`Journal::alone`].
-struct Alone<'a>(#[expect(dead_code, reason = "it is held")] MutexGuard<'a, ()>);
+/// See [`Journal::write_lock`].
+struct WriteGuard<'a>(#[expect(dead_code, reason = "it is held")] MutexGuard<'a, ()>);
 
 /// The durable record. Cheap to clone; all clones are one journal.
 #[derive(Clone)]
@@ -162,11 +162,11 @@ pub struct Journal {
 }
 
 struct Inner {
-    db: disk::Disk,
+    db: database::Database,
     flusher: flush::Flusher,
     limits: JournalLimits,
     /// Held by whoever looks before it writes, so that nobody writes in between.
-    alone: Mutex<()>,
+    write_lock: Mutex<()>,
     /// Events in the inbox, counted so that admission need not scan.
     inbox_len: AtomicUsize,
     /// Event ids remembered.
@@ -192,7 +192,7 @@ impl Journal {
                 path: path.to_owned(),
                 source,
             })?;
-        let db = disk::Disk::new(db);
+        let db = database::Database::new(db);
         match db.get(key::FORMAT)? {
             None => {
                 db.insert(key::FORMAT, &[FORMAT])?;
@@ -210,7 +210,7 @@ impl Journal {
             clippy::disallowed_methods,
             reason = "it ends with the journal, of which other tasks write to the last"
         )]
-        tokio::spawn(async move { disk::supervise(&folder, &condition).await });
+        tokio::spawn(async move { database::supervise(&folder, &condition).await });
         let count = |prefix: u8| db.scan_prefix([prefix]).keys().flatten().count();
         let inner = Inner {
             inbox_len: AtomicUsize::new(count(key::INBOX)),
@@ -218,7 +218,7 @@ impl Journal {
             flusher: flush::Flusher::start(db.clone()),
             db,
             limits,
-            alone: Mutex::new(()),
+            write_lock: Mutex::new(()),
         };
         Ok(Self {
             inner: Arc::new(inner),
@@ -258,12 +258,12 @@ impl Journal {
 
     /// The right to look and then write, with nobody writing in between. Held for moments: no
     /// write waits for the disk.
-    fn alone(&self) -> Alone<'_> {
-        let guard = self.inner.alone.lock();
-        Alone(guard.unwrap_or_else(PoisonError::into_inner))
+    fn write_lock(&self) -> WriteGuard<'_> {
+        let guard = self.inner.write_lock.lock();
+        WriteGuard(guard.unwrap_or_else(PoisonError::into_inner))
     }
 
-    fn db(&self) -> &disk::Disk {
+    fn db(&self) -> &database::Database {
         &self.inner.db
     }
 

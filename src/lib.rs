@@ -1,6 +1,6 @@
 //! Puts every Letta agent into Matrix as a person of its own.
 //!
-//! The map of the house, along the way of a message:
+//! The map of the workspace, along the way of a message:
 //!
 //! | room | what is in it |
 //! |---|---|
@@ -15,7 +15,7 @@
 //! | [`outbox`] | says what must be said until the homeserver has answered |
 //! | [`matrix`] | the homeserver as we call it, and what rooms are shown |
 //! | [`agents`] | discovered in Letta, set up in Matrix |
-//! | [`commands`], [`errands`] | what people ask of the bot, and invitations |
+//! | [`commands`], [`room_jobs`] | what people ask of the bot, and invitations |
 //! | [`workers`], [`time`] | one task per key; the clock |
 //!
 //! Letta itself is behind [`letta_client::Backend`].
@@ -31,17 +31,17 @@
 pub mod agents;
 pub mod app;
 pub mod appservice;
+#[cfg(test)]
+mod architecture;
 pub mod cli;
 pub mod commands;
 pub mod config;
-pub mod errands;
-#[cfg(test)]
-mod house;
 pub mod identity;
 pub mod journal;
 pub mod matrix;
 pub mod outbox;
 pub mod registration;
+pub mod room_jobs;
 pub mod time;
 pub mod turns;
 pub mod workers;

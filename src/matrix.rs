@@ -5,17 +5,17 @@
 
 mod client;
 pub mod content;
-#[cfg(test)]
-pub(crate) mod double;
-pub mod foreign;
 pub mod render;
 mod replaced;
 mod room_type;
 mod rooms;
 mod routed;
-mod speech;
+#[cfg(test)]
+pub(crate) mod scripted_homeserver;
+mod send_rights;
 mod startup;
 mod transport;
+pub mod untrusted_text;
 mod users;
 
 pub(crate) use self::client::backoff;
@@ -24,7 +24,7 @@ pub use self::{
     replaced::Tombstone,
     rooms::{RoomPlan, START_EVENT_TYPE, TYPING_TIMEOUT},
     routed::RoutedKind,
-    speech::Silence,
+    send_rights::CannotSend,
     startup::StartupError,
     transport::{InProcess, Network, Transport, TransportError},
 };

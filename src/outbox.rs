@@ -67,15 +67,15 @@ impl Outbox {
 
     /// Goes on with what an earlier process has left.
     pub fn resume(&self) -> Result<(), JournalError> {
-        for room in self.inner.journal.rooms_to_tell()? {
+        for room in self.inner.journal.rooms_with_outbox_items()? {
             self.wake(&room);
         }
         Ok(())
     }
 
     /// Writes a message down for good and sends it soon. Nothing happens if it was said before.
-    pub async fn say(&self, item: &OutboxItem) -> Result<(), JournalError> {
-        if self.inner.journal.say(item)? {
+    pub async fn enqueue(&self, item: &OutboxItem) -> Result<(), JournalError> {
+        if self.inner.journal.enqueue(item)? {
             self.inner.journal.durable().await?;
             self.wake(&item.room);
         }
@@ -108,9 +108,9 @@ impl Outbox {
     }
 
     /// Says the room's first message. `false`: there is none, or the process is about to end.
-    async fn say_next(&self, room: &RoomId) -> Result<bool, JournalError> {
+    async fn deliver_next(&self, room: &RoomId) -> Result<bool, JournalError> {
         let journal = &self.inner.journal;
-        let Some((number, item)) = journal.next_to_say(room)? else {
+        let Some((number, item)) = journal.next_outbox_item(room)? else {
             return Ok(false);
         };
         let may_have_arrived = number < self.inner.born;
@@ -126,17 +126,17 @@ impl Outbox {
                 error!(
                     room.id = %room, send.id = %item.send_id, sender = %item.sender,
                     error = failure as &dyn std::error::Error,
-                    "the homeserver refused a message for good; it is dropped"
+                    "could not send event: refused permanently, dropped"
                 );
             })
             .ok();
         if let Some(notice) = notice
             && journal.room(room)?.is_some_and(|record| record.bot)
-            && let Err(failure) = journal.say(&notice)
+            && let Err(failure) = journal.enqueue(&notice)
         {
-            warn!(room.id = %room, error = &failure as &dyn std::error::Error, "a refused message is not told of");
+            warn!(room.id = %room, error = &failure as &dyn std::error::Error, "could not report a refused event to its room");
         }
-        journal.said(number, &item, event_id, Millis::now())?;
+        journal.mark_sent(number, &item, event_id, Millis::now())?;
         self.inner.said.send_modify(|count| *count += 1);
         journal.durable().await?;
         Ok(true)
@@ -158,7 +158,7 @@ impl Outbox {
             };
             let failure = if failure.is_forbidden() && !rejoined {
                 match self.inner.homeserver.join(actor, &item.room).await {
-                    Err(failure) if !failure.is_for_good() => failure,
+                    Err(failure) if !failure.is_permanent() => failure,
                     // If it may not come in either, the next attempt says so.
                     Ok(()) | Err(_) => {
                         rejoined = true;
@@ -168,7 +168,7 @@ impl Outbox {
             } else {
                 failure
             };
-            if failure.is_for_good() {
+            if failure.is_permanent() {
                 return Some(Err(failure));
             }
             may_have_arrived |= failure.is_ambiguous();
@@ -176,7 +176,7 @@ impl Outbox {
             if attempt == 1 {
                 warn!(
                     room.id = %item.room, error = &failure as &dyn std::error::Error,
-                    "a message could not be sent; trying until the homeserver answers"
+                    "could not send event; retrying until the homeserver answers"
                 );
             }
             tokio::select! {
@@ -205,7 +205,7 @@ impl Outbox {
                 .await
             {
                 Ok(Some(event_id)) => return Ok(event_id),
-                Err(failure) if !failure.is_for_good() => return Err(failure),
+                Err(failure) if !failure.is_permanent() => return Err(failure),
                 // Who may not read the room has not written to it either.
                 Ok(None) | Err(_) => {}
             }
@@ -234,20 +234,20 @@ impl Work<OwnedRoomId> for Outbox {
     type Error = JournalError;
 
     async fn run(&self, room: &OwnedRoomId) -> Result<(), JournalError> {
-        while self.say_next(room).await? {}
+        while self.deliver_next(room).await? {}
         Ok(())
     }
 
     async fn set_aside(&self, room: &OwnedRoomId, panic: &Panic) -> Result<(), JournalError> {
         let journal = &self.inner.journal;
-        let Some((number, item)) = journal.next_to_say(room)? else {
+        let Some((number, item)) = journal.next_outbox_item(room)? else {
             return Ok(());
         };
         error!(
             room.id = %room, send.id = %item.send_id, sender = %item.sender, %panic,
             "message set aside after repeated panics; it is not sent"
         );
-        journal.said(number, &item, None, Millis::now())?;
+        journal.mark_sent(number, &item, None, Millis::now())?;
         self.inner.said.send_modify(|count| *count += 1);
         journal.durable().await
     }

@@ -3,62 +3,62 @@
 //! Each conversation has a queue in the journal and at most one turn in flight. A turn takes all
 //! that its first sender has waiting at the head of its queue, so a burst is answered together. It survives any crash: what it answers
 //! is written down before Letta is asked, Letta is asked under the event's own id, and what the
-//! room hears goes through the outbox. A tool that needs a person's decision ends a chapter of the
-//! turn: the room is asked with a card, and the turn goes on when somebody has decided.
+//! room hears goes through the outbox. A tool that needs a person's decision ends a segment of the
+//! turn: the room is asked with an approval message, and the turn goes on when somebody has decided.
 //!
 //! ```text
 //! inbox ── route ──┬─ Prompt ──> queue of the conversation ──> run ──> reply ──> say ──> outbox
-//!                  ├─ Command, Reaction, Membership ──> errands of the room ──> decide
+//!                  ├─ Command, Reaction, Membership ──> room jobs of the room ──> decide
 //!                  ├─ Edit, Redaction ──> what still waits is changed or withdrawn
 //!                  └─ Ignore(why)
 //! ```
 //!
-//! [`route`], [`reply`], `card`, [`budget`] and [`say`] are pure; `run` does the waiting. What a turn may ask of Letta is
+//! [`route`], [`reply`], `approval_message`, [`budget`] and [`messages`] are pure; `run` does the waiting. What a turn may ask of Letta is
 //! bounded by its [`budget`]; a turn that gets no answer within it is set aside, see [`set_aside`].
 
-mod after;
-mod ask;
-mod attend;
-mod brake;
+mod approval;
+mod approval_message;
 pub mod budget;
-mod card;
 pub mod decide;
 mod described;
 mod envelope;
-mod fold;
-mod found;
-pub mod gesture;
-mod growing;
+mod external_decision;
+mod external_turns;
 pub mod inbox;
+mod interruptible;
 mod last_said;
-mod listen;
 mod log;
+mod member_counts;
+pub mod messages;
 mod model_tags;
 mod notice;
-mod open;
-mod overheard;
+pub mod notice_texts;
+mod open_stream;
 mod pause_notice;
 pub mod pauses;
-mod people;
+mod pending_requests;
 mod prompt;
+pub mod reaction_command;
 pub mod reply;
+mod retry;
 pub mod rights;
 mod room_cache;
 pub mod route;
 mod run;
-pub mod say;
+mod segment;
+mod send_rights;
+mod sender_rate_limit;
 pub mod set_aside;
-mod speech;
-mod stage;
-mod standing;
 pub mod status;
+mod status_message;
 mod stops;
+mod streamed_message;
 #[cfg(test)]
 mod tests;
 #[cfg(test)]
 mod timeline;
+mod turn_view;
 mod typing;
-pub mod words;
 
 use std::{
     collections::{HashMap, HashSet},
@@ -74,8 +74,9 @@ use tokio::{
 use tracing::error;
 
 use self::{
-    brake::Brake, last_said::LastSaid, overheard::Elsewhere, pauses::Pauses, people::People,
-    speech::Speech, stops::Stops,
+    external_turns::ExternalTurns, last_said::LastSaid, member_counts::MemberCounts,
+    pauses::Pauses, send_rights::SendRights, sender_rate_limit::SenderRateLimit,
+    stops::StopRequests,
 };
 use crate::{
     config,
@@ -91,7 +92,7 @@ const STREAMS_MAX: usize = 256;
 
 /// What turns need from the rest of the bridge.
 #[derive(Clone)]
-pub struct Surroundings {
+pub struct TurnContext {
     /// The durable record.
     pub journal: Journal,
     /// What must be said.
@@ -105,11 +106,11 @@ pub struct Surroundings {
     /// Who may do what.
     pub permissions: config::Permissions,
     /// Counts how often Letta came back after it could not be reached.
-    pub letta_returns: watch::Receiver<u64>,
+    pub letta_reconnects: watch::Receiver<u64>,
     /// How turns are held here.
-    pub habits: config::Turns,
+    pub config: config::Turns,
     /// When agents have to ask, where nothing else was chosen.
-    pub mode: config::Mode,
+    pub mode: config::ToolPermissionMode,
     /// The tasks to belong to.
     pub tasks: Tasks,
 }
@@ -121,61 +122,61 @@ pub struct Turns {
 }
 
 struct Inner {
-    around: Surroundings,
-    people: People,
+    ctx: TurnContext,
+    members: MemberCounts,
     workers: Workers<ConversationKey>,
     streams: Semaphore,
-    stops: Stops,
+    stops: StopRequests,
     pauses: Arc<Pauses>,
-    speech: Speech,
+    send_rights: SendRights,
     last_said: LastSaid,
-    brake: Mutex<Brake>,
+    rate_limit: Mutex<SenderRateLimit>,
     /// Conversations in which only braked people wait, and when to look there again.
     timers: Mutex<HashMap<ConversationKey, Instant>>,
     /// The turns that this process has begun or taken up.
-    taken_up: Mutex<HashSet<TurnId>>,
-    elsewhere: Elsewhere,
+    started_turns: Mutex<HashSet<TurnId>>,
+    external_turns: ExternalTurns,
     /// Counts the verdicts of people.
-    verdicts: watch::Sender<u64>,
+    decisions_made: watch::Sender<u64>,
 }
 
 impl Turns {
     /// Nothing runs yet. Call [`Turns::resume`] when the homeserver is ready.
-    pub fn new(around: Surroundings) -> Result<Self, JournalError> {
-        let people = People::new(around.homeserver.clone(), around.identity.clone());
-        let workers = Workers::new(around.tasks.clone());
+    pub fn new(ctx: TurnContext) -> Result<Self, JournalError> {
+        let members = MemberCounts::new(ctx.homeserver.clone(), ctx.identity.clone());
+        let workers = Workers::new(ctx.tasks.clone());
         let streams = Semaphore::new(STREAMS_MAX);
-        let pauses = Arc::new(Pauses::load(around.journal.clone())?);
+        let pauses = Arc::new(Pauses::load(ctx.journal.clone())?);
         Ok(Self {
             inner: Arc::new(Inner {
-                around,
-                people,
+                ctx,
+                members,
                 workers,
                 streams,
-                stops: Stops::default(),
+                stops: StopRequests::default(),
                 pauses,
-                speech: Speech::default(),
+                send_rights: SendRights::default(),
                 last_said: LastSaid::default(),
-                brake: Mutex::default(),
+                rate_limit: Mutex::default(),
                 timers: Mutex::default(),
-                taken_up: Mutex::default(),
-                elsewhere: Elsewhere::default(),
-                verdicts: watch::Sender::default(),
+                started_turns: Mutex::default(),
+                external_turns: ExternalTurns::default(),
+                decisions_made: watch::Sender::default(),
             }),
         })
     }
 
     /// Goes on with what an earlier process has left.
     pub fn resume(&self) -> Result<(), JournalError> {
-        for conversation in self.inner.around.journal.busy_conversations()? {
-            if let Some(turn) = self.inner.around.journal.open_turn(&conversation)? {
+        for conversation in self.inner.ctx.journal.busy_conversations()? {
+            if let Some(turn) = self.inner.ctx.journal.open_turn(&conversation)? {
                 // A redaction may have come before the homeserver had confirmed what it is about.
-                self.watch_suspects(&turn, self.inner.around.identity.bot());
+                self.watch_unconfirmed_redactions(&turn, self.inner.ctx.identity.bot());
             }
             self.wake(&conversation);
         }
         self.look_for_requests();
-        self.listen_to_others();
+        self.follow_external_turns();
         Ok(())
     }
 
@@ -198,10 +199,10 @@ impl Turns {
             return;
         }
         let (turns, conversation) = (self.clone(), conversation.clone());
-        self.inner.around.tasks.spawn(async move {
+        self.inner.ctx.tasks.spawn(async move {
             tokio::select! {
                 () = tokio::time::sleep_until(then) => {}
-                () = turns.inner.around.tasks.closing() => return,
+                () = turns.inner.ctx.tasks.closing() => return,
             }
             // An earlier one may have taken its place.
             let is_due = {
@@ -219,9 +220,9 @@ impl Turns {
     }
 
     /// Somebody has come into the room or gone, or who may do what there has changed.
-    pub fn people_changed(&self, room: &RoomId) {
-        self.inner.people.changed(room);
-        self.inner.speech.changed(room);
+    pub fn members_changed(&self, room: &RoomId) {
+        self.inner.members.changed(room);
+        self.inner.send_rights.changed(room);
     }
 
     /// Somebody, perhaps one of ours, has said something.
@@ -255,7 +256,7 @@ impl Work<ConversationKey> for Turns {
     type Error = JournalError;
 
     async fn run(&self, conversation: &ConversationKey) -> Result<(), JournalError> {
-        if let Some(then) = self.inner.work(conversation).await? {
+        if let Some(then) = self.inner.run_conversation(conversation).await? {
             self.wake_at(conversation, then);
         }
         Ok(())
@@ -267,29 +268,32 @@ impl Work<ConversationKey> for Turns {
         conversation: &ConversationKey,
         panic: &Panic,
     ) -> Result<(), JournalError> {
-        let around = &self.inner.around;
-        let Some(turn) = around.journal.open_turn(conversation)? else {
+        let ctx = &self.inner.ctx;
+        let Some(turn) = ctx.journal.open_turn(conversation)? else {
             return Ok(());
         };
         error!(
             turn.id = %turn.id, room.id = %conversation.room, agent.id = %conversation.agent, %panic,
             "turn set aside after repeated panics"
         );
-        let reason = words::fault_of_the_bridge();
+        let reason = notice_texts::fault_of_the_bridge();
         let failed = self.inner.failed_record(&turn, &reason)?;
         let text = match &failed {
-            Some(failed) => words::prompts_set_aside(&reason, failed.number),
-            None => words::set_aside(),
+            Some(failed) => notice_texts::prompts_set_aside(&reason, failed.number),
+            None => notice_texts::set_aside(),
         };
-        let notice = self.inner.voice(&turn).remark(&turn, "set aside", &text);
+        let notice = self
+            .inner
+            .message_builder(&turn)
+            .remark(&turn, "set aside", &text);
         let waits = self.inner.abandoned_notice(&turn)?;
         let last: Vec<_> = waits.into_iter().chain([notice]).collect();
         match &failed {
-            Some(failed) => around.journal.set_aside(&turn, failed, &last)?,
-            None => around.journal.end_turn(&turn, &last)?,
+            Some(failed) => ctx.journal.set_aside(&turn, failed, &last)?,
+            None => ctx.journal.end_turn(&turn, &last)?,
         }
-        around.journal.durable().await?;
-        around.outbox.wake(&conversation.room);
+        ctx.journal.durable().await?;
+        ctx.outbox.wake(&conversation.room);
         log::ended(&turn, "set aside", Some(&reason.1));
         Ok(())
     }

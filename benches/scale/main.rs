@@ -13,8 +13,8 @@
     reason = "tests and measurements spawn what they need and ask what time it is"
 )]
 
-mod alone;
 mod bare;
+mod standalone;
 #[path = "../support/process.rs"]
 mod support;
 mod synapse;
@@ -71,7 +71,7 @@ async fn main() -> anyhow::Result<()> {
     let (agents, idle) = (flags.agents, Duration::from_secs(flags.idle_seconds));
     let dir = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR"))?;
     if flags.alone {
-        return alone::measure(dir.path(), &[agents / 10, agents], idle).await;
+        return standalone::measure(dir.path(), &[agents / 10, agents], idle).await;
     }
     let demo = Demo::builder().agents(agents).build();
     let letta = DemoServer::start(demo.clone(), SocketAddr::from(([127, 0, 0, 1], 0))).await?;

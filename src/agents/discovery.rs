@@ -24,10 +24,10 @@ use tracing::{info, warn};
 
 use super::{
     Agents,
-    plan::{Hold, compare, steps},
+    plan::{RemovalHold, compare, steps},
 };
 use crate::{
-    journal::{AgentRecord, JournalError, Presence},
+    journal::{AgentRecord, AgentStatus, JournalError},
     time::Millis,
     workers::Tasks,
 };
@@ -47,7 +47,7 @@ const PROGRESS_EVERY: Duration = Duration::from_secs(2);
 
 /// What an admin or the homeserver asks of discovery.
 #[derive(Clone, Debug, Default)]
-pub struct Nudges {
+pub struct DiscoveryTrigger {
     /// Look now.
     pub look: Arc<Notify>,
     /// Whoever is missing is gone: an admin has said so.
@@ -56,11 +56,11 @@ pub struct Nudges {
 
 /// Discovery as others see it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Outlook {
+pub struct DiscoveryStatus {
     /// Why Letta could not be asked the last time, if it could not.
     pub failure: Option<String>,
-    /// Whether too many agents are missing, see [`Hold`].
-    pub hold: Option<Hold>,
+    /// Whether too many agents are missing, see [`RemovalHold`].
+    pub hold: Option<RemovalHold>,
     /// How long the last look took.
     pub took: Duration,
     /// How many looks there were.
@@ -71,8 +71,8 @@ pub struct Outlook {
 pub struct Discovery {
     agents: Agents,
     grace: Duration,
-    letta_returns: watch::Sender<u64>,
-    outlook: watch::Sender<Outlook>,
+    letta_reconnects: watch::Sender<u64>,
+    status: watch::Sender<DiscoveryStatus>,
     tasks: Tasks,
     /// Agents that could not be set up: how often, and when to try again.
     retries: HashMap<AgentId, (u32, Instant)>,
@@ -93,16 +93,16 @@ impl Discovery {
     pub fn new(
         agents: Agents,
         grace: Duration,
-        letta_returns: watch::Sender<u64>,
+        letta_reconnects: watch::Sender<u64>,
         tasks: Tasks,
     ) -> Self {
-        let (outlook, _) = watch::channel(Outlook::default());
+        let (status, _) = watch::channel(DiscoveryStatus::default());
         let retries = HashMap::new();
         Self {
             agents,
             grace,
-            letta_returns,
-            outlook,
+            letta_reconnects,
+            status,
             tasks,
             retries,
             space_retry: None,
@@ -111,8 +111,8 @@ impl Discovery {
     }
 
     /// What others can see of it.
-    pub fn outlook(&self) -> watch::Receiver<Outlook> {
-        self.outlook.subscribe()
+    pub fn subscribe_status(&self) -> watch::Receiver<DiscoveryStatus> {
+        self.status.subscribe()
     }
 
     /// Looks until the process is about to end.
@@ -124,13 +124,13 @@ impl Discovery {
             let took = began.elapsed();
             let wait = match listed {
                 Ok(agents) => {
-                    let usual = took.min(self.outlook.borrow().took);
+                    let usual = took.min(self.status.borrow().took);
                     self.back_again(took);
                     failures = 0;
                     if let Err(failure) = self.reconcile(agents).await {
                         warn!(
                             error = &failure as &dyn std::error::Error,
-                            "agents are not written down"
+                            "could not store agents"
                         );
                     }
                     self.agents.letta.poll_interval.max(usual * (SHARE_MAX - 1))
@@ -149,7 +149,7 @@ impl Discovery {
             };
             tokio::select! {
                 () = tokio::time::sleep(wait) => {}
-                () = self.agents.nudges.look.notified() => {}
+                () = self.agents.discovery_trigger.look.notified() => {}
                 () = self.tasks.closing() => {}
             }
         }
@@ -157,30 +157,30 @@ impl Discovery {
 
     fn back_again(&self, took: Duration) {
         let mut was_away = false;
-        self.outlook.send_modify(|outlook| {
-            was_away = outlook.failure.take().is_some();
-            outlook.took = took;
-            outlook.looks += 1;
+        self.status.send_modify(|status| {
+            was_away = status.failure.take().is_some();
+            status.took = took;
+            status.looks += 1;
         });
         if was_away {
             info!("Letta is back");
-            self.letta_returns.send_modify(|count| *count += 1);
+            self.letta_reconnects.send_modify(|count| *count += 1);
         }
     }
 
     fn failed(&self, failure: &BackendError, took: Duration) {
         let text = format!("{failure} [{}]", failure.code());
-        self.outlook.send_modify(|outlook| {
-            if outlook.failure.as_ref() != Some(&text) {
+        self.status.send_modify(|status| {
+            if status.failure.as_ref() != Some(&text) {
                 warn!(
                     code = failure.code(),
                     error = failure as &dyn std::error::Error,
-                    "agents cannot be listed; everybody stays until they can"
+                    "could not list agents; no agent is removed"
                 );
             }
-            outlook.failure = Some(text);
-            outlook.took = took;
-            outlook.looks += 1;
+            status.failure = Some(text);
+            status.took = took;
+            status.looks += 1;
         });
     }
 
@@ -188,7 +188,7 @@ impl Discovery {
         agents.retain(|agent| self.agents.letta.selects(agent));
         let accept = self
             .agents
-            .nudges
+            .discovery_trigger
             .accept_removals
             .swap(false, Ordering::Relaxed);
         let registry = &self.agents.provisioner.registry;
@@ -210,7 +210,7 @@ impl Discovery {
                 warn!(agent.id = %id, error = &failure as &dyn std::error::Error, "cannot retire an agent (yet)");
             }
         }
-        self.bring_up_all().await;
+        self.provision_all().await;
         self.settle(agents, revision);
         Ok(())
     }
@@ -218,18 +218,18 @@ impl Discovery {
     /// Remembers a look that has changed nothing and has left nothing to try again or to wait for.
     fn settle(&mut self, agents: Vec<Agent>, revision: u64) {
         let registry = &self.agents.provisioner.registry;
-        let waits = |record: &AgentRecord| matches!(record.presence, Presence::Gone { .. });
+        let waits = |record: &AgentRecord| matches!(record.status, AgentStatus::Gone { .. });
         let nothing_left = registry.revision() == revision
             && self.retries.is_empty()
             && self.space_retry.is_none()
-            && self.outlook.borrow().hold.is_none()
+            && self.status.borrow().hold.is_none()
             && !registry.with_all(|known| known.values().any(waits));
         self.settled = nothing_left.then_some(Settled { agents, revision });
     }
 
-    fn note_hold(&self, hold: Option<Hold>) {
-        self.outlook.send_if_modified(|outlook| {
-            let changed = outlook.hold != hold;
+    fn note_hold(&self, hold: Option<RemovalHold>) {
+        self.status.send_if_modified(|status| {
+            let changed = status.hold != hold;
             if let (true, Some(hold)) = (changed, hold) {
                 warn!(
                     missing = hold.missing,
@@ -238,7 +238,7 @@ impl Discovery {
                      admin says `sync accept-removals`"
                 );
             }
-            outlook.hold = hold;
+            status.hold = hold;
             changed
         });
     }
@@ -263,7 +263,7 @@ impl Discovery {
     }
 
     /// Sets up everybody for whom something is left to do, several at once.
-    async fn bring_up_all(&mut self) {
+    async fn provision_all(&mut self) {
         let now = Instant::now();
         let due: Vec<AgentId> = self.agents.provisioner.registry.with_all(|known| {
             known
@@ -289,7 +289,7 @@ impl Discovery {
                 let done = &done;
                 let provisioner = &self.agents.provisioner;
                 async move {
-                    let result = provisioner.bring_up(&id).await;
+                    let result = provisioner.provision(&id).await;
                     done.fetch_add(1, Ordering::Relaxed);
                     (id, result)
                 }

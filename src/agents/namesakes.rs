@@ -1,6 +1,6 @@
 //! Looking at the names of agents again when people change theirs: whoever takes an agent's name later must not be taken for it.
 //!
-//! An agent has the mark of [`names`](super::names) as long as somebody whom the homeserver shows is called like it: its directory,
+//! An agent has the mark of [`lookalikes`](super::lookalikes) as long as somebody whom the homeserver shows is called like it: its directory,
 //! a profile, or the members of the agent's own room. Who renames gives the name back at once; who only leaves a room has it still.
 //! Events tell of most changes. For those of people whom no event of ours is about, every agent is looked at soon after a start and
 //! then once in [`COMPARE_EVERY`].
@@ -16,9 +16,9 @@ use ruma::OwnedUserId;
 use tokio::{sync::Notify, time::Instant};
 use tracing::{debug, info};
 
-use super::{Agents, names::likeness};
+use super::{Agents, lookalikes::confusable_key};
 use crate::{
-    journal::{AgentRecord, Presence},
+    journal::{AgentRecord, AgentStatus},
     workers::Tasks,
 };
 
@@ -111,12 +111,12 @@ impl Namesakes {
         let mut named: HashMap<String, Vec<&AgentId>> = HashMap::new();
         if changes.values().any(Option::is_some) {
             for record in agents.values().filter(|record| is_looked_at(record)) {
-                let name = likeness(&record.name);
+                let name = confusable_key(&record.name);
                 named.entry(name).or_default().push(&record.id);
             }
         }
         for (user, name) in changes {
-            let now = name.and_then(|name| named.get(&likeness(&name)));
+            let now = name.and_then(|name| named.get(&confusable_key(&name)));
             let before = of.get(&user).into_iter().flatten();
             for agent in now.into_iter().flatten().copied().chain(before) {
                 due.entry(agent.clone()).or_default().insert(user.clone());
@@ -139,7 +139,7 @@ fn every(agents: &BTreeMap<AgentId, AgentRecord>) -> Due {
 
 /// An agent whose name was not compared yet is so when it is set up.
 fn is_looked_at(record: &AgentRecord) -> bool {
-    record.presence == Presence::Live && record.compared_name.is_some()
+    record.status == AgentStatus::Live && record.compared_name.is_some()
 }
 
 /// Looks at names again until the process is about to end.
@@ -175,7 +175,7 @@ pub async fn serve(agents: Agents, tasks: Tasks) {
         }
         if is_news {
             info!("the names of agents are marked anew, because people have changed theirs");
-            agents.nudges.look.notify_one();
+            agents.discovery_trigger.look.notify_one();
         }
         tokio::select! {
             () = tokio::time::sleep(ROUND_PAUSE) => {}

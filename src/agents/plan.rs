@@ -12,10 +12,10 @@ use std::{
 use letta_client::{Agent, AgentId};
 use ruma::OwnedUserId;
 
-use super::names::shown_name;
+use super::lookalikes::shown_name;
 use crate::{
-    journal::{AgentRecord, Presence},
-    matrix::foreign,
+    journal::{AgentRecord, AgentStatus},
+    matrix::untrusted_text,
     time::Millis,
 };
 
@@ -33,12 +33,12 @@ pub struct Comparison {
     /// Agents whose grace is over: their rooms are to be closed.
     pub expired: Vec<AgentId>,
     /// Too many are missing at once, so nobody is taken for removed.
-    pub hold: Option<Hold>,
+    pub hold: Option<RemovalHold>,
 }
 
 /// See [`Comparison::hold`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Hold {
+pub struct RemovalHold {
     /// How many agents are missing.
     pub missing: usize,
     /// How many there were.
@@ -68,29 +68,29 @@ pub fn compare(
             .filter(|record| !seen.contains_key(&record.id))
     };
     let newly_missing: Vec<&AgentRecord> = absent()
-        .filter(|record| record.presence == Presence::Live)
+        .filter(|record| record.status == AgentStatus::Live)
         .collect();
     let live = known
         .values()
-        .filter(|record| record.presence == Presence::Live)
+        .filter(|record| record.status == AgentStatus::Live)
         .count();
     let too_many = seen.is_empty() || newly_missing.len() * 2 > live;
     if !newly_missing.is_empty() && too_many && !accept {
-        comparison.hold = Some(Hold {
+        comparison.hold = Some(RemovalHold {
             missing: newly_missing.len(),
             known: live,
         });
         return comparison;
     }
     for record in newly_missing {
-        let presence = Presence::Gone { since: now };
+        let status = AgentStatus::Gone { since: now };
         comparison.changed.push(AgentRecord {
-            presence,
+            status,
             ..record.clone()
         });
     }
     for record in absent() {
-        if let Presence::Gone { since } = record.presence
+        if let AgentStatus::Gone { since } = record.status
             && now.since(since) >= grace
         {
             comparison.expired.push(record.id.clone());
@@ -115,7 +115,7 @@ fn seen_again(before: Option<&AgentRecord>, agent: &Agent) -> AgentRecord {
         in_space: false,
         previous_room: None,
         invited: BTreeSet::new(),
-        presence: Presence::Live,
+        status: AgentStatus::Live,
         compared_name: None,
         is_lookalike: false,
     };
@@ -125,7 +125,7 @@ fn seen_again(before: Option<&AgentRecord>, agent: &Agent) -> AgentRecord {
             name: facts.name,
             description: facts.description,
             model: facts.model,
-            presence: Presence::Live,
+            status: AgentStatus::Live,
             ..before.clone()
         },
     }
@@ -136,7 +136,7 @@ fn seen_again(before: Option<&AgentRecord>, agent: &Agent) -> AgentRecord {
 fn name_of(agent: &Agent) -> String {
     // Most of what is too long is not even looked at.
     let start: String = agent.name.chars().take(NAME_CHARS_READ_MAX).collect();
-    let name = foreign::name(&start);
+    let name = untrusted_text::name(&start);
     if name.is_empty() {
         return agent.id.to_string();
     }
@@ -149,7 +149,7 @@ fn name_of(agent: &Agent) -> String {
 
 /// How an agent shall stand in Matrix.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Wanted {
+pub struct DesiredState {
     /// The topic of its room.
     pub topic: Option<String>,
     /// Who shall be invited.
@@ -194,9 +194,9 @@ impl Step {
 }
 
 /// What is left to do for an agent, in order.
-pub fn steps(record: &AgentRecord, wanted: &Wanted) -> Vec<Step> {
+pub fn steps(record: &AgentRecord, wanted: &DesiredState) -> Vec<Step> {
     let mut steps = Vec::new();
-    if record.presence != Presence::Live {
+    if record.status != AgentStatus::Live {
         return steps;
     }
     if record.compared_name.as_ref() != Some(&record.name) {

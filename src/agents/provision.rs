@@ -5,7 +5,7 @@
 //! our own exclusive namespace. They are created before they are looked for, because a homeserver
 //! that is asked for a missing alias of ours asks us.
 
-mod names;
+mod name_conflicts;
 mod replaced;
 mod rooms;
 mod space;
@@ -17,21 +17,21 @@ use ruma::OwnedUserId;
 use tracing::info;
 
 use super::{
-    names::shown_name,
+    lookalikes::shown_name,
     namesakes::Namesakes,
-    plan::{Step, Wanted, steps},
+    plan::{DesiredState, Step, steps},
     registry::Registry,
 };
 use crate::{
     config::Permissions,
     identity::Identity,
-    journal::{AgentRecord, Journal, JournalError, Presence},
+    journal::{AgentRecord, AgentStatus, Journal, JournalError},
     matrix::{Actor, Homeserver, MatrixError},
 };
 
 /// How rooms shall be, from the configuration.
 #[derive(Clone, Debug)]
-pub struct Taste {
+pub struct ProvisionConfig {
     /// Who is who.
     pub identity: Identity,
     /// Who may do what, and so who is invited.
@@ -71,27 +71,32 @@ pub struct Provisioner {
     pub registry: Registry,
     homeserver: Homeserver,
     journal: Journal,
-    taste: Taste,
-    people_names: names::PeopleNames,
+    config: ProvisionConfig,
+    user_names: name_conflicts::UserNames,
     /// Who is called like an agent.
     pub namesakes: Namesakes,
 }
 
 impl Provisioner {
     /// Works for these records.
-    pub fn new(registry: Registry, homeserver: Homeserver, journal: Journal, taste: Taste) -> Self {
+    pub fn new(
+        registry: Registry,
+        homeserver: Homeserver,
+        journal: Journal,
+        config: ProvisionConfig,
+    ) -> Self {
         Self {
             registry,
             homeserver,
             journal,
-            taste,
-            people_names: names::PeopleNames::default(),
+            config,
+            user_names: name_conflicts::UserNames::default(),
             namesakes: Namesakes::default(),
         }
     }
 
     /// How an agent shall stand in Matrix.
-    pub fn wanted(&self, record: &AgentRecord) -> Wanted {
+    pub fn wanted(&self, record: &AgentRecord) -> DesiredState {
         let agent = Agent {
             id: record.id.clone(),
             name: record.name.clone(),
@@ -99,21 +104,21 @@ impl Provisioner {
             tags: Vec::new(),
             model: record.model.clone(),
         };
-        let people = if self.taste.rooms.invite {
+        let people = if self.config.rooms.invite {
             self.people()
         } else {
             Vec::new()
         };
-        Wanted {
-            topic: self.taste.rooms.topic_for(&agent),
+        DesiredState {
+            topic: self.config.rooms.topic_for(&agent),
             people,
-            in_space: self.taste.space.enabled && self.registry.space_room().is_some(),
+            in_space: self.config.space.enabled && self.registry.space_room().is_some(),
         }
     }
 
     /// Does everything that is left to do for an agent.
-    pub async fn bring_up(&self, id: &AgentId) -> Result<(), ProvisionError> {
-        let _alone = self.registry.alone_with(id).await;
+    pub async fn provision(&self, id: &AgentId) -> Result<(), ProvisionError> {
+        let _guard = self.registry.lock_agent(id).await;
         let Some(mut record) = self.registry.find(id) else {
             return Ok(());
         };
@@ -136,7 +141,7 @@ impl Provisioner {
 
     /// Makes sure that an agent's ghost exists.
     pub async fn ensure_ghost(&self, id: &AgentId) -> Result<(), ProvisionError> {
-        let _alone = self.registry.alone_with(id).await;
+        let _guard = self.registry.lock_agent(id).await;
         let Some(mut record) = self.registry.find(id) else {
             return Ok(());
         };
@@ -158,11 +163,11 @@ impl Provisioner {
         id: &AgentId,
         users: &BTreeSet<OwnedUserId>,
     ) -> Result<bool, ProvisionError> {
-        let _alone = self.registry.alone_with(id).await;
+        let _guard = self.registry.lock_agent(id).await;
         let Some(mut record) = self.registry.find(id) else {
             return Ok(false);
         };
-        self.people_names.forget();
+        self.user_names.forget();
         let before = record.is_lookalike;
         self.compare_name(&mut record, users).await?;
         if record.is_lookalike == before {
@@ -176,7 +181,7 @@ impl Provisioner {
     async fn compare_name_first(
         &self,
         record: &mut AgentRecord,
-        wanted: &Wanted,
+        wanted: &DesiredState,
     ) -> Result<(), ProvisionError> {
         if steps(record, wanted).contains(&Step::CompareName) {
             self.compare_name(record, &BTreeSet::new()).await?;
@@ -189,9 +194,9 @@ impl Provisioner {
         &self,
         step: &Step,
         record: &mut AgentRecord,
-        wanted: &Wanted,
+        wanted: &DesiredState,
     ) -> Result<(), ProvisionError> {
-        let ghost = self.taste.identity.ghost(&record.id);
+        let ghost = self.config.identity.ghost(&record.id);
         let act = Actor::Ghost(&ghost);
         match (step, record.room.clone()) {
             (Step::CompareName, _) => self.compare_name(record, &BTreeSet::new()).await?,
@@ -220,7 +225,7 @@ impl Provisioner {
             (Step::List, Some(room)) => {
                 if let Some(space) = self.registry.space_room() {
                     self.homeserver
-                        .set_space_child(&space, &room, self.taste.identity.domain(), true)
+                        .set_space_child(&space, &room, self.config.identity.domain(), true)
                         .await
                         .map_err(cannot("list the room in the space"))?;
                     record.in_space = true;
@@ -247,17 +252,17 @@ impl Provisioner {
 
     /// Closes the room of an agent that is gone: the ghost leaves, the space no longer lists it.
     pub async fn retire(&self, id: &AgentId) -> Result<(), ProvisionError> {
-        let _alone = self.registry.alone_with(id).await;
+        let _guard = self.registry.lock_agent(id).await;
         let Some(mut record) = self.registry.find(id) else {
             return Ok(());
         };
-        let ghost = self.taste.identity.ghost(id);
+        let ghost = self.config.identity.ghost(id);
         if let Some(room) = record.room.clone() {
             if record.in_space
                 && let Some(space) = self.registry.space_room()
             {
                 self.homeserver
-                    .set_space_child(&space, &room, self.taste.identity.domain(), false)
+                    .set_space_child(&space, &room, self.config.identity.domain(), false)
                     .await
                     .map_err(cannot("take the room off the space"))?;
                 record.in_space = false;
@@ -276,7 +281,7 @@ impl Provisioner {
                 }
             }
         }
-        record.presence = Presence::Retired;
+        record.status = AgentStatus::Retired;
         self.registry.set(record)?;
         self.journal.durable().await?;
         info!(agent.id = %id, "an agent is gone; its room is closed and waits for its return");
@@ -285,7 +290,7 @@ impl Provisioner {
 
     /// Who is invited: people that `permissions` names in full.
     fn people(&self) -> Vec<OwnedUserId> {
-        self.taste
+        self.config
             .permissions
             .people()
             .map(|(user, _)| user.to_owned())

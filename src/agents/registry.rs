@@ -13,7 +13,7 @@ use std::{
 use letta_client::AgentId;
 use ruma::OwnedRoomId;
 
-use crate::journal::{AgentRecord, Journal, JournalError, Presence, SpaceRecord};
+use crate::journal::{AgentRecord, AgentStatus, Journal, JournalError, SpaceRecord};
 
 /// See the module's documentation.
 pub struct Registry {
@@ -53,7 +53,7 @@ impl Registry {
     pub fn live(&self) -> Vec<AgentRecord> {
         lock(&self.records)
             .values()
-            .filter(|record| record.presence == Presence::Live)
+            .filter(|record| record.status == AgentStatus::Live)
             .cloned()
             .collect()
     }
@@ -102,7 +102,7 @@ impl Registry {
     }
 
     /// Whoever holds this works on the agent alone.
-    pub async fn alone_with(&self, id: &AgentId) -> tokio::sync::OwnedMutexGuard<()> {
+    pub async fn lock_agent(&self, id: &AgentId) -> tokio::sync::OwnedMutexGuard<()> {
         let mutex = Arc::clone(lock(&self.locks).entry(id.clone()).or_default());
         mutex.lock_owned().await
     }

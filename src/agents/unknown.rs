@@ -25,7 +25,7 @@ pub const WINDOW: Duration = Duration::from_mins(1);
 
 /// See the module's documentation.
 #[derive(Debug, Default)]
-pub struct Unknown {
+pub struct UnknownAgents {
     state: Mutex<State>,
 }
 
@@ -37,14 +37,14 @@ struct State {
     asked: u32,
 }
 
-impl Unknown {
+impl UnknownAgents {
     /// Whether Letta was asked for this agent a moment ago, in vain.
     pub fn holds(&self, id: &AgentId, now: Instant) -> bool {
         self.state().until.get(id).is_some_and(|until| now < *until)
     }
 
     /// Whether Letta may be asked for one agent more, which counts as asked.
-    pub fn may_ask(&self, now: Instant) -> bool {
+    pub fn take_lookup(&self, now: Instant) -> bool {
         let mut state = self.state();
         if state.window_began.is_none_or(|began| now >= began + WINDOW) {
             state.window_began = Some(now);
@@ -81,7 +81,7 @@ mod tests {
 
     #[test]
     fn agent_is_unknown_for_its_age_only() {
-        let (unknown, now) = (Unknown::default(), Instant::now());
+        let (unknown, now) = (UnknownAgents::default(), Instant::now());
         assert!(!unknown.holds(&agent(1), now));
         unknown.remember(&agent(1), now, UNKNOWN_AGE);
         assert!(unknown.holds(&agent(1), now + UNKNOWN_AGE - Duration::from_millis(1)));
@@ -91,7 +91,7 @@ mod tests {
 
     #[test]
     fn memory_is_bounded() {
-        let (unknown, now) = (Unknown::default(), Instant::now());
+        let (unknown, now) = (UnknownAgents::default(), Instant::now());
         for number in 0..=(2 * UNKNOWN_MAX) {
             unknown.remember(&agent(number), now, UNKNOWN_AGE);
             assert!(unknown.holds(&agent(number), now));
@@ -101,8 +101,12 @@ mod tests {
 
     #[test]
     fn letta_is_asked_so_often_in_a_window_and_no_more() {
-        let (unknown, now) = (Unknown::default(), Instant::now());
-        let asked = |at| (0..10 * ASKED_MAX).filter(|_| unknown.may_ask(at)).count();
+        let (unknown, now) = (UnknownAgents::default(), Instant::now());
+        let asked = |at| {
+            (0..10 * ASKED_MAX)
+                .filter(|_| unknown.take_lookup(at))
+                .count()
+        };
         assert_eq!(asked(now), ASKED_MAX as usize);
         assert_eq!(asked(now + WINDOW - Duration::from_millis(1)), 0);
         assert_eq!(asked(now + WINDOW), ASKED_MAX as usize);

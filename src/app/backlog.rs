@@ -11,11 +11,11 @@ use serde::Deserialize;
 use tracing::{debug, info, warn};
 
 use crate::{
-    appservice::Desk,
+    appservice::AppserviceState,
     journal::{JournalError, RoomKind, RoomRecord, SendId},
     matrix::{Actor, Homeserver, MatrixError, START_EVENT_TYPE},
     time::Millis,
-    turns::say::freeze,
+    turns::messages::to_raw_json,
     workers::Tasks,
 };
 
@@ -46,9 +46,14 @@ struct Stamp {
 
 /// Brings the homeserver's queue to move, or reads what is in it. `last` is when the last event was admitted before this start.
 /// Runs once, beside everything else.
-pub(super) async fn catch_up(homeserver: Homeserver, desk: Desk, last: Millis, tasks: Tasks) {
+pub(super) async fn catch_up(
+    homeserver: Homeserver,
+    appservice: AppserviceState,
+    last: Millis,
+    tasks: Tasks,
+) {
     let outcome = tokio::select! {
-        outcome = release_or_read(&homeserver, &desk, last) => outcome,
+        outcome = release_or_read(&homeserver, &appservice, last) => outcome,
         () = tasks.closing() => return,
     };
     if let Err(failure) = outcome {
@@ -61,15 +66,16 @@ pub(super) async fn catch_up(homeserver: Homeserver, desk: Desk, last: Millis, t
 
 async fn release_or_read(
     homeserver: &Homeserver,
-    desk: &Desk,
+    appservice: &AppserviceState,
     last: Millis,
 ) -> Result<(), BacklogError> {
-    let rooms = desk.journal.rooms()?;
-    let space = desk.journal.space()?.map(|space| space.room);
-    let Some(event) = send_start_event(homeserver, desk, space.as_deref(), &rooms).await? else {
+    let rooms = appservice.journal.rooms()?;
+    let space = appservice.journal.space()?.map(|space| space.room);
+    let Some(event) = send_start_event(homeserver, appservice, space.as_deref(), &rooms).await?
+    else {
         return Ok(());
     };
-    let echo = tokio::time::timeout(ECHO_WAIT, desk.start_echo.received(&event));
+    let echo = tokio::time::timeout(ECHO_WAIT, appservice.start_echo.received(&event));
     if echo.await.is_ok() {
         debug!(event.id = %event, "the homeserver passes on events");
         return Ok(());
@@ -80,7 +86,7 @@ async fn release_or_read(
     );
     let mut missed = 0;
     for (room, record) in &rooms {
-        match read_room(homeserver, desk, (room, record), last).await {
+        match read_room(homeserver, appservice, (room, record), last).await {
             Ok(new) => missed += new,
             Err(BacklogError::Matrix(failure)) => {
                 warn!(room.id = %room, error = &failure as &dyn std::error::Error, "could not read a room");
@@ -95,7 +101,7 @@ async fn release_or_read(
 /// Sends the event of this start: as state to the space, else as a message that no client shows to the first room that takes it.
 async fn send_start_event(
     homeserver: &Homeserver,
-    desk: &Desk,
+    appservice: &AppserviceState,
     space: Option<&RoomId>,
     rooms: &[(OwnedRoomId, RoomRecord)],
 ) -> Result<Option<OwnedEventId>, BacklogError> {
@@ -103,24 +109,24 @@ async fn send_start_event(
     if let Some(space) = space {
         match homeserver.send_start_state(space, now).await {
             Ok(event) => return Ok(Some(event)),
-            Err(failure) if failure.is_for_good() => debug!(
+            Err(failure) if failure.is_permanent() => debug!(
                 room.id = %space, error = &failure as &dyn std::error::Error,
-                "the space takes no start event"
+                "could not send the start event to the space"
             ),
             Err(failure) => return Err(failure.into()),
         }
     }
     for (room, record) in rooms {
-        let ghost = ghost_in(desk, record);
+        let ghost = ghost_in(appservice, record);
         let actor = ghost.as_deref().map_or(Actor::Bot, Actor::Ghost);
         let send_id = SendId::of(&["start", room.as_str(), &now.0.to_string()]);
-        let content = freeze(&serde_json::json!({ "started_at": now.0 }));
+        let content = to_raw_json(&serde_json::json!({ "started_at": now.0 }));
         match homeserver
             .send(actor, room, START_EVENT_TYPE, &send_id, content)
             .await
         {
             Ok(event) => return Ok(Some(event)),
-            Err(failure) if failure.is_for_good() => {}
+            Err(failure) if failure.is_permanent() => {}
             Err(failure) => return Err(failure.into()),
         }
     }
@@ -130,11 +136,11 @@ async fn send_start_event(
 /// Admits what a room has that came after the last admitted event. Answers how much that was.
 async fn read_room(
     homeserver: &Homeserver,
-    desk: &Desk,
+    appservice: &AppserviceState,
     (room, record): (&RoomId, &RoomRecord),
     last: Millis,
 ) -> Result<usize, BacklogError> {
-    let ghost = ghost_in(desk, record);
+    let ghost = ghost_in(appservice, record);
     let actor = ghost.as_deref().map_or(Actor::Bot, Actor::Ghost);
     let (mut missed, mut from) = (Vec::new(), None);
     'pages: for _ in 0..PAGES_MAX {
@@ -146,7 +152,7 @@ async fn read_room(
                 continue;
             };
             let is_old = stamp.origin_server_ts.saturating_add(CLOCK_SKEW_MS) < last.0;
-            match desk.journal.admitted_at(&stamp.event_id)? {
+            match appservice.journal.admitted_at(&stamp.event_id)? {
                 None if !is_old => missed.push(event),
                 // It came meanwhile; what was missed may lie before it.
                 Some(at) if at > last => {}
@@ -159,15 +165,15 @@ async fn read_room(
         };
     }
     missed.reverse();
-    Ok(desk.admit(missed).await?)
+    Ok(appservice.admit(missed).await?)
 }
 
 /// The ghost that is in a room; `None` where the bot is.
-fn ghost_in(desk: &Desk, record: &RoomRecord) -> Option<ruma::OwnedUserId> {
+fn ghost_in(appservice: &AppserviceState, record: &RoomRecord) -> Option<ruma::OwnedUserId> {
     let agent = match (&record.kind, record.guests.keys().next()) {
         _ if record.bot => return None,
         (RoomKind::Home { agent }, _) | (_, Some(agent)) => agent,
         _ => return None,
     };
-    Some(desk.identity.ghost(agent))
+    Some(appservice.identity.ghost(agent))
 }

@@ -10,27 +10,27 @@ use system::condition::Condition;
 use tokio::sync::{Notify, watch};
 use tracing::{info, warn};
 
-use super::{backlog, meet};
+use super::{backlog, startup_checks};
 use crate::{
     agents::{
         Agents,
-        discovery::{Discovery, Nudges, Outlook},
+        discovery::{Discovery, DiscoveryStatus, DiscoveryTrigger},
         namesakes,
-        provision::{Provisioner, Taste},
+        provision::{ProvisionConfig, Provisioner},
         registry::Registry,
     },
-    appservice::{Desk, Pings, StartEcho},
-    commands::{Clerk, ClerkDesk, alarm, paused},
+    appservice::{AppserviceState, Pings, StartEcho},
+    commands::{CommandContext, CommandHandler, pause_alert, removal_alert},
     config::Config,
-    errands::ErrandRunner,
     identity::Identity,
     journal::{Journal, JournalLimits},
     matrix::Homeserver,
     outbox::Outbox,
+    room_jobs::RoomJobWorker,
     time::Millis,
     turns::{
-        Surroundings, Turns,
-        inbox::{Errands, Inbox},
+        TurnContext, Turns,
+        inbox::{Inbox, WakeRoomJobs},
         route::Rules,
     },
     workers::Tasks,
@@ -42,17 +42,17 @@ const PRUNE_EVERY: Duration = Duration::from_mins(10);
 /// The bridge.
 pub(super) struct Bridge {
     /// What the homeserver calls.
-    pub(super) desk: Desk,
+    pub(super) appservice: AppserviceState,
     /// The turns.
     pub(super) turns: Turns,
-    around: Surroundings,
-    errands: ErrandRunner,
+    ctx: TurnContext,
+    jobs: RoomJobWorker,
     agents: Agents,
     rules: Rules,
     ready: watch::Sender<bool>,
     /// Taken when it is set going.
     discovery: Mutex<Option<Discovery>>,
-    outlook: watch::Receiver<Outlook>,
+    discovery_status: watch::Receiver<DiscoveryStatus>,
     /// When an event was admitted last, before this start.
     last_admission: Option<Millis>,
 }
@@ -71,88 +71,88 @@ impl Bridge {
             identity: identity.clone(),
             permissions,
         };
-        let (letta_left, letta_returns) = watch::channel(0);
-        let around = surroundings(
+        let (letta_reconnects_tx, letta_reconnects) = watch::channel(0);
+        let ctx = turn_context(
             config,
             backend,
             homeserver,
             identity.clone(),
-            letta_returns,
+            letta_reconnects,
             tasks,
         )?;
-        let last_admission = around.journal.last_admission()?;
-        let agents = agents(config, &around)?;
+        let last_admission = ctx.journal.last_admission()?;
+        let agents = agents(config, &ctx)?;
         let discovery = Discovery::new(
             agents.clone(),
             config.rooms.removal_grace,
-            letta_left,
+            letta_reconnects_tx,
             tasks.clone(),
         );
-        let turns = Turns::new(around.clone())?;
+        let turns = Turns::new(ctx.clone())?;
         let arrived = Arc::new(Notify::new());
-        let outlook = discovery.outlook();
-        let clerk = Clerk::new(ClerkDesk {
-            journal: around.journal.clone(),
-            outbox: around.outbox.clone(),
-            homeserver: around.homeserver.clone(),
+        let discovery_status = discovery.subscribe_status();
+        let handler = CommandHandler::new(CommandContext {
+            journal: ctx.journal.clone(),
+            outbox: ctx.outbox.clone(),
+            homeserver: ctx.homeserver.clone(),
             agents: agents.clone(),
             turns: turns.clone(),
             rules: rules.clone(),
-            outlook: outlook.clone(),
+            discovery_status: discovery_status.clone(),
             arrived: Arc::clone(&arrived),
             appservice_id: config.appservice.id.clone(),
             began: Millis::now(),
         });
         let (ready, is_ready) = watch::channel(false);
-        let desk = Desk {
+        let appservice = AppserviceState {
             hs_token: config.appservice.hs_token.clone(),
             identity,
-            journal: around.journal.clone(),
+            journal: ctx.journal.clone(),
             arrived,
             provision: Arc::new(agents.clone()),
             pings: Pings::default(),
             start_echo: StartEcho::default(),
             ready: is_ready,
-            conditions: std::iter::once(around.journal.condition().clone())
+            conditions: std::iter::once(ctx.journal.condition().clone())
                 .chain(database)
                 .collect(),
         };
-        let errands = ErrandRunner::new(around.journal.clone(), clerk, tasks.clone());
+        let jobs = RoomJobWorker::new(ctx.journal.clone(), handler, tasks.clone());
         let discovery = Mutex::new(Some(discovery));
         Ok(Self {
-            desk,
+            appservice,
             turns,
-            around,
-            errands,
+            ctx,
+            jobs,
             agents,
             rules,
             ready,
             discovery,
-            outlook,
+            discovery_status,
             last_admission,
         })
     }
 
     /// Checks that homeserver and bridge know and reach each other, then sets everything going.
     pub(super) async fn begin(&self, config: &Config) -> anyhow::Result<()> {
-        meet::homeserver(
-            &self.around.homeserver,
+        startup_checks::homeserver(
+            &self.ctx.homeserver,
             config,
-            self.desk.identity.bot(),
-            &self.desk.pings,
+            self.appservice.identity.bot(),
+            &self.appservice.pings,
         )
         .await?;
-        self.around.outbox.resume()?;
+        self.ctx.outbox.resume()?;
         self.turns.resume()?;
-        self.errands.resume()?;
-        let tasks = &self.around.tasks;
-        let errands: Arc<dyn Errands> = Arc::new(self.errands.clone());
+        self.jobs.resume()?;
+        let tasks = &self.ctx.tasks;
+        let jobs: Arc<dyn WakeRoomJobs> = Arc::new(self.jobs.clone());
         let inbox = Inbox::new(
-            self.around.clone(),
+            self.ctx.clone(),
             self.turns.clone(),
-            errands,
+            jobs,
             self.rules.clone(),
-            Arc::clone(&self.desk.arrived),
+            Arc::clone(&self.appservice.arrived),
         );
         tasks.spawn_singleton("inbox", inbox.serve());
         if let Some(discovery) = self
@@ -165,35 +165,36 @@ impl Bridge {
         }
         let names = namesakes::serve(self.agents.clone(), tasks.clone());
         tasks.spawn_singleton("agent names", names);
-        let alarm = alarm::serve(
-            self.around.journal.clone(),
-            self.around.outbox.clone(),
+        let alarm = removal_alert::serve(
+            self.ctx.journal.clone(),
+            self.ctx.outbox.clone(),
             self.rules.identity.clone(),
-            self.outlook.clone(),
+            self.discovery_status.clone(),
             tasks.clone(),
         );
         tasks.spawn_singleton("Letta alarm", alarm);
-        let pauses = paused::serve(
-            self.around.journal.clone(),
-            self.around.outbox.clone(),
+        let pauses = pause_alert::serve(
+            self.ctx.journal.clone(),
+            self.ctx.outbox.clone(),
             self.rules.clone(),
             Arc::clone(self.turns.pauses()),
             tasks.clone(),
         );
         tasks.spawn_singleton("pause alarm", pauses);
-        let (journal, closing) = (self.around.journal.clone(), tasks.clone());
+        let (journal, closing) = (self.ctx.journal.clone(), tasks.clone());
         tasks.spawn_singleton("journal flush", async move {
             tokio::select! {
                 () = journal.flusher_ended() => {}
                 () = closing.closing() => {}
             }
         });
-        let prune = prune(self.around.journal.clone(), tasks.clone());
+        let prune = prune(self.ctx.journal.clone(), tasks.clone());
         tasks.spawn_singleton("journal pruning", prune);
         // Where nothing was ever admitted, nothing was missed.
         if let Some(last) = self.last_admission {
-            let homeserver = self.around.homeserver.clone();
-            let catch_up = backlog::catch_up(homeserver, self.desk.clone(), last, tasks.clone());
+            let homeserver = self.ctx.homeserver.clone();
+            let catch_up =
+                backlog::catch_up(homeserver, self.appservice.clone(), last, tasks.clone());
             tasks.spawn(catch_up);
         }
         self.ready.send_replace(true);
@@ -205,24 +206,24 @@ impl Bridge {
     }
 
     /// Tells `/ready` that the bridge ends.
-    pub(super) fn not_ready(&self) {
+    pub(super) fn set_not_ready(&self) {
         self.ready.send_replace(false);
     }
 
     /// Whether nothing that has begun is unfinished.
-    pub(super) fn is_quiet(&self) -> bool {
-        self.turns.in_flight() == 0 && self.around.outbox.rooms_waiting() == 0
+    pub(super) fn is_idle(&self) -> bool {
+        self.turns.in_flight() == 0 && self.ctx.outbox.rooms_waiting() == 0
     }
 }
 
-fn surroundings(
+fn turn_context(
     config: &Config,
     backend: Arc<dyn Backend>,
     homeserver: Homeserver,
     identity: Identity,
-    letta_returns: watch::Receiver<u64>,
+    letta_reconnects: watch::Receiver<u64>,
     tasks: &Tasks,
-) -> anyhow::Result<Surroundings> {
+) -> anyhow::Result<TurnContext> {
     let limits = JournalLimits {
         keep_events: config.journal.keep_events,
         ..JournalLimits::default()
@@ -235,39 +236,39 @@ fn surroundings(
         tasks.clone(),
     )?;
     let tasks = tasks.clone();
-    Ok(Surroundings {
+    Ok(TurnContext {
         journal,
         outbox,
         homeserver,
         backend,
         identity,
         permissions: config.permissions.clone(),
-        letta_returns,
-        habits: config.turns.clone(),
+        letta_reconnects,
+        config: config.turns.clone(),
         mode: config.letta.mode,
         tasks,
     })
 }
 
-fn agents(config: &Config, around: &Surroundings) -> anyhow::Result<Agents> {
-    let taste = Taste {
-        identity: around.identity.clone(),
+fn agents(config: &Config, ctx: &TurnContext) -> anyhow::Result<Agents> {
+    let provision_config = ProvisionConfig {
+        identity: ctx.identity.clone(),
         permissions: config.permissions.clone(),
         space: config.space.clone(),
         rooms: config.rooms.clone(),
         bot_name: Some(config.appservice.bot.displayname.clone()),
     };
     let provisioner = Provisioner::new(
-        Registry::load(around.journal.clone())?,
-        around.homeserver.clone(),
-        around.journal.clone(),
-        taste,
+        Registry::load(ctx.journal.clone())?,
+        ctx.homeserver.clone(),
+        ctx.journal.clone(),
+        provision_config,
     );
     Ok(Agents {
         provisioner: Arc::new(provisioner),
-        backend: Arc::clone(&around.backend),
+        backend: Arc::clone(&ctx.backend),
         letta: config.letta.clone(),
-        nudges: Nudges::default(),
+        discovery_trigger: DiscoveryTrigger::default(),
         unknown: Arc::default(),
     })
 }
@@ -277,11 +278,14 @@ async fn prune(journal: Journal, tasks: Tasks) {
         match journal.prune(Millis::now()) {
             Ok(0) => {}
             Ok(removed) => {
-                info!(removed, "old records are forgotten");
+                info!(removed, "pruned old journal records");
                 tokio::task::yield_now().await;
                 continue;
             }
-            Err(failure) => warn!(error = &failure as &dyn std::error::Error, "cannot prune"),
+            Err(failure) => warn!(
+                error = &failure as &dyn std::error::Error,
+                "could not prune the journal"
+            ),
         }
         tokio::select! {
             () = tokio::time::sleep(PRUNE_EVERY) => {}

@@ -20,7 +20,7 @@ use system::{condition::Condition, private};
 use tower::ServiceExt;
 use tracing::{info, warn};
 
-use super::{Newcomer, Then};
+use super::{DemoUser, ExitAction};
 use crate::{
     appservice::readiness,
     cli::{ExitCode, Failure},
@@ -42,16 +42,16 @@ const SOFTWARE: Software = Software {
 };
 
 /// The homeserver in this process.
-pub(super) struct Core {
+pub(super) struct EmbeddedHomeserver {
     server: Server,
     address: OnceLock<String>,
 }
 
-impl Core {
+impl EmbeddedHomeserver {
     /// Opens the database, and makes the tokens that the two parts know each other by.
     pub(super) async fn open(
         config: &mut Config,
-        newcomer: Option<&Newcomer>,
+        demo_user: Option<&DemoUser>,
     ) -> anyhow::Result<Self> {
         config.appservice.as_token = new_token();
         config.appservice.hs_token = new_token();
@@ -61,9 +61,9 @@ impl Core {
             private::tighten(&folder)?;
         }
         let server = open(settings).await?;
-        if let Some(newcomer) = newcomer {
+        if let Some(demo_user) = demo_user {
             server
-                .ensure_account(&newcomer.user_id, &newcomer.password)
+                .ensure_account(&demo_user.user_id, &demo_user.password)
                 .await?;
         }
         Ok(Self {
@@ -119,7 +119,7 @@ impl Core {
         let served = listeners.serve(front, connections, async move {
             tasks.closing().await;
             // A client that waits for news would hold up the end, and be cut off by it.
-            server.end_waiting();
+            server.cancel_waiters();
         });
         Ok(async move {
             served.await;
@@ -130,13 +130,13 @@ impl Core {
     async fn listen(&self) -> anyhow::Result<Listeners> {
         let config = self.server.config();
         let listeners = Listeners::bind(&config.listen).await.map_err(|error| {
-            let mend = match &error {
+            let fix = match &error {
                 ListenError::Bind { .. } => {
                     ". Is another homeserver running? Change `homeserver.port`, or stop it."
                 }
                 ListenError::Nowhere | ListenError::Certificate(_) => "",
             };
-            Failure::new(ExitCode::NoListener, format_args!("{error}{mend}"))
+            Failure::new(ExitCode::NoListener, format_args!("{error}{fix}"))
         })?;
         let name = &config.server_name;
         for address in listeners.addresses() {
@@ -181,7 +181,7 @@ impl Core {
         for line in commands {
             let command = command_name(line);
             match self.server.execute(line).await {
-                Ok(answer) => super::say(&format!("{answer}\n")),
+                Ok(answer) => super::print_out(&format!("{answer}\n")),
                 Err(reason) if self.server.config().admin.admin_execute_errors_ignore => {
                     warn!(command, reason, "a command failed");
                 }
@@ -202,12 +202,12 @@ impl Core {
     }
 
     /// Ends what it does and closes the database. Says what comes then.
-    pub(super) async fn close(self) -> Then {
+    pub(super) async fn close(self) -> ExitAction {
         self.server.close().await;
         if self.server.restart_requested() {
-            return Then::Again;
+            return ExitAction::Restart;
         }
-        Then::End
+        ExitAction::End
     }
 }
 
@@ -229,36 +229,36 @@ pub async fn homeserver_alone(
 ) -> anyhow::Result<()> {
     let mut signals = super::Signals::listen()?;
     super::prepare();
-    let core = Core {
+    let embedded = EmbeddedHomeserver {
         server: open(settings).await?,
         address: OnceLock::new(),
     };
-    core.execute(commands).await?;
+    embedded.execute(commands).await?;
     let tasks = Tasks::default();
-    let conditions = vec![core.condition()];
+    let conditions = vec![embedded.condition()];
     let stores = conditions.clone();
     let front = Router::new()
         .route("/health", get(async move || readiness(true, &stores)))
-        .fallback_service(core.router());
+        .fallback_service(embedded.router());
     #[expect(
         clippy::disallowed_methods,
         reason = "its handle is waited for, and how it ends is how the process ends"
     )]
-    let served = tokio::spawn(core.serve_routes(front, tasks.clone()).await?);
+    let served = tokio::spawn(embedded.serve_routes(front, tasks.clone()).await?);
     let failed = tokio::select! {
         () = signals.terminated() => None,
-        () = core.shut_down() => None,
+        () = embedded.shut_down() => None,
         failure = super::until_lost(&conditions) => Some(failure),
-        task = core.failed() => Some(super::task_failed(task)),
+        task = embedded.failed() => Some(super::task_failed(task)),
     };
     tasks.close();
     tasks.stop();
     if let Ok(served) = tokio::time::timeout(super::STOP_MAX, served).await {
         served.context("the listener failed")??;
     }
-    let then = core.close().await;
+    let then = embedded.close().await;
     match failed {
         Some(failure) => Err(failure.into()),
-        None => then.go(),
+        None => then.run(),
     }
 }

@@ -9,7 +9,7 @@ use letta_client::{
     app_server::{AppServerBackend, AppServerConfig},
     demo::{Demo, DemoServer},
     detect::Kind,
-    found::{FoundBackend, MakeError},
+    detected::{DetectedBackend, MakeError},
     openai::{OpenAiBackend, OpenAiConfig},
     rest::{RestBackend, RestConfig},
 };
@@ -55,7 +55,7 @@ pub(super) fn backend(
         (None, Some(kind)) => access.backend(kind),
         (None, None) => {
             let (url, api_key) = (access.url.clone(), access.api_key.clone());
-            return Ok(FoundBackend::new(url, api_key, move |kind| {
+            return Ok(DetectedBackend::new(url, api_key, move |kind| {
                 access.backend(kind)
             }));
         }

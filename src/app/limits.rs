@@ -115,17 +115,17 @@ const BRIDGE: &[Row] = &[
         "the room is told, and the message is kept",
     ),
     (
-        "src/turns/overheard.rs",
+        "src/turns/external_turns.rs",
         "WAITING_MAX",
         "others are not shown in the room",
     ),
     (
-        "src/turns/card.rs",
+        "src/turns/approval_message.rs",
         "EXCERPT_CHARS_MAX",
         "the rest is not shown, and the request can only be denied",
     ),
     (
-        "src/turns/card.rs",
+        "src/turns/approval_message.rs",
         "EXCERPT_CALLS_MAX",
         "the rest is not shown, and the request can only be denied",
     ),
@@ -374,5 +374,5 @@ fn limits_in_the_documentation_are_those_of_the_code() {
         table(BRIDGE),
         table(LETTA),
     );
-    crate::house::same_as_on_disk(Path::new(DOCUMENT), &text);
+    crate::architecture::same_as_on_disk(Path::new(DOCUMENT), &text);
 }

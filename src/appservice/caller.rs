@@ -10,19 +10,22 @@ use ruma::{
     exports::http::Request,
 };
 
-use super::{Desk, error::ApiError};
+use super::{AppserviceState, error::ApiError};
 
 /// The homeserver.
 pub(super) struct FromHomeserver(());
 
-impl FromRequestParts<Desk> for FromHomeserver {
+impl FromRequestParts<AppserviceState> for FromHomeserver {
     type Rejection = ApiError;
 
-    async fn from_request_parts(parts: &mut Parts, desk: &Desk) -> Result<Self, ApiError> {
+    async fn from_request_parts(
+        parts: &mut Parts,
+        state: &AppserviceState,
+    ) -> Result<Self, ApiError> {
         let request = Request::from_parts(parts.clone(), ());
         let shown = HomeserverToken::extract_authentication(&request)
             .map_err(|_| ApiError::MissingToken)?;
-        if desk.hs_token.matches(&shown) {
+        if state.hs_token.matches(&shown) {
             Ok(Self(()))
         } else {
             Err(ApiError::WrongToken)

@@ -54,7 +54,7 @@ impl IntoResponse for ApiError {
         if let Self::Journal(failure) = &self {
             tracing::error!(
                 error = failure as &dyn std::error::Error,
-                "a transaction was not taken; the homeserver sends it again"
+                "could not store a transaction; the homeserver retries it"
             );
         }
         let (status, kind) = self.parts();

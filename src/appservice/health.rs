@@ -7,7 +7,7 @@ use axum::{Json, extract::State, http::StatusCode};
 use serde_json::{Map, Value, json};
 use system::condition::Condition;
 
-use super::Desk;
+use super::AppserviceState;
 
 /// The process answers.
 pub(super) async fn live() -> Json<Value> {
@@ -15,8 +15,8 @@ pub(super) async fn live() -> Json<Value> {
 }
 
 /// The start-up checks have passed, homeserver and bridge know and reach each other, and what has to be written can be.
-pub(super) async fn ready(State(desk): State<Desk>) -> (StatusCode, Json<Value>) {
-    readiness(*desk.ready.borrow(), &desk.conditions)
+pub(super) async fn ready(State(state): State<AppserviceState>) -> (StatusCode, Json<Value>) {
+    readiness(*state.ready.borrow(), &state.conditions)
 }
 
 /// Reasons that may be told to anybody. The whole reason, which can name files of this machine, is in the log.
@@ -60,7 +60,7 @@ pub(crate) fn readiness(started: bool, conditions: &[Condition]) -> (StatusCode,
 }
 
 /// Somebody knows that there is a new agent.
-pub(super) async fn new_agent(State(desk): State<Desk>) -> (StatusCode, Json<Value>) {
-    desk.provision.look_now();
+pub(super) async fn new_agent(State(state): State<AppserviceState>) -> (StatusCode, Json<Value>) {
+    state.provision.look_now();
     (StatusCode::ACCEPTED, Json(json!({})))
 }

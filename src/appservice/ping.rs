@@ -10,7 +10,7 @@ use axum::{Json, body::Bytes, extract::State};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{Desk, caller::FromHomeserver};
+use super::{AppserviceState, caller::FromHomeserver};
 
 /// The transaction of the last ping.
 #[derive(Clone, Debug, Default)]
@@ -39,13 +39,13 @@ struct Body {
 
 pub(super) async fn handle(
     _caller: FromHomeserver,
-    State(desk): State<Desk>,
+    State(state): State<AppserviceState>,
     body: Bytes,
 ) -> Json<Value> {
     // A ping without a readable transaction is a ping all the same.
     let body: Body = serde_json::from_slice(&body).unwrap_or_default();
     if let Some(transaction) = body.transaction_id {
-        desk.pings.note(transaction);
+        state.pings.note(transaction);
     }
     Json(json!({}))
 }

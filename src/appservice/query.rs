@@ -10,24 +10,24 @@ use axum::{
 use ruma::{RoomAliasId, UserId};
 use serde_json::{Value, json};
 
-use super::{Desk, caller::FromHomeserver, error::ApiError};
+use super::{AppserviceState, caller::FromHomeserver, error::ApiError};
 
 /// Whether a user of our namespace exists.
 pub(super) async fn user(
     _caller: FromHomeserver,
-    State(desk): State<Desk>,
+    State(state): State<AppserviceState>,
     user: Result<Path<String>, PathRejection>,
 ) -> Result<Json<Value>, ApiError> {
     let Path(user) = user.map_err(|_| ApiError::NotFound("user"))?;
     let user = <&UserId>::try_from(user.as_str()).map_err(|_| ApiError::NotFound("user"))?;
-    if user == desk.identity.bot() {
+    if user == state.identity.bot() {
         return Ok(Json(json!({})));
     }
-    let agent = desk
+    let agent = state
         .identity
         .agent_of(user)
         .ok_or(ApiError::NotFound("user"))?;
-    if desk.provision.ensure_ghost(&agent).await {
+    if state.provision.ensure_ghost(&agent).await {
         Ok(Json(json!({})))
     } else {
         Err(ApiError::NotFound("user"))
@@ -37,16 +37,16 @@ pub(super) async fn user(
 /// Whether an alias of our namespace exists.
 pub(super) async fn room(
     _caller: FromHomeserver,
-    State(desk): State<Desk>,
+    State(state): State<AppserviceState>,
     alias: Result<Path<String>, PathRejection>,
 ) -> Result<Json<Value>, ApiError> {
     let Path(alias) = alias.map_err(|_| ApiError::NotFound("room"))?;
     let alias = <&RoomAliasId>::try_from(alias.as_str()).map_err(|_| ApiError::NotFound("room"))?;
-    let agent = desk
+    let agent = state
         .identity
         .agent_of_alias(alias)
         .ok_or(ApiError::NotFound("room"))?;
-    if desk.provision.ensure_room(&agent).await {
+    if state.provision.ensure_room(&agent).await {
         Ok(Json(json!({})))
     } else {
         Err(ApiError::NotFound("room"))

@@ -53,14 +53,14 @@ impl Provision for OneAgent {
 }
 
 /// A desk with a real journal, and what stands around it.
-struct Office {
-    desk: Desk,
+struct TestAppservice {
+    state: AppserviceState,
     agents: Arc<OneAgent>,
     ready: watch::Sender<bool>,
     folder: TempDir,
 }
 
-impl Office {
+impl TestAppservice {
     fn open() -> Self {
         Self::with(JournalLimits::default())
     }
@@ -77,7 +77,7 @@ impl Office {
             "letta_agents",
         );
         let conditions = vec![journal.condition().clone()];
-        let desk = Desk {
+        let state = AppserviceState {
             hs_token: Secret::new(HS_TOKEN),
             identity: identity.unwrap(),
             journal,
@@ -89,7 +89,7 @@ impl Office {
             conditions,
         };
         Self {
-            desk,
+            state,
             agents,
             ready,
             folder,
@@ -97,7 +97,7 @@ impl Office {
     }
 
     async fn answer(&self, request: http::Request<Body>) -> (u16, Value) {
-        let response = router(self.desk.clone()).oneshot(request).await.unwrap();
+        let response = router(self.state.clone()).oneshot(request).await.unwrap();
         let status = response.status().as_u16();
         let body = response.into_body().collect().await.unwrap().to_bytes();
         let body = serde_json::from_slice(&body)
@@ -116,7 +116,7 @@ impl Office {
 
     /// The ids of the events that wait to be routed, in order.
     fn journaled(&self) -> Vec<String> {
-        journaled(&self.desk.journal)
+        journaled(&self.state.journal)
     }
 }
 
@@ -165,14 +165,14 @@ fn copy_into(from: &Path, to: &Path) {
 
 #[tokio::test]
 async fn unwritable_journal_is_not_ready_and_refuses_transactions() {
-    let office = Office::open();
-    office.ready.send(true).unwrap();
+    let service = TestAppservice::open();
+    service.ready.send(true).unwrap();
     let ready = || {
         let request = http::Request::get("/_matrix/mau/ready");
-        office.answer(request.body(Body::empty()).unwrap())
+        service.answer(request.body(Body::empty()).unwrap())
     };
     assert_eq!(ready().await, (200, json!({ "ready": true })));
-    let condition = office.desk.journal.condition();
+    let condition = service.state.journal.condition();
     for (failure, shown) in [
         (
             "cannot append to /var/lib/letta/journal/db: boom",
@@ -188,7 +188,7 @@ async fn unwritable_journal_is_not_ready_and_refuses_transactions() {
         let expected = json!({ "ready": false, "unwritable": { "journal": shown } });
         assert_eq!(ready().await, (503, expected));
     }
-    let (status, body) = office.transaction("1", &[message("$a")]).await;
+    let (status, body) = service.transaction("1", &[message("$a")]).await;
     assert_eq!((status, &body["errcode"]), (503, &json!("M_UNKNOWN")));
-    assert!(office.journaled().is_empty());
+    assert!(service.journaled().is_empty());
 }

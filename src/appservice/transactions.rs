@@ -16,7 +16,7 @@ use serde_json::{Value, json, value::RawValue};
 use tracing::{debug, warn};
 
 use super::{
-    Desk,
+    AppserviceState,
     caller::FromHomeserver,
     error::ApiError,
     inbound::{self, Inbound, NamedMember, NoTransaction},
@@ -25,7 +25,7 @@ use crate::{journal::JournalError, time::Millis};
 
 pub(super) async fn handle(
     _caller: FromHomeserver,
-    State(desk): State<Desk>,
+    State(state): State<AppserviceState>,
     body: Result<Bytes, BytesRejection>,
 ) -> Result<Json<Value>, ApiError> {
     let body = body.map_err(|rejection| match rejection.status() {
@@ -33,7 +33,7 @@ pub(super) async fn handle(
         _ => ApiError::NotJson,
     })?;
     let events = inbound::events_of(&body)?;
-    desk.admit(events).await.map_err(ApiError::Journal)?;
+    state.admit(events).await.map_err(ApiError::Journal)?;
     Ok(Json(json!({})))
 }
 
@@ -46,7 +46,7 @@ impl From<NoTransaction> for ApiError {
     }
 }
 
-impl Desk {
+impl AppserviceState {
     /// Takes events into the journal that mean something to us and were not admitted before. Answers how many there were, once
     /// they are on disk.
     pub async fn admit(&self, events: Vec<Box<RawValue>>) -> Result<usize, JournalError> {
@@ -80,7 +80,7 @@ impl Desk {
             }
             Ok(Inbound::Nothing) => None,
             Err(error) => {
-                warn!(%error, "the homeserver sent an event that is none; it is left out");
+                warn!(%error, "ignoring a malformed event in a transaction");
                 None
             }
         }

@@ -7,7 +7,9 @@ use std::{
 
 use homeserver::{Store, StoreError, backup};
 
-use super::{BackupArgs, BackupCommand, ExitCode, Failure, Files, Outcome, homeserver::load, say};
+use super::{
+    BackupArgs, BackupCommand, ExitCode, Failure, Files, Outcome, homeserver::load, print_out,
+};
 use crate::{app, config::Config};
 
 /// Does what the command line says about backups.
@@ -23,26 +25,26 @@ pub(super) async fn backup(files: &Files, args: &BackupArgs) -> Outcome {
             let id = made
                 .await
                 .map_err(|error| Failure::new(ExitCode::Other, error))??;
-            say(&format!("Created database backup #{id}.\n"));
+            print_out(&format!("Created database backup #{id}.\n"));
         }
         BackupCommand::List => {
             for kept in listed(&folder)? {
                 let seconds = u64::try_from(kept.time).unwrap_or_default();
                 let time = humantime::format_rfc3339(UNIX_EPOCH + Duration::from_secs(seconds));
                 let (id, bytes, files) = (kept.id, kept.bytes, kept.files);
-                say(&format!("#{id}  {time}  {bytes} bytes, {files} files\n"));
+                print_out(&format!("#{id}  {time}  {bytes} bytes, {files} files\n"));
             }
         }
         BackupCommand::Verify { id } => {
             let id = chosen(&folder, *id)?;
             backup::verify(&folder, id).map_err(|error| failed(&error))?;
-            say(&format!("Backup #{id} is whole.\n"));
+            print_out(&format!("Backup #{id} is whole.\n"));
         }
         BackupCommand::Restore { id, into } => {
             let (id, into) = (chosen(&folder, *id)?, into.clone().unwrap_or(database));
             backup::restore(&folder, Some(id), &into).map_err(|error| failed(&error))?;
             let into = into.display();
-            say(&format!(
+            print_out(&format!(
                 "Restored backup #{id} into {into}. The homeserver can be started.\n"
             ));
         }

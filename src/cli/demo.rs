@@ -8,11 +8,11 @@ use tokio::time::Instant;
 use url::Url;
 
 use super::{
-    DemoArgs, ExitCode, Failure, HomeserverKind, Outcome, doctor::Token, init, logging,
-    probe::Homeserver, say, steps, tokens,
+    DemoArgs, ExitCode, Failure, HomeserverKind, Outcome, doctor::Token, init, logging, print_out,
+    probe::Homeserver, steps, tokens,
 };
 use crate::{
-    app::{self, Newcomer},
+    app::{self, DemoUser},
     config::{BackendKind, Config, Environment, HomeserverMode, Level, private_file},
     registration::Registration,
 };
@@ -40,7 +40,7 @@ pub(super) async fn demo(args: &DemoArgs) -> Outcome {
     let registration = write(args, homeserver, &path, &registration_path, &environment)?;
     let config = Config::load_with(&path, &environment)?;
     logging::start(&config.logging);
-    say("This is a demo: its agents are scripted, they are no models.\n\n");
+    print_out("This is a demo: its agents are scripted, they are no models.\n\n");
     wait_until_accepted(&config, &registration_path, &registration).await?;
     Ok(app::run(config, None, &[]).await?)
 }
@@ -72,15 +72,15 @@ async fn embedded(args: &DemoArgs, path: &Path, environment: &Environment) -> Ou
         Failure::new(ExitCode::ConfigUnwritable, why)
     })?;
     if !args.json {
-        say("This is a demo: its agents are scripted, they are no models.\n");
+        print_out("This is a demo: its agents are scripted, they are no models.\n");
     }
     let password = password(&args.data.join("password"))?;
-    let newcomer = Newcomer {
+    let demo_user = DemoUser {
         user_id,
         password,
         json: args.json,
     };
-    Ok(app::run(config, Some(newcomer), &[]).await?)
+    Ok(app::run(config, Some(demo_user), &[]).await?)
 }
 
 /// The password of the last time, or a new one.
@@ -150,7 +150,7 @@ async fn wait_until_accepted(
     loop {
         let why = match Token::ask(&homeserver).await {
             Token::Accepted(_) => {
-                say(if told {
+                print_out(if told {
                     "\nThe homeserver has taken the registration.\n"
                 } else {
                     ""
@@ -163,7 +163,7 @@ async fn wait_until_accepted(
                     let name = homeserver.software().await.unwrap_or_default();
                     let kind = HomeserverKind::from_name(&name);
                     let domain = &config.homeserver.domain;
-                    say(&steps::steps(kind, domain, registration_path, registration));
+                    print_out(&steps::steps(kind, domain, registration_path, registration));
                 }
                 format!("waiting for the homeserver to take the registration ({answer})")
             }
@@ -182,7 +182,7 @@ async fn wait_until_accepted(
         } else {
             format!("\n{why} ")
         };
-        say(&news);
+        print_out(&news);
         last = why;
         tokio::time::sleep(LOOK_EVERY).await;
     }

@@ -5,7 +5,7 @@
 
 use std::{fmt, path::Path};
 
-use super::{ExitCode, Failure, Files, Outcome, say};
+use super::{ExitCode, Failure, Files, Outcome, print_out};
 use crate::config::Config;
 
 mod local;
@@ -60,7 +60,7 @@ pub(super) async fn doctor(files: &Files) -> Outcome {
     let mut failed = 0_usize;
     let mut tell = |check: &Check| {
         failed += usize::from(check.outcome.is_err());
-        say(&format!("{check}\n"));
+        print_out(&format!("{check}\n"));
     };
     let config = match Config::load(files.config()) {
         Ok(config) => config,
@@ -83,7 +83,7 @@ pub(super) async fn doctor(files: &Files) -> Outcome {
     }
     match failed {
         0 => {
-            say("\nAll is well.\n");
+            print_out("\nAll is well.\n");
             Ok(())
         }
         1 => Err(Failure::new(ExitCode::Other, "\nOne check failed.")),

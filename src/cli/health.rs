@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use reqwest::ClientBuilder;
 
-use super::{ExitCode, Failure, Files, Outcome, probe, say};
+use super::{ExitCode, Failure, Files, Outcome, print_out, probe};
 #[cfg(feature = "embedded")]
 use crate::app;
 use crate::config::{Appservice, Config, Environment};
@@ -18,7 +18,7 @@ pub(super) async fn health(files: &Files) -> Outcome {
     let client = client.build().map_err(|error| sick(probe::reason(error)))?;
     match client.get(&url).send().await {
         Ok(answer) if answer.status().is_success() => {
-            say("ready\n");
+            print_out("ready\n");
             Ok(())
         }
         Ok(answer) => Err(sick(format!("the bridge answers {}", answer.status()))),

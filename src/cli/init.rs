@@ -5,7 +5,9 @@ use std::path::Path;
 use indoc::formatdoc;
 use ruma::owned_server_name;
 
-use super::{ExitCode, Failure, HomeserverKind, InitArgs, Outcome, letta, say, steps, tokens};
+use super::{
+    ExitCode, Failure, HomeserverKind, InitArgs, Outcome, letta, print_out, steps, tokens,
+};
 use crate::{
     config::{Config, ConfigError, Environment, HomeserverMode, Level, Problem, http_url},
     registration::Registration,
@@ -17,7 +19,7 @@ pub(super) async fn init(args: &InitArgs) -> Outcome {
     let mut config = prepare(args, &environment)?;
     let letta = letta::look(&mut config, &environment).await?;
     let text = write(args, config)?;
-    say(&format!("{letta}{text}"));
+    print_out(&format!("{letta}{text}"));
     Ok(())
 }
 
@@ -132,7 +134,7 @@ pub(super) fn with_environment(
     config: &Config,
     environment: &Environment,
 ) -> Result<Config, ConfigError> {
-    let mut changed = config.with(&environment.lasting())?;
+    let mut changed = config.with(&environment.for_file())?;
     let (old, new) = (&config.appservice, &mut changed.appservice);
     if old.address == new.address && old.address.port() == Some(old.port) {
         // Only an address without a host has no port, and none is ever read.

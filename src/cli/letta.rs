@@ -56,7 +56,7 @@ pub(super) fn answers(info: &Info, url: &str) -> String {
 }
 
 /// What to do about a Letta that does not answer as it should.
-pub(super) fn mend(error: &BackendError) -> &'static str {
+pub(super) fn fix(error: &BackendError) -> &'static str {
     match error {
         BackendError::Unauthorized => {
             "set `letta.api_key` or LETTA_API_KEY to the key, password or token of this server"

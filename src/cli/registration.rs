@@ -1,6 +1,6 @@
 //! `registration` and `-g`: the file for the homeserver.
 
-use super::{ExitCode, Failure, Files, Outcome, RegistrationArgs, say, steps, tokens};
+use super::{ExitCode, Failure, Files, Outcome, RegistrationArgs, print_out, steps, tokens};
 use crate::{
     config::{Config, Environment},
     registration::Registration,
@@ -22,7 +22,7 @@ pub(super) fn generate(files: &Files) -> Outcome {
 
 /// Writes or prints the registration that fits the configuration.
 pub(super) fn registration(files: &Files, args: &RegistrationArgs) -> Outcome {
-    say(&write(files, args, &Environment::of_process())?);
+    print_out(&write(files, args, &Environment::of_process())?);
     Ok(())
 }
 

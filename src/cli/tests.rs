@@ -28,11 +28,11 @@ fn init_args<'a>(words: impl IntoIterator<Item = &'a str>) -> InitArgs {
     }
 }
 
-struct House {
+struct TestFolder {
     folder: TempDir,
 }
 
-impl House {
+impl TestFolder {
     fn new() -> Self {
         Self {
             folder: TempDir::new().unwrap(),
@@ -104,7 +104,7 @@ fn the_flags_of_mautrix_work() {
 
 #[test]
 fn init_writes_two_files_that_fit() {
-    let house = House::new();
+    let house = TestFolder::new();
     let text = house.init(&INIT, &[]).unwrap();
     insta::assert_snapshot!(text, @"
     Wrote DIR/config.yaml and DIR/registration.yaml.
@@ -143,7 +143,7 @@ fn init_writes_two_files_that_fit() {
 
 #[test]
 fn init_again_keeps_tokens_and_what_was_written_by_hand() {
-    let house = House::new();
+    let house = TestFolder::new();
     house.init(&INIT, &[]).unwrap();
     let before = house.config();
     let path = house.files().config().to_owned();
@@ -172,7 +172,7 @@ fn init_again_keeps_tokens_and_what_was_written_by_hand() {
 
 #[test]
 fn init_writes_what_the_environment_says() {
-    let house = House::new();
+    let house = TestFolder::new();
     house
         .init(
             &INIT,
@@ -205,7 +205,7 @@ fn init_writes_what_the_environment_says() {
 
 #[test]
 fn init_without_a_name_writes_nothing() {
-    let house = House::new();
+    let house = TestFolder::new();
     let words = ["matrix-appservice-letta", "init", "--homeserver=tuwunel"];
     let failure = house.init(&words, &[]).unwrap_err();
     assert_eq!(failure.code(), ExitCode::ConfigInvalid);
@@ -219,7 +219,7 @@ fn init_without_a_name_writes_nothing() {
 
 #[test]
 fn a_new_registration_keeps_tokens_unless_asked() {
-    let house = House::new();
+    let house = TestFolder::new();
     house.init(&INIT, &[]).unwrap();
     let before = house.config();
     fs::remove_file(house.files().registration()).unwrap();
@@ -238,7 +238,7 @@ fn a_new_registration_keeps_tokens_unless_asked() {
 
 #[test]
 fn a_registration_for_the_example_is_refused() {
-    let house = House::new();
+    let house = TestFolder::new();
     let sample = config::sample::render(&Config::default());
     fs::write(house.files().config(), &sample).unwrap();
     let failure = house.write_registration(&["--rotate-tokens"]).unwrap_err();
@@ -255,7 +255,7 @@ fn a_registration_for_the_example_is_refused() {
 
 #[test]
 fn a_demo_is_ready_without_questions() {
-    let house = House::new();
+    let house = TestFolder::new();
     let words = [
         "x",
         "demo",

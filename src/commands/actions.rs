@@ -6,18 +6,20 @@ use letta_client::Advice;
 use ruma::OwnedUserId;
 use tokio::time::Instant;
 
-use super::{AgentAndUser, Candidate, Command, Lookup, clerk::Clerk, find_agent, help, help::code};
+use super::{
+    AgentAndUser, Candidate, Command, Lookup, find_agent, handler::CommandHandler, help, help::code,
+};
 use crate::{
     agents::provision::ProvisionError,
     config::Level,
-    errands::ErrandError,
-    journal::{AgentRecord, JournalError, Presence, RoomKind, RoomRecord},
-    matrix::foreign::{block, inline, inline_start},
+    journal::{AgentRecord, AgentStatus, JournalError, RoomKind, RoomRecord},
+    matrix::untrusted_text::{block, inline, inline_start},
+    room_jobs::RoomJobError,
     time::Millis,
     turns::{
-        decide::{Ruling, StopError, Stopped},
+        decide::{DecisionOutcome, StopError, Stopped},
+        notice_texts,
         route::IncomingEvent,
-        words,
     },
 };
 
@@ -30,7 +32,7 @@ const ERROR_CHARS_MAX: usize = 300;
 /// The longest description of an agent that an answer repeats, in characters.
 const DESCRIPTION_CHARS_MAX: usize = 2_000;
 
-impl Clerk {
+impl CommandHandler {
     /// Carries out a command that its sender may give, and says what came of it.
     pub(super) async fn carry_out(
         &self,
@@ -38,7 +40,7 @@ impl Clerk {
         event: &IncomingEvent,
         level: Level,
         in_management_room: bool,
-    ) -> Result<String, ErrandError> {
+    ) -> Result<String, RoomJobError> {
         match command {
             Command::Help { topic } => Ok(help(topic.as_deref(), level, in_management_room)),
             Command::Version => Ok(version()),
@@ -66,30 +68,30 @@ impl Clerk {
         }
     }
 
-    async fn status(&self) -> Result<String, ErrandError> {
-        let outlook = self.desk.outlook.borrow().clone();
-        let (live, gone, unfinished) = self.desk.agents.provisioner.registry.with_all(|known| {
+    async fn status(&self) -> Result<String, RoomJobError> {
+        let discovery_status = self.ctx.discovery_status.borrow().clone();
+        let (live, gone, unfinished) = self.ctx.agents.provisioner.registry.with_all(|known| {
             let count = |test: fn(&AgentRecord) -> bool| known.values().filter(|r| test(r)).count();
             (
-                count(|record| record.presence == Presence::Live),
-                count(|record| matches!(record.presence, Presence::Gone { .. })),
-                count(|record| record.presence == Presence::Live && !record.joined),
+                count(|record| record.status == AgentStatus::Live),
+                count(|record| matches!(record.status, AgentStatus::Gone { .. })),
+                count(|record| record.status == AgentStatus::Live && !record.joined),
             )
         });
-        let letta = match &outlook.failure {
+        let letta = match &discovery_status.failure {
             Some(failure) => format!("❌ {}", inline_start(failure, ERROR_CHARS_MAX)),
-            None => self.letta_in_words(outlook.took).await,
+            None => self.letta_in_words(discovery_status.took).await,
         };
         let mut text = format!(
             "* **Letta**: {letta}\n* **Agents**: {live}, {gone} missing, {unfinished} not set up \
              yet\n* **Turns in flight**: {}\n* **Rooms that wait for the homeserver**: {}\n* \
              **Running since**: {}\n* **Journal**: {} KiB",
-            self.desk.turns.in_flight(),
-            self.desk.outbox.rooms_waiting(),
-            humantime::format_duration(whole_seconds(Millis::now().since(self.desk.began))),
-            self.desk.journal.bytes_on_disk()? / 1024,
+            self.ctx.turns.in_flight(),
+            self.ctx.outbox.rooms_waiting(),
+            humantime::format_duration(whole_seconds(Millis::now().since(self.ctx.began))),
+            self.ctx.journal.bytes_on_disk()? / 1024,
         );
-        if let Some(hold) = outlook.hold {
+        if let Some(hold) = discovery_status.hold {
             // Writing to a String cannot fail.
             let _ = write!(
                 text,
@@ -104,7 +106,7 @@ impl Clerk {
 
     /// What Letta is, and what it cannot do there. `took`: how long its list of agents took.
     async fn letta_in_words(&self, took: Duration) -> String {
-        let asked = self.desk.agents.backend.info();
+        let asked = self.ctx.agents.backend.info();
         let answers = format!("answers in {} ms", took.as_millis());
         match tokio::time::timeout(INFO_MAX, asked).await {
             Ok(Ok(info)) => format!("✅ {} {answers}{}", inline(&info.name()), info.without()),
@@ -117,9 +119,9 @@ impl Clerk {
         let began = Instant::now();
         let transaction = format!("ping-{}", Millis::now().0);
         let homeserver = match self
-            .desk
+            .ctx
             .homeserver
-            .check_ping(&self.desk.appservice_id, &transaction)
+            .check_ping(&self.ctx.appservice_id, &transaction)
             .await
         {
             Ok(Some(duration)) => {
@@ -133,7 +135,7 @@ impl Clerk {
             Err(failure) => format!("❌ {}", inline_start(&failure.to_string(), ERROR_CHARS_MAX)),
         };
         let began = Instant::now();
-        let letta = match self.desk.agents.backend.info().await {
+        let letta = match self.ctx.agents.backend.info().await {
             Ok(info) => format!(
                 "✅ {} answers in {} ms{}",
                 inline(&info.name()),
@@ -155,7 +157,7 @@ impl Clerk {
     fn list(&self, filter: Option<&str>) -> String {
         let filter = filter.unwrap_or_default().to_lowercase();
         let records: Vec<AgentRecord> = self
-            .desk
+            .ctx
             .agents
             .provisioner
             .registry
@@ -172,7 +174,7 @@ impl Clerk {
         }
         let mut text = format!("{} agents:\n", records.len());
         for record in records.iter().take(LISTED_MAX) {
-            let ghost = self.desk.rules.identity.ghost(&record.id);
+            let ghost = self.ctx.rules.identity.ghost(&record.id);
             let _ = writeln!(text, "* {} · {}", inline(&record.name), link(&ghost));
         }
         if records.len() > LISTED_MAX {
@@ -186,8 +188,8 @@ impl Clerk {
     }
 
     fn describe(&self, record: &AgentRecord) -> String {
-        let ghost = self.desk.rules.identity.ghost(&record.id);
-        let alias = self.desk.rules.identity.alias(&record.id);
+        let ghost = self.ctx.rules.identity.ghost(&record.id);
+        let alias = self.ctx.rules.identity.alias(&record.id);
         let mut text = format!("{}\n", inline(&record.name));
         if let Some(description) = &record.description {
             let _ = writeln!(text, "\n{}\n", block(&cut(description)));
@@ -198,11 +200,11 @@ impl Clerk {
         if let Some(model) = &record.model {
             let _ = writeln!(text, "* model: {}", inline(model));
         }
-        let state = match record.presence {
-            Presence::Live if record.joined => "there",
-            Presence::Live => "being set up",
-            Presence::Gone { .. } => "missing in Letta; its room waits",
-            Presence::Retired => "removed from Letta",
+        let state = match record.status {
+            AgentStatus::Live if record.joined => "there",
+            AgentStatus::Live => "being set up",
+            AgentStatus::Gone { .. } => "missing in Letta; its room waits",
+            AgentStatus::Retired => "removed from Letta",
         };
         let _ = writeln!(text, "* state: {state}");
         text
@@ -213,14 +215,14 @@ impl Clerk {
         query: &str,
         user: Option<&OwnedUserId>,
         event: &IncomingEvent,
-    ) -> Result<String, ErrandError> {
+    ) -> Result<String, RoomJobError> {
         let record = match self.look_up(query) {
             Ok(record) => record,
             Err(problem) => return Ok(problem),
         };
         let person = user.unwrap_or(&event.sender);
         match self
-            .desk
+            .ctx
             .agents
             .provisioner
             .invite_home(&record.id, person)
@@ -239,13 +241,13 @@ impl Clerk {
         }
     }
 
-    async fn start_chat(&self, query: &str, event: &IncomingEvent) -> Result<String, ErrandError> {
+    async fn start_chat(&self, query: &str, event: &IncomingEvent) -> Result<String, RoomJobError> {
         let record = match self.look_up(query) {
             Ok(record) => record,
             Err(problem) => return Ok(problem),
         };
         let room = match self
-            .desk
+            .ctx
             .agents
             .provisioner
             .start_chat(&record, &event.sender)
@@ -260,7 +262,7 @@ impl Clerk {
             bot: true,
             ..RoomRecord::new(RoomKind::Other)
         };
-        self.desk.journal.set_room(&room, &chat)?;
+        self.ctx.journal.set_room(&room, &chat)?;
         Ok(format!(
             "You are invited to a chat with {}: a conversation of its own.",
             inline(&record.name)
@@ -268,13 +270,13 @@ impl Clerk {
     }
 
     fn look_again(&self, accept_removals: bool) -> String {
-        let nudges = &self.desk.agents.nudges;
+        let discovery_trigger = &self.ctx.agents.discovery_trigger;
         if accept_removals {
-            nudges
+            discovery_trigger
                 .accept_removals
                 .store(true, std::sync::atomic::Ordering::Relaxed);
         }
-        nudges.look.notify_one();
+        discovery_trigger.look.notify_one();
         if accept_removals {
             "Looking at Letta now. Whoever is missing there is taken for removed.".to_owned()
         } else {
@@ -282,19 +284,19 @@ impl Clerk {
         }
     }
 
-    async fn stop(&self, event: &IncomingEvent) -> Result<String, ErrandError> {
+    async fn stop(&self, event: &IncomingEvent) -> Result<String, RoomJobError> {
         let stopped = self
-            .desk
+            .ctx
             .turns
-            .stop(&Self::place(event), self.who(event))
+            .stop(&Self::location(event), self.requester(event))
             .await;
         match stopped {
             Ok(Stopped {
                 turns: 0,
                 others: 0,
             }) => Ok("Nothing is running here.".to_owned()),
-            Ok(Stopped { turns: 0, .. }) => Ok(words::not_yours_to_decide(&event.sender)),
-            Ok(Stopped { turns: 1, .. }) => Ok(words::stopped()),
+            Ok(Stopped { turns: 0, .. }) => Ok(notice_texts::not_yours_to_decide(&event.sender)),
+            Ok(Stopped { turns: 1, .. }) => Ok(notice_texts::stopped()),
             Ok(Stopped { turns, .. }) => Ok(format!("Stopped {turns} turns. [STOPPED]")),
             Err(StopError::Journal(failure)) => Err(failure.into()),
             Err(StopError::Letta(failure)) => Ok(format!(
@@ -311,23 +313,25 @@ impl Clerk {
         approve: bool,
         reason: Option<&str>,
     ) -> Result<String, JournalError> {
-        let place = Self::place(event);
+        let location = Self::location(event);
         let ruling = self
-            .desk
+            .ctx
             .turns
-            .decide(&place, self.who(event), approve, reason)?;
+            .decide(&location, self.requester(event), approve, reason)?;
         Ok(match ruling {
-            Ruling::Taken if approve => "Approved.".to_owned(),
-            Ruling::Taken => "Denied.".to_owned(),
-            Ruling::Nothing => "Nothing waits for a decision here.".to_owned(),
-            Ruling::Several => "Several agents wait for a decision here. React with ✅ or ❌ to \
+            DecisionOutcome::Taken if approve => "Approved.".to_owned(),
+            DecisionOutcome::Taken => "Denied.".to_owned(),
+            DecisionOutcome::Nothing => "Nothing waits for a decision here.".to_owned(),
+            DecisionOutcome::Several => {
+                "Several agents wait for a decision here. React with ✅ or ❌ to \
                                 the one that you mean."
-                .to_owned(),
-            Ruling::NotTheirs => words::not_yours_to_decide(&event.sender),
-            Ruling::NotTheirsToApprove(approvers) => {
-                words::not_yours_to_approve(&event.sender, &approvers)
+                    .to_owned()
             }
-            Ruling::TooLong => words::too_long_to_approve(),
+            DecisionOutcome::NotTheirs => notice_texts::not_yours_to_decide(&event.sender),
+            DecisionOutcome::NotTheirsToApprove(approvers) => {
+                notice_texts::not_yours_to_approve(&event.sender, &approvers)
+            }
+            DecisionOutcome::TooLong => notice_texts::too_long_to_approve(),
         })
     }
 
@@ -340,7 +344,7 @@ impl Clerk {
 
     /// The agent that a person means, or what to tell them.
     pub(super) fn look_up(&self, query: &str) -> Result<AgentRecord, String> {
-        let registry = &self.desk.agents.provisioner.registry;
+        let registry = &self.ctx.agents.provisioner.registry;
         let candidates: Vec<Candidate> = registry.with_all(|known| {
             known
                 .values()
@@ -405,7 +409,7 @@ fn link(user: &ruma::UserId) -> String {
 }
 
 /// What did not work and may work later is tried again; what the homeserver refused is answered.
-fn refused(failure: ProvisionError) -> Result<String, ErrandError> {
+fn refused(failure: ProvisionError) -> Result<String, RoomJobError> {
     match failure {
         ProvisionError::Journal(failure) => Err(failure.into()),
         ProvisionError::Matrix { source, .. } if source.is_transient() => Err(source.into()),

@@ -4,11 +4,11 @@ use std::fmt::{Display, Write};
 
 use letta_client::AgentId;
 
-use super::{ToolAndAgent, clerk::Clerk, help::code};
+use super::{ToolAndAgent, handler::CommandHandler, help::code};
 use crate::{
-    config::{Detail, Mode},
+    config::{Detail, ToolPermissionMode},
     journal::{Allowance, JournalError, RoomChoices, RoomKind},
-    matrix::foreign::inline,
+    matrix::untrusted_text::inline,
     time::Millis,
     turns::route::IncomingEvent,
 };
@@ -16,7 +16,7 @@ use crate::{
 /// The most tools that an agent may be allowed.
 const ALLOWED_TOOLS_MAX: usize = 200;
 
-impl Clerk {
+impl CommandHandler {
     /// How much a room sees of tools and reasoning.
     pub(super) fn choose_detail(
         &self,
@@ -32,7 +32,7 @@ impl Clerk {
     pub(super) fn choose_mode(
         &self,
         event: &IncomingEvent,
-        wanted: Option<Mode>,
+        wanted: Option<ToolPermissionMode>,
     ) -> Result<String, JournalError> {
         let now = |choices: &RoomChoices| Some(choices.mode?.to_string());
         let change = |choices: &mut RoomChoices, mode| choices.mode = Some(mode);
@@ -60,19 +60,19 @@ impl Clerk {
         now: impl FnOnce(&RoomChoices) -> Option<String>,
         change: impl FnOnce(&mut RoomChoices, T),
     ) -> Result<String, JournalError> {
-        let room = self.desk.journal.room(&event.room_id)?;
+        let room = self.ctx.journal.room(&event.room_id)?;
         if room.is_none_or(|room| matches!(room.kind, RoomKind::Management { .. })) {
             return Ok("Say that in the room that it is for.".to_owned());
         }
         let Some(wanted) = wanted else {
-            let choices = self.desk.journal.choices(&event.room_id)?;
+            let choices = self.ctx.journal.choices(&event.room_id)?;
             return Ok(match now(&choices) {
                 Some(chosen) => format!("{what} here: {}.", code(&chosen)),
                 None => format!("{what} here: as the configuration says."),
             });
         };
         let said = format!("{what} here from now on: {}.", code(&wanted.to_string()));
-        self.desk
+        self.ctx
             .journal
             .choose(&event.room_id, |choices| change(choices, wanted))?;
         Ok(said)
@@ -85,7 +85,7 @@ impl Clerk {
         ToolAndAgent { tool, agent }: &ToolAndAgent,
     ) -> Result<String, JournalError> {
         self.with_agent_here(event, agent.as_deref(), |id, name| {
-            let journal = &self.desk.journal;
+            let journal = &self.ctx.journal;
             if journal.allowed_tools(id)?.len() >= ALLOWED_TOOLS_MAX {
                 return Ok(format!(
                     "{name} may use {ALLOWED_TOOLS_MAX} tools unasked already, which is the \
@@ -114,7 +114,7 @@ impl Clerk {
     ) -> Result<String, JournalError> {
         self.with_agent_here(event, agent.as_deref(), |id, name| {
             let mut known = false;
-            self.desk.journal.allow_tools(id, |tools| {
+            self.ctx.journal.allow_tools(id, |tools| {
                 known = tools.remove(tool).is_some();
             })?;
             Ok(if known {
@@ -132,7 +132,7 @@ impl Clerk {
         agent: Option<&str>,
     ) -> Result<String, JournalError> {
         self.with_agent_here(event, agent, |id, name| {
-            let tools = self.desk.journal.allowed_tools(id)?;
+            let tools = self.ctx.journal.allowed_tools(id)?;
             if tools.is_empty() {
                 return Ok(format!("{name} may use no tool without asking."));
             }
@@ -171,7 +171,7 @@ impl Clerk {
     }
 
     fn agent_of_room(&self, event: &IncomingEvent) -> Result<Option<AgentId>, JournalError> {
-        let Some(room) = self.desk.journal.room(&event.room_id)? else {
+        let Some(room) = self.ctx.journal.room(&event.room_id)? else {
             return Ok(None);
         };
         if let RoomKind::Home { agent } = room.kind {

@@ -10,7 +10,7 @@ use clap::{CommandFactory, Parser, Subcommand};
 use ruma::OwnedUserId;
 
 use super::arguments::{agent, agent_and_user, number, on_or_off, tool_and_agent, words};
-use crate::config::{Detail, Level, Mode};
+use crate::config::{Detail, Level, ToolPermissionMode};
 
 /// Who may use a command, as clap keeps it and help says it.
 const TALK: &str = "Needs the level `talk`.";
@@ -189,7 +189,7 @@ pub enum Command {
     Mode {
         /// When, from now on.
         #[arg(value_name = "standard|accept-edits|strict|unrestricted")]
-        wanted: Option<Mode>,
+        wanted: Option<ToolPermissionMode>,
     },
     /// Says or sets whether agents may only talk in this room, without any tool.
     #[command(

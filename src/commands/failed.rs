@@ -2,11 +2,11 @@
 
 use std::fmt::Write;
 
-use super::{clerk::Clerk, help::code};
+use super::{handler::CommandHandler, help::code};
 use crate::{
     journal::{FailedRecord, JournalError, RoomKind},
     time::Millis,
-    turns::{route::IncomingEvent, set_aside::Retried, words},
+    turns::{notice_texts, route::IncomingEvent, set_aside::RetryOutcome},
 };
 
 /// The most messages that one answer lists.
@@ -14,13 +14,13 @@ const LISTED_MAX: usize = 20;
 /// How much of a message is quoted, in characters.
 const QUOTE_CHARS_MAX: usize = 80;
 
-impl Clerk {
+impl CommandHandler {
     /// Lists what was set aside and who is paused.
     pub(super) fn list_failed(&self, event: &IncomingEvent) -> Result<String, JournalError> {
-        let room = self.desk.journal.room(&event.room_id)?;
+        let room = self.ctx.journal.room(&event.room_id)?;
         let everywhere = room.is_some_and(|room| matches!(room.kind, RoomKind::Management { .. }));
         let here = (!everywhere).then_some(&*event.room_id);
-        let failed = self.desk.turns.failed(self.who(event), here)?;
+        let failed = self.ctx.turns.failed(self.requester(event), here)?;
         let now = Millis::now();
         let mut text = String::new();
         // Writing to a String cannot fail.
@@ -35,7 +35,7 @@ impl Clerk {
         } else {
             text.push_str("\n`retry NUMBER` tries one again.\n");
         }
-        for pause in self.desk.turns.pauses().all() {
+        for pause in self.ctx.turns.pauses().all() {
             let _ = writeln!(
                 text,
                 "* ⏸ {} is paused: {} It is tried again in {}. [{}]",
@@ -55,18 +55,18 @@ impl Clerk {
         number: u64,
     ) -> Result<String, JournalError> {
         Ok(
-            match self.desk.turns.retry(self.who(event), number).await? {
-                Retried::Queued(failed) => format!(
+            match self.ctx.turns.retry(self.requester(event), number).await? {
+                RetryOutcome::Queued(failed) => format!(
                     "**{number}** is tried again: it waits for {}.",
                     self.name_of(&failed.key.agent)
                 ),
-                Retried::Nothing => {
+                RetryOutcome::Nothing => {
                     format!(
                         "Nothing that was set aside has the number {number}. `failed` lists what there is."
                     )
                 }
-                Retried::NotTheirs => words::not_yours_to_decide(&event.sender),
-                Retried::Full => format!(
+                RetryOutcome::NotTheirs => notice_texts::not_yours_to_decide(&event.sender),
+                RetryOutcome::Full => format!(
                     "**{number}** was not taken: too many messages wait for this agent already. Try it later. [QUEUE_FULL]"
                 ),
             },
@@ -79,7 +79,7 @@ impl Clerk {
             Ok(record) => record,
             Err(problem) => return Ok(problem),
         };
-        Ok(if self.desk.turns.resume_agent(&record.id)? {
+        Ok(if self.ctx.turns.resume_agent(&record.id)? {
             format!("{} is asked again now.", code(&record.name))
         } else {
             format!("{} is not paused.", code(&record.name))
@@ -111,7 +111,7 @@ impl Clerk {
 
     /// The name of an agent as a message shows it, or its id if it is not known.
     fn name_of(&self, agent: &letta_client::AgentId) -> String {
-        let registry = &self.desk.agents.provisioner.registry;
+        let registry = &self.ctx.agents.provisioner.registry;
         registry
             .find(agent)
             .map_or_else(|| code(agent.as_str()), |record| code(&record.name))

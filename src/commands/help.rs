@@ -1,7 +1,7 @@
 //! What help says, made from the definitions of the commands.
 
 use super::{Definition, PREFIX};
-use crate::{config::Level, matrix::foreign};
+use crate::{config::Level, matrix::untrusted_text};
 
 /// The longest text from elsewhere that is repeated to its sender, in characters.
 const ECHO_CHARS_MAX: usize = 60;
@@ -82,5 +82,5 @@ pub(super) fn invocation(command: &str, in_management_room: bool) -> String {
 
 /// Foreign text as inline code, cut to [`ECHO_CHARS_MAX`] characters and one line.
 pub(super) fn code(text: &str) -> String {
-    foreign::inline_start(text, ECHO_CHARS_MAX)
+    untrusted_text::inline_start(text, ECHO_CHARS_MAX)
 }

@@ -9,14 +9,14 @@ use ruma::{OwnedRoomId, RoomAliasId, RoomId, UserId};
 use serde::Deserialize;
 use tracing::{info, warn};
 
-use super::{clerk::Clerk, help::code};
+use super::{handler::CommandHandler, help::code};
 use crate::{
     agents::provision::ProvisionError,
-    errands::ErrandError,
     journal::{RoomKind, RoomRecord},
     matrix::{Actor, MatrixError},
+    room_jobs::RoomJobError,
     time::Millis,
-    turns::{route::IncomingEvent, say::EVENT_TYPE},
+    turns::{messages::EVENT_TYPE, route::IncomingEvent},
 };
 
 /// What the bot says where it is invited to chat.
@@ -47,9 +47,9 @@ struct Member {
     is_direct: bool,
 }
 
-impl Clerk {
+impl CommandHandler {
     /// Handles a membership event about one of our users.
-    pub async fn membership(&self, event: &IncomingEvent) -> Result<(), ErrandError> {
+    pub async fn membership(&self, event: &IncomingEvent) -> Result<(), RoomJobError> {
         let Some(user) = event
             .state_key
             .as_deref()
@@ -73,9 +73,9 @@ impl Clerk {
         event: &IncomingEvent,
         user: &UserId,
         direct: bool,
-    ) -> Result<(), ErrandError> {
+    ) -> Result<(), RoomJobError> {
         // An older version may have put it here.
-        if self.desk.rules.is_blocked(&event.sender) {
+        if self.ctx.rules.is_blocked(&event.sender) {
             return Ok(());
         }
         if self.is_bot(user) {
@@ -84,8 +84,8 @@ impl Clerk {
             }
             return self.bot_invited(event, direct).await;
         }
-        let agents = &self.desk.agents;
-        let Some(agent) = self.desk.rules.identity.agent_of(user) else {
+        let agents = &self.ctx.agents;
+        let Some(agent) = self.ctx.rules.identity.agent_of(user) else {
             return self.unknown_invited(event, user).await;
         };
         if !agents.is_known(&agent).await? {
@@ -107,12 +107,12 @@ impl Clerk {
         &self,
         event: &IncomingEvent,
         user: &UserId,
-    ) -> Result<(), ErrandError> {
+    ) -> Result<(), RoomJobError> {
         info!(
             room.id = %event.room_id, user = %event.sender, invited = %user,
             "Letta knows no such agent, so the invitation is left as it is"
         );
-        let room = self.desk.journal.room(&event.room_id)?;
+        let room = self.ctx.journal.room(&event.room_id)?;
         if room.is_some_and(|room| room.bot) {
             let text = format!(
                 "Letta knows no agent {}. `!letta agents` lists them all. [NO_SUCH_AGENT]",
@@ -123,8 +123,8 @@ impl Clerk {
         Ok(())
     }
 
-    async fn bot_invited(&self, event: &IncomingEvent, direct: bool) -> Result<(), ErrandError> {
-        let journal = &self.desk.journal;
+    async fn bot_invited(&self, event: &IncomingEvent, direct: bool) -> Result<(), RoomJobError> {
+        let journal = &self.ctx.journal;
         let known = journal.room(&event.room_id)?;
         let kind = if direct {
             RoomKind::Management {
@@ -141,7 +141,7 @@ impl Clerk {
             },
         };
         journal.set_room(&event.room_id, &record)?;
-        self.come_in(event, Actor::Bot).await?;
+        self.accept_invitation(event, Actor::Bot).await?;
         info!(room.id = %event.room_id, user = %event.sender, direct, "the bot was invited");
         if let Some(old) = &record.predecessor {
             return self.follow_replacement(old, &event.room_id, None).await;
@@ -154,7 +154,7 @@ impl Clerk {
         if matches!(record.kind, RoomKind::Management { .. })
             || self.may_greet(Actor::Bot, &event.room_id).await
         {
-            let bot = self.desk.rules.identity.bot().to_owned();
+            let bot = self.ctx.rules.identity.bot().to_owned();
             self.greet(event, bot, greeting).await?;
         }
         Ok(())
@@ -166,13 +166,13 @@ impl Clerk {
         ghost: &UserId,
         agent: AgentId,
         direct: bool,
-    ) -> Result<(), ErrandError> {
+    ) -> Result<(), RoomJobError> {
         info!(room.id = %event.room_id, agent.id = %agent, user = %event.sender, "an agent was invited");
-        let journal = &self.desk.journal;
+        let journal = &self.ctx.journal;
         let known = journal.room(&event.room_id)?;
         if matches!(&known, Some(RoomRecord { kind: RoomKind::Home { agent: at_home }, .. }) if *at_home == agent)
         {
-            self.come_in(event, Actor::Ghost(ghost)).await?;
+            self.accept_invitation(event, Actor::Ghost(ghost)).await?;
             return match known.and_then(|known| known.predecessor) {
                 Some(old) => self.follow_replacement(&old, &event.room_id, None).await,
                 None => Ok(()),
@@ -182,7 +182,7 @@ impl Clerk {
         record.guests.insert(agent, direct);
         let predecessor = record.predecessor.clone();
         journal.set_room(&event.room_id, &record)?;
-        self.come_in(event, Actor::Ghost(ghost)).await?;
+        self.accept_invitation(event, Actor::Ghost(ghost)).await?;
         if let Some(old) = predecessor {
             return self.follow_replacement(&old, &event.room_id, None).await;
         }
@@ -195,14 +195,14 @@ impl Clerk {
     /// Whether a greeting is welcome: not in a space, where nobody reads it, and not where many people would be rung for it. If that
     /// cannot be told, it is not.
     async fn may_greet(&self, actor: Actor<'_>, room: &RoomId) -> bool {
-        let homeserver = &self.desk.homeserver;
+        let homeserver = &self.ctx.homeserver;
         let (is_space, members) = tokio::join!(
             homeserver.is_space(actor, room),
             homeserver.joined_members(actor, room)
         );
         match (is_space, members) {
             (Ok(is_space), Ok(members)) => {
-                let identity = &self.desk.rules.identity;
+                let identity = &self.ctx.rules.identity;
                 let people = members
                     .iter()
                     .filter(|user| !identity.is_ours(user))
@@ -220,8 +220,12 @@ impl Clerk {
     /// happens while one of ours is in the room.
     ///
     /// The room is written down before, so that what is said right after the joining is routed.
-    async fn come_in(&self, event: &IncomingEvent, actor: Actor<'_>) -> Result<(), ErrandError> {
-        let homeserver = &self.desk.homeserver;
+    async fn accept_invitation(
+        &self,
+        event: &IncomingEvent,
+        actor: Actor<'_>,
+    ) -> Result<(), RoomJobError> {
+        let homeserver = &self.ctx.homeserver;
         homeserver.join(actor, &event.room_id).await?;
         self.admit_missed_messages(actor, &event.room_id, event.origin_server_ts)
             .await
@@ -233,8 +237,8 @@ impl Clerk {
         actor: Actor<'_>,
         room: &RoomId,
         since: u64,
-    ) -> Result<(), ErrandError> {
-        let homeserver = &self.desk.homeserver;
+    ) -> Result<(), RoomJobError> {
+        let homeserver = &self.ctx.homeserver;
         let newest = homeserver
             .newest_events(actor, room, MISSED_EVENTS_MAX)
             .await?;
@@ -244,13 +248,13 @@ impl Clerk {
                 let missed = serde_json::from_str::<IncomingEvent>(raw.get()).ok()?;
                 (missed.event_type == EVENT_TYPE
                     && missed.origin_server_ts >= since
-                    && !self.desk.rules.identity.is_ours(&missed.sender))
+                    && !self.ctx.rules.identity.is_ours(&missed.sender))
                 .then_some((missed.event_id, raw))
             })
             .collect();
-        if self.desk.journal.admit(missed, Millis::now())? > 0 {
-            self.desk.journal.durable().await?;
-            self.desk.arrived.notify_one();
+        if self.ctx.journal.admit(missed, Millis::now())? > 0 {
+            self.ctx.journal.durable().await?;
+            self.ctx.arrived.notify_one();
         }
         Ok(())
     }
@@ -260,8 +264,8 @@ impl Clerk {
         &self,
         event: &IncomingEvent,
         user: &UserId,
-    ) -> Result<(), ErrandError> {
-        let known = self.desk.journal.room(&event.room_id)?;
+    ) -> Result<(), RoomJobError> {
+        let known = self.ctx.journal.room(&event.room_id)?;
         let is_home = known.is_some_and(|room| matches!(room.kind, RoomKind::Home { .. }));
         if is_home || !self.is_admin_room(&event.room_id).await? {
             return Ok(());
@@ -275,17 +279,17 @@ impl Clerk {
     }
 
     /// Leaves the homeserver's admin room with everybody of ours whom an older version let in.
-    pub async fn leave_admin_room_at_start(&self) -> Result<(), ErrandError> {
+    pub async fn leave_admin_room_at_start(&self) -> Result<(), RoomJobError> {
         let Some(room) = self.admin_room().await? else {
             return Ok(());
         };
-        let Some(known) = self.desk.journal.room(&room)? else {
+        let Some(known) = self.ctx.journal.room(&room)? else {
             return Ok(());
         };
-        let homeserver = &self.desk.homeserver;
+        let homeserver = &self.ctx.homeserver;
         let reason = || Some(ADMIN_ROOM.to_owned());
         for agent in known.guests.keys() {
-            let ghost = self.desk.rules.identity.ghost(agent);
+            let ghost = self.ctx.rules.identity.ghost(agent);
             warn!(room.id = %room, user = %ghost, "an agent was in the homeserver's admin room and leaves it");
             homeserver
                 .leave(Actor::Ghost(&ghost), &room, reason())
@@ -295,7 +299,7 @@ impl Clerk {
             homeserver.leave(Actor::Bot, &room, reason()).await?;
         }
         let nobody = RoomRecord::new(RoomKind::Other);
-        Ok(self.desk.journal.set_room(&room, &nobody)?)
+        Ok(self.ctx.journal.set_room(&room, &nobody)?)
     }
 
     async fn is_admin_room(&self, room: &RoomId) -> Result<bool, MatrixError> {
@@ -307,9 +311,9 @@ impl Clerk {
 
     /// The room in which Tuwunel and the embedded homeserver take commands.
     async fn admin_room(&self) -> Result<Option<OwnedRoomId>, MatrixError> {
-        let domain = self.desk.rules.identity.domain();
+        let domain = self.ctx.rules.identity.domain();
         match RoomAliasId::parse(format!("#{ADMIN_ROOM_ALIAS}:{domain}")) {
-            Ok(alias) => self.desk.homeserver.find_room(&alias).await,
+            Ok(alias) => self.ctx.homeserver.find_room(&alias).await,
             Err(_) => Ok(None),
         }
     }
@@ -319,9 +323,9 @@ impl Clerk {
         event: &IncomingEvent,
         actor: Actor<'_>,
         reason: &str,
-    ) -> Result<(), ErrandError> {
+    ) -> Result<(), RoomJobError> {
         info!(room.id = %event.room_id, user = %event.sender, reason, "an invitation was refused");
-        self.desk
+        self.ctx
             .homeserver
             .leave(actor, &event.room_id, Some(reason.to_owned()))
             .await?;
@@ -329,8 +333,8 @@ impl Clerk {
     }
 
     /// Somebody has thrown one of us out. That is theirs to do; it is only remembered.
-    fn left(&self, event: &IncomingEvent, user: &UserId) -> Result<(), ErrandError> {
-        let journal = &self.desk.journal;
+    fn left(&self, event: &IncomingEvent, user: &UserId) -> Result<(), RoomJobError> {
+        let journal = &self.ctx.journal;
         let Some(mut record) = journal.room(&event.room_id)? else {
             return Ok(());
         };
@@ -339,7 +343,7 @@ impl Clerk {
             if matches!(record.kind, RoomKind::Management { .. }) {
                 record.kind = RoomKind::Other;
             }
-        } else if let Some(agent) = self.desk.rules.identity.agent_of(user) {
+        } else if let Some(agent) = self.ctx.rules.identity.agent_of(user) {
             record.guests.remove(&agent);
         }
         journal.set_room(&event.room_id, &record)?;

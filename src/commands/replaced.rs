@@ -15,12 +15,12 @@ use letta_client::AgentId;
 use ruma::{OwnedRoomId, OwnedUserId, RoomId};
 use tracing::{debug, info, warn};
 
-use super::{clerk::Clerk, invitations::MISSED_EVENTS_MAX};
+use super::{handler::CommandHandler, invitations::MISSED_EVENTS_MAX};
 use crate::{
     agents::provision::ProvisionError,
-    errands::ErrandError,
     journal::{JournalError, Replacement, RoomKind, RoomRecord},
     matrix::{Actor, MatrixError, Tombstone},
+    room_jobs::RoomJobError,
     time::Millis,
     turns::route::IncomingEvent,
     workers::Tasks,
@@ -31,9 +31,9 @@ const TOMBSTONE: &str = "m.room.tombstone";
 /// How often rooms that could not be followed are tried again.
 const LOOK_EVERY: Duration = Duration::from_mins(10);
 
-impl Clerk {
+impl CommandHandler {
     /// A room is replaced, says its state.
-    pub async fn room_replaced(&self, event: &IncomingEvent) -> Result<(), ErrandError> {
+    pub async fn room_replaced(&self, event: &IncomingEvent) -> Result<(), RoomJobError> {
         let Ok(tombstone) = serde_json::from_str::<Tombstone>(event.content.get()) else {
             debug!(event.id = %event.event_id, room.id = %event.room_id, "the tombstone names no room");
             return Ok(());
@@ -63,8 +63,8 @@ impl Clerk {
 
     /// `all`: asks the homeserver about the rooms of which nothing is known.
     async fn look_for_replaced_rooms(&self, all: bool) -> Result<(), JournalError> {
-        let mut rooms = self.desk.journal.rooms()?;
-        if let Some(space) = self.desk.agents.provisioner.registry.space() {
+        let mut rooms = self.ctx.journal.rooms()?;
+        if let Some(space) = self.ctx.agents.provisioner.registry.space() {
             let record = RoomRecord {
                 bot: true,
                 replaced: space.replaced,
@@ -94,7 +94,7 @@ impl Clerk {
         user: &OwnedUserId,
         room: &RoomId,
     ) -> Option<(OwnedRoomId, Option<Millis>)> {
-        let (homeserver, actor) = (&self.desk.homeserver, self.actor(user));
+        let (homeserver, actor) = (&self.ctx.homeserver, self.actor(user));
         let asked = async {
             let Some(new) = homeserver.replacement_of(actor, room).await? else {
                 return Ok(None);
@@ -122,19 +122,11 @@ impl Clerk {
         old: &RoomId,
         new: &RoomId,
         at: Option<Millis>,
-    ) -> Result<(), ErrandError> {
-        if self
-            .desk
-            .agents
-            .provisioner
-            .registry
-            .space_room()
-            .as_deref()
-            == Some(old)
-        {
+    ) -> Result<(), RoomJobError> {
+        if self.ctx.agents.provisioner.registry.space_room().as_deref() == Some(old) {
             return self.follow_space(old, new).await;
         }
-        let journal = &self.desk.journal;
+        let journal = &self.ctx.journal;
         let Some(record) = journal.room(old)? else {
             return Ok(());
         };
@@ -173,7 +165,7 @@ impl Clerk {
 
     /// Writes down that a room is replaced, so that an invitation to the new one is understood.
     fn expect(&self, old: &RoomId, record: &RoomRecord, new: &RoomId) -> Result<(), JournalError> {
-        let journal = &self.desk.journal;
+        let journal = &self.ctx.journal;
         let known = journal.room(new)?;
         let expected = RoomRecord {
             predecessor: Some(old.to_owned()),
@@ -189,9 +181,9 @@ impl Clerk {
         old: &RoomId,
         new: &RoomId,
         members: &[OwnedUserId],
-    ) -> Result<Vec<OwnedUserId>, ErrandError> {
-        let homeserver = &self.desk.homeserver;
-        let via = || vec![self.desk.rules.identity.domain().to_owned()];
+    ) -> Result<Vec<OwnedUserId>, RoomJobError> {
+        let homeserver = &self.ctx.homeserver;
+        let via = || vec![self.ctx.rules.identity.domain().to_owned()];
         let (mut inside, mut outside) = (Vec::new(), Vec::new());
         for user in members {
             match homeserver.join_via(self.actor(user), new, via()).await {
@@ -227,7 +219,7 @@ impl Clerk {
         inside: &[OwnedUserId],
         members: &[OwnedUserId],
     ) -> bool {
-        let identity = &self.desk.rules.identity;
+        let identity = &self.ctx.rules.identity;
         match &record.kind {
             RoomKind::Home { agent } => inside.contains(&identity.ghost(agent)),
             RoomKind::Management { .. } => inside.iter().any(|user| user == identity.bot()),
@@ -240,11 +232,11 @@ impl Clerk {
         old: &RoomId,
         new: &RoomId,
         inside: &[OwnedUserId],
-    ) -> Result<bool, ErrandError> {
+    ) -> Result<bool, RoomJobError> {
         let Some(user) = inside.first() else {
             return Ok(false);
         };
-        let homeserver = &self.desk.homeserver;
+        let homeserver = &self.ctx.homeserver;
         let predecessor = homeserver.predecessor_of(self.actor(user), new).await?;
         Ok(predecessor.as_deref() == Some(old))
     }
@@ -255,9 +247,9 @@ impl Clerk {
         (old, record): (&RoomId, RoomRecord),
         new: &RoomId,
         inside: &[OwnedUserId],
-    ) -> Result<(), ErrandError> {
-        let identity = &self.desk.rules.identity;
-        let journal = &self.desk.journal;
+    ) -> Result<(), RoomJobError> {
+        let identity = &self.ctx.rules.identity;
+        let journal = &self.ctx.journal;
         let is_in = |agent: &AgentId| inside.contains(&identity.ghost(agent));
         let known = journal.room(new)?;
         let known = known.unwrap_or_else(|| RoomRecord::new(RoomKind::Other));
@@ -287,13 +279,13 @@ impl Clerk {
             ..RoomRecord::new(RoomKind::Other)
         };
         if let RoomKind::Home { agent } = &record.kind {
-            let provisioner = &self.desk.agents.provisioner;
+            let provisioner = &self.ctx.agents.provisioner;
             provisioner.follow_home(agent, new).await.map_err(plain)?;
         }
         journal.move_room(&agents, (old, &left), (new, &moved))?;
         journal.durable().await?;
         info!(room.id = %old, replacement.id = %new, "a replaced room was followed");
-        self.desk.agents.nudges.look.notify_one();
+        self.ctx.agents.discovery_trigger.look.notify_one();
         match inside.first() {
             Some(user) => {
                 let actor = self.actor(user);
@@ -304,16 +296,16 @@ impl Clerk {
     }
 
     /// The space is replaced.
-    async fn follow_space(&self, old: &RoomId, new: &RoomId) -> Result<(), ErrandError> {
-        let provisioner = &self.desk.agents.provisioner;
-        let bot = [self.desk.rules.identity.bot().to_owned()];
+    async fn follow_space(&self, old: &RoomId, new: &RoomId) -> Result<(), RoomJobError> {
+        let provisioner = &self.ctx.agents.provisioner;
+        let bot = [self.ctx.rules.identity.bot().to_owned()];
         let inside = self.come_over(old, new, &bot).await?;
         if !inside.is_empty() && self.verified(old, new, &inside).await? {
             provisioner
                 .follow_space(new.to_owned())
                 .await
                 .map_err(plain)?;
-            self.desk.agents.nudges.look.notify_one();
+            self.ctx.agents.discovery_trigger.look.notify_one();
             return Ok(());
         }
         let Some(mut space) = provisioner.registry.space() else {
@@ -329,12 +321,12 @@ impl Clerk {
                 since: Millis::now(),
                 is_done: false,
             });
-            let known = self.desk.journal.room(new)?;
+            let known = self.ctx.journal.room(new)?;
             let expected = RoomRecord {
                 predecessor: Some(old.to_owned()),
                 ..known.unwrap_or_else(|| RoomRecord::new(RoomKind::Other))
             };
-            self.desk.journal.set_room(new, &expected)?;
+            self.ctx.journal.set_room(new, &expected)?;
             provisioner.registry.set_space(space)?;
         }
         Ok(())
@@ -342,7 +334,7 @@ impl Clerk {
 
     /// Who of us is in a room, the bot first.
     fn members(&self, record: &RoomRecord) -> Vec<OwnedUserId> {
-        let identity = &self.desk.rules.identity;
+        let identity = &self.ctx.rules.identity;
         let home = match &record.kind {
             RoomKind::Home { agent } => Some(identity.ghost(agent)),
             _ => None,
@@ -369,7 +361,7 @@ fn done(record: &RoomRecord) -> Option<Replacement> {
     })
 }
 
-fn plain(failure: ProvisionError) -> ErrandError {
+fn plain(failure: ProvisionError) -> RoomJobError {
     match failure {
         ProvisionError::Journal(failure) => failure.into(),
         ProvisionError::Matrix { source, .. } => source.into(),

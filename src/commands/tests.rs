@@ -45,7 +45,7 @@ fn readme_lists_the_commands_that_there_are() {
         let (level, summary) = (definition.level, &definition.summary);
         writeln!(table, "| `{usage}` | {level} | {summary} |").unwrap();
     }
-    crate::house::same_part_on_disk(Path::new("README.md"), "commands", &table);
+    crate::architecture::same_part_on_disk(Path::new("README.md"), "commands", &table);
 }
 
 #[test]

@@ -23,11 +23,11 @@ pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<
 
 /// Takes an address of a server, with or without a path.
 pub(crate) fn parse(text: &str) -> Option<Url> {
-    parse_with(text, &["http", "https"])
+    parse_with_schemes(text, &["http", "https"])
 }
 
 /// The same for other schemes.
-pub(super) fn parse_with(text: &str, schemes: &[&str]) -> Option<Url> {
+pub(super) fn parse_with_schemes(text: &str, schemes: &[&str]) -> Option<Url> {
     let url = Url::parse(text).ok()?;
     let plain = schemes.contains(&url.scheme())
         && url.has_host()

@@ -42,9 +42,9 @@ impl Environment {
 
     /// Only what may be written into a file: `BRIDGE_` variables that hold their value themselves.
     #[must_use]
-    pub fn lasting(&self) -> Self {
-        let lasting = |name: &str| name.starts_with(PREFIX) && !name.ends_with(FILE_SUFFIX);
-        let variables = self.variables.iter().filter(|(name, _)| lasting(name));
+    pub fn for_file(&self) -> Self {
+        let for_file = |name: &str| name.starts_with(PREFIX) && !name.ends_with(FILE_SUFFIX);
+        let variables = self.variables.iter().filter(|(name, _)| for_file(name));
         Self {
             variables: variables
                 .map(|(name, value)| (name.clone(), value.clone()))

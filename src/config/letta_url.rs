@@ -21,7 +21,7 @@ pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<
 
 /// Takes an address of Letta, with or without a path.
 pub(crate) fn parse(text: &str) -> Option<Url> {
-    http_url::parse_with(text, &["http", "https", "ws", "wss"])
+    http_url::parse_with_schemes(text, &["http", "https", "ws", "wss"])
 }
 
 /// Whether only an App Server can be meant.

@@ -107,7 +107,7 @@ mod tests {
 
     #[test]
     fn the_sample_in_the_repository_is_the_generated_one() {
-        crate::house::same_as_on_disk(
+        crate::architecture::same_as_on_disk(
             Path::new("config.yaml.example"),
             &render(&Config::default()),
         );

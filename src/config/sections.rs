@@ -9,7 +9,9 @@ use serde::{Deserialize, Serialize};
 use settings::Secret;
 use url::Url;
 
-use super::{connections::Connections, http_url, letta_url, selector::Selector, turns::Mode};
+use super::{
+    connections::Connections, http_url, letta_url, selector::Selector, turns::ToolPermissionMode,
+};
 use crate::identity::UsernameTemplate;
 
 /// The Matrix homeserver that the agents live on.
@@ -177,7 +179,7 @@ pub struct Letta {
     /// When agents have to ask before they use a tool, where Letta lets its client choose (the App
     /// Server): `standard` before shell commands and edits, `accept-edits` not before edits of files,
     /// `strict` before everything, `unrestricted` never. `!letta mode` changes it in one room.
-    pub mode: Mode,
+    pub mode: ToolPermissionMode,
     /// How often to look for new, renamed and removed agents. When Letta is slow, the bridge looks
     /// less often by itself.
     #[serde(with = "humantime_serde")]
@@ -206,7 +208,7 @@ impl Default for Letta {
             backend: None,
             url: http_url::literal("http://localhost:8283"),
             api_key: None,
-            mode: Mode::Standard,
+            mode: ToolPermissionMode::Standard,
             poll_interval: Duration::from_millis(500),
             include: Vec::new(),
             exclude: Vec::new(),

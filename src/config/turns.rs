@@ -79,7 +79,7 @@ pub enum Detail {
 /// When an agent has to ask before it uses a tool, where Letta lets its client choose.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
-pub enum Mode {
+pub enum ToolPermissionMode {
     /// Before shell commands, edits and whatever else changes something.
     #[default]
     Standard,
@@ -91,13 +91,13 @@ pub enum Mode {
     Unrestricted,
 }
 
-impl From<Mode> for PermissionMode {
-    fn from(mode: Mode) -> Self {
+impl From<ToolPermissionMode> for PermissionMode {
+    fn from(mode: ToolPermissionMode) -> Self {
         match mode {
-            Mode::Standard => Self::Standard,
-            Mode::AcceptEdits => Self::AcceptEdits,
-            Mode::Strict => Self::Strict,
-            Mode::Unrestricted => Self::Unrestricted,
+            ToolPermissionMode::Standard => Self::Standard,
+            ToolPermissionMode::AcceptEdits => Self::AcceptEdits,
+            ToolPermissionMode::Strict => Self::Strict,
+            ToolPermissionMode::Unrestricted => Self::Unrestricted,
         }
     }
 }
@@ -125,7 +125,7 @@ impl fmt::Display for Detail {
     }
 }
 
-impl FromStr for Mode {
+impl FromStr for ToolPermissionMode {
     type Err = NoSuchChoice;
 
     fn from_str(word: &str) -> Result<Self, NoSuchChoice> {
@@ -139,7 +139,7 @@ impl FromStr for Mode {
     }
 }
 
-impl fmt::Display for Mode {
+impl fmt::Display for ToolPermissionMode {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Standard => "standard",

@@ -11,7 +11,7 @@ use super::{
     key::{self, Key},
 };
 use crate::{
-    config::{Detail, Mode},
+    config::{Detail, ToolPermissionMode},
     time::Millis,
 };
 
@@ -22,7 +22,7 @@ pub struct RoomChoices {
     /// How much it sees of tools and reasoning.
     pub detail: Option<Detail>,
     /// When agents have to ask here.
-    pub mode: Option<Mode>,
+    pub mode: Option<ToolPermissionMode>,
     /// Whether agents may only talk here.
     pub chat_only: bool,
 }
@@ -51,7 +51,7 @@ impl Journal {
         room: &RoomId,
         change: impl FnOnce(&mut RoomChoices),
     ) -> Result<(), JournalError> {
-        let _alone = self.alone();
+        let _guard = self.write_lock();
         let mut choices = self.choices(room)?;
         change(&mut choices);
         self.put(&choices_key(room), &choices, "choices")
@@ -70,7 +70,7 @@ impl Journal {
         agent: &AgentId,
         change: impl FnOnce(&mut AllowedTools),
     ) -> Result<(), JournalError> {
-        let _alone = self.alone();
+        let _guard = self.write_lock();
         let mut allowed = self.allowed_tools(agent)?;
         change(&mut allowed);
         self.put(&allowed_key(agent), &allowed, "allowed tools")

@@ -11,7 +11,7 @@ use super::{
 impl Journal {
     /// A number for something that will be set aside: no other has had it.
     pub fn next_failed_number(&self) -> Result<u64, JournalError> {
-        let _alone = self.alone();
+        let _guard = self.write_lock();
         let last: Option<u64> = self.get(key::LAST_FAILED, "number")?;
         let number = last.unwrap_or(0) + 1;
         self.put(key::LAST_FAILED, &number, "number")?;
@@ -26,7 +26,7 @@ impl Journal {
         failed: &FailedRecord,
         last: &[OutboxItem],
     ) -> Result<(), JournalError> {
-        let _alone = self.alone();
+        let _guard = self.write_lock();
         let mut batch = self.end_batch(turn, last)?;
         let keys = self.db().scan_prefix([key::FAILED]).keys();
         let known: Vec<sled::IVec> = keys.collect::<Result<_, _>>()?;
@@ -49,7 +49,7 @@ impl Journal {
     /// Puts what was set aside into its conversation's queue again, in one commit. `None`: nothing has this number (any more).
     /// Refused with [`JournalError::Full`] if too many prompts wait there.
     pub fn retry_failed(&self, number: u64) -> Result<Option<FailedRecord>, JournalError> {
-        let _alone = self.alone();
+        let _guard = self.write_lock();
         let Some(failed) = self.get::<FailedRecord>(&failed_key(number), "failed")? else {
             return Ok(None);
         };
@@ -78,7 +78,7 @@ impl Journal {
 
     /// Takes a prompt out of what was set aside, because its event was redacted.
     pub fn withdraw_failed(&self, room: &RoomId, event_id: &EventId) -> Result<(), JournalError> {
-        let _alone = self.alone();
+        let _guard = self.write_lock();
         for mut failed in self.failed()? {
             let before = failed.prompts.len();
             failed.prompts.retain(|prompt| prompt.event_id != event_id);

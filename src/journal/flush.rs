@@ -15,7 +15,7 @@ use std::{
 
 use tokio::sync::{Notify, mpsc, oneshot};
 
-use super::{JournalError, disk::Disk};
+use super::{JournalError, database::Database};
 
 /// The most callers that queue for the next flush; more wait for a place.
 const WAITING_MAX: usize = 4096;
@@ -46,7 +46,7 @@ impl Flusher {
         clippy::disallowed_methods,
         reason = "task and thread end with the journal, to which other tasks write to the last"
     )]
-    pub(super) fn start(db: Disk) -> Self {
+    pub(super) fn start(db: Database) -> Self {
         let (waiting, inbox) = mpsc::channel(WAITING_MAX);
         let state = Arc::new(State::default());
         tokio::spawn(serve(db, inbox, Arc::clone(&state)));
@@ -78,7 +78,7 @@ impl Flusher {
     }
 }
 
-async fn serve(db: Disk, mut inbox: mpsc::Receiver<Waiter>, state: Arc<State>) {
+async fn serve(db: Database, mut inbox: mpsc::Receiver<Waiter>, state: Arc<State>) {
     let mut waiters = Vec::new();
     while inbox.recv_many(&mut waiters, WAITING_MAX).await > 0 {
         state.flushes.fetch_add(1, Ordering::Relaxed);
@@ -92,7 +92,7 @@ async fn serve(db: Disk, mut inbox: mpsc::Receiver<Waiter>, state: Arc<State>) {
     }
 }
 
-async fn flush(db: &Disk, again: &Notify) -> sled::Result<()> {
+async fn flush(db: &Database, again: &Notify) -> sled::Result<()> {
     loop {
         tokio::select! {
             flushed = db.make_durable() => return flushed,

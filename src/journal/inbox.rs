@@ -6,15 +6,15 @@ use ruma::{EventId, OwnedEventId, OwnedRoomId, RoomId};
 use serde_json::value::RawValue;
 
 use super::{
-    Alone, Journal, JournalError,
+    Journal, JournalError, WriteGuard,
     key::{self, Key, first_number, last_number, texts},
-    record::{AdmittedEvent, ConversationKey, Errand, QueuedPrompt},
+    record::{AdmittedEvent, ConversationKey, QueuedPrompt, RoomJob},
 };
 use crate::time::Millis;
 
 /// Names one waiting event of the inbox.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Admission(u64);
+pub struct InboxPosition(u64);
 
 impl Journal {
     /// Takes events into the inbox, in order, leaving out those that were admitted before.
@@ -27,7 +27,7 @@ impl Journal {
         let limit = self.limits().inbox_events_max;
         // A homeserver that got no answer in time sends a transaction again while the first is
         // still being written; between them they must not admit an event twice.
-        let _alone = self.alone();
+        let _guard = self.write_lock();
         let mut batch = sled::Batch::default();
         let mut admitted = std::collections::HashSet::new();
         for (event_id, event) in events {
@@ -88,7 +88,7 @@ impl Journal {
     pub fn waiting_events(
         &self,
         limit: usize,
-    ) -> Result<Vec<(Admission, AdmittedEvent)>, JournalError> {
+    ) -> Result<Vec<(InboxPosition, AdmittedEvent)>, JournalError> {
         self.waiting_events_after(None, limit)
     }
 
@@ -96,10 +96,10 @@ impl Journal {
     /// admitted later comes later, so nothing appears before an event that was seen.
     pub fn waiting_events_after(
         &self,
-        after: Option<Admission>,
+        after: Option<InboxPosition>,
         limit: usize,
-    ) -> Result<Vec<(Admission, AdmittedEvent)>, JournalError> {
-        let first = after.map_or(0, |Admission(number)| number.saturating_add(1));
+    ) -> Result<Vec<(InboxPosition, AdmittedEvent)>, JournalError> {
+        let first = after.map_or(0, |InboxPosition(number)| number.saturating_add(1));
         let from = Key::new(key::INBOX).number(first).bytes();
         let end = Key::new(key::INBOX + 1).bytes();
         self.db()
@@ -108,23 +108,23 @@ impl Journal {
             .map(|entry| {
                 let (key, value) = entry?;
                 let event = super::decode(&value, "inbox")?;
-                Ok((Admission(last_number(&key)), event))
+                Ok((InboxPosition(last_number(&key)), event))
             })
             .collect()
     }
 
     /// The event needs nothing more.
-    pub fn drop_event(&self, admission: Admission) -> Result<(), JournalError> {
-        self.leave_inbox(&self.alone(), admission, sled::Batch::default())
+    pub fn drop_event(&self, admission: InboxPosition) -> Result<(), JournalError> {
+        self.leave_inbox(&self.write_lock(), admission, sled::Batch::default())
     }
 
     /// The event needs nothing more for now, and is forgotten: it is admitted again if it comes again.
     pub fn forget_event(
         &self,
-        admission: Admission,
+        admission: InboxPosition,
         event_id: &EventId,
     ) -> Result<(), JournalError> {
-        let alone = self.alone();
+        let write_lock = self.write_lock();
         let inbox_key = Key::new(key::INBOX).number(admission.0).bytes();
         if !self.db().contains_key(inbox_key)? {
             return Ok(());
@@ -141,14 +141,14 @@ impl Journal {
             batch.remove(age_key);
             self.inner.event_ids_len.fetch_sub(1, Ordering::Relaxed);
         }
-        self.leave_inbox(&alone, admission, batch)
+        self.leave_inbox(&write_lock, admission, batch)
     }
 
     /// The event is a prompt: it moves to its conversation's queue. Refused with
     /// [`JournalError::Full`] if too many wait there already.
     pub fn queue_prompt(
         &self,
-        admission: Admission,
+        admission: InboxPosition,
         conversation: &ConversationKey,
         prompt: &QueuedPrompt,
     ) -> Result<(), JournalError> {
@@ -158,12 +158,12 @@ impl Journal {
     /// The same for several conversations at once: all of them or none.
     pub fn queue_prompt_everywhere(
         &self,
-        admission: Admission,
+        admission: InboxPosition,
         conversations: &[ConversationKey],
         prompt: &QueuedPrompt,
     ) -> Result<(), JournalError> {
         let limit = self.limits().queued_prompts_max;
-        let alone = self.alone();
+        let write_lock = self.write_lock();
         let mut batch = sled::Batch::default();
         for conversation in conversations {
             if !self.has_place_for(conversation, &prompt.sender)? {
@@ -180,56 +180,59 @@ impl Journal {
                 super::encode(prompt, "prompt")?,
             );
         }
-        self.leave_inbox(&alone, admission, batch)
+        self.leave_inbox(&write_lock, admission, batch)
     }
 
-    /// The event asks for something to be done in a room: it moves to that room's errands. Refused
+    /// The event asks for something to be done in a room: it moves to that room's room jobs. Refused
     /// with [`JournalError::Full`] if too many wait there already.
-    pub fn queue_errand(
+    pub fn queue_room_job(
         &self,
-        admission: Admission,
+        admission: InboxPosition,
         room: &RoomId,
-        errand: &Errand,
+        job: &RoomJob,
     ) -> Result<(), JournalError> {
-        let limit = self.limits().errands_max;
-        let prefix = Key::new(key::ERRAND).text(room.as_str());
-        let alone = self.alone();
+        let limit = self.limits().room_jobs_max;
+        let prefix = Key::new(key::ROOM_JOB).text(room.as_str());
+        let write_lock = self.write_lock();
         if self.db().scan_prefix(prefix.as_bytes()).count() >= limit {
             return Err(JournalError::Full {
-                what: "errands waiting in a room",
+                what: "room jobs waiting in a room",
                 limit,
             });
         }
         let mut batch = sled::Batch::default();
         batch.insert(
             prefix.number(admission.0).bytes(),
-            super::encode(errand, "errand")?,
+            super::encode(job, "room job")?,
         );
-        self.leave_inbox(&alone, admission, batch)
+        self.leave_inbox(&write_lock, admission, batch)
     }
 
-    /// The oldest errand of a room.
-    pub fn next_errand(&self, room: &RoomId) -> Result<Option<(Admission, Errand)>, JournalError> {
-        let prefix = Key::new(key::ERRAND).text(room.as_str()).bytes();
-        self.scan::<Errand>(&prefix, "errand")
+    /// The oldest room job of a room.
+    pub fn next_room_job(
+        &self,
+        room: &RoomId,
+    ) -> Result<Option<(InboxPosition, RoomJob)>, JournalError> {
+        let prefix = Key::new(key::ROOM_JOB).text(room.as_str()).bytes();
+        self.scan::<RoomJob>(&prefix, "room job")
             .next()
-            .map(|entry| entry.map(|(key, errand)| (Admission(last_number(&key)), errand)))
+            .map(|entry| entry.map(|(key, job)| (InboxPosition(last_number(&key)), job)))
             .transpose()
     }
 
-    /// The errand is done.
-    pub fn finish_errand(&self, room: &RoomId, errand: Admission) -> Result<(), JournalError> {
-        let key = Key::new(key::ERRAND)
+    /// The room job is done.
+    pub fn finish_room_job(&self, room: &RoomId, job: InboxPosition) -> Result<(), JournalError> {
+        let key = Key::new(key::ROOM_JOB)
             .text(room.as_str())
-            .number(errand.0)
+            .number(job.0)
             .bytes();
         self.db().remove(key)?;
         Ok(())
     }
 
-    /// Rooms that have errands.
-    pub fn rooms_with_errands(&self) -> Result<Vec<OwnedRoomId>, JournalError> {
-        self.rooms_of(key::ERRAND)
+    /// Rooms that have room jobs.
+    pub fn rooms_with_jobs(&self) -> Result<Vec<OwnedRoomId>, JournalError> {
+        self.rooms_of(key::ROOM_JOB)
     }
 
     /// The rooms that keys of a kind begin with, each once.
@@ -251,8 +254,8 @@ impl Journal {
     /// The event moves from the inbox to where `batch` puts it, unless it has left before.
     fn leave_inbox(
         &self,
-        _alone: &Alone<'_>,
-        admission: Admission,
+        _guard: &WriteGuard<'_>,
+        admission: InboxPosition,
         mut batch: sled::Batch,
     ) -> Result<(), JournalError> {
         let key = Key::new(key::INBOX).number(admission.0).bytes();

@@ -17,8 +17,8 @@ pub(super) const EVENT_ID: u8 = b'e';
 pub(super) const EVENT_AGE: u8 = b'g';
 /// `number -> AdmittedEvent`: admitted, not yet routed.
 pub(super) const INBOX: u8 = b'i';
-/// `room, number -> Errand`: commands, invitations and the like, in order.
-pub(super) const ERRAND: u8 = b'j';
+/// `room, number -> RoomJob`: commands, invitations and the like, in order.
+pub(super) const ROOM_JOB: u8 = b'j';
 /// `conversation, number -> QueuedPrompt`.
 pub(super) const QUEUE: u8 = b'q';
 /// `conversation -> TurnRecord`: at most one turn runs in a conversation.

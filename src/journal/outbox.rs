@@ -20,8 +20,8 @@ pub(super) struct Sent {
 impl Journal {
     /// Puts a message into its room's outbox, unless it is there or was sent already.
     /// Refused with [`JournalError::Full`] if too many wait for that room.
-    pub fn say(&self, item: &OutboxItem) -> Result<bool, JournalError> {
-        let _alone = self.alone();
+    pub fn enqueue(&self, item: &OutboxItem) -> Result<bool, JournalError> {
+        let _guard = self.write_lock();
         if self
             .get::<Sent>(&sent_key(&item.send_id), "sent")?
             .is_some()
@@ -64,7 +64,10 @@ impl Journal {
     }
 
     /// The message that a room waits for first.
-    pub fn next_to_say(&self, room: &RoomId) -> Result<Option<(u64, OutboxItem)>, JournalError> {
+    pub fn next_outbox_item(
+        &self,
+        room: &RoomId,
+    ) -> Result<Option<(u64, OutboxItem)>, JournalError> {
         let prefix = Key::new(key::OUTBOX).text(room.as_str()).bytes();
         self.scan::<OutboxItem>(&prefix, "outbox")
             .next()
@@ -84,14 +87,14 @@ impl Journal {
     }
 
     /// The homeserver has answered: with the event's id, or with a refusal for good (`None`).
-    pub fn said(
+    pub fn mark_sent(
         &self,
         number: u64,
         item: &OutboxItem,
         event_id: Option<OwnedEventId>,
         now: Millis,
     ) -> Result<(), JournalError> {
-        let _alone = self.alone();
+        let _guard = self.write_lock();
         let mut batch = sled::Batch::default();
         batch.remove(
             Key::new(key::OUTBOX)
@@ -116,7 +119,7 @@ impl Journal {
     }
 
     /// Rooms for which messages wait.
-    pub fn rooms_to_tell(&self) -> Result<Vec<OwnedRoomId>, JournalError> {
+    pub fn rooms_with_outbox_items(&self) -> Result<Vec<OwnedRoomId>, JournalError> {
         self.rooms_of(key::OUTBOX)
     }
 }

@@ -49,7 +49,7 @@ impl Journal {
     }
 
     /// A send id is needed as long as the same message may be said again: while its turn runs, and
-    /// until the event or the errand that it answers is done, which is moments later. So those of
+    /// until the event or the room job that it answers is done, which is moments later. So those of
     /// running turns are kept whatever their age and number, and of the others the newest.
     fn prune_sent(&self, now: Millis) -> Result<usize, JournalError> {
         let running = self.running_send_ids();
@@ -86,11 +86,14 @@ impl Journal {
         self.scan::<super::TurnRecord>(&[key::TURN], "turn")
             .filter_map(Result::ok)
             .flat_map(|(_, turn)| {
-                let parts = (0..=turn.chapter).map(|number| turn.id.chapter(number).part(0));
-                let status = turn.chapter_id().status();
-                let waiting = turn.chapter_id().remark("waiting");
-                let card = turn.ask.as_ref().map(|ask| ask.card.clone());
-                let all = parts.chain(card).chain([status, waiting]);
+                let parts = (0..=turn.segment).map(|number| turn.id.segment(number).part(0));
+                let status = turn.segment_id().status();
+                let waiting = turn.segment_id().remark("waiting");
+                let approval_message = turn
+                    .approval
+                    .as_ref()
+                    .map(|approval| approval.approval_message.clone());
+                let all = parts.chain(approval_message).chain([status, waiting]);
                 all.collect::<Vec<_>>()
             })
             .map(|id| id.as_str().to_owned())

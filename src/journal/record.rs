@@ -9,15 +9,15 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use sha2::{Digest, Sha256};
 
-mod ask;
+mod approval;
 mod keys;
 mod queued;
 mod room;
 mod spent;
 
 pub use self::{
-    ask::{Ask, AskedCall, By, Verdict},
-    queued::{Errand, OutboxItem},
+    approval::{ApprovalCall, ApprovalDecision, ApprovalRecord, DecidedBy},
+    queued::{OutboxItem, RoomJob},
     room::{Replacement, RoomKind, RoomRecord, SpaceRecord},
     spent::{FailedRecord, PauseRecord, SilencedRecord, Spent, WaitNotice},
 };
@@ -88,10 +88,10 @@ impl TurnId {
         Self(short_hash(words))
     }
 
-    /// The name of the turn's chapter: what is said before a person decides, between two decisions,
-    /// and after the last. The first chapter has the name of the turn.
+    /// The name of the turn's segment: what is said before a person decides, between two decisions,
+    /// and after the last. The first segment has the name of the turn.
     #[must_use]
-    pub fn chapter(&self, number: u32) -> Self {
+    pub fn segment(&self, number: u32) -> Self {
         match number {
             0 => self.clone(),
             number => Self(format!("{}.c{number}", self.0)),
@@ -120,11 +120,11 @@ impl TurnId {
 
     /// The id under which edit `number` of the status line is sent.
     pub fn status_edit(&self, number: u32) -> SendId {
-        self.status().of_its(&format!("edit{number}"))
+        self.status().derived(&format!("edit{number}"))
     }
 
-    /// The id of the card that asks whether tools may run.
-    pub fn card(&self) -> SendId {
+    /// The id of the approval message that asks whether tools may run.
+    pub fn approval_message(&self) -> SendId {
         self.remark("card")
     }
 
@@ -159,7 +159,7 @@ impl SendId {
 
     /// The id of something that belongs to this message, such as an edit of it.
     #[must_use]
-    pub fn of_its(&self, kind: &str) -> Self {
+    pub fn derived(&self, kind: &str) -> Self {
         Self(format!("{}.{kind}", self.0))
     }
 
@@ -211,25 +211,28 @@ pub struct TurnRecord {
     /// The same for edits of the status line.
     #[serde(default)]
     pub status_edits_reserved: u32,
-    /// What there is to say at the end of the chapter, once known.
+    /// What there is to say at the end of the segment, once known.
     pub answer: Option<Answer>,
     /// Whether somebody has set it going outside of Matrix.
     #[serde(default)]
-    pub elsewhere: bool,
-    /// How many decisions it has come past: the number of its chapter.
+    #[serde(rename = "elsewhere")]
+    pub is_external: bool,
+    /// How many decisions it has come past: the number of its segment.
     #[serde(default)]
-    pub chapter: u32,
-    /// What a person is asked at the end of the chapter; or, if it has a verdict, what the chapter
+    #[serde(rename = "chapter")]
+    pub segment: u32,
+    /// What a person is asked at the end of the segment; or, if it has a decision, what the segment
     /// follows from.
     #[serde(default)]
-    pub ask: Option<Ask>,
-    /// In which chapter Letta got the prompts, once it did: they have that number in their keys.
+    #[serde(rename = "ask")]
+    pub approval: Option<ApprovalRecord>,
+    /// In which segment Letta got the prompts, once it did: they have that number in their keys.
     #[serde(default)]
     pub sent_in: Option<u32>,
     /// What it has cost so far.
     #[serde(default)]
     pub spent: Spent,
-    /// The notice that it waits, if the room was told so in this chapter.
+    /// The notice that it waits, if the room was told so in this segment.
     #[serde(default)]
     pub waiting: Option<WaitNotice>,
 }
@@ -251,9 +254,9 @@ impl TurnRecord {
             edits_reserved: 0,
             status_edits_reserved: 0,
             answer: None,
-            elsewhere: false,
-            chapter: 0,
-            ask: None,
+            is_external: false,
+            segment: 0,
+            approval: None,
             sent_in: None,
             spent: Spent::default(),
             waiting: None,
@@ -261,27 +264,29 @@ impl TurnRecord {
     }
 
     /// The name under which it speaks now.
-    pub fn chapter_id(&self) -> TurnId {
-        self.id.chapter(self.chapter)
+    pub fn segment_id(&self) -> TurnId {
+        self.id.segment(self.segment)
     }
 
     /// What it waits for, if it waits for a person and has nothing to say first.
-    pub fn waits_for(&self) -> Option<&Ask> {
-        let ask = self.ask.as_ref();
-        ask.filter(|ask| ask.verdict.is_none() && self.answer.is_none())
+    pub fn waits_for(&self) -> Option<&ApprovalRecord> {
+        let approval = self.approval.as_ref();
+        approval.filter(|approval| approval.decision.is_none() && self.answer.is_none())
     }
 
     /// What a person has decided, and Letta is told or goes on from.
-    pub fn decided(&self) -> Option<(&Ask, &Verdict)> {
-        let ask = self.ask.as_ref()?;
-        Some((ask, ask.verdict.as_ref()?))
+    pub fn decided(&self) -> Option<(&ApprovalRecord, &ApprovalDecision)> {
+        let approval = self.approval.as_ref()?;
+        Some((approval, approval.decision.as_ref()?))
     }
 
-    /// Whether its card, which is the last that it has said, does not say yet what was decided.
-    pub fn has_news_for_its_card(&self) -> bool {
+    /// Whether its approval message, which is the last that it has said, does not say yet what was decided.
+    pub fn approval_message_is_stale(&self) -> bool {
         let decided = self.decided();
         self.answer.is_none()
-            && decided.is_some_and(|(ask, _)| ask.card == self.chapter_id().card())
+            && decided.is_some_and(|(approval, _)| {
+                approval.approval_message == self.segment_id().approval_message()
+            })
     }
 
     /// Whether this person has asked for it.
@@ -289,10 +294,10 @@ impl TurnRecord {
         self.prompts.iter().any(|prompt| prompt.sender == user)
     }
 
-    /// It goes on after a decision or after what it found: what it says from now on is a chapter
+    /// It goes on after a decision or after what it found: what it says from now on is a segment
     /// of its own.
-    pub fn turn_the_page(&mut self) {
-        self.chapter += 1;
+    pub fn start_next_segment(&mut self) {
+        self.segment += 1;
         self.edits_reserved = 0;
         self.status_edits_reserved = 0;
         self.run = None;
@@ -312,7 +317,7 @@ pub struct Answer {
 
 /// Whether Letta still lists an agent.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Presence {
+pub enum AgentStatus {
     /// It does.
     #[default]
     Live,
@@ -370,7 +375,8 @@ pub struct AgentRecord {
     pub invited: BTreeSet<OwnedUserId>,
     /// Whether Letta still lists it.
     #[serde(default)]
-    pub presence: Presence,
+    #[serde(rename = "presence")]
+    pub status: AgentStatus,
     /// The name that was compared with those of others.
     #[serde(default)]
     pub compared_name: Option<String>,

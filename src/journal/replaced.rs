@@ -20,7 +20,7 @@ impl Journal {
         (old, old_record): (&RoomId, &RoomRecord),
         (new, new_record): (&RoomId, &RoomRecord),
     ) -> Result<(), JournalError> {
-        let _alone = self.alone();
+        let _guard = self.write_lock();
         let mut batch = self.moved(agents, old, new)?;
         batch.insert(room_key(old), super::encode(old_record, "room")?);
         batch.insert(room_key(new), super::encode(new_record, "room")?);
@@ -35,7 +35,7 @@ impl Journal {
         old: &RoomId,
         new: &RoomId,
     ) -> Result<(), JournalError> {
-        let _alone = self.alone();
+        let _guard = self.write_lock();
         let batch = self.moved(std::slice::from_ref(agent), old, new)?;
         self.db().apply_batch(batch)?;
         Ok(())

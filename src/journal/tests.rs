@@ -2,7 +2,7 @@
 //!
 //! Here is a journal that can be restarted and crashed; the promises are by theme.
 
-mod asks;
+mod approvals;
 mod disk;
 mod inbox;
 mod keys;
@@ -23,12 +23,12 @@ use super::*;
 use crate::time::Millis;
 
 /// A journal in a folder of its own.
-struct Desk {
+struct TestJournal {
     journal: Journal,
     folder: TempDir,
 }
 
-impl std::ops::Deref for Desk {
+impl std::ops::Deref for TestJournal {
     type Target = Journal;
 
     fn deref(&self) -> &Journal {
@@ -36,7 +36,7 @@ impl std::ops::Deref for Desk {
     }
 }
 
-impl Desk {
+impl TestJournal {
     fn open() -> Self {
         Self::with(JournalLimits::default())
     }
@@ -93,11 +93,11 @@ impl Desk {
     }
 
     /// The messages that wait for a room, as the outbox would say them.
-    fn say_all(&self, room: &RoomId) -> Vec<String> {
+    fn send_all(&self, room: &RoomId) -> Vec<String> {
         let mut said = Vec::new();
-        while let Some((number, item)) = self.next_to_say(room).unwrap() {
+        while let Some((number, item)) = self.next_outbox_item(room).unwrap() {
             let event = Some(owned_event_id!("$said"));
-            self.said(number, &item, event, Millis(1_000)).unwrap();
+            self.mark_sent(number, &item, event, Millis(1_000)).unwrap();
             said.push(item.send_id.to_string());
         }
         said

@@ -90,7 +90,7 @@ impl Journal {
     ) -> Result<Option<TurnRecord>, JournalError> {
         let prefix = Key::new(key::QUEUE).conversation(conversation).bytes();
         // What is replaced or withdrawn meanwhile must not be asked as it was.
-        let _alone = self.alone();
+        let _guard = self.write_lock();
         if self.open_turn(conversation)?.is_some() {
             return Ok(None);
         }
@@ -132,7 +132,7 @@ impl Journal {
     /// Ends a turn: its last words enter the outbox and it is forgotten, in one commit.
     /// What waits in the outbox or has arrived already does not enter it again.
     pub fn end_turn(&self, turn: &TurnRecord, last: &[OutboxItem]) -> Result<(), JournalError> {
-        let _alone = self.alone();
+        let _guard = self.write_lock();
         let batch = self.end_batch(turn, last)?;
         self.db().apply_batch(batch)?;
         Ok(())
@@ -144,32 +144,32 @@ impl Journal {
         turn: &TurnRecord,
         last: &[OutboxItem],
     ) -> Result<sled::Batch, JournalError> {
-        let mut batch = self.outbox_batch(&self.unsaid(last)?)?;
+        let mut batch = self.outbox_batch(&self.unsent(last)?)?;
         batch.remove(turn_key(&turn.key));
         self.forget_redactions(&turn.id, &mut batch)?;
         Ok(batch)
     }
 
-    /// Ends a chapter of a turn: its last words enter the outbox and the turn is written down as it
+    /// Ends a segment of a turn: its last words enter the outbox and the turn is written down as it
     /// goes on, in one commit.
-    pub fn end_chapter(&self, next: &TurnRecord, last: &[OutboxItem]) -> Result<(), JournalError> {
-        let _alone = self.alone();
-        let mut batch = self.outbox_batch(&self.unsaid(last)?)?;
+    pub fn end_segment(&self, next: &TurnRecord, last: &[OutboxItem]) -> Result<(), JournalError> {
+        let _guard = self.write_lock();
+        let mut batch = self.outbox_batch(&self.unsent(last)?)?;
         batch.insert(turn_key(&next.key), super::encode(next, "turn")?);
         self.db().apply_batch(batch)?;
         Ok(())
     }
 
     /// Those that neither wait in the outbox nor have arrived.
-    fn unsaid(&self, items: &[OutboxItem]) -> Result<Vec<OutboxItem>, JournalError> {
-        let mut unsaid = Vec::new();
+    fn unsent(&self, items: &[OutboxItem]) -> Result<Vec<OutboxItem>, JournalError> {
+        let mut unsent = Vec::new();
         for item in items {
             let arrived = matches!(self.event_of(&item.send_id)?, Some(Some(_)));
             if !arrived && !self.is_waiting(&item.room, &item.send_id)? {
-                unsaid.push(item.clone());
+                unsent.push(item.clone());
             }
         }
-        Ok(unsaid)
+        Ok(unsent)
     }
 
     /// Conversations in which something waits or runs.
@@ -191,7 +191,7 @@ impl Journal {
         sender: &UserId,
         text: &str,
     ) -> Result<bool, JournalError> {
-        let _alone = self.alone();
+        let _guard = self.write_lock();
         let mut is_waiting = false;
         for entry in self.scan::<QueuedPrompt>(&[key::QUEUE], "prompt") {
             let (key, prompt) = entry?;
@@ -206,7 +206,7 @@ impl Journal {
 
     /// Takes back a prompt that still waits. `false`: it does not wait (any more).
     pub fn withdraw_queued(&self, room: &RoomId, event_id: &EventId) -> Result<bool, JournalError> {
-        let _alone = self.alone();
+        let _guard = self.write_lock();
         let mut was_waiting = false;
         for entry in self.scan::<QueuedPrompt>(&[key::QUEUE], "prompt") {
             let (key, prompt) = entry?;

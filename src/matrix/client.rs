@@ -109,7 +109,7 @@ impl MatrixError {
     /// Whether the same request would be refused for ever: the homeserver has looked at it and
     /// said no. Not so if a proxy speaks in its place, or if it does not know our token, which
     /// somebody will mend.
-    pub fn is_for_good(&self) -> bool {
+    pub fn is_permanent(&self) -> bool {
         match self {
             Self::Request(_) => true,
             Self::Refused(error) => {

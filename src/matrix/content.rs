@@ -100,7 +100,7 @@ pub fn message(
     send_id: &str,
 ) -> Value {
     let content = speak(rendered, kind, mentions).with_relation(placement.into_relation());
-    freeze(&content, send_id)
+    to_raw_json(&content, send_id)
 }
 
 /// The content of an `m.room.message` that replaces the text of an earlier one.
@@ -118,7 +118,7 @@ pub fn edit(
     // Taking all of them for told leaves nobody to tell.
     let told = content.mentions.clone();
     let content = content.make_replacement(ReplacementMetadata::new(original.to_owned(), told));
-    freeze(&content, send_id)
+    to_raw_json(&content, send_id)
 }
 
 /// The content of an `m.reaction` to an event.
@@ -126,7 +126,7 @@ pub fn edit(
 /// Specification: <https://spec.matrix.org/latest/client-server-api/#event-annotations-and-reactions>
 pub fn reaction(to: &EventId, key: &str, send_id: &str) -> Value {
     let content = ReactionEventContent::new(Annotation::new(to.to_owned(), key.to_owned()));
-    freeze(&content, send_id)
+    to_raw_json(&content, send_id)
 }
 
 fn speak(
@@ -150,7 +150,7 @@ fn speak(
     content
 }
 
-fn freeze(content: &impl Serialize, send_id: &str) -> Value {
+fn to_raw_json(content: &impl Serialize, send_id: &str) -> Value {
     // Texts and ids always have a JSON form. `null` is a content that every homeserver refuses, so
     // even the impossible would be heard of.
     let mut content = serde_json::to_value(content).unwrap_or_default();

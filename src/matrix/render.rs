@@ -79,8 +79,8 @@ impl Rendered {
         let html = self
             .html
             .map(|html| match html.trim_end().strip_suffix("</p>") {
-                Some(before) => format!("{before}{}</p>", super::foreign::html(mark)),
-                None => format!("{html}{}", super::foreign::html(mark)),
+                Some(before) => format!("{before}{}</p>", super::untrusted_text::html(mark)),
+                None => format!("{html}{}", super::untrusted_text::html(mark)),
             });
         Self {
             body: self.body + mark,

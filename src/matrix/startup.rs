@@ -1,7 +1,7 @@
 //! The checks before the bridge begins: does the homeserver know us, and can it reach us?
 //!
 //! Each failure is worded as bridges word it, because that is what people search for, and says
-//! what to mend.
+//! what to fix.
 
 use std::time::Duration;
 

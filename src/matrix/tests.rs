@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use tokio::time::Instant;
 
 use super::{
-    double::{AS_TOKEN, BOT, Fault, ScriptedHomeserver},
+    scripted_homeserver::{AS_TOKEN, BOT, Fault, ScriptedHomeserver},
     *,
 };
 use crate::config::Secret;
@@ -108,7 +108,7 @@ async fn a_proxy_that_asks_for_time_gets_it() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn nobody_may_make_us_wait_for_ever() {
+async fn retry_after_is_capped() {
     let double = ScriptedHomeserver::default();
     double.fails("whoami", [slow_down(u64::from(u32::MAX))]);
     let began = Instant::now();
@@ -117,7 +117,7 @@ async fn nobody_may_make_us_wait_for_ever() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_may_pass_is_tried_again_a_few_times() {
+async fn transient_error_is_retried_a_few_times() {
     for fault in [
         error(500, "M_UNKNOWN"),
         Fault::Words(502, "<html>"),
@@ -144,7 +144,7 @@ async fn what_may_pass_is_tried_again_a_few_times() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_no_is_not_argued_with() {
+async fn permanent_error_is_not_retried() {
     for fault in [
         error(400, "M_BAD_JSON"),
         error(401, "M_UNKNOWN_TOKEN"),
@@ -212,7 +212,7 @@ async fn every_failure_has_its_meaning() {
         let meanings = [
             (failure.is_transient(), "transient"),
             (failure.is_ambiguous(), "ambiguous"),
-            (failure.is_for_good(), "for good"),
+            (failure.is_permanent(), "for good"),
             (failure.is_not_found(), "not found"),
             (failure.is_forbidden(), "forbidden"),
         ];

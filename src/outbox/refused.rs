@@ -62,7 +62,7 @@ impl Refused {
                 item.sender
             )
         };
-        let send_id: SendId = item.send_id.of_its("refused");
+        let send_id: SendId = item.send_id.derived("refused");
         let placement = Placement::Room { reply_to: None };
         let content = content::message(
             Rendered::plain(&text),

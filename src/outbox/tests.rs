@@ -9,7 +9,7 @@ use tempfile::TempDir;
 use super::*;
 use crate::{
     journal::JournalLimits,
-    matrix::double::{Fault, ScriptedHomeserver},
+    matrix::scripted_homeserver::{Fault, ScriptedHomeserver},
 };
 
 const SEND: &str = "/send/";
@@ -48,8 +48,8 @@ impl Process {
         }
     }
 
-    async fn say(&self, room: &RoomId, words: &str) {
-        self.outbox.say(&item(room, words)).await.unwrap();
+    async fn enqueue(&self, room: &RoomId, words: &str) {
+        self.outbox.enqueue(&item(room, words)).await.unwrap();
     }
 
     /// The event that the message became.
@@ -110,7 +110,7 @@ async fn said_three_times(what: &'static str, faults: Vec<Fault>) -> ScriptedHom
     let process = Process::start(folder.path(), &homeserver);
     homeserver.fails(what, faults);
     for words in ["one", "two", "three"] {
-        process.say(room(), words).await;
+        process.enqueue(room(), words).await;
     }
     process.event_of("three").await;
     process.stop().await;
@@ -124,7 +124,7 @@ const ALL_THREE: [&str; 3] = [
 ];
 
 #[tokio::test]
-async fn what_is_said_is_shown_in_order() {
+async fn outbox_sends_messages_in_order() {
     let homeserver = said_three_times(SEND, vec![]).await;
     assert_eq!(homeserver.timeline(), ALL_THREE);
     // Nobody asks the room when all goes well.
@@ -139,9 +139,9 @@ async fn the_bot_speaks_for_itself_and_a_ghost_by_its_name() {
         sender: owned_user_id!("@letta:house.test"),
         ..item(room(), "hello")
     };
-    process.outbox.say(&by_bot).await.unwrap();
+    process.outbox.enqueue(&by_bot).await.unwrap();
     process.event_of("hello").await.unwrap();
-    process.say(room(), "hi").await;
+    process.enqueue(room(), "hi").await;
     process.event_of("hi").await.unwrap();
     let named: Vec<_> = homeserver
         .lines()
@@ -152,7 +152,7 @@ async fn the_bot_speaks_for_itself_and_a_ghost_by_its_name() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn it_is_tried_until_the_homeserver_answers() {
+async fn send_is_retried_until_the_homeserver_answers() {
     for fault in [
         error(500, "M_UNKNOWN"),
         error(401, "M_UNKNOWN_TOKEN"),
@@ -170,18 +170,18 @@ async fn it_is_tried_until_the_homeserver_answers() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_arrived_unheard_is_not_said_twice() {
+async fn message_with_lost_response_is_sent_once() {
     for fault in [Fault::DoneAndUnheard, Fault::DoneAndGarbled] {
         let (folder, homeserver) = (tempfile::tempdir().unwrap(), ScriptedHomeserver::default());
         let process = Process::start(folder.path(), &homeserver);
         homeserver.fails(SEND, [fault.clone()]);
         // The homeserver comes back with no memory of send ids, after the first look fails too.
         homeserver.fails(MESSAGES, [Fault::Words(502, "Bad Gateway")]);
-        process.say(room(), "one").await;
+        process.enqueue(room(), "one").await;
         homeserver.until_asked(SEND, 1).await;
         homeserver.forget_send_ids();
         assert!(process.event_of("one").await.is_some());
-        process.say(room(), "two").await;
+        process.enqueue(room(), "two").await;
         assert!(process.event_of("two").await.is_some());
         assert_eq!(homeserver.timeline(), ALL_THREE[..2], "{fault:?}");
         assert_eq!(homeserver.asked_for(SEND), 2, "{fault:?}");
@@ -196,7 +196,7 @@ async fn too_many_requests_is_a_clear_answer_and_nobody_asks_the_room() {
 }
 
 #[tokio::test]
-async fn who_is_not_in_the_room_joins_once_and_says_it() {
+async fn sender_outside_the_room_joins_once_and_sends() {
     let homeserver = said_three_times(SEND, vec![error(403, "M_FORBIDDEN")]).await;
     assert_eq!(homeserver.timeline(), ALL_THREE);
     assert_eq!(homeserver.asked_for("/join"), 1);
@@ -208,13 +208,13 @@ async fn a_join_that_does_not_get_through_is_tried_again() {
     let process = Process::start(folder.path(), &homeserver);
     homeserver.fails("/join", vec![Fault::Unreached; 7]);
     homeserver.fails(SEND, vec![error(403, "M_FORBIDDEN"); 2]);
-    process.say(room(), "one").await;
+    process.enqueue(room(), "one").await;
     assert!(process.event_of("one").await.is_some());
     assert_eq!(homeserver.timeline(), ALL_THREE[..1]);
 }
 
 #[tokio::test]
-async fn what_is_refused_for_good_is_dropped_and_the_rest_is_said() {
+async fn permanently_refused_message_is_dropped_and_the_rest_is_sent() {
     for faults in [
         vec![error(413, "M_TOO_LARGE")],
         vec![error(400, "M_BAD_JSON")],
@@ -224,7 +224,7 @@ async fn what_is_refused_for_good_is_dropped_and_the_rest_is_said() {
         let process = Process::start(folder.path(), &homeserver);
         homeserver.fails(SEND, faults);
         for words in ["one", "two", "three"] {
-            process.say(room(), words).await;
+            process.enqueue(room(), words).await;
         }
         assert_eq!(process.event_of("one").await, None);
         assert!(process.event_of("three").await.is_some());
@@ -234,7 +234,7 @@ async fn what_is_refused_for_good_is_dropped_and_the_rest_is_said() {
             process.journal.event_of(&send_id("one")).unwrap(),
             Some(None)
         );
-        assert!(!process.journal.say(&item(room(), "one")).unwrap());
+        assert!(!process.journal.enqueue(&item(room(), "one")).unwrap());
     }
 }
 
@@ -251,38 +251,40 @@ async fn message_that_always_panics_is_set_aside_and_the_rest_is_sent() {
 }
 
 #[tokio::test]
-async fn what_was_said_is_not_said_again() {
+async fn sent_message_is_not_sent_again() {
     let (folder, homeserver) = (tempfile::tempdir().unwrap(), ScriptedHomeserver::default());
     let process = Process::start(folder.path(), &homeserver);
     for _ in 0..3 {
-        process.say(room(), "one").await;
+        process.enqueue(room(), "one").await;
         process.event_of("one").await.unwrap();
     }
     assert_eq!(homeserver.asked_for(SEND), 1);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_room_that_is_stuck_holds_up_no_other() {
+async fn stuck_room_delays_no_other_room() {
     let (folder, homeserver) = (tempfile::tempdir().unwrap(), ScriptedHomeserver::default());
     let process = Process::start(folder.path(), &homeserver);
     homeserver.fails("!stuck:house.test/send", vec![Fault::Unreached; 1_000]);
     homeserver.fails("!stuck:house.test/messages", vec![Fault::Unreached; 1_000]);
-    process.say(room_id!("!stuck:house.test"), "never").await;
+    process
+        .enqueue(room_id!("!stuck:house.test"), "never")
+        .await;
     homeserver.until_asked("!stuck:house.test/send", 1).await;
-    process.say(room(), "one").await;
+    process.enqueue(room(), "one").await;
     assert!(process.event_of("one").await.is_some());
     assert_eq!(homeserver.timeline(), ALL_THREE[..1]);
     process.stop().await;
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_next_process_goes_on_under_the_same_send_ids() {
+async fn restarted_outbox_reuses_send_ids() {
     let (folder, homeserver) = (tempfile::tempdir().unwrap(), ScriptedHomeserver::default());
     let process = Process::start(folder.path(), &homeserver);
     homeserver.fails(SEND, vec![Fault::Unreached; 1_000]);
     homeserver.fails(MESSAGES, vec![Fault::Unreached; 1_000]);
     for words in ["one", "two"] {
-        process.say(room(), words).await;
+        process.enqueue(room(), words).await;
     }
     homeserver.until_asked(SEND, 1).await;
     process.stop().await;
@@ -302,12 +304,12 @@ async fn the_next_process_goes_on_under_the_same_send_ids() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_next_process_asks_the_room_before_it_says_what_may_have_arrived() {
+async fn restarted_outbox_looks_for_its_message_before_sending() {
     let (folder, homeserver) = (tempfile::tempdir().unwrap(), ScriptedHomeserver::default());
     let process = Process::start(folder.path(), &homeserver);
     homeserver.fails(SEND, [Fault::DoneAndUnheard]);
     homeserver.fails(MESSAGES, vec![Fault::Unreached; 1_000]);
-    process.say(room(), "one").await;
+    process.enqueue(room(), "one").await;
     homeserver.until_asked(SEND, 1).await;
     process.stop().await;
 
@@ -316,7 +318,7 @@ async fn the_next_process_asks_the_room_before_it_says_what_may_have_arrived() {
     homeserver.heal();
     let process = restart(&folder, &homeserver);
     process.outbox.resume().unwrap();
-    process.say(room(), "two").await;
+    process.enqueue(room(), "two").await;
     assert!(process.event_of("two").await.is_some());
     assert_eq!(homeserver.timeline(), ALL_THREE[..2]);
     assert_eq!(

@@ -12,7 +12,7 @@ fn config() -> Config {
 #[test]
 fn the_sample_in_the_repository_is_the_generated_one() {
     let sample = Registration::new(&Config::default()).unwrap().to_yaml();
-    crate::house::same_as_on_disk(Path::new("registration.yaml.example"), &sample);
+    crate::architecture::same_as_on_disk(Path::new("registration.yaml.example"), &sample);
 }
 
 #[test]

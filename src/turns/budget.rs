@@ -5,7 +5,7 @@
 //! it forgets) begins anew. A turn whose budget is spent ends: its prompts are set aside, and the room hears so.
 //!
 //! What is asked outside of turns is bounded by its pace: the list of agents ([`crate::agents::discovery`]), one look at each
-//! place at the start (`found`), one question at a time to a Letta that has not answered yet.
+//! place at the start (`pending_requests`), one question at a time to a Letta that has not answered yet.
 
 use std::time::Duration;
 
@@ -76,7 +76,7 @@ pub fn check_send(spent: &Spent) -> Result<(), Exhausted> {
 }
 
 /// What a failure costs.
-pub fn cost(failure: &BackendError) -> Cost {
+pub fn cost_of_failure(failure: &BackendError) -> Cost {
     let of_its_own = match failure {
         // It has taken the connection and may have taken the message.
         BackendError::Silent { .. } => true,

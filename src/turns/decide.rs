@@ -6,16 +6,18 @@
 use letta_client::BackendError;
 use ruma::{EventId, OwnedEventId, OwnedRoomId};
 
-pub use super::rights::Who;
+pub use super::rights::Requester;
 use super::{
-    Inner, Turns, attend::CANCEL_TIME_MAX, card, envelope::one_line, gesture::Gesture,
-    rights::Approvers, say::Voice, words,
+    Inner, Turns, approval_message, envelope::one_line, interruptible::CANCEL_TIME_MAX,
+    messages::MessageBuilder, notice_texts, reaction_command::ReactionCommand, rights::Approvers,
 };
-use crate::journal::{Ask, By, JournalError, SendId, TurnRecord, Verdict};
+use crate::journal::{
+    ApprovalDecision, ApprovalRecord, DecidedBy, JournalError, SendId, TurnRecord,
+};
 
 /// Where a person speaks: a room, and the thread in it.
 #[derive(Clone, Debug)]
-pub struct Place {
+pub struct RoomThread {
     /// The room.
     pub room: OwnedRoomId,
     /// The thread's first event; `None` is the main timeline.
@@ -24,7 +26,7 @@ pub struct Place {
 
 /// What became of a decision.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Ruling {
+pub enum DecisionOutcome {
     /// It was taken.
     Taken,
     /// Nothing waits for it (any more).
@@ -61,9 +63,9 @@ pub enum StopError {
 
 impl Inner {
     /// Who may approve what a turn asks.
-    pub(super) fn approvers(&self, turn: &TurnRecord, ask: &Ask) -> Approvers {
-        let around = &self.around;
-        Approvers::of(turn, ask, &around.permissions, around.habits.approve_level)
+    pub(super) fn approvers(&self, turn: &TurnRecord, approval: &ApprovalRecord) -> Approvers {
+        let ctx = &self.ctx;
+        Approvers::of(turn, approval, &ctx.permissions, ctx.config.approve_level)
     }
 }
 
@@ -71,67 +73,73 @@ impl Turns {
     /// Takes a decision that a person has put into words.
     pub fn decide(
         &self,
-        place: &Place,
-        who: Who<'_>,
+        location: &RoomThread,
+        requester: Requester<'_>,
         approve: bool,
         reason: Option<&str>,
-    ) -> Result<Ruling, JournalError> {
-        let mut waiting = self.turns_at(place)?;
+    ) -> Result<DecisionOutcome, JournalError> {
+        let mut waiting = self.turns_at(location)?;
         waiting.retain(|turn| turn.waits_for().is_some());
         match &waiting[..] {
-            [] => Ok(Ruling::Nothing),
-            [turn] => self.rule(turn, who, approve, reason),
-            _ => Ok(Ruling::Several),
+            [] => Ok(DecisionOutcome::Nothing),
+            [turn] => self.try_decide(turn, requester, approve, reason),
+            _ => Ok(DecisionOutcome::Several),
         }
     }
 
     /// Takes what a person has said with a reaction to the event `on`.
-    pub async fn reacted(
+    pub async fn handle_reaction(
         &self,
-        place: &Place,
+        location: &RoomThread,
         on: &EventId,
-        gesture: Gesture,
-        who: Who<'_>,
+        reaction_command: ReactionCommand,
+        requester: Requester<'_>,
     ) -> Result<(), StopError> {
-        let Some(turn) = self.turn_that_said(place, on).await? else {
+        let Some(turn) = self.turn_of_event(location, on).await? else {
             return Ok(());
         };
-        let ruling = match gesture {
-            Gesture::Approve => self.rule(&turn, who, true, None)?,
-            Gesture::Deny => self.rule(&turn, who, false, None)?,
-            Gesture::Stop if who.may_stop(&turn) => {
-                self.stop_turn(&turn, who).await?;
-                Ruling::Taken
+        let outcome = match reaction_command {
+            ReactionCommand::Approve => self.try_decide(&turn, requester, true, None)?,
+            ReactionCommand::Deny => self.try_decide(&turn, requester, false, None)?,
+            ReactionCommand::Stop if requester.may_stop(&turn) => {
+                self.stop_turn(&turn, requester).await?;
+                DecisionOutcome::Taken
             }
-            Gesture::Stop => Ruling::NotTheirs,
+            ReactionCommand::Stop => DecisionOutcome::NotTheirs,
         };
-        let told = match ruling {
-            Ruling::NotTheirs => words::not_yours_to_decide(who.user),
-            Ruling::NotTheirsToApprove(approvers) => {
-                words::not_yours_to_approve(who.user, &approvers)
+        let told = match outcome {
+            DecisionOutcome::NotTheirs => notice_texts::not_yours_to_decide(requester.user),
+            DecisionOutcome::NotTheirsToApprove(approvers) => {
+                notice_texts::not_yours_to_approve(requester.user, &approvers)
             }
-            Ruling::TooLong => words::too_long_to_approve(),
-            Ruling::Taken | Ruling::Nothing | Ruling::Several => return Ok(()),
+            DecisionOutcome::TooLong => notice_texts::too_long_to_approve(),
+            DecisionOutcome::Taken | DecisionOutcome::Nothing | DecisionOutcome::Several => {
+                return Ok(());
+            }
         };
-        let once = SendId::of(&["told", on.as_str(), who.user.as_str()]);
-        let voice = Voice {
-            ghost: self.inner.around.identity.ghost(&turn.key.agent),
+        let once = SendId::of(&["told", on.as_str(), requester.user.as_str()]);
+        let builder = MessageBuilder {
+            ghost: self.inner.ctx.identity.ghost(&turn.key.agent),
             mentions: Vec::new(),
             replies: true,
             mark: String::new(),
         };
-        let remark = voice.aside(&turn, once, &told);
-        Ok(self.inner.around.outbox.say(&remark).await?)
+        let remark = builder.aside(&turn, once, &told);
+        Ok(self.inner.ctx.outbox.enqueue(&remark).await?)
     }
 
     /// Stops what runs at a place, as far as this person may.
-    pub async fn stop(&self, place: &Place, who: Who<'_>) -> Result<Stopped, StopError> {
+    pub async fn stop(
+        &self,
+        location: &RoomThread,
+        requester: Requester<'_>,
+    ) -> Result<Stopped, StopError> {
         let mut stopped = Stopped::default();
-        for turn in self.turns_at(place)? {
-            if who.may_stop(&turn) {
+        for turn in self.turns_at(location)? {
+            if requester.may_stop(&turn) {
                 // Who asks with a command is answered there.
                 self.inner.stops.answer_given(&turn.id);
-                self.stop_turn(&turn, who).await?;
+                self.stop_turn(&turn, requester).await?;
                 stopped.turns += 1;
             } else {
                 stopped.others += 1;
@@ -141,30 +149,33 @@ impl Turns {
     }
 
     /// The turns at a place: those of its thread if there are any, else those of its room.
-    fn turns_at(&self, place: &Place) -> Result<Vec<TurnRecord>, JournalError> {
-        let all = self.inner.around.journal.turns_in(&place.room)?;
+    fn turns_at(&self, location: &RoomThread) -> Result<Vec<TurnRecord>, JournalError> {
+        let all = self.inner.ctx.journal.turns_in(&location.room)?;
         let (here, elsewhere): (Vec<_>, Vec<_>) = all
             .into_iter()
-            .partition(|turn| turn.key.thread == place.thread);
+            .partition(|turn| turn.key.thread == location.thread);
         Ok(if here.is_empty() { elsewhere } else { here })
     }
 
     /// The turn whose card or answer an event is. Whoever reacts has seen the event, so one that
     /// the homeserver has not confirmed yet is waited for.
-    async fn turn_that_said(
+    async fn turn_of_event(
         &self,
-        place: &Place,
+        location: &RoomThread,
         event: &EventId,
     ) -> Result<Option<TurnRecord>, JournalError> {
-        let around = &self.inner.around;
-        for turn in around.journal.turns_in(&place.room)? {
-            let parts = (0..=turn.chapter).map(|number| turn.id.chapter(number).part(0));
-            let card = turn.ask.as_ref().map(|ask| ask.card.clone());
-            for send_id in card.into_iter().chain(parts) {
-                let said = match around.journal.event_of(&send_id)? {
+        let ctx = &self.inner.ctx;
+        for turn in ctx.journal.turns_in(&location.room)? {
+            let parts = (0..=turn.segment).map(|number| turn.id.segment(number).part(0));
+            let approval_message = turn
+                .approval
+                .as_ref()
+                .map(|approval| approval.approval_message.clone());
+            for send_id in approval_message.into_iter().chain(parts) {
+                let said = match ctx.journal.event_of(&send_id)? {
                     Some(said) => said,
-                    None if around.journal.is_waiting(&place.room, &send_id)? => {
-                        around.outbox.event_of(&send_id).await?
+                    None if ctx.journal.is_waiting(&location.room, &send_id)? => {
+                        ctx.outbox.event_of(&send_id).await?
                     }
                     None => None,
                 };
@@ -176,31 +187,31 @@ impl Turns {
         Ok(None)
     }
 
-    fn rule(
+    fn try_decide(
         &self,
         turn: &TurnRecord,
-        who: Who<'_>,
+        requester: Requester<'_>,
         approve: bool,
         reason: Option<&str>,
-    ) -> Result<Ruling, JournalError> {
-        let Some(ask) = turn.waits_for() else {
-            return Ok(Ruling::Nothing);
+    ) -> Result<DecisionOutcome, JournalError> {
+        let Some(approval) = turn.waits_for() else {
+            return Ok(DecisionOutcome::Nothing);
         };
-        let approvers = self.inner.approvers(turn, ask);
-        if approve && !approvers.include(who) {
-            return Ok(Ruling::NotTheirsToApprove(approvers));
+        let approvers = self.inner.approvers(turn, approval);
+        if approve && !approvers.include(requester) {
+            return Ok(DecisionOutcome::NotTheirsToApprove(approvers));
         }
-        if !approve && !who.may_stop(turn) {
-            return Ok(Ruling::NotTheirs);
+        if !approve && !requester.may_stop(turn) {
+            return Ok(DecisionOutcome::NotTheirs);
         }
-        if approve && !card::shows_all(ask) {
-            return Ok(Ruling::TooLong);
+        if approve && !approval_message::shows_all(approval) {
+            return Ok(DecisionOutcome::TooLong);
         }
-        let by = By::Person(who.user.to_owned());
+        let by = DecidedBy::Person(requester.user.to_owned());
         let reason = reason.map(one_line);
-        self.write_down(
+        self.record_decision(
             turn,
-            &Verdict {
+            &ApprovalDecision {
                 approve,
                 reason,
                 by,
@@ -208,41 +219,45 @@ impl Turns {
         )
     }
 
-    pub(super) fn write_down(
+    pub(super) fn record_decision(
         &self,
         turn: &TurnRecord,
-        verdict: &Verdict,
-    ) -> Result<Ruling, JournalError> {
-        let Some(ask) = turn.waits_for() else {
-            return Ok(Ruling::Nothing);
+        decision: &ApprovalDecision,
+    ) -> Result<DecisionOutcome, JournalError> {
+        let Some(approval) = turn.waits_for() else {
+            return Ok(DecisionOutcome::Nothing);
         };
-        let journal = &self.inner.around.journal;
-        let taken = journal.decide(&turn.key, &ask.card, verdict)?;
-        self.inner.verdicts.send_modify(|count| *count += 1);
+        let journal = &self.inner.ctx.journal;
+        let taken = journal.decide(&turn.key, &approval.approval_message, decision)?;
+        self.inner.decisions_made.send_modify(|count| *count += 1);
         Ok(if taken {
-            Ruling::Taken
+            DecisionOutcome::Taken
         } else {
-            Ruling::Nothing
+            DecisionOutcome::Nothing
         })
     }
 
     /// Stops one turn. What waits for a decision is denied: Letta does not let go of it otherwise.
-    async fn stop_turn(&self, turn: &TurnRecord, who: Who<'_>) -> Result<(), StopError> {
+    async fn stop_turn(
+        &self,
+        turn: &TurnRecord,
+        requester: Requester<'_>,
+    ) -> Result<(), StopError> {
         let inner = &self.inner;
         if turn.waits_for().is_some() {
-            self.write_down(turn, &Verdict::stopped(who.user.to_owned()))?;
+            self.record_decision(turn, &ApprovalDecision::stopped(requester.user.to_owned()))?;
             return Ok(());
         }
-        inner.stops.want(&turn.id, who.user);
+        inner.stops.add(&turn.id, requester.user);
         if let Some(destination) = inner.known_destination(&turn.key)? {
             // The turn stops whether Letta hears of it or not, and whoever wants that is not kept waiting.
-            let told = inner.around.backend.cancel(&destination);
+            let told = inner.ctx.backend.cancel(&destination);
             let after = CANCEL_TIME_MAX;
             let told = inner.unless_ending(tokio::time::timeout(after, told)).await;
             let told = told.and_then(Result::ok);
             told.unwrap_or(Err(BackendError::Silent { after }))?;
         }
-        let now = inner.around.journal.open_turn(&turn.key)?;
+        let now = inner.ctx.journal.open_turn(&turn.key)?;
         if now.is_none_or(|now| now.id != turn.id) {
             // It has ended meanwhile, and nobody else will forget the wish.
             inner.stops.forget(&turn.id);

@@ -113,7 +113,7 @@ mod tests {
         ] {
             let message = as_message(event_type, &content.to_string());
             assert_eq!(
-                message.as_ref().map(|message| message.body()),
+                message.as_ref().map(RoomMessageEventContent::body),
                 expected,
                 "{content}"
             );

@@ -1,12 +1,12 @@
 //! Empties the inbox: routes each admitted event, in order, and hands it on.
 //!
 //! Nothing here waits for the network, so one slow room never holds up another, and a room that can
-//! take no more (its outbox or its errands are full) holds up itself alone, see `round`. An event
+//! take no more (its outbox or its room jobs are full) holds up itself alone, see `pass`. An event
 //! leaves the inbox in the same commit that puts it where it goes; after a crash it is routed again,
 //! to the same place. What must be said about an event is written down before it leaves.
 
 mod ignored;
-mod round;
+mod pass;
 mod successor;
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
@@ -15,17 +15,17 @@ use ruma::{OwnedRoomId, UserId};
 use tokio::sync::{Notify, Semaphore};
 use tracing::{debug, error, info, warn};
 
-use self::{ignored::IgnoredEvents, round::Round};
+use self::{ignored::IgnoredEvents, pass::InboxPass};
 use super::{
-    Surroundings, Turns,
-    route::{IncomingEvent, Route, Rules, Why, route},
-    say::{EVENT_TYPE, freeze},
-    words,
+    TurnContext, Turns,
+    messages::{EVENT_TYPE, to_raw_json},
+    notice_texts,
+    route::{IgnoreReason, IncomingEvent, Route, Rules, route},
 };
 use crate::{
     journal::{
-        Admission, AdmittedEvent, ConversationKey, Errand, JournalError, OutboxItem, QueuedPrompt,
-        RoomKind, SendId,
+        AdmittedEvent, ConversationKey, InboxPosition, JournalError, OutboxItem, QueuedPrompt,
+        RoomJob, RoomKind, SendId,
     },
     matrix::{
         Actor,
@@ -43,16 +43,16 @@ const RECEIPTS_MAX: usize = 32;
 const JOURNAL_FAILED_PAUSE: Duration = Duration::from_secs(5);
 
 /// Where events of a room go that ask for something to be done there.
-pub trait Errands: Send + Sync {
-    /// A room has an errand.
+pub trait WakeRoomJobs: Send + Sync {
+    /// A room has a room job.
     fn wake(&self, room: OwnedRoomId);
 }
 
 /// See the module's documentation.
 pub struct Inbox {
-    around: Surroundings,
+    ctx: TurnContext,
     turns: Turns,
-    errands: Arc<dyn Errands>,
+    jobs: Arc<dyn WakeRoomJobs>,
     rules: Rules,
     arrived: Arc<Notify>,
     receipts: Arc<Semaphore>,
@@ -62,17 +62,17 @@ pub struct Inbox {
 impl Inbox {
     /// An inbox over the journal's; `arrived` tells of new events.
     pub fn new(
-        around: Surroundings,
+        ctx: TurnContext,
         turns: Turns,
-        errands: Arc<dyn Errands>,
+        jobs: Arc<dyn WakeRoomJobs>,
         rules: Rules,
         arrived: Arc<Notify>,
     ) -> Self {
         let receipts = Arc::new(Semaphore::new(RECEIPTS_MAX));
         Self {
-            around,
+            ctx,
             turns,
-            errands,
+            jobs,
             rules,
             arrived,
             receipts,
@@ -82,13 +82,13 @@ impl Inbox {
 
     /// Routes until the process is about to end.
     pub async fn serve(self) {
-        let tasks = self.around.tasks.clone();
-        let mut round = Round::default();
+        let tasks = self.ctx.tasks.clone();
+        let mut pass = InboxPass::default();
         while !tasks.is_closing() {
-            match self.empty(&mut round).await {
+            match self.drain(&mut pass).await {
                 Ok(()) => tokio::select! {
                     () = self.arrived.notified() => {}
-                    () = round.over() => round = round.another(),
+                    () = pass.over() => pass = pass.another(),
                     () = tasks.closing() => {}
                 },
                 Err(failure) => {
@@ -100,17 +100,17 @@ impl Inbox {
                         () = tokio::time::sleep(JOURNAL_FAILED_PAUSE) => {}
                         () = tasks.closing() => {}
                     }
-                    round = round.another();
+                    pass = pass.another();
                 }
             }
         }
     }
 
     /// Routes all that has come since the round has looked last.
-    async fn empty(&self, round: &mut Round) -> Result<(), JournalError> {
-        let journal = &self.around.journal;
+    async fn drain(&self, pass: &mut InboxPass) -> Result<(), JournalError> {
+        let journal = &self.ctx.journal;
         loop {
-            let events = journal.waiting_events_after(round.after(), EVENTS_AT_ONCE)?;
+            let events = journal.waiting_events_after(pass.after(), EVENTS_AT_ONCE)?;
             let Some(&(last, _)) = events.last() else {
                 return Ok(());
             };
@@ -124,18 +124,18 @@ impl Inbox {
                         continue;
                     }
                 };
-                if round.holds(&event.room_id) {
+                if pass.holds(&event.room_id) {
                     continue;
                 }
-                match catch(self.take(admission, &admitted, &event)).await {
+                match catch(self.route_event(admission, &admitted, &event)).await {
                     Ok(Ok(Some((conversation, event)))) => _ = read.insert(conversation, event),
                     Ok(Ok(None)) => {}
-                    Ok(Err(full @ JournalError::Full { .. })) => round.hold(event.room_id, &full),
+                    Ok(Err(full @ JournalError::Full { .. })) => pass.hold(event.room_id, &full),
                     Ok(Err(failure)) => return Err(failure),
                     Err(panic) => self.set_aside(admission, &event, &panic).await?,
                 }
             }
-            round.reached(last);
+            pass.reached(last);
             for (conversation, event) in read {
                 self.mark_read(conversation, event);
             }
@@ -145,7 +145,7 @@ impl Inbox {
     /// Drops an event whose routing panicked. Routing is pure, so it would panic again; the room is told.
     async fn set_aside(
         &self,
-        admission: Admission,
+        admission: InboxPosition,
         event: &IncomingEvent,
         panic: &Panic,
     ) -> Result<(), JournalError> {
@@ -154,25 +154,26 @@ impl Inbox {
             "event set aside: routing it panicked"
         );
         let once = SendId::of(&["set aside", event.event_id.as_str()]);
-        self.tell(event, &words::set_aside(), once).await?;
-        self.around.journal.drop_event(admission)
+        self.send_notice(event, &notice_texts::set_aside(), once)
+            .await?;
+        self.ctx.journal.drop_event(admission)
     }
 
     /// Routes one event. Answers what was read, if it was read by an agent. It stays where it is if
     /// its room can take no more ([`JournalError::Full`]).
-    async fn take(
+    async fn route_event(
         &self,
-        admission: Admission,
+        admission: InboxPosition,
         admitted: &AdmittedEvent,
         event: &IncomingEvent,
     ) -> Result<Option<(ConversationKey, ruma::OwnedEventId)>, JournalError> {
-        let journal = &self.around.journal;
+        let journal = &self.ctx.journal;
         let room = journal.room(&event.room_id)?;
         let route = route(event, room.as_ref(), &self.rules);
         if event.event_type == EVENT_TYPE {
             self.turns.note_said(event);
         }
-        if let Some(why) = route.why() {
+        if let Some(why) = route.ignore_reason() {
             self.ignored.log(event, why);
         } else {
             debug!(
@@ -198,40 +199,41 @@ impl Inbox {
             }
             Route::Command | Route::Reaction | Route::Membership | Route::Replaced => {
                 if matches!(route, Route::Membership | Route::Replaced) {
-                    self.turns.people_changed(&event.room_id);
+                    self.turns.members_changed(&event.room_id);
                 }
-                let errand = Errand {
+                let job = RoomJob {
                     event: admitted.event.clone(),
                     admitted_at: admitted.admitted_at,
                 };
-                journal.queue_errand(admission, &event.room_id, &errand)?;
-                self.errands.wake(event.room_id.clone());
+                journal.queue_room_job(admission, &event.room_id, &job)?;
+                self.jobs.wake(event.room_id.clone());
                 return Ok(None);
             }
             Route::Edit { original, text } => self.edited(event, &original, &text).await?,
             Route::Redaction { of } => {
                 // Who may redact what is the homeserver's to check, but it holds in one room only.
                 if !journal.withdraw_queued(&event.room_id, &of)? {
-                    self.tell_too_late(event, &of, &words::redaction_too_late())
+                    self.tell_too_late(event, &of, &notice_texts::redaction_too_late())
                         .await?;
                 }
                 self.turns
                     .redacted(&event.room_id, &of, &event.sender)
                     .await?;
                 // A reaction that is not taken yet is as if it had never been.
-                journal.withdraw_errand(&event.room_id, &of)?;
+                journal.withdraw_room_job(&event.room_id, &of)?;
             }
-            Route::Ignore(Why::UnknownRoom) => {
+            Route::Ignore(IgnoreReason::UnknownRoom) => {
                 // Who comes into the room, or follows it to its replacement, looks for what was said before.
                 journal.forget_event(admission, &event.event_id)?;
                 return Ok(None);
             }
-            Route::Ignore(Why::Encrypted) => {
+            Route::Ignore(IgnoreReason::Encrypted) => {
                 let once = SendId::of(&["encrypted", event.room_id.as_str()]);
-                self.tell(event, &words::encrypted(), once).await?;
+                self.send_notice(event, &notice_texts::encrypted(), once)
+                    .await?;
             }
-            Route::Ignore(Why::RoomLeft) => self.tell_of_successor(event).await?,
-            Route::RoomState => self.turns.people_changed(&event.room_id),
+            Route::Ignore(IgnoreReason::RoomLeft) => self.tell_of_successor(event).await?,
+            Route::RoomState => self.turns.members_changed(&event.room_id),
             Route::Ignore(_) => {}
         }
         journal.drop_event(admission)?;
@@ -240,14 +242,15 @@ impl Inbox {
 
     async fn queue(
         &self,
-        admission: Admission,
+        admission: InboxPosition,
         conversations: Vec<ConversationKey>,
         prompt: QueuedPrompt,
     ) -> Result<Option<(ConversationKey, ruma::OwnedEventId)>, JournalError> {
-        let journal = &self.around.journal;
+        let journal = &self.ctx.journal;
         let mut open = Vec::new();
         for conversation in conversations {
-            self.tell_of_decision(&conversation, &prompt).await?;
+            self.remind_of_pending_approval(&conversation, &prompt)
+                .await?;
             self.turns.tell_of_pause(&conversation, &prompt).await?;
             if journal.has_place_for(&conversation, &prompt.sender)? {
                 open.push(conversation);
@@ -289,9 +292,9 @@ impl Inbox {
         original: &ruma::EventId,
         text: &str,
     ) -> Result<(), JournalError> {
-        let journal = &self.around.journal;
+        let journal = &self.ctx.journal;
         if !journal.replace_queued(original, &event.sender, text)? {
-            self.tell_too_late(event, original, &words::edit_too_late())
+            self.tell_too_late(event, original, &notice_texts::edit_too_late())
                 .await?;
         }
         Ok(())
@@ -303,16 +306,16 @@ impl Inbox {
         conversation: &ConversationKey,
         prompt: &QueuedPrompt,
     ) -> Result<(), JournalError> {
-        let limit = self.around.journal.limits().queued_prompts_max;
+        let limit = self.ctx.journal.limits().queued_prompts_max;
         warn!(
             event.id = %prompt.event_id, room.id = %conversation.room, agent.id = %conversation.agent,
             limit, "prompt refused: the queue of its conversation is full"
         );
         let ghost = self.rules.identity.ghost(&conversation.agent);
         let once = SendId::of(&["queue full", prompt.event_id.as_str()]);
-        let text = words::queue_full(limit);
+        let text = notice_texts::queue_full(limit);
         let notice = notice(&conversation.room, &ghost, &prompt.event_id, &text, once);
-        self.around.outbox.say(&notice).await
+        self.ctx.outbox.enqueue(&notice).await
     }
 
     /// Says that a message was changed or taken back when its agent had it already, once for each running turn and event.
@@ -322,7 +325,7 @@ impl Inbox {
         prompt: &ruma::EventId,
         text: &str,
     ) -> Result<(), JournalError> {
-        for turn in self.around.journal.turns_in(&event.room_id)? {
+        for turn in self.ctx.journal.turns_in(&event.room_id)? {
             let mut prompts = turn.prompts.iter();
             if !prompts.any(|one| one.event_id == prompt && one.sender == event.sender) {
                 continue;
@@ -330,22 +333,22 @@ impl Inbox {
             let ghost = self.rules.identity.ghost(&turn.key.agent);
             let once = SendId::of(&["too late", event.event_id.as_str(), turn.key.agent.as_str()]);
             let notice = notice(&event.room_id, &ghost, prompt, text, once);
-            self.around.outbox.say(&notice).await?;
+            self.ctx.outbox.enqueue(&notice).await?;
         }
         Ok(())
     }
 
     /// Tells who speaks to an agent that waits for a decision that it does, once for each decision.
-    async fn tell_of_decision(
+    async fn remind_of_pending_approval(
         &self,
         conversation: &ConversationKey,
         prompt: &QueuedPrompt,
     ) -> Result<(), JournalError> {
-        let journal = &self.around.journal;
+        let journal = &self.ctx.journal;
         let Some(turn) = journal.open_turn(conversation)? else {
             return Ok(());
         };
-        let Some(ask) = turn.waits_for() else {
+        let Some(approval) = turn.waits_for() else {
             return Ok(());
         };
         if !journal.has_place_for(conversation, &prompt.sender)? {
@@ -354,21 +357,21 @@ impl Inbox {
         }
         let (ghost, once) = (
             self.rules.identity.ghost(&conversation.agent),
-            ask.card.of_its("waits"),
+            approval.approval_message.derived("waits"),
         );
-        let text = words::waits_for_decision();
+        let text = notice_texts::waits_for_decision();
         let notice = notice(&conversation.room, &ghost, &prompt.event_id, &text, once);
-        self.around.outbox.say(&notice).await
+        self.ctx.outbox.enqueue(&notice).await
     }
 
     /// Says something to a room, once for ever, in the name of whoever of us is in it.
-    async fn tell(
+    async fn send_notice(
         &self,
         event: &IncomingEvent,
         text: &str,
         once: SendId,
     ) -> Result<(), JournalError> {
-        let Some(room) = self.around.journal.room(&event.room_id)? else {
+        let Some(room) = self.ctx.journal.room(&event.room_id)? else {
             return Ok(());
         };
         let sender = match (&room.kind, room.guests.keys().next()) {
@@ -376,9 +379,9 @@ impl Inbox {
             (_, Some(guest)) => self.rules.identity.ghost(guest),
             (_, None) => self.rules.identity.bot().to_owned(),
         };
-        self.around
+        self.ctx
             .outbox
-            .say(&notice(
+            .enqueue(&notice(
                 &event.room_id,
                 &sender,
                 &event.event_id,
@@ -394,16 +397,16 @@ impl Inbox {
         let Ok(permit) = Arc::clone(&self.receipts).try_acquire_owned() else {
             return;
         };
-        let homeserver = self.around.homeserver.clone();
+        let homeserver = self.ctx.homeserver.clone();
         let ghost = self.rules.identity.ghost(&conversation.agent);
-        self.around.tasks.spawn(async move {
+        self.ctx.tasks.spawn(async move {
             let thread = conversation.thread.as_deref();
             let room = &conversation.room;
             if let Err(error) = homeserver
                 .mark_read(Actor::Ghost(&ghost), room, &event, thread)
                 .await
             {
-                debug!(room.id = %room, %error, "a read receipt was not taken");
+                debug!(room.id = %room, %error, "could not send a read receipt");
             }
             drop(permit);
         });
@@ -432,7 +435,7 @@ fn notice(
         sender: sender.to_owned(),
         event_type: EVENT_TYPE.to_owned(),
         send_id,
-        content: freeze(&content),
+        content: to_raw_json(&content),
     }
 }
 

@@ -9,7 +9,7 @@ use letta_client::{BackendError, FailureKind};
 use ruma::OwnedEventId;
 use tokio::time::Instant;
 
-use super::{Inner, budget, growing::Growing, stage::Stage, words};
+use super::{Inner, budget, notice_texts, streamed_message::StreamedMessage, turn_view::TurnView};
 use crate::{
     journal::{JournalError, OutboxItem, PauseRecord, SendId, TurnRecord, WaitNotice},
     time::Millis,
@@ -51,7 +51,7 @@ impl Wait {
         let fresh = Self {
             began: Instant::now(),
             since: Instant::now(),
-            text: words::no_answer_yet(),
+            text: notice_texts::no_answer_yet(),
             code: SILENT.to_owned(),
             failures: 0,
             paused_until: None,
@@ -86,7 +86,7 @@ impl Wait {
     pub(super) fn lost(&mut self) {
         (self.began, self.since) = (Instant::now(), Instant::now());
         self.lost = true;
-        self.text = words::connection_lost();
+        self.text = notice_texts::connection_lost();
         "LETTA_UNREACHABLE".clone_into(&mut self.code);
     }
 
@@ -96,8 +96,8 @@ impl Wait {
             (self.began, self.since) = (Instant::now(), Instant::now());
         }
         self.lost = false;
-        self.text = words::provider_retried(kind, delay, Millis::now());
-        words::PROVIDER_RETRIED.clone_into(&mut self.code);
+        self.text = notice_texts::provider_retried(kind, delay, Millis::now());
+        notice_texts::PROVIDER_RETRIED.clone_into(&mut self.code);
     }
 
     /// Something has come of the answer.
@@ -131,11 +131,11 @@ impl Wait {
     fn over(&self, turn: &TurnRecord, in_vain: bool) -> String {
         let took = self.took(turn);
         if self.lost {
-            words::connection_back(took)
+            notice_texts::connection_back(took)
         } else if in_vain {
-            words::waited_in_vain(&self.code, took)
+            notice_texts::waited_in_vain(&self.code, took)
         } else {
-            words::waited(&self.code, took)
+            notice_texts::waited(&self.code, took)
         }
     }
 
@@ -144,7 +144,7 @@ impl Wait {
         self.failures += 1;
         (self.paused_until, self.paused_since, self.lost) = (None, None, false);
         let pause = budget::pause(self.failures, failure);
-        self.text = words::waiting(failure, pause, Millis::now());
+        self.text = notice_texts::waiting(failure, pause, Millis::now());
         failure.code().clone_into(&mut self.code);
         pause
     }
@@ -153,7 +153,7 @@ impl Wait {
     pub(super) fn paused(&mut self, pause: &PauseRecord) {
         self.paused_since = Some(pause.since);
         if self.paused_until.replace(pause.until) != Some(pause.until) {
-            self.text = words::paused(pause, Millis::now());
+            self.text = notice_texts::paused(pause, Millis::now());
             pause.code.clone_into(&mut self.code);
         }
     }
@@ -171,7 +171,7 @@ impl Wait {
 /// The notice as the room shows it.
 #[derive(Default)]
 pub(super) struct Notice {
-    growing: Growing,
+    message: StreamedMessage,
     state: Option<WaitNotice>,
     shown: Option<String>,
     /// What it shall say at last, once the homeserver has told which event it is.
@@ -189,7 +189,7 @@ impl Notice {
             })),
             ..Self::default()
         };
-        notice.growing.expect(inner, id_of(turn));
+        notice.message.expect(inner, id_of(turn));
         notice
     }
 
@@ -204,25 +204,25 @@ impl Notice {
     }
 
     /// Ready when the homeserver has confirmed it.
-    pub(super) async fn confirmed(&mut self) -> Result<(), JournalError> {
-        self.growing.answered().await?;
+    pub(super) async fn until_confirmed(&mut self) -> Result<(), JournalError> {
+        self.message.answered().await?;
         Ok(())
     }
 
     /// Its event, once the homeserver has it.
     pub(super) fn event(&self) -> Option<&OwnedEventId> {
-        self.growing.event.as_ref()
+        self.message.event.as_ref()
     }
 
     /// Whether something waits to be said about it.
     pub(super) fn is_pending(&self) -> bool {
-        self.last.is_some() && self.growing.is_beginning()
+        self.last.is_some() && self.message.is_beginning()
     }
 }
 
 /// The id under which the notice of a turn's segment is sent.
 pub(super) fn id_of(turn: &TurnRecord) -> SendId {
-    turn.chapter_id().remark("waiting")
+    turn.segment_id().remark("waiting")
 }
 
 /// The id of an edit of the notice. How many there were may not be known after a crash, and an id that was used before for other
@@ -230,7 +230,7 @@ pub(super) fn id_of(turn: &TurnRecord) -> SendId {
 fn edit_id(turn: &TurnRecord, number: u32, text: &str) -> SendId {
     let words = SendId::of(&[text]);
     let words = &words.as_str()[..EDIT_HASH_CHARS];
-    id_of(turn).of_its(&format!("edit{number}-{words}"))
+    id_of(turn).derived(&format!("edit{number}-{words}"))
 }
 
 impl Inner {
@@ -238,19 +238,21 @@ impl Inner {
     pub(super) async fn tell_wait(
         &self,
         turn: &TurnRecord,
-        stage: &mut Stage,
+        view: &mut TurnView,
         wait: &Wait,
     ) -> Result<(), JournalError> {
-        let notice = &mut stage.notice;
+        let notice = &mut view.notice;
         if notice.is_open() && notice.shown.as_ref() == Some(&wait.text) {
             return Ok(());
         }
         // What was to be said of an earlier wait is no longer true.
         notice.last = None;
         let Some(state) = &mut notice.state else {
-            let item = self.voice(turn).remark(turn, "waiting", &wait.text);
-            self.around.outbox.say(&item).await?;
-            notice.growing.expect(self, item.send_id);
+            let item = self
+                .message_builder(turn)
+                .remark(turn, "waiting", &wait.text);
+            self.ctx.outbox.enqueue(&item).await?;
+            notice.message.expect(self, item.send_id);
             notice.state = Some(WaitNotice {
                 open: true,
                 edits: 0,
@@ -270,39 +272,39 @@ impl Inner {
             return Ok(());
         }
         let text = if state.edits + 1 >= NOTICE_EDITS_MAX {
-            words::waiting_on(&wait.code)
+            notice_texts::waiting_on(&wait.code)
         } else {
             wait.text.clone()
         };
-        self.edit_notice(turn, stage, &text, true).await
+        self.edit_notice(turn, view, &text, true).await
     }
 
     /// The wait is over, and so the notice says.
     pub(super) async fn end_wait(
         &self,
         turn: &TurnRecord,
-        stage: &mut Stage,
+        view: &mut TurnView,
         wait: &Wait,
         in_vain: bool,
     ) -> Result<(), JournalError> {
-        if !stage.notice.is_open() {
+        if !view.notice.is_open() {
             return Ok(());
         }
-        stage.notice.last = Some(wait.over(turn, in_vain));
-        self.finish_notice(turn, stage).await
+        view.notice.last = Some(wait.over(turn, in_vain));
+        self.finish_notice(turn, view).await
     }
 
     /// The answer is known already and the notice still says that it is waited for: an earlier process has ended in between.
     pub(super) async fn close_notice(
         &self,
         turn: &TurnRecord,
-        stage: &mut Stage,
+        view: &mut TurnView,
     ) -> Result<(), JournalError> {
-        let state = stage.notice.state.as_ref();
-        match state.filter(|state| state.open && stage.notice.last.is_none()) {
+        let state = view.notice.state.as_ref();
+        match state.filter(|state| state.open && view.notice.last.is_none()) {
             Some(state) => {
                 let wait = Wait::begin(turn).resumed(state, turn);
-                self.end_wait(turn, stage, &wait, false).await
+                self.end_wait(turn, view, &wait, false).await
             }
             None => Ok(()),
         }
@@ -316,13 +318,14 @@ impl Inner {
         let Some(state) = turn.waiting.as_ref().filter(|state| state.open) else {
             return Ok(None);
         };
-        let Some(event) = self.around.journal.event_of(&id_of(turn))?.flatten() else {
+        let Some(event) = self.ctx.journal.event_of(&id_of(turn))?.flatten() else {
             return Ok(None);
         };
         let text = Wait::begin(turn).over(turn, true);
         let send_id = edit_id(turn, state.edits + 1, &text);
         Ok(Some(
-            self.voice(turn).notice_edit(turn, &event, &text, send_id),
+            self.message_builder(turn)
+                .notice_edit(turn, &event, &text, send_id),
         ))
     }
 
@@ -330,13 +333,13 @@ impl Inner {
     pub(super) async fn finish_notice(
         &self,
         turn: &TurnRecord,
-        stage: &mut Stage,
+        view: &mut TurnView,
     ) -> Result<(), JournalError> {
-        if stage.notice.growing.is_beginning() {
+        if view.notice.message.is_beginning() {
             return Ok(());
         }
-        if let Some(text) = stage.notice.last.take() {
-            self.edit_notice(turn, stage, &text, false).await?;
+        if let Some(text) = view.notice.last.take() {
+            self.edit_notice(turn, view, &text, false).await?;
         }
         Ok(())
     }
@@ -344,24 +347,26 @@ impl Inner {
     async fn edit_notice(
         &self,
         turn: &TurnRecord,
-        stage: &mut Stage,
+        view: &mut TurnView,
         text: &str,
         open: bool,
     ) -> Result<(), JournalError> {
-        let notice = &mut stage.notice;
-        let (Some(state), Some(event)) = (&mut notice.state, &notice.growing.event) else {
+        let notice = &mut view.notice;
+        let (Some(state), Some(event)) = (&mut notice.state, &notice.message.event) else {
             return Ok(());
         };
         state.edits += 1;
         state.open = open;
         let send_id = edit_id(turn, state.edits, text);
-        let item = self.voice(turn).notice_edit(turn, event, text, send_id);
+        let item = self
+            .message_builder(turn)
+            .notice_edit(turn, event, text, send_id);
         notice.shown = Some(text.to_owned());
-        self.around.outbox.say(&item).await
+        self.ctx.outbox.enqueue(&item).await
     }
 }
 
-impl Stage {
+impl TurnView {
     /// Keeps in the turn what the room was told of its wait.
     pub(super) fn note_wait(&self, turn: &mut TurnRecord) {
         turn.waiting.clone_from(&self.notice.state);

@@ -7,8 +7,8 @@ use std::collections::BTreeSet;
 
 use super::{
     Inner, Turns,
-    say::{EVENT_TYPE, freeze},
-    words,
+    messages::{EVENT_TYPE, to_raw_json},
+    notice_texts,
 };
 use crate::{
     journal::{
@@ -34,7 +34,7 @@ impl Turns {
         let Some(pause) = self.inner.pauses.find(&key.agent) else {
             return Ok(());
         };
-        let journal = &self.inner.around.journal;
+        let journal = &self.inner.ctx.journal;
         let queued = journal.queued_prompts(key)?;
         let is_told = queued
             .iter()
@@ -62,7 +62,7 @@ impl Inner {
         pause: &PauseRecord,
     ) -> Result<(), JournalError> {
         let is_anew = told.is_some_and(|since| since != pause.since);
-        let queued = self.around.journal.queued_prompts(&turn.key)?;
+        let queued = self.ctx.journal.queued_prompts(&turn.key)?;
         let waiting = queued
             .iter()
             .filter(|prompt| !turn.is_asked_by(&prompt.sender));
@@ -99,7 +99,7 @@ impl Inner {
             },
             None => Placement::Room { reply_to },
         };
-        let text = words::paused(pause, Millis::now());
+        let text = notice_texts::paused(pause, Millis::now());
         let content = content::message(
             Rendered::plain(&text),
             MsgKind::Notice,
@@ -109,11 +109,11 @@ impl Inner {
         );
         let item = OutboxItem {
             room: key.room.clone(),
-            sender: self.around.identity.ghost(&key.agent),
+            sender: self.ctx.identity.ghost(&key.agent),
             event_type: EVENT_TYPE.to_owned(),
             send_id,
-            content: freeze(&content),
+            content: to_raw_json(&content),
         };
-        self.around.outbox.say(&item).await
+        self.ctx.outbox.enqueue(&item).await
     }
 }

@@ -44,20 +44,20 @@ struct State {
 }
 
 /// Whether an agent may be asked.
-pub(super) enum Permit {
+pub(super) enum PauseCheck {
     /// It may. `Some`: it is paused, and this is the one try.
-    Ask(Option<Try>),
+    Proceed(Option<TrialRequest>),
     /// It is paused.
     Wait(PauseRecord, Instant),
 }
 
 /// The one question to an agent that is paused. Dropped without a word, another may be tried at once.
-pub(super) struct Try {
+pub(super) struct TrialRequest {
     pauses: Arc<Pauses>,
     agent: AgentId,
 }
 
-impl Drop for Try {
+impl Drop for TrialRequest {
     fn drop(&mut self) {
         if let Some(state) = self.pauses.states().get_mut(&self.agent) {
             state.trying = false;
@@ -89,22 +89,22 @@ impl Pauses {
     }
 
     /// Whether an agent may be asked now.
-    pub(super) fn permit(self: &Arc<Self>, agent: &AgentId) -> Permit {
+    pub(super) fn permit(self: &Arc<Self>, agent: &AgentId) -> PauseCheck {
         let mut states = self.states();
         let Some(state) = states.get_mut(agent) else {
-            return Permit::Ask(None);
+            return PauseCheck::Proceed(None);
         };
         let now = Instant::now();
         if state.trying {
             // Whatever comes of it is heard as a change.
-            return Permit::Wait(state.record.clone(), now + PAUSE_MAX);
+            return PauseCheck::Wait(state.record.clone(), now + PAUSE_MAX);
         }
         if state.resume_at > now {
-            return Permit::Wait(state.record.clone(), state.resume_at);
+            return PauseCheck::Wait(state.record.clone(), state.resume_at);
         }
         state.trying = true;
         let (pauses, agent) = (Arc::clone(self), agent.clone());
-        Permit::Ask(Some(Try { pauses, agent }))
+        PauseCheck::Proceed(Some(TrialRequest { pauses, agent }))
     }
 
     /// The agent is not asked for a while; for longer than the last time if it is paused already.

@@ -12,7 +12,7 @@ use ruma::{
 };
 
 use super::envelope::{envelope, one_line};
-use crate::{journal::QueuedPrompt, matrix::foreign};
+use crate::{journal::QueuedPrompt, matrix::untrusted_text};
 
 /// The text of a message.
 pub(super) fn text_of(message: &MessageType) -> String {
@@ -37,7 +37,7 @@ pub(super) fn text_of(message: &MessageType) -> String {
 /// The text of a message; of one that has only HTML, the words of that.
 fn said(body: &str, formatted: Option<&FormattedBody>) -> String {
     match formatted {
-        Some(html) if body.trim().is_empty() => foreign::words_of_html(&html.body),
+        Some(html) if body.trim().is_empty() => untrusted_text::words_of_html(&html.body),
         _ => body.to_owned(),
     }
 }

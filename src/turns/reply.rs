@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use letta_client::{MessageId, Stop, TurnEvent};
 
-use super::{model_tags::ModelText, say::first_part, words};
+use super::{messages::first_part, model_tags::ModelText, notice_texts};
 use crate::journal::Answer;
 
 /// How long after its first character an answer is shown at the latest.
@@ -28,7 +28,7 @@ pub const EDITS_MAX: u32 = 60;
 
 /// What to show now.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Show {
+pub enum MessageUpdate {
     /// The first text, as much of it as one message holds: a new message.
     First(String),
     /// More of it: an edit of that message.
@@ -191,7 +191,7 @@ impl Reply {
     ///
     /// Only what one message can hold is ever shown of a text: when that is full, nothing more is
     /// due before the end of the turn, however long the answer gets.
-    pub fn show(&mut self, now: Duration) -> Option<Show> {
+    pub fn show(&mut self, now: Duration) -> Option<MessageUpdate> {
         if self.due().is_none_or(|due| now < due) {
             return None;
         }
@@ -208,7 +208,7 @@ impl Reply {
         }
         if std::mem::replace(&mut self.shown, shown) == Shown::Nothing {
             self.not_before = now + self.interval;
-            return Some(Show::First(part));
+            return Some(MessageUpdate::First(part));
         }
         self.interval = self
             .interval
@@ -216,7 +216,7 @@ impl Reply {
             .min(EDIT_INTERVAL_MAX);
         self.not_before = now + self.interval;
         self.edits += 1;
-        Some(Show::Edit {
+        Some(MessageUpdate::Edit {
             number: self.edits - 1,
             text: part,
         })
@@ -228,12 +228,12 @@ impl Reply {
     }
 
     /// The last edit did not arrive: what is shown is not known.
-    pub fn not_shown(&mut self) {
+    pub fn edit_failed(&mut self) {
         self.shown = Shown::Something;
     }
 
     /// Whether the message shows all that it can hold of this text.
-    pub fn shows(&self, text: &str) -> bool {
+    pub fn shows_in_full(&self, text: &str) -> bool {
         matches!(&self.shown, Shown::Part(shown) if *shown == first_part(text))
     }
 
@@ -246,16 +246,16 @@ impl Reply {
         };
         let remark = match stop {
             Stop::EndTurn if text.is_empty() && !self.is_silent_on_purpose() => {
-                Some(words::empty_answer())
+                Some(notice_texts::empty_answer())
             }
             Stop::EndTurn | Stop::NeedsApproval => None,
-            Stop::Cancelled => Some(words::stopped()),
-            Stop::MaxSteps => Some(words::max_steps()),
-            Stop::Failed(failure) if failure.code == "RUN_DIED" => Some(words::broke_off()),
+            Stop::Cancelled => Some(notice_texts::stopped()),
+            Stop::MaxSteps => Some(notice_texts::max_steps()),
+            Stop::Failed(failure) if failure.code == "RUN_DIED" => Some(notice_texts::broke_off()),
             Stop::Failed(failure) if failure.code == "MAX_TOKENS_EXCEEDED" => {
-                Some(words::max_tokens(text.is_empty()))
+                Some(notice_texts::max_tokens(text.is_empty()))
             }
-            Stop::Failed(failure) => Some(words::turn_failed(failure)),
+            Stop::Failed(failure) => Some(notice_texts::turn_failed(failure)),
         };
         Answer { text, remark }
     }

@@ -7,19 +7,19 @@ use ruma::{OwnedUserId, UserId};
 
 use crate::{
     config::{Level, Permissions},
-    journal::{Ask, TurnRecord},
+    journal::{ApprovalRecord, TurnRecord},
 };
 
 /// Who wants to decide.
 #[derive(Clone, Copy, Debug)]
-pub struct Who<'a> {
+pub struct Requester<'a> {
     /// The person.
     pub user: &'a UserId,
     /// What they may do at the bridge.
     pub level: Level,
 }
 
-impl Who<'_> {
+impl Requester<'_> {
     pub(super) fn is_admin(self) -> bool {
         self.level >= Level::Admin
     }
@@ -63,11 +63,16 @@ pub enum AdminsOnly {
 }
 
 impl Approvers {
-    /// Who may approve what `turn` asks with `ask`, if that needs `level` (`turns.approve_level`).
-    pub fn of(turn: &TurnRecord, ask: &Ask, permissions: &Permissions, level: Level) -> Self {
+    /// Who may approve what `turn` asks with `approval`, if that needs `level` (`turns.approve_level`).
+    pub fn of(
+        turn: &TurnRecord,
+        approval: &ApprovalRecord,
+        permissions: &Permissions,
+        level: Level,
+    ) -> Self {
         let mut askers = turn.prompts.iter().map(|prompt| &prompt.sender);
         let Some(asker) = askers.next() else {
-            let why = if ask.found {
+            let why = if approval.found {
                 AdminsOnly::Found
             } else {
                 AdminsOnly::Nobody
@@ -75,7 +80,7 @@ impl Approvers {
             return Self::AdminsOnly(why);
         };
         let level = level.max(Level::Talk);
-        Self::AdminsOnly(if ask.found {
+        Self::AdminsOnly(if approval.found {
             AdminsOnly::Found
         } else if askers.any(|other| other != asker) {
             AdminsOnly::Several
@@ -93,12 +98,12 @@ impl Approvers {
     }
 
     /// Whether this person may approve.
-    pub fn include(&self, who: Who<'_>) -> bool {
+    pub fn include(&self, requester: Requester<'_>) -> bool {
         match self {
             Self::AskerAndAdmins { asker, level } => {
-                who.is_admin() || (who.user == asker && who.level >= *level)
+                requester.is_admin() || (requester.user == asker && requester.level >= *level)
             }
-            Self::AdminsOnly(_) => who.is_admin(),
+            Self::AdminsOnly(_) => requester.is_admin(),
         }
     }
 

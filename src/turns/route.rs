@@ -17,7 +17,7 @@ use ruma::{
 use serde::{Deserialize, Deserializer, de::DeserializeOwned};
 use serde_json::value::RawValue;
 
-use super::{described, gesture::Gesture, prompt};
+use super::{described, prompt, reaction_command::ReactionCommand};
 use crate::{
     commands,
     config::{Level, Permissions},
@@ -97,7 +97,7 @@ pub enum Route {
     /// The room is replaced by another one.
     Replaced,
     /// Nothing to do.
-    Ignore(Why),
+    Ignore(IgnoreReason),
 }
 
 impl Route {
@@ -117,7 +117,7 @@ impl Route {
     }
 
     /// Why it is ignored, if it is.
-    pub fn why(&self) -> Option<Why> {
+    pub fn ignore_reason(&self) -> Option<IgnoreReason> {
         match self {
             Self::Ignore(why) => Some(*why),
             _ => None,
@@ -127,7 +127,7 @@ impl Route {
 
 /// Why an event is ignored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Why {
+pub enum IgnoreReason {
     /// One of our own users sent it.
     Ours,
     /// A notice: the word of another program.
@@ -150,7 +150,7 @@ pub enum Why {
     Malformed,
 }
 
-impl Why {
+impl IgnoreReason {
     /// The reason, for the log.
     pub fn reason(self) -> &'static str {
         match self {
@@ -190,7 +190,7 @@ pub fn route(event: &IncomingEvent, room: Option<&RoomRecord>, rules: &Rules) ->
     let room = room.filter(|room| room.predecessor.is_none());
     let state_key = event.state_key.as_deref();
     let Some(kind) = RoutedKind::of(&event.event_type, state_key) else {
-        return Route::Ignore(Why::OtherType);
+        return Route::Ignore(IgnoreReason::OtherType);
     };
     match kind {
         // The homeserver has checked who may change the state of a room: it is a fact, whoever has done it.
@@ -200,10 +200,10 @@ pub fn route(event: &IncomingEvent, room: Option<&RoomRecord>, rules: &Rules) ->
         },
         RoutedKind::PowerLevels => Route::RoomState,
         RoutedKind::Tombstone => Route::Replaced,
-        _ if rules.identity.is_ours(&event.sender) => Route::Ignore(Why::Ours),
+        _ if rules.identity.is_ours(&event.sender) => Route::Ignore(IgnoreReason::Ours),
         // What is taken back is never said: that is safe, whoever does it.
         RoutedKind::Redaction => redaction(event),
-        _ if rules.is_blocked(&event.sender) => Route::Ignore(Why::Blocked),
+        _ if rules.is_blocked(&event.sender) => Route::Ignore(IgnoreReason::Blocked),
         RoutedKind::Message
         | RoutedKind::Sticker
         | RoutedKind::PollStart
@@ -211,8 +211,8 @@ pub fn route(event: &IncomingEvent, room: Option<&RoomRecord>, rules: &Rules) ->
         | RoutedKind::BeaconInfo
         | RoutedKind::UnstableBeaconInfo => message(event, room, rules),
         RoutedKind::Encrypted => Route::Ignore(match room {
-            Some(_) => Why::Encrypted,
-            None => Why::UnknownRoom,
+            Some(_) => IgnoreReason::Encrypted,
+            None => IgnoreReason::UnknownRoom,
         }),
         RoutedKind::Reaction => reaction(event, room),
     }
@@ -227,33 +227,33 @@ fn membership(event: &IncomingEvent, rules: &Rules) -> Route {
     let content = serde_json::from_str(event.content.get());
     let is_invitation = content.is_ok_and(|Content { membership }| membership == "invite");
     if is_invitation && rules.identity.is_ours(&event.sender) {
-        return Route::Ignore(Why::Ours);
+        return Route::Ignore(IgnoreReason::Ours);
     }
     if is_invitation && rules.is_blocked(&event.sender) {
-        return Route::Ignore(Why::Blocked);
+        return Route::Ignore(IgnoreReason::Blocked);
     }
     Route::Membership
 }
 
 fn message(event: &IncomingEvent, room: Option<&RoomRecord>, rules: &Rules) -> Route {
     let Some(content) = content_of(event) else {
-        return Route::Ignore(Why::Malformed);
+        return Route::Ignore(IgnoreReason::Malformed);
     };
     match content.msgtype {
         MessageType::Notice(_) | MessageType::ServerNotice(_) => {
-            return Route::Ignore(Why::Notice);
+            return Route::Ignore(IgnoreReason::Notice);
         }
         // Two clients that get to know each other; nothing that a person says.
-        MessageType::VerificationRequest(_) => return Route::Ignore(Why::OtherType),
+        MessageType::VerificationRequest(_) => return Route::Ignore(IgnoreReason::OtherType),
         _ => {}
     }
     let Some(room) = room else {
-        return Route::Ignore(Why::UnknownRoom);
+        return Route::Ignore(IgnoreReason::UnknownRoom);
     };
     if let Some(Relation::Replacement(replacement)) = &content.relates_to {
         let text = prompt::text_of(&replacement.new_content.msgtype);
         if text.trim().is_empty() {
-            return Route::Ignore(Why::Empty);
+            return Route::Ignore(IgnoreReason::Empty);
         }
         let original = replacement.event_id.clone();
         return Route::Edit { original, text };
@@ -267,7 +267,7 @@ fn message(event: &IncomingEvent, room: Option<&RoomRecord>, rules: &Rules) -> R
     }
     let text = prompt::text_of(&content.msgtype);
     if text.trim().is_empty() {
-        return Route::Ignore(Why::Empty);
+        return Route::Ignore(IgnoreReason::Empty);
     }
     let agents = addressees(&content, room, rules);
     let thread = match &content.relates_to {
@@ -285,8 +285,8 @@ fn message(event: &IncomingEvent, room: Option<&RoomRecord>, rules: &Rules) -> R
             conversation,
             also: conversations.collect(),
         },
-        None if room.successor().is_some() => Route::Ignore(Why::RoomLeft),
-        None => Route::Ignore(Why::NotAddressed),
+        None if room.successor().is_some() => Route::Ignore(IgnoreReason::RoomLeft),
+        None => Route::Ignore(IgnoreReason::NotAddressed),
     }
 }
 
@@ -385,19 +385,19 @@ fn names(text: &str, user: &UserId) -> bool {
 
 fn reaction(event: &IncomingEvent, room: Option<&RoomRecord>) -> Route {
     if room.is_none() {
-        return Route::Ignore(Why::UnknownRoom);
+        return Route::Ignore(IgnoreReason::UnknownRoom);
     }
-    match gesture_of(event) {
+    match reaction_command_of(event) {
         Some(_) => Route::Reaction,
-        None => Route::Ignore(Why::OtherType),
+        None => Route::Ignore(IgnoreReason::OtherType),
     }
 }
 
 /// What a reaction says, and to which event.
-pub fn gesture_of(event: &IncomingEvent) -> Option<(Gesture, OwnedEventId)> {
+pub fn reaction_command_of(event: &IncomingEvent) -> Option<(ReactionCommand, OwnedEventId)> {
     let content: ReactionEventContent = serde_json::from_str(event.content.get()).ok()?;
-    let gesture = Gesture::of(&content.relates_to.key)?;
-    Some((gesture, content.relates_to.event_id))
+    let reaction_command = ReactionCommand::of(&content.relates_to.key)?;
+    Some((reaction_command, content.relates_to.event_id))
 }
 
 /// The thread that an event stands in.
@@ -418,7 +418,7 @@ fn redaction(event: &IncomingEvent) -> Route {
         .map(|Content { redacts }| redacts);
     match event.redacts.clone().or(in_content) {
         Some(of) => Route::Redaction { of },
-        None => Route::Ignore(Why::Malformed),
+        None => Route::Ignore(IgnoreReason::Malformed),
     }
 }
 

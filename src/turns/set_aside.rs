@@ -3,17 +3,17 @@
 use ruma::{EventId, OwnedEventId, RoomId, UserId};
 use tracing::{info, warn};
 
-use super::{Inner, Turns, log, stage::Stage, words};
+use super::{Inner, Turns, log, notice_texts, turn_view::TurnView};
 use crate::{
     config::Level,
-    journal::{Answer, FailedRecord, JournalError, SendId, TurnRecord, Verdict},
+    journal::{Answer, ApprovalDecision, FailedRecord, JournalError, SendId, TurnRecord},
     time::Millis,
-    turns::decide::Who,
+    turns::decide::Requester,
 };
 
 /// What became of a wish to try again.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Retried {
+pub enum RetryOutcome {
     /// It waits in its conversation again.
     Queued(FailedRecord),
     /// Nothing has this number (any more).
@@ -28,32 +28,38 @@ impl Turns {
     /// What was set aside that this person may see, oldest first; only that of one room if one is named.
     pub fn failed(
         &self,
-        who: Who<'_>,
+        requester: Requester<'_>,
         room: Option<&RoomId>,
     ) -> Result<Vec<FailedRecord>, JournalError> {
-        let mut failed = self.inner.around.journal.failed()?;
-        failed.retain(|one| room.is_none_or(|room| one.key.room == room) && may_retry(who, one));
+        let mut failed = self.inner.ctx.journal.failed()?;
+        failed.retain(|one| {
+            room.is_none_or(|room| one.key.room == room) && may_retry(requester, one)
+        });
         Ok(failed)
     }
 
     /// Tries again what was set aside.
-    pub async fn retry(&self, who: Who<'_>, number: u64) -> Result<Retried, JournalError> {
-        let journal = &self.inner.around.journal;
+    pub async fn retry(
+        &self,
+        requester: Requester<'_>,
+        number: u64,
+    ) -> Result<RetryOutcome, JournalError> {
+        let journal = &self.inner.ctx.journal;
         let known = journal.failed()?;
         match known.iter().find(|one| one.number == number) {
-            None => return Ok(Retried::Nothing),
-            Some(one) if !may_retry(who, one) => return Ok(Retried::NotTheirs),
+            None => return Ok(RetryOutcome::Nothing),
+            Some(one) if !may_retry(requester, one) => return Ok(RetryOutcome::NotTheirs),
             Some(_) => {}
         }
         match journal.retry_failed(number) {
             Ok(Some(failed)) => {
                 journal.durable().await?;
-                info!(number, agent.id = %failed.key.agent, room.id = %failed.key.room, "a message is tried again");
+                info!(number, agent.id = %failed.key.agent, room.id = %failed.key.room, "prompts set aside are retried");
                 self.wake(&failed.key);
-                Ok(Retried::Queued(failed))
+                Ok(RetryOutcome::Queued(failed))
             }
-            Ok(None) => Ok(Retried::Nothing),
-            Err(JournalError::Full { .. }) => Ok(Retried::Full),
+            Ok(None) => Ok(RetryOutcome::Nothing),
+            Err(JournalError::Full { .. }) => Ok(RetryOutcome::Full),
             Err(failure) => Err(failure),
         }
     }
@@ -66,28 +72,28 @@ impl Turns {
         event: &EventId,
         by: &UserId,
     ) -> Result<(), JournalError> {
-        let journal = &self.inner.around.journal;
+        let journal = &self.inner.ctx.journal;
         journal.withdraw_failed(room, event)?;
         journal.withdraw_edits(room, event)?;
         for turn in journal.turns_in(room)? {
-            if !self.inner.has_said(&turn, event)? {
+            if !self.inner.owns_event(&turn, event)? {
                 if !self.inner.unconfirmed(&turn)?.is_empty() {
-                    journal.suspect_redacted(&turn.id, event)?;
+                    journal.note_unconfirmed_redaction(&turn.id, event)?;
                     journal.durable().await?;
-                    self.watch_suspects(&turn, by);
+                    self.watch_unconfirmed_redactions(&turn, by);
                 }
                 continue;
             }
             info!(turn.id = %turn.id, event.id = %event, "an answer was redacted; its turn ends");
             journal.set_redacted(&turn.id)?;
             if turn.waits_for().is_some() {
-                self.write_down(&turn, &Verdict::stopped(by.to_owned()))?;
+                self.record_decision(&turn, &ApprovalDecision::stopped(by.to_owned()))?;
                 journal.durable().await?;
                 continue;
             }
             journal.durable().await?;
             self.inner.stops.redact(&turn.id);
-            self.inner.stops.want(&turn.id, by);
+            self.inner.stops.add(&turn.id, by);
         }
         Ok(())
     }
@@ -96,27 +102,31 @@ impl Turns {
 impl Turns {
     /// Waits, beside everything else, until the homeserver has said which events a turn's messages are, and then ends the turn
     /// if one of them was redacted meanwhile.
-    pub(super) fn watch_suspects(&self, turn: &TurnRecord, by: &UserId) {
+    pub(super) fn watch_unconfirmed_redactions(&self, turn: &TurnRecord, by: &UserId) {
         let (turns, turn, by) = (self.clone(), turn.clone(), by.to_owned());
-        self.inner.around.tasks.spawn(async move {
-            if let Err(failure) = turns.confirm_suspects(&turn, &by).await {
-                warn!(turn.id = %turn.id, error = &failure as &dyn std::error::Error, "a redaction may be missed");
+        self.inner.ctx.tasks.spawn(async move {
+            if let Err(failure) = turns.confirm_redactions(&turn, &by).await {
+                warn!(turn.id = %turn.id, error = &failure as &dyn std::error::Error, "could not check a redaction; it may be missed");
             }
         });
     }
 
-    async fn confirm_suspects(&self, turn: &TurnRecord, by: &UserId) -> Result<(), JournalError> {
-        let around = &self.inner.around;
-        for event in around.journal.suspects(&turn.id)? {
-            if self.inner.has_said(turn, &event)? {
+    async fn confirm_redactions(&self, turn: &TurnRecord, by: &UserId) -> Result<(), JournalError> {
+        let ctx = &self.inner.ctx;
+        for event in ctx.journal.unconfirmed_redactions(&turn.id)? {
+            if self.inner.owns_event(turn, &event)? {
                 Box::pin(self.redacted(&turn.key.room, &event, by)).await?;
             }
         }
         for send_id in self.inner.unconfirmed(turn)? {
-            let Some(event) = around.outbox.event_of(&send_id).await? else {
+            let Some(event) = ctx.outbox.event_of(&send_id).await? else {
                 continue;
             };
-            if around.journal.suspects(&turn.id)?.contains(&event) {
+            if ctx
+                .journal
+                .unconfirmed_redactions(&turn.id)?
+                .contains(&event)
+            {
                 Box::pin(self.redacted(&turn.key.room, &event, by)).await?;
             }
         }
@@ -125,27 +135,30 @@ impl Turns {
 }
 
 /// Who has asked, and admins.
-fn may_retry(who: Who<'_>, failed: &FailedRecord) -> bool {
+fn may_retry(requester: Requester<'_>, failed: &FailedRecord) -> bool {
     let asked = failed
         .prompts
         .iter()
-        .any(|prompt| prompt.sender == who.user);
-    who.level >= Level::Admin || (who.level >= Level::Talk && asked)
+        .any(|prompt| prompt.sender == requester.user);
+    requester.level >= Level::Admin || (requester.level >= Level::Talk && asked)
 }
 
 /// The messages of a turn that it may still change.
 fn changeable(turn: &TurnRecord) -> impl Iterator<Item = SendId> {
-    let parts = (0..=turn.chapter).map(|number| turn.id.chapter(number).part(0));
-    let line = turn.chapter_id().status();
-    let card = turn.ask.as_ref().map(|ask| ask.card.clone());
-    parts.chain(card).chain([line])
+    let parts = (0..=turn.segment).map(|number| turn.id.segment(number).part(0));
+    let line = turn.segment_id().status();
+    let approval_message = turn
+        .approval
+        .as_ref()
+        .map(|approval| approval.approval_message.clone());
+    parts.chain(approval_message).chain([line])
 }
 
 impl Inner {
     /// Whether an event is something that a turn has said and may still change.
-    fn has_said(&self, turn: &TurnRecord, event: &EventId) -> Result<bool, JournalError> {
+    fn owns_event(&self, turn: &TurnRecord, event: &EventId) -> Result<bool, JournalError> {
         for send_id in changeable(turn) {
-            let said: Option<OwnedEventId> = self.around.journal.event_of(&send_id)?.flatten();
+            let said: Option<OwnedEventId> = self.ctx.journal.event_of(&send_id)?.flatten();
             if said.as_deref() == Some(event) {
                 return Ok(true);
             }
@@ -157,7 +170,7 @@ impl Inner {
     fn unconfirmed(&self, turn: &TurnRecord) -> Result<Vec<SendId>, JournalError> {
         let mut unconfirmed = Vec::new();
         for send_id in changeable(turn) {
-            if self.around.journal.is_waiting(&turn.key.room, &send_id)? {
+            if self.ctx.journal.is_waiting(&turn.key.room, &send_id)? {
                 unconfirmed.push(send_id);
             }
         }
@@ -168,41 +181,41 @@ impl Inner {
     pub(super) async fn fail(
         &self,
         mut turn: TurnRecord,
-        mut stage: Stage,
+        mut view: TurnView,
         reason: (String, String),
     ) -> Result<(), JournalError> {
-        let journal = &self.around.journal;
+        let journal = &self.ctx.journal;
         if journal.is_redacted(&turn.id)? {
             return self.end_redacted(&turn);
         }
         let failed = self.failed_record(&turn, &reason)?;
         let remark = match &failed {
-            Some(failed) => words::prompts_set_aside(&reason, failed.number),
+            Some(failed) => notice_texts::prompts_set_aside(&reason, failed.number),
             None => format!("{} [{}]", reason.0, reason.1),
         };
         let answer = Answer {
-            text: stage.reply.text(),
+            text: view.reply.text(),
             remark: Some(remark),
         };
         // Should the process end meanwhile, the reason is found once more.
         turn.answer = None;
-        if !self.settle(&turn, &mut stage).await? {
+        if !self.flush(&turn, &mut view).await? {
             return Ok(());
         }
-        let complete = stage.shows_finished(&answer.text);
-        let shown = stage.answer.event.as_deref();
-        let mut last = stage.voice.conclusion(&turn, &answer, shown, complete);
-        stage.break_off();
-        if let Some(line) = stage.last_line() {
-            let shown = stage.line.event.as_deref();
-            last.insert(0, stage.voice.last_status(&turn, &line, shown));
+        let complete = view.shows_finished(&answer.text);
+        let shown = view.answer.event.as_deref();
+        let mut last = view.builder.final_messages(&turn, &answer, shown, complete);
+        view.break_off();
+        if let Some(line) = view.last_line() {
+            let shown = view.line.event.as_deref();
+            last.insert(0, view.builder.last_status(&turn, &line, shown));
         }
         match &failed {
             Some(failed) => journal.set_aside(&turn, failed, &last)?,
             None => journal.end_turn(&turn, &last)?,
         }
         journal.durable().await?;
-        self.around.outbox.wake(&turn.key.room);
+        self.ctx.outbox.wake(&turn.key.room);
         self.stops.forget(&turn.id);
         log::ended(&turn, "set aside", Some(&reason.1));
         Ok(())
@@ -218,7 +231,7 @@ impl Inner {
             return Ok(None);
         }
         Ok(Some(FailedRecord {
-            number: self.around.journal.next_failed_number()?,
+            number: self.ctx.journal.next_failed_number()?,
             key: turn.key.clone(),
             prompts: turn.prompts.clone(),
             reason: reason.clone(),
@@ -231,8 +244,8 @@ impl Inner {
     pub(super) fn end_redacted(&self, turn: &TurnRecord) -> Result<(), JournalError> {
         self.cancel(&turn.key);
         let notice = self.abandoned_notice(turn)?;
-        self.around.journal.end_turn(turn, notice.as_slice())?;
-        self.around.outbox.wake(&turn.key.room);
+        self.ctx.journal.end_turn(turn, notice.as_slice())?;
+        self.ctx.outbox.wake(&turn.key.room);
         self.stops.forget(&turn.id);
         log::ended(turn, "redacted", None);
         Ok(())

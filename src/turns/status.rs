@@ -1,4 +1,4 @@
-//! What an agent does beside talking, as one line of its chapter: pure, without I/O and without a
+//! What an agent does beside talking, as one line of its segment: pure, without I/O and without a
 //! clock.
 //!
 //! The line is a notice of its own, so it rings for nobody, and the answer stays what the agent
@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use letta_client::{MessageId, ToolCallId, TurnEvent};
 
-use crate::{config::Detail, matrix::foreign};
+use crate::{config::Detail, matrix::untrusted_text};
 
 /// The wait between two edits of the line.
 pub const STATUS_INTERVAL: Duration = Duration::from_secs(2);
@@ -41,16 +41,16 @@ const NAME_CHARS_MAX: usize = 40;
 
 /// The line as the room shall see it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Line {
+pub struct StatusLine {
     /// What is always seen.
     pub text: String,
     /// What is seen by who unfolds it: one entry after the other.
     pub folded: Vec<String>,
 }
 
-/// How a chapter ended.
+/// How a segment ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Ending {
+pub enum SegmentEnding {
     /// The agent was done.
     Done,
     /// A person has stopped it.
@@ -61,15 +61,15 @@ pub enum Ending {
 
 /// What to show now.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum ShowLine {
+pub enum StatusUpdate {
     /// The line, as a new message.
-    First(Line),
+    First(StatusLine),
     /// The line as it is now.
     Edit {
         /// How many edits there were before.
         number: u32,
         /// The line.
-        line: Line,
+        line: StatusLine,
     },
 }
 
@@ -90,7 +90,7 @@ pub struct Status {
     /// How many calls there were.
     count: usize,
     thoughts: Vec<(MessageId, String)>,
-    shown: Option<Line>,
+    shown: Option<StatusLine>,
     edits: u32,
     not_before: Duration,
     last_event: Duration,
@@ -119,7 +119,7 @@ impl Status {
     /// A line that an earlier process has shown, and edited up to `edits` times.
     pub fn resumed(detail: Detail, edits: u32) -> Self {
         Self {
-            shown: Some(Line::default()),
+            shown: Some(StatusLine::default()),
             edits,
             ..Self::new(detail)
         }
@@ -177,7 +177,7 @@ impl Status {
         self.count > 0
     }
 
-    /// The chapter is told from its beginning again.
+    /// The segment is told from its beginning again.
     pub fn restart(&mut self) {
         self.thoughts.clear();
     }
@@ -200,7 +200,7 @@ impl Status {
     }
 
     /// What to show at `now`, which counts as shown from then on.
-    pub fn show(&mut self, now: Duration) -> Option<ShowLine> {
+    pub fn show(&mut self, now: Duration) -> Option<StatusUpdate> {
         if self.due().is_none_or(|due| now < due) {
             return None;
         }
@@ -215,10 +215,10 @@ impl Status {
         }
         self.not_before = now + STATUS_INTERVAL;
         if self.shown.replace(line.clone()).is_none() {
-            return Some(ShowLine::First(line));
+            return Some(StatusUpdate::First(line));
         }
         self.edits += 1;
-        Some(ShowLine::Edit {
+        Some(StatusUpdate::Edit {
             number: self.edits - 1,
             line,
         })
@@ -229,25 +229,25 @@ impl Status {
         self.not_before = self.not_before.max(then);
     }
 
-    /// The line once the chapter is told, after so long; `None` if there is nothing to say, or
+    /// The line once the segment is told, after so long; `None` if there is nothing to say, or
     /// nothing new.
-    pub fn last(&self, took: Duration, ending: Ending) -> Option<Line> {
+    pub fn last(&self, took: Duration, ending: SegmentEnding) -> Option<StatusLine> {
         let how = match ending {
-            Ending::Done => "Done",
-            Ending::Stopped => "Stopped",
-            Ending::BrokeOff => "Broke off",
+            SegmentEnding::Done => "Done",
+            SegmentEnding::Stopped => "Stopped",
+            SegmentEnding::BrokeOff => "Broke off",
         };
         let line = match (self.detail, self.tools()) {
-            (Detail::Full, tools) if tools.is_empty() && !self.thoughts.is_empty() => Line {
+            (Detail::Full, tools) if tools.is_empty() && !self.thoughts.is_empty() => StatusLine {
                 text: "💭 Thought about it".to_owned(),
                 folded: self.folded(),
             },
-            (Detail::Brief | Detail::Full, tools) if !tools.is_empty() => Line {
+            (Detail::Brief | Detail::Full, tools) if !tools.is_empty() => StatusLine {
                 text: format!("🔧 Used {tools}"),
                 folded: self.folded(),
             },
             // There is a line already, so it shall not say for ever that something is going on.
-            _ if self.shown.is_some() => Line {
+            _ if self.shown.is_some() => StatusLine {
                 text: format!("{how} after {}", whole_seconds(took)),
                 folded: Vec::new(),
             },
@@ -256,8 +256,8 @@ impl Status {
         (self.shown.as_ref() != Some(&line)).then_some(line)
     }
 
-    /// The line while the chapter is told.
-    fn line(&self) -> Line {
+    /// The line while the segment is told.
+    fn line(&self) -> StatusLine {
         let running: Vec<&Call> = self.calls.iter().filter(|c| c.returned.is_none()).collect();
         let told = self.detail != Detail::None;
         let doing = match (running.last(), self.count) {
@@ -275,7 +275,7 @@ impl Status {
                 format!("{}; `!letta stop` ends it", text.trim_end())
             }
         };
-        Line {
+        StatusLine {
             text,
             folded: Vec::new(),
         }
@@ -343,7 +343,7 @@ fn tell(call: &Call, full: bool) -> String {
 
 /// A tool's name as a line shows it.
 fn name(tool: &str) -> String {
-    foreign::one_line(&cut(tool, NAME_CHARS_MAX))
+    untrusted_text::one_line(&cut(tool, NAME_CHARS_MAX))
 }
 
 fn cut(text: &str, chars: usize) -> String {

@@ -12,13 +12,13 @@ use crate::journal::TurnId;
 
 /// See the module's documentation.
 #[derive(Debug, Default)]
-pub(super) struct Stops {
-    turns: watch::Sender<HashMap<TurnId, Wish>>,
+pub(super) struct StopRequests {
+    turns: watch::Sender<HashMap<TurnId, StopRequest>>,
 }
 
 /// How a turn shall stop.
 #[derive(Clone, Debug, Default)]
-struct Wish {
+struct StopRequest {
     stop: bool,
     /// Who said so.
     by: Option<OwnedUserId>,
@@ -28,38 +28,38 @@ struct Wish {
     redacted: bool,
 }
 
-impl Stops {
+impl StopRequests {
     /// The turn shall stop.
-    pub(super) fn want(&self, turn: &TurnId, by: &UserId) {
-        self.change(turn, |wish| {
-            wish.stop = true;
-            wish.by = Some(by.to_owned());
+    pub(super) fn add(&self, turn: &TurnId, by: &UserId) {
+        self.change(turn, |request| {
+            request.stop = true;
+            request.by = Some(by.to_owned());
         });
     }
 
     /// Who wants the turn to stop.
     pub(super) fn by(&self, turn: &TurnId) -> Option<OwnedUserId> {
-        self.wish(turn).by
+        self.request(turn).by
     }
 
     /// That the turn stops is said as the answer to a command, so the turn need not say it again.
     pub(super) fn answer_given(&self, turn: &TurnId) {
-        self.change(turn, |wish| wish.answered = true);
+        self.change(turn, |request| request.answered = true);
     }
 
     /// The turn's answer was redacted.
     pub(super) fn redact(&self, turn: &TurnId) {
-        self.change(turn, |wish| wish.redacted = true);
+        self.change(turn, |request| request.redacted = true);
     }
 
     /// Whether the turn shall stop.
-    pub(super) fn is_wanted(&self, turn: &TurnId) -> bool {
-        self.wish(turn).stop
+    pub(super) fn is_requested(&self, turn: &TurnId) -> bool {
+        self.request(turn).stop
     }
 
     /// Whether somebody else says in the room that the turn stops.
     pub(super) fn is_answered(&self, turn: &TurnId) -> bool {
-        self.wish(turn).answered
+        self.request(turn).answered
     }
 
     /// The turn is over.
@@ -69,16 +69,16 @@ impl Stops {
     }
 
     /// Ready when the turn shall stop.
-    pub(super) async fn wanted(&self, turn: &TurnId) {
-        self.until(turn, |wish| wish.stop).await;
+    pub(super) async fn requested(&self, turn: &TurnId) {
+        self.until(turn, |request| request.stop).await;
     }
 
     /// Ready when the turn's answer was redacted.
     pub(super) async fn redacted(&self, turn: &TurnId) {
-        self.until(turn, |wish| wish.redacted).await;
+        self.until(turn, |request| request.redacted).await;
     }
 
-    async fn until(&self, turn: &TurnId, holds: impl Fn(&Wish) -> bool) {
+    async fn until(&self, turn: &TurnId, holds: impl Fn(&StopRequest) -> bool) {
         let mut turns = self.turns.subscribe();
         // The sender lives as long as `self`.
         let _ = turns
@@ -86,11 +86,11 @@ impl Stops {
             .await;
     }
 
-    fn wish(&self, turn: &TurnId) -> Wish {
+    fn request(&self, turn: &TurnId) -> StopRequest {
         self.turns.borrow().get(turn).cloned().unwrap_or_default()
     }
 
-    fn change(&self, turn: &TurnId, change: impl FnOnce(&mut Wish)) {
+    fn change(&self, turn: &TurnId, change: impl FnOnce(&mut StopRequest)) {
         self.turns
             .send_modify(|turns| change(turns.entry(turn.clone()).or_default()));
     }

@@ -10,17 +10,17 @@ use letta_client::{AgentId, BackendError, TurnEvent};
 use ruma::{OwnedEventId, owned_room_id, owned_user_id};
 
 use crate::{
-    journal::{ConversationKey, QueuedPrompt, TurnId, TurnRecord, Verdict},
+    journal::{ApprovalDecision, ConversationKey, QueuedPrompt, TurnId, TurnRecord},
     time::Millis,
 };
 
 mod app_server;
 mod room;
-mod stage;
+mod simulated_view;
 mod tests;
 
 use room::Room;
-use stage::Stage;
+use simulated_view::SimulatedView;
 
 /// How fast everybody is, in milliseconds.
 #[derive(Clone, Copy)]
@@ -39,9 +39,9 @@ enum Item {
     /// The stream breaks, and is told from its beginning again.
     Breaks,
     /// Nothing comes for so many seconds.
-    Silence(u64),
-    /// Somebody decides what a card asks, so many seconds after it was asked.
-    Decides(Verdict, u64),
+    CannotSend(u64),
+    /// Somebody decides what an approval message asks, so many seconds after it was asked.
+    Decides(ApprovalDecision, u64),
 }
 
 fn agent() -> AgentId {
@@ -81,7 +81,8 @@ fn play(items: Vec<Item>, pace: Pace) -> Room {
     let turn = asked(&[(question, "?".to_owned())]);
     let asks = |item: &Item| matches!(item, Item::Says(Ok(TurnEvent::Approval(_))));
     let waits = items.iter().rev().take(2).any(asks);
-    let (room, _, is_over) = Stage::begin(pace, turn, Room::default(), Duration::ZERO).tell(items);
+    let (room, _, is_over) =
+        SimulatedView::begin(pace, turn, Room::default(), Duration::ZERO).tell(items);
     assert!(
         is_over || waits,
         "a turn without an end:\n{}",

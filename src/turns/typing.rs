@@ -48,6 +48,6 @@ impl Typing {
 
 async fn show(homeserver: &Homeserver, ghost: &OwnedUserId, room: &OwnedRoomId, typing: bool) {
     if let Err(error) = homeserver.set_typing(ghost, room, typing).await {
-        debug!(room.id = %room, ghost = %ghost, %error, "typing could not be shown");
+        debug!(room.id = %room, ghost = %ghost, %error, "could not send a typing notification");
     }
 }

@@ -69,7 +69,7 @@ impl Caller {
 }
 
 /// A server on which Alice has a little of everything.
-struct Stage {
+struct Fixture {
     url: String,
     http: reqwest::Client,
     alice: Account,
@@ -87,7 +87,7 @@ async fn operations_answer_only_who_is_allowed() {
     // The first account is an admin; Alice is not.
     Account::register(&server.url(), "admin").await;
     let deactivated = deactivated(&server.url()).await;
-    let mut stage = Stage::set(&server.url(), 0, &deactivated).await;
+    let mut stage = Fixture::set(&server.url(), 0, &deactivated).await;
 
     let mut succeeded: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
     let (mut own, mut leaks) = (BTreeSet::new(), BTreeSet::new());
@@ -111,7 +111,7 @@ async fn operations_answer_only_who_is_allowed() {
                 own.insert(operation.name());
                 // What she has changed, others may see.
                 if operation.method != "GET" {
-                    stage = Stage::set(&server.url(), stage.staged + 1, &deactivated).await;
+                    stage = Fixture::set(&server.url(), stage.staged + 1, &deactivated).await;
                     break;
                 }
             }
@@ -199,7 +199,7 @@ fn requests(operation: &Operation, pool: &Arc<Pool>) -> Vec<Call> {
     (0..TRIES).map(call).collect()
 }
 
-impl Stage {
+impl Fixture {
     async fn set(url: &str, staged: usize, deactivated: &str) -> Self {
         let name = |who: &str| format!("{who}{staged}");
         let alice = Account::register(url, &name("alice")).await;

@@ -7,20 +7,20 @@ mod kills;
 
 use std::time::{Duration, Instant};
 
-use crate::approvals::{card, heard};
-use crate::support::house::{House, PATIENCE};
+use crate::approvals::{approval_message, heard};
+use crate::support::deployment::{Deployment, PATIENCE};
 use crate::support::peer::Kind;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn agents_made_in_letta_appear_while_everything_runs() {
-    let house = House::start(Kind::AppServer, &[]).await;
-    for agent in house.agents().await {
-        house.enter(&agent).await;
+    let deployment = Deployment::start(Kind::AppServer, &[]).await;
+    for agent in deployment.agents().await {
+        deployment.enter(&agent).await;
     }
     for name in ["Hedy", "Lise"] {
-        let agent = house.peer.make_agent(name).await;
+        let agent = deployment.peer.make_agent(name).await;
         let made = Instant::now();
-        let invited = house
+        let invited = deployment
             .alice
             .wait_until("for an invitation", PATIENCE, |rooms| {
                 let mut rooms = rooms.values();
@@ -33,9 +33,12 @@ async fn agents_made_in_letta_appear_while_everything_runs() {
             "{name} appeared {:?} after Letta had made it",
             made.elapsed()
         );
-        let room = house.enter(&agent).await;
-        let question = house.alice.say(&room, &house.peer.say("here I am")).await;
-        let answer = house
+        let room = deployment.enter(&agent).await;
+        let question = deployment
+            .alice
+            .say(&room, &deployment.peer.say("here I am"))
+            .await;
+        let answer = deployment
             .alice
             .wait_for_answer(&room, &question, PATIENCE, |text| text == "here I am");
         assert_eq!(answer.await.sender, agent.ghost);
@@ -44,12 +47,12 @@ async fn agents_made_in_letta_appear_while_everything_runs() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn behind_a_proxy_that_speaks_tls_it_is_the_same() {
-    let house = House::start_secured().await;
-    let agent = house.agents().await.remove(0);
-    let room = house.enter(&agent).await;
-    let (prompt, expected) = house.peer.slow(BEATS);
-    let question = house.alice.say(&room, &prompt).await;
-    let answer = house
+    let deployment = Deployment::start_secured().await;
+    let agent = deployment.agents().await.remove(0);
+    let room = deployment.enter(&agent).await;
+    let (prompt, expected) = deployment.peer.slow(BEATS);
+    let question = deployment.alice.say(&room, &prompt).await;
+    let answer = deployment
         .alice
         .wait_for_answer(&room, &question, PATIENCE, |text| text.trim() == expected);
     assert!(answer.await.edits >= 1, "it did not grow");
@@ -57,20 +60,23 @@ async fn behind_a_proxy_that_speaks_tls_it_is_the_same() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn of_a_conversation_that_letta_has_lost_the_room_hears_and_is_answered() {
-    let mut house = House::start(Kind::AppServer, &[]).await;
-    let agent = house.agents().await.remove(0);
-    let room = house.enter(&agent).await;
+    let mut deployment = Deployment::start(Kind::AppServer, &[]).await;
+    let agent = deployment.agents().await.remove(0);
+    let room = deployment.enter(&agent).await;
     for words in ["before it", "after it"] {
-        let question = house.alice.say(&room, &house.peer.say(words)).await;
-        house
+        let question = deployment
+            .alice
+            .say(&room, &deployment.peer.say(words))
+            .await;
+        deployment
             .alice
             .wait_for_answer(&room, &question, PATIENCE, |text| text == words)
             .await;
         if words == "before it" {
-            house.peer.lose_conversations().await;
+            deployment.peer.lose_conversations().await;
         }
     }
-    let seen = house.alice.room(&room);
+    let seen = deployment.alice.room(&room);
     assert_eq!(heard(&seen, "CONVERSATION_LOST"), 1, "{seen}");
 }
 
@@ -81,32 +87,36 @@ const BEATS: usize = 8;
 const NOTHING: Duration = Duration::from_secs(3);
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_strangers_choice_is_nothing_and_the_askers_decides() {
-    let mut house = House::start(Kind::AppServer, &["@bob:letta.test"]).await;
-    let bob = house.person("bob").await;
-    let agent = house.agents().await.remove(0);
-    let room = house.alice.create_room(&[&agent.ghost, &bob.user_id]).await;
+async fn only_the_requester_decides_an_approval() {
+    let mut deployment = Deployment::start(Kind::AppServer, &["@bob:letta.test"]).await;
+    let bob = deployment.person("bob").await;
+    let agent = deployment.agents().await.remove(0);
+    let room = deployment
+        .alice
+        .create_room(&[&agent.ghost, &bob.user_id])
+        .await;
     bob.join(&room).await;
 
-    let tool = house.peer.tool("approved");
+    let tool = deployment.peer.tool("approved");
     let prompt = format!("please\n{}", tool.prompt);
-    let question = house.alice.mention(&room, &agent.ghost, &prompt).await;
-    let first = card(&house.alice, &room, &question).await;
+    let question = deployment.alice.mention(&room, &agent.ghost, &prompt).await;
+    let first = approval_message(&deployment.alice, &room, &question).await;
     for sign in ["✅", "❌"] {
         bob.react(&room, &first.event_id, sign).await;
     }
-    house.hears(&room, "NOT_YOURS_TO_DECIDE").await;
+    deployment.hears(&room, "NOT_YOURS_TO_DECIDE").await;
     tokio::time::sleep(NOTHING).await;
-    let seen = house.alice.room(&room);
+    let seen = deployment.alice.room(&room);
     assert!(!tool.has_run(), "a stranger has set it going\n{seen}");
     assert_eq!(
-        seen.entry(&first.event_id).map(|card| card.edits),
+        seen.entry(&first.event_id)
+            .map(|approval_message| approval_message.edits),
         Some(0),
         "{seen}"
     );
     assert_eq!(heard(&seen, "NOT_YOURS_TO_DECIDE"), 1, "{seen}");
-    house.alice.react(&room, &first.event_id, "✅").await;
-    house
+    deployment.alice.react(&room, &first.event_id, "✅").await;
+    deployment
         .alice
         .wait_for_answer(&room, &question, PATIENCE, |text| {
             text.contains(&tool.returned)
@@ -114,18 +124,18 @@ async fn a_strangers_choice_is_nothing_and_the_askers_decides() {
         .await;
     assert_eq!(tool.times_run(), 1);
 
-    let tool = house.peer.tool("denied");
+    let tool = deployment.peer.tool("denied");
     let prompt = format!("please\n{}", tool.prompt);
-    let question = house.alice.mention(&room, &agent.ghost, &prompt).await;
-    let second = card(&house.alice, &room, &question).await;
-    house.alice.react(&room, &second.event_id, "❌").await;
-    house
+    let question = deployment.alice.mention(&room, &agent.ghost, &prompt).await;
+    let second = approval_message(&deployment.alice, &room, &question).await;
+    deployment.alice.react(&room, &second.event_id, "❌").await;
+    deployment
         .alice
         .wait_for_answer(&room, &question, PATIENCE, |text| {
             text.contains(tool.denied)
         })
         .await;
     assert!(!tool.has_run(), "what was denied has run");
-    let seen = house.alice.room(&room);
+    let seen = deployment.alice.room(&room);
     assert_eq!(heard(&seen, &tool.returned), 0, "{seen}");
 }

@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use http::Method;
 
-use crate::approvals::{PATIENCE, card, heard};
+use crate::approvals::{PATIENCE, approval_message, heard};
 use crate::support::kills::{self, Round};
 use crate::support::room::Room;
-use crate::support::wire::{Held, Moment, Stage};
+use crate::support::wire::{ExchangePhase, Held, Moment};
 use crate::support::world::{SOON, World};
 
 /// How often the bridge is killed at each step, unless `KILLS_PER_POINT` says otherwise.
@@ -51,33 +51,37 @@ impl Step {
         };
         let to_letta = |one: &Moment, stage| one.is(stage, &Method::POST, "/messages");
         match self {
-            Self::RequestHeard => world.ask.hold(move |one| to_letta(one, Stage::End)),
+            Self::RequestHeard => world.ask.hold(move |one| to_letta(one, ExchangePhase::End)),
             Self::CardNotYetSent => world
                 .matrix
-                .hold(move |one| said(one, Stage::Arrived, "May I")),
+                .hold(move |one| said(one, ExchangePhase::Arrived, "May I")),
             Self::CardSentAnswerHeld => world
                 .matrix
-                .hold(move |one| said(one, Stage::Answered, "May I")),
+                .hold(move |one| said(one, ExchangePhase::Answered, "May I")),
             Self::ChoiceNotYetSent => world
                 .matrix
-                .hold(|one| one.is(Stage::Arrived, &Method::PUT, "/send/m.reaction/")),
-            Self::ReactionNotYetThere => world.push.hold(move |one| reaction(one, Stage::Arrived)),
-            Self::ReactionTakenAnswerHeld => {
-                world.push.hold(move |one| reaction(one, Stage::Answered))
-            }
+                .hold(|one| one.is(ExchangePhase::Arrived, &Method::PUT, "/send/m.reaction/")),
+            Self::ReactionNotYetThere => world
+                .push
+                .hold(move |one| reaction(one, ExchangePhase::Arrived)),
+            Self::ReactionTakenAnswerHeld => world
+                .push
+                .hold(move |one| reaction(one, ExchangePhase::Answered)),
             Self::VerdictNotYetShown => world
                 .matrix
-                .hold(move |one| said(one, Stage::Arrived, "Approved**")),
-            Self::DecisionNotYetAtLetta => world.ask.hold(move |one| to_letta(one, Stage::Arrived)),
-            Self::DecisionAtLettaAnswerHeld => {
-                world.ask.hold(move |one| to_letta(one, Stage::Answered))
-            }
+                .hold(move |one| said(one, ExchangePhase::Arrived, "Approved**")),
+            Self::DecisionNotYetAtLetta => world
+                .ask
+                .hold(move |one| to_letta(one, ExchangePhase::Arrived)),
+            Self::DecisionAtLettaAnswerHeld => world
+                .ask
+                .hold(move |one| to_letta(one, ExchangePhase::Answered)),
             Self::AnswerNotYetSent => world
                 .matrix
-                .hold(move |one| said(one, Stage::Arrived, "tool launch")),
+                .hold(move |one| said(one, ExchangePhase::Arrived, "tool launch")),
             Self::AnswerSentAnswerHeld => world
                 .matrix
-                .hold(move |one| said(one, Stage::Answered, "tool launch")),
+                .hold(move |one| said(one, ExchangePhase::Answered, "tool launch")),
         }
     }
 }
@@ -143,7 +147,7 @@ async fn round(world: &mut World, room: &str, now: Round<Step>) {
         held.release(now.fate());
         world.bridge.restart().await;
     }
-    let asked = card(&world.alice, room, &question).await;
+    let asked = approval_message(&world.alice, room, &question).await;
     // Both choices are there before somebody reacts, or a hold could catch their echo.
     world.quiet_for(Duration::from_millis(300)).await;
     let mut held = (!early).then(|| step.hold(world));
@@ -186,7 +190,7 @@ async fn a_request_survives_a_restart_of_the_homeserver_and_of_letta() {
     let mut world = World::start().await;
     let (_, room) = world.first_room().await;
     let question = world.alice.say(&room, "approve: launch {}").await;
-    let asked = card(&world.alice, &room, &question).await;
+    let asked = approval_message(&world.alice, &room, &question).await;
     world.homeserver.stop().await;
     world.bridge.kill9().await;
     world.homeserver.start().await;

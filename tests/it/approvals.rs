@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use letta_client::rest::{RestBackend, RestConfig};
-use letta_client::{Backend as _, Conduct, Conversation, Decision, Destination, Prompt};
+use letta_client::{Backend as _, Conversation, Decision, Destination, Prompt, ToolPolicy};
 
 use crate::support::letta::Agent;
 use crate::support::person::Person;
@@ -14,7 +14,7 @@ use crate::support::world::{ALICE, SOON, World};
 pub const PATIENCE: Duration = Duration::from_secs(45);
 
 /// Waits for the card that asks about what `question` has set going.
-pub async fn card(person: &Person, room: &str, question: &str) -> Entry {
+pub async fn approval_message(person: &Person, room: &str, question: &str) -> Entry {
     person
         .wait_for("for a card", room, PATIENCE, |room| {
             room.answers_to(question)
@@ -25,24 +25,24 @@ pub async fn card(person: &Person, room: &str, question: &str) -> Entry {
 }
 
 /// Waits until the ghost has put both choices under a card.
-async fn offered(person: &Person, room: &str, card: &Entry) {
+async fn offered(person: &Person, room: &str, approval_message: &Entry) {
     person
         .wait_for("for the choices", room, PATIENCE, |room| {
-            let reactions = &room.entry(&card.event_id)?.reactions;
+            let reactions = &room.entry(&approval_message.event_id)?.reactions;
             let ours = |key: &str| {
                 reactions
                     .get(key)
-                    .is_some_and(|by| by.contains(&card.sender))
+                    .is_some_and(|by| by.contains(&approval_message.sender))
             };
             (ours("✅") && ours("❌")).then_some(())
         })
         .await;
 }
 
-async fn decided(person: &Person, room: &str, card: &Entry, how: &str) {
+async fn decided(person: &Person, room: &str, approval_message: &Entry, how: &str) {
     person
         .wait_for("for the verdict on the card", room, PATIENCE, |room| {
-            room.entry(&card.event_id)?
+            room.entry(&approval_message.event_id)?
                 .text()
                 .contains(how)
                 .then_some(())
@@ -73,17 +73,32 @@ async fn a_tool_runs_when_its_asker_approves_and_the_card_says_who() {
     let (ada, room) = world.first_room().await;
     let text = r#"approve: launch {"what":"rocket"} ;; wave {}"#;
     let question = world.alice.say(&room, text).await;
-    let card = card(&world.alice, &room, &question).await;
-    assert_eq!(card.sender, ada.ghost);
-    assert_eq!(card.mentions, [ALICE]);
-    assert!(card.text().contains("`what`: `rocket`"), "{card:?}");
-    assert!(card.text().contains("`wave`"), "{card:?}");
-    offered(&world.alice, &room, &card).await;
+    let approval_message = approval_message(&world.alice, &room, &question).await;
+    assert_eq!(approval_message.sender, ada.ghost);
+    assert_eq!(approval_message.mentions, [ALICE]);
+    assert!(
+        approval_message.text().contains("`what`: `rocket`"),
+        "{approval_message:?}"
+    );
+    assert!(
+        approval_message.text().contains("`wave`"),
+        "{approval_message:?}"
+    );
+    offered(&world.alice, &room, &approval_message).await;
     let before = world.settled(&room).await;
     assert_eq!(heard(&before, "demo result"), 0, "{before}");
 
-    world.alice.react(&room, &card.event_id, "✅").await;
-    decided(&world.alice, &room, &card, "Approved** by @alice").await;
+    world
+        .alice
+        .react(&room, &approval_message.event_id, "✅")
+        .await;
+    decided(
+        &world.alice,
+        &room,
+        &approval_message,
+        "Approved** by @alice",
+    )
+    .await;
     world
         .alice
         .wait_for_answer(&room, &question, SOON, |text| {
@@ -107,14 +122,14 @@ async fn a_denied_tool_does_not_run_and_the_agent_learns_why() {
     let world = World::start().await;
     let (_, room) = world.first_room().await;
     let question = world.alice.say(&room, "approve: launch {}").await;
-    let first = card(&world.alice, &room, &question).await;
+    let first = approval_message(&world.alice, &room, &question).await;
     world.alice.react(&room, &first.event_id, "❌").await;
     decided(&world.alice, &room, &first, "Denied** by @alice").await;
     hears(&world.alice, &room, "request to call tool denied").await;
     // In words, in a thread, with a reason.
     let text = "approve: launch {} (in the thread)";
     let question = world.alice.say_in_thread(&room, &question, text).await;
-    let second = card(&world.alice, &room, &question).await;
+    let second = approval_message(&world.alice, &room, &question).await;
     assert!(second.thread.is_some(), "{second:?}");
     world.alice.say(&room, "!letta deny not today").await;
     decided(&world.alice, &room, &second, "`not today`").await;
@@ -138,7 +153,7 @@ async fn a_stranger_decides_nothing_and_is_told_once() {
         .alice
         .mention(&room, &ada.ghost, "approve: launch {}")
         .await;
-    let first = card(&world.alice, &room, &question).await;
+    let first = approval_message(&world.alice, &room, &question).await;
     bob.react(&room, &first.event_id, "✅").await;
     hears(&bob, &room, "NOT_YOURS_TO_DECIDE").await;
     bob.react(&room, &first.event_id, "❌").await;
@@ -154,31 +169,40 @@ async fn a_stranger_decides_nothing_and_is_told_once() {
 
     // An admin decides what others have asked for.
     let question = bob.mention(&room, &ada.ghost, "approve: launch {}").await;
-    let second = card(&world.alice, &room, &question).await;
+    let second = approval_message(&world.alice, &room, &question).await;
     assert_eq!(second.mentions, [bob.user_id.as_str()]);
     world.alice.react(&room, &second.event_id, "❌").await;
     decided(&bob, &room, &second, "Denied** by @alice").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_nobody_decides_is_denied_in_time_and_says_so() {
+async fn request_without_decision_is_denied_at_its_timeout() {
     let world = World::plan()
         .with("TURNS__APPROVAL_TIMEOUT", "2s")
         .start()
         .await;
     let (_, room) = world.first_room().await;
     let question = world.alice.say(&room, "approve: launch {}").await;
-    let card = card(&world.alice, &room, &question).await;
-    decided(&world.alice, &room, &card, "nobody decided in time").await;
+    let approval_message = approval_message(&world.alice, &room, &question).await;
+    decided(
+        &world.alice,
+        &room,
+        &approval_message,
+        "nobody decided in time",
+    )
+    .await;
     hears(&world.alice, &room, "Nobody decided within 2s").await;
     // Too late is nothing.
-    world.alice.react(&room, &card.event_id, "✅").await;
+    world
+        .alice
+        .react(&room, &approval_message.event_id, "✅")
+        .await;
     let seen = world.settled(&room).await;
     assert_eq!(heard(&seen, "demo result"), 0, "{seen}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_turn_stops_by_a_sign_and_by_word_and_keeps_what_was_said() {
+async fn turn_stops_by_reaction_and_by_command_and_keeps_its_text() {
     let world = World::start().await;
     let (_, room) = world.first_room().await;
     let question = world.alice.say(&room, "slow: 200").await;
@@ -196,9 +220,9 @@ async fn a_turn_stops_by_a_sign_and_by_word_and_keeps_what_was_said() {
     );
 
     let question = world.alice.say(&room, "approve: launch {}").await;
-    let card = card(&world.alice, &room, &question).await;
+    let approval_message = approval_message(&world.alice, &room, &question).await;
     world.alice.say(&room, "!letta stop").await;
-    decided(&world.alice, &room, &card, "stopped the turn").await;
+    decided(&world.alice, &room, &approval_message, "stopped the turn").await;
     let question = world.alice.say(&room, "say: free").await;
     world
         .alice
@@ -210,11 +234,11 @@ async fn a_turn_stops_by_a_sign_and_by_word_and_keeps_what_was_said() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn who_speaks_meanwhile_hears_once_that_a_decision_comes_first() {
+async fn message_during_an_approval_is_answered_with_one_notice() {
     let world = World::start().await;
     let (_, room) = world.first_room().await;
     let question = world.alice.say(&room, "approve: launch {}").await;
-    let card = card(&world.alice, &room, &question).await;
+    let approval_message = approval_message(&world.alice, &room, &question).await;
     world.alice.say(&room, "say: one").await;
     let last = world.alice.say(&room, "say: two").await;
     hears(&world.alice, &room, "waits for a decision").await;
@@ -228,7 +252,10 @@ async fn who_speaks_meanwhile_hears_once_that_a_decision_comes_first() {
         .wait_for_answer(&room, &threaded, SOON, |text| text == "beside")
         .await;
     // A reaction that is taken back in time would be nothing; this one is meant.
-    world.alice.react(&room, &card.event_id, "✅\u{fe0f}").await;
+    world
+        .alice
+        .react(&room, &approval_message.event_id, "✅\u{fe0f}")
+        .await;
     world
         .alice
         .wait_for_answer(&room, &last, SOON, |text| text == "two")
@@ -239,11 +266,11 @@ async fn who_speaks_meanwhile_hears_once_that_a_decision_comes_first() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_was_decided_elsewhere_is_told_in_plain_words() {
+async fn decision_in_another_app_is_shown_in_the_room() {
     let world = World::start().await;
     let (ada, room) = world.first_room().await;
     let question = world.alice.say(&room, "approve: launch {}").await;
-    let asked = card(&world.alice, &room, &question).await;
+    let asked = approval_message(&world.alice, &room, &question).await;
     let (letta, to) = another_app(&world, &ada);
     let request = letta.pending(&to).await.expect("Letta answers");
     let request = request.expect("something waits");
@@ -282,18 +309,18 @@ async fn behind_its_back(world: &World, agent: &Agent, text: &str) {
         text: text.to_owned(),
         speaker: None,
     };
-    let turn = letta.send(&to, &[prompt], Conduct::default()).await;
+    let turn = letta.send(&to, &[prompt], ToolPolicy::default()).await;
     let events = futures_util::StreamExt::count(turn.expect("Letta takes it")).await;
     assert!(events > 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_was_set_going_elsewhere_is_asked_about_before_anything_else() {
+async fn request_of_an_external_turn_is_asked_first() {
     let mut world = World::start().await;
     let (ada, room) = world.first_room().await;
     behind_its_back(&world, &ada, "approve: launch {}").await;
     let question = world.alice.say(&room, "say: and me").await;
-    let first = card(&world.alice, &room, &question).await;
+    let first = approval_message(&world.alice, &room, &question).await;
     assert!(first.text().contains("only an admin"), "{first:?}");
     world.alice.react(&room, &first.event_id, "✅").await;
     world

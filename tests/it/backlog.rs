@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use http::{Method, StatusCode};
 
-use crate::support::wire::{Moment, Stage, Verdict, matrix_error};
+use crate::support::wire::{ExchangePhase, Moment, RuleAction, matrix_error};
 use crate::support::world::{SOON, World};
 
 /// How long an answer may take that waits for the homeserver to try again.
@@ -28,12 +28,13 @@ fn freeze(world: &World, release: Release) -> Arc<AtomicBool> {
     world.push.always(
         matrix_error(StatusCode::SERVICE_UNAVAILABLE, "M_UNKNOWN"),
         move |one| {
-            one.is(Stage::Arrived, &Method::PUT, "/transactions/") && refused.load(Ordering::SeqCst)
+            one.is(ExchangePhase::Arrived, &Method::PUT, "/transactions/")
+                && refused.load(Ordering::SeqCst)
         },
     );
     let released = Arc::clone(&frozen);
-    world.matrix.always(Verdict::Pass, move |one| {
-        if release == Release::AtTheStartEvent && start_event(one, Stage::Answered) {
+    world.matrix.always(RuleAction::Pass, move |one| {
+        if release == Release::AtTheStartEvent && start_event(one, ExchangePhase::Answered) {
             released.store(false, Ordering::SeqCst);
         }
         false
@@ -41,7 +42,7 @@ fn freeze(world: &World, release: Release) -> Arc<AtomicBool> {
     frozen
 }
 
-fn start_event(moment: &Moment, stage: Stage) -> bool {
+fn start_event(moment: &Moment, stage: ExchangePhase) -> bool {
     moment.is(stage, &Method::PUT, START_EVENT)
 }
 
@@ -82,7 +83,7 @@ async fn bridge_killed_around_its_start_event_answers_once() {
     let (mut world, room) = world_with_history().await;
     world.bridge.kill9().await;
     let frozen = freeze(&world, Release::AtTheStartEvent);
-    for stage in [Stage::Arrived, Stage::Answered] {
+    for stage in [ExchangePhase::Arrived, ExchangePhase::Answered] {
         frozen.store(true, Ordering::SeqCst);
         let text = format!("say: {stage:?}");
         let question = world.alice.say(&room, &text).await;
@@ -90,7 +91,7 @@ async fn bridge_killed_around_its_start_event_answers_once() {
         world.bridge.start();
         held.caught(SOON).await;
         world.bridge.kill9().await;
-        held.release(Verdict::Drop);
+        held.release(RuleAction::Drop);
         frozen.store(true, Ordering::SeqCst);
         world.bridge.restart().await;
         answered_once(&world, &room, &question, &format!("{stage:?}")).await;

@@ -6,10 +6,10 @@ use http::{Method, StatusCode};
 use serde_json::json;
 
 use crate::approvals::{heard, hears};
-use crate::support::house::{House, PATIENCE};
+use crate::support::deployment::{Deployment, PATIENCE};
 use crate::support::peer::Kind;
 use crate::support::room::{Entry, Room};
-use crate::support::wire::{Moment, Stage, Verdict};
+use crate::support::wire::{ExchangePhase, Moment, RuleAction};
 use crate::support::world::{ALICE, BOT, SOON, World};
 use crate::talk::words;
 
@@ -18,7 +18,7 @@ const BOB: &str = "@bob:letta.test";
 const NOTHING: Duration = Duration::from_secs(4);
 
 fn asks_letta(moment: &Moment) -> bool {
-    moment.is(Stage::Arrived, &Method::POST, "/messages")
+    moment.is(ExchangePhase::Arrived, &Method::POST, "/messages")
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -27,7 +27,7 @@ async fn refused_prompt_is_set_aside_and_can_be_tried_again() {
     let (_, room) = world.first_room().await;
     let body = json!({"detail": "the message cannot be read"});
     let rule = world.ask.always(
-        Verdict::Answer(StatusCode::UNPROCESSABLE_ENTITY, body),
+        RuleAction::Answer(StatusCode::UNPROCESSABLE_ENTITY, body),
         |one| asks_letta(one) && one.mentions("say: poison"),
     );
     world.alice.say(&room, "say: poison").await;
@@ -369,20 +369,23 @@ async fn notice_of_an_outage_is_edited_also_after_a_restart_of_the_bridge() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn real_agent_deleted_while_it_answers_is_said_to_be_gone() {
-    let house = House::start(Kind::AppServer, &[]).await;
-    let agent = house.agents().await.remove(0);
-    let room = house.enter(&agent).await;
-    let (prompt, _) = house.peer.slow(60);
-    let question = house.alice.say(&room, &prompt).await;
-    house
+    let deployment = Deployment::start(Kind::AppServer, &[]).await;
+    let agent = deployment.agents().await.remove(0);
+    let room = deployment.enter(&agent).await;
+    let (prompt, _) = deployment.peer.slow(60);
+    let question = deployment.alice.say(&room, &prompt).await;
+    deployment
         .alice
         .wait_for_answer(&room, &question, PATIENCE, |text| text.contains('1'))
         .await;
-    house.peer.delete_agent(&agent).await;
+    deployment.peer.delete_agent(&agent).await;
     // What Letta says of it differs between its versions; that the next message is not asked for ever does not.
-    house.alice.say(&room, &house.peer.say("anybody?")).await;
-    house.hears(&room, "[AGENT_GONE]").await;
-    let seen = house.alice.room(&room);
+    deployment
+        .alice
+        .say(&room, &deployment.peer.say("anybody?"))
+        .await;
+    deployment.hears(&room, "[AGENT_GONE]").await;
+    let seen = deployment.alice.room(&room);
     assert_eq!(heard(&seen, "CONVERSATION_LOST"), 0, "{seen}");
     assert_eq!(heard(&seen, "Try again in a moment"), 0, "{seen}");
 }

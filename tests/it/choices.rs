@@ -1,6 +1,6 @@
 //! What people choose: how much a room sees, and which tools need no asking.
 
-use crate::approvals::{card, heard};
+use crate::approvals::{approval_message, heard};
 use crate::support::room::{Entry, Room};
 use crate::support::world::{SOON, World};
 
@@ -88,7 +88,7 @@ async fn an_admin_allows_a_tool_for_good_and_takes_it_back() {
         .alice
         .say(&room, "approve: launch {} ;; wave {}")
         .await;
-    let both = card(&world.alice, &room, &question).await;
+    let both = approval_message(&world.alice, &room, &question).await;
     world.alice.react(&room, &both.event_id, "❌").await;
     let listed = command(&world, &room, "!letta allowed-tools").await;
     assert!(
@@ -98,6 +98,6 @@ async fn an_admin_allows_a_tool_for_good_and_takes_it_back() {
 
     command(&world, &room, "!letta revoke-tool launch").await;
     let question = world.alice.say(&room, "approve: launch {}").await;
-    let asked = card(&world.alice, &room, &question).await;
+    let asked = approval_message(&world.alice, &room, &question).await;
     world.alice.react(&room, &asked.event_id, "❌").await;
 }

@@ -9,7 +9,7 @@ mod record;
 use std::time::Duration;
 
 use self::record::{Feature, Outcome, passed, record};
-use crate::support::house::{House, PATIENCE, Victim};
+use crate::support::deployment::{Deployment, PATIENCE, Victim};
 use crate::support::letta::Agent;
 use crate::support::peer::Kind;
 use crate::support::room::Entry;
@@ -28,7 +28,7 @@ const BEATS: usize = 12;
 const BEATS_LONG: usize = 80;
 
 /// Everything ready, and `features` written down as begun.
-async fn begin(features: &[Feature]) -> House {
+async fn begin(features: &[Feature]) -> Deployment {
     let kind = Kind::chosen();
     for feature in features {
         record(
@@ -38,12 +38,12 @@ async fn begin(features: &[Feature]) -> House {
             Outcome::Begun,
         );
     }
-    House::start(kind, &[]).await
+    Deployment::start(kind, &[]).await
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_person_and_agents_talk() {
-    let house = begin(&[
+    let deployment = begin(&[
         Feature::AgentsAppear,
         Feature::Streamed,
         Feature::Thread,
@@ -52,134 +52,147 @@ async fn a_person_and_agents_talk() {
     ])
     .await;
     let mut rooms = Vec::new();
-    for agent in house.agents().await {
-        rooms.push((house.enter(&agent).await, agent));
+    for agent in deployment.agents().await {
+        rooms.push((deployment.enter(&agent).await, agent));
     }
-    passed(&house, Feature::AgentsAppear, Outcome::Works);
-    streamed(&house, &rooms[0]).await;
-    thread(&house, &rooms[0]).await;
-    two_rooms(&house, &rooms[0]).await;
-    stop(&house, &rooms[0].0).await;
+    passed(&deployment, Feature::AgentsAppear, Outcome::Works);
+    streamed(&deployment, &rooms[0]).await;
+    thread(&deployment, &rooms[0]).await;
+    two_rooms(&deployment, &rooms[0]).await;
+    stop(&deployment, &rooms[0].0).await;
 }
 
-async fn streamed(house: &House, (room, agent): &(String, Agent)) {
-    let (prompt, expected) = house.peer.slow(BEATS);
-    let question = house.alice.say(room, &prompt).await;
+async fn streamed(deployment: &Deployment, (room, agent): &(String, Agent)) {
+    let (prompt, expected) = deployment.peer.slow(BEATS);
+    let question = deployment.alice.say(room, &prompt).await;
     let complete = |text: &str| text.trim() == expected;
-    let answer = house
+    let answer = deployment
         .alice
         .wait_for_answer(room, &question, PATIENCE, complete)
         .await;
     assert_eq!(answer.sender, agent.ghost);
     assert!(answer.edits >= 2, "it did not grow: {:?}", answer.bodies);
-    passed(house, Feature::Streamed, Outcome::Works);
+    passed(deployment, Feature::Streamed, Outcome::Works);
 }
 
-async fn thread(house: &House, (room, agent): &(String, Agent)) {
-    let top = house.alice.notice(room, "let us talk here").await;
-    let prompt = house.peer.say("in the thread");
-    house.alice.say_in_thread(room, &top, &prompt).await;
-    let said = house.alice.wait_for("for an answer", room, SOON, |room| {
-        room.said_by(&agent.ghost)
-            .find(|entry| entry.text() == "in the thread")
-            .cloned()
-    });
+async fn thread(deployment: &Deployment, (room, agent): &(String, Agent)) {
+    let top = deployment.alice.notice(room, "let us talk here").await;
+    let prompt = deployment.peer.say("in the thread");
+    deployment.alice.say_in_thread(room, &top, &prompt).await;
+    let said = deployment
+        .alice
+        .wait_for("for an answer", room, SOON, |room| {
+            room.said_by(&agent.ghost)
+                .find(|entry| entry.text() == "in the thread")
+                .cloned()
+        });
     assert_eq!(said.await.thread, Some(top));
-    passed(house, Feature::Thread, Outcome::Works);
+    passed(deployment, Feature::Thread, Outcome::Works);
 }
 
 /// Two rooms of one agent: a short answer here does not wait for a long one there.
-async fn two_rooms(house: &House, (room, agent): &(String, Agent)) {
-    let other = house.alice.chat_with(&agent.ghost).await;
-    let (prompt, expected) = house.peer.slow(BEATS_LONG);
-    let long = house.alice.say(room, &prompt).await;
+async fn two_rooms(deployment: &Deployment, (room, agent): &(String, Agent)) {
+    let other = deployment.alice.chat_with(&agent.ghost).await;
+    let (prompt, expected) = deployment.peer.slow(BEATS_LONG);
+    let long = deployment.alice.say(room, &prompt).await;
     let begun = |text: &str| expected.starts_with(text.trim_end_matches([' ', '…']));
-    house
+    deployment
         .alice
         .wait_for_answer(room, &long, SOON, |text| !text.is_empty() && begun(text))
         .await;
-    let short = house.alice.say(&other, &house.peer.say("meanwhile")).await;
-    house
+    let short = deployment
+        .alice
+        .say(&other, &deployment.peer.say("meanwhile"))
+        .await;
+    deployment
         .alice
         .wait_for_answer(&other, &short, SOON, |text| text == "meanwhile")
         .await;
-    let so_far = house.alice.room(room);
+    let so_far = deployment.alice.room(room);
     let so_far = so_far
         .answers_to(&long)
         .any(|entry| entry.text().trim() == expected);
     assert!(!so_far, "the short answer came after the long one");
-    house
+    deployment
         .alice
         .wait_for_answer(room, &long, PATIENCE, |text| text.trim() == expected)
         .await;
-    passed(house, Feature::TwoRooms, Outcome::Works);
+    passed(deployment, Feature::TwoRooms, Outcome::Works);
 }
 
-async fn stop(house: &House, room: &str) {
-    let (prompt, expected) = house.peer.slow(BEATS_LONG);
-    let question = house.alice.say(room, &prompt).await;
-    house
+async fn stop(deployment: &Deployment, room: &str) {
+    let (prompt, expected) = deployment.peer.slow(BEATS_LONG);
+    let question = deployment.alice.say(room, &prompt).await;
+    deployment
         .alice
         .wait_for_answer(room, &question, SOON, |text| !text.is_empty())
         .await;
-    house.alice.say(room, "!letta stop").await;
-    if house.peer.kind == Kind::OpenAi {
+    deployment.alice.say(room, "!letta stop").await;
+    if deployment.peer.kind == Kind::OpenAi {
         // The room is quiet, and hears that Letta goes on.
-        house.hears(room, "cannot stop a turn").await;
-        return passed(house, Feature::Stop, Outcome::NotThere);
+        deployment.hears(room, "cannot stop a turn").await;
+        return passed(deployment, Feature::Stop, Outcome::NotThere);
     }
-    house.hears(room, "[STOPPED]").await;
-    let next = house.alice.say(room, &house.peer.say("still here")).await;
-    house
+    deployment.hears(room, "[STOPPED]").await;
+    let next = deployment
+        .alice
+        .say(room, &deployment.peer.say("still here"))
+        .await;
+    deployment
         .alice
         .wait_for_answer(room, &next, SOON, |text| text == "still here")
         .await;
-    let seen = house.alice.room(room);
+    let seen = deployment.alice.room(room);
     let whole = |entry: &Entry| entry.text().contains(&expected);
     assert!(!seen.answers_to(&question).any(whole), "it went on\n{seen}");
-    passed(house, Feature::Stop, Outcome::Works);
+    passed(deployment, Feature::Stop, Outcome::Works);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_tool_asks_before_it_runs() {
-    let house = begin(&[Feature::Approve, Feature::Deny]).await;
-    let agent = house.agents().await.remove(0);
-    let room = house.enter(&agent).await;
+    let deployment = begin(&[Feature::Approve, Feature::Deny]).await;
+    let agent = deployment.agents().await.remove(0);
+    let room = deployment.enter(&agent).await;
     for (feature, sign) in [(Feature::Approve, "✅"), (Feature::Deny, "❌")] {
-        let tool = house.peer.tool(&format!("{feature:?}"));
-        let question = house.alice.say(&room, &tool.prompt).await;
-        if house.peer.kind == Kind::OpenAi {
+        let tool = deployment.peer.tool(&format!("{feature:?}"));
+        let question = deployment.alice.say(&room, &tool.prompt).await;
+        if deployment.peer.kind == Kind::OpenAi {
             // Nobody is asked. That it ran all the same is what the documentation warns of.
-            returns(&house, &room, &question, &tool.returned).await;
+            returns(&deployment, &room, &question, &tool.returned).await;
             assert!(tool.has_run(), "the tool did not run");
-            passed(&house, feature, Outcome::NotThere);
+            passed(&deployment, feature, Outcome::NotThere);
             continue;
         }
-        let card = house.alice.wait_for("for a card", &room, PATIENCE, |room| {
-            let mut answers = room.answers_to(&question);
-            answers
-                .find(|entry| entry.text().contains("May I use"))
-                .cloned()
-        });
-        let card = card.await;
+        let approval_message = deployment
+            .alice
+            .wait_for("for a card", &room, PATIENCE, |room| {
+                let mut answers = room.answers_to(&question);
+                answers
+                    .find(|entry| entry.text().contains("May I use"))
+                    .cloned()
+            });
+        let approval_message = approval_message.await;
         assert!(!tool.has_run(), "it ran before anybody was asked");
-        house.alice.react(&room, &card.event_id, sign).await;
+        deployment
+            .alice
+            .react(&room, &approval_message.event_id, sign)
+            .await;
         let said = if feature == Feature::Approve {
             tool.returned.as_str()
         } else {
             tool.denied
         };
-        returns(&house, &room, &question, said).await;
+        returns(&deployment, &room, &question, said).await;
         assert_eq!(
             tool.has_run(),
             feature == Feature::Approve && tool.leaves_a_trace()
         );
-        passed(&house, feature, Outcome::Works);
+        passed(&deployment, feature, Outcome::Works);
     }
 }
 
-async fn returns(house: &House, room: &str, question: &str, words: &str) {
-    house
+async fn returns(deployment: &Deployment, room: &str, question: &str, words: &str) {
+    deployment
         .alice
         .wait_for_answer(room, question, PATIENCE, |text| text.contains(words))
         .await;
@@ -187,40 +200,40 @@ async fn returns(house: &House, room: &str, question: &str, words: &str) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn whatever_is_killed_in_the_middle_of_an_answer_it_is_given_once() {
-    let mut house = begin(&[
+    let mut deployment = begin(&[
         Feature::KillBridge,
         Feature::KillLetta,
         Feature::KillHomeserver,
     ])
     .await;
-    let agent = house.agents().await.remove(0);
-    let room = house.enter(&agent).await;
+    let agent = deployment.agents().await.remove(0);
+    let room = deployment.enter(&agent).await;
     for (feature, victim) in [
         (Feature::KillBridge, Victim::Bridge),
         (Feature::KillHomeserver, Victim::Homeserver),
         (Feature::KillLetta, Victim::Letta),
     ] {
-        let outcome = killed(&mut house, &room, &agent, victim).await;
-        passed(&house, feature, outcome);
+        let outcome = killed(&mut deployment, &room, &agent, victim).await;
+        passed(&deployment, feature, outcome);
     }
 }
 
-async fn killed(house: &mut House, room: &str, agent: &Agent, victim: Victim) -> Outcome {
-    let (prompt, expected) = house.peer.slow(BEATS);
-    let question = house.alice.say(room, &prompt).await;
-    house
+async fn killed(deployment: &mut Deployment, room: &str, agent: &Agent, victim: Victim) -> Outcome {
+    let (prompt, expected) = deployment.peer.slow(BEATS);
+    let question = deployment.alice.say(room, &prompt).await;
+    deployment
         .alice
         .wait_for_answer(room, &question, SOON, |text| !text.is_empty())
         .await;
-    house.kill(victim).await;
-    let patience = match (house.peer.kind, victim) {
+    deployment.kill(victim).await;
+    let patience = match (deployment.peer.kind, victim) {
         (Kind::V1, Victim::Letta) => LOCKED_FOR + PATIENCE,
         _ => PATIENCE,
     };
     let agent_says = |entry: &&Entry| entry.sender == agent.ghost;
     let whole = |entry: &&Entry| entry.text().trim() == expected;
     let told = |entry: &&Entry| entry.text().contains("[STREAM_INCOMPLETE]");
-    let was_told = house
+    let was_told = deployment
         .alice
         .wait_for("for the end of the answer", room, patience, |seen| {
             seen.answers_to(&question)
@@ -229,12 +242,15 @@ async fn killed(house: &mut House, room: &str, agent: &Agent, victim: Victim) ->
                 .map(|entry| told(&entry))
         })
         .await;
-    let next = house.alice.say(room, &house.peer.say("and on")).await;
-    house
+    let next = deployment
+        .alice
+        .say(room, &deployment.peer.say("and on"))
+        .await;
+    deployment
         .alice
         .wait_for_answer(room, &next, PATIENCE, |text| text == "and on")
         .await;
-    let seen = house.alice.room(room);
+    let seen = deployment.alice.room(room);
     let times = seen.answers_to(&question).filter(whole).count();
     assert_eq!(times, usize::from(!was_told), "{victim:?}\n{seen}");
     if was_told {

@@ -16,7 +16,7 @@ use crate::support::person::Person;
 use crate::support::process::client;
 use crate::support::room::Room;
 use crate::support::server::Homeserver;
-use crate::support::wire::{Stage, Verdict, Wire, matrix_error};
+use crate::support::wire::{ExchangePhase, RuleAction, Wire, matrix_error};
 
 const SOON: Duration = Duration::from_secs(10);
 
@@ -162,20 +162,20 @@ async fn a_wire_records_and_holds_every_moment() {
     assert!(wire.with_segment("ech").is_empty());
 
     // Held before and after: the other end has not, then has seen the request.
-    for (stage, reached) in [(Stage::Arrived, 0), (Stage::Answered, 1)] {
+    for (stage, reached) in [(ExchangePhase::Arrived, 0), (ExchangePhase::Answered, 1)] {
         wire.clear();
         let mut held = wire.hold(move |moment| moment.is(stage, &Method::POST, "/echo"));
         let asking = tokio::spawn(http.post(&url).json(&json!({})).send());
         held.caught(SOON).await;
         assert_eq!(wire.count(|exchange| exchange.status.is_some()), reached);
         assert!(!asking.is_finished());
-        held.release(Verdict::Drop);
+        held.release(RuleAction::Drop);
         asking.await.unwrap().unwrap_err();
     }
 
     let rule = wire.always(
         matrix_error(StatusCode::BAD_GATEWAY, "M_UNKNOWN"),
-        |moment| moment.stage == Stage::Arrived,
+        |moment| moment.stage == ExchangePhase::Arrived,
     );
     let refused = http.get(&url).send().await.unwrap();
     assert_eq!(refused.status(), StatusCode::BAD_GATEWAY);
@@ -183,7 +183,7 @@ async fn a_wire_records_and_holds_every_moment() {
 
     // A stream passes chunk by chunk, and a chunk can be held while those before it are through.
     let mut held =
-        wire.hold(|moment| moment.stage == Stage::Chunk && moment.chunk.as_ref() == b"two");
+        wire.hold(|moment| moment.stage == ExchangePhase::Chunk && moment.chunk.as_ref() == b"two");
     let mut chunks = http
         .get(format!("{}/stream", wire.url()))
         .send()
@@ -192,7 +192,7 @@ async fn a_wire_records_and_holds_every_moment() {
         .bytes_stream();
     assert_eq!(chunks.next().await.unwrap().unwrap(), "one");
     assert_eq!(held.caught(SOON).await.chunks_before, 1);
-    held.release(Verdict::Pass);
+    held.release(RuleAction::Pass);
     assert_eq!(chunks.next().await.unwrap().unwrap(), "two");
 
     wire.close().await;

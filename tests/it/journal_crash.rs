@@ -115,9 +115,11 @@ async fn work(journal: &Journal) {
         acknowledge(journal, "ended", number_of(&turn.prompts[0].event_id)).await;
     }
     journal.begin_turn(&key, Millis(1)).unwrap();
-    while let Some((number, item)) = journal.next_to_say(&key.room).unwrap() {
+    while let Some((number, item)) = journal.next_outbox_item(&key.room).unwrap() {
         let event = EventId::parse(format!("$said-{}", item.send_id)).unwrap();
-        journal.said(number, &item, Some(event), Millis(1)).unwrap();
+        journal
+            .mark_sent(number, &item, Some(event), Millis(1))
+            .unwrap();
         let number = serde_json::from_str::<serde_json::Value>(item.content.get()).unwrap();
         acknowledge(journal, "said", number["body"].as_u64().unwrap()).await;
     }

@@ -19,7 +19,6 @@
 
 mod access;
 mod agents;
-mod alone;
 mod app_server;
 mod approval_kills;
 mod approvals;
@@ -29,8 +28,8 @@ mod choices;
 mod clients;
 mod commands;
 mod compatibility;
-mod guests;
 mod harness;
+mod invited_agents;
 mod journal_crash;
 mod logs;
 mod odd_values;
@@ -38,6 +37,7 @@ mod proof;
 mod provider;
 mod restarts;
 mod rights;
+mod standalone;
 mod support;
 mod talk;
 mod upgrades;

@@ -4,9 +4,9 @@
 //! The model is a double; it stands behind the real App Server, its OpenAI-compatible routes, or (`v1`) the real V1 server. V1
 //! itself fails at half of a pair (it cannot write it as UTF-8): then the room hears so, and the next message is answered.
 
-use crate::approvals::card;
+use crate::approvals::approval_message;
 use crate::support::{
-    house::{House, PATIENCE},
+    deployment::{Deployment, PATIENCE},
     peer::Kind,
 };
 
@@ -19,36 +19,36 @@ const SAID: [(&str, &str); 4] = [
 ];
 
 /// Odd words, then odd arguments where the server asks before it runs a tool.
-async fn odd_values_cost_themselves_only(house: &House) {
-    let agent = house.agents().await.remove(0);
-    let room = house.enter(&agent).await;
+async fn odd_values_cost_themselves_only(deployment: &Deployment) {
+    let agent = deployment.agents().await.remove(0);
+    let room = deployment.enter(&agent).await;
     for (kind, expected) in SAID {
         println!("says {kind}");
-        let question = house.alice.say(&room, &format!("odd {kind}")).await;
-        house
+        let question = deployment.alice.say(&room, &format!("odd {kind}")).await;
+        deployment
             .alice
             .wait_for_answer(&room, &question, PATIENCE, |text| text == expected)
             .await;
     }
-    if house.peer.kind == Kind::OpenAi {
+    if deployment.peer.kind == Kind::OpenAi {
         return;
     }
     for (kind, shown) in SAID {
         println!("calls with {kind}");
-        let tool = house.peer.tool(&format!("odd-{kind}"));
+        let tool = deployment.peer.tool(&format!("odd-{kind}"));
         let command = tool.prompt.trim_start_matches("run ");
-        let question = house
+        let question = deployment
             .alice
             .say(&room, &format!("odd {kind} {command}"))
             .await;
-        let asked = card(&house.alice, &room, &question).await;
+        let asked = approval_message(&deployment.alice, &room, &question).await;
         let arguments = asked.text();
         assert!(arguments.contains(command), "{arguments}");
         // As JSON, or as the text that it stands for.
         let escaped = ["half", "lone", "nul"].contains(&kind) && arguments.contains("\\u");
         assert!(escaped || arguments.contains(shown), "{arguments}");
-        house.alice.react(&room, &asked.event_id, "✅").await;
-        house
+        deployment.alice.react(&room, &asked.event_id, "✅").await;
+        deployment
             .alice
             .wait_for_answer(&room, &question, PATIENCE, |text| {
                 text.contains("it returned")
@@ -59,15 +59,15 @@ async fn odd_values_cost_themselves_only(house: &House) {
 }
 
 /// The same where the server itself may fail at such a value: at most that answer is lost, which is said, and the next one comes.
-pub async fn odd_values_cost_at_most_their_answer(house: &House) {
-    let agent = house.agents().await.remove(0);
-    let room = house.enter(&agent).await;
-    let tool = house.peer.tool("odd");
+pub async fn odd_values_cost_at_most_their_answer(deployment: &Deployment) {
+    let agent = deployment.agents().await.remove(0);
+    let room = deployment.enter(&agent).await;
+    let tool = deployment.peer.tool("odd");
     let command = tool.prompt.trim_start_matches("run ");
     for (kind, expected) in SAID {
         for prompt in [format!("odd {kind}"), format!("odd {kind} {command}")] {
-            let question = house.alice.say(&room, &prompt).await;
-            let first = house
+            let question = deployment.alice.say(&room, &prompt).await;
+            let first = deployment
                 .alice
                 .wait_for("for what becomes of it", &room, PATIENCE, |room| {
                     let mut answers = room.answers_to(&question);
@@ -82,17 +82,20 @@ pub async fn odd_values_cost_at_most_their_answer(house: &House) {
                 .await;
             println!("{prompt}: {}", first.text());
             if first.text().contains("May I use") {
-                house.alice.react(&room, &first.event_id, "✅").await;
+                deployment.alice.react(&room, &first.event_id, "✅").await;
                 let ended =
                     |text: &str| text.contains("it returned") || text.contains("could not answer");
-                house
+                deployment
                     .alice
                     .wait_for_answer(&room, &question, PATIENCE, ended)
                     .await;
             }
             let next = format!("after {kind} {}", prompt.len());
-            let question = house.alice.say(&room, &house.peer.say(&next)).await;
-            house
+            let question = deployment
+                .alice
+                .say(&room, &deployment.peer.say(&next))
+                .await;
+            deployment
                 .alice
                 .wait_for_answer(&room, &question, PATIENCE, |text| text == next)
                 .await;
@@ -102,12 +105,12 @@ pub async fn odd_values_cost_at_most_their_answer(house: &House) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn value_that_rust_cannot_hold_costs_itself_only_on_the_app_server() {
-    let house = House::start(Kind::AppServer, &[]).await;
-    odd_values_cost_themselves_only(&house).await;
+    let deployment = Deployment::start(Kind::AppServer, &[]).await;
+    odd_values_cost_themselves_only(&deployment).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn value_that_rust_cannot_hold_costs_itself_only_on_openai_routes() {
-    let house = House::start(Kind::OpenAi, &[]).await;
-    odd_values_cost_themselves_only(&house).await;
+    let deployment = Deployment::start(Kind::OpenAi, &[]).await;
+    odd_values_cost_themselves_only(&deployment).await;
 }

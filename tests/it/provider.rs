@@ -7,11 +7,12 @@
 
 use std::time::Duration;
 
+use letta_client::AgentId;
 use serde_json::{Value, json};
 
 use crate::approvals::heard;
 use crate::support::{
-    house::{House, PATIENCE},
+    deployment::{Deployment, PATIENCE},
     peer::{Kind, model::Refusal},
     world::BOT,
 };
@@ -107,95 +108,110 @@ fn cases() -> Vec<Case> {
     ]
 }
 
-/// The house, and what the bridge does with each refusal.
-pub async fn refusals_are_told_and_pause_the_agent(house: &House) {
-    let agent = house.agents().await.remove(0);
-    let room = house.enter(&agent).await;
-    let management = house.alice.chat_with(BOT).await;
-    let question = house.alice.say(&room, &house.peer.say("well")).await;
-    let answer = house
-        .alice
-        .wait_for_answer(&room, &question, PATIENCE, |text| text == "well");
-    answer.await;
+/// Each refusal of the provider, and what the bridge does with it.
+pub async fn refusals_are_told_and_pause_the_agent(deployment: &Deployment) {
+    let agent = deployment.agents().await.remove(0);
+    let room = deployment.enter(&agent).await;
+    let alice = &deployment.alice;
+    let management = alice.chat_with(BOT).await;
+    let question = alice.say(&room, &deployment.peer.say("well")).await;
+    alice
+        .wait_for_answer(&room, &question, PATIENCE, |text| text == "well")
+        .await;
     for (number, case) in cases().into_iter().enumerate() {
         println!("{:?}", case.refusal);
-        let before = heard(&house.alice.room(&management), ADMINS_HEAR);
-        house.peer.refuse(Some(case.refusal.clone()));
-        let words = format!("answer {number}");
-        let question = house.alice.say(&room, &house.peer.say(&words)).await;
-        house
-            .alice
-            .wait_for("for the reason", &room, PATIENCE, |room| {
-                let mut answers = room.answers_to(&question);
-                answers
-                    .any(|entry| entry.text().contains(case.told))
-                    .then_some(())
+        refusal_is_told_and_pauses_the_agent(
+            deployment,
+            &agent.id,
+            [&room, &management],
+            number,
+            &case,
+        )
+        .await;
+    }
+}
+
+async fn refusal_is_told_and_pauses_the_agent(
+    deployment: &Deployment,
+    agent: &AgentId,
+    [room, management]: [&str; 2],
+    number: usize,
+    case: &Case,
+) {
+    let (alice, peer) = (&deployment.alice, &deployment.peer);
+    let before = heard(&alice.room(management), ADMINS_HEAR);
+    peer.refuse(Some(case.refusal.clone()));
+    let words = format!("answer {number}");
+    let question = alice.say(room, &peer.say(&words)).await;
+    alice
+        .wait_for("for the reason", room, PATIENCE, |room| {
+            let mut answers = room.answers_to(&question);
+            answers
+                .any(|entry| entry.text().contains(case.told))
+                .then_some(())
+        })
+        .await;
+    if case.pauses {
+        alice
+            .wait_for("for what admins hear", management, PATIENCE, |room| {
+                (heard(room, ADMINS_HEAR) > before).then_some(())
             })
             .await;
-        if case.pauses {
-            house
-                .alice
-                .wait_for("for what admins hear", &management, PATIENCE, |room| {
-                    (heard(room, ADMINS_HEAR) > before).then_some(())
-                })
-                .await;
-            let asked = house.peer.model_asked();
-            tokio::time::sleep(NOTHING).await;
-            assert_eq!(house.peer.model_asked(), asked, "a paused agent is asked");
-        }
-        house.peer.refuse(None);
-        let expected = if case.pauses {
-            house
-                .alice
-                .say(&management, &format!("resume {}", agent.id))
-                .await;
-            (question, words)
-        } else {
-            let words = format!("next {number}");
-            (house.alice.say(&room, &house.peer.say(&words)).await, words)
-        };
-        house
-            .alice
-            .wait_for_answer(&room, &expected.0, PATIENCE, |text| text == expected.1)
-            .await;
-        let told = heard(&house.alice.room(&management), ADMINS_HEAR);
-        assert_eq!(
-            told,
-            before + usize::from(case.pauses),
-            "admins are told once"
-        );
-        house
-            .alice
-            .wait_for(
-                "for the end of the wait to be told",
-                &room,
-                PATIENCE,
-                |room| (heard(room, "The agent is paused.") == 0).then_some(()),
-            )
-            .await;
+        let asked = peer.model_asked();
+        tokio::time::sleep(NOTHING).await;
+        assert_eq!(peer.model_asked(), asked, "a paused agent is asked");
     }
+    peer.refuse(None);
+    let expected = if case.pauses {
+        let resume = format!("resume {agent}");
+        alice.say(management, &resume).await;
+        (question, words)
+    } else {
+        let words = format!("next {number}");
+        (alice.say(room, &peer.say(&words)).await, words)
+    };
+    alice
+        .wait_for_answer(room, &expected.0, PATIENCE, |text| text == expected.1)
+        .await;
+    let told = heard(&alice.room(management), ADMINS_HEAR);
+    assert_eq!(
+        told,
+        before + usize::from(case.pauses),
+        "admins are told once"
+    );
+    alice
+        .wait_for(
+            "for the end of the wait to be told",
+            room,
+            PATIENCE,
+            |room| (heard(room, "The agent is paused.") == 0).then_some(()),
+        )
+        .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn provider_that_refuses_pauses_the_agent_until_it_is_resumed() {
-    let house = House::start(Kind::AppServer, &[]).await;
-    refusals_are_told_and_pause_the_agent(&house).await;
+    let deployment = Deployment::start(Kind::AppServer, &[]).await;
+    refusals_are_told_and_pause_the_agent(&deployment).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn room_hears_that_the_app_server_asks_the_provider_again() {
-    let house = House::start(Kind::AppServer, &[]).await;
-    let agent = house.agents().await.remove(0);
-    let room = house.enter(&agent).await;
-    house.peer.refuse(Some(Refusal {
+    let deployment = Deployment::start(Kind::AppServer, &[]).await;
+    let agent = deployment.agents().await.remove(0);
+    let room = deployment.enter(&agent).await;
+    deployment.peer.refuse(Some(Refusal {
         status: 429,
         retry_after: None,
         body: json!({"error": {
             "message": "Rate limit reached for requests.", "type": "requests", "code": "rate_limit_exceeded",
         }}),
     }));
-    let question = house.alice.say(&room, &house.peer.say("at last")).await;
-    house
+    let question = deployment
+        .alice
+        .say(&room, &deployment.peer.say("at last"))
+        .await;
+    deployment
         .alice
         .wait_for("to be told why it takes long", &room, PATIENCE, |room| {
             let mut answers = room.answers_to(&question);
@@ -204,12 +220,12 @@ async fn room_hears_that_the_app_server_asks_the_provider_again() {
                 .then_some(())
         })
         .await;
-    house.peer.refuse(None);
-    house
+    deployment.peer.refuse(None);
+    deployment
         .alice
         .wait_for_answer(&room, &question, PATIENCE, |text| text == "at last")
         .await;
-    house
+    deployment
         .alice
         .wait_for("for the end of the wait", &room, PATIENCE, |room| {
             (heard(room, "is delivered now. [LLM_RETRY]") == 1).then_some(())

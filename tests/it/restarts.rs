@@ -7,7 +7,7 @@ use http::Method;
 use crate::support::kills::{self, Round};
 use crate::support::letta::Agent;
 use crate::support::room::Room;
-use crate::support::wire::{Held, Moment, Stage, Wire};
+use crate::support::wire::{ExchangePhase, Held, Moment, Wire};
 use crate::support::world::{SOON, World};
 use crate::talk::words;
 
@@ -53,28 +53,35 @@ impl Point {
         let last = format!("w{}", self.words() - 1);
         match self {
             Self::MessageNotYetThere => on(&world.push, move |one| {
-                transaction(one, Stage::Arrived, &question)
+                transaction(one, ExchangePhase::Arrived, &question)
             }),
             Self::MessageTakenAnswerHeld => on(&world.push, move |one| {
-                transaction(one, Stage::Answered, &question)
+                transaction(one, ExchangePhase::Answered, &question)
             }),
-            Self::QuestionNotYetAtLetta => on(&world.ask, |one| prompt(one, Stage::Arrived)),
+            Self::QuestionNotYetAtLetta => {
+                on(&world.ask, |one| prompt(one, ExchangePhase::Arrived))
+            }
             Self::FirstChunk => on(&world.ask, |one| {
-                prompt(one, Stage::Chunk) && one.chunks_before == 0
+                prompt(one, ExchangePhase::Chunk) && one.chunks_before == 0
             }),
             Self::MiddleChunk => on(&world.ask, |one| {
-                prompt(one, Stage::Chunk) && String::from_utf8_lossy(&one.chunk).contains("w2")
+                prompt(one, ExchangePhase::Chunk)
+                    && String::from_utf8_lossy(&one.chunk).contains("w2")
             }),
-            Self::LastChunkPassed => on(&world.ask, |one| prompt(one, Stage::End)),
-            Self::FirstSayingNotYetSent => on(&world.matrix, |one| saying(one, Stage::Arrived)),
+            Self::LastChunkPassed => on(&world.ask, |one| prompt(one, ExchangePhase::End)),
+            Self::FirstSayingNotYetSent => {
+                on(&world.matrix, |one| saying(one, ExchangePhase::Arrived))
+            }
             Self::FirstSayingSentAnswerHeld => {
-                on(&world.matrix, |one| saying(one, Stage::Answered))
+                on(&world.matrix, |one| saying(one, ExchangePhase::Answered))
             }
             Self::EditNotYetSent => on(&world.matrix, |one| {
-                saying(one, Stage::Arrived) && one.mentions("m.replace")
+                saying(one, ExchangePhase::Arrived) && one.mentions("m.replace")
             }),
             Self::LastEditSentAnswerHeld => on(&world.matrix, move |one| {
-                saying(one, Stage::Answered) && one.mentions("m.replace") && one.mentions(&last)
+                saying(one, ExchangePhase::Answered)
+                    && one.mentions("m.replace")
+                    && one.mentions(&last)
             }),
         }
     }
@@ -84,15 +91,15 @@ fn on(wire: &Wire, matches: impl Fn(&Moment) -> bool + Send + 'static) -> Held {
     wire.hold(matches)
 }
 
-fn transaction(moment: &Moment, stage: Stage, question: &str) -> bool {
+fn transaction(moment: &Moment, stage: ExchangePhase, question: &str) -> bool {
     moment.is(stage, &Method::PUT, "/transactions/") && moment.mentions(question)
 }
 
-fn prompt(moment: &Moment, stage: Stage) -> bool {
+fn prompt(moment: &Moment, stage: ExchangePhase) -> bool {
     moment.is(stage, &Method::POST, "/messages")
 }
 
-fn saying(moment: &Moment, stage: Stage) -> bool {
+fn saying(moment: &Moment, stage: ExchangePhase) -> bool {
     moment.is(stage, &Method::PUT, "/send/m.room.message/")
 }
 

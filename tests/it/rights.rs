@@ -3,7 +3,7 @@
 use http::StatusCode;
 use serde_json::json;
 
-use crate::approvals::card;
+use crate::approvals::approval_message;
 use crate::support::process::client;
 use crate::support::server::Homeserver;
 use crate::support::world::{ALICE, BOT, SOON, World};
@@ -79,7 +79,7 @@ async fn what_two_people_ask_for_is_decided_by_who_asked_for_it() {
         .await;
     let dangerous = bob.mention(&room, &ada.ghost, "approve: launch {}").await;
     let harmless = carol.mention(&room, &ada.ghost, "say: hi Carol").await;
-    let first = card(&world.alice, &room, &dangerous).await;
+    let first = approval_message(&world.alice, &room, &dangerous).await;
     assert!(
         first.text().contains("Only @bob:letta.test or an admin"),
         "{first:?}"
@@ -124,16 +124,19 @@ async fn who_may_only_talk_does_not_approve_their_own_tool_calls() {
         "m.mentions": {"user_ids": [ada.ghost]},
     });
     let question = bob.send(&room, question).await;
-    let card = card(&world.alice, &room, &question).await;
+    let approval_message = approval_message(&world.alice, &room, &question).await;
     let needed = "approving needs the level `user` (`turns.approve_level`)";
-    assert!(card.text().contains(needed), "{card:?}");
+    assert!(
+        approval_message.text().contains(needed),
+        "{approval_message:?}"
+    );
     let refusals = |room: &crate::support::room::Room, count: usize| {
         let said = room.timeline.iter().filter(|entry| {
             entry.text().contains("NOT_YOURS_TO_DECIDE") && entry.text().contains(needed)
         });
         (said.count() >= count).then_some(())
     };
-    bob.react(&room, &card.event_id, "✅").await;
+    bob.react(&room, &approval_message.event_id, "✅").await;
     bob.wait_for("to be refused", &room, SOON, |room| refusals(room, 1))
         .await;
     bob.say_in_thread(&room, &top, "!letta approve").await;
@@ -149,7 +152,10 @@ async fn who_may_only_talk_does_not_approve_their_own_tool_calls() {
     .await;
     let seen = world.settled(&room).await;
     assert!(!seen.to_string().contains("tool launch returned"), "{seen}");
-    world.alice.react(&room, &card.event_id, "✅").await;
+    world
+        .alice
+        .react(&room, &approval_message.event_id, "✅")
+        .await;
     let ran = |text: &str| text.contains("tool launch returned");
     bob.wait_for_answer(&room, &question, SOON, ran).await;
 }
@@ -201,7 +207,7 @@ async fn who_is_blocked_is_not_heard() {
         .await;
     mallory.join(&room).await;
     let question = world.alice.say(&room, "approve: launch {}").await;
-    let card = card(&world.alice, &room, &question).await;
+    let approval_message = approval_message(&world.alice, &room, &question).await;
     let before = world.settled(&room).await.timeline.len();
     let said = [
         mallory.say(&room, "!letta help").await,
@@ -209,7 +215,7 @@ async fn who_is_blocked_is_not_heard() {
         mallory.mention(&room, &ada.ghost, "say: hello").await,
     ];
     for key in ["✅", "❌", "🛑"] {
-        mallory.react(&room, &card.event_id, key).await;
+        mallory.react(&room, &approval_message.event_id, key).await;
     }
     mallory.edit(&room, &said[2], "!letta deny").await;
     let mut chats = Vec::new();
@@ -229,7 +235,10 @@ async fn who_is_blocked_is_not_heard() {
         .filter(|line| line.contains("is not heard"))
         .count();
     assert_eq!(told, 1, "the log says it once");
-    world.alice.react(&room, &card.event_id, "❌").await;
+    world
+        .alice
+        .react(&room, &approval_message.event_id, "❌")
+        .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

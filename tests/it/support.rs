@@ -2,8 +2,8 @@
 
 pub mod bridge;
 pub mod clients;
+pub mod deployment;
 pub mod embedded;
-pub mod house;
 pub mod kills;
 pub mod letta;
 pub mod peer;

@@ -9,7 +9,7 @@ use std::fmt::Write as _;
 
 use letta_client::{
     TurnEvent,
-    app_server::transcript::{self, Played},
+    app_server::transcript::{self, Replay},
     rest::TurnLimits,
 };
 
@@ -67,7 +67,7 @@ pub fn check(data: &[u8]) {
         return;
     };
     streams(&once);
-    let told = |played: &Played| format!("{:#?}", played.tellings);
+    let told = |played: &Replay| format!("{:#?}", played.turns);
     assert_eq!(
         told(&once),
         told(&twice),
@@ -75,11 +75,11 @@ pub fn check(data: &[u8]) {
     );
 }
 
-fn streams(played: &Played) {
-    for telling in &played.tellings {
+fn streams(played: &Replay) {
+    for turn in &played.turns {
         let mut over = false;
         let mut bytes = 0;
-        for item in &telling.items {
+        for item in &turn.items {
             assert!(!over, "something after the end: {item:?}");
             over = matches!(item, Err(_) | Ok(TurnEvent::Finished(_)));
             if let Ok(TurnEvent::Text { delta, .. } | TurnEvent::Reasoning { delta, .. }) = item {

@@ -5,8 +5,8 @@
 //! text is one element of code and no link, whatever it holds.
 
 use matrix_appservice_letta::matrix::{
-    foreign,
     render::{Rendered, render, split},
+    untrusted_text,
 };
 
 use crate::Target;
@@ -149,14 +149,14 @@ fn words(text: &str) -> impl Iterator<Item = char> {
 }
 
 fn foreign_text(text: &str) {
-    let line = render(&format!("a {} b", foreign::inline(text)));
+    let line = render(&format!("a {} b", untrusted_text::inline(text)));
     let html = line.html.unwrap_or_default();
     if html.is_empty() {
         // It is too long to be shown with HTML.
         return;
     }
     assert_eq!(elements(&html), ["code"], "{html}");
-    let block = render(&format!("a\n\n{}\n\nb", foreign::block(text)));
+    let block = render(&format!("a\n\n{}\n\nb", untrusted_text::block(text)));
     let html = block.html.unwrap_or_default();
     assert!(
         html.is_empty() || elements(&html) == ["p", "pre", "code", "p"],

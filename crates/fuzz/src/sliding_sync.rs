@@ -10,10 +10,10 @@ use homeserver_model::{
         LIST_RANGES_MAX, LISTS_MAX, REQUIRED_STATE_MAX, SLIDING_TIMELINE_MAX, SUBSCRIPTIONS_MAX,
     },
     sliding::{
-        ask::{self, Ask},
         filter::Candidate,
         list::{self, List, Wanted},
-        required::Look,
+        required::StateLookup,
+        sync_request::{self, SyncRequest},
     },
 };
 use ruma::{
@@ -67,12 +67,12 @@ pub fn check(data: &[u8]) {
     let Ok(request) = v5::Request::try_from_http_request(request, &[] as &[&str]) else {
         return;
     };
-    let name = ask::connection_name(&request);
+    let name = sync_request::connection_name(&request);
     let viewer = Viewer {
         user_id: owned_user_id!("@alice:example.org"),
         device_id: None,
     };
-    let read = Ask::new(viewer, request, data);
+    let read = SyncRequest::new(viewer, request, data);
     for refusal in [name.err(), read.as_ref().err().cloned()]
         .into_iter()
         .flatten()
@@ -99,10 +99,10 @@ fn look(list: &List, rooms: &[Candidate]) {
     assert!(list.ranges.len() <= LIST_RANGES_MAX, "too many windows");
     wanted(&list.wanted);
     let listed = list.look(rooms);
-    assert!(listed.seen.len() <= listed.count && listed.count <= rooms.len());
+    assert!(listed.visible.len() <= listed.count && listed.count <= rooms.len());
     // Each room that is seen comes behind the one before it, so none comes twice.
     let mut order = rooms.iter();
-    for seen in &listed.seen {
+    for seen in &listed.visible {
         let room = order.find(|room| room.room_id == *seen);
         let room = room.expect("rooms are seen in order, and once");
         assert!(list.filters.admit(room), "{seen} is left out by a filter");
@@ -123,7 +123,7 @@ fn wanted(wanted: &Wanted) {
     );
     assert!(looks.len() <= REQUIRED_STATE_MAX, "too many looks");
     for look in looks {
-        if let Look::One(kind, key) = look {
+        if let StateLookup::One(kind, key) = look {
             assert!(required.wants(&kind.to_string(), &key), "{kind} {key}");
         }
     }

@@ -4,7 +4,7 @@ use clap::{Parser, error::ErrorKind};
 use ruma::UserId;
 
 use answer::block;
-use command::{Command, Line};
+use command::{Command, CommandLine};
 
 pub mod answer;
 pub mod command;
@@ -64,7 +64,7 @@ pub fn parse(text: &str) -> Result<(Command, &str), NoCommand> {
             word.to_owned()
         }
     });
-    match Line::try_parse_from(std::iter::once("!admin".to_owned()).chain(words)) {
+    match CommandLine::try_parse_from(std::iter::once("!admin".to_owned()).chain(words)) {
         Ok(line) => Ok((line.command, below)),
         Err(help) if help.kind() == ErrorKind::DisplayHelp => {
             Err(NoCommand::Help(block(&help.to_string())))

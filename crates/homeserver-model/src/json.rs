@@ -42,11 +42,11 @@ pub fn check(bytes: &[u8]) -> Result<(), Refusal> {
         return Ok(());
     };
     Err(match beyond.get() {
-        Some(Beyond::Depth) => {
-            Refusal::bad_json(format!("JSON can be nested {JSON_MAX_DEPTH} levels deep"))
-        }
+        Some(Beyond::Depth) => Refusal::bad_json(format!(
+            "JSON nested too deeply (max {JSON_MAX_DEPTH} levels)"
+        )),
         Some(Beyond::Values) => {
-            Refusal::bad_json(format!("JSON can have {JSON_MAX_VALUES} values in all"))
+            Refusal::bad_json(format!("JSON has too many values (max {JSON_MAX_VALUES})"))
         }
         None => Refusal::bad_request(ErrorKind::NotJson, format!("The body is not JSON: {error}")),
     })

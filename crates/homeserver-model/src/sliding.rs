@@ -2,7 +2,7 @@
 //!
 //! Spec: <https://github.com/matrix-org/matrix-spec-proposals/pull/4186>
 
-pub mod ask;
 pub mod filter;
 pub mod list;
 pub mod required;
+pub mod sync_request;

@@ -71,7 +71,7 @@ pub struct Accounts {
     pub(crate) sessions: Arc<uia::Sessions>,
     attempts: Arc<attempts::Attempts>,
     hashing: Arc<password::Hashing>,
-    seen: Arc<seen::Seen>,
+    seen: Arc<seen::LastSeen>,
     /// Of which account and network the log says that a password was wrong.
     wrong_passwords: Arc<LogRepeats<(OwnedUserId, Option<IpAddr>)>>,
     pub(crate) nonces: Arc<nonces::Nonces>,

@@ -26,9 +26,9 @@ use crate::{
 
 mod answer;
 mod appservices;
+mod command_listener;
 mod debug;
 mod execute;
-mod listen;
 mod media;
 mod members;
 mod rooms;
@@ -40,8 +40,8 @@ mod users;
 
 use homeserver_model::admin::command;
 
+pub(crate) use command_listener::start;
 pub use execute::{execute, name_of};
-pub(crate) use listen::start;
 
 /// Who made the server's own account: it is no person's.
 const SERVER_ACCOUNT: &str = "the server itself";

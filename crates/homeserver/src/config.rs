@@ -69,7 +69,7 @@ pub struct Sources {
 
 impl Sources {
     /// Whether any of them says something about this key.
-    pub fn say(&self, key: &str) -> Result<bool, ConfigError> {
+    pub fn sets(&self, key: &str) -> Result<bool, ConfigError> {
         Ok(self.layers()?.iter().any(|layer| layer.has(key)))
     }
 

@@ -8,9 +8,9 @@
 mod audience;
 mod evaluate;
 mod gateway;
+mod gateway_payload;
 pub mod pushers;
 pub mod rules;
-mod telling;
 #[cfg(test)]
 mod tests;
 mod worker;

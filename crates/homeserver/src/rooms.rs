@@ -62,7 +62,7 @@ pub use crate::store::records::rooms as record;
 
 pub use derived::{Derivation, Derived};
 pub use draft::Draft;
-pub use guard::{may_act, may_read, may_redact};
+pub use guard::{check_not_suspended, may_read, may_redact};
 pub use pdu::Pdu;
 use record::{Membership, RoomRecord};
 pub use state::RoomState;
@@ -93,7 +93,7 @@ pub struct Inner {
     /// Who may make a room alias just now.
     pub(crate) aliases: aliases::Aliases,
     /// Events that are sent later.
-    pub(crate) delayed: delayed::Delayed,
+    pub(crate) delayed: delayed::DelayedEventWaker,
     key: Ed25519KeyPair,
     heads: Mutex<HashMap<OwnedRoomId, Arc<AsyncMutex<Head>>>>,
     events: Cache<OwnedEventId, Arc<Pdu>>,
@@ -106,7 +106,7 @@ pub struct Inner {
     pub(crate) gate: crate::testing::Gate,
     /// How many events and states writers have looked up.
     #[cfg(test)]
-    pub(crate) work: crate::testing::Work,
+    pub(crate) work: crate::testing::WorkCounter,
     pub(crate) erased: erased::ErasedUsers,
 }
 
@@ -152,7 +152,7 @@ impl Rooms {
             accounts,
             appservices,
             aliases: aliases::Aliases::default(),
-            delayed: delayed::Delayed::default(),
+            delayed: delayed::DelayedEventWaker::default(),
             key,
             heads: Mutex::default(),
             events: Cache::new(CACHED_EVENTS),
@@ -162,7 +162,7 @@ impl Rooms {
             #[cfg(test)]
             gate: crate::testing::Gate::default(),
             #[cfg(test)]
-            work: crate::testing::Work::default(),
+            work: crate::testing::WorkCounter::default(),
             erased,
         };
         Ok(Self {
@@ -280,7 +280,7 @@ impl Rooms {
     }
 
     /// An event whose place is known already.
-    pub(crate) fn event_in(
+    pub(crate) fn event_at_position(
         &self,
         room: &RoomId,
         position: Position,
@@ -376,7 +376,7 @@ impl Rooms {
     }
 
     /// Forgets what is cached of an event, because it changed on disk.
-    pub(crate) fn forget_cached(&self, event: &EventId) {
+    pub(crate) fn evict_event(&self, event: &EventId) {
         self.events.remove(event);
     }
 

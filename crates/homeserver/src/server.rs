@@ -184,14 +184,14 @@ impl Server {
     }
 
     /// Answers all who wait for something to happen, now and from now on: the server ends. Everything else goes on as before.
-    pub fn end_waiting(&self) {
-        self.services.stream.end_waiting();
+    pub fn cancel_waiters(&self) {
+        self.services.stream.cancel_waiters();
     }
 
     /// Stops what runs beside the requests, and returns when it has stopped, or when that takes too long. What was acknowledged is
     /// on disk already.
     pub async fn close(&self) {
-        self.end_waiting();
+        self.cancel_waiters();
         let services = &self.services;
         services.tasks.close();
         services.stopping.cancel();
@@ -204,7 +204,7 @@ impl Server {
             tracing::warn!(tasks = left, "some tasks did not end in time");
         }
         if let Err(error) = services.store.write_out().await {
-            tracing::warn!(%error, "the next start has to read the end of the log again");
+            tracing::warn!(%error, "could not flush memtables; the next start replays the write-ahead log");
         }
     }
 

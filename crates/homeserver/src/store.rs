@@ -88,7 +88,7 @@ pub enum StoreError {
     #[error("the caller has gone")]
     Abandoned,
     /// The task that wrote was lost.
-    #[error("a write did not end")]
+    #[error("a write was aborted")]
     Lost,
     /// A file beside the database could not be read or written.
     #[error("a file beside the database could not be read or written")]
@@ -262,7 +262,7 @@ impl Store {
         self.noted(self.db.write_opt(batch.writes, &options))?;
         let took = started.elapsed().as_millis();
         if took > SLOW_COMMIT_MS {
-            tracing::warn!(milliseconds = took, "the disk is slow: a write took long");
+            tracing::warn!(milliseconds = took, "slow write to the database");
         }
         Ok(())
     }

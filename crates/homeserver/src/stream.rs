@@ -36,7 +36,7 @@ const BLOCK: u64 = 10_000;
 
 /// Whose sync a change belongs to.
 #[derive(Clone, Debug)]
-pub enum Touch {
+pub enum WakeTarget {
     /// Everybody who is in the room.
     Room(OwnedRoomId),
     /// One user.
@@ -54,7 +54,7 @@ pub struct Stream {
 #[derive(Debug)]
 struct Inner {
     store: Store,
-    places: Mutex<Places>,
+    places: Mutex<PositionAllocator>,
     visible: watch::Sender<Position>,
     waiters: Mutex<HashMap<OwnedUserId, watch::Sender<Position>>>,
     /// Cancelled when nobody shall wait any longer.
@@ -62,18 +62,18 @@ struct Inner {
 }
 
 #[derive(Debug)]
-struct Places {
+struct PositionAllocator {
     /// The position that is handed out next.
     next: u64,
     /// The first position that may not be handed out yet.
     block_end: u64,
     /// Positions that are taken and not visible yet: the first of each write, and whom it wakes once it is done.
-    open: BTreeMap<u64, Option<Vec<Touch>>>,
+    open: BTreeMap<u64, Option<Vec<WakeTarget>>>,
 }
 
-/// Positions that are taken and not visible yet. Dropped without [`Place::done`], they stay empty for ever.
+/// Positions that are taken and not visible yet. Dropped without [`ReservedPositions::done`], they stay empty for ever.
 #[derive(Debug)]
-struct Place {
+struct ReservedPositions {
     stream: Stream,
     first: u64,
     count: u64,
@@ -91,7 +91,7 @@ impl Stream {
             .get::<tables::Meta>(("positions",))?
             .and_then(|end| end.as_u64())
             .unwrap_or(1);
-        let places = Places {
+        let places = PositionAllocator {
             next: last_block,
             block_end: last_block,
             open: BTreeMap::new(),
@@ -115,7 +115,7 @@ impl Stream {
     }
 
     /// A write without rows yet.
-    pub fn write(&self) -> Write {
+    pub fn begin_write(&self) -> Write {
         Write::new(self.inner.store.batch())
     }
 
@@ -143,7 +143,7 @@ impl Stream {
     }
 
     /// Lets nobody wait any longer, now and from now on: the server ends, and who waits is answered with what there is.
-    pub fn end_waiting(&self) {
+    pub fn cancel_waiters(&self) {
         self.inner.ending.cancel();
     }
 
@@ -189,7 +189,7 @@ impl Stream {
     /// Everybody's later changes wait for `change`, which must do no more than to note the position.
     pub fn announce(
         &self,
-        touches: &[Touch],
+        touches: &[WakeTarget],
         change: impl FnOnce(Position),
     ) -> Result<Position, StoreError> {
         let place = self.take(1)?;
@@ -199,7 +199,7 @@ impl Stream {
         Ok(position)
     }
 
-    fn take(&self, count: u64) -> Result<Place, StoreError> {
+    fn take(&self, count: u64) -> Result<ReservedPositions, StoreError> {
         let mut places = lock(&self.inner.places);
         let first = places.next;
         let next = first + count;
@@ -215,7 +215,7 @@ impl Stream {
             places.open.insert(first, None);
         }
         drop(places);
-        Ok(Place {
+        Ok(ReservedPositions {
             stream: self.clone(),
             first,
             count,
@@ -223,7 +223,7 @@ impl Stream {
     }
 
     /// Closes positions, and moves the visible one as far as nothing is open below it.
-    fn close(&self, first: u64, touches: &[Touch]) {
+    fn close(&self, first: u64, touches: &[WakeTarget]) {
         let mut woken = Vec::new();
         let mut places = lock(&self.inner.places);
         places.open.insert(first, Some(touches.to_vec()));
@@ -252,7 +252,7 @@ impl Stream {
 
     /// Wakes those whom the changes concern. Who is in a room is read while no lock is held: everybody's sync takes that of the
     /// waiters.
-    fn wake(&self, touches: &[Touch], position: Position) {
+    fn wake(&self, touches: &[WakeTarget], position: Position) {
         if touches.is_empty() {
             return;
         }
@@ -304,32 +304,32 @@ struct Concerned<'a> {
 }
 
 impl<'a> Concerned<'a> {
-    fn by(touches: &'a [Touch]) -> Self {
+    fn by(touches: &'a [WakeTarget]) -> Self {
         let mut concerned = Self::default();
         for touch in touches {
             match touch {
-                Touch::Everyone => concerned.everyone = true,
-                Touch::User(user) => _ = concerned.users.insert(user),
-                Touch::Room(room) => _ = concerned.rooms.insert(room),
+                WakeTarget::Everyone => concerned.everyone = true,
+                WakeTarget::User(user) => _ = concerned.users.insert(user),
+                WakeTarget::Room(room) => _ = concerned.rooms.insert(room),
             }
         }
         concerned
     }
 }
 
-impl Place {
+impl ReservedPositions {
     fn last(&self) -> Option<Position> {
         (self.count > 0).then(|| Position(self.first + self.count - 1))
     }
 
-    fn done(mut self, touches: &[Touch]) {
+    fn done(mut self, touches: &[WakeTarget]) {
         if std::mem::take(&mut self.count) > 0 {
             self.stream.close(self.first, touches);
         }
     }
 }
 
-impl Drop for Place {
+impl Drop for ReservedPositions {
     fn drop(&mut self) {
         if self.count > 0 {
             self.stream.close(self.first, &[]);

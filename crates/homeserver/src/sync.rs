@@ -3,9 +3,9 @@
 //! Spec: <https://spec.matrix.org/v1.19/client-server-api/#syncing>
 
 pub mod device_lists;
-pub mod echo;
 pub mod filter;
 pub mod lazy;
+pub mod pending_sends;
 pub mod presence;
 pub mod room;
 pub mod sliding;
@@ -21,8 +21,8 @@ pub use crate::store::records::sync as record;
 use std::sync::Arc;
 
 use crate::{accounts::Accounts, config, rooms::Rooms, store::Store, stream::Stream};
-use echo::Echoes;
 use lazy::SentMembers;
+use pending_sends::PendingSends;
 use presence::Presence;
 use sliding::SlidingSync;
 use waiting::WaitingSyncs;
@@ -38,7 +38,7 @@ pub struct SyncContext {
     /// Who is there.
     pub(crate) presence: Presence,
     /// Who is about to hear that an event was sent.
-    pub(crate) echoes: Echoes,
+    pub(crate) pending_sends: PendingSends,
     /// Which members each device was already told of.
     pub(crate) sent_members: Arc<SentMembers>,
     /// What sliding sync told whom.
@@ -59,7 +59,7 @@ impl SyncContext {
             accounts,
             rooms,
             presence,
-            echoes: Echoes::default(),
+            pending_sends: PendingSends::default(),
             sent_members: Arc::default(),
             sliding: Arc::default(),
             waiting_syncs: WaitingSyncs::default(),

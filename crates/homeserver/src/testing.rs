@@ -21,7 +21,7 @@ use tower::ServiceExt;
 
 use crate::{
     Config, Server,
-    accounts::{credential::Credential, record::Account, tokens::Wish},
+    accounts::{credential::Credential, record::Account, tokens::LoginOptions},
     blocking, clock,
     services::Services,
 };
@@ -42,11 +42,11 @@ struct Closed {
 
 /// Counts work, so that a test need not take its time.
 #[derive(Debug, Default)]
-pub(crate) struct Work {
+pub(crate) struct WorkCounter {
     count: AtomicU64,
 }
 
-impl Work {
+impl WorkCounter {
     pub(crate) fn add(&self, count: u64) {
         self.count.fetch_add(count, Relaxed);
     }
@@ -161,7 +161,7 @@ impl Drop for NoAsyncScans {
 
 /// Somebody with an access token.
 #[derive(Clone, Debug)]
-pub(crate) struct Person {
+pub(crate) struct TestUser {
     pub(crate) user_id: OwnedUserId,
     pub(crate) device_id: String,
     pub(crate) token: String,
@@ -209,7 +209,7 @@ impl TestServer {
     }
 
     /// Somebody new, with one device.
-    pub(crate) async fn person(&self, name: &str) -> Person {
+    pub(crate) async fn person(&self, name: &str) -> TestUser {
         let user_id = UserId::parse(format!("@{name}:letta.test")).unwrap();
         let account = Account {
             password: None,
@@ -230,11 +230,12 @@ impl TestServer {
     }
 
     /// One more device of somebody.
-    pub(crate) async fn log_in(&self, user: &UserId) -> Person {
+    pub(crate) async fn log_in(&self, user: &UserId) -> TestUser {
         let (accounts, login) = (&self.server.accounts, &self.server.config.login);
-        let logged_in = accounts.log_in(user, Credential::NewAccount, Wish::default(), login);
+        let logged_in =
+            accounts.log_in(user, Credential::NewAccount, LoginOptions::default(), login);
         let issued = logged_in.await.unwrap();
-        Person {
+        TestUser {
             user_id: user.to_owned(),
             device_id: issued.device_id.to_string(),
             token: issued.access_token,
@@ -243,8 +244,8 @@ impl TestServer {
     }
 
     /// Somebody who has this token already.
-    pub(crate) fn with_token(&self, name: &str, token: &str) -> Person {
-        Person {
+    pub(crate) fn with_token(&self, name: &str, token: &str) -> TestUser {
+        TestUser {
             user_id: UserId::parse(format!("@{name}:letta.test")).unwrap(),
             device_id: String::new(),
             token: token.to_owned(),
@@ -263,7 +264,7 @@ impl TestServer {
     }
 }
 
-impl Person {
+impl TestUser {
     /// Calls an endpoint, and gives what came back.
     pub(crate) async fn call(
         &self,

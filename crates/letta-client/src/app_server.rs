@@ -17,7 +17,7 @@
 //! | `runtime` | what is known of one conversation; frames in, turn events out; no I/O |
 //! | `hub` | the task between the backend, the two links and all runtimes |
 //! | `missing` | what the server says does not exist |
-//! | `past` | stored messages |
+//! | `history` | stored messages |
 //! | [`transcript`] | frames that were written down, told without a server |
 
 use std::{
@@ -35,23 +35,23 @@ use url::Url;
 
 mod address;
 mod command;
+mod history;
 mod hub;
 mod link;
 mod missing;
-mod past;
 mod runtime;
 pub mod transcript;
 mod wire;
 
 pub use address::FRAME_BYTES_MAX;
+pub use history::{AGENTS_MAX, HISTORY_PAGES_MAX};
 pub use hub::{LAST_TURNS_MAX, LOOK_MESSAGES, OVERHEARD_MAX, PARKED_MAX, RECONNECTS_MAX};
-pub use past::{AGENTS_MAX, HISTORY_PAGES_MAX};
 pub use runtime::{UNFINISHED, UNHEARD, UNHEARD_TIMES_MAX};
 
 use crate::{
     backend::{
-        Agent, ApprovalRequest, Backend, Conduct, Conversation, Decision, Destination, HistoryItem,
-        Info, Overheard, Prompt, TurnStream,
+        Agent, ApprovalRequest, Backend, Conversation, Decision, Destination, ExternalTurn,
+        HistoryItem, Info, Prompt, ToolPolicy, TurnStream,
     },
     error::BackendError,
     id::{AgentId, RunId},
@@ -61,7 +61,7 @@ use crate::{
 use address::Address;
 use command::{Creation, Request};
 use hub::{Call, Hub};
-use link::Pace;
+use link::SocketTimeouts;
 use wire::{Answer, Scope};
 
 /// How to reach a server, and how long to wait for it.
@@ -139,9 +139,9 @@ pub struct AppServerBackend {
     address: Arc<Address>,
     /// Started by the first call: no socket opens before that.
     hub: OnceLock<Hub>,
-    overheard: (
-        mpsc::Sender<Overheard>,
-        Mutex<Option<mpsc::Receiver<Overheard>>>,
+    external_turns: (
+        mpsc::Sender<ExternalTurn>,
+        Mutex<Option<mpsc::Receiver<ExternalTurn>>>,
     ),
 }
 
@@ -163,13 +163,13 @@ impl AppServerBackend {
             config,
             address,
             hub: OnceLock::new(),
-            overheard: (sender, Mutex::new(Some(receiver))),
+            external_turns: (sender, Mutex::new(Some(receiver))),
         })
     }
 
     fn hub(&self) -> &Hub {
         self.hub.get_or_init(|| {
-            let pace = Pace {
+            let pace = SocketTimeouts {
                 reconnect_delay: self.config.reconnect_delay,
                 idle_timeout: self.config.idle_timeout,
             };
@@ -178,7 +178,7 @@ impl AppServerBackend {
                 pace,
                 self.config.request_timeout,
                 self.config.limits,
-                self.overheard.0.clone(),
+                self.external_turns.0.clone(),
             )
         })
     }
@@ -188,8 +188,8 @@ impl AppServerBackend {
     }
 
     /// Subscribes to a conversation, unless it is already.
-    async fn subscribe(&self, to: &Destination, conduct: Conduct) -> Result<Scope, BackendError> {
-        let (scope, mode) = (Scope::of(to), conduct.mode);
+    async fn subscribe(&self, to: &Destination, policy: ToolPolicy) -> Result<Scope, BackendError> {
+        let (scope, mode) = (Scope::of(to), policy.mode);
         let wanted = scope.clone();
         self.hub()
             .call(|reply| Call::Subscribe(wanted, Some(mode), reply))
@@ -232,7 +232,7 @@ impl Backend for AppServerBackend {
         {
             tracing::warn!(
                 version = info.protocol_version,
-                "an App Server of another protocol"
+                "App Server protocol version mismatch"
             );
         }
         Ok(Info {
@@ -242,12 +242,12 @@ impl Backend for AppServerBackend {
             idempotent: Some(true),
             approvals: true,
             history: true,
-            overhears: true,
+            external_turns: true,
         })
     }
 
     async fn agents(&self) -> Result<Vec<Agent>, BackendError> {
-        past::agents(self).await
+        history::agents(self).await
     }
 
     async fn agent(&self, id: &AgentId) -> Result<Option<Agent>, BackendError> {
@@ -291,12 +291,12 @@ impl Backend for AppServerBackend {
         &self,
         to: &Destination,
         prompts: &[Prompt],
-        conduct: Conduct,
+        policy: ToolPolicy,
     ) -> Result<TurnStream, BackendError> {
-        let scope = self.subscribe(to, conduct).await?;
+        let scope = self.subscribe(to, policy).await?;
         let prompts = prompts.to_vec();
         self.hub()
-            .call(|reply| Call::Send(scope, prompts, conduct, reply))
+            .call(|reply| Call::Send(scope, prompts, policy, reply))
             .await
     }
 
@@ -322,7 +322,7 @@ impl Backend for AppServerBackend {
             other => return other,
         };
         // Only the history tells whether somebody else has decided.
-        Err(if past::has_returned(self, to, &call).await? {
+        Err(if history::has_returned(self, to, &call).await? {
             BackendError::NotPending
         } else {
             BackendError::Forgotten { sent }
@@ -334,13 +334,13 @@ impl Backend for AppServerBackend {
         self.hub().call(|reply| Call::Pending(scope, reply)).await
     }
 
-    async fn watch(&self, to: &Destination, conduct: Conduct) -> Result<(), BackendError> {
-        self.subscribe(to, conduct).await.map(drop)
+    async fn watch(&self, to: &Destination, policy: ToolPolicy) -> Result<(), BackendError> {
+        self.subscribe(to, policy).await.map(drop)
     }
 
-    fn overheard(&self) -> Option<Pin<Box<dyn Stream<Item = Overheard> + Send>>> {
+    fn external_turns(&self) -> Option<Pin<Box<dyn Stream<Item = ExternalTurn> + Send>>> {
         let mut receiver = self
-            .overheard
+            .external_turns
             .1
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
@@ -365,7 +365,7 @@ impl Backend for AppServerBackend {
         to: &Destination,
         limit: usize,
     ) -> Result<Vec<HistoryItem>, BackendError> {
-        past::newest(self, to, limit).await
+        history::newest(self, to, limit).await
     }
 }
 

@@ -12,7 +12,7 @@ use futures_util::Stream;
 
 use crate::{
     error::BackendError,
-    failure::{FailureKind, Reaction},
+    failure::{FailureKind, FailurePolicy},
     id::{AgentId, ConversationId, MessageId, RunId, ToolCallId},
 };
 
@@ -47,12 +47,12 @@ pub trait Backend: Send + Sync {
     /// Starts one turn with all of `prompts` (at least one), and streams it.
     ///
     /// Sending the same prompts again attaches to the first run where the server can tell
-    /// (see [`Info::idempotent`]). A backend without permission modes ignores `conduct`.
+    /// (see [`Info::idempotent`]). A backend without permission modes ignores `policy`.
     async fn send(
         &self,
         to: &Destination,
         prompts: &[Prompt],
-        conduct: Conduct,
+        policy: ToolPolicy,
     ) -> Result<TurnStream, BackendError>;
 
     /// Answers an approval request, one decision for each of its calls, and streams how the agent
@@ -71,31 +71,31 @@ pub trait Backend: Send + Sync {
     /// What has become of a request: whoever is about to decide looks first, since some servers take a decision on what was
     /// decided already, and run the model again.
     ///
-    /// A backend that is told of foreign decisions by itself says [`Standing::Waits`] without asking.
-    async fn standing(
+    /// A backend that is told of foreign decisions by itself says [`ApprovalStatus::Waits`] without asking.
+    async fn approval_status(
         &self,
         _to: &Destination,
         _request: &ApprovalRequest,
-    ) -> Result<Standing, BackendError> {
-        Ok(Standing::Waits)
+    ) -> Result<ApprovalStatus, BackendError> {
+        Ok(ApprovalStatus::Waits)
     }
 
     /// What waits for a person's decision in this conversation, whoever asked for it.
     async fn pending(&self, to: &Destination) -> Result<Option<ApprovalRequest>, BackendError>;
 
     /// Listens to a conversation from now on: turns in it that others start (a schedule, Letta's
-    /// own app) arrive in [`Backend::overheard`]. Backends that cannot hear them do nothing.
+    /// own app) arrive in [`Backend::external_turns`]. Backends that cannot hear them do nothing.
     async fn watch(
         &self,
         _conversation: &Destination,
-        _conduct: Conduct,
+        _conduct: ToolPolicy,
     ) -> Result<(), BackendError> {
         Ok(())
     }
 
     /// Turns that others start in the conversations that are watched. `None`: this backend hears
     /// none, or the stream was taken before.
-    fn overheard(&self) -> Option<Pin<Box<dyn Stream<Item = Overheard> + Send>>> {
+    fn external_turns(&self) -> Option<Pin<Box<dyn Stream<Item = ExternalTurn> + Send>>> {
         None
     }
 
@@ -119,7 +119,7 @@ pub trait Backend: Send + Sync {
 pub type TurnStream = Pin<Box<dyn Stream<Item = Result<TurnEvent, BackendError>> + Send>>;
 
 /// A turn that somebody else has started.
-pub struct Overheard {
+pub struct ExternalTurn {
     /// Where.
     pub at: Destination,
     /// Identifies the turn for ever.
@@ -132,7 +132,7 @@ pub struct Overheard {
 
 /// What an agent may do without asking in a conversation. Set anew with each send.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub struct Conduct {
+pub struct ToolPolicy {
     /// When it has to ask.
     pub mode: PermissionMode,
     /// It may talk and use no tool at all.
@@ -166,7 +166,7 @@ pub struct Decision {
 
 /// What has become of an approval request.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Standing {
+pub enum ApprovalStatus {
     /// As far as is known it waits for a decision.
     Waits,
     /// A run goes on in its conversation: a decision is being carried out, and not stored yet.
@@ -201,7 +201,7 @@ pub struct Info {
     /// Whether stored messages can be read.
     pub history: bool,
     /// Whether turns that others start are heard.
-    pub overhears: bool,
+    pub external_turns: bool,
 }
 
 impl Info {
@@ -219,7 +219,7 @@ impl Info {
             (self.approvals, "approvals (tools run unasked)"),
             (self.history, "history"),
             (self.conversations, "conversations apart from each other"),
-            (self.overhears, "turns that others start"),
+            (self.external_turns, "turns that others start"),
             (
                 self.idempotent != Some(false),
                 "knowing a message that comes twice",
@@ -401,7 +401,7 @@ pub struct TurnFailure {
 impl TurnFailure {
     /// Whether asking again later may help.
     pub fn is_transient(&self) -> bool {
-        self.kind.reaction() == Reaction::Wait
+        self.kind.policy() == FailurePolicy::Wait
     }
 }
 

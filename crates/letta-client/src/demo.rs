@@ -10,7 +10,7 @@
 //! | route | what it does |
 //! |---|---|
 //! | `GET /_demo/records` | the [`Records`] |
-//! | `GET`, `PATCH /_demo/mischief` | shows, changes the [`Mischief`] |
+//! | `GET`, `PATCH /_demo/faults` | shows, changes the [`Faults`] |
 //! | `POST /_demo/agents` `{"name":…}` | adds an agent |
 //! | `PATCH /_demo/agents/{agent}` `{"name":…}` | renames it |
 //! | `DELETE /_demo/agents/{agent}` | makes it vanish |
@@ -32,17 +32,17 @@ use axum::Router;
 use tokio::{net::TcpListener, sync::watch};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
+mod faults;
 mod frames;
 mod ids;
 mod listener;
-mod mischief;
 mod play;
 mod routes;
 mod run;
 pub mod script;
 mod world;
 
-pub use mischief::{Accepted, Mischief, RECORDS_MAX, Records};
+pub use faults::{Accepted, Faults, RECORDS_MAX, Records};
 pub use run::FRAMES_MAX;
 pub use world::{CONVERSATIONS_MAX, KEYS_MAX, MESSAGES_MAX, RUN_BYTES_MAX, RUNS_MAX};
 
@@ -173,16 +173,16 @@ impl Demo {
     }
 
     /// What goes wrong now.
-    pub fn mischief(&self) -> Mischief {
-        self.shared.world().mischief.clone()
+    pub fn faults(&self) -> Faults {
+        self.shared.world().faults.clone()
     }
 
     /// Changes what goes wrong from now on.
-    pub fn set_mischief(&self, change: impl FnOnce(&mut Mischief)) {
+    pub fn set_faults(&self, change: impl FnOnce(&mut Faults)) {
         let stall = {
             let mut world = self.shared.world();
-            change(&mut world.mischief);
-            world.mischief.stall
+            change(&mut world.faults);
+            world.faults.stall
         };
         self.shared.stalled.send_replace(stall);
     }
@@ -195,28 +195,28 @@ impl Demo {
 
     /// Listing agents answers this status, or works again.
     pub fn set_listing_failing(&self, status: Option<u16>) {
-        self.set_mischief(|mischief| mischief.listing_status = status);
+        self.set_faults(|faults| faults.listing_status = status);
     }
 
     /// Sending answers this status, or works again.
     pub fn set_sends_failing(&self, status: Option<u16>) {
-        self.set_mischief(|mischief| mischief.send_status = status);
+        self.set_faults(|faults| faults.send_status = status);
     }
 
     /// Accepts sends and streams nothing; `false` lets the stalled runs go on.
     pub fn set_stall(&self, stall: bool) {
-        self.set_mischief(|mischief| mischief.stall = stall);
+        self.set_faults(|faults| faults.stall = stall);
     }
 
     /// Breaks the connection of one stream after so many frames: the next one, or, if breaks are
     /// commanded already, the one after those.
     pub fn drop_connection_after(&self, frames: usize) {
-        self.set_mischief(|mischief| mischief.drop_after.push_back(frames));
+        self.set_faults(|faults| faults.drop_after.push_back(frames));
     }
 
     /// The next so many sends are told that another run is in progress.
     pub fn set_busy(&self, times: u32) {
-        self.set_mischief(|mischief| mischief.busy = times);
+        self.set_faults(|faults| faults.busy = times);
     }
 
     /// Asks for this password from now on, or for none.

@@ -21,7 +21,7 @@ use crate::{
     rest::{
         RestConfig, RestConfigError,
         api::{Api, is_cloud},
-        failure::{Asked, Refusal},
+        failure::{Refusal, RequestTarget},
     },
 };
 
@@ -95,7 +95,7 @@ pub enum DetectError {
     Backend(#[from] BackendError),
 }
 
-/// What was heard, for whoever has to mend it.
+/// What was heard, for whoever has to fix it.
 #[derive(Default)]
 struct Log {
     said: Vec<String>,
@@ -111,7 +111,7 @@ impl Log {
             Ok(false) => self.said.push(format!("{path}: something else")),
             // The server, or a proxy before it, fails: perhaps it is only starting.
             Err(refusal) if refusal.status >= 500 => {
-                return Err(refusal.into_error(Asked::Server("what kind of Letta it is")));
+                return Err(refusal.into_error(RequestTarget::Server("what kind of Letta it is")));
             }
             Err(refusal) => {
                 self.locked |= matches!(refusal.status, 401 | 403);

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::{
     backend::TurnFailure,
-    failure::{FailureKind, Reaction},
+    failure::{FailureKind, FailurePolicy},
     id::{ConversationId, RunId},
 };
 
@@ -14,7 +14,7 @@ use crate::{
 /// inside; the words are in `detail`, for the log.
 #[derive(Debug, thiserror::Error)]
 pub enum BackendError {
-    /// No connection, or it broke, and everything that could be tried to mend it was tried.
+    /// No connection, or it broke, and everything that could be tried to fix it was tried.
     #[error("cannot reach Letta at {url}")]
     Unreachable {
         /// The server's address, without credentials.
@@ -36,14 +36,14 @@ pub enum BackendError {
         run: Option<RunId>,
     },
     /// A tool call waits for a person's decision, nothing else is accepted before that.
-    #[error("a tool call of this conversation waits for approval")]
+    #[error("the conversation has a pending approval")]
     ApprovalPending,
     /// Nothing waits for this decision: it was decided elsewhere, or given up.
-    #[error("no tool call waits for this decision any more")]
+    #[error("no pending approval for this decision")]
     NotPending,
     /// Letta has forgotten that it asked, and nobody has decided: it was killed, or nobody listened
     /// for a while. The same prompts, sent again under the same keys, make it ask again.
-    #[error("Letta has forgotten what it asked")]
+    #[error("Letta no longer has the approval request")]
     Forgotten {
         /// Whether this decision may have arrived before that.
         sent: bool,
@@ -56,7 +56,7 @@ pub enum BackendError {
         /// Its id from now on.
         to: ConversationId,
     },
-    /// It is not known yet what kind of Letta there is, see [`crate::found::FoundBackend`].
+    /// It is not known yet what kind of Letta there is, see [`crate::detected::DetectedBackend`].
     #[error("it is not known yet what kind of Letta is at {url}")]
     Undecided {
         /// The server's address, without credentials.
@@ -209,9 +209,9 @@ impl BackendError {
             | Self::RateLimited { .. }
             | Self::NotLetta { .. }
             | Self::ServerError { .. } => Advice::Retry,
-            Self::Model { failure } => match failure.kind.reaction() {
-                Reaction::Wait => Advice::Retry,
-                Reaction::Refuse | Reaction::Forget => Advice::Refuse,
+            Self::Model { failure } => match failure.kind.policy() {
+                FailurePolicy::Wait => Advice::Retry,
+                FailurePolicy::Refuse | FailurePolicy::Forget => Advice::Refuse,
             },
             Self::Busy { .. } | Self::ApprovalPending => Advice::Wait,
             Self::NotPending

@@ -55,7 +55,7 @@ pub enum FailureKind {
 
 /// What to do about a failure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Reaction {
+pub enum FailurePolicy {
     /// Keep everything and try again later, within a budget.
     Wait,
     /// Give this message up, and say why.
@@ -66,20 +66,20 @@ pub enum Reaction {
 
 impl FailureKind {
     /// What to do about it.
-    pub fn reaction(&self) -> Reaction {
+    pub fn policy(&self) -> FailurePolicy {
         match self {
             Self::RateLimited { .. }
             | Self::Overloaded { .. }
             | Self::Unreachable { .. }
             | Self::ApprovalPending
             | Self::Busy
-            | Self::Broken => Reaction::Wait,
-            Self::AgentGone | Self::ConversationGone | Self::RunGone => Reaction::Forget,
+            | Self::Broken => FailurePolicy::Wait,
+            Self::AgentGone | Self::ConversationGone | Self::RunGone => FailurePolicy::Forget,
             Self::Credits
             | Self::Unauthorized
             | Self::ContextOverflow
             | Self::NotPending
-            | Self::Refused => Reaction::Refuse,
+            | Self::Refused => FailurePolicy::Refuse,
         }
     }
 

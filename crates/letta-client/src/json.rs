@@ -2,7 +2,7 @@
 //! control character. Such a value costs itself only, never the message in which it stands.
 //!
 //! Models write text in pieces, and servers in JavaScript and Python cut it in the middle of a UTF-16 pair. So a lone half is
-//! read as a stand-in, and [`Halves`] joins two of them, in one text or over several pieces of it. What has no other half, and a
+//! read as a stand-in, and [`SurrogateJoiner`] joins two of them, in one text or over several pieces of it. What has no other half, and a
 //! NUL, becomes U+FFFD; a number or a word that is none becomes `null`.
 
 use std::borrow::Cow;
@@ -134,12 +134,12 @@ fn piece_of_rest(rest: &str, first: char) -> (usize, Option<String>) {
 
 /// Joins the halves of UTF-16 pairs in the pieces of one text.
 #[derive(Debug, Default)]
-pub(crate) struct Halves {
+pub(crate) struct SurrogateJoiner {
     /// The first half with which the last piece ended.
     first: Option<u32>,
 }
 
-impl Halves {
+impl SurrogateJoiner {
     /// The next piece, joined with what the last one left.
     pub(crate) fn join(&mut self, piece: &str) -> String {
         if self.first.is_none() && !piece.chars().any(is_stand_in) {
@@ -178,7 +178,7 @@ impl Halves {
 
 /// A text that is complete.
 pub(crate) fn whole(text: &str) -> String {
-    let mut halves = Halves::default();
+    let mut halves = SurrogateJoiner::default();
     halves.join(text) + halves.end()
 }
 
@@ -194,7 +194,7 @@ mod tests {
     use super::*;
 
     fn texts(pieces: &[&str]) -> String {
-        let mut halves = Halves::default();
+        let mut halves = SurrogateJoiner::default();
         let mut out = String::new();
         for piece in pieces {
             let text: String = read(piece).unwrap();

@@ -14,7 +14,7 @@
 //! | [`rest`] | Letta Cloud and V1 servers: REST with server-sent events |
 //! | [`openai`] | the OpenAI-compatible routes that several servers have: text and nothing else |
 //! | [`detect`] | which of them a server speaks, by asking it |
-//! | [`found`] | a backend whose kind is found out when the server first answers |
+//! | [`detected`] | a backend whose kind is found out when the server first answers |
 //! | [`sse`] | the incremental parser of those event streams |
 //! | [`demo`] | a small real server with scripted agents; never a model |
 //!
@@ -32,9 +32,9 @@ pub mod app_server;
 pub mod backend;
 pub mod demo;
 pub mod detect;
+pub mod detected;
 pub mod error;
 pub mod failure;
-pub mod found;
 pub mod id;
 mod json;
 pub mod openai;
@@ -42,10 +42,10 @@ pub mod rest;
 pub mod sse;
 
 pub use backend::{
-    Agent, ApprovalRequest, Backend, Conduct, Conversation, Decision, Destination, HistoryItem,
-    Info, Overheard, PermissionMode, Prompt, Role, Speaker, Standing, Stop, ToolCall, TurnEvent,
-    TurnFailure, TurnStream,
+    Agent, ApprovalRequest, ApprovalStatus, Backend, Conversation, Decision, Destination,
+    ExternalTurn, HistoryItem, Info, PermissionMode, Prompt, Role, Speaker, Stop, ToolCall,
+    ToolPolicy, TurnEvent, TurnFailure, TurnStream,
 };
 pub use error::{Advice, BackendError, Missing};
-pub use failure::{FailureKind, Reaction};
+pub use failure::{FailureKind, FailurePolicy};
 pub use id::{AgentId, ConversationId, IdError, MessageId, RunId, ToolCallId};

@@ -29,13 +29,13 @@ use serde::Serialize;
 
 use crate::{
     backend::{
-        Agent, ApprovalRequest, Backend, Conduct, Conversation, Decision, Destination, HistoryItem,
-        Info, Prompt, TurnEvent, TurnStream,
+        Agent, ApprovalRequest, Backend, Conversation, Decision, Destination, HistoryItem, Info,
+        Prompt, ToolPolicy, TurnEvent, TurnStream,
     },
     detect,
     error::BackendError,
     id::{AgentId, ConversationId, RunId},
-    rest::{RestConfig, RestConfigError, TurnLimits, api::SharedApi, failure::Asked},
+    rest::{RestConfig, RestConfigError, TurnLimits, api::SharedApi, failure::RequestTarget},
 };
 
 mod chunks;
@@ -149,7 +149,7 @@ impl Backend for OpenAiBackend {
             idempotent: Some(false),
             approvals: false,
             history: false,
-            overhears: false,
+            external_turns: false,
         })
     }
 
@@ -186,7 +186,7 @@ impl Backend for OpenAiBackend {
         &self,
         to: &Destination,
         prompts: &[Prompt],
-        _conduct: Conduct,
+        _conduct: ToolPolicy,
     ) -> Result<TurnStream, BackendError> {
         let model = self.models.model(&self.api, &to.agent).await?;
         // Some servers read the last user message and no other.
@@ -211,7 +211,8 @@ impl Backend for OpenAiBackend {
             .header(CHAT_KEY, key)
             .json(&body);
         let response = self.api.open_with(request).await?;
-        let response = response.map_err(|refusal| refusal.into_error(Asked::Model(&to.agent)))?;
+        let response =
+            response.map_err(|refusal| refusal.into_error(RequestTarget::Model(&to.agent)))?;
         Ok(turn::stream(self.api.clone(), response))
     }
 

@@ -15,7 +15,7 @@
 //! | `listing`, `history` | pages put together |
 //! | `approval` | what waits for a person, and what became of a decision |
 //! | `runs` | what runs |
-//! | `presence` | when the server was away |
+//! | `outage` | when the server was away |
 //! | `decoder` | events of a stream to [`TurnEvent`](crate::TurnEvent)s; no I/O |
 //! | `turn` | a turn's stream: reading, resuming, polling |
 //! | [`transcript`] | a stream that was written down, decoded; no I/O |
@@ -36,7 +36,7 @@ pub(crate) mod decoder;
 pub(crate) mod failure;
 pub(crate) mod history;
 pub(crate) mod listing;
-mod presence;
+mod outage;
 mod runs;
 mod send;
 pub mod transcript;
@@ -52,7 +52,7 @@ pub use failure::{DETAIL_CHARS_MAX, RETRY_AFTER_MAX};
 pub use history::HISTORY_PAGES_MAX;
 pub(crate) use listing::is_background_name;
 pub use listing::{AGENTS_PAGE, AGENTS_PAGES_MAX};
-pub use presence::AWAY_MIN;
+pub use outage::AWAY_MIN;
 pub use turn::{
     BARREN_CONNECTIONS_MAX, DEAD_AFTER, DEAD_AFTER_UNSEEN, END_GRACE, POLL_FAILURES_MAX,
     RECONNECTS_MAX, RESENDS_MAX,
@@ -60,14 +60,14 @@ pub use turn::{
 
 use crate::{
     backend::{
-        Agent, ApprovalRequest, Backend, Conduct, Conversation, Decision, Destination, HistoryItem,
-        Info, Prompt, Standing, TurnStream,
+        Agent, ApprovalRequest, ApprovalStatus, Backend, Conversation, Decision, Destination,
+        HistoryItem, Info, Prompt, ToolPolicy, TurnStream,
     },
     error::BackendError,
     id::{AgentId, RunId},
 };
 
-use failure::Asked;
+use failure::RequestTarget;
 
 /// How to reach a server, and how long to wait for it.
 #[derive(Clone)]
@@ -87,7 +87,7 @@ pub struct RestConfig {
     pub idle_timeout: Duration,
     /// For a whole turn. Default: none, an agent may work for hours.
     pub turn_timeout: Option<Duration>,
-    /// Before the first attempt to mend a broken stream; later ones wait longer, up to
+    /// Before the first attempt to fix a broken stream; later ones wait longer, up to
     /// 32 times this, with jitter. Default: 500 ms.
     pub reconnect_delay: Duration,
     /// Between two looks at a run that can only be polled; later ones wait longer, up to 10 times
@@ -219,7 +219,7 @@ impl RestBackend {
         let known = match self.api.call(request).await? {
             Ok(_) => true,
             Err(refusal) if refusal.is_no_route() => false,
-            Err(refusal) => return Err(refusal.into_error(Asked::Server("conversations"))),
+            Err(refusal) => return Err(refusal.into_error(RequestTarget::Server("conversations"))),
         };
         self.conversations.set(known);
         Ok(known)
@@ -243,13 +243,15 @@ impl Backend for RestBackend {
             Ok(answer) => answer.json().unwrap_or_default(),
             // Nobody promises this route outside V1; the next call shows whether Letta is there.
             Err(refusal) if refusal.is_no_route() => wire::Health::default(),
-            Err(refusal) => return Err(refusal.into_error(Asked::Server("the health route"))),
+            Err(refusal) => {
+                return Err(refusal.into_error(RequestTarget::Server("the health route")));
+            }
         };
         let request = self.api.get(&["v1", "agents", ""]).query(&[("limit", "1")]);
         self.api
             .call(request)
             .await?
-            .map_err(|refusal| refusal.into_error(Asked::Server("agents")))?;
+            .map_err(|refusal| refusal.into_error(RequestTarget::Server("agents")))?;
         let conversations = self.has_conversations().await?;
         let kind = match &health.version {
             Some(version) if version.ends_with("demo") => "demo",
@@ -263,7 +265,7 @@ impl Backend for RestBackend {
             idempotent: self.idempotent(),
             approvals: true,
             history: true,
-            overhears: false,
+            external_turns: false,
         })
     }
 
@@ -293,7 +295,7 @@ impl Backend for RestBackend {
             .query(&[("agent_id", agent.as_str())])
             .json(&Creation { summary: label });
         let answer = self.api.call(request).await?;
-        let answer = answer.map_err(|refusal| refusal.into_error(Asked::Agent(agent)))?;
+        let answer = answer.map_err(|refusal| refusal.into_error(RequestTarget::Agent(agent)))?;
         let created: wire::Created = answer.json()?;
         Ok(Conversation::Own(created.id))
     }
@@ -302,7 +304,7 @@ impl Backend for RestBackend {
         &self,
         to: &Destination,
         prompts: &[Prompt],
-        _conduct: Conduct,
+        _conduct: ToolPolicy,
     ) -> Result<TurnStream, BackendError> {
         self.start(to, &send::Outgoing::prompts(prompts)).await
     }
@@ -314,25 +316,25 @@ impl Backend for RestBackend {
         decisions: &[Decision],
     ) -> Result<TurnStream, BackendError> {
         let approve = decisions.iter().all(|decision| decision.approve);
-        match self.standing(to, request).await? {
+        match self.approval_status(to, request).await? {
             // All calls of the request are decided in one body, or Letta refuses.
-            Standing::Waits => self.start(to, &send::Outgoing::decisions(decisions)).await,
-            Standing::Runs(run) => self.resume(to, &run).await,
-            Standing::Decided {
+            ApprovalStatus::Waits => self.start(to, &send::Outgoing::decisions(decisions)).await,
+            ApprovalStatus::Runs(run) => self.resume(to, &run).await,
+            ApprovalStatus::Decided {
                 approve: said,
                 run: Some(run),
             } if said == approve => self.resume(to, &run).await,
-            Standing::Decided { .. } => Err(BackendError::NotPending),
+            ApprovalStatus::Decided { .. } => Err(BackendError::NotPending),
         }
     }
 
-    async fn standing(
+    async fn approval_status(
         &self,
         to: &Destination,
         request: &ApprovalRequest,
-    ) -> Result<Standing, BackendError> {
+    ) -> Result<ApprovalStatus, BackendError> {
         let conversations = self.has_conversations().await?;
-        approval::standing(&self.api, to, conversations, request).await
+        approval::approval_status(&self.api, to, conversations, request).await
     }
 
     async fn pending(&self, to: &Destination) -> Result<Option<ApprovalRequest>, BackendError> {
@@ -342,7 +344,7 @@ impl Backend for RestBackend {
 
     async fn resume(&self, to: &Destination, run: &RunId) -> Result<TurnStream, BackendError> {
         let conversations = self.has_conversations().await?;
-        let place = turn::Place::new(to, conversations);
+        let place = turn::StreamTarget::new(to, conversations);
         turn::resume(self.api.clone(), place, run).await
     }
 
@@ -360,7 +362,7 @@ impl Backend for RestBackend {
         match self.api.call(request.json(&wire::Nothing {})).await? {
             Ok(_) => Ok(true),
             Err(refusal) if refusal.is_nothing_to_cancel() => Ok(false),
-            Err(refusal) => Err(refusal.into_error(Asked::Conversation(to))),
+            Err(refusal) => Err(refusal.into_error(RequestTarget::Conversation(to))),
         }
     }
 

@@ -63,7 +63,7 @@ pub fn tighten(folder: &Path) -> io::Result<()> {
     if !open {
         return Ok(());
     }
-    let changed = tighten_inside(folder)?;
+    let changed = tighten_contents(folder)?;
     // Last: a start that dies before this does all of it again.
     close(folder)?;
     tracing::warn!(
@@ -75,7 +75,7 @@ pub fn tighten(folder: &Path) -> io::Result<()> {
 }
 
 /// The same for what is in the folder only: the folder itself may be shared with others. Gives how many modes were changed.
-pub fn tighten_inside(folder: &Path) -> io::Result<usize> {
+pub fn tighten_contents(folder: &Path) -> io::Result<usize> {
     let mut changed = 0;
     for entry in fs::read_dir(folder)? {
         let entry = entry?;
@@ -93,7 +93,7 @@ pub fn tighten_entry(path: &Path) -> io::Result<usize> {
     let found = fs::symlink_metadata(path)?;
     let mut changed = 0;
     if found.is_dir() {
-        changed += tighten_inside(path)?;
+        changed += tighten_contents(path)?;
     }
     // A socket has the mode that its configuration says.
     let ours = found.is_dir() || found.is_file();

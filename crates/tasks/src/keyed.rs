@@ -119,9 +119,9 @@ async fn set_aside<K: Debug, W: Work<K>>(work: &W, key: &K, panic: &Panic) -> bo
         Ok(Err(failure)) => error!(
             ?key,
             error = &failure as &dyn std::error::Error,
-            "cannot set aside what panicked"
+            "could not set aside the panicked item"
         ),
-        Err(panic) => error!(?key, %panic, "cannot set aside what panicked"),
+        Err(panic) => error!(?key, %panic, "could not set aside the panicked item"),
     }
     false
 }

@@ -46,8 +46,8 @@ fn learn(known: &mut BTreeMap<AgentId, AgentRecord>, comparison: Comparison) {
     }
 }
 
-fn wanted() -> Wanted {
-    Wanted {
+fn wanted() -> DesiredState {
+    DesiredState {
         topic: Some("What it is for".to_owned()),
         people: vec![
             owned_user_id!("@ann:example.org"),
@@ -58,7 +58,7 @@ fn wanted() -> Wanted {
 }
 
 /// What a step leaves behind when it is done. `found`: the room was there already.
-fn done(step: &Step, record: &mut AgentRecord, wanted: &Wanted, found: bool) {
+fn done(step: &Step, record: &mut AgentRecord, wanted: &DesiredState, found: bool) {
     match step {
         Step::CompareName => record.compared_name = Some(record.name.clone()),
         Step::Register => record.registered = true,
@@ -82,14 +82,14 @@ fn done(step: &Step, record: &mut AgentRecord, wanted: &Wanted, found: bool) {
 }
 
 /// Does all there is to do for a record.
-fn settle(record: &mut AgentRecord, wanted: &Wanted) {
+fn settle(record: &mut AgentRecord, wanted: &DesiredState) {
     for step in steps(&record.clone(), wanted) {
         done(&step, record, wanted, false);
     }
 }
 
 #[test]
-fn nothing_changed_is_no_step() {
+fn unchanged_agent_needs_no_step() {
     let seen = agents(0..5);
     let mut known = known(&seen);
     for record in known.values_mut() {
@@ -143,7 +143,7 @@ fn an_agent_that_is_new_is_set_up_step_by_step() {
 #[test]
 fn an_empty_list_removes_nobody() {
     let known = known(&agents(0..3));
-    let hold = Some(Hold {
+    let hold = Some(RemovalHold {
         missing: 3,
         known: 3,
     });
@@ -166,7 +166,7 @@ fn an_empty_list_removes_nobody() {
 fn more_than_half_missing_is_held_and_exactly_half_is_not() {
     let known = known(&agents(0..10));
     let four_left = compare(&known, &agents(0..4), NOW, GRACE, false);
-    let hold = Some(Hold {
+    let hold = Some(RemovalHold {
         missing: 6,
         known: 10,
     });
@@ -177,12 +177,12 @@ fn more_than_half_missing_is_held_and_exactly_half_is_not() {
         acted
             .changed
             .iter()
-            .all(|record| record.presence == Presence::Gone { since: NOW })
+            .all(|record| record.status == AgentStatus::Gone { since: NOW })
     );
 }
 
 #[test]
-fn whoever_is_there_is_followed_also_while_others_are_held() {
+fn listed_agents_are_reconciled_while_removals_are_on_hold() {
     let known = known(&agents(0..3));
     let renamed = Agent {
         name: "New name".to_owned(),
@@ -220,7 +220,7 @@ fn a_room_is_closed_after_the_grace_and_once() {
     assert_eq!(expired(&known, 0), []);
     assert_eq!(expired(&known, 1), []);
     assert_eq!(expired(&known, 2), [id(3)]);
-    known.get_mut(&id(3)).unwrap().presence = Presence::Retired;
+    known.get_mut(&id(3)).unwrap().status = AgentStatus::Retired;
     assert_eq!(expired(&known, 9), []);
     assert_eq!(
         steps(&known[&id(3)], &wanted()),
@@ -231,19 +231,19 @@ fn a_room_is_closed_after_the_grace_and_once() {
 
 #[test]
 fn an_agent_that_comes_back_has_its_room_again() {
-    for (presence, joined) in [
-        (Presence::Gone { since: NOW }, true),
-        (Presence::Retired, false),
+    for (status, joined) in [
+        (AgentStatus::Gone { since: NOW }, true),
+        (AgentStatus::Retired, false),
     ] {
         let mut known = known(&agents(0..2));
         let record = known.get_mut(&id(1)).unwrap();
         settle(record, &wanted());
         let before = record.clone();
-        (record.presence, record.joined, record.in_space) = (presence, joined, joined);
+        (record.status, record.joined, record.in_space) = (status, joined, joined);
         let comparison = compare(&known, &agents(0..2), now_and_then(90), GRACE, false);
         assert_eq!(comparison.expired, []);
         let [back] = <[_; 1]>::try_from(comparison.changed).unwrap();
-        assert_eq!((&back.room, back.presence), (&before.room, Presence::Live));
+        assert_eq!((&back.room, back.status), (&before.room, AgentStatus::Live));
         let left = steps(&back, &wanted());
         let expected: &[_] = if joined {
             &[]
@@ -299,7 +299,7 @@ fn every_agent_has_a_name_that_a_homeserver_takes() {
 #[test]
 fn no_topic_is_taken_away_and_no_space_is_joined_unless_it_is_wanted() {
     let mut record = known(&agents([1])).remove(&id(1)).unwrap();
-    let plain = Wanted {
+    let plain = DesiredState {
         topic: None,
         people: Vec::new(),
         in_space: false,
@@ -349,10 +349,10 @@ prop_compose! {
     fn any_record()(
         registered: bool, joined: bool, in_space: bool, has_room: bool, named: bool, topic: bool,
         display in prop::option::of("Agent 1|Old"), is_lookalike: bool,
-        presence in prop_oneof![
-            4 => Just(Presence::Live),
-            1 => Just(Presence::Gone { since: NOW }),
-            1 => Just(Presence::Retired),
+        status in prop_oneof![
+            4 => Just(AgentStatus::Live),
+            1 => Just(AgentStatus::Gone { since: NOW }),
+            1 => Just(AgentStatus::Retired),
         ],
     ) -> AgentRecord {
         AgentRecord {
@@ -364,7 +364,7 @@ prop_compose! {
             room_topic: (has_room && topic).then(|| "Old".to_owned()),
             display_name: display,
             is_lookalike,
-            presence,
+            status,
             ..seen_again(None, &agent(1))
         }
     }
@@ -373,7 +373,7 @@ prop_compose! {
 proptest! {
     #[test]
     fn when_every_step_is_done_no_step_is_left(mut record in any_record(), found: bool, in_space: bool) {
-        let wanted = Wanted { in_space, ..wanted() };
+        let wanted = DesiredState { in_space, ..wanted() };
         let mut rounds = 0;
         loop {
             let left = steps(&record, &wanted);
@@ -388,14 +388,14 @@ proptest! {
             rounds += 1;
             prop_assert!(rounds <= 2, "a room that was found takes a second round, nothing a third");
         }
-        if record.presence == Presence::Live {
+        if record.status == AgentStatus::Live {
             prop_assert!(record.registered && record.joined && record.room.is_some());
             prop_assert_eq!(record.room_topic, wanted.topic);
         }
     }
 
     #[test]
-    fn nobody_is_closed_before_the_grace_whatever_letta_lists(
+    fn no_room_is_closed_before_the_grace_period(
         lists in prop::collection::vec((prop::collection::btree_set(0_usize..6, 0..6), any::<bool>()), 1..12),
     ) {
         let mut known = known(&agents(0..6));
@@ -403,7 +403,7 @@ proptest! {
         for (hour, (list, accept)) in lists.into_iter().enumerate() {
             let now = now_and_then(hour as u64);
             let live = |known: &BTreeMap<AgentId, AgentRecord>| -> Vec<AgentId> {
-                let live = known.values().filter(|record| record.presence == Presence::Live);
+                let live = known.values().filter(|record| record.status == AgentStatus::Live);
                 live.map(|record| record.id.clone()).collect()
             };
             let before = live(&known);
@@ -416,8 +416,8 @@ proptest! {
             let expired = comparison.expired.clone();
             learn(&mut known, comparison);
             for (id, record) in &known {
-                match record.presence {
-                    Presence::Gone { .. } => { missed.entry(id.clone()).or_insert(now); }
+                match record.status {
+                    AgentStatus::Gone { .. } => { missed.entry(id.clone()).or_insert(now); }
                     _ => { missed.remove(id); }
                 }
             }
@@ -426,7 +426,7 @@ proptest! {
             prop_assert!(accept || went * 2 <= before.len());
             prop_assert!(accept || !list.is_empty() || went == 0);
             for id in expired {
-                known.get_mut(&id).unwrap().presence = Presence::Retired;
+                known.get_mut(&id).unwrap().status = AgentStatus::Retired;
                 missed.remove(&id);
             }
         }

@@ -13,7 +13,7 @@ use crate::{
 impl Provisioner {
     /// An agent has come over to the room that replaces its own.
     pub async fn follow_home(&self, id: &AgentId, new: &RoomId) -> Result<(), ProvisionError> {
-        let _alone = self.registry.alone_with(id).await;
+        let _guard = self.registry.lock_agent(id).await;
         let Some(mut record) = self.registry.find(id) else {
             return Ok(());
         };
@@ -35,7 +35,7 @@ impl Provisioner {
         id: &AgentId,
         old: &RoomId,
     ) -> Result<(), ProvisionError> {
-        let _alone = self.registry.alone_with(id).await;
+        let _guard = self.registry.lock_agent(id).await;
         let Some(mut record) = self.registry.find(id) else {
             return Ok(());
         };
@@ -69,7 +69,7 @@ impl Provisioner {
             listed.map(|record| record.id.clone()).collect::<Vec<_>>()
         });
         for id in listed {
-            let _alone = self.registry.alone_with(&id).await;
+            let _guard = self.registry.lock_agent(&id).await;
             if let Some(mut record) = self.registry.find(&id) {
                 record.in_space = false;
                 self.registry.set(record)?;
@@ -85,7 +85,7 @@ impl Provisioner {
         let (Some(space), Some(room)) = (self.registry.space_room(), &record.room) else {
             return;
         };
-        let domain = self.taste.identity.domain();
+        let domain = self.config.identity.domain();
         if listed
             && let Err(error) = self
                 .homeserver
@@ -107,7 +107,7 @@ impl Provisioner {
         for actor in actors {
             match self.homeserver.join(actor, &room).await {
                 Ok(()) => return Ok(Some(room)),
-                Err(error) if error.is_for_good() => {}
+                Err(error) if error.is_permanent() => {}
                 Err(error) => return Err(cannot("join the room with its alias")(error)),
             }
         }

@@ -6,9 +6,9 @@ use letta_client::AgentId;
 use ruma::{OwnedRoomId, OwnedUserId, RoomAliasId, UserId, api::error::ErrorKind};
 use tracing::{info, warn};
 
-use super::{ProvisionError, Provisioner, Wanted, cannot};
+use super::{DesiredState, ProvisionError, Provisioner, cannot};
 use crate::{
-    agents::names::shown_name,
+    agents::lookalikes::shown_name,
     config::Level,
     journal::AgentRecord,
     matrix::{Actor, MatrixError, RoomPlan},
@@ -23,10 +23,10 @@ impl Provisioner {
     pub(super) async fn create_room(
         &self,
         record: &mut AgentRecord,
-        wanted: &Wanted,
+        wanted: &DesiredState,
         ghost: &UserId,
     ) -> Result<(), ProvisionError> {
-        let alias = self.taste.identity.alias(&record.id);
+        let alias = self.config.identity.alias(&record.id);
         let mut powers = self.admin_powers();
         powers.insert(ghost.to_owned(), GHOST_POWER);
         let invite = wanted
@@ -44,7 +44,7 @@ impl Provisioner {
             invite,
             powers,
             parent: self.registry.space_room(),
-            version: self.taste.rooms.version.clone(),
+            version: self.config.rooms.version.clone(),
         };
         let (room, created) = self.create_or_find(&alias, &plan, Some(ghost)).await?;
         if let Some(previous) = record.previous_room.take() {
@@ -66,7 +66,7 @@ impl Provisioner {
         plan: &RoomPlan,
         ghost: Option<&UserId>,
     ) -> Result<(OwnedRoomId, bool), ProvisionError> {
-        let identity = &self.taste.identity;
+        let identity = &self.config.identity;
         let create = || {
             self.homeserver
                 .create_room(identity.bot(), identity.domain(), plan)
@@ -167,7 +167,7 @@ impl Provisioner {
         record: &AgentRecord,
         person: &UserId,
     ) -> Result<OwnedRoomId, ProvisionError> {
-        let ghost = self.taste.identity.ghost(&record.id);
+        let ghost = self.config.identity.ghost(&record.id);
         let mut powers = self.admin_powers();
         powers.insert(ghost.clone(), GHOST_POWER);
         powers.insert(person.to_owned(), ADMIN_POWER);
@@ -180,9 +180,9 @@ impl Provisioner {
             invite: vec![ghost.clone(), person.to_owned()],
             powers,
             parent: None,
-            version: self.taste.rooms.version.clone(),
+            version: self.config.rooms.version.clone(),
         };
-        let identity = &self.taste.identity;
+        let identity = &self.config.identity;
         let room = self
             .homeserver
             .create_room(identity.bot(), identity.domain(), &plan)
@@ -195,7 +195,7 @@ impl Provisioner {
     }
 
     pub(super) fn admin_powers(&self) -> BTreeMap<OwnedUserId, i64> {
-        self.taste
+        self.config
             .permissions
             .people()
             .filter(|(_, level)| *level == Level::Admin)

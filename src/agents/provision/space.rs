@@ -11,7 +11,7 @@ use crate::{journal::SpaceRecord, matrix::RoomPlan};
 impl Provisioner {
     /// Makes sure that the space exists and that everybody who shall see it is invited.
     pub async fn ensure_space(&self) -> Result<(), ProvisionError> {
-        if !self.taste.space.enabled {
+        if !self.config.space.enabled {
             return Ok(());
         }
         let people = self.people();
@@ -30,17 +30,17 @@ impl Provisioner {
     }
 
     async fn create_space(&self, people: &[OwnedUserId]) -> Result<SpaceRecord, ProvisionError> {
-        let alias = self.taste.identity.space_alias().to_owned();
+        let alias = self.config.identity.space_alias().to_owned();
         let plan = RoomPlan {
             alias_localpart: Some(alias.alias().to_owned()),
-            name: self.taste.space.name.clone(),
-            topic: Some(self.taste.space.topic.clone()).filter(|topic| !topic.is_empty()),
+            name: self.config.space.name.clone(),
+            topic: Some(self.config.space.topic.clone()).filter(|topic| !topic.is_empty()),
             space: true,
             direct: false,
             invite: people.to_vec(),
             powers: self.admin_powers(),
             parent: None,
-            version: self.taste.rooms.version.clone(),
+            version: self.config.rooms.version.clone(),
         };
         let (room, created) = self.create_or_find(&alias, &plan, None).await?;
         let invited = if created {
@@ -55,7 +55,7 @@ impl Provisioner {
         };
         self.registry.set_space(space.clone())?;
         self.journal.durable().await?;
-        info!(room.id = %space.room, "the space is there");
+        info!(room.id = %space.room, "space created or found");
         Ok(space)
     }
 }

@@ -55,11 +55,11 @@ fn from_sources(config: &Config, env: Vec<(String, String)>) -> anyhow::Result<h
             Severity::Quiet => info!("homeserver: {warning}"),
         }
     }
-    if !sources.say("database_path").map_err(invalid)? {
+    if !sources.sets("database_path").map_err(invalid)? {
         settings.database.database_path = folder(config).join("database");
     }
     // Nobody gets in without a token; the first person gets one from the log, all others from an admin.
-    if own.tuwunel_config.is_none() && !sources.say("allow_registration").map_err(invalid)? {
+    if own.tuwunel_config.is_none() && !sources.sets("allow_registration").map_err(invalid)? {
         settings.registration.allow_registration = true;
     }
     Ok(settings)

@@ -149,13 +149,13 @@ impl Row {
 
     /// What is wrong with the answer, if anything is.
     async fn try_out(&self) -> Result<(), String> {
-        let office = Office::open();
-        let (status, body) = office.answer(self.request()).await;
+        let service = TestAppservice::open();
+        let (status, body) = service.answer(self.request()).await;
         let as_due = match &self.due {
             Due::Json(due) => body == *due,
             Due::Code(code) => body["errcode"] == *code && body["error"].is_string(),
         };
-        let journaled = office.journaled().len();
+        let journaled = service.journaled().len();
         if status == self.status && as_due && journaled == self.journaled {
             return Ok(());
         }
@@ -235,5 +235,5 @@ fn the_table_in_the_repository_is_the_generated_one() {
     for name in names {
         writeln!(text, "* {}", name.replace('_', " ")).unwrap();
     }
-    crate::house::same_as_on_disk(Path::new(DOCUMENT), &text);
+    crate::architecture::same_as_on_disk(Path::new(DOCUMENT), &text);
 }

@@ -34,7 +34,7 @@ pub(super) async fn letta(config: &Config) -> Check {
             Ok(info) => Ok(letta::answers(&info, http_url::text(&config.letta.url))),
             Err(error) => Err(Advice::new(
                 format!("{error} ({})", error.code()),
-                letta::mend(&error),
+                letta::fix(&error),
             )),
         },
     };
@@ -85,8 +85,8 @@ pub(super) async fn homeserver(config: &Config, listener: Option<TcpListener>) -
 }
 
 async fn versions(homeserver: &Homeserver) -> Result<String, Advice> {
-    let mend = "check `homeserver.address`, and that the homeserver is running";
-    let wrong = |what: String| Advice::new(format!("{}: {what}", homeserver.address()), mend);
+    let fix = "check `homeserver.address`, and that the homeserver is running";
+    let wrong = |what: String| Advice::new(format!("{}: {what}", homeserver.address()), fix);
     let answer = homeserver
         .get("/_matrix/client/versions")
         .await
@@ -200,7 +200,7 @@ fn why_unreachable(config: &Config, answer: &Answer) -> Advice {
         "The homeserver -> bridge connection is not working ({}).",
         answer.in_words()
     );
-    let mend = match (answer.errcode(), answer.body["status"].as_u64()) {
+    let fix = match (answer.errcode(), answer.body["status"].as_u64()) {
         ("M_URL_NOT_SET", _) => {
             "`url` is null in the homeserver's registration; run `registration` and give it to the \
              homeserver"
@@ -224,7 +224,7 @@ fn why_unreachable(config: &Config, answer: &Answer) -> Advice {
             config.appservice.port
         ),
     };
-    Advice::new(what, mend)
+    Advice::new(what, fix)
 }
 
 /// Answers pings as the bridge would.

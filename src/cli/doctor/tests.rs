@@ -68,14 +68,14 @@ async fn ping(State(installed): State<Installed>, headers: HeaderMap) -> Result<
     }
 }
 
-struct House {
+struct TestFolder {
     _folder: TempDir,
     config: Config,
     registration: std::path::PathBuf,
 }
 
 /// A configuration that fits everything, and a homeserver that `change` was made to.
-async fn house(change: impl FnOnce(&mut Installed)) -> House {
+async fn house(change: impl FnOnce(&mut Installed)) -> TestFolder {
     provide_cryptography();
     let folder = TempDir::new().unwrap();
     let port = {
@@ -130,14 +130,14 @@ async fn house(change: impl FnOnce(&mut Installed)) -> House {
         .unwrap()
         .write(&registration)
         .unwrap();
-    House {
+    TestFolder {
         _folder: folder,
         config,
         registration,
     }
 }
 
-impl House {
+impl TestFolder {
     async fn report(&self) -> String {
         let folder = self.registration.parent().unwrap().display().to_string();
         let port = self.config.appservice.port.to_string();

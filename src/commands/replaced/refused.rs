@@ -5,42 +5,42 @@ use std::{fmt::Write as _, time::Duration};
 use ruma::{OwnedRoomId, OwnedUserId, RoomId};
 use tracing::{debug, warn};
 
-use super::{Clerk, done, plain};
+use super::{CommandHandler, done, plain};
 use crate::{
-    errands::ErrandError,
     journal::{JournalError, OutboxItem, RoomKind, RoomRecord, SendId},
     matrix::{
         content::{self, MsgKind, Placement},
         render::Rendered,
     },
+    room_jobs::RoomJobError,
     time::Millis,
-    turns::say::{EVENT_TYPE, freeze},
+    turns::messages::{EVENT_TYPE, to_raw_json},
 };
 
 /// How long an agent waits to be invited to the room that replaces its own.
 const INVITATION_WAIT: Duration = Duration::from_hours(1);
 
-impl Clerk {
+impl CommandHandler {
     /// The new room does not say that it replaces the old one: nothing is moved.
     pub(super) async fn turn_back(
         &self,
         (old, record): (&RoomId, RoomRecord),
         new: &RoomId,
         inside: &[OwnedUserId],
-    ) -> Result<(), ErrandError> {
+    ) -> Result<(), RoomJobError> {
         warn!(room.id = %old, replacement.id = %new, "the room that a tombstone names does not replace this one; nothing is moved");
-        let journal = &self.desk.journal;
+        let journal = &self.ctx.journal;
         let Some(mut known) = journal.room(new)? else {
             return Ok(());
         };
         // Who was there before stays.
         for user in inside {
-            let agent = self.desk.rules.identity.agent_of(user);
+            let agent = self.ctx.rules.identity.agent_of(user);
             let was_there = match &agent {
                 Some(agent) => {
                     known.guests.contains_key(agent)
                         || self
-                            .desk
+                            .ctx
                             .agents
                             .provisioner
                             .registry
@@ -50,11 +50,7 @@ impl Clerk {
                 None => known.bot,
             };
             if !was_there {
-                let left = self
-                    .desk
-                    .homeserver
-                    .leave(self.actor(user), new, None)
-                    .await;
+                let left = self.ctx.homeserver.leave(self.actor(user), new, None).await;
                 if let Err(error) = left {
                     debug!(room.id = %new, user.id = %user, %error, "could not leave");
                 }
@@ -75,7 +71,7 @@ impl Clerk {
         (old, record): (&RoomId, RoomRecord),
         new: &RoomId,
         is_news: bool,
-    ) -> Result<(), ErrandError> {
+    ) -> Result<(), RoomJobError> {
         let home = match &record.kind {
             RoomKind::Home { agent } => Some(agent.clone()),
             _ => None,
@@ -87,7 +83,7 @@ impl Clerk {
         if let Some(agent) = &home
             && waited >= INVITATION_WAIT
         {
-            let alias = self.desk.rules.identity.alias(agent);
+            let alias = self.ctx.rules.identity.alias(agent);
             let text = format!(
                 "Nobody has invited the agent to the room that replaces this one. It gets a new room, {alias}. [ROOM_REPLACED]"
             );
@@ -97,19 +93,19 @@ impl Clerk {
                 replaced: done(&record),
                 ..RoomRecord::new(RoomKind::Other)
             };
-            self.desk.journal.set_room(old, &left)?;
-            let mut expected = self.desk.journal.room(new)?;
+            self.ctx.journal.set_room(old, &left)?;
+            let mut expected = self.ctx.journal.room(new)?;
             if let Some(expected) = &mut expected {
                 expected.kind = RoomKind::Other;
                 expected.predecessor = None;
-                self.desk.journal.set_room(new, expected)?;
+                self.ctx.journal.set_room(new, expected)?;
             }
-            let provisioner = &self.desk.agents.provisioner;
+            let provisioner = &self.ctx.agents.provisioner;
             provisioner
                 .leave_home_behind(agent, old)
                 .await
                 .map_err(plain)?;
-            self.desk.agents.nudges.look.notify_one();
+            self.ctx.agents.discovery_trigger.look.notify_one();
             return Ok(());
         }
         if is_news {
@@ -141,7 +137,7 @@ impl Clerk {
         (what, text): (&str, &str),
     ) -> Result<(), JournalError> {
         let members = self.members(record);
-        let bot = self.desk.rules.identity.bot();
+        let bot = self.ctx.rules.identity.bot();
         let sender = members.iter().find(|user| *user == bot).or(members.first());
         let Some(sender) = sender else {
             return Ok(());
@@ -163,15 +159,15 @@ impl Clerk {
             sender: sender.clone(),
             event_type: EVENT_TYPE.to_owned(),
             send_id,
-            content: freeze(&content),
+            content: to_raw_json(&content),
         };
-        self.desk.outbox.say(&item).await
+        self.ctx.outbox.enqueue(&item).await
     }
 
     /// What `status` says of rooms that could not be followed; empty if there are none.
     pub(in crate::commands) fn replaced_in_words(&self) -> Result<String, JournalError> {
         let rooms: Vec<OwnedRoomId> = self
-            .desk
+            .ctx
             .journal
             .rooms()?
             .into_iter()

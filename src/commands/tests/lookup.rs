@@ -30,7 +30,7 @@ fn agents_are_found_by_what_people_call_them() {
 }
 
 #[test]
-fn nobody_is_guessed() {
+fn ambiguous_name_finds_no_agent() {
     let candidates = candidates();
     assert_eq!(
         find_agent("sales", &candidates),

@@ -20,12 +20,12 @@ const GOOD: &str = indoc! {r#"
       "@alice:house.test": admin
 "#};
 
-struct House {
+struct TestFolder {
     folder: TempDir,
     environment: Environment,
 }
 
-impl House {
+impl TestFolder {
     fn new(yaml: &str, environment: &[(&str, &str)]) -> Self {
         let folder = TempDir::new().unwrap();
         fs::write(folder.path().join("config.yaml"), yaml).unwrap();
@@ -46,7 +46,7 @@ impl House {
 }
 
 fn load(environment: &[(&str, &str)]) -> Config {
-    House::new(GOOD, environment).load().unwrap()
+    TestFolder::new(GOOD, environment).load().unwrap()
 }
 
 /// The error with `lines` added to a good file.
@@ -61,16 +61,16 @@ fn wrong(lines: &str) -> String {
             (_, keys) => drop(values.insert(section, keys)),
         }
     }
-    House::new(&serde_yaml::to_string(&values).unwrap(), &[]).error()
+    TestFolder::new(&serde_yaml::to_string(&values).unwrap(), &[]).error()
 }
 
 fn wrong_variable(name: &str, value: &str) -> String {
-    House::new(GOOD, &[(name, value)]).error()
+    TestFolder::new(GOOD, &[(name, value)]).error()
 }
 
 #[test]
 fn a_short_file_is_enough() {
-    let house = House::new(GOOD, &[]);
+    let house = TestFolder::new(GOOD, &[]);
     let config = house.load().unwrap();
     assert_eq!(config.homeserver.address.as_str(), "http://localhost:6167/");
     assert_eq!(config.appservice.port, 29400);
@@ -199,7 +199,7 @@ fn a_misspelled_key_says_which_was_meant() {
 #[test]
 fn examples_refuse_to_start() {
     let external = "homeserver: {mode: external}";
-    insta::assert_snapshot!(House::new(external, &[]).error(), @r#"
+    insta::assert_snapshot!(TestFolder::new(external, &[]).error(), @r#"
     `homeserver.domain`: is still the example; set it to the name of your server: what stands after the colon in your user id (in config.yaml)
     `appservice.as_token`: no token has been made yet; run `matrix-appservice-letta -g`, it makes both and writes the registration (in config.yaml)
     `appservice.hs_token`: no token has been made yet; run `matrix-appservice-letta -g`, it makes both and writes the registration (in config.yaml)
@@ -207,8 +207,8 @@ fn examples_refuse_to_start() {
     "#);
     let sample = crate::config::sample::render(&Config::default());
     assert_eq!(
-        House::new(&sample.replace("mode: embedded", "mode: external"), &[]).error(),
-        House::new(external, &[]).error()
+        TestFolder::new(&sample.replace("mode: embedded", "mode: external"), &[]).error(),
+        TestFolder::new(external, &[]).error()
     );
     insta::assert_snapshot!(wrong("appservice: {hs_token: '0123'}"), @"`appservice.hs_token`: is the same as `appservice.as_token`; make new ones with `registration --rotate-tokens` (in config.yaml)");
 }
@@ -224,8 +224,8 @@ fn permissions_name_people_in_full() {
 
 #[test]
 fn a_file_that_is_none_says_so() {
-    insta::assert_snapshot!(House::new("a: [1", &[]).error(), @"config.yaml is not valid YAML: did not find expected ',' or ']' at line 2 column 1, while parsing a flow sequence at line 1 column 4");
-    insta::assert_snapshot!(House::new("- 1", &[]).error(), @"config.yaml is not valid YAML: invalid type: sequence, expected a map");
+    insta::assert_snapshot!(TestFolder::new("a: [1", &[]).error(), @"config.yaml is not valid YAML: did not find expected ',' or ']' at line 2 column 1, while parsing a flow sequence at line 1 column 4");
+    insta::assert_snapshot!(TestFolder::new("- 1", &[]).error(), @"config.yaml is not valid YAML: invalid type: sequence, expected a map");
     let missing = Config::load_with(Path::new("/nowhere/config.yaml"), &Environment::default());
     insta::assert_snapshot!(missing.unwrap_err(), @"cannot read /nowhere/config.yaml: No such file or directory (os error 2); make it with `init`, or name it with `-c`");
     let folder = tempfile::tempdir().unwrap();

@@ -10,9 +10,9 @@ impl TurnRecord {
             0 => String::new(),
             retries => format!(".r{retries}"),
         };
-        match self.sent_in.unwrap_or(self.chapter) {
+        match self.sent_in.unwrap_or(self.segment) {
             0 => format!("{}{retry}", prompt.event_id),
-            chapter => format!("{}{retry}.{chapter}", prompt.event_id),
+            segment => format!("{}{retry}.{segment}", prompt.event_id),
         }
     }
 
@@ -26,9 +26,9 @@ impl TurnRecord {
 
     /// Letta has lost what it made of the prompts and still knows their keys: they are sent under others.
     pub fn renew_keys(&mut self) {
-        /// More than a turn has chapters.
+        /// More than a turn has segments.
         const STEP: u32 = 1_000_000;
-        let sent_in = self.sent_in.unwrap_or(self.chapter);
+        let sent_in = self.sent_in.unwrap_or(self.segment);
         self.sent_in = Some(sent_in.saturating_add(STEP));
     }
 

@@ -24,7 +24,7 @@ pub struct OutboxItem {
 
 /// Something to do in a room, in order, that may need the network.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct Errand {
+pub struct RoomJob {
     /// The event that asks for it.
     pub event: Box<RawValue>,
     /// When it was admitted.

@@ -4,28 +4,28 @@ use super::*;
 
 #[tokio::test]
 async fn numbers_grow_over_a_crash() {
-    let desk = Desk::open();
-    let before = desk.next_number().unwrap();
-    let desk = desk.crash();
-    assert!(desk.next_number().unwrap() > before);
+    let fixture = TestJournal::open();
+    let before = fixture.next_number().unwrap();
+    let fixture = fixture.crash();
+    assert!(fixture.next_number().unwrap() > before);
 }
 
 #[tokio::test]
 async fn a_second_bridge_on_the_folder_is_refused() {
-    let desk = Desk::open();
-    let second = Journal::open(desk.folder.path(), JournalLimits::default());
+    let fixture = TestJournal::open();
+    let second = Journal::open(fixture.folder.path(), JournalLimits::default());
     let failure = second.err().unwrap().to_string();
-    let failure = failure.replace(&desk.folder.path().display().to_string(), "FOLDER");
+    let failure = failure.replace(&fixture.folder.path().display().to_string(), "FOLDER");
     insta::assert_snapshot!(failure, @"cannot open the journal at FOLDER; is another bridge running on it?");
 }
 
 #[tokio::test]
 async fn a_journal_of_another_format_is_refused() {
-    let desk = Desk::open();
-    desk.db().insert(key::FORMAT, &[9]).unwrap();
-    desk.durable().await.unwrap();
+    let fixture = TestJournal::open();
+    fixture.db().insert(key::FORMAT, &[9]).unwrap();
+    fixture.durable().await.unwrap();
     let copy = tempfile::tempdir().unwrap();
-    for entry in std::fs::read_dir(desk.folder.path()).unwrap() {
+    for entry in std::fs::read_dir(fixture.folder.path()).unwrap() {
         let entry = entry.unwrap();
         if entry.file_type().unwrap().is_file() {
             std::fs::copy(entry.path(), copy.path().join(entry.file_name())).unwrap();
@@ -39,9 +39,9 @@ async fn a_journal_of_another_format_is_refused() {
 
 #[tokio::test]
 async fn a_record_that_cannot_be_read_names_itself() {
-    let desk = Desk::open();
+    let fixture = TestJournal::open();
     let id = agent("agent-1");
-    desk.set_agent(&agent_record("agent-1", None)).unwrap();
+    fixture.set_agent(&agent_record("agent-1", None)).unwrap();
     let key = key::Key::new(key::AGENT).text(id.as_str()).bytes();
     for (value, words) in [
         (&b"\x01{"[..], "the journal's agent record cannot be read"),
@@ -52,23 +52,23 @@ async fn a_record_that_cannot_be_read_names_itself() {
             "the journal has format 7, this program knows format 1",
         ),
     ] {
-        desk.db().insert(&key, value).unwrap();
-        assert_eq!(desk.agent(&id).unwrap_err().to_string(), words);
-        assert_eq!(desk.agents().unwrap_err().to_string(), words);
+        fixture.db().insert(&key, value).unwrap();
+        assert_eq!(fixture.agent(&id).unwrap_err().to_string(), words);
+        assert_eq!(fixture.agents().unwrap_err().to_string(), words);
     }
 }
 
 #[tokio::test]
 async fn those_who_wait_together_share_a_flush() {
-    let desk = Desk::open();
-    desk.take("$a");
+    let fixture = TestJournal::open();
+    fixture.take("$a");
     let mut waiters = tokio::task::JoinSet::new();
     for _ in 0..1_000 {
-        let journal = desk.journal.clone();
+        let journal = fixture.journal.clone();
         waiters.spawn(async move { journal.durable().await });
     }
     for done in waiters.join_all().await {
         done.unwrap();
     }
-    assert!(desk.flushes() <= 3, "{}", desk.flushes());
+    assert!(fixture.flushes() <= 3, "{}", fixture.flushes());
 }

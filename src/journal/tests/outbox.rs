@@ -3,58 +3,63 @@
 use super::*;
 
 #[tokio::test]
-async fn a_message_is_said_once() {
-    let desk = Desk::open();
+async fn item_with_known_send_id_is_not_enqueued_again() {
+    let fixture = TestJournal::open();
     let room = room_id!("!room:house.test");
     let [one, two] = ["one", "two"].map(|word| SendId::of(&[word]));
-    assert!(desk.say(&item(room, one.clone())).unwrap());
+    assert!(fixture.enqueue(&item(room, one.clone())).unwrap());
     assert!(
-        !desk.say(&item(room, one.clone())).unwrap(),
+        !fixture.enqueue(&item(room, one.clone())).unwrap(),
         "it waits already"
     );
-    assert!(desk.say(&item(room, two.clone())).unwrap());
-    assert!(desk.is_waiting(room, &one).unwrap());
-    assert_eq!(desk.event_of(&one).unwrap(), None);
+    assert!(fixture.enqueue(&item(room, two.clone())).unwrap());
+    assert!(fixture.is_waiting(room, &one).unwrap());
+    assert_eq!(fixture.event_of(&one).unwrap(), None);
 
-    let desk = desk.restart().await;
+    let fixture = fixture.restart().await;
     assert!(
-        !desk.say(&item(room, one.clone())).unwrap(),
+        !fixture.enqueue(&item(room, one.clone())).unwrap(),
         "it waits over a restart"
     );
-    assert_eq!(desk.say_all(room), [one.to_string(), two.to_string()]);
-    assert!(!desk.is_waiting(room, &one).unwrap());
+    assert_eq!(fixture.send_all(room), [one.to_string(), two.to_string()]);
+    assert!(!fixture.is_waiting(room, &one).unwrap());
 
-    let desk = desk.restart().await;
-    assert!(!desk.say(&item(room, one.clone())).unwrap(), "it was said");
+    let fixture = fixture.restart().await;
+    assert!(
+        !fixture.enqueue(&item(room, one.clone())).unwrap(),
+        "it was said"
+    );
     assert_eq!(
-        desk.event_of(&one).unwrap(),
+        fixture.event_of(&one).unwrap(),
         Some(Some(owned_event_id!("$said")))
     );
-    assert!(desk.rooms_to_tell().unwrap().is_empty());
+    assert!(fixture.rooms_with_outbox_items().unwrap().is_empty());
 }
 
 #[tokio::test]
 async fn a_refused_message_is_known_as_refused() {
-    let desk = Desk::open();
+    let fixture = TestJournal::open();
     let room = room_id!("!room:house.test");
     let one = SendId::of(&["one"]);
-    desk.say(&item(room, one.clone())).unwrap();
-    let (number, waiting) = desk.next_to_say(room).unwrap().unwrap();
-    desk.said(number, &waiting, None, Millis(1)).unwrap();
-    let desk = desk.restart().await;
-    assert_eq!(desk.event_of(&one).unwrap(), Some(None));
-    assert!(!desk.say(&item(room, one)).unwrap());
+    fixture.enqueue(&item(room, one.clone())).unwrap();
+    let (number, waiting) = fixture.next_outbox_item(room).unwrap().unwrap();
+    fixture
+        .mark_sent(number, &waiting, None, Millis(1))
+        .unwrap();
+    let fixture = fixture.restart().await;
+    assert_eq!(fixture.event_of(&one).unwrap(), Some(None));
+    assert!(!fixture.enqueue(&item(room, one)).unwrap());
 }
 
 #[tokio::test]
-async fn rooms_to_tell_are_each_named_once() {
-    let desk = Desk::open();
+async fn rooms_with_items_are_listed_once() {
+    let fixture = TestJournal::open();
     let (odd, long) = odd_rooms();
     for (number, room) in [&odd, &long, &odd, &long].into_iter().enumerate() {
         let send_id = SendId::of(&[&number.to_string()]);
-        desk.say(&item(room, send_id)).unwrap();
+        fixture.enqueue(&item(room, send_id)).unwrap();
     }
-    let mut rooms = desk.rooms_to_tell().unwrap();
+    let mut rooms = fixture.rooms_with_outbox_items().unwrap();
     rooms.sort();
     let mut expected = vec![odd, long];
     expected.sort();
@@ -62,15 +67,15 @@ async fn rooms_to_tell_are_each_named_once() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn two_who_say_the_same_at_once_say_it_once() {
-    let desk = Arc::new(Desk::open());
+async fn concurrent_enqueue_of_one_send_id_stores_it_once() {
+    let fixture = Arc::new(TestJournal::open());
     let room = room_id!("!room:house.test");
     for round in 0..100 {
         let speakers: Vec<_> = (0..4)
             .map(|_| {
-                let desk = Arc::clone(&desk);
+                let fixture = Arc::clone(&fixture);
                 std::thread::spawn(move || {
-                    let said = desk.say(&item(room, SendId::of(&[&round.to_string()])));
+                    let said = fixture.enqueue(&item(room, SendId::of(&[&round.to_string()])));
                     usize::from(said.unwrap())
                 })
             })
@@ -78,5 +83,5 @@ async fn two_who_say_the_same_at_once_say_it_once() {
         let said: usize = speakers.into_iter().map(|it| it.join().unwrap()).sum();
         assert_eq!(said, 1);
     }
-    assert_eq!(desk.say_all(room).len(), 100);
+    assert_eq!(fixture.send_all(room).len(), 100);
 }

@@ -12,23 +12,23 @@ fn texts(turn: &TurnRecord) -> Vec<&str> {
 
 #[tokio::test]
 async fn a_burst_becomes_one_turn() {
-    let desk = Desk::open();
+    let fixture = TestJournal::open();
     for number in 0..3 {
-        desk.ask(&home(), &prompt(number));
+        fixture.ask(&home(), &prompt(number));
     }
-    let turn = desk.begin_turn(&home(), Millis(9)).unwrap().unwrap();
+    let turn = fixture.begin_turn(&home(), Millis(9)).unwrap().unwrap();
     assert_eq!(texts(&turn), ["question 0", "question 1", "question 2"]);
     assert_eq!(turn.id, TurnId::of(event_id!("$ask0"), &home().agent));
     assert_eq!(turn.started_at, Millis(9));
-    assert!(desk.queued(&home()).is_empty());
-    let desk = desk.restart().await;
-    assert_eq!(desk.open_turn(&home()).unwrap(), Some(turn));
-    assert_eq!(desk.begin_turn(&home(), Millis(10)).unwrap(), None);
+    assert!(fixture.queued(&home()).is_empty());
+    let fixture = fixture.restart().await;
+    assert_eq!(fixture.open_turn(&home()).unwrap(), Some(turn));
+    assert_eq!(fixture.begin_turn(&home(), Millis(10)).unwrap(), None);
 }
 
 #[tokio::test]
 async fn turn_is_of_one_person_and_order_is_kept() {
-    let desk = Desk::open();
+    let fixture = TestJournal::open();
     let senders = [
         "@ann:house.test",
         "@ann:house.test",
@@ -37,7 +37,7 @@ async fn turn_is_of_one_person_and_order_is_kept() {
     ];
     for (number, sender) in senders.into_iter().enumerate() {
         let sender = UserId::parse(sender).unwrap();
-        desk.ask(
+        fixture.ask(
             &home(),
             &QueuedPrompt {
                 sender,
@@ -46,9 +46,9 @@ async fn turn_is_of_one_person_and_order_is_kept() {
         );
     }
     let mut turns = Vec::new();
-    while let Some(turn) = desk.begin_turn(&home(), Millis(1)).unwrap() {
+    while let Some(turn) = fixture.begin_turn(&home(), Millis(1)).unwrap() {
         turns.push(texts(&turn).join(", "));
-        desk.end_turn(&turn, &[]).unwrap();
+        fixture.end_turn(&turn, &[]).unwrap();
     }
     assert_eq!(
         turns,
@@ -58,21 +58,21 @@ async fn turn_is_of_one_person_and_order_is_kept() {
 
 #[tokio::test]
 async fn a_turn_takes_so_many_prompts_and_no_more() {
-    let desk = Desk::open();
+    let fixture = TestJournal::open();
     for number in 0..=PROMPTS_PER_TURN_MAX {
-        desk.ask(&home(), &prompt(number));
+        fixture.ask(&home(), &prompt(number));
     }
-    let turn = desk.begin_turn(&home(), Millis(1)).unwrap().unwrap();
+    let turn = fixture.begin_turn(&home(), Millis(1)).unwrap().unwrap();
     assert_eq!(turn.prompts.len(), PROMPTS_PER_TURN_MAX);
     assert_eq!(
-        desk.queued(&home()),
+        fixture.queued(&home()),
         [format!("question {PROMPTS_PER_TURN_MAX}")]
     );
 }
 
 #[tokio::test]
 async fn a_turn_takes_so_many_bytes_and_no_more() {
-    let desk = Desk::open();
+    let fixture = TestJournal::open();
     let of_bytes = |number: usize, bytes: usize| QueuedPrompt {
         text: "x".repeat(bytes),
         ..prompt(number)
@@ -85,19 +85,19 @@ async fn a_turn_takes_so_many_bytes_and_no_more() {
         1,
     ];
     for (number, bytes) in sizes.into_iter().enumerate() {
-        desk.ask(&home(), &of_bytes(number, bytes));
+        fixture.ask(&home(), &of_bytes(number, bytes));
     }
     let mut turns = Vec::new();
-    while let Some(turn) = desk.begin_turn(&home(), Millis(1)).unwrap() {
+    while let Some(turn) = fixture.begin_turn(&home(), Millis(1)).unwrap() {
         turns.push(turn.prompts.len());
-        desk.end_turn(&turn, &[]).unwrap();
+        fixture.end_turn(&turn, &[]).unwrap();
     }
     assert_eq!(turns, [1, 2, 1]);
 }
 
 #[tokio::test]
 async fn conversations_do_not_mix() {
-    let desk = Desk::open();
+    let fixture = TestJournal::open();
     let thread = ConversationKey {
         thread: Some(owned_event_id!("$root")),
         ..home()
@@ -118,95 +118,98 @@ async fn conversations_do_not_mix() {
     };
     let all = [home(), thread, other, odd, long];
     for (number, key) in all.iter().enumerate() {
-        desk.ask(key, &prompt(number));
+        fixture.ask(key, &prompt(number));
     }
     let mut expected = all.to_vec();
     expected.sort();
-    assert_eq!(desk.busy_conversations().unwrap(), expected);
+    assert_eq!(fixture.busy_conversations().unwrap(), expected);
     for (number, key) in all.iter().enumerate() {
-        let turn = desk.begin_turn(key, Millis(1)).unwrap().unwrap();
+        let turn = fixture.begin_turn(key, Millis(1)).unwrap().unwrap();
         assert_eq!(texts(&turn), [format!("question {number}")]);
         assert_eq!(turn.key, *key);
     }
     // What runs is busy as well as what waits.
-    assert_eq!(desk.busy_conversations().unwrap(), expected);
-    let turn = desk.open_turn(&all[3]).unwrap().unwrap();
-    desk.end_turn(&turn, &[]).unwrap();
-    assert_eq!(desk.busy_conversations().unwrap().len(), 4);
+    assert_eq!(fixture.busy_conversations().unwrap(), expected);
+    let turn = fixture.open_turn(&all[3]).unwrap().unwrap();
+    fixture.end_turn(&turn, &[]).unwrap();
+    assert_eq!(fixture.busy_conversations().unwrap().len(), 4);
 }
 
 #[tokio::test]
 async fn a_turn_ends_and_its_last_words_wait_in_one_step() {
-    let desk = Desk::open();
-    desk.ask(&home(), &prompt(0));
-    let turn = desk.begin_turn(&home(), Millis(1)).unwrap().unwrap();
+    let fixture = TestJournal::open();
+    fixture.ask(&home(), &prompt(0));
+    let turn = fixture.begin_turn(&home(), Millis(1)).unwrap().unwrap();
     let last: Vec<_> = (0..3)
         .map(|part| item(&home().room, turn.id.part(part)))
         .collect();
-    desk.end_turn(&turn, &last).unwrap();
-    let desk = desk.restart().await;
-    assert_eq!(desk.open_turn(&home()).unwrap(), None);
+    fixture.end_turn(&turn, &last).unwrap();
+    let fixture = fixture.restart().await;
+    assert_eq!(fixture.open_turn(&home()).unwrap(), None);
     let ids: Vec<_> = last.iter().map(|item| item.send_id.to_string()).collect();
-    assert_eq!(desk.say_all(&home().room), ids);
+    assert_eq!(fixture.send_all(&home().room), ids);
 }
 
 #[tokio::test]
 async fn last_words_that_were_said_already_are_not_said_again() {
-    let desk = Desk::open();
+    let fixture = TestJournal::open();
     let room = home().room;
-    desk.ask(&home(), &prompt(0));
-    let turn = desk.begin_turn(&home(), Millis(1)).unwrap().unwrap();
+    fixture.ask(&home(), &prompt(0));
+    let turn = fixture.begin_turn(&home(), Millis(1)).unwrap().unwrap();
     let part = |number| item(&room, turn.id.part(number));
-    desk.say(&part(0)).unwrap();
-    assert_eq!(desk.say_all(&room).len(), 1);
-    desk.say(&part(1)).unwrap();
-    desk.end_turn(&turn, &[part(0), part(1), part(2)]).unwrap();
+    fixture.enqueue(&part(0)).unwrap();
+    assert_eq!(fixture.send_all(&room).len(), 1);
+    fixture.enqueue(&part(1)).unwrap();
+    fixture
+        .end_turn(&turn, &[part(0), part(1), part(2)])
+        .unwrap();
     assert_eq!(
-        desk.say_all(&room),
+        fixture.send_all(&room),
         [turn.id.part(1).to_string(), turn.id.part(2).to_string()]
     );
 }
 
 #[tokio::test]
 async fn how_far_a_turn_has_come_survives() {
-    let desk = Desk::open();
-    desk.ask(&home(), &prompt(0));
-    let mut turn = desk.begin_turn(&home(), Millis(1)).unwrap().unwrap();
+    let fixture = TestJournal::open();
+    fixture.ask(&home(), &prompt(0));
+    let mut turn = fixture.begin_turn(&home(), Millis(1)).unwrap().unwrap();
     turn.edits_reserved = 60;
     turn.answer = Some(Answer {
         text: "done".to_owned(),
         remark: None,
     });
-    desk.update_turn(&turn).unwrap();
-    let desk = desk.restart().await;
-    assert_eq!(desk.open_turn(&home()).unwrap(), Some(turn));
+    fixture.update_turn(&turn).unwrap();
+    let fixture = fixture.restart().await;
+    assert_eq!(fixture.open_turn(&home()).unwrap(), Some(turn));
 }
 
 #[tokio::test]
 async fn a_prompt_that_waits_can_be_corrected_by_its_author() {
-    let desk = Desk::open();
-    desk.ask(&home(), &prompt(0));
-    desk.ask(&home(), &prompt(1));
+    let fixture = TestJournal::open();
+    fixture.ask(&home(), &prompt(0));
+    fixture.ask(&home(), &prompt(1));
     let (alice, bob) = (user_id!("@alice:house.test"), user_id!("@bob:house.test"));
     assert!(
-        desk.replace_queued(event_id!("$ask1"), alice, "better")
+        fixture
+            .replace_queued(event_id!("$ask1"), alice, "better")
             .unwrap()
     );
     assert!(
-        !desk
+        !fixture
             .replace_queued(event_id!("$ask0"), bob, "mine")
             .unwrap()
     );
     assert!(
-        !desk
+        !fixture
             .replace_queued(event_id!("$nothing"), alice, "x")
             .unwrap()
     );
-    let desk = desk.restart().await;
-    assert_eq!(desk.queued(&home()), ["question 0", "better"]);
-    desk.begin_turn(&home(), Millis(1)).unwrap().unwrap();
+    let fixture = fixture.restart().await;
+    assert_eq!(fixture.queued(&home()), ["question 0", "better"]);
+    fixture.begin_turn(&home(), Millis(1)).unwrap().unwrap();
     assert!(
-        !desk
+        !fixture
             .replace_queued(event_id!("$ask1"), alice, "too late")
             .unwrap()
     );
@@ -214,42 +217,45 @@ async fn a_prompt_that_waits_can_be_corrected_by_its_author() {
 
 #[tokio::test]
 async fn a_prompt_that_waits_can_be_taken_back() {
-    let desk = Desk::open();
-    desk.ask(&home(), &prompt(0));
-    desk.ask(&home(), &prompt(1));
-    let withdraw = |desk: &Desk, room: &RoomId, event| desk.withdraw_queued(room, event).unwrap();
+    let fixture = TestJournal::open();
+    fixture.ask(&home(), &prompt(0));
+    fixture.ask(&home(), &prompt(1));
+    let withdraw =
+        |fixture: &TestJournal, room: &RoomId, event| fixture.withdraw_queued(room, event).unwrap();
     let (here, other) = (home().room, room_id!("!elsewhere:x"));
-    assert!(!withdraw(&desk, other, event_id!("$ask0")));
-    assert!(withdraw(&desk, &here, event_id!("$ask0")));
-    assert!(!withdraw(&desk, &here, event_id!("$ask0")));
-    let desk = desk.restart().await;
-    let turn = desk.begin_turn(&home(), Millis(1)).unwrap().unwrap();
+    assert!(!withdraw(&fixture, other, event_id!("$ask0")));
+    assert!(withdraw(&fixture, &here, event_id!("$ask0")));
+    assert!(!withdraw(&fixture, &here, event_id!("$ask0")));
+    let fixture = fixture.restart().await;
+    let turn = fixture.begin_turn(&home(), Millis(1)).unwrap().unwrap();
     assert_eq!(texts(&turn), ["question 1"]);
-    assert!(!withdraw(&desk, &here, event_id!("$ask1")));
+    assert!(!withdraw(&fixture, &here, event_id!("$ask1")));
 }
 
 #[tokio::test]
 async fn lettas_conversation_for_a_place_is_remembered() {
-    let desk = Desk::open();
+    let fixture = TestJournal::open();
     let thread = ConversationKey {
         thread: Some(owned_event_id!("$root")),
         ..home()
     };
     let own = letta_client::ConversationId::parse("conv-1").unwrap();
-    assert_eq!(desk.conversation(&home()).unwrap(), None);
-    desk.set_conversation(&home(), &Conversation::Default)
+    assert_eq!(fixture.conversation(&home()).unwrap(), None);
+    fixture
+        .set_conversation(&home(), &Conversation::Default)
         .unwrap();
-    desk.set_conversation(&thread, &Conversation::Own(own.clone()))
+    fixture
+        .set_conversation(&thread, &Conversation::Own(own.clone()))
         .unwrap();
-    let desk = desk.restart().await;
+    let fixture = fixture.restart().await;
     assert_eq!(
-        desk.conversation(&home()).unwrap(),
+        fixture.conversation(&home()).unwrap(),
         Some(Conversation::Default)
     );
     assert_eq!(
-        desk.conversation(&thread).unwrap(),
+        fixture.conversation(&thread).unwrap(),
         Some(Conversation::Own(own))
     );
-    desk.forget_conversation(&thread).unwrap();
-    assert_eq!(desk.conversation(&thread).unwrap(), None);
+    fixture.forget_conversation(&thread).unwrap();
+    assert_eq!(fixture.conversation(&thread).unwrap(), None);
 }

@@ -221,7 +221,7 @@ async fn a_message_is_found_by_its_send_id_among_the_ghosts_own() {
 }
 
 #[tokio::test]
-async fn small_courtesies_are_tried_once() {
+async fn receipts_and_typing_are_not_retried() {
     let double = ScriptedHomeserver::default();
     let homeserver = double.client();
     let (ghost, room) = (

@@ -9,14 +9,14 @@ use std::{
 use ruma::{OwnedRoomId, OwnedUserId};
 use tracing::{info, warn};
 
-use super::super::route::{IncomingEvent, Why};
+use super::super::route::{IgnoreReason, IncomingEvent};
 
 /// The most rooms and senders remembered; then all are forgotten, and logged once more.
 const LOGGED_MAX: usize = 10_000;
 
 #[derive(Debug, PartialEq, Eq, Hash)]
 enum Logged {
-    Room(OwnedRoomId, Why),
+    Room(OwnedRoomId, IgnoreReason),
     BlockedSender(OwnedUserId),
 }
 
@@ -28,9 +28,9 @@ pub(super) struct IgnoredEvents {
 
 impl IgnoredEvents {
     /// Logs that an event is ignored, unless the same was logged before.
-    pub(super) fn log(&self, event: &IncomingEvent, why: Why) {
+    pub(super) fn log(&self, event: &IncomingEvent, why: IgnoreReason) {
         let key = match why {
-            Why::Blocked => Logged::BlockedSender(event.sender.clone()),
+            IgnoreReason::Blocked => Logged::BlockedSender(event.sender.clone()),
             why => Logged::Room(event.room_id.clone(), why),
         };
         if !self.is_new(key) {
@@ -38,11 +38,11 @@ impl IgnoredEvents {
         }
         let reason = why.reason();
         match why {
-            Why::Malformed => warn!(
+            IgnoreReason::Malformed => warn!(
                 event.id = %event.event_id, room.id = %event.room_id, user.id = %event.sender, reason,
                 "event ignored; further ones of this kind in this room are not logged"
             ),
-            Why::Blocked => info!(
+            IgnoreReason::Blocked => info!(
                 event.id = %event.event_id, room.id = %event.room_id, user.id = %event.sender, reason,
                 "event ignored; further ones of this sender are not logged"
             ),
@@ -86,9 +86,9 @@ mod tests {
     fn same_room_is_logged_once_per_reason() {
         let ignored = IgnoredEvents::default();
         let room = |name: &str, why| Logged::Room(RoomId::parse(name).unwrap(), why);
-        assert!(ignored.is_new(room("!one:house.test", Why::NotAddressed)));
-        assert!(ignored.is_new(room("!one:house.test", Why::Notice)));
-        assert!(ignored.is_new(room("!two:house.test", Why::Notice)));
-        assert!(!ignored.is_new(room("!one:house.test", Why::Notice)));
+        assert!(ignored.is_new(room("!one:house.test", IgnoreReason::NotAddressed)));
+        assert!(ignored.is_new(room("!one:house.test", IgnoreReason::Notice)));
+        assert!(ignored.is_new(room("!two:house.test", IgnoreReason::Notice)));
+        assert!(!ignored.is_new(room("!one:house.test", IgnoreReason::Notice)));
     }
 }

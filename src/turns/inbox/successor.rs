@@ -15,9 +15,9 @@ use crate::{
         render::Rendered,
     },
     turns::{
+        messages::{EVENT_TYPE, to_raw_json},
+        notice_texts,
         route::{IncomingEvent, thread_of},
-        say::{EVENT_TYPE, freeze},
-        words,
     },
 };
 
@@ -27,7 +27,7 @@ impl Inbox {
         &self,
         event: &IncomingEvent,
     ) -> Result<(), JournalError> {
-        let journal = &self.around.journal;
+        let journal = &self.ctx.journal;
         let Some(room) = journal.room(&event.room_id)? else {
             return Ok(());
         };
@@ -43,7 +43,7 @@ impl Inbox {
         let sender = if room.bot { identity.bot() } else { &ghost };
         let send_id = SendId::of(&["thread left", event.room_id.as_str(), root.as_str()]);
         let content = content::message(
-            Rendered::plain(words::thread_left(&ghost, successor.as_str())),
+            Rendered::plain(notice_texts::thread_left(&ghost, successor.as_str())),
             MsgKind::Notice,
             Placement::Thread {
                 root,
@@ -57,9 +57,9 @@ impl Inbox {
             sender: sender.to_owned(),
             event_type: EVENT_TYPE.to_owned(),
             send_id,
-            content: freeze(&content),
+            content: to_raw_json(&content),
         };
-        self.around.outbox.say(&item).await
+        self.ctx.outbox.enqueue(&item).await
     }
 
     /// The agent that has a conversation in a thread.
@@ -68,7 +68,7 @@ impl Inbox {
         event: &IncomingEvent,
         root: &OwnedEventId,
     ) -> Result<Option<AgentId>, JournalError> {
-        let mut known = self.around.journal.conversations()?.into_iter();
+        let mut known = self.ctx.journal.conversations()?.into_iter();
         let here =
             known.find(|place| place.room == event.room_id && place.thread.as_ref() == Some(root));
         Ok(here.map(|place| place.agent))

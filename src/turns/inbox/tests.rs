@@ -16,7 +16,7 @@ use crate::{
     config::{self, Level, Permissions},
     identity::Identity,
     journal::{AgentRecord, Journal, JournalLimits, Replacement, RoomRecord},
-    matrix::double::ScriptedHomeserver,
+    matrix::scripted_homeserver::ScriptedHomeserver,
     outbox::Outbox,
     time::Millis,
     workers::Tasks,
@@ -34,7 +34,7 @@ fn free() -> &'static RoomId {
 }
 
 /// An inbox at work, with two agents' rooms. Nothing takes from where it puts things: no turn
-/// begins and no errand is run, and a message is sent only when its room is woken.
+/// begins and no room job is run, and a message is sent only when its room is woken.
 struct Lab {
     journal: Journal,
     outbox: Outbox,
@@ -46,7 +46,7 @@ struct Lab {
 
 struct NobodyRuns;
 
-impl Errands for NobodyRuns {
+impl WakeRoomJobs for NobodyRuns {
     fn wake(&self, _: OwnedRoomId) {}
 }
 
@@ -80,16 +80,16 @@ impl Lab {
     fn begin(&self) {
         let at_rest = Tasks::default();
         at_rest.stop();
-        let around = |tasks: Tasks| Surroundings {
+        let ctx = |tasks: Tasks| TurnContext {
             journal: self.journal.clone(),
             outbox: self.outbox.clone(),
             homeserver: self.homeserver.client(),
             backend: Arc::new(RestBackend::new(RestConfig::new("http://127.0.0.1:9")).unwrap()),
             identity: identity(),
             permissions: Permissions::nobody(),
-            letta_returns: watch::channel(0).1,
-            habits: config::Turns::default(),
-            mode: config::Mode::Standard,
+            letta_reconnects: watch::channel(0).1,
+            config: config::Turns::default(),
+            mode: config::ToolPermissionMode::Standard,
             tasks,
         };
         let mut permissions = Permissions::nobody();
@@ -98,9 +98,9 @@ impl Lab {
             identity: identity(),
             permissions,
         };
-        let turns = Turns::new(around(at_rest)).unwrap();
-        let (errands, arrived) = (Arc::new(NobodyRuns), Arc::clone(&self.arrived));
-        let inbox = Inbox::new(around(self.tasks.clone()), turns, errands, rules, arrived);
+        let turns = Turns::new(ctx(at_rest)).unwrap();
+        let (jobs, arrived) = (Arc::new(NobodyRuns), Arc::clone(&self.arrived));
+        let inbox = Inbox::new(ctx(self.tasks.clone()), turns, jobs, rules, arrived);
         self.tasks.spawn(inbox.serve());
     }
 
@@ -147,7 +147,7 @@ impl Lab {
 
     /// What is admitted and not routed.
     fn unrouted(&self) -> Vec<String> {
-        let words = |(_, admitted): (Admission, AdmittedEvent)| {
+        let words = |(_, admitted): (InboxPosition, AdmittedEvent)| {
             let event: Value = serde_json::from_str(admitted.event.get()).unwrap();
             event["content"]["body"].as_str().unwrap().to_owned()
         };
@@ -178,7 +178,7 @@ fn identity() -> Identity {
 }
 
 #[tokio::test]
-async fn a_room_whose_outbox_is_full_holds_up_itself_alone() {
+async fn full_outbox_delays_only_its_room() {
     // More than are taken at once, so that others come after all of them.
     let questions: Vec<_> = (0..EVENTS_AT_ONCE + 10)
         .map(|number| format!("question {number}"))
@@ -191,7 +191,7 @@ async fn a_room_whose_outbox_is_full_holds_up_itself_alone() {
     let before = SendId::of(&["before"]);
     let ghost = identity().ghost(&AgentId::parse("agent-1").unwrap());
     let before = notice(full(), &ghost, "$before".try_into().unwrap(), "one", before);
-    assert!(lab.journal.say(&before).unwrap(), "the outbox is full");
+    assert!(lab.journal.enqueue(&before).unwrap(), "the outbox is full");
     // Ann has to be told that nobody can read this, and there is no place for it.
     lab.sent(full(), ANN, "a secret", "m.room.encrypted");
     for question in &questions {
@@ -244,7 +244,7 @@ async fn message_of_before_its_room_was_known_is_queued_when_it_comes_again() {
 }
 
 #[tokio::test]
-async fn blocked_person_leaves_nothing_in_the_journal() {
+async fn event_of_blocked_user_is_not_stored() {
     let lab = Lab::with(JournalLimits::default());
     for words in ["hello", "!letta help", "!letta approve"] {
         lab.said(full(), EVE, words);
@@ -255,17 +255,17 @@ async fn blocked_person_leaves_nothing_in_the_journal() {
     lab.until("all is routed", |lab| lab.unrouted().is_empty())
         .await;
     assert_eq!(lab.queued(full()), ["and now"]);
-    assert!(lab.journal.next_errand(full()).unwrap().is_none());
-    assert!(lab.journal.rooms_to_tell().unwrap().is_empty());
+    assert!(lab.journal.next_room_job(full()).unwrap().is_none());
+    assert!(lab.journal.rooms_with_outbox_items().unwrap().is_empty());
     assert!(lab.homeserver.timeline().is_empty());
     lab.tasks.stop();
     lab.tasks.ended().await;
 }
 
 #[tokio::test]
-async fn a_room_with_too_many_errands_holds_up_itself_alone() {
+async fn full_room_job_queue_delays_only_its_room() {
     let lab = Lab::with(JournalLimits {
-        errands_max: 1,
+        room_jobs_max: 1,
         ..JournalLimits::default()
     });
     for words in ["!letta ping", "!letta status", "and you"] {
@@ -278,14 +278,14 @@ async fn a_room_with_too_many_errands_holds_up_itself_alone() {
     assert_eq!(lab.unrouted(), ["!letta status", "and you"]);
     assert!(lab.queued(full()).is_empty(), "nothing overtakes");
 
-    let (first, errand) = lab.journal.next_errand(full()).unwrap().unwrap();
-    assert!(errand.event.get().contains("!letta ping"));
-    lab.journal.finish_errand(full(), first).unwrap();
+    let (first, job) = lab.journal.next_room_job(full()).unwrap().unwrap();
+    assert!(job.event.get().contains("!letta ping"));
+    lab.journal.finish_room_job(full(), first).unwrap();
     lab.until("all is routed", |lab| lab.unrouted().is_empty())
         .await;
     assert_eq!(lab.queued(full()), ["and you"]);
-    let (_, errand) = lab.journal.next_errand(full()).unwrap().unwrap();
-    assert!(errand.event.get().contains("!letta status"));
+    let (_, job) = lab.journal.next_room_job(full()).unwrap().unwrap();
+    assert!(job.event.get().contains("!letta status"));
     lab.tasks.stop();
     lab.tasks.ended().await;
 }

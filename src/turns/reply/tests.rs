@@ -24,17 +24,17 @@ fn text(message: &str, delta: &str) -> TurnEvent {
     }
 }
 
-fn first(text: &str) -> Show {
-    Show::First(text.to_owned())
+fn first(text: &str) -> MessageUpdate {
+    MessageUpdate::First(text.to_owned())
 }
 
-fn edit(number: u32, text: &str) -> Show {
+fn edit(number: u32, text: &str) -> MessageUpdate {
     let text = text.to_owned();
-    Show::Edit { number, text }
+    MessageUpdate::Edit { number, text }
 }
 
 /// How long a show comes after the one before it.
-fn waits(shows: &[(Duration, Show)]) -> Vec<Duration> {
+fn waits(shows: &[(Duration, MessageUpdate)]) -> Vec<Duration> {
     let two = shows.windows(2);
     two.map(|two| two[1].0.checked_sub(two[0].0).expect("time goes on"))
         .collect()
@@ -50,7 +50,7 @@ fn begun() -> Reply {
 }
 
 /// Says a word more every 50 ms until `until` and notes when what is shown.
-fn chatter(reply: &mut Reply, until: Duration) -> Vec<(Duration, Show)> {
+fn chatter(reply: &mut Reply, until: Duration) -> Vec<(Duration, MessageUpdate)> {
     let (mut now, mut shows) = (ms(0), Vec::new());
     while now < until {
         now += ms(50);
@@ -98,7 +98,7 @@ fn fast_answers_are_one_message_without_an_edit() {
             reply.apply(&text("m", "word "), now);
             assert_eq!(reply.show(now), None, "{pieces} pieces, {pause} ms apart");
         }
-        assert!(!reply.shows(&reply.answer(&Stop::EndTurn).text));
+        assert!(!reply.shows_in_full(&reply.answer(&Stop::EndTurn).text));
     }
 }
 
@@ -129,11 +129,11 @@ fn a_message_is_edited_at_most_sixty_times_with_the_last_edit() {
     assert_eq!(shows.len(), 1 + 59);
     assert!(matches!(
         shows.last(),
-        Some((_, Show::Edit { number: 58, .. }))
+        Some((_, MessageUpdate::Edit { number: 58, .. }))
     ));
     assert_eq!(reply.due(), None);
     assert!(
-        !reply.shows(&reply.text()),
+        !reply.shows_in_full(&reply.text()),
         "the last edit is still to come"
     );
 }
@@ -145,16 +145,16 @@ fn what_is_shown_already_is_not_shown_again() {
     reply.apply(&text("m", "  \n"), ms(2_000));
     assert_eq!(reply.show(ms(2_000)), None);
     assert_eq!(reply.due(), None);
-    assert!(reply.shows(FORTY));
+    assert!(reply.shows_in_full(FORTY));
 }
 
 #[test]
 fn an_answer_that_is_shown_whole_needs_no_last_edit() {
     let mut reply = begun();
     reply.apply(&text("m", "."), ms(500));
-    assert!(!reply.shows(&reply.text()));
+    assert!(!reply.shows_in_full(&reply.text()));
     assert_eq!(reply.show(ms(1_000)), Some(edit(0, &format!("{FORTY}."))));
-    assert!(reply.shows(&reply.text()));
+    assert!(reply.shows_in_full(&reply.text()));
 }
 
 #[test]
@@ -162,8 +162,11 @@ fn an_edit_that_did_not_arrive_is_made_up_for() {
     let mut reply = begun();
     reply.apply(&text("m", "."), ms(500));
     reply.show(ms(1_000)).unwrap();
-    reply.not_shown();
-    assert!(!reply.shows(&reply.text()), "the last edit must be sent");
+    reply.edit_failed();
+    assert!(
+        !reply.shows_in_full(&reply.text()),
+        "the last edit must be sent"
+    );
     reply.hold_until(ms(8_000));
     assert_eq!(reply.due(), Some(ms(8_000)));
     assert_eq!(reply.show(ms(7_999)), None);
@@ -293,7 +296,10 @@ fn an_answer_longer_than_a_message_is_not_edited_for_what_nobody_would_see() {
     }
     let edits = reply.edits;
     assert!(edits < 5, "{edits} edits");
-    assert!(reply.shows(&reply.text()), "the first part is complete");
+    assert!(
+        reply.shows_in_full(&reply.text()),
+        "the first part is complete"
+    );
 }
 
 #[test]
@@ -302,9 +308,9 @@ fn how_a_turn_ends_is_remarked_unless_it_simply_ends() {
     assert_eq!(remark(&begun(), &Stop::EndTurn), None);
     assert_eq!(
         remark(&Reply::new(), &Stop::EndTurn),
-        Some(words::empty_answer())
+        Some(notice_texts::empty_answer())
     );
-    // Then a card follows.
+    // Then an approval message follows.
     assert_eq!(remark(&Reply::new(), &Stop::NeedsApproval), None);
     for stop in [Stop::Cancelled, Stop::MaxSteps] {
         assert!(remark(&begun(), &stop).is_some(), "{stop:?}");
@@ -333,7 +339,7 @@ fn happens() -> impl Strategy<Value = Happens> {
 }
 
 /// What was shown when.
-type Shows = Vec<(Duration, Show)>;
+type Shows = Vec<(Duration, MessageUpdate)>;
 
 /// Runs a turn. Answers what was shown when, and the text of each message.
 fn run(reply: &mut Reply, happenings: &[Happens]) -> (Shows, Vec<(&'static str, String)>) {
@@ -364,7 +370,7 @@ fn run(reply: &mut Reply, happenings: &[Happens]) -> (Shows, Vec<(&'static str, 
                 shows.extend(reply.show(now).map(|show| (now, show)));
             }
             Happens::Fails(millis) if !shows.is_empty() => {
-                reply.not_shown();
+                reply.edit_failed();
                 reply.hold_until(now + ms(*millis));
             }
             Happens::Fails(_) => {}
@@ -388,18 +394,18 @@ proptest! {
         let answer = reply.answer(&Stop::EndTurn);
         prop_assert_eq!(&answer.text, &paragraphs.join("\n\n"));
         prop_assert_eq!(answer.remark.is_some(), answer.text.is_empty());
-        if let (Shown::Part(_), Some((_, Show::First(text) | Show::Edit { text, .. }))) =
+        if let (Shown::Part(_), Some((_, MessageUpdate::First(text) | MessageUpdate::Edit { text, .. }))) =
             (&reply.shown, shows.last())
         {
             let shown = *text == first_part(&answer.text);
-            prop_assert_eq!(reply.shows(&answer.text), shown);
+            prop_assert_eq!(reply.shows_in_full(&answer.text), shown);
         } else {
-            prop_assert!(!reply.shows(&answer.text));
+            prop_assert!(!reply.shows_in_full(&answer.text));
         }
     }
 
     #[test]
-    fn whatever_happens_edits_are_few_and_far_between(
+    fn edits_are_bounded_and_spaced(
         resumed in prop::option::of(0_u32..70),
         happenings in prop::collection::vec(happens(), 0..150),
     ) {
@@ -411,8 +417,8 @@ proptest! {
         let mut numbers = Vec::new();
         for (index, (_, show)) in shows.iter().enumerate() {
             match show {
-                Show::First(_) => prop_assert!(index == 0 && resumed.is_none()),
-                Show::Edit { number, .. } => numbers.push(*number),
+                MessageUpdate::First(_) => prop_assert!(index == 0 && resumed.is_none()),
+                MessageUpdate::Edit { number, .. } => numbers.push(*number),
             }
         }
         prop_assert!(numbers.is_sorted_by(|one, next| one < next));

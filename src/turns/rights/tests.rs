@@ -31,14 +31,14 @@ fn turn(askers: &[&str]) -> TurnRecord {
     TurnRecord::new(TurnId::named(&["turn"]), key, prompts, Millis(0))
 }
 
-fn ask(found: bool) -> Ask {
+fn ask(found: bool) -> ApprovalRecord {
     let request = ApprovalRequest {
         id: "message-1".parse().unwrap(),
         calls: Vec::new(),
     };
-    Ask {
+    ApprovalRecord {
         found,
-        ..Ask::new(&request, SendId::of(&["card"]), Millis(0))
+        ..ApprovalRecord::new(&request, SendId::of(&["card"]), Millis(0))
     }
 }
 
@@ -57,7 +57,7 @@ fn included(approvers: &Approvers) -> Vec<&'static str> {
     let may = |id: &&str| {
         let user = UserId::parse(*id).unwrap();
         let level = permissions.level(&user);
-        approvers.include(Who { user: &user, level })
+        approvers.include(Requester { user: &user, level })
     };
     [ANN, BOB, EVE, "@mallory:example.org"]
         .into_iter()
@@ -121,7 +121,7 @@ fn prompts_of_two_people_are_for_an_admin_to_approve() {
     let approvers = Approvers::of(&turn(&[BOB, ANN]), &ask(false), &permissions(), Level::Talk);
     assert_eq!(included(&approvers), [EVE]);
     let user = user_id!("@ann:example.org");
-    let denies = Who {
+    let denies = Requester {
         user,
         level: Level::Talk,
     };

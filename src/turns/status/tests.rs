@@ -4,7 +4,7 @@ use letta_client::ToolCall;
 use proptest::prelude::*;
 
 use super::*;
-use crate::turns::fold;
+use crate::turns::status_message;
 
 fn call(number: usize, tool: &str) -> TurnEvent {
     TurnEvent::ToolCall(ToolCall {
@@ -47,7 +47,7 @@ fn shows(status: &mut Status, within: u64) -> Vec<(u64, String)> {
     let mut shown = Vec::new();
     while let Some(due) = status.due().filter(|due| *due <= at(within)) {
         match status.show(due) {
-            Some(ShowLine::First(line) | ShowLine::Edit { line, .. }) => {
+            Some(StatusUpdate::First(line) | StatusUpdate::Edit { line, .. }) => {
                 shown.push((due.as_secs(), line.text));
             }
             None => assert_ne!(status.due(), Some(due), "it would look for ever"),
@@ -65,7 +65,7 @@ fn one_line_follows_the_tools_and_says_at_the_end_what_was_done() {
     status.apply(&call(3, "fetch"), at(12));
     assert_eq!(shows(&mut status, 13), [(12, "🔧 fetch…".to_owned())]);
     status.apply(&returned(3, false), at(14));
-    let last = status.last(at(15), Ending::Done).unwrap();
+    let last = status.last(at(15), SegmentEnding::Done).unwrap();
     assert_eq!(last.text, "🔧 Used search (2 times), fetch");
     assert_eq!(
         last.folded,
@@ -80,17 +80,20 @@ fn one_line_follows_the_tools_and_says_at_the_end_what_was_done() {
 #[test]
 fn how_much_is_told_is_the_rooms_choice() {
     let events = [thought("because"), call(1, "search"), returned(1, true)];
-    assert_eq!(seen(Detail::None, &events).last(at(3), Ending::Done), None);
     assert_eq!(
-        seen(Detail::Brief, &events[..1]).last(at(3), Ending::Done),
+        seen(Detail::None, &events).last(at(3), SegmentEnding::Done),
+        None
+    );
+    assert_eq!(
+        seen(Detail::Brief, &events[..1]).last(at(3), SegmentEnding::Done),
         None
     );
     let full = seen(Detail::Full, &events)
-        .last(at(3), Ending::Done)
+        .last(at(3), SegmentEnding::Done)
         .unwrap();
     assert_eq!(full.folded, ["💭 because", "✓ search {\"a\":1}\n→ done"]);
     let thoughts = seen(Detail::Full, &events[..1])
-        .last(at(3), Ending::Done)
+        .last(at(3), SegmentEnding::Done)
         .unwrap();
     assert_eq!(thoughts.text, "💭 Thought about it");
 }
@@ -115,18 +118,18 @@ fn a_silent_minute_is_told_at_every_level_and_ever_more_rarely() {
     );
     assert_eq!(shown.len(), 3, "{shown:?}");
     assert_eq!(
-        status.last(at(700), Ending::Done).unwrap().text,
+        status.last(at(700), SegmentEnding::Done).unwrap().text,
         "Done after 11m 40s"
     );
 }
 
 #[test]
-fn a_story_told_again_counts_no_call_twice() {
+fn replayed_stream_counts_each_call_once() {
     let mut status = seen(Detail::Full, &[thought("a"), call(1, "search")]);
     status.restart();
     status.apply(&thought("a"), at(3));
     status.apply(&call(1, "search"), at(3));
-    let last = status.last(at(4), Ending::Done).unwrap();
+    let last = status.last(at(4), SegmentEnding::Done).unwrap();
     assert_eq!(last.text, "🔧 Used search");
     assert_eq!(last.folded, ["💭 a", "… search {\"a\":1}"]);
 }
@@ -145,15 +148,15 @@ fn the_longest_line_fits_an_event() {
             };
             status.apply(&thought, at(1));
         }
-        let line = status.last(at(2), Ending::Done).unwrap();
+        let line = status.last(at(2), SegmentEnding::Done).unwrap();
         assert!(!line.folded.is_empty());
-        assert!(fold::rendered(&line).fits_an_event(), "{letter}");
+        assert!(status_message::rendered(&line).fits_an_event(), "{letter}");
     }
 }
 
 proptest! {
     #[test]
-    fn whatever_happens_edits_are_few_and_far_between(
+    fn edits_are_bounded_and_spaced(
         events in prop::collection::vec((0_u64..400, 0_usize..30, 0_u8..3), 0..200),
     ) {
         let mut status = Status::new(Detail::Full);
@@ -173,7 +176,7 @@ proptest! {
         }
         prop_assert!(shown.len() <= STATUS_EDITS_MAX as usize);
         prop_assert!(shown.windows(2).all(|pair| pair[0] + STATUS_INTERVAL <= pair[1]));
-        let folded = status.last(at(now), Ending::Done).map(|line| line.folded).unwrap_or_default();
+        let folded = status.last(at(now), SegmentEnding::Done).map(|line| line.folded).unwrap_or_default();
         prop_assert!(folded.concat().chars().count() <= FOLDED_CHARS_MAX);
     }
 }

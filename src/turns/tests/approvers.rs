@@ -5,12 +5,12 @@ use super::{
     lab::{Lab, admin, ann, bob},
     letta::Fate,
 };
-use crate::turns::decide::Ruling;
+use crate::turns::decide::DecisionOutcome;
 
 const ANN_DECIDES: &str = "Only @ann:house.test or an admin";
 
-fn refuses(ruling: &Ruling) -> bool {
-    matches!(ruling, Ruling::NotTheirsToApprove(_))
+fn refuses(ruling: &DecisionOutcome) -> bool {
+    matches!(ruling, DecisionOutcome::NotTheirsToApprove(_))
 }
 
 /// Ann may approve and Bob may not; then Ann does.
@@ -18,9 +18,13 @@ async fn ann_decides(lab: &Lab, case: &str) {
     let seen = lab.homeserver.timeline().join("\n");
     assert!(seen.contains(ANN_DECIDES), "{case}: {seen}");
     assert!(refuses(&lab.decide(bob(), true)), "{case}");
-    assert_eq!(lab.decide(bob(), false), Ruling::NotTheirs, "{case}");
+    assert_eq!(
+        lab.decide(bob(), false),
+        DecisionOutcome::NotTheirs,
+        "{case}"
+    );
     let runs = lab.letta.runs();
-    assert_eq!(lab.decide(ann(), true), Ruling::Taken, "{case}");
+    assert_eq!(lab.decide(ann(), true), DecisionOutcome::Taken, "{case}");
     lab.until_seen("it was decided.").await;
     lab.until_quiet().await;
     assert_eq!(lab.letta.runs(), runs, "{case}: the prompt was sent again");
@@ -37,7 +41,7 @@ fn admins_decide(lab: &Lab, case: &str) {
     for who in [ann(), bob()] {
         assert!(refuses(&lab.decide(who, true)), "{case}: {who:?}");
     }
-    assert_eq!(lab.decide(admin(), true), Ruling::Taken, "{case}");
+    assert_eq!(lab.decide(admin(), true), DecisionOutcome::Taken, "{case}");
 }
 
 /// A Letta whose next send fares so, and which takes decisions.
@@ -83,7 +87,7 @@ async fn asker_decides_about_prompts_that_were_asked_together() {
     let seen = lab.homeserver.timeline().join("\n");
     assert!(seen.contains(ANN_DECIDES), "{seen}");
     assert!(refuses(&lab.decide(bob(), true)));
-    assert_eq!(lab.decide(ann(), true), Ruling::Taken);
+    assert_eq!(lab.decide(ann(), true), DecisionOutcome::Taken);
     lab.until_seen("answer to of another.").await;
 }
 

@@ -10,15 +10,15 @@ use tokio::sync::watch;
 
 use super::letta::ScriptedLetta;
 use crate::{
-    config::{self, Level, Mode},
+    config::{self, Level, ToolPermissionMode},
     identity::Identity,
     journal::{AgentRecord, ConversationKey, Journal, JournalLimits, QueuedPrompt},
-    matrix::double::ScriptedHomeserver,
+    matrix::scripted_homeserver::ScriptedHomeserver,
     outbox::Outbox,
     time::Millis,
     turns::{
-        Surroundings, Turns,
-        decide::{Place, Ruling, Stopped, Who},
+        TurnContext, Turns,
+        decide::{DecisionOutcome, Requester, RoomThread, Stopped},
     },
     workers::Tasks,
 };
@@ -102,8 +102,8 @@ impl Lab {
     }
 
     /// The main timeline of the agent's room.
-    pub(super) fn place(&self) -> Place {
-        Place {
+    pub(super) fn location(&self) -> RoomThread {
+        RoomThread {
             room: self.home.room.clone(),
             thread: None,
         }
@@ -116,16 +116,16 @@ impl Lab {
 
     /// Ann stops what runs in a conversation.
     pub(super) async fn stop_in(&self, key: &ConversationKey) -> Stopped {
-        let place = Place {
+        let location = RoomThread {
             room: key.room.clone(),
             thread: key.thread.clone(),
         };
-        self.turns.stop(&place, ann()).await.unwrap_or_default()
+        self.turns.stop(&location, ann()).await.unwrap_or_default()
     }
 
     /// Somebody decides at home what waits there.
-    pub(super) fn decide(&self, who: Who<'_>, approve: bool) -> Ruling {
-        let ruling = self.turns.decide(&self.place(), who, approve, None);
+    pub(super) fn decide(&self, who: Requester<'_>, approve: bool) -> DecisionOutcome {
+        let ruling = self.turns.decide(&self.location(), who, approve, None);
         ruling.unwrap()
     }
 
@@ -171,7 +171,7 @@ impl Lab {
     pub(super) async fn until_quiet(&self) {
         self.until("quiet", |lab| lab.turns.in_flight() == 0).await;
         self.until("all is said", |lab| {
-            lab.journal.rooms_to_tell().unwrap().is_empty()
+            lab.journal.rooms_with_outbox_items().unwrap().is_empty()
         })
         .await;
     }
@@ -208,22 +208,22 @@ impl Lab {
     }
 }
 
-pub(super) fn ann() -> Who<'static> {
-    Who {
+pub(super) fn ann() -> Requester<'static> {
+    Requester {
         user: ruma::user_id!("@ann:house.test"),
         level: Level::User,
     }
 }
 
-pub(super) fn bob() -> Who<'static> {
-    Who {
+pub(super) fn bob() -> Requester<'static> {
+    Requester {
         user: ruma::user_id!("@bob:house.test"),
         level: Level::User,
     }
 }
 
-pub(super) fn admin() -> Who<'static> {
-    Who {
+pub(super) fn admin() -> Requester<'static> {
+    Requester {
         user: ruma::user_id!("@admin:house.test"),
         level: Level::Admin,
     }
@@ -262,17 +262,17 @@ fn turns(
     );
     let outbox = outbox.unwrap();
     outbox.resume().unwrap();
-    let around = Surroundings {
+    let ctx = TurnContext {
         journal: journal.clone(),
         outbox,
         homeserver: homeserver.client(),
         backend: Arc::new(letta.clone()),
         identity,
-        letta_returns: watch::channel(0).1,
-        habits: config::Turns::default(),
-        mode: Mode::Standard,
+        letta_reconnects: watch::channel(0).1,
+        config: config::Turns::default(),
+        mode: ToolPermissionMode::Standard,
         permissions: permissions(),
         tasks: tasks.clone(),
     };
-    Turns::new(around).unwrap()
+    Turns::new(ctx).unwrap()
 }

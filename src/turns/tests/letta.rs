@@ -8,9 +8,9 @@ use std::{
 use async_trait::async_trait;
 use futures_util::{StreamExt, stream};
 use letta_client::{
-    Agent, AgentId, ApprovalRequest, Backend, BackendError, Conduct, Conversation, Decision,
-    Destination, FailureKind, HistoryItem, Info, MessageId, Missing, Prompt, Role, RunId, Standing,
-    Stop, TurnEvent, TurnFailure, TurnStream,
+    Agent, AgentId, ApprovalRequest, ApprovalStatus, Backend, BackendError, Conversation, Decision,
+    Destination, FailureKind, HistoryItem, Info, MessageId, Missing, Prompt, Role, RunId, Stop,
+    ToolPolicy, TurnEvent, TurnFailure, TurnStream,
 };
 
 pub(super) use self::fate::Fate;
@@ -317,7 +317,7 @@ impl Backend for ScriptedLetta {
         &self,
         _: &Destination,
         prompts: &[Prompt],
-        _: Conduct,
+        _: ToolPolicy,
     ) -> Result<TurnStream, BackendError> {
         self.note("send").await?;
         // Who speaks stands before what is said, where that is not known to be one person.
@@ -377,16 +377,16 @@ impl Backend for ScriptedLetta {
         Ok((!self.lock().nothing_waits).then(request))
     }
 
-    async fn standing(
+    async fn approval_status(
         &self,
         _: &Destination,
         _: &ApprovalRequest,
-    ) -> Result<Standing, BackendError> {
+    ) -> Result<ApprovalStatus, BackendError> {
         self.note("standing").await?;
-        Ok(Standing::Waits)
+        Ok(ApprovalStatus::Waits)
     }
 
-    async fn watch(&self, _: &Destination, _: Conduct) -> Result<(), BackendError> {
+    async fn watch(&self, _: &Destination, _: ToolPolicy) -> Result<(), BackendError> {
         self.note("watch").await
     }
 

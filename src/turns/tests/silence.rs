@@ -5,7 +5,7 @@ use std::time::Duration;
 use letta_client::FailureKind;
 
 use super::{lab::Lab, letta::Fate};
-use crate::matrix::double::Fault;
+use crate::matrix::scripted_homeserver::Fault;
 
 /// The longest wait without a word of what one can do.
 const SILENCE_MAX: Duration = Duration::from_mins(2);

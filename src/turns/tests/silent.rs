@@ -6,7 +6,7 @@ use super::{
     lab::{ANN, Lab, ann},
     letta::Fate,
 };
-use crate::{journal::ConversationKey, turns::decide::Ruling};
+use crate::{journal::ConversationKey, turns::decide::DecisionOutcome};
 
 /// Longer than any limit of the bridge. The clock is the test's own.
 const LONG: Duration = Duration::from_hours(400);
@@ -66,7 +66,7 @@ async fn waiting_for(call: &'static str, after: usize) -> Lab {
                 turns.iter().any(|turn| turn.waits_for().is_some())
             })
             .await;
-            assert_eq!(lab.decide(ann(), true), Ruling::Taken);
+            assert_eq!(lab.decide(ann(), true), DecisionOutcome::Taken);
         }
         "cancel" => {
             lab.until_seen("answer to asked.").await;

@@ -10,11 +10,11 @@ use super::{
     letta::Fate,
 };
 use crate::{
-    journal::Presence,
-    matrix::double::Fault,
+    journal::AgentStatus,
+    matrix::scripted_homeserver::Fault,
     turns::{
         budget::{FAILURES_MAX, RESTARTS_MAX, SENDS_MAX},
-        set_aside::Retried,
+        set_aside::RetryOutcome,
     },
 };
 
@@ -27,7 +27,7 @@ async fn deleted_agent_is_asked_once_and_known_gone_agent_never() {
     assert_eq!(lab.letta.asked("send"), 1);
     assert_eq!(lab.sees("[AGENT_GONE]"), 1);
     let mut record = lab.journal.agent(&lab.home.agent).unwrap().unwrap();
-    record.presence = Presence::Gone {
+    record.status = AgentStatus::Gone {
         since: crate::time::Millis(1),
     };
     lab.journal.set_agent(&record).unwrap();
@@ -96,18 +96,21 @@ async fn poison_prompt_is_set_aside_with_the_reason_and_can_be_tried_again() {
     assert_eq!(lab.turns.failed(ann(), Some(lab.room())).unwrap().len(), 1);
     assert_eq!(lab.turns.failed(admin(), None).unwrap().len(), 1);
     lab.letta.poison("nothing");
-    assert_eq!(lab.turns.retry(ann(), 7).await.unwrap(), Retried::Nothing);
-    let stranger = crate::turns::decide::Who {
+    assert_eq!(
+        lab.turns.retry(ann(), 7).await.unwrap(),
+        RetryOutcome::Nothing
+    );
+    let stranger = crate::turns::decide::Requester {
         user: ruma::user_id!("@eve:x"),
         ..ann()
     };
     assert_eq!(
         lab.turns.retry(stranger, 1).await.unwrap(),
-        Retried::NotTheirs
+        RetryOutcome::NotTheirs
     );
     assert!(matches!(
         lab.turns.retry(ann(), 1).await.unwrap(),
-        Retried::Queued(_)
+        RetryOutcome::Queued(_)
     ));
     lab.until_seen("answer to bad.").await;
     assert!(lab.failed().is_empty());

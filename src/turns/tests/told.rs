@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     journal::QueuedPrompt,
-    turns::{decide::Place, gesture::Gesture},
+    turns::{decide::RoomThread, reaction_command::ReactionCommand},
 };
 
 const BOB: &str = "@bob:house.test";
@@ -93,15 +93,15 @@ async fn decision_on_a_lost_conversation_is_not_said_to_be_done() {
         lab.say("asked");
         lab.until_seen("launch").await;
         let turn = lab.journal.open_turn(&lab.home).unwrap().unwrap();
-        let card = turn.ask.unwrap().card;
-        let shown = || lab.journal.event_of(&card).unwrap().flatten();
+        let approval_message = turn.approval.unwrap().approval_message;
+        let shown = || lab.journal.event_of(&approval_message).unwrap().flatten();
         lab.until("the card is there", |_| shown().is_some()).await;
-        let place = Place {
+        let place = RoomThread {
             room: lab.home.room.clone(),
             thread: None,
         };
         lab.turns
-            .reacted(&place, &shown().unwrap(), Gesture::Approve, admin())
+            .handle_reaction(&place, &shown().unwrap(), ReactionCommand::Approve, admin())
             .await
             .unwrap();
         lab.until_seen(answer).await;

@@ -5,12 +5,14 @@ use std::{fmt::Write as _, time::Duration};
 
 use letta_client::{
     Agent, BackendError, Decision, Destination, Prompt, Stop, TurnEvent,
-    app_server::transcript::{Cue, Played, Telling},
+    app_server::transcript::{Cause, RecordedTurn, Replay},
 };
 use ruma::{OwnedEventId, owned_user_id};
 
-use super::{Item, Pace, Room, Stage, TurnId, TurnRecord, Verdict, agent, asked, place};
-use crate::{journal::By, time::Millis, turns::words};
+use super::{
+    ApprovalDecision, Item, Pace, Room, SimulatedView, TurnId, TurnRecord, agent, asked, place,
+};
+use crate::{journal::DecidedBy, time::Millis, turns::notice_texts};
 
 mod scenarios;
 
@@ -39,50 +41,52 @@ enum Began {
     Elsewhere { key: String, prompt: Option<String> },
 }
 
-/// Whether a card is the last of it.
+/// Whether an approval message is the last of it.
 fn asks(items: &[Item]) -> bool {
     let of_it = |item: &Item| matches!(item, Item::Says(Ok(TurnEvent::Approval(_))));
     items.iter().rev().take(2).any(of_it)
 }
 
 /// The turns of a transcript, in their order.
-fn stories(played: Played) -> Vec<Story> {
+fn stories(played: Replay) -> Vec<Story> {
     let mut stories: Vec<Story> = Vec::new();
-    for Telling { at, cue, items } in played.tellings {
+    for RecordedTurn { at, cause, items } in played.turns {
         let items = items.into_iter().map(said);
         let last = stories.iter_mut().rev().find(|story| story.at == at);
-        match (cue, last) {
-            (Cue::Asked(prompts), _) => stories.push(Story {
+        match (cause, last) {
+            (Cause::Asked(prompts), _) => stories.push(Story {
                 at,
                 began: Began::Asked(prompts),
                 items: items.collect(),
             }),
-            (Cue::Heard { key, .. }, Some(story)) if asks(&story.items) && key.contains('~') => {
-                let verdict = Verdict {
+            (Cause::ExternalTurnStarted { key, .. }, Some(story))
+                if asks(&story.items) && key.contains('~') =>
+            {
+                let decision = ApprovalDecision {
                     approve: false,
                     reason: None,
-                    by: By::Elsewhere(key.parse().expect("a run")),
+                    by: DecidedBy::Elsewhere(key.parse().expect("a run")),
                 };
-                story.items.push(Item::Decides(verdict, DECIDES_AFTER));
+                story.items.push(Item::Decides(decision, DECIDES_AFTER));
                 story.items.extend(items);
             }
-            (Cue::Heard { key, prompt }, _) => stories.push(Story {
+            (Cause::ExternalTurnStarted { key, prompt }, _) => stories.push(Story {
                 at,
                 began: Began::Elsewhere { key, prompt },
                 items: items.collect(),
             }),
-            (Cue::AskedAgain, Some(story)) => {
+            (Cause::AskedAgain, Some(story)) => {
                 // Who asks again has not heard the end.
                 story.items.pop();
                 story.items.push(Item::Breaks);
                 story.items.extend(items);
             }
-            (Cue::Decided(_, decision), Some(story)) => {
-                let verdict = verdict(&story.began, decision);
-                story.items.push(Item::Decides(verdict, DECIDES_AFTER));
+            (Cause::Decided(_, decision), Some(story)) => {
+                let decision = approval_decision(&story.began, decision);
+                story.items.push(Item::Decides(decision, DECIDES_AFTER));
                 story.items.extend(items);
             }
-            (cue, None) => panic!("{cue:?} of no turn"),
+            (cause, None) => panic!("{cause:?} of no turn"),
         }
     }
     for story in stories.iter_mut().filter(|story| asks(&story.items)) {
@@ -103,36 +107,36 @@ fn said(item: Result<TurnEvent, BackendError>) -> Item {
     }
 }
 
-fn verdict(began: &Began, decision: Decision) -> Verdict {
+fn approval_decision(began: &Began, decision: Decision) -> ApprovalDecision {
     let by = match began {
         Began::Asked(_) => owned_user_id!("@ann:example.org"),
         Began::Elsewhere { .. } => owned_user_id!("@admin:example.org"),
     };
-    Verdict {
+    ApprovalDecision {
         approve: decision.approve,
         reason: decision.reason.filter(|_| !decision.approve),
-        by: By::Person(by),
+        by: DecidedBy::Person(by),
     }
 }
 
 /// Who stops a turn that waits denies what it waits for.
 fn stopped() -> [Item; 2] {
-    let verdict = Verdict::stopped(owned_user_id!("@ann:example.org"));
+    let decision = ApprovalDecision::stopped(owned_user_id!("@ann:example.org"));
     [
-        Item::Decides(verdict, DECIDES_AFTER),
+        Item::Decides(decision, DECIDES_AFTER),
         Item::Says(Ok(TurnEvent::Finished(Stop::Cancelled))),
     ]
 }
 
-/// Letta has forgotten what it asked, and nobody decides: what follows is asked again, and is no
+/// Letta no longer has the approval request, and nobody decides: what follows is asked again, and is no
 /// part of the capture.
 fn nobody_decided() -> [Item; 2] {
-    let verdict = Verdict {
+    let decision = ApprovalDecision {
         approve: false,
         reason: None,
-        by: By::Timeout,
+        by: DecidedBy::Timeout,
     };
-    [Item::Decides(verdict, NOBODY_DECIDES), Item::Breaks]
+    [Item::Decides(decision, NOBODY_DECIDES), Item::Breaks]
 }
 
 /// What every room has seen at the end of a transcript.
@@ -172,17 +176,17 @@ fn tell(stories: Vec<Story>) -> String {
             Began::Elsewhere { key, prompt } => {
                 let id = TurnId::named(&["overheard", agent().as_str(), &key]);
                 let turn = TurnRecord {
-                    elsewhere: true,
+                    is_external: true,
                     ..TurnRecord::new(id, place(), Vec::new(), Millis(0))
                 };
-                (turn, Some(words::elsewhere(prompt.as_deref())))
+                (turn, Some(notice_texts::elsewhere(prompt.as_deref())))
             }
         };
-        let mut stage = Stage::begin(CAPTURED, turn, room, now);
+        let mut view = SimulatedView::begin(CAPTURED, turn, room, now);
         if let Some(notice) = heard {
-            stage.remark("elsewhere", &notice);
+            view.remark("elsewhere", &notice);
         }
-        let (shown, done, is_over) = stage.tell(items);
+        let (shown, done, is_over) = view.tell(items);
         (room, now) = (shown, done + PAUSE);
         open += usize::from(!is_over);
     }

@@ -201,7 +201,7 @@ fn a_stream_that_ends_without_an_end_keeps_what_it_said() {
 #[test]
 fn a_silent_minute_is_told_in_one_line() {
     let mut story = tokens(["At", " last."]);
-    story.insert(0, Item::Silence(200));
+    story.insert(0, Item::CannotSend(200));
     assert_snapshot!(timeline(story, QUICK), @"
     60.03s @agent notice to $asked, 2 edits: Done after 3m 20s
       60.03s ⏳ Still working after 1m; `!letta stop` ends it

@@ -11,8 +11,8 @@
 use std::collections::HashSet;
 use std::time::{Duration, Instant};
 
-use crate::approvals::card;
-use crate::support::house::{House, PATIENCE, Victim};
+use crate::approvals::approval_message;
+use crate::support::deployment::{Deployment, PATIENCE, Victim};
 use crate::support::kills::{self, Round};
 use crate::support::letta::Agent;
 use crate::support::peer::{Kind, Tool};
@@ -60,7 +60,7 @@ enum End {
 }
 
 struct Scene {
-    house: House,
+    deployment: Deployment,
     agent: Agent,
     room: String,
     victim: Victim,
@@ -83,11 +83,11 @@ async fn the_homeserver_is_killed() {
 }
 
 async fn kill(victim: Victim) {
-    let house = House::start(Kind::AppServer, &[]).await;
-    let agent = house.agents().await.remove(0);
-    let room = house.enter(&agent).await;
+    let deployment = Deployment::start(Kind::AppServer, &[]).await;
+    let agent = deployment.agents().await.remove(0);
+    let room = deployment.enter(&agent).await;
     let mut scene = Scene {
-        house,
+        deployment,
         agent,
         room,
         victim,
@@ -108,7 +108,7 @@ async fn kill(victim: Victim) {
         scene.goes_on(round).await;
     });
     let rounds = rounds.await;
-    let homeserver = scene.house.homeserver.name();
+    let homeserver = scene.deployment.homeserver.name();
     println!(
         "{victim:?} killed {rounds} times with {homeserver} in {:?}: {:?}",
         started.elapsed(),
@@ -118,16 +118,16 @@ async fn kill(victim: Victim) {
 
 impl Scene {
     async fn in_an_answer(&mut self, round: Round<Moment>) {
-        let (prompt, expected) = self.house.peer.slow(BEATS);
-        let question = self.house.alice.say(&self.room, &prompt).await;
+        let (prompt, expected) = self.deployment.peer.slow(BEATS);
+        let question = self.deployment.alice.say(&self.room, &prompt).await;
         if self.forgets_what_it_has_just_taken() {
             self.until_read(&question).await;
         }
         tokio::time::sleep(SHIFT * u32::try_from(round.number % SHIFTS).unwrap()).await;
-        self.house.kill(self.victim).await;
+        self.deployment.kill(self.victim).await;
         let whole = |entry: &&Entry| entry.text().trim() == expected;
         let told = |entry: &&Entry| entry.text().contains(LOST);
-        let alice = &self.house.alice;
+        let alice = &self.deployment.alice;
         let told = alice.wait_for("for the end of the answer", &self.room, PATIENCE, |seen| {
             let mut answers = seen.answers_to(&question);
             answers
@@ -148,27 +148,27 @@ impl Scene {
 
     async fn in_an_approval(&mut self, round: Round<Moment>) {
         let tool = self
-            .house
+            .deployment
             .peer
             .tool(&format!("{:?}-{}", self.victim, round.number));
-        let alice = self.house.alice.clone();
+        let alice = self.deployment.alice.clone();
         let room = self.room.clone();
         let question = alice.say(&room, &tool.prompt).await;
-        let asked = card(&alice, &room, &question).await;
+        let asked = approval_message(&alice, &room, &question).await;
         match round.point {
             Moment::ChoiceMadeBefore => {
                 alice.react(&room, &asked.event_id, "✅").await;
                 if self.forgets_what_it_has_just_taken() {
                     self.until_taken(&asked).await;
                 }
-                self.house.kill(self.victim).await;
+                self.deployment.kill(self.victim).await;
             }
             Moment::ChoiceMadeAfter => {
                 let react = alice.react(&room, &asked.event_id, "✅");
-                self.house.kill_during(self.victim, react).await;
+                self.deployment.kill_during(self.victim, react).await;
             }
             Moment::Answer | Moment::CardShown => {
-                self.house.kill(self.victim).await;
+                self.deployment.kill(self.victim).await;
                 alice.react(&room, &asked.event_id, "✅").await;
             }
         }
@@ -195,26 +195,26 @@ impl Scene {
     /// Synapse notes what it has passed on to application services before it has written down what that is. Killed in between,
     /// it never tells of it, to no bridge: what is proved with it begins when the bridge has heard.
     fn forgets_what_it_has_just_taken(&self) -> bool {
-        self.victim == Victim::Homeserver && self.house.homeserver.name() == "synapse"
+        self.victim == Victim::Homeserver && self.deployment.homeserver.name() == "synapse"
     }
 
     /// Waits until the agent has read a message.
     async fn until_read(&self, question: &str) {
         let ghost = &self.agent.ghost;
         let read = |seen: &Room| seen.was_read(question, ghost).then_some(());
-        let alice = &self.house.alice;
+        let alice = &self.deployment.alice;
         alice
             .wait_for("to be read", &self.room, PATIENCE, read)
             .await;
     }
 
     /// Waits until a choice on this card counts.
-    async fn until_taken(&self, card: &Entry) {
+    async fn until_taken(&self, approval_message: &Entry) {
         let taken = |seen: &Room| {
-            let card = seen.entry(&card.event_id)?;
-            card.text().contains("Approved").then_some(())
+            let approval_message = seen.entry(&approval_message.event_id)?;
+            approval_message.text().contains("Approved").then_some(())
         };
-        let alice = &self.house.alice;
+        let alice = &self.deployment.alice;
         alice
             .wait_for("for the choice to count", &self.room, PATIENCE, taken)
             .await;
@@ -222,7 +222,7 @@ impl Scene {
 
     /// Decides what is asked again, as a person does who sees what has run already.
     async fn decide_to_the_end(&mut self, question: &str, asked: Entry, tool: &Tool) -> End {
-        let alice = self.house.alice.clone();
+        let alice = self.deployment.alice.clone();
         let mut decided = HashSet::from([asked.event_id]);
         loop {
             let next = alice.wait_for("for the answer", &self.room, PATIENCE, |seen| {
@@ -264,10 +264,12 @@ impl Scene {
 
     /// A further message is answered, and no card is left that waits.
     async fn goes_on(&mut self, round: Round<Moment>) {
-        let alice = &self.house.alice;
+        let alice = &self.deployment.alice;
         let words = format!("still here after {}", round.number);
         let asked = Instant::now();
-        let question = alice.say(&self.room, &self.house.peer.say(&words)).await;
+        let question = alice
+            .say(&self.room, &self.deployment.peer.say(&words))
+            .await;
         let complete = |text: &str| text == words;
         alice
             .wait_for_answer(&self.room, &question, PATIENCE, complete)

@@ -4,7 +4,7 @@ use std::{env, fs::OpenOptions, io::Write};
 
 use serde::Serialize;
 
-use crate::support::house::House;
+use crate::support::deployment::Deployment;
 
 /// What a person can rely on, in the words of the table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -45,7 +45,7 @@ pub enum Outcome {
 }
 
 #[derive(Serialize)]
-struct Line<'a> {
+struct ResultLine<'a> {
     homeserver: &'a str,
     backend: &'a str,
     feature: Feature,
@@ -53,8 +53,8 @@ struct Line<'a> {
 }
 
 /// Writes down what came of a feature in this house.
-pub fn passed(house: &House, feature: Feature, outcome: Outcome) {
-    let (homeserver, backend) = (house.homeserver.name(), house.peer.kind.name());
+pub fn passed(deployment: &Deployment, feature: Feature, outcome: Outcome) {
+    let (homeserver, backend) = (deployment.homeserver.name(), deployment.peer.kind.name());
     record(homeserver, backend, feature, outcome);
 }
 
@@ -64,7 +64,7 @@ pub fn record(homeserver: &str, backend: &str, feature: Feature, outcome: Outcom
     let Ok(path) = env::var("LETTA_TEST_RECORD") else {
         return;
     };
-    let line = Line {
+    let line = ResultLine {
         homeserver,
         backend,
         feature,

@@ -13,10 +13,10 @@ use proptest::strategy::{Strategy as _, ValueTree};
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 use tempfile::TempDir;
 
-use self::call::{Call, Who};
+use self::call::{Call, RequestUser};
 use self::catalogue::Operation;
+use self::fixture::{AS_TOKEN, Sink};
 use self::pool::Pool;
-use self::stage::{AS_TOKEN, Sink};
 use self::verdict::Answer;
 use super::account::{Account, http};
 use crate::support::clients::Shapes;
@@ -27,10 +27,10 @@ use crate::support::synapse::DOMAIN;
 pub mod call;
 pub mod catalogue;
 mod contents;
+mod fixture;
 pub mod pool;
 mod rubbish;
 mod shape;
-mod stage;
 mod verdict;
 
 /// How many requests are made unless `LETTA_PROOF_REQUESTS` says otherwise. `LETTA_PROOF_SEED` chooses others.
@@ -136,16 +136,16 @@ impl Run {
         }
     }
 
-    async fn newcomer(&mut self) -> Account {
+    async fn new_user(&mut self) -> Account {
         self.registered += 1;
         Account::register(&self.server.url(), &format!("person{}", self.registered)).await
     }
 
     /// New people in new rooms: of those before, anything may have become.
     async fn set_scene(&mut self, number: usize) {
-        self.people = vec![self.newcomer().await, self.newcomer().await];
+        self.people = vec![self.new_user().await, self.new_user().await];
         self.pool = Pool::default();
-        stage::set(number, &self.people[0], &self.people[1], &mut self.pool).await;
+        fixture::set(number, &self.people[0], &self.people[1], &mut self.pool).await;
     }
 
     /// Makes one request; if it finds a fault that is not known yet, the smallest one that still does.
@@ -219,14 +219,14 @@ impl Run {
         }
         let url = self.server.url();
         match call.who {
-            Who::Person(index) => {
+            RequestUser::Person(index) => {
                 let again = Account::log_in(&url, &self.people[index].user_id).await;
                 self.people[index] = match again {
                     Ok(person) => person,
-                    Err(_) => self.newcomer().await,
+                    Err(_) => self.new_user().await,
                 };
             }
-            Who::Admin => {
+            RequestUser::Admin => {
                 self.admin = log_in_again(&url, &self.admin.user_id).await;
             }
             _ => {}
@@ -234,11 +234,11 @@ impl Run {
     }
 
     /// The user as whom a request is made.
-    fn user(&self, who: &Who) -> String {
+    fn user(&self, who: &RequestUser) -> String {
         match who {
-            Who::Person(index) => self.people[*index].user_id.clone(),
-            Who::Admin => self.admin.user_id.clone(),
-            Who::Appservice(Some(user)) => user.clone(),
+            RequestUser::Person(index) => self.people[*index].user_id.clone(),
+            RequestUser::Admin => self.admin.user_id.clone(),
+            RequestUser::Appservice(Some(user)) => user.clone(),
             _ => format!("@sink:{DOMAIN}"),
         }
     }
@@ -258,11 +258,11 @@ impl Run {
         };
         let mut request = self.http.request(method, format!("{url}{uri}"));
         request = match &call.who {
-            Who::Nobody => request,
-            Who::Impostor => request.bearer_auth("nobody-has-this-token"),
-            Who::Person(index) => request.bearer_auth(&self.people[*index].token),
-            Who::Admin => request.bearer_auth(&self.admin.token),
-            Who::Appservice(_) => request.bearer_auth(AS_TOKEN),
+            RequestUser::Nobody => request,
+            RequestUser::Impostor => request.bearer_auth("nobody-has-this-token"),
+            RequestUser::Person(index) => request.bearer_auth(&self.people[*index].token),
+            RequestUser::Admin => request.bearer_auth(&self.admin.token),
+            RequestUser::Appservice(_) => request.bearer_auth(AS_TOKEN),
         };
         if let Some(media) = call.media {
             request = request.header("content-type", media);

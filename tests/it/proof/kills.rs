@@ -13,7 +13,7 @@ use serde_json::Value;
 use tokio::task::{JoinHandle, JoinSet};
 
 use self::ledger::Ledger;
-use self::writers::Desk;
+use self::writers::WriterContext;
 use super::account::Account;
 use super::view::{Classic, Client, Picture, Sliding, id};
 use super::{history_of, room_of};
@@ -61,20 +61,20 @@ impl House {
     }
 
     /// Sends everybody to work.
-    fn begin(&self, desk: &Desk) -> JoinSet<()> {
+    fn begin(&self, ctx: &WriterContext) -> JoinSet<()> {
         let mut work = JoinSet::new();
         for (person, index) in self.people.iter().zip(0..) {
             let room = self.rooms[index / WRITERS_PER_ROOM].clone();
-            work.spawn(writers::messages(desk.clone(), person.clone(), room));
+            work.spawn(writers::messages(ctx.clone(), person.clone(), room));
         }
         let of = |index: usize| self.people[index].clone();
         let reader = self.reader.user_id.clone();
-        work.spawn(writers::to_devices(desk.clone(), of(0), reader));
-        work.spawn(writers::account_data(desk.clone(), of(1)));
-        work.spawn(writers::media(desk.clone(), of(2)));
-        work.spawn(writers::one_time_keys(desk.clone(), of(3)));
-        work.spawn(writers::claims(desk.clone(), of(4), of(3)));
-        work.spawn(writers::sessions(desk.clone(), of(5).user_id));
+        work.spawn(writers::to_devices(ctx.clone(), of(0), reader));
+        work.spawn(writers::account_data(ctx.clone(), of(1)));
+        work.spawn(writers::media(ctx.clone(), of(2)));
+        work.spawn(writers::one_time_keys(ctx.clone(), of(3)));
+        work.spawn(writers::claims(ctx.clone(), of(4), of(3)));
+        work.spawn(writers::sessions(ctx.clone(), of(5).user_id));
         work
     }
 }
@@ -97,31 +97,31 @@ async fn nothing_acknowledged_is_lost_and_nobody_sees_a_gap_or_a_double() {
     sliding.step(Duration::ZERO).await.expect("a first sync");
     let classic = follow(classic, Arc::clone(&quiet));
     let sliding = follow(sliding, Arc::clone(&quiet));
-    let desk = Desk {
+    let ctx = WriterContext {
         url: server.url(),
         ledger: Arc::default(),
         over: Arc::default(),
     };
-    let mut work = house.begin(&desk);
+    let mut work = house.begin(&ctx);
 
     for _ in 0..kills {
         let life = rand::rng().random_range(LIFE_MS);
         tokio::time::sleep(Duration::from_millis(life)).await;
         server.kill9().await;
         server.start().await;
-        let sample = desk.ledger.lock().unwrap().sample();
+        let sample = ctx.ledger.lock().unwrap().sample();
         sample.look(&house.reader, &house.people[1]).await;
         if let Some(ended) = work.try_join_next() {
             panic!("a writer ended: {ended:?}");
         }
     }
-    desk.over.store(true, Ordering::Relaxed);
+    ctx.over.store(true, Ordering::Relaxed);
     while let Some(ended) = work.join_next().await {
         ended.expect("a writer");
     }
     quiet.store(true, Ordering::Relaxed);
     let (classic, sliding) = (classic.await.unwrap(), sliding.await.unwrap());
-    let ledger = Arc::try_unwrap(desk.ledger).expect("nobody writes any more");
+    let ledger = Arc::try_unwrap(ctx.ledger).expect("nobody writes any more");
     let ledger = ledger.into_inner().unwrap();
     ledger.look(&house.reader, &house.people[1]).await;
     ledger.settle(&house.people[3], &house.people[1]).await;

@@ -4,7 +4,7 @@ use std::env;
 use std::fmt::Debug;
 use std::time::Instant;
 
-use super::wire::Verdict;
+use super::wire::RuleAction;
 
 /// One kill of many.
 #[derive(Clone, Copy, Debug)]
@@ -17,11 +17,11 @@ pub struct Round<P> {
 
 impl<P> Round<P> {
     /// What becomes of what was on a wire at the kill: it is lost in one round, and arrives after all in the next.
-    pub fn fate(&self) -> Verdict {
+    pub fn fate(&self) -> RuleAction {
         if self.number.is_multiple_of(2) {
-            Verdict::Pass
+            RuleAction::Pass
         } else {
-            Verdict::Drop
+            RuleAction::Drop
         }
     }
 }

@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use super::process::{client, free_port};
 use super::synapse::DOMAIN;
-use super::wire::{Moment, Stage, Verdict, Wire};
+use super::wire::{ExchangePhase, Moment, RuleAction, Wire};
 
 /// One agent, with the names under which it is known in Matrix.
 #[derive(Debug, Clone)]
@@ -114,7 +114,7 @@ impl From<letta_client::Agent> for Agent {
 
 /// Whether the bridge asks for the list of agents at this moment.
 pub fn is_listing(moment: &Moment) -> bool {
-    moment.stage == Stage::Arrived
+    moment.stage == ExchangePhase::Arrived
         && moment.method == Method::GET
         && moment.path.trim_end_matches('/').ends_with("/v1/agents")
 }
@@ -122,7 +122,7 @@ pub fn is_listing(moment: &Moment) -> bool {
 /// Lists these agents instead of those that Letta has, until the rule is forgotten.
 pub fn list_instead(letta: &Wire, agents: &[Value]) -> u64 {
     letta.always(
-        Verdict::Answer(StatusCode::OK, Value::from(agents.to_vec())),
+        RuleAction::Answer(StatusCode::OK, Value::from(agents.to_vec())),
         is_listing,
     )
 }

@@ -20,7 +20,7 @@ use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
 use self::rules::Rule;
-pub use self::rules::{Held, Moment, Stage, Verdict, matrix_error};
+pub use self::rules::{ExchangePhase, Held, Moment, RuleAction, matrix_error};
 use super::process::{client, free_port};
 
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
@@ -133,7 +133,7 @@ impl Wire {
     /// Gives every moment that matches the same verdict, until `forget`.
     pub fn always(
         &self,
-        verdict: Verdict,
+        verdict: RuleAction,
         matches: impl Fn(&Moment) -> bool + Send + 'static,
     ) -> u64 {
         let mut rules = self.inner.rules.lock().unwrap();

@@ -21,7 +21,7 @@ pub use users::Users;
 /// Manage this server.
 #[derive(Debug, Parser)]
 #[command(name = "!admin", disable_version_flag = true)]
-pub struct Line {
+pub struct CommandLine {
     #[command(subcommand)]
     pub command: Command,
 }

@@ -22,15 +22,17 @@ use crate::{
 pub fn check_rule(rule: AnyPushRuleRef<'_>) -> Result<(), Refusal> {
     let problem = |what: String| Err(Refusal::invalid(what));
     if rule_size(rule).is_none_or(|size| size > RULE_MAX_BYTES) {
-        return problem(format!("A push rule can have {RULE_MAX_BYTES} bytes"));
+        return problem(format!("Push rule too large (max {RULE_MAX_BYTES} bytes)"));
     }
     if rule.actions().len() > ACTIONS_PER_RULE {
-        return problem(format!("A push rule can have {ACTIONS_PER_RULE} actions"));
+        return problem(format!(
+            "Too many actions (max {ACTIONS_PER_RULE} per push rule)"
+        ));
     }
     let conditions = conditions(rule);
     if conditions.len() > CONDITIONS_PER_RULE {
         return problem(format!(
-            "A push rule can have {CONDITIONS_PER_RULE} conditions"
+            "Too many conditions (max {CONDITIONS_PER_RULE} per push rule)"
         ));
     }
     let pattern = match rule {
@@ -41,7 +43,7 @@ pub fn check_rule(rule: AnyPushRuleRef<'_>) -> Result<(), Refusal> {
     let longest = texts.chain([rule.rule_id(), pattern]).map(str::len).max();
     if longest.is_some_and(|longest| longest > PATTERN_MAX_BYTES) {
         return problem(format!(
-            "The id of a push rule, its pattern, and the key and value of a condition can have {PATTERN_MAX_BYTES} bytes each"
+            "Rule id, pattern, condition key or value too long (max {PATTERN_MAX_BYTES} bytes each)"
         ));
     }
     Ok(())
@@ -73,13 +75,13 @@ pub fn check_rules(before: &Ruleset, after: &Ruleset) -> Result<(), Refusal> {
     let count = |rules: &Ruleset| rules.iter().count();
     if count(after) > RULES_PER_USER.max(count(before)) {
         return Err(Refusal::invalid(format!(
-            "One user can have {RULES_PER_USER} push rules"
+            "Too many push rules (max {RULES_PER_USER} per user)"
         )));
     }
     let size = json_size(after).unwrap_or(usize::MAX);
     if size > RULES_MAX_BYTES && size > json_size(before).unwrap_or_default() {
         return Err(Refusal::invalid(format!(
-            "All push rules of one user can have {RULES_MAX_BYTES} bytes together"
+            "Push rules too large (max {RULES_MAX_BYTES} bytes in total)"
         )));
     }
     Ok(())

@@ -43,7 +43,7 @@ pub struct Listed {
     /// How many rooms are in it.
     pub count: usize,
     /// The rooms that are seen.
-    pub seen: Vec<OwnedRoomId>,
+    pub visible: Vec<OwnedRoomId>,
 }
 
 /// Puts rooms into the order of all lists: those with the latest news first.
@@ -67,14 +67,14 @@ impl List {
                 .iter()
                 .any(|&(from, to)| (u64::from(from)..=u64::from(to)).contains(&index))
         };
-        let seen = admitted
+        let visible = admitted
             .iter()
             .enumerate()
             .filter(|(index, _)| in_window(*index))
             .map(|(_, room)| room.room_id.clone());
         Listed {
             count: admitted.len(),
-            seen: seen.collect(),
+            visible: visible.collect(),
         }
     }
 }
@@ -124,7 +124,7 @@ mod tests {
         let listed = list.look(&rooms);
         assert_eq!(listed.count, 5);
         assert_eq!(
-            listed.seen,
+            listed.visible,
             [
                 "!1:letta.test",
                 "!3:letta.test",
@@ -136,7 +136,10 @@ mod tests {
             ranges: vec![(uint!(3), uint!(1))],
             ..List::default()
         };
-        assert_eq!(backwards.look(&rooms).seen, <[OwnedRoomId; 0]>::default());
+        assert_eq!(
+            backwards.look(&rooms).visible,
+            <[OwnedRoomId; 0]>::default()
+        );
     }
 
     #[test]

@@ -24,7 +24,7 @@ pub struct RequiredState {
 
 /// One thing to look up in the state of a room.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Look {
+pub enum StateLookup {
     /// All of it.
     Everything,
     /// All of one type.
@@ -90,19 +90,19 @@ impl RequiredState {
     }
 
     /// What to look up to find all that it asks for. What is found has to be wanted, too.
-    pub fn looks(&self) -> Vec<Look> {
+    pub fn looks(&self) -> Vec<StateLookup> {
         if self.entries.contains_key(ALL) {
-            return vec![Look::Everything];
+            return vec![StateLookup::Everything];
         }
         let mut looks = Vec::new();
         for (kind, keys) in &self.entries {
             let of_type = StateEventType::from(kind.as_str());
             if keys.contains(ALL) {
-                looks.push(Look::Type(of_type));
+                looks.push(StateLookup::Type(of_type));
                 continue;
             }
             let named = keys.iter().filter(|key| !(kind == MEMBER && *key == LAZY));
-            looks.extend(named.map(|key| Look::One(of_type.clone(), key.clone())));
+            looks.extend(named.map(|key| StateLookup::One(of_type.clone(), key.clone())));
         }
         looks
     }
@@ -159,11 +159,11 @@ mod tests {
         assert!(list.beyond(&more).is_empty());
         assert_eq!(
             list.looks(),
-            [Look::One(StateEventType::RoomName, String::new())]
+            [StateLookup::One(StateEventType::RoomName, String::new())]
         );
         assert_eq!(
             required(&[("*", ""), (MEMBER, ME)]).looks(),
-            [Look::Everything]
+            [StateLookup::Everything]
         );
     }
 }

@@ -17,7 +17,7 @@ use crate::{
     error::{Error, Result},
     limits::{ACCOUNT_DATA_MAX_BYTES, ACCOUNT_DATA_TYPES_MAX, ROOM_ACCOUNT_DATA_MAX_BYTES},
     store::{Store, records::sync::AccountDatum, tables},
-    stream::{Change, Position, Stream, Touch, Write},
+    stream::{Change, Position, Stream, WakeTarget, Write},
 };
 
 /// The type of the push rules.
@@ -147,7 +147,7 @@ pub fn put(
         let key = (user, before.position);
         write.batch().delete::<tables::AccountDataChanges>(key)?;
     }
-    write.touch([Touch::User(user.to_owned())]);
+    write.touch([WakeTarget::User(user.to_owned())]);
     let slot = write.position();
     let what = (room_part(room).to_owned(), kind.to_owned());
     let change = Change::AccountData(user.to_owned());
@@ -171,7 +171,7 @@ pub async fn set(
     kind: &str,
     content: Box<RawValue>,
 ) -> Result<Position> {
-    let mut write = stream.write();
+    let mut write = stream.begin_write();
     put(&mut write, store, user, room, kind, content)?;
     Ok(stream.commit(write).await?)
 }

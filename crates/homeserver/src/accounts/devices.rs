@@ -14,7 +14,7 @@ use crate::{
 
 /// Whether a device was there before.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Was {
+pub enum DeviceWrite {
     /// It has a new name.
     There,
     /// It was made.
@@ -45,7 +45,7 @@ pub fn check_name(name: Option<&str>) -> Result<()> {
         return Ok(());
     }
     Err(Error::invalid(format!(
-        "The name of a device can have {DEVICE_NAME_MAX_BYTES} bytes"
+        "Device name too long (max {DEVICE_NAME_MAX_BYTES} bytes)"
     )))
 }
 
@@ -66,7 +66,7 @@ impl Accounts {
             return Ok(());
         }
         Err(Error::forbidden(format!(
-            "One user can have {DEVICES_PER_USER} devices: log out on some of them first"
+            "Too many devices (max {DEVICES_PER_USER} per user): log out on some first"
         )))
     }
 

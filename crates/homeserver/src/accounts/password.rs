@@ -161,7 +161,7 @@ impl Hashing {
         }
         if password.len() > PASSWORD_MAX_BYTES {
             return Err(Error::invalid(format!(
-                "A password can have {PASSWORD_MAX_BYTES} bytes"
+                "Password too long (max {PASSWORD_MAX_BYTES} bytes)"
             )));
         }
         let slot = self.enqueue(by)?;

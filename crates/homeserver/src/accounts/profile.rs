@@ -74,7 +74,7 @@ pub fn set(
     if serde_json::to_vec(&profile)?.len() > PROFILE_MAX_BYTES {
         return Err(Error::bad_request(
             ErrorKind::ProfileTooLarge,
-            format!("A profile can have {PROFILE_MAX_BYTES} bytes"),
+            format!("Profile too large (max {PROFILE_MAX_BYTES} bytes)"),
         ));
     }
     Ok(batch.put::<tables::Profiles>((user, field), value)?)
@@ -89,17 +89,17 @@ fn check(field: &str, value: &Value) -> Result<()> {
     if field.len() > PROFILE_FIELD_NAME_MAX_BYTES {
         return Err(Error::bad_request(
             ErrorKind::KeyTooLarge,
-            format!("The name of a profile field can have {PROFILE_FIELD_NAME_MAX_BYTES} bytes"),
+            format!("Profile field name too long (max {PROFILE_FIELD_NAME_MAX_BYTES} bytes)"),
         ));
     }
     match (field, value.as_str()) {
         (DISPLAY_NAME, Some(name)) if name.chars().count() > DISPLAY_NAME_MAX_CHARS => {
             Err(Error::invalid(format!(
-                "A display name can have {DISPLAY_NAME_MAX_CHARS} characters"
+                "Display name too long (max {DISPLAY_NAME_MAX_CHARS} characters)"
             )))
         }
         (AVATAR_URL, Some(url)) if url.len() > AVATAR_URL_MAX_BYTES => Err(Error::invalid(
-            format!("The address of an avatar can have {AVATAR_URL_MAX_BYTES} bytes"),
+            format!("Avatar URL too long (max {AVATAR_URL_MAX_BYTES} bytes)"),
         )),
         _ => Ok(()),
     }

@@ -16,11 +16,11 @@ const REMEMBERED_MAX: usize = 10_000;
 
 /// When devices were last written.
 #[derive(Debug)]
-pub(super) struct Seen {
+pub(super) struct LastSeen {
     written: Cache<(OwnedUserId, OwnedDeviceId), Instant>,
 }
 
-impl Default for Seen {
+impl Default for LastSeen {
     fn default() -> Self {
         Self {
             written: Cache::new(REMEMBERED_MAX),
@@ -41,7 +41,7 @@ impl Accounts {
         let (accounts, ip) = (self.clone(), facts.ip.map(|ip| ip.to_string()));
         self.tasks.spawn(async move {
             if let Err(error) = accounts.write_seen(key, ip).await {
-                tracing::warn!(%error, "it was not written when a device was seen");
+                tracing::warn!(%error, "could not store when a device was last seen");
             }
         });
     }

@@ -43,7 +43,7 @@ pub struct Issued {
 
 /// What a client asks for when it logs in.
 #[derive(Clone, Debug, Default)]
-pub struct Wish {
+pub struct LoginOptions {
     /// The device that it goes on with, if it had one.
     pub device_id: Option<OwnedDeviceId>,
     /// How the device is called, if it is new.
@@ -62,16 +62,16 @@ impl Accounts {
         &self,
         user: &UserId,
         credential: Credential,
-        wish: Wish,
+        options: LoginOptions,
         login: &Login,
     ) -> Result<Issued> {
-        let device_id = wish.device_id.unwrap_or_else(new_device_id);
+        let device_id = options.device_id.unwrap_or_else(new_device_id);
         if device_id.as_str().is_empty() || device_id.as_str().len() > DEVICE_ID_MAX_BYTES {
             return Err(Error::invalid(format!(
-                "The id of a device can have {DEVICE_ID_MAX_BYTES} bytes"
+                "Device id empty or too long (max {DEVICE_ID_MAX_BYTES} bytes)"
             )));
         }
-        check_name(wish.display_name.as_deref())?;
+        check_name(options.display_name.as_deref())?;
         let changing = self.changing.lock([user.to_owned()]).await;
         let mut batch = self.store.batch();
         self.spend(&mut batch, user, &credential)?;
@@ -81,7 +81,7 @@ impl Accounts {
             self.has_room_for_device(user)?;
         }
         let mut device = known.unwrap_or(Device {
-            display_name: wish.display_name,
+            display_name: options.display_name,
             last_seen: Some(clock::now()),
             ..Device::default()
         });
@@ -89,7 +89,7 @@ impl Accounts {
         batch.put::<tables::Devices>((user, &*device_id), &device)?;
         let token = NewToken {
             device_id,
-            refresh: wish.refresh.then_some(login),
+            refresh: options.refresh.then_some(login),
             replaces: None,
             appservice: device.appservice,
         };

@@ -6,6 +6,6 @@ use crate::error::Error;
 
 /// What an error says.
 #[allow(clippy::needless_pass_by_value, reason = "it is what `map_err` gives")]
-pub(super) fn said(error: Error) -> String {
+pub(super) fn error_text(error: Error) -> String {
     error.to_string()
 }

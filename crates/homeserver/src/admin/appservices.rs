@@ -1,7 +1,7 @@
 //! Commands about application services. The texts are Tuwunel's.
 
 use super::{
-    answer::{block, code_block, said},
+    answer::{block, code_block, error_text},
     command::Appservices,
 };
 use crate::{
@@ -22,7 +22,7 @@ pub(super) async fn run(
             let removed =
                 removed.map_err(|error| format!("Failed to unregister appservice: {error}"))?;
             let ended = services.operations.end_appservice(&removed).await;
-            ended.map_err(said)?;
+            ended.map_err(error_text)?;
             Ok("Appservice unregistered.".to_owned())
         }
         Appservices::ShowConfig { id } => {

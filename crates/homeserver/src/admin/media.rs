@@ -4,7 +4,7 @@ use ruma::{EventId, MilliSecondsSinceUnixEpoch, MxcUri, OwnedMxcUri, UInt};
 use serde_json::Value;
 
 use super::{
-    answer::{block, code_block, said},
+    answer::{block, code_block, error_text},
     command::Media,
     users::named,
 };
@@ -70,7 +70,7 @@ pub(super) async fn run(
                 .media
                 .id_of(&mxc)
                 .map(|id| services.media.about(id));
-            let about = about.transpose().map_err(said)?.flatten();
+            let about = about.transpose().map_err(error_text)?.flatten();
             let about = about.ok_or_else(|| "There is no such file.".to_owned())?;
             let json = serde_json::to_string_pretty(&about);
             json.map(|json| block(&json))
@@ -88,13 +88,13 @@ async fn delete(services: &Services, mxc: &MxcUri) -> Result<String, String> {
 
 async fn delete_one(services: &Services, mxc: &MxcUri) -> Result<bool, String> {
     match services.media.id_of(mxc) {
-        Some(id) => services.media.delete(id).await.map_err(said),
+        Some(id) => services.media.delete(id).await.map_err(error_text),
         None => Ok(false),
     }
 }
 
 async fn delete_of(services: &Services, event: &EventId) -> Result<String, String> {
-    let pdu = services.rooms.event(event).map_err(said)?;
+    let pdu = services.rooms.event(event).map_err(error_text)?;
     let pdu = pdu.ok_or_else(|| "Event ID does not exist or is not known to us.".to_owned())?;
     let content: Value = pdu.content_as().unwrap_or_default();
     let uris = URIS
@@ -134,8 +134,8 @@ async fn delete_which(
     wanted: impl Fn(&MediaFile) -> bool,
 ) -> Result<String, String> {
     let mut count = 0;
-    for id in services.media.which(wanted).map_err(said)? {
-        count += usize::from(services.media.delete(&id).await.map_err(said)?);
+    for id in services.media.which(wanted).map_err(error_text)? {
+        count += usize::from(services.media.delete(&id).await.map_err(error_text)?);
     }
     Ok(format!("Deleted {count} total files."))
 }

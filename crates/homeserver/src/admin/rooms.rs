@@ -9,7 +9,7 @@ use ruma::{
 };
 
 use super::{
-    answer::{list, said},
+    answer::{error_text, list},
     command::Rooms,
 };
 use crate::{
@@ -38,17 +38,21 @@ pub(super) async fn run(
             exclude_banned,
             no_details,
         } => all(services, page.unwrap_or(1), exclude_banned, no_details),
-        Rooms::Exists { room } => Ok(services.rooms.exists(&room).map_err(said)?.to_string()),
+        Rooms::Exists { room } => Ok(services
+            .rooms
+            .exists(&room)
+            .map_err(error_text)?
+            .to_string()),
         Rooms::Info { room } => {
-            let room = found(services, &room).await.map_err(said)?;
-            info(services, &room).map_err(said)
+            let room = found(services, &room).await.map_err(error_text)?;
+            info(services, &room).map_err(error_text)
         }
         Rooms::ListJoinedMembers {
             room,
             local_only: _,
         } => {
-            let room = found(services, &room).await.map_err(said)?;
-            members(services, &room).map_err(said)
+            let room = found(services, &room).await.map_err(error_text)?;
+            members(services, &room).map_err(error_text)
         }
         Rooms::Alias(command) => alias::run(services, command).await,
         Rooms::Directory(command) => directory::run(services, command).await,
@@ -71,13 +75,13 @@ pub(super) async fn run(
 }
 
 /// A room as lists show it.
-struct Line {
+struct RoomRow {
     room: OwnedRoomId,
     members: usize,
     name: String,
 }
 
-impl Line {
+impl RoomRow {
     fn of(services: &Services, room: OwnedRoomId) -> ServerResult<Self> {
         let state = services.rooms.state(&room);
         let name = state.content::<RoomNameEventContent>(&StateEventType::RoomName, "")?;
@@ -89,7 +93,7 @@ impl Line {
     }
 }
 
-impl std::fmt::Display for Line {
+impl std::fmt::Display for RoomRow {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let Self {
             room,
@@ -101,8 +105,8 @@ impl std::fmt::Display for Line {
 }
 
 /// A page of rooms, the largest first.
-fn page(services: &Services, rooms: Vec<OwnedRoomId>, page: usize) -> ServerResult<Vec<Line>> {
-    let lines = rooms.into_iter().map(|room| Line::of(services, room));
+fn page(services: &Services, rooms: Vec<OwnedRoomId>, page: usize) -> ServerResult<Vec<RoomRow>> {
+    let lines = rooms.into_iter().map(|room| RoomRow::of(services, room));
     let mut lines = lines.collect::<ServerResult<Vec<_>>>()?;
     lines.sort_by_key(|line| Reverse(line.members));
     let skipped = page.saturating_sub(1).saturating_mul(PAGE);
@@ -127,8 +131,8 @@ fn all(
     exclude_banned: bool,
     no_details: bool,
 ) -> Result<String, String> {
-    let rooms = known(services, exclude_banned.then_some(false)).map_err(said)?;
-    let lines = page(services, rooms, number).map_err(said)?;
+    let rooms = known(services, exclude_banned.then_some(false)).map_err(error_text)?;
+    let lines = page(services, rooms, number).map_err(error_text)?;
     if lines.is_empty() {
         return Err("No more rooms.".to_owned());
     }
@@ -139,7 +143,7 @@ fn all(
     ))
 }
 
-fn table(heading: &str, lines: &[Line], no_details: bool) -> String {
+fn table(heading: &str, lines: &[RoomRow], no_details: bool) -> String {
     if no_details {
         return list(heading, lines.iter().map(|line| &line.room));
     }
@@ -152,7 +156,7 @@ fn info(services: &Services, room: &RoomId) -> ServerResult<String> {
     let state = services.rooms.state(room);
     let topic = state.content::<RoomTopicEventContent>(&StateEventType::RoomTopic, "")?;
     let mut facts = vec![
-        Line::of(services, room.to_owned())?.to_string(),
+        RoomRow::of(services, room.to_owned())?.to_string(),
         format!("version: {}", record.version),
         format!("creator: {}", record.creator),
     ];

@@ -49,7 +49,8 @@ pub(super) async fn run(services: &Services, command: Running) -> Result<String,
             .map(|()| "Old backups are deleted.".to_owned())
             .map_err(|error| error.to_string()),
         Running::AdminNotice { message } => {
-            let said = super::listen::say(services, &answer::content(&message.join(" "))).await;
+            let said =
+                super::command_listener::say(services, &answer::content(&message.join(" "))).await;
             said.map(|()| "Notice was sent to #admins".to_owned())
                 .map_err(|error| error.to_string())
         }

@@ -6,7 +6,7 @@ use super::command::Token;
 use crate::services::Services;
 
 pub(super) async fn run(services: &Services, command: Token) -> Result<String, String> {
-    let said = |error: crate::error::Error| error.to_string();
+    let error_text = |error: crate::error::Error| error.to_string();
     match command {
         Token::Issue {
             max_uses,
@@ -18,18 +18,21 @@ pub(super) async fn run(services: &Services, command: Token) -> Result<String, S
             let issued = services.accounts.issue_registration_token(uses, life).await;
             Ok(format!(
                 "New registration token issued: `{}`",
-                issued.map_err(said)?
+                issued.map_err(error_text)?
             ))
         }
         Token::Revoke { token } => {
             let revoked = services.accounts.revoke_registration_token(&token).await;
-            if revoked.map_err(said)? {
+            if revoked.map_err(error_text)? {
                 return Ok("Token revoked successfully.".to_owned());
             }
             Err("There is no such token.".to_owned())
         }
         Token::List => {
-            let tokens = services.accounts.registration_tokens().map_err(said)?;
+            let tokens = services
+                .accounts
+                .registration_tokens()
+                .map_err(error_text)?;
             let mut text = format!("Found {} registration tokens:\n", tokens.len());
             for (token, record) in tokens {
                 let left = record.uses_left.map(|left| format!(", {left} left"));

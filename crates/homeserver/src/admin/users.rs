@@ -6,7 +6,7 @@ use ruma::{
 };
 
 use super::{
-    answer::{list, said},
+    answer::{error_text, list},
     command::Users,
 };
 use crate::{
@@ -38,7 +38,7 @@ pub(super) async fn run(
             force,
         } => many::deactivate(services, no_leave_rooms, force, below).await,
         Users::ListUsers => {
-            let users = services.accounts.list().map_err(said)?;
+            let users = services.accounts.list().map_err(error_text)?;
             let heading = format!("Found {} local user account(s):", users.len());
             Ok(list(&heading, &users))
         }
@@ -79,13 +79,17 @@ async fn deactivate(services: &Services, name: &str, stays: bool) -> Result<Stri
 }
 
 async fn make_admin(services: &Services, user: &UserId) -> Result<String, String> {
-    services.accounts.active(user).map_err(said)?;
-    services.operations.make_admin(user).await.map_err(said)?;
+    services.accounts.active(user).map_err(error_text)?;
+    services
+        .operations
+        .make_admin(user)
+        .await
+        .map_err(error_text)?;
     Ok(format!("{user} has been granted admin privileges."))
 }
 
 fn joined_rooms(services: &Services, user: &UserId) -> Result<String, String> {
-    let rooms = services.rooms.joined_rooms(user).map_err(said)?;
+    let rooms = services.rooms.joined_rooms(user).map_err(error_text)?;
     let heading = format!("Rooms {user} Joined ({}):", rooms.len());
     Ok(list(&heading, &rooms))
 }
@@ -95,21 +99,27 @@ async fn delete_device(
     user: &UserId,
     device: OwnedDeviceId,
 ) -> Result<String, String> {
-    if !services.accounts.has_device(user, &device).map_err(said)? {
+    if !services
+        .accounts
+        .has_device(user, &device)
+        .map_err(error_text)?
+    {
         return Err(format!("{user} has no device {device}"));
     }
     let devices = [device];
     let deleted = services.operations.delete_devices(user, &devices, None);
-    deleted.await.map_err(said)?;
+    deleted.await.map_err(error_text)?;
     Ok("Device deleted.".to_owned())
 }
 
 async fn redact_event(services: &Services, event: &EventId) -> Result<String, String> {
-    let pdu = services.rooms.event(event).map_err(said)?;
+    let pdu = services.rooms.event(event).map_err(error_text)?;
     let pdu = pdu.ok_or_else(|| "Event does not exist in our database.".to_owned())?;
     let reason = "The administrator(s) have redacted this message.".to_owned();
-    let draft = redact::draft(&pdu.sender, event.to_owned(), Some(reason)).map_err(said)?;
-    write(services, &pdu.room_id, draft).await.map_err(said)?;
+    let draft = redact::draft(&pdu.sender, event.to_owned(), Some(reason)).map_err(error_text)?;
+    write(services, &pdu.room_id, draft)
+        .await
+        .map_err(error_text)?;
     Ok(format!("Successfully redacted {event}"))
 }
 
@@ -117,10 +127,10 @@ async fn redact_event(services: &Services, event: &EventId) -> Result<String, St
 async fn end(services: &Services, user: &UserId, stays: bool) -> Result<(), String> {
     if stays {
         let ended = services.operations.end_account(user, Content::Kept, None);
-        return ended.await.map_err(said);
+        return ended.await.map_err(error_text);
     }
     let ended = services.operations.deactivate(user, Content::Kept, None);
-    ended.await.map_err(said)
+    ended.await.map_err(error_text)
 }
 
 async fn create(
@@ -140,7 +150,7 @@ async fn create(
     let created = services
         .operations
         .create_account(&localpart, Some(&password));
-    let user = created.await.map_err(said)?;
+    let user = created.await.map_err(error_text)?;
     Ok(format!(
         "Created user with user_id: {user} and password: `{password}`"
     ))
@@ -171,14 +181,16 @@ async fn become_a(
     membership: MembershipState,
 ) -> Result<(), String> {
     let user = named(services, user)?;
-    let room = aliases::find(&services.rooms, room).await.map_err(said)?;
+    let room = aliases::find(&services.rooms, room)
+        .await
+        .map_err(error_text)?;
     if super::is_coming(&membership) {
-        super::check_member(&services.rooms, &room, &user).map_err(said)?;
+        super::check_member(&services.rooms, &room, &user).map_err(error_text)?;
     }
     let content = serde_json::json!({ "membership": membership });
     let kind = ruma::events::StateEventType::RoomMember;
-    let draft = Draft::state(user.clone(), &kind, user.as_str(), &content).map_err(said)?;
-    write(services, &room, draft).await.map_err(said)
+    let draft = Draft::state(user.clone(), &kind, user.as_str(), &content).map_err(error_text)?;
+    write(services, &room, draft).await.map_err(error_text)
 }
 
 async fn write(services: &Services, room: &ruma::RoomId, draft: Draft) -> ServerResult<()> {
@@ -198,7 +210,7 @@ pub(super) fn named(services: &Services, name: &str) -> Result<OwnedUserId, Stri
 }
 
 fn refuse_own(services: &Services, user: &UserId) -> Result<(), String> {
-    let own = super::server_user(&services.config.server_name).map_err(said)?;
+    let own = super::server_user(&services.config.server_name).map_err(error_text)?;
     if own == user {
         return Err("Not allowed for the server's own account.".to_owned());
     }

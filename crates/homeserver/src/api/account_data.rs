@@ -72,7 +72,7 @@ async fn save(
     }
     if content.get().len() > ACCOUNT_DATUM_MAX_BYTES || kind.len() > ACCOUNT_DATA_TYPE_MAX_BYTES {
         return Err(Error::too_large(format!(
-            "Account data can have {ACCOUNT_DATUM_MAX_BYTES} bytes, its type {ACCOUNT_DATA_TYPE_MAX_BYTES}"
+            "Account data too large (max {ACCOUNT_DATUM_MAX_BYTES} bytes, type max {ACCOUNT_DATA_TYPE_MAX_BYTES} bytes)"
         )));
     }
     let _turn = services.accounts.serial.of(user).await;

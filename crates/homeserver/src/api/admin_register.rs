@@ -13,7 +13,7 @@ use sha1::Sha1;
 use tokio::time::Instant;
 
 use crate::{
-    accounts::{credential::Credential, identity, tokens::Wish},
+    accounts::{credential::Credential, identity, tokens::LoginOptions},
     caller::CallFacts,
     config::Secret,
     error::{Error, Result},
@@ -113,7 +113,7 @@ async fn made(services: &Services, facts: &CallFacts) -> Result<Value> {
             .log_in(
                 &user,
                 Credential::NewAccount,
-                Wish::default(),
+                LoginOptions::default(),
                 &services.config.login,
             )
             .await?;

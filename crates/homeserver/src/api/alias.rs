@@ -22,7 +22,7 @@ async fn create(
     call: Call<create_alias::v3::Request>,
 ) -> Result<create_alias::v3::Response> {
     let (alias, room) = (call.body.room_alias, call.body.room_id);
-    rooms::may_act(&services.rooms, &call.caller)?;
+    rooms::check_not_suspended(&services.rooms, &call.caller)?;
     let lock = services.rooms.aliases.lock([alias.clone()]).await;
     rooms::aliases::check_free(&services.rooms, &call.caller, &alias, StatusCode::CONFLICT)?;
     if !services.rooms.exists(&room)? {

@@ -15,7 +15,7 @@ use crate::{
     keys::{self, cross_signing, device_lists, signatures, signatures::Unusable},
     limits::SIGNED_KEYS_PER_REQUEST,
     services::{AppState, Services},
-    stream::Touch,
+    stream::WakeTarget,
 };
 
 pub(super) fn routes(routes: Routes) -> Routes {
@@ -45,7 +45,7 @@ async fn upload_keys(
     if new.is_empty() {
         return Ok(upload_signing_keys::v3::Response::new());
     }
-    let mut write = services.stream.write();
+    let mut write = services.stream.begin_write();
     cross_signing::set(&services.store, write.batch(), user, &new)?;
     keys::changed(&mut write, user);
     write.touch(device_lists::touches(&services.store, user)?);
@@ -88,8 +88,8 @@ async fn upload_signatures(
     for (owner, objects) in signed {
         // One owner after the other: whoever signs for many holds up each of them only for their own part.
         let alone = services.keys.lock([&**owner, &**signer]).await;
-        let mut write = services.stream.write();
-        write.touch([Touch::User(signer.clone())]);
+        let mut write = services.stream.begin_write();
+        write.touch([WakeTarget::User(signer.clone())]);
         for (name, object) in objects {
             let added =
                 signatures::add(&services.store, write.batch(), signer, owner, name, object)?;

@@ -30,7 +30,7 @@ async fn schedule(
     services: AppState,
     call: Call<send_delayed_event::unstable::Request>,
 ) -> Result<send_delayed_event::unstable::Response> {
-    rooms::may_act(&services.rooms, &call.caller)?;
+    rooms::check_not_suspended(&services.rooms, &call.caller)?;
     let body = call.body;
     let txn = Txn {
         scope: format!("send {} {}", body.room_id, body.event_type),

@@ -103,7 +103,7 @@ async fn set(
     call: Call<set_room_visibility::v3::Request>,
 ) -> Result<set_room_visibility::v3::Response> {
     let room = &call.body.room_id;
-    rooms::may_act(&services.rooms, &call.caller)?;
+    rooms::check_not_suspended(&services.rooms, &call.caller)?;
     rooms::directory::may_publish(&services.rooms, &call.caller.user_id, room)?;
     publish(&services.rooms, "", room, is_public(&call.body.visibility)?).await?;
     Ok(set_room_visibility::v3::Response::new())

@@ -22,7 +22,7 @@ use crate::{
     http::{Call, Routes},
     rooms::{
         self, Pdu, RoomState, filter,
-        pagination::{self, Asked, Reader, Token},
+        pagination::{self, PageRequest, Reader, Token},
         present::{self, Viewer},
     },
     services::{AppState, Services},
@@ -69,7 +69,7 @@ async fn context(
     let reader = Reader::new(rooms, &viewer.user_id, &body.room_id)?;
     let pdu = visible_event(&services, &reader, &body.room_id, &body.event_id)?;
     let limit = pagination::limit(Some(body.limit), CONTEXT_DEFAULT_EVENTS);
-    let mut asked = Asked {
+    let mut asked = PageRequest {
         direction: Direction::Backward,
         from: Some(Token(pdu.position.before())),
         to: None,

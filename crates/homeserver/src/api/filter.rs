@@ -33,7 +33,7 @@ async fn create(
     let text = filter.to_string();
     if text.len() > FILTER_MAX_BYTES {
         return Err(Error::too_large(format!(
-            "A filter can have {FILTER_MAX_BYTES} bytes"
+            "Filter too large (max {FILTER_MAX_BYTES} bytes)"
         )));
     }
     let digest = Sha256::digest(text.as_bytes());
@@ -44,7 +44,7 @@ async fn create(
         let filters = services.store.scan::<tables::Filters>((&**user,)).keys();
         if filters.take(FILTERS_PER_USER).count() >= FILTERS_PER_USER {
             return Err(Error::too_large(format!(
-                "One user can have {FILTERS_PER_USER} filters"
+                "Too many filters (max {FILTERS_PER_USER} per user)"
             )));
         }
         services.store.put::<tables::Filters>(key, &filter).await?;

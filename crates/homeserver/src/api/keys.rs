@@ -13,7 +13,7 @@ use crate::{
     http::{Call, Routes},
     keys::{self, cross_signing, device_lists, devices, one_time},
     services::{AppState, Services},
-    stream::{Position, Touch},
+    stream::{Position, WakeTarget},
     sync,
 };
 
@@ -31,8 +31,8 @@ async fn upload(
 ) -> Result<upload_keys::v3::Response> {
     let (user, device, body) = (&call.caller.user_id, call.caller.device()?, &call.body);
     let _alone = services.keys.lock([&**user]).await;
-    let mut write = services.stream.write();
-    write.touch([Touch::User(user.clone())]);
+    let mut write = services.stream.begin_write();
+    write.touch([WakeTarget::User(user.clone())]);
     if let Some(given) = &body.device_keys
         && devices::set(&services.store, write.batch(), user, device, given)?
     {

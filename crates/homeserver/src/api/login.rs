@@ -31,7 +31,7 @@ use crate::{
         devices::manages_devices,
         identity,
         moderation::{deactivated, locked},
-        tokens::Wish,
+        tokens::LoginOptions,
     },
     error::{Error, Result},
     http::{Call, Routes},
@@ -81,7 +81,7 @@ async fn login(services: AppState, call: Call<login::v3::Request>) -> Result<log
         }
     };
     may_log_in(&services, &user, call.caller.is_some())?;
-    let wish = Wish {
+    let wish = LoginOptions {
         device_id: call.body.device_id,
         display_name: call.body.initial_device_display_name,
         refresh: call.body.refresh_token,

@@ -27,7 +27,7 @@ use crate::{
     services::{AppState, Services},
 };
 
-mod part;
+mod range;
 mod serve;
 
 /// Files never change: a browser need not ask twice. It keeps them to the one user whom they were given to.
@@ -71,11 +71,11 @@ async fn shield(mut response: Response) -> Response {
 
 fn check_names(file_name: Option<&String>, content_type: Option<&String>) -> Result<()> {
     if file_name.is_some_and(|name| name.len() > FILE_NAME_MAX_BYTES) {
-        let message = format!("The name of a file can have {FILE_NAME_MAX_BYTES} bytes");
+        let message = format!("File name too long (max {FILE_NAME_MAX_BYTES} bytes)");
         return Err(Error::invalid(message));
     }
     if content_type.is_some_and(|name| name.len() > CONTENT_TYPE_MAX_BYTES) {
-        let message = format!("Content-Type can have {CONTENT_TYPE_MAX_BYTES} bytes");
+        let message = format!("Content-Type too long (max {CONTENT_TYPE_MAX_BYTES} bytes)");
         return Err(Error::invalid(message));
     }
     Ok(())
@@ -88,7 +88,7 @@ fn uploaded(
     body: Body,
     (file_name, content_type): (Option<String>, Option<String>),
 ) -> Result<Upload> {
-    rooms::may_act(&services.rooms, caller)?;
+    rooms::check_not_suspended(&services.rooms, caller)?;
     check_names(file_name.as_ref(), content_type.as_ref())?;
     Ok(Upload {
         pieces: pieces(body, services.config.listen.max_request_size.as_len()),
@@ -113,7 +113,7 @@ async fn create(
     services: AppState,
     call: Call<create_mxc_uri::v1::Request>,
 ) -> Result<create_mxc_uri::v1::Response> {
-    rooms::may_act(&services.rooms, &call.caller)?;
+    rooms::check_not_suspended(&services.rooms, &call.caller)?;
     let (uri, until) = services
         .media
         .reserve(&call.caller.user_id, call.caller.is_rate_limited())

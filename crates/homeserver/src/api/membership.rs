@@ -36,7 +36,7 @@ pub(super) fn routes(routes: Routes) -> Routes {
 }
 
 /// Who asks, and what for.
-struct Asked<'a> {
+struct MembershipRequest<'a> {
     services: &'a Services,
     caller: &'a Caller,
     facts: &'a CallFacts,
@@ -44,7 +44,7 @@ struct Asked<'a> {
     reason: Option<String>,
 }
 
-impl Asked<'_> {
+impl MembershipRequest<'_> {
     async fn make(self, user: &OwnedUserId, membership: MembershipState) -> Result<()> {
         let mut member = Member::new(&self.services.rooms, user, membership)?;
         member.reason = self.reason;
@@ -61,7 +61,7 @@ impl Asked<'_> {
 
 macro_rules! asked {
     ($services:ident, $call:ident, $room:expr) => {
-        Asked {
+        MembershipRequest {
             services: &$services,
             caller: &$call.caller,
             facts: &$call.facts,
@@ -75,11 +75,11 @@ async fn invite(
     services: AppState,
     call: Call<invite_user::v3::Request>,
 ) -> Result<invite_user::v3::Response> {
-    rooms::may_act(&services.rooms, &call.caller)?;
+    rooms::check_not_suspended(&services.rooms, &call.caller)?;
     let InvitationRecipient::UserId(recipient) = &call.body.recipient else {
         return Err(rooms::membership::no_third_party());
     };
-    let asked = Asked {
+    let asked = MembershipRequest {
         services: &services,
         caller: &call.caller,
         facts: &call.facts,
@@ -104,7 +104,7 @@ async fn join(
     services: AppState,
     call: Call<join_room_by_id::v3::Request>,
 ) -> Result<join_room_by_id::v3::Response> {
-    rooms::may_act(&services.rooms, &call.caller)?;
+    rooms::check_not_suspended(&services.rooms, &call.caller)?;
     let room = &call.body.room_id;
     asked!(services, call, room)
         .make(&call.caller.user_id, MembershipState::Join)
@@ -116,7 +116,7 @@ async fn join_by_alias(
     services: AppState,
     call: Call<join_room_by_id_or_alias::v3::Request>,
 ) -> Result<join_room_by_id_or_alias::v3::Response> {
-    rooms::may_act(&services.rooms, &call.caller)?;
+    rooms::check_not_suspended(&services.rooms, &call.caller)?;
     let room = rooms::aliases::find(&services.rooms, &call.body.room_id_or_alias).await?;
     asked!(services, call, &room)
         .make(&call.caller.user_id, MembershipState::Join)
@@ -128,7 +128,7 @@ async fn knock(
     services: AppState,
     call: Call<knock_room::v3::Request>,
 ) -> Result<knock_room::v3::Response> {
-    rooms::may_act(&services.rooms, &call.caller)?;
+    rooms::check_not_suspended(&services.rooms, &call.caller)?;
     let room = rooms::aliases::find(&services.rooms, &call.body.room_id_or_alias).await?;
     asked!(services, call, &room)
         .make(&call.caller.user_id, MembershipState::Knock)
@@ -150,7 +150,7 @@ async fn kick(
     services: AppState,
     call: Call<kick_user::v3::Request>,
 ) -> Result<kick_user::v3::Response> {
-    rooms::may_act(&services.rooms, &call.caller)?;
+    rooms::check_not_suspended(&services.rooms, &call.caller)?;
     let (room, user) = (&call.body.room_id, &call.body.user_id);
     check_sender(&services, &call.caller, room)?;
     rooms::membership::check_kickable(&services.rooms, room, user)?;
@@ -164,7 +164,7 @@ async fn ban(
     services: AppState,
     call: Call<ban_user::v3::Request>,
 ) -> Result<ban_user::v3::Response> {
-    rooms::may_act(&services.rooms, &call.caller)?;
+    rooms::check_not_suspended(&services.rooms, &call.caller)?;
     asked!(services, call, &call.body.room_id)
         .make(&call.body.user_id, MembershipState::Ban)
         .await?;
@@ -175,7 +175,7 @@ async fn unban(
     services: AppState,
     call: Call<unban_user::v3::Request>,
 ) -> Result<unban_user::v3::Response> {
-    rooms::may_act(&services.rooms, &call.caller)?;
+    rooms::check_not_suspended(&services.rooms, &call.caller)?;
     let (room, user) = (&call.body.room_id, &call.body.user_id);
     check_sender(&services, &call.caller, room)?;
     rooms::membership::check_banned(&services.rooms, room, user)?;

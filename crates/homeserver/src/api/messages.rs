@@ -14,7 +14,7 @@ use crate::{
     rooms::{
         self, Pdu, RoomState,
         filter::RelatedBy,
-        pagination::{self, Asked, Reader},
+        pagination::{self, PageRequest, Reader},
         present::{self, Viewer},
     },
     services::{AppState, Services},
@@ -37,7 +37,7 @@ async fn messages(
     let related_by = RelatedBy::read(call.facts.query_value("filter").as_deref());
     let reader = Reader::new(&services.rooms, &viewer.user_id, &body.room_id)?.only(related_by);
     let limit = pagination::limit(Some(body.limit), PAGE_DEFAULT_EVENTS);
-    let page = reader.page(&Asked {
+    let page = reader.page(&PageRequest {
         direction: body.dir,
         from: pagination::token(body.from.as_deref())?,
         to: pagination::token(body.to.as_deref())?,

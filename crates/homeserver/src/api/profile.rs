@@ -116,7 +116,7 @@ fn may_change(services: &Services, caller: &Caller, owner: &UserId) -> Result<()
             .as_ref()
             .is_some_and(|appservice| appservice.may_act_as(owner, own));
     if may {
-        return rooms::may_act(&services.rooms, caller);
+        return rooms::check_not_suspended(&services.rooms, caller);
     }
     Err(Error::forbidden("Everybody changes their own profile only"))
 }

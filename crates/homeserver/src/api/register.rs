@@ -20,11 +20,11 @@ use ruma::{
     },
 };
 
-use super::lean::{AnsweredLean, Lean};
+use super::omit_null::{OmitNull, WithNullsOmitted};
 use crate::{
     accounts::{
         credential::Credential, devices::check_name, devices::manages_devices, existing::in_use,
-        identity, registration_tokens, tokens::Wish, uia,
+        identity, registration_tokens, tokens::LoginOptions, uia,
     },
     appservices::Appservice,
     error::{Error, Result},
@@ -42,8 +42,8 @@ pub(super) fn routes(routes: Routes) -> Routes {
 
 async fn register(
     services: AppState,
-    call: Call<AnsweredLean<register::v3::Request>>,
-) -> Result<Lean<register::v3::Response>> {
+    call: Call<WithNullsOmitted<register::v3::Request>>,
+) -> Result<OmitNull<register::v3::Response>> {
     let call = Call {
         body: call.body.0,
         caller: call.caller,
@@ -54,7 +54,7 @@ async fn register(
         (_, RegistrationKind::Guest) => guest(services, call).await,
         _ => person(services, call).await,
     };
-    answer.map(Lean)
+    answer.map(OmitNull)
 }
 
 async fn person(
@@ -173,7 +173,7 @@ async fn add_and_log_in(
     if body.inhibit_login {
         return Ok(response);
     }
-    let wish = Wish {
+    let wish = LoginOptions {
         device_id: body.device_id,
         display_name: body.initial_device_display_name,
         refresh: body.refresh_token,

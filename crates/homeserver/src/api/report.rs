@@ -75,10 +75,10 @@ async fn keep(
     report["reason"] = json!(reason[..end]);
     report["by"] = json!(caller.user_id);
     report["time"] = json!(clock::now());
-    tracing::warn!(user.id = %caller.user_id, %report, "somebody reported something");
+    tracing::warn!(user.id = %caller.user_id, %report, "content reported");
     let user = caller.user_id.clone();
     let _turn = services.accounts.serial.of(&user).await;
-    let mut write = services.stream.write();
+    let mut write = services.stream.begin_write();
     let by_user = services.store.scan_back::<tables::ReportsBy>((&user,));
     for key in by_user.keys().skip(REPORTS_PER_USER - 1) {
         let (_, oldest) = key?;

@@ -23,7 +23,7 @@ async fn create(
     services: AppState,
     call: Call<create_room::v3::Request>,
 ) -> Result<create_room::v3::Response> {
-    rooms::may_act(&services.rooms, &call.caller)?;
+    rooms::check_not_suspended(&services.rooms, &call.caller)?;
     may_create(&services, &call.caller)?;
     count(
         &services,

@@ -33,7 +33,7 @@ use crate::{
     limits::{SEARCH_CONTEXT_MAX, SEARCH_PAGE_MAX},
     rooms::{
         Pdu, filter,
-        pagination::{self, Asked, Reader, Token},
+        pagination::{self, PageRequest, Reader, Token},
         present::{self, Viewer},
         search,
     },
@@ -158,7 +158,7 @@ fn context(
     let reader = Reader::new(&services.rooms, &viewer.user_id, &pdu.room_id)?;
     let everything = RoomEventFilter::default();
     let page = |direction: Direction, from, limit| {
-        reader.page(&Asked {
+        reader.page(&PageRequest {
             direction,
             from: Some(Token(from)),
             to: None,

@@ -9,7 +9,7 @@ use ruma::{
 };
 use serde::Deserialize;
 
-use super::later::{Sends, Sent, begin, delay_ms};
+use super::send_or_delay::{SendOrDelay, Sent, begin, delay_ms};
 use crate::{
     error::{Error, Result},
     http::{Call, Routes},
@@ -32,7 +32,7 @@ struct Redacts {
 
 async fn message(
     services: AppState,
-    call: Call<Sends<send_message_event::v3::Request>>,
+    call: Call<SendOrDelay<send_message_event::v3::Request>>,
 ) -> Result<Sent> {
     let body = call.body.request;
     let kind = TimelineEventType::from(body.event_type.to_string());
@@ -63,7 +63,10 @@ async fn message(
     Ok(Sent::Now(event, unanswered))
 }
 
-async fn redact(services: AppState, call: Call<Sends<redact_event::v3::Request>>) -> Result<Sent> {
+async fn redact(
+    services: AppState,
+    call: Call<SendOrDelay<redact_event::v3::Request>>,
+) -> Result<Sent> {
     let body = call.body.request;
     rooms::may_redact(&services.rooms, &call.caller, Some(&body.event_id))?;
     let txn = Txn {

@@ -11,7 +11,7 @@ use ruma::{
     events::TimelineEventType,
 };
 
-use super::later::{Sends, Sent, delay_ms};
+use super::send_or_delay::{SendOrDelay, Sent, delay_ms};
 use crate::{
     error::{Error, Result},
     http::{Call, Routes},
@@ -63,8 +63,11 @@ async fn one(
     Ok(get_state_event_for_key::v3::Response::new(answer))
 }
 
-async fn set(services: AppState, call: Call<Sends<send_state_event::v3::Request>>) -> Result<Sent> {
-    rooms::may_act(&services.rooms, &call.caller)?;
+async fn set(
+    services: AppState,
+    call: Call<SendOrDelay<send_state_event::v3::Request>>,
+) -> Result<Sent> {
+    rooms::check_not_suspended(&services.rooms, &call.caller)?;
     let body = call.body.request;
     let mut draft = Draft::message(
         call.caller.user_id.clone(),

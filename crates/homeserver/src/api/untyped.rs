@@ -5,10 +5,10 @@ use http::{HeaderValue, Response};
 use ruma::api::{OutgoingBody, OutgoingResponse, error::IntoHttpError};
 use serde_json::Value;
 
-use super::answered::Answered;
+use super::with_response::WithResponse;
 
 /// The request `R`, which is answered with any JSON.
-pub(super) type Untyped<R> = Answered<R, Json>;
+pub(super) type Untyped<R> = WithResponse<R, Json>;
 
 /// An answer.
 #[derive(Debug)]

@@ -18,7 +18,7 @@ async fn replace(
     services: AppState,
     call: Call<upgrade_room::v3::Request>,
 ) -> Result<upgrade_room::v3::Response> {
-    rooms::may_act(&services.rooms, &call.caller)?;
+    rooms::check_not_suspended(&services.rooms, &call.caller)?;
     let asked = Upgrade {
         room: call.body.room_id,
         version: call.body.new_version,

@@ -36,7 +36,7 @@ impl Appservice {
             Err(error) => {
                 // Whoever looks an alias up asks, without a token and as often as they like.
                 if let Some(left_out) = self.unanswered.note((), Instant::now()) {
-                    tracing::warn!(appservice.id = self.id(), %error, left_out, "a question was not answered");
+                    tracing::warn!(appservice.id = self.id(), %error, left_out, "appservice did not answer a query");
                 }
                 false
             }

@@ -240,9 +240,7 @@ pub fn pieces(body: Body, max_bytes: usize) -> BoxStream<'static, Result<Bytes>>
 }
 
 fn too_long(max_bytes: usize) -> Error {
-    Error::too_large(format!(
-        "The body of this request can have {max_bytes} bytes"
-    ))
+    Error::too_large(format!("Request body too large (max {max_bytes} bytes)"))
 }
 
 fn ended_early(error: &dyn std::fmt::Display) -> Error {

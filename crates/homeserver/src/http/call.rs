@@ -89,7 +89,7 @@ where
         facts.bytes = bytes;
         let parse = move || {
             json::check(&facts.bytes)?;
-            facts.bytes = lenient::mend(&parts.method, &facts.path, facts.bytes);
+            facts.bytes = lenient::normalize(&parts.method, &facts.path, facts.bytes);
             Self::parsed(parts, &path_args, caller, facts)
         };
         let call = if is_long {

@@ -13,7 +13,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 /// The body as it is meant.
-pub(super) fn mend(method: &Method, path: &str, bytes: Bytes) -> Bytes {
+pub(super) fn normalize(method: &Method, path: &str, bytes: Bytes) -> Bytes {
     // A file may well be empty.
     if path.contains("/media/") || method == Method::GET {
         return bytes;
@@ -93,8 +93,8 @@ fn empty_auth(bytes: &[u8]) -> Option<Range<usize>> {
 mod tests {
     use super::*;
 
-    fn mended(path: &str, body: &'static str) -> String {
-        let bytes = mend(&Method::POST, path, Bytes::from_static(body.as_bytes()));
+    fn normalized(path: &str, body: &'static str) -> String {
+        let bytes = normalize(&Method::POST, path, Bytes::from_static(body.as_bytes()));
         String::from_utf8(bytes.to_vec()).unwrap()
     }
 
@@ -109,7 +109,11 @@ mod tests {
             ("[]", "[]"),
             ("", r#"{"type":null}"#),
         ] {
-            assert_eq!(mended("/_matrix/client/v3/login", body), meant, "{body}");
+            assert_eq!(
+                normalized("/_matrix/client/v3/login", body),
+                meant,
+                "{body}"
+            );
         }
     }
 
@@ -125,7 +129,11 @@ mod tests {
             (r#"{"auth":{"type":"x"}}"#, r#"{"auth":{"type":"x"}}"#),
             (r#"{"a":{"auth":{}}}"#, r#"{"a":{"auth":{}}}"#),
         ] {
-            assert_eq!(mended("/_matrix/client/v3/register", body), meant, "{body}");
+            assert_eq!(
+                normalized("/_matrix/client/v3/register", body),
+                meant,
+                "{body}"
+            );
         }
     }
 
@@ -137,7 +145,7 @@ mod tests {
             "/other",
         ] {
             let body = Bytes::from_static(br#"{"type":"x","auth":{"type":"y"}}"#);
-            let same = mend(&Method::POST, path, body.clone());
+            let same = normalize(&Method::POST, path, body.clone());
             assert_eq!(same.as_ptr(), body.as_ptr(), "{path}");
         }
     }

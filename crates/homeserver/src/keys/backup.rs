@@ -94,7 +94,7 @@ pub async fn create(state: &Keys, user: &UserId, given: &Raw<BackupAlgorithm>) -
     }
     if there >= BACKUP_VERSIONS_PER_USER {
         return Err(Error::too_large(format!(
-            "A user can have {BACKUP_VERSIONS_PER_USER} versions of the key backup: delete some first"
+            "Too many key backup versions (max {BACKUP_VERSIONS_PER_USER} per user): delete some first"
         )));
     }
     let version = BackupVersion {
@@ -115,7 +115,7 @@ pub async fn create(state: &Keys, user: &UserId, given: &Raw<BackupAlgorithm>) -
 fn parsed(given: &Raw<BackupAlgorithm>) -> Result<BackupAlgorithm> {
     if given.json().get().len() > BACKUP_VERSION_MAX_BYTES {
         return Err(Error::too_large(format!(
-            "A version of the key backup can have {BACKUP_VERSION_MAX_BYTES} bytes"
+            "Key backup version too large (max {BACKUP_VERSION_MAX_BYTES} bytes)"
         )));
     }
     given
@@ -192,12 +192,12 @@ pub async fn add(
     }
     if stored.count > BACKUP_KEYS_MAX {
         return Err(Error::too_large(format!(
-            "A key backup can have {BACKUP_KEYS_MAX} keys"
+            "Too many keys in the backup (max {BACKUP_KEYS_MAX})"
         )));
     }
     if stored.bytes > BACKUP_MAX_BYTES.max(before) {
         return Err(Error::too_large(format!(
-            "The keys of a backup can have {BACKUP_MAX_BYTES} bytes together"
+            "Key backup too large (max {BACKUP_MAX_BYTES} bytes in total)"
         )));
     }
     let others = bytes_of_others(&state.store, user, number)?;
@@ -250,7 +250,7 @@ fn put(
         || key.data.json().get().len() > BACKUP_KEY_MAX_BYTES
     {
         return Err(Error::too_large(format!(
-            "A key in a backup can have {BACKUP_KEY_MAX_BYTES} bytes, its session id {BACKUP_SESSION_ID_MAX_BYTES}"
+            "Backup key or session id too long (max {BACKUP_KEY_MAX_BYTES} and {BACKUP_SESSION_ID_MAX_BYTES} bytes)"
         )));
     }
     let new = key

@@ -108,7 +108,7 @@ fn parsed(
 ) -> Result<CrossSigningKey> {
     if given.json().get().len() > CROSS_SIGNING_KEY_MAX_BYTES {
         return Err(Error::too_large(format!(
-            "A cross-signing key can have {CROSS_SIGNING_KEY_MAX_BYTES} bytes"
+            "Cross-signing key too large (max {CROSS_SIGNING_KEY_MAX_BYTES} bytes)"
         )));
     }
     let key = given

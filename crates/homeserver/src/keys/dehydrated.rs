@@ -36,14 +36,14 @@ pub async fn set(state: &Keys, user: &UserId, upload: &Upload) -> Result<()> {
     let size = upload.device_data.json().get().len();
     if size > DEHYDRATED_DEVICE_MAX_BYTES || device.as_str().len() > DEVICE_ID_MAX_BYTES {
         return Err(Error::too_large(format!(
-            "A dehydrated device can have {DEHYDRATED_DEVICE_MAX_BYTES} bytes, its id {DEVICE_ID_MAX_BYTES}"
+            "Dehydrated device or its id too large (max {DEHYDRATED_DEVICE_MAX_BYTES} and {DEVICE_ID_MAX_BYTES} bytes)"
         )));
     }
     check_name(upload.initial_device_display_name.as_deref())?;
     if state.store.contains::<tables::Devices>((user, &**device))? {
         return Err(Error::invalid("You are logged in with a device of this id"));
     }
-    let mut write = state.stream.write();
+    let mut write = state.stream.begin_write();
     let batch = write.batch();
     let before = devices::dehydrated(store, user)?;
     if let Some(before) = before.filter(|before| before != device) {
@@ -68,7 +68,7 @@ pub async fn set(state: &Keys, user: &UserId, upload: &Upload) -> Result<()> {
 pub async fn delete(state: &Keys, user: &UserId) -> Result<OwnedDeviceId> {
     let _alone = state.lock([user]).await;
     let device = get(&state.store, user)?.device_id;
-    let mut write = state.stream.write();
+    let mut write = state.stream.begin_write();
     let batch = write.batch();
     forget_device(batch, user, &device)?;
     batch.delete::<tables::DehydratedDevices>((user,))?;

@@ -9,7 +9,7 @@ use ruma::{OwnedUserId, UserId};
 use crate::{
     error::Result,
     store::{Store, tables},
-    stream::{Change, Position, Touch, Write},
+    stream::{Change, Position, WakeTarget, Write},
 };
 
 /// For a user in more rooms than this, a change of keys wakes everybody instead of looking for who shares one of them.
@@ -27,15 +27,15 @@ pub fn changed(write: &mut Write, user: &UserId) {
 }
 
 /// Who has to look when the keys of this user changed: the user, and everybody who shares a room with them.
-pub fn touches(store: &Store, user: &UserId) -> Result<Vec<Touch>> {
-    let mut touches = vec![Touch::User(user.to_owned())];
+pub fn touches(store: &Store, user: &UserId) -> Result<Vec<WakeTarget>> {
+    let mut touches = vec![WakeTarget::User(user.to_owned())];
     for row in store.scan::<tables::Memberships>((user,)) {
         let ((_, room), member) = row?;
         if member.is_joined() {
-            touches.push(Touch::Room(room));
+            touches.push(WakeTarget::Room(room));
         }
         if touches.len() > ROOMS_TOUCHED_MAX + 1 {
-            return Ok(vec![Touch::Everyone]);
+            return Ok(vec![WakeTarget::Everyone]);
         }
     }
     Ok(touches)

@@ -50,7 +50,7 @@ pub fn set(
 ) -> Result<bool> {
     if keys.json().get().len() > DEVICE_KEYS_MAX_BYTES {
         return Err(Error::too_large(format!(
-            "The keys of a device can have {DEVICE_KEYS_MAX_BYTES} bytes"
+            "Device keys too large (max {DEVICE_KEYS_MAX_BYTES} bytes)"
         )));
     }
     let parsed: DeviceKeys = keys

@@ -21,7 +21,7 @@ use crate::{
         ONE_TIME_KEY_MAX_BYTES, ONE_TIME_KEYS_PER_DEVICE,
     },
     store::{Batch, Store, tables},
-    stream::{Position, Touch},
+    stream::{Position, WakeTarget},
 };
 
 /// Keys as a client uploads them.
@@ -108,7 +108,7 @@ pub fn add(
     }
     if count > ONE_TIME_KEYS_PER_DEVICE {
         return Err(Error::too_large(format!(
-            "A device can have {ONE_TIME_KEYS_PER_DEVICE} one-time keys"
+            "Too many one-time keys (max {ONE_TIME_KEYS_PER_DEVICE} per device)"
         )));
     }
     Ok(())
@@ -133,7 +133,7 @@ pub fn set_fallback(
     algorithms.extend(keys.keys().map(|id| id.algorithm().to_string()));
     if !keys.is_empty() && algorithms.len() > FALLBACK_ALGORITHMS_PER_DEVICE {
         return Err(Error::too_large(format!(
-            "A device can have fallback keys for {FALLBACK_ALGORITHMS_PER_DEVICE} algorithms"
+            "Too many fallback keys (max {FALLBACK_ALGORITHMS_PER_DEVICE} algorithms per device)"
         )));
     }
     for (id, key) in keys {
@@ -153,7 +153,7 @@ fn check_size(id: &OwnedOneTimeKeyId, key: &Raw<OneTimeKey>) -> Result<()> {
         || key.json().get().len() > ONE_TIME_KEY_MAX_BYTES
     {
         return Err(Error::too_large(format!(
-            "A key can have {ONE_TIME_KEY_MAX_BYTES} bytes, its id {ONE_TIME_KEY_ID_MAX_BYTES}"
+            "Key or key id too long (max {ONE_TIME_KEY_MAX_BYTES} and {ONE_TIME_KEY_ID_MAX_BYTES} bytes)"
         )));
     }
     Ok(())
@@ -190,7 +190,7 @@ async fn claim_of(
     devices: &BTreeMap<OwnedDeviceId, OneTimeKeyAlgorithm>,
 ) -> Result<Option<(OwnedUserId, OneTimeKeys)>> {
     let _alone = state.lock([&**user]).await;
-    let mut write = state.stream.write();
+    let mut write = state.stream.begin_write();
     let mut claimed = OneTimeKeys::new();
     for (device, algorithm) in devices {
         let (store, batch) = (&state.store, write.batch());
@@ -200,7 +200,7 @@ async fn claim_of(
     }
     if !write.is_empty() {
         // The position is nobody's change: it is what wakes the owner, who has fewer keys now.
-        write.touch([Touch::User(user.clone())]);
+        write.touch([WakeTarget::User(user.clone())]);
         write.position();
         state.stream.commit(write).await?;
     }

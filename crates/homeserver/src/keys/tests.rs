@@ -8,7 +8,7 @@ use ruma::{
 };
 use serde_json::{Value, json};
 
-use crate::testing::Person;
+use crate::testing::TestUser;
 
 mod backup;
 mod cross_signing;
@@ -47,7 +47,7 @@ impl Key {
     }
 
     /// The object with a signature of this key added.
-    fn sign(&self, by: &Person, object: Value) -> Value {
+    fn sign(&self, by: &TestUser, object: Value) -> Value {
         let mut object: CanonicalJsonObject = serde_json::from_value(object).unwrap();
         sign_json(by.user_id.as_str(), &self.pair, &mut object).unwrap();
         serde_json::to_value(object).unwrap()
@@ -55,7 +55,7 @@ impl Key {
 }
 
 /// The identity keys of a device, signed by it.
-fn device_keys(person: &Person, key: &Key) -> Value {
+fn device_keys(person: &TestUser, key: &Key) -> Value {
     let device = &person.device_id;
     key.sign(
         person,
@@ -72,7 +72,7 @@ fn device_keys(person: &Person, key: &Key) -> Value {
 }
 
 /// A one-time key with this number in it. Nobody verifies its signature but the one who claims it.
-fn one_time_key(person: &Person, number: usize) -> Value {
+fn one_time_key(person: &TestUser, number: usize) -> Value {
     json!({
         "key": Base64::<Standard, _>::new(vec![u8::try_from(number).unwrap(); 32]).encode(),
         "signatures": { &*person.user_id: { format!("ed25519:{}", person.device_id): "c2lnbmF0dXJl" } },
@@ -80,11 +80,16 @@ fn one_time_key(person: &Person, number: usize) -> Value {
 }
 
 /// New cross-signing keys of somebody, as a client uploads them.
-pub(crate) fn cross_signing_upload(person: &Person) -> Value {
+pub(crate) fn cross_signing_upload(person: &TestUser) -> Value {
     cross_signing::Identity::new().upload(person)
 }
 
-async fn refused(person: &Person, method: Method, path: &str, body: Value) -> (StatusCode, String) {
+async fn refused(
+    person: &TestUser,
+    method: Method,
+    path: &str,
+    body: Value,
+) -> (StatusCode, String) {
     let (status, answer) = person.call(method, path, body).await;
     (
         status,

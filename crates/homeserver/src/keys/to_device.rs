@@ -21,7 +21,7 @@ use crate::{
         TO_DEVICE_WAITING_MAX_BYTES,
     },
     store::{Batch, Encoded, Store, records::rooms::Made, tables},
-    stream::{Change, Position, Touch, Write},
+    stream::{Change, Position, WakeTarget, Write},
 };
 
 /// With every so many messages it is looked whether a device has more.
@@ -63,7 +63,7 @@ pub async fn send(
 ) -> Result<()> {
     if kind.len() > TO_DEVICE_NAME_MAX_BYTES || seen.1.len() > TO_DEVICE_NAME_MAX_BYTES {
         return Err(Error::too_large(format!(
-            "The type of a message and the transaction id can have {TO_DEVICE_NAME_MAX_BYTES} bytes"
+            "Message type or transaction id too long (max {TO_DEVICE_NAME_MAX_BYTES} bytes)"
         )));
     }
     let _alone = state.lock([sender]).await;
@@ -72,7 +72,7 @@ pub async fn send(
     if state.store.contains::<tables::SendIds>(send_id)? {
         return Ok(());
     }
-    let mut write = state.stream.write();
+    let mut write = state.stream.begin_write();
     write
         .batch()
         .put::<tables::SendIds>(send_id, &Made::now(None))?;
@@ -83,7 +83,7 @@ pub async fn send(
             trims -= 1;
         }
         next += 1;
-        write.touch([Touch::User(user.clone())]);
+        write.touch([WakeTarget::User(user.clone())]);
         let message = Delivered {
             kind,
             sender,
@@ -103,7 +103,7 @@ fn addressed<'a>(store: &Store, messages: &'a [Message]) -> Result<Vec<Addressed
     for message in messages {
         if message.content.get().len() > TO_DEVICE_CONTENT_MAX_BYTES {
             return Err(Error::too_large(format!(
-                "A message to a device can have {TO_DEVICE_CONTENT_MAX_BYTES} bytes"
+                "To-device message too large (max {TO_DEVICE_CONTENT_MAX_BYTES} bytes)"
             )));
         }
         let devices = match &message.device {

@@ -15,7 +15,7 @@ use ruma::OwnedRoomId;
 use serde_json::{Value, json};
 
 use super::{Reached, all};
-use crate::testing::{Person, TestServer};
+use crate::testing::{TestServer, TestUser};
 
 /// Limits whose requests are in other tests, or that no single request reaches.
 const ELSEWHERE: &[(&str, &str)] = &[
@@ -159,7 +159,7 @@ impl Table {
     }
 
     /// Somebody with a room of their own.
-    async fn somebody(&self, name: &str) -> (Person, OwnedRoomId) {
+    async fn somebody(&self, name: &str) -> (TestUser, OwnedRoomId) {
         let person = self.test.person(name).await;
         let room = person.post("/_matrix/client/v3/createRoom", json!({}));
         let room = room.await["room_id"].as_str().unwrap().try_into().unwrap();
@@ -167,7 +167,7 @@ impl Table {
     }
 
     /// Sends a request that is within the limit and one that is beyond it.
-    async fn row(&mut self, name: &'static str, who: &Person, within: Ask, beyond: Ask) {
+    async fn row(&mut self, name: &'static str, who: &TestUser, within: Ask, beyond: Ask) {
         self.row_with(name, who, StatusCode::OK, within, beyond)
             .await;
     }
@@ -176,7 +176,7 @@ impl Table {
     async fn row_with(
         &mut self,
         name: &'static str,
-        who: &Person,
+        who: &TestUser,
         passes: StatusCode,
         within: Ask,
         beyond: Ask,

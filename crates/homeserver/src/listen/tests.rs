@@ -198,7 +198,7 @@ async fn a_socket_in_the_file_system_is_served_to_whom_it_is_for() {
 }
 
 #[tokio::test]
-async fn who_never_ends_a_handshake_is_let_go() {
+async fn unfinished_tls_handshake_is_closed() {
     tokio::time::pause();
     let folder = tempfile::tempdir().unwrap();
     certificate(folder.path());

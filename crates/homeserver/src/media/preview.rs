@@ -86,7 +86,7 @@ impl Previews {
     pub async fn get(&self, user: &UserId, address: &str) -> Result<Value> {
         if address.len() > PREVIEW_URL_MAX_BYTES {
             return Err(Error::invalid(format!(
-                "url can have {PREVIEW_URL_MAX_BYTES} bytes"
+                "url too long (max {PREVIEW_URL_MAX_BYTES} bytes)"
             )));
         }
         let url = Url::parse(address).map_err(|_| Error::invalid("url is no address"))?;

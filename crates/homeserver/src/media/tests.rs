@@ -17,7 +17,7 @@ use image::{DynamicImage, ImageFormat, RgbImage};
 use serde_json::{Value, json};
 use tower::ServiceExt;
 
-use crate::testing::{Person, TestServer};
+use crate::testing::{TestServer, TestUser};
 
 /// What came back.
 struct Answer {
@@ -57,7 +57,7 @@ async fn ask(test: &TestServer, request: http::request::Builder, body: Vec<u8>) 
     }
 }
 
-fn request(who: &Person, method: Method, path: &str) -> http::request::Builder {
+fn request(who: &TestUser, method: Method, path: &str) -> http::request::Builder {
     let token = format!("Bearer {}", who.token);
     Request::builder()
         .method(method)
@@ -65,13 +65,13 @@ fn request(who: &Person, method: Method, path: &str) -> http::request::Builder {
         .header(header::AUTHORIZATION, token)
 }
 
-async fn get(test: &TestServer, who: &Person, path: &str) -> Answer {
+async fn get(test: &TestServer, who: &TestUser, path: &str) -> Answer {
     let path = format!("/_matrix/client/v1/media/{path}");
     ask(test, request(who, Method::GET, &path), Vec::new()).await
 }
 
 /// Uploads a file, and gives its `server/id`.
-async fn upload(test: &TestServer, who: &Person, kind: &str, bytes: Vec<u8>) -> String {
+async fn upload(test: &TestServer, who: &TestUser, kind: &str, bytes: Vec<u8>) -> String {
     let path = "/_matrix/media/v3/upload?filename=a%20file.bin";
     let request = request(who, Method::POST, path).header(header::CONTENT_TYPE, kind);
     let answer = ask(test, request, bytes).await;

@@ -18,7 +18,7 @@ use crate::{
 
 impl Operations {
     /// Makes the first person who comes an admin, unless the configuration says otherwise.
-    pub(super) async fn first_person(&self, user: &UserId) -> Result<()> {
+    pub(super) async fn grant_admin_to_first_user(&self, user: &UserId) -> Result<()> {
         if !self.admin.grant_admin_to_first_user {
             return Ok(());
         }
@@ -62,7 +62,7 @@ impl Operations {
             greeting,
         ))?;
         writer.commit().await?;
-        tracing::info!(user.id = %user, "somebody is an admin now");
+        tracing::info!(user.id = %user, "user made an admin");
         Ok(())
     }
 }

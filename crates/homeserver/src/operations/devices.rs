@@ -10,7 +10,7 @@ use super::Operations;
 use crate::{
     accounts::{
         credential::ProvenPassword,
-        devices::{IfMissing, Was, check_name},
+        devices::{DeviceWrite, IfMissing, check_name},
         record::{Device, ShortToken},
     },
     error::{Error, Result},
@@ -30,19 +30,19 @@ impl Operations {
         device: &DeviceId,
         name: Option<String>,
         if_missing: IfMissing,
-    ) -> Result<Was> {
+    ) -> Result<DeviceWrite> {
         check_name(name.as_deref())?;
         let changing = self.accounts.changing.lock([user.to_owned()]).await;
         let (mut record, was) = match self.accounts.device(user, device)? {
-            Some(record) => (record, Was::There),
+            Some(record) => (record, DeviceWrite::There),
             None if if_missing == IfMissing::Make => {
                 self.accounts.has_room_for_device(user)?;
-                (Device::default(), Was::Missing)
+                (Device::default(), DeviceWrite::Missing)
             }
             None => return Err(Error::not_found("You have no such device")),
         };
         record.display_name = name.or(record.display_name);
-        let mut write = self.stream.write();
+        let mut write = self.stream.begin_write();
         let batch = write.batch();
         batch.put::<tables::Devices>((user, device), &record)?;
         keys::changed(&mut write, user);
@@ -87,7 +87,7 @@ impl Operations {
         // Read under the lock: who logs in meanwhile does so before or after.
         let devices = self.accounts.devices(user)?.into_iter().map(|(id, _)| id);
         let found: BTreeSet<OwnedDeviceId> = devices.filter(deleted).collect();
-        let mut write = self.stream.write();
+        let mut write = self.stream.begin_write();
         let batch = write.batch();
         for device in &found {
             self.accounts.end_tokens(batch, user, device, None)?;

@@ -19,9 +19,9 @@ const PIECE_BYTES: usize = 1 << 20;
 
 /// What is left of a room that is deleted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Trace {
+pub enum AfterDeletion {
     /// That its people have left it, so that their clients learn of it whenever they come back.
-    OfPeople,
+    KeepMemberships,
     /// Nothing.
     Nothing,
 }
@@ -48,7 +48,7 @@ pub async fn ban(rooms: &Rooms, room: &RoomId, banned: bool) -> Result<()> {
 /// # Errors
 ///
 /// 404 if there is no such room.
-pub async fn delete(rooms: &Rooms, room: &RoomId, trace: Trace) -> Result<()> {
+pub async fn delete(rooms: &Rooms, room: &RoomId, trace: AfterDeletion) -> Result<()> {
     clear(rooms, room, "Room Deleted").await?;
     // Nobody writes while it goes.
     let writer = rooms.write(room).await?;
@@ -76,7 +76,7 @@ async fn clear(rooms: &Rooms, room: &RoomId, reason: &str) -> Result<()> {
         leave.reason = Some(reason.to_owned());
         // The rules let everybody leave; if they do not, the room goes all the same.
         if let Err(error) = writer.add(leave.draft(&user)?) {
-            tracing::warn!(room.id = %room, user.id = %user, %error, "somebody could not leave a room that ends");
+            tracing::warn!(room.id = %room, user.id = %user, %error, "could not remove a member from a room being deleted");
         }
         if writer.added().len() >= EVENTS_PER_WRITE {
             writer.commit().await?;
@@ -111,12 +111,12 @@ fn members(rooms: &Rooms, room: &RoomId) -> Result<Vec<(OwnedUserId, Membership)
 }
 
 /// Deletes all rows of the room. Blocks.
-fn erase(rooms: &Rooms, room: &RoomId, trace: Trace) -> Result<()> {
+fn erase(rooms: &Rooms, room: &RoomId, trace: AfterDeletion) -> Result<()> {
     let store = &rooms.store;
     for (user, _) in members(rooms, room)? {
         let mut batch = store.batch();
         batch.delete_all::<tables::Notifications>((&*user, room))?;
-        if trace == Trace::Nothing {
+        if trace == AfterDeletion::Nothing {
             batch.delete::<tables::Memberships>((&*user, room))?;
             batch.delete_all::<tables::AccountData>((&*user, room.as_str()))?;
         }
@@ -147,7 +147,7 @@ fn erase_events(rooms: &Rooms, room: &RoomId) -> Result<()> {
         let ((_, position), stored) = row?;
         batch.delete::<tables::Timeline>((room, position))?;
         batch.delete::<tables::Events>((&*stored.id,))?;
-        rooms.forget_cached(&stored.id);
+        rooms.evict_event(&stored.id);
         write_if_full(rooms, &mut batch)?;
     }
     for key in store.scan::<tables::Words>((room,)).keys() {

@@ -22,16 +22,16 @@ use crate::{
 
 impl Operations {
     /// Puts somebody new into the rooms that everybody begins in, and the first person into the admin room.
-    pub(super) async fn welcome(&self, user: &UserId, first: bool) {
+    pub(super) async fn join_initial_rooms(&self, user: &UserId, first: bool) {
         for room in &self.registration.auto_join_rooms {
             if let Err(error) = self.join_first(user, room).await {
-                tracing::warn!(%error, user.id = %user, room = %room, "a new account was not put into a room");
+                tracing::warn!(%error, user.id = %user, room = %room, "could not auto-join a new account");
             }
         }
         if first {
-            tracing::info!(user.id = %user, "this is the first person here");
-            if let Err(error) = self.first_person(user).await {
-                tracing::warn!(%error, user.id = %user, "the first person is no admin");
+            tracing::info!(user.id = %user, "first account created");
+            if let Err(error) = self.grant_admin_to_first_user(user).await {
+                tracing::warn!(%error, user.id = %user, "could not make the first user an admin");
             }
         }
     }

@@ -77,7 +77,7 @@ impl Operations {
         }
         let person = !new.guest && new.appservice.is_none();
         // Only one is the first, and a registration token is good for so many: whom that does not concern waits for nobody.
-        let maybe_first = person && self.is_first_person(&new.user_id)?;
+        let maybe_first = person && self.is_first_user(&new.user_id)?;
         let scarce = new.registration_token.clone().into_iter();
         let scarce = scarce.chain(maybe_first.then(String::new));
         let registering = self
@@ -85,7 +85,7 @@ impl Operations {
             .registering
             .lock(scarce.collect::<Vec<_>>())
             .await;
-        let first = maybe_first && self.is_first_person(&new.user_id)?;
+        let first = maybe_first && self.is_first_user(&new.user_id)?;
         let account = Account {
             password: new.hash,
             created: clock::now(),
@@ -112,13 +112,13 @@ impl Operations {
         drop((registering, changing));
         tracing::info!(user.id = %new.user_id, guest = new.guest, "account made");
         if person {
-            self.welcome(&new.user_id, first).await;
+            self.join_initial_rooms(&new.user_id, first).await;
         }
         Ok(())
     }
 
     /// Whether nobody but application services has an account yet, and this will not be one of theirs.
-    fn is_first_person(&self, user: &UserId) -> Result<bool> {
+    fn is_first_user(&self, user: &UserId) -> Result<bool> {
         if admin_room::is_of_appservice(&self.rooms, user)? {
             return Ok(false);
         }

@@ -78,7 +78,7 @@ impl Derivation for Evaluation {
             forget(writer, audience, redacted)?;
         }
         if let Some(event) = Event::new(&pdu.json, pdu.room_id.as_str()) {
-            self.meet(writer, pdu, &event, (thread.as_ref(), slot))?;
+            self.apply_rules(writer, pdu, &event, (thread.as_ref(), slot))?;
         }
         if pdu.depth.is_multiple_of(TRIM_EVERY) {
             for user in self.audience.people.keys() {
@@ -95,7 +95,7 @@ impl Derivation for Evaluation {
 
 impl Evaluation {
     /// The event meets the rules of everybody.
-    fn meet(
+    fn apply_rules(
         &self,
         writer: &mut RoomWriter,
         pdu: &Pdu,

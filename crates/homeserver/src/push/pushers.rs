@@ -129,7 +129,7 @@ impl Pushers {
         let place = (&key.0, &key.1, &key.2);
         let others = self.list(user)?;
         if others.len() >= PUSHERS_PER_USER && !others.iter().any(|other| other.ids == *ids) {
-            let message = format!("One user can have {PUSHERS_PER_USER} pushers");
+            let message = format!("Too many pushers (max {PUSHERS_PER_USER} per user)");
             return Err(Error::invalid(message));
         }
         let record = PusherRecord {
@@ -137,7 +137,7 @@ impl Pushers {
             device: device.map(ToString::to_string),
         };
         if record.pusher.to_string().len() > PUSHER_MAX_BYTES {
-            let message = format!("A pusher can have {PUSHER_MAX_BYTES} bytes");
+            let message = format!("Pusher too large (max {PUSHER_MAX_BYTES} bytes)");
             return Err(Error::invalid(message));
         }
         let mut batch = store.batch();
@@ -183,7 +183,7 @@ fn is_alive(store: &Store, user: &UserId, record: &PusherRecord) -> Result<bool>
 fn check(pusher: &Pusher) -> Result<()> {
     if pusher.ids.pushkey.len() > PUSHKEY_MAX_BYTES || pusher.ids.app_id.len() > APP_ID_MAX_BYTES {
         return Err(Error::invalid(format!(
-            "pushkey can have {PUSHKEY_MAX_BYTES} bytes and app_id {APP_ID_MAX_BYTES}"
+            "pushkey or app_id too long (max {PUSHKEY_MAX_BYTES} and {APP_ID_MAX_BYTES} bytes)"
         )));
     }
     let PusherKind::Http(data) = &pusher.kind else {
@@ -300,7 +300,7 @@ async fn follow(pushers: Weak<Inner>, mut visible: watch::Receiver<Position>) {
         match catch(async { inner.wake(seen, up_to) }).await {
             Ok(Ok(())) => {}
             Ok(Err(error)) => {
-                tracing::error!(%error, "what pushers have to tell cannot be read");
+                tracing::error!(%error, "could not read changes for pushers");
             }
             Err(panic) => {
                 tracing::error!(%panic, after = seen.0, up_to = up_to.0, "changes are not pushed: looking through them panicked");

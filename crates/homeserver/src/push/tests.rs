@@ -14,11 +14,11 @@ use serde_json::{Value, json, value::to_raw_value};
 use crate::{
     rooms::{Draft, Unread, mark_read, unread},
     stream::Position,
-    testing::{Person, TestServer},
+    testing::{TestServer, TestUser},
 };
 
 /// A room with everybody in it; the first made it.
-async fn room(test: &TestServer, people: &[&Person]) -> OwnedRoomId {
+async fn room(test: &TestServer, people: &[&TestUser]) -> OwnedRoomId {
     let creator = &people[0].user_id;
     let create = to_raw_value(&json!({ "room_version": "11" })).unwrap();
     let mut room = test
@@ -27,7 +27,7 @@ async fn room(test: &TestServer, people: &[&Person]) -> OwnedRoomId {
         .create(RoomVersionId::V11, creator.clone(), create)
         .await
         .unwrap();
-    let state = |sender: &Person, kind: StateEventType, key: &str, content: Value| {
+    let state = |sender: &TestUser, kind: StateEventType, key: &str, content: Value| {
         Draft::state(sender.user_id.clone(), &kind, key, &content).unwrap()
     };
     let join = json!({ "membership": "join" });
@@ -51,7 +51,12 @@ async fn room(test: &TestServer, people: &[&Person]) -> OwnedRoomId {
     id
 }
 
-async fn send(test: &TestServer, room: &OwnedRoomId, who: &Person, content: Value) -> OwnedEventId {
+async fn send(
+    test: &TestServer,
+    room: &OwnedRoomId,
+    who: &TestUser,
+    content: Value,
+) -> OwnedEventId {
     let mut writer = test.server.rooms.write(room).await.unwrap();
     let draft = Draft::message(
         who.user_id.clone(),
@@ -71,15 +76,15 @@ fn in_thread(root: &OwnedEventId, body: &str) -> Value {
     json!({ "msgtype": "m.text", "body": body, "m.relates_to": { "rel_type": "m.thread", "event_id": root } })
 }
 
-fn mention(who: &Person) -> Value {
+fn mention(who: &TestUser) -> Value {
     json!({ "msgtype": "m.text", "body": "you!", "m.mentions": { "user_ids": [who.user_id] } })
 }
 
-fn counts(test: &TestServer, who: &Person, room: &OwnedRoomId) -> Unread {
+fn counts(test: &TestServer, who: &TestUser, room: &OwnedRoomId) -> Unread {
     unread(&test.server.rooms, &who.user_id, room, Position::MAX).unwrap()
 }
 
-async fn read(test: &TestServer, who: &Person, room: &OwnedRoomId, thread: ReceiptThread) {
+async fn read(test: &TestServer, who: &TestUser, room: &OwnedRoomId, thread: ReceiptThread) {
     let (store, up_to) = (&test.server.store, test.server.stream.visible());
     let mut batch = store.batch();
     mark_read(
@@ -214,7 +219,7 @@ async fn an_invite_notifies_and_what_is_over_does_not() {
         test.person("carol").await,
     );
     let room = room(&test, &[&alice, &carol]).await;
-    let member = |who: &Person, membership: &str| {
+    let member = |who: &TestUser, membership: &str| {
         let content = json!({ "membership": membership });
         let kind = StateEventType::RoomMember;
         let user = who.user_id.as_str();

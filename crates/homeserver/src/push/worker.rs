@@ -14,10 +14,9 @@ use tokio::{sync::mpsc, time::Instant};
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    gateway,
+    gateway, gateway_payload,
     pushers::{Inner, Key},
     record::{Notification, PusherProgress},
-    telling,
 };
 use crate::limits::{GATEWAY_CATCH_UP_MAX, GATEWAY_RETRY_MAX, NOTIFICATION_AGE_MAX};
 use crate::{clock, error::Result, store::tables, stream::Position};
@@ -68,11 +67,11 @@ pub(super) async fn serve(
             Ok(Ok(Step::Idle)) => None,
             Ok(Ok(Step::Gone)) => return forget(&pushers, &key).await,
             Ok(Ok(Step::Refused(reason))) => {
-                tracing::debug!(user.id = %key.0, app = key.1, reason, "a push gateway did not take a push");
+                tracing::debug!(user.id = %key.0, app = key.1, reason, "push gateway refused a notification");
                 delays.next()
             }
             Ok(Err(error)) => {
-                tracing::error!(%error, "a push cannot be made");
+                tracing::error!(%error, "could not build a notification");
                 delays.next()
             }
             Err(panic) => {
@@ -195,7 +194,7 @@ fn next(inner: &Inner, key: &Key) -> Result<Next> {
     let (unread, waiting) = waiting(inner, key, progress.told, visible)?;
     let (notification, reached) = match waiting {
         Some((room, told, row)) => {
-            let event = telling::event(inner, key, &data, &room, &row)?;
+            let event = gateway_payload::event(inner, key, &data, &room, &row)?;
             let reached = PusherProgress { told, ..progress };
             let Some(event) = event else {
                 return Ok(Next::Pass(reached));
@@ -203,7 +202,7 @@ fn next(inner: &Inner, key: &Key) -> Result<Next> {
             (event, reached)
         }
         None if progress.badge == Some(unread) => return Ok(Next::Nothing),
-        None => (telling::badge(key, &data), progress),
+        None => (gateway_payload::badge(key, &data), progress),
     };
     let is_news = notification.event_id.is_some() || progress.badge.is_some();
     let progress = PusherProgress {
@@ -215,12 +214,12 @@ fn next(inner: &Inner, key: &Key) -> Result<Next> {
         return Ok(Next::Pass(progress));
     }
     let mut notification = notification;
-    telling::count(&mut notification, unread);
+    gateway_payload::count(&mut notification, unread);
     Ok(
         match gateway::request(&inner.http, &data.url, notification) {
             Ok(request) => Next::Tell(Box::new(request), progress),
             Err(reason) => {
-                tracing::debug!(user.id = %key.0, reason, "a push gateway may not be asked");
+                tracing::debug!(user.id = %key.0, reason, "push gateway address is forbidden");
                 Next::Pass(progress)
             }
         },
@@ -272,6 +271,6 @@ async fn forget(pushers: &Weak<Inner>, key: &Key) {
         Err(error) => Err(error),
     };
     if let Err(error) = deleted {
-        tracing::error!(%error, "a pusher that is not wanted any more cannot be deleted");
+        tracing::error!(%error, "could not delete a rejected pusher");
     }
 }

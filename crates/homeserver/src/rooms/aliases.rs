@@ -95,7 +95,7 @@ pub fn check_count(rooms: &Rooms, room: &RoomId) -> Result<()> {
         return Ok(());
     }
     Err(Error::too_large(format!(
-        "A room can have {ALIASES_PER_ROOM} aliases: delete some of them first"
+        "Too many aliases (max {ALIASES_PER_ROOM} per room): delete some first"
     )))
 }
 

@@ -284,7 +284,7 @@ fn check_initial_state(request: &Request) -> Result<()> {
     let bytes: usize = events.iter().map(|event| event.json().get().len()).sum();
     if events.len() > INITIAL_STATE_MAX || bytes > INITIAL_STATE_MAX_BYTES {
         return Err(Error::invalid(format!(
-            "initial_state can have {INITIAL_STATE_MAX} events with {INITIAL_STATE_MAX_BYTES} bytes together: send more once the room is there"
+            "initial_state too large (max {INITIAL_STATE_MAX} events, {INITIAL_STATE_MAX_BYTES} bytes in total): send more once the room exists"
         )));
     }
     Ok(())
@@ -296,7 +296,7 @@ fn check_invites(rooms: &Rooms, request: &Request) -> Result<()> {
     }
     if request.invite.len() > INVITES_PER_NEW_ROOM {
         return Err(Error::invalid(format!(
-            "A room can begin with {INVITES_PER_NEW_ROOM} invites"
+            "Too many invites (max {INVITES_PER_NEW_ROOM} for a new room)"
         )));
     }
     for user in &request.invite {

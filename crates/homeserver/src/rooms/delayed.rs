@@ -40,7 +40,7 @@ const IDLE: Duration = Duration::from_hours(1);
 
 /// Wakes the task that sends what is due. Clones are the same.
 #[derive(Clone, Debug, Default)]
-pub struct Delayed {
+pub struct DelayedEventWaker {
     changed: Arc<Notify>,
 }
 
@@ -211,7 +211,7 @@ fn due(event: &DelayedEvent) -> u64 {
 pub async fn run(rooms: Rooms, stopping: CancellationToken) {
     loop {
         let wait = send_due(&rooms).await.unwrap_or_else(|error| {
-            tracing::warn!(%error, "events that were to be sent later wait longer");
+            tracing::warn!(%error, "could not read delayed events; retrying");
             RETRY
         });
         tokio::select! {
@@ -246,7 +246,7 @@ async fn send_due(rooms: &Rooms) -> Result<Duration> {
         match sent {
             Ok(()) => {}
             Err(Error::Refused(refusal)) => {
-                tracing::info!(room.id = %event.room, reason = refusal.message, "a room refused an event that waited");
+                tracing::info!(room.id = %event.room, reason = refusal.message, "delayed event was refused");
             }
             Err(error) => return Err(error),
         }

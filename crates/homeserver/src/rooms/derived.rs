@@ -14,7 +14,7 @@ use super::{Pdu, RoomWriter, Rooms, record::Membership};
 use crate::{
     error::Result,
     store::tables,
-    stream::{Position, Slot, Touch},
+    stream::{Position, Slot, WakeTarget},
 };
 
 /// Something that is derived from every event, in the write of the event itself: an index, a count, who is notified.
@@ -101,7 +101,7 @@ fn member(writer: &mut RoomWriter, pdu: &Pdu, slot: Slot) -> Result<()> {
         display_name: content.displayname,
         before: before.map(|content| content.membership),
     };
-    writer.touch(Touch::User(user.clone()));
+    writer.touch(WakeTarget::User(user.clone()));
     let room = pdu.room_id.clone();
     writer.row(move |batch, positions| {
         member.position = positions.of(slot);

@@ -11,7 +11,7 @@ use std::{
 use ruma::{OwnedUserId, UserId, canonical_json::redact};
 use serde_json::value::to_raw_value;
 
-use super::{Pdu, Rooms, visibility::Sight};
+use super::{Pdu, Rooms, visibility::EventVisibility};
 use crate::{
     error::{Error, Result},
     store::{Batch, Store, tables},
@@ -49,12 +49,12 @@ impl ErasedUsers {
 }
 
 /// Whether the sender was erased before the user had sight of the event.
-pub fn hides(rooms: &Rooms, sight: &Sight, pdu: &Pdu) -> bool {
+pub fn hides(rooms: &Rooms, event_visibility: &EventVisibility, pdu: &Pdu) -> bool {
     is_personal(pdu)
         && rooms
             .erased
             .position_of(&pdu.sender)
-            .is_some_and(|erased| !sight.reached_before(pdu, erased))
+            .is_some_and(|erased| !event_visibility.reached_before(pdu, erased))
 }
 
 /// The redacted copy that the user gets of the event; nothing if the user gets the event itself.
@@ -62,7 +62,9 @@ pub fn redacted_copy(rooms: &Rooms, user: &UserId, pdu: &Pdu) -> Result<Option<P
     let Some(erased) = rooms.erased.position_of(&pdu.sender) else {
         return Ok(None);
     };
-    if !is_personal(pdu) || Sight::new(rooms, user, &pdu.room_id)?.reached_before(pdu, erased) {
+    if !is_personal(pdu)
+        || EventVisibility::new(rooms, user, &pdu.room_id)?.reached_before(pdu, erased)
+    {
         return Ok(None);
     }
     let rules = rooms.rules(&pdu.room_id)?.redaction;

@@ -25,7 +25,7 @@ use crate::{
 /// # Errors
 ///
 /// 403 `M_USER_SUSPENDED`.
-pub fn may_act(rooms: &Rooms, caller: &Caller) -> Result<()> {
+pub fn check_not_suspended(rooms: &Rooms, caller: &Caller) -> Result<()> {
     if rooms.accounts.is_suspended(&caller.user_id)? {
         return Err(suspended());
     }
@@ -41,7 +41,7 @@ pub fn may_redact(rooms: &Rooms, caller: &Caller, event: Option<&EventId>) -> Re
     let redacted = event.map(|event| rooms.event(event)).transpose()?;
     match redacted.flatten() {
         Some(event) if event.sender == caller.user_id => Ok(()),
-        _ => may_act(rooms, caller),
+        _ => check_not_suspended(rooms, caller),
     }
 }
 

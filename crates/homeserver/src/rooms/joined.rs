@@ -69,7 +69,7 @@ pub(super) fn check_joined(rooms: &Rooms, room: &ruma::RoomId, draft: &Draft) ->
         return Ok(());
     }
     Err(Error::too_large(format!(
-        "One user can be in {ROOMS_PER_USER} rooms: leave some of them first"
+        "Joined too many rooms (max {ROOMS_PER_USER} per user): leave some first"
     )))
 }
 

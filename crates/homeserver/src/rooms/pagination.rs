@@ -14,7 +14,7 @@ use ruma::{
 use super::{
     Pdu, Rooms, erased,
     filter::{self, RelatedBy},
-    visibility::{self, Sight},
+    visibility::{self, EventVisibility},
 };
 use crate::{
     accounts::ignored::ignored_by,
@@ -66,7 +66,7 @@ pub fn limit(asked: Option<UInt>, default: usize) -> usize {
 
 /// Which page.
 #[derive(Clone, Debug)]
-pub struct Asked<'a> {
+pub struct PageRequest<'a> {
     /// Whether from older to newer or the other way.
     pub direction: Direction,
     /// Where it begins; nothing: at the end that the direction leads away from.
@@ -95,7 +95,7 @@ pub struct Page {
 pub struct Reader<'a> {
     rooms: &'a Rooms,
     room: &'a RoomId,
-    sight: Sight,
+    event_visibility: EventVisibility,
     ignored: BTreeSet<OwnedUserId>,
     related_by: RelatedBy,
     end: Position,
@@ -112,7 +112,7 @@ impl<'a> Reader<'a> {
         Ok(Self {
             rooms,
             room,
-            sight: Sight::new(rooms, user, room)?,
+            event_visibility: EventVisibility::new(rooms, user, room)?,
             ignored: ignored_by(&rooms.store, user)?,
             related_by: RelatedBy::default(),
             end,
@@ -133,7 +133,7 @@ impl<'a> Reader<'a> {
 
     /// Whether the user may read this event.
     pub fn may_see(&self, pdu: &Pdu) -> bool {
-        self.sight.reaches(pdu)
+        self.event_visibility.allows_event(pdu)
     }
 
     /// Whether the event is shown in a timeline: the user may read it, and does not ignore who sent it.
@@ -144,11 +144,11 @@ impl<'a> Reader<'a> {
 
     /// Whether the event is shown as it was sent: it can be found by its words.
     pub fn shows_content(&self, pdu: &Pdu) -> bool {
-        self.shows(pdu) && !erased::hides(self.rooms, &self.sight, pdu)
+        self.shows(pdu) && !erased::hides(self.rooms, &self.event_visibility, pdu)
     }
 
     /// A page of the timeline.
-    pub fn page(&self, asked: &Asked<'_>) -> Result<Page> {
+    pub fn page(&self, asked: &PageRequest<'_>) -> Result<Page> {
         let newest = self.end.min(self.rooms.stream.visible());
         match asked.direction {
             Direction::Backward => {
@@ -171,7 +171,7 @@ impl<'a> Reader<'a> {
 
     fn collect(
         &self,
-        asked: &Asked<'_>,
+        asked: &PageRequest<'_>,
         mut events: impl Iterator<Item = Result<Arc<Pdu>>>,
         start: Token,
         within: impl Fn(&Pdu) -> bool,

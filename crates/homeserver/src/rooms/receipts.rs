@@ -21,7 +21,7 @@ use crate::{
     error::{Error, Result},
     limits::RECEIPT_THREADS_PER_ROOM,
     store::{Batch, Store, records::sync::Receipt, tables},
-    stream::{Change, Position, Touch, Write},
+    stream::{Change, Position, WakeTarget, Write},
 };
 
 /// The type of the marker that only the reader sees: how far everything was read.
@@ -62,7 +62,7 @@ pub async fn set(
     }
     let in_thread = thread.as_str().unwrap_or_default();
     let key = (room, user, receipt_type.as_str(), in_thread);
-    let mut write = rooms.stream.write();
+    let mut write = rooms.stream.begin_write();
     if let Some(before) = rooms.store.get::<tables::ReceiptPlaces>(key)? {
         let last = rooms.store.get::<tables::Receipts>((room, before))?;
         if let Some((_, last)) = match last {
@@ -85,9 +85,9 @@ pub async fn set(
     };
     mark_read(write.batch(), rooms, user, room, thread, read)?;
     write.touch([if receipt.is_private() {
-        Touch::User(user.to_owned())
+        WakeTarget::User(user.to_owned())
     } else {
-        Touch::Room(room.to_owned())
+        WakeTarget::Room(room.to_owned())
     }]);
     put(&mut write, room, receipt);
     rooms.stream.commit(write).await?;

@@ -49,7 +49,7 @@ impl Txn {
             return Ok(());
         }
         Err(Error::invalid(format!(
-            "A transaction id can have {TRANSACTION_ID_MAX_BYTES} bytes"
+            "Transaction id too long (max {TRANSACTION_ID_MAX_BYTES} bytes)"
         )))
     }
 }

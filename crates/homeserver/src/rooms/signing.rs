@@ -35,9 +35,9 @@ pub(super) async fn key(store: &Store) -> Result<Ed25519KeyPair> {
 /// Why something cannot be signed, so that it cannot be an event.
 pub(super) fn unsignable(error: JsonError) -> Error {
     match error {
-        JsonError::PduTooLarge => Error::too_large(format!(
-            "An event can have {EVENT_MAX_BYTES} bytes, this one has more"
-        )),
+        JsonError::PduTooLarge => {
+            Error::too_large(format!("Event too large (max {EVENT_MAX_BYTES} bytes)"))
+        }
         error => Error::bad_json(format!("this cannot be an event: {error}")),
     }
 }

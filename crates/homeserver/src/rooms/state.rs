@@ -41,7 +41,10 @@ impl RoomState {
             }
         };
         match place {
-            Some((position, event)) => self.rooms.event_in(&self.room_id, position, &event),
+            Some((position, event)) => {
+                self.rooms
+                    .event_at_position(&self.room_id, position, &event)
+            }
             None => Ok(None),
         }
     }
@@ -79,7 +82,9 @@ impl RoomState {
 
     fn events(&self, places: Vec<(Position, OwnedEventId)>) -> Result<Vec<Arc<Pdu>>> {
         let events = places.into_iter().map(|(position, event)| {
-            let found = self.rooms.event_in(&self.room_id, position, &event);
+            let found = self
+                .rooms
+                .event_at_position(&self.room_id, position, &event);
             found.transpose()
         });
         events.flatten().collect()

@@ -3,7 +3,7 @@
 use http::{Method, StatusCode};
 use serde_json::{Value, json};
 
-use crate::testing::{Person, TestServer};
+use crate::testing::{TestServer, TestUser};
 
 mod creating;
 mod history;
@@ -16,7 +16,7 @@ mod sending;
 mod shown;
 
 /// A new room of this person.
-async fn room(person: &Person, body: Value) -> String {
+async fn room(person: &TestUser, body: Value) -> String {
     let answer = person.post("/_matrix/client/v3/createRoom", body).await;
     answer["room_id"].as_str().unwrap().to_owned()
 }
@@ -27,7 +27,7 @@ fn rooms(room: &str, rest: &str) -> String {
 
 /// A request that has to be refused like this.
 async fn refused(
-    person: &Person,
+    person: &TestUser,
     method: Method,
     path: &str,
     body: Value,

@@ -23,7 +23,7 @@ use crate::{
     blocking,
     error::Result,
     limits::TYPING_MAX,
-    stream::{Position, Stream, Touch},
+    stream::{Position, Stream, WakeTarget},
 };
 
 /// Who is typing where. Clones are the same.
@@ -105,7 +105,7 @@ impl Typing {
     /// The user is not in the room any more.
     pub fn left(&self, room: &RoomId, user: &UserId) {
         if let Err(error) = self.stop(room, user) {
-            tracing::error!(room.id = %room, %error, "nobody could be told that typing ended");
+            tracing::error!(room.id = %room, %error, "could not announce the end of typing");
         }
     }
 
@@ -119,14 +119,14 @@ impl Typing {
             typers.users.remove(user);
             drop(rooms);
             if let Err(error) = self.announce(room) {
-                tracing::error!(room.id = %room, %error, "nobody could be told that typing ended");
+                tracing::error!(room.id = %room, %error, "could not announce the end of typing");
             }
         }
     }
 
     /// Makes what changed visible, while nobody's lock is held: who is woken is read from the database.
     fn announce(&self, room: &RoomId) -> Result<()> {
-        let touches = [Touch::Room(room.to_owned())];
+        let touches = [WakeTarget::Room(room.to_owned())];
         self.inner.stream.announce(&touches, |position| {
             if let Some(typers) = self.rooms().get_mut(room) {
                 typers.changed = typers.changed.max(position);

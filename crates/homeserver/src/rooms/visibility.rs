@@ -1,7 +1,7 @@
 //! Which events of a room a user may read: the room's history visibility at the event, and what the user was then and became
 //! later.
 //!
-//! Both are short lists of changes, so they are read once ([`Sight`]) and any number of events is judged by them without another
+//! Both are short lists of changes, so they are read once ([`EventVisibility`]) and any number of events is judged by them without another
 //! look at the database. Spec: <https://spec.matrix.org/v1.19/client-server-api/#server-behaviour-6>
 
 use ruma::{
@@ -23,7 +23,7 @@ use crate::{
     stream::Position,
 };
 
-/// Behind which position a room holds nothing for a user: the end of everything, or where the user left. [`Sight`] says what
+/// Behind which position a room holds nothing for a user: the end of everything, or where the user left. [`EventVisibility`] says what
 /// of the rest there is to read.
 ///
 /// # Errors
@@ -42,7 +42,7 @@ pub fn end_for(rooms: &Rooms, user: &UserId, room: &RoomId) -> Result<Position> 
 
 /// What one user may read of one room.
 #[derive(Clone, Debug)]
-pub struct Sight {
+pub struct EventVisibility {
     user: OwnedUserId,
     visibility: Vec<(Position, HistoryVisibility)>,
     membership: Vec<(Position, MembershipState)>,
@@ -54,7 +54,7 @@ struct Member {
     membership: MembershipState,
 }
 
-impl Sight {
+impl EventVisibility {
     /// What this user may read of this room.
     pub fn new(rooms: &Rooms, user: &UserId, room: &RoomId) -> Result<Self> {
         let visibility = changes::<RoomHistoryVisibilityEventContent>(
@@ -79,7 +79,7 @@ impl Sight {
     }
 
     /// Whether this event is among what the user may read.
-    pub fn reaches(&self, pdu: &Pdu) -> bool {
+    pub fn allows_event(&self, pdu: &Pdu) -> bool {
         let (at, before) = (pdu.position, pdu.position.before());
         // Who changes the visibility or is changed by a member event sees the change if either side of it allows that.
         let is_visibility = pdu.kind == TimelineEventType::RoomHistoryVisibility;
@@ -145,7 +145,7 @@ fn changes<C: DeserializeOwned>(
     let mut changes = Vec::new();
     for row in rooms.store.scan::<tables::State>((room, kind, key)) {
         let ((_, _, _, position), event) = row?;
-        let pdu = rooms.event_in(room, position, &event)?;
+        let pdu = rooms.event_at_position(room, position, &event)?;
         changes.extend(pdu.and_then(|pdu| Some((position, pdu.content_as::<C>()?))));
     }
     Ok(changes)

@@ -30,7 +30,7 @@ use crate::{
     error::{Error, Result},
     limits::{EVENT_FIELD_MAX_BYTES, EVENT_MAX_BYTES},
     store::{Batch, StoreError},
-    stream::{Position, Positions, Touch, Write},
+    stream::{Position, Positions, WakeTarget, Write},
 };
 
 mod commit;
@@ -120,7 +120,7 @@ impl RoomWriter {
         last: Option<(OwnedEventId, u64)>,
     ) -> Result<Self> {
         let rules = rules_of(&record.version)?;
-        let write = rooms.stream.write();
+        let write = rooms.stream.begin_write();
         Ok(Self {
             rooms,
             room_id,
@@ -181,7 +181,7 @@ impl RoomWriter {
     }
 
     /// Wakes somebody else, too, once this is written.
-    pub fn touch(&mut self, touch: Touch) {
+    pub fn touch(&mut self, touch: WakeTarget) {
         self.write.touch([touch]);
     }
 
@@ -329,7 +329,7 @@ impl RoomWriter {
         let json = serde_json::value::to_raw_value(object)?;
         if json.get().len() > EVENT_MAX_BYTES {
             return Err(Error::too_large(format!(
-                "An event can have {EVENT_MAX_BYTES} bytes, this one has more"
+                "Event too large (max {EVENT_MAX_BYTES} bytes)"
             )));
         }
         let state = draft
@@ -398,7 +398,7 @@ impl RoomWriter {
 pub(super) fn check_sizes(draft: &Draft) -> Result<()> {
     let too_long = |what: &str| {
         Error::too_large(format!(
-            "The {what} of an event can have {EVENT_FIELD_MAX_BYTES} bytes"
+            "The {what} of an event is too long (max {EVENT_FIELD_MAX_BYTES} bytes)"
         ))
     };
     if draft.kind.to_string().len() > EVENT_FIELD_MAX_BYTES {
@@ -413,7 +413,7 @@ pub(super) fn check_sizes(draft: &Draft) -> Result<()> {
     }
     if draft.content.get().len() > EVENT_MAX_BYTES {
         return Err(Error::too_large(format!(
-            "An event can have {EVENT_MAX_BYTES} bytes, this one has more"
+            "Event too large (max {EVENT_MAX_BYTES} bytes)"
         )));
     }
     Ok(())

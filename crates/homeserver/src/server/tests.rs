@@ -29,7 +29,7 @@ async fn a_server_closes_at_once_if_nothing_hangs() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn who_waits_is_answered_when_the_server_ends() {
+async fn waiting_sync_is_answered_at_shutdown() {
     let test = TestServer::start().await;
     let alice = test.person("alice").await;
     let since = alice.get("/_matrix/client/v3/sync").await["next_batch"].clone();
@@ -53,7 +53,7 @@ async fn who_waits_is_answered_when_the_server_ends() {
     });
     // Long enough for both to wait, and it proves nothing if they do not.
     tokio::time::sleep(Duration::from_millis(200)).await;
-    test.server.end_waiting();
+    test.server.cancel_waiters();
     for answer in waiting {
         let answer = tokio::time::timeout(Duration::from_secs(5), answer).await;
         let answer = answer.expect("answered at once").unwrap();

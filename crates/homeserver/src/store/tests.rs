@@ -175,9 +175,9 @@ proptest! {
 #[derive(Debug, Default)]
 pub(super) struct Counted {
     /// Lookups and scans.
-    pub(super) reads: crate::testing::Work,
+    pub(super) reads: crate::testing::WorkCounter,
     /// Bytes of all batches.
-    pub(super) written: crate::testing::Work,
+    pub(super) written: crate::testing::WorkCounter,
 }
 
 impl Store {

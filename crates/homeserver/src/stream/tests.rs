@@ -6,7 +6,7 @@ use futures_util::FutureExt;
 use ruma::{server_name, user_id};
 use tempfile::TempDir;
 
-use super::{Position, Stream, Touch, Write};
+use super::{Position, Stream, WakeTarget, Write};
 use crate::store::Store;
 
 fn stream() -> (Store, Stream, TempDir) {
@@ -22,7 +22,7 @@ fn stream() -> (Store, Stream, TempDir) {
 
 /// A write with so many positions and no rows.
 fn empty(stream: &Stream, positions: usize) -> Write {
-    let mut write = stream.write();
+    let mut write = stream.begin_write();
     for _ in 0..positions {
         write.position();
     }
@@ -94,14 +94,14 @@ async fn whoever_registers_before_reading_misses_nothing() {
     let (_store, stream, _directory) = stream();
     let (alice, bob) = (user_id!("@alice:letta.test"), user_id!("@bob:letta.test"));
     let mut watcher = stream.watch(alice);
-    let touches = [Touch::User(bob.to_owned())];
+    let touches = [WakeTarget::User(bob.to_owned())];
     stream.announce(&touches, |_| ()).unwrap();
     assert!(
         !watcher.wait(Duration::from_millis(20)).await,
         "what concerns others wakes nobody"
     );
     // Between registering and waiting.
-    let touches = [Touch::User(alice.to_owned())];
+    let touches = [WakeTarget::User(alice.to_owned())];
     stream.announce(&touches, |_| ()).unwrap();
     assert!(watcher.wait(Duration::from_secs(5)).await);
     assert!(
@@ -115,7 +115,7 @@ async fn no_position_is_handed_out_twice_not_even_after_a_restart() {
     let (store, stream, _directory) = stream();
     let mut seen = BTreeSet::new();
     for _ in 0..5 {
-        let position = stream.announce(&[Touch::Everyone], |_| ()).unwrap();
+        let position = stream.announce(&[WakeTarget::Everyone], |_| ()).unwrap();
         assert!(seen.insert(position), "{position} came twice");
     }
     // A process that dies writes nothing at its end.

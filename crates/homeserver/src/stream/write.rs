@@ -1,6 +1,6 @@
 //! A write that is put together without positions, and whose rows are told theirs at the very end.
 
-use super::{Position, Touch};
+use super::{Position, WakeTarget};
 use crate::store::{Batch, StoreError};
 
 /// A row that needs positions. It is written while everybody's later changes wait, so it only serializes what is there already: it
@@ -32,7 +32,7 @@ pub struct Write {
     pub(super) batch: Batch,
     pub(super) rows: Vec<Row>,
     pub(super) positions: u64,
-    pub(super) touches: Vec<Touch>,
+    pub(super) touches: Vec<WakeTarget>,
 }
 
 impl std::fmt::Debug for Write {
@@ -76,7 +76,7 @@ impl Write {
     }
 
     /// Wakes those whom this concerns once it can be read. Without a position there is nothing to wake them for.
-    pub fn touch(&mut self, touches: impl IntoIterator<Item = Touch>) {
+    pub fn touch(&mut self, touches: impl IntoIterator<Item = WakeTarget>) {
         self.touches.extend(touches);
     }
 

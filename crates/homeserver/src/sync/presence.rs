@@ -23,7 +23,7 @@ use crate::{
     limits::PRESENCE_MESSAGE_MAX_BYTES,
     locks::KeyedLocks,
     store::{Store, tables},
-    stream::{Position, Stream, Touch},
+    stream::{Position, Stream, WakeTarget},
 };
 
 /// Who has not synced for this long is offline. Longer than the longest wait of a sync.
@@ -178,7 +178,7 @@ impl Presence {
         }
         if message.as_deref().is_some_and(|message| !is_short(message)) {
             return Err(Error::invalid(format!(
-                "A status message can have {PRESENCE_MESSAGE_MAX_BYTES} bytes"
+                "Status message too long (max {PRESENCE_MESSAGE_MAX_BYTES} bytes)"
             )));
         }
         let mut status = Status::new(state);
@@ -234,18 +234,20 @@ impl Presence {
         apply: impl FnOnce(&mut Status) -> bool,
     ) -> Result<()> {
         let mut comes = false;
-        self.inner.stream.announce(&[Touch::Everyone], |position| {
-            let mut users = self.users();
-            let status = users.entry(user.to_owned()).or_insert(fallback);
-            let (was_here, last) = (status.state != PresenceState::Offline, status.changed);
-            // Somebody else may have come later and been faster: it never goes back.
-            status.changed = if apply(status) {
-                last.max(position)
-            } else {
-                last
-            };
-            comes = status.state != PresenceState::Offline && !was_here;
-        })?;
+        self.inner
+            .stream
+            .announce(&[WakeTarget::Everyone], |position| {
+                let mut users = self.users();
+                let status = users.entry(user.to_owned()).or_insert(fallback);
+                let (was_here, last) = (status.state != PresenceState::Offline, status.changed);
+                // Somebody else may have come later and been faster: it never goes back.
+                status.changed = if apply(status) {
+                    last.max(position)
+                } else {
+                    last
+                };
+                comes = status.state != PresenceState::Offline && !was_here;
+            })?;
         if comes {
             #[expect(
                 clippy::disallowed_methods,
@@ -274,7 +276,7 @@ impl Presence {
             fades
         });
         if let Err(error) = changed {
-            tracing::error!(user.id = %user, %error, "nobody could be told that a user is offline");
+            tracing::error!(user.id = %user, %error, "could not announce that a user is offline");
         }
         left
     }

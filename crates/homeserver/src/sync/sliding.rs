@@ -8,8 +8,8 @@
 use std::time::Duration;
 
 use homeserver_model::sliding::{
-    ask::{self, Ask},
     filter, list, required,
+    sync_request::{self, SyncRequest},
 };
 use ruma::{
     DeviceId, UserId,
@@ -28,16 +28,16 @@ use crate::{
 };
 
 mod connection;
+mod draft;
 mod extensions;
 mod facts;
-mod person;
 mod room;
-mod round;
 mod timeline;
+mod user_rooms;
 
 use connection::{ConnectionKey, Connections};
+use draft::ResponseDraft;
 use facts::FactsOfRooms;
-use round::Round;
 
 /// What sliding sync keeps in memory. A restart forgets it, and clients begin anew.
 #[derive(Debug, Default)]
@@ -66,7 +66,7 @@ pub async fn answer(
     bytes: &[u8],
     connection: Option<&Connection>,
 ) -> Result<Response> {
-    let name = ask::connection_name(&request)?;
+    let name = sync_request::connection_name(&request)?;
     let key = ConnectionKey::new(&caller.user_id, &caller.sender_key(), &name);
     let connections = &ctx.sliding.connections;
     let base = connections
@@ -75,15 +75,15 @@ pub async fn answer(
     ctx.presence
         .synced(&caller.user_id, &request.set_presence)?;
     let deadline = Instant::now() + patience(ctx, &request);
-    let ask = Ask::new(caller.into(), request, bytes)?;
-    extensions::to_device::acknowledge(ctx, &ask).await?;
+    let sync_request = SyncRequest::new(caller.into(), request, bytes)?;
+    extensions::to_device::acknowledge(ctx, &sync_request).await?;
 
     let mut watcher = ctx.stream.watch(&caller.user_id);
     loop {
         let now = ctx.stream.visible();
         let device = caller.device_id.as_deref();
-        ctx.echoes.answered(&caller.user_id, device).await;
-        let round = Round::read(ctx, &ask, &base, now).await?;
+        ctx.pending_sends.answered(&caller.user_id, device).await;
+        let draft = ResponseDraft::read(ctx, &sync_request, &base, now).await?;
         ctx.accounts.still_logged_in(&caller.user_id, device)?;
         let left = deadline.saturating_duration_since(Instant::now());
         let waits = async {
@@ -92,9 +92,9 @@ pub async fn answer(
             let waiting = ctx.waiting_syncs.wait(user, device, connection, wait);
             waiting.await == Some(true)
         };
-        if round.has_news || left.is_zero() || !waits.await {
-            let mut response = round.response;
-            response.pos = connections.keep(&key, &base, round.next);
+        if draft.has_changes || left.is_zero() || !waits.await {
+            let mut response = draft.response;
+            response.pos = connections.keep(&key, &base, draft.next);
             return Ok(response);
         }
     }

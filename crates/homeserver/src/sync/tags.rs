@@ -43,7 +43,7 @@ pub async fn change(
             .any(|name| name.as_ref().len() > TAG_NAME_MAX_BYTES)
     {
         return Err(Error::too_large(format!(
-            "A room can have {TAGS_PER_ROOM} tags, the name of each {TAG_NAME_MAX_BYTES} bytes"
+            "Too many tags or name too long (max {TAGS_PER_ROOM} per room, {TAG_NAME_MAX_BYTES} bytes)"
         )));
     }
     let content = to_raw_value(&TagEventContent::new(tags))?;

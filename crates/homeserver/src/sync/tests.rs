@@ -3,7 +3,7 @@
 use http::{Method, StatusCode};
 use serde_json::{Value, json};
 
-use crate::testing::Person;
+use crate::testing::TestUser;
 
 mod devices;
 mod echo;
@@ -14,42 +14,42 @@ mod rooms;
 mod waiting;
 
 /// Somebody's sync that does not wait.
-async fn sync(person: &Person, query: &str) -> Value {
+async fn sync(person: &TestUser, query: &str) -> Value {
     person
         .get(&format!("/_matrix/client/v3/sync?timeout=0&{query}"))
         .await
 }
 
 /// The next sync after another one, which it replaces.
-async fn next(person: &Person, last: &mut Value, query: &str) -> Value {
+async fn next(person: &TestUser, last: &mut Value, query: &str) -> Value {
     let since = last["next_batch"].as_str().unwrap();
     *last = sync(person, &format!("since={since}&{query}")).await;
     last.clone()
 }
 
-async fn room(person: &Person, preset: &str) -> String {
+async fn room(person: &TestUser, preset: &str) -> String {
     let body = json!({ "preset": preset });
     let answer = person.post("/_matrix/client/v3/createRoom", body).await;
     answer["room_id"].as_str().unwrap().to_owned()
 }
 
-async fn invite(person: &Person, room: &str, other: &Person) {
+async fn invite(person: &TestUser, room: &str, other: &TestUser) {
     let body = json!({ "user_id": other.user_id });
     let path = format!("/_matrix/client/v3/rooms/{room}/invite");
     person.post(&path, body).await;
 }
 
-async fn join(person: &Person, room: &str) {
+async fn join(person: &TestUser, room: &str) {
     let path = format!("/_matrix/client/v3/rooms/{room}/join");
     person.post(&path, json!({})).await;
 }
 
-async fn leave(person: &Person, room: &str) {
+async fn leave(person: &TestUser, room: &str) {
     let path = format!("/_matrix/client/v3/rooms/{room}/leave");
     person.post(&path, json!({})).await;
 }
 
-async fn say(person: &Person, room: &str, text: &str) -> String {
+async fn say(person: &TestUser, room: &str, text: &str) -> String {
     let path = format!(
         "/_matrix/client/v3/rooms/{room}/send/m.room.message/{}",
         text.replace(' ', "_")
@@ -59,7 +59,7 @@ async fn say(person: &Person, room: &str, text: &str) -> String {
     answer["event_id"].as_str().unwrap().to_owned()
 }
 
-async fn set_state(person: &Person, room: &str, kind: &str, content: Value) {
+async fn set_state(person: &TestUser, room: &str, kind: &str, content: Value) {
     let path = format!("/_matrix/client/v3/rooms/{room}/state/{kind}/");
     person.put(&path, content).await;
 }
@@ -88,6 +88,6 @@ fn state(room: &Value, name: &str) -> Vec<String> {
         .collect()
 }
 
-async fn refused(person: &Person, path: &str) -> StatusCode {
+async fn refused(person: &TestUser, path: &str) -> StatusCode {
     person.call(Method::GET, path, json!({})).await.0
 }

@@ -36,19 +36,19 @@ use crate::{
     sync::SyncContext,
 };
 
-mod gap;
+mod changed_rooms;
 pub mod outside;
 mod room;
 mod state;
 mod timeline;
 
-use gap::Gap;
+use changed_rooms::ChangedRooms;
 
 /// How many events of each room a sync gives if its filter does not say.
 const TIMELINE_DEFAULT: usize = 10;
 /// What is asked, and of which stretch of the stream.
 #[derive(Debug)]
-struct Asked {
+struct SyncOptions {
     viewer: Viewer,
     filter: FilterDefinition,
     fields: Fields,
@@ -76,7 +76,7 @@ struct Span {
     end: Position,
 }
 
-impl Asked {
+impl SyncOptions {
     fn new(ctx: &SyncContext, viewer: Viewer, request: Request) -> Result<Self> {
         let filter = match request.filter {
             None => FilterDefinition::default(),
@@ -123,7 +123,7 @@ impl Asked {
     }
 
     /// Whether the user wants to hear what this event says: messages of those whom they ignore are left out, state is not.
-    fn hears(&self, pdu: &Pdu) -> bool {
+    fn wants(&self, pdu: &Pdu) -> bool {
         pdu.state_key.is_some() || !self.ignored.contains(&pdu.sender)
     }
 }
@@ -140,29 +140,31 @@ pub async fn answer(
     ctx.presence
         .synced(&viewer.user_id, &request.set_presence)?;
     let mut watcher = ctx.stream.watch(&viewer.user_id);
-    let mut asked = Asked::new(ctx, viewer, request)?;
-    acknowledge(ctx, &asked).await?;
-    let at_once = asked.since.is_none() || asked.full_state;
+    let mut options = SyncOptions::new(ctx, viewer, request)?;
+    acknowledge(ctx, &options).await?;
+    let at_once = options.since.is_none() || options.full_state;
     loop {
-        asked.until = ctx.stream.visible();
-        let device = asked.viewer.device_id.as_deref();
-        ctx.echoes.answered(&asked.viewer.user_id, device).await;
-        let response = tell(ctx, &mut asked).await?;
-        let device = asked.viewer.device_id.as_deref();
+        options.until = ctx.stream.visible();
+        let device = options.viewer.device_id.as_deref();
+        ctx.pending_sends
+            .answered(&options.viewer.user_id, device)
+            .await;
+        let response = tell(ctx, &mut options).await?;
+        let device = options.viewer.device_id.as_deref();
         ctx.accounts
-            .still_logged_in(&asked.viewer.user_id, device)?;
+            .still_logged_in(&options.viewer.user_id, device)?;
         let left = deadline.saturating_duration_since(Instant::now());
         if at_once || !is_empty(&response) || left == Duration::ZERO {
             return Ok(response);
         }
-        let (user, device) = (&asked.viewer.user_id, asked.viewer.device_id.as_deref());
+        let (user, device) = (&options.viewer.user_id, options.viewer.device_id.as_deref());
         let waiting = ctx
             .waiting_syncs
             .wait(user, device, connection, watcher.wait(left));
         let woken = waiting.await == Some(true);
         // Up to here there was nothing; only what comes after it has to be looked at.
-        asked.since = Some(asked.until);
-        asked.messages_since = asked.until;
+        options.since = Some(options.until);
+        options.messages_since = options.until;
         if !woken {
             // Nothing came, newer syncs take the place of this one, or the ctx ends. One last look takes the token past what happened elsewhere.
             deadline = Instant::now();
@@ -191,13 +193,13 @@ fn messages_since(token: Option<&str>, since: Option<Position>) -> Result<Positi
 }
 
 /// What the device was given up to `since` it has got.
-async fn acknowledge(ctx: &SyncContext, asked: &Asked) -> Result<()> {
-    let (Some(_), Some(device)) = (asked.since, &asked.viewer.device_id) else {
+async fn acknowledge(ctx: &SyncContext, options: &SyncOptions) -> Result<()> {
+    let (Some(_), Some(device)) = (options.since, &options.viewer.device_id) else {
         return Ok(());
     };
-    let since = asked.messages_since;
+    let since = options.messages_since;
     let mut batch = ctx.store.batch();
-    let user = &asked.viewer.user_id;
+    let user = &options.viewer.user_id;
     keys::to_device::delete_up_to(&ctx.store, &mut batch, user, device, since)?;
     if !batch.is_empty() {
         ctx.store.commit(batch).await?;
@@ -206,87 +208,89 @@ async fn acknowledge(ctx: &SyncContext, asked: &Asked) -> Result<()> {
 }
 
 /// Everything that is to be told of the stretch that is asked for.
-async fn tell(ctx: &SyncContext, asked: &mut Asked) -> Result<Response> {
+async fn tell(ctx: &SyncContext, options: &mut SyncOptions) -> Result<Response> {
     let mut response = Response::new(String::new());
-    devices(ctx, asked, &mut response)?;
-    response.next_batch = asked.next_batch();
-    if asked.since == Some(asked.until) && !asked.full_state {
+    devices(ctx, options, &mut response)?;
+    response.next_batch = options.next_batch();
+    if options.since == Some(options.until) && !options.full_state {
         return Ok(response);
     }
-    let user = asked.viewer.user_id.clone();
-    asked.ignored = ignored_by(&ctx.store, &user)?;
-    let changed = match asked.since {
+    let user = options.viewer.user_id.clone();
+    options.ignored = ignored_by(&ctx.store, &user)?;
+    let changed = match options.since {
         None => account_data::all(&ctx.store, &user, None)?,
-        Some(since) => account_data::changed(&ctx.store, &user, since, asked.until)?,
+        Some(since) => account_data::changed(&ctx.store, &user, since, options.until)?,
     };
     for datum in changed.iter().filter(|changed| changed.room.is_empty()) {
-        if matches_other(&asked.filter.account_data, &datum.kind, None) {
+        if matches_other(&options.filter.account_data, &datum.kind, None) {
             response.account_data.events.push(datum.global_event()?);
         }
     }
-    let gap = match asked.since.filter(|_| !asked.full_state) {
-        Some(since) => Gap::walk(ctx, &user, since, asked.until)?,
-        None => Gap::default(),
+    let changed_rooms = match options.since.filter(|_| !options.full_state) {
+        Some(since) => ChangedRooms::walk(ctx, &user, since, options.until)?,
+        None => ChangedRooms::default(),
     };
     let besides = changed
         .iter()
         .filter_map(|changed| ruma::OwnedRoomId::try_from(&*changed.room).ok());
-    let memberships = gap.memberships(ctx, &user, besides)?;
+    let memberships = changed_rooms.memberships(ctx, &user, besides)?;
     let outside = memberships
         .iter()
         .filter(|(_, member)| outside::is_outside(member));
-    asked.outside = outside::Budget::for_rooms(outside.count());
-    if let Some(since) = asked.since
-        && gap.concerns_devices(&memberships)
+    options.outside = outside::Budget::for_rooms(outside.count());
+    if let Some(since) = options.since
+        && changed_rooms.concerns_devices(&memberships)
     {
-        let lists = super::device_lists::between(&ctx.rooms, &user, since, asked.until)?;
+        let lists = super::device_lists::between(&ctx.rooms, &user, since, options.until)?;
         response.device_lists.changed = lists.changed.into_iter().collect();
         response.device_lists.left = lists.left.into_iter().collect();
     }
     for (room, member) in memberships {
-        if filter::wants_room(&asked.filter.room, &room) && member.position <= asked.until {
-            tell_room(ctx, asked, room, &member, &changed, &mut response)?;
+        if filter::wants_room(&options.filter.room, &room) && member.position <= options.until {
+            tell_room(ctx, options, room, &member, &changed, &mut response)?;
             blocking::pause().await;
         }
     }
-    presence(ctx, asked, &mut response)?;
+    presence(ctx, options, &mut response)?;
     Ok(response)
 }
 
 fn tell_room(
     ctx: &SyncContext,
-    asked: &Asked,
+    options: &SyncOptions,
     id: ruma::OwnedRoomId,
     member: &Membership,
     changed: &[Changed],
     response: &mut Response,
 ) -> Result<()> {
-    let user = &asked.viewer.user_id;
-    let moved = asked.since.is_none_or(|since| member.position > since);
+    let user = &options.viewer.user_id;
+    let moved = options.since.is_none_or(|since| member.position > since);
     match member.membership {
         MembershipState::Join => {
-            let joined = room::joined(ctx, &id, asked, member, changed)?;
+            let joined = room::joined(ctx, &id, options, member, changed)?;
             if !joined.is_empty() {
                 response.rooms.join.insert(id, joined);
             }
         }
-        MembershipState::Invite if moved && !asked.ignored.contains(&member.sender) => {
+        MembershipState::Invite if moved && !options.ignored.contains(&member.sender) => {
             let mut invited = InvitedRoom::new();
-            let events = outside::stripped_state(&ctx.rooms, &id, (user, member), &asked.outside)?;
+            let events =
+                outside::stripped_state(&ctx.rooms, &id, (user, member), &options.outside)?;
             invited.invite_state.events = events;
             response.rooms.invite.insert(id, invited);
         }
         MembershipState::Knock if moved => {
             let mut knocked = KnockedRoom::new();
-            let events = outside::stripped_state(&ctx.rooms, &id, (user, member), &asked.outside)?;
+            let events =
+                outside::stripped_state(&ctx.rooms, &id, (user, member), &options.outside)?;
             knocked.knock_state.events = events;
             response.rooms.knock.insert(id, knocked);
         }
         MembershipState::Leave | MembershipState::Ban
-            if moved && (asked.since.is_some() || asked.filter.room.include_leave) =>
+            if moved && (options.since.is_some() || options.filter.room.include_leave) =>
         {
             let left = if ctx.rooms.exists(&id)? {
-                room::left(ctx, &id, asked, member)?
+                room::left(ctx, &id, options, member)?
             } else {
                 // An admin deleted it: all there is to say is that it is over.
                 LeftRoom::default()
@@ -299,14 +303,14 @@ fn tell_room(
 }
 
 /// Messages to the device, and how many keys it has left.
-fn devices(ctx: &SyncContext, asked: &mut Asked, response: &mut Response) -> Result<()> {
-    let Some(device) = &asked.viewer.device_id else {
+fn devices(ctx: &SyncContext, options: &mut SyncOptions, response: &mut Response) -> Result<()> {
+    let Some(device) = &options.viewer.device_id else {
         return Ok(());
     };
-    let (store, user) = (&ctx.store, &asked.viewer.user_id);
-    let (after, until) = (asked.messages_since, asked.until);
+    let (store, user) = (&ctx.store, &options.viewer.user_id);
+    let (after, until) = (options.messages_since, options.until);
     let pending = keys::to_device::pending(store, user, device, after, until, SYNC_TO_DEVICE_MAX)?;
-    asked.messages_until = pending.stopped_at();
+    options.messages_until = pending.stopped_at();
     let events = pending.messages.into_iter().map(|(_, message)| message);
     response.to_device.events = events.collect();
     response.device_one_time_keys_count = keys::one_time_key_counts(store, user, device)?;
@@ -315,12 +319,12 @@ fn devices(ctx: &SyncContext, asked: &mut Asked, response: &mut Response) -> Res
     Ok(())
 }
 
-fn presence(ctx: &SyncContext, asked: &Asked, response: &mut Response) -> Result<()> {
-    let user = &asked.viewer.user_id;
-    let after = asked.since.unwrap_or_default();
-    for (other, status) in ctx.presence.since(after, asked.until) {
-        let wanted = matches_other(&asked.filter.presence, "m.presence", Some(&other))
-            && !asked.ignored.contains(&other);
+fn presence(ctx: &SyncContext, options: &SyncOptions, response: &mut Response) -> Result<()> {
+    let user = &options.viewer.user_id;
+    let after = options.since.unwrap_or_default();
+    for (other, status) in ctx.presence.since(after, options.until) {
+        let wanted = matches_other(&options.filter.presence, "m.presence", Some(&other))
+            && !options.ignored.contains(&other);
         if wanted && (other == *user || ctx.rooms.share_room(user, &other)?) {
             let event = Raw::new(&status.event(other))?;
             response.presence.events.push(event);

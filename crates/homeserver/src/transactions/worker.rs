@@ -201,7 +201,7 @@ impl Worker {
                 tracing::warn!(appservice.id = id, status = %answer.status, "a transaction was refused");
             }
             Err(error) => {
-                tracing::warn!(appservice.id = id, %error, "a transaction did not arrive");
+                tracing::warn!(appservice.id = id, %error, "could not deliver a transaction");
             }
         }
         false

@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use super::wire::Scope;
-use crate::backend::{Conduct, Decision, PermissionMode, Prompt};
+use crate::backend::{Decision, PermissionMode, Prompt, ToolPolicy};
 
 /// What is asked of the server; its answer names `request_id` again.
 #[derive(Clone, Debug, Serialize)]
@@ -163,7 +163,7 @@ pub(super) enum OutDecision {
 }
 
 impl Payload {
-    pub(super) fn prompts(prompts: &[Prompt], conduct: Conduct) -> Self {
+    pub(super) fn prompts(prompts: &[Prompt], policy: ToolPolicy) -> Self {
         let message = |prompt: &Prompt| OutMessage {
             role: "user",
             content: prompt.text.clone(),
@@ -171,7 +171,7 @@ impl Payload {
         };
         Self::CreateMessage {
             messages: prompts.iter().map(message).collect(),
-            client_tool_allowlist: conduct.chat_only.then_some([]),
+            client_tool_allowlist: policy.chat_only.then_some([]),
             exclude_interactive_tools: true,
         }
     }
@@ -215,18 +215,18 @@ mod tests {
             text: "hi".into(),
             speaker: None,
         }];
-        let chat_only = Conduct {
+        let chat_only = ToolPolicy {
             chat_only: true,
-            ..Conduct::default()
+            ..ToolPolicy::default()
         };
-        for conduct in [Conduct::default(), chat_only] {
-            let payload = Payload::prompts(&prompts, conduct);
+        for policy in [ToolPolicy::default(), chat_only] {
+            let payload = Payload::prompts(&prompts, policy);
             let input = shown(Request::Input {
                 runtime: scope(),
                 payload,
             });
             assert_eq!(
-                conduct.chat_only,
+                policy.chat_only,
                 input.contains(r#""client_tool_allowlist":[]"#)
             );
             assert!(input.contains(r#""client_message_id":"$event""#), "{input}");

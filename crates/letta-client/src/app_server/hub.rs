@@ -17,13 +17,15 @@ use tokio::{
 use super::{
     address::Address,
     command::{Command, Request, Start},
-    link::{Line, Link, News, Pace},
+    link::{SocketEvent, SocketHandle, SocketRole, SocketTimeouts},
     missing::About,
-    runtime::{Alarm, Effect, Ending, Runtime},
+    runtime::{Alarm, Effect, Runtime, StreamEnd},
     wire::{Answer, Inbound, Scope},
 };
 use crate::{
-    backend::{ApprovalRequest, Conduct, Decision, Overheard, PermissionMode, Prompt, TurnStream},
+    backend::{
+        ApprovalRequest, Decision, ExternalTurn, PermissionMode, Prompt, ToolPolicy, TurnStream,
+    },
     error::BackendError,
     id::RunId,
     rest::decoder::TurnLimits,
@@ -67,7 +69,7 @@ pub(super) enum Call {
     Plain(Request, Reply<Answer>),
     /// In this mode, or in whatever mode it is.
     Subscribe(Scope, Option<PermissionMode>, Reply<()>),
-    Send(Scope, Vec<Prompt>, Conduct, Reply<TurnStream>),
+    Send(Scope, Vec<Prompt>, ToolPolicy, Reply<TurnStream>),
     Decide(Scope, ApprovalRequest, Decision, Reply<TurnStream>),
     Resume(Scope, RunId, Reply<TurnStream>),
     Pending(Scope, Reply<Option<ApprovalRequest>>),
@@ -80,21 +82,21 @@ pub(super) struct Hub(mpsc::Sender<Call>);
 impl Hub {
     pub(super) fn start(
         address: Arc<Address>,
-        pace: Pace,
+        pace: SocketTimeouts,
         request_timeout: Duration,
         limits: TurnLimits,
-        overheard: mpsc::Sender<Overheard>,
+        external_turns: mpsc::Sender<ExternalTurn>,
     ) -> Self {
         let (calls, orders) = mpsc::channel(CALLS_MAX);
         let (news_to, news) = mpsc::channel(NEWS_MAX);
         let task = Task {
-            main: Link::start(Line::Main, address.clone(), pace, news_to.clone()),
+            main: SocketHandle::start(SocketRole::Main, address.clone(), pace, news_to.clone()),
             guard: None,
             main_up: false,
             guard_up: false,
             failures: 0,
-            rooms: HashMap::new(),
-            asked: HashMap::new(),
+            conversations: HashMap::new(),
+            pending: HashMap::new(),
             requests: 0,
             parked: Vec::new(),
             remembered: VecDeque::new(),
@@ -103,7 +105,7 @@ impl Hub {
             pace,
             request_timeout,
             limits,
-            overheard,
+            external_turns,
             news_to,
         };
         #[expect(
@@ -136,7 +138,7 @@ enum Subscription {
 }
 
 /// One conversation, and who waits for something in it.
-struct Room {
+struct ConversationState {
     runtime: Runtime,
     mode: PermissionMode,
     main: Subscription,
@@ -150,9 +152,9 @@ struct Room {
 }
 
 /// What an answer will be about.
-enum What {
+enum RequestKind {
     Plain(Reply<Answer>),
-    Start(Line, Scope),
+    Start(SocketRole, Scope),
     Input(Scope),
     Decision(Scope),
     Look(Scope),
@@ -161,8 +163,8 @@ enum What {
     Nothing,
 }
 
-struct Asked {
-    what: What,
+struct PendingRequest {
+    what: RequestKind,
     /// What may be said to be gone.
     about: About,
     since: Instant,
@@ -172,29 +174,29 @@ type Sleeping = Pin<Box<dyn Future<Output = (Scope, Alarm)> + Send>>;
 
 struct Task {
     address: Arc<Address>,
-    pace: Pace,
+    pace: SocketTimeouts,
     request_timeout: Duration,
     limits: TurnLimits,
-    main: Link,
-    guard: Option<Link>,
+    main: SocketHandle,
+    guard: Option<SocketHandle>,
     main_up: bool,
     guard_up: bool,
     /// Attempts in a row that failed to connect the main socket.
     failures: usize,
-    rooms: HashMap<Scope, Room>,
-    asked: HashMap<String, Asked>,
+    conversations: HashMap<Scope, ConversationState>,
+    pending: HashMap<String, PendingRequest>,
     requests: u64,
     /// Calls that wait for the main socket, or for the next attempt to fail.
     parked: Vec<Call>,
     /// The conversations whose last turn is remembered, the oldest first.
     remembered: VecDeque<Scope>,
     alarms: FuturesUnordered<Sleeping>,
-    overheard: mpsc::Sender<Overheard>,
-    news_to: mpsc::Sender<News>,
+    external_turns: mpsc::Sender<ExternalTurn>,
+    news_to: mpsc::Sender<SocketEvent>,
 }
 
 impl Task {
-    async fn run(mut self, mut calls: mpsc::Receiver<Call>, mut news: mpsc::Receiver<News>) {
+    async fn run(mut self, mut calls: mpsc::Receiver<Call>, mut news: mpsc::Receiver<SocketEvent>) {
         let mut sweep = interval(SWEEP);
         sweep.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
@@ -203,41 +205,43 @@ impl Task {
                     Some(call) => self.call(call),
                     None => return,
                 },
-                Some(news) = news.recv() => self.news(news),
+                Some(news) = news.recv() => self.socket_event(news),
                 Some((scope, alarm)) = self.alarms.next() => self.alarm(&scope, alarm),
                 _ = sweep.tick() => self.sweep(),
             }
         }
     }
 
-    fn news(&mut self, news: News) {
+    fn socket_event(&mut self, news: SocketEvent) {
         match news {
-            News::Up(Line::Main) => {
+            SocketEvent::Up(SocketRole::Main) => {
                 tracing::debug!(url = self.address.shown(), "connected to the App Server");
                 (self.main_up, self.failures) = (true, 0);
-                self.subscribe_all(Line::Main);
+                self.subscribe_all(SocketRole::Main);
                 for call in std::mem::take(&mut self.parked) {
                     self.call(call);
                 }
             }
-            News::Up(Line::Guard) => {
+            SocketEvent::Up(SocketRole::Guard) => {
                 self.guard_up = true;
-                self.subscribe_all(Line::Guard);
+                self.subscribe_all(SocketRole::Guard);
             }
-            News::Failed(Line::Main, why) => self.failed(&why),
-            News::Failed(Line::Guard, _) => {}
-            News::Down(line, why) => self.down(line, &why),
-            News::Frame(line, Inbound::Event(scope, event)) => {
-                let Some(room) = self.rooms.get_mut(&scope) else {
+            SocketEvent::Failed(SocketRole::Main, why) => self.failed(&why),
+            SocketEvent::Failed(SocketRole::Guard, _) => {}
+            SocketEvent::Down(line, why) => self.down(line, &why),
+            SocketEvent::Frame(line, Inbound::Event(scope, event)) => {
+                let Some(room) = self.conversations.get_mut(&scope) else {
                     return;
                 };
-                let lead = line == Line::Main || room.main == Subscription::No;
+                let lead = line == SocketRole::Main || room.main == Subscription::No;
                 let mut effects = Vec::new();
                 room.runtime.event(event, lead, &mut effects);
                 room.settle_decision();
                 self.carry_out(&scope, effects);
             }
-            News::Frame(line, Inbound::Response { id, body }) => self.answer(line, &id, &body),
+            SocketEvent::Frame(line, Inbound::Response { id, body }) => {
+                self.answer(line, &id, &body);
+            }
         }
     }
 
@@ -247,65 +251,65 @@ impl Task {
         for call in std::mem::take(&mut self.parked) {
             refuse(call, copy(why));
         }
-        for room in self.rooms.values_mut() {
+        for room in self.conversations.values_mut() {
             room.fail(why);
             if lost {
                 let why = chain(why);
                 let url = self.address.shown().to_owned();
-                room.runtime.give_up(&Ending::Unreachable { url, why });
+                room.runtime.give_up(&StreamEnd::Unreachable { url, why });
             }
         }
     }
 
-    fn down(&mut self, line: Line, why: &BackendError) {
+    fn down(&mut self, line: SocketRole, why: &BackendError) {
         tracing::debug!(?line, error = %chain(why), "lost a socket of the App Server");
         match line {
-            Line::Main => self.main_up = false,
-            Line::Guard => self.guard_up = false,
+            SocketRole::Main => self.main_up = false,
+            SocketRole::Guard => self.guard_up = false,
         }
-        let on_it = |asked: &mut Asked| asked.line() == line;
-        for (_, asked) in self.asked.extract_if(|_, asked| on_it(asked)) {
-            match asked.what {
-                What::Plain(reply) => drop(reply.send(Err(copy(why)))),
-                What::Cancel(_, reply) => drop(reply.send(Err(copy(why)))),
+        let on_it = |pending: &mut PendingRequest| pending.line() == line;
+        for (_, pending) in self.pending.extract_if(|_, pending| on_it(pending)) {
+            match pending.what {
+                RequestKind::Plain(reply) => drop(reply.send(Err(copy(why)))),
+                RequestKind::Cancel(_, reply) => drop(reply.send(Err(copy(why)))),
                 // The rest is asked again as soon as there is a socket to ask on.
                 _ => {}
             }
         }
-        for room in self.rooms.values_mut() {
+        for room in self.conversations.values_mut() {
             match line {
-                Line::Main => room.main = Subscription::No,
-                Line::Guard => room.guard = Subscription::No,
+                SocketRole::Main => room.main = Subscription::No,
+                SocketRole::Guard => room.guard = Subscription::No,
             }
             if room.main != Subscription::Yes && room.guard != Subscription::Yes {
-                room.runtime.unwatched();
+                room.runtime.all_sockets_lost();
                 room.settle_decision();
             }
         }
     }
 
-    fn subscribe_all(&mut self, line: Line) {
-        let scopes: Vec<Scope> = self.rooms.keys().cloned().collect();
+    fn subscribe_all(&mut self, line: SocketRole) {
+        let scopes: Vec<Scope> = self.conversations.keys().cloned().collect();
         for scope in scopes {
             self.subscribe(line, &scope);
         }
     }
 
-    fn subscribe(&mut self, line: Line, scope: &Scope) {
-        let Some(room) = self.rooms.get_mut(scope) else {
+    fn subscribe(&mut self, line: SocketRole, scope: &Scope) {
+        let Some(room) = self.conversations.get_mut(scope) else {
             return;
         };
         match line {
-            Line::Main => room.main = Subscription::Asked,
-            Line::Guard => room.guard = Subscription::Asked,
+            SocketRole::Main => room.main = Subscription::Asked,
+            SocketRole::Guard => room.guard = Subscription::Asked,
         }
         let start = Start::new(scope.clone(), room.mode);
-        let what = What::Start(line, scope.clone());
+        let what = RequestKind::Start(line, scope.clone());
         self.request(line, Request::RuntimeStart(Box::new(start)), what);
     }
 
     /// Says something to the server, and remembers what its answer will be about.
-    fn request(&mut self, line: Line, request: Request, what: What) {
+    fn request(&mut self, line: SocketRole, request: Request, what: RequestKind) {
         self.requests += 1;
         let id = format!("{}", self.requests);
         let about = About::request(&request);
@@ -317,27 +321,31 @@ impl Task {
             }
         };
         let link = match line {
-            Line::Main => Some(&self.main),
-            Line::Guard => self.guard.as_ref(),
+            SocketRole::Main => Some(&self.main),
+            SocketRole::Guard => self.guard.as_ref(),
         };
         if !link.is_some_and(|link| link.send(frame)) {
-            tracing::warn!(?line, "the App Server does not read what it is asked");
+            tracing::warn!(
+                ?line,
+                "App Server does not read from the socket; outgoing queue full"
+            );
         }
         let since = Instant::now();
-        self.asked.insert(id, Asked { what, about, since });
+        self.pending
+            .insert(id, PendingRequest { what, about, since });
     }
 }
 
-impl Asked {
-    fn line(&self) -> Line {
+impl PendingRequest {
+    fn line(&self) -> SocketRole {
         match self.what {
-            What::Start(line, _) => line,
-            _ => Line::Main,
+            RequestKind::Start(line, _) => line,
+            _ => SocketRole::Main,
         }
     }
 }
 
-impl Room {
+impl ConversationState {
     fn new(scope: &Scope, mode: PermissionMode, limits: TurnLimits) -> Self {
         Self {
             runtime: Runtime::new(limits, About::scope(scope)),

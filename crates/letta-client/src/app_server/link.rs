@@ -26,7 +26,7 @@ const BACKOFF_MAX: u32 = 16;
 
 /// Which of the two sockets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Line {
+pub(super) enum SocketRole {
     /// What we say goes over this one.
     Main,
     /// Only listens: while it is there, the server does not take us for gone when the other breaks.
@@ -35,53 +35,56 @@ pub(super) enum Line {
 
 /// What happens on a socket.
 #[derive(Debug)]
-pub(super) enum News {
-    Up(Line),
+pub(super) enum SocketEvent {
+    Up(SocketRole),
     /// An attempt to connect has failed.
-    Failed(Line, BackendError),
-    Down(Line, BackendError),
-    Frame(Line, Inbound),
+    Failed(SocketRole, BackendError),
+    Down(SocketRole, BackendError),
+    Frame(SocketRole, Inbound),
 }
 
 /// The near end of a socket.
-pub(super) struct Link {
+pub(super) struct SocketHandle {
     outgoing: mpsc::Sender<String>,
-    hurry: Arc<Notify>,
+    reconnect: Arc<Notify>,
 }
 
 /// How a link behaves.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Pace {
+pub(super) struct SocketTimeouts {
     /// Before the first attempt to connect again.
     pub(super) reconnect_delay: Duration,
     /// For the next frame or ping.
     pub(super) idle_timeout: Duration,
 }
 
-impl Link {
+impl SocketHandle {
     /// Starts to connect.
     pub(super) fn start(
-        line: Line,
+        line: SocketRole,
         address: Arc<Address>,
-        pace: Pace,
-        news: mpsc::Sender<News>,
+        pace: SocketTimeouts,
+        news: mpsc::Sender<SocketEvent>,
     ) -> Self {
         let (outgoing, orders) = mpsc::channel(OUTGOING_MAX);
-        let hurry = Arc::new(Notify::new());
+        let reconnect = Arc::new(Notify::new());
         let task = Task {
             line,
             address,
             pace,
             news,
             orders,
-            hurry: hurry.clone(),
+            reconnect: reconnect.clone(),
         };
         #[expect(
             clippy::disallowed_methods,
             reason = "it ends when the hub that holds its channel ends"
         )]
         tokio::spawn(task.run());
-        Self { outgoing, hurry }
+        Self {
+            outgoing,
+            reconnect,
+        }
     }
 
     /// Gives a frame to the socket. `false`: it takes none.
@@ -90,18 +93,18 @@ impl Link {
     }
 
     /// Somebody waits: try again now.
-    pub(super) fn hurry(&self) {
-        self.hurry.notify_one();
+    pub(super) fn reconnect_now(&self) {
+        self.reconnect.notify_one();
     }
 }
 
 struct Task {
-    line: Line,
+    line: SocketRole,
     address: Arc<Address>,
-    pace: Pace,
-    news: mpsc::Sender<News>,
+    pace: SocketTimeouts,
+    news: mpsc::Sender<SocketEvent>,
     orders: mpsc::Receiver<String>,
-    hurry: Arc<Notify>,
+    reconnect: Arc<Notify>,
 }
 
 impl Task {
@@ -117,15 +120,15 @@ impl Task {
                     backoff = self.backoff();
                     // What was said to the socket before this one is asked again by who said it.
                     while self.orders.try_recv().is_ok() {}
-                    if self.news.send(News::Up(self.line)).await.is_err() {
+                    if self.news.send(SocketEvent::Up(self.line)).await.is_err() {
                         return;
                     }
                     match self.carry(socket).await {
-                        Some(why) => News::Down(self.line, why),
+                        Some(why) => SocketEvent::Down(self.line, why),
                         None => return,
                     }
                 }
-                Err(why) => News::Failed(self.line, why),
+                Err(why) => SocketEvent::Failed(self.line, why),
             };
             if self.news.send(news).await.is_err() {
                 return;
@@ -135,7 +138,7 @@ impl Task {
             let rest = pause.saturating_sub(self.pace.reconnect_delay);
             tokio::select! {
                 () = sleep(rest) => {}
-                () = self.hurry.notified() => {}
+                () = self.reconnect.notified() => {}
             }
         }
     }
@@ -156,7 +159,7 @@ impl Task {
                 frame = timeout(self.pace.idle_timeout, socket.next()) => match frame {
                     Ok(Some(Ok(Message::Text(text)))) => {
                         if let Some(frame) = wire::read(text) {
-                            self.news.send(News::Frame(self.line, frame)).await.ok()?;
+                            self.news.send(SocketEvent::Frame(self.line, frame)).await.ok()?;
                         }
                     }
                     Ok(Some(Ok(Message::Close(close)))) => {

@@ -86,7 +86,7 @@ impl About {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::failure::Reaction;
+    use crate::failure::FailurePolicy;
 
     #[test]
     fn only_the_very_thing_that_was_asked_for_is_gone() {
@@ -95,18 +95,21 @@ mod tests {
             conversation_id: "local-conv-7".into(),
         });
         for (words, expected) in [
-            ("Agent agent-local-1 not found", Reaction::Forget),
-            ("Conversation local-conv-7 not found", Reaction::Forget),
-            ("Conversation local-conv-8 not found", Reaction::Refuse),
-            ("Agent agent-local-2 not found", Reaction::Refuse),
-            ("Model openai/gpt-9 not found", Reaction::Refuse),
-            ("404: The model `gpt-9` was not found", Reaction::Refuse),
-            ("Working directory /srv/x not found", Reaction::Refuse),
-            ("not found", Reaction::Refuse),
-            ("", Reaction::Refuse),
+            ("Agent agent-local-1 not found", FailurePolicy::Forget),
+            ("Conversation local-conv-7 not found", FailurePolicy::Forget),
+            ("Conversation local-conv-8 not found", FailurePolicy::Refuse),
+            ("Agent agent-local-2 not found", FailurePolicy::Refuse),
+            ("Model openai/gpt-9 not found", FailurePolicy::Refuse),
+            (
+                "404: The model `gpt-9` was not found",
+                FailurePolicy::Refuse,
+            ),
+            ("Working directory /srv/x not found", FailurePolicy::Refuse),
+            ("not found", FailurePolicy::Refuse),
+            ("", FailurePolicy::Refuse),
         ] {
             let error = about.refusal(Some(words));
-            assert_eq!(error.kind().reaction(), expected, "{words}: {error:?}");
+            assert_eq!(error.kind().policy(), expected, "{words}: {error:?}");
         }
         let unknown = About::default();
         assert!(unknown.missing("Agent agent-local-1 not found").is_none());

@@ -29,14 +29,14 @@ use crate::{
 };
 
 mod events;
-mod settle;
+mod recovery;
 #[cfg(test)]
 mod tests;
 mod turn;
 
-pub(super) use settle::{Looked, Resumed};
-pub(super) use turn::Ending;
-use turn::{Stage, Turn, run_of};
+pub(super) use recovery::{HistoryLookup, Resumed};
+pub(super) use turn::StreamEnd;
+use turn::{Turn, TurnState, run_of};
 
 /// How long an accepted input may be unheard of before it is looked for.
 pub const UNHEARD: Duration = Duration::from_secs(3);
@@ -68,7 +68,7 @@ pub(super) enum Effect {
     /// Come back with this alarm after this time.
     Wake(Duration, Alarm),
     /// A turn that nobody here has asked for, or listens to.
-    Heard(Heard),
+    ExternalTurnStarted(ExternalTurnStarted),
 }
 
 /// Why to wake up, and for which turn.
@@ -78,13 +78,13 @@ pub(super) enum Alarm {
     Unfinished(u64),
 }
 
-pub(super) struct Heard {
+pub(super) struct ExternalTurnStarted {
     pub(super) key: String,
     pub(super) prompt: Option<String>,
     pub(super) turn: TurnStream,
 }
 
-impl std::fmt::Debug for Heard {
+impl std::fmt::Debug for ExternalTurnStarted {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "Heard({}, {:?})", self.key, self.prompt)
     }
@@ -92,14 +92,14 @@ impl std::fmt::Debug for Heard {
 
 /// Tells what was seen before, over this turn and the one before it.
 #[derive(Debug, Default)]
-struct Seen {
+struct SeenEvents {
     now: HashSet<u64>,
     before: HashSet<u64>,
 }
 
-impl Seen {
-    fn is_new(&mut self, print: u64) -> bool {
-        !self.before.contains(&print) && self.now.insert(print)
+impl SeenEvents {
+    fn is_new(&mut self, fingerprint: u64) -> bool {
+        !self.before.contains(&fingerprint) && self.now.insert(fingerprint)
     }
 
     fn turn_over(&mut self) {
@@ -120,7 +120,7 @@ pub(super) struct Runtime {
     active: Vec<String>,
     /// The permission mode that the server says the conversation has.
     mode: Option<String>,
-    seen: Seen,
+    seen: SeenEvents,
     /// Turns that have ended; both sockets say so.
     ended: VecDeque<String>,
     ours: Option<Turn>,
@@ -157,7 +157,7 @@ impl Runtime {
             runs: HashMap::new(),
             active: Vec::new(),
             mode: None,
-            seen: Seen::default(),
+            seen: SeenEvents::default(),
             ended: VecDeque::new(),
             ours: None,
             others: None,
@@ -178,12 +178,12 @@ impl Runtime {
     }
 
     /// Whether it remembers a turn that is over.
-    pub(super) fn has_last(&self) -> bool {
+    pub(super) fn has_last_turn(&self) -> bool {
         self.last.is_some()
     }
 
     /// Who asks for it again has it from the history.
-    pub(super) fn forget_last(&mut self) {
+    pub(super) fn drop_last_turn(&mut self) {
         self.last = None;
     }
 
@@ -221,7 +221,7 @@ impl Runtime {
         };
         self.adopt(&keys);
         if let Some(turn) = self.ours.as_mut().filter(|turn| turn.answers(&keys)) {
-            if turn.stage == Stage::Asked {
+            if turn.state == TurnState::Asked {
                 out.push(Effect::Ask);
                 return Ok(None);
             }
@@ -231,8 +231,8 @@ impl Runtime {
             return Ok(turn.listen());
         }
         if let Some(turn) = &self.ours {
-            return Err(match turn.stage {
-                Stage::Waiting => BackendError::ApprovalPending,
+            return Err(match turn.state {
+                TurnState::Waiting => BackendError::ApprovalPending,
                 _ => BackendError::Busy {
                     run: turn.run().cloned(),
                 },
@@ -241,7 +241,7 @@ impl Runtime {
         let mut turn = self.new_turn(keys, run);
         if turn.answers(&self.active_keys()) {
             // It was asked before we were started; its beginning was missed.
-            turn.stage = Stage::Running;
+            turn.state = TurnState::Running;
             turn.gap = true;
             turn.start();
             if let Some(request) = self.control.clone() {
@@ -263,11 +263,11 @@ impl Runtime {
         self.input = None;
         // The other socket may have brought all of it before this one has brought the answer.
         let turn = self.ours.as_mut().or(self.last.as_mut())?;
-        if turn.stage == Stage::Asked {
-            turn.stage = if queued {
-                Stage::Queued
+        if turn.state == TurnState::Asked {
+            turn.state = if queued {
+                TurnState::Queued
             } else {
-                Stage::Accepted
+                TurnState::Accepted
             };
             out.push(Effect::Wake(UNHEARD, Alarm::Unheard(turn.number, 1)));
         }
@@ -280,7 +280,7 @@ impl Runtime {
         if self
             .ours
             .as_ref()
-            .is_some_and(|turn| turn.stage == Stage::Asked)
+            .is_some_and(|turn| turn.state == TurnState::Asked)
         {
             self.ours = None;
             self.input = None;
@@ -309,7 +309,7 @@ impl Runtime {
         }
         if let Some(turn) = self.waiting() {
             turn.begin_part(after);
-            turn.stage = Stage::Running;
+            turn.state = TurnState::Running;
         }
         self.decision = Some(payload);
         out.push(Effect::Decide);
@@ -321,7 +321,7 @@ impl Runtime {
         [&mut self.ours, &mut self.others]
             .into_iter()
             .flatten()
-            .find(|turn| turn.stage == Stage::Waiting)
+            .find(|turn| turn.state == TurnState::Waiting)
     }
 
     /// The server has taken the decision.
@@ -340,8 +340,8 @@ impl Runtime {
     pub(super) fn not_pending(&mut self) {
         self.decision = None;
         for turn in [&mut self.ours, &mut self.others].into_iter().flatten() {
-            if turn.stage == Stage::Running && turn.has_only_begun() {
-                turn.stage = Stage::Waiting;
+            if turn.state == TurnState::Running && turn.has_only_begun() {
+                turn.state = TurnState::Waiting;
             }
         }
     }
@@ -363,7 +363,7 @@ impl Runtime {
         }
     }
 
-    fn end_ours(&mut self, ending: Ending) {
+    fn end_ours(&mut self, ending: StreamEnd) {
         if let Some(mut turn) = self.ours.take() {
             (self.input, self.decision) = (None, None);
             turn.start();
@@ -374,27 +374,27 @@ impl Runtime {
 
     /// The conversation was copied, and is left.
     pub(super) fn moved(&mut self, to: &ConversationId) {
-        self.end_ours(Ending::Moved(to.clone()));
+        self.end_ours(StreamEnd::Moved(to.clone()));
         self.last = None;
     }
 
     /// Our input was taken out of the queue.
     pub(super) fn taken_out(&mut self) {
-        self.end_ours(Ending::Stop(Stop::Cancelled));
+        self.end_ours(StreamEnd::Stop(Stop::Cancelled));
     }
 
     /// The server does not know the conversation.
     pub(super) fn is_gone(&mut self, why: &BackendError) {
         if let BackendError::NotFound { missing, what } = why {
-            self.give_up(&Ending::NotFound(*missing, what.clone()));
+            self.give_up(&StreamEnd::NotFound(*missing, what.clone()));
         }
     }
 
     /// Ends everything that is told, because nothing more can be heard.
-    pub(super) fn give_up(&mut self, ending: &Ending) {
+    pub(super) fn give_up(&mut self, ending: &StreamEnd) {
         for turn in [&mut self.ours, &mut self.others] {
             if let Some(mut turn) = turn.take() {
-                if turn.is_told() {
+                if turn.has_ended() {
                     continue;
                 }
                 turn.end(ending.clone());

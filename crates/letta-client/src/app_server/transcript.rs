@@ -23,11 +23,11 @@ use crate::{
 mod client;
 pub(super) mod player;
 
-use player::Player;
+use player::TranscriptPlayer;
 
 /// Why something was told.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Cue {
+pub enum Cause {
     /// These prompts were sent.
     Asked(Vec<Prompt>),
     /// They were sent once more.
@@ -35,7 +35,7 @@ pub enum Cue {
     /// This was decided.
     Decided(ApprovalRequest, Decision),
     /// Others have started a turn.
-    Heard {
+    ExternalTurnStarted {
         /// Identifies the turn.
         key: String,
         /// What they asked, where that is known.
@@ -45,20 +45,20 @@ pub enum Cue {
 
 /// A turn, or a part of one.
 #[derive(Debug)]
-pub struct Telling {
+pub struct RecordedTurn {
     /// Where.
     pub at: Destination,
     /// Why.
-    pub cue: Cue,
+    pub cause: Cause,
     /// All that was told until the last frame. The last item is an end, unless the frames have none.
     pub items: Vec<Result<TurnEvent, BackendError>>,
 }
 
 /// All that came of a transcript.
 #[derive(Debug)]
-pub struct Played {
+pub struct Replay {
     /// What was told, in the order in which it began.
-    pub tellings: Vec<Telling>,
+    pub turns: Vec<RecordedTurn>,
     /// Each list of agents, as [`Backend::agents`](crate::Backend::agents) gives it.
     pub lists: Vec<Vec<Agent>>,
     /// What could not be done.
@@ -70,9 +70,9 @@ pub struct Played {
 }
 
 /// Something that began to be told.
-pub(super) struct Begun {
+pub(super) struct StartedTurn {
     pub(super) at: Scope,
-    pub(super) cue: Cue,
+    pub(super) cause: Cause,
     pub(super) stream: TurnStream,
 }
 
@@ -80,8 +80,8 @@ pub(super) struct Begun {
 ///
 /// [`BackendError::Protocol`] if a line is none of the module's table, or a frame of the client is
 /// not understood.
-pub fn play(transcript: &str) -> Result<Played, BackendError> {
-    let mut player = Player::new(true);
+pub fn play(transcript: &str) -> Result<Replay, BackendError> {
+    let mut player = TranscriptPlayer::new(true);
     for line in transcript.lines() {
         player.line(line)?;
     }

@@ -143,11 +143,11 @@ pub(super) struct Removed {
     pub(super) disposition: Option<String>,
 }
 
-/// Something new in a turn. Two sockets bring it with the same bytes, so `print` tells whether it
+/// Something new in a turn. Two sockets bring it with the same bytes, so `fingerprint` tells whether it
 /// was seen before.
 #[derive(Clone, Debug)]
 pub(super) struct Delta {
-    pub(super) print: u64,
+    pub(super) fingerprint: u64,
     pub(super) message: Message,
     pub(super) failure: LoopError,
     pub(super) retry: Option<Retry>,
@@ -266,7 +266,7 @@ pub(super) fn read(text: Utf8Bytes) -> Option<Inbound> {
     let head: Head<'_> = match serde_json::from_str(&text) {
         Ok(head) => head,
         Err(error) => {
-            tracing::debug!(%error, "a frame of the App Server is not understood");
+            tracing::debug!(%error, "could not parse a frame of the App Server");
             return None;
         }
     };
@@ -288,9 +288,7 @@ pub(super) fn read(text: Utf8Bytes) -> Option<Inbound> {
 
 fn inside<T: DeserializeOwned>(text: &str) -> Option<T> {
     json::read(text)
-        .inspect_err(
-            |error| tracing::debug!(%error, "an event of the App Server is not understood"),
-        )
+        .inspect_err(|error| tracing::debug!(%error, "could not parse an event of the App Server"))
         .ok()
 }
 
@@ -337,7 +335,7 @@ fn delta(text: &str) -> Option<Event> {
     let mut hasher = DefaultHasher::new();
     raw.hash(&mut hasher);
     Some(Event::Delta(Box::new(Delta {
-        print: hasher.finish(),
+        fingerprint: hasher.finish(),
         message,
         failure,
         retry,

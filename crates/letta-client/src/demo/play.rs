@@ -7,12 +7,12 @@ use super::{
     frames::{self, IdentifiedCall, Step},
     ids,
     run::Run,
-    script::{Call, Plan, SLOW_PACE, Saying, tokens},
+    script::{Call, Plan, SLOW_PACE, ScriptedText, tokens},
     world::Pending,
 };
 
 /// A run that is being performed.
-pub(super) struct Player {
+pub(super) struct RunPlayer {
     pub(super) shared: Arc<Shared>,
     pub(super) run: Arc<Run>,
 }
@@ -27,7 +27,7 @@ pub(super) enum Task {
     Refuse(String),
 }
 
-impl Player {
+impl RunPlayer {
     /// Performs the run to its end or until it is cancelled.
     pub(super) async fn play(self, task: Task) {
         let run = self.run.clone();
@@ -82,14 +82,14 @@ impl Player {
     }
 
     async fn text(&self, text: &str) {
-        let saying = Saying {
+        let saying = ScriptedText {
             text: text.to_owned(),
-            ..Saying::default()
+            ..ScriptedText::default()
         };
         self.say(&self.run.step(), &saying).await;
     }
 
-    async fn say(&self, step: &Step, saying: &Saying) {
+    async fn say(&self, step: &Step, saying: &ScriptedText) {
         let kinds = [(false, &saying.reasoning), (true, &saying.text)];
         for (aloud, text) in kinds {
             let make = if aloud {
@@ -120,9 +120,9 @@ impl Player {
         let step = self.run.step();
         self.say(
             &step,
-            &Saying {
+            &ScriptedText {
                 text: text.to_owned(),
-                ..Saying::default()
+                ..ScriptedText::default()
             },
         )
         .await;
@@ -148,7 +148,7 @@ impl Player {
         let message = whole.id.clone();
         let mut calls = calls;
         let mut whole = whole;
-        if ask && self.shared.world().mischief.keeps_first_call {
+        if ask && self.shared.world().faults.keeps_first_call {
             calls.truncate(1);
             if let Some(kept) = step.calls(&calls, ask) {
                 whole = kept;
@@ -184,10 +184,10 @@ impl Player {
             self.run.store(message);
             said.push(format!("tool {} returned: {text}", call.call.name));
         }
-        let saying = Saying {
+        let saying = ScriptedText {
             text: said.join("; "),
             pace: if slow { SLOW_PACE } else { Duration::ZERO },
-            ..Saying::default()
+            ..ScriptedText::default()
         };
         self.say(&self.run.step(), &saying).await;
         self.finish("end_turn");

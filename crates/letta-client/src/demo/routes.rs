@@ -65,7 +65,7 @@ pub(super) fn router(demo: Demo) -> Router {
         .route("/_demo/records", get(command::records))
         .route(
             "/_demo/mischief",
-            get(command::mischief).patch(command::set_mischief),
+            get(command::faults).patch(command::set_faults),
         )
         .route("/_demo/agents", post(command::add_agent))
         .route(
@@ -99,7 +99,7 @@ async fn admit(State(demo): State<Demo>, request: Request, next: Next) -> Respon
         });
         if !known {
             Err(Failure::new(StatusCode::UNAUTHORIZED, "Unauthorized"))
-        } else if world.mischief.no_conversations && path.starts_with("/v1/conversations") {
+        } else if world.faults.no_conversations && path.starts_with("/v1/conversations") {
             Err(Failure::no_route())
         } else {
             Ok(())

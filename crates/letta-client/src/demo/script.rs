@@ -60,7 +60,7 @@ static DIRECTIVE: LazyLock<Regex> = LazyLock::new(|| {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Plan {
     /// Say something.
-    Say(Saying),
+    Say(ScriptedText),
     /// Say something, call tools, and say what they returned.
     Call {
         text: String,
@@ -81,7 +81,7 @@ pub(super) enum Plan {
 
 /// Something to say.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Saying {
+pub(super) struct ScriptedText {
     /// Reasoning before it, or empty.
     pub(super) reasoning: String,
     pub(super) text: String,
@@ -123,10 +123,10 @@ impl Plan {
             "say" => say(rest),
             "think" => {
                 let (reasoning, text) = rest.split_once("=>").unwrap_or((rest, "done thinking"));
-                Self::Say(Saying {
+                Self::Say(ScriptedText {
                     reasoning: reasoning.trim().to_owned(),
                     text: text.trim().to_owned(),
-                    ..Saying::default()
+                    ..ScriptedText::default()
                 })
             }
             "tool" | "tools" => call("", rest, false),
@@ -135,10 +135,10 @@ impl Plan {
                 let (text, rest) = rest.split_once("=>").unwrap_or(("", rest));
                 call(text.trim(), rest, false)
             }
-            "slow" => Self::Say(Saying {
+            "slow" => Self::Say(ScriptedText {
                 text: words(rest),
                 pace: SLOW_PACE,
-                ..Saying::default()
+                ..ScriptedText::default()
             }),
             "long" => say(&words(rest)),
             "wait" => Self::Wait(Duration::from_secs(number(rest).min(WAIT_SECONDS_MAX))),
@@ -153,9 +153,9 @@ impl Plan {
 }
 
 fn say(text: &str) -> Plan {
-    Plan::Say(Saying {
+    Plan::Say(ScriptedText {
         text: text.to_owned(),
-        ..Saying::default()
+        ..ScriptedText::default()
     })
 }
 

@@ -9,9 +9,9 @@ use std::{
 };
 
 use super::{
+    faults::{Faults, Records},
     frames::{IdentifiedCall, Message, system},
     ids,
-    mischief::{Mischief, Records},
     run::Run,
 };
 use crate::backend::Agent;
@@ -46,7 +46,7 @@ pub(super) struct World {
     pub(super) conversations: VecDeque<ConversationEntry>,
     threads: HashMap<ThreadKey, Thread>,
     runs: VecDeque<Arc<Run>>,
-    pub(super) mischief: Mischief,
+    pub(super) faults: Faults,
     pub(super) records: Records,
     pub(super) password: Option<String>,
     agents_made: usize,
@@ -92,7 +92,7 @@ impl World {
             conversations: VecDeque::new(),
             threads: HashMap::new(),
             runs: VecDeque::new(),
-            mischief: Mischief::default(),
+            faults: Faults::default(),
             records: Records::default(),
             password,
             agents_made: 0,

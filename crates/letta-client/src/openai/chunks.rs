@@ -11,7 +11,7 @@ use crate::{
     backend::{Stop, TurnEvent, TurnFailure},
     failure::FailureKind,
     id::{MessageId, RunId},
-    json::{self, Halves},
+    json::{self, SurrogateJoiner},
     rest::{
         TurnLimits, decoder,
         failure::{DETAIL_CHARS_MAX, cut},
@@ -31,7 +31,7 @@ pub(super) struct Chunks {
     events: usize,
     text_bytes: usize,
     finish: Option<String>,
-    halves: Halves,
+    halves: SurrogateJoiner,
     failure: Option<TurnFailure>,
     done: bool,
 }
@@ -44,7 +44,7 @@ impl Chunks {
             events: 0,
             text_bytes: 0,
             finish: None,
-            halves: Halves::default(),
+            halves: SurrogateJoiner::default(),
             failure: None,
             done: false,
         }

@@ -22,7 +22,7 @@ use crate::{
     backend::Agent,
     error::{BackendError, Missing},
     id::AgentId,
-    rest::{api::SharedApi, failure::Asked, is_background_name},
+    rest::{api::SharedApi, failure::RequestTarget, is_background_name},
 };
 
 /// The longest id of a model, in bytes. Longer ones are left out.
@@ -98,7 +98,7 @@ impl Models {
 pub(super) async fn list(api: &SharedApi) -> Result<Vec<Model>, BackendError> {
     let answer = api.call(api.get(&["v1", "models"])).await?;
     let listing: Listing = answer
-        .map_err(|refusal| refusal.into_error(Asked::Server("models")))?
+        .map_err(|refusal| refusal.into_error(RequestTarget::Server("models")))?
         .read()?;
     if listing.data.len() > MODELS_MAX {
         let detail = format!("the list of models has more than {MODELS_MAX} entries");

@@ -12,7 +12,7 @@ use serde::{
 use tokio::time::timeout;
 use url::{Host, Url};
 
-use super::{RestConfig, RestConfigError, failure::Refusal, presence::Presence, wire::Message};
+use super::{RestConfig, RestConfigError, failure::Refusal, outage::OutageTracker, wire::Message};
 use crate::{error::BackendError, json};
 
 /// The longest answer of a plain call, in bytes. A page of 100 agents with long memories is under
@@ -37,7 +37,7 @@ pub(crate) struct Api {
     authorization: Option<HeaderValue>,
     project: Option<HeaderValue>,
     pub(crate) config: RestConfig,
-    pub(crate) presence: Presence,
+    pub(crate) outage: OutageTracker,
 }
 
 impl std::fmt::Debug for Api {
@@ -121,7 +121,7 @@ impl Api {
             authorization,
             project,
             config,
-            presence: Presence::default(),
+            outage: OutageTracker::default(),
         })
     }
 
@@ -163,15 +163,15 @@ impl Api {
             Ok(response) => {
                 // A gateway says one of these while its server is away.
                 if matches!(response.status().as_u16(), 502..=504) {
-                    self.presence.is_away();
+                    self.outage.note_unreachable();
                 } else {
-                    self.presence.is_there(self.config.away_min);
+                    self.outage.note_reachable(self.config.away_min);
                 }
                 Ok(response)
             }
             Err(error) => {
                 if error.is_connect() {
-                    self.presence.is_away();
+                    self.outage.note_unreachable();
                 }
                 Err(self.unreachable(error))
             }

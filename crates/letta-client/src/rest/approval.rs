@@ -11,12 +11,12 @@ use serde_json::Value;
 
 use super::{
     api::SharedApi,
-    failure::Asked,
+    failure::RequestTarget,
     history, runs,
     wire::{ApprovalPart, Message, PendingEntry},
 };
 use crate::{
-    backend::{ApprovalRequest, Conversation, Destination, Standing, ToolCall},
+    backend::{ApprovalRequest, ApprovalStatus, Conversation, Destination, ToolCall},
     error::BackendError,
     json,
 };
@@ -40,7 +40,7 @@ pub(super) async fn pending(
         .query(&[("include", "agent.pending_approval")]);
     let answer = api.call(request).await?;
     let entry: PendingEntry = answer
-        .map_err(|refusal| refusal.into_error(Asked::Agent(&to.agent)))?
+        .map_err(|refusal| refusal.into_error(RequestTarget::Agent(&to.agent)))?
         .read()?;
     if entry.id.as_deref() != Some(to.agent.as_str()) {
         return Err(BackendError::unclear("not the record of this agent"));
@@ -63,12 +63,12 @@ fn unreadable_request() -> BackendError {
 /// What has become of a request, by what is stored and by what runs.
 ///
 /// V1 stores a response when its tools have returned; until then only a run tells that there was one.
-pub(super) async fn standing(
+pub(super) async fn approval_status(
     api: &SharedApi,
     to: &Destination,
     conversations: bool,
     request: &ApprovalRequest,
-) -> Result<Standing, BackendError> {
+) -> Result<ApprovalStatus, BackendError> {
     let stored = history::newest_page(api, to, conversations, LOOK_BACK_MESSAGES).await?;
     if let Some(decided) = decided(&stored, request)? {
         return Ok(decided);
@@ -78,8 +78,8 @@ pub(super) async fn standing(
         .rfind(|message| message.id.as_deref() == Some(request.id.as_str()));
     let since = asked.and_then(|message| message.date.as_deref());
     Ok(match runs::active(api, to, conversations, since).await? {
-        Some(run) => Standing::Runs(run),
-        None => Standing::Waits,
+        Some(run) => ApprovalStatus::Runs(run),
+        None => ApprovalStatus::Waits,
     })
 }
 
@@ -87,7 +87,7 @@ pub(super) async fn standing(
 fn decided(
     stored: &[Message],
     request: &ApprovalRequest,
-) -> Result<Option<Standing>, BackendError> {
+) -> Result<Option<ApprovalStatus>, BackendError> {
     let is_about = |part: &ApprovalPart| {
         let id = part.tool_call_id.as_deref();
         request
@@ -108,7 +108,7 @@ fn decided(
     if parts.iter().any(|part| part.approve.is_none()) {
         return Err(BackendError::unclear("a decision that says neither"));
     }
-    Ok(Some(Standing::Decided {
+    Ok(Some(ApprovalStatus::Decided {
         approve: parts.iter().all(|part| part.approve == Some(true)),
         run: message.run_id.as_ref().and_then(|run| run.parse().ok()),
     }))
@@ -180,7 +180,7 @@ mod tests {
         let stored = [response("call_a", true), response("call_b", false)];
         let run = Some("run-2".parse().unwrap());
         let expected = |approve| {
-            Some(Standing::Decided {
+            Some(ApprovalStatus::Decided {
                 approve,
                 run: run.clone(),
             })

@@ -19,7 +19,7 @@ use crate::{
     error::BackendError,
     failure::FailureKind,
     id::{MessageId, RunId},
-    json::{self, Halves},
+    json::{self, SurrogateJoiner},
     sse::SseEvent,
 };
 
@@ -74,7 +74,7 @@ pub(super) enum Outcome {
 
 /// What one event does, beside text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-enum Voice {
+enum TextKind {
     Assistant,
     Reasoning,
 }
@@ -97,9 +97,9 @@ pub(super) struct Decoder {
     /// Events that say something new; a ping that repeats the last `seq_id` does not.
     news: usize,
     text_bytes: usize,
-    written: HashMap<(MessageId, Voice), String>,
+    written: HashMap<(MessageId, TextKind), String>,
     /// What the last piece of text left, and of which message it was.
-    halves: Option<((MessageId, Voice), Halves)>,
+    halves: Option<((MessageId, TextKind), SurrogateJoiner)>,
     calls: Calls,
     stop: Option<String>,
     error: Option<StreamError>,
@@ -128,7 +128,7 @@ impl Decoder {
 
     /// How many events said something new: only these show that the run lives. A server that has lost the run goes on with
     /// pings.
-    pub(super) fn news(&self) -> usize {
+    pub(super) fn progress(&self) -> usize {
         self.news
     }
 
@@ -141,7 +141,7 @@ impl Decoder {
     /// keep one.
     pub(super) fn stored_request(&mut self, request: ApprovalRequest, events: &mut Vec<TurnEvent>) {
         events.retain(|event| !matches!(event, TurnEvent::Approval(_)));
-        self.calls.request_is_told();
+        self.calls.request_is_emitted();
         let streamed = self.calls.asked_for();
         let is_kept = |call: &ToolCall| request.calls.iter().any(|kept| kept.id == call.id);
         // If none of them is there, the server names its calls anew, and nothing is known of the others.
@@ -163,7 +163,7 @@ impl Decoder {
     }
 
     /// The turn is known by its run from elsewhere than a stream.
-    pub(super) fn start(&mut self, run: RunId, out: &mut Vec<TurnEvent>) {
+    pub(super) fn set_run(&mut self, run: RunId, out: &mut Vec<TurnEvent>) {
         if self.run.is_none() {
             self.run = Some(run.clone());
             // A run that was not made in background mode is resumed by polling it.
@@ -213,7 +213,7 @@ impl Decoder {
             message.message_type.as_deref() != Some("ping") || message.seq_id.is_some(),
         );
         if let Some(run) = message.run_id.as_ref().and_then(|run| run.parse().ok()) {
-            self.start(run, out);
+            self.set_run(run, out);
         }
         self.message(message, out);
     }
@@ -227,15 +227,20 @@ impl Decoder {
         match kind {
             "assistant_message" => {
                 let text = message.content.as_ref().map(super::wire::Content::text);
-                self.write(&message, Voice::Assistant, text, out);
+                self.write(&message, TextKind::Assistant, text, out);
             }
             "reasoning_message" => {
-                self.write(&message, Voice::Reasoning, message.reasoning.clone(), out);
+                self.write(
+                    &message,
+                    TextKind::Reasoning,
+                    message.reasoning.clone(),
+                    out,
+                );
             }
             "hidden_reasoning_message" => {
                 self.write(
                     &message,
-                    Voice::Reasoning,
+                    TextKind::Reasoning,
                     message.hidden_reasoning.clone(),
                     out,
                 );
@@ -266,7 +271,7 @@ impl Decoder {
     fn write(
         &mut self,
         message: &Message,
-        voice: Voice,
+        text_kind: TextKind,
         text: Option<String>,
         out: &mut Vec<TurnEvent>,
     ) {
@@ -280,10 +285,10 @@ impl Decoder {
         let Some(message) = message_id(message) else {
             return;
         };
-        let key = (message.clone(), voice);
+        let key = (message.clone(), text_kind);
         let mut halves = match self.halves.take() {
             Some((known, halves)) if known == key => halves,
-            _ => Halves::default(),
+            _ => SurrogateJoiner::default(),
         };
         let delta = halves.join(&delta);
         self.halves = Some((key, halves));
@@ -291,12 +296,12 @@ impl Decoder {
             return;
         }
         self.written
-            .entry((message.clone(), voice))
+            .entry((message.clone(), text_kind))
             .or_default()
             .push_str(&delta);
-        out.push(match voice {
-            Voice::Assistant => TurnEvent::Text { message, delta },
-            Voice::Reasoning => TurnEvent::Reasoning { message, delta },
+        out.push(match text_kind {
+            TextKind::Assistant => TurnEvent::Text { message, delta },
+            TextKind::Reasoning => TurnEvent::Reasoning { message, delta },
         });
     }
 
@@ -363,7 +368,7 @@ impl Decoder {
             Stop::EndTurn => !self
                 .written
                 .keys()
-                .any(|(_, voice)| *voice == Voice::Assistant),
+                .any(|(_, text_kind)| *text_kind == TextKind::Assistant),
             Stop::NeedsApproval => !self.calls.asked(),
             _ => false,
         }

@@ -50,7 +50,7 @@ static RUN_ID: LazyLock<Regex> =
 
 /// What a call asks for: the only thing that its answer can say is gone.
 #[derive(Clone, Copy, Debug)]
-pub(crate) enum Asked<'a> {
+pub(crate) enum RequestTarget<'a> {
     /// Something that every server has.
     Server(&'static str),
     /// An agent, or its default conversation.
@@ -65,7 +65,7 @@ pub(crate) enum Asked<'a> {
 
 /// Who speaks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Voice {
+enum ErrorSource {
     /// Letta.
     Letta,
     /// Letta's web framework, of a path that it does not have.
@@ -83,7 +83,7 @@ pub(crate) struct Refusal {
     body: String,
     /// What was said for people, cut.
     detail: String,
-    voice: Voice,
+    source: ErrorSource,
     /// Letta's word for a failure of the model.
     word: Option<String>,
     run: Option<RunId>,
@@ -105,10 +105,10 @@ impl Refusal {
             .as_ref()
             .and_then(|json| json["error"]["type"].as_str());
         let no_route = said.as_deref().is_some_and(|said| NO_ROUTE.contains(&said));
-        let voice = match (is_lettas, no_route) {
-            (true, true) => Voice::NoRoute,
-            (true, false) => Voice::Letta,
-            (false, _) => Voice::Unknown,
+        let source = match (is_lettas, no_route) {
+            (true, true) => ErrorSource::NoRoute,
+            (true, false) => ErrorSource::Letta,
+            (false, _) => ErrorSource::Unknown,
         };
         let mut detail = cut(said.as_deref().unwrap_or(&body), DETAIL_CHARS_MAX);
         if let Some(location) = headers.get(header::LOCATION).and_then(|v| v.to_str().ok()) {
@@ -123,7 +123,7 @@ impl Refusal {
         Self {
             status,
             retry_after,
-            voice,
+            source,
             word: word.map(str::to_owned),
             body,
             detail,
@@ -134,7 +134,7 @@ impl Refusal {
     /// V1 without Redis was asked for a background run. A proxy's 503 is something else: behind it
     /// the send may have been accepted.
     pub(crate) fn is_no_background(&self) -> bool {
-        self.status == 503 && self.voice == Voice::Letta
+        self.status == 503 && self.source == ErrorSource::Letta
     }
 
     /// Nothing was running.
@@ -144,23 +144,23 @@ impl Refusal {
 
     /// Letta does not have this path at all. A proxy before it that has lost its way says no such thing.
     pub(crate) fn is_no_route(&self) -> bool {
-        matches!(self.status, 404 | 405) && self.voice == Voice::NoRoute
+        matches!(self.status, 404 | 405) && self.source == ErrorSource::NoRoute
     }
 
     /// Letta has this run and no stream of it: made in the foreground, or kept for too long.
     pub(crate) fn is_no_stream(&self) -> bool {
-        self.voice == Voice::Letta && matches!(self.status, 400 | 410 | 503)
+        self.source == ErrorSource::Letta && matches!(self.status, 400 | 410 | 503)
     }
 
     /// Letta refuses an id before it looks for it: it has no such thing, and never had.
     pub(crate) fn is_no_id(&self) -> bool {
         self.status == 422
-            && self.voice == Voice::Letta
+            && self.source == ErrorSource::Letta
             && self.body.contains("String should match pattern")
     }
 
     /// The error for a caller.
-    pub(crate) fn into_error(self, asked: Asked<'_>) -> BackendError {
+    pub(crate) fn into_error(self, asked: RequestTarget<'_>) -> BackendError {
         let Self {
             status,
             retry_after,
@@ -176,7 +176,7 @@ impl Refusal {
             },
             404 | 410 => match asked
                 .missing(&self.body)
-                .filter(|_| self.voice == Voice::Letta)
+                .filter(|_| self.source == ErrorSource::Letta)
             {
                 Some(missing) => missing,
                 None => self.unsure(),
@@ -200,7 +200,7 @@ impl Refusal {
                 detail: self.detail,
                 retry_after,
             },
-            _ if self.voice != Voice::Letta => self.unsure(),
+            _ if self.source != ErrorSource::Letta => self.unsure(),
             // A decision on nothing is no conflict to V1 but a mistake. What else is in conflict now need not be later.
             400 | 409 => match conflict(&self.body, self.run.clone()) {
                 Some(conflict) => conflict,
@@ -242,7 +242,7 @@ impl Refusal {
     }
 }
 
-impl Asked<'_> {
+impl RequestTarget<'_> {
     /// The error if these words say that just this is gone.
     fn missing(self, words: &str) -> Option<BackendError> {
         let (kind, missing, id) = match self {
@@ -289,7 +289,7 @@ fn is_missing(words: &str, kind: &str, id: &str) -> bool {
         .any(|said| words.contains(said.as_str()))
 }
 
-impl std::fmt::Display for Asked<'_> {
+impl std::fmt::Display for RequestTarget<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Server(what) => f.write_str(what),

@@ -5,7 +5,7 @@ use std::{collections::HashSet, sync::LazyLock};
 
 use regex::Regex;
 
-use super::{api::SharedApi, failure::Asked, wire::Message};
+use super::{api::SharedApi, failure::RequestTarget, wire::Message};
 use crate::{
     backend::{Conversation, Destination, HistoryItem, Role},
     error::BackendError,
@@ -97,7 +97,7 @@ async fn page(
     }
     let answer = api.call(request).await?;
     answer
-        .map_err(|refusal| refusal.into_error(Asked::Conversation(to)))?
+        .map_err(|refusal| refusal.into_error(RequestTarget::Conversation(to)))?
         .messages()
 }
 

@@ -6,7 +6,7 @@
 
 use std::collections::HashSet;
 
-use super::{api::SharedApi, failure::Asked, wire::AgentEntry};
+use super::{api::SharedApi, failure::RequestTarget, wire::AgentEntry};
 use crate::{backend::Agent, error::BackendError, id::AgentId};
 
 /// How many agents are asked for at once.
@@ -66,14 +66,14 @@ async fn page(api: &SharedApi, after: Option<&str>) -> Result<Vec<AgentEntry>, B
     }
     let answer = api.call(request).await?;
     answer
-        .map_err(|refusal| refusal.into_error(Asked::Server("agents")))?
+        .map_err(|refusal| refusal.into_error(RequestTarget::Server("agents")))?
         .read()
 }
 
 async fn count(api: &SharedApi) -> Result<usize, BackendError> {
     let answer = api.call(api.get(&["v1", "agents", "count"])).await?;
     answer
-        .map_err(|refusal| refusal.into_error(Asked::Server("the count of agents")))?
+        .map_err(|refusal| refusal.into_error(RequestTarget::Server("the count of agents")))?
         .read()
 }
 
@@ -92,7 +92,7 @@ pub(super) async fn agent(api: &SharedApi, id: &AgentId) -> Result<Option<Agent>
         }
         // V1 refuses ids that are no UUID before it looks for them.
         Err(refusal) if refusal.is_no_id() => Ok(None),
-        Err(refusal) => match refusal.into_error(Asked::Agent(id)) {
+        Err(refusal) => match refusal.into_error(RequestTarget::Agent(id)) {
             BackendError::NotFound { .. } => Ok(None),
             error => Err(error),
         },

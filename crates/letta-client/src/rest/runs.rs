@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::{api::SharedApi, failure::Asked, wire::RunEntry};
+use super::{api::SharedApi, failure::RequestTarget, wire::RunEntry};
 use crate::{
     backend::{Conversation, Destination},
     error::BackendError,
@@ -68,7 +68,7 @@ pub(super) async fn cancel_default(
     match api.call(request).await? {
         Ok(_) => Ok(true),
         Err(refusal) if refusal.is_nothing_to_cancel() => Ok(false),
-        Err(refusal) => Err(refusal.into_error(Asked::Agent(&to.agent))),
+        Err(refusal) => Err(refusal.into_error(RequestTarget::Agent(&to.agent))),
     }
 }
 
@@ -88,7 +88,7 @@ async fn list(
         request = request.query(&[("conversation_id", id.as_str())]);
     }
     let answer = api.call(request).await?;
-    let answer = answer.map_err(|refusal| refusal.into_error(Asked::Conversation(to)))?;
+    let answer = answer.map_err(|refusal| refusal.into_error(RequestTarget::Conversation(to)))?;
     let mut runs: Vec<RunEntry> = answer.read()?;
     if runs
         .iter()

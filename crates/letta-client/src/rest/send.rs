@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::{RestBackend, failure::Asked, turn};
+use super::{RestBackend, failure::RequestTarget, turn};
 use crate::{
     backend::{Conversation, Decision, Destination, Prompt, TurnStream},
     error::BackendError,
@@ -148,15 +148,16 @@ impl RestBackend {
             body.background = false;
             opened = self.api.open(&segments, &body).await?;
         }
-        let response = opened.map_err(|refusal| refusal.into_error(Asked::Conversation(to)))?;
+        let response =
+            opened.map_err(|refusal| refusal.into_error(RequestTarget::Conversation(to)))?;
         self.background.set(body.background);
         let background = body.background;
         // Only these routes know a key again, and only in background mode.
-        let again = (conversations && background && body.has_keys()).then(|| turn::Again {
+        let again = (conversations && background && body.has_keys()).then(|| turn::ResendRequest {
             segments: segments.iter().map(|&segment| segment.to_owned()).collect(),
             body,
         });
-        let place = turn::Place::new(to, conversations);
+        let place = turn::StreamTarget::new(to, conversations);
         Ok(turn::stream(
             self.api.clone(),
             place,

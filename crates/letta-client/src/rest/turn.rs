@@ -20,11 +20,11 @@ use reqwest::Response;
 use serde::Serialize;
 use tokio::time::Instant;
 
-mod dead;
+mod liveness;
 mod poll;
 mod reopen;
 
-pub use dead::{DEAD_AFTER, DEAD_AFTER_UNSEEN};
+pub use liveness::{DEAD_AFTER, DEAD_AFTER_UNSEEN};
 pub use poll::{END_GRACE, POLL_FAILURES_MAX};
 use poll::{Poll, get_messages, get_run};
 
@@ -32,7 +32,7 @@ use super::{
     api::SharedApi,
     approval,
     decoder::{Decoder, Outcome, failure},
-    failure::Asked,
+    failure::RequestTarget,
     send::Outgoing,
 };
 use crate::{
@@ -43,7 +43,7 @@ use crate::{
     sse::SseParser,
 };
 
-/// The most attempts in a row to mend a stream, none of which brought an event.
+/// The most attempts in a row to reconnect a stream, none of which brought an event.
 pub const RECONNECTS_MAX: usize = 8;
 
 /// The most times in all that a prompt is sent again here while nothing is known of its run. Each may be a run that costs money, so
@@ -65,19 +65,19 @@ enum Source {
 }
 
 /// How a stream may be asked for again while nothing is known of its run.
-pub(super) struct Again {
+pub(super) struct ResendRequest {
     pub(super) segments: Vec<String>,
     pub(super) body: Outgoing,
 }
 
 /// Where a turn runs.
 #[derive(Clone, Debug)]
-pub(super) struct Place {
+pub(super) struct StreamTarget {
     to: Destination,
     conversations: bool,
 }
 
-impl Place {
+impl StreamTarget {
     pub(super) fn new(to: &Destination, conversations: bool) -> Self {
         let to = to.clone();
         Self { to, conversations }
@@ -91,15 +91,15 @@ impl Place {
 )]
 pub(super) struct Turn {
     api: SharedApi,
-    place: Place,
-    life: dead::Life,
+    place: StreamTarget,
+    liveness: liveness::RunLiveness,
     source: Source,
     decoder: Decoder,
     parser: SseParser,
     queue: VecDeque<Result<TurnEvent, BackendError>>,
     ended: bool,
     background: bool,
-    again: Option<Again>,
+    resend: Option<ResendRequest>,
     /// How often the prompt was sent again. Nothing that a stream brings makes it less.
     resends: u32,
     backoff: ExponentialBackoff,
@@ -121,7 +121,7 @@ struct Resumption {
 /// Streams a run again from its beginning.
 pub(super) async fn resume(
     api: SharedApi,
-    place: Place,
+    place: StreamTarget,
     run: &RunId,
 ) -> Result<TurnStream, BackendError> {
     let body = Resumption {
@@ -135,7 +135,7 @@ pub(super) async fn resume(
     {
         Ok(response) => {
             let mut turn = Turn::new(api, place, Source::Stream(response), true, None);
-            turn.life.taken_up_again(&turn.api, run);
+            turn.liveness.resumed(&turn.api, run);
             Ok(turn.into_stream())
         }
         // The run is there, its stream is not: made in the foreground, too old, or Redis is gone.
@@ -145,34 +145,34 @@ pub(super) async fn resume(
             tracing::debug!(run.id = %run, status = ?entry.status, "polling a foreground run");
             let poll = Source::Poll(Poll::new(&api));
             let mut turn = Turn::new(api, place, poll, false, None);
-            turn.life.taken_up_again(&turn.api, run);
+            turn.liveness.resumed(&turn.api, run);
             let mut events = Vec::new();
-            turn.decoder.start(run.clone(), &mut events);
+            turn.decoder.set_run(run.clone(), &mut events);
             turn.queue.extend(events.into_iter().map(Ok));
             Ok(turn.into_stream())
         }
-        Err(refusal) => Err(refusal.into_error(Asked::Run(run))),
+        Err(refusal) => Err(refusal.into_error(RequestTarget::Run(run))),
     }
 }
 
 /// Streams what a send has opened.
 pub(super) fn stream(
     api: SharedApi,
-    place: Place,
+    place: StreamTarget,
     response: Response,
     background: bool,
-    again: Option<Again>,
+    resend: Option<ResendRequest>,
 ) -> TurnStream {
-    Turn::new(api, place, Source::Stream(response), background, again).into_stream()
+    Turn::new(api, place, Source::Stream(response), background, resend).into_stream()
 }
 
 impl Turn {
     fn new(
         api: SharedApi,
-        place: Place,
+        place: StreamTarget,
         source: Source,
         background: bool,
-        again: Option<Again>,
+        resend: Option<ResendRequest>,
     ) -> Self {
         let deadline = api
             .config
@@ -180,14 +180,14 @@ impl Turn {
             .map(|timeout| Instant::now() + timeout);
         Self {
             place,
-            life: dead::Life::new(),
+            liveness: liveness::RunLiveness::new(),
             source,
             decoder: Decoder::new(api.config.limits),
             parser: SseParser::new(),
             queue: VecDeque::new(),
             ended: false,
             background,
-            again,
+            resend,
             resends: 0,
             backoff: backoff(&api),
             barren: 0,
@@ -274,7 +274,7 @@ impl Turn {
         if self.decoder.has_end() {
             self.end_by.get_or_insert(Instant::now() + END_GRACE);
         }
-        self.life.heard(&self.api, &self.decoder);
+        self.liveness.note_progress(&self.api, &self.decoder);
         if progress && (self.barren > 0 || self.was_silent) {
             self.barren = 0;
             self.was_silent = false;
@@ -291,7 +291,7 @@ impl Turn {
         if self.decoder.has_end() {
             self.conclude().await;
         } else {
-            self.life.lost();
+            self.liveness.lost();
             self.source = Source::Lost(why);
             self.note_connection(false);
         }
@@ -299,10 +299,10 @@ impl Turn {
     }
 
     /// Tells whoever listens that the connection is lost, or there again.
-    fn note_connection(&mut self, is_there: bool) {
-        if self.interrupted == is_there {
-            self.interrupted = !is_there;
-            self.queue.push_back(Ok(if is_there {
+    fn note_connection(&mut self, note_reachable: bool) {
+        if self.interrupted == note_reachable {
+            self.interrupted = !note_reachable;
+            self.queue.push_back(Ok(if note_reachable {
                 TurnEvent::Reconnected
             } else {
                 TurnEvent::Interrupted
@@ -348,7 +348,9 @@ impl Turn {
                 self.decoder.conclude(events);
             }
             // The turn is over all the same, only without words.
-            Err(error) => tracing::warn!(run.id = %run, %error, "cannot read an answer again"),
+            Err(error) => {
+                tracing::warn!(run.id = %run, %error, "could not re-read the answer from stored messages");
+            }
         }
     }
 
@@ -373,12 +375,12 @@ impl Turn {
 
     /// What waits is what the server has stored, not what it has streamed.
     async fn read_request(&mut self, events: &mut Vec<TurnEvent>) {
-        let Place { to, conversations } = &self.place;
+        let StreamTarget { to, conversations } = &self.place;
         match approval::pending(&self.api, to, *conversations).await {
             Ok(Some(request)) => self.decoder.stored_request(request, events),
             // Somebody has decided at once.
             Ok(None) => {}
-            Err(error) => tracing::warn!(%error, "cannot read what waits for a decision"),
+            Err(error) => tracing::warn!(%error, "could not fetch the pending approval request"),
         }
     }
 }

@@ -4,14 +4,14 @@ use std::{env, time::Duration};
 
 use futures_util::StreamExt;
 use letta_client::{
-    ApprovalRequest, Backend, BackendError, Conduct, Conversation, Decision, Destination, Stop,
+    ApprovalRequest, Backend, BackendError, Conversation, Decision, Destination, Stop, ToolPolicy,
     TurnEvent,
 };
 use tokio::time::sleep;
 
 use crate::{
     relay::Relay,
-    talk::{Heard, World, backend_at, hear, prompt},
+    talk::{TurnTranscript, World, backend_at, prompt, read_turn},
 };
 
 /// How often each of them happens, unless `KILLS_PER_POINT` says otherwise.
@@ -27,7 +27,12 @@ fn times() -> usize {
 
 /// Hears a turn to its end as the bridge does: a broken stream is resumed, a lost turn asked again, and where its
 /// conversation goes on elsewhere, or is lost, it is asked elsewhere.
-async fn hear_at_last(world: &World, room: &mut Destination, key: &str, heard: Heard) -> Heard {
+async fn read_turn_after_retries(
+    world: &World,
+    room: &mut Destination,
+    key: &str,
+    heard: TurnTranscript,
+) -> TurnTranscript {
     let mut heard = heard;
     let mut run = Some(key.parse().expect("a key that is a run"));
     loop {
@@ -51,26 +56,29 @@ async fn hear_at_last(world: &World, room: &mut Destination, key: &str, heard: H
             world.backend.resume(room, run).await
         } else {
             let prompts = [prompt(key, COUNT)];
-            world.backend.send(room, &prompts, Conduct::default()).await
+            world
+                .backend
+                .send(room, &prompts, ToolPolicy::default())
+                .await
         };
         heard = match stream {
-            Ok(stream) => hear(stream).await,
-            Err(failure) => Heard {
+            Ok(stream) => read_turn(stream).await,
+            Err(failure) => TurnTranscript {
                 end: Some(Err(failure)),
-                ..Heard::default()
+                ..TurnTranscript::default()
             },
         };
     }
 }
 
-fn counted(heard: &Heard) {
+fn counted(heard: &TurnTranscript) {
     assert!(matches!(heard.end, Some(Ok(Stop::EndTurn))), "{heard:?}");
     assert_eq!(heard.text, COUNTED, "{heard:?}");
 }
 
 /// The conversation still takes something.
 async fn is_alive(world: &World, room: &Destination, key: &str) {
-    let heard = hear(world.say(room, key, "say still here").await).await;
+    let heard = read_turn(world.say(room, key, "say still here").await).await;
     assert_eq!(heard.text, "still here", "{heard:?}");
 }
 
@@ -81,20 +89,20 @@ async fn the_server_is_killed_in_the_middle_of_a_turn() {
     for round in 0..times() {
         let key = format!("$turn-{round}");
         let turn = world.say(&room, &key, COUNT).await;
-        let heard = tokio::spawn(hear(turn));
+        let heard = tokio::spawn(read_turn(turn));
         // Before its first word, or after some.
         sleep(Duration::from_millis(100) * u32::try_from(round % 20).unwrap()).await;
         world.server.kill().await;
         world.server.come_back().await;
         let heard = heard.await.unwrap();
-        let heard = hear_at_last(&world, &mut room, &key, heard).await;
+        let heard = read_turn_after_retries(&world, &mut room, &key, heard).await;
         counted(&heard);
         is_alive(&world, &room, &format!("$alive-{round}")).await;
     }
 }
 
 async fn asks(world: &World, room: &Destination, key: &str) -> ApprovalRequest {
-    let heard = hear(world.say(room, key, "run echo $((6*7))").await).await;
+    let heard = read_turn(world.say(room, key, "run echo $((6*7))").await).await;
     assert!(
         matches!(heard.end, Some(Ok(Stop::NeedsApproval))),
         "{heard:?}"
@@ -109,7 +117,7 @@ async fn yes(
     world: &World,
     room: &Destination,
     request: &ApprovalRequest,
-) -> Result<Heard, BackendError> {
+) -> Result<TurnTranscript, BackendError> {
     let call = request.calls[0].id.clone();
     let decision = Decision {
         call,
@@ -117,14 +125,14 @@ async fn yes(
         reason: None,
     };
     let decided = world.backend.decide(room, request, &[decision]).await?;
-    Ok(hear(decided).await)
+    Ok(read_turn(decided).await)
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_server_is_killed_while_a_person_decides() {
     let mut world = World::start().await;
     let room = world.room().await;
-    let mut overheard = world.backend.overheard().unwrap();
+    let mut overheard = world.backend.external_turns().unwrap();
     for round in 0..times() {
         let key = format!("$turn-{round}");
         let old = asks(&world, &room, &key).await;
@@ -136,7 +144,7 @@ async fn the_server_is_killed_while_a_person_decides() {
             .expect("it is asked again")
             .expect("the backend lives");
         assert!(again.key.starts_with(&key), "{}", again.key);
-        let again = hear(again.turn).await;
+        let again = read_turn(again.turn).await;
         let Some(TurnEvent::Approval(new)) = again.events.last() else {
             panic!("{again:?}")
         };
@@ -165,7 +173,7 @@ async fn a_socket_breaks_in_the_middle_of_a_turn() {
     for round in 0..times() {
         let key = format!("$turn-{round}");
         let asked = world.server.model.asked();
-        let heard = tokio::spawn(hear(world.say(&room, &key, COUNT).await));
+        let heard = tokio::spawn(read_turn(world.say(&room, &key, COUNT).await));
         sleep(
             Duration::from_millis(700)
                 + Duration::from_millis(50) * u32::try_from(round % 20).unwrap(),
@@ -185,7 +193,7 @@ async fn a_socket_breaks_in_the_middle_of_a_turn() {
                 "the turn goes on by itself"
             );
         }
-        let heard = hear_at_last(&world, &mut room, &key, heard).await;
+        let heard = read_turn_after_retries(&world, &mut room, &key, heard).await;
         counted(&heard);
         is_alive(&world, &room, &format!("$alive-{round}")).await;
     }
@@ -227,21 +235,21 @@ async fn the_bridge_is_killed_in_the_middle_of_a_turn() {
         drop(turn);
         world.backend = backend_at(&world.server.url());
         let heard = match world.backend.resume(&room, &run).await {
-            Ok(resumed) => hear(resumed).await,
-            Err(failure) => Heard {
+            Ok(resumed) => read_turn(resumed).await,
+            Err(failure) => TurnTranscript {
                 end: Some(Err(failure)),
-                ..Heard::default()
+                ..TurnTranscript::default()
             },
         };
-        let heard = hear_at_last(&world, &mut room, &key, heard).await;
+        let heard = read_turn_after_retries(&world, &mut room, &key, heard).await;
         counted(&heard);
         // Whoever does not know that it was asked before, and asks again, hears the same.
         let asked = world.server.model.asked();
         let again = world
             .backend
-            .send(&room, &[prompt(&key, COUNT)], Conduct::default())
+            .send(&room, &[prompt(&key, COUNT)], ToolPolicy::default())
             .await;
-        counted(&hear(again.unwrap()).await);
+        counted(&read_turn(again.unwrap()).await);
         assert_eq!(world.server.model.asked(), asked);
     }
 }

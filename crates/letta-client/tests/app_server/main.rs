@@ -11,7 +11,7 @@
 )]
 
 mod breaks;
-mod mischief;
+mod faults;
 mod model;
 mod relay;
 mod server;

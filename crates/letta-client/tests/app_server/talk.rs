@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use futures_util::StreamExt;
 use letta_client::{
-    AgentId, Backend, BackendError, Conduct, Conversation, Decision, Destination, Prompt, Stop,
+    AgentId, Backend, BackendError, Conversation, Decision, Destination, Prompt, Stop, ToolPolicy,
     TurnEvent, TurnStream,
     app_server::{AppServerBackend, AppServerConfig},
 };
@@ -51,7 +51,7 @@ impl World {
     pub(crate) async fn say(&self, to: &Destination, key: &str, text: &str) -> TurnStream {
         let sent = self
             .backend
-            .send(to, &[prompt(key, text)], Conduct::default())
+            .send(to, &[prompt(key, text)], ToolPolicy::default())
             .await;
         sent.unwrap_or_else(|error| panic!("{text}: {error:?}"))
     }
@@ -77,15 +77,15 @@ pub(crate) fn prompt(key: &str, text: &str) -> Prompt {
 
 /// What a turn has said in the end, and how it ended.
 #[derive(Debug, Default)]
-pub(crate) struct Heard {
+pub(crate) struct TurnTranscript {
     pub(crate) text: String,
     pub(crate) reasoning: String,
     pub(crate) events: Vec<TurnEvent>,
     pub(crate) end: Option<Result<Stop, BackendError>>,
 }
 
-pub(crate) async fn hear(mut turn: TurnStream) -> Heard {
-    let mut heard = Heard::default();
+pub(crate) async fn read_turn(mut turn: TurnStream) -> TurnTranscript {
+    let mut heard = TurnTranscript::default();
     let mut texts: Vec<(letta_client::MessageId, String)> = Vec::new();
     let listening = async {
         while let Some(item) = turn.next().await {
@@ -150,14 +150,14 @@ async fn agents_answer_ask_first_and_are_stopped() {
 }
 
 async fn it_answers(world: &World, room: &Destination) {
-    let heard = hear(world.say(room, "$1", "say hello **world**").await).await;
+    let heard = read_turn(world.say(room, "$1", "say hello **world**").await).await;
     assert_eq!(heard.text, "hello **world**");
     assert!(matches!(heard.end, Some(Ok(Stop::EndTurn))), "{heard:?}");
     assert!(
         matches!(&heard.events[0], TurnEvent::Started { run, resumable: true } if run.as_str() == "$1")
     );
 
-    let heard = hear(world.say(room, "$2", "think about it").await).await;
+    let heard = read_turn(world.say(room, "$2", "think about it").await).await;
     assert_eq!(
         (heard.reasoning.as_str(), heard.text.as_str()),
         ("about it", "done")
@@ -165,7 +165,7 @@ async fn it_answers(world: &World, room: &Destination) {
 
     // The same prompt again is the same turn.
     let asked = world.server.model.asked();
-    let heard = hear(world.say(room, "$2", "think about it").await).await;
+    let heard = read_turn(world.say(room, "$2", "think about it").await).await;
     assert_eq!(
         (heard.text.as_str(), world.server.model.asked()),
         ("done", asked)
@@ -177,7 +177,7 @@ async fn its_tools_ask_first(world: &World, room: &Destination) {
         ("$3", true, "it returned: 42"),
         ("$4", false, "it returned: not today"),
     ] {
-        let heard = hear(world.say(room, key, "run echo $((6*7))").await).await;
+        let heard = read_turn(world.say(room, key, "run echo $((6*7))").await).await;
         assert!(
             matches!(heard.end, Some(Ok(Stop::NeedsApproval))),
             "{heard:?}"
@@ -204,7 +204,7 @@ async fn its_tools_ask_first(world: &World, room: &Destination) {
             .decide(room, request, std::slice::from_ref(&decision))
             .await
             .unwrap();
-        let heard = hear(decided).await;
+        let heard = read_turn(decided).await;
         assert_eq!(heard.text.trim(), expected, "{heard:?}");
         assert!(matches!(heard.end, Some(Ok(Stop::EndTurn))));
         let again = world.backend.decide(room, request, &[decision]).await;
@@ -216,13 +216,13 @@ async fn it_is_stopped_and_fails(world: &World, room: &Destination) {
     let turn = world.say(room, "$5", "count 50").await;
     tokio::time::sleep(Duration::from_secs(2)).await;
     assert!(world.backend.cancel(room).await.unwrap());
-    let heard = hear(turn).await;
+    let heard = read_turn(turn).await;
     assert!(matches!(heard.end, Some(Ok(Stop::Cancelled))), "{heard:?}");
     assert!(heard.text.starts_with("1 2 "), "{heard:?}");
     assert!(!world.backend.cancel(room).await.unwrap());
 
     // What the provider says is for the log, and the turn has failed.
-    let heard = hear(world.say(room, "$6", "fail").await).await;
+    let heard = read_turn(world.say(room, "$6", "fail").await).await;
     let Some(Ok(Stop::Failed(failure))) = &heard.end else {
         panic!("{heard:?}")
     };
@@ -233,17 +233,17 @@ async fn it_is_stopped_and_fails(world: &World, room: &Destination) {
 async fn rooms_do_not_wait_for_each_other_and_hear_what_others_start() {
     let world = World::start().await;
     let (one, two) = (world.room().await, world.room().await);
-    let mut overheard = world.backend.overheard().unwrap();
+    let mut overheard = world.backend.external_turns().unwrap();
     let (slow, quick) = tokio::join!(
         async {
             (
-                hear(world.say(&one, "$a", "count 12").await).await,
+                read_turn(world.say(&one, "$a", "count 12").await).await,
                 Instant::now(),
             )
         },
         async {
             (
-                hear(world.say(&two, "$b", "say quick").await).await,
+                read_turn(world.say(&two, "$b", "say quick").await).await,
                 Instant::now(),
             )
         },
@@ -252,14 +252,14 @@ async fn rooms_do_not_wait_for_each_other_and_hear_what_others_start() {
     assert!(quick.1 < slow.1, "the rooms of one agent are independent");
 
     // A room in which the agent may only talk.
-    let chat_only = Conduct {
+    let chat_only = ToolPolicy {
         chat_only: true,
-        ..Conduct::default()
+        ..ToolPolicy::default()
     };
     let talk = [prompt("$c", "tools")];
     let talk = world.backend.send(&two, &talk, chat_only).await.unwrap();
-    assert_eq!(hear(talk).await.text, "0");
-    let all = hear(world.say(&two, "$d", "tools").await).await.text;
+    assert_eq!(read_turn(talk).await.text, "0");
+    let all = read_turn(world.say(&two, "$d", "tools").await).await.text;
     assert!(all.parse::<u32>().unwrap() > 0, "{all}");
 
     // Somebody else starts a turn in Letta's own app, and we say something meanwhile.
@@ -276,7 +276,7 @@ async fn rooms_do_not_wait_for_each_other_and_hear_what_others_start() {
     let others = others.expect("it is heard").expect("the backend lives");
     assert_eq!((&others.at, others.key.as_str()), (&one, "theirs"));
     let ours = world.say(&one, "$e", "say after you").await;
-    let (others, ours) = tokio::join!(hear(others.turn), hear(ours));
+    let (others, ours) = tokio::join!(read_turn(others.turn), read_turn(ours));
     assert_eq!(
         (others.text.as_str(), ours.text.as_str()),
         ("1 2 3 4 5 6 7 8 ", "after you")

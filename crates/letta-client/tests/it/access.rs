@@ -2,7 +2,7 @@
 
 use axum::{Router, http::StatusCode, response::Redirect, routing::any};
 use letta_client::{
-    Advice, Backend, BackendError, Conduct, Conversation, Info,
+    Advice, Backend, BackendError, Conversation, Info, ToolPolicy,
     demo::{Demo, DemoServer},
 };
 
@@ -26,7 +26,7 @@ async fn a_server_tells_what_it_is_and_can() {
         idempotent: None,
         approvals: true,
         history: true,
-        overhears: false,
+        external_turns: false,
     };
     assert_eq!(lab.backend.info().await.unwrap(), expected);
     lab.turn("$1", "say: hi").await;
@@ -43,7 +43,7 @@ async fn a_server_tells_what_it_is_and_can() {
 async fn a_server_from_before_conversations_is_known_by_the_missing_route() {
     let lab = Lab::new().await;
     lab.demo()
-        .set_mischief(|mischief| mischief.no_conversations = true);
+        .set_faults(|faults| faults.no_conversations = true);
     let info = lab.backend.info().await.unwrap();
     assert!(!info.conversations);
     assert_eq!(info.idempotent, Some(false));
@@ -123,7 +123,7 @@ async fn a_page_of_html_is_no_answer_of_letta() {
         conversation: Conversation::Default,
     };
     let error = backend
-        .send(&to, &[super::prompt("$1", "hi")], Conduct::default())
+        .send(&to, &[super::prompt("$1", "hi")], ToolPolicy::default())
         .await
         .err()
         .unwrap();

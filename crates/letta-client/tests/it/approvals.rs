@@ -1,7 +1,7 @@
 //! Tools that wait for a person.
 
 use letta_client::{
-    ApprovalRequest, Backend, BackendError, Conduct, Decision, Destination, Stop, TurnEvent,
+    ApprovalRequest, Backend, BackendError, Decision, Destination, Stop, ToolPolicy, TurnEvent,
 };
 
 use super::{Lab, Turn, prompt};
@@ -102,7 +102,7 @@ async fn a_message_before_the_decision_is_told_to_wait() {
 async fn the_agents_own_route_tells_to_wait_in_another_shape() {
     let lab = Lab::new().await;
     lab.demo()
-        .set_mischief(|mischief| mischief.no_conversations = true);
+        .set_faults(|faults| faults.no_conversations = true);
     lab.turn("$1", "approve: launch {}").await;
     let error = lab.send("$2", "say: barging in").await.err().unwrap();
     assert!(matches!(error, BackendError::ApprovalPending), "{error:?}");
@@ -154,7 +154,7 @@ async fn what_waits_is_found_again_in_every_conversation() {
         let pending = || lab.backend.pending(&to);
         assert_eq!(pending().await.unwrap(), None);
         let asked = prompt("$1", r#"approve: launch {"what":"rocket"} ;; wave {}"#);
-        let stream = lab.backend.send(&to, &[asked], Conduct::default()).await;
+        let stream = lab.backend.send(&to, &[asked], ToolPolicy::default()).await;
         let request = request(&Turn::read(stream.unwrap()).await);
         assert_eq!(pending().await.unwrap(), Some(request.clone()));
         let denied = decide(&request, false);
@@ -179,7 +179,7 @@ async fn a_request_in_one_conversation_blocks_no_other() {
     };
     let stream = lab
         .backend
-        .send(&other, &[prompt("$2", "say: hi")], Conduct::default())
+        .send(&other, &[prompt("$2", "say: hi")], ToolPolicy::default())
         .await
         .unwrap();
     assert_eq!(Turn::read(stream).await.text(), "hi");

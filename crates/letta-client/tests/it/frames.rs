@@ -157,7 +157,7 @@ async fn the_demo_is_commanded_over_http_too() {
         .patch(url("mischief"))
         .json(&json!({ "busy": 1, "drop_after": [3] }));
     assert!(change.send().await.unwrap().status().is_success());
-    assert_eq!(lab.demo().mischief().busy, 1);
+    assert_eq!(lab.demo().faults().busy, 1);
     let nonsense = client.patch(url("mischief")).json(&json!({ "bsy": 1 }));
     assert_eq!(nonsense.send().await.unwrap().status(), 422);
 

@@ -1,6 +1,6 @@
 //! What a conversation has stored.
 
-use letta_client::{Backend, Conduct, Destination, backend::Role};
+use letta_client::{Backend, Destination, ToolPolicy, backend::Role};
 
 use super::{Lab, Turn, prompt};
 
@@ -78,7 +78,7 @@ async fn each_conversation_has_a_history_of_its_own() {
         .send(
             &own,
             &[prompt("$2", "say: in the thread")],
-            Conduct::default(),
+            ToolPolicy::default(),
         )
         .await
         .unwrap();

@@ -44,9 +44,9 @@ async fn lettas_own_helpers_are_left_out() {
 #[tokio::test]
 async fn a_failing_page_fails_the_whole_list() {
     let lab = with(150).await;
-    lab.demo().set_mischief(|mischief| {
-        mischief.listing_status = Some(500);
-        mischief.listing_fails_later = true;
+    lab.demo().set_faults(|faults| {
+        faults.listing_status = Some(500);
+        faults.listing_fails_later = true;
     });
     let error = lab.backend.agents().await.unwrap_err();
     assert!(
@@ -60,15 +60,13 @@ async fn a_failing_page_fails_the_whole_list() {
 #[tokio::test]
 async fn a_server_that_repeats_its_first_page_shortens_nothing_and_ends() {
     let lab = with(150).await;
-    lab.demo()
-        .set_mischief(|mischief| mischief.repeat_pages = true);
+    lab.demo().set_faults(|faults| faults.repeat_pages = true);
     let error = lab.backend.agents().await.unwrap_err();
     assert!(matches!(error, BackendError::Protocol { .. }), "{error:?}");
     assert_eq!(lab.demo().requests("GET /v1/agents/"), 2);
 
     let lab = with(100).await;
-    lab.demo()
-        .set_mischief(|mischief| mischief.repeat_pages = true);
+    lab.demo().set_faults(|faults| faults.repeat_pages = true);
     assert_eq!(lab.backend.agents().await.unwrap().len(), 100);
 }
 
@@ -105,7 +103,7 @@ async fn a_list_that_takes_too_long_is_silence() {
     let timeout = Duration::from_millis(50);
     let lab = Lab::of(Demo::new(), |config| config.call_timeout = timeout).await;
     lab.demo()
-        .set_mischief(|mischief| mischief.listing_delay_ms = 60_000);
+        .set_faults(|faults| faults.listing_delay_ms = 60_000);
     let error = lab.backend.agents().await.unwrap_err();
     assert!(
         matches!(error, BackendError::Silent { after } if after == timeout),

@@ -10,7 +10,7 @@ use std::{
 
 use futures_util::{StreamExt, stream};
 use letta_client::{
-    Backend, BackendError, Conduct, Conversation, Destination, Stop, TurnEvent,
+    Backend, BackendError, Conversation, Destination, Stop, ToolPolicy, TurnEvent,
     demo::{Demo, DemoServer},
     rest::{BARREN_CONNECTIONS_MAX, RESENDS_MAX},
 };
@@ -136,7 +136,7 @@ async fn stream_that_tells_its_end_and_stays_open_holds_nobody_up() {
     };
     let prompts = [super::prompt("$1", "hello")];
     let stream = backend
-        .send(&to, &prompts, Conduct::default())
+        .send(&to, &prompts, ToolPolicy::default())
         .await
         .unwrap();
     let turn = Turn::read(stream).await;
@@ -191,7 +191,7 @@ async fn stream_that_ends_without_progress_is_not_asked_for_without_end() {
             conversation: Conversation::Own("conv-1".parse().unwrap()),
         };
         let prompts = [super::prompt("$1", "hello")];
-        let sent = backend.send(&to, &prompts, Conduct::default()).await;
+        let sent = backend.send(&to, &prompts, ToolPolicy::default()).await;
         let turn = Turn::read(sent.unwrap()).await;
         let ends =
             turn.error.is_some() || matches!(turn.events.last(), Some(TurnEvent::Finished(_)));
@@ -251,7 +251,7 @@ async fn silence_after_the_first_word_is_a_dead_connection_once_and_an_error_twi
 #[tokio::test]
 async fn a_foreground_stream_that_breaks_is_completed_from_what_is_stored() {
     let lab = Lab::new().await;
-    lab.demo().set_mischief(|mischief| mischief.no_redis = true);
+    lab.demo().set_faults(|faults| faults.no_redis = true);
     lab.demo().drop_connection_after(3);
     let turn = lab.turn("$1", "saytool: look here => look {}").await;
     assert_eq!(
@@ -270,7 +270,7 @@ async fn a_foreground_stream_that_breaks_is_completed_from_what_is_stored() {
 #[tokio::test]
 async fn a_foreground_stream_that_breaks_before_its_first_event_is_not_sent_again() {
     let lab = Lab::new().await;
-    lab.demo().set_mischief(|mischief| mischief.no_redis = true);
+    lab.demo().set_faults(|faults| faults.no_redis = true);
     lab.demo().drop_connection_after(0);
     let turn = lab.turn("$1", "say: hi").await;
     assert!(
@@ -283,7 +283,7 @@ async fn a_foreground_stream_that_breaks_before_its_first_event_is_not_sent_agai
 #[tokio::test]
 async fn a_lost_foreground_run_that_is_cancelled_keeps_what_was_shown() {
     let lab = Lab::new().await;
-    lab.demo().set_mischief(|mischief| mischief.no_redis = true);
+    lab.demo().set_faults(|faults| faults.no_redis = true);
     lab.demo().drop_connection_after(2);
     let mut stream = lab.send("$1", "slow: 100").await.unwrap();
     let mut events = until(&mut stream, is_text).await;
@@ -302,8 +302,7 @@ async fn a_lost_foreground_run_that_is_cancelled_keeps_what_was_shown() {
 async fn dropping_a_stream_does_not_stop_the_turn() {
     for no_redis in [false, true] {
         let lab = Lab::new().await;
-        lab.demo()
-            .set_mischief(|mischief| mischief.no_redis = no_redis);
+        lab.demo().set_faults(|faults| faults.no_redis = no_redis);
         let mut stream = lab.send("$1", "slow: 4").await.unwrap();
         let started = until(&mut stream, |_| true).await;
         drop(stream);
@@ -329,8 +328,7 @@ async fn dropping_a_stream_does_not_stop_the_turn() {
 async fn how_a_run_ended_is_known_when_it_is_resumed() {
     for no_redis in [false, true] {
         let lab = Lab::new().await;
-        lab.demo()
-            .set_mischief(|mischief| mischief.no_redis = no_redis);
+        lab.demo().set_faults(|faults| faults.no_redis = no_redis);
         let failed = lab.turn("$1", "error: 500").await.run();
         let resumed = Turn::read(lab.backend.resume(&lab.to, &failed).await.unwrap()).await;
         let code = if no_redis {

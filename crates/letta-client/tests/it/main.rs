@@ -17,7 +17,7 @@ use std::time::Duration;
 
 use futures_util::StreamExt;
 use letta_client::{
-    Backend, BackendError, Conduct, Conversation, Destination, Prompt, RunId, Stop, TurnEvent,
+    Backend, BackendError, Conversation, Destination, Prompt, RunId, Stop, ToolPolicy, TurnEvent,
     TurnStream,
     demo::{Demo, DemoServer},
     rest::{RestBackend, RestConfig},
@@ -25,7 +25,7 @@ use letta_client::{
 
 mod access;
 mod approvals;
-mod found;
+mod detected;
 mod frames;
 mod history;
 mod listing;
@@ -72,7 +72,7 @@ impl Lab {
 
     async fn send(&self, key: &str, text: &str) -> Result<TurnStream, BackendError> {
         self.backend
-            .send(&self.to, &[prompt(key, text)], Conduct::default())
+            .send(&self.to, &[prompt(key, text)], ToolPolicy::default())
             .await
     }
 

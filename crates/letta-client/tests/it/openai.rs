@@ -18,7 +18,7 @@ use axum::{
 };
 use futures_util::{StreamExt, stream};
 use letta_client::{
-    AgentId, Backend, BackendError, Conduct, Conversation, Destination, RunId, Stop, TurnEvent,
+    AgentId, Backend, BackendError, Conversation, Destination, RunId, Stop, ToolPolicy, TurnEvent,
     openai::{OpenAiBackend, OpenAiConfig},
 };
 use serde_json::{Value, json};
@@ -27,7 +27,7 @@ use super::{Turn, access::serve, prompt};
 
 /// What the double does otherwise than it should.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-enum Mischief {
+enum Faults {
     #[default]
     None,
     ListsNothing,
@@ -40,20 +40,20 @@ enum Mischief {
 }
 
 /// The conversation's key and the body of a request.
-type Asked = (Option<String>, Value);
+type RecordedRequests = (Option<String>, Value);
 
 #[derive(Clone, Default)]
 struct Double {
-    mischief: Mischief,
+    faults: Faults,
     /// An App Server tells who it is, a proxy does not.
     is_proxy: bool,
-    asked: Arc<Mutex<Vec<Asked>>>,
+    asked: Arc<Mutex<Vec<RecordedRequests>>>,
 }
 
 impl Double {
-    fn doing(mischief: Mischief) -> Self {
+    fn doing(faults: Faults) -> Self {
         Self {
-            mischief,
+            faults,
             ..Self::default()
         }
     }
@@ -72,7 +72,7 @@ impl Double {
         OpenAiBackend::new(config).unwrap()
     }
 
-    fn asked(&self) -> Vec<Asked> {
+    fn asked(&self) -> Vec<RecordedRequests> {
         self.asked.lock().unwrap().clone()
     }
 }
@@ -86,13 +86,13 @@ async fn info(State(double): State<Double>) -> Response {
 }
 
 async fn models(State(double): State<Double>, headers: HeaderMap) -> Response {
-    if double.mischief == Mischief::AsksForAKey && headers["authorization"] != "Bearer other" {
+    if double.faults == Faults::AsksForAKey && headers["authorization"] != "Bearer other" {
         let error = json!({ "error": { "message": "invalid websocket bearer token" } });
         return (StatusCode::UNAUTHORIZED, Json(error)).into_response();
     }
     let model = |id: &str| json!({ "id": id, "object": "model", "owned_by": "letta" });
-    let models = match double.mischief {
-        Mischief::ListsNothing => vec![],
+    let models = match double.faults {
+        Faults::ListsNothing => vec![],
         _ => vec![model("Ada"), model("agent-local-7"), model("Ada")],
     };
     Json(json!({ "object": "list", "data": models })).into_response()
@@ -119,21 +119,21 @@ async fn chat(State(double): State<Double>, headers: HeaderMap, body: Bytes) -> 
         chunk(json!({}), json!("stop")),
         "data: [DONE]\n\n".to_owned(),
     ];
-    chunks.truncate(match double.mischief {
-        Mischief::NeverDone | Mischief::HangsOnAfterTheEnd => 4,
-        Mischief::BreaksOff | Mischief::FallsSilent => 2,
-        Mischief::SaysNothing => 0,
+    chunks.truncate(match double.faults {
+        Faults::NeverDone | Faults::HangsOnAfterTheEnd => 4,
+        Faults::BreaksOff | Faults::FallsSilent => 2,
+        Faults::SaysNothing => 0,
         _ => 5,
     });
     let chunks = stream::iter(chunks.into_iter().map(Ok::<_, std::io::Error>));
-    let end = match double.mischief {
-        Mischief::BreaksOff => stream::once(async {
+    let end = match double.faults {
+        Faults::BreaksOff => stream::once(async {
             // What breaks in the same breath would take the chunks before it along.
             tokio::time::sleep(Duration::from_millis(50)).await;
             Err(std::io::Error::other("broken"))
         })
         .boxed(),
-        Mischief::FallsSilent | Mischief::HangsOnAfterTheEnd => stream::pending().boxed(),
+        Faults::FallsSilent | Faults::HangsOnAfterTheEnd => stream::pending().boxed(),
         _ => stream::empty().boxed(),
     };
     let body = Body::from_stream(chunks.chain(end));
@@ -151,7 +151,7 @@ async fn turn(backend: &OpenAiBackend) -> Turn {
     let ada = backend.agents().await.unwrap().remove(0);
     let prompts = [prompt("$1", "one"), prompt("$2", "two")];
     let to = at_home(&ada.id);
-    let sent = backend.send(&to, &prompts, Conduct::default()).await;
+    let sent = backend.send(&to, &prompts, ToolPolicy::default()).await;
     Turn::read(sent.unwrap()).await
 }
 
@@ -173,7 +173,7 @@ async fn every_model_is_an_agent_once() {
 
 #[tokio::test]
 async fn an_empty_list_is_an_error() {
-    let backend = Double::doing(Mischief::ListsNothing).start().await;
+    let backend = Double::doing(Faults::ListsNothing).start().await;
     let error = backend.agents().await.unwrap_err();
     assert!(matches!(error, BackendError::EmptyList), "{error:?}");
     assert!(
@@ -216,7 +216,7 @@ async fn an_app_server_keeps_conversations_apart_and_a_proxy_has_one() {
         conversation: one.clone(),
     };
     let prompts = [prompt("$1", "hi")];
-    let sent = backend.send(&to, &prompts, Conduct::default()).await;
+    let sent = backend.send(&to, &prompts, ToolPolicy::default()).await;
     Turn::read(sent.unwrap()).await;
     let (key, _) = double.asked().remove(0);
     assert_eq!(
@@ -234,33 +234,29 @@ async fn an_app_server_keeps_conversations_apart_and_a_proxy_has_one() {
 
 #[tokio::test]
 async fn an_answer_ends_however_the_server_ends_it() {
-    for mischief in [Mischief::NeverDone, Mischief::HangsOnAfterTheEnd] {
-        let turn = turn(&Double::doing(mischief).start().await).await;
+    for faults in [Faults::NeverDone, Faults::HangsOnAfterTheEnd] {
+        let turn = turn(&Double::doing(faults).start().await).await;
         assert_eq!(
             (turn.text().as_str(), turn.stop()),
             ("hi there", &Stop::EndTurn),
-            "{mischief:?}"
+            "{faults:?}"
         );
     }
 }
 
 #[tokio::test]
 async fn an_answer_that_breaks_off_is_kept_and_never_asked_for_again() {
-    for mischief in [
-        Mischief::BreaksOff,
-        Mischief::FallsSilent,
-        Mischief::SaysNothing,
-    ] {
-        let double = Double::doing(mischief);
+    for faults in [Faults::BreaksOff, Faults::FallsSilent, Faults::SaysNothing] {
+        let double = Double::doing(faults);
         let turn = turn(&double.start().await).await;
-        assert_eq!(turn.code(), "STREAM_INCOMPLETE", "{mischief:?}");
-        let expected = if mischief == Mischief::SaysNothing {
+        assert_eq!(turn.code(), "STREAM_INCOMPLETE", "{faults:?}");
+        let expected = if faults == Faults::SaysNothing {
             ""
         } else {
             "hi "
         };
-        assert_eq!(turn.text(), expected, "{mischief:?}");
-        assert_eq!(double.asked().len(), 1, "{mischief:?}");
+        assert_eq!(turn.text(), expected, "{faults:?}");
+        assert_eq!(double.asked().len(), 1, "{faults:?}");
     }
 }
 
@@ -271,7 +267,7 @@ async fn what_it_cannot_do_it_says() {
     let info = backend.info().await.unwrap();
     assert_eq!(info.version.as_deref(), Some("0.34.12"));
     assert_eq!(info.idempotent, Some(false));
-    assert!(!info.approvals && !info.history && !info.overhears);
+    assert!(!info.approvals && !info.history && !info.external_turns);
     let ada = at_home(&backend.agents().await.unwrap()[0].id);
     assert_eq!(backend.history(&ada, 9).await.unwrap(), []);
     assert_eq!(backend.pending(&ada).await.unwrap(), None);
@@ -295,11 +291,11 @@ async fn an_agent_that_is_gone_and_a_key_that_is_wrong_are_told_apart() {
     for id in ["agent-gone", "agent-named-nobody-00"] {
         let to = at_home(&AgentId::parse(id).unwrap());
         let prompts = [prompt("$1", "hi")];
-        let sent = backend.send(&to, &prompts, Conduct::default()).await;
+        let sent = backend.send(&to, &prompts, ToolPolicy::default()).await;
         let error = sent.err().unwrap();
         assert!(matches!(error, BackendError::NotFound { .. }), "{error:?}");
     }
-    let backend = Double::doing(Mischief::AsksForAKey).start().await;
+    let backend = Double::doing(Faults::AsksForAKey).start().await;
     let error = backend.agents().await.unwrap_err();
     assert!(matches!(error, BackendError::Unauthorized), "{error:?}");
     assert!(!format!("{error:?} {backend:?}").contains("sekrit"));

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use letta_client::{
-    Backend, BackendError, Conduct, Conversation, Destination, Speaker, Stop, TurnEvent,
+    Backend, BackendError, Conversation, Destination, Speaker, Stop, ToolPolicy, TurnEvent,
     demo::Demo, rest::TurnLimits,
 };
 
@@ -92,7 +92,7 @@ async fn several_prompts_are_one_turn() {
     let prompts = [prompt("$1", "good morning"), prompt("$2", "are you there?")];
     let turn = Turn::read(
         lab.backend
-            .send(&lab.to, &prompts, Conduct::default())
+            .send(&lab.to, &prompts, ToolPolicy::default())
             .await
             .unwrap(),
     )
@@ -240,7 +240,7 @@ async fn two_conversations_of_one_agent_run_side_by_side() {
     until(&mut slow, is_text).await;
     let quick = lab
         .backend
-        .send(&own, &[prompt("$2", "say: hi")], Conduct::default())
+        .send(&own, &[prompt("$2", "say: hi")], ToolPolicy::default())
         .await
         .unwrap();
     assert_eq!(Turn::read(quick).await.text(), "hi");
@@ -250,7 +250,7 @@ async fn two_conversations_of_one_agent_run_side_by_side() {
 #[tokio::test]
 async fn a_server_without_redis_answers_in_the_foreground_and_is_asked_once() {
     let lab = Lab::new().await;
-    lab.demo().set_mischief(|mischief| mischief.no_redis = true);
+    lab.demo().set_faults(|faults| faults.no_redis = true);
     for key in ["$1", "$2"] {
         assert_eq!(lab.turn(key, "say: hi").await.text(), "hi");
     }
@@ -266,7 +266,7 @@ async fn a_server_without_redis_answers_in_the_foreground_and_is_asked_once() {
 async fn a_server_without_conversations_answers_on_the_agents_own_route() {
     let lab = Lab::new().await;
     lab.demo()
-        .set_mischief(|mischief| mischief.no_conversations = true);
+        .set_faults(|faults| faults.no_conversations = true);
     assert_eq!(lab.turn("$1", "say: hi").await.text(), "hi");
     assert_eq!(
         lab.demo()
@@ -287,7 +287,7 @@ async fn the_demo_forgets_its_oldest_runs_and_messages() {
         .collect();
     Turn::read(
         lab.backend
-            .send(&lab.to, &many, Conduct::default())
+            .send(&lab.to, &many, ToolPolicy::default())
             .await
             .unwrap(),
     )
@@ -320,7 +320,7 @@ async fn an_agent_or_conversation_that_is_gone_is_not_found() {
     };
     let error = lab
         .backend
-        .send(&own, &[prompt("$1", "hi")], Conduct::default())
+        .send(&own, &[prompt("$1", "hi")], ToolPolicy::default())
         .await
         .err()
         .unwrap();
@@ -337,8 +337,7 @@ async fn an_agent_or_conversation_that_is_gone_is_not_found() {
 async fn a_running_turn_can_be_cancelled_and_the_agent_is_free_at_once() {
     for no_redis in [false, true] {
         let lab = Lab::new().await;
-        lab.demo()
-            .set_mischief(|mischief| mischief.no_redis = no_redis);
+        lab.demo().set_faults(|faults| faults.no_redis = no_redis);
         let mut stream = lab.send("$1", "slow: 100").await.unwrap();
         until(&mut stream, is_text).await;
         assert!(lab.backend.cancel(&lab.to).await.unwrap());
@@ -361,7 +360,7 @@ async fn a_speaker_reaches_the_stored_message() {
     };
     Turn::read(
         lab.backend
-            .send(&lab.to, &[prompt], Conduct::default())
+            .send(&lab.to, &[prompt], ToolPolicy::default())
             .await
             .unwrap(),
     )

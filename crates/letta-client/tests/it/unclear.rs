@@ -3,8 +3,8 @@
 use std::sync::{Arc, Mutex};
 
 use letta_client::{
-    Advice, ApprovalRequest, Backend, BackendError, Conversation, Destination, Standing, Stop,
-    ToolCall, TurnEvent,
+    Advice, ApprovalRequest, ApprovalStatus, Backend, BackendError, Conversation, Destination,
+    Stop, ToolCall, TurnEvent,
 };
 use serde_json::{Value, json};
 
@@ -110,9 +110,13 @@ async fn reads_that_are_answered_with_something_else_are_not_known() {
         let own = to("conv-1");
         assert_unclear("history", body, letta.history(&own, 5).await);
         assert_unclear("pending in a thread", body, letta.pending(&own).await);
-        assert_unclear("standing", body, letta.standing(&own, &request()).await);
+        assert_unclear(
+            "standing",
+            body,
+            letta.approval_status(&own, &request()).await,
+        );
         let letta = backend("/v1/runs/", &[body]).await;
-        assert_unclear("runs", body, letta.standing(&own, &request()).await);
+        assert_unclear("runs", body, letta.approval_status(&own, &request()).await);
     }
 }
 
@@ -150,13 +154,16 @@ async fn what_is_asked_and_decided_unreadably_is_not_known() {
         assert_unclear(
             "standing",
             &page,
-            letta.standing(&to("conv-1"), &request()).await,
+            letta.approval_status(&to("conv-1"), &request()).await,
         );
     }
     let page = decided(json!(false));
     let letta = backend("/v1/conversations/conv-1/messages", &[&page]).await;
-    let standing = letta.standing(&to("conv-1"), &request()).await.unwrap();
-    let denied = Standing::Decided {
+    let standing = letta
+        .approval_status(&to("conv-1"), &request())
+        .await
+        .unwrap();
+    let denied = ApprovalStatus::Decided {
         approve: false,
         run: None,
     };

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use letta_client::{
-    ApprovalRequest, Backend, BackendError, Decision, Standing, Stop, TurnEvent,
+    ApprovalRequest, ApprovalStatus, Backend, BackendError, Decision, Stop, TurnEvent,
     demo::{Demo, DemoServer},
 };
 
@@ -55,8 +55,11 @@ async fn the_other_decision_after_one_that_was_taken_is_not_told() {
     let lab = Lab::new().await;
     let request = request(&lab.turn("$1", "approve: launch {}").await);
     assert_eq!(
-        lab.backend.standing(&lab.to, &request).await.unwrap(),
-        Standing::Waits
+        lab.backend
+            .approval_status(&lab.to, &request)
+            .await
+            .unwrap(),
+        ApprovalStatus::Waits
     );
     let taken = lab.decide(&request, true).await.unwrap();
     let sends = lab
@@ -68,9 +71,13 @@ async fn the_other_decision_after_one_that_was_taken_is_not_told() {
         .demo()
         .requests("POST /v1/conversations/{conversation}/messages");
     assert_eq!(after, sends, "Letta was told");
-    let standing = lab.backend.standing(&lab.to, &request).await.unwrap();
+    let standing = lab
+        .backend
+        .approval_status(&lab.to, &request)
+        .await
+        .unwrap();
     let run = Some(taken.run());
-    assert_eq!(standing, Standing::Decided { approve: true, run });
+    assert_eq!(standing, ApprovalStatus::Decided { approve: true, run });
 }
 
 #[tokio::test]
@@ -95,7 +102,7 @@ async fn a_decision_that_is_being_carried_out_is_followed_and_not_told_again() {
 async fn the_request_is_what_letta_has_stored_and_not_what_it_has_streamed() {
     let lab = Lab::new().await;
     lab.demo()
-        .set_mischief(|mischief| mischief.keeps_first_call = true);
+        .set_faults(|faults| faults.keeps_first_call = true);
     let asked = lab
         .turn("$1", r#"approve: launch {"n":1} ;; launch {"n":2}"#)
         .await;
@@ -200,8 +207,8 @@ async fn a_stop_in_one_conversation_leaves_the_others_alone() {
     };
     let mut here = lab.send("$1", "slow: 40").await.unwrap();
     let prompts = [super::prompt("$2", "slow: 8")];
-    let conduct = letta_client::Conduct::default();
-    let mut there = lab.backend.send(&other, &prompts, conduct).await.unwrap();
+    let policy = letta_client::ToolPolicy::default();
+    let mut there = lab.backend.send(&other, &prompts, policy).await.unwrap();
     until(&mut here, is_text).await;
     let heard = until(&mut there, is_text).await;
     assert!(lab.backend.cancel(&lab.to).await.unwrap());

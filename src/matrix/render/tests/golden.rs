@@ -5,7 +5,7 @@ use std::path::Path;
 use proptest::prelude::*;
 
 use super::super::*;
-use crate::house::same_as_on_disk;
+use crate::architecture::same_as_on_disk;
 
 /// Each case is `=== name`, what was written, `-->`, and the HTML.
 const TABLE: &str = include_str!("golden.txt");

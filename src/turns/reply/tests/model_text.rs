@@ -78,10 +78,10 @@ fn answer_that_the_token_limit_cut_is_called_that() {
     let cut = begun().answer(&stop);
     assert_eq!(
         (cut.text.as_str(), cut.remark),
-        (FORTY, Some(words::max_tokens(false)))
+        (FORTY, Some(notice_texts::max_tokens(false)))
     );
     assert_eq!(
         Reply::new().answer(&stop).remark,
-        Some(words::max_tokens(true))
+        Some(notice_texts::max_tokens(true))
     );
 }

@@ -82,7 +82,7 @@ proptest! {
             "content": text(&body),
         }));
         for room in [home(), management(), visited(true)] {
-            prop_assert_eq!(route(&ours, Some(&room), &rules()), Route::Ignore(Why::Ours));
+            prop_assert_eq!(route(&ours, Some(&room), &rules()), Route::Ignore(IgnoreReason::Ours));
         }
     }
 }

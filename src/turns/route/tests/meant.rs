@@ -90,7 +90,7 @@ fn a_guest_is_spoken_to_where_it_is_mentioned_or_alone_with_somebody() {
 fn in_a_room_that_is_not_known_nobody_is_spoken_to() {
     for body in ["Hello", "!letta status", "@agent_1:example.org Hi"] {
         let route = route(&said(&text(body)), None, &rules());
-        assert_eq!(route, Route::Ignore(Why::UnknownRoom));
+        assert_eq!(route, Route::Ignore(IgnoreReason::UnknownRoom));
     }
 }
 

@@ -118,9 +118,9 @@ fn the_log_learns_what_kind_of_event_it_was_and_no_word_of_it() {
         Route::Edit { original, text },
         Route::Redaction { of },
         Route::Membership,
-        Route::Ignore(Why::Ours),
+        Route::Ignore(IgnoreReason::Ours),
     ];
-    let logged = routes.map(|route| format!("{} {:?}", route.kind(), route.why()));
+    let logged = routes.map(|route| format!("{} {:?}", route.kind(), route.ignore_reason()));
     insta::assert_snapshot!(logged.join("\n"), @"
     prompt None
     command None

@@ -133,7 +133,7 @@ fn what_is_encrypted_cannot_be_read() {
     }));
     assert_eq!(brief(&encrypted, &home()), "ignore: Encrypted");
     let elsewhere = route(&encrypted, None, &rules());
-    assert_eq!(elsewhere, Route::Ignore(Why::UnknownRoom));
+    assert_eq!(elsewhere, Route::Ignore(IgnoreReason::UnknownRoom));
 }
 
 #[test]

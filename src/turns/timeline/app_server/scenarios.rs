@@ -171,7 +171,7 @@ const SCENARIOS: &[(&str, Seen)] = &[
     (
         "app-server-openai/auth",
         Tested(
-            "tests/app_server/mischief.rs",
+            "tests/app_server/faults.rs",
             "what_is_no_app_server_is_told_plainly",
         ),
     ),
@@ -223,9 +223,7 @@ fn what_no_room_sees_begins_no_turn() {
                 );
                 let played = transcript::play(&frames).unwrap();
                 assert!(
-                    played.tellings.is_empty()
-                        && played.lists.is_empty()
-                        && played.waiting.is_empty(),
+                    played.turns.is_empty() && played.lists.is_empty() && played.waiting.is_empty(),
                     "{capture}, although {why}: {played:?}"
                 );
                 (*why).to_owned()
@@ -292,7 +290,7 @@ fn what_somebody_decides_in_another_app_goes_on_in_the_room() {
 #[test]
 fn what_letta_says_twice_is_in_the_room_once() {
     let said = |transcript: &str, word: &str| {
-        let items = transcript::play(transcript).unwrap().tellings;
+        let items = transcript::play(transcript).unwrap().turns;
         let text =
             |event: &TurnEvent| matches!(event, TurnEvent::Text { delta, .. } if delta == word);
         items

@@ -4,14 +4,14 @@ use insta::assert_snapshot;
 use ruma::OwnedUserId;
 
 use super::*;
-use crate::journal::By;
+use crate::journal::DecidedBy;
 
 fn person() -> OwnedUserId {
     owned_user_id!("@ann:example.org")
 }
 
-fn verdict(approve: bool, by: By) -> Verdict {
-    Verdict {
+fn approval_decision(approve: bool, by: DecidedBy) -> ApprovalDecision {
+    ApprovalDecision {
         approve,
         reason: None,
         by,
@@ -19,9 +19,9 @@ fn verdict(approve: bool, by: By) -> Verdict {
 }
 
 /// A request, what is decided on it after a while, and how the agent goes on.
-fn decided(request: &str, verdict: Verdict, after: &str) -> Vec<Item> {
+fn decided(request: &str, decision: ApprovalDecision, after: &str) -> Vec<Item> {
     let mut story = items(request);
-    story.push(Item::Decides(verdict, 20));
+    story.push(Item::Decides(decision, 20));
     story.extend(items(after));
     story
 }
@@ -53,7 +53,7 @@ fn an_approval_is_asked_for_with_both_choices() {
 
 #[test]
 fn what_is_said_after_a_decision_is_a_message_of_its_own() {
-    let approved = verdict(true, By::Person(person()));
+    let approved = approval_decision(true, DecidedBy::Person(person()));
     let story = decided(transcript!("approval"), approved, transcript!("tokens"));
     assert_snapshot!(timeline(story, SLOW), @r"
     3.15s @agent to $asked, 1 edit: ✅ **Approved** by @ann:example.org⏎⏎… (103 characters) …`: `approved fact`
@@ -65,7 +65,7 @@ fn what_is_said_after_a_decision_is_a_message_of_its_own() {
       27.80s one two three
       29.01s one two three four five
     ");
-    let late = verdict(false, By::Timeout);
+    let late = approval_decision(false, DecidedBy::Timeout);
     let story = decided(transcript!("approval"), late, transcript!("steps"));
     assert_snapshot!(timeline(story, QUICK), @r"
     0.47s @agent to $asked, 1 edit: ⌛ **Denied**, because nobody decided… (113 characters) …`: `approved fact`
@@ -80,7 +80,10 @@ fn what_is_said_before_a_question_is_complete_before_it() {
     let mut story = items(transcript!("tokens"));
     story.pop();
     story.extend(items(transcript!("approval")));
-    story.push(Item::Decides(verdict(true, By::Person(person())), 20));
+    story.push(Item::Decides(
+        approval_decision(true, DecidedBy::Person(person())),
+        20,
+    ));
     story.extend(items(transcript!("approval_parallel")));
     assert_snapshot!(timeline(story, SLOW), @r"
     2.50s @agent to $asked, 3 edits: one two three four five
@@ -102,7 +105,7 @@ fn an_agent_that_waits_for_an_approval_takes_nothing_else() {
 
 #[test]
 fn an_approved_tool_runs_and_is_spoken_of() {
-    let approved = verdict(true, By::Person(person()));
+    let approved = approval_decision(true, DecidedBy::Person(person()));
     let after = transcript!("approval_approved");
     let story = decided(transcript!("approval"), approved, after);
     assert_snapshot!(timeline(story, SLOW), @r#"
@@ -121,9 +124,9 @@ fn an_approved_tool_runs_and_is_spoken_of() {
 #[test]
 fn calls_that_are_asked_about_together_share_a_card() {
     // REST wants all answers in one request; this one is of an approval and a denial.
-    let mixed = Verdict {
+    let mixed = ApprovalDecision {
         reason: Some("not that one".to_owned()),
-        ..verdict(false, By::Person(person()))
+        ..approval_decision(false, DecidedBy::Person(person()))
     };
     let after = transcript!("approval_parallel_mixed");
     let story = decided(transcript!("approval_parallel"), mixed, after);

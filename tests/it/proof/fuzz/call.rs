@@ -8,9 +8,9 @@ use proptest::sample::select;
 use serde_json::Value;
 use url::form_urlencoded;
 
-use super::catalogue::{Operation, Parameter, Place};
+use super::catalogue::{Operation, Parameter, ParameterLocation};
+use super::fixture::PICTURE;
 use super::pool::{Kind, MYSELF, Pool};
-use super::stage::PICTURE;
 use super::{contents, rubbish, shape};
 use crate::proof::account::part;
 
@@ -19,7 +19,7 @@ const SHOWN_CHARS: usize = 1_500;
 
 /// As whom a request is made.
 #[derive(Clone, Debug)]
-pub enum Who {
+pub enum RequestUser {
     Nobody,
     Impostor,
     Person(usize),
@@ -30,7 +30,7 @@ pub enum Who {
 
 #[derive(Clone)]
 pub struct Call {
-    pub who: Who,
+    pub who: RequestUser,
     pub method: String,
     /// Path and query.
     pub uri: String,
@@ -63,7 +63,7 @@ impl Call {
                 .replace(&format!("\"{MYSELF}\""), &format!("\"{user}\""))
                 .into_bytes();
         }
-        if let Who::Appservice(Some(user)) = &self.who {
+        if let RequestUser::Appservice(Some(user)) = &self.who {
             let and = if self.uri.contains('?') { '&' } else { '?' };
             self.uri = format!("{}{and}user_id={}", self.uri, part(user));
         }
@@ -102,7 +102,7 @@ pub fn call(operation: &Operation, pool: &Arc<Pool>) -> BoxedStrategy<Call> {
         .boxed()
 }
 
-fn who(pool: &Pool) -> BoxedStrategy<Who> {
+fn who(pool: &Pool) -> BoxedStrategy<RequestUser> {
     let users = pool
         .of(Kind::User)
         .into_iter()
@@ -112,12 +112,12 @@ fn who(pool: &Pool) -> BoxedStrategy<Who> {
         });
     let users: Vec<String> = users.chain(["@agent_1:nowhere".to_owned()]).collect();
     prop_oneof![
-        12 => (0_usize..2).prop_map(Who::Person),
-        3 => Just(Who::Admin),
-        1 => Just(Who::Appservice(None)),
-        2 => select(users).prop_map(|user| Who::Appservice(Some(user))),
-        1 => Just(Who::Nobody),
-        1 => Just(Who::Impostor),
+        12 => (0_usize..2).prop_map(RequestUser::Person),
+        3 => Just(RequestUser::Admin),
+        1 => Just(RequestUser::Appservice(None)),
+        2 => select(users).prop_map(|user| RequestUser::Appservice(Some(user))),
+        1 => Just(RequestUser::Nobody),
+        1 => Just(RequestUser::Impostor),
     ]
     .boxed()
 }
@@ -127,7 +127,8 @@ fn path(operation: &Operation, pool: &Arc<Pool>) -> BoxedStrategy<String> {
     let parts: Vec<BoxedStrategy<String>> = parts
         .map(|literal| {
             let parameter = operation.parameters.iter().find(|parameter| {
-                parameter.place == Place::Path && literal == format!("{{{}}}", parameter.name)
+                parameter.place == ParameterLocation::Path
+                    && literal == format!("{{{}}}", parameter.name)
             });
             match parameter {
                 None => Just(literal.to_owned()).boxed(),
@@ -168,7 +169,7 @@ fn plain(value: &Value) -> String {
 
 fn query(operation: &Operation, pool: &Arc<Pool>) -> BoxedStrategy<String> {
     let parameters = operation.parameters.iter();
-    let parameters = parameters.filter(|parameter| parameter.place == Place::Query);
+    let parameters = parameters.filter(|parameter| parameter.place == ParameterLocation::Query);
     let pairs: Vec<BoxedStrategy<String>> = parameters
         .map(|parameter| {
             // Without a patience of their own, requests wait for that of the server.

@@ -40,7 +40,7 @@ pub struct Operation {
 #[derive(Clone, Debug, Deserialize)]
 pub struct Parameter {
     #[serde(rename = "in")]
-    pub place: Place,
+    pub place: ParameterLocation,
     pub name: String,
     pub required: bool,
     pub schema: Value,
@@ -48,7 +48,7 @@ pub struct Parameter {
 
 #[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
 #[serde(rename_all = "lowercase")]
-pub enum Place {
+pub enum ParameterLocation {
     Path,
     Query,
 }

@@ -23,13 +23,13 @@ const FILE_MAX: usize = 40_000;
 
 /// What all writers share.
 #[derive(Clone)]
-pub struct Desk {
+pub struct WriterContext {
     pub url: String,
     pub ledger: Arc<Mutex<Ledger>>,
     pub over: Arc<AtomicBool>,
 }
 
-impl Desk {
+impl WriterContext {
     pub fn note(&self, entry: impl FnOnce(&mut Ledger)) {
         entry(&mut self.ledger.lock().unwrap());
     }
@@ -53,9 +53,9 @@ async fn surely(account: &Account, method: Method, path: &str, body: &Value) -> 
 }
 
 /// Messages in a room.
-pub async fn messages(desk: Desk, account: Account, room: String) {
+pub async fn messages(ctx: WriterContext, account: Account, room: String) {
     for number in 0.. {
-        if !desk.goes_on() {
+        if !ctx.goes_on() {
             return;
         }
         let txn = format!("{}-{number}", account.device_id);
@@ -72,14 +72,14 @@ pub async fn messages(desk: Desk, account: Account, room: String) {
             event_id,
             body,
         };
-        desk.note(|ledger| ledger.events.push(sent));
+        ctx.note(|ledger| ledger.events.push(sent));
     }
 }
 
 /// Messages to the devices of a user.
-pub async fn to_devices(desk: Desk, account: Account, user: String) {
+pub async fn to_devices(ctx: WriterContext, account: Account, user: String) {
     for number in 0.. {
-        if !desk.goes_on() {
+        if !ctx.goes_on() {
             return;
         }
         let text = format!("{} {number}", account.device_id);
@@ -89,31 +89,31 @@ pub async fn to_devices(desk: Desk, account: Account, user: String) {
         );
         let body = json!({ "messages": { &user: { "*": { "text": text } } } });
         surely(&account, Method::PUT, &path, &body).await;
-        desk.note(|ledger| ledger.to_device.push(text));
+        ctx.note(|ledger| ledger.to_device.push(text));
         tokio::time::sleep(BREATH).await;
     }
 }
 
 /// A number in the account data that only grows.
-pub async fn account_data(desk: Desk, account: Account) {
+pub async fn account_data(ctx: WriterContext, account: Account) {
     let path = format!(
         "/_matrix/client/v3/user/{}/account_data/org.example.counter",
         part(&account.user_id)
     );
     for number in 1.. {
-        if !desk.goes_on() {
+        if !ctx.goes_on() {
             return;
         }
-        desk.note(|ledger| ledger.data_asked = number);
+        ctx.note(|ledger| ledger.data_asked = number);
         surely(&account, Method::PUT, &path, &json!({ "number": number })).await;
-        desk.note(|ledger| ledger.data_kept = number);
+        ctx.note(|ledger| ledger.data_kept = number);
     }
 }
 
 /// Files.
-pub async fn media(desk: Desk, account: Account) {
+pub async fn media(ctx: WriterContext, account: Account) {
     for number in 0_usize.. {
-        if !desk.goes_on() {
+        if !ctx.goes_on() {
             return;
         }
         let size = (number * 7_919) % FILE_MAX + 8;
@@ -124,7 +124,7 @@ pub async fn media(desk: Desk, account: Account) {
             .take(size)
             .collect();
         if let Ok(address) = account.upload(content.clone()).await {
-            desk.note(|ledger| ledger.media.push((address, content)));
+            ctx.note(|ledger| ledger.media.push((address, content)));
         }
         tokio::time::sleep(BREATH).await;
     }
@@ -132,9 +132,9 @@ pub async fn media(desk: Desk, account: Account) {
 
 /// One-time keys of a device. One that was claimed before its uploader heard of it must not be offered again, so what was not
 /// acknowledged is not repeated.
-pub async fn one_time_keys(desk: Desk, account: Account) {
+pub async fn one_time_keys(ctx: WriterContext, account: Account) {
     for number in 0.. {
-        if !desk.goes_on() {
+        if !ctx.goes_on() {
             return;
         }
         let key = |part: usize| format!("signed_curve25519:key{number}x{part}");
@@ -146,12 +146,12 @@ pub async fn one_time_keys(desk: Desk, account: Account) {
         let path = "/_matrix/client/v3/keys/upload";
         match account.ask(Method::POST, path, Some(&body)).await {
             Err(error) if error.is_connect() => {}
-            Err(_) => desk.note(|ledger| ledger.uploads_unseen += count),
+            Err(_) => ctx.note(|ledger| ledger.uploads_unseen += count),
             // A device has enough of them, until some are claimed.
             Ok((StatusCode::PAYLOAD_TOO_LARGE, _)) => {}
             Ok((status, answer)) => {
                 assert_eq!(status, StatusCode::OK, "{answer}");
-                desk.note(|ledger| ledger.keys_uploaded += count);
+                ctx.note(|ledger| ledger.keys_uploaded += count);
             }
         }
         tokio::time::sleep(BREATH * 3).await;
@@ -159,21 +159,21 @@ pub async fn one_time_keys(desk: Desk, account: Account) {
 }
 
 /// Claims of those keys.
-pub async fn claims(desk: Desk, account: Account, owner: Account) {
+pub async fn claims(ctx: WriterContext, account: Account, owner: Account) {
     let body =
         json!({ "one_time_keys": { &owner.user_id: { &owner.device_id: "signed_curve25519" } } });
-    while desk.goes_on() {
+    while ctx.goes_on() {
         let path = "/_matrix/client/v3/keys/claim";
         match account.ask(Method::POST, path, Some(&body)).await {
             // Nothing was asked of a server that is not there.
             Err(error) if error.is_connect() => {}
-            Err(_) => desk.note(|ledger| ledger.claims_unseen += 1),
+            Err(_) => ctx.note(|ledger| ledger.claims_unseen += 1),
             Ok((status, answer)) => {
                 assert_eq!(status, StatusCode::OK, "{answer}");
                 let keys = &answer["one_time_keys"][&owner.user_id][&owner.device_id];
                 let keys = keys.as_object().into_iter().flatten();
                 let keys: Vec<String> = keys.map(|(id, _)| id.clone()).collect();
-                desk.note(|ledger| ledger.keys_claimed.extend(keys));
+                ctx.note(|ledger| ledger.keys_claimed.extend(keys));
             }
         }
         tokio::time::sleep(BREATH).await;
@@ -181,12 +181,12 @@ pub async fn claims(desk: Desk, account: Account, owner: Account) {
 }
 
 /// Sessions: people log in, publish the keys of the device, and some log out again.
-pub async fn sessions(desk: Desk, user: String) {
+pub async fn sessions(ctx: WriterContext, user: String) {
     for number in 0.. {
-        if !desk.goes_on() {
+        if !ctx.goes_on() {
             return;
         }
-        let Ok(session) = Account::log_in(&desk.url, &user).await else {
+        let Ok(session) = Account::log_in(&ctx.url, &user).await else {
             tokio::time::sleep(AGAIN).await;
             continue;
         };
@@ -195,7 +195,7 @@ pub async fn sessions(desk: Desk, user: String) {
                 .ask(Method::POST, "/_matrix/client/v3/logout", Some(&json!({})))
                 .await
             {
-                desk.note(|ledger| ledger.ended.push(session));
+                ctx.note(|ledger| ledger.ended.push(session));
             }
             continue;
         }
@@ -207,7 +207,7 @@ pub async fn sessions(desk: Desk, user: String) {
             &device_keys(&session, &key),
         )
         .await;
-        desk.note(|ledger| {
+        ctx.note(|ledger| {
             ledger.sessions.push(session.clone());
             ledger.devices.push((session, key));
         });

@@ -16,7 +16,7 @@ use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
-use super::rules::{Moment, Stage};
+use super::rules::{ExchangePhase, Moment};
 use super::{BoxError, Exchange, Inner};
 
 /// How long a patient wire keeps trying to reach its other end.
@@ -44,7 +44,7 @@ pub(super) async fn serve(listener: TcpListener, inner: Arc<Inner>) {
     }
 }
 
-/// Carries one request. An error closes the connection, which is what `Verdict::Drop` means.
+/// Carries one request. An error closes the connection, which is what `RuleAction::Drop` means.
 async fn carry(inner: Arc<Inner>, request: Request<Incoming>) -> Result<Response<Body>, BoxError> {
     let (parts, body) = request.into_parts();
     let body = body.collect().await?.to_bytes();
@@ -87,19 +87,19 @@ async fn forward(
         chunk: Bytes::new(),
         chunks_before: 0,
     };
-    if let Some(instead) = inner.judge(moment(Stage::Arrived)).await? {
+    if let Some(instead) = inner.judge(moment(ExchangePhase::Arrived)).await? {
         inner.note(&place, instead.status());
         return Ok(instead);
     }
     let answer = inner.ask(&parts, &body).await?;
     inner.note(&place, answer.status());
-    if let Some(instead) = inner.judge(moment(Stage::Answered)).await? {
+    if let Some(instead) = inner.judge(moment(ExchangePhase::Answered)).await? {
         return Ok(instead);
     }
     let mut response = Response::new(Body::empty());
     *response.status_mut() = answer.status();
     *response.headers_mut() = end_to_end(answer.headers());
-    *response.body_mut() = Body::from_stream(passing(inner, answer, moment(Stage::Chunk)));
+    *response.body_mut() = Body::from_stream(passing(inner, answer, moment(ExchangePhase::Chunk)));
     Ok(response)
 }
 
@@ -137,7 +137,7 @@ async fn pump(
         };
         let passed = match next {
             None => {
-                moment.stage = Stage::End;
+                moment.stage = ExchangePhase::End;
                 moment.chunk = Bytes::new();
                 if let Err(cut) = inner.judge(moment).await {
                     _ = near.send(Err(cut)).await;

@@ -11,7 +11,7 @@ use tokio::sync::oneshot;
 use super::{BoxError, Inner};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Stage {
+pub enum ExchangePhase {
     Arrived,
     Answered,
     Chunk,
@@ -21,7 +21,7 @@ pub enum Stage {
 /// One moment of one request.
 #[derive(Debug, Clone)]
 pub struct Moment {
-    pub stage: Stage,
+    pub stage: ExchangePhase,
     pub method: Method,
     pub path: String,
     /// The body of the request.
@@ -33,7 +33,7 @@ pub struct Moment {
 
 /// What becomes of a request at a moment.
 #[derive(Debug, Clone)]
-pub enum Verdict {
+pub enum RuleAction {
     Pass,
     /// The connection is closed without a word more.
     Drop,
@@ -42,7 +42,7 @@ pub enum Verdict {
 }
 
 impl Moment {
-    pub fn is(&self, stage: Stage, method: &Method, part_of_path: &str) -> bool {
+    pub fn is(&self, stage: ExchangePhase, method: &Method, part_of_path: &str) -> bool {
         self.stage == stage && self.method == *method && self.path.contains(part_of_path)
     }
 
@@ -57,19 +57,19 @@ pub(super) enum Rule {
     Hold {
         matches: Matches,
         caught: oneshot::Sender<Moment>,
-        verdict: oneshot::Receiver<Verdict>,
+        verdict: oneshot::Receiver<RuleAction>,
     },
     Always {
         id: u64,
         matches: Matches,
-        verdict: Verdict,
+        verdict: RuleAction,
     },
 }
 
 /// A moment that is being waited for, and then held.
 pub struct Held {
     pub(super) caught: oneshot::Receiver<Moment>,
-    pub(super) verdict: oneshot::Sender<Verdict>,
+    pub(super) verdict: oneshot::Sender<RuleAction>,
 }
 
 impl Held {
@@ -82,15 +82,15 @@ impl Held {
     }
 
     /// Lets the request go on, in one way or another.
-    pub fn release(self, verdict: Verdict) {
+    pub fn release(self, verdict: RuleAction) {
         let _ = self.verdict.send(verdict);
     }
 }
 
 /// A rule that matched.
 enum Found {
-    Given(Verdict),
-    Held(oneshot::Sender<Moment>, oneshot::Receiver<Verdict>),
+    Given(RuleAction),
+    Held(oneshot::Sender<Moment>, oneshot::Receiver<RuleAction>),
 }
 
 impl Inner {
@@ -120,13 +120,13 @@ impl Inner {
             Found::Given(verdict) => verdict,
             Found::Held(caught, verdict) => {
                 let _ = caught.send(moment);
-                verdict.await.unwrap_or(Verdict::Pass)
+                verdict.await.unwrap_or(RuleAction::Pass)
             }
         };
         match verdict {
-            Verdict::Pass => Ok(None),
-            Verdict::Drop => Err("cut by the test".into()),
-            Verdict::Answer(status, body) => {
+            RuleAction::Pass => Ok(None),
+            RuleAction::Drop => Err("cut by the test".into()),
+            RuleAction::Answer(status, body) => {
                 let response = Response::builder()
                     .status(status)
                     .header("content-type", "application/json");
@@ -136,9 +136,9 @@ impl Inner {
     }
 }
 
-/// An answer for `Verdict::Answer`: a Matrix error.
-pub fn matrix_error(status: StatusCode, code: &str) -> Verdict {
-    Verdict::Answer(
+/// An answer for `RuleAction::Answer`: a Matrix error.
+pub fn matrix_error(status: StatusCode, code: &str) -> RuleAction {
+    RuleAction::Answer(
         status,
         serde_json::json!({"errcode": code, "error": "said by the test"}),
     )

@@ -11,7 +11,7 @@ use crate::{
     accounts::{
         credential::Credential,
         record::ShortTokenUse,
-        tokens::{Issued, Wish},
+        tokens::{Issued, LoginOptions},
     },
     admin,
     appservices::{Appservice, Delivery, Origin},
@@ -19,7 +19,7 @@ use crate::{
     keys::record::DehydratedDevice,
     rooms::delayed,
     store::tables,
-    testing::Person,
+    testing::TestUser,
 };
 
 /// The id of an application service, and its token.
@@ -50,7 +50,7 @@ unregister    o      o       o     o      o      o    | +       +          +
 
 /// A session with everything that it can be given.
 struct Session {
-    person: Person,
+    person: TestUser,
     device: OwnedDeviceId,
     refresh: String,
     login: String,
@@ -61,9 +61,9 @@ struct Session {
 impl Session {
     async fn begin(test: &TestServer, user: &OwnedUserId, credential: Credential) -> Self {
         let (accounts, config) = (&test.server.accounts, &test.server.config.login);
-        let wish = Wish {
+        let wish = LoginOptions {
             refresh: true,
-            ..Wish::default()
+            ..LoginOptions::default()
         };
         let issued: Issued = accounts
             .log_in(user, credential, wish, config)
@@ -126,7 +126,7 @@ impl Session {
 }
 
 /// What belongs to the account, not to a session.
-async fn give(test: &TestServer, room: &str, here: &Person) {
+async fn give(test: &TestServer, room: &str, here: &TestUser) {
     let delay = format!(
         "/_matrix/client/v3/rooms/{room}/send/m.room.message/later?org.matrix.msc4140.delay=80000000"
     );
@@ -311,7 +311,7 @@ async fn what_was_proven_with_an_old_password_proves_nothing() {
 }
 
 #[tokio::test]
-async fn what_is_no_users_outlives_users() {
+async fn appservice_credentials_outlive_users() {
     let test = TestServer::start().await;
     let accounts = &test.server.accounts;
     let token = accounts.issue_registration_token(None, None).await.unwrap();

@@ -9,7 +9,7 @@ use super::*;
 use crate::{
     accounts::{Accounts, HashFor, record::ShortTokenUse},
     http::tests::sockets::until,
-    testing::Person,
+    testing::TestUser,
 };
 
 const OLD: &str = "old-secret";
@@ -25,7 +25,7 @@ enum Ends {
 
 /// A user with a device, and what a request of theirs can show.
 struct Shown {
-    person: Person,
+    person: TestUser,
     login: String,
     refresh: String,
 }
@@ -61,7 +61,7 @@ async fn shown(test: &Arc<TestServer>, name: &str) -> Shown {
 }
 
 /// The end, in the queue for the account.
-fn end(test: &Arc<TestServer>, person: &Person, what: Ends) -> JoinHandle<()> {
+fn end(test: &Arc<TestServer>, person: &TestUser, what: Ends) -> JoinHandle<()> {
     let (test, person) = (test.clone(), person.clone());
     tokio::spawn(async move {
         let (server, accounts) = (&test.server, &test.server.accounts);

@@ -3,10 +3,10 @@
 use http::{Method, StatusCode};
 use serde_json::{Value, json};
 
-use crate::testing::{Person, TestServer};
+use crate::testing::{TestServer, TestUser};
 
 /// A server with an admin and somebody to moderate.
-async fn server() -> (TestServer, Person, Person) {
+async fn server() -> (TestServer, TestUser, TestUser) {
     let test = TestServer::start_with(|config| config.admin.create_admin_room = true).await;
     let (boss, bob) = (test.person("boss").await, test.person("bob").await);
     test.server
@@ -17,7 +17,7 @@ async fn server() -> (TestServer, Person, Person) {
     (test, boss, bob)
 }
 
-async fn refused(who: &Person, method: Method, path: &str, body: Value) {
+async fn refused(who: &TestUser, method: Method, path: &str, body: Value) {
     let (status, answer) = who.call(method, path, body).await;
     assert_eq!(
         (status, &answer["errcode"]),

@@ -9,11 +9,11 @@ use crate::{
     clock,
     rooms::{Draft, record::AliasRecord},
     store::tables,
-    testing::Person,
+    testing::TestUser,
 };
 
 /// A room that everybody may join, with its maker in it.
-async fn public_room(test: &TestServer, maker: &Person) -> OwnedRoomId {
+async fn public_room(test: &TestServer, maker: &TestUser) -> OwnedRoomId {
     let create = to_raw_value(&json!({ "room_version": "11" })).unwrap();
     let rooms = &test.server.rooms;
     let maker = &maker.user_id;

@@ -5,7 +5,7 @@ use std::fmt::Write;
 use ruma::{OwnedRoomAliasId, RoomAliasId};
 
 use crate::{
-    admin::{answer::said, command::Alias, server_user},
+    admin::{answer::error_text, command::Alias, server_user},
     rooms::{admin_room, aliases, record::AliasRecord},
     services::Services,
     store::tables,
@@ -15,7 +15,7 @@ pub(super) async fn run(services: &Services, command: Alias) -> Result<String, S
     match command {
         Alias::Set { force, room, alias } => {
             let alias = parsed(services, &alias)?;
-            if !services.rooms.exists(&room).map_err(said)? {
+            if !services.rooms.exists(&room).map_err(error_text)? {
                 return Err(format!("There is no room {room}."));
             }
             let _alone = services.rooms.aliases.lock([alias.clone()]).await;
@@ -30,7 +30,7 @@ pub(super) async fn run(services: &Services, command: Alias) -> Result<String, S
             }
             aliases::replace(&services.rooms, &alias, before.as_ref(), Some(&room))
                 .await
-                .map_err(said)?;
+                .map_err(error_text)?;
             Ok(match before {
                 Some(before) => {
                     format!("Successfully overwrote alias (formerly {})", before.room_id)
@@ -49,7 +49,7 @@ pub(super) async fn run(services: &Services, command: Alias) -> Result<String, S
             }
             aliases::replace(&services.rooms, &alias, Some(&before), None)
                 .await
-                .map_err(said)?;
+                .map_err(error_text)?;
             Ok(format!("Removed alias from {}", before.room_id))
         }
         Alias::Which { alias } => {
@@ -57,7 +57,7 @@ pub(super) async fn run(services: &Services, command: Alias) -> Result<String, S
             Ok(format!("Alias resolves to {}", record.room_id))
         }
         Alias::List { room: Some(room) } => {
-            let names = aliases::of_room(&services.rooms, &room).map_err(said)?;
+            let names = aliases::of_room(&services.rooms, &room).map_err(error_text)?;
             let lines: Vec<_> = names.iter().map(|alias| format!("- {alias}\n")).collect();
             Ok(format!("Aliases for {room}:\n{}", lines.concat()))
         }

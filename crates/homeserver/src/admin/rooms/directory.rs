@@ -5,7 +5,7 @@ use ruma::{OwnedRoomOrAliasId, RoomAliasId, directory::RoomNetwork};
 use super::found;
 use crate::{
     admin::{
-        answer::{list, said},
+        answer::{error_text, list},
         command::Directory,
     },
     rooms::directory,
@@ -31,8 +31,9 @@ pub(super) async fn run(services: &Services, command: Directory) -> Result<Strin
         Directory::List { page } => {
             let number = page.unwrap_or(1);
             let rooms =
-                directory::published(&services.rooms, &RoomNetwork::Matrix).map_err(said)?;
-            let lines = super::page(services, rooms.into_iter().collect(), number).map_err(said)?;
+                directory::published(&services.rooms, &RoomNetwork::Matrix).map_err(error_text)?;
+            let lines =
+                super::page(services, rooms.into_iter().collect(), number).map_err(error_text)?;
             if lines.is_empty() {
                 return Ok("No rooms are published.".to_owned());
             }
@@ -46,8 +47,8 @@ pub(super) async fn run(services: &Services, command: Directory) -> Result<Strin
 }
 
 async fn set(services: &Services, room: &OwnedRoomOrAliasId, public: bool) -> Result<(), String> {
-    let room = found(services, room).await.map_err(said)?;
+    let room = found(services, room).await.map_err(error_text)?;
     directory::publish(&services.rooms, OWN, &room, public)
         .await
-        .map_err(said)
+        .map_err(error_text)
 }

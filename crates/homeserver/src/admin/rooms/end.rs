@@ -3,32 +3,32 @@
 use regex::Regex;
 use ruma::{OwnedRoomId, OwnedRoomOrAliasId, OwnedUserId, RoomId, UserId};
 
-use super::{Line, found, known, table};
+use super::{RoomRow, found, known, table};
 use crate::{
     admin::{
-        answer::{code_block, list, said},
+        answer::{code_block, error_text, list},
         command::Moderation,
         users::named,
     },
     error::Result as ServerResult,
-    operations::end_room::{self, Trace},
+    operations::end_room::{self, AfterDeletion},
     rooms::admin_room,
     services::Services,
 };
 
 /// Refuses to end the room that ends rooms.
 fn not_admin_room(services: &Services, room: &RoomId, what: &str) -> Result<(), String> {
-    match admin_room::room(&services.rooms).map_err(said)? {
+    match admin_room::room(&services.rooms).map_err(error_text)? {
         Some(own) if own == room => Err(format!("{what} the admin room.")),
         _ => Ok(()),
     }
 }
 
-fn trace(force: bool) -> Trace {
+fn trace(force: bool) -> AfterDeletion {
     if force {
-        Trace::Nothing
+        AfterDeletion::Nothing
     } else {
-        Trace::OfPeople
+        AfterDeletion::KeepMemberships
     }
 }
 
@@ -40,17 +40,17 @@ pub(super) async fn delete(
     not_admin_room(services, room, "Cannot delete")?;
     end_room::delete(&services.rooms, room, trace(force))
         .await
-        .map_err(said)?;
+        .map_err(error_text)?;
     Ok("Successfully deleted the room from our database.".to_owned())
 }
 
 pub(super) async fn prune(services: &Services, force: bool) -> Result<String, String> {
     let mut count = 0;
-    for room in known(services, None).map_err(said)? {
-        if is_empty(services, &room).map_err(said)? {
+    for room in known(services, None).map_err(error_text)? {
+        if is_empty(services, &room).map_err(error_text)? {
             end_room::delete(&services.rooms, &room, trace(force))
                 .await
-                .map_err(said)?;
+                .map_err(error_text)?;
             count += 1;
         }
     }
@@ -106,10 +106,10 @@ pub(super) async fn purge(
     wanted: &Wanted,
     dry_run: bool,
 ) -> Result<String, String> {
-    let own = admin_room::room(&services.rooms).map_err(said)?;
+    let own = admin_room::room(&services.rooms).map_err(error_text)?;
     let mut rooms: Vec<OwnedRoomId> = Vec::new();
-    for room in known(services, None).map_err(said)? {
-        let members = services.rooms.joined_members(&room).map_err(said)?;
+    for room in known(services, None).map_err(error_text)? {
+        let members = services.rooms.joined_members(&room).map_err(error_text)?;
         let theirs = members.iter().any(|member| wanted.whose.is(member));
         if theirs && (!wanted.sole_member || members.len() == 1) && own.as_ref() != Some(&room) {
             rooms.push(room);
@@ -119,9 +119,9 @@ pub(super) async fn purge(
         return Ok(list(&format!("Would delete {} rooms:", rooms.len()), rooms));
     }
     for room in &rooms {
-        end_room::delete(&services.rooms, room, Trace::OfPeople)
+        end_room::delete(&services.rooms, room, AfterDeletion::KeepMemberships)
             .await
-            .map_err(said)?;
+            .map_err(error_text)?;
     }
     Ok(format!(
         "Successfully deleted {} rooms from our database.",
@@ -141,19 +141,21 @@ pub(super) async fn moderate(
         }
         Moderation::BanListOfRooms => ban_list(services, below).await,
         Moderation::UnbanRoom { room } => {
-            let room = found(services, &room).await.map_err(said)?;
+            let room = found(services, &room).await.map_err(error_text)?;
             end_room::ban(&services.rooms, &room, false)
                 .await
-                .map_err(said)?;
+                .map_err(error_text)?;
             Ok("Room unbanned".to_owned())
         }
         Moderation::ListBannedRooms { no_details } => {
-            let rooms = known(services, Some(true)).map_err(said)?;
+            let rooms = known(services, Some(true)).map_err(error_text)?;
             if rooms.is_empty() {
                 return Err("No rooms are banned.".to_owned());
             }
-            let lines = rooms.into_iter().map(|room| Line::of(services, room));
-            let lines = lines.collect::<ServerResult<Vec<_>>>().map_err(said)?;
+            let lines = rooms.into_iter().map(|room| RoomRow::of(services, room));
+            let lines = lines
+                .collect::<ServerResult<Vec<_>>>()
+                .map_err(error_text)?;
             let heading = format!("Rooms Banned ({}):", lines.len());
             Ok(table(&heading, &lines, no_details))
         }
@@ -161,11 +163,11 @@ pub(super) async fn moderate(
 }
 
 async fn ban(services: &Services, room: &OwnedRoomOrAliasId) -> Result<(), String> {
-    let room = found(services, room).await.map_err(said)?;
+    let room = found(services, room).await.map_err(error_text)?;
     not_admin_room(services, &room, "Not allowed to ban")?;
     end_room::ban(&services.rooms, &room, true)
         .await
-        .map_err(said)
+        .map_err(error_text)
 }
 
 async fn ban_list(services: &Services, below: &str) -> Result<String, String> {

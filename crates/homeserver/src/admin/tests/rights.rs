@@ -11,7 +11,7 @@ use crate::{
         aliases,
         membership::{self, Member},
     },
-    testing::Person,
+    testing::TestUser,
 };
 
 /// What an admin's ghost would love to say.
@@ -19,7 +19,7 @@ const MAKE_ADMIN: &str = "users make-user-admin @mallory:letta.test";
 
 /// A server with an admin, an application service whose namespace is its own, and one that reaches for everybody, as bridges
 /// with double puppeting do.
-async fn started() -> (TestServer, Person, OwnedRoomId) {
+async fn started() -> (TestServer, TestUser, OwnedRoomId) {
     let test = TestServer::start_with(|config| config.admin.create_admin_room = true).await;
     let server = &test.server;
     let created = server

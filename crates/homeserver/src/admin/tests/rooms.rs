@@ -3,7 +3,7 @@
 use http::{Method, StatusCode};
 
 use super::*;
-use crate::testing::Person;
+use crate::testing::TestUser;
 
 async fn done(test: &TestServer, command: &str) -> String {
     execute(&test.server, command).await.unwrap()
@@ -13,12 +13,12 @@ async fn refused(test: &TestServer, command: &str) -> String {
     execute(&test.server, command).await.unwrap_err()
 }
 
-async fn room_of(person: &Person, body: Value) -> String {
+async fn room_of(person: &TestUser, body: Value) -> String {
     let made = person.post("/_matrix/client/v3/createRoom", body).await;
     made["room_id"].as_str().unwrap().to_owned()
 }
 
-async fn synced(person: &Person, since: Option<&str>) -> Value {
+async fn synced(person: &TestUser, since: Option<&str>) -> Value {
     let since = since.map(|since| format!("?since={since}"));
     let path = format!("/_matrix/client/v3/sync{}", since.unwrap_or_default());
     person.get(&path).await

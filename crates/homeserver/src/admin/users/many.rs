@@ -5,7 +5,7 @@ use std::{cmp::Reverse, fmt::Write};
 use super::{end, named, refuse_own};
 use crate::{
     admin::{
-        answer::{code_block, list, said},
+        answer::{code_block, error_text, list},
         is_admin,
     },
     services::Services,
@@ -17,8 +17,8 @@ const ACTIVE: usize = 48;
 /// Who was there last: when, at which address, who.
 pub(super) fn last_active(services: &Services, limit: Option<usize>) -> Result<String, String> {
     let mut seen = Vec::new();
-    for user in services.accounts.list().map_err(said)? {
-        let devices = services.accounts.devices(&user).map_err(said)?;
+    for user in services.accounts.list().map_err(error_text)? {
+        let devices = services.accounts.devices(&user).map_err(error_text)?;
         let last = devices
             .into_iter()
             .filter_map(|(_, device)| Some((device.last_seen?, device.last_seen_ip)))
@@ -47,7 +47,7 @@ pub(super) async fn deactivate(
         let ended = async {
             let user = named(services, name)?;
             refuse_own(services, &user)?;
-            if is_admin(&services.rooms, &user).map_err(said)? && !force {
+            if is_admin(&services.rooms, &user).map_err(error_text)? && !force {
                 return Ok(false);
             }
             end(services, &user, stays).await?;

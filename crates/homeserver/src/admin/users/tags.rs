@@ -3,7 +3,7 @@
 use ruma::{RoomId, UserId, events::tag::TagInfo};
 
 use crate::{
-    admin::answer::{block, said},
+    admin::answer::{block, error_text},
     services::Services,
     sync::tags,
 };
@@ -17,7 +17,7 @@ pub(super) async fn put(
     let changed = tags::change(&services.sync, user, room, |tags| {
         tags.insert(tag.into(), TagInfo::new());
     });
-    changed.await.map_err(said)?;
+    changed.await.map_err(error_text)?;
     Ok(format!(
         "Successfully updated room account data for {user} and room {room} with tag {tag}"
     ))
@@ -32,14 +32,14 @@ pub(super) async fn delete(
     let changed = tags::change(&services.sync, user, room, |tags| {
         tags.remove(&tag.into());
     });
-    changed.await.map_err(said)?;
+    changed.await.map_err(error_text)?;
     Ok(format!(
         "Successfully updated room account data for {user} and room {room}, deleting room tag {tag}"
     ))
 }
 
 pub(super) fn get(services: &Services, user: &UserId, room: &RoomId) -> Result<String, String> {
-    let tags = tags::get(&services.sync, user, room).map_err(said)?;
+    let tags = tags::get(&services.sync, user, room).map_err(error_text)?;
     let json = serde_json::to_string_pretty(&tags).map_err(|error| error.to_string())?;
     Ok(block(&json))
 }

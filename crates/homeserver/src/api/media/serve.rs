@@ -18,7 +18,7 @@ use ruma::{
     media::Method,
 };
 
-use super::{own, part};
+use super::{own, range};
 use crate::{
     caller::CallFacts,
     error::{Error, Result},
@@ -152,7 +152,7 @@ async fn serve(
         }
     };
     let (content_type, disposition) = described(&content, name);
-    let mut response = part::respond(content, &facts.headers).await?;
+    let mut response = range::respond(content, &facts.headers).await?;
     let headers = response.headers_mut();
     for (header, text) in [
         (header::CONTENT_TYPE, content_type),

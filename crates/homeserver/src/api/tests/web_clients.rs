@@ -16,9 +16,9 @@ const TOKEN: &str = "let me in";
 const PASSWORD: &str = "secret";
 
 /// Method, path and status. What stands in braces is made by the stage, or by an answer before.
-type Asked = (&'static str, &'static str, u16);
+type RecordedRequest = (&'static str, &'static str, u16);
 
-const ELEMENT: &[Asked] = &[
+const ELEMENT: &[RecordedRequest] = &[
     ("GET", "client/versions", 200),
     ("GET", "client/unstable/org.matrix.msc2965/auth_issuer", 404),
     ("GET", "client/v3/login", 200),
@@ -113,7 +113,7 @@ const ELEMENT: &[Asked] = &[
     ("PUT", "client/v3/rooms/{room}/send/m.room.message/one", 200),
 ];
 
-const CINNY: &[Asked] = &[
+const CINNY: &[RecordedRequest] = &[
     ("GET", "client/versions", 200),
     ("GET", "client/v3/login", 200),
     ("POST", "client/v3/register", 401),
@@ -171,13 +171,13 @@ const CINNY: &[Asked] = &[
 ];
 
 /// A server with somebody, their space with a room in it, and a picture in there.
-struct Stage {
+struct ClientReplay {
     test: TestServer,
     token: String,
     known: BTreeMap<&'static str, String>,
 }
 
-impl Stage {
+impl ClientReplay {
     async fn new() -> Self {
         let test = TestServer::start_with(|config| {
             config.registration.allow_registration = true;
@@ -269,7 +269,7 @@ impl Stage {
     }
 
     /// Asks, and keeps what later requests need.
-    async fn replay(&mut self, asked: Asked) -> Result<(), String> {
+    async fn replay(&mut self, asked: RecordedRequest) -> Result<(), String> {
         let (method, template, expected) = asked;
         let path = self.filled(template);
         let request = Request::builder().method(method).uri(&path);
@@ -314,8 +314,8 @@ impl Stage {
     }
 }
 
-async fn each_gets_what_it_got_before(asked: &[Asked]) {
-    let mut stage = Stage::new().await;
+async fn each_gets_what_it_got_before(asked: &[RecordedRequest]) {
+    let mut stage = ClientReplay::new().await;
     let mut wrong = Vec::new();
     for asked in asked {
         wrong.extend(stage.replay(*asked).await.err());

@@ -1,10 +1,10 @@
 //! What a bridge that encrypts is told: messages to its devices, whose keys changed, how many of its own are left.
 
 use super::*;
-use crate::testing::Person;
+use crate::testing::TestUser;
 
 /// A device of a user of the application service, with keys.
-async fn device(test: &TestServer, ghost: &UserId) -> Person {
+async fn device(test: &TestServer, ghost: &UserId) -> TestUser {
     let mut bridge = test.with_token(ghost.localpart(), "br-as");
     let login = json!({
         "type": "m.login.application_service", "device_id": "BRIDGE",

@@ -1,7 +1,7 @@
 //! Typing, receipts and presence, as an application service that asked for them hears them.
 
 use super::*;
-use crate::testing::Person;
+use crate::testing::TestUser;
 
 impl Double {
     /// The newest content of this type that came for the room or of the user.
@@ -16,7 +16,7 @@ impl Double {
     }
 }
 
-async fn types(person: &Person, room: &OwnedRoomId, milliseconds: Option<u32>) {
+async fn types(person: &TestUser, room: &OwnedRoomId, milliseconds: Option<u32>) {
     let path = format!("/_matrix/client/v3/rooms/{room}/typing/{}", person.user_id);
     let body = json!({ "typing": milliseconds.is_some(), "timeout": milliseconds });
     person.put(&path, body).await;

@@ -3,9 +3,9 @@
 use http::Method;
 
 use super::*;
-use crate::testing::Person;
+use crate::testing::TestUser;
 
-async fn bridged(test: &TestServer) -> Person {
+async fn bridged(test: &TestServer) -> TestUser {
     test.server
         .add_appservice(registration("br", None), Delivery::Http)
         .await
@@ -13,7 +13,7 @@ async fn bridged(test: &TestServer) -> Person {
     test.with_token("brbot", "br-as")
 }
 
-async fn refused(bridge: &Person, method: Method, path: &str, status: StatusCode, code: &str) {
+async fn refused(bridge: &TestUser, method: Method, path: &str, status: StatusCode, code: &str) {
     let (answered, answer) = bridge.call(method, path, json!({ "body": "x" })).await;
     assert_eq!(
         (answered, &answer["errcode"]),
@@ -130,7 +130,7 @@ async fn it_says_when_things_happened_and_people_do_not() {
     let join = membership(&alice.user_id, &alice.user_id, "join");
     add(&test.server, &room, join).await;
     let rooms = format!("/_matrix/client/v3/rooms/{room}");
-    let time = async |person: &Person, event: &Value| {
+    let time = async |person: &TestUser, event: &Value| {
         let path = format!("{rooms}/event/{}", event["event_id"].as_str().unwrap());
         person.get(&path).await["origin_server_ts"]
             .as_u64()

@@ -10,7 +10,7 @@ use crate::{
     appservices::Delivery,
     config::AppserviceRegistration,
     limits::{RATES, RateLimit, RateLimits, SWEEP_EVERY},
-    testing::{Person, TestServer},
+    testing::{TestServer, TestUser},
 };
 
 /// How many messages of one person at once pass in any case: what somebody pastes, or a client sends that was offline.
@@ -24,13 +24,13 @@ fn limit_of(rate: Rate) -> RateLimit {
     RATES[rate as usize]
 }
 
-async fn room(who: &Person, body: Value) -> String {
+async fn room(who: &TestUser, body: Value) -> String {
     let made = who.post("/_matrix/client/v3/createRoom", body).await;
     made["room_id"].as_str().unwrap().to_owned()
 }
 
 /// Sends a message, and gives what came back.
-async fn send(who: &Person, room: &str, txn: u32) -> (StatusCode, HeaderMap, Value) {
+async fn send(who: &TestUser, room: &str, txn: u32) -> (StatusCode, HeaderMap, Value) {
     let path = format!("/_matrix/client/v3/rooms/{room}/send/m.room.message/{txn}");
     let body = json!({ "msgtype": "m.text", "body": "hello" });
     let response = who.response(Method::PUT, &path, body).await;
@@ -123,7 +123,7 @@ async fn invites_of_a_new_room_count_each() {
 }
 
 /// Uses up a bucket of somebody, and says whether the next request is refused.
-async fn refused(test: &TestServer, who: &Person, query: &str) -> bool {
+async fn refused(test: &TestServer, who: &TestUser, query: &str) -> bool {
     let all = NonZeroU32::new(limit_of(Rate::Settings).burst).unwrap();
     let limits = &test.server.rate_limits;
     limits.take(&who.user_id, Rate::Settings, all).unwrap();

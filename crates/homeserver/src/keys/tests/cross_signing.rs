@@ -25,15 +25,15 @@ impl Identity {
         }
     }
 
-    fn key(person: &Person, usage: &str, key: &Key) -> Value {
+    fn key(person: &TestUser, usage: &str, key: &Key) -> Value {
         json!({ "user_id": person.user_id, "usage": [usage], "keys": { key.id(): key.public() } })
     }
 
-    fn master(&self, person: &Person) -> Value {
+    fn master(&self, person: &TestUser) -> Value {
         Self::key(person, "master", &self.master)
     }
 
-    pub(super) fn upload(&self, person: &Person) -> Value {
+    pub(super) fn upload(&self, person: &TestUser) -> Value {
         let signed = |usage, key| self.master.sign(person, Self::key(person, usage, key));
         json!({
             "master_key": self.master(person),
@@ -43,7 +43,7 @@ impl Identity {
     }
 }
 
-async fn query(asker: &Person, of: &Person) -> Value {
+async fn query(asker: &TestUser, of: &TestUser) -> Value {
     asker
         .post(QUERY, json!({ "device_keys": { &*of.user_id: [] } }))
         .await
@@ -88,7 +88,7 @@ async fn the_first_keys_need_no_password_and_others_do() {
 }
 
 /// A self-signing key that somebody else's master key signed.
-fn bob_signed(person: &Person, identity: &Identity) -> Value {
+fn bob_signed(person: &TestUser, identity: &Identity) -> Value {
     let key = Identity::key(person, "self_signing", &identity.self_signing);
     Key::of_person().sign(person, key)
 }
@@ -173,7 +173,7 @@ async fn signatures_for_too_many_keys_at_once_are_refused() {
     );
 }
 
-async fn registered(test: &TestServer, name: &str) -> Person {
+async fn registered(test: &TestServer, name: &str) -> TestUser {
     let body = json!({
         "username": name, "password": "secret",
         "auth": { "type": "m.login.registration_token", "token": "let me in" },

@@ -20,7 +20,7 @@ fn member(user: &UserId, membership: &str) -> Draft {
 }
 
 /// A public room that its creator is in.
-async fn room(test: &TestServer, creator: &Person) -> OwnedRoomId {
+async fn room(test: &TestServer, creator: &TestUser) -> OwnedRoomId {
     let (version, user) = (RoomVersionId::V11, &creator.user_id);
     let create = to_raw_value(&json!({ "room_version": version })).unwrap();
     let mut room = test
@@ -38,19 +38,19 @@ async fn room(test: &TestServer, creator: &Person) -> OwnedRoomId {
     id
 }
 
-async fn moves(test: &TestServer, room: &OwnedRoomId, who: &Person, membership: &str) {
+async fn moves(test: &TestServer, room: &OwnedRoomId, who: &TestUser, membership: &str) {
     let mut room = test.server.rooms.write(room).await.unwrap();
     room.add(member(&who.user_id, membership)).unwrap();
     room.commit().await.unwrap();
 }
 
-async fn upload(person: &Person) {
+async fn upload(person: &TestUser) {
     let keys = device_keys(person, &Key::of_device(&person.device_id));
     person.post(UPLOAD, json!({ "device_keys": keys })).await;
 }
 
 /// What changed for somebody since a position, and the position now.
-async fn changes(test: &TestServer, person: &Person, from: &mut String) -> (Value, Value) {
+async fn changes(test: &TestServer, person: &TestUser, from: &mut String) -> (Value, Value) {
     let to = format!("s{}", test.server.stream.visible());
     let path = format!("/_matrix/client/v3/keys/changes?from={from}&to={to}");
     let answer = person.get(&path).await;

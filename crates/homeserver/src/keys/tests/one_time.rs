@@ -11,7 +11,7 @@ use crate::{http::tests::sockets::until, keys, testing::TestServer};
 const UPLOAD: &str = "/_matrix/client/v3/keys/upload";
 const CLAIM: &str = "/_matrix/client/v3/keys/claim";
 
-fn numbered(person: &Person, count: usize) -> Value {
+fn numbered(person: &TestUser, count: usize) -> Value {
     let keys = (0..count).map(|number| {
         (
             format!("signed_curve25519:AAAA{number:03}"),
@@ -21,7 +21,7 @@ fn numbered(person: &Person, count: usize) -> Value {
     Value::Object(keys.collect::<Map<_, _>>())
 }
 
-async fn claim(from: &Person, by: &Person) -> Value {
+async fn claim(from: &TestUser, by: &TestUser) -> Value {
     let wanted =
         json!({ "one_time_keys": { &*from.user_id: { &*from.device_id: "signed_curve25519" } } });
     let answer = by.post(CLAIM, wanted).await;
@@ -159,7 +159,7 @@ async fn a_device_has_not_too_many_keys_nor_too_large_ones() {
 }
 
 /// Uploads one key of each of these people, and asks for all of them at once.
-async fn upload_one_each(people: &[&Person]) -> Value {
+async fn upload_one_each(people: &[&TestUser]) -> Value {
     for person in people {
         person
             .post(UPLOAD, json!({ "one_time_keys": numbered(person, 1) }))

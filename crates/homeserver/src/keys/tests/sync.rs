@@ -7,7 +7,7 @@ use crate::testing::TestServer;
 
 const UPLOAD: &str = "/_matrix/client/v3/keys/upload";
 
-async fn sync(person: &Person, since: &Value) -> Value {
+async fn sync(person: &TestUser, since: &Value) -> Value {
     let since = since.as_str().map(|since| format!("&since={since}"));
     let since = since.unwrap_or_default();
     person

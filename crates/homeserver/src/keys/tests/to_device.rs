@@ -10,7 +10,7 @@ use crate::{
 
 type Addressee = (OwnedUserId, OwnedDeviceId);
 
-fn device(person: &Person) -> Addressee {
+fn device(person: &TestUser) -> Addressee {
     (person.user_id.clone(), person.device_id.as_str().into())
 }
 
@@ -28,7 +28,7 @@ fn waiting(
         .collect()
 }
 
-async fn send(from: &Person, txn: &str, messages: Value) {
+async fn send(from: &TestUser, txn: &str, messages: Value) {
     let path = format!("/_matrix/client/v3/sendToDevice/m.test/{txn}");
     from.put(&path, json!({ "messages": messages })).await;
 }
@@ -39,7 +39,7 @@ async fn messages_keep_their_order_and_wait_over_a_restart_until_they_are_acknow
     let (alice, bob) = (test.person("alice").await, test.person("bob").await);
     let tablet = test.person("bob").await;
     let one =
-        |person: &Person, n: u8| json!({ &*person.user_id: { &*person.device_id: { "n": n } } });
+        |person: &TestUser, n: u8| json!({ &*person.user_id: { &*person.device_id: { "n": n } } });
     send(&alice, "a", one(&bob, 1)).await;
     send(&alice, "a", one(&bob, 1)).await;
     send(&alice, "b", json!({ &*bob.user_id: { "*": { "n": 2 } } })).await;
@@ -123,7 +123,7 @@ async fn a_device_that_never_syncs_loses_its_oldest_messages() {
     let test = TestServer::start().await;
     let (alice, bob) = (test.person("alice").await, test.person("bob").await);
     let (user, phone) = device(&bob);
-    let (store, mut write) = (&test.server.store, test.server.stream.write());
+    let (store, mut write) = (&test.server.store, test.server.stream.begin_write());
     let old = serde_json::value::to_raw_value(&json!({ "content": { "n": "old" } })).unwrap();
     for _ in 0..crate::limits::TO_DEVICE_WAITING_MAX {
         let slot = write.position();
@@ -161,7 +161,7 @@ async fn a_device_that_never_syncs_loses_its_oldest_messages() {
 }
 
 /// All messages of one sender, left with as many requests as it takes.
-async fn flood(from: &Person, to: &Person, count: usize, text: &str) {
+async fn flood(from: &TestUser, to: &TestUser, count: usize, text: &str) {
     for n in 0..count {
         let body = json!({ &*to.user_id: { &*to.device_id: { "n": n, "text": text } } });
         send(from, &format!("flood{n}"), body).await;
@@ -233,7 +233,7 @@ async fn flood_of_one_sender_pushes_out_nothing_of_others() {
         )
         .await;
     }
-    let mut write = test.server.stream.write();
+    let mut write = test.server.stream.begin_write();
     let old = json!({ "sender": mallory.user_id, "content": { "n": "flood" } });
     let old = serde_json::value::to_raw_value(&old).unwrap();
     for _ in 0..crate::limits::TO_DEVICE_WAITING_MAX {

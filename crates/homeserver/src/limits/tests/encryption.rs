@@ -22,7 +22,7 @@ fn one_time(ids: impl IntoIterator<Item = String>, key: &Value) -> Value {
     json!(keys.collect::<Map<String, Value>>())
 }
 
-fn device_info(who: &Person, bytes: usize) -> Value {
+fn device_info(who: &TestUser, bytes: usize) -> Value {
     padded(bytes, |text| {
         json!({
             "user_id": who.user_id, "device_id": who.device_id, "algorithms": [], "keys": {},
@@ -205,7 +205,7 @@ fn stored(count: u64, bytes: u64, deleted: bool) -> BackupVersion {
     }
 }
 
-async fn store(table: &Table, who: &Person, rows: Vec<(u64, BackupVersion)>) {
+async fn store(table: &Table, who: &TestUser, rows: Vec<(u64, BackupVersion)>) {
     let mut batch = table.test.server.store.batch();
     for (number, version) in rows {
         let key = (&who.user_id, number);

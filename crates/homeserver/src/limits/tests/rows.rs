@@ -10,7 +10,7 @@ use crate::{
     sync::record::Receipt,
 };
 
-async fn send(who: &Person, room: &OwnedRoomId, txn: &str) -> OwnedEventId {
+async fn send(who: &TestUser, room: &OwnedRoomId, txn: &str) -> OwnedEventId {
     let path = format!("/_matrix/client/v3/rooms/{room}/send/m.room.message/{txn}");
     let sent = who.put(&path, json!({ "msgtype": "m.text", "body": txn }));
     sent.await["event_id"].as_str().unwrap().try_into().unwrap()

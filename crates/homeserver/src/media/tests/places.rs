@@ -19,8 +19,9 @@ async fn a_place_is_reserved_waited_for_and_filled_once() {
     );
 
     let path = format!("/_matrix/media/v3/upload/{file}");
-    let put =
-        |who: &Person| request(who, Method::PUT, &path).header(header::CONTENT_TYPE, "text/plain");
+    let put = |who: &TestUser| {
+        request(who, Method::PUT, &path).header(header::CONTENT_TYPE, "text/plain")
+    };
     let foreign = ask(&test, put(&bob), b"mine".to_vec()).await;
     assert_eq!(
         (foreign.status, &*foreign.code()),
@@ -74,7 +75,7 @@ async fn a_place_that_is_not_filled_is_given_up() {
 }
 
 #[tokio::test]
-async fn nobody_reserves_places_without_end() {
+async fn media_reservations_per_user_are_limited() {
     let slow = |config: &mut crate::Config| {
         config.media.max_pending_media_uploads = 100;
         config.media.media_rc_create_per_second = 0;

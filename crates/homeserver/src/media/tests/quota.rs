@@ -21,14 +21,14 @@ async fn server() -> TestServer {
     .await
 }
 
-async fn try_upload(test: &TestServer, who: &Person, bytes: u64) -> Answer {
+async fn try_upload(test: &TestServer, who: &TestUser, bytes: u64) -> Answer {
     let path = "/_matrix/media/v3/upload";
     let request = request(who, Method::POST, path).header(header::CONTENT_TYPE, "text/plain");
     let bytes = usize::try_from(bytes).unwrap();
     ask(test, request, vec![b'x'; bytes]).await
 }
 
-async fn taken(test: &TestServer, who: &Person, bytes: u64) -> String {
+async fn taken(test: &TestServer, who: &TestUser, bytes: u64) -> String {
     let answer = try_upload(test, who, bytes).await;
     let body: Value = serde_json::from_slice(&answer.bytes).unwrap();
     assert_eq!(answer.status, StatusCode::OK, "{body}");
@@ -36,7 +36,7 @@ async fn taken(test: &TestServer, who: &Person, bytes: u64) -> String {
     uri.rsplit('/').next().unwrap().to_owned()
 }
 
-async fn refused(test: &TestServer, who: &Person, bytes: u64, key: &str) {
+async fn refused(test: &TestServer, who: &TestUser, bytes: u64, key: &str) {
     let answer = try_upload(test, who, bytes).await;
     assert_eq!(
         (answer.status, &*answer.code()),

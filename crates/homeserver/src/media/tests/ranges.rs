@@ -5,7 +5,7 @@ use futures_util::stream;
 
 use super::*;
 
-fn download(who: &Person, file: &str) -> http::request::Builder {
+fn download(who: &TestUser, file: &str) -> http::request::Builder {
     let path = format!("/_matrix/client/v1/media/download/{file}");
     request(who, Method::GET, &path)
 }

@@ -160,7 +160,7 @@ async fn a_phone_is_told_of_what_was_read_elsewhere() {
     let rang = taken(&mut pushes).await;
     assert_eq!(rang["counts"]["unread"], 1);
     read(&test, &bob, &room, ReceiptThread::Unthreaded).await;
-    let mut write = test.server.stream.write();
+    let mut write = test.server.stream.begin_write();
     let slot = write.position();
     let change = crate::stream::Change::Receipt(room.clone(), bob.user_id.clone());
     write.row(move |batch, positions| batch.put::<tables::Changes>((positions.of(slot),), &change));
@@ -213,7 +213,7 @@ async fn a_gateway_that_was_away_is_told_the_newest_and_nothing_old() {
     let mut old = row.clone();
     old.time = MilliSecondsSinceUnixEpoch(ruma::uint!(1));
     let rows = std::iter::repeat_n(row, GATEWAY_CATCH_UP_MAX + 20).chain([old]);
-    let mut write = test.server.stream.write();
+    let mut write = test.server.stream.begin_write();
     for row in rows {
         let slot = write.position();
         let (user, room) = (user.clone(), room.clone());
@@ -254,7 +254,7 @@ async fn a_gateway_that_shows_more_is_told_more() {
 }
 
 #[tokio::test]
-async fn nobody_has_pushers_without_end() {
+async fn pushers_per_user_are_limited() {
     let test = TestServer::start().await;
     let bob = test.person("bob").await;
     let mut wanted = pusher("https://push.example/_matrix/push/v1/notify");

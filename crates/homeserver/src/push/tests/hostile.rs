@@ -14,7 +14,7 @@ use crate::{
         RULES_PARSED_PER_EVENT_BYTES, RULES_PARSED_PER_MEMBER_BYTES, RULES_PER_USER,
         STEPS_OF_ALL_MEMBERS, STEPS_PER_DEFAULT_RULE, STEPS_PER_EVENT, STEPS_PER_MEMBER,
     },
-    testing::{Person, TestServer},
+    testing::{TestServer, TestUser},
 };
 
 const RULES: &str = "/_matrix/client/v3/pushrules/global";
@@ -33,7 +33,7 @@ fn content_rule(id: &str, pattern: &str) -> Value {
 }
 
 /// Stores rules as a server without limits would have.
-async fn store(test: &TestServer, who: &Person, kind: &str, rules: Vec<Value>) {
+async fn store(test: &TestServer, who: &TestUser, kind: &str, rules: Vec<Value>) {
     let mut all = serde_json::to_value(Ruleset::server_default(&who.user_id)).unwrap();
     let own = all.as_object_mut().unwrap().entry(kind);
     let own = own.or_insert_with(|| json!([])).as_array_mut().unwrap();
@@ -292,7 +292,7 @@ async fn member_with_the_most_rules_costs_a_named_number_of_steps() {
 }
 
 /// Members with the most rules, and one whose only rule is about a word.
-async fn expensive_room(test: &TestServer, expensive: usize) -> (Person, Person, OwnedRoomId) {
+async fn expensive_room(test: &TestServer, expensive: usize) -> (TestUser, TestUser, OwnedRoomId) {
     let (alice, word) = (test.person("alice").await, test.person("word").await);
     let rule = content_rule("1", "word");
     store(test, &word, "content", vec![highlighting(rule)]).await;
@@ -300,7 +300,7 @@ async fn expensive_room(test: &TestServer, expensive: usize) -> (Person, Person,
     for number in 0..expensive {
         members.push(test.person(&format!("member{number:03}")).await);
     }
-    let everybody: Vec<&Person> = [&alice, &word].into_iter().chain(&members).collect();
+    let everybody: Vec<&TestUser> = [&alice, &word].into_iter().chain(&members).collect();
     let room = room(test, &everybody).await;
     let shapes = most_expensive();
     for (member, (kind, rules)) in members.iter().zip(shapes.iter().cycle()) {

@@ -17,7 +17,7 @@ pub async fn update_profiles(rooms: &Rooms, user: &UserId) -> Result<()> {
     let profile = profile_of(rooms, user)?;
     for room in rooms.joined_rooms(user)? {
         if let Err(error) = update_profile(rooms, user, &room, &profile).await {
-            tracing::warn!(room.id = %room, user.id = %user, %error, "a room keeps an old profile");
+            tracing::warn!(room.id = %room, user.id = %user, %error, "could not update a member's profile in a room");
         }
     }
     Ok(())
@@ -76,7 +76,7 @@ pub async fn leave_all_rooms(rooms: &Rooms, user: &UserId) -> Result<()> {
         }
         let leave = Member::new(rooms, user, MembershipState::Leave)?;
         if let Err(error) = change(rooms, user, &room, leave).await {
-            tracing::warn!(room.id = %room, user.id = %user, %error, "a room could not be left");
+            tracing::warn!(room.id = %room, user.id = %user, %error, "could not leave a room");
         }
     }
     Ok(())
@@ -96,7 +96,7 @@ pub async fn remove_guests(rooms: &Rooms, room: &RoomId) -> Result<()> {
         }
         let leave = Member::new(rooms, &user, MembershipState::Leave)?;
         if let Err(error) = change(rooms, &user, room, leave).await {
-            tracing::warn!(room.id = %room, user.id = %user, %error, "a guest could not leave a room that wants none");
+            tracing::warn!(room.id = %room, user.id = %user, %error, "could not remove a guest from a room");
         }
     }
     Ok(())

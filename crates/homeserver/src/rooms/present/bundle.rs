@@ -17,7 +17,7 @@ use ruma::{
 use super::{Pdu, Room, Rooms, Unsigned, Viewer, show};
 use crate::{
     error::Result,
-    rooms::{erased, record::Aggregate, relations, visibility::Sight},
+    rooms::{erased, record::Aggregate, relations, visibility::EventVisibility},
     store::tables,
 };
 
@@ -28,9 +28,9 @@ pub(super) fn of(rooms: &Rooms, pdu: &Pdu, viewer: &Viewer) -> Result<Bundle> {
     let mut bundle = Bundle::new();
     bundle.thread = thread(rooms, pdu, viewer)?.map(Box::new);
     if let Some(aggregate) = aggregate(rooms, pdu)? {
-        let sight = Sight::new(rooms, &viewer.user_id, &pdu.room_id)?;
-        bundle.replace = shown_edit(rooms, pdu, viewer, &sight)?.map(Box::new);
-        bundle.reference = references(rooms, &aggregate, &sight)?.map(Box::new);
+        let event_visibility = EventVisibility::new(rooms, &viewer.user_id, &pdu.room_id)?;
+        bundle.replace = shown_edit(rooms, pdu, viewer, &event_visibility)?.map(Box::new);
+        bundle.reference = references(rooms, &aggregate, &event_visibility)?.map(Box::new);
     }
     Ok(bundle)
 }
@@ -44,8 +44,8 @@ pub(super) fn edit(
     if aggregate(rooms, pdu)?.is_none() {
         return Ok(None);
     }
-    let sight = Sight::new(rooms, &viewer.user_id, &pdu.room_id)?;
-    shown_edit(rooms, pdu, viewer, &sight)
+    let event_visibility = EventVisibility::new(rooms, &viewer.user_id, &pdu.room_id)?;
+    shown_edit(rooms, pdu, viewer, &event_visibility)
 }
 
 /// A redacted event has lost what others said of it, except its thread.
@@ -62,10 +62,12 @@ fn shown_edit(
     rooms: &Rooms,
     pdu: &Pdu,
     viewer: &Viewer,
-    sight: &Sight,
+    event_visibility: &EventVisibility,
 ) -> Result<Option<Raw<AnyTimelineEvent>>> {
     let edit = relations::newest_edit(rooms, pdu)?;
-    let edit = edit.filter(|edit| sight.reaches(edit) && !erased::hides(rooms, sight, edit));
+    let edit = edit.filter(|edit| {
+        event_visibility.allows_event(edit) && !erased::hides(rooms, event_visibility, edit)
+    });
     edit.map(|edit| show(&edit, Room::Named, Unsigned::of(rooms, &edit, viewer)?))
         .transpose()
 }
@@ -73,13 +75,13 @@ fn shown_edit(
 fn references(
     rooms: &Rooms,
     aggregate: &Aggregate,
-    sight: &Sight,
+    event_visibility: &EventVisibility,
 ) -> Result<Option<ReferenceChunk>> {
     let mut chunk = Vec::new();
     for id in &aggregate.references {
         let shown = rooms
             .event(id)?
-            .is_some_and(|pdu| pdu.redacted_by.is_none() && sight.reaches(&pdu));
+            .is_some_and(|pdu| pdu.redacted_by.is_none() && event_visibility.allows_event(&pdu));
         if shown {
             chunk.push(BundledReference::new(id.clone()));
         }
@@ -97,7 +99,7 @@ fn thread(rooms: &Rooms, root: &Pdu, viewer: &Viewer) -> Result<Option<BundledTh
     let Some(latest) = rooms.event(&thread.last_event)? else {
         return Ok(None);
     };
-    if !Sight::new(rooms, &viewer.user_id, &root.room_id)?.reaches(&latest) {
+    if !EventVisibility::new(rooms, &viewer.user_id, &root.room_id)?.allows_event(&latest) {
         return Ok(None);
     }
     let took_part = root.sender == viewer.user_id || thread.participants.contains(&viewer.user_id);

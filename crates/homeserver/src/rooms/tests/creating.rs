@@ -11,7 +11,7 @@ use crate::{
     limits::{INITIAL_STATE_MAX, INITIAL_STATE_MAX_BYTES},
     store::tables,
     stream::Position,
-    testing::{Person, TestServer},
+    testing::{TestServer, TestUser},
 };
 
 const CREATE: &str = "/_matrix/client/v3/createRoom";
@@ -24,7 +24,7 @@ fn initial_state(count: usize, content: &Value) -> Value {
 }
 
 /// What making a room costs: reads of the database, events looked up while others are authorized, bytes written.
-async fn work(test: &TestServer, maker: &Person, state: Value) -> BTreeMap<&'static str, u64> {
+async fn work(test: &TestServer, maker: &TestUser, state: Value) -> BTreeMap<&'static str, u64> {
     let work = &test.server.rooms.work;
     let (reads, writes) = (test.server.store.reads(), test.server.store.written());
     work.take();

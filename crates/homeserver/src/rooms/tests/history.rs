@@ -4,16 +4,16 @@ use http::{Method, StatusCode};
 use serde_json::{Value, json};
 
 use super::{refused, room, rooms};
-use crate::testing::{Person, TestServer};
+use crate::testing::{TestServer, TestUser};
 
 /// Says something, and gives the event id.
-pub(super) async fn say(person: &Person, room: &str, text: &str) -> String {
+pub(super) async fn say(person: &TestUser, room: &str, text: &str) -> String {
     let body = json!({ "msgtype": "m.text", "body": text });
     send(person, room, "m.room.message", body).await
 }
 
 /// Sends an event, and gives its id.
-pub(super) async fn send(person: &Person, room: &str, kind: &str, content: Value) -> String {
+pub(super) async fn send(person: &TestUser, room: &str, kind: &str, content: Value) -> String {
     let id: String =
         rand::distr::SampleString::sample_string(&rand::distr::Alphanumeric, &mut rand::rng(), 16);
     let sent = person
@@ -30,14 +30,14 @@ fn texts(events: &Value) -> Vec<String> {
         .collect()
 }
 
-async fn visibility(person: &Person, room: &str, visibility: &str) {
+async fn visibility(person: &TestUser, room: &str, visibility: &str) {
     let content = json!({ "history_visibility": visibility });
     let path = rooms(room, "state/m.room.history_visibility/");
     person.put(&path, content).await;
 }
 
 /// What somebody can read of a room, oldest first.
-async fn readable(person: &Person, room: &str) -> Vec<String> {
+async fn readable(person: &TestUser, room: &str) -> Vec<String> {
     let page = person.get(&rooms(room, "messages?dir=f&limit=500")).await;
     texts(&page["chunk"])
 }
@@ -125,7 +125,7 @@ async fn whoever_comes_later_reads_what_was_said_when_it_was_shared_and_not_what
 /// Follows the pages from a token, or from where the server begins, to where they end: what they
 /// show, and the tokens between them.
 async fn walk(
-    person: &Person,
+    person: &TestUser,
     room: &str,
     query: &str,
     from: Option<&str>,

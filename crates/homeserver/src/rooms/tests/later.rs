@@ -9,7 +9,7 @@ use super::{refused, room, rooms};
 use crate::{
     rooms::membership::{leave_all_rooms, update_profiles},
     store::tables,
-    testing::{Person, TestServer},
+    testing::{TestServer, TestUser},
 };
 
 /// How long a test waits for something that takes a few milliseconds.
@@ -17,12 +17,12 @@ const PATIENCE: Duration = Duration::from_secs(20);
 
 const WAITING: &str = "/_matrix/client/unstable/org.matrix.msc4140/delayed_events";
 
-async fn topic(person: &Person, room: &str) -> Value {
+async fn topic(person: &TestUser, room: &str) -> Value {
     let path = rooms(room, "state/m.room.topic");
     person.call(Method::GET, &path, json!({})).await.1["topic"].clone()
 }
 
-async fn delay(person: &Person, room: &str, topic: &str, ms: u64) -> String {
+async fn delay(person: &TestUser, room: &str, topic: &str, ms: u64) -> String {
     let path = format!("state/m.room.topic?org.matrix.msc4140.delay={ms}");
     let answer = person
         .put(&rooms(room, &path), json!({ "topic": topic }))

@@ -85,7 +85,7 @@ fn asks(room: &str) -> Vec<(String, Value)> {
     asks
 }
 
-async fn say(person: &Person, room: &str, text: &str, txn: &str) -> String {
+async fn say(person: &TestUser, room: &str, text: &str, txn: &str) -> String {
     let path = rooms(room, &format!("send/m.room.message/{txn}"));
     let sent = person
         .put(&path, json!({ "msgtype": "m.text", "body": text }))
@@ -94,7 +94,7 @@ async fn say(person: &Person, room: &str, text: &str, txn: &str) -> String {
 }
 
 /// Somebody with a telling name comes into the room.
-async fn comes_in(alice: &Person, carol: &Person, room: &str) {
+async fn comes_in(alice: &TestUser, carol: &TestUser, room: &str) {
     let name = format!("/_matrix/client/v3/profile/{}/displayname", carol.user_id);
     carol.put(&name, json!({ "displayname": SECRET })).await;
     alice
@@ -106,7 +106,7 @@ async fn comes_in(alice: &Person, carol: &Person, room: &str) {
 }
 
 /// The reader is in the room again, and still does not know what was said meanwhile.
-async fn come_back(alice: &Person, bob: &Person, room: &str, was: &str) {
+async fn come_back(alice: &TestUser, bob: &TestUser, room: &str, was: &str) {
     let him = json!({ "user_id": bob.user_id });
     if was == "ban" {
         alice.post(&rooms(room, "unban"), him.clone()).await;

@@ -132,7 +132,7 @@ async fn people_of_a_space_come_into_its_restricted_rooms_and_others_knock() {
 }
 
 #[tokio::test]
-async fn nobody_is_in_rooms_without_end() {
+async fn rooms_per_user_are_limited() {
     use crate::{limits::ROOMS_PER_USER, store::tables};
     use ruma::{OwnedRoomId, events::room::member::MembershipState};
 

@@ -4,9 +4,9 @@ use http::{Method, StatusCode};
 use serde_json::{Value, json};
 
 use super::{refused, room, rooms};
-use crate::testing::{Person, TestServer};
+use crate::testing::{TestServer, TestUser};
 
-async fn add_child(person: &Person, space: &str, child: &str, order: &str) {
+async fn add_child(person: &TestUser, space: &str, child: &str, order: &str) {
     let path = rooms(space, &format!("state/m.space.child/{child}"));
     let body = json!({ "via": ["letta.test"], "order": order, "suggested": order == "a" });
     person.put(&path, body).await;

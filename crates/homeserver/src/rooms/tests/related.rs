@@ -7,7 +7,7 @@ use super::{
     history::{say, send},
     refused, room, rooms,
 };
-use crate::testing::{Person, TestServer};
+use crate::testing::{TestServer, TestUser};
 
 fn edit(of: &str, text: &str) -> Value {
     json!({
@@ -17,7 +17,7 @@ fn edit(of: &str, text: &str) -> Value {
     })
 }
 
-async fn event(person: &Person, room: &str, id: &str) -> Value {
+async fn event(person: &TestUser, room: &str, id: &str) -> Value {
     person.get(&rooms(room, &format!("event/{id}"))).await
 }
 
@@ -198,7 +198,7 @@ async fn a_search_finds_words_where_the_searcher_is_and_nothing_that_is_gone() {
     .await;
     let short = say(&alice, &tea, "Green TEA").await;
     let there = say(&alice, &milk, "green tea with milk").await;
-    let search = async |person: &Person, criteria: Value| {
+    let search = async |person: &TestUser, criteria: Value| {
         let body = json!({ "search_categories": { "room_events": criteria } });
         let found = person.post("/_matrix/client/v3/search", body).await;
         found["search_categories"]["room_events"].clone()

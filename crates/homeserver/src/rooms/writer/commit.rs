@@ -12,7 +12,7 @@ use crate::{
         derived::{self, Derivations},
     },
     store::{Encoded, StoreError, tables},
-    stream::{Change, Position, Slot, Touch},
+    stream::{Change, Position, Slot, WakeTarget},
 };
 
 impl RoomWriter {
@@ -59,7 +59,7 @@ impl RoomWriter {
         let committed = rooms.stream.commit_blocking(write);
         let position = committed.inspect_err(|_| {
             for pdu in &rewritten {
-                rooms.forget_cached(&pdu.event_id);
+                rooms.evict_event(&pdu.event_id);
             }
         })?;
         head.last = last;
@@ -72,7 +72,7 @@ impl RoomWriter {
 
     /// Works out everything that is to be written. No position is taken yet.
     fn prepare(&mut self) -> Result<Option<Derivations>> {
-        self.touch(Touch::Room(self.room_id.clone()));
+        self.touch(WakeTarget::Room(self.room_id.clone()));
         if self.added.is_empty() {
             return Ok(None);
         }

@@ -10,18 +10,18 @@ use tower::ServiceExt;
 use super::{create, list, purge, restore, verify};
 use crate::{
     Config, Server,
-    testing::{Person, TestServer},
+    testing::{TestServer, TestUser},
 };
 
 /// Uploads a text, and gives the path that it is downloaded from.
-async fn upload(server: &Server, who: &Person, text: &str) -> String {
+async fn upload(server: &Server, who: &TestUser, text: &str) -> String {
     let request = asked(who, Method::POST, "/_matrix/media/v3/upload", text);
     let answer: Value = serde_json::from_str(&answer(server, request).await).unwrap();
     let uri = answer["content_uri"].as_str().unwrap().to_owned();
     uri.replacen("mxc:/", "/_matrix/client/v1/media/download", 1)
 }
 
-fn asked(who: &Person, method: Method, path: &str, body: &str) -> Request<Body> {
+fn asked(who: &TestUser, method: Method, path: &str, body: &str) -> Request<Body> {
     let token = format!("Bearer {}", who.token);
     let request = Request::builder()
         .method(method)

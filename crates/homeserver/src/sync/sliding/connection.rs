@@ -41,20 +41,20 @@ impl ConnectionKey {
 
 /// As what a room was shown to the client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Standing {
+pub(super) enum RoomMembership {
     /// The user is in it.
     Joined,
     /// The user is invited to it, or knocks at it.
-    AtTheDoor,
+    InvitedOrKnocking,
     /// The user is not in it any more.
     Gone,
 }
 
 /// What the client was told of a room.
 #[derive(Clone, Debug)]
-pub(super) struct Told {
+pub(super) struct SentRoom {
     /// As what.
-    pub(super) standing: Standing,
+    pub(super) room_membership: RoomMembership,
     /// Everything up to here.
     pub(super) up_to: Position,
     /// How much of the timeline it has asked for and got.
@@ -69,7 +69,7 @@ pub(super) struct Told {
 
 /// Up to where the client was told what rooms have besides events.
 #[derive(Clone, Debug, Default)]
-pub(super) struct ToldBesides {
+pub(super) struct SentExtensions {
     /// Account data of rooms.
     pub(super) account_data: HashMap<OwnedRoomId, Position>,
     /// Receipts.
@@ -86,13 +86,13 @@ pub(super) struct Snapshot {
     /// Up to where the stream was read.
     pub(super) position: Position,
     /// Rooms.
-    pub(super) rooms: HashMap<OwnedRoomId, Arc<Told>>,
+    pub(super) rooms: HashMap<OwnedRoomId, Arc<SentRoom>>,
     /// How many rooms each list had.
     pub(super) counts: BTreeMap<String, usize>,
     /// What the client knows of the one-time keys that are left: a digest of the answer, as it is compared only.
     pub(super) keys: Option<String>,
     /// The rest of the rooms.
-    pub(super) besides: ToldBesides,
+    pub(super) besides: SentExtensions,
 }
 
 impl Snapshot {

@@ -9,7 +9,7 @@ use ruma::{
     api::client::sync::sync_events::v5::{request::ExtensionRoomConfig, response},
 };
 
-use super::{ask::Ask, connection::Snapshot, round::Seen};
+use super::{connection::Snapshot, draft::VisibleRooms, sync_request::SyncRequest};
 use crate::{error::Result, sync::SyncContext};
 
 mod account_data;
@@ -25,9 +25,9 @@ const ALL_LISTS: &str = "*";
 #[derive(Debug)]
 pub(super) struct Answer<'a> {
     pub(super) ctx: &'a SyncContext,
-    pub(super) ask: &'a Ask,
+    pub(super) sync_request: &'a SyncRequest,
     pub(super) base: &'a Snapshot,
-    pub(super) seen: &'a Seen,
+    pub(super) visible: &'a VisibleRooms,
     pub(super) next: &'a mut Snapshot,
     pub(super) extensions: &'a mut response::Extensions,
 }
@@ -35,7 +35,7 @@ pub(super) struct Answer<'a> {
 impl Answer<'_> {
     /// Fills in everything that is asked for, and says whether any of it is news.
     pub(super) fn fill(&mut self) -> Result<bool> {
-        let asked = &self.ask.extensions;
+        let asked = &self.sync_request.extensions;
         let is_on = |enabled: Option<bool>| enabled == Some(true);
         let mut news = false;
         if is_on(asked.to_device.enabled) {
@@ -69,16 +69,18 @@ impl Answer<'_> {
                     .any(|asked| asked == name || asked == ALL_LISTS)
             })
         };
-        let named = self.seen.lists.iter().filter(|(name, _)| is_named(name));
+        let named = self.visible.lists.iter().filter(|(name, _)| is_named(name));
         let mut about: BTreeSet<_> = named.flat_map(|(_, rooms)| rooms).cloned().collect();
-        let subscribed = || self.seen.subscribed.iter().cloned();
+        let subscribed = || self.visible.subscribed.iter().cloned();
         match rooms {
             None => about.extend(subscribed()),
             Some(rooms) => {
                 for room in rooms {
                     match room {
                         ExtensionRoomConfig::AllSubscribed => about.extend(subscribed()),
-                        ExtensionRoomConfig::Room(room) if self.seen.stays.contains_key(room) => {
+                        ExtensionRoomConfig::Room(room)
+                            if self.visible.user_rooms.contains_key(room) =>
+                        {
                             about.insert(room.clone());
                         }
                         _ => {}

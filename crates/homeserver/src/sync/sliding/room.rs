@@ -11,16 +11,16 @@ mod about;
 mod state;
 
 use super::{
-    ask::Ask,
-    connection::{Snapshot, Standing, Told},
+    connection::{RoomMembership, SentRoom, Snapshot},
     facts::Facts,
     list::Wanted,
-    person::{Person, Stay, bump},
-    timeline::{Eyes, Timeline},
+    sync_request::SyncRequest,
+    timeline::{EventViewer, Timeline},
+    user_rooms::{UserLists, UserRoom, bump},
 };
 use crate::{
     error::Result,
-    rooms::{Pdu, Rooms, present, unread, visibility::Sight},
+    rooms::{Pdu, Rooms, present, unread, visibility::EventVisibility},
     stream::Position,
     sync::{SyncContext, v3::outside::Budget},
 };
@@ -28,40 +28,42 @@ use state::{Since, StateSent};
 
 /// What there is to say of a room, and what the client knows once it is said.
 #[derive(Debug, Default)]
-pub(super) struct News {
+pub(super) struct RoomUpdate {
     /// Nothing: the room is not sent.
     pub(super) room: Option<response::Room>,
     /// Nothing: what was told stays as it was.
-    pub(super) told: Option<Told>,
+    pub(super) sent_room: Option<SentRoom>,
 }
 
 /// One look at one room for one answer.
 #[derive(Debug)]
-pub(super) struct Look<'a> {
+pub(super) struct RoomResponse<'a> {
     pub(super) ctx: &'a SyncContext,
-    pub(super) ask: &'a Ask,
-    pub(super) person: &'a Person,
+    pub(super) sync_request: &'a SyncRequest,
+    pub(super) user_lists: &'a UserLists,
     pub(super) base: &'a Snapshot,
     /// Up to where this answer tells.
     pub(super) now: Position,
     pub(super) room_id: &'a OwnedRoomId,
-    pub(super) stay: &'a Stay,
+    pub(super) user_room: &'a UserRoom,
     pub(super) wanted: &'a Wanted,
     pub(super) facts: &'a Facts,
     /// What this answer can still tell of rooms that are seen from outside.
     pub(super) outside: &'a Budget,
 }
 
-impl Look<'_> {
+impl RoomResponse<'_> {
     /// What there is to say.
-    pub(super) fn news(&self) -> Result<News> {
-        let told = self.base.rooms.get(self.room_id).map(AsRef::as_ref);
-        match self.stay.standing {
-            Standing::AtTheDoor => self.at_the_door(told),
-            Standing::Gone => self.gone(told),
-            Standing::Joined => match told.filter(|told| told.standing == Standing::Joined) {
+    pub(super) fn update(&self) -> Result<RoomUpdate> {
+        let sent_room = self.base.rooms.get(self.room_id).map(AsRef::as_ref);
+        match self.user_room.room_membership {
+            RoomMembership::InvitedOrKnocking => self.invited_or_knocking(sent_room),
+            RoomMembership::Gone => self.gone(sent_room),
+            RoomMembership::Joined => match sent_room
+                .filter(|sent_room| sent_room.room_membership == RoomMembership::Joined)
+            {
                 None => self.first(),
-                Some(told) => self.changes(told),
+                Some(sent_room) => self.changes(sent_room),
             },
         }
     }
@@ -70,97 +72,107 @@ impl Look<'_> {
         &self.ctx.rooms
     }
 
-    fn eyes(&self) -> Result<Eyes<'_>> {
-        Ok(Eyes {
-            sight: Sight::new(self.rooms(), self.ask.user(), self.room_id)?,
-            ignored: &self.person.ignored,
+    fn event_viewer(&self) -> Result<EventViewer<'_>> {
+        Ok(EventViewer {
+            event_visibility: EventVisibility::new(
+                self.rooms(),
+                self.sync_request.user(),
+                self.room_id,
+            )?,
+            ignored: &self.user_lists.ignored,
         })
     }
 
     fn unread(&self) -> Result<(u64, u64)> {
-        let (rooms, user) = (&self.ctx.rooms, self.ask.user());
+        let (rooms, user) = (&self.ctx.rooms, self.sync_request.user());
         let unread = unread(rooms, user, self.room_id, self.now)?;
         Ok(unread.total())
     }
 
     /// An invite or a knock, told once.
-    fn at_the_door(&self, told: Option<&Told>) -> Result<News> {
-        let known =
-            |told: &Told| told.standing == Standing::AtTheDoor && told.up_to >= self.stay.since;
-        if told.is_some_and(known) {
-            return Ok(News::default());
+    fn invited_or_knocking(&self, sent_room: Option<&SentRoom>) -> Result<RoomUpdate> {
+        let known = |sent_room: &SentRoom| {
+            sent_room.room_membership == RoomMembership::InvitedOrKnocking
+                && sent_room.up_to >= self.user_room.since
+        };
+        if sent_room.is_some_and(known) {
+            return Ok(RoomUpdate::default());
         }
         let mut room = self.empty_room();
         room.initial = Some(true);
-        about::at_the_door(self, &mut room)?;
-        Ok(News {
+        about::invited_or_knocking(self, &mut room)?;
+        Ok(RoomUpdate {
             room: Some(room),
-            told: Some(self.told(self.stay.since, Standing::AtTheDoor)),
+            sent_room: Some(
+                self.sent_room(self.user_room.since, RoomMembership::InvitedOrKnocking),
+            ),
         })
     }
 
     /// The last that the user hears of a room.
-    fn gone(&self, told: Option<&Told>) -> Result<News> {
-        let after = told.map(|told| told.up_to).unwrap_or_default();
-        let span = (Some(after), self.stay.since);
-        let eyes = self.eyes()?;
+    fn gone(&self, sent_room: Option<&SentRoom>) -> Result<RoomUpdate> {
+        let after = sent_room
+            .map(|sent_room| sent_room.up_to)
+            .unwrap_or_default();
+        let span = (Some(after), self.user_room.since);
+        let event_viewer = self.event_viewer()?;
         let limit = self.wanted.timeline_limit;
-        let timeline = Timeline::read(self.rooms(), &eyes, self.room_id, span, limit)?;
-        let own = self.rooms().event_at(self.room_id, self.stay.since)?;
+        let timeline = Timeline::read(self.rooms(), &event_viewer, self.room_id, span, limit)?;
+        let own = self.rooms().event_at(self.room_id, self.user_room.since)?;
         let mut room = self.empty_room();
         self.show_timeline(&mut room, &timeline)?;
         room.required_state = self.show_state(own.as_slice())?;
-        Ok(News {
+        Ok(RoomUpdate {
             room: Some(room),
-            told: Some(self.told(self.stay.since, Standing::Gone)),
+            sent_room: Some(self.sent_room(self.user_room.since, RoomMembership::Gone)),
         })
     }
 
     /// All of a room that the client does not know.
-    fn first(&self) -> Result<News> {
-        let eyes = self.eyes()?;
+    fn first(&self) -> Result<RoomUpdate> {
+        let event_viewer = self.event_viewer()?;
         let limit = self.wanted.timeline_limit;
         let span = (None, self.now);
-        let timeline = Timeline::read(self.rooms(), &eyes, self.room_id, span, limit)?;
-        let sent = StateSent::all(self.rooms(), self.room_id, self.wanted, &timeline)?;
-        let mut told = self.told(self.now, Standing::Joined);
-        told.unread = self.unread()?;
-        told.members = sent.members;
+        let timeline = Timeline::read(self.rooms(), &event_viewer, self.room_id, span, limit)?;
+        let sent = StateSent::requested(self.rooms(), self.room_id, self.wanted, &timeline)?;
+        let mut sent_room = self.sent_room(self.now, RoomMembership::Joined);
+        sent_room.unread = self.unread()?;
+        sent_room.members = sent.members;
         let mut room = self.empty_room();
         room.initial = Some(true);
         self.show_timeline(&mut room, &timeline)?;
         room.required_state = self.show_state(&sent.events)?;
         about::all(self, &mut room)?;
-        show_unread(&mut room, told.unread);
-        Ok(News {
+        show_unread(&mut room, sent_room.unread);
+        Ok(RoomUpdate {
             room: Some(room),
-            told: Some(told),
+            sent_room: Some(sent_room),
         })
     }
 
     /// What changed in a room that the client knows.
-    fn changes(&self, old: &Told) -> Result<News> {
+    fn changes(&self, old: &SentRoom) -> Result<RoomUpdate> {
         let unread = self.unread()?;
         let grown = self.wanted.timeline_limit > old.timeline_limit;
         let more_state = self.wanted.required.beyond(&old.required);
         let happened = self.facts.latest > old.up_to;
         if !happened && !grown && more_state.is_empty() && unread == old.unread {
-            return Ok(News::default());
+            return Ok(RoomUpdate::default());
         }
-        let eyes = self.eyes()?;
+        let event_viewer = self.event_viewer()?;
         let after = (!grown).then_some(old.up_to);
         let limit = self.wanted.timeline_limit;
         let span = (after, self.now);
-        let timeline = Timeline::read(self.rooms(), &eyes, self.room_id, span, limit)?;
+        let timeline = Timeline::read(self.rooms(), &event_viewer, self.room_id, span, limit)?;
         let since = Since::read(self.rooms(), self.room_id, old.up_to, self.now)?;
         let sent = StateSent::changes(self, old, &more_state, &since, &timeline)?;
 
-        let mut told = self.told(self.now, Standing::Joined);
-        told.unread = unread;
-        told.members = sent.members;
+        let mut sent_room = self.sent_room(self.now, RoomMembership::Joined);
+        sent_room.unread = unread;
+        sent_room.members = sent.members;
         if !timeline.limited {
             // The client has all there is between: when it asks for more again, it has it.
-            told.timeline_limit = told.timeline_limit.max(old.timeline_limit);
+            sent_room.timeline_limit = sent_room.timeline_limit.max(old.timeline_limit);
         }
         let is_news = timeline.limited
             || !timeline.events.is_empty()
@@ -171,9 +183,9 @@ impl Look<'_> {
         } else {
             None
         };
-        Ok(News {
+        Ok(RoomUpdate {
             room,
-            told: Some(told),
+            sent_room: Some(sent_room),
         })
     }
 
@@ -192,9 +204,9 @@ impl Look<'_> {
         Ok(room)
     }
 
-    fn told(&self, up_to: Position, standing: Standing) -> Told {
-        Told {
-            standing,
+    fn sent_room(&self, up_to: Position, room_membership: RoomMembership) -> SentRoom {
+        SentRoom {
+            room_membership,
             up_to,
             timeline_limit: self.wanted.timeline_limit,
             required: self.wanted.required.clone(),
@@ -205,8 +217,8 @@ impl Look<'_> {
 
     fn empty_room(&self) -> response::Room {
         let mut room = response::Room::new();
-        room.bump_stamp = UInt::try_from(bump(self.stay, self.facts).0).ok();
-        room.is_dm = Some(self.person.direct.contains(self.room_id));
+        room.bump_stamp = UInt::try_from(bump(self.user_room, self.facts).0).ok();
+        room.is_dm = Some(self.user_lists.direct.contains(self.room_id));
         room
     }
 
@@ -220,7 +232,7 @@ impl Look<'_> {
         let is_start = room.initial == Some(true) && !timeline.limited;
         room.prev_batch = (!is_start).then(|| timeline.before.to_string());
         for pdu in &timeline.events {
-            let event = present::sync_timeline(self.rooms(), pdu, &self.ask.viewer)?;
+            let event = present::sync_timeline(self.rooms(), pdu, &self.sync_request.viewer)?;
             room.timeline.push(event);
         }
         Ok(())
@@ -232,7 +244,7 @@ impl Look<'_> {
     ) -> Result<Vec<ruma::serde::Raw<ruma::events::AnySyncStateEvent>>> {
         let shown = events
             .iter()
-            .map(|pdu| present::sync_state(self.rooms(), pdu, &self.ask.viewer));
+            .map(|pdu| present::sync_state(self.rooms(), pdu, &self.sync_request.viewer));
         shown.collect()
     }
 }

@@ -3,7 +3,7 @@
 use http::{Method, StatusCode};
 use serde_json::{Value, json};
 
-use crate::testing::{Person, TestServer};
+use crate::testing::{TestServer, TestUser};
 
 mod extensions;
 mod lists;
@@ -14,13 +14,13 @@ const PATH: &str = "/_matrix/client/unstable/org.matrix.simplified_msc3575/sync"
 
 /// One connection of a person, that remembers its position as a client does.
 struct Client<'a> {
-    person: &'a Person,
+    person: &'a TestUser,
     body: Value,
     pos: Option<String>,
 }
 
 impl<'a> Client<'a> {
-    fn new(person: &'a Person, body: Value) -> Self {
+    fn new(person: &'a TestUser, body: Value) -> Self {
         Self {
             person,
             body,
@@ -61,7 +61,7 @@ fn list(last: u64, timeline_limit: u64, required_state: Value) -> Value {
     } } })
 }
 
-async fn room(person: &Person, body: Value) -> String {
+async fn room(person: &TestUser, body: Value) -> String {
     let answer = person.post("/_matrix/client/v3/createRoom", body).await;
     answer["room_id"].as_str().unwrap().to_owned()
 }
@@ -70,7 +70,7 @@ fn path(room: &str, rest: &str) -> String {
     format!("/_matrix/client/v3/rooms/{room}/{rest}")
 }
 
-async fn say(person: &Person, room: &str, text: &str) -> String {
+async fn say(person: &TestUser, room: &str, text: &str) -> String {
     let path = path(room, &format!("send/m.room.message/{text}"));
     let answer = person
         .put(&path, json!({ "msgtype": "m.text", "body": text }))
@@ -78,7 +78,7 @@ async fn say(person: &Person, room: &str, text: &str) -> String {
     answer["event_id"].as_str().unwrap().to_owned()
 }
 
-async fn join(person: &Person, room: &str) {
+async fn join(person: &TestUser, room: &str) {
     person.post(&path(room, "join"), json!({})).await;
 }
 

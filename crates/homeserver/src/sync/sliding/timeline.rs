@@ -9,7 +9,7 @@ use ruma::{OwnedUserId, RoomId, events::TimelineEventType};
 
 use crate::{
     error::Result,
-    rooms::{Pdu, Rooms, visibility::Sight},
+    rooms::{Pdu, Rooms, visibility::EventVisibility},
     stream::Position,
 };
 
@@ -18,17 +18,18 @@ const EVENTS_WALKED_MAX: usize = 2_000;
 
 /// Who looks at a room.
 #[derive(Debug)]
-pub(super) struct Eyes<'a> {
+pub(super) struct EventViewer<'a> {
     /// What the user may see.
-    pub(super) sight: Sight,
+    pub(super) event_visibility: EventVisibility,
     /// Whom the user does not want to see.
     pub(super) ignored: &'a BTreeSet<OwnedUserId>,
 }
 
-impl Eyes<'_> {
+impl EventViewer<'_> {
     /// Whether the event is shown. State is, whoever set it: the room would not be what it is without.
     pub(super) fn see(&self, pdu: &Pdu) -> bool {
-        self.sight.reaches(pdu) && (pdu.state_key.is_some() || !self.ignored.contains(&pdu.sender))
+        self.event_visibility.allows_event(pdu)
+            && (pdu.state_key.is_some() || !self.ignored.contains(&pdu.sender))
     }
 }
 
@@ -47,7 +48,7 @@ impl Timeline {
     /// At most `limit` events up to and with `up_to`, if `after` is given only what came after it.
     pub(super) fn read(
         rooms: &Rooms,
-        eyes: &Eyes<'_>,
+        event_viewer: &EventViewer<'_>,
         room: &RoomId,
         (after, up_to): (Option<Position>, Position),
         limit: usize,
@@ -61,7 +62,7 @@ impl Timeline {
             if after.is_some_and(|after| pdu.position <= after) {
                 break;
             }
-            let is_seen = eyes.see(&pdu);
+            let is_seen = event_viewer.see(&pdu);
             if walked >= EVENTS_WALKED_MAX || (is_seen && timeline.events.len() >= limit) {
                 timeline.limited = true;
                 break;

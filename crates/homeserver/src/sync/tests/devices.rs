@@ -6,10 +6,10 @@ use serde_json::{Value, json, value::to_raw_value};
 use super::{join, next, room, sync};
 use crate::{
     keys::{self, to_device::Message},
-    testing::{Person, TestServer},
+    testing::{TestServer, TestUser},
 };
 
-async fn send(test: &TestServer, from: &Person, to: &Person, id: &str) {
+async fn send(test: &TestServer, from: &TestUser, to: &TestUser, id: &str) {
     let message = Message {
         user: to.user_id.clone(),
         device: DeviceIdOrAllDevices::AllDevices,
@@ -75,7 +75,7 @@ async fn changed_devices_are_told_to_those_who_share_a_room() {
     let mut of_carol = sync(&carol, "").await;
     assert_eq!(of_bob["device_one_time_keys_count"]["signed_curve25519"], 0);
     assert_eq!(of_bob["device_unused_fallback_key_types"], json!([]));
-    let mut write = test.server.stream.write();
+    let mut write = test.server.stream.begin_write();
     keys::changed(&mut write, &alice.user_id);
     write.touch(keys::device_lists::touches(&test.server.store, &alice.user_id).unwrap());
     test.server.stream.commit(write).await.unwrap();

@@ -4,9 +4,13 @@ use http::{Method, StatusCode};
 use serde_json::json;
 
 use super::{join, next, room, said, say, sync};
-use crate::testing::{Person, TestServer};
+use crate::testing::{TestServer, TestUser};
 
-async fn waiting(person: &Person, since: &serde_json::Value, timeout_ms: u64) -> serde_json::Value {
+async fn waiting(
+    person: &TestUser,
+    since: &serde_json::Value,
+    timeout_ms: u64,
+) -> serde_json::Value {
     let since = since["next_batch"].as_str().unwrap();
     let path =
         format!("/_matrix/client/v3/sync?set_presence=offline&since={since}&timeout={timeout_ms}");
@@ -16,7 +20,7 @@ async fn waiting(person: &Person, since: &serde_json::Value, timeout_ms: u64) ->
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn answer_comes_before_the_echo() {
     let test = TestServer::start().await;
-    test.server.sync.echoes.wait_for_ever();
+    test.server.sync.pending_sends.wait_for_ever();
     let (alice, bob) = (test.person("alice").await, test.person("bob").await);
     let phone = test.person("alice").await;
     let id = room(&alice, "public_chat").await;
@@ -37,13 +41,13 @@ async fn answer_comes_before_the_echo() {
         let seen = waiting(person, since, 30_000).await;
         assert_eq!(said(&seen["rooms"]["join"][&id]), ["one"]);
     }
-    let echoes = &test.server.sync.echoes;
-    assert_eq!(echoes.waiting(), 0);
+    let pending_sends = &test.server.sync.pending_sends;
+    assert_eq!(pending_sends.waiting(), 0);
     let echo = tokio::spawn({
         let alice = alice.clone();
         async move { waiting(&alice, &of_alice, 30_000).await }
     });
-    while echoes.waiting() == 0 {
+    while pending_sends.waiting() == 0 {
         assert!(!echo.is_finished(), "the echo was faster than the answer");
         tokio::task::yield_now().await;
     }
@@ -57,7 +61,7 @@ async fn answer_comes_before_the_echo() {
 }
 
 #[tokio::test]
-async fn who_does_not_read_the_answer_still_gets_the_echo() {
+async fn unread_send_response_delays_sync_for_a_bounded_time() {
     let test = TestServer::start().await;
     let alice = test.person("alice").await;
     let id = room(&alice, "public_chat").await;

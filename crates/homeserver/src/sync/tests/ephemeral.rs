@@ -7,10 +7,10 @@ use serde_json::{Value, json};
 use super::{join, next, refused, room, say, sync};
 use crate::{
     store::tables,
-    testing::{Person, TestServer},
+    testing::{TestServer, TestUser},
 };
 
-async fn read(person: &Person, room: &str, kind: &str, event: &str, body: Value) {
+async fn read(person: &TestUser, room: &str, kind: &str, event: &str, body: Value) {
     let path = format!("/_matrix/client/v3/rooms/{room}/receipt/{kind}/{event}");
     person.post(&path, body).await;
 }
@@ -90,7 +90,7 @@ async fn typing_is_seen_and_ends_by_itself() {
 }
 
 #[tokio::test]
-async fn who_leaves_or_is_kicked_types_no_longer() {
+async fn leaving_a_room_ends_typing() {
     let test = TestServer::start().await;
     let (alice, bob) = (test.person("alice").await, test.person("bob").await);
     let id = room(&alice, "public_chat").await;

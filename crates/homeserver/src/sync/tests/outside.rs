@@ -9,7 +9,7 @@ use crate::{
 /// What is beside the events: room ids and braces.
 const BESIDE: usize = 4 << 10;
 
-async fn large_room(mallory: &Person, bob: &Person, reason: &str) -> String {
+async fn large_room(mallory: &TestUser, bob: &TestUser, reason: &str) -> String {
     let long = "x".repeat(55_000);
     let state = |kind: &str, content: Value| json!({ "type": kind, "content": content });
     let join_rule = json!({ "join_rule": "invite", "org.example": long });
@@ -32,7 +32,7 @@ async fn large_room(mallory: &Person, bob: &Person, reason: &str) -> String {
 }
 
 /// Checks what is told of one room.
-fn is_told(room: &str, events: &[Value], bob: &Person, fields: &[(&str, &str)]) {
+fn is_told(room: &str, events: &[Value], bob: &TestUser, fields: &[(&str, &str)]) {
     let of = |kind: &str, key: &str| {
         let found = events
             .iter()

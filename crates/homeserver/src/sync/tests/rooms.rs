@@ -186,7 +186,7 @@ async fn lazy_loading_tells_who_speaks_once() {
     join(&bob, &id).await;
     join(&carol, &id).await;
     say(&bob, &id, "hello").await;
-    let member = |person: &crate::testing::Person| format!("m.room.member {}", person.user_id);
+    let member = |person: &crate::testing::TestUser| format!("m.room.member {}", person.user_id);
     let mut last = sync(&alice, LAZY).await;
     let told = state(&last["rooms"]["join"][&id], "state");
     assert!(told.contains(&member(&alice)));
@@ -210,7 +210,7 @@ async fn lazy_loading_tells_who_speaks_once() {
 }
 
 #[tokio::test]
-async fn nobody_hears_whom_they_ignore() {
+async fn events_of_ignored_users_are_left_out_of_sync() {
     let test = TestServer::start().await;
     let (alice, bob) = (test.person("alice").await, test.person("bob").await);
     let id = room(&alice, "public_chat").await;

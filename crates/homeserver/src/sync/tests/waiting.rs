@@ -13,7 +13,7 @@ const LATENCY_MAX: Duration = Duration::from_secs(1);
 const WAIT_MS: usize = 30_000;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn nobody_who_waits_is_forgotten() {
+async fn every_waiting_sync_is_woken() {
     let test = TestServer::start().await;
     let (alice, bob) = (test.person("alice").await, test.person("bob").await);
     let id = room(&alice, "public_chat").await;
@@ -48,7 +48,7 @@ async fn nobody_who_waits_is_forgotten() {
 }
 
 #[tokio::test]
-async fn what_happens_elsewhere_wakes_nobody() {
+async fn unrelated_event_wakes_no_sync() {
     let test = TestServer::start_with(|config| {
         config.sync.allow_local_presence = false;
         config.sync.client_sync_timeout_min = Duration::from_millis(1);

@@ -8,11 +8,14 @@ use ruma::{
     events::room::member::{MembershipState, RoomMemberEventContent},
 };
 
-use super::{Asked, Span, state, timeline};
+use super::{Span, SyncOptions, state, timeline};
 use crate::{
     accounts::account_data::{self, Changed},
     error::Result,
-    rooms::{pagination::Token, present, receipts, record::Membership, typing, visibility::Sight},
+    rooms::{
+        pagination::Token, present, receipts, record::Membership, typing,
+        visibility::EventVisibility,
+    },
     stream::Position,
     sync::SyncContext,
     sync::{filter, room},
@@ -27,38 +30,38 @@ const TYPING: &str = "m.typing";
 pub(super) fn joined(
     ctx: &SyncContext,
     room: &RoomId,
-    asked: &Asked,
+    options: &SyncOptions,
     member: &Membership,
     changed: &[Changed],
 ) -> Result<JoinedRoom> {
-    let user = &asked.viewer.user_id;
-    let moved = asked.since.is_none_or(|since| member.position > since);
-    let known = match asked.since {
+    let user = &options.viewer.user_id;
+    let moved = options.since.is_none_or(|since| member.position > since);
+    let known = match options.since {
         Some(since) if moved && !was_joined(ctx, room, user, since)? => None,
         since => since,
     };
-    let whole = known.is_none() || asked.full_state;
+    let whole = known.is_none() || options.full_state;
     let span = Span {
         after: known.unwrap_or_default(),
-        end: asked.until,
+        end: options.until,
     };
-    let sight = if moved {
-        Some(Sight::new(&ctx.rooms, user, room)?)
+    let event_visibility = if moved {
+        Some(EventVisibility::new(&ctx.rooms, user, room)?)
     } else {
         None
     };
-    let piece = timeline::piece(&ctx.rooms, room, asked, span, sight.as_ref())?;
+    let chunk = timeline::chunk(&ctx.rooms, room, options, span, event_visibility.as_ref())?;
     let mut answer = JoinedRoom::new();
-    answer.state = state::beside(ctx, room, asked, span, &piece, whole)?;
-    answer.account_data = account(ctx, room, asked, known, changed)?;
-    let read = ephemeral(ctx, room, asked, known, &mut answer.ephemeral)?;
-    answer.timeline = present_piece(ctx, asked, span, &piece)?;
-    if whole || piece.changes_members() {
+    answer.state = state::state_delta(ctx, room, options, span, &chunk, whole)?;
+    answer.account_data = account(ctx, room, options, known, changed)?;
+    let read = ephemeral(ctx, room, options, known, &mut answer.ephemeral)?;
+    answer.timeline = present_piece(ctx, options, span, &chunk)?;
+    if whole || chunk.changes_members() {
         answer.summary = room::summary(&ctx.rooms, room, user)?;
     }
-    if whole || read || !piece.events.is_empty() {
-        let threads = asked.filter.room.timeline.unread_thread_notifications;
-        let (counts, threads) = room::unread(&ctx.rooms, user, room, asked.until, threads)?;
+    if whole || read || !chunk.events.is_empty() {
+        let threads = options.filter.room.timeline.unread_thread_notifications;
+        let (counts, threads) = room::unread(&ctx.rooms, user, room, options.until, threads)?;
         answer.unread_notifications = counts;
         answer.unread_thread_notifications = threads;
     }
@@ -74,19 +77,19 @@ fn was_joined(ctx: &SyncContext, room: &RoomId, user: &UserId, at: Position) -> 
 
 fn present_piece(
     ctx: &SyncContext,
-    asked: &Asked,
+    options: &SyncOptions,
     span: Span,
-    piece: &timeline::Piece,
+    chunk: &timeline::TimelineChunk,
 ) -> Result<Timeline> {
     let mut timeline = Timeline::new();
-    if piece.events.is_empty() && !piece.limited {
+    if chunk.events.is_empty() && !chunk.limited {
         return Ok(timeline);
     }
-    timeline.limited = piece.limited;
-    timeline.prev_batch = Some(Token(piece.start(span.end).before()).to_string());
-    for pdu in &piece.events {
-        let event = present::sync_timeline(&ctx.rooms, pdu, &asked.viewer)?;
-        timeline.events.push(asked.fields.only(event)?);
+    timeline.limited = chunk.limited;
+    timeline.prev_batch = Some(Token(chunk.start(span.end).before()).to_string());
+    for pdu in &chunk.events {
+        let event = present::sync_timeline(&ctx.rooms, pdu, &options.viewer)?;
+        timeline.events.push(options.fields.only(event)?);
     }
     Ok(timeline)
 }
@@ -94,11 +97,11 @@ fn present_piece(
 fn account(
     ctx: &SyncContext,
     room: &RoomId,
-    asked: &Asked,
+    options: &SyncOptions,
     known: Option<Position>,
     changed: &[Changed],
 ) -> Result<RoomAccountData> {
-    let user = &asked.viewer.user_id;
+    let user = &options.viewer.user_id;
     let all = match known {
         None => account_data::all(&ctx.store, user, Some(room))?,
         Some(_) => changed
@@ -109,7 +112,7 @@ fn account(
     };
     let mut answer = RoomAccountData::new();
     for changed in all {
-        if filter::wants_in_room(&asked.filter.room.account_data, room, &changed.kind) {
+        if filter::wants_in_room(&options.filter.room.account_data, room, &changed.kind) {
             answer.events.push(changed.room_event()?);
         }
     }
@@ -120,26 +123,26 @@ fn account(
 fn ephemeral(
     ctx: &SyncContext,
     room: &RoomId,
-    asked: &Asked,
+    options: &SyncOptions,
     known: Option<Position>,
     answer: &mut Ephemeral,
 ) -> Result<bool> {
-    let user = &asked.viewer.user_id;
-    let wanted = &asked.filter.room.ephemeral;
+    let user = &options.viewer.user_id;
+    let wanted = &options.filter.room.ephemeral;
     let typers = match known {
-        Some(since) => ctx.rooms.typing.since(room, since, asked.until),
+        Some(since) => ctx.rooms.typing.since(room, since, options.until),
         None => Some(ctx.rooms.typing.users(room)).filter(|users| !users.is_empty()),
     };
     if let Some(mut users) = typers
         && filter::wants_in_room(wanted, room, TYPING)
     {
-        users.retain(|user| !asked.ignored.contains(user));
+        users.retain(|user| !options.ignored.contains(user));
         answer.events.push(typing::event(users)?);
     }
     let after = known.unwrap_or_default();
-    let mut receipts = receipts::since(&ctx.store, room, user, after, asked.until)?;
+    let mut receipts = receipts::since(&ctx.store, room, user, after, options.until)?;
     let own = receipts.iter().any(|receipt| receipt.user_id == *user);
-    receipts.retain(|receipt| !asked.ignored.contains(&receipt.user_id));
+    receipts.retain(|receipt| !options.ignored.contains(&receipt.user_id));
     if filter::wants_in_room(wanted, room, RECEIPT) {
         answer.events.extend(receipts::event(receipts)?);
     }
@@ -150,14 +153,14 @@ fn ephemeral(
 pub(super) fn left(
     ctx: &SyncContext,
     room: &RoomId,
-    asked: &Asked,
+    options: &SyncOptions,
     member: &Membership,
 ) -> Result<LeftRoom> {
-    let user = &asked.viewer.user_id;
+    let user = &options.viewer.user_id;
     let end = member.position;
     // Who was not in it until the end does not see its state.
     let was_in = was_joined(ctx, room, user, end.before())?;
-    let known = match asked.since {
+    let known = match options.since {
         Some(since) if was_joined(ctx, room, user, since)? => Some(since),
         _ => None,
     };
@@ -167,12 +170,12 @@ pub(super) fn left(
         end.before()
     };
     let span = Span { after, end };
-    let sight = Sight::new(&ctx.rooms, user, room)?;
-    let piece = timeline::piece(&ctx.rooms, room, asked, span, Some(&sight))?;
+    let event_visibility = EventVisibility::new(&ctx.rooms, user, room)?;
+    let chunk = timeline::chunk(&ctx.rooms, room, options, span, Some(&event_visibility))?;
     let mut answer = LeftRoom::new();
     if was_in {
-        answer.state = state::beside(ctx, room, asked, span, &piece, known.is_none())?;
+        answer.state = state::state_delta(ctx, room, options, span, &chunk, known.is_none())?;
     }
-    answer.timeline = present_piece(ctx, asked, span, &piece)?;
+    answer.timeline = present_piece(ctx, options, span, &chunk)?;
     Ok(answer)
 }

@@ -14,7 +14,7 @@ use ruma::{
     events::StateEventType,
 };
 
-use super::{Asked, Span, timeline::Piece};
+use super::{Span, SyncOptions, timeline::TimelineChunk};
 use crate::{
     error::Result,
     rooms::{Pdu, filter, present},
@@ -22,24 +22,24 @@ use crate::{
     sync::SyncContext,
 };
 
-/// The state beside `piece`, presented. `whole` if the client knows nothing of the room.
-pub(super) fn beside(
+/// The state beside `chunk`, presented. `whole` if the client knows nothing of the room.
+pub(super) fn state_delta(
     ctx: &SyncContext,
     room: &RoomId,
-    asked: &Asked,
+    options: &SyncOptions,
     span: Span,
-    piece: &Piece,
+    chunk: &TimelineChunk,
     whole: bool,
 ) -> Result<State> {
-    let at = if asked.state_after {
+    let at = if options.state_after {
         span.end
     } else {
-        piece.start(span.end).before()
+        chunk.start(span.end).before()
     };
-    let changed = if asked.state_after {
-        piece.changes_state()
+    let changed = if options.state_after {
+        chunk.changes_state()
     } else {
-        piece.hidden_state
+        chunk.hidden_state
     };
     let mut events = if whole || changed {
         let known = if whole {
@@ -51,16 +51,16 @@ pub(super) fn beside(
     } else {
         Vec::new()
     };
-    load_members(ctx, room, asked, piece, at, whole, &mut events)?;
+    load_members(ctx, room, options, chunk, at, whole, &mut events)?;
     let mut shown = Vec::new();
     for pdu in events {
-        if filter::matches(&asked.filter.room.state, &pdu) {
-            let event = present::sync_state(&ctx.rooms, &pdu, &asked.viewer)?;
-            shown.push(asked.fields.only(event)?);
+        if filter::matches(&options.filter.room.state, &pdu) {
+            let event = present::sync_state(&ctx.rooms, &pdu, &options.viewer)?;
+            shown.push(options.fields.only(event)?);
         }
     }
     let events = StateEvents::with_events(shown);
-    Ok(if asked.state_after {
+    Ok(if options.state_after {
         State::After(events)
     } else {
         State::Before(events)
@@ -71,33 +71,33 @@ pub(super) fn beside(
 fn load_members(
     ctx: &SyncContext,
     room: &RoomId,
-    asked: &Asked,
-    piece: &Piece,
+    options: &SyncOptions,
+    chunk: &TimelineChunk,
     at: Position,
     whole: bool,
     events: &mut Vec<Arc<Pdu>>,
 ) -> Result<()> {
     let LazyLoadOptions::Enabled {
         include_redundant_members,
-    } = asked.filter.room.state.lazy_load_options
+    } = options.filter.room.state.lazy_load_options
     else {
         return Ok(());
     };
-    let user = &asked.viewer.user_id;
+    let user = &options.viewer.user_id;
     if whole {
         let kept = |pdu: &Pdu| member_of(pdu).is_none() || pdu.is_member_event_of(user);
         events.retain(|pdu| kept(pdu));
     }
     let given: BTreeSet<OwnedUserId> = events.iter().filter_map(|pdu| member_of(pdu)).collect();
-    let speakers = piece.events.iter().map(|pdu| pdu.sender.clone());
+    let speakers = chunk.events.iter().map(|pdu| pdu.sender.clone());
     let speakers: BTreeSet<OwnedUserId> = speakers.filter(|one| !given.contains(one)).collect();
     let mut missing: Vec<OwnedUserId> = speakers.into_iter().collect();
-    if let Some(device) = &asked.viewer.device_id {
+    if let Some(device) = &options.viewer.device_id {
         if whole {
             ctx.sent_members.forget(user, device, room);
         }
         let place = (&**user, &**device, room);
-        let (since, until) = (asked.since.unwrap_or_default(), asked.until);
+        let (since, until) = (options.since.unwrap_or_default(), options.until);
         let given = given.into_iter().collect();
         ctx.sent_members.give(place, given, since, until);
         let unknown = ctx.sent_members.give(place, missing.clone(), since, until);

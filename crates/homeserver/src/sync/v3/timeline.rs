@@ -4,10 +4,10 @@ use std::{collections::BTreeSet, sync::Arc};
 
 use ruma::{RoomId, events::StateEventType};
 
-use super::{Asked, Span};
+use super::{Span, SyncOptions};
 use crate::{
     error::Result,
-    rooms::{Pdu, Rooms, filter, visibility::Sight},
+    rooms::{Pdu, Rooms, filter, visibility::EventVisibility},
     stream::Position,
 };
 
@@ -16,7 +16,7 @@ const LOOKED_AT_MAX: usize = 1_000;
 
 /// A piece of a timeline.
 #[derive(Debug, Default)]
-pub(super) struct Piece {
+pub(super) struct TimelineChunk {
     /// The events, oldest first.
     pub(super) events: Vec<Arc<Pdu>>,
     /// Whether there are older ones that the client does not have.
@@ -27,7 +27,7 @@ pub(super) struct Piece {
     state: BTreeSet<StateEventType>,
 }
 
-impl Piece {
+impl TimelineChunk {
     /// Whether state may have changed, shown or not.
     pub(super) fn changes_state(&self) -> bool {
         self.limited || !self.state.is_empty()
@@ -46,37 +46,38 @@ impl Piece {
     }
 }
 
-/// The last events of the span that the user may see and wants to see. `sight` is needed where the user was not there all the time.
-pub(super) fn piece(
+/// The last events of the span that the user may see and wants to see. `event_visibility` is needed where the user was not there all the time.
+pub(super) fn chunk(
     rooms: &Rooms,
     room: &RoomId,
-    asked: &Asked,
+    options: &SyncOptions,
     span: Span,
-    sight: Option<&Sight>,
-) -> Result<Piece> {
-    let mut piece = Piece::default();
-    let wanted = &asked.filter.room.timeline;
+    event_visibility: Option<&EventVisibility>,
+) -> Result<TimelineChunk> {
+    let mut chunk = TimelineChunk::default();
+    let wanted = &options.filter.room.timeline;
     for (looked_at, pdu) in rooms.events_down(room, span.end).enumerate() {
         let pdu = pdu?;
         if pdu.position <= span.after {
             break;
         }
         // What became of themselves everybody learns, whatever the room hides.
-        let own = pdu.is_member_event_of(&asked.viewer.user_id);
-        let seen = own || sight.is_none_or(|sight| sight.reaches(&pdu));
-        let shown = seen && asked.hears(&pdu) && filter::matches(wanted, &pdu);
-        if (shown && piece.events.len() >= asked.limit) || looked_at >= LOOKED_AT_MAX {
-            (piece.limited, piece.hidden_state) = (true, true);
+        let own = pdu.is_member_event_of(&options.viewer.user_id);
+        let seen = own
+            || event_visibility.is_none_or(|event_visibility| event_visibility.allows_event(&pdu));
+        let shown = seen && options.wants(&pdu) && filter::matches(wanted, &pdu);
+        if (shown && chunk.events.len() >= options.limit) || looked_at >= LOOKED_AT_MAX {
+            (chunk.limited, chunk.hidden_state) = (true, true);
             break;
         }
         if let Some((kind, _)) = pdu.state() {
-            piece.hidden_state |= !shown;
-            piece.state.insert(kind);
+            chunk.hidden_state |= !shown;
+            chunk.state.insert(kind);
         }
         if shown {
-            piece.events.push(pdu);
+            chunk.events.push(pdu);
         }
     }
-    piece.events.reverse();
-    Ok(piece)
+    chunk.events.reverse();
+    Ok(chunk)
 }

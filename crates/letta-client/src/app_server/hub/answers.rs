@@ -1,10 +1,10 @@
 //! What the server answers.
 
-use super::{Line, Subscription, Task, What};
+use super::{RequestKind, SocketRole, Subscription, Task};
 use crate::{
     app_server::{
         missing::About,
-        runtime::Looked,
+        runtime::HistoryLookup,
         wire::{Answer, Scope},
     },
     error::{BackendError, Missing},
@@ -13,50 +13,54 @@ use crate::{
 };
 
 impl Task {
-    pub(super) fn answer(&mut self, line: Line, id: &str, body: &str) {
-        let Some(asked) = self.asked.remove(id).filter(|asked| asked.line() == line) else {
+    pub(super) fn answer(&mut self, line: SocketRole, id: &str, body: &str) {
+        let Some(pending) = self
+            .pending
+            .remove(id)
+            .filter(|pending| pending.line() == line)
+        else {
             // Answered too late, or never asked.
             return;
         };
         let mut answer = match Answer::read(body) {
             Ok(answer) => answer,
-            Err(error) => return self.unanswered(asked.what, &error),
+            Err(error) => return self.request_failed(pending.what, &error),
         };
-        match asked.what {
-            What::Plain(reply) if answer.is_ok() => drop(reply.send(Ok(answer))),
-            What::Plain(reply) => {
-                drop(reply.send(Err(asked.about.refusal(answer.error.as_deref()))));
+        match pending.what {
+            RequestKind::Plain(reply) if answer.is_ok() => drop(reply.send(Ok(answer))),
+            RequestKind::Plain(reply) => {
+                drop(reply.send(Err(pending.about.refusal(answer.error.as_deref()))));
             }
-            What::Cancel(scope, reply) => self.cancelled(&scope, &answer, reply),
-            What::Nothing => {}
-            What::Start(line, scope) => self.started(line, &scope, &answer),
-            What::Input(scope) => self.has_input(&scope, &answer),
-            What::Decision(scope) => self.has_decision(&scope, &answer),
-            What::Look(scope) if answer.is_ok() => match answer.take_messages() {
+            RequestKind::Cancel(scope, reply) => self.cancelled(&scope, &answer, reply),
+            RequestKind::Nothing => {}
+            RequestKind::Start(line, scope) => self.started(line, &scope, &answer),
+            RequestKind::Input(scope) => self.input_answered(&scope, &answer),
+            RequestKind::Decision(scope) => self.decision_answered(&scope, &answer),
+            RequestKind::Look(scope) if answer.is_ok() => match answer.take_messages() {
                 Ok(messages) => self.looked(&scope, messages),
-                Err(error) => self.unanswered(What::Look(scope), &error),
+                Err(error) => self.request_failed(RequestKind::Look(scope), &error),
             },
-            What::Fork(scope) if answer.is_ok() => self.forked(&scope, &answer),
-            what @ (What::Look(_) | What::Fork(_)) => {
-                self.unanswered(what, &asked.about.refusal(answer.error.as_deref()));
+            RequestKind::Fork(scope) if answer.is_ok() => self.forked(&scope, &answer),
+            what @ (RequestKind::Look(_) | RequestKind::Fork(_)) => {
+                self.request_failed(what, &pending.about.refusal(answer.error.as_deref()));
             }
         }
     }
 
-    fn started(&mut self, line: Line, scope: &Scope, answer: &Answer) {
+    fn started(&mut self, line: SocketRole, scope: &Scope, answer: &Answer) {
         if !answer.is_ok() {
             let why = About::scope(scope).refusal(answer.error.as_deref());
-            let gone = line == Line::Main && matches!(why, BackendError::NotFound { .. });
-            self.unanswered(What::Start(line, scope.clone()), &why);
-            if gone && let Some(mut room) = self.rooms.remove(scope) {
+            let gone = line == SocketRole::Main && matches!(why, BackendError::NotFound { .. });
+            self.request_failed(RequestKind::Start(line, scope.clone()), &why);
+            if gone && let Some(mut room) = self.conversations.remove(scope) {
                 room.runtime.is_gone(&why);
             }
             return;
         }
-        let Some(room) = self.rooms.get_mut(scope) else {
+        let Some(room) = self.conversations.get_mut(scope) else {
             return;
         };
-        if line == Line::Guard {
+        if line == SocketRole::Guard {
             room.guard = Subscription::Yes;
             return;
         }
@@ -70,8 +74,8 @@ impl Task {
         self.carry_out(scope, effects);
     }
 
-    fn has_input(&mut self, scope: &Scope, answer: &Answer) {
-        let Some(room) = self.rooms.get_mut(scope) else {
+    fn input_answered(&mut self, scope: &Scope, answer: &Answer) {
+        let Some(room) = self.conversations.get_mut(scope) else {
             return;
         };
         let reply = room.sending.take();
@@ -92,8 +96,8 @@ impl Task {
         self.carry_out(scope, effects);
     }
 
-    fn has_decision(&mut self, scope: &Scope, answer: &Answer) {
-        let Some(room) = self.rooms.get_mut(scope) else {
+    fn decision_answered(&mut self, scope: &Scope, answer: &Answer) {
+        let Some(room) = self.conversations.get_mut(scope) else {
             return;
         };
         let Some((request, reply)) = room.deciding.take() else {
@@ -110,18 +114,20 @@ impl Task {
     }
 
     fn looked(&mut self, scope: &Scope, messages: Vec<Message>) {
-        let Some(room) = self.rooms.get_mut(scope) else {
+        let Some(room) = self.conversations.get_mut(scope) else {
             return;
         };
         let mut effects = Vec::new();
         let looked = room.runtime.looked(messages, &mut effects);
         if let Some(reply) = room.resuming.take() {
             let _ = reply.send(match looked {
-                Looked::Stream(Some(stream)) => Ok(stream),
-                Looked::Stream(None) | Looked::Unknown => Err(BackendError::NotFound {
-                    missing: Missing::Run,
-                    what: "this run".to_owned(),
-                }),
+                HistoryLookup::Stream(Some(stream)) => Ok(stream),
+                HistoryLookup::Stream(None) | HistoryLookup::Unknown => {
+                    Err(BackendError::NotFound {
+                        missing: Missing::Run,
+                        what: "this run".to_owned(),
+                    })
+                }
             });
         }
         self.carry_out(scope, effects);
@@ -135,15 +141,15 @@ impl Task {
         let id = id.and_then(|id| ConversationId::parse(id).ok());
         let Some(id) = id else {
             let detail = "a copied conversation without an id".to_owned();
-            return self.unanswered(
-                What::Fork(scope.clone()),
+            return self.request_failed(
+                RequestKind::Fork(scope.clone()),
                 &BackendError::Protocol { detail },
             );
         };
-        if let Some(mut room) = self.rooms.remove(scope) {
+        if let Some(mut room) = self.conversations.remove(scope) {
             tracing::info!(
                 agent.id = scope.agent_id, from = scope.conversation_id, to = %id,
-                "a stuck conversation goes on in a copy"
+                "conversation stuck; continuing in a fork"
             );
             room.runtime.moved(&id);
             room.fail(&BackendError::Moved { to: id });
@@ -159,7 +165,7 @@ impl Task {
         // Taking an item out of the queue has no word of its own for having done it.
         let stopped = answer.aborted.unwrap_or(true);
         if let Some(room) = self
-            .rooms
+            .conversations
             .get_mut(scope)
             .filter(|_| answer.aborted.is_none())
         {

@@ -1,16 +1,17 @@
 //! What the backend asks for.
 
 use super::{
-    Asked, Call, Effect, PARKED_MAX, Reply, Request, Room, Subscription, Task, What, copy, refuse,
+    Call, ConversationState, Effect, PARKED_MAX, PendingRequest, Reply, Request, RequestKind,
+    Subscription, Task, copy, refuse,
 };
 use crate::{
     app_server::{
         command::{Payload, word},
-        link::{Line, Link},
+        link::{SocketHandle, SocketRole},
         runtime::Resumed,
         wire::Scope,
     },
-    backend::{ApprovalRequest, Conduct, Decision, PermissionMode, Prompt, TurnStream},
+    backend::{ApprovalRequest, Decision, PermissionMode, Prompt, ToolPolicy, TurnStream},
     error::BackendError,
     id::RunId,
 };
@@ -26,7 +27,7 @@ fn lost(url: &str) -> BackendError {
 impl Task {
     pub(super) fn call(&mut self, call: Call) {
         if !self.main_up {
-            self.main.hurry();
+            self.main.reconnect_now();
             if self.parked.len() >= PARKED_MAX {
                 return refuse(call, lost(self.address.shown()));
             }
@@ -35,22 +36,33 @@ impl Task {
         }
         match call {
             Call::Plain(request, reply) => {
-                self.request(Line::Main, request, What::Plain(reply));
+                self.request(SocketRole::Main, request, RequestKind::Plain(reply));
             }
-            Call::Subscribe(scope, mode, reply) => self.want(&scope, mode, reply),
-            call => self.in_room(call),
+            Call::Subscribe(scope, mode, reply) => self.subscribe_with_mode(&scope, mode, reply),
+            call => self.in_conversation(call),
         }
     }
 
     /// Subscribes to a conversation, unless it is subscribed in this mode already.
-    fn want(&mut self, scope: &Scope, mode: Option<PermissionMode>, reply: Reply<()>) {
+    fn subscribe_with_mode(
+        &mut self,
+        scope: &Scope,
+        mode: Option<PermissionMode>,
+        reply: Reply<()>,
+    ) {
         if self.guard.is_none() {
             let (address, news) = (self.address.clone(), self.news_to.clone());
-            self.guard = Some(Link::start(Line::Guard, address, self.pace, news));
+            self.guard = Some(SocketHandle::start(
+                SocketRole::Guard,
+                address,
+                self.pace,
+                news,
+            ));
         }
         let limits = self.limits;
-        let room = self.rooms.entry(scope.clone());
-        let room = room.or_insert_with(|| Room::new(scope, mode.unwrap_or_default(), limits));
+        let room = self.conversations.entry(scope.clone());
+        let room =
+            room.or_insert_with(|| ConversationState::new(scope, mode.unwrap_or_default(), limits));
         let told = room.runtime.mode().filter(|_| mode.is_some());
         let mode = mode.unwrap_or(room.mode);
         // Another app may have set another mode since.
@@ -69,17 +81,17 @@ impl Task {
         room.mode = mode;
         room.subscribing.push(reply);
         let guard = self.guard_up && room.guard == Subscription::No;
-        self.subscribe(Line::Main, scope);
+        self.subscribe(SocketRole::Main, scope);
         if guard {
-            self.subscribe(Line::Guard, scope);
+            self.subscribe(SocketRole::Guard, scope);
         }
     }
 
-    fn in_room(&mut self, call: Call) {
+    fn in_conversation(&mut self, call: Call) {
         let Some(scope) = call.scope().cloned() else {
             return;
         };
-        let Some(room) = self.rooms.get_mut(&scope) else {
+        let Some(room) = self.conversations.get_mut(&scope) else {
             return refuse(call, lost(self.address.shown()));
         };
         if room.main != Subscription::Yes {
@@ -87,8 +99,8 @@ impl Task {
         }
         let mut effects = Vec::new();
         match call {
-            Call::Send(_, prompts, conduct, reply) => {
-                room.send(&prompts, conduct, reply, &mut effects);
+            Call::Send(_, prompts, policy, reply) => {
+                room.send(&prompts, policy, reply, &mut effects);
             }
             Call::Decide(_, request, decision, reply) => {
                 room.decide(request, &decision, reply, &mut effects);
@@ -107,7 +119,11 @@ impl Task {
                     None => Request::AbortMessage { runtime },
                 };
                 room.runtime.cancel();
-                self.request(Line::Main, request, What::Cancel(scope.clone(), reply));
+                self.request(
+                    SocketRole::Main,
+                    request,
+                    RequestKind::Cancel(scope.clone(), reply),
+                );
             }
             Call::Plain(..) | Call::Subscribe(..) => {}
         }
@@ -117,40 +133,43 @@ impl Task {
     /// Gives up what was not answered in time.
     pub(super) fn sweep(&mut self) {
         let after = self.request_timeout;
-        let late = |asked: &mut Asked| asked.since.elapsed() >= after;
-        let late: Vec<_> = self.asked.extract_if(|_, asked| late(asked)).collect();
-        for (_, asked) in late {
-            self.unanswered(asked.what, &BackendError::Silent { after });
+        let late = |pending: &mut PendingRequest| pending.since.elapsed() >= after;
+        let late: Vec<_> = self
+            .pending
+            .extract_if(|_, pending| late(pending))
+            .collect();
+        for (_, pending) in late {
+            self.request_failed(pending.what, &BackendError::Silent { after });
         }
     }
 
     /// Something was not answered, or not as it has to be.
-    pub(super) fn unanswered(&mut self, what: What, why: &BackendError) {
+    pub(super) fn request_failed(&mut self, what: RequestKind, why: &BackendError) {
         let scope = match what {
-            What::Plain(reply) => return drop(reply.send(Err(copy(why)))),
-            What::Cancel(_, reply) => return drop(reply.send(Err(copy(why)))),
-            What::Nothing => return,
-            What::Start(Line::Guard, scope) => {
-                if let Some(room) = self.rooms.get_mut(&scope) {
+            RequestKind::Plain(reply) => return drop(reply.send(Err(copy(why)))),
+            RequestKind::Cancel(_, reply) => return drop(reply.send(Err(copy(why)))),
+            RequestKind::Nothing => return,
+            RequestKind::Start(SocketRole::Guard, scope) => {
+                if let Some(room) = self.conversations.get_mut(&scope) {
                     room.guard = Subscription::No;
                 }
                 return;
             }
-            What::Start(Line::Main, scope) => {
-                if let Some(room) = self.rooms.get_mut(&scope) {
+            RequestKind::Start(SocketRole::Main, scope) => {
+                if let Some(room) = self.conversations.get_mut(&scope) {
                     room.main = Subscription::No;
                 }
                 scope
             }
-            What::Look(scope) | What::Fork(scope) => {
-                if let Some(room) = self.rooms.get_mut(&scope) {
+            RequestKind::Look(scope) | RequestKind::Fork(scope) => {
+                if let Some(room) = self.conversations.get_mut(&scope) {
                     room.runtime.cannot_settle(why);
                 }
                 scope
             }
-            What::Input(scope) | What::Decision(scope) => scope,
+            RequestKind::Input(scope) | RequestKind::Decision(scope) => scope,
         };
-        if let Some(room) = self.rooms.get_mut(&scope) {
+        if let Some(room) = self.conversations.get_mut(&scope) {
             room.fail(why);
         }
     }
@@ -170,15 +189,15 @@ impl Call {
     }
 }
 
-impl Room {
+impl ConversationState {
     fn send(
         &mut self,
         prompts: &[Prompt],
-        conduct: Conduct,
+        policy: ToolPolicy,
         reply: Reply<TurnStream>,
         effects: &mut Vec<Effect>,
     ) {
-        let payload = Payload::prompts(prompts, conduct);
+        let payload = Payload::prompts(prompts, policy);
         match self.runtime.ask(prompts, payload, effects) {
             Ok(Some(stream)) => drop(reply.send(Ok(stream))),
             Ok(None) => self.sending = Some(reply),

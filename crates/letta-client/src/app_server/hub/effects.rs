@@ -2,15 +2,15 @@
 
 use tokio::time::sleep;
 
-use super::{LAST_TURNS_MAX, LOOK_MESSAGES, Room, Subscription, Task, What};
+use super::{ConversationState, LAST_TURNS_MAX, LOOK_MESSAGES, RequestKind, Subscription, Task};
 use crate::{
     app_server::{
         command::{MessagesQuery, Request},
-        link::Line,
-        runtime::{Alarm, Effect, Heard},
+        link::SocketRole,
+        runtime::{Alarm, Effect, ExternalTurnStarted},
         wire::Scope,
     },
-    backend::Overheard,
+    backend::ExternalTurn,
 };
 
 impl Task {
@@ -24,14 +24,14 @@ impl Task {
                         (scope, alarm)
                     }));
                 }
-                Effect::Heard(heard) => self.tell(scope, heard),
+                Effect::ExternalTurnStarted(heard) => self.publish_external_turn(scope, heard),
                 effect => {
-                    let room = self.rooms.get(scope);
+                    let room = self.conversations.get(scope);
                     // What cannot be asked now is asked when the conversation is subscribed again.
                     let room = room.filter(|room| room.main == Subscription::Yes);
                     let asking = room.and_then(|room| room.asking(scope, &effect));
                     if let Some((request, what)) = asking {
-                        self.request(Line::Main, request, what);
+                        self.request(SocketRole::Main, request, what);
                     }
                 }
             }
@@ -41,59 +41,61 @@ impl Task {
 
     /// Forgets the last turn of the conversation that was quiet the longest, if there are too many.
     fn limit_last_turns(&mut self, scope: &Scope) {
-        let has_last = |room: &Room| room.runtime.has_last();
-        if self.remembered.back() == Some(scope) || !self.rooms.get(scope).is_some_and(has_last) {
+        let has_last_turn = |room: &ConversationState| room.runtime.has_last_turn();
+        if self.remembered.back() == Some(scope)
+            || !self.conversations.get(scope).is_some_and(has_last_turn)
+        {
             return;
         }
         self.remembered.retain(|known| known != scope);
         self.remembered.push_back(scope.clone());
         if self.remembered.len() > LAST_TURNS_MAX
             && let Some(oldest) = self.remembered.pop_front()
-            && let Some(room) = self.rooms.get_mut(&oldest)
+            && let Some(room) = self.conversations.get_mut(&oldest)
         {
-            room.runtime.forget_last();
+            room.runtime.drop_last_turn();
         }
     }
 
-    fn tell(&self, scope: &Scope, heard: Heard) {
+    fn publish_external_turn(&self, scope: &Scope, heard: ExternalTurnStarted) {
         let Some(at) = scope.destination() else {
             return;
         };
-        let Heard { key, prompt, turn } = heard;
-        let heard = Overheard {
+        let ExternalTurnStarted { key, prompt, turn } = heard;
+        let heard = ExternalTurn {
             at,
             key,
             prompt,
             turn,
         };
-        if self.overheard.try_send(heard).is_err() {
-            tracing::debug!("nobody listens to a turn that others have started");
+        if self.external_turns.try_send(heard).is_err() {
+            tracing::debug!("external turn dropped: receiver full or gone");
         }
     }
 
     pub(super) fn alarm(&mut self, scope: &Scope, alarm: Alarm) {
         let mut effects = Vec::new();
-        if let Some(room) = self.rooms.get_mut(scope) {
+        if let Some(room) = self.conversations.get_mut(scope) {
             room.runtime.alarm(alarm, &mut effects);
         }
         self.carry_out(scope, effects);
     }
 }
 
-impl Room {
+impl ConversationState {
     /// What to ask the server for an effect, if anything.
-    fn asking(&self, scope: &Scope, effect: &Effect) -> Option<(Request, What)> {
+    fn asking(&self, scope: &Scope, effect: &Effect) -> Option<(Request, RequestKind)> {
         let runtime = scope.clone();
         let conversation_id = scope.conversation_id.clone();
         Some(match effect {
             Effect::Ask => {
                 let payload = self.runtime.input().cloned()?;
-                let what = What::Input(scope.clone());
+                let what = RequestKind::Input(scope.clone());
                 (Request::Input { runtime, payload }, what)
             }
             Effect::Decide => {
                 let payload = self.runtime.decision().cloned()?;
-                let what = What::Decision(scope.clone());
+                let what = RequestKind::Decision(scope.clone());
                 (Request::Input { runtime, payload }, what)
             }
             Effect::Look => {
@@ -107,14 +109,14 @@ impl Room {
                     conversation_id,
                     query,
                 };
-                (list, What::Look(runtime))
+                (list, RequestKind::Look(runtime))
             }
             Effect::Fork => {
                 let fork = Request::ConversationFork { conversation_id };
-                (fork, What::Fork(runtime))
+                (fork, RequestKind::Fork(runtime))
             }
-            Effect::ResumeQueue => (Request::ResumeQueue { runtime }, What::Nothing),
-            Effect::Wake(..) | Effect::Heard(_) => return None,
+            Effect::ResumeQueue => (Request::ResumeQueue { runtime }, RequestKind::Nothing),
+            Effect::Wake(..) | Effect::ExternalTurnStarted(_) => return None,
         })
     }
 }

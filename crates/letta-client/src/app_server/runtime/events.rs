@@ -3,8 +3,8 @@
 use std::collections::HashMap;
 
 use super::{
-    Alarm, Effect, Ending, Heard, REMEMBERED_MAX, Runtime, Stage, Turn, UNFINISHED, remember,
-    turn::run_of,
+    Alarm, Effect, ExternalTurnStarted, REMEMBERED_MAX, Runtime, StreamEnd, Turn, TurnState,
+    UNFINISHED, remember, turn::run_of,
 };
 use crate::{
     app_server::wire::{ControlRequest, Delta, Event, LoopStatus, QueueUpdate, TurnFinished},
@@ -41,12 +41,12 @@ impl Runtime {
         self.idle = status.is_idle();
         self.active = status.active_run_ids.unwrap_or_default();
         if !self.idle {
-            self.tell_control(out);
+            self.emit_approval_request(out);
         }
         let named = self.active_keys();
         if self.idle {
             for turn in [&self.ours, &self.others].into_iter().flatten() {
-                if turn.stage == Stage::Running && turn.stop.is_some() {
+                if turn.state == TurnState::Running && turn.stop.is_some() {
                     out.push(Effect::Wake(UNFINISHED, Alarm::Unfinished(turn.number)));
                 }
             }
@@ -54,12 +54,12 @@ impl Runtime {
         }
         let Some(turn) = &mut self.ours else { return };
         let is_ours = if named.is_empty() {
-            turn.stage == Stage::Accepted && self.others.is_none()
+            turn.state == TurnState::Accepted && self.others.is_none()
         } else {
             turn.answers(&named)
         };
-        if is_ours && matches!(turn.stage, Stage::Accepted | Stage::Queued) {
-            turn.stage = Stage::Running;
+        if is_ours && matches!(turn.state, TurnState::Accepted | TurnState::Queued) {
+            turn.state = TurnState::Running;
         }
     }
 
@@ -85,8 +85,8 @@ impl Runtime {
             if queued.paused == Some(true) && !turn.cancelled {
                 out.push(Effect::ResumeQueue);
             }
-            if turn.stage == Stage::Accepted {
-                turn.stage = Stage::Queued;
+            if turn.state == TurnState::Accepted {
+                turn.state = TurnState::Queued;
             }
         }
         let removed = update.removed.unwrap_or_default();
@@ -94,16 +94,16 @@ impl Runtime {
             return;
         };
         match removed.disposition.as_deref() {
-            Some("cancelled") => self.end_ours(Ending::Stop(Stop::Cancelled)),
-            _ if matches!(turn.stage, Stage::Accepted | Stage::Queued) => {
-                turn.stage = Stage::Running;
+            Some("cancelled") => self.end_ours(StreamEnd::Stop(Stop::Cancelled)),
+            _ if matches!(turn.state, TurnState::Accepted | TurnState::Queued) => {
+                turn.state = TurnState::Running;
             }
             _ => {}
         }
     }
 
     fn delta(&mut self, delta: Delta, out: &mut Vec<Effect>) {
-        if !self.seen.is_new(delta.print) {
+        if !self.seen.is_new(delta.fingerprint) {
             return;
         }
         if delta.message.message_type.as_deref() == Some("user_message") {
@@ -121,7 +121,7 @@ impl Runtime {
         // The server also complains about what a client has said without beginning a turn.
         let complains = self.idle && keys.is_empty() && run.is_none();
         if self.others.is_none() && says_something(&delta.message) && !complains {
-            self.hear_others(&delta.message, keys, out);
+            self.begin_external_turn(&delta.message, keys, out);
         }
         if let Some(turn) = &mut self.others {
             turn.take(delta);
@@ -134,32 +134,35 @@ impl Runtime {
         if !keys.is_empty() {
             return turn.answers(keys);
         }
-        match turn.stage {
-            Stage::Running | Stage::Waiting | Stage::Moving => true,
-            Stage::Accepted => self.others.is_none(),
-            Stage::Asked | Stage::Queued | Stage::Over(_) | Stage::Sought => false,
+        match turn.state {
+            TurnState::Running | TurnState::Waiting | TurnState::Moving => true,
+            TurnState::Accepted => self.others.is_none(),
+            TurnState::Asked | TurnState::Queued | TurnState::Over(_) | TurnState::Sought => false,
         }
     }
 
     fn of_ours(&mut self, delta: Delta, out: &mut Vec<Effect>) {
         let Some(turn) = &mut self.ours else { return };
         turn.start();
-        if matches!(turn.stage, Stage::Asked | Stage::Accepted | Stage::Queued) {
-            turn.stage = Stage::Running;
+        if matches!(
+            turn.state,
+            TurnState::Asked | TurnState::Accepted | TurnState::Queued
+        ) {
+            turn.state = TurnState::Running;
         }
-        if turn.stage == Stage::Waiting && says_something(&delta.message) {
+        if turn.state == TurnState::Waiting && says_something(&delta.message) {
             // Somebody else has decided: it goes on without us.
             self.control = None;
-            turn.stage = Stage::Running;
+            turn.state = TurnState::Running;
             let after = delta.message.id.clone().unwrap_or_default();
             turn.begin_part(&after);
-            out.extend(turn.heard(None));
+            out.extend(turn.external_turn_effect(None));
         }
         turn.take(delta);
     }
 
     /// Others' turn begins to say something.
-    fn hear_others(&mut self, message: &Message, keys: Vec<String>, out: &mut Vec<Effect>) {
+    fn begin_external_turn(&mut self, message: &Message, keys: Vec<String>, out: &mut Vec<Effect>) {
         let (known, prompt) = self.foreign_prompt(&keys);
         let named = |word: &Option<String>| word.clone().unwrap_or_default();
         // Without a key of its own it is known by its run, and by when, as run ids come again.
@@ -169,12 +172,12 @@ impl Runtime {
         let keys = if keys.is_empty() { vec![key] } else { keys };
         let abandoned = keys.iter().any(|key| self.abandoned.contains(key));
         let mut turn = self.new_turn(keys, run);
-        turn.stage = Stage::Running;
+        turn.state = TurnState::Running;
         // We have subscribed in the middle of it.
         turn.gap = message.seq_id.is_some_and(|number| number > 1);
         turn.start();
         if !abandoned {
-            out.extend(turn.heard(prompt));
+            out.extend(turn.external_turn_effect(prompt));
         }
         self.others = Some(turn);
     }
@@ -212,14 +215,14 @@ impl Runtime {
             }
             return;
         };
-        if turn.stage == Stage::Waiting {
+        if turn.state == TurnState::Waiting {
             // The server was started anew and asks again, with a new request.
             let after = message.id.unwrap_or_default();
             turn.begin_part(&after);
-            out.extend(turn.heard(text));
+            out.extend(turn.external_turn_effect(text));
         }
         turn.discard();
-        turn.stage = Stage::Running;
+        turn.state = TurnState::Running;
         (turn.gap, turn.unwatched) = (false, false);
         (self.control, self.decision) = (None, None);
     }
@@ -246,11 +249,11 @@ impl Runtime {
             arguments,
         }];
         self.control = Some(ApprovalRequest { id, calls });
-        self.tell_control(out);
+        self.emit_approval_request(out);
     }
 
     /// Tells what waits for a person in the turn that it belongs to, once that is known.
-    fn tell_control(&mut self, out: &mut Vec<Effect>) {
+    fn emit_approval_request(&mut self, out: &mut Vec<Effect>) {
         let Some(request) = self.control.clone().filter(|_| self.waiting().is_none()) else {
             return;
         };
@@ -260,7 +263,7 @@ impl Runtime {
             let mut message = Message::default();
             message.run_id = self.active.first().cloned();
             message.date = Some(request.id.to_string());
-            self.hear_others(&message, keys, out);
+            self.begin_external_turn(&message, keys, out);
         }
         let turn = if ours {
             &mut self.ours
@@ -299,7 +302,7 @@ impl Runtime {
         }
         if let Some(mut turn) = self.others.take() {
             let stop = turn.stop_of(word, finished.error.as_deref());
-            turn.end(Ending::Stop(stop));
+            turn.end(StreamEnd::Stop(stop));
         }
         if !keys.is_empty() || self.ours.is_none() {
             self.control = None;
@@ -312,33 +315,38 @@ impl Runtime {
         let said = error.unwrap_or_default();
         let stuck = said.contains("already has an active run");
         // Nobody here has stopped it, and nobody was there to hear it all.
-        let unheard = turn.unwatched || matches!(turn.stage, Stage::Accepted | Stage::Queued);
+        let unheard =
+            turn.unwatched || matches!(turn.state, TurnState::Accepted | TurnState::Queued);
         if stuck || (word == "cancelled" && unheard && !turn.cancelled) {
-            if turn.stage != Stage::Moving {
-                turn.stage = Stage::Moving;
+            if turn.state != TurnState::Moving {
+                turn.state = TurnState::Moving;
                 out.push(Effect::Fork);
             }
             return;
         }
         if let Some(BackendError::NotFound { missing, what }) = self.about.missing(said) {
-            return self.end_ours(Ending::NotFound(missing, what));
+            return self.end_ours(StreamEnd::NotFound(missing, what));
         }
         let stop = turn.stop_of(word, error);
         if turn.gap {
-            turn.stage = Stage::Over(stop);
+            turn.state = TurnState::Over(stop);
             out.push(Effect::Look);
             return;
         }
-        self.end_ours(Ending::Stop(stop));
+        self.end_ours(StreamEnd::Stop(stop));
     }
 }
 
 impl Turn {
     /// Its part that begins, for who listens to what nobody asked for.
-    fn heard(&mut self, prompt: Option<String>) -> Option<Effect> {
+    fn external_turn_effect(&mut self, prompt: Option<String>) -> Option<Effect> {
         let key = self.run()?.to_string();
         let turn = self.listen()?;
-        Some(Effect::Heard(Heard { key, prompt, turn }))
+        Some(Effect::ExternalTurnStarted(ExternalTurnStarted {
+            key,
+            prompt,
+            turn,
+        }))
     }
 }
 

@@ -10,7 +10,7 @@ use super::{Effect, Runtime};
 use crate::{
     app_server::{
         missing::About,
-        transcript::{Cue, player::Player},
+        transcript::{Cause, player::TranscriptPlayer},
         wire::{self, Event, Inbound},
     },
     backend::{Stop, TurnEvent},
@@ -50,15 +50,15 @@ scenarios!(
 );
 
 /// What every stream has told so far, under what it is about.
-fn told(player: Player) -> String {
+fn told(player: TranscriptPlayer) -> String {
     let mut told = String::new();
     for begun in player.begun {
         let mut stream = begun.stream;
-        let name = match begun.cue {
-            Cue::Asked(_) => "asked".to_owned(),
-            Cue::AskedAgain => "asked again".to_owned(),
-            Cue::Decided(..) => "decided".to_owned(),
-            Cue::Heard { key, prompt } => format!("heard {key} {prompt:?}"),
+        let name = match begun.cause {
+            Cause::Asked(_) => "asked".to_owned(),
+            Cause::AskedAgain => "asked again".to_owned(),
+            Cause::Decided(..) => "decided".to_owned(),
+            Cause::ExternalTurnStarted { key, prompt } => format!("heard {key} {prompt:?}"),
         };
         let _ = writeln!(told, "{name}");
         let mut last = None;
@@ -98,7 +98,7 @@ fn lines(transcript: &str) -> Vec<(&str, &str)> {
 }
 
 fn play(transcript: &str) -> String {
-    let mut player = Player::new(false);
+    let mut player = TranscriptPlayer::new(false);
     for (whose, frame) in lines(transcript) {
         match whose {
             "<" => player.received(frame, true),
@@ -112,7 +112,7 @@ fn play(transcript: &str) -> String {
 /// The same, with a second socket that is up to `behind` frames late, or ahead.
 fn play_twice(transcript: &str, lags: &[isize]) -> String {
     let lines = lines(transcript);
-    let mut player = Player::new(false);
+    let mut player = TranscriptPlayer::new(false);
     let mut guard = 0;
     for (at, (whose, frame)) in lines.iter().enumerate() {
         if *whose == ">" {
@@ -157,7 +157,7 @@ fn a_turn_of_others_ends_without_a_word_about_its_end() {
     let (mut streams, mut alarms) = (Vec::new(), Vec::new());
     for effect in effects {
         match effect {
-            Effect::Heard(heard) => streams.push(heard.turn),
+            Effect::ExternalTurnStarted(heard) => streams.push(heard.turn),
             Effect::Wake(_, alarm) => alarms.push(alarm),
             _ => {}
         }

@@ -9,7 +9,7 @@ use crate::{
     backend::{ApprovalRequest, Stop, ToolCall, TurnEvent, TurnFailure, TurnStream},
     failure::FailureKind,
     id::{MessageId, RunId, ToolCallId},
-    json::{self, Halves},
+    json::{self, SurrogateJoiner},
     rest::decoder::{CALLS_MAX, TOOL_RETURN_BYTES_MAX, TurnLimits, failure, message_id, stop},
     rest::wire::{Content, Message},
 };
@@ -17,14 +17,14 @@ use crate::{
 mod part;
 mod tools;
 
-pub(in crate::app_server) use part::Ending;
 use part::Part;
+pub(in crate::app_server) use part::StreamEnd;
 pub(super) use part::{part_run, run_of, split};
 use tools::Tools;
 
 /// How far a turn has come.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Stage {
+pub(super) enum TurnState {
     /// The server has not said yet that it has the input.
     Asked,
     /// It has, and nothing was heard of it since.
@@ -49,7 +49,7 @@ pub(super) struct Turn {
     pub(super) number: u64,
     /// The ids of the inputs that it answers, as far as they are known.
     pub(super) keys: Vec<String>,
-    pub(super) stage: Stage,
+    pub(super) state: TurnState,
     /// The server's word for how it stopped.
     pub(super) stop: Option<String>,
     /// Something of it may not have been heard.
@@ -65,7 +65,7 @@ pub(super) struct Turn {
     tools: Tools,
     failure: Option<TurnFailure>,
     /// What the last piece of text left, and of which message it was.
-    halves: Option<(MessageId, Halves)>,
+    halves: Option<(MessageId, SurrogateJoiner)>,
     events: usize,
     text_bytes: usize,
 }
@@ -75,7 +75,7 @@ impl Turn {
         Self {
             number,
             keys,
-            stage: Stage::Asked,
+            state: TurnState::Asked,
             stop: None,
             gap: false,
             unwatched: false,
@@ -111,7 +111,7 @@ impl Turn {
     }
 
     /// Whether its last part is over.
-    pub(super) fn is_told(&self) -> bool {
+    pub(super) fn has_ended(&self) -> bool {
         self.parts.last().is_some_and(|part| part.ending.is_some())
     }
 
@@ -148,14 +148,14 @@ impl Turn {
             return;
         };
         let run = part.run.clone();
-        part.tell(TurnEvent::Started {
+        part.emit(TurnEvent::Started {
             run,
             resumable: true,
         });
     }
 
     /// Ends its last part.
-    pub(super) fn end(&mut self, ending: Ending) {
+    pub(super) fn end(&mut self, ending: StreamEnd) {
         if let Some(part) = self.part().filter(|part| part.ending.is_none()) {
             part.end(ending);
         }
@@ -176,7 +176,7 @@ impl Turn {
     /// What was told and not ended yet is void: the server begins anew.
     pub(super) fn discard(&mut self) {
         for message in std::mem::take(&mut self.said) {
-            self.tell(TurnEvent::Discard { message });
+            self.emit(TurnEvent::Discard { message });
         }
         self.stop = None;
         self.failure = None;
@@ -185,10 +185,10 @@ impl Turn {
     /// A person has to decide.
     pub(super) fn ask(&mut self, request: ApprovalRequest) {
         self.start();
-        self.stage = Stage::Waiting;
+        self.state = TurnState::Waiting;
         self.tools.ask(&request);
-        self.tell(TurnEvent::Approval(request));
-        self.end(Ending::Stop(Stop::NeedsApproval));
+        self.emit(TurnEvent::Approval(request));
+        self.end(StreamEnd::Stop(Stop::NeedsApproval));
     }
 
     /// The call as it was announced, if it was.
@@ -196,23 +196,23 @@ impl Turn {
         self.tools.call(id)
     }
 
-    fn tell(&mut self, event: TurnEvent) {
+    fn emit(&mut self, event: TurnEvent) {
         if let Some(part) = self.part().filter(|part| part.ending.is_none()) {
-            part.tell(event);
+            part.emit(event);
         }
     }
 
     /// Nothing more is heard of it for now, or it is heard again.
-    pub(super) fn connected(&mut self, is: bool) {
-        self.tell(if is {
+    pub(super) fn set_connected(&mut self, is: bool) {
+        self.emit(if is {
             TurnEvent::Reconnected
         } else {
             TurnEvent::Interrupted
         });
     }
 
-    fn breach(&mut self, code: &str) {
-        self.end(Ending::Stop(Stop::Failed(TurnFailure {
+    fn fail_with(&mut self, code: &str) {
+        self.end(StreamEnd::Stop(Stop::Failed(TurnFailure {
             code: code.to_owned(),
             detail: "the turn brought more than a limit allows".to_owned(),
             kind: FailureKind::Refused,
@@ -223,7 +223,7 @@ impl Turn {
     pub(super) fn take(&mut self, delta: Delta) {
         self.events += 1;
         if self.events > self.limits.events {
-            return self.breach("TOO_MANY_EVENTS");
+            return self.fail_with("TOO_MANY_EVENTS");
         }
         let Delta {
             message,
@@ -261,7 +261,7 @@ impl Turn {
                 let id = id.and_then(|id| ToolCallId::parse(id).ok());
                 let started = id.and_then(|id| self.tools.start(&id));
                 if let Some(call) = started {
-                    self.tell(call);
+                    self.emit(call);
                 }
             }
             _ => self.say(message),
@@ -270,7 +270,7 @@ impl Turn {
 
     /// The server asks the model provider again. `failed`: how it has failed, if that was told.
     fn retries(&mut self, retry: &Retry, failed: Option<FailureKind>) {
-        self.tell(TurnEvent::Retrying {
+        self.emit(TurnEvent::Retrying {
             kind: failed.unwrap_or_else(|| retry.kind()),
             delay: retry.delay(),
         });
@@ -310,14 +310,14 @@ impl Turn {
         };
         self.text_bytes += delta.len();
         if self.text_bytes > self.limits.text_bytes {
-            return self.breach("ANSWER_TOO_LONG");
+            return self.fail_with("ANSWER_TOO_LONG");
         }
         let Some(id) = message_id(message) else {
             return;
         };
         let mut halves = match self.halves.take() {
             Some((known, halves)) if known == id => halves,
-            _ => Halves::default(),
+            _ => SurrogateJoiner::default(),
         };
         let delta = halves.join(&delta);
         self.halves = Some((id.clone(), halves));
@@ -327,7 +327,7 @@ impl Turn {
         if !self.said.contains(&id) {
             self.said.push(id.clone());
         }
-        self.tell(event(id, delta));
+        self.emit(event(id, delta));
     }
 
     fn called(&mut self, message: &Message) {
@@ -342,10 +342,10 @@ impl Turn {
                 arguments: json::whole(&part.arguments.unwrap_or_default()),
             };
             if self.tools.len() >= CALLS_MAX {
-                return self.breach("TOO_MANY_TOOL_CALLS");
+                return self.fail_with("TOO_MANY_TOOL_CALLS");
             }
             if call.arguments.len() > self.limits.tool_argument_bytes {
-                return self.breach("TOOL_ARGUMENTS_TOO_LONG");
+                return self.fail_with("TOOL_ARGUMENTS_TOO_LONG");
             }
             self.tools.announce(call);
         }
@@ -360,7 +360,7 @@ impl Turn {
             let mut text = part.text();
             text.truncate(text.floor_char_boundary(TOOL_RETURN_BYTES_MAX));
             for event in self.tools.returned(call, part.is_ok(), text) {
-                self.tell(event);
+                self.emit(event);
             }
         }
     }

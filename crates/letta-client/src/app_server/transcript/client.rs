@@ -6,7 +6,7 @@ use serde_json::Value;
 use crate::{app_server::wire::Scope, backend::Prompt, error::BackendError};
 
 /// A frame of the client.
-pub(super) enum Sent {
+pub(super) enum ClientFrame {
     /// `runtime_start` of a known conversation.
     Start(Scope),
     /// Prompts, each with its key.
@@ -42,41 +42,41 @@ struct Frame {
 }
 
 /// Reads a frame; with it comes the id that its answer names.
-pub(super) fn read(text: &str) -> Result<(String, Sent), BackendError> {
+pub(super) fn read(text: &str) -> Result<(String, ClientFrame), BackendError> {
     let frame: Frame = serde_json::from_str(text).map_err(|error| BackendError::Protocol {
         detail: format!("a frame of the client is not understood: {error}"),
     })?;
     let id = frame.request_id.clone().unwrap_or_default();
     let sent = match (frame.kind.as_deref(), frame.runtime) {
         (Some("runtime_start"), _) => match (frame.agent_id, frame.conversation_id) {
-            (Some(agent_id), Some(conversation_id)) => Sent::Start(Scope {
+            (Some(agent_id), Some(conversation_id)) => ClientFrame::Start(Scope {
                 agent_id,
                 conversation_id,
             }),
-            _ => Sent::Other,
+            _ => ClientFrame::Other,
         },
-        (Some("abort_message"), Some(at)) => Sent::Abort(at),
-        (Some("agent_list" | "agent_retrieve"), _) => Sent::Agents,
+        (Some("abort_message"), Some(at)) => ClientFrame::Abort(at),
+        (Some("agent_list" | "agent_retrieve"), _) => ClientFrame::Agents,
         (Some("input"), Some(at)) => input(at, &frame.payload),
-        _ => Sent::Other,
+        _ => ClientFrame::Other,
     };
     Ok((id, sent))
 }
 
-fn input(at: Scope, payload: &Value) -> Sent {
+fn input(at: Scope, payload: &Value) -> ClientFrame {
     match payload["kind"].as_str() {
         Some("create_message") => {
             let messages = payload["messages"].as_array();
             let prompts: Vec<_> = messages.into_iter().flatten().filter_map(prompt).collect();
             if prompts.is_empty() {
-                Sent::Other
+                ClientFrame::Other
             } else {
-                Sent::Prompts(at, prompts)
+                ClientFrame::Prompts(at, prompts)
             }
         }
         Some("approval_response") => {
             let decision = &payload["decision"];
-            Sent::Decision {
+            ClientFrame::Decision {
                 at,
                 request: payload["request_id"]
                     .as_str()
@@ -86,7 +86,7 @@ fn input(at: Scope, payload: &Value) -> Sent {
                 reason: decision["message"].as_str().map(str::to_owned),
             }
         }
-        _ => Sent::Other,
+        _ => ClientFrame::Other,
     }
 }
 

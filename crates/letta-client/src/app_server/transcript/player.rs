@@ -5,18 +5,18 @@ use std::collections::HashMap;
 use futures_util::{FutureExt, StreamExt};
 
 use super::{
-    Begun, Cue, Played, Telling,
-    client::{self, Sent},
+    Cause, RecordedTurn, Replay, StartedTurn,
+    client::{self, ClientFrame},
 };
 use crate::{
     app_server::{
         command::Payload,
+        history,
         missing::About,
-        past,
         runtime::{Effect, Runtime},
         wire::{self, Answer, Inbound, Scope},
     },
-    backend::{ApprovalRequest, Conduct, Decision, Prompt},
+    backend::{ApprovalRequest, Decision, Prompt, ToolPolicy},
     error::BackendError,
     id::ConversationId,
     rest::decoder::TurnLimits,
@@ -34,7 +34,7 @@ enum What {
 }
 
 /// See the module's documentation.
-pub(in crate::app_server) struct Player {
+pub(in crate::app_server) struct TranscriptPlayer {
     runtimes: HashMap<Scope, Runtime>,
     asked: HashMap<String, What>,
     /// Whether a stuck conversation is copied, or left as it is.
@@ -42,10 +42,10 @@ pub(in crate::app_server) struct Player {
     /// Whether the first socket leads, and whether there is another.
     first_leads: bool,
     has_second: bool,
-    pub(in crate::app_server) begun: Vec<Begun>,
+    pub(in crate::app_server) begun: Vec<StartedTurn>,
     /// What a conversation wants done that is not done here.
     pub(in crate::app_server) undone: Vec<String>,
-    played: Played,
+    played: Replay,
 }
 
 fn malformed(line: &str) -> BackendError {
@@ -55,7 +55,7 @@ fn malformed(line: &str) -> BackendError {
     }
 }
 
-impl Player {
+impl TranscriptPlayer {
     pub(in crate::app_server) fn new(copies: bool) -> Self {
         Self {
             runtimes: HashMap::new(),
@@ -65,8 +65,8 @@ impl Player {
             has_second: false,
             begun: Vec::new(),
             undone: Vec::new(),
-            played: Played {
-                tellings: Vec::new(),
+            played: Replay {
+                turns: Vec::new(),
                 lists: Vec::new(),
                 failures: Vec::new(),
                 stopped: Vec::new(),
@@ -96,7 +96,7 @@ impl Player {
             return;
         }
         for runtime in self.runtimes.values_mut() {
-            runtime.unwatched();
+            runtime.all_sockets_lost();
         }
     }
 
@@ -109,12 +109,12 @@ impl Player {
     pub(in crate::app_server) fn sent(&mut self, frame: &str) -> Result<(), BackendError> {
         let (id, sent) = client::read(frame)?;
         match sent {
-            Sent::Start(at) => {
+            ClientFrame::Start(at) => {
                 self.runtime(&at);
                 self.asked.insert(id, What::Start(at));
             }
-            Sent::Prompts(at, prompts) => self.ask(id, &at, prompts),
-            Sent::Decision {
+            ClientFrame::Prompts(at, prompts) => self.ask(id, &at, prompts),
+            ClientFrame::Decision {
                 at,
                 request,
                 approve,
@@ -125,26 +125,26 @@ impl Player {
                     self.decide(id, &at, known, approve, reason);
                 }
             }
-            Sent::Abort(at) => {
+            ClientFrame::Abort(at) => {
                 let runtime = self.runtime(&at);
                 runtime.cancel();
                 if runtime.control().is_some() {
                     self.played.stopped.extend(at.destination());
                 }
             }
-            Sent::Agents => drop(self.asked.insert(id, What::Agents)),
-            Sent::Other => {}
+            ClientFrame::Agents => drop(self.asked.insert(id, What::Agents)),
+            ClientFrame::Other => {}
         }
         Ok(())
     }
 
     fn ask(&mut self, id: String, at: &Scope, prompts: Vec<Prompt>) {
         let mut effects = Vec::new();
-        let payload = Payload::prompts(&prompts, Conduct::default());
+        let payload = Payload::prompts(&prompts, ToolPolicy::default());
         match self.runtime(at).ask(&prompts, payload, &mut effects) {
-            Ok(Some(stream)) => self.begun.push(Begun {
+            Ok(Some(stream)) => self.begun.push(StartedTurn {
                 at: at.clone(),
-                cue: Cue::AskedAgain,
+                cause: Cause::AskedAgain,
                 stream,
             }),
             Ok(None) => drop(self.asked.insert(id, What::Input(at.clone(), prompts))),
@@ -222,9 +222,9 @@ impl Player {
             return;
         }
         let mut effects = Vec::new();
-        let (at, cue, stream) = match what {
+        let (at, cause, stream) = match what {
             What::Agents => {
-                let list = answer.agents.map(past::in_order);
+                let list = answer.agents.map(history::in_order);
                 return self.played.lists.extend(list);
             }
             What::Start(at) => {
@@ -234,16 +234,16 @@ impl Player {
             What::Input(at, prompts) => {
                 let queued = answer.disposition.as_deref() == Some("queued");
                 let stream = self.runtime(&at).accepted(queued, &mut effects);
-                (at, Cue::Asked(prompts), stream)
+                (at, Cause::Asked(prompts), stream)
             }
             What::Decision(at, request, decision) => {
                 let stream = self.runtime(&at).decided(&request);
-                (at, Cue::Decided(request, decision), stream)
+                (at, Cause::Decided(request, decision), stream)
             }
         };
-        let begun = stream.map(|stream| Begun {
+        let begun = stream.map(|stream| StartedTurn {
             at: at.clone(),
-            cue,
+            cause,
             stream,
         });
         self.begun.extend(begun);
@@ -253,9 +253,9 @@ impl Player {
     fn carry_out(&mut self, at: &Scope, effects: Vec<Effect>) {
         for effect in effects {
             match effect {
-                Effect::Heard(heard) => self.begun.push(Begun {
+                Effect::ExternalTurnStarted(heard) => self.begun.push(StartedTurn {
                     at: at.clone(),
-                    cue: Cue::Heard {
+                    cause: Cause::ExternalTurnStarted {
                         key: heard.key,
                         prompt: heard.prompt,
                     },
@@ -275,7 +275,7 @@ impl Player {
     }
 
     /// All that every stream has told so far.
-    pub(super) fn into_played(mut self) -> Played {
+    pub(super) fn into_played(mut self) -> Replay {
         let waiting = self.runtimes.iter();
         let waiting = waiting.filter(|(_, runtime)| runtime.control().is_some());
         self.played.waiting = waiting.filter_map(|(at, _)| at.destination()).collect();
@@ -287,8 +287,8 @@ impl Player {
             while let Some(Some(item)) = begun.stream.next().now_or_never() {
                 items.push(item);
             }
-            let cue = begun.cue;
-            self.played.tellings.push(Telling { at, cue, items });
+            let cause = begun.cause;
+            self.played.turns.push(RecordedTurn { at, cause, items });
         }
         self.played
     }

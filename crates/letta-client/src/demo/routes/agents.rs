@@ -86,11 +86,11 @@ pub(super) async fn list(
     Query(listing): Query<Listing>,
     RawQuery(raw): RawQuery,
 ) -> Result<Json<Vec<AgentJson>>, Failure> {
-    let mischief = demo.mischief();
-    tokio::time::sleep(mischief.listing_delay()).await;
+    let faults = demo.faults();
+    tokio::time::sleep(faults.listing_delay()).await;
     let later = listing.after.is_some();
-    if let Some(status) = mischief.listing_status
-        && (later || !mischief.listing_fails_later)
+    if let Some(status) = faults.listing_status
+        && (later || !faults.listing_fails_later)
     {
         return Err(Failure::commanded(status));
     }
@@ -109,7 +109,7 @@ pub(super) async fn list(
             .position(|entry| entry.agent.id.as_str() == id)
     };
     // A cursor that is unknown, or not obeyed, gives the first page again.
-    let start = position(&listing.after).filter(|_| !mischief.repeat_pages);
+    let start = position(&listing.after).filter(|_| !faults.repeat_pages);
     let start = start.map_or(0, |at| at + 1);
     let end = position(&listing.before).unwrap_or(agents.len()).max(start);
     let limit = match listing.limit {

@@ -9,30 +9,30 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::{Failure, parse_body};
-use crate::demo::{Demo, Mischief, Records};
+use crate::demo::{Demo, Faults, Records};
 
 pub(super) async fn records(State(demo): State<Demo>) -> Json<Records> {
     Json(demo.records())
 }
 
-pub(super) async fn mischief(State(demo): State<Demo>) -> Json<Mischief> {
-    Json(demo.mischief())
+pub(super) async fn faults(State(demo): State<Demo>) -> Json<Faults> {
+    Json(demo.faults())
 }
 
 /// Changes the keys that the body has.
-pub(super) async fn set_mischief(
+pub(super) async fn set_faults(
     State(demo): State<Demo>,
     body: bytes::Bytes,
-) -> Result<Json<Mischief>, Failure> {
+) -> Result<Json<Faults>, Failure> {
     let change: serde_json::Map<String, Value> = parse_body(&body)?;
-    let mut all = json!(demo.mischief());
+    let mut all = json!(demo.faults());
     for (key, value) in change {
         all[key] = value;
     }
-    let mischief: Mischief = serde_json::from_value(all)
+    let faults: Faults = serde_json::from_value(all)
         .map_err(|error| Failure::unprocessable("'body',", &error.to_string()))?;
-    demo.set_mischief(|now| *now = mischief);
-    Ok(Json(demo.mischief()))
+    demo.set_faults(|now| *now = faults);
+    Ok(Json(demo.faults()))
 }
 
 #[derive(Debug, Deserialize)]

@@ -161,7 +161,7 @@ pub(super) async fn resume_conversation(
 }
 
 fn read(demo: &Demo, run: Arc<Run>, resumption: &Resumption) -> Response {
-    let drop_after = demo.shared.world().mischief.drop_after.pop_front();
+    let drop_after = demo.shared.world().faults.drop_after.pop_front();
     event_stream(run.read(Reading {
         starting_after: resumption.starting_after.unwrap_or(0),
         pings: resumption.include_pings.unwrap_or(true),

@@ -17,7 +17,7 @@ use crate::demo::{
     Demo,
     frames::{Decision, From, Message, Step},
     ids,
-    play::{Player, Task},
+    play::{RunPlayer, Task},
     run::{Reading, Run},
     script::Plan,
     world::{Pending, ThreadKey, World},
@@ -122,7 +122,7 @@ pub(super) async fn to_conversation(
 }
 
 fn check(demo: &Demo, bytes: &[u8]) -> Result<Body, Failure> {
-    if let Some(status) = demo.mischief().send_status {
+    if let Some(status) = demo.faults().send_status {
         return Err(Failure::commanded(status));
     }
     let mut body: Body = parse_body(bytes)?;
@@ -151,17 +151,17 @@ fn check(demo: &Demo, bytes: &[u8]) -> Result<Body, Failure> {
 fn accept(demo: &Demo, key: &ThreadKey, route: Route, body: &Body) -> Result<Response, Failure> {
     let background = body.background.unwrap_or(false);
     let mut world = demo.shared.world();
-    if background && world.mischief.no_redis {
+    if background && world.faults.no_redis {
         return Err(Failure::new(
             StatusCode::SERVICE_UNAVAILABLE,
             "Background streaming requires Redis to be running.",
         ));
     }
-    if world.mischief.busy > 0 {
-        world.mischief.busy -= 1;
+    if world.faults.busy > 0 {
+        world.faults.busy -= 1;
         return Err(Failure::busy(&ids::new("run-")));
     }
-    let guarded = route == Route::Conversation && !world.mischief.no_redis;
+    let guarded = route == Route::Conversation && !world.faults.no_redis;
     let otids: Vec<_> = body
         .messages
         .iter()
@@ -197,7 +197,7 @@ fn accept(demo: &Demo, key: &ThreadKey, route: Route, body: &Body) -> Result<Res
     let response = read(&mut world, run.clone(), body, &otids);
     drop(world);
     tokio::spawn(
-        Player {
+        RunPlayer {
             shared: demo.shared.clone(),
             run,
         }
@@ -319,6 +319,6 @@ fn read(world: &mut World, run: Arc<Run>, body: &Body, otids: &[&str]) -> Respon
     event_stream(run.read(Reading {
         starting_after: 0,
         pings: body.include_pings.unwrap_or(true),
-        drop_after: world.mischief.drop_after.pop_front(),
+        drop_after: world.faults.drop_after.pop_front(),
     }))
 }

@@ -16,7 +16,7 @@ pub const TOOL_RETURN_BYTES_MAX: usize = 64 * 1024;
 /// All calls of a turn, in the order in which they began.
 #[derive(Debug, Default)]
 pub(super) struct Calls {
-    all: Vec<Growing>,
+    all: Vec<PartialCall>,
     argument_bytes_max: usize,
     /// The message that asks for a person.
     request: Option<MessageId>,
@@ -24,7 +24,7 @@ pub(super) struct Calls {
 }
 
 #[derive(Debug)]
-struct Growing {
+struct PartialCall {
     id: ToolCallId,
     name: String,
     arguments: String,
@@ -65,7 +65,7 @@ impl Calls {
                 None => {
                     // Calls come one after the other: the next one completes the last.
                     self.complete_all(out);
-                    self.all.push(Growing::new(id, ask));
+                    self.all.push(PartialCall::new(id, ask));
                     self.all.len() - 1
                 }
             };
@@ -86,7 +86,7 @@ impl Calls {
                 call.arguments.push_str(&arguments);
             }
             if call.braces.closed && !call.name.is_empty() {
-                call.tell(out);
+                call.emit(out);
             }
         }
         Ok(())
@@ -96,7 +96,7 @@ impl Calls {
     pub(super) fn complete_all(&mut self, out: &mut Vec<TurnEvent>) {
         // All before the last were completed when the next one began.
         if let Some(last) = self.all.last_mut() {
-            last.tell(out);
+            last.emit(out);
         }
     }
 
@@ -137,7 +137,7 @@ impl Calls {
     }
 
     /// The request is told by who has read it where it is stored.
-    pub(super) fn request_is_told(&mut self) {
+    pub(super) fn request_is_emitted(&mut self) {
         self.request_told = true;
     }
 
@@ -149,7 +149,7 @@ impl Calls {
     /// All calls that a person is asked about, as they were streamed.
     pub(super) fn asked_for(&self) -> Vec<ToolCall> {
         let asked = self.all.iter().filter(|call| call.ask);
-        asked.map(Growing::to_call).collect()
+        asked.map(PartialCall::to_call).collect()
     }
 
     /// The request for a person's decision, once.
@@ -163,7 +163,7 @@ impl Calls {
     }
 }
 
-impl Growing {
+impl PartialCall {
     fn new(id: ToolCallId, ask: bool) -> Self {
         Self {
             id,
@@ -184,7 +184,7 @@ impl Growing {
         }
     }
 
-    fn tell(&mut self, out: &mut Vec<TurnEvent>) {
+    fn emit(&mut self, out: &mut Vec<TurnEvent>) {
         if !self.ask && !std::mem::replace(&mut self.told, true) {
             out.push(TurnEvent::ToolCall(self.to_call()));
         }

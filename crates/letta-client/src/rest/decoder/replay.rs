@@ -5,7 +5,7 @@
 
 use std::collections::HashSet;
 
-use super::{Decoder, Message, TurnEvent, Voice, message_id};
+use super::{Decoder, Message, TextKind, TurnEvent, message_id};
 use crate::id::MessageId;
 
 impl Decoder {
@@ -22,16 +22,16 @@ impl Decoder {
         for message in messages {
             match message.message_type.as_deref().unwrap_or_default() {
                 kind @ ("assistant_message" | "reasoning_message") => {
-                    let voice = voice(kind);
-                    let stored = stored_text(&message, voice);
+                    let text_kind = text_kind(kind);
+                    let stored = stored_text(&message, text_kind);
                     let Some(id) = message_id(&message) else {
                         continue;
                     };
-                    let known = self.written.get(&(id, voice));
+                    let known = self.written.get(&(id, text_kind));
                     // What is left is equal but for its end, see `discard_different`.
                     let known = known.map_or(0, |known| known.len().min(stored.len()));
                     let rest = stored.get(known..).unwrap_or_default().to_owned();
-                    self.write(&message, voice, Some(rest), out);
+                    self.write(&message, text_kind, Some(rest), out);
                 }
                 kind @ ("tool_call_message" | "approval_request_message") => {
                     let ask = kind == "approval_request_message";
@@ -73,12 +73,12 @@ impl Decoder {
             if !matches!(kind, "assistant_message" | "reasoning_message") {
                 continue;
             }
-            let voice = voice(kind);
+            let text_kind = text_kind(kind);
             let Some(id) = message_id(message) else {
                 continue;
             };
-            let key = (id, voice);
-            let stored = stored_text(message, voice);
+            let key = (id, text_kind);
+            let stored = stored_text(message, text_kind);
             if let Some(known) = self.written.get(&key)
                 && !stored.starts_with(known.as_str())
                 && stored.trim() != known.trim()
@@ -94,8 +94,8 @@ impl Decoder {
         different.sort_unstable();
         different.dedup();
         for message in different {
-            for voice in [Voice::Assistant, Voice::Reasoning] {
-                let voided = self.written.remove(&(message.clone(), voice));
+            for text_kind in [TextKind::Assistant, TextKind::Reasoning] {
+                let voided = self.written.remove(&(message.clone(), text_kind));
                 self.text_bytes -= voided.map_or(0, |text| text.len());
             }
             out.push(TurnEvent::Discard { message });
@@ -103,21 +103,21 @@ impl Decoder {
     }
 }
 
-fn voice(kind: &str) -> Voice {
+fn text_kind(kind: &str) -> TextKind {
     if kind == "assistant_message" {
-        Voice::Assistant
+        TextKind::Assistant
     } else {
-        Voice::Reasoning
+        TextKind::Reasoning
     }
 }
 
-fn stored_text(message: &Message, voice: Voice) -> String {
-    match voice {
-        Voice::Assistant => message
+fn stored_text(message: &Message, text_kind: TextKind) -> String {
+    match text_kind {
+        TextKind::Assistant => message
             .content
             .as_ref()
             .map(super::super::wire::Content::text),
-        Voice::Reasoning => message.reasoning.clone(),
+        TextKind::Reasoning => message.reasoning.clone(),
     }
     .map(|text| crate::json::whole(&text))
     .unwrap_or_default()

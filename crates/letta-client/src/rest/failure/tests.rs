@@ -1,7 +1,7 @@
 //! Every status in every shape, and what it may cost.
 
 use super::*;
-use crate::failure::Reaction::{self, Forget, Refuse, Wait};
+use crate::failure::FailurePolicy::{self, Forget, Refuse, Wait};
 
 const AGENT: &str = "agent-11111111-1111-4111-8111-111111111111";
 const CONVERSATION: &str = "conv-22222222-2222-4222-8222-222222222222";
@@ -12,7 +12,7 @@ fn refusal(status: u16, body: &str) -> Refusal {
 }
 
 fn error(status: u16, body: &str) -> BackendError {
-    refusal(status, body).into_error(Asked::Server("a test"))
+    refusal(status, body).into_error(RequestTarget::Server("a test"))
 }
 
 /// What a body looks like.
@@ -53,7 +53,7 @@ const STATUSES: [u16; 24] = [
 ];
 
 /// What a call asks for, with the words in which V1 says that it is gone.
-fn operations<'a>(to: &'a [Destination; 2], run: &'a RunId) -> [(Asked<'a>, String); 6] {
+fn operations<'a>(to: &'a [Destination; 2], run: &'a RunId) -> [(RequestTarget<'a>, String); 6] {
     // V1 0.16.8 says these, whole; the rest of the second names the actor.
     let by_list = |kind: &str, id: &str| {
         format!(
@@ -62,20 +62,23 @@ fn operations<'a>(to: &'a [Destination; 2], run: &'a RunId) -> [(Asked<'a>, Stri
     };
     [
         (
-            Asked::Agent(&to[0].agent),
+            RequestTarget::Agent(&to[0].agent),
             format!("Agent with ID {AGENT} not found"),
         ),
-        (Asked::Agent(&to[0].agent), "Agent not found".to_owned()),
-        (Asked::Conversation(&to[0]), by_list("Agent", AGENT)),
         (
-            Asked::Conversation(&to[1]),
+            RequestTarget::Agent(&to[0].agent),
+            "Agent not found".to_owned(),
+        ),
+        (RequestTarget::Conversation(&to[0]), by_list("Agent", AGENT)),
+        (
+            RequestTarget::Conversation(&to[1]),
             by_list("Conversation", CONVERSATION),
         ),
         (
-            Asked::Conversation(&to[1]),
+            RequestTarget::Conversation(&to[1]),
             format!("Agent with ID {AGENT} not found"),
         ),
-        (Asked::Run(run), by_list("Run", RUN)),
+        (RequestTarget::Run(run), by_list("Run", RUN)),
     ]
 }
 
@@ -99,7 +102,7 @@ fn body(shape: Shape, gone: &str) -> String {
 }
 
 /// The table at the top of `failure.rs`, once more and by another way.
-fn expected(status: u16, shape: Shape) -> Reaction {
+fn expected(status: u16, shape: Shape) -> FailurePolicy {
     let from_letta = matches!(shape, Shape::GoneItself | Shape::GoneOther | Shape::Letta);
     match status {
         401 | 402 | 413 => Refuse,
@@ -125,13 +128,13 @@ fn every_status_and_shape_is_waited_for_refused_or_forgotten() {
         for status in STATUSES {
             for shape in SHAPES {
                 let error = refusal(status, &body(shape, &gone)).into_error(asked);
-                let reaction = error.kind().reaction();
+                let policy = error.kind().policy();
                 assert_eq!(
-                    reaction,
+                    policy,
                     expected(status, shape),
                     "{asked} {status} {shape:?}: {error:?}"
                 );
-                forgotten += usize::from(reaction == Forget);
+                forgotten += usize::from(policy == Forget);
             }
         }
     }
@@ -152,7 +155,7 @@ fn what_every_server_has_is_never_gone() {
                 &body(shape, &format!("Agent with ID {AGENT} not found")),
             );
             assert_ne!(
-                error.kind().reaction(),
+                error.kind().policy(),
                 Forget,
                 "{status} {shape:?}: {error:?}"
             );
@@ -163,16 +166,16 @@ fn what_every_server_has_is_never_gone() {
 #[test]
 fn a_missing_model_is_a_missing_agent_only_by_its_code() {
     let agent: AgentId = AGENT.parse().unwrap();
-    let reaction = |status, body: &str| {
+    let policy = |status, body: &str| {
         refusal(status, body)
-            .into_error(Asked::Model(&agent))
+            .into_error(RequestTarget::Model(&agent))
             .kind()
-            .reaction()
+            .policy()
     };
     let openai = r#"{"error":{"message":"The model 'nope' does not exist.","type":"invalid_request_error","code":"model_not_found"}}"#;
-    assert_eq!(reaction(404, openai), Forget);
-    assert_eq!(reaction(404, "404 page not found"), Wait);
-    assert_eq!(reaction(404, r#"{"detail":"Not Found"}"#), Wait);
+    assert_eq!(policy(404, openai), Forget);
+    assert_eq!(policy(404, "404 page not found"), Wait);
+    assert_eq!(policy(404, r#"{"detail":"Not Found"}"#), Wait);
 }
 
 /// Whether a server has conversations decides where threads go, so only Letta itself says that it has none.
@@ -222,7 +225,8 @@ fn retry_after_is_read_and_bounded() {
     ] {
         for status in [429, 503, 404] {
             let headers = HeaderMap::from_iter([(header::RETRY_AFTER, said.parse().unwrap())]);
-            let error = Refusal::new(status, &headers, b"{}").into_error(Asked::Server("x"));
+            let error =
+                Refusal::new(status, &headers, b"{}").into_error(RequestTarget::Server("x"));
             assert_eq!(
                 error.kind().retry_after(),
                 expected.map(Duration::from_secs_f64),

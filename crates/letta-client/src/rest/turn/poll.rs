@@ -10,7 +10,7 @@ use crate::{
     rest::{
         api::SharedApi,
         decoder::{failure, stop},
-        failure::Asked,
+        failure::RequestTarget,
         wire::{Message, RunEntry},
     },
 };
@@ -29,7 +29,7 @@ pub(super) struct Poll {
 pub(super) async fn get_run(api: &SharedApi, run: &RunId) -> Result<RunEntry, BackendError> {
     let answer = api.call(api.get(&["v1", "runs", run.as_str()])).await?;
     let entry: RunEntry = answer
-        .map_err(|refusal| refusal.into_error(Asked::Run(run)))?
+        .map_err(|refusal| refusal.into_error(RequestTarget::Run(run)))?
         .read()?;
     if entry.id.as_deref() != Some(run.as_str()) {
         return Err(BackendError::unclear("not the record of this run"));
@@ -46,7 +46,7 @@ pub(super) async fn get_messages(
         .query(&[("order", "asc")]);
     let answer = api.call(request).await?;
     answer
-        .map_err(|refusal| refusal.into_error(Asked::Run(run)))?
+        .map_err(|refusal| refusal.into_error(RequestTarget::Run(run)))?
         .messages()
 }
 

@@ -1,7 +1,8 @@
 //! Another stream for a turn whose stream broke.
 
 use super::{
-    super::failure::Asked, BARREN_CONNECTIONS_MAX, Poll, RESENDS_MAX, Resumption, Source, Turn,
+    super::failure::RequestTarget, BARREN_CONNECTIONS_MAX, Poll, RESENDS_MAX, Resumption, Source,
+    Turn,
 };
 use crate::{
     error::{Advice, BackendError},
@@ -24,7 +25,7 @@ impl Turn {
         if silent && (run.is_none() || std::mem::replace(&mut self.was_silent, true)) {
             return Err(why);
         }
-        if run.is_none() && (self.again.is_none() || self.resends >= RESENDS_MAX) {
+        if run.is_none() && (self.resend.is_none() || self.resends >= RESENDS_MAX) {
             return Err(why);
         }
         let Some(pause) = self.backoff.next() else {
@@ -32,11 +33,11 @@ impl Turn {
         };
         tracing::debug!(error = %why, ?pause, "could not read a stream to its end; opening another one");
         tokio::time::sleep(pause).await;
-        let opened = match (&run, &self.again) {
-            (None, Some(again)) => {
+        let opened = match (&run, &self.resend) {
+            (None, Some(resend)) => {
                 self.resends += 1;
-                let segments: Vec<_> = again.segments.iter().map(String::as_str).collect();
-                self.api.open(&segments, &again.body).await
+                let segments: Vec<_> = resend.segments.iter().map(String::as_str).collect();
+                self.api.open(&segments, &resend.body).await
             }
             (Some(run), _) => {
                 let body = Resumption {
@@ -60,8 +61,8 @@ impl Turn {
             Ok(Err(refusal)) => {
                 let no_stream = refusal.is_no_stream();
                 let error = match &run {
-                    Some(run) => refusal.into_error(Asked::Run(run)),
-                    None => refusal.into_error(Asked::Server("the conversation")),
+                    Some(run) => refusal.into_error(RequestTarget::Run(run)),
+                    None => refusal.into_error(RequestTarget::Server("the conversation")),
                 };
                 // Whether the run itself is gone is asked once more, of the run.
                 let lost = matches!(error, BackendError::NotFound { .. });

@@ -10,8 +10,8 @@ use crate::{
 };
 
 pub(super) fn fill(answer: &mut Answer<'_>) -> Result<bool> {
-    let asked = &answer.ask.extensions.account_data;
-    let (store, user) = (&answer.ctx.store, answer.ask.user());
+    let asked = &answer.sync_request.extensions.account_data;
+    let (store, user) = (&answer.ctx.store, answer.sync_request.user());
     let changes = changes(answer, answer.base.position)?;
     let global = if answer.base.is_first() {
         account_data::all(store, user, None)?
@@ -23,8 +23,10 @@ pub(super) fn fill(answer: &mut Answer<'_>) -> Result<bool> {
     for room in answer.rooms(asked.lists.as_ref(), asked.rooms.as_ref()) {
         let data = match answer.base.besides.account_data.get(&room) {
             None => account_data::all(store, user, Some(&room))?,
-            Some(told) if *told == answer.base.position => in_room(&changes, room.as_str()),
-            Some(told) => in_room(&self::changes(answer, *told)?, room.as_str()),
+            Some(sent_room) if *sent_room == answer.base.position => {
+                in_room(&changes, room.as_str())
+            }
+            Some(sent_room) => in_room(&self::changes(answer, *sent_room)?, room.as_str()),
         };
         tell(answer, room, &data)?;
     }
@@ -32,8 +34,8 @@ pub(super) fn fill(answer: &mut Answer<'_>) -> Result<bool> {
 }
 
 fn tell(answer: &mut Answer<'_>, room: OwnedRoomId, data: &[Changed]) -> Result<()> {
-    let told = &mut answer.next.besides.account_data;
-    told.insert(room.clone(), answer.next.position);
+    let sent_room = &mut answer.next.besides.account_data;
+    sent_room.insert(room.clone(), answer.next.position);
     if !data.is_empty() {
         let data: Result<_> = data.iter().map(Changed::room_event).collect();
         let rooms = &mut answer.extensions.account_data.rooms;
@@ -44,7 +46,7 @@ fn tell(answer: &mut Answer<'_>, room: OwnedRoomId, data: &[Changed]) -> Result<
 
 fn changes(answer: &Answer<'_>, after: Position) -> Result<Vec<Changed>> {
     let (store, now) = (&answer.ctx.store, answer.next.position);
-    account_data::changed(store, answer.ask.user(), after, now)
+    account_data::changed(store, answer.sync_request.user(), after, now)
 }
 
 fn in_room(changes: &[Changed], room: &str) -> Vec<Changed> {

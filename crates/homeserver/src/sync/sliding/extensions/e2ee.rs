@@ -8,10 +8,10 @@ use super::Answer;
 use crate::{error::Result, keys};
 
 pub(super) fn fill(answer: &mut Answer<'_>) -> Result<bool> {
-    let Some(device) = &answer.ask.viewer.device_id else {
+    let Some(device) = &answer.sync_request.viewer.device_id else {
         return Ok(false);
     };
-    let (store, user) = (&answer.ctx.store, answer.ask.user());
+    let (store, user) = (&answer.ctx.store, answer.sync_request.user());
     let response = &mut answer.extensions.e2ee;
     response.device_one_time_keys_count = keys::one_time_key_counts(store, user, device)?;
     response.device_unused_fallback_key_types =
@@ -29,7 +29,7 @@ pub(super) fn fill(answer: &mut Answer<'_>) -> Result<bool> {
         &response.device_one_time_keys_count,
         &response.device_unused_fallback_key_types,
     ))?;
-    let has_news = answer.base.keys.as_ref() != Some(&left) || !response.device_lists.is_empty();
+    let has_changes = answer.base.keys.as_ref() != Some(&left) || !response.device_lists.is_empty();
     answer.next.keys = Some(left);
-    Ok(has_news)
+    Ok(has_changes)
 }

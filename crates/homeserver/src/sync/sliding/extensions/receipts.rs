@@ -7,14 +7,14 @@ use crate::{error::Result, limits::SLIDING_RECEIPTS_MAX, rooms::receipts};
 
 pub(super) fn fill(answer: &mut Answer<'_>) -> Result<bool> {
     let (store, now) = (&answer.ctx.store, answer.next.position);
-    let asked = &answer.ask.extensions.receipts;
+    let asked = &answer.sync_request.extensions.receipts;
     for room in answer.rooms(asked.lists.as_ref(), asked.rooms.as_ref()) {
-        if !answer.seen.is_joined(&room) {
+        if !answer.visible.is_joined(&room) {
             continue;
         }
         let after = answer.base.besides.receipts.get(&room).copied();
         let after = after.unwrap_or_default();
-        let mut receipts = receipts::since(store, &room, answer.ask.user(), after, now)?;
+        let mut receipts = receipts::since(store, &room, answer.sync_request.user(), after, now)?;
         receipts.drain(..receipts.len().saturating_sub(SLIDING_RECEIPTS_MAX));
         answer.next.besides.receipts.insert(room.clone(), now);
         if let Some(event) = receipts::event(receipts)? {

@@ -9,7 +9,7 @@ use ruma::{
     },
 };
 
-use super::{Look, state::Since};
+use super::{RoomResponse, state::Since};
 use crate::{
     error::Result,
     rooms::RoomState,
@@ -17,7 +17,7 @@ use crate::{
 };
 
 /// All of it.
-pub(super) fn all(look: &Look<'_>, room: &mut Room) -> Result<()> {
+pub(super) fn all(look: &RoomResponse<'_>, room: &mut Room) -> Result<()> {
     let state = look.rooms().state(look.room_id);
     room.name.clone_from(&look.facts.name);
     room.avatar = avatar(&state)?.map_or(JsOption::Undefined, JsOption::Some);
@@ -25,7 +25,7 @@ pub(super) fn all(look: &Look<'_>, room: &mut Room) -> Result<()> {
 }
 
 /// What changed of it.
-pub(super) fn changes(look: &Look<'_>, since: &Since, room: &mut Room) -> Result<()> {
+pub(super) fn changes(look: &RoomResponse<'_>, since: &Since, room: &mut Room) -> Result<()> {
     if since.touches("m.room.name") {
         room.name.clone_from(&look.facts.name);
     }
@@ -40,15 +40,15 @@ pub(super) fn changes(look: &Look<'_>, since: &Since, room: &mut Room) -> Result
 }
 
 /// What somebody sees who is invited or knocks: the room as it was then.
-pub(super) fn at_the_door(look: &Look<'_>, room: &mut Room) -> Result<()> {
-    let (rooms, room_id, user) = (look.rooms(), look.room_id, look.ask.user());
-    let seen = match rooms.membership(room_id, user)? {
+pub(super) fn invited_or_knocking(look: &RoomResponse<'_>, room: &mut Room) -> Result<()> {
+    let (rooms, room_id, user) = (look.rooms(), look.room_id, look.sync_request.user());
+    let visible = match rooms.membership(room_id, user)? {
         Some(member) => stripped_state(rooms, room_id, (user, &member), look.outside)?,
         None => Vec::new(),
     };
-    room.invite_state = Some(seen);
+    room.invite_state = Some(visible);
     room.name.clone_from(&look.facts.name);
-    let state = rooms.state_at(room_id, look.stay.since);
+    let state = rooms.state_at(room_id, look.user_room.since);
     room.avatar = avatar(&state)?.map_or(JsOption::Undefined, JsOption::Some);
     Ok(())
 }
@@ -59,8 +59,8 @@ fn avatar(state: &RoomState) -> Result<Option<OwnedMxcUri>> {
 }
 
 /// How many are in the room, and who stands for it if it has no name.
-fn people(look: &Look<'_>, room: &mut Room) -> Result<()> {
-    let summary = summary(look.rooms(), look.room_id, look.ask.user())?;
+fn people(look: &RoomResponse<'_>, room: &mut Room) -> Result<()> {
+    let summary = summary(look.rooms(), look.room_id, look.sync_request.user())?;
     room.joined_count = summary.joined_member_count;
     room.invited_count = summary.invited_member_count;
     if look.facts.name.is_none() {
@@ -70,7 +70,7 @@ fn people(look: &Look<'_>, room: &mut Room) -> Result<()> {
     Ok(())
 }
 
-fn hero(look: &Look<'_>, user: OwnedUserId) -> Result<Hero> {
+fn hero(look: &RoomResponse<'_>, user: OwnedUserId) -> Result<Hero> {
     let member = look.rooms().state(look.room_id).member(&user)?;
     let content = member.and_then(|pdu| pdu.content_as::<RoomMemberEventContent>());
     let mut hero = Hero::new(user);

@@ -7,13 +7,13 @@ use std::{
 
 use ruma::{OwnedUserId, RoomId, events::TimelineEventType};
 
-use super::Look;
+use super::RoomResponse;
 use crate::{
     error::Result,
     rooms::{Pdu, Rooms},
     stream::Position,
     sync::sliding::{
-        connection::Told,
+        connection::SentRoom,
         list::Wanted,
         required::{self, RequiredState},
         timeline::Timeline,
@@ -43,12 +43,12 @@ impl Since {
         now: Position,
     ) -> Result<Self> {
         let mut changed = BTreeMap::new();
-        for (seen, pdu) in rooms.events_up(room, after.next()).enumerate() {
+        for (visible, pdu) in rooms.events_up(room, after.next()).enumerate() {
             let pdu = pdu?;
             if pdu.position > now {
                 break;
             }
-            if seen >= EVENTS_SINCE_MAX {
+            if visible >= EVENTS_SINCE_MAX {
                 return Ok(Self::TooMuch);
             }
             if let Some(key) = &pdu.state_key {
@@ -76,7 +76,7 @@ pub(super) struct StateSent {
 
 impl StateSent {
     /// Everything that is asked for.
-    pub(super) fn all(
+    pub(super) fn requested(
         rooms: &Rooms,
         room: &RoomId,
         wanted: &Wanted,
@@ -92,8 +92,8 @@ impl StateSent {
 
     /// What changed of it, what is asked for only now, and members that are needed and were not sent.
     pub(super) fn changes(
-        look: &Look<'_>,
-        old: &Told,
+        look: &RoomResponse<'_>,
+        old: &SentRoom,
         more: &RequiredState,
         since: &Since,
         timeline: &Timeline,
@@ -101,7 +101,7 @@ impl StateSent {
         let (rooms, room) = (look.rooms(), look.room_id);
         let required = &look.wanted.required;
         let Since::Changed(changed) = since else {
-            return Self::all(rooms, room, look.wanted, timeline);
+            return Self::requested(rooms, room, look.wanted, timeline);
         };
         let mut found = Found::default();
         found.look(rooms, room, more)?;
@@ -139,9 +139,11 @@ impl Found {
         let state = rooms.state(room);
         for look in required.looks() {
             let found = match look {
-                required::Look::Everything => state.all()?,
-                required::Look::Type(kind) => state.all_of(&kind)?,
-                required::Look::One(kind, key) => state.get(&kind, &key)?.into_iter().collect(),
+                required::StateLookup::Everything => state.all()?,
+                required::StateLookup::Type(kind) => state.all_of(&kind)?,
+                required::StateLookup::One(kind, key) => {
+                    state.get(&kind, &key)?.into_iter().collect()
+                }
             };
             for pdu in found {
                 let key = pdu.state_key.as_deref().unwrap_or_default();

@@ -44,7 +44,7 @@ async fn messages_to_a_device_come_until_they_are_acknowledged() {
     assert_eq!(left.count(), 0, "what was acknowledged is forgotten");
 }
 
-async fn send_to_device(person: &Person, number: usize, message: &Value) {
+async fn send_to_device(person: &TestUser, number: usize, message: &Value) {
     let path = format!("/_matrix/client/v3/sendToDevice/m.test/{number}");
     let (status, answer) = person.call(Method::PUT, &path, message.clone()).await;
     assert_eq!(status, StatusCode::OK, "{answer}");

@@ -3,7 +3,7 @@
 use super::*;
 
 #[tokio::test]
-async fn an_invite_shows_the_door_then_a_join_the_room_then_a_leave_the_end() {
+async fn room_is_sent_as_invited_then_joined_then_left() {
     let test = TestServer::start().await;
     let (alice, bob) = (test.person("alice").await, test.person("bob").await);
     let mut client = Client::new(&bob, list(9, 5, json!([["m.room.member", "$ME"]])));
@@ -75,7 +75,7 @@ async fn members_come_when_they_are_needed_and_once() {
     ]);
     let mut client = Client::new(&alice, list(9, 1, lazy));
     let answer = client.next().await;
-    let member = |person: &Person| ("m.room.member".to_owned(), person.user_id.to_string());
+    let member = |person: &TestUser| ("m.room.member".to_owned(), person.user_id.to_string());
     let owned = |room: &Value| -> Vec<(String, String)> {
         let state = state(room).into_iter();
         state

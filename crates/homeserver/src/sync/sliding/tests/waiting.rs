@@ -8,7 +8,7 @@ use super::*;
 const LONG: u64 = 20_000;
 
 #[tokio::test]
-async fn without_news_the_answer_comes_when_the_time_is_over_and_is_empty() {
+async fn idle_sliding_sync_times_out_empty() {
     let test = TestServer::start().await;
     let (alice, bob) = (test.person("alice").await, test.person("bob").await);
     room(&alice, json!({})).await;
@@ -22,7 +22,7 @@ async fn without_news_the_answer_comes_when_the_time_is_over_and_is_empty() {
 }
 
 #[tokio::test]
-async fn news_end_the_wait() {
+async fn new_event_ends_the_wait() {
     let test = TestServer::start().await;
     let alice = test.person("alice").await;
     let room = room(&alice, json!({})).await;

@@ -14,20 +14,20 @@ const PART: char = '~';
 
 /// How a part of a turn ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(in crate::app_server) enum Ending {
+pub(in crate::app_server) enum StreamEnd {
     Stop(Stop),
     /// The conversation is stuck; it goes on under another id.
     Moved(ConversationId),
     /// The server does not know it (any more).
     NotFound(Missing, String),
-    /// Everything to mend the connection was tried.
+    /// Everything to fix the connection was tried.
     Unreachable {
         url: String,
         why: String,
     },
 }
 
-impl Ending {
+impl StreamEnd {
     pub(super) fn item(&self) -> Result<TurnEvent, BackendError> {
         match self.clone() {
             Self::Stop(stop) => Ok(TurnEvent::Finished(stop)),
@@ -71,7 +71,7 @@ pub(in crate::app_server::runtime) fn part_run(first: &RunId, call: &str) -> Opt
 pub(super) struct Part {
     pub(super) run: RunId,
     pub(super) log: Vec<TurnEvent>,
-    pub(super) ending: Option<Ending>,
+    pub(super) ending: Option<StreamEnd>,
     listeners: Vec<mpsc::UnboundedSender<Result<TurnEvent, BackendError>>>,
 }
 
@@ -100,14 +100,14 @@ impl Part {
         Box::pin(UnboundedReceiverStream::new(from))
     }
 
-    pub(super) fn end(&mut self, ending: Ending) {
+    pub(super) fn end(&mut self, ending: StreamEnd) {
         for listener in self.listeners.drain(..) {
             let _ = listener.send(ending.item());
         }
         self.ending = Some(ending);
     }
 
-    pub(super) fn tell(&mut self, event: TurnEvent) {
+    pub(super) fn emit(&mut self, event: TurnEvent) {
         self.listeners
             .retain(|listener| listener.send(Ok(event.clone())).is_ok());
         match (self.log.last_mut(), event) {

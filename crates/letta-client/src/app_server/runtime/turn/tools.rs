@@ -13,7 +13,7 @@ use crate::{
 };
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Stage {
+enum ToolState {
     Announced,
     /// A person was asked about it.
     Asked,
@@ -23,7 +23,7 @@ enum Stage {
 /// See the module's documentation.
 #[derive(Debug, Default)]
 pub(super) struct Tools {
-    calls: HashMap<ToolCallId, (ToolCall, Stage)>,
+    calls: HashMap<ToolCallId, (ToolCall, ToolState)>,
     returns: VecDeque<(ToolCallId, bool, String)>,
 }
 
@@ -39,24 +39,24 @@ impl Tools {
 
     pub(super) fn announce(&mut self, call: ToolCall) {
         let id = call.id.clone();
-        self.calls.entry(id).or_insert((call, Stage::Announced));
+        self.calls.entry(id).or_insert((call, ToolState::Announced));
     }
 
     /// A person has to decide on these.
     pub(super) fn ask(&mut self, request: &ApprovalRequest) {
         for call in &request.calls {
             self.announce(call.clone());
-            if let Some((_, stage)) = self.calls.get_mut(&call.id) {
-                *stage = Stage::Asked;
+            if let Some((_, state)) = self.calls.get_mut(&call.id) {
+                *state = ToolState::Asked;
             }
         }
     }
 
     /// A tool starts.
     pub(super) fn start(&mut self, id: &ToolCallId) -> Option<TurnEvent> {
-        let (call, stage) = self.calls.get_mut(id)?;
-        let before = std::mem::replace(stage, Stage::Told);
-        (before != Stage::Told).then(|| TurnEvent::ToolCall(call.clone()))
+        let (call, state) = self.calls.get_mut(id)?;
+        let before = std::mem::replace(state, ToolState::Told);
+        (before != ToolState::Told).then(|| TurnEvent::ToolCall(call.clone()))
     }
 
     /// A tool has returned: what is to be told of that.
@@ -70,7 +70,7 @@ impl Tools {
         self.returns.push_back(said.clone());
         self.returns.truncate(CALLS_MAX);
         let (call, ok, text) = said;
-        let announced = matches!(self.calls.get(&call), Some((_, Stage::Announced)));
+        let announced = matches!(self.calls.get(&call), Some((_, ToolState::Announced)));
         // Not every version says that a tool starts.
         let start = announced.then(|| self.start(&call)).flatten();
         let returned = TurnEvent::ToolReturn { call, ok, text };

@@ -1,0 +1,281 @@
+//! Carries out what people ask of the bot, and says what came of it.
+//!
+//! Every command is answered, also one that may not be given. Answers are notices in the outbox
+//! under an id made of the command's event, so a command that is run again after a crash is
+//! answered once.
+
+use std::sync::Arc;
+
+use ruma::{OwnedUserId, UserId, events::room::message::MessageType};
+use serde_json::value::RawValue;
+use tokio::sync::{Notify, watch};
+use tracing::{info, warn};
+
+use super::{Command, Definition, Parsed, is_stale, parse, refusal};
+use crate::{
+    agents::{Agents, discovery::DiscoveryStatus},
+    journal::{Journal, JournalError, OutboxItem, RoomKind, RoomRecord, SendId},
+    matrix::{
+        Homeserver,
+        content::{self, MsgKind, Placement},
+        render::render,
+    },
+    outbox::Outbox,
+    room_jobs::RoomJobError,
+    time::Millis,
+    turns::{
+        Turns,
+        decide::{Requester, RoomThread, StopError},
+        messages::{EVENT_TYPE, to_raw_json},
+        route::{IncomingEvent, Rules, content_of, reaction_command_of, thread_of},
+    },
+};
+
+/// What is said of a command that failed for a reason of the bridge or of the homeserver.
+const NOT_DONE: &str = "This could not be done. The log of the bridge says why, under the id of your event. Try again. [NOT_DONE]";
+
+/// What is said of a file, a picture or an emote in a management room.
+const NOT_TEXT: &str = "Only text messages are commands here, so this did nothing. `help` lists all commands. [NOT_A_COMMAND]";
+
+/// See the module's documentation. Cheap to clone.
+#[derive(Clone)]
+pub struct CommandHandler {
+    pub(super) ctx: Arc<CommandContext>,
+}
+
+/// What the handler works with.
+pub struct CommandContext {
+    /// The durable record.
+    pub journal: Journal,
+    /// What must be said.
+    pub outbox: Outbox,
+    /// The homeserver.
+    pub homeserver: Homeserver,
+    /// The agents.
+    pub agents: Agents,
+    /// The turns.
+    pub turns: Turns,
+    /// Who is who, and who may do what.
+    pub rules: Rules,
+    /// What discovery sees.
+    pub discovery_status: watch::Receiver<DiscoveryStatus>,
+    /// Tells that the journal has new events.
+    pub arrived: Arc<Notify>,
+    /// The id of the appservice, for pings.
+    pub appservice_id: String,
+    /// When the bridge began.
+    pub began: Millis,
+}
+
+impl CommandHandler {
+    /// A handler at this desk.
+    pub fn new(ctx: CommandContext) -> Self {
+        Self { ctx: Arc::new(ctx) }
+    }
+
+    /// Carries out the command that an event holds, and answers.
+    pub async fn command(
+        &self,
+        event: &IncomingEvent,
+        admitted_at: Millis,
+    ) -> Result<(), RoomJobError> {
+        let Some(room) = self.ctx.journal.room(&event.room_id)? else {
+            return Ok(());
+        };
+        let management =
+            matches!(&room.kind, RoomKind::Management { user } if *user == event.sender);
+        let Some(body) = text_of(event) else {
+            return self.answer(event, &room, NOT_TEXT).await;
+        };
+        let text = match parse(&body, management) {
+            Parsed::NotACommand => return Ok(()),
+            Parsed::Problem(problem) => problem,
+            Parsed::Command(..) if is_stale(event.origin_server_ts, admitted_at.0) => {
+                "This command came more than 5 minutes late, so it was not run. Give it again if \
+                 you still want it. [STALE_COMMAND]"
+                    .to_owned()
+            }
+            Parsed::Command(definition, command) => {
+                info!(user = %event.sender, room.id = %event.room_id, command = definition.name, "command");
+                self.permitted(definition, &command, event, management)
+                    .await?
+            }
+        };
+        self.answer(event, &room, &text).await
+    }
+
+    /// Does what a reaction asks for, if it is one to something that a turn has said.
+    pub async fn reaction(&self, event: &IncomingEvent) -> Result<(), RoomJobError> {
+        let Some((reaction_command, on)) = reaction_command_of(event) else {
+            return Ok(());
+        };
+        let location = Self::location(event);
+        match self
+            .ctx
+            .turns
+            .handle_reaction(&location, &on, reaction_command, self.requester(event))
+            .await
+        {
+            Ok(()) => Ok(()),
+            Err(StopError::Journal(failure)) => Err(failure.into()),
+            Err(StopError::Letta(failure)) => {
+                warn!(
+                    room.id = %event.room_id, error = &failure as &dyn std::error::Error,
+                    "could not cancel the run; the turn stops without it"
+                );
+                Ok(())
+            }
+        }
+    }
+
+    /// Who asks, and what they may do.
+    pub(super) fn requester<'a>(&self, event: &'a IncomingEvent) -> Requester<'a> {
+        Requester {
+            user: &event.sender,
+            level: self.ctx.rules.permissions.level(&event.sender),
+        }
+    }
+
+    /// Where they ask.
+    pub(super) fn location(event: &IncomingEvent) -> RoomThread {
+        RoomThread {
+            room: event.room_id.clone(),
+            thread: thread_of(event),
+        }
+    }
+
+    async fn permitted(
+        &self,
+        definition: &Definition,
+        command: &Command,
+        event: &IncomingEvent,
+        in_management_room: bool,
+    ) -> Result<String, RoomJobError> {
+        let level = self.ctx.rules.permissions.level(&event.sender);
+        if level < definition.level {
+            return Ok(format!("{} [NOT_PERMITTED]", refusal(definition, level)));
+        }
+        self.carry_out(command, event, level, in_management_room)
+            .await
+    }
+
+    /// Says something in answer to an event, once.
+    async fn answer(
+        &self,
+        event: &IncomingEvent,
+        room: &RoomRecord,
+        text: &str,
+    ) -> Result<(), RoomJobError> {
+        let send_id = SendId::of(&["answer", event.event_id.as_str()]);
+        let reply_to = Some(event.event_id.clone());
+        let placement = match thread_of(event) {
+            Some(root) => Placement::Thread { root, reply_to },
+            None => Placement::Room { reply_to },
+        };
+        let content = content::message(
+            render(text),
+            MsgKind::Notice,
+            placement,
+            [],
+            send_id.as_str(),
+        );
+        self.enqueue(
+            event,
+            self.answering_user(room),
+            send_id,
+            to_raw_json(&content),
+        )
+        .await?;
+        Ok(())
+    }
+
+    /// Says that what an event asked for could not be done. An invitation is left open instead: nobody of us is in its room.
+    pub async fn report_failure(&self, event: &IncomingEvent) -> Result<(), JournalError> {
+        let Some(room) = self.ctx.journal.room(&event.room_id)? else {
+            return Ok(());
+        };
+        match self.answer(event, &room, NOT_DONE).await {
+            Ok(()) | Err(RoomJobError::Matrix(_) | RoomJobError::Letta(_)) => Ok(()),
+            Err(RoomJobError::Journal(failure)) => Err(failure),
+        }
+    }
+
+    /// Says something about an event that asks for no answer, once.
+    pub(super) async fn remark(
+        &self,
+        event: &IncomingEvent,
+        text: &str,
+    ) -> Result<(), JournalError> {
+        let send_id = SendId::of(&["remark", event.event_id.as_str()]);
+        let placement = Placement::Room { reply_to: None };
+        let content = content::message(
+            render(text),
+            MsgKind::Notice,
+            placement,
+            [],
+            send_id.as_str(),
+        );
+        let bot = self.ctx.rules.identity.bot().to_owned();
+        self.enqueue(event, bot, send_id, to_raw_json(&content))
+            .await
+    }
+
+    /// Says something by itself, once.
+    pub(super) async fn greet(
+        &self,
+        event: &IncomingEvent,
+        sender: OwnedUserId,
+        text: &str,
+    ) -> Result<(), JournalError> {
+        let send_id = SendId::of(&["greeting", event.room_id.as_str(), sender.as_str()]);
+        let placement = Placement::Room { reply_to: None };
+        let content = content::message(
+            render(text),
+            MsgKind::Notice,
+            placement,
+            [],
+            send_id.as_str(),
+        );
+        self.enqueue(event, sender, send_id, to_raw_json(&content))
+            .await
+    }
+
+    async fn enqueue(
+        &self,
+        event: &IncomingEvent,
+        sender: OwnedUserId,
+        send_id: SendId,
+        content: Box<RawValue>,
+    ) -> Result<(), JournalError> {
+        let item = OutboxItem {
+            room: event.room_id.clone(),
+            sender,
+            event_type: EVENT_TYPE.to_owned(),
+            send_id,
+            content,
+        };
+        self.ctx.outbox.enqueue(&item).await
+    }
+
+    /// Who of us answers in a room: the bot where it is, else a ghost that is.
+    fn answering_user(&self, room: &RoomRecord) -> OwnedUserId {
+        let identity = &self.ctx.rules.identity;
+        match room.guests.keys().next() {
+            Some(guest) if !room.bot => identity.ghost(guest),
+            _ => identity.bot().to_owned(),
+        }
+    }
+
+    /// Whether a user is one of our ghosts.
+    pub(super) fn is_bot(&self, user: &UserId) -> bool {
+        user == self.ctx.rules.identity.bot()
+    }
+}
+
+/// The text of a text message. The name of a file or the description of a picture is no command, whatever it says.
+fn text_of(event: &IncomingEvent) -> Option<String> {
+    match content_of(event)?.msgtype {
+        MessageType::Text(text) => Some(text.body),
+        _ => None,
+    }
+}
