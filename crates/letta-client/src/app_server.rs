@@ -45,7 +45,7 @@ mod wire;
 
 pub use address::FRAME_BYTES_MAX;
 pub use history::{AGENTS_MAX, HISTORY_PAGES_MAX};
-pub use hub::{LAST_TURNS_MAX, LOOK_MESSAGES, OVERHEARD_MAX, PARKED_MAX, RECONNECTS_MAX};
+pub use hub::{EXTERNAL_TURNS_MAX, LAST_TURNS_MAX, LOOK_MESSAGES, PARKED_MAX, RECONNECTS_MAX};
 pub use runtime::{UNFINISHED, UNHEARD, UNHEARD_TIMES_MAX};
 
 use crate::{
@@ -158,7 +158,7 @@ impl AppServerBackend {
     pub fn new(mut config: AppServerConfig) -> Result<Self, AppServerConfigError> {
         let address = Arc::new(Address::new(&config)?);
         config.token = config.token.map(|_| String::new());
-        let (sender, receiver) = mpsc::channel(OVERHEARD_MAX);
+        let (sender, receiver) = mpsc::channel(EXTERNAL_TURNS_MAX);
         Ok(Self {
             config,
             address,

@@ -43,7 +43,7 @@ pub struct DetectedBackend {
     /// Held by whoever is asking the server, so that it is asked once.
     asking: Mutex<()>,
     told: watch::Sender<bool>,
-    overheard_taken: AtomicBool,
+    external_turns_taken: AtomicBool,
 }
 
 impl fmt::Debug for DetectedBackend {
@@ -69,7 +69,7 @@ impl DetectedBackend {
             found: Arc::default(),
             asking: Mutex::new(()),
             told: watch::Sender::new(false),
-            overheard_taken: AtomicBool::new(false),
+            external_turns_taken: AtomicBool::new(false),
         })
     }
 
@@ -177,7 +177,7 @@ impl Backend for DetectedBackend {
 
     /// Ends at once if it is found out that nothing can be heard.
     fn external_turns(&self) -> Option<Pin<Box<dyn Stream<Item = ExternalTurn> + Send>>> {
-        if self.overheard_taken.swap(true, Ordering::Relaxed) {
+        if self.external_turns_taken.swap(true, Ordering::Relaxed) {
             return None;
         }
         let (found, mut told) = (Arc::clone(&self.found), self.told.subscribe());

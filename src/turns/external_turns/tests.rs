@@ -205,13 +205,13 @@ impl Lab {
             .rest
             .send(&at, &[prompt], ToolPolicy::default())
             .await;
-        let overheard = ExternalTurn {
+        let external = ExternalTurn {
             at,
             key: key.to_owned(),
             prompt: Some(text.to_owned()),
             turn: turn.unwrap(),
         };
-        assert!(self.others.send(overheard).await.is_ok());
+        assert!(self.others.send(external).await.is_ok());
     }
 
     fn conversation(&self) -> Destination {
@@ -224,13 +224,13 @@ impl Lab {
 
     /// The turn of `$asked` is heard, as if others had begun it.
     async fn hear_of_it_again(&self, part: &str) {
-        let overheard = ExternalTurn {
+        let external = ExternalTurn {
             at: self.conversation(),
             key: format!("$asked{part}"),
             prompt: None,
             turn: Box::pin(futures_util::stream::empty()),
         };
-        assert!(self.others.send(overheard).await.is_ok());
+        assert!(self.others.send(external).await.is_ok());
     }
 
     async fn shows(&self, words: &str) {

@@ -54,7 +54,7 @@ pub const PARKED_MAX: usize = 1_024;
 pub const LAST_TURNS_MAX: usize = 64;
 
 /// How many turns of others may wait for who listens to them; more are not told.
-pub const OVERHEARD_MAX: usize = 256;
+pub const EXTERNAL_TURNS_MAX: usize = 256;
 
 /// How many stored messages are read to find out what became of a turn.
 pub const LOOK_MESSAGES: usize = 200;

@@ -132,14 +132,14 @@ async fn yes(
 async fn the_server_is_killed_while_a_person_decides() {
     let mut world = World::start().await;
     let room = world.room().await;
-    let mut overheard = world.backend.external_turns().unwrap();
+    let mut external = world.backend.external_turns().unwrap();
     for round in 0..times() {
         let key = format!("$turn-{round}");
         let old = asks(&world, &room, &key).await;
         world.server.kill().await;
         world.server.come_back().await;
         // The server begins the input anew, and asks with a new request.
-        let again = tokio::time::timeout(Duration::from_mins(1), overheard.next()).await;
+        let again = tokio::time::timeout(Duration::from_mins(1), external.next()).await;
         let again = again
             .expect("it is asked again")
             .expect("the backend lives");

@@ -42,13 +42,13 @@ enum ServerFault {
 
 #[derive(Clone)]
 struct Double {
-    mischief: ServerFault,
+    fault: ServerFault,
     sockets: Arc<AtomicUsize>,
 }
 
-async fn double(mischief: ServerFault) -> SocketAddr {
+async fn double(fault: ServerFault) -> SocketAddr {
     let double = Double {
-        mischief,
+        fault,
         sockets: Arc::default(),
     };
     let router = Router::new()
@@ -102,7 +102,7 @@ impl Double {
             let request: Value = serde_json::from_str(&text).unwrap();
             let answer = json!({"type": "agent_list_response", "request_id": request["request_id"], "success": true,
                 "agents": [{"id": "agent-1", "name": "Ada", "tags": 7}, {"id": "no agent"}]});
-            match self.mischief {
+            match self.fault {
                 ServerFault::Silence => continue,
                 ServerFault::Drop if first => return,
                 ServerFault::Giant if first => {
@@ -209,8 +209,8 @@ async fn malformed_frames_are_ignored() {
 
 #[tokio::test]
 async fn a_socket_that_breaks_is_opened_again() {
-    for mischief in [ServerFault::Drop, ServerFault::Giant] {
-        let backend = backend(double(mischief).await, "open-sesame");
+    for fault in [ServerFault::Drop, ServerFault::Giant] {
+        let backend = backend(double(fault).await, "open-sesame");
         assert!(matches!(
             backend.agents().await,
             Err(BackendError::Unreachable { .. })

@@ -233,7 +233,7 @@ async fn it_is_stopped_and_fails(world: &World, room: &Destination) {
 async fn rooms_do_not_wait_for_each_other_and_hear_what_others_start() {
     let world = World::start().await;
     let (one, two) = (world.room().await, world.room().await);
-    let mut overheard = world.backend.external_turns().unwrap();
+    let mut external = world.backend.external_turns().unwrap();
     let (slow, quick) = tokio::join!(
         async {
             (
@@ -272,7 +272,7 @@ async fn rooms_do_not_wait_for_each_other_and_hear_what_others_start() {
         "payload": {"kind": "create_message", "messages": [message]}});
     let accepted = world.server.ask(input).await;
     assert_eq!(accepted["accepted"], true, "{accepted}");
-    let others = tokio::time::timeout(TURN_MAX, overheard.next()).await;
+    let others = tokio::time::timeout(TURN_MAX, external.next()).await;
     let others = others.expect("it is heard").expect("the backend lives");
     assert_eq!((&others.at, others.key.as_str()), (&one, "theirs"));
     let ours = world.say(&one, "$e", "say after you").await;
