@@ -72,13 +72,11 @@ const NO_ROWS: &[(&str, &str, &str)] = &[
         "in the table of connections, as HEADER_TIMEOUT",
     ),
     ("media/thumbnail.rs", "BYTES_PER_PIXEL", "a unit"),
-    ("push/compiled.rs", "STEPS_PER_CONDITION", "a unit"),
     (
         "outbound/guarded.rs",
         "WARNED_MAX",
         "memory: one that is forgotten is logged once more",
     ),
-    ("push/pattern.rs", "BYTES_PER_STEP", "a unit"),
     ("push/pushers.rs", "WAKES_PER_PUSHER", "wakes that are one"),
     (
         "push/rules.rs",
@@ -113,7 +111,7 @@ const NO_ROWS: &[(&str, &str, &str)] = &[
         "attempts at a store that cannot be written",
     ),
     (
-        "sync/echo.rs",
+        "sync/pending_sends.rs",
         "ANSWER_MAX_WAIT",
         "an order that is hoped for",
     ),
@@ -143,7 +141,7 @@ const NO_ROWS: &[(&str, &str, &str)] = &[
         "beyond it the timeline is marked as limited",
     ),
     (
-        "sync/v3/gap.rs",
+        "sync/v3/changed_rooms.rs",
         "CHANGES_MAX",
         "beyond it the whole state is compared",
     ),
