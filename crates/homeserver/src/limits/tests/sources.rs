@@ -72,11 +72,13 @@ const NO_ROWS: &[(&str, &str, &str)] = &[
         "in the table of connections, as HEADER_TIMEOUT",
     ),
     ("media/thumbnail.rs", "BYTES_PER_PIXEL", "a unit"),
+    ("push/compiled.rs", "STEPS_PER_CONDITION", "a unit"),
     (
         "outbound/guarded.rs",
         "WARNED_MAX",
         "memory: one that is forgotten is logged once more",
     ),
+    ("push/pattern.rs", "BYTES_PER_STEP", "a unit"),
     ("push/pushers.rs", "WAKES_PER_PUSHER", "wakes that are one"),
     (
         "push/rules.rs",
