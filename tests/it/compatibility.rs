@@ -95,7 +95,7 @@ async fn two_rooms(deployment: &Deployment, (room, agent): &(String, Agent)) {
     let other = deployment.alice.chat_with(&agent.ghost).await;
     let (prompt, expected) = deployment.peer.slow(BEATS_LONG);
     let long = deployment.alice.say(room, &prompt).await;
-    let begun = |text: &str| expected.starts_with(text.trim_end_matches([' ', '…']));
+    let begun = |text: &str| expected.starts_with(text.trim_end_matches([' ', '…', '▍']));
     deployment
         .alice
         .wait_for_answer(room, &long, SOON, |text| !text.is_empty() && begun(text))

@@ -6,6 +6,8 @@ use std::fmt;
 use serde::Deserialize;
 use serde_json::Value;
 
+use super::world::BOT;
+
 #[derive(Debug, Clone, Default, Deserialize)]
 pub struct Room {
     #[serde(rename = "room_id")]
@@ -121,7 +123,7 @@ impl Room {
             .filter(move |entry| entry.sender == user_id && !entry.redacted)
     }
 
-    /// Messages of others that answer `event_id`: replies to it, and what just follows it without being a reply.
+    /// Messages of others that answer `event_id`: replies to it, and what agents say right after it without a reply.
     pub fn answers_to<'a>(&'a self, event_id: &'a str) -> impl Iterator<Item = &'a Entry> {
         let asker = self.entry(event_id).map(|entry| entry.sender.as_str());
         let mut is_next = false;
@@ -132,7 +134,8 @@ impl Room {
             }
             let answers = match entry.reply_to.as_deref() {
                 Some(target) => target == event_id,
-                None => is_next && !is_by_asker,
+                // What the bot says by itself, like its greeting, answers nothing.
+                None => is_next && !is_by_asker && entry.sender != BOT,
             };
             answers && !entry.redacted
         })
