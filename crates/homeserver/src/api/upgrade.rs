@@ -24,6 +24,7 @@ async fn replace(
         version: call.body.new_version,
         creators: call.body.additional_creators,
     };
-    let room = upgrade(&services.rooms, &call.caller, &asked).await?;
+    let rulesets = &services.push_rules.rulesets;
+    let room = upgrade(&services.rooms, rulesets, &call.caller, &asked).await?;
     Ok(upgrade_room::v3::Response::new(room))
 }

@@ -17,18 +17,22 @@ use serde_json::{Map, Value, json, value::to_raw_value};
 use crate::{
     caller::Caller,
     error::{Error, Result},
+    push::rules::Rulesets,
     rooms::{
         Draft, EVENTS_PER_WRITE, Pdu, RoomState, RoomWriter, Rooms, admin_room, aliases,
         membership::Member, rules_of,
     },
 };
 
+mod carry_over;
 mod follow;
 
 /// The level that messages and invites need in a room that was left behind, if its own is not higher.
 const LEVEL_BEHIND: i64 = 50;
 /// The level of who made an old room, in one of the versions where makers have a level.
 const MAKER: i64 = 100;
+/// The level that a tombstone needs where creators stand above all levels.
+const ABOVE_ADMINS: i64 = 150;
 
 /// The state that a new room takes over from the old one, besides power levels and members.
 const COPIED: [StateEventType; 9] = [
@@ -59,7 +63,12 @@ pub struct Upgrade {
 /// # Errors
 ///
 /// 403 if the caller may not close the room or it is the admin room, 400 if this server does not speak the version.
-pub async fn upgrade(rooms: &Rooms, caller: &Caller, asked: &Upgrade) -> Result<OwnedRoomId> {
+pub async fn upgrade(
+    rooms: &Rooms,
+    rulesets: &Rulesets,
+    caller: &Caller,
+    asked: &Upgrade,
+) -> Result<OwnedRoomId> {
     if admin_room::room(rooms)?.is_some_and(|room| room == asked.room) {
         // Its alias would lead to a room in which the server itself is not.
         return Err(Error::forbidden("The admin room cannot be upgraded"));
@@ -89,6 +98,7 @@ pub async fn upgrade(rooms: &Rooms, caller: &Caller, asked: &Upgrade) -> Result<
     old.commit().await?;
     drop(alone);
     follow::update_spaces(rooms, caller, &asked.room, &room).await?;
+    carry_over::carry_over(rooms, rulesets, &asked.room, &room).await?;
     Ok(room)
 }
 
@@ -202,6 +212,13 @@ impl Successor<'_> {
             users.remove(self.caller.user_id.as_str());
             for user in &self.asked.creators {
                 users.remove(user.as_str());
+            }
+            // As in a room that begins in this version: closing it is for its creators.
+            let events = levels.entry("events").or_insert_with(|| json!({}));
+            if let Some(events) = events.as_object_mut() {
+                let kind = StateEventType::RoomTombstone.to_string();
+                let level = events.get(&kind).and_then(Value::as_i64).unwrap_or(0);
+                events.insert(kind, level.max(ABOVE_ADMINS).into());
             }
         }
         levels.insert("users".into(), Value::Object(users));

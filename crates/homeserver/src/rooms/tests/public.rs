@@ -165,3 +165,66 @@ async fn an_upgraded_room_keeps_its_state_its_name_and_its_place() {
         bob.post(&rooms(new, "join"), json!({})).await;
     }
 }
+
+#[tokio::test]
+async fn an_upgraded_room_is_to_its_members_what_the_old_one_was() {
+    let test = TestServer::start().await;
+    let (alice, bob) = (test.person("alice").await, test.person("bob").await);
+    let stranger = test.person("carol").await;
+    let old = room(
+        &alice,
+        json!({ "preset": "public_chat", "room_version": "11" }),
+    )
+    .await;
+    let other = room(&alice, json!({ "preset": "public_chat" })).await;
+    bob.post(&rooms(&old, "join"), json!({})).await;
+    let data =
+        |user: &TestUser, path: &str| format!("/_matrix/client/v3/user/{}/{path}", user.user_id);
+    let tag = |room: &str| format!("rooms/{room}/tags/m.favourite");
+    bob.put(&data(&bob, &tag(&old)), json!({ "order": 0.5 }))
+        .await;
+    let direct = json!({ "@alice:letta.test": [old, other], "@x:y": [other], "odd": 1 });
+    bob.put(&data(&bob, "account_data/m.direct"), direct).await;
+    let rules = "/_matrix/client/v3/pushrules/global";
+    let mute = json!({
+        "conditions": [{ "kind": "event_match", "key": "room_id", "pattern": old }], "actions": [],
+    });
+    bob.put(&format!("{rules}/override/{old}"), mute.clone())
+        .await;
+    bob.put(&format!("{rules}/override/quiet"), mute).await;
+    let quiet = json!({ "enabled": false });
+    bob.put(&format!("{rules}/override/quiet/enabled"), quiet)
+        .await;
+    alice
+        .put(
+            &format!("{rules}/room/{old}"),
+            json!({ "actions": ["notify"] }),
+        )
+        .await;
+    let before = stranger.get(&format!("{rules}/")).await;
+
+    let answer = alice
+        .post(&rooms(&old, "upgrade"), json!({ "new_version": "12" }))
+        .await;
+    let new = answer["replacement_room"].as_str().unwrap();
+    bob.post(&rooms(new, "join"), json!({})).await;
+
+    let tags = bob.get(&data(&bob, &format!("rooms/{new}/tags"))).await;
+    assert_eq!(tags["tags"]["m.favourite"]["order"], 0.5);
+    let direct = bob.get(&data(&bob, "account_data/m.direct")).await;
+    let expected = json!({ "@alice:letta.test": [old, other, new], "@x:y": [other], "odd": 1 });
+    assert_eq!(direct, expected);
+    let muted = bob.get(&format!("{rules}/override/{new}")).await;
+    assert_eq!(muted["conditions"][0]["pattern"], new);
+    assert_eq!(
+        (&muted["actions"], &muted["enabled"]),
+        (&json!([]), &json!(true))
+    );
+    let quiet = bob.get(&format!("{rules}/override/quiet%20{new}")).await;
+    assert_eq!(quiet["enabled"], false);
+    let notifies = alice.get(&format!("{rules}/room/{new}")).await;
+    assert_eq!(notifies["actions"], json!(["notify"]));
+    assert_eq!(stranger.get(&format!("{rules}/")).await, before);
+    let levels = alice.get(&rooms(new, "state/m.room.power_levels")).await;
+    assert_eq!(levels["events"]["m.room.tombstone"], 150);
+}
