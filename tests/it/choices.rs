@@ -4,11 +4,15 @@ use crate::approvals::{approval_message, heard};
 use crate::support::room::{Entry, Room};
 use crate::support::world::{SOON, World};
 
-/// Waits for the answer of the bot to the command `said`.
+/// Waits for the answer to the command `said`: a reply to it, and not what an agent has to say just then.
 async fn answer(world: &World, room: &str, said: &str) -> String {
     let answer = world
         .alice
-        .wait_for_answer(room, said, SOON, |text| !text.is_empty());
+        .wait_for("for the answer to a command", room, SOON, |room| {
+            room.answers_to(said)
+                .find(|entry| entry.reply_to.as_deref() == Some(said))
+                .cloned()
+        });
     answer.await.text().to_owned()
 }
 
