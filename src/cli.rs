@@ -127,6 +127,9 @@ struct InitArgs {
     /// Where the bridge reaches the homeserver, like `http://localhost:8008`.
     #[arg(long, value_name = "URL", value_parser = address)]
     address: Option<Url>,
+    /// The port that the embedded homeserver listens on [default: 6167].
+    #[arg(long, value_name = "PORT", conflicts_with = "address")]
+    port: Option<u16>,
     /// The server name: what stands after the colon in user ids.
     #[arg(long, value_name = "NAME")]
     domain: Option<OwnedServerName>,

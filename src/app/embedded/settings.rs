@@ -55,6 +55,9 @@ fn from_sources(config: &Config, env: Vec<(String, String)>) -> anyhow::Result<h
             Severity::Quiet => info!("homeserver: {warning}"),
         }
     }
+    if let Some(why) = address_without_effect(config, &settings.listen.port.0) {
+        warn!("{why}");
+    }
     if !sources.sets("database_path").map_err(invalid)? {
         settings.database.database_path = folder(config).join("database");
     }
@@ -63,6 +66,19 @@ fn from_sources(config: &Config, env: Vec<(String, String)>) -> anyhow::Result<h
         settings.registration.allow_registration = true;
     }
     Ok(settings)
+}
+
+/// Why `homeserver.address` does not do what somebody may expect who has changed it: it is where an external homeserver is.
+fn address_without_effect(config: &Config, listens: &[u16]) -> Option<String> {
+    let address = &config.homeserver.address;
+    let port = address.port_or_known_default()?;
+    if *address == crate::config::Homeserver::default().address || listens.contains(&port) {
+        return None;
+    }
+    Some(format!(
+        "`homeserver.address` ({address}) has no effect on the embedded homeserver; set `homeserver.port` to {port}, and \
+         `homeserver.listen` to the IP addresses, for where it listens, or `homeserver.mode` to `external`"
+    ))
 }
 
 /// What the bridge's own keys say that this homeserver cannot do.
@@ -169,6 +185,26 @@ mod tests {
         config.rooms.version = "99".try_into().unwrap();
         let text = refused(&config);
         assert!(text.contains("set it to one of `10`, `11`, `12`"), "{text}");
+    }
+
+    #[test]
+    fn address_with_a_port_that_nothing_listens_on_is_named() {
+        for (written, named) in [
+            ("", false),
+            ("  address: http://localhost:8008", false),
+            ("  address: http://localhost:6167", false),
+            ("  address: http://localhost:7777", true),
+            ("  address: http://localhost:7777\n  port: 7777", false),
+            ("  address: https://chat.house.test", true),
+            ("  address: http://localhost:6167\n  port: [80, 81]", true),
+        ] {
+            let config = config(written);
+            let listens = read(written, &[]).listen.port.0;
+            let why = address_without_effect(&config, &listens);
+            assert_eq!(why.is_some(), named, "{written}: {why:?}");
+        }
+        let why = address_without_effect(&config("  address: http://localhost:7777"), &[6167]);
+        assert!(why.unwrap().contains("set `homeserver.port` to 7777"));
     }
 
     #[test]
