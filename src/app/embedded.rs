@@ -10,7 +10,7 @@ use anyhow::Context;
 use axum::{
     Router,
     extract::Request,
-    routing::{any, get},
+    routing::{MethodRouter, any, get},
 };
 use homeserver::{
     AppserviceRegistration, Delivery, ListenError, Listeners, Server, Software, command_name,
@@ -106,8 +106,15 @@ impl EmbeddedHomeserver {
         let front = Router::new()
             .route("/_matrix/mau/{*rest}", health.clone())
             .route("/health", health)
+            .route("/", self.page())
             .fallback_service(self.router());
         self.serve_routes(front, tasks).await
+    }
+
+    /// What a browser shows at `/`.
+    fn page(&self) -> MethodRouter {
+        let page = greeting::page(&self.server.config().server_name);
+        get(async move || page)
     }
 
     async fn serve_routes(
@@ -280,6 +287,7 @@ pub async fn homeserver_alone(
     let stores = conditions.clone();
     let front = Router::new()
         .route("/health", get(async move || readiness(true, &stores)))
+        .route("/", embedded.page())
         .fallback_service(embedded.router());
     #[expect(
         clippy::disallowed_methods,
