@@ -29,7 +29,7 @@ use tokio::{net::TcpListener, task::JoinHandle};
 use tracing::{info, warn};
 
 #[cfg(feature = "embedded")]
-pub use self::embedded::{homeserver_alone, settings};
+pub use self::embedded::{homeserver_alone, renew_registration_token, settings};
 use self::{bridge::Bridge, embedded::EmbeddedHomeserver, restart::ExitAction};
 pub use self::{demo_user::DemoUser, letta::letta};
 use crate::{

@@ -28,6 +28,8 @@ mod letta;
 mod logging;
 mod probe;
 mod registration;
+#[cfg(feature = "embedded")]
+mod registration_token;
 mod run;
 mod steps;
 mod tokens;
@@ -103,6 +105,11 @@ enum Command {
     /// writes `!admin server backup-database` instead of `backup create`; both make the same backups.
     #[cfg(feature = "embedded")]
     Backup(BackupArgs),
+    /// Make a new registration token for the embedded homeserver, instead of one that was lost.
+    ///
+    /// Stop the bridge before. While it runs, an admin writes `!admin token issue --once`.
+    #[cfg(feature = "embedded")]
+    Token(TokenArgs),
     /// Look for everything that could be wrong, and say how to fix it.
     Doctor,
     /// Ask the running bridge whether it is ready: exit code 0 if it is.
@@ -120,6 +127,9 @@ struct InitArgs {
     /// Where the bridge reaches the homeserver, like `http://localhost:8008`.
     #[arg(long, value_name = "URL", value_parser = address)]
     address: Option<Url>,
+    /// The port that the embedded homeserver listens on [default: 6167].
+    #[arg(long, value_name = "PORT", conflicts_with = "address")]
+    port: Option<u16>,
     /// The server name: what stands after the colon in user ids.
     #[arg(long, value_name = "NAME")]
     domain: Option<OwnedServerName>,
@@ -225,6 +235,14 @@ enum BackupCommand {
     },
 }
 
+#[cfg(feature = "embedded")]
+#[derive(Debug, Args)]
+struct TokenArgs {
+    /// Who can register with it, like `me` [default: the first admin in `permissions`].
+    #[arg(value_name = "NAME")]
+    name: Option<String>,
+}
+
 #[derive(Debug, Args)]
 struct RegistrationArgs {
     /// Make new tokens. The homeserver needs the new file before the bridge works again.
@@ -301,6 +319,8 @@ async fn dispatch(cli: Cli) -> Outcome {
         Some(Command::Homeserver(args)) => Box::pin(homeserver::homeserver(&args)).await,
         #[cfg(feature = "embedded")]
         Some(Command::Backup(args)) => backup::backup(files, &args).await,
+        #[cfg(feature = "embedded")]
+        Some(Command::Token(args)) => Box::pin(registration_token::token(files, &args)).await,
         Some(Command::Doctor) => doctor::doctor(files).await,
         Some(Command::Health) => health::health(files).await,
         None if files.config.is_some() => Box::pin(run::run(files, &RunArgs::default())).await,

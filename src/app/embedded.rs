@@ -10,12 +10,13 @@ use anyhow::Context;
 use axum::{
     Router,
     extract::Request,
-    routing::{any, get},
+    routing::{MethodRouter, any, get},
 };
 use homeserver::{
     AppserviceRegistration, Delivery, ListenError, Listeners, Server, Software, command_name,
     connections,
 };
+use ruma::OwnedUserId;
 use system::{condition::Condition, private};
 use tower::ServiceExt;
 use tracing::{info, warn};
@@ -24,15 +25,16 @@ use super::{DemoUser, ExitAction};
 use crate::{
     appservice::readiness,
     cli::{ExitCode, Failure},
-    config::Config,
+    config::{Config, Level},
     registration::{Registration, new_token},
     workers::Tasks,
 };
 pub use settings::settings;
 
+mod greeting;
 mod settings;
 
-/// How long the registration token for the first person is good.
+/// How long the registration token for the first user is good.
 const FIRST_TOKEN_LIFE: Duration = Duration::from_hours(24);
 
 /// What the homeserver says it is: this program.
@@ -104,8 +106,15 @@ impl EmbeddedHomeserver {
         let front = Router::new()
             .route("/_matrix/mau/{*rest}", health.clone())
             .route("/health", health)
+            .route("/", self.page())
             .fallback_service(self.router());
         self.serve_routes(front, tasks).await
+    }
+
+    /// What a browser shows at `/`.
+    fn page(&self) -> MethodRouter {
+        let page = greeting::page(&self.server.config().server_name);
+        get(async move || page)
     }
 
     async fn serve_routes(
@@ -162,18 +171,18 @@ impl EmbeddedHomeserver {
         }
     }
 
-    /// Says where to point a client, and how the first person gets in.
+    /// Prints where to point a client, and how the first user registers, whatever the log level is.
     pub(super) async fn greet(&self, config: &Config) {
-        let address = self.address();
-        let domain = &config.homeserver.domain;
-        info!("point any Matrix client at {address} to meet the agents of {domain}");
-        match self.server.first_registration_token(FIRST_TOKEN_LIFE).await {
-            Ok(Some(token)) => info!(
-                "nobody has an account yet: register at {address} with the registration token {token}"
-            ),
-            Ok(None) => {}
-            Err(error) => warn!(%error, "cannot make a registration token for the first person"),
-        }
+        let admins = local_admins(config);
+        let first = self
+            .server
+            .first_registration_token(&admins, FIRST_TOKEN_LIFE);
+        let token = first.await.unwrap_or_else(|error| {
+            warn!(%error, "could not make a registration token for the first user");
+            None
+        });
+        let name = admins.first().map(|admin| admin.localpart());
+        super::print_out(&greeting::text(&self.address(), name, token.as_deref()));
     }
 
     /// Does commands as an admin would, and says their answers.
@@ -211,6 +220,45 @@ impl EmbeddedHomeserver {
     }
 }
 
+/// The admins whom the configuration names and who can have an account here.
+fn local_admins(config: &Config) -> Vec<OwnedUserId> {
+    let named = config.permissions.people();
+    let admins = named.filter(|(user, level)| {
+        *level == Level::Admin && user.server_name() == config.homeserver.domain
+    });
+    admins.map(|(user, _)| user.to_owned()).collect()
+}
+
+/// Makes a new registration token for a user of the embedded homeserver, which must not run meanwhile.
+///
+/// Without a name it is for the first admin whom the configuration names. What is returned is for people.
+pub async fn renew_registration_token(
+    config: &Config,
+    localpart: Option<&str>,
+) -> anyhow::Result<String> {
+    let admins = local_admins(config);
+    let admin = admins.first().map(|admin| admin.localpart());
+    let Some(localpart) = localpart.or(admin) else {
+        let why =
+            "the configuration names no admin of this server: give the name that the token is for";
+        return Err(Failure::new(ExitCode::Usage, why).into());
+    };
+    let server = open(settings(config)?).await?;
+    let renewed = server
+        .renew_registration_token(localpart, FIRST_TOKEN_LIFE)
+        .await;
+    server.close().await;
+    match renewed? {
+        Some(token) => Ok(greeting::renewed(localpart, &token)),
+        None => {
+            let why = format_args!(
+                "`{localpart}` has an account already; for a new password: run --execute 'users reset-password {localpart}'"
+            );
+            Err(Failure::new(ExitCode::Usage, why).into())
+        }
+    }
+}
+
 async fn open(settings: homeserver::Config) -> anyhow::Result<Server> {
     let path = settings.database.database_path.clone();
     let opened = Server::open_as(settings, SOFTWARE).await;
@@ -239,6 +287,7 @@ pub async fn homeserver_alone(
     let stores = conditions.clone();
     let front = Router::new()
         .route("/health", get(async move || readiness(true, &stores)))
+        .route("/", embedded.page())
         .fallback_service(embedded.router());
     #[expect(
         clippy::disallowed_methods,

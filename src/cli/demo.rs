@@ -62,6 +62,10 @@ async fn embedded(args: &DemoArgs, path: &Path, environment: &Environment) -> Ou
         args.admin.clone().unwrap_or_else(|| user_id.clone()),
         Level::Admin,
     );
+    // Accounts are made by the admin only, so whoever has one was let in.
+    config
+        .permissions
+        .grant_server(args.domain.clone(), Level::User);
     let config = init::with_environment(&config, environment)?;
     tokens::write_config(path, &config)?;
     let config = Config::load_with(path, environment)?;

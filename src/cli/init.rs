@@ -26,6 +26,10 @@ pub(super) async fn init(args: &InitArgs) -> Outcome {
 /// The configuration as the flags and the environment want it. Nothing is written.
 pub(super) fn prepare(args: &InitArgs, environment: &Environment) -> Result<Config, Failure> {
     let mut config = start_from(&args.dir.join("config.yaml"), args)?;
+    if args.port.is_some() && !config.homeserver.is_embedded() {
+        let why = "--port is for the embedded homeserver; for an external one, give --address with the port";
+        return Err(Failure::new(ExitCode::Usage, why));
+    }
     change(&mut config, args, environment);
     Ok(with_environment(&config, environment)?)
 }
@@ -107,6 +111,12 @@ fn start_from(path: &Path, args: &InitArgs) -> Result<Config, Failure> {
 fn change(config: &mut Config, args: &InitArgs, environment: &Environment) {
     if let Some(address) = &args.address {
         config.homeserver.address = address.clone();
+    }
+    if let Some(port) = args.port {
+        let homeserver = &mut config.homeserver;
+        homeserver.tuwunel.insert("port".to_owned(), port.into());
+        // Only an address without a host has no port, and none is ever read.
+        let _: Result<(), ()> = homeserver.address.set_port(Some(port));
     }
     if let Some(domain) = &args.domain {
         config.homeserver.domain.clone_from(domain);

@@ -110,13 +110,20 @@ impl Homeserver {
         answer(request.bearer_auth(self.token.expose()).json(body)).await
     }
 
-    /// The name of the software, such as `Synapse`, if it says: to other servers, or in the header
-    /// of every answer.
+    /// The name of the software, such as `Synapse`, if it says: to other servers, at Tuwunel's own path, which it answers
+    /// without federation too, or in the header of every answer.
     pub(super) async fn software(&self) -> Option<String> {
         let federation = self.get("/_matrix/federation/v1/version").await.ok()?;
-        let name = federation.body["server"]["name"].as_str();
-        let header = || federation.server.as_deref()?.split('/').next();
-        name.or_else(header).map(str::to_owned)
+        if let Some(name) = federation.body["server"]["name"].as_str() {
+            return Some(name.to_owned());
+        }
+        if let Ok(own) = self.get("/_tuwunel/server_version").await
+            && let Some(name) = own.body["name"].as_str()
+        {
+            return Some(name.to_owned());
+        }
+        let header = federation.server.as_deref()?.split('/').next();
+        header.map(str::to_owned)
     }
 }
 

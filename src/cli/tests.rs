@@ -295,3 +295,36 @@ fn a_failure_deep_inside_decides_the_exit_code() {
     assert_eq!(failure.code(), ExitCode::NoListener);
     assert_eq!(failure.to_string(), "the bridge stopped: cannot listen");
 }
+
+#[test]
+fn init_writes_the_port_of_the_embedded_homeserver_only() {
+    let test = TestFolder::new();
+    let words = |more: &'static str| {
+        let bare = [
+            "matrix-appservice-letta",
+            "init",
+            "--backend=demo",
+            "--admin=@me:localhost",
+        ];
+        [bare[0], bare[1], bare[2], bare[3], more]
+    };
+    test.init(&words("--port=7777"), &[]).unwrap();
+    let config = test.config();
+    assert_eq!(config.homeserver.tuwunel["port"], 7777);
+    assert_eq!(config.homeserver.address.port(), Some(7777));
+    // Run again without it, it stays.
+    test.init(&words("--letta-url=http://localhost:8283"), &[])
+        .unwrap();
+    assert_eq!(test.config().homeserver.tuwunel["port"], 7777);
+    let external = TestFolder::new();
+    let refused = external.init(
+        &[&INIT[..4], &["--domain=house.test", "--port=7777"]].concat(),
+        &[],
+    );
+    assert!(
+        refused
+            .unwrap_err()
+            .to_string()
+            .contains("--port is for the embedded homeserver")
+    );
+}

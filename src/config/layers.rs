@@ -17,6 +17,9 @@ const PREFIX: &str = "BRIDGE_";
 const SEPARATOR: &str = "__";
 const FILE_SUFFIX: &str = "_FILE";
 
+/// The section that takes every key of Tuwunel, too.
+const TUWUNEL_SECTION: &str = "homeserver";
+
 /// Where Letta is, for all of Letta's own programs.
 const LETTA_URL: &str = "LETTA_BASE_URL";
 
@@ -129,6 +132,15 @@ fn layer(variable: &str, name: &str, value: &str) -> Result<Option<Layer>, Probl
     }
     if !name.contains(SEPARATOR) {
         return Ok(None);
+    }
+    // Tuwunel's keys stand beside ours there. Which of them there are, the homeserver knows, as for those of a file.
+    if path
+        .first()
+        .is_some_and(|section| section == TUWUNEL_SECTION)
+        && !path.contains(&String::new())
+    {
+        let value = serde_yaml::from_str(value).unwrap_or_else(|_| Value::from(value));
+        return Ok(Some(Layer::of_value(origin, &path, value)));
     }
     let known = path.iter().take(path.len() - 1).map(String::as_str);
     let parent = schema::at(known).unwrap_or_else(schema::root);

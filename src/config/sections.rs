@@ -273,6 +273,8 @@ impl Rooms {
                 "{description}",
                 agent.description.as_deref().unwrap_or_default(),
             );
+        // Topics are plain text: clients show the marks of Markdown as they are.
+        let topic = topic.replace('`', "");
         Some(topic.trim().to_owned()).filter(|topic| !topic.is_empty())
     }
 }
@@ -337,4 +339,29 @@ pub enum LogFormat {
     Pretty,
     /// One JSON object per line.
     Json,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn topics_are_plain_text() {
+        let agent = |description: &str| Agent {
+            id: "agent-1".parse().unwrap(),
+            name: "Ada".to_owned(),
+            description: Some(description.to_owned()),
+            tags: Vec::new(),
+            model: None,
+        };
+        let rooms = Rooms::default();
+        for (description, topic) in [
+            ("Try `slow: 12` and `md:`", Some("Try slow: 12 and md:")),
+            ("```sh\nls\n```", Some("sh\nls")),
+            (" ` ` ", None),
+            ("2 * 3 * 4", Some("2 * 3 * 4")),
+        ] {
+            assert_eq!(rooms.topic_for(&agent(description)).as_deref(), topic);
+        }
+    }
 }

@@ -140,7 +140,9 @@ async fn start_chat_opens_a_room_with_the_agent() {
                 .find(|room| {
                     room.membership == "invite"
                         && room.alias().is_none()
-                        && room.name() == Some(ada.name.as_str())
+                        && room
+                            .name()
+                            .is_some_and(|name| name.starts_with(&format!("{} (20", ada.name)))
                 })
                 .map(|room| room.id.clone())
         })

@@ -10,14 +10,14 @@ use std::{
     time::Duration,
 };
 
-use ruma::UserId;
+use ruma::{OwnedUserId, UserId};
 use system::condition::Condition;
 use tasks::Tasks;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    accounts::Accounts,
+    accounts::{Accounts, identity},
     admin,
     appservices::{Appservices, Delivery, Origin},
     blocking::BlockingPool,
@@ -256,19 +256,58 @@ impl Server {
 
     /// A registration token for the first user, good for one account and so long; nothing if somebody has an account.
     ///
+    /// With `admins` it is bound to the first of them, and there is one as long as none of them has an account. One that is good
+    /// still is given again.
+    ///
     /// # Errors
     ///
     /// If the database fails.
-    pub async fn first_registration_token(&self, life: Duration) -> Result<Option<String>> {
+    pub async fn first_registration_token(
+        &self,
+        admins: &[OwnedUserId],
+        life: Duration,
+    ) -> Result<Option<String>> {
         let accounts = &self.services.accounts;
-        if !accounts.list()?.is_empty() {
-            return Ok(None);
+        let Some(first) = admins.first() else {
+            if !accounts.list()?.is_empty() {
+                return Ok(None);
+            }
+            // One of an earlier start, or one that an admin has issued.
+            if let Some(token) = accounts.good_registration_token()? {
+                return Ok(Some(token));
+            }
+            let token = accounts.issue_registration_token(Some(1), Some(life));
+            return token.await.map(Some);
+        };
+        for admin in admins {
+            // The configuration may write it in capital letters, accounts are made in small ones.
+            if accounts.exists(&identity::named(accounts, admin.as_str())?)? {
+                return Ok(None);
+            }
         }
-        // One of an earlier start, or one that an admin has issued.
-        if let Some(token) = accounts.good_registration_token()? {
+        if let Some(token) = accounts.bound_registration_token(first.localpart())? {
             return Ok(Some(token));
         }
-        let token = accounts.issue_registration_token(Some(1), Some(life));
+        let token = accounts.issue_bound_registration_token(first.localpart(), life);
+        token.await.map(Some)
+    }
+
+    /// A new registration token for the account of one user, instead of an earlier one; nothing if there is the account.
+    ///
+    /// # Errors
+    ///
+    /// 400 if the name cannot be one.
+    pub async fn renew_registration_token(
+        &self,
+        localpart: &str,
+        life: Duration,
+    ) -> Result<Option<String>> {
+        let accounts = &self.services.accounts;
+        let user_id = identity::new_user_id(accounts, localpart)?;
+        if accounts.exists(&user_id)? {
+            return Ok(None);
+        }
+        let token = accounts.issue_bound_registration_token(user_id.localpart(), life);
         token.await.map(Some)
     }
 

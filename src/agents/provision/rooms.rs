@@ -1,6 +1,9 @@
 //! Rooms of agents: created or found by their alias, named, and people invited to them.
 
-use std::collections::BTreeMap;
+use std::{
+    collections::BTreeMap,
+    time::{Duration, UNIX_EPOCH},
+};
 
 use letta_client::AgentId;
 use ruma::{OwnedRoomId, OwnedUserId, RoomAliasId, UserId, api::error::ErrorKind};
@@ -12,6 +15,7 @@ use crate::{
     config::Level,
     journal::AgentRecord,
     matrix::{Actor, MatrixError, RoomPlan},
+    time::Millis,
 };
 
 /// Power of admins: as much as the bot.
@@ -173,7 +177,7 @@ impl Provisioner {
         powers.insert(person.to_owned(), ADMIN_POWER);
         let plan = RoomPlan {
             alias_localpart: None,
-            name: shown_name(record),
+            name: chat_title(record, Millis::now()),
             topic: None,
             space: false,
             direct: true,
@@ -201,5 +205,28 @@ impl Provisioner {
             .filter(|(_, level)| *level == Level::Admin)
             .map(|(user, _)| (user.to_owned(), ADMIN_POWER))
             .collect()
+    }
+}
+
+/// The title of a chat beside the agent's own room: the agent, and the day (UTC) on which it began.
+fn chat_title(record: &AgentRecord, now: Millis) -> String {
+    let began = UNIX_EPOCH + Duration::from_millis(now.0);
+    let day = humantime::format_rfc3339_seconds(began).to_string();
+    let day = day.split('T').next().unwrap_or_default();
+    format!("{} ({day})", shown_name(record))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn extra_chat_is_titled_by_agent_and_day() {
+        let record = serde_json::json!({ "id": "agent-1", "name": "Ada" });
+        let mut record: AgentRecord = serde_json::from_value(record).unwrap();
+        assert_eq!(chat_title(&record, Millis(0)), "Ada (1970-01-01)");
+        record.is_lookalike = true;
+        let now = Millis(1_764_547_199_999);
+        assert_eq!(chat_title(&record, now), "Ada (agent) (2025-11-30)");
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! What nobody has written down is as the bridge needs it; what somebody has is honored, also where it says the default.
 
-use std::path::PathBuf;
+use std::{net::IpAddr, path::PathBuf};
 
 use ::settings::{Problem, nearest, quoted};
 use homeserver::{ROOM_VERSIONS, Severity, Sources};
@@ -55,14 +55,47 @@ fn from_sources(config: &Config, env: Vec<(String, String)>) -> anyhow::Result<h
             Severity::Quiet => info!("homeserver: {warning}"),
         }
     }
+    if let Some(why) = address_without_effect(config, &settings.listen.port.0) {
+        warn!("{why}");
+    }
     if !sources.sets("database_path").map_err(invalid)? {
         settings.database.database_path = folder(config).join("database");
+    }
+    if !sources.sets("allow_legacy_media").map_err(invalid)? {
+        settings.media.allow_legacy_media = is_for_this_network_only(&settings);
     }
     // Nobody gets in without a token; the first person gets one from the log, all others from an admin.
     if own.tuwunel_config.is_none() && !sources.sets("allow_registration").map_err(invalid)? {
         settings.registration.allow_registration = true;
     }
     Ok(settings)
+}
+
+/// Whether only this machine and its own network reach the homeserver, as far as its configuration says: clients from before
+/// Matrix 1.11 (nheko) get pictures only without a token, which is not for everybody on the internet.
+fn is_for_this_network_only(settings: &homeserver::Config) -> bool {
+    let sockets = settings.listen.sockets();
+    let behind_proxy = settings.well_known.client.is_some()
+        || settings.listen.unix_socket_path.is_some()
+        || settings.proxies.ip_source.is_some();
+    let private = |ip: IpAddr| match ip.to_canonical() {
+        IpAddr::V4(ip) => ip.is_loopback() || ip.is_private() || ip.is_link_local(),
+        IpAddr::V6(ip) => ip.is_loopback() || ip.is_unique_local() || ip.is_unicast_link_local(),
+    };
+    !behind_proxy && !sockets.is_empty() && sockets.iter().all(|socket| private(socket.ip()))
+}
+
+/// Why `homeserver.address` does not do what somebody may expect who has changed it: it is where an external homeserver is.
+fn address_without_effect(config: &Config, listens: &[u16]) -> Option<String> {
+    let address = &config.homeserver.address;
+    let port = address.port_or_known_default()?;
+    if *address == crate::config::Homeserver::default().address || listens.contains(&port) {
+        return None;
+    }
+    Some(format!(
+        "`homeserver.address` ({address}) has no effect on the embedded homeserver; set `homeserver.port` to {port}, and \
+         `homeserver.listen` to the IP addresses, for where it listens, or `homeserver.mode` to `external`"
+    ))
 }
 
 /// What the bridge's own keys say that this homeserver cannot do.
@@ -169,6 +202,48 @@ mod tests {
         config.rooms.version = "99".try_into().unwrap();
         let text = refused(&config);
         assert!(text.contains("set it to one of `10`, `11`, `12`"), "{text}");
+    }
+
+    #[test]
+    fn legacy_media_is_served_to_this_machine_and_network_only() {
+        for (written, served) in [
+            ("", true),
+            ("  listen: [127.0.0.1, '::1']", true),
+            ("  listen: [192.168.1.7, 'fd00::7']", true),
+            ("  listen: ['::ffff:10.0.0.1']", true),
+            ("  listen: [0.0.0.0]", false),
+            ("  listen: ['::']", false),
+            ("  listen: [127.0.0.1, 203.0.113.7]", false),
+            ("  unix_socket_path: /run/letta.sock", false),
+            ("  well_known: {client: 'https://house.test'}", false),
+            ("  allow_legacy_media: false", false),
+            ("  listen: [0.0.0.0]\n  allow_legacy_media: true", true),
+        ] {
+            let settings = read(written, &[]);
+            assert_eq!(settings.media.allow_legacy_media, served, "{written}");
+        }
+        let off = [("TUWUNEL_ALLOW_LEGACY_MEDIA", "false")];
+        assert!(!read("", &off).media.allow_legacy_media);
+    }
+
+    #[test]
+    fn address_with_a_port_that_nothing_listens_on_is_named() {
+        for (written, named) in [
+            ("", false),
+            ("  address: http://localhost:8008", false),
+            ("  address: http://localhost:6167", false),
+            ("  address: http://localhost:7777", true),
+            ("  address: http://localhost:7777\n  port: 7777", false),
+            ("  address: https://chat.house.test", true),
+            ("  address: http://localhost:6167\n  port: [80, 81]", true),
+        ] {
+            let config = config(written);
+            let listens = read(written, &[]).listen.port.0;
+            let why = address_without_effect(&config, &listens);
+            assert_eq!(why.is_some(), named, "{written}: {why:?}");
+        }
+        let why = address_without_effect(&config("  address: http://localhost:7777"), &[6167]);
+        assert!(why.unwrap().contains("set `homeserver.port` to 7777"));
     }
 
     #[test]

@@ -13,7 +13,7 @@ use super::{Advice, Check};
 use crate::{
     app,
     cli::{
-        letta,
+        HomeserverKind, letta,
         probe::{Answer, Homeserver},
     },
     config::{Config, Secret, http_url},
@@ -145,13 +145,32 @@ async fn as_token(config: &Config, homeserver: &Homeserver) -> Result<String, Ad
         )),
         Token::Refused(answer) => Err(Advice::new(
             format!("The as_token was not accepted ({answer})."),
-            "Is the registration file installed in your homeserver correctly? Synapse must be \
-             restarted after it was added or changed.",
+            not_installed(config, homeserver).await,
         )),
         Token::Unreachable(why) => Err(Advice::new(
             why,
             "check that the homeserver is running and try again",
         )),
+    }
+}
+
+/// How to give this homeserver the registration that it does not know.
+async fn not_installed(config: &Config, homeserver: &Homeserver) -> String {
+    let domain = &config.homeserver.domain;
+    let name = homeserver.software().await.unwrap_or_default();
+    match HomeserverKind::from_name(&name) {
+        HomeserverKind::Tuwunel => format!(
+            "Is the registration installed? `!admin appservices list` in the room #admins:{domain} says so; \
+             `registration --homeserver tuwunel` prints the message that installs it."
+        ),
+        HomeserverKind::Synapse => "Is the registration file installed in your homeserver correctly? Synapse must be \
+             restarted after it was added or changed."
+            .to_owned(),
+        HomeserverKind::Embedded | HomeserverKind::Other => {
+            "Is the registration file installed in your homeserver correctly? Many homeservers must be restarted after \
+             it was added or changed."
+                .to_owned()
+        }
     }
 }
 

@@ -20,6 +20,7 @@ use crate::{
 /// What the homeserver was told about the bridge.
 #[derive(Clone)]
 struct Installed {
+    software: &'static str,
     user: &'static str,
     as_token: &'static str,
     hs_token: &'static str,
@@ -83,13 +84,29 @@ async fn house(change: impl FnOnce(&mut Installed)) -> TestFolder {
         free.local_addr().unwrap().port()
     };
     let mut installed = Installed {
+        software: "Synapse",
         user: "@letta:house.test",
         as_token: "aaa",
         hs_token: "hhh",
         bridge: format!("http://127.0.0.1:{port}"),
     };
     change(&mut installed);
-    let version = json!({ "server": { "name": "Synapse", "version": "1" } });
+    let tuwunel = installed.software == "Tuwunel";
+    let version = json!({ "name": installed.software, "version": "1" });
+    // Without federation Tuwunel says its name at its own path only.
+    let federation = if tuwunel {
+        (
+            StatusCode::FORBIDDEN,
+            Json(json!({ "errcode": "M_FORBIDDEN" })),
+        )
+    } else {
+        (StatusCode::OK, Json(json!({ "server": version })))
+    };
+    let own = if tuwunel {
+        (StatusCode::OK, Json(version))
+    } else {
+        (StatusCode::NOT_FOUND, Json(json!({})))
+    };
     let encryption = (
         StatusCode::NOT_FOUND,
         Json(json!({ "errcode": "M_NOT_FOUND" })),
@@ -99,7 +116,11 @@ async fn house(change: impl FnOnce(&mut Installed)) -> TestFolder {
             "/_matrix/client/versions",
             get(Json(json!({ "versions": ["v1.11"] }))),
         )
-        .route("/_matrix/federation/v1/version", get(Json(version)))
+        .route(
+            "/_matrix/federation/v1/version",
+            get(async move || federation),
+        )
+        .route("/_tuwunel/server_version", get(async move || own))
         .route("/_matrix/client/v3/account/whoami", get(whoami))
         .route("/_matrix/client/v1/appservice/letta/ping", post(ping))
         .route(
@@ -259,4 +280,34 @@ async fn port_of_the_embedded_homeserver_that_is_taken() {
     FAIL  homeserver: `homeserver.mod` is not a key; did you mean `mode`?
           fix this, then run doctor again
     ");
+}
+
+#[tokio::test]
+async fn tuwunel_without_federation_is_named_and_gets_its_own_advice() {
+    for (software, advice, not) in [
+        (
+            "Tuwunel",
+            "`!admin appservices list` in the room #admins:house.test",
+            "estart",
+        ),
+        ("Synapse", "Synapse must be restarted", "!admin"),
+        ("Dendrite", "Many homeservers must be restarted", "Synapse"),
+    ] {
+        let house = house(|installed| {
+            installed.software = software;
+            installed.as_token = "another";
+        })
+        .await;
+        let found = remote::homeserver(&house.config, None).await;
+        let named = found[0].outcome.as_ref().unwrap();
+        assert!(
+            named.starts_with(&format!("{software} answers at")),
+            "{named}"
+        );
+        let refused = format!("{:?}", found[1].outcome.as_ref().unwrap_err());
+        assert!(
+            refused.contains(advice) && !refused.contains(not),
+            "{refused}"
+        );
+    }
 }

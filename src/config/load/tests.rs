@@ -240,3 +240,58 @@ fn a_file_that_is_none_says_so() {
         assert!(text.contains(expected) && !text.contains("init"), "{text}");
     }
 }
+
+/// Every path to a value of the sample, with the value; what admins name themselves (`permissions`) is one value.
+fn paths_of_sample() -> Vec<(String, serde_yaml::Value)> {
+    fn walk(value: serde_yaml::Value, path: &str, found: &mut Vec<(String, serde_yaml::Value)>) {
+        match value {
+            serde_yaml::Value::Mapping(section) if path != "permissions" => {
+                for (key, value) in section {
+                    let key = key.as_str().unwrap();
+                    let dot = if path.is_empty() { "" } else { "." };
+                    walk(value, &format!("{path}{dot}{key}"), found);
+                }
+            }
+            value => found.push((path.to_owned(), value)),
+        }
+    }
+    let mut found = Vec::new();
+    let sample = include_str!("../../../config.yaml.example");
+    walk(serde_yaml::from_str(sample).unwrap(), "", &mut found);
+    found
+}
+
+#[test]
+fn every_key_of_the_sample_and_of_tuwunel_has_its_variable() {
+    let sample = paths_of_sample();
+    assert!(sample.len() > 40, "{sample:?}");
+    let own = |path: &str, value: &str| (path.to_owned(), serde_yaml::from_str(value).unwrap());
+    let tuwunel = [
+        own("homeserver.port", "7777"),
+        own("homeserver.database_path", "/data"),
+        own("homeserver.well_known.client", "https://house.test"),
+        own("homeserver.registration_token_file", "/run/token"),
+        own("homeserver.allow_registration", "false"),
+        own("homeserver.trusted_proxies", "[10.0.0.0/8]"),
+    ];
+    for (path, value) in sample.into_iter().chain(tuwunel) {
+        let variable = format!("BRIDGE_{}", path.to_uppercase().replace('.', "__"));
+        let text = match &value {
+            serde_yaml::Value::Null => "x".to_owned(),
+            serde_yaml::Value::String(text) => text.clone(),
+            other => serde_yaml::to_string(other).unwrap().trim().to_owned(),
+        };
+        let environment: Environment = [(&*variable, &*text)].into_iter().collect();
+        let layers = environment.layers();
+        let set = layers.as_ref().map(Vec::len).map_err(ToString::to_string);
+        assert_eq!(set, Ok(usize::from(!text.trim().is_empty())), "{variable}");
+        if !value.is_null() {
+            let changed = Config::default().with(&environment);
+            assert!(changed.is_ok(), "{variable}={text}: {:?}", changed.err());
+        }
+    }
+    let embedded = GOOD.replace("external", "embedded");
+    let config = TestFolder::new(&embedded, &[("BRIDGE_HOMESERVER__PORT", "7777")]).load();
+    let config = config.unwrap();
+    assert_eq!(config.homeserver.tuwunel["port"], 7777);
+}

@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use ruma::MilliSecondsSinceUnixEpoch;
+use ruma::{MilliSecondsSinceUnixEpoch, UserId};
 
 use super::{Accounts, new_token, record::RegistrationToken};
 use crate::{
@@ -61,8 +61,13 @@ fn is_good(token: &RegistrationToken) -> bool {
 ///
 /// # Errors
 ///
-/// 403 if somebody else has used it up meanwhile.
-pub(crate) fn spend(accounts: &Accounts, batch: &mut Batch, token: &str) -> Result<()> {
+/// 403 if somebody else has used it up meanwhile, or if it is bound to another local part.
+pub(crate) fn spend(
+    accounts: &Accounts,
+    batch: &mut Batch,
+    token: &str,
+    user: &UserId,
+) -> Result<()> {
     if accounts
         .configured_tokens
         .iter()
@@ -74,6 +79,12 @@ pub(crate) fn spend(accounts: &Accounts, batch: &mut Batch, token: &str) -> Resu
     let Some(mut record) = record.filter(is_good) else {
         return Err(Error::forbidden("This registration token is used up"));
     };
+    if let Some(localpart) = &record.localpart
+        && localpart != user.localpart()
+    {
+        let why = format!("This registration token is for one user: register as `{localpart}`");
+        return Err(Error::forbidden(why));
+    }
     record.uses_left = record.uses_left.map(|uses| uses.saturating_sub(1));
     record.used = record.used.saturating_add(1);
     Ok(batch.put::<tables::RegistrationTokens>((token,), &record)?)
@@ -91,11 +102,46 @@ impl Accounts {
             uses_left: uses,
             expires: life.map(ends_in),
             used: 0,
+            localpart: None,
         };
         self.store
             .put::<tables::RegistrationTokens>((&*token,), &record)
             .await?;
         Ok(token)
+    }
+
+    /// A new token that makes one account, that of this local part. Earlier tokens bound to it are revoked.
+    pub async fn issue_bound_registration_token(
+        &self,
+        localpart: &str,
+        life: Duration,
+    ) -> Result<String> {
+        // Accounts have small letters only.
+        let (token, localpart) = (new_token(), localpart.to_lowercase());
+        let record = RegistrationToken {
+            uses_left: Some(1),
+            expires: Some(ends_in(life)),
+            used: 0,
+            localpart: Some(localpart.clone()),
+        };
+        let mut batch = self.store.batch();
+        for (earlier, record) in self.registration_tokens()? {
+            if record.localpart.as_ref() == Some(&localpart) {
+                batch.delete::<tables::RegistrationTokens>((&*earlier,))?;
+            }
+        }
+        batch.put::<tables::RegistrationTokens>((&*token,), &record)?;
+        self.store.commit(batch).await?;
+        Ok(token)
+    }
+
+    /// A token bound to this local part that is still good, if there is any.
+    pub fn bound_registration_token(&self, localpart: &str) -> Result<Option<String>> {
+        let localpart = localpart.to_lowercase();
+        let bound = |record: &RegistrationToken| record.localpart.as_ref() == Some(&localpart);
+        let all = self.registration_tokens()?.into_iter();
+        let mut good = all.filter(|(_, record)| bound(record) && is_good(record));
+        Ok(good.next().map(|(token, _)| token))
     }
 
     /// A token that was issued and is still good, if there is any.

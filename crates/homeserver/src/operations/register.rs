@@ -69,7 +69,7 @@ impl Operations {
     ///
     /// # Errors
     ///
-    /// 400 `M_USER_IN_USE` if there was one, 403 if its registration token is used up.
+    /// 400 `M_USER_IN_USE` if there was one, 403 if its registration token is used up or for somebody else.
     pub async fn register(&self, new: NewAccount) -> Result<()> {
         let changing = self.accounts.changing.lock([new.user_id.clone()]).await;
         if self.accounts.exists(&new.user_id)? {
@@ -106,7 +106,7 @@ impl Operations {
             }
         }
         if let Some(token) = &new.registration_token {
-            registration_tokens::spend(&self.accounts, &mut batch, token)?;
+            registration_tokens::spend(&self.accounts, &mut batch, token, &new.user_id)?;
         }
         self.store.commit(batch).await?;
         drop((registering, changing));

@@ -7,9 +7,6 @@ use serde::{Deserialize, Serialize};
 
 use crate::config::{ConfigError, Secret, patterns::Patterns, secret_file};
 
-/// What Tuwunel writes behind the display name of a new account.
-const DEFAULT_SUFFIX: &str = "💕";
-
 /// Making accounts.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(default)]
@@ -43,7 +40,7 @@ impl Default for Registration {
             yes_i_am_very_very_sure_i_want_an_open_registration_server_prone_to_abuse: false,
             registration_shared_secret: None,
             allow_guest_registration: false,
-            new_user_displayname_suffix: DEFAULT_SUFFIX.to_owned(),
+            new_user_displayname_suffix: String::new(),
             auto_join_rooms: Vec::new(),
             forbidden_usernames: Patterns::default(),
         }

@@ -118,4 +118,7 @@ pub struct RegistrationToken {
     /// How often it was used.
     #[serde(default)]
     pub used: u64,
+    /// The only local part that it makes an account for; nothing if it makes any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub localpart: Option<String>,
 }
