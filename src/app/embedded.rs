@@ -248,15 +248,13 @@ pub async fn renew_registration_token(
         .renew_registration_token(localpart, FIRST_TOKEN_LIFE)
         .await;
     server.close().await;
-    match renewed? {
-        Some(token) => Ok(greeting::renewed(localpart, &token)),
-        None => {
-            let why = format_args!(
-                "`{localpart}` has an account already; for a new password: run --execute 'users reset-password {localpart}'"
-            );
-            Err(Failure::new(ExitCode::Usage, why).into())
-        }
+    if let Some(token) = renewed? {
+        return Ok(greeting::renewed(localpart, &token));
     }
+    let why = format_args!(
+        "`{localpart}` has an account already; for a new password: run --execute 'users reset-password {localpart}'"
+    );
+    Err(Failure::new(ExitCode::Usage, why).into())
 }
 
 async fn open(settings: homeserver::Config) -> anyhow::Result<Server> {

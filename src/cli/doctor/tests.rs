@@ -75,6 +75,27 @@ struct TestFolder {
     registration: std::path::PathBuf,
 }
 
+/// What this software answers about itself: to other servers, and at the path of Tuwunel.
+fn versions_of(software: &str) -> (Answer, Answer) {
+    let tuwunel = software == "Tuwunel";
+    let version = json!({ "name": software, "version": "1" });
+    // Without federation Tuwunel says its name at its own path only.
+    let federation = if tuwunel {
+        (
+            StatusCode::FORBIDDEN,
+            Json(json!({ "errcode": "M_FORBIDDEN" })),
+        )
+    } else {
+        (StatusCode::OK, Json(json!({ "server": version })))
+    };
+    let own = if tuwunel {
+        (StatusCode::OK, Json(version))
+    } else {
+        (StatusCode::NOT_FOUND, Json(json!({})))
+    };
+    (federation, own)
+}
+
 /// A configuration that fits everything, and a homeserver that `change` was made to.
 async fn house(change: impl FnOnce(&mut Installed)) -> TestFolder {
     provide_cryptography();
@@ -91,22 +112,7 @@ async fn house(change: impl FnOnce(&mut Installed)) -> TestFolder {
         bridge: format!("http://127.0.0.1:{port}"),
     };
     change(&mut installed);
-    let tuwunel = installed.software == "Tuwunel";
-    let version = json!({ "name": installed.software, "version": "1" });
-    // Without federation Tuwunel says its name at its own path only.
-    let federation = if tuwunel {
-        (
-            StatusCode::FORBIDDEN,
-            Json(json!({ "errcode": "M_FORBIDDEN" })),
-        )
-    } else {
-        (StatusCode::OK, Json(json!({ "server": version })))
-    };
-    let own = if tuwunel {
-        (StatusCode::OK, Json(version))
-    } else {
-        (StatusCode::NOT_FOUND, Json(json!({})))
-    };
+    let (federation, own) = versions_of(installed.software);
     let encryption = (
         StatusCode::NOT_FOUND,
         Json(json!({ "errcode": "M_NOT_FOUND" })),

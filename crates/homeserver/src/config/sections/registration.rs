@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::config::{ConfigError, Secret, patterns::Patterns, secret_file};
 
 /// Making accounts.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Registration {
     /// Whether people can make accounts themselves.
@@ -29,22 +29,6 @@ pub struct Registration {
     pub auto_join_rooms: Vec<OwnedRoomOrAliasId>,
     /// Regular expressions of localparts that nobody can take.
     pub forbidden_usernames: Patterns,
-}
-
-impl Default for Registration {
-    fn default() -> Self {
-        Self {
-            allow_registration: false,
-            registration_token: None,
-            registration_token_file: None,
-            yes_i_am_very_very_sure_i_want_an_open_registration_server_prone_to_abuse: false,
-            registration_shared_secret: None,
-            allow_guest_registration: false,
-            new_user_displayname_suffix: String::new(),
-            auto_join_rooms: Vec::new(),
-            forbidden_usernames: Patterns::default(),
-        }
-    }
 }
 
 impl Registration {
