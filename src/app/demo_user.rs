@@ -56,7 +56,7 @@ impl DemoUser {
              accept the invitation to the space \"Letta Agents\", and say hello to an agent. The agents are scripted;\n\
              try \"slow: 12\", \"md:\" or \"say: anything\". Ctrl-C stops it; the next start goes on where this one ended.\n\n\
              For a second account, write \"!admin users create-user bob\" in the room #admins:{}; the answer has its password.\n\
-             To let it talk to an agent, write \"invite Echo @bob:{}\" to the bot.\n\n",
+             To let it talk to an agent, write \"invite Ada @bob:{}\" to the bot.\n\n",
             self.user_id.localpart(),
             self.password,
             self.user_id.server_name(),
