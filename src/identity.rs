@@ -127,7 +127,7 @@ impl Identity {
     /// The agent that `user` speaks for, if it is a ghost of ours.
     pub fn agent_of(&self, user: &UserId) -> Option<AgentId> {
         (user.server_name() == self.domain)
-            .then(|| self.template.agent(user.localpart()))
+            .then(|| self.template.parse_localpart(user.localpart()))
             .flatten()
     }
 
@@ -140,7 +140,7 @@ impl Identity {
     /// The agent whose room `alias` names.
     pub fn agent_of_alias(&self, alias: &RoomAliasId) -> Option<AgentId> {
         (alias.server_name() == self.domain)
-            .then(|| self.template.agent(alias.alias()))
+            .then(|| self.template.parse_localpart(alias.alias()))
             .flatten()
     }
 

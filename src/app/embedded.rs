@@ -151,7 +151,7 @@ impl EmbeddedHomeserver {
         for address in listeners.addresses() {
             info!(%address, server_name = %name, "the homeserver listens");
         }
-        if let Some(socket) = listeners.socket() {
+        if let Some(socket) = listeners.unix_socket_path() {
             info!(socket = %socket.display(), server_name = %name, "the homeserver listens");
         }
         // Set once: it is served once.
@@ -162,7 +162,7 @@ impl EmbeddedHomeserver {
     /// Where clients reach what listens: by the name in the certificate, if there is one.
     fn reached_at(&self, listeners: &Listeners) -> String {
         let config = self.server.config();
-        match (listeners.socket(), listeners.addresses().first()) {
+        match (listeners.unix_socket_path(), listeners.addresses().first()) {
             (None, Some(first)) if config.listen.tls.certs.is_some() => {
                 format!("https://{}:{}", config.server_name.host(), first.port())
             }

@@ -58,7 +58,7 @@ impl UsernameTemplate {
     }
 
     /// The agent with this localpart.
-    pub(super) fn agent(&self, localpart: &str) -> Option<AgentId> {
+    pub(super) fn parse_localpart(&self, localpart: &str) -> Option<AgentId> {
         let rest = localpart
             .strip_prefix(&self.prefix)
             .filter(|rest| !rest.contains('-'))?;

@@ -58,7 +58,7 @@ impl fmt::Debug for Listeners {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Listeners")
             .field("addresses", &self.addresses())
-            .field("socket", &self.socket())
+            .field("socket", &self.unix_socket_path())
             .finish()
     }
 }
@@ -105,7 +105,7 @@ impl Listeners {
     }
 
     /// The socket in the file system.
-    pub fn socket(&self) -> Option<&Path> {
+    pub fn unix_socket_path(&self) -> Option<&Path> {
         self.unix.as_ref().map(|(_, path)| path.as_path())
     }
 

@@ -105,7 +105,7 @@ impl Server {
             keys,
             sync,
             push_rules,
-            previews: Previews::open(media.clone(), &config.outbound),
+            previews: Previews::new(media.clone(), &config.outbound),
             rate_limits: RateLimits::new(config.limits.rate_limits),
             body_pools: BodyPools::default(),
             unread_answers: UnreadAnswers::default(),

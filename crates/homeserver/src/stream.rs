@@ -165,7 +165,7 @@ impl Stream {
             mut batch,
             rows,
             positions,
-            touches,
+            wake_targets,
         } = write;
         let place = self.take(positions)?;
         // Nothing but writing from here on: everybody's later changes wait for this place.
@@ -174,7 +174,7 @@ impl Stream {
         }
         self.inner.store.commit_blocking(batch)?;
         let last = place.last().unwrap_or_else(|| self.visible());
-        place.done(&touches);
+        place.done(&wake_targets);
         Ok(last)
     }
 

@@ -147,7 +147,7 @@ pub fn put(
         let key = (user, before.position);
         write.batch().delete::<tables::AccountDataChanges>(key)?;
     }
-    write.touch([WakeTarget::User(user.to_owned())]);
+    write.wake_after_commit([WakeTarget::User(user.to_owned())]);
     let slot = write.position();
     let what = (room_part(room).to_owned(), kind.to_owned());
     let change = Change::AccountData(user.to_owned());

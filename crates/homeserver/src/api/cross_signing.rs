@@ -48,7 +48,7 @@ async fn upload_keys(
     let mut write = services.stream.begin_write();
     cross_signing::set(&services.store, write.batch(), user, &new)?;
     keys::changed(&mut write, user);
-    write.touch(device_lists::touches(&services.store, user)?);
+    write.wake_after_commit(device_lists::wake_targets(&services.store, user)?);
     services.stream.commit(write).await?;
     Ok(upload_signing_keys::v3::Response::new())
 }
@@ -89,7 +89,7 @@ async fn upload_signatures(
         // One owner after the other: whoever signs for many holds up each of them only for their own part.
         let alone = services.keys.lock([&**owner, &**signer]).await;
         let mut write = services.stream.begin_write();
-        write.touch([WakeTarget::User(signer.clone())]);
+        write.wake_after_commit([WakeTarget::User(signer.clone())]);
         for (name, object) in objects {
             let added =
                 signatures::add(&services.store, write.batch(), signer, owner, name, object)?;
@@ -100,7 +100,7 @@ async fn upload_signatures(
         if !write.is_empty() {
             keys::changed(&mut write, owner);
             if owner == signer {
-                write.touch(device_lists::touches(&services.store, owner)?);
+                write.wake_after_commit(device_lists::wake_targets(&services.store, owner)?);
             }
             services.stream.commit(write).await?;
         }

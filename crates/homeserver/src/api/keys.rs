@@ -32,12 +32,12 @@ async fn upload(
     let (user, device, body) = (&call.caller.user_id, call.caller.device()?, &call.body);
     let _alone = services.keys.lock([&**user]).await;
     let mut write = services.stream.begin_write();
-    write.touch([WakeTarget::User(user.clone())]);
+    write.wake_after_commit([WakeTarget::User(user.clone())]);
     if let Some(given) = &body.device_keys
         && devices::set(&services.store, write.batch(), user, device, given)?
     {
         keys::changed(&mut write, user);
-        write.touch(device_lists::touches(&services.store, user)?);
+        write.wake_after_commit(device_lists::wake_targets(&services.store, user)?);
     }
     let (new, fallback) = (&body.one_time_keys, &body.fallback_keys);
     one_time::add(&services.store, write.batch(), user, device, new)?;

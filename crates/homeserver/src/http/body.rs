@@ -42,7 +42,7 @@ pub(super) struct BodyPermits {
 
 impl BodyPermits {
     /// The request is worked on: it ends by itself, and does not give way any more.
-    pub(super) fn complete(&self) {
+    pub(super) fn stop_giving_way(&self) {
         for transfer in &self.transfers {
             transfer.complete();
         }
@@ -66,10 +66,10 @@ pub(super) struct ReadBody {
 }
 
 impl ReadBody {
-    /// See [`BodyPermits::complete`].
+    /// See [`BodyPermits::stop_giving_way`].
     #[cfg(test)]
     pub(super) fn complete(&self) {
-        self.permits.complete();
+        self.permits.stop_giving_way();
     }
 
     /// The body and the permits, apart.

@@ -123,7 +123,7 @@ impl Routes {
             Box::pin(async move {
                 let outcome = match read(&services, request, args, limit, disconnected).await {
                     Ok((call, permits)) => {
-                        permits.complete();
+                        permits.stop_giving_way();
                         handler(services, call).await
                     }
                     Err(error) => Err(error),
@@ -246,7 +246,7 @@ impl Routes {
                 let outcome = match services.body_pools.read(body, &holder, max_bytes).await {
                     Ok(held) => {
                         let (bytes, permits) = held.into_parts();
-                        permits.complete();
+                        permits.stop_giving_way();
                         facts.bytes = bytes;
                         match json::check(&facts.bytes) {
                             Ok(()) => {
@@ -358,7 +358,7 @@ where
                         place.hold(response).await
                     };
                     if abandoned == Abandoned::GoesOn {
-                        permits.complete();
+                        permits.stop_giving_way();
                     }
                     // One that waits for something to happen gives way: its client asks again.
                     let answer = tokio::select! {

@@ -59,7 +59,7 @@ pub async fn set(state: &Keys, user: &UserId, upload: &Upload) -> Result<()> {
     };
     batch.put::<tables::DehydratedDevices>((user,), &record)?;
     changed(&mut write, user);
-    write.touch(device_lists::touches(&state.store, user)?);
+    write.wake_after_commit(device_lists::wake_targets(&state.store, user)?);
     state.stream.commit(write).await?;
     Ok(())
 }
@@ -73,7 +73,7 @@ pub async fn delete(state: &Keys, user: &UserId) -> Result<OwnedDeviceId> {
     forget_device(batch, user, &device)?;
     batch.delete::<tables::DehydratedDevices>((user,))?;
     changed(&mut write, user);
-    write.touch(device_lists::touches(&state.store, user)?);
+    write.wake_after_commit(device_lists::wake_targets(&state.store, user)?);
     state.stream.commit(write).await?;
     Ok(device)
 }

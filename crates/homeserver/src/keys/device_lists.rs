@@ -15,7 +15,7 @@ use crate::{
 /// For a user in more rooms than this, a change of keys wakes everybody instead of looking for who shares one of them.
 const ROOMS_TOUCHED_MAX: usize = 100;
 
-/// Records that the devices or keys of a user changed. The write is committed with [`touches`].
+/// Records that the devices or keys of a user changed. The write is committed with [`wake_targets`].
 pub fn changed(write: &mut Write, user: &UserId) {
     let slot = write.position();
     let user = user.to_owned();
@@ -27,7 +27,7 @@ pub fn changed(write: &mut Write, user: &UserId) {
 }
 
 /// Who has to look when the keys of this user changed: the user, and everybody who shares a room with them.
-pub fn touches(store: &Store, user: &UserId) -> Result<Vec<WakeTarget>> {
+pub fn wake_targets(store: &Store, user: &UserId) -> Result<Vec<WakeTarget>> {
     let mut touches = vec![WakeTarget::User(user.to_owned())];
     for row in store.scan::<tables::Memberships>((user,)) {
         let ((_, room), member) = row?;

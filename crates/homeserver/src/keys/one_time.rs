@@ -200,7 +200,7 @@ async fn claim_of(
     }
     if !write.is_empty() {
         // The position is nobody's change: it is what wakes the owner, who has fewer keys now.
-        write.touch([WakeTarget::User(user.clone())]);
+        write.wake_after_commit([WakeTarget::User(user.clone())]);
         write.position();
         state.stream.commit(write).await?;
     }

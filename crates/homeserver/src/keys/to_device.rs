@@ -83,7 +83,7 @@ pub async fn send(
             trims -= 1;
         }
         next += 1;
-        write.touch([WakeTarget::User(user.clone())]);
+        write.wake_after_commit([WakeTarget::User(user.clone())]);
         let message = Delivered {
             kind,
             sender,

@@ -65,7 +65,7 @@ fn unreachable(reason: impl std::fmt::Display) -> Error {
 
 impl Previews {
     /// Previews within these limits; their pictures become files.
-    pub fn open(media: Media, outbound: &Outbound) -> Self {
+    pub fn new(media: Media, outbound: &Outbound) -> Self {
         let inner = Inner {
             http: Guarded::new(outbound),
             outbound: outbound.clone(),

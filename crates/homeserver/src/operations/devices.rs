@@ -46,7 +46,7 @@ impl Operations {
         let batch = write.batch();
         batch.put::<tables::Devices>((user, device), &record)?;
         keys::changed(&mut write, user);
-        write.touch(keys::device_lists::touches(&self.store, user)?);
+        write.wake_after_commit(keys::device_lists::wake_targets(&self.store, user)?);
         self.stream.commit(write).await?;
         drop(changing);
         Ok(was)
@@ -104,7 +104,7 @@ impl Operations {
         }
         self.accounts.end_short_tokens(batch, user, ends)?;
         keys::changed(&mut write, user);
-        write.touch(keys::device_lists::touches(&self.store, user)?);
+        write.wake_after_commit(keys::device_lists::wake_targets(&self.store, user)?);
         self.stream.commit(write).await?;
         drop((changing, locked));
         for device in &found {

@@ -160,7 +160,7 @@ impl Successor<'_> {
     fn copy(&self, kind: &StateEventType, pdu: &Pdu) -> Draft {
         let sender = self.caller.user_id.clone();
         let key = pdu.state_key.clone().unwrap_or_default();
-        Draft::raw_state(sender, kind, key, pdu.content.clone())
+        Draft::new_raw_state(sender, kind, key, pdu.content.clone())
     }
 
     fn create_content(&self, last: Option<OwnedEventId>) -> Result<Map<String, Value>> {

@@ -217,7 +217,12 @@ impl Plan {
         }
         for event in &self.initial {
             let (key, content) = (event.state_key.as_str(), event.content.clone());
-            drafts.push(Draft::raw_state(creator.clone(), &event.kind, key, content));
+            drafts.push(Draft::new_raw_state(
+                creator.clone(),
+                &event.kind,
+                key,
+                content,
+            ));
         }
         if let Some(name) = &self.request.name {
             drafts.push(self.state(StateEventType::RoomName, json!({ "name": name }))?);

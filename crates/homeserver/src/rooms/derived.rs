@@ -101,7 +101,7 @@ fn member(writer: &mut RoomWriter, pdu: &Pdu, slot: Slot) -> Result<()> {
         display_name: content.displayname,
         before: before.map(|content| content.membership),
     };
-    writer.touch(WakeTarget::User(user.clone()));
+    writer.wake_after_commit(WakeTarget::User(user.clone()));
     let room = pdu.room_id.clone();
     writer.row(move |batch, positions| {
         member.position = positions.of(slot);

@@ -44,7 +44,7 @@ impl Draft {
     }
 
     /// A state event with content that is not typed.
-    pub fn raw_state(
+    pub fn new_raw_state(
         sender: OwnedUserId,
         kind: &StateEventType,
         key: impl Into<String>,
@@ -65,6 +65,6 @@ impl Draft {
     ) -> Result<Self> {
         let content = to_raw_value(content)
             .map_err(|error| Error::Broken(format!("content of our own: {error}")))?;
-        Ok(Self::raw_state(sender, kind, key, content))
+        Ok(Self::new_raw_state(sender, kind, key, content))
     }
 }

@@ -67,7 +67,7 @@ impl Member {
 
     /// The member event, sent by this user.
     pub fn draft(&self, sender: &UserId) -> Result<Draft> {
-        let mut draft = Draft::raw_state(
+        let mut draft = Draft::new_raw_state(
             sender.to_owned(),
             &StateEventType::RoomMember,
             self.user.as_str(),

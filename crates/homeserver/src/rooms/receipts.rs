@@ -84,7 +84,7 @@ pub async fn set(
         time: clock::now(),
     };
     mark_read(write.batch(), rooms, user, room, thread, read)?;
-    write.touch([if receipt.is_private() {
+    write.wake_after_commit([if receipt.is_private() {
         WakeTarget::User(user.to_owned())
     } else {
         WakeTarget::Room(room.to_owned())

@@ -102,7 +102,7 @@ impl RoomWriter {
             .await;
         let mut writer = Self::with_head(rooms, room_id, record, head, None)?;
         writer.is_new = true;
-        let create = Draft::raw_state(creator, &StateEventType::RoomCreate, "", content);
+        let create = Draft::new_raw_state(creator, &StateEventType::RoomCreate, "", content);
         let (object, event_id) = writer.build(&create)?;
         if rules.authorization.room_create_event_id_as_room_id {
             writer.room_id = room_id_of(&event_id)?;
@@ -181,8 +181,8 @@ impl RoomWriter {
     }
 
     /// Wakes somebody else, too, once this is written.
-    pub fn touch(&mut self, touch: WakeTarget) {
-        self.write.touch([touch]);
+    pub fn wake_after_commit(&mut self, touch: WakeTarget) {
+        self.write.wake_after_commit([touch]);
     }
 
     /// A state event as it is after what was added so far.

@@ -32,7 +32,7 @@ pub struct Write {
     pub(super) batch: Batch,
     pub(super) rows: Vec<Row>,
     pub(super) positions: u64,
-    pub(super) touches: Vec<WakeTarget>,
+    pub(super) wake_targets: Vec<WakeTarget>,
 }
 
 impl std::fmt::Debug for Write {
@@ -51,7 +51,7 @@ impl Write {
             batch,
             rows: Vec::new(),
             positions: 0,
-            touches: Vec::new(),
+            wake_targets: Vec::new(),
         }
     }
 
@@ -76,8 +76,8 @@ impl Write {
     }
 
     /// Wakes those whom this concerns once it can be read. Without a position there is nothing to wake them for.
-    pub fn touch(&mut self, touches: impl IntoIterator<Item = WakeTarget>) {
-        self.touches.extend(touches);
+    pub fn wake_after_commit(&mut self, targets: impl IntoIterator<Item = WakeTarget>) {
+        self.wake_targets.extend(targets);
     }
 
     /// Whether nothing is to be written.

@@ -82,7 +82,8 @@ impl http_body::Body for Timed {
             Poll::Ready(frame) => {
                 let frame = frame.map(|frame| frame.map_err(io::Error::other));
                 if let Some(Ok(frame)) = &frame {
-                    self.budget.moved(frame.data_ref().map_or(0, Bytes::len));
+                    self.budget
+                        .record_transferred(frame.data_ref().map_or(0, Bytes::len));
                 }
                 if self.inner.is_end_stream() || frame.is_none() {
                     self.fate.read.store(true, Ordering::Release);

@@ -36,7 +36,7 @@ impl Budget {
     }
 
     /// So many bytes moved.
-    pub(super) fn moved(&mut self, bytes: usize) {
+    pub(super) fn record_transferred(&mut self, bytes: usize) {
         if let Some(since) = self.since.take() {
             self.waited += since.elapsed();
         }
@@ -81,7 +81,7 @@ mod tests {
             let overdue = poll_fn(|cx| budget.poll_overdue(cx));
             tokio::select! {
                 biased;
-                () = sleep_until(next) => budget.moved(bytes_each_second),
+                () = sleep_until(next) => budget.record_transferred(bytes_each_second),
                 () = overdue => return Some(began.elapsed().as_secs()),
             }
         }
@@ -102,7 +102,7 @@ mod tests {
     async fn time_in_which_nobody_waits_costs_nothing() {
         let mut budget = Budget::new(TIMEOUT);
         for _ in 0..100 {
-            budget.moved(1);
+            budget.record_transferred(1);
             tokio::time::sleep(TIMEOUT).await;
         }
         let overdue = poll_fn(|cx| budget.poll_overdue(cx));

@@ -78,7 +78,11 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Watched<S> {
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
         let outcome = Pin::new(&mut self.inner).poll_write(cx, bytes);
-        self.written(outcome, |unread, bytes| unread.moved(*bytes), cx)
+        self.written(
+            outcome,
+            |unread, bytes| unread.record_transferred(*bytes),
+            cx,
+        )
     }
 
     fn poll_write_vectored(
@@ -87,7 +91,11 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Watched<S> {
         pieces: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let outcome = Pin::new(&mut self.inner).poll_write_vectored(cx, pieces);
-        self.written(outcome, |unread, bytes| unread.moved(*bytes), cx)
+        self.written(
+            outcome,
+            |unread, bytes| unread.record_transferred(*bytes),
+            cx,
+        )
     }
 
     fn is_write_vectored(&self) -> bool {

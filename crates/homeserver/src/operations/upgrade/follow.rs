@@ -69,7 +69,7 @@ pub(super) async fn update_spaces(
         }
         let sender = caller.user_id.clone();
         let content = child.content.clone();
-        let added = writer.add(Draft::raw_state(
+        let added = writer.add(Draft::new_raw_state(
             sender.clone(),
             &kind,
             new.as_str(),

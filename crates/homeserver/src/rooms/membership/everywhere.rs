@@ -55,7 +55,7 @@ async fn update_profile(
         return Ok(());
     }
     let content = to_raw_value(&content)?;
-    writer.add(Draft::raw_state(
+    writer.add(Draft::new_raw_state(
         user.to_owned(),
         &kind,
         user.as_str(),

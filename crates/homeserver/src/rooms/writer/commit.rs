@@ -72,7 +72,7 @@ impl RoomWriter {
 
     /// Works out everything that is to be written. No position is taken yet.
     fn prepare(&mut self) -> Result<Option<Derivations>> {
-        self.touch(WakeTarget::Room(self.room_id.clone()));
+        self.wake_after_commit(WakeTarget::Room(self.room_id.clone()));
         if self.added.is_empty() {
             return Ok(None);
         }

@@ -77,7 +77,9 @@ async fn changed_devices_are_told_to_those_who_share_a_room() {
     assert_eq!(of_bob["device_unused_fallback_key_types"], json!([]));
     let mut write = test.server.stream.begin_write();
     keys::changed(&mut write, &alice.user_id);
-    write.touch(keys::device_lists::touches(&test.server.store, &alice.user_id).unwrap());
+    write.wake_after_commit(
+        keys::device_lists::wake_targets(&test.server.store, &alice.user_id).unwrap(),
+    );
     test.server.stream.commit(write).await.unwrap();
     let answer = next(&bob, &mut of_bob, "").await;
     assert_eq!(answer["device_lists"]["changed"], json!([alice.user_id]));
