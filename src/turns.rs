@@ -220,7 +220,7 @@ impl Turns {
     }
 
     /// Somebody has come into the room or gone, or who may do what there has changed.
-    pub fn members_changed(&self, room: &RoomId) {
+    pub fn room_state_changed(&self, room: &RoomId) {
         self.inner.members.changed(room);
         self.inner.send_rights.changed(room);
     }

@@ -199,7 +199,7 @@ impl Inbox {
             }
             Route::Command | Route::Reaction | Route::Membership | Route::Replaced => {
                 if matches!(route, Route::Membership | Route::Replaced) {
-                    self.turns.members_changed(&event.room_id);
+                    self.turns.room_state_changed(&event.room_id);
                 }
                 let job = RoomJob {
                     event: admitted.event.clone(),
@@ -233,7 +233,7 @@ impl Inbox {
                     .await?;
             }
             Route::Ignore(IgnoreReason::RoomLeft) => self.tell_of_successor(event).await?,
-            Route::RoomState => self.turns.members_changed(&event.room_id),
+            Route::RoomState => self.turns.room_state_changed(&event.room_id),
             Route::Ignore(_) => {}
         }
         journal.drop_event(admission)?;

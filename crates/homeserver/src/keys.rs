@@ -79,7 +79,7 @@ pub fn forget_device(batch: &mut Batch, user: &UserId, device: &DeviceId) -> Res
 
 /// Removes everything that belongs to a user who is gone for ever, besides their devices: the keys of the person, the backups,
 /// and the dehydrated device.
-pub fn forget_user(store: &Store, batch: &mut Batch, user: &UserId) -> Result<()> {
+pub fn delete_user_keys(store: &Store, batch: &mut Batch, user: &UserId) -> Result<()> {
     batch.delete_all::<tables::CrossSigningKeys>((user,))?;
     batch.delete_all::<tables::KeySignatures>((user,))?;
     batch.delete_all::<tables::BackupVersions>((user,))?;

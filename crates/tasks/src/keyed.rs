@@ -10,7 +10,7 @@ use std::{
 
 use tracing::error;
 
-use super::{PANICS_MAX, Panic, Tasks, catch};
+use super::{PANICS_PER_ITEM_MAX, Panic, Tasks, catch};
 
 /// How long a worker rests after an error or a panic, before it looks again.
 const RETRY_PAUSE: Duration = Duration::from_secs(5);
@@ -23,7 +23,7 @@ pub trait Work<K>: Clone + Send + Sync + 'static {
     /// Does all there is to do for the key, and returns. After an error it runs again.
     fn run(&self, key: &K) -> impl Future<Output = Result<(), Self::Error>> + Send;
 
-    /// Removes the first item from the work of the key: it panicked [`PANICS_MAX`] times.
+    /// Removes the first item from the work of the key: it panicked [`PANICS_PER_ITEM_MAX`] times.
     fn set_aside(
         &self,
         key: &K,
@@ -99,7 +99,7 @@ async fn supervise<K: Debug, W: Work<K>>(work: &W, key: &K, tasks: &Tasks) -> bo
             Err(panic) => {
                 panics += 1;
                 error!(?key, %panic, panics, "work panicked");
-                if panics >= PANICS_MAX && set_aside(work, key, &panic).await {
+                if panics >= PANICS_PER_ITEM_MAX && set_aside(work, key, &panic).await {
                     panics = 0;
                     continue;
                 }

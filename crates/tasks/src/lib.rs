@@ -3,7 +3,7 @@
 //! The work itself lies in the journal; a worker looks there, does what it finds, and goes. Waking
 //! one that is awake makes it look once more, so nothing that was written before a wake is missed.
 //!
-//! A panic costs one item, never a worker ([`Workers`]): the same item is tried [`PANICS_MAX`] times
+//! A panic costs one item, never a worker ([`Workers`]): the same item is tried [`PANICS_PER_ITEM_MAX`] times
 //! and then set aside. A task that the process cannot do without ([`Tasks::spawn_singleton`]) takes
 //! the process with it when it ends early, so that whoever supervises the process starts it anew.
 
@@ -27,7 +27,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::error;
 
 /// How often one item of work may panic before it is set aside.
-pub const PANICS_MAX: u32 = 3;
+pub const PANICS_PER_ITEM_MAX: u32 = 3;
 
 /// Tasks that must end before the process does, and the signs that they shall.
 ///

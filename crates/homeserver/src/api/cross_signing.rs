@@ -12,7 +12,7 @@ use crate::{
     accounts::{credential::ProvenPassword, uia},
     error::{Error, Result},
     http::{Call, Routes},
-    keys::{self, cross_signing, device_lists, signatures, signatures::Unusable},
+    keys::{self, cross_signing, device_lists, signatures, signatures::SignatureFailure},
     limits::SIGNED_KEYS_PER_REQUEST,
     services::{AppState, Services},
     stream::WakeTarget,
@@ -113,7 +113,7 @@ fn fail(
     answer: &mut upload_signatures::v3::Response,
     owner: &OwnedUserId,
     name: &str,
-    unusable: Unusable,
+    unusable: SignatureFailure,
 ) -> Result<()> {
     let failure = json!({ "errcode": unusable.code(), "error": unusable.to_string() });
     let failures = answer.failures.entry(owner.clone()).or_default();

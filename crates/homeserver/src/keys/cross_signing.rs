@@ -13,7 +13,7 @@ use serde_json::{Map, Value, json, value::RawValue};
 
 use super::{
     devices,
-    signatures::{self, Unusable},
+    signatures::{self, SignatureFailure},
 };
 use crate::{
     error::{Error, Result},
@@ -149,7 +149,8 @@ fn signed_by_master(user: &UserId, master: Option<&CrossSigningKey>, key: &RawVa
     if object.is_some_and(|object| signatures::is_signed(&object, user, &id, &public)) {
         return Ok(());
     }
-    let kind: ErrorKind = serde_json::from_value(json!({ "errcode": Unusable::Invalid.code() }))?;
+    let kind: ErrorKind =
+        serde_json::from_value(json!({ "errcode": SignatureFailure::Invalid.code() }))?;
     Err(Error::bad_request(
         kind,
         "The key is not signed by the master key",

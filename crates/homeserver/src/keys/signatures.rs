@@ -21,7 +21,7 @@ use crate::{
 
 /// Why a signature is not kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Unusable {
+pub enum SignatureFailure {
     /// There is no such key or device, or no key to sign it with.
     #[error("there is no such key, or none that may sign it")]
     Unknown,
@@ -36,7 +36,7 @@ pub enum Unusable {
     Invalid,
 }
 
-impl Unusable {
+impl SignatureFailure {
     /// The error code of the specification.
     pub fn code(self) -> &'static str {
         match self {
@@ -86,12 +86,12 @@ pub fn add(
     owner: &UserId,
     name: &str,
     signed: &RawValue,
-) -> Result<Result<(), Unusable>> {
+) -> Result<Result<(), SignatureFailure>> {
     if name.len() > SIGNED_NAME_MAX_BYTES {
-        return Ok(Err(Unusable::Unknown));
+        return Ok(Err(SignatureFailure::Unknown));
     }
     let Some((stored, signers)) = target(store, signer, owner, name)? else {
-        return Ok(Err(Unusable::Unknown));
+        return Ok(Err(SignatureFailure::Unknown));
     };
     let verified = verified(&stored, &signers, signer, signed);
     let signatures = match verified {
@@ -111,7 +111,7 @@ pub fn add(
         }
     }
     if kept + signatures.len() > SIGNATURES_PER_KEY {
-        return Ok(Err(Unusable::TooMany));
+        return Ok(Err(SignatureFailure::TooMany));
     }
     // What a key signed that is not the signer's any more proves nothing.
     for key_id in gone {
@@ -183,26 +183,26 @@ fn verified(
     signers: &Signers,
     signer: &UserId,
     signed: &RawValue,
-) -> Result<Vec<(String, String)>, Unusable> {
-    let object = canonical(signed).ok_or(Unusable::Different)?;
-    let stored = canonical(stored).ok_or(Unusable::Different)?;
+) -> Result<Vec<(String, String)>, SignatureFailure> {
+    let object = canonical(signed).ok_or(SignatureFailure::Different)?;
+    let stored = canonical(stored).ok_or(SignatureFailure::Different)?;
     // Signatures and what is unsigned do not count.
     let same = to_canonical_json_string_for_signing(&object).ok()
         == to_canonical_json_string_for_signing(&stored).ok();
     if !same {
-        return Err(Unusable::Different);
+        return Err(SignatureFailure::Different);
     }
     let mut new = Vec::new();
     for (key_id, public) in signers {
         if let Some(signature) = signature(&object, signer, key_id) {
             if !is_signed(&object, signer, key_id, public) {
-                return Err(Unusable::Invalid);
+                return Err(SignatureFailure::Invalid);
             }
             new.push((key_id.clone(), signature.to_owned()));
         }
     }
     if new.is_empty() {
-        return Err(Unusable::Invalid);
+        return Err(SignatureFailure::Invalid);
     }
     Ok(new)
 }

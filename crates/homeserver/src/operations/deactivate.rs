@@ -67,9 +67,9 @@ impl Operations {
         batch.delete_all::<tables::Pushers>((user,))?;
         batch.delete_all::<tables::PusherProgress>((user,))?;
         self.accounts.end_short_tokens(&mut batch, user, |_| true)?;
-        delayed::forget_user(&self.rooms, &mut batch, user)?;
+        delayed::delete_of_user(&self.rooms, &mut batch, user)?;
         self.media.forget_reservations(&mut batch, user)?;
-        keys::forget_user(&self.store, &mut batch, user)?;
+        keys::delete_user_keys(&self.store, &mut batch, user)?;
         if content == Content::Erased {
             self.erase(&mut batch, user)?;
         }

@@ -9,7 +9,7 @@ use std::{sync::Weak, time::Duration};
 
 use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
 use ruma::{OwnedRoomId, UInt, api::client::push::PusherKind};
-use tasks::{PANICS_MAX, Tasks, catch};
+use tasks::{PANICS_PER_ITEM_MAX, Tasks, catch};
 use tokio::{sync::mpsc, time::Instant};
 use tokio_util::sync::CancellationToken;
 
@@ -77,7 +77,7 @@ pub(super) async fn serve(
             Err(panic) => {
                 panics += 1;
                 tracing::error!(user.id = %key.0, app = key.1, %panic, panics, "making a push panicked");
-                if panics >= PANICS_MAX {
+                if panics >= PANICS_PER_ITEM_MAX {
                     panics = 0;
                     skip_waiting(&pushers, &key).await;
                 }

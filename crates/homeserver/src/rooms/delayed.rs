@@ -128,7 +128,7 @@ pub fn of_user(rooms: &Rooms, user: &UserId) -> Result<Vec<(String, DelayedEvent
 }
 
 /// Deletes the events of a user that wait, in the batch that ends the account.
-pub fn forget_user(rooms: &Rooms, batch: &mut Batch, user: &UserId) -> Result<()> {
+pub fn delete_of_user(rooms: &Rooms, batch: &mut Batch, user: &UserId) -> Result<()> {
     for (id, _) in of_user(rooms, user)? {
         batch.delete::<tables::DelayedEvents>((&*id,))?;
     }

@@ -37,13 +37,13 @@ mod user_rooms;
 
 use connection::{ConnectionKey, Connections};
 use draft::ResponseDraft;
-use facts::FactsOfRooms;
+use facts::RoomInfoCache;
 
 /// What sliding sync keeps in memory. A restart forgets it, and clients begin anew.
 #[derive(Debug, Default)]
 pub struct SlidingSync {
     connections: Connections,
-    facts: FactsOfRooms,
+    facts: RoomInfoCache,
 }
 
 impl SlidingSync {

@@ -16,7 +16,7 @@ use super::{
     list::{self, Wanted},
     room::RoomResponse,
     sync_request::SyncRequest,
-    user_rooms::{self, UserLists, UserRoom},
+    user_rooms::{self, UserLists, UserMembership},
 };
 use crate::{
     blocking,
@@ -33,7 +33,7 @@ pub(super) struct VisibleRooms {
     /// By subscription.
     pub(super) subscribed: BTreeSet<OwnedRoomId>,
     /// All rooms of the user that the connection can show.
-    pub(super) user_rooms: BTreeMap<OwnedRoomId, UserRoom>,
+    pub(super) user_rooms: BTreeMap<OwnedRoomId, UserMembership>,
 }
 
 impl VisibleRooms {

@@ -74,11 +74,11 @@ struct Entry {
 
 /// Facts of all rooms that somebody asked for.
 #[derive(Debug, Default)]
-pub(super) struct FactsOfRooms {
+pub(super) struct RoomInfoCache {
     inner: Mutex<Inner>,
 }
 
-impl FactsOfRooms {
+impl RoomInfoCache {
     /// Marks the rooms in which something happened up to `now`.
     pub(super) fn follow(&self, rooms: &Rooms, now: Position) -> Result<()> {
         let mut inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);

@@ -16,7 +16,7 @@ use super::{
     list::Wanted,
     sync_request::SyncRequest,
     timeline::{EventViewer, Timeline},
-    user_rooms::{UserLists, UserRoom, bump},
+    user_rooms::{UserLists, UserMembership, bump},
 };
 use crate::{
     error::Result,
@@ -45,7 +45,7 @@ pub(super) struct RoomResponse<'a> {
     /// Up to where this answer tells.
     pub(super) now: Position,
     pub(super) room_id: &'a OwnedRoomId,
-    pub(super) user_room: &'a UserRoom,
+    pub(super) user_room: &'a UserMembership,
     pub(super) wanted: &'a Wanted,
     pub(super) facts: &'a Facts,
     /// What this answer can still tell of rooms that are seen from outside.

@@ -13,7 +13,7 @@ use serde::{Deserialize, de::DeserializeOwned};
 
 use super::{
     connection::{RoomMembership, Snapshot},
-    facts::{Facts, FactsOfRooms},
+    facts::{Facts, RoomInfoCache},
     filter::Candidate,
     sync_request::SyncRequest,
 };
@@ -28,7 +28,7 @@ use crate::{
 
 /// A room of the user.
 #[derive(Clone, Debug)]
-pub(super) struct UserRoom {
+pub(super) struct UserMembership {
     /// How the user stands to it.
     pub(super) room_membership: RoomMembership,
     /// Whether the user is invited, not knocking.
@@ -88,7 +88,7 @@ pub(super) fn user_rooms(
     user: &UserId,
     base: &Snapshot,
     now: Position,
-) -> Result<BTreeMap<OwnedRoomId, UserRoom>> {
+) -> Result<BTreeMap<OwnedRoomId, UserMembership>> {
     let mut user_rooms = BTreeMap::new();
     for (room, member) in rooms.memberships(user)? {
         let Some(user_room) = user_room(rooms, user_lists, user, &room, member, now)? else {
@@ -112,7 +112,7 @@ fn user_room(
     room: &RoomId,
     member: Membership,
     now: Position,
-) -> Result<Option<UserRoom>> {
+) -> Result<Option<UserMembership>> {
     let mut facts = (member.membership, member.position, member.sender);
     if facts.1 > now {
         // Not visible yet: what was before counts until it is.
@@ -131,7 +131,7 @@ fn user_room(
         MembershipState::Invite | MembershipState::Knock => RoomMembership::InvitedOrKnocking,
         _ => RoomMembership::Gone,
     };
-    Ok(Some(UserRoom {
+    Ok(Some(UserMembership {
         room_membership,
         invited: membership == MembershipState::Invite,
         since,
@@ -141,10 +141,10 @@ fn user_room(
 /// The rooms as filters and order see them.
 pub(super) fn candidates(
     rooms: &Rooms,
-    facts: &FactsOfRooms,
+    facts: &RoomInfoCache,
     sync_request: &SyncRequest,
     user_lists: &UserLists,
-    user_rooms: &BTreeMap<OwnedRoomId, UserRoom>,
+    user_rooms: &BTreeMap<OwnedRoomId, UserMembership>,
 ) -> Result<Vec<Candidate>> {
     let asks_tags = sync_request.lists.values().any(|list| {
         let more = &list.filters.more;
@@ -172,7 +172,7 @@ pub(super) fn candidates(
     Ok(candidates)
 }
 
-fn candidate(room: &RoomId, user_room: &UserRoom, facts: &Facts) -> Candidate {
+fn candidate(room: &RoomId, user_room: &UserMembership, facts: &Facts) -> Candidate {
     Candidate {
         room_id: room.to_owned(),
         bump: bump(user_room, facts),
@@ -187,7 +187,7 @@ fn candidate(room: &RoomId, user_room: &UserRoom, facts: &Facts) -> Candidate {
 }
 
 /// Where the room had its last news for this user. Whoever is not in it learns nothing of what happens there.
-pub(super) fn bump(user_room: &UserRoom, facts: &Facts) -> Position {
+pub(super) fn bump(user_room: &UserMembership, facts: &Facts) -> Position {
     match user_room.room_membership {
         RoomMembership::Joined => facts.bump,
         RoomMembership::InvitedOrKnocking | RoomMembership::Gone => user_room.since,
@@ -198,12 +198,13 @@ pub(super) fn bump(user_room: &UserRoom, facts: &Facts) -> Position {
 fn spaces(
     rooms: &Rooms,
     sync_request: &SyncRequest,
-    user_rooms: &BTreeMap<OwnedRoomId, UserRoom>,
+    user_rooms: &BTreeMap<OwnedRoomId, UserMembership>,
 ) -> Result<BTreeMap<OwnedRoomId, HashSet<OwnedRoomId>>> {
     let mut spaces = BTreeMap::new();
     let asked = sync_request.lists.values();
     for space in asked.flat_map(|list| list.filters.more.spaces.iter().flatten()) {
-        let is_in = |user_room: &UserRoom| user_room.room_membership == RoomMembership::Joined;
+        let is_in =
+            |user_room: &UserMembership| user_room.room_membership == RoomMembership::Joined;
         if !user_rooms.get(space).is_some_and(is_in) || spaces.contains_key(space) {
             continue;
         }
