@@ -263,7 +263,7 @@ const FOREIGN: [&str; 16] = [
     "{query}",
 ];
 
-/// What makes foreign text text. All of it is `matrix::foreign`.
+/// What makes foreign text text. All of it is `matrix::untrusted_text`.
 const AS_TEXT: [&str; 5] = ["inline(", "inline_start(", "block(", "code(", "call_shown("];
 
 #[test]
@@ -292,7 +292,7 @@ fn foreign_text_enters_our_messages_as_text_only() {
         });
         assert!(
             found.is_empty(),
-            "`{word}` is foreign text; put it into a message with `matrix::foreign`:\n{}",
+            "`{word}` is foreign text; put it into a message with `matrix::untrusted_text`:\n{}",
             found.join("\n")
         );
     }

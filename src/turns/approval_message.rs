@@ -2,7 +2,7 @@
 //!
 //! Promises: what is approved was shown in full, so a request that does not fit one message can
 //! only be denied; nothing in it is invisible or out of sight, whatever the model wrote, see
-//! [`untrusted_text`](crate::matrix::foreign).
+//! [`untrusted_text`](crate::matrix::untrusted_text).
 
 mod arguments;
 

@@ -5,7 +5,7 @@
 //! back when the parser has said where it stands: in running text as what it is, in code and in targets as it was written.
 //!
 //! Promise: what is found by mistake is put back character for character. What is a formula is decided in
-//! [`formula`](super::formula), what is an address in [`address`](super::address).
+//! [`formula`], what is an address in [`address`].
 
 use std::{borrow::Cow, collections::HashSet, ops::Range};
 
