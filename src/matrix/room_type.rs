@@ -2,12 +2,9 @@
 //!
 //! Specification: [room types](https://spec.matrix.org/latest/client-server-api/#types).
 
-use ruma::{RoomId, events::StateEventType};
+use ruma::{RoomId, events::StateEventType, room::RoomType};
 
 use super::client::{Actor, Homeserver, MatrixError};
-
-/// The type of a space.
-const SPACE_TYPE: &str = "m.space";
 
 impl Homeserver {
     /// Whether a room is a space, where nobody reads what is said.
@@ -15,6 +12,6 @@ impl Homeserver {
         let create = self
             .state_content(actor, room, StateEventType::RoomCreate, "")
             .await?;
-        Ok(create.is_some_and(|content| content["type"] == SPACE_TYPE))
+        Ok(create.is_some_and(|content| content["type"] == RoomType::Space.as_str()))
     }
 }

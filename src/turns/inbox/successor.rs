@@ -5,11 +5,11 @@
 //! the agent is now.
 
 use letta_client::AgentId;
-use ruma::OwnedEventId;
+use ruma::{OwnedEventId, RoomId};
 
 use super::Inbox;
 use crate::{
-    journal::{JournalError, OutboxItem, SendId},
+    journal::{ConversationKey, JournalError, OutboxItem, RoomKind, SendId},
     matrix::{
         content::{self, MsgKind, Placement},
         render::Rendered,
@@ -34,7 +34,7 @@ impl Inbox {
         let (Some(successor), Some(root)) = (room.successor(), thread_of(event)) else {
             return Ok(());
         };
-        let Some(agent) = self.agent_in(event, &root)? else {
+        let Some(agent) = self.agent_in(event, &root, successor)? else {
             return Ok(());
         };
         let identity = &self.rules.identity;
@@ -62,15 +62,31 @@ impl Inbox {
         self.ctx.outbox.enqueue(&item).await
     }
 
-    /// The agent that has a conversation in a thread.
+    /// The agent of the new room that has a conversation in a thread of the old one.
     fn agent_in(
         &self,
         event: &IncomingEvent,
         root: &OwnedEventId,
+        successor: &RoomId,
     ) -> Result<Option<AgentId>, JournalError> {
-        let mut known = self.ctx.journal.conversations()?.into_iter();
-        let here =
-            known.find(|place| place.room == event.room_id && place.thread.as_ref() == Some(root));
-        Ok(here.map(|place| place.agent))
+        let journal = &self.ctx.journal;
+        let Some(record) = journal.room(successor)? else {
+            return Ok(None);
+        };
+        let home = match &record.kind {
+            RoomKind::Home { agent } => Some(agent),
+            _ => None,
+        };
+        for agent in home.into_iter().chain(record.guests.keys()) {
+            let conversation = ConversationKey {
+                agent: agent.clone(),
+                room: event.room_id.clone(),
+                thread: Some(root.clone()),
+            };
+            if journal.conversation(&conversation)?.is_some() {
+                return Ok(Some(agent.clone()));
+            }
+        }
+        Ok(None)
     }
 }
