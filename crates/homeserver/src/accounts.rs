@@ -19,7 +19,7 @@ use crate::{
     error::{Error, Result},
     holder::network_of,
     locks::{KeyedGuard, KeyedLocks},
-    log_repeats::LogRepeats,
+    log_throttle::LogThrottle,
     store::{Batch, Store, tables},
 };
 
@@ -73,7 +73,7 @@ pub struct Accounts {
     hashing: Arc<password::Hashing>,
     seen: Arc<seen::LastSeen>,
     /// Of which account and network the log says that a password was wrong.
-    wrong_passwords: Arc<LogRepeats<(OwnedUserId, Option<IpAddr>)>>,
+    wrong_passwords: Arc<LogThrottle<(OwnedUserId, Option<IpAddr>)>>,
     pub(crate) nonces: Arc<nonces::Nonces>,
     /// One after the other: changes of one user that read before they write.
     pub(crate) serial: Arc<serial::Serial>,
@@ -265,8 +265,8 @@ impl Accounts {
             return Ok(hash.map(ProvenPassword::new));
         }
         let about = (user.to_owned(), facts.ip.map(network_of));
-        if let Some(left_out) = self.wrong_passwords.note(about, Instant::now()) {
-            tracing::info!(user.id = %user, client.ip = ?facts.ip, left_out, "wrong password");
+        if let Some(suppressed) = self.wrong_passwords.note(about, Instant::now()) {
+            tracing::info!(user.id = %user, client.ip = ?facts.ip, suppressed, "wrong password");
         }
         Ok(None)
     }

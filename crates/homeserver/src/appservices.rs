@@ -14,7 +14,7 @@ use crate::{
     clock,
     config::{AppserviceRegistration, Config, RegistrationError},
     error::{Error, Result},
-    log_repeats::LogRepeats,
+    log_throttle::LogThrottle,
     outbound::Outgoing,
     store::records::accounts::Account,
     store::{Store, StoreError, tables},
@@ -89,7 +89,7 @@ pub struct Appservice {
     /// Rung when it has shown that it is there: what waits for a retry is tried at once.
     pub(crate) awake: Notify,
     /// When the log said that it does not answer.
-    unanswered: LogRepeats<()>,
+    unanswered: LogThrottle<()>,
     /// Cancelled when it is unregistered.
     pub(crate) gone: CancellationToken,
 }
@@ -282,7 +282,7 @@ impl Appservices {
             delivery,
             http: self.inner.http.clone(),
             awake: Notify::new(),
-            unanswered: LogRepeats::default(),
+            unanswered: LogThrottle::default(),
             gone: CancellationToken::new(),
         });
         let mut all = self

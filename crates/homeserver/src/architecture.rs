@@ -19,7 +19,7 @@ const ORDER: [&[&str]; 9] = [
         "blocking",
         "software",
         "outbound",
-        "log_repeats",
+        "log_throttle",
     ],
     // An error can be one of the store, so it stands right above it.
     &["store", "error", "permits", "byte_pool"],

@@ -39,7 +39,7 @@ mod keys;
 mod limits;
 mod listen;
 mod locks;
-mod log_repeats;
+mod log_throttle;
 mod media;
 mod operations;
 mod outbound;

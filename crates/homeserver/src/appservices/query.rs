@@ -35,8 +35,8 @@ impl Appservice {
             Ok(answer) => answer.status.is_success(),
             Err(error) => {
                 // Whoever looks an alias up asks, without a token and as often as they like.
-                if let Some(left_out) = self.unanswered.note((), Instant::now()) {
-                    tracing::warn!(appservice.id = self.id(), %error, left_out, "appservice did not answer a query");
+                if let Some(suppressed) = self.unanswered.note((), Instant::now()) {
+                    tracing::warn!(appservice.id = self.id(), %error, suppressed, "appservice did not answer a query");
                 }
                 false
             }

@@ -15,12 +15,12 @@ use crate::limits::{LOG_REPEAT_INTERVAL, LOG_REPEAT_LINES_MAX};
 
 /// What was said about whom.
 #[derive(Debug)]
-pub struct LogRepeats<K> {
-    seen: Mutex<Seen<K>>,
+pub struct LogThrottle<K> {
+    state: Mutex<State<K>>,
 }
 
 #[derive(Debug)]
-struct Seen<K> {
+struct State<K> {
     about: HashMap<K, Repeats>,
     /// All of whom nothing is remembered, as if they were one.
     others: Option<Repeats>,
@@ -28,80 +28,83 @@ struct Seen<K> {
 
 #[derive(Debug)]
 struct Repeats {
-    said: Instant,
-    left_out: u64,
+    last_logged: Instant,
+    suppressed: u64,
 }
 
 impl Repeats {
-    fn new(said: Instant) -> Self {
-        Self { said, left_out: 0 }
+    fn new(last_logged: Instant) -> Self {
+        Self {
+            last_logged,
+            suppressed: 0,
+        }
     }
 
     fn has_ended(&self, now: Instant) -> bool {
-        now.saturating_duration_since(self.said) >= LOG_REPEAT_INTERVAL
+        now.saturating_duration_since(self.last_logged) >= LOG_REPEAT_INTERVAL
     }
 
     /// Whether a line is to be written again, and how many were left out before it.
     fn again(&mut self, now: Instant) -> Option<u64> {
         if self.has_ended(now) {
-            let left_out = self.left_out;
+            let suppressed = self.suppressed;
             *self = Self::new(now);
-            return Some(left_out);
+            return Some(suppressed);
         }
-        self.left_out += 1;
+        self.suppressed += 1;
         None
     }
 }
 
-impl<K> Default for LogRepeats<K> {
+impl<K> Default for LogThrottle<K> {
     fn default() -> Self {
-        let seen = Seen {
+        let state = State {
             about: HashMap::new(),
             others: None,
         };
         Self {
-            seen: Mutex::new(seen),
+            state: Mutex::new(state),
         }
     }
 }
 
-impl<K: Eq + Hash> LogRepeats<K> {
+impl<K: Eq + Hash> LogThrottle<K> {
     /// It happened once more. If a line is to be written, says how many were left out since the last one.
     pub fn note(&self, about: K, now: Instant) -> Option<u64> {
-        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(repeats) = seen.about.get_mut(&about) {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(repeats) = state.about.get_mut(&about) {
             return repeats.again(now);
         }
-        if seen.about.len() >= LOG_REPEAT_LINES_MAX {
-            seen.forget(now);
+        if state.about.len() >= LOG_REPEAT_LINES_MAX {
+            state.forget(now);
         }
-        if seen.about.len() < LOG_REPEAT_LINES_MAX {
-            seen.about.insert(about, Repeats::new(now));
+        if state.about.len() < LOG_REPEAT_LINES_MAX {
+            state.about.insert(about, Repeats::new(now));
             return Some(0);
         }
-        if let Some(others) = &mut seen.others {
+        if let Some(others) = &mut state.others {
             return others.again(now);
         }
-        seen.others = Some(Repeats::new(now));
+        state.others = Some(Repeats::new(now));
         Some(0)
     }
 }
 
-impl<K> Seen<K> {
+impl<K> State<K> {
     /// Forgets those about whom nothing was said for long. What was left out of them is said with the next line about others.
     fn forget(&mut self, now: Instant) {
-        let mut left_out = 0;
+        let mut suppressed = 0;
         self.about.retain(|_, repeats| {
             let has_ended = repeats.has_ended(now);
-            left_out += if has_ended { repeats.left_out } else { 0 };
+            suppressed += if has_ended { repeats.suppressed } else { 0 };
             !has_ended
         });
         if let Some(others) = &mut self.others {
-            others.left_out += left_out;
-        } else if left_out > 0 {
+            others.suppressed += suppressed;
+        } else if suppressed > 0 {
             self.others = Some(Repeats {
-                said: now,
-                left_out,
+                last_logged: now,
+                suppressed,
             });
         }
     }
@@ -115,7 +118,7 @@ mod tests {
 
     #[test]
     fn first_is_said_then_a_count_at_intervals() {
-        let (repeats, start) = (LogRepeats::default(), Instant::now());
+        let (repeats, start) = (LogThrottle::default(), Instant::now());
         assert_eq!(repeats.note("a", start), Some(0));
         for second in 0..599 {
             let now = start + Duration::from_secs(second);
@@ -130,15 +133,15 @@ mod tests {
 
     #[test]
     fn lines_of_one_interval_have_a_largest_number() {
-        let (repeats, start) = (LogRepeats::default(), Instant::now());
+        let (repeats, start) = (LogThrottle::default(), Instant::now());
         let (mut lines, mut counted) = (0, 0);
         let of_each = 40 * LOG_REPEAT_LINES_MAX;
         for interval in 0..3 {
             let now = start + LOG_REPEAT_INTERVAL * interval;
             for about in 0..of_each {
-                if let Some(left_out) = repeats.note(about, now) {
+                if let Some(suppressed) = repeats.note(about, now) {
                     lines += 1;
-                    counted += left_out + 1;
+                    counted += suppressed + 1;
                 }
             }
         }
