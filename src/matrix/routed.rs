@@ -72,6 +72,18 @@ impl RoutedKind {
             .find(|kind| kind.event_type() == event_type && kind.has_state_key(state_key))
     }
 
+    /// Whether clients show an event of this kind as a message.
+    pub fn is_message(self) -> bool {
+        matches!(
+            self,
+            Self::Message
+                | Self::Sticker
+                | Self::PollStart
+                | Self::UnstablePollStart
+                | Self::Encrypted
+        )
+    }
+
     /// Whether an event of this kind can have this state key.
     fn has_state_key(self, state_key: Option<&str>) -> bool {
         match self {

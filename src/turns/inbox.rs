@@ -170,9 +170,7 @@ impl Inbox {
         let journal = &self.ctx.journal;
         let room = journal.room(&event.room_id)?;
         let route = route(event, room.as_ref(), &self.rules);
-        if event.event_type == EVENT_TYPE {
-            self.turns.note_said(event);
-        }
+        self.turns.note_said(event);
         if let Some(why) = route.ignore_reason() {
             self.ignored.log(event, why);
         } else {

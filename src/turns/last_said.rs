@@ -11,7 +11,7 @@ use ruma::{EventId, OwnedEventId, OwnedRoomId, OwnedUserId, UserId};
 use serde::Deserialize;
 
 use super::route::IncomingEvent;
-use crate::journal::ConversationKey;
+use crate::{journal::ConversationKey, matrix::RoutedKind};
 
 /// The most rooms and threads that are remembered; then all are forgotten.
 const PLACES_MAX: usize = 10_000;
@@ -43,6 +43,10 @@ struct Relation {
 impl LastSaid {
     /// Remembers a message. Edits say nothing new.
     pub(super) fn note(&self, event: &IncomingEvent) {
+        let kind = RoutedKind::of(&event.event_type, event.state_key.as_deref());
+        if !kind.is_some_and(RoutedKind::is_message) {
+            return;
+        }
         let content = serde_json::from_str::<Content>(event.content.get());
         let relation = content.ok().and_then(|content| content.relates_to);
         let (kind, target) = relation.map_or((None, None), |one| (one.rel_type, one.event_id));
@@ -113,6 +117,13 @@ mod tests {
         let edit = json!({ "m.relates_to": { "rel_type": "m.replace", "event_id": "$1" } });
         last.note(&said("$e", "@ann:x", &edit));
         assert!(is_last(None, one));
+        let mut sticker = said("$s", "@bob:x", &json!({}));
+        sticker.event_type = "m.reaction".to_owned();
+        last.note(&sticker);
+        assert!(is_last(None, one), "a reaction is no message");
+        sticker.event_type = "m.sticker".to_owned();
+        last.note(&sticker);
+        assert!(!is_last(None, one), "a sticker is one");
         for (id, sender) in [("$3", "@agent_2:x"), ("$4", "@ann:x")] {
             last.note(&said(id, sender, &json!({})));
             assert!(!is_last(None, one), "{sender}");
