@@ -44,7 +44,7 @@ use serde::{Serialize, de::DeserializeOwned};
 use system::{condition::Condition, private};
 
 pub use self::{
-    choices::{Allowance, AllowedTools, RoomChoices},
+    choices::{Allowance, AllowedTools, RoomSettings},
     inbox::InboxPosition,
     record::{
         AdmittedEvent, AgentRecord, AgentStatus, Answer, ApprovalCall, ApprovalDecision,
@@ -56,6 +56,11 @@ pub use self::{
 
 /// How much memory sled may use to cache what is on disk, in bytes.
 const CACHE_BYTES: u64 = 16 * 1024 * 1024;
+
+/// How often the folder is tried that another process holds, and how long to wait in between: one that was killed holds it until the
+/// disk has answered it.
+const LOCK_TRIES: u32 = 30;
+const LOCK_PAUSE: Duration = Duration::from_millis(100);
 
 /// The form of keys and values that this program writes. Another one is refused at the door.
 const FORMAT: u8 = 1;
@@ -183,15 +188,10 @@ impl Journal {
                 path: path.to_owned(),
                 source,
             })?;
-        let db = sled::Config::default()
-            .path(path)
-            .cache_capacity(CACHE_BYTES)
-            .flush_every_ms(None)
-            .open()
-            .map_err(|source| JournalError::Open {
-                path: path.to_owned(),
-                source,
-            })?;
+        let db = open_database(path).map_err(|source| JournalError::Open {
+            path: path.to_owned(),
+            source,
+        })?;
         let db = database::Database::new(db);
         match db.get(key::FORMAT)? {
             None => {
@@ -309,6 +309,26 @@ impl Journal {
     fn inbox_len(&self) -> usize {
         self.inner.inbox_len.load(Ordering::Relaxed)
     }
+}
+
+/// Opens the database. Waits for its lock, a few seconds at most.
+fn open_database(path: &Path) -> sled::Result<sled::Db> {
+    let config = sled::Config::default()
+        .path(path)
+        .cache_capacity(CACHE_BYTES)
+        .flush_every_ms(None);
+    for _ in 1..LOCK_TRIES {
+        match config.open() {
+            Err(sled::Error::Io(error)) if is_locked(&error) => std::thread::sleep(LOCK_PAUSE),
+            opened => return opened,
+        }
+    }
+    config.open()
+}
+
+/// Whether sled says that somebody else has the folder open. It gives no other sign than its words.
+fn is_locked(error: &std::io::Error) -> bool {
+    error.to_string().starts_with("could not acquire lock")
 }
 
 /// A value as it is stored: a version byte, then JSON.

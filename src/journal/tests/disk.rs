@@ -20,6 +20,18 @@ async fn a_second_bridge_on_the_folder_is_refused() {
 }
 
 #[tokio::test]
+async fn a_folder_that_is_let_go_soon_is_waited_for() {
+    let fixture = TestJournal::open();
+    let folder = fixture.folder.path().to_owned();
+    let opened = tokio::task::spawn_blocking(move || open_database(&folder).is_ok());
+    tokio::time::sleep(LOCK_PAUSE * 3).await;
+    let TestJournal { journal, folder } = fixture;
+    drop(journal);
+    assert!(opened.await.unwrap());
+    drop(folder);
+}
+
+#[tokio::test]
 async fn a_journal_of_another_format_is_refused() {
     let fixture = TestJournal::open();
     fixture.db().insert(key::FORMAT, &[9]).unwrap();
