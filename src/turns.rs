@@ -20,17 +20,17 @@ mod approval;
 mod approval_message;
 pub mod budget;
 pub mod decide;
-mod described;
 mod envelope;
 mod external_decision;
 mod external_turns;
 pub mod inbox;
 mod interruptible;
-mod last_said;
+mod latest_messages;
 mod log;
 mod member_counts;
 pub mod messages;
 mod model_tags;
+mod non_text_message;
 mod notice;
 pub mod notice_texts;
 mod open_stream;
@@ -74,7 +74,7 @@ use tokio::{
 use tracing::error;
 
 use self::{
-    external_turns::ExternalTurns, last_said::LastSaid, member_counts::MemberCounts,
+    external_turns::ExternalTurns, latest_messages::LatestMessages, member_counts::MemberCounts,
     pauses::Pauses, send_rights::SendRights, sender_rate_limit::SenderRateLimit,
     stops::StopRequests,
 };
@@ -84,6 +84,7 @@ use crate::{
     journal::{ConversationKey, Journal, JournalError, TurnId},
     matrix::Homeserver,
     outbox::Outbox,
+    time::Millis,
     workers::{Panic, Tasks, Work, Workers},
 };
 
@@ -129,7 +130,7 @@ struct Inner {
     stops: StopRequests,
     pauses: Arc<Pauses>,
     send_rights: SendRights,
-    last_said: LastSaid,
+    latest_messages: LatestMessages,
     rate_limit: Mutex<SenderRateLimit>,
     /// Conversations in which only braked people wait, and when to look there again.
     timers: Mutex<HashMap<ConversationKey, Instant>>,
@@ -156,7 +157,7 @@ impl Turns {
                 stops: StopRequests::default(),
                 pauses,
                 send_rights: SendRights::default(),
-                last_said: LastSaid::default(),
+                latest_messages: LatestMessages::default(),
                 rate_limit: Mutex::default(),
                 timers: Mutex::default(),
                 started_turns: Mutex::default(),
@@ -225,9 +226,9 @@ impl Turns {
         self.inner.send_rights.changed(room);
     }
 
-    /// Somebody, perhaps one of ours, has said something.
-    pub fn note_said(&self, event: &route::IncomingEvent) {
-        self.inner.last_said.note(event);
+    /// Somebody, perhaps one of ours, may have said something.
+    pub fn note_said(&self, event: &route::IncomingEvent, admitted_at: Millis) {
+        self.inner.latest_messages.note(event, admitted_at);
     }
 
     /// The agents that are not asked for a while.

@@ -89,7 +89,7 @@ impl Inner {
         request: &ApprovalRequest,
     ) -> bool {
         if let Some(approval) = &turn.approval
-            && approval.is_about(request)
+            && approval.has_same_tool_calls(request)
         {
             return !approval.found;
         }
@@ -138,7 +138,7 @@ impl Inner {
                 approval_message = self.ctx.outbox.event_of(&approval.approval_message), if !offered => {
                     offered = true;
                     if let Some(approval_message) = approval_message? {
-                        for choice in self.message_builder(turn).choices(turn, approval, &approval_message) {
+                        for choice in self.message_builder(turn).decision_reactions(turn, approval, &approval_message) {
                             self.ctx.outbox.enqueue(&choice).await?;
                         }
                     }

@@ -6,32 +6,26 @@
 //! to the same place. What must be said about an event is written down before it leaves.
 
 mod ignored;
+mod notices;
 mod pass;
 mod successor;
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
-use ruma::{OwnedRoomId, UserId};
+use ruma::OwnedRoomId;
 use tokio::sync::{Notify, Semaphore};
 use tracing::{debug, error, info, warn};
 
 use self::{ignored::IgnoredEvents, pass::InboxPass};
 use super::{
-    TurnContext, Turns,
-    messages::{EVENT_TYPE, to_raw_json},
-    notice_texts,
+    TurnContext, Turns, notice_texts,
     route::{IgnoreReason, IncomingEvent, Route, Rules, route},
 };
 use crate::{
     journal::{
-        AdmittedEvent, ConversationKey, InboxPosition, JournalError, OutboxItem, QueuedPrompt,
-        RoomJob, RoomKind, SendId,
+        AdmittedEvent, ConversationKey, InboxPosition, JournalError, QueuedPrompt, RoomJob, SendId,
     },
-    matrix::{
-        Actor,
-        content::{self, MsgKind, Placement},
-        render::Rendered,
-    },
+    matrix::Actor,
     workers::{Panic, catch},
 };
 
@@ -115,15 +109,7 @@ impl Inbox {
                 return Ok(());
             };
             let mut read = HashMap::new();
-            for (admission, admitted) in events {
-                let event = match serde_json::from_str::<IncomingEvent>(admitted.event.get()) {
-                    Ok(event) => event,
-                    Err(error) => {
-                        warn!(%error, "could not parse an admitted event; it is dropped");
-                        journal.drop_event(admission)?;
-                        continue;
-                    }
-                };
+            for (admission, admitted, event) in self.parse(events)? {
                 if pass.holds(&event.room_id) {
                     continue;
                 }
@@ -140,6 +126,27 @@ impl Inbox {
                 self.mark_read(conversation, event);
             }
         }
+    }
+
+    /// Reads events. What was said in all of them is known before the first one is answered.
+    fn parse(
+        &self,
+        events: Vec<(InboxPosition, AdmittedEvent)>,
+    ) -> Result<Vec<(InboxPosition, AdmittedEvent, IncomingEvent)>, JournalError> {
+        let mut parsed = Vec::with_capacity(events.len());
+        for (admission, admitted) in events {
+            match serde_json::from_str::<IncomingEvent>(admitted.event.get()) {
+                Ok(event) => {
+                    self.turns.note_said(&event, admitted.admitted_at);
+                    parsed.push((admission, admitted, event));
+                }
+                Err(error) => {
+                    warn!(%error, "could not parse an admitted event; it is dropped");
+                    self.ctx.journal.drop_event(admission)?;
+                }
+            }
+        }
+        Ok(parsed)
     }
 
     /// Drops an event whose routing panicked. Routing is pure, so it would panic again; the room is told.
@@ -170,7 +177,6 @@ impl Inbox {
         let journal = &self.ctx.journal;
         let room = journal.room(&event.room_id)?;
         let route = route(event, room.as_ref(), &self.rules);
-        self.turns.note_said(event);
         if let Some(why) = route.ignore_reason() {
             self.ignored.log(event, why);
         } else {
@@ -298,97 +304,6 @@ impl Inbox {
         Ok(())
     }
 
-    /// Says that too much waits already.
-    async fn refuse(
-        &self,
-        conversation: &ConversationKey,
-        prompt: &QueuedPrompt,
-    ) -> Result<(), JournalError> {
-        let limit = self.ctx.journal.limits().queued_prompts_max;
-        warn!(
-            event.id = %prompt.event_id, room.id = %conversation.room, agent.id = %conversation.agent,
-            limit, "prompt refused: the queue of its conversation is full"
-        );
-        let ghost = self.rules.identity.ghost(&conversation.agent);
-        let once = SendId::of(&["queue full", prompt.event_id.as_str()]);
-        let text = notice_texts::queue_full(limit);
-        let notice = notice(&conversation.room, &ghost, &prompt.event_id, &text, once);
-        self.ctx.outbox.enqueue(&notice).await
-    }
-
-    /// Says that a message was changed or taken back when its agent had it already, once for each running turn and event.
-    async fn tell_too_late(
-        &self,
-        event: &IncomingEvent,
-        prompt: &ruma::EventId,
-        text: &str,
-    ) -> Result<(), JournalError> {
-        for turn in self.ctx.journal.turns_in(&event.room_id)? {
-            let mut prompts = turn.prompts.iter();
-            if !prompts.any(|one| one.event_id == prompt && one.sender == event.sender) {
-                continue;
-            }
-            let ghost = self.rules.identity.ghost(&turn.key.agent);
-            let once = SendId::of(&["too late", event.event_id.as_str(), turn.key.agent.as_str()]);
-            let notice = notice(&event.room_id, &ghost, prompt, text, once);
-            self.ctx.outbox.enqueue(&notice).await?;
-        }
-        Ok(())
-    }
-
-    /// Tells who speaks to an agent that waits for a decision that it does, once for each decision.
-    async fn remind_of_pending_approval(
-        &self,
-        conversation: &ConversationKey,
-        prompt: &QueuedPrompt,
-    ) -> Result<(), JournalError> {
-        let journal = &self.ctx.journal;
-        let Some(turn) = journal.open_turn(conversation)? else {
-            return Ok(());
-        };
-        let Some(approval) = turn.waits_for() else {
-            return Ok(());
-        };
-        if !journal.has_place_for(conversation, &prompt.sender)? {
-            // Who is not let in hears that instead.
-            return Ok(());
-        }
-        let (ghost, once) = (
-            self.rules.identity.ghost(&conversation.agent),
-            approval.approval_message.derived("waits"),
-        );
-        let text = notice_texts::waits_for_decision();
-        let notice = notice(&conversation.room, &ghost, &prompt.event_id, &text, once);
-        self.ctx.outbox.enqueue(&notice).await
-    }
-
-    /// Says something to a room, once for ever, in the name of whoever of us is in it.
-    async fn send_notice(
-        &self,
-        event: &IncomingEvent,
-        text: &str,
-        once: SendId,
-    ) -> Result<(), JournalError> {
-        let Some(room) = self.ctx.journal.room(&event.room_id)? else {
-            return Ok(());
-        };
-        let sender = match (&room.kind, room.guests.keys().next()) {
-            (RoomKind::Home { agent }, _) => self.rules.identity.ghost(agent),
-            (_, Some(guest)) => self.rules.identity.ghost(guest),
-            (_, None) => self.rules.identity.bot().to_owned(),
-        };
-        self.ctx
-            .outbox
-            .enqueue(&notice(
-                &event.room_id,
-                &sender,
-                &event.event_id,
-                text,
-                once,
-            ))
-            .await
-    }
-
     /// Shows that the agent has read. Only the newest event of a conversation is marked, and under
     /// load none: a receipt is a courtesy.
     fn mark_read(&self, conversation: ConversationKey, event: ruma::OwnedEventId) {
@@ -408,32 +323,6 @@ impl Inbox {
             }
             drop(permit);
         });
-    }
-}
-
-fn notice(
-    room: &ruma::RoomId,
-    sender: &UserId,
-    reply_to: &ruma::EventId,
-    text: &str,
-    send_id: SendId,
-) -> OutboxItem {
-    let placement = Placement::Room {
-        reply_to: Some(reply_to.to_owned()),
-    };
-    let content = content::message(
-        Rendered::plain(text),
-        MsgKind::Notice,
-        placement,
-        [],
-        send_id.as_str(),
-    );
-    OutboxItem {
-        room: room.to_owned(),
-        sender: sender.to_owned(),
-        event_type: EVENT_TYPE.to_owned(),
-        send_id,
-        content: to_raw_json(&content),
     }
 }
 

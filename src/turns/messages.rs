@@ -201,7 +201,7 @@ impl MessageBuilder {
     }
 
     /// What can be answered to an approval message, put under it.
-    pub fn choices(
+    pub fn decision_reactions(
         &self,
         turn: &TurnRecord,
         approval: &ApprovalRecord,

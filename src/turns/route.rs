@@ -17,7 +17,7 @@ use ruma::{
 use serde::{Deserialize, Deserializer, de::DeserializeOwned};
 use serde_json::value::RawValue;
 
-use super::{described, prompt, reaction_command::ReactionCommand};
+use super::{non_text_message, prompt, reaction_command::ReactionCommand};
 use crate::{
     commands,
     config::{Level, Permissions},
@@ -296,7 +296,7 @@ pub fn content_of(event: &IncomingEvent) -> Option<RoomMessageEventContent> {
     let mut content = if event.event_type == RoutedKind::Message.event_type() {
         serde_json::from_str(event.content.get()).ok()?
     } else {
-        described::as_message(&event.event_type, event.content.get())?
+        non_text_message::as_message(&event.event_type, event.content.get())?
     };
     prompt::remove_reply_fallback(&mut content);
     Some(content)

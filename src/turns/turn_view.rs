@@ -178,7 +178,8 @@ impl Inner {
     pub(super) fn look_who_spoke(&self, turn: &TurnRecord, view: &mut TurnView) {
         let is_last = turn.prompts.last().is_some_and(|prompt| {
             let ghost = &view.builder.ghost;
-            self.last_said.is_last(&turn.key, &prompt.event_id, ghost)
+            self.latest_messages
+                .is_last(&turn.key, &prompt.event_id, ghost)
         });
         view.builder.replies = !view.builder.mentions.is_empty() || !is_last;
     }

@@ -361,7 +361,7 @@ async fn a_conversation_that_moves_takes_the_message_along_in_silence() {
         panic!("the demo has conversations")
     };
     *lock(&lab.app.moves) = Some(new.clone());
-    let chosen = |choices: &mut crate::journal::RoomChoices| {
+    let chosen = |choices: &mut crate::journal::RoomSettings| {
         choices.mode = Some(ToolPermissionMode::Strict);
         choices.chat_only = true;
     };

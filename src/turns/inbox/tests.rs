@@ -11,11 +11,11 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::sync::watch;
 
-use super::*;
+use super::{notices::notice, *};
 use crate::{
     config::{self, Level, Permissions},
     identity::Identity,
-    journal::{AgentRecord, Journal, JournalLimits, Replacement, RoomRecord},
+    journal::{AgentRecord, Journal, JournalLimits, Replacement, RoomKind, RoomRecord},
     matrix::scripted_homeserver::ScriptedHomeserver,
     outbox::Outbox,
     time::Millis,

@@ -238,7 +238,7 @@ impl SimulatedView {
         let approval_message = self.say(at, &item);
         let choices = self
             .builder
-            .choices(&self.turn, &approval, &approval_message);
+            .decision_reactions(&self.turn, &approval, &approval_message);
         self.room.choices += choices.len();
         self.approval_message = Some(approval_message);
         self.turn.approval = Some(approval);
