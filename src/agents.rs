@@ -24,9 +24,9 @@ use tracing::{debug, warn};
 
 use self::{
     discovery::DiscoveryTrigger,
-    plan::compare,
+    plan::diff_agents,
     provision::Provisioner,
-    unknown::{UNANSWERED_AGE, UNKNOWN_AGE, UnknownAgents},
+    unknown::{NegativeAgentCache, UNANSWERED_AGE, UNKNOWN_AGE},
 };
 use crate::{appservice::Provision, config, time::Millis};
 
@@ -42,7 +42,7 @@ pub struct Agents {
     /// Discovery's ear.
     pub discovery_trigger: DiscoveryTrigger,
     /// Agents that Letta does not know.
-    pub unknown: Arc<UnknownAgents>,
+    pub unknown: Arc<NegativeAgentCache>,
 }
 
 impl Agents {
@@ -94,7 +94,7 @@ impl Agents {
         let registry = &self.provisioner.registry;
         let grace = std::time::Duration::MAX;
         let nobody = std::collections::BTreeMap::new();
-        let found = compare(&nobody, &[agent], Millis::now(), grace, false).changed;
+        let found = diff_agents(&nobody, &[agent], Millis::now(), grace, false).changed;
         // Discovery may have found and set it up while Letta was asked.
         found.into_iter().all(|record| registry.add(record).is_ok())
     }

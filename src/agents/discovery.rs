@@ -24,7 +24,7 @@ use tracing::{info, warn};
 
 use super::{
     Agents,
-    plan::{RemovalHold, compare, steps},
+    plan::{RemovalHold, diff_agents, steps},
 };
 use crate::{
     journal::{AgentRecord, AgentStatus, JournalError},
@@ -198,8 +198,8 @@ impl Discovery {
             return Ok(());
         }
         self.settled = None;
-        let comparison =
-            registry.with_all(|known| compare(known, &agents, Millis::now(), self.grace, accept));
+        let comparison = registry
+            .with_all(|known| diff_agents(known, &agents, Millis::now(), self.grace, accept));
         self.note_hold(comparison.hold);
         for record in comparison.changed {
             registry.set(record)?;

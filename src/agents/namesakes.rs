@@ -78,7 +78,7 @@ impl Namesakes {
     }
 
     /// These people are called like an agent, and nobody else.
-    pub fn note(&self, agent: &AgentId, users: &BTreeSet<OwnedUserId>) {
+    pub fn set_namesakes(&self, agent: &AgentId, users: &BTreeSet<OwnedUserId>) {
         let mut state = self.state();
         state.of.retain(|_, agents| {
             agents.remove(agent);
@@ -229,13 +229,13 @@ mod tests {
             assert!(due(&namesakes, &agents).is_empty(), "taken twice");
         }
         let ada: AgentId = "agent-0".parse().unwrap();
-        namesakes.note(&ada, &BTreeSet::from([eve.clone()]));
+        namesakes.set_namesakes(&ada, &BTreeSet::from([eve.clone()]));
         assert_eq!(namesakes.of(&ada), BTreeSet::from([eve.clone()]));
         for name in [None, Some("Eve".to_owned())] {
             namesakes.member_changed(eve.clone(), name);
             assert_eq!(due(&namesakes, &agents), ["agent-0"]);
         }
-        namesakes.note(&ada, &BTreeSet::new());
+        namesakes.set_namesakes(&ada, &BTreeSet::new());
         namesakes.member_changed(eve, None);
         assert!(due(&namesakes, &agents).is_empty());
     }

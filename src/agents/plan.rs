@@ -46,7 +46,7 @@ pub struct RemovalHold {
 }
 
 /// Compares. `accept`: an admin has agreed that whoever is missing is gone.
-pub fn compare(
+pub fn diff_agents(
     known: &BTreeMap<AgentId, AgentRecord>,
     seen: &[Agent],
     now: Millis,

@@ -25,7 +25,7 @@ pub const WINDOW: Duration = Duration::from_mins(1);
 
 /// See the module's documentation.
 #[derive(Debug, Default)]
-pub struct UnknownAgents {
+pub struct NegativeAgentCache {
     state: Mutex<State>,
 }
 
@@ -37,7 +37,7 @@ struct State {
     asked: u32,
 }
 
-impl UnknownAgents {
+impl NegativeAgentCache {
     /// Whether Letta was asked for this agent a moment ago, in vain.
     pub fn holds(&self, id: &AgentId, now: Instant) -> bool {
         self.state().until.get(id).is_some_and(|until| now < *until)
@@ -81,7 +81,7 @@ mod tests {
 
     #[test]
     fn agent_is_unknown_for_its_age_only() {
-        let (unknown, now) = (UnknownAgents::default(), Instant::now());
+        let (unknown, now) = (NegativeAgentCache::default(), Instant::now());
         assert!(!unknown.holds(&agent(1), now));
         unknown.remember(&agent(1), now, UNKNOWN_AGE);
         assert!(unknown.holds(&agent(1), now + UNKNOWN_AGE - Duration::from_millis(1)));
@@ -91,7 +91,7 @@ mod tests {
 
     #[test]
     fn memory_is_bounded() {
-        let (unknown, now) = (UnknownAgents::default(), Instant::now());
+        let (unknown, now) = (NegativeAgentCache::default(), Instant::now());
         for number in 0..=(2 * UNKNOWN_MAX) {
             unknown.remember(&agent(number), now, UNKNOWN_AGE);
             assert!(unknown.holds(&agent(number), now));
@@ -101,7 +101,7 @@ mod tests {
 
     #[test]
     fn letta_is_asked_so_often_in_a_window_and_no_more() {
-        let (unknown, now) = (UnknownAgents::default(), Instant::now());
+        let (unknown, now) = (NegativeAgentCache::default(), Instant::now());
         let asked = |at| {
             (0..10 * ASKED_MAX)
                 .filter(|_| unknown.take_lookup(at))

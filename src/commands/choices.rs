@@ -7,7 +7,7 @@ use letta_client::AgentId;
 use super::{ToolAndAgent, handler::CommandHandler, help::code};
 use crate::{
     config::{Detail, ToolPermissionMode},
-    journal::{Allowance, JournalError, RoomChoices, RoomKind},
+    journal::{Allowance, JournalError, RoomKind, RoomSettings},
     matrix::untrusted_text::inline,
     time::Millis,
     turns::route::IncomingEvent,
@@ -23,8 +23,8 @@ impl CommandHandler {
         event: &IncomingEvent,
         wanted: Option<Detail>,
     ) -> Result<String, JournalError> {
-        let now = |choices: &RoomChoices| Some(choices.detail?.to_string());
-        let change = |choices: &mut RoomChoices, detail| choices.detail = Some(detail);
+        let now = |choices: &RoomSettings| Some(choices.detail?.to_string());
+        let change = |choices: &mut RoomSettings, detail| choices.detail = Some(detail);
         self.choose(event, "Detail", wanted, now, change)
     }
 
@@ -34,8 +34,8 @@ impl CommandHandler {
         event: &IncomingEvent,
         wanted: Option<ToolPermissionMode>,
     ) -> Result<String, JournalError> {
-        let now = |choices: &RoomChoices| Some(choices.mode?.to_string());
-        let change = |choices: &mut RoomChoices, mode| choices.mode = Some(mode);
+        let now = |choices: &RoomSettings| Some(choices.mode?.to_string());
+        let change = |choices: &mut RoomSettings, mode| choices.mode = Some(mode);
         self.choose(event, "Mode", wanted, now, change)
     }
 
@@ -46,8 +46,8 @@ impl CommandHandler {
         wanted: Option<bool>,
     ) -> Result<String, JournalError> {
         let word = |on: bool| if on { "on" } else { "off" };
-        let now = |choices: &RoomChoices| Some(word(choices.chat_only).to_owned());
-        let change = |choices: &mut RoomChoices, chosen| choices.chat_only = chosen == word(true);
+        let now = |choices: &RoomSettings| Some(word(choices.chat_only).to_owned());
+        let change = |choices: &mut RoomSettings, chosen| choices.chat_only = chosen == word(true);
         self.choose(event, "Chat only", wanted.map(word), now, change)
     }
 
@@ -57,8 +57,8 @@ impl CommandHandler {
         event: &IncomingEvent,
         what: &str,
         wanted: Option<T>,
-        now: impl FnOnce(&RoomChoices) -> Option<String>,
-        change: impl FnOnce(&mut RoomChoices, T),
+        now: impl FnOnce(&RoomSettings) -> Option<String>,
+        change: impl FnOnce(&mut RoomSettings, T),
     ) -> Result<String, JournalError> {
         let room = self.ctx.journal.room(&event.room_id)?;
         if room.is_none_or(|room| matches!(room.kind, RoomKind::Management { .. })) {

@@ -18,7 +18,7 @@ use crate::{
 /// What was chosen for one room; what was not is as the configuration says.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
-pub struct RoomChoices {
+pub struct RoomSettings {
     /// How much it sees of tools and reasoning.
     pub detail: Option<Detail>,
     /// When agents have to ask here.
@@ -41,7 +41,7 @@ pub struct Allowance {
 
 impl Journal {
     /// What was chosen for a room.
-    pub fn choices(&self, room: &RoomId) -> Result<RoomChoices, JournalError> {
+    pub fn choices(&self, room: &RoomId) -> Result<RoomSettings, JournalError> {
         Ok(self.get(&choices_key(room), "choices")?.unwrap_or_default())
     }
 
@@ -49,7 +49,7 @@ impl Journal {
     pub fn choose(
         &self,
         room: &RoomId,
-        change: impl FnOnce(&mut RoomChoices),
+        change: impl FnOnce(&mut RoomSettings),
     ) -> Result<(), JournalError> {
         let _guard = self.write_lock();
         let mut choices = self.choices(room)?;

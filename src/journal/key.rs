@@ -33,7 +33,7 @@ pub(super) const SENT: u8 = b's';
 pub(super) const AGENT: u8 = b'a';
 /// `room id -> RoomRecord`.
 pub(super) const ROOM: u8 = b'r';
-/// `room id -> RoomChoices`.
+/// `room id -> RoomSettings`.
 pub(super) const CHOICES: u8 = b'h';
 /// `agent id -> AllowedTools`.
 pub(super) const ALLOWED: u8 = b'l';

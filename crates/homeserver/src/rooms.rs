@@ -60,9 +60,9 @@ mod writer;
 
 pub use crate::store::records::rooms as record;
 
-pub use derived::{Derivation, Derived};
+pub use derived::{Derived, DerivedWrite};
 pub use draft::Draft;
-pub use guard::{check_not_suspended, may_read, may_redact};
+pub use guard::{check_not_suspended, may_redact, readable_state};
 pub use pdu::Pdu;
 use record::{Membership, RoomRecord};
 pub use state::RoomState;

@@ -276,7 +276,12 @@ impl TestUser {
     }
 
     /// Calls an endpoint, and gives the response before its body is read.
-    pub(crate) async fn response(&self, method: Method, path: &str, body: Value) -> Response<Body> {
+    pub(crate) async fn send_request(
+        &self,
+        method: Method,
+        path: &str,
+        body: Value,
+    ) -> Response<Body> {
         respond(self.router.clone(), Some(&self.token), method, path, body).await
     }
 

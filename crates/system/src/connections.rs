@@ -17,8 +17,8 @@ pub use ipnet::IpNet;
 use crate::descriptors;
 
 mod body;
-mod budget;
 mod connection;
+mod min_rate;
 mod progress;
 mod registry;
 mod serve;

@@ -35,7 +35,7 @@ fn known(seen: &[Agent]) -> BTreeMap<AgentId, AgentRecord> {
     let mut known = BTreeMap::new();
     learn(
         &mut known,
-        compare(&BTreeMap::new(), seen, NOW, GRACE, false),
+        diff_agents(&BTreeMap::new(), seen, NOW, GRACE, false),
     );
     known
 }
@@ -97,13 +97,13 @@ fn unchanged_agent_needs_no_step() {
         assert_eq!(steps(record, &wanted()), []);
     }
     assert_eq!(
-        compare(&known, &seen, NOW, GRACE, false),
+        diff_agents(&known, &seen, NOW, GRACE, false),
         Comparison::default()
     );
     // Not even in another order, or listed twice.
     let again: Vec<_> = seen.iter().rev().chain(&seen).cloned().collect();
     assert_eq!(
-        compare(&known, &again, NOW, GRACE, true),
+        diff_agents(&known, &again, NOW, GRACE, true),
         Comparison::default()
     );
 }
@@ -151,13 +151,16 @@ fn an_empty_list_removes_nobody() {
         hold,
         ..Comparison::default()
     };
-    assert_eq!(compare(&known, &[], NOW, GRACE, false), nothing_but_held);
+    assert_eq!(
+        diff_agents(&known, &[], NOW, GRACE, false),
+        nothing_but_held
+    );
     let one = self::known(&agents([0]));
-    assert!(compare(&one, &[], NOW, GRACE, false).hold.is_some());
+    assert!(diff_agents(&one, &[], NOW, GRACE, false).hold.is_some());
     // Where nobody was, nobody is missed.
     let nobody = BTreeMap::new();
     assert_eq!(
-        compare(&nobody, &[], NOW, GRACE, false),
+        diff_agents(&nobody, &[], NOW, GRACE, false),
         Comparison::default()
     );
 }
@@ -165,13 +168,13 @@ fn an_empty_list_removes_nobody() {
 #[test]
 fn more_than_half_missing_is_held_and_exactly_half_is_not() {
     let known = known(&agents(0..10));
-    let four_left = compare(&known, &agents(0..4), NOW, GRACE, false);
+    let four_left = diff_agents(&known, &agents(0..4), NOW, GRACE, false);
     let hold = Some(RemovalHold {
         missing: 6,
         known: 10,
     });
     assert_eq!((four_left.hold, four_left.changed.len()), (hold, 0));
-    let acted = compare(&known, &agents(0..5), NOW, GRACE, false);
+    let acted = diff_agents(&known, &agents(0..5), NOW, GRACE, false);
     assert_eq!((acted.hold, acted.changed.len()), (None, 5));
     assert!(
         acted
@@ -188,7 +191,7 @@ fn listed_agents_are_reconciled_while_removals_are_on_hold() {
         name: "New name".to_owned(),
         ..agent(0)
     };
-    let comparison = compare(&known, &[renamed, agent(7)], NOW, GRACE, false);
+    let comparison = diff_agents(&known, &[renamed, agent(7)], NOW, GRACE, false);
     assert!(comparison.hold.is_some());
     let names: Vec<_> = comparison
         .changed
@@ -201,7 +204,7 @@ fn listed_agents_are_reconciled_while_removals_are_on_hold() {
 #[test]
 fn an_admin_agrees_that_the_missing_are_gone() {
     let known = known(&agents(0..3));
-    let comparison = compare(&known, &[], NOW, GRACE, true);
+    let comparison = diff_agents(&known, &[], NOW, GRACE, true);
     assert_eq!((comparison.hold, comparison.changed.len()), (None, 3));
     assert_eq!(comparison.expired, [], "there is still the grace");
 }
@@ -210,10 +213,10 @@ fn an_admin_agrees_that_the_missing_are_gone() {
 fn a_room_is_closed_after_the_grace_and_once() {
     let mut known = known(&agents(0..4));
     let three = agents(0..3);
-    let gone = compare(&known, &three, NOW, GRACE, false);
+    let gone = diff_agents(&known, &three, NOW, GRACE, false);
     learn(&mut known, gone);
     let expired = |known: &BTreeMap<_, _>, hours| {
-        let comparison = compare(known, &three, now_and_then(hours), GRACE, false);
+        let comparison = diff_agents(known, &three, now_and_then(hours), GRACE, false);
         assert_eq!(comparison.changed, [], "it is not gone again");
         comparison.expired
     };
@@ -240,7 +243,7 @@ fn an_agent_that_comes_back_has_its_room_again() {
         settle(record, &wanted());
         let before = record.clone();
         (record.status, record.joined, record.in_space) = (status, joined, joined);
-        let comparison = compare(&known, &agents(0..2), now_and_then(90), GRACE, false);
+        let comparison = diff_agents(&known, &agents(0..2), now_and_then(90), GRACE, false);
         assert_eq!(comparison.expired, []);
         let [back] = <[_; 1]>::try_from(comparison.changed).unwrap();
         assert_eq!((&back.room, back.status), (&before.room, AgentStatus::Live));
@@ -262,7 +265,7 @@ fn a_new_name_is_given_to_the_ghost_and_the_room() {
         name: "Ada".to_owned(),
         ..agent(1)
     };
-    let comparison = compare(&known, &[renamed], NOW, GRACE, false);
+    let comparison = diff_agents(&known, &[renamed], NOW, GRACE, false);
     let [record] = <[_; 1]>::try_from(comparison.changed).unwrap();
     assert_eq!(
         steps(&record, &wanted()),
@@ -278,7 +281,7 @@ fn every_agent_has_a_name_that_a_homeserver_takes() {
             ..agent(1)
         };
         let known = known(std::slice::from_ref(&agent));
-        let again = compare(&known, &[agent], NOW, GRACE, false);
+        let again = diff_agents(&known, &[agent], NOW, GRACE, false);
         assert_eq!(
             again,
             Comparison::default(),
@@ -408,7 +411,7 @@ proptest! {
             };
             let before = live(&known);
             let seen = agents(list.iter().copied());
-            let comparison = compare(&known, &seen, now, GRACE, accept);
+            let comparison = diff_agents(&known, &seen, now, GRACE, accept);
             for id in &comparison.expired {
                 let since: &Millis = missed.get(id).expect("it was missed before");
                 prop_assert!(now.since(*since) >= GRACE);

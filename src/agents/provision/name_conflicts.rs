@@ -73,7 +73,7 @@ impl Provisioner {
         record.is_lookalike = !taken.is_empty() || is_lookalike(&record.name, std::iter::empty());
         record.compared_name = Some(record.name.clone());
         let users = taken.into_iter().filter_map(|(user, _)| user).collect();
-        self.namesakes.note(&record.id, &users);
+        self.namesakes.set_namesakes(&record.id, &users);
         match (before, record.is_lookalike) {
             (false, true) => {
                 info!(agent.id = %record.id, "agent name conflicts with a user; marking it");

@@ -117,7 +117,8 @@ impl ApprovalRecord {
     /// The same, as what Letta asks now, if nobody needs to be asked about that: who has stopped the
     /// turn, or has decided on the very same calls when Letta had forgotten them and heard nothing.
     pub fn renewed(&self, request: &ApprovalRequest) -> Option<Self> {
-        let stands = self.decision.is_some() && self.undelivered && self.is_about(request);
+        let stands =
+            self.decision.is_some() && self.undelivered && self.has_same_tool_calls(request);
         (stands || self.is_stopped()).then(|| Self {
             found: self.found,
             repeats: self.repeats,
@@ -129,11 +130,11 @@ impl ApprovalRecord {
     /// Whether Letta asks again, and may have let it run already.
     pub fn may_have_run(&self, request: &ApprovalRequest) -> bool {
         let approved = self.decision.as_ref().is_some_and(|said| said.approve);
-        self.forgotten && approved && !self.undelivered && self.is_about(request)
+        self.forgotten && approved && !self.undelivered && self.has_same_tool_calls(request)
     }
 
     /// Whether a request is about the very same calls, whatever their ids.
-    pub fn is_about(&self, request: &ApprovalRequest) -> bool {
+    pub fn has_same_tool_calls(&self, request: &ApprovalRequest) -> bool {
         let asked = self.calls.iter().map(|call| (&call.tool, &call.arguments));
         let now = request.calls.iter();
         asked.eq(now.map(|call| (&call.name, &call.arguments)))

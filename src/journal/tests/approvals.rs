@@ -6,7 +6,7 @@ use ruma::{event_id, owned_user_id, room_id};
 use super::*;
 use crate::{
     config::Detail,
-    journal::{Allowance, ApprovalDecision, ApprovalRecord, DecidedBy, RoomChoices},
+    journal::{Allowance, ApprovalDecision, ApprovalRecord, DecidedBy, RoomSettings},
 };
 
 fn ask(turn: &TurnRecord) -> ApprovalRecord {
@@ -90,7 +90,7 @@ async fn found_request_and_running_turn_exclude_each_other() {
 async fn choices_are_kept_for_each_room_and_agent() {
     let fixture = TestJournal::open();
     let (room, agent) = (home().room, home().agent);
-    assert_eq!(fixture.choices(&room).unwrap(), RoomChoices::default());
+    assert_eq!(fixture.choices(&room).unwrap(), RoomSettings::default());
     fixture
         .choose(&room, |choices| choices.detail = Some(Detail::Full))
         .unwrap();
@@ -113,7 +113,7 @@ async fn choices_are_kept_for_each_room_and_agent() {
         (Some(Detail::Full), true)
     );
     let other = room_id!("!other:house.test");
-    assert_eq!(fixture.choices(other).unwrap(), RoomChoices::default());
+    assert_eq!(fixture.choices(other).unwrap(), RoomSettings::default());
     assert_eq!(fixture.allowed_tools(&agent).unwrap()["launch"], allowance);
 }
 

@@ -59,7 +59,7 @@ async fn list(
 ) -> Result<aliases::v3::Response> {
     let room = &call.body.room_id;
     // Aliases have no history: who has left may not know today's.
-    if !rooms::may_read(&services.rooms, &call.caller.user_id, room)?.is_current() {
+    if !rooms::readable_state(&services.rooms, &call.caller.user_id, room)?.is_current() {
         return Err(Error::forbidden("You are not in this room"));
     }
     let aliases = rooms::aliases::of_room(&services.rooms, room)?;

@@ -92,7 +92,8 @@ async fn context(
     response.event = Some(present::timeline(rooms, &pdu, &viewer)?);
     let shown = before.events.iter().chain(&after.events).chain([&pdu]);
     // Who has left sees no newer state, whatever event may be seen.
-    let state = rooms::may_read(rooms, &viewer.user_id, &body.room_id)?.not_after(last.position);
+    let state =
+        rooms::readable_state(rooms, &viewer.user_id, &body.room_id)?.not_after(last.position);
     response.state = state_around(body, &state, shown)?
         .iter()
         .map(|pdu| present::state(rooms, pdu, &viewer))

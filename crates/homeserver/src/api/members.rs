@@ -29,7 +29,7 @@ async fn members(
     call: Call<get_member_events::v3::Request>,
 ) -> Result<get_member_events::v3::Response> {
     let (body, rooms) = (&call.body, &services.rooms);
-    let mut state = rooms::may_read(rooms, &call.caller.user_id, &body.room_id)?;
+    let mut state = rooms::readable_state(rooms, &call.caller.user_id, &body.room_id)?;
     if let Some(token) = &body.at {
         state = state.not_after(position(token)?);
     }

@@ -49,7 +49,7 @@ async fn messages(
     response.end = page.end.map(|end| end.to_string());
     response.chunk = timeline(&services, &page.events, &viewer)?;
     if !body.filter.lazy_load_options.is_disabled() {
-        let state = rooms::may_read(&services.rooms, &viewer.user_id, &body.room_id)?;
+        let state = rooms::readable_state(&services.rooms, &viewer.user_id, &body.room_id)?;
         response.state = lazy_members(&state, &page.events)?
             .iter()
             .map(|pdu| present::state(&services.rooms, pdu, &viewer))

@@ -37,7 +37,7 @@ async fn all(
     call: Call<get_state_events::v3::Request>,
 ) -> Result<get_state_events::v3::Response> {
     let rooms = &services.rooms;
-    let state = rooms::may_read(rooms, &call.caller.user_id, &call.body.room_id)?;
+    let state = rooms::readable_state(rooms, &call.caller.user_id, &call.body.room_id)?;
     let viewer = present::Viewer::from(&call.caller);
     let events = state.all()?;
     let events = events.iter().map(|pdu| present::state(rooms, pdu, &viewer));
@@ -51,7 +51,7 @@ async fn one(
     call: Call<get_state_event_for_key::v3::Request>,
 ) -> Result<get_state_event_for_key::v3::Response> {
     let (body, rooms) = (&call.body, &services.rooms);
-    let state = rooms::may_read(rooms, &call.caller.user_id, &body.room_id)?;
+    let state = rooms::readable_state(rooms, &call.caller.user_id, &body.room_id)?;
     let pdu = state
         .get(&body.event_type, &body.state_key)?
         .ok_or_else(|| Error::not_found("The room has no such state"))?;

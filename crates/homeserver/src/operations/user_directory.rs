@@ -17,7 +17,7 @@ use crate::{
 
 /// Somebody who was found.
 #[derive(Clone, Debug)]
-pub struct Found {
+pub struct UserDirectoryEntry {
     /// Who it is.
     pub user_id: OwnedUserId,
     /// Their display name.
@@ -32,7 +32,7 @@ pub fn search(
     asker: &UserId,
     term: &str,
     limit: usize,
-) -> Result<(Vec<Found>, bool)> {
+) -> Result<(Vec<UserDirectoryEntry>, bool)> {
     let term = term.trim().to_lowercase();
     let mut found = Vec::new();
     for user_id in candidates(rooms, asker, &term)? {
@@ -49,7 +49,7 @@ pub fn search(
         if found.len() >= limit {
             return Ok((found, true));
         }
-        found.push(Found {
+        found.push(UserDirectoryEntry {
             avatar_url: profile::avatar_url(&rooms.store, &user_id)?,
             user_id,
             display_name,

@@ -28,7 +28,7 @@ use super::{
 };
 use crate::{
     error::Result,
-    rooms::{Derivation, Derived, Pdu, RoomWriter, mark_read, trim},
+    rooms::{Derived, DerivedWrite, Pdu, RoomWriter, mark_read, trim},
     store::{Encoded, tables},
     stream::{Position, Slot},
 };
@@ -45,7 +45,7 @@ pub struct PushRules {
 
 impl Derived for PushRules {
     /// Reads whom the events can concern: the writer of the room waits for nothing else that is slow.
-    fn begin(&self, writer: &RoomWriter) -> Result<Box<dyn Derivation>> {
+    fn begin(&self, writer: &RoomWriter) -> Result<Box<dyn DerivedWrite>> {
         let rooms = writer.rooms();
         let rules = &writer.rules().authorization;
         let audience = self
@@ -65,7 +65,7 @@ struct Evaluation {
     audience: Arc<Audience>,
 }
 
-impl Derivation for Evaluation {
+impl DerivedWrite for Evaluation {
     /// The next event meets the rules of everybody: what notifies somebody becomes a row of the write.
     fn next(&mut self, writer: &mut RoomWriter, pdu: &Arc<Pdu>, slot: Slot) -> Result<()> {
         let thread = thread_of(pdu);

@@ -26,11 +26,11 @@ pub trait Derived: std::fmt::Debug + Send + Sync {
     /// # Errors
     ///
     /// If the database fails.
-    fn begin(&self, writer: &RoomWriter) -> Result<Box<dyn Derivation>>;
+    fn begin(&self, writer: &RoomWriter) -> Result<Box<dyn DerivedWrite>>;
 }
 
 /// What is derived from the events of one write, one after the other.
-pub trait Derivation: Send {
+pub trait DerivedWrite: Send {
     /// Adds what follows from the next event to the write. Nothing may wait: whoever writes to the room waits for it.
     ///
     /// # Errors
@@ -43,7 +43,7 @@ pub trait Derivation: Send {
 }
 
 /// All derivations of one write.
-pub(super) struct Derivations(Vec<Box<dyn Derivation>>);
+pub(super) struct Derivations(Vec<Box<dyn DerivedWrite>>);
 
 impl Derivations {
     pub(super) fn begin(writer: &RoomWriter) -> Result<Self> {

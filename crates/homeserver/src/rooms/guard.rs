@@ -50,7 +50,7 @@ pub fn may_redact(rooms: &Rooms, caller: &Caller, event: Option<&EventId>) -> Re
 /// # Errors
 ///
 /// 403 `M_FORBIDDEN` if the user never was in the room and not everybody may read it.
-pub fn may_read(rooms: &Rooms, user: &UserId, room: &RoomId) -> Result<RoomState> {
+pub fn readable_state(rooms: &Rooms, user: &UserId, room: &RoomId) -> Result<RoomState> {
     let now = rooms.state(room);
     if rooms.is_joined(room, user)? {
         return Ok(now);

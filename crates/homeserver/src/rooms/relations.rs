@@ -17,7 +17,7 @@ use ruma::{
 use serde::Deserialize;
 
 use super::{
-    Derivation, Derived, Pdu, RoomWriter, Rooms,
+    Derived, DerivedWrite, Pdu, RoomWriter, Rooms,
     pagination::{Page, Reader, Token},
     record::{Aggregate, Relation},
 };
@@ -120,7 +120,7 @@ fn is_newer(edit: &Pdu, than: &Pdu) -> bool {
 pub struct RelationIndex;
 
 impl Derived for RelationIndex {
-    fn begin(&self, _: &RoomWriter) -> Result<Box<dyn Derivation>> {
+    fn begin(&self, _: &RoomWriter) -> Result<Box<dyn DerivedWrite>> {
         Ok(Box::new(Notes::default()))
     }
 }
@@ -132,7 +132,7 @@ struct Notes {
     aggregates: HashMap<OwnedEventId, Aggregate>,
 }
 
-impl Derivation for Notes {
+impl DerivedWrite for Notes {
     /// Notes that the next event relates to another one.
     fn next(&mut self, writer: &mut RoomWriter, pdu: &Arc<Pdu>, slot: Slot) -> Result<()> {
         let Some(relates) = relates_to(pdu) else {

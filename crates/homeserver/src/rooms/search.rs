@@ -8,7 +8,7 @@ use std::{collections::BTreeSet, sync::Arc};
 use ruma::{RoomId, api::client::search::search_events::v3::SearchKeys, events::TimelineEventType};
 use serde::Deserialize;
 
-use super::{Derivation, Derived, Pdu, RoomWriter, Rooms};
+use super::{Derived, DerivedWrite, Pdu, RoomWriter, Rooms};
 use crate::{
     error::Result,
     limits::{
@@ -76,12 +76,12 @@ fn indexed_words(pdu: &Pdu) -> BTreeSet<String> {
 pub struct SearchIndex;
 
 impl Derived for SearchIndex {
-    fn begin(&self, _: &RoomWriter) -> Result<Box<dyn Derivation>> {
+    fn begin(&self, _: &RoomWriter) -> Result<Box<dyn DerivedWrite>> {
         Ok(Box::new(Self))
     }
 }
 
-impl Derivation for SearchIndex {
+impl DerivedWrite for SearchIndex {
     fn next(&mut self, writer: &mut RoomWriter, pdu: &Arc<Pdu>, slot: Slot) -> Result<()> {
         note(writer, pdu, slot);
         Ok(())

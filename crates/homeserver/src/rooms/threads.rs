@@ -10,7 +10,7 @@ use std::{
 use ruma::{EventId, OwnedEventId, RoomId, UserId, events::relation::RelationType};
 
 use super::{
-    Derivation, Derived, Pdu, RoomWriter,
+    Derived, DerivedWrite, Pdu, RoomWriter,
     pagination::{Reader, Token},
     record::Thread,
     relations::relates_to,
@@ -34,7 +34,7 @@ pub fn root_of(pdu: &Pdu) -> Option<OwnedEventId> {
 pub struct ThreadIndex;
 
 impl Derived for ThreadIndex {
-    fn begin(&self, _: &RoomWriter) -> Result<Box<dyn Derivation>> {
+    fn begin(&self, _: &RoomWriter) -> Result<Box<dyn DerivedWrite>> {
         Ok(Box::new(Notes::default()))
     }
 }
@@ -46,7 +46,7 @@ struct Notes {
     threads: HashMap<OwnedEventId, (Thread, Option<Slot>)>,
 }
 
-impl Derivation for Notes {
+impl DerivedWrite for Notes {
     /// Notes that the next event belongs to a thread. A thread does not begin in another thread.
     fn next(&mut self, writer: &mut RoomWriter, pdu: &Arc<Pdu>, slot: Slot) -> Result<()> {
         let Some(root) = root_of(pdu) else {

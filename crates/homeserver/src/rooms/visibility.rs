@@ -16,7 +16,7 @@ use ruma::{
 };
 use serde::{Deserialize, de::DeserializeOwned};
 
-use super::{Pdu, Rooms, may_read};
+use super::{Pdu, Rooms, readable_state};
 use crate::{
     error::{Error, Result},
     store::tables,
@@ -30,7 +30,7 @@ use crate::{
 ///
 /// 403 `M_FORBIDDEN` if the user never was in the room or forgot it, and if not everybody may read it.
 pub fn end_for(rooms: &Rooms, user: &UserId, room: &RoomId) -> Result<Position> {
-    let Some(left) = may_read(rooms, user, room)?.at else {
+    let Some(left) = readable_state(rooms, user, room)?.at else {
         return Ok(Position::MAX);
     };
     if rooms.store.contains::<tables::Memberships>((user, room))? {

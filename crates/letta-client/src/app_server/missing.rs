@@ -71,7 +71,7 @@ impl About {
     }
 
     /// A refusal in the server's words.
-    pub(super) fn refusal(&self, words: Option<&str>) -> BackendError {
+    pub(super) fn error_from_message(&self, words: Option<&str>) -> BackendError {
         let words = words.unwrap_or("no reason given");
         let conflict = || crate::rest::failure::conflict(words, None);
         self.missing(words)
@@ -108,7 +108,7 @@ mod tests {
             ("not found", FailurePolicy::Refuse),
             ("", FailurePolicy::Refuse),
         ] {
-            let error = about.refusal(Some(words));
+            let error = about.error_from_message(Some(words));
             assert_eq!(error.kind().policy(), expected, "{words}: {error:?}");
         }
         let unknown = About::default();

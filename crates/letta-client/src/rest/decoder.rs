@@ -122,7 +122,7 @@ impl Decoder {
     }
 
     /// Where to take up a background stream again.
-    pub(super) fn sequence(&self) -> u64 {
+    pub(super) fn last_seq_id(&self) -> u64 {
         self.sequence
     }
 
@@ -321,7 +321,7 @@ impl Decoder {
         }
         self.calls.complete_all(out);
         if self.stop.as_deref() == Some("requires_approval") {
-            out.extend(self.calls.approval());
+            out.extend(self.calls.take_approval_request());
         }
         if self.stop.as_deref() == Some("cancelled") {
             return Outcome::Stop(Stop::Cancelled);
@@ -341,7 +341,7 @@ impl Decoder {
             return Outcome::Stop(Stop::Failed(failure(word, &error.words)));
         }
         match &self.stop {
-            Some(word) => Outcome::Stop(stop(word)),
+            Some(word) => Outcome::Stop(stop_of_reason(word)),
             None => Outcome::Lost,
         }
     }
@@ -358,11 +358,11 @@ impl Decoder {
     }
 
     /// The request for a person's decision, unless it was told.
-    pub(super) fn approval(&mut self) -> Option<TurnEvent> {
-        self.calls.approval()
+    pub(super) fn take_approval_request(&mut self) -> Option<TurnEvent> {
+        self.calls.take_approval_request()
     }
 
-    /// Whether `stop` promises something that the stream has not brought.
+    /// Whether `stop_of_reason` promises something that the stream has not brought.
     pub(super) fn lacks(&self, stop: &Stop) -> bool {
         match stop {
             Stop::EndTurn => !self
@@ -384,7 +384,7 @@ pub(crate) fn message_id(message: &Message) -> Option<MessageId> {
 }
 
 /// What a `stop_reason` without an error means.
-pub(crate) fn stop(word: &str) -> Stop {
+pub(crate) fn stop_of_reason(word: &str) -> Stop {
     match word {
         "requires_approval" => Stop::NeedsApproval,
         "max_steps" => Stop::MaxSteps,

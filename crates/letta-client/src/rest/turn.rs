@@ -263,13 +263,13 @@ impl Turn {
             tracing::debug!(%error, "giving up on a stream");
             self.decoder.breach("ANSWER_TOO_LONG");
         }
-        let before = self.decoder.sequence();
+        let before = self.decoder.last_seq_id();
         let mut events = Vec::new();
         for event in &parsed {
             self.decoder.feed(event, &mut events);
         }
         // Pings, unknown and unreadable events are no progress: a server can send them for ever.
-        let progress = !events.is_empty() || self.decoder.sequence() > before;
+        let progress = !events.is_empty() || self.decoder.last_seq_id() > before;
         self.queue.extend(events.into_iter().map(Ok));
         if self.decoder.has_end() {
             self.end_by.get_or_insert(Instant::now() + END_GRACE);

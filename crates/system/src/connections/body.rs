@@ -16,7 +16,7 @@ use http_body::{Frame, SizeHint};
 use hyper::body::Incoming;
 
 use super::{
-    budget::Budget,
+    min_rate::MinRate,
     progress::{Answering, Progress},
     registry::Reason,
 };
@@ -24,7 +24,7 @@ use super::{
 /// The body of a request.
 pub(super) struct Timed {
     inner: Incoming,
-    budget: Budget,
+    min_rate: MinRate,
     fate: Arc<Fate>,
     receiving: Option<Receiving>,
 }
@@ -64,7 +64,7 @@ impl Timed {
         Self {
             receiving,
             inner,
-            budget: Budget::new(timeout),
+            min_rate: MinRate::new(timeout),
             fate,
         }
     }
@@ -82,7 +82,7 @@ impl http_body::Body for Timed {
             Poll::Ready(frame) => {
                 let frame = frame.map(|frame| frame.map_err(io::Error::other));
                 if let Some(Ok(frame)) = &frame {
-                    self.budget
+                    self.min_rate
                         .record_transferred(frame.data_ref().map_or(0, Bytes::len));
                 }
                 if self.inner.is_end_stream() || frame.is_none() {
@@ -94,7 +94,7 @@ impl http_body::Body for Timed {
                 Poll::Ready(frame)
             }
             Poll::Pending => {
-                ready!(self.budget.poll_overdue(cx));
+                ready!(self.min_rate.poll_overdue(cx));
                 self.fate.late.store(true, Ordering::Release);
                 let words = "the body did not come in time";
                 Poll::Ready(Some(Err(io::Error::new(io::ErrorKind::TimedOut, words))))

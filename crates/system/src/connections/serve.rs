@@ -27,7 +27,7 @@ use tower::ServiceExt;
 use super::{
     Connection, HEAD_BYTES_MAX, Limits, Peer,
     body::{Fate, Guarded, Timed},
-    budget::Budget,
+    min_rate::MinRate,
     progress::Progress,
     registry::{Permit, Registry},
     stream::Watched,
@@ -230,7 +230,7 @@ async fn converse<S>(
 ) where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    let unread = Budget::new(limits.response_timeout);
+    let unread = MinRate::new(limits.response_timeout);
     let stream = Watched::new(stream, Arc::clone(progress), unread);
     let body_timeout = limits.body_timeout;
     let service = service_fn(|request| answer(request, ip, routes.clone(), progress, body_timeout));

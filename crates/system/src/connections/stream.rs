@@ -9,18 +9,18 @@ use std::{
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use super::{budget::Budget, progress::Progress, registry::Reason};
+use super::{min_rate::MinRate, progress::Progress, registry::Reason};
 
 pub(super) struct Watched<S> {
     inner: S,
     progress: Arc<Progress>,
-    unread: Budget,
+    unread: MinRate,
     /// The peer has not read what was written last.
     is_stalled: bool,
 }
 
 impl<S> Watched<S> {
-    pub(super) fn new(inner: S, progress: Arc<Progress>, unread: Budget) -> Self {
+    pub(super) fn new(inner: S, progress: Arc<Progress>, unread: MinRate) -> Self {
         Self {
             inner,
             progress,
@@ -33,7 +33,7 @@ impl<S> Watched<S> {
     fn written<T>(
         &mut self,
         outcome: Poll<io::Result<T>>,
-        moved: impl FnOnce(&mut Budget, &T),
+        moved: impl FnOnce(&mut MinRate, &T),
         cx: &mut Context<'_>,
     ) -> Poll<io::Result<T>> {
         if outcome.is_pending() != self.is_stalled {

@@ -33,7 +33,7 @@ async fn room(who: &TestUser, body: Value) -> String {
 async fn send(who: &TestUser, room: &str, txn: u32) -> (StatusCode, HeaderMap, Value) {
     let path = format!("/_matrix/client/v3/rooms/{room}/send/m.room.message/{txn}");
     let body = json!({ "msgtype": "m.text", "body": "hello" });
-    let response = who.response(Method::PUT, &path, body).await;
+    let response = who.send_request(Method::PUT, &path, body).await;
     let (status, headers) = (response.status(), response.headers().clone());
     let bytes = axum::body::to_bytes(response.into_body(), 1 << 16).await;
     let body = serde_json::from_slice(&bytes.unwrap()).unwrap();

@@ -33,7 +33,7 @@ async fn answer_comes_before_the_echo() {
 
     let path = format!("/_matrix/client/v3/rooms/{id}/send/m.room.message/one");
     let body = json!({ "msgtype": "m.text", "body": "one" });
-    let answer = alice.response(Method::PUT, &path, body).await;
+    let answer = alice.send_request(Method::PUT, &path, body).await;
     assert_eq!(answer.status(), StatusCode::OK);
 
     // The answer is on its way. Everybody else sees the message and waits for nothing, even Alice on her phone.
@@ -68,7 +68,7 @@ async fn unread_send_response_delays_sync_for_a_bounded_time() {
     let first = sync(&alice, "").await;
     let path = format!("/_matrix/client/v3/rooms/{id}/send/m.room.message/one");
     let body = json!({ "msgtype": "m.text", "body": "one" });
-    let unread = alice.response(Method::PUT, &path, body).await;
+    let unread = alice.send_request(Method::PUT, &path, body).await;
     let mut echo = waiting(&alice, &first, 0).await;
     assert_eq!(said(&echo["rooms"]["join"][&id]), ["one"]);
     drop(unread);

@@ -29,7 +29,9 @@ impl Task {
         match pending.what {
             RequestKind::Plain(reply) if answer.is_ok() => drop(reply.send(Ok(answer))),
             RequestKind::Plain(reply) => {
-                drop(reply.send(Err(pending.about.refusal(answer.error.as_deref()))));
+                drop(reply.send(Err(
+                    pending.about.error_from_message(answer.error.as_deref()),
+                )));
             }
             RequestKind::Cancel(scope, reply) => self.cancelled(&scope, &answer, reply),
             RequestKind::Nothing => {}
@@ -42,14 +44,17 @@ impl Task {
             },
             RequestKind::Fork(scope) if answer.is_ok() => self.forked(&scope, &answer),
             what @ (RequestKind::Look(_) | RequestKind::Fork(_)) => {
-                self.request_failed(what, &pending.about.refusal(answer.error.as_deref()));
+                self.request_failed(
+                    what,
+                    &pending.about.error_from_message(answer.error.as_deref()),
+                );
             }
         }
     }
 
     fn started(&mut self, line: SocketRole, scope: &Scope, answer: &Answer) {
         if !answer.is_ok() {
-            let why = About::scope(scope).refusal(answer.error.as_deref());
+            let why = About::scope(scope).error_from_message(answer.error.as_deref());
             let gone = line == SocketRole::Main && matches!(why, BackendError::NotFound { .. });
             self.request_failed(RequestKind::Start(line, scope.clone()), &why);
             if gone && let Some(mut room) = self.conversations.remove(scope) {
@@ -82,7 +87,7 @@ impl Task {
         if !answer.is_ok() {
             room.runtime.refused();
             if let Some(reply) = reply {
-                let why = About::scope(scope).refusal(answer.error.as_deref());
+                let why = About::scope(scope).error_from_message(answer.error.as_deref());
                 let _ = reply.send(Err(why));
             }
             return;
@@ -158,7 +163,7 @@ impl Task {
 
     fn cancelled(&mut self, scope: &Scope, answer: &Answer, reply: super::Reply<bool>) {
         if !answer.is_ok() {
-            let why = About::scope(scope).refusal(answer.error.as_deref());
+            let why = About::scope(scope).error_from_message(answer.error.as_deref());
             let _ = reply.send(Err(why));
             return;
         }

@@ -10,7 +10,9 @@ use crate::{
     failure::FailureKind,
     id::{MessageId, RunId, ToolCallId},
     json::{self, SurrogateJoiner},
-    rest::decoder::{CALLS_MAX, TOOL_RETURN_BYTES_MAX, TurnLimits, failure, message_id, stop},
+    rest::decoder::{
+        CALLS_MAX, TOOL_RETURN_BYTES_MAX, TurnLimits, failure, message_id, stop_of_reason,
+    },
     rest::wire::{Content, Message},
 };
 
@@ -166,7 +168,7 @@ impl Turn {
         if word == "cancelled" {
             return Stop::Cancelled;
         }
-        match (stop(word), self.failure.take()) {
+        match (stop_of_reason(word), self.failure.take()) {
             (Stop::Failed(_), Some(heard)) => Stop::Failed(heard),
             (Stop::Failed(_), None) => Stop::Failed(failure(word, error.unwrap_or_default())),
             (stop, _) => stop,

@@ -211,7 +211,7 @@ impl TranscriptPlayer {
                 What::Start(at) | What::Input(at, _) | What::Decision(at, ..) => About::scope(at),
                 What::Agents => About::default(),
             };
-            let failure = about.refusal(answer.error.as_deref());
+            let failure = about.error_from_message(answer.error.as_deref());
             match &what {
                 What::Start(at) => drop(self.runtimes.remove(at)),
                 What::Input(at, _) => self.runtime(at).refused(),

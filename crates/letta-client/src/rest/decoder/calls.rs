@@ -153,7 +153,7 @@ impl Calls {
     }
 
     /// The request for a person's decision, once.
-    pub(super) fn approval(&mut self) -> Option<TurnEvent> {
+    pub(super) fn take_approval_request(&mut self) -> Option<TurnEvent> {
         if std::mem::replace(&mut self.request_told, true) {
             return None;
         }

@@ -250,7 +250,7 @@ fn a_background_stream_counts_and_repeats_nothing() {
         Decoder::new(TurnLimits::default()),
         &stream[..stream.len() / 2],
     );
-    assert_eq!(decoder.sequence(), 2);
+    assert_eq!(decoder.last_seq_id(), 2);
     let (mut decoder, rest) = feed(decoder, stream);
     let events = [first, rest].concat();
     assert_eq!(conclude(&mut decoder, events), decode(stream));

@@ -9,7 +9,7 @@ use crate::{
     id::RunId,
     rest::{
         api::SharedApi,
-        decoder::{failure, stop},
+        decoder::{failure, stop_of_reason},
         failure::RequestTarget,
         wire::{Message, RunEntry},
     },
@@ -88,7 +88,7 @@ impl Turn {
                 let mut events = Vec::new();
                 self.decoder.replay(messages, complete, &mut events);
                 if ended == Stop::NeedsApproval {
-                    events.extend(self.decoder.approval());
+                    events.extend(self.decoder.take_approval_request());
                 }
                 let stop = self.decoder.breached().unwrap_or(ended);
                 self.finish(events, stop).await;
@@ -122,6 +122,6 @@ fn ended(entry: &RunEntry) -> Stop {
     match entry.status.as_deref() {
         Some("cancelled") => Stop::Cancelled,
         Some("failed") => Stop::Failed(failure(word.unwrap_or("error"), "the run has failed")),
-        _ => stop(word.unwrap_or("end_turn")),
+        _ => stop_of_reason(word.unwrap_or("end_turn")),
     }
 }

@@ -41,7 +41,7 @@ impl Turn {
             }
             (Some(run), _) => {
                 let body = Resumption {
-                    starting_after: self.decoder.sequence(),
+                    starting_after: self.decoder.last_seq_id(),
                     include_pings: true,
                 };
                 self.api

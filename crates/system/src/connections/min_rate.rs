@@ -12,7 +12,7 @@ use super::RATE_MIN;
 
 /// Counts what moves and how long is waited for it. Only waiting counts: whoever is slow on our side costs the peer nothing.
 #[derive(Debug)]
-pub(super) struct Budget {
+pub(super) struct MinRate {
     timeout: Duration,
     /// So many bytes buy the whole timeout again.
     quota: u64,
@@ -22,7 +22,7 @@ pub(super) struct Budget {
     sleep: Option<Pin<Box<Sleep>>>,
 }
 
-impl Budget {
+impl MinRate {
     pub(super) fn new(timeout: Duration) -> Self {
         let quota = timeout.as_millis() * u128::from(RATE_MIN) / 1_000;
         Self {
@@ -75,13 +75,13 @@ mod tests {
 
     /// Moves so many bytes each second. Gives after how many seconds that was too slow.
     async fn overdue_after(bytes_each_second: usize, seconds: u64) -> Option<u64> {
-        let (mut budget, began) = (Budget::new(TIMEOUT), Instant::now());
+        let (mut min_rate, began) = (MinRate::new(TIMEOUT), Instant::now());
         for second in 1..=seconds {
             let next = began + Duration::from_secs(second);
-            let overdue = poll_fn(|cx| budget.poll_overdue(cx));
+            let overdue = poll_fn(|cx| min_rate.poll_overdue(cx));
             tokio::select! {
                 biased;
-                () = sleep_until(next) => budget.record_transferred(bytes_each_second),
+                () = sleep_until(next) => min_rate.record_transferred(bytes_each_second),
                 () = overdue => return Some(began.elapsed().as_secs()),
             }
         }
@@ -100,12 +100,12 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn time_in_which_nobody_waits_costs_nothing() {
-        let mut budget = Budget::new(TIMEOUT);
+        let mut min_rate = MinRate::new(TIMEOUT);
         for _ in 0..100 {
-            budget.record_transferred(1);
+            min_rate.record_transferred(1);
             tokio::time::sleep(TIMEOUT).await;
         }
-        let overdue = poll_fn(|cx| budget.poll_overdue(cx));
+        let overdue = poll_fn(|cx| min_rate.poll_overdue(cx));
         let short = tokio::time::timeout(TIMEOUT / 2, overdue).await;
         assert!(short.is_err(), "the whole timeout is left");
     }
