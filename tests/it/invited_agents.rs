@@ -109,7 +109,7 @@ async fn stop_ends_an_answer_and_keeps_what_was_said() {
             // As the answer to the command, by whoever answers commands here.
             room.timeline
                 .iter()
-                .any(|entry| entry.text().contains("[STOPPED]"))
+                .any(|entry| entry.says("Stopped."))
                 .then_some(())
         })
         .await;
