@@ -1,5 +1,7 @@
 //! What waits for what: a room that can take no more holds up itself alone, and loses nothing.
 
+mod notices;
+
 use std::time::Duration;
 
 use letta_client::{
@@ -149,7 +151,10 @@ impl Lab {
     fn unrouted(&self) -> Vec<String> {
         let words = |(_, admitted): (InboxPosition, AdmittedEvent)| {
             let event: Value = serde_json::from_str(admitted.event.get()).unwrap();
-            event["content"]["body"].as_str().unwrap().to_owned()
+            event["content"]["body"]
+                .as_str()
+                .unwrap_or_default()
+                .to_owned()
         };
         let waiting = self.journal.waiting_events(usize::MAX).unwrap();
         waiting.into_iter().map(words).collect()

@@ -180,16 +180,18 @@ fn sentences() -> Vec<NoticeText> {
     sentences
 }
 
+/// What people read, and the code in braces if they do not read it.
+fn shown(text: &NoticeText) -> String {
+    if text.for_admin {
+        text.to_string()
+    } else {
+        format!("{text} {{{}}}", text.code)
+    }
+}
+
 #[test]
 fn notice_texts_are_snapshotted() {
-    let shown = |text: NoticeText| {
-        if text.for_admin {
-            text.to_string()
-        } else {
-            format!("{text} {{{}}}", text.code)
-        }
-    };
-    let shown: Vec<_> = sentences().into_iter().map(shown).collect();
+    let shown: Vec<_> = sentences().iter().map(shown).collect();
     assert_snapshot!(shown.join("\n"), @"
     The agent ended its turn without an answer. Ask again or in other words. {EMPTY_ANSWER}
     Stopped. {STOPPED}
