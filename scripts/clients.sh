@@ -7,8 +7,9 @@
 #   scripts/clients.sh appservice URL --registration FILE --domain NAME [--registration-token T]
 #   scripts/clients.sh mautrix URL --registration FILE --domain NAME [--devices] [--registration-token T]
 #   scripts/clients.sh page URL [--screenshot FILE] [--registration-token T]
+#   scripts/clients.sh mcp URL --token T --room ID --event ID --foreign ID      the tools of an agent, by the MCP SDK
 #   scripts/clients.sh shapes PORT URL [--known SERVER]      a proxy that checks every answer, see tests/clients/README.md
-#   scripts/clients.sh install nio|js|rust-sdk|appservice|mautrix|page ...   installs them ahead of time
+#   scripts/clients.sh install nio|js|rust-sdk|appservice|mautrix|mcp|page ...   installs them ahead of time
 #
 # Python clients live in the folder of scripts/peers.sh, Node ones in `clients-HASH` next to it; the hash is that of the
 # pins. It is filled aside and renamed into place: two runs at once are harmless, an interrupted one leaves nothing half done.
@@ -56,7 +57,7 @@ install_node_clients() {
   # shellcheck disable=SC2064 # the folder of now
   trap "rm -rf '$aside'" EXIT
   chmod 755 "$aside"
-  say "clients: installing matrix-js-sdk and matrix-bot-sdk into $CLIENTS (once, less than a minute)"
+  say "clients: installing matrix-js-sdk, matrix-bot-sdk and the MCP SDK into $CLIENTS (once, less than a minute)"
   if ! node_is_fit node || ! command -v npm >/dev/null; then
     say "clients: the Node of this machine is missing or older than 22.15; taking one along from PyPI"
     with_python
@@ -104,7 +105,7 @@ install() {
   for what in "$@"; do
     case $what in
     nio | mautrix) with_python ;;
-    js | appservice) with_node ;;
+    js | appservice | mcp) with_node ;;
     page) with_node && with_chromium ;;
     rust-sdk) with_rust_sdk ;;
     *) say "clients: there is no $what" && exit 64 ;;
@@ -130,6 +131,10 @@ shapes)
 js)
   with_node
   on_node "$clients/js/main.mjs" "$@"
+  ;;
+mcp)
+  with_node
+  on_node "$clients/mcp/main.mjs" "$@"
   ;;
 appservice)
   with_node

@@ -37,6 +37,7 @@ use crate::{
     cli::{ExitCode, Failure},
     config::Config,
     matrix::{Homeserver, InProcess, Network, Transport},
+    tools::mcp,
     workers::Tasks,
 };
 
@@ -71,7 +72,10 @@ pub async fn run(
     let homeserver = homeserver(&config, embedded.as_ref())?;
     let database = embedded.as_ref().map(EmbeddedHomeserver::condition);
     let bridge = Bridge::build(&config, backend, homeserver.clone(), database, &tasks)?;
-    let routes = appservice::router(bridge.appservice.clone());
+    let mut routes = appservice::router(bridge.appservice.clone());
+    if config.tools.mcp {
+        routes = routes.merge(mcp::router(bridge.tools.clone()));
+    }
     let server = start_server(&config, embedded.as_ref(), routes, &tasks).await?;
     let conditions = &bridge.appservice.conditions;
     let began = tokio::select! {

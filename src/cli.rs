@@ -26,6 +26,7 @@ mod homeserver;
 mod init;
 mod letta;
 mod logging;
+mod mcp;
 mod probe;
 mod registration;
 #[cfg(feature = "embedded")]
@@ -114,6 +115,10 @@ enum Command {
     Doctor,
     /// Ask the running bridge whether it is ready: exit code 0 if it is.
     Health,
+    /// Be the tools of an agent on standard input and output (MCP), for programs that know no other way.
+    ///
+    /// `MATRIX_AGENT_TOKEN` says which agent it is; an admin makes the token with `!letta token <agent>`. The bridge has to run.
+    Mcp(McpArgs),
 }
 
 #[derive(Debug, Args)]
@@ -244,6 +249,13 @@ struct TokenArgs {
 }
 
 #[derive(Debug, Args)]
+struct McpArgs {
+    /// Where the running bridge has its MCP server.
+    #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:6167/mcp", value_parser = address)]
+    url: Url,
+}
+
+#[derive(Debug, Args)]
 struct RegistrationArgs {
     /// Make new tokens. The homeserver needs the new file before the bridge works again.
     #[arg(long)]
@@ -323,6 +335,7 @@ async fn dispatch(cli: Cli) -> Outcome {
         Some(Command::Token(args)) => Box::pin(registration_token::token(files, &args)).await,
         Some(Command::Doctor) => doctor::doctor(files).await,
         Some(Command::Health) => health::health(files).await,
+        Some(Command::Mcp(args)) => mcp::serve(&args).await,
         None if files.config.is_some() => Box::pin(run::run(files, &RunArgs::default())).await,
         None => {
             // Nothing is lost if nobody reads it.

@@ -19,6 +19,7 @@ mod parse;
 pub mod pause_alert;
 pub mod removal_alert;
 mod replaced;
+mod tokens;
 
 use std::time::Duration;
 

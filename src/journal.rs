@@ -29,6 +29,7 @@ mod prune;
 mod record;
 mod replaced;
 mod suspensions;
+mod tool_tokens;
 mod turns;
 
 use std::{
@@ -52,6 +53,7 @@ pub use self::{
         PauseRecord, QueuedPrompt, Replacement, RoomJob, RoomKind, RoomRecord, SendId,
         SilencedRecord, SpaceRecord, Spent, TurnId, TurnRecord, WaitNotice,
     },
+    tool_tokens::ToolTokenRecord,
 };
 
 /// How much memory sled may use to cache what is on disk, in bytes.

@@ -3,6 +3,7 @@
 //! Everything that the bridge asks of a homeserver goes through [`Homeserver`], in ruma's types.
 //! Nothing outside this module makes a Matrix request.
 
+mod agent_actions;
 mod client;
 pub mod content;
 pub mod render;
@@ -20,6 +21,7 @@ mod users;
 
 pub(crate) use self::client::backoff;
 pub use self::{
+    agent_actions::AgentRoom,
     client::{Actor, Homeserver, MatrixError},
     replaced::Tombstone,
     rooms::{RoomPlan, START_EVENT_TYPE, TYPING_TIMEOUT},

@@ -28,6 +28,7 @@ use crate::{
     outbox::Outbox,
     room_jobs::RoomJobWorker,
     time::Millis,
+    tools::{ToolContext, Tools},
     turns::{
         TurnContext, Turns,
         inbox::{Inbox, WakeRoomJobs},
@@ -45,6 +46,8 @@ pub(super) struct Bridge {
     pub(super) appservice: AppserviceState,
     /// The turns.
     pub(super) turns: Turns,
+    /// What agents do by themselves.
+    pub(super) tools: Tools,
     ctx: TurnContext,
     jobs: RoomJobWorker,
     agents: Agents,
@@ -117,11 +120,13 @@ impl Bridge {
                 .chain(database)
                 .collect(),
         };
+        let tools = tools(config, &ctx, &agents);
         let jobs = RoomJobWorker::new(ctx.journal.clone(), handler, tasks.clone());
         let discovery = Mutex::new(Some(discovery));
         Ok(Self {
             appservice,
             turns,
+            tools,
             ctx,
             jobs,
             agents,
@@ -270,6 +275,16 @@ fn agents(config: &Config, ctx: &TurnContext) -> anyhow::Result<Agents> {
         letta: config.letta.clone(),
         discovery_trigger: DiscoveryTrigger::default(),
         unknown: Arc::default(),
+    })
+}
+
+fn tools(config: &Config, ctx: &TurnContext, agents: &Agents) -> Tools {
+    Tools::new(ToolContext {
+        journal: ctx.journal.clone(),
+        homeserver: ctx.homeserver.clone(),
+        identity: ctx.identity.clone(),
+        agents: Arc::clone(&agents.provisioner),
+        config: config.tools.clone(),
     })
 }
 

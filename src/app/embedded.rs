@@ -27,6 +27,7 @@ use crate::{
     cli::{ExitCode, Failure},
     config::{Config, Level},
     registration::{Registration, new_token},
+    tools::mcp,
     workers::Tasks,
 };
 pub use settings::settings;
@@ -101,13 +102,19 @@ impl EmbeddedHomeserver {
         self.server
             .add_appservice(registration, Delivery::InProcess(bridge.clone()))
             .await?;
-        // Of what the bridge answers only its health is for everybody; the rest is called in process.
-        let health = any(async move |request: Request| bridge.oneshot(request).await);
+        // Of what the bridge answers only its health is for everybody, and the tools for who shows a token; the rest is called in
+        // process.
+        let bridge_answers = any(async move |request: Request| bridge.oneshot(request).await);
         let front = Router::new()
-            .route("/_matrix/mau/{*rest}", health.clone())
-            .route("/health", health)
+            .route("/_matrix/mau/{*rest}", bridge_answers.clone())
+            .route("/health", bridge_answers.clone())
             .route("/", self.page())
             .fallback_service(self.router());
+        let front = if config.tools.mcp {
+            front.route(mcp::PATH, bridge_answers)
+        } else {
+            front
+        };
         self.serve_routes(front, tasks).await
     }
 

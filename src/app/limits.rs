@@ -48,6 +48,47 @@ const BRIDGE: &[Row] = &[
         "PROVISIONS_MAX",
         "other agents wait",
     ),
+    (
+        "src/tools/arguments.rs",
+        "TEXT_BYTES_MAX",
+        "the agent is told to send it in parts",
+    ),
+    (
+        "src/tools/arguments.rs",
+        "USERS_MAX",
+        "the agent is told how many are possible",
+    ),
+    (
+        "src/tools/arguments.rs",
+        "MESSAGES_MAX",
+        "the agent is told how many are possible",
+    ),
+    (
+        "src/tools/messages.rs",
+        "BODY_CHARS_MAX",
+        "the text that the agent reads is cut",
+    ),
+    (
+        "src/tools/rooms.rs",
+        "ROOMS_MAX",
+        "others are not listed; `total` says how many there are",
+    ),
+    (
+        "src/tools/rooms.rs",
+        "MEMBERS_MAX",
+        "others are not listed; `total` says how many there are",
+    ),
+    (
+        "src/tools/agents.rs",
+        "AGENTS_MAX",
+        "others are not listed; `total` says how many there are",
+    ),
+    ("src/tools/mcp.rs", "REQUEST_BYTES_MAX", "413"),
+    (
+        "src/tools/token.rs",
+        "TOKENS_MAX",
+        "`!letta token` says that others have to be revoked first",
+    ),
     ("src/agents/plan.rs", "NAME_CHARS_MAX", "the name is cut"),
     (
         "src/matrix/render.rs",

@@ -180,6 +180,23 @@ pub enum Command {
         #[arg(id = "tool", value_parser = tool_and_agent)]
         tool: ToolAndAgent,
     },
+    /// Makes a token with which a program acts as an agent over MCP.
+    #[command(
+        before_help = ADMIN,
+        after_help = "It is shown once, so this works in the management room only. `revoke-tokens` ends it."
+    )]
+    Token {
+        /// The name or id of the agent.
+        #[arg(value_parser = agent)]
+        agent: String,
+    },
+    /// Ends all tokens of an agent.
+    #[command(before_help = ADMIN, after_help = AGENT)]
+    RevokeTokens {
+        /// The name or id of the agent.
+        #[arg(value_parser = agent)]
+        agent: String,
+    },
     /// Says or sets when agents ask in this room before they use a tool.
     #[command(
         before_help = ADMIN,

@@ -9,7 +9,7 @@ use ruma::user_id;
 use tracing_subscriber::EnvFilter;
 
 use super::{
-    BackendKind, Config, Level, Problem,
+    BackendKind, Config, Level, Problem, Tools,
     error::unknown_key,
     letta_url,
     permissions::{EXAMPLE_DOMAIN, Permissions},
@@ -226,6 +226,15 @@ fn others(config: &Config, problems: &mut Vec<Problem>) {
             "is `block`, which everybody has",
             "set it like `approve_level: user`; `admin` lets only admins approve",
         ));
+    }
+    for name in &config.tools.allow {
+        if !Tools::NAMES.contains(&name.as_str()) {
+            problems.push(Problem::value(
+                "tools.allow",
+                format_args!("names {name:?}, which is no tool"),
+                format!("there are {}", Tools::NAMES.join(", ")),
+            ));
+        }
     }
     if config.journal.keep_events.is_zero() {
         problems.push(Problem::value(

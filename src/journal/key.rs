@@ -45,6 +45,8 @@ pub(super) const PAUSE: u8 = b'p';
 pub(super) const SILENCED: u8 = b'x';
 /// `turn id -> ()`: turns whose answer was redacted while it grew.
 pub(super) const REDACTED: u8 = b'd';
+/// `hash of a token -> ToolTokenRecord`.
+pub(super) const TOOL_TOKEN: u8 = b'k';
 /// The last number that was given to something that was set aside.
 pub(super) const LAST_FAILED: &[u8] = b"!failed";
 /// The space.

@@ -116,7 +116,7 @@ impl Homeserver {
     }
 
     /// The content of a state event; `None` if the room has none.
-    pub(super) async fn state_content(
+    pub async fn state_content(
         &self,
         actor: Actor<'_>,
         room: &RoomId,

@@ -32,6 +32,7 @@ mod harness;
 mod invited_agents;
 mod journal_crash;
 mod logs;
+mod mcp;
 mod odd_values;
 mod proof;
 mod provider;

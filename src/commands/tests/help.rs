@@ -41,6 +41,8 @@ fn help_shows_what_one_may_use() {
     - `resume <agent>`: Asks an agent again at once that is paused because of credits, a key or a limit.
     - `allow-tool <tool> [agent]`: Lets an agent use a tool always, without asking anybody.
     - `revoke-tool <tool> [agent]`: Lets an agent ask again before it uses a tool.
+    - `token <agent>`: Makes a token with which a program acts as an agent over MCP.
+    - `revoke-tokens <agent>`: Ends all tokens of an agent.
     - `mode [standard|accept-edits|strict|unrestricted]`: Says or sets when agents ask in this room before they use a tool.
     - `chat-only [on|off]`: Says or sets whether agents may only talk in this room, without any tool.
 
@@ -227,6 +229,22 @@ fn help_about_what_agents_may_do() {
     Lets an agent ask again before it uses a tool.
 
     Without an agent it is the one whose room this is. The bridge approves such calls and says so; what Letta itself knows of the tool stays as it is.
+
+    Needs the level `admin`.
+    ---
+    `!letta token <agent>`
+
+    Makes a token with which a program acts as an agent over MCP.
+
+    It is shown once, so this works in the management room only. `revoke-tokens` ends it.
+
+    Needs the level `admin`.
+    ---
+    `!letta revoke-tokens <agent>`
+
+    Ends all tokens of an agent.
+
+    An agent is named by its name, the beginning of its name if no other begins so, its id, or its user id.
 
     Needs the level `admin`.
     ---

@@ -1,0 +1,122 @@
+//! Why a tool did not do what it was asked for, in words that tell a model what to do next.
+
+use std::time::Duration;
+
+use ruma::api::error::ErrorKind;
+use strsim::jaro_winkler;
+
+use super::catalogue;
+use crate::{journal::JournalError, matrix::MatrixError};
+
+/// How alike a name must be to be offered, from 0 (nothing in common) to 1 (the same).
+const LIKENESS_MIN: f64 = 0.8;
+/// The longest name of an unknown tool that is repeated, in characters.
+const NAME_CHARS_MAX: usize = 64;
+
+/// See the module's documentation.
+#[derive(Debug, thiserror::Error)]
+pub enum ToolError {
+    /// There is no such tool.
+    #[error("there is no tool called {name:?}{}", did_you_mean(*.like))]
+    Unknown {
+        /// Its name, cut.
+        name: String,
+        /// One that has a name like it.
+        like: Option<&'static str>,
+    },
+    /// An admin has not allowed it.
+    #[error(
+        "{tool} is not allowed here; an admin can allow it with `tools.allow` in the configuration"
+    )]
+    NotAllowed {
+        /// The tool.
+        tool: &'static str,
+    },
+    /// The arguments do not fit.
+    #[error("{0}")]
+    Arguments(String),
+    /// The agent acts too often.
+    #[error("you act too often; go on in {} seconds", .wait.as_secs().max(1))]
+    TooOften {
+        /// How long to wait.
+        wait: Duration,
+    },
+    /// The event is somebody else's.
+    #[error(
+        "this event was sent by {sender}; you can only edit and redact what you have sent yourself"
+    )]
+    NotYours {
+        /// Who has sent it.
+        sender: String,
+    },
+    /// There is no such thing, or the agent may not see it.
+    #[error("{what} is not there, or you are not in its room; matrix_rooms lists your rooms")]
+    NotFound {
+        /// What.
+        what: String,
+    },
+    /// The homeserver does not allow it.
+    #[error("the homeserver does not allow that: {reason}")]
+    Forbidden {
+        /// What it says.
+        reason: String,
+    },
+    /// The homeserver could not do it now.
+    #[error("the homeserver could not do that now; try again in a minute")]
+    Unavailable(#[source] MatrixError),
+    /// The bridge could not do it.
+    #[error("the bridge could not do that; its log says why")]
+    Journal(#[from] JournalError),
+}
+
+impl ToolError {
+    /// There is no tool of this name.
+    pub(super) fn unknown(name: &str) -> Self {
+        let like = catalogue::list()
+            .iter()
+            .map(|tool| (jaro_winkler(name, tool.name), tool.name))
+            .filter(|(likeness, _)| *likeness >= LIKENESS_MIN)
+            .max_by(|one, other| one.0.total_cmp(&other.0));
+        Self::Unknown {
+            name: name.chars().take(NAME_CHARS_MAX).collect(),
+            like: like.map(|(_, name)| name),
+        }
+    }
+
+    /// The homeserver has refused something about `what`.
+    pub(super) fn of(error: MatrixError, what: &str) -> Self {
+        match error.kind() {
+            Some(ErrorKind::NotFound) => Self::NotFound {
+                what: what.to_owned(),
+            },
+            Some(ErrorKind::Forbidden) => Self::Forbidden {
+                reason: format!("you may not do this with {what}, or you are not in its room"),
+            },
+            Some(ErrorKind::TooLarge) => Self::Arguments("the text is too long".to_owned()),
+            Some(ErrorKind::InvalidParam | ErrorKind::BadJson) => {
+                Self::Arguments(format!("the homeserver does not take {what}"))
+            }
+            _ => Self::Unavailable(error),
+        }
+    }
+
+    /// What it is called in the log.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Unknown { .. } => "unknown tool",
+            Self::NotAllowed { .. } => "not allowed",
+            Self::Arguments(_) => "arguments",
+            Self::TooOften { .. } => "too often",
+            Self::NotYours { .. } => "not theirs",
+            Self::NotFound { .. } => "not found",
+            Self::Forbidden { .. } => "forbidden",
+            Self::Unavailable(_) => "homeserver",
+            Self::Journal(_) => "journal",
+        }
+    }
+}
+
+fn did_you_mean(like: Option<&str>) -> String {
+    like.map(|name| format!("; did you mean {name}?"))
+        .unwrap_or_default()
+}
