@@ -5,6 +5,7 @@
 //! is written down before Letta is asked, Letta is asked under the event's own id, and what the
 //! room hears goes through the outbox. A tool that needs a person's decision ends a segment of the
 //! turn: the room is asked with an approval message, and the turn goes on when somebody has decided.
+//! What a turn does is its [`TurnState`](crate::journal::TurnState): that file shows all states and transitions.
 //!
 //! ```text
 //! inbox ── route ──┬─ Prompt ──> queue of the conversation ──> run ──> reply ──> say ──> outbox
