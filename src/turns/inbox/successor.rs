@@ -17,7 +17,7 @@ use crate::{
     turns::{
         messages::{EVENT_TYPE, to_raw_json},
         notice_texts,
-        route::{IncomingEvent, thread_of},
+        route::IncomingEvent,
     },
 };
 
@@ -31,7 +31,7 @@ impl Inbox {
         let Some(room) = journal.room(&event.room_id)? else {
             return Ok(());
         };
-        let (Some(successor), Some(root)) = (room.successor(), thread_of(event)) else {
+        let (Some(successor), Some(root)) = (room.successor(), event.thread().cloned()) else {
             return Ok(());
         };
         let Some(agent) = self.agent_in(event, &root, successor)? else {
