@@ -49,9 +49,10 @@ pub use self::{
     inbox::InboxPosition,
     record::{
         AdmittedEvent, AgentRecord, AgentStatus, Answer, ApprovalCall, ApprovalDecision,
-        ApprovalRecord, ConversationKey, DecidedBy, FailedRecord, NoticeText, OutboxItem,
-        PauseRecord, QueuedPrompt, Replacement, RoomJob, RoomKind, RoomRecord, SendId,
-        SilencedRecord, SpaceRecord, Spent, TurnId, TurnRecord, WaitNotice,
+        ApprovalRecord, ConversationKey, DecidedApproval, DecidedBy, Delivery, FailedRecord,
+        IllegalTransition, NoticeText, OutboxItem, PauseRecord, QueuedPrompt, Replacement, RoomJob,
+        RoomKind, RoomRecord, SendId, SilencedRecord, SpaceRecord, Spent, TurnId, TurnRecord,
+        TurnState, WaitNotice,
     },
     tool_tokens::ToolTokenRecord,
 };
@@ -154,6 +155,9 @@ pub enum JournalError {
         /// The limit.
         limit: usize,
     },
+    /// A turn was asked to do what its state does not allow: a fault of the bridge, and nothing was written.
+    #[error(transparent)]
+    Transition(#[from] IllegalTransition),
     /// The journal was closed.
     #[error("the journal is closed")]
     Closed,

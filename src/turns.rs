@@ -5,6 +5,7 @@
 //! is written down before Letta is asked, Letta is asked under the event's own id, and what the
 //! room hears goes through the outbox. A tool that needs a person's decision ends a segment of the
 //! turn: the room is asked with an approval message, and the turn goes on when somebody has decided.
+//! What a turn does is its [`TurnState`](crate::journal::TurnState): that file shows all states and transitions.
 //!
 //! ```text
 //! inbox ── route ──┬─ Prompt ──> queue of the conversation ──> run ──> reply ──> say ──> outbox
@@ -62,6 +63,7 @@ mod typing;
 
 use std::{
     collections::{HashMap, HashSet},
+    fmt,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
@@ -257,8 +259,15 @@ impl Work<ConversationKey> for Turns {
     type Error = JournalError;
 
     async fn run(&self, conversation: &ConversationKey) -> Result<(), JournalError> {
-        if let Some(then) = self.inner.run_conversation(conversation).await? {
-            self.wake_at(conversation, then);
+        match self.inner.run_conversation(conversation).await {
+            Ok(Some(then)) => self.wake_at(conversation, then),
+            Ok(None) => {}
+            Err(JournalError::Transition(fault)) => {
+                // It would be the same another time.
+                self.end_after_fault(conversation, &fault).await?;
+                self.wake(conversation);
+            }
+            Err(failure) => return Err(failure),
         }
         Ok(())
     }
@@ -269,13 +278,24 @@ impl Work<ConversationKey> for Turns {
         conversation: &ConversationKey,
         panic: &Panic,
     ) -> Result<(), JournalError> {
+        self.end_after_fault(conversation, panic).await
+    }
+}
+
+impl Turns {
+    /// Ends the turn of a conversation that the bridge itself cannot go on with: its prompts are set aside.
+    async fn end_after_fault(
+        &self,
+        conversation: &ConversationKey,
+        fault: &(dyn fmt::Display + Sync),
+    ) -> Result<(), JournalError> {
         let ctx = &self.inner.ctx;
         let Some(turn) = ctx.journal.open_turn(conversation)? else {
             return Ok(());
         };
         error!(
-            turn.id = %turn.id, room.id = %conversation.room, agent.id = %conversation.agent, %panic,
-            "turn set aside after repeated panics"
+            turn.id = %turn.id, room.id = %conversation.room, agent.id = %conversation.agent,
+            state = turn.state().name(), %fault, "turn set aside after a fault of the bridge"
         );
         let reason = notice_texts::fault_of_the_bridge();
         let failed = self.inner.failed_record(&turn, &reason)?;

@@ -21,7 +21,7 @@ use crate::{
     turns::{
         Turns,
         decide::{Requester, RoomThread, StopError},
-        route::{IncomingEvent, Rules, content_of, reaction_command_of, thread_of},
+        route::{EventContent, IncomingEvent, Rules},
     },
 };
 
@@ -90,7 +90,7 @@ impl CommandHandler {
                 .answer(event, &room, &NoticeText::new(text, code))
                 .await;
         };
-        let text = match parse(&body, management) {
+        let text = match parse(body, management) {
             Parsed::NotACommand => return Ok(()),
             Parsed::Problem(problem) => NoticeText::new(problem, ""),
             Parsed::Command(..) if is_stale(event.origin_server_ts, admitted_at.0) => {
@@ -110,14 +110,14 @@ impl CommandHandler {
 
     /// Does what a reaction asks for, if it is one to something that a turn has said.
     pub async fn reaction(&self, event: &IncomingEvent) -> Result<(), RoomJobError> {
-        let Some((reaction_command, on)) = reaction_command_of(event) else {
+        let EventContent::Reaction { command, on } = &event.content else {
             return Ok(());
         };
         let location = Self::location(event);
         match self
             .ctx
             .turns
-            .handle_reaction(&location, &on, reaction_command, self.requester(event))
+            .handle_reaction(&location, on, *command, self.requester(event))
             .await
         {
             Ok(()) => Ok(()),
@@ -144,7 +144,7 @@ impl CommandHandler {
     pub(super) fn location(event: &IncomingEvent) -> RoomThread {
         RoomThread {
             room: event.room_id.clone(),
-            thread: thread_of(event),
+            thread: event.thread().cloned(),
         }
     }
 
@@ -172,7 +172,7 @@ impl CommandHandler {
     ) -> Result<(), RoomJobError> {
         let send_id = SendId::of(&["answer", event.event_id.as_str()]);
         let reply_to = Some(event.event_id.clone());
-        let placement = match thread_of(event) {
+        let placement = match event.thread().cloned() {
             Some(root) => Placement::Thread { root, reply_to },
             None => Placement::Room { reply_to },
         };
@@ -256,9 +256,9 @@ impl CommandHandler {
 }
 
 /// The text of a text message. The name of a file or the description of a picture is no command, whatever it says.
-fn text_of(event: &IncomingEvent) -> Option<String> {
-    match content_of(event)?.msgtype {
-        MessageType::Text(text) => Some(text.body),
+fn text_of(event: &IncomingEvent) -> Option<&str> {
+    match &event.message()?.msgtype {
+        MessageType::Text(text) => Some(&text.body),
         _ => None,
     }
 }

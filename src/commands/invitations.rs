@@ -6,7 +6,6 @@
 
 use letta_client::AgentId;
 use ruma::{OwnedRoomId, RoomAliasId, RoomId, UserId};
-use serde::Deserialize;
 use tracing::{info, warn};
 
 use super::{handler::CommandHandler, help::code};
@@ -16,7 +15,10 @@ use crate::{
     matrix::{Actor, MatrixError},
     room_jobs::RoomJobError,
     time::Millis,
-    turns::{messages::EVENT_TYPE, route::IncomingEvent},
+    turns::{
+        messages::EVENT_TYPE,
+        route::{EventContent, IncomingEvent},
+    },
 };
 
 /// What the bot says where it is invited to chat.
@@ -40,13 +42,6 @@ const GREETED_PEOPLE_MAX: usize = 5;
 /// How many events before our joining are looked at for what was said to us.
 pub(super) const MISSED_EVENTS_MAX: u32 = 30;
 
-#[derive(Deserialize)]
-struct Member {
-    membership: String,
-    #[serde(default)]
-    is_direct: bool,
-}
-
 impl CommandHandler {
     /// Handles a membership event about one of our users.
     pub async fn membership(&self, event: &IncomingEvent) -> Result<(), RoomJobError> {
@@ -57,7 +52,7 @@ impl CommandHandler {
         else {
             return Ok(());
         };
-        let Ok(member) = serde_json::from_str::<Member>(event.content.get()) else {
+        let EventContent::Member(member) = &event.content else {
             return Ok(());
         };
         match member.membership.as_str() {

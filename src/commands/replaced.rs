@@ -19,10 +19,10 @@ use super::{handler::CommandHandler, invitations::MISSED_EVENTS_MAX};
 use crate::{
     agents::provision::ProvisionError,
     journal::{JournalError, Replacement, RoomKind, RoomRecord},
-    matrix::{Actor, MatrixError, Tombstone},
+    matrix::{Actor, MatrixError},
     room_jobs::RoomJobError,
     time::Millis,
-    turns::route::IncomingEvent,
+    turns::route::{EventContent, IncomingEvent},
     workers::Tasks,
 };
 
@@ -34,7 +34,7 @@ const LOOK_EVERY: Duration = Duration::from_mins(10);
 impl CommandHandler {
     /// A room is replaced, says its state.
     pub async fn room_replaced(&self, event: &IncomingEvent) -> Result<(), RoomJobError> {
-        let Ok(tombstone) = serde_json::from_str::<Tombstone>(event.content.get()) else {
+        let EventContent::Tombstone(tombstone) = &event.content else {
             debug!(event.id = %event.event_id, room.id = %event.room_id, "the tombstone names no room");
             return Ok(());
         };

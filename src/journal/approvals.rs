@@ -25,16 +25,11 @@ impl Journal {
         let Some(mut turn) = self.open_turn(conversation)? else {
             return Ok(false);
         };
-        match turn
-            .waits_for()
-            .map(|approval| approval.approval_message == *approval_message)
-        {
-            Some(true) => {}
-            Some(false) | None => return Ok(false),
+        match turn.waits_for() {
+            Some(approval) if approval.approval_message == *approval_message => {}
+            _ => return Ok(false),
         }
-        if let Some(approval) = &mut turn.approval {
-            approval.decision = Some(decision.clone());
-        }
+        turn.advance(|state| state.decide(decision.clone()))?;
         self.update_turn(&turn)?;
         Ok(true)
     }
@@ -68,12 +63,7 @@ impl Journal {
         if self.open_turn(conversation)?.is_some() {
             return Ok(false);
         }
-        let turn = TurnRecord {
-            approval: Some(approval),
-            // There is nothing to say before the room is asked.
-            answer: Some(super::Answer::default()),
-            ..TurnRecord::new(id, conversation.clone(), Vec::new(), now)
-        };
+        let turn = TurnRecord::found(id, conversation.clone(), approval, now);
         self.update_turn(&turn)?;
         Ok(true)
     }

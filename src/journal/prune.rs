@@ -86,12 +86,12 @@ impl Journal {
         self.scan::<super::TurnRecord>(&[key::TURN], "turn")
             .filter_map(Result::ok)
             .flat_map(|(_, turn)| {
-                let parts = (0..=turn.segment).map(|number| turn.id.segment(number).part(0));
+                let parts = (0..=turn.segment()).map(|number| turn.id.segment(number).part(0));
                 let status = turn.segment_id().status();
                 let waiting = turn.segment_id().remark("waiting");
                 let approval_message = turn
-                    .approval
-                    .as_ref()
+                    .state()
+                    .approval()
                     .map(|approval| approval.approval_message.clone());
                 let all = parts.chain(approval_message).chain([status, waiting]);
                 all.collect::<Vec<_>>()

@@ -3,25 +3,28 @@
 
 use std::{collections::BTreeSet, fmt};
 
-use letta_client::{AgentId, RunId};
+use letta_client::AgentId;
 use ruma::{OwnedEventId, OwnedRoomId, OwnedUserId};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use sha2::{Digest, Sha256};
 
 mod approval;
-mod keys;
 mod notice_text;
 mod queued;
 mod room;
 mod spent;
+mod turn;
+mod turn_state;
 
 pub use self::{
-    approval::{ApprovalCall, ApprovalDecision, ApprovalRecord, DecidedBy},
+    approval::{ApprovalCall, ApprovalDecision, ApprovalRecord, DecidedApproval, DecidedBy},
     notice_text::NoticeText,
     queued::{OutboxItem, RoomJob},
     room::{Replacement, RoomKind, RoomRecord, SpaceRecord},
     spent::{FailedRecord, PauseRecord, SilencedRecord, Spent, WaitNotice},
+    turn::TurnRecord,
+    turn_state::{Delivery, IllegalTransition, TurnState},
 };
 use crate::time::Millis;
 
@@ -193,119 +196,6 @@ fn short_hash(words: &[&str]) -> String {
     let mut start = [0; 16];
     start.copy_from_slice(&hash.finalize()[..16]);
     format!("{:032x}", u128::from_be_bytes(start))
-}
-
-/// A turn that has begun and not ended.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct TurnRecord {
-    /// The turn.
-    pub id: TurnId,
-    /// Where it takes place.
-    pub key: ConversationKey,
-    /// What it answers, oldest first; empty if nobody in the room has set it going.
-    pub prompts: Vec<QueuedPrompt>,
-    /// When it began.
-    pub started_at: Millis,
-    /// Letta's run, once known.
-    pub run: Option<RunId>,
-    /// Edits that may have been sent, reserved in blocks so that no number is used twice.
-    pub edits_reserved: u32,
-    /// The same for edits of the status line.
-    #[serde(default)]
-    pub status_edits_reserved: u32,
-    /// What there is to say at the end of the segment, once known.
-    pub answer: Option<Answer>,
-    /// Whether somebody has set it going outside of Matrix.
-    #[serde(default)]
-    #[serde(rename = "elsewhere")]
-    pub is_external: bool,
-    /// How many decisions it has come past: the number of its segment.
-    #[serde(default)]
-    #[serde(rename = "chapter")]
-    pub segment: u32,
-    /// What a person is asked at the end of the segment; or, if it has a decision, what the segment
-    /// follows from.
-    #[serde(default)]
-    #[serde(rename = "ask")]
-    pub approval: Option<ApprovalRecord>,
-    /// In which segment Letta got the prompts, once it did: they have that number in their keys.
-    #[serde(default)]
-    pub sent_in: Option<u32>,
-    /// What it has cost so far.
-    #[serde(default)]
-    pub spent: Spent,
-    /// The notice that it waits, if the room was told so in this segment.
-    #[serde(default)]
-    pub waiting: Option<WaitNotice>,
-}
-
-impl TurnRecord {
-    /// A turn of which nothing is done yet.
-    pub fn new(
-        id: TurnId,
-        key: ConversationKey,
-        prompts: Vec<QueuedPrompt>,
-        started_at: Millis,
-    ) -> Self {
-        Self {
-            id,
-            key,
-            prompts,
-            started_at,
-            run: None,
-            edits_reserved: 0,
-            status_edits_reserved: 0,
-            answer: None,
-            is_external: false,
-            segment: 0,
-            approval: None,
-            sent_in: None,
-            spent: Spent::default(),
-            waiting: None,
-        }
-    }
-
-    /// The name under which it speaks now.
-    pub fn segment_id(&self) -> TurnId {
-        self.id.segment(self.segment)
-    }
-
-    /// What it waits for, if it waits for a person and has nothing to say first.
-    pub fn waits_for(&self) -> Option<&ApprovalRecord> {
-        let approval = self.approval.as_ref();
-        approval.filter(|approval| approval.decision.is_none() && self.answer.is_none())
-    }
-
-    /// What a person has decided, and Letta is told or goes on from.
-    pub fn decided(&self) -> Option<(&ApprovalRecord, &ApprovalDecision)> {
-        let approval = self.approval.as_ref()?;
-        Some((approval, approval.decision.as_ref()?))
-    }
-
-    /// Whether its approval message, which is the last that it has said, does not say yet what was decided.
-    pub fn approval_message_is_stale(&self) -> bool {
-        let decided = self.decided();
-        self.answer.is_none()
-            && decided.is_some_and(|(approval, _)| {
-                approval.approval_message == self.segment_id().approval_message()
-            })
-    }
-
-    /// Whether this person has asked for it.
-    pub fn is_asked_by(&self, user: &ruma::UserId) -> bool {
-        self.prompts.iter().any(|prompt| prompt.sender == user)
-    }
-
-    /// It goes on after a decision or after what it found: what it says from now on is a segment
-    /// of its own.
-    pub fn start_next_segment(&mut self) {
-        self.segment += 1;
-        self.edits_reserved = 0;
-        self.status_edits_reserved = 0;
-        self.run = None;
-        self.answer = None;
-        self.waiting = None;
-    }
 }
 
 /// The end of a turn, as the room shall see it.

@@ -7,6 +7,7 @@ mod disk;
 mod inbox;
 mod keys;
 mod limits;
+mod old_turns;
 mod outbox;
 mod records;
 mod turns;

@@ -249,7 +249,7 @@ impl Journal {
     }
 }
 
-fn turn_key(conversation: &ConversationKey) -> Vec<u8> {
+pub(super) fn turn_key(conversation: &ConversationKey) -> Vec<u8> {
     Key::new(key::TURN).conversation(conversation).bytes()
 }
 

@@ -8,7 +8,10 @@ use super::{
     open_stream::HISTORY_MESSAGES_MAX, segment::Failure, turn_view::TurnView,
 };
 use crate::{
-    journal::{ApprovalDecision, ApprovalRecord, DecidedBy, JournalError, TurnRecord},
+    journal::{
+        ApprovalDecision, ApprovalRecord, DecidedApproval, DecidedBy, JournalError, TurnRecord,
+        TurnState,
+    },
     time::Millis,
 };
 
@@ -88,7 +91,7 @@ impl Inner {
         destination: &Destination,
         request: &ApprovalRequest,
     ) -> bool {
-        if let Some(approval) = &turn.approval
+        if let Some(approval) = turn.state().approval()
             && approval.has_same_tool_calls(request)
         {
             return !approval.found;
@@ -188,7 +191,7 @@ impl Inner {
         let Some(turn) = self.prefer_external_decision(turn).await? else {
             return Ok(None);
         };
-        let Some((approval, decision)) = turn.decided() else {
+        let TurnState::Decided(DecidedApproval { approval, decision }) = turn.state() else {
             return Ok(Some(turn));
         };
         let approval_message = self.ctx.outbox.event_of(&approval.approval_message).await?;
@@ -207,11 +210,7 @@ impl Inner {
             "approval request decided"
         );
         let mut next = turn.clone();
-        next.start_next_segment();
-        if let (DecidedBy::Elsewhere(run), Some(approval)) = (&decision.by, &mut next.approval) {
-            next.run = Some(run.clone());
-            approval.undelivered = false;
-        }
+        next.advance(TurnState::resume)?;
         let journal = &self.ctx.journal;
         journal.end_segment(&next, said.as_slice())?;
         journal.durable().await?;

@@ -166,11 +166,9 @@ impl Turns {
     ) -> Result<Option<TurnRecord>, JournalError> {
         let ctx = &self.inner.ctx;
         for turn in ctx.journal.turns_in(&location.room)? {
-            let parts = (0..=turn.segment).map(|number| turn.id.segment(number).part(0));
-            let approval_message = turn
-                .approval
-                .as_ref()
-                .map(|approval| approval.approval_message.clone());
+            let parts = (0..=turn.segment()).map(|number| turn.id.segment(number).part(0));
+            let approval = turn.state().approval();
+            let approval_message = approval.map(|approval| approval.approval_message.clone());
             for send_id in approval_message.into_iter().chain(parts) {
                 let said = match ctx.journal.event_of(&send_id)? {
                     Some(said) => said,

@@ -10,7 +10,10 @@ use letta_client::{ApprovalStatus, BackendError, Destination};
 use tracing::{debug, info};
 
 use super::{Inner, interruptible::WaitOutcome, notice::Wait, notice_texts, turn_view::TurnView};
-use crate::journal::{ApprovalDecision, ApprovalRecord, DecidedBy, JournalError, TurnRecord};
+use crate::journal::{
+    ApprovalDecision, ApprovalRecord, DecidedApproval, DecidedBy, JournalError, TurnRecord,
+    TurnState,
+};
 
 /// The wait before an open request is looked at; it doubles each time.
 const LOOK_MIN: Duration = Duration::from_secs(10);
@@ -46,10 +49,10 @@ impl Inner {
         &self,
         mut turn: TurnRecord,
     ) -> Result<Option<TurnRecord>, JournalError> {
-        let Some((approval, decision)) = turn.decided() else {
+        let TurnState::Decided(DecidedApproval { approval, decision }) = turn.state() else {
             return Ok(Some(turn));
         };
-        if matches!(decision.by, DecidedBy::Elsewhere(_)) || !approval.undelivered {
+        if matches!(decision.by, DecidedBy::Elsewhere(_)) {
             return Ok(Some(turn));
         }
         let approve = decision.approve;
@@ -77,9 +80,9 @@ impl Inner {
             }
             Err(_) => None,
         };
-        if let (Some(outside), Some(approval)) = (outside, &mut turn.approval) {
+        if let Some(outside) = outside {
             info!(turn.id = %turn.id, approve, outside = outside.approve, "approval request already decided outside Matrix");
-            approval.decision = Some(outside);
+            turn.advance(|state| state.replace_decision(outside))?;
             self.persist(&turn).await?;
         }
         Ok(Some(turn))
@@ -90,13 +93,11 @@ impl Inner {
         let Some(by) = self.stops.by(&turn.id) else {
             return Ok(());
         };
-        if let Some(decision) = turn
-            .approval
-            .as_mut()
-            .and_then(|approval| approval.decision.as_mut())
-            && decision.approve
+        if turn
+            .decided()
+            .is_some_and(|decided| decided.decision.approve)
         {
-            *decision = ApprovalDecision::stopped(by);
+            turn.advance(|state| state.replace_decision(ApprovalDecision::stopped(by)))?;
             self.persist(turn).await?;
         }
         Ok(())
@@ -110,7 +111,7 @@ impl Inner {
         view: &mut TurnView,
         wait: &Wait,
     ) -> Result<WaitOutcome<bool>, JournalError> {
-        let Some((approval, decision)) = turn.decided() else {
+        let Some(DecidedApproval { approval, decision }) = turn.decided() else {
             return Ok(WaitOutcome::Done(false));
         };
         if matches!(decision.by, DecidedBy::Elsewhere(_)) {
@@ -135,10 +136,6 @@ impl Inner {
             WaitOutcome::Stopped => return Ok(WaitOutcome::Stopped),
             WaitOutcome::ShuttingDown => return Ok(WaitOutcome::ShuttingDown),
         };
-        let DecidedBy::Elsewhere(run) = &outside.by else {
-            return Ok(WaitOutcome::Done(false));
-        };
-        let run = run.clone();
         if let Some(approval_message) = approval_message {
             let said = self.message_builder(turn).corrected_verdict(
                 turn,
@@ -148,11 +145,7 @@ impl Inner {
             );
             self.ctx.outbox.enqueue(&said).await?;
         }
-        turn.run = Some(run);
-        if let Some(approval) = &mut turn.approval {
-            approval.decision = Some(outside);
-            approval.undelivered = false;
-        }
+        turn.advance(|state| state.follow_external(outside))?;
         self.persist(turn).await?;
         Ok(WaitOutcome::Done(true))
     }

@@ -234,10 +234,7 @@ impl Inner {
         let Some((id, external)) = self.external_turns.pop(place) else {
             return Ok(None);
         };
-        let turn = TurnRecord {
-            is_external: true,
-            ..TurnRecord::new(id.clone(), place.clone(), Vec::new(), Millis::now())
-        };
+        let turn = TurnRecord::external(id.clone(), place.clone(), Millis::now());
         let builder = MessageBuilder {
             ghost: self.ctx.identity.ghost(&place.agent),
             mentions: Vec::new(),

@@ -9,10 +9,11 @@ use std::{
     time::Duration,
 };
 
-use ruma::{EventId, OwnedEventId, OwnedRoomId, OwnedUserId, UserId};
-use serde::Deserialize;
+use ruma::{
+    EventId, OwnedEventId, OwnedRoomId, OwnedUserId, UserId, events::room::message::Relation,
+};
 
-use super::route::IncomingEvent;
+use super::route::{EventContent, IncomingEvent};
 use crate::{journal::ConversationKey, matrix::RoutedKind, time::Millis};
 
 /// The most rooms and threads that are remembered; then all are forgotten.
@@ -42,20 +43,6 @@ struct Message {
     event: OwnedEventId,
     /// Whether what was said after it can be known to be all.
     is_on_time: bool,
-}
-
-#[derive(Deserialize)]
-struct Content {
-    #[serde(rename = "m.relates_to", default)]
-    relates_to: Option<Relation>,
-}
-
-#[derive(Deserialize)]
-struct Relation {
-    #[serde(default)]
-    rel_type: Option<String>,
-    #[serde(default)]
-    event_id: Option<OwnedEventId>,
 }
 
 impl LatestMessages {
@@ -103,12 +90,16 @@ fn place_of_message(event: &IncomingEvent) -> Option<Place> {
     if !kind.is_some_and(RoutedKind::is_message) {
         return None;
     }
-    let content = serde_json::from_str::<Content>(event.content.get());
-    let relation = content.ok().and_then(|content| content.relates_to);
-    let (kind, target) = relation.map_or((None, None), |one| (one.rel_type, one.event_id));
-    let thread = match kind.as_deref() {
-        Some("m.replace") => return None,
-        Some("m.thread") => target,
+    let thread = match &event.content {
+        EventContent::Message(content) => match &content.relates_to {
+            Some(Relation::Replacement(_)) => return None,
+            _ => event.thread().cloned(),
+        },
+        EventContent::Unread(relation) => match relation.rel_type.as_deref() {
+            Some("m.replace") => return None,
+            Some("m.thread") => relation.event_id.clone(),
+            _ => None,
+        },
         _ => None,
     };
     Some((event.room_id.clone(), thread))

@@ -59,7 +59,7 @@ impl Wait {
             lost: false,
             retrying: false,
         };
-        match &turn.waiting {
+        match &turn.shown.waiting {
             Some(notice) if notice.open => fresh.resumed(notice, turn),
             _ => fresh,
         }
@@ -183,7 +183,7 @@ impl Notice {
     pub(super) fn resumed(inner: &Inner, turn: &TurnRecord) -> Self {
         let mut notice = Self {
             // An earlier process has ended before it could note what it had told.
-            state: Some(turn.waiting.clone().unwrap_or_else(|| WaitNotice {
+            state: Some(turn.shown.waiting.clone().unwrap_or_else(|| WaitNotice {
                 open: true,
                 ..WaitNotice::default()
             })),
@@ -315,7 +315,7 @@ impl Inner {
         &self,
         turn: &TurnRecord,
     ) -> Result<Option<OutboxItem>, JournalError> {
-        let Some(state) = turn.waiting.as_ref().filter(|state| state.open) else {
+        let Some(state) = turn.shown.waiting.as_ref().filter(|state| state.open) else {
             return Ok(None);
         };
         let Some(event) = self.ctx.journal.event_of(&id_of(turn))?.flatten() else {
@@ -369,6 +369,6 @@ impl Inner {
 impl TurnView {
     /// Keeps in the turn what the room was told of its wait.
     pub(super) fn note_wait(&self, turn: &mut TurnRecord) {
-        turn.waiting.clone_from(&self.notice.state);
+        turn.shown.waiting.clone_from(&self.notice.state);
     }
 }

@@ -5,8 +5,7 @@ use letta_client::{BackendError, Destination, FailureKind, Prompt, RunId, ToolPo
 use super::{Inner, budget, prompt::for_letta};
 use crate::{
     journal::{
-        ApprovalDecision, ApprovalRecord, ConversationKey, DecidedBy, JournalError, RoomKind,
-        TurnRecord,
+        ConversationKey, DecidedApproval, Delivery, JournalError, RoomKind, TurnRecord, TurnState,
     },
     turns::segment::Failure,
 };
@@ -26,22 +25,29 @@ impl Inner {
         again: bool,
     ) -> Result<TurnStream, Failure> {
         let destination = self.destination(&turn.key).await?;
-        if again && turn.run.is_none() && turn.decided().is_none() && !turn.is_external {
-            turn.run = self.find_run(&destination, turn).await?;
+        if again
+            && matches!(turn.state(), TurnState::Streaming { run: None })
+            && !turn.is_external
+            && let Some(run) = self.find_run(&destination, turn).await?
+        {
+            turn.advance(|state| state.start_run(run))
+                .map_err(JournalError::from)?;
         }
         let backend = &self.ctx.backend;
-        if let Some(run) = &turn.run {
+        if let Some(run) = turn.state().run() {
             return Ok(backend.resume(&destination, run).await?);
         }
-        if let Some((approval, decision)) = turn.decided()
-            && !approval.forgotten
+        if let TurnState::Resuming {
+            decided, delivery, ..
+        } = turn.state()
+            && !matches!(delivery, Delivery::Forgotten { .. })
         {
-            if matches!(decision.by, DecidedBy::Elsewhere(_)) {
+            if decided.external_run().is_some() {
                 return Err(Failure::Missed);
             }
-            let (approval, decision) = (approval.clone(), decision.clone());
+            let (decided, delivery) = (decided.clone(), *delivery);
             return self
-                .send_decision(turn, &destination, &approval, &decision)
+                .send_decision(turn, &destination, &decided, delivery)
                 .await;
         }
         if turn.is_external {
@@ -49,7 +55,6 @@ impl Inner {
             return stream.ok_or(Failure::Missed);
         }
         budget::check_send(&turn.spent).map_err(Failure::Exhausted)?;
-        turn.sent_in.get_or_insert(turn.segment);
         let prompts: Vec<Prompt> = turn
             .prompts
             .iter()
@@ -70,46 +75,33 @@ impl Inner {
         &self,
         turn: &mut TurnRecord,
         destination: &Destination,
-        approval: &ApprovalRecord,
-        decision: &ApprovalDecision,
+        decided: &DecidedApproval,
+        delivery: Delivery,
     ) -> Result<TurnStream, Failure> {
         let backend = &self.ctx.backend;
         turn.spent.runs += 1;
-        self.set_undelivered(turn, false).await?;
-        let decided = backend
-            .decide(
-                destination,
-                &approval.request(),
-                &approval.decisions(decision),
-            )
+        if delivery == Delivery::Undelivered {
+            turn.advance(TurnState::send_decision)
+                .map_err(JournalError::from)?;
+            self.persist(turn).await?;
+        }
+        let request = decided.approval.request();
+        let stream = backend
+            .decide(destination, &request, &decided.decisions())
             .await;
         let unheard = matches!(
-            decided,
+            stream,
             Err(BackendError::Forgotten { sent: false } | BackendError::NotPending)
-        ) || matches!(&decided, Err(failure) if failure.kind() == FailureKind::ConversationGone);
-        if unheard && approval.undelivered {
-            self.set_undelivered(turn, true).await?;
+        ) || matches!(&stream, Err(failure) if failure.kind() == FailureKind::ConversationGone);
+        if unheard && delivery == Delivery::Undelivered {
+            turn.advance(TurnState::decision_not_received)
+                .map_err(JournalError::from)?;
+            self.persist(turn).await?;
         }
-        if decided.is_ok() && approval.is_stopped() {
+        if stream.is_ok() && decided.is_stopped() {
             backend.cancel(destination).await?;
         }
-        Ok(decided?)
-    }
-
-    async fn set_undelivered(
-        &self,
-        turn: &mut TurnRecord,
-        undelivered: bool,
-    ) -> Result<(), JournalError> {
-        match turn
-            .approval
-            .as_mut()
-            .filter(|approval| approval.undelivered != undelivered)
-        {
-            Some(approval) => approval.undelivered = undelivered,
-            None => return Ok(()),
-        }
-        self.persist(turn).await
+        Ok(stream?)
     }
 
     /// What agents may do in a room without asking.

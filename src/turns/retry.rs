@@ -15,7 +15,7 @@ use super::{
     segment::{AttemptError, RetryAction, SegmentOutcome, SegmentResult},
     turn_view::TurnView,
 };
-use crate::journal::{JournalError, TurnRecord};
+use crate::journal::{Delivery, JournalError, TurnRecord, TurnState};
 
 impl Inner {
     /// What to do after trouble.
@@ -46,7 +46,8 @@ impl Inner {
         );
         self.persist(turn).await?;
         match failure.kind() {
-            FailureKind::RunGone if turn.run.take().is_some() => {
+            FailureKind::RunGone if turn.state().run().is_some() => {
+                turn.advance(TurnState::lose_run)?;
                 // Letta has lost the run; the prompts are sent again, as often as the budget allows.
                 Ok(RetryAction::AskAgain { sent: false })
             }
@@ -76,7 +77,7 @@ impl Inner {
         match &failure {
             BackendError::Moved { to } => {
                 // Its run stays behind.
-                turn.run = None;
+                turn.advance(TurnState::lose_run)?;
                 journal.set_conversation(&turn.key, &Conversation::Own(to.clone()))?;
                 journal.durable().await?;
                 Ok(RetryAction::AskAgain { sent: false })
@@ -88,8 +89,7 @@ impl Inner {
                 ))),
                 WaitOutcome::Done(None) => {
                     // The segment stays, and with it the notice that the room has of it.
-                    turn.renew_keys();
-                    turn.run = None;
+                    turn.renew_keys()?;
                     journal.update_turn(turn)?;
                     Ok(RetryAction::Wait(failure))
                 }
@@ -115,7 +115,7 @@ impl Inner {
 
     /// Letta was stopped in the middle of a run and does not go on with it.
     async fn run_died(&self, turn: &mut TurnRecord) -> Result<RetryAction, JournalError> {
-        turn.run = None;
+        turn.advance(TurnState::lose_run)?;
         if turn.decided().is_some() {
             // The tool may have run, so it is not asked for again.
             return Ok(over(SegmentResult::end(
@@ -123,7 +123,7 @@ impl Inner {
                 Some(notice_texts::broke_off()),
             )));
         }
-        turn.renew_keys();
+        turn.renew_keys()?;
         self.persist(turn).await?;
         Ok(RetryAction::AskAgain { sent: false })
     }
@@ -143,7 +143,7 @@ impl Inner {
                 .pause(&turn.key.agent, reason, failure.kind.retry_after())?;
             // Nothing was said and no tool was called: the same can be asked again when the pause is over.
             if !view.has_spoken() && turn.decided().is_none() && !turn.prompts.is_empty() {
-                turn.resend();
+                turn.resend()?;
                 self.persist(turn).await?;
                 return Ok(RetryAction::AskAgain { sent: false });
             }
@@ -191,31 +191,29 @@ impl Inner {
         }
         warn!(turn.id = %turn.id, agent.id = %turn.key.agent, room.id = %turn.key.room, "conversation no longer exists in Letta");
         journal.forget_conversation(&turn.key)?;
-        turn.run = None;
+        turn.advance(TurnState::lose_run)?;
         self.persist(turn).await?;
         let lost =
             self.message_builder(turn)
                 .remark(turn, "lost", &notice_texts::conversation_lost());
         self.ctx.outbox.enqueue(&lost).await?;
-        match &mut turn.approval {
-            Some(approval) if approval.decision.is_some() => {
-                // What was decided on is lost with the conversation.
-                approval.forgotten = true;
-                let (is_stopped, is_ours) = (approval.is_stopped(), !approval.found);
-                if is_stopped {
-                    return Ok(over(SegmentResult::end(String::new(), None)));
-                }
-                if !is_ours || turn.prompts.is_empty() {
-                    return Ok(RetryAction::Over(SegmentOutcome::Failed(
-                        notice_texts::refused(&failure),
-                    )));
-                }
-                turn.renew_keys();
-                self.persist(turn).await?;
-                Ok(RetryAction::AskAgain { sent: false })
-            }
-            _ => Ok(RetryAction::AskAgain { sent: true }),
+        let Some(decided) = turn.decided() else {
+            return Ok(RetryAction::AskAgain { sent: true });
+        };
+        let (is_stopped, is_ours) = (decided.is_stopped(), !decided.approval.found);
+        // What was decided on is lost with the conversation.
+        turn.advance(|state| state.nothing_waits(true))?;
+        if is_stopped {
+            return Ok(over(SegmentResult::end(String::new(), None)));
         }
+        if !is_ours || turn.prompts.is_empty() {
+            return Ok(RetryAction::Over(SegmentOutcome::Failed(
+                notice_texts::refused(&failure),
+            )));
+        }
+        turn.renew_keys()?;
+        self.persist(turn).await?;
+        Ok(RetryAction::AskAgain { sent: false })
     }
 
     /// What to do when nothing waits for what was decided.
@@ -228,7 +226,7 @@ impl Inner {
     ) -> Result<RetryAction, JournalError> {
         let forgotten = matches!(failure, BackendError::Forgotten { .. });
         // V1 names a run before it refuses a decision inside the stream.
-        turn.run = None;
+        turn.advance(TurnState::lose_run)?;
         match self.follow_external_decision(turn, view, wait).await? {
             WaitOutcome::Done(true) => return Ok(RetryAction::AskAgain { sent: true }),
             WaitOutcome::Done(false) => {}
@@ -237,8 +235,8 @@ impl Inner {
                 return Ok(RetryAction::Over(SegmentOutcome::ShuttingDown));
             }
         }
-        if let Some(approval) = &mut turn.approval {
-            approval.forgotten = forgotten;
+        if turn.decided().is_some() {
+            turn.advance(|state| state.nothing_waits(forgotten))?;
         }
         // Letta may have begun anew and ask the same again under another name. A decision on
         // something else is not taken for one on this.
@@ -255,20 +253,25 @@ impl Inner {
                 return Ok(RetryAction::Over(SegmentOutcome::ShuttingDown));
             }
         }
-        match turn.approval.as_ref().filter(|approval| !approval.found) {
-            // Nobody wants it any more.
-            Some(approval) if approval.is_stopped() => {
-                Ok(over(SegmentResult::end(String::new(), None)))
-            }
-            Some(_) if forgotten && !turn.prompts.is_empty() => {
-                self.persist(turn).await?;
-                Ok(RetryAction::AskAgain { sent: false })
-            }
-            // It was ours that came through, and its stream was lost.
-            Some(approval) if !forgotten && !approval.undelivered => Ok(over(SegmentResult::end(
-                String::new(),
-                Some(notice_texts::cut_off()),
-            ))),
+        match turn.state() {
+            TurnState::Resuming {
+                decided, delivery, ..
+            } if !decided.approval.found => match delivery {
+                // Nobody wants it any more.
+                _ if decided.is_stopped() => Ok(over(SegmentResult::end(String::new(), None))),
+                Delivery::Forgotten { .. } if !turn.prompts.is_empty() => {
+                    self.persist(turn).await?;
+                    Ok(RetryAction::AskAgain { sent: false })
+                }
+                // It was ours that came through, and its stream was lost.
+                Delivery::Sent => Ok(over(SegmentResult::end(
+                    String::new(),
+                    Some(notice_texts::cut_off()),
+                ))),
+                _ => Ok(RetryAction::Over(SegmentOutcome::Failed(
+                    notice_texts::refused(&failure),
+                ))),
+            },
             _ => Ok(RetryAction::Over(SegmentOutcome::Failed(
                 notice_texts::refused(&failure),
             ))),

@@ -6,18 +6,15 @@
 
 use letta_client::AgentId;
 use ruma::{
-    OwnedEventId, OwnedRoomId, OwnedUserId, UserId,
+    OwnedEventId, UserId,
     events::{
         Mentions,
-        reaction::ReactionEventContent,
-        relation::Thread,
         room::message::{MessageType, Relation, RoomMessageEventContent},
     },
 };
-use serde::{Deserialize, Deserializer, de::DeserializeOwned};
-use serde_json::value::RawValue;
 
-use super::{non_text_message, prompt, reaction_command::ReactionCommand};
+pub use self::incoming_event::{EventContent, IncomingEvent};
+use super::prompt;
 use crate::{
     commands,
     config::{Level, Permissions},
@@ -26,41 +23,7 @@ use crate::{
     matrix::RoutedKind,
 };
 
-/// An event as far as routing needs it. Everything else stays in the raw text.
-#[derive(Debug, Deserialize)]
-pub struct IncomingEvent {
-    /// Its id.
-    pub event_id: OwnedEventId,
-    /// Its room.
-    pub room_id: OwnedRoomId,
-    /// Who sent it.
-    pub sender: OwnedUserId,
-    /// Its type.
-    #[serde(rename = "type")]
-    pub event_type: String,
-    /// For state: its key.
-    #[serde(default)]
-    pub state_key: Option<String>,
-    /// When its homeserver says it was sent, in milliseconds.
-    #[serde(default, deserialize_with = "or_default")]
-    pub origin_server_ts: u64,
-    /// What a redaction redacts, as older room versions say it.
-    #[serde(default, deserialize_with = "or_default")]
-    pub redacts: Option<OwnedEventId>,
-    /// Its content.
-    pub content: Box<RawValue>,
-}
-
-/// A value that counts as absent if it is of another type than it should be: what stands beside a message must not cost the message.
-fn or_default<'de, D, T>(deserializer: D) -> Result<T, D::Error>
-where
-    D: Deserializer<'de>,
-    T: DeserializeOwned + Default,
-{
-    // Not looked into yet: a number may be one that Rust cannot hold.
-    let value = Box::<RawValue>::deserialize(deserializer)?;
-    Ok(serde_json::from_str(value.get()).unwrap_or_default())
-}
+mod incoming_event;
 
 /// What an event is to the bridge. Exactly one of these.
 #[derive(Debug, PartialEq, Eq)]
@@ -220,12 +183,8 @@ pub fn route(event: &IncomingEvent, room: Option<&RoomRecord>, rules: &Rules) ->
 
 /// Something became of one of ours. We look after those ourselves whom we invite.
 fn membership(event: &IncomingEvent, rules: &Rules) -> Route {
-    #[derive(Deserialize)]
-    struct Content {
-        membership: String,
-    }
-    let content = serde_json::from_str(event.content.get());
-    let is_invitation = content.is_ok_and(|Content { membership }| membership == "invite");
+    let is_invitation =
+        matches!(&event.content, EventContent::Member(member) if member.membership == "invite");
     if is_invitation && rules.identity.is_ours(&event.sender) {
         return Route::Ignore(IgnoreReason::Ours);
     }
@@ -236,10 +195,10 @@ fn membership(event: &IncomingEvent, rules: &Rules) -> Route {
 }
 
 fn message(event: &IncomingEvent, room: Option<&RoomRecord>, rules: &Rules) -> Route {
-    let Some(content) = content_of(event) else {
+    let Some(content) = event.message() else {
         return Route::Ignore(IgnoreReason::Malformed);
     };
-    match content.msgtype {
+    match &content.msgtype {
         MessageType::Notice(_) | MessageType::ServerNotice(_) => {
             return Route::Ignore(IgnoreReason::Notice);
         }
@@ -269,15 +228,12 @@ fn message(event: &IncomingEvent, room: Option<&RoomRecord>, rules: &Rules) -> R
     if text.trim().is_empty() {
         return Route::Ignore(IgnoreReason::Empty);
     }
-    let agents = addressees(&content, room, rules);
-    let thread = match &content.relates_to {
-        Some(Relation::Thread(Thread { event_id, .. })) => Some(event_id.clone()),
-        _ => None,
-    };
+    let agents = addressees(content, room, rules);
+    let thread = event.thread();
     let mut conversations = agents.into_iter().map(|agent| ConversationKey {
         agent,
         room: event.room_id.clone(),
-        thread: thread.clone(),
+        thread: thread.cloned(),
     });
     match conversations.next() {
         Some(conversation) => Route::Prompt {
@@ -288,18 +244,6 @@ fn message(event: &IncomingEvent, room: Option<&RoomRecord>, rules: &Rules) -> R
         None if room.successor().is_some() => Route::Ignore(IgnoreReason::RoomLeft),
         None => Route::Ignore(IgnoreReason::NotAddressed),
     }
-}
-
-/// What a message holds, without the quoted text that older clients put before a reply. `None`: it
-/// is not what a message should be.
-pub fn content_of(event: &IncomingEvent) -> Option<RoomMessageEventContent> {
-    let mut content = if event.event_type == RoutedKind::Message.event_type() {
-        serde_json::from_str(event.content.get()).ok()?
-    } else {
-        non_text_message::as_message(&event.event_type, event.content.get())?
-    };
-    prompt::remove_reply_fallback(&mut content);
-    Some(content)
 }
 
 /// Whom a message speaks to: the agents that it mentions, in this order; else the agent whose room it is; else the only one who is
@@ -387,38 +331,16 @@ fn reaction(event: &IncomingEvent, room: Option<&RoomRecord>) -> Route {
     if room.is_none() {
         return Route::Ignore(IgnoreReason::UnknownRoom);
     }
-    match reaction_command_of(event) {
-        Some(_) => Route::Reaction,
-        None => Route::Ignore(IgnoreReason::OtherType),
-    }
-}
-
-/// What a reaction says, and to which event.
-pub fn reaction_command_of(event: &IncomingEvent) -> Option<(ReactionCommand, OwnedEventId)> {
-    let content: ReactionEventContent = serde_json::from_str(event.content.get()).ok()?;
-    let reaction_command = ReactionCommand::of(&content.relates_to.key)?;
-    Some((reaction_command, content.relates_to.event_id))
-}
-
-/// The thread that an event stands in.
-pub fn thread_of(event: &IncomingEvent) -> Option<OwnedEventId> {
-    match content_of(event)?.relates_to {
-        Some(Relation::Thread(Thread { event_id, .. })) => Some(event_id),
-        _ => None,
+    match event.content {
+        EventContent::Reaction { .. } => Route::Reaction,
+        _ => Route::Ignore(IgnoreReason::OtherType),
     }
 }
 
 fn redaction(event: &IncomingEvent) -> Route {
-    #[derive(Deserialize)]
-    struct Content {
-        redacts: OwnedEventId,
-    }
-    let in_content = serde_json::from_str(event.content.get())
-        .ok()
-        .map(|Content { redacts }| redacts);
-    match event.redacts.clone().or(in_content) {
-        Some(of) => Route::Redaction { of },
-        None => Route::Ignore(IgnoreReason::Malformed),
+    match &event.content {
+        EventContent::Redaction { of } => Route::Redaction { of: of.clone() },
+        _ => Route::Ignore(IgnoreReason::Malformed),
     }
 }
 

@@ -5,10 +5,12 @@
 //! and the turn is forgotten in the same commit that puts its last words into the outbox.
 //!
 //! ```text
-//! hear ── told, nothing asked ──────────────> last words, the end
-//!   └──── told, and a person is asked ──────> last words of the segment, the approval message
-//!            └── waits ── decision ──> the approval message says who, Letta is told ──> hear
+//! Streaming ── finish ──────> Finishing: last messages, the end
+//!   └───────── ask ─────────> Asking: last messages of the segment, the approval message
+//!                └── AwaitingDecision ── Decided: the approval message says who ── Resuming: Letta is sent it, and streams
 //! ```
+//!
+//! All states and transitions: [`TurnState`].
 
 use std::{collections::BTreeSet, sync::PoisonError};
 
@@ -22,8 +24,8 @@ use super::{
 };
 use crate::{
     journal::{
-        Answer, ApprovalDecision, ApprovalRecord, ConversationKey, DecidedBy, JournalError,
-        NoticeText, OutboxItem, TurnId, TurnRecord,
+        Answer, ApprovalRecord, ConversationKey, JournalError, NoticeText, OutboxItem, TurnId,
+        TurnRecord, TurnState,
     },
     time::Millis,
 };
@@ -130,7 +132,8 @@ impl Inner {
     /// Goes through the segments that are left, until the turn or the process ends.
     async fn run(&self, mut turn: TurnRecord, mut again: bool) -> Result<(), JournalError> {
         let is_new_here = self.mark_started(&turn);
-        if is_new_here && again && turn.answer.is_none() && turn.waits_for().is_none() {
+        let is_at_work = turn.state().asks_letta() || matches!(turn.state(), TurnState::Decided(_));
+        if is_new_here && again && is_at_work {
             // The process that left it may have been ended by it.
             turn.spent.restarts += 1;
             self.persist(&turn).await?;
@@ -141,46 +144,59 @@ impl Inner {
             log::resumed(&turn);
         }
         loop {
-            if turn.waits_for().is_some() {
-                match self.wait_for_decision(&turn).await? {
-                    Some(decided) => turn = decided,
-                    None => return Ok(()),
+            let next = match turn.state() {
+                TurnState::AwaitingDecision(_) => self.wait_for_decision(&turn).await?,
+                TurnState::Decided(_) => self.deliver_decision(turn).await?,
+                TurnState::Streaming { .. }
+                | TurnState::Resuming { .. }
+                | TurnState::Asking { .. }
+                | TurnState::Finishing { .. } => {
+                    self.process_segment(turn, std::mem::take(&mut again))
+                        .await?
                 }
-            }
-            if turn.approval_message_is_stale() {
-                match self.deliver_decision(turn).await? {
-                    Some(next) => turn = next,
-                    None => return Ok(()),
-                }
-            }
-            let stopped = turn
-                .approval
-                .as_ref()
-                .is_some_and(ApprovalRecord::is_stopped);
-            if !stopped && self.ctx.journal.is_redacted(&turn.id)? {
-                return self.end_redacted(&turn);
-            }
-            if turn.answer.is_none()
-                && !stopped
-                && let Some(silence) = self.why_cannot_send(&turn).await?
-            {
-                return self.end_unsendable(&turn, &silence).await;
-            }
-            let mut view = self.open_view(&turn, again).await?;
-            if turn.answer.is_none() {
-                match self.run_segment(&mut turn, &mut view, again).await? {
-                    SegmentStatus::Completed => {}
-                    SegmentStatus::Failed(reason) => return self.fail(turn, view, reason).await,
-                    SegmentStatus::Redacted => return self.end_redacted(&turn),
-                    SegmentStatus::ShuttingDown => return Ok(()),
-                }
-            }
-            match self.finish_segment(turn, view).await? {
+            };
+            match next {
                 Some(next) => turn = next,
                 None => return Ok(()),
             }
-            again = false;
         }
+    }
+
+    /// Streams the segment, unless it has ended, and sends its last messages. Answers how the turn goes on; `None` if it does not,
+    /// or not in this process.
+    async fn process_segment(
+        &self,
+        mut turn: TurnRecord,
+        again: bool,
+    ) -> Result<Option<TurnRecord>, JournalError> {
+        let stopped = turn.is_stopped();
+        if !stopped && self.ctx.journal.is_redacted(&turn.id)? {
+            self.end_redacted(&turn)?;
+            return Ok(None);
+        }
+        if turn.state().asks_letta()
+            && !stopped
+            && let Some(silence) = self.why_cannot_send(&turn).await?
+        {
+            self.end_unsendable(&turn, &silence).await?;
+            return Ok(None);
+        }
+        let mut view = self.open_view(&turn, again).await?;
+        if turn.state().asks_letta() {
+            match self.run_segment(&mut turn, &mut view, again).await? {
+                SegmentStatus::Completed => {}
+                SegmentStatus::Failed(reason) => {
+                    self.fail(turn, view, reason).await?;
+                    return Ok(None);
+                }
+                SegmentStatus::Redacted => {
+                    self.end_redacted(&turn)?;
+                    return Ok(None);
+                }
+                SegmentStatus::ShuttingDown => return Ok(None),
+            }
+        }
+        self.finish_segment(turn, view).await
     }
 
     /// Lets the segment be told, and keeps what came of it in the turn.
@@ -197,40 +213,34 @@ impl Inner {
                 SegmentOutcome::Redacted => return Ok(SegmentStatus::Redacted),
                 SegmentOutcome::ShuttingDown => return Ok(SegmentStatus::ShuttingDown),
             };
-            let before = turn.approval.as_ref();
-            let stopped = before.is_some_and(ApprovalRecord::is_stopped);
-            let both = before.zip(result.request.as_ref());
-            let repeats = both.is_some_and(|(before, request)| before.may_have_run(request));
-            if let Some(approval) = both.and_then(|(before, request)| before.renewed(request)) {
-                turn.approval = Some(approval);
-                turn.run = None;
+            if let Some(request) = &result.request
+                && turn.state().still_decides(request)
+            {
+                turn.advance(|state| state.renew(request))?;
                 self.persist(turn).await?;
                 again = false;
                 continue;
             }
-            turn.answer = Some(result.answer);
-            match result.request {
-                Some(request) => {
-                    let approval = self.new_approval(turn, &request, result.found);
-                    turn.approval = Some(ApprovalRecord {
-                        repeats,
-                        ..approval
-                    });
-                }
-                None if stopped => {
-                    turn.answer = Some(Answer {
-                        text: String::new(),
-                        remark: Some(notice_texts::stopped()),
-                    });
-                }
-                None => {}
+            let mut answer = result.answer;
+            if result.request.is_none() && turn.is_stopped() {
+                answer = Answer {
+                    text: String::new(),
+                    remark: Some(notice_texts::stopped()),
+                };
             }
             // What is said once as the answer to a command is not said again.
-            if let Some(answer) = &mut turn.answer
-                && self.stops.is_answered(&turn.id)
-                && answer.remark == Some(notice_texts::stopped())
-            {
+            if self.stops.is_answered(&turn.id) && answer.remark == Some(notice_texts::stopped()) {
                 answer.remark = None;
+            }
+            match result.request {
+                Some(request) => {
+                    let approval = ApprovalRecord {
+                        repeats: turn.state().may_have_run(&request),
+                        ..self.new_approval(turn, &request, result.found)
+                    };
+                    turn.advance(|state| state.ask(answer, approval))?;
+                }
+                None => turn.advance(|state| state.finish(answer))?,
             }
             return Ok(SegmentStatus::Completed);
         }
@@ -244,7 +254,7 @@ impl Inner {
         mut view: TurnView,
     ) -> Result<Option<TurnRecord>, JournalError> {
         let journal = &self.ctx.journal;
-        let answer = turn.answer.clone().unwrap_or_default();
+        let answer = turn.state().answer().cloned().unwrap_or_default();
         if journal.is_redacted(&turn.id)? {
             self.end_redacted(&turn)?;
             return Ok(None);
@@ -264,11 +274,7 @@ impl Inner {
         let answer = view.builder.final_messages(&turn, &answer, said, complete);
         let mut last: Vec<_> = line.into_iter().chain(answer).collect();
         let next = self.next_segment(&turn, &view, &mut last)?;
-        let stopped = self.stops.is_requested(&turn.id)
-            || turn
-                .approval
-                .as_ref()
-                .is_some_and(ApprovalRecord::is_stopped);
+        let stopped = self.stops.is_requested(&turn.id) || turn.is_stopped();
         match &next {
             Some(next) => journal.end_segment(next, &last)?,
             None => journal.end_turn(&turn, &last)?,
@@ -291,44 +297,31 @@ impl Inner {
         last: &mut Vec<OutboxItem>,
     ) -> Result<Option<TurnRecord>, JournalError> {
         let mut next = turn.clone();
-        match &turn.approval {
+        match turn.state() {
             // What may have run already is for a person to decide.
-            Some(approval)
-                if approval.decision.is_none()
-                    && !approval.repeats
-                    && self.is_allowed(turn, approval)? =>
+            TurnState::Asking { approval, .. }
+                if !approval.repeats && self.is_allowed(turn, approval)? =>
             {
                 last.push(view.builder.allowed(turn, approval));
-                let decision = Some(ApprovalDecision {
-                    approve: true,
-                    reason: None,
-                    by: DecidedBy::Rule,
-                });
-                next.start_next_segment();
-                next.approval = Some(ApprovalRecord {
-                    decision,
-                    ..approval.clone()
-                });
-                Ok(Some(next))
+                next.advance(TurnState::allow)?;
             }
-            Some(approval) if approval.decision.is_none() => {
+            TurnState::Asking { approval, .. } => {
                 let approvers = self.approvers(turn, approval);
                 last.push(
                     view.builder
                         .approval_message(turn, approval, &approvers, Millis::now()),
                 );
-                next.answer = None;
-                Ok(Some(next))
+                next.advance(TurnState::await_decision)?;
             }
-            Some(approval)
-                if approval.found && !approval.is_stopped() && !turn.prompts.is_empty() =>
-            {
+            TurnState::Finishing {
+                decided: Some(decided),
+                ..
+            } if decided.is_detour() && !turn.prompts.is_empty() => {
                 // What was found is done with. Now for what this turn is about.
-                next.start_next_segment();
-                (next.approval, next.sent_in) = (None, None);
-                Ok(Some(next))
+                next.advance(TurnState::start_prompts)?;
             }
-            _ => Ok(None),
+            _ => return Ok(None),
         }
+        Ok(Some(next))
     }
 }

@@ -349,9 +349,9 @@ impl Inner {
         event: &TurnEvent,
     ) -> Result<(), JournalError> {
         if let TurnEvent::Started { run, .. } = event
-            && turn.run.as_ref() != Some(run)
+            && turn.state().run() != Some(run)
         {
-            turn.run = Some(run.clone());
+            turn.advance(|state| state.start_run(run.clone()))?;
             self.persist(turn).await?;
         }
         if matches!(event, TurnEvent::Text { .. } | TurnEvent::ToolCall(_)) {

@@ -147,12 +147,10 @@ fn may_retry(requester: Requester<'_>, failed: &FailedRecord) -> bool {
 
 /// The messages of a turn that it may still change.
 fn changeable(turn: &TurnRecord) -> impl Iterator<Item = SendId> {
-    let parts = (0..=turn.segment).map(|number| turn.id.segment(number).part(0));
+    let parts = (0..=turn.segment()).map(|number| turn.id.segment(number).part(0));
     let line = turn.segment_id().status();
-    let approval_message = turn
-        .approval
-        .as_ref()
-        .map(|approval| approval.approval_message.clone());
+    let approval = turn.state().approval();
+    let approval_message = approval.map(|approval| approval.approval_message.clone());
     parts.chain(approval_message).chain([line])
 }
 
@@ -182,7 +180,7 @@ impl Inner {
     /// Ends a turn whose prompts get no answer. What was said of it stays.
     pub(super) async fn fail(
         &self,
-        mut turn: TurnRecord,
+        turn: TurnRecord,
         mut view: TurnView,
         reason: NoticeText,
     ) -> Result<(), JournalError> {
@@ -199,8 +197,7 @@ impl Inner {
             text: view.reply.text(),
             remark: Some(remark),
         };
-        // Should the process end meanwhile, the reason is found once more.
-        turn.answer = None;
+        // The state stays: should the process end meanwhile, the reason is found once more.
         if !self.flush(&turn, &mut view).await? {
             return Ok(());
         }

@@ -4,6 +4,7 @@ mod approvers;
 mod braked;
 mod lab;
 mod letta;
+mod old_turns;
 mod property;
 mod silence;
 mod silent;

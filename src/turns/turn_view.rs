@@ -17,7 +17,7 @@ use super::{
 };
 use crate::{
     config::Detail,
-    journal::{ApprovalRecord, JournalError, SendId, TurnRecord},
+    journal::{JournalError, SendId, TurnRecord},
     matrix::{MatrixError, backoff},
 };
 
@@ -68,28 +68,25 @@ impl Inner {
             reply: Reply::new(),
             status: Status::new(detail),
             began: Instant::now(),
-            is_muted: turn
-                .approval
-                .as_ref()
-                .is_some_and(ApprovalRecord::is_stopped),
+            is_muted: turn.is_stopped(),
             answer: StreamedMessage::default(),
             line: StreamedMessage::default(),
             notice: Notice::default(),
             ending: SegmentEnding::Done,
             dropped: Vec::new(),
         };
-        if turn.waiting.is_some()
+        if turn.shown.waiting.is_some()
             || (again && self.was_begun(&turn.key.room, &notice::id_of(turn))?)
         {
             view.notice = Notice::resumed(self, turn);
         }
         let segment = turn.segment_id();
         if again && self.was_begun(&turn.key.room, &segment.part(0))? {
-            view.reply = Reply::resumed(Duration::ZERO, turn.edits_reserved);
+            view.reply = Reply::resumed(Duration::ZERO, turn.shown.edits_reserved);
             view.answer.expect(self, segment.part(0));
         }
         if again && self.was_begun(&turn.key.room, &segment.status())? {
-            view.status = Status::resumed(detail, turn.status_edits_reserved);
+            view.status = Status::resumed(detail, turn.shown.status_edits_reserved);
             view.line.expect(self, segment.status());
         }
         Ok(view)
@@ -130,8 +127,8 @@ impl Inner {
                 view.answer.expect(self, item.send_id);
             }
             Some(MessageUpdate::Edit { number, text }) => {
-                if number >= turn.edits_reserved {
-                    turn.edits_reserved = number + EDITS_RESERVED_AT_ONCE;
+                if number >= turn.shown.edits_reserved {
+                    turn.shown.edits_reserved = number + EDITS_RESERVED_AT_ONCE;
                     self.persist(turn).await?;
                 }
                 if let Some(first) = &view.answer.event {
@@ -159,8 +156,8 @@ impl Inner {
                 view.line.expect(self, item.send_id);
             }
             StatusUpdate::Edit { number, line } => {
-                if number >= turn.status_edits_reserved {
-                    turn.status_edits_reserved = number + EDITS_RESERVED_AT_ONCE;
+                if number >= turn.shown.status_edits_reserved {
+                    turn.shown.status_edits_reserved = number + EDITS_RESERVED_AT_ONCE;
                     self.persist(turn).await?;
                 }
                 if let Some(first) = &view.line.event {

@@ -10,38 +10,20 @@ use crate::time::Millis;
 
 /// Tool calls of a turn that run only if a person says so.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[expect(
-    clippy::struct_excessive_bools,
-    reason = "each is a fact of its own that an older record lacks; none follows from another"
-)]
 pub struct ApprovalRecord {
     /// Letta's message that asks.
     pub request: MessageId,
     /// All the calls; they are decided together.
     pub calls: Vec<ApprovalCall>,
     /// The id under which the room is asked.
-    #[serde(rename = "card")]
     pub approval_message: SendId,
     /// From when on nobody's answer is waited for any more.
     pub until: Millis,
     /// Whether it was found waiting: nobody knows who set it going, and it is no part of the answer
     /// to the turn's prompts.
-    #[serde(default)]
     pub found: bool,
-    /// What was decided, once it is.
-    #[serde(default)]
-    #[serde(rename = "verdict")]
-    pub decision: Option<ApprovalDecision>,
-    /// Whether Letta has certainly not heard yet what was decided.
-    #[serde(default)]
-    #[serde(rename = "untold")]
-    pub undelivered: bool,
     /// Whether the very same was approved before Letta forgot it, so that it may have run already.
-    #[serde(default)]
     pub repeats: bool,
-    /// Whether Letta has forgotten that it asked: what it asks now comes from the turn's prompts anew.
-    #[serde(default)]
-    pub forgotten: bool,
 }
 
 /// One call that waits.
@@ -82,6 +64,15 @@ pub enum DecidedBy {
     Elsewhere(RunId),
 }
 
+/// An approval request with what was decided on it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DecidedApproval {
+    /// What was asked.
+    pub approval: ApprovalRecord,
+    /// What was decided.
+    pub decision: ApprovalDecision,
+}
+
 impl ApprovalDecision {
     /// Somebody has stopped the turn that waits.
     pub fn stopped(by: OwnedUserId) -> Self {
@@ -89,6 +80,15 @@ impl ApprovalDecision {
             approve: false,
             reason: Some("A person has stopped you.".to_owned()),
             by: DecidedBy::Stop(by),
+        }
+    }
+
+    /// An admin allows the tools always.
+    pub fn allowed() -> Self {
+        Self {
+            approve: true,
+            reason: None,
+            by: DecidedBy::Rule,
         }
     }
 }
@@ -107,30 +107,8 @@ impl ApprovalRecord {
             approval_message,
             until,
             found: false,
-            decision: None,
-            undelivered: true,
             repeats: false,
-            forgotten: false,
         }
-    }
-
-    /// The same, as what Letta asks now, if nobody needs to be asked about that: who has stopped the
-    /// turn, or has decided on the very same calls when Letta had forgotten them and heard nothing.
-    pub fn renewed(&self, request: &ApprovalRequest) -> Option<Self> {
-        let stands =
-            self.decision.is_some() && self.undelivered && self.has_same_tool_calls(request);
-        (stands || self.is_stopped()).then(|| Self {
-            found: self.found,
-            repeats: self.repeats,
-            decision: self.decision.clone(),
-            ..Self::new(request, self.approval_message.clone(), self.until)
-        })
-    }
-
-    /// Whether Letta asks again, and may have let it run already.
-    pub fn may_have_run(&self, request: &ApprovalRequest) -> bool {
-        let approved = self.decision.as_ref().is_some_and(|said| said.approve);
-        self.forgotten && approved && !self.undelivered && self.has_same_tool_calls(request)
     }
 
     /// Whether a request is about the very same calls, whatever their ids.
@@ -152,25 +130,49 @@ impl ApprovalRecord {
             calls: self.calls.iter().map(call).collect(),
         }
     }
+}
 
-    /// A decision as Letta takes it: one decision for each call.
-    pub fn decisions(&self, decision: &ApprovalDecision) -> Vec<Decision> {
+impl DecidedApproval {
+    /// The same decision on what Letta asks now.
+    #[must_use]
+    pub fn renewed(self, request: &ApprovalRequest) -> Self {
+        let Self { approval, decision } = self;
+        let renewed = ApprovalRecord::new(request, approval.approval_message, approval.until);
+        Self {
+            approval: ApprovalRecord {
+                found: approval.found,
+                repeats: approval.repeats,
+                ..renewed
+            },
+            decision,
+        }
+    }
+
+    /// The decision as Letta takes it: one decision for each call.
+    pub fn decisions(&self) -> Vec<Decision> {
         let decision = |call: &ApprovalCall| Decision {
             call: call.id.clone(),
-            approve: decision.approve,
-            reason: decision.reason.clone(),
+            approve: self.decision.approve,
+            reason: self.decision.reason.clone(),
         };
-        self.calls.iter().map(decision).collect()
+        self.approval.calls.iter().map(decision).collect()
     }
 
     /// Whether the turn was stopped while it waited.
     pub fn is_stopped(&self) -> bool {
-        matches!(
-            &self.decision,
-            Some(ApprovalDecision {
-                by: DecidedBy::Stop(_),
-                ..
-            })
-        )
+        matches!(self.decision.by, DecidedBy::Stop(_))
+    }
+
+    /// The run that goes on because of it, if it was decided outside of Matrix.
+    pub fn external_run(&self) -> Option<&RunId> {
+        match &self.decision.by {
+            DecidedBy::Elsewhere(run) => Some(run),
+            _ => None,
+        }
+    }
+
+    /// Whether the turn came past it on its way, and still has prompts of its own to answer, if it has any.
+    pub fn is_detour(&self) -> bool {
+        self.approval.found && !self.is_stopped()
     }
 }

@@ -6,7 +6,7 @@ use ruma::{event_id, owned_user_id, room_id};
 use super::*;
 use crate::{
     config::Detail,
-    journal::{Allowance, ApprovalDecision, ApprovalRecord, DecidedBy, RoomSettings},
+    journal::{Allowance, ApprovalDecision, ApprovalRecord, DecidedBy, Delivery, RoomSettings},
 };
 
 fn ask(turn: &TurnRecord) -> ApprovalRecord {
@@ -41,23 +41,20 @@ async fn first_decision_wins_and_survives_a_crash() {
             .unwrap()
     };
     assert!(!decide(&fixture, true), "nothing was asked");
-    turn.approval = Some(ask(&turn));
-    turn.answer = Some(Answer::default());
+    let approval = ask(&turn);
+    turn.advance(|state| state.ask(Answer::default(), approval))
+        .unwrap();
     fixture.update_turn(&turn).unwrap();
     assert!(!decide(&fixture, true), "there is something to say first");
-    turn.answer = None;
+    turn.advance(TurnState::await_decision).unwrap();
     fixture.end_segment(&turn, &[]).unwrap();
     assert!(decide(&fixture, false));
     assert!(!decide(&fixture, true), "it is decided");
     let fixture = fixture.restart().await;
     let mut turn = fixture.open_turn(&home()).unwrap().unwrap();
-    assert_eq!(
-        turn.decided().map(|(_, decision)| decision.approve),
-        Some(false)
-    );
-    assert!(turn.approval_message_is_stale());
-    turn.start_next_segment();
-    assert!(!turn.approval_message_is_stale() && turn.decided().is_some());
+    assert!(matches!(turn.state(), TurnState::Decided(decided) if !decided.decision.approve));
+    turn.advance(TurnState::resume).unwrap();
+    assert!(matches!(turn.state(), TurnState::Resuming { .. }));
     assert_ne!(turn.segment_id().part(0), turn.id.part(0));
 }
 
@@ -150,21 +147,27 @@ async fn a_choice_stands_only_for_the_very_same_calls_and_only_if_letta_has_not_
             arguments: arguments.to_owned(),
         }],
     };
-    let decided = ApprovalRecord {
-        decision: Some(approval_decision(true)),
-        forgotten: true,
-        ..ask(&turn)
+    let approval = ask(&turn);
+    let decided = TurnState::AwaitingDecision(approval)
+        .decide(approval_decision(true))
+        .and_then(TurnState::resume)
+        .unwrap();
+    let forgotten = |state: TurnState| state.nothing_waits(true).unwrap();
+    let renewed = forgotten(decided.clone()).renew(&again("{}")).unwrap();
+    let TurnState::Resuming {
+        decided: stands,
+        delivery,
+        ..
+    } = renewed
+    else {
+        panic!("it stands: {renewed:?}");
     };
-    let renewed = decided.renewed(&again("{}")).expect("it stands");
-    assert_eq!(renewed.decision, decided.decision);
-    assert_eq!(renewed.calls[0].id.as_str(), "call-2");
-    assert!(!renewed.forgotten && renewed.undelivered);
-    assert_eq!(decided.renewed(&again(r#"{"twice":true}"#)), None);
-    assert_eq!(ask(&turn).renewed(&again("{}")), None, "nobody has decided");
-    let told = ApprovalRecord {
-        undelivered: false,
-        ..decided
-    };
-    assert_eq!(told.renewed(&again("{}")), None, "it may have run");
-    assert!(told.may_have_run(&again("{}")) && !told.may_have_run(&again("[]")));
+    assert_eq!(stands.decision, approval_decision(true));
+    assert_eq!(stands.approval.calls[0].id.as_str(), "call-2");
+    assert_eq!(delivery, Delivery::Undelivered);
+    let twice = again(r#"{"twice":true}"#);
+    assert!(forgotten(decided.clone()).renew(&twice).is_err());
+    let sent = forgotten(decided.send_decision().unwrap());
+    assert!(!sent.still_decides(&again("{}")), "it may have run");
+    assert!(sent.may_have_run(&again("{}")) && !sent.may_have_run(&again("[]")));
 }

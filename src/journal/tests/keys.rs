@@ -92,12 +92,15 @@ proptest! {
     fn turns_come_back(key in key(), words in "\\PC{0,200}", run in proptest::option::of("[a-z0-9-]{1,40}"), edits: u32, answered: bool) {
         let first = QueuedPrompt { text: words.clone(), ..prompt(1) };
         let id = TurnId::of(&first.event_id, &key.agent);
-        let turn = TurnRecord {
-            run: run.and_then(|id| letta_client::RunId::parse(format!("run-{id}")).ok()),
-            edits_reserved: edits,
-            answer: answered.then(|| Answer { text: words.clone(), remark: Some(NoticeText::new(words, "")) }),
-            ..TurnRecord::new(id, key, vec![first, prompt(2)], Millis(5))
-        };
+        let mut turn = TurnRecord::new(id, key, vec![first, prompt(2)], Millis(5));
+        turn.shown.edits_reserved = edits;
+        if let Some(run) = run.and_then(|id| letta_client::RunId::parse(format!("run-{id}")).ok()) {
+            turn.advance(|state| state.start_run(run)).unwrap();
+        }
+        if answered {
+            let answer = Answer { text: words.clone(), remark: Some(NoticeText::new(words, "")) };
+            turn.advance(|state| state.finish(answer)).unwrap();
+        }
         let bytes = encode(&turn, "turn").unwrap();
         prop_assert_eq!(decode::<TurnRecord>(&bytes, "turn").unwrap(), turn);
     }

@@ -310,6 +310,6 @@ async fn what_was_set_aside_is_bounded_and_can_be_tried_again_once() {
 fn turn_record_without_budget_still_opens() {
     let old = r#"{"id":"t","key":{"agent":"agent-1","room":"!r:x","thread":null},"prompts":[{"event_id":"$e","sender":"@a:x","text":"hi","admitted_at":1}],"started_at":1,"run":null,"edits_reserved":0,"answer":null}"#;
     let turn: TurnRecord = serde_json::from_str(old).unwrap();
-    assert_eq!((turn.spent, &turn.waiting), (Spent::default(), &None));
+    assert_eq!((turn.spent, &turn.shown.waiting), (Spent::default(), &None));
     assert_eq!(turn.key_of(&turn.prompts[0]), "$e");
 }

@@ -174,11 +174,12 @@ async fn how_far_a_turn_has_come_survives() {
     let fixture = TestJournal::open();
     fixture.ask(&home(), &prompt(0));
     let mut turn = fixture.begin_turn(&home(), Millis(1)).unwrap().unwrap();
-    turn.edits_reserved = 60;
-    turn.answer = Some(Answer {
+    turn.shown.edits_reserved = 60;
+    let answer = Answer {
         text: "done".to_owned(),
         remark: None,
-    });
+    };
+    turn.advance(|state| state.finish(answer)).unwrap();
     fixture.update_turn(&turn).unwrap();
     let fixture = fixture.restart().await;
     assert_eq!(fixture.open_turn(&home()).unwrap(), Some(turn));

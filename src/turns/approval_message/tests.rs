@@ -25,10 +25,7 @@ fn ask(calls: &[(&str, &str)]) -> ApprovalRecord {
         approval_message: SendId::of(&["card"]),
         until: Millis(600_000),
         found: false,
-        decision: None,
-        undelivered: true,
         repeats: false,
-        forgotten: false,
     }
 }
 

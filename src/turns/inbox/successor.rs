@@ -12,10 +12,7 @@ use crate::{
     journal::{ConversationKey, JournalError, RoomKind, SendId},
     matrix::content::Placement,
     outbox::notice,
-    turns::{
-        notice_texts,
-        route::{IncomingEvent, thread_of},
-    },
+    turns::{notice_texts, route::IncomingEvent},
 };
 
 impl Inbox {
@@ -28,7 +25,7 @@ impl Inbox {
         let Some(room) = journal.room(&event.room_id)? else {
             return Ok(());
         };
-        let (Some(successor), Some(root)) = (room.successor(), thread_of(event)) else {
+        let (Some(successor), Some(root)) = (room.successor(), event.thread().cloned()) else {
             return Ok(());
         };
         let Some(agent) = self.agent_in(event, &root, successor)? else {

@@ -183,7 +183,7 @@ async fn notice_is_edited_also_if_the_process_ends_between_the_answer_and_the_ed
     lab.letta.heal();
     lab.until("it is answered", |lab| {
         let turns = lab.journal.turns_in(lab.room()).unwrap();
-        turns.iter().any(|turn| turn.answer.is_some())
+        turns.iter().any(|turn| turn.state().answer().is_some())
     })
     .await;
     lab.restart().await;
@@ -251,7 +251,7 @@ async fn message_that_is_withdrawn_while_it_waits_is_not_said_to_wait() {
     let turn = lab.journal.turns_in(lab.room()).unwrap().remove(0);
     lab.until("noted", |lab| {
         let turns = lab.journal.turns_in(lab.room()).unwrap();
-        turns.iter().any(|turn| turn.waiting.is_some())
+        turns.iter().any(|turn| turn.shown.waiting.is_some())
     })
     .await;
     lab.end().await;

@@ -93,7 +93,7 @@ async fn decision_on_a_lost_conversation_is_not_said_to_be_done() {
         lab.say("asked");
         lab.until_seen("launch").await;
         let turn = lab.journal.open_turn(&lab.home).unwrap().unwrap();
-        let approval_message = turn.approval.unwrap().approval_message;
+        let approval_message = turn.waits_for().unwrap().approval_message.clone();
         let shown = || lab.journal.event_of(&approval_message).unwrap().flatten();
         lab.until("the card is there", |_| shown().is_some()).await;
         let place = RoomThread {

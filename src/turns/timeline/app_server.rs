@@ -175,10 +175,7 @@ fn tell(stories: Vec<Story>) -> String {
             Began::Asked(prompts) => (ask(&mut room, now, &prompts, &mut questions), None),
             Began::Elsewhere { key, prompt } => {
                 let id = TurnId::named(&["overheard", agent().as_str(), &key]);
-                let turn = TurnRecord {
-                    is_external: true,
-                    ..TurnRecord::new(id, place(), Vec::new(), Millis(0))
-                };
+                let turn = TurnRecord::external(id, place(), Millis(0));
                 (turn, Some(notice_texts::elsewhere(prompt.as_deref())))
             }
         };

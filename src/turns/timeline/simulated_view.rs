@@ -240,20 +240,22 @@ impl SimulatedView {
             .decision_reactions(&self.turn, &approval, &approval_message);
         self.room.choices += choices.len();
         self.approval_message = Some(approval_message);
-        self.turn.approval = Some(approval);
+        self.turn
+            .advance(|state| state.ask(Answer::default(), approval)?.await_decision())
+            .expect("something to ask");
     }
 
     /// Somebody has decided: the approval message says so, and a new segment begins.
     fn decide(&mut self, now: Duration, decision: ApprovalDecision) {
-        let mut approval = self.turn.approval.take().expect("a question");
+        let approval = self.turn.waits_for().expect("a question");
         let approval_message = self.approval_message.take().expect("a card");
         let item = self
             .builder
-            .decision(&self.turn, &approval, &decision, &approval_message);
+            .decision(&self.turn, approval, &decision, &approval_message);
         self.say(now, &item);
-        approval.decision = Some(decision);
-        self.turn.approval = Some(approval);
-        self.turn.start_next_segment();
+        self.turn
+            .advance(|state| state.decide(decision)?.resume())
+            .expect("something to decide");
         (self.reply, self.first, self.pending) = (Reply::new(), None, None);
         (self.status, self.line, self.line_pending) = (Status::new(Detail::Brief), None, None);
         self.began = now;

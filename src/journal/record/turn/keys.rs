@@ -1,6 +1,7 @@
 //! The keys under which Letta gets a turn's prompts: it tells by them what it has taken already.
 
-use super::{QueuedPrompt, TurnRecord};
+use super::TurnRecord;
+use crate::journal::record::{IllegalTransition, QueuedPrompt, TurnState};
 
 impl TurnRecord {
     /// The key under which Letta gets one of its prompts. What Letta has refused, because something
@@ -10,9 +11,9 @@ impl TurnRecord {
             0 => String::new(),
             retries => format!(".r{retries}"),
         };
-        match self.sent_in.unwrap_or(self.segment) {
+        match self.prompt_keys {
             0 => format!("{}{retry}", prompt.event_id),
-            segment => format!("{}{retry}.{segment}", prompt.event_id),
+            number => format!("{}{retry}.{number}", prompt.event_id),
         }
     }
 
@@ -24,18 +25,20 @@ impl TurnRecord {
         })
     }
 
-    /// Letta has lost what it made of the prompts and still knows their keys: they are sent under others.
-    pub fn renew_keys(&mut self) {
+    /// The prompts are to be sent again, under keys that Letta has not seen: it has lost what it made of them, or could do nothing
+    /// with them, and still knows the keys that they had.
+    pub fn renew_keys(&mut self) -> Result<(), IllegalTransition> {
         /// More than a turn has segments.
         const STEP: u32 = 1_000_000;
-        let sent_in = self.sent_in.unwrap_or(self.segment);
-        self.sent_in = Some(sent_in.saturating_add(STEP));
+        self.advance(TurnState::lose_run)?;
+        self.prompt_keys = self.prompt_keys.saturating_add(STEP);
+        Ok(())
     }
 
-    /// Its prompts are sent again under keys that Letta has not seen: it has taken them and could do nothing with them.
-    pub fn resend(&mut self) {
-        self.renew_keys();
+    /// The same for prompts of which nothing came: they are not counted as taken.
+    pub fn resend(&mut self) -> Result<(), IllegalTransition> {
+        self.renew_keys()?;
         self.spent.sends = self.spent.sends.saturating_sub(1);
-        self.run = None;
+        Ok(())
     }
 }
