@@ -207,6 +207,22 @@ impl RoomWriter {
         self.admit(draft, &object, event_id)
     }
 
+    /// The same, but leaves out what the room's rules or a limit refuse. Says whether it was added.
+    ///
+    /// # Errors
+    ///
+    /// If the database fails.
+    pub fn add_if_allowed(&mut self, draft: Draft) -> Result<bool> {
+        match self.add(draft) {
+            Ok(_) => Ok(true),
+            Err(Error::Refused(refusal)) => {
+                tracing::debug!(room.id = %self.room_id, reason = refusal.message, "left out an event that is not allowed");
+                Ok(false)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
     /// Adds a state event with this content.
     ///
     /// # Errors
@@ -223,17 +239,20 @@ impl RoomWriter {
         self.add(draft).map(drop)
     }
 
-    /// Adds many events. Building them is no work for an async worker.
+    /// Adds many events, and then those of `optional` that are allowed. Building them is no work for an async worker.
     ///
     /// # Errors
     ///
     /// As [`Self::add`]; the first error ends the writer.
-    pub async fn add_all(mut self, drafts: Vec<Draft>) -> Result<Self> {
+    pub async fn add_all(mut self, drafts: Vec<Draft>, optional: Vec<Draft>) -> Result<Self> {
         let building = crate::blocking::run(move || {
             #[cfg(test)]
             self.rooms.gate.pass_new();
             for draft in drafts {
                 self.add(draft)?;
+            }
+            for draft in optional {
+                self.add_if_allowed(draft)?;
             }
             Ok(self)
         });
