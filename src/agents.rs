@@ -9,6 +9,7 @@
 pub mod discovery;
 pub mod lookalikes;
 pub mod namesakes;
+pub mod pictures;
 pub mod plan;
 pub mod provision;
 pub mod registry;

@@ -3,10 +3,13 @@
 //! Everything that the bridge asks of a homeserver goes through [`Homeserver`], in ruma's types.
 //! Nothing outside this module makes a Matrix request.
 
+mod avatars;
 mod client;
 pub mod content;
 pub mod render;
 mod replaced;
+mod room_plan;
+mod room_state;
 mod room_type;
 mod rooms;
 mod routed;
@@ -22,7 +25,9 @@ pub(crate) use self::client::backoff;
 pub use self::{
     client::{Actor, Homeserver, MatrixError},
     replaced::Tombstone,
-    rooms::{RoomPlan, START_EVENT_TYPE, TYPING_TIMEOUT},
+    room_plan::{ADMIN_POWER, RoomPlan},
+    room_state::{WATCHED_STATE, restricted_to},
+    rooms::{START_EVENT_TYPE, TYPING_TIMEOUT},
     routed::RoutedKind,
     send_rights::CannotSend,
     startup::StartupError,

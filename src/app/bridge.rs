@@ -256,6 +256,8 @@ fn agents(config: &Config, ctx: &TurnContext) -> anyhow::Result<Agents> {
         permissions: config.permissions.clone(),
         space: config.space.clone(),
         rooms: config.rooms.clone(),
+        invites_to_rooms: config.invites_to_rooms(),
+        bot_has_avatar: config.appservice.bot.avatar.is_some(),
         bot_name: Some(config.appservice.bot.displayname.clone()),
     };
     let provisioner = Provisioner::new(

@@ -32,6 +32,9 @@ impl Bridge {
         bridge
             .with("APPSERVICE__PORT", &port.to_string())
             .with("APPSERVICE__HOSTNAME", "127.0.0.1")
+            // Most tests go where they are invited, and count what agents say.
+            .with("ROOMS__INVITE", "rooms")
+            .with("ROOMS__GREETING", "")
     }
 
     /// Overrides a key of the configuration: `LETTA__POLL_INTERVAL` is `letta.poll_interval`.

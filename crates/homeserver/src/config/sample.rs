@@ -140,7 +140,7 @@ const ENTRIES: &[Entry] = &[
     ),
     entry(
         "auto_accept_invites_appservices_only",
-        "false: invitations of everybody count for that, as in Tuwunel.",
+        "Whether only those of bridges are accepted; not so in Tuwunel.",
     ),
     entry("allow_encryption", "Whether rooms can be encrypted."),
     entry(

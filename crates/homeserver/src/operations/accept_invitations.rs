@@ -2,7 +2,9 @@
 //! waited for it.
 
 use futures_util::{StreamExt, stream};
-use ruma::{OwnedRoomId, OwnedUserId, RoomId, UserId, events::room::member::RoomMemberEventContent};
+use ruma::{
+    OwnedRoomId, OwnedUserId, RoomId, UserId, events::room::member::RoomMemberEventContent,
+};
 use serde_json::{Map, Value, value::to_raw_value};
 
 use super::Operations;

@@ -117,9 +117,8 @@ impl Evaluation {
         };
         let concerned = || {
             audience.people.iter().filter(|(user, member)| {
-                let invited = !member.joined
-                    && pdu.is_member_event_of(user)
-                    && !self.joining.contains(*user);
+                let invited =
+                    !member.joined && pdu.is_member_event_of(user) && !self.joining.contains(*user);
                 **user != pdu.sender && (member.joined || invited)
             })
         };
@@ -180,9 +179,9 @@ impl Evaluation {
 
 /// Who says in these events that they join.
 fn joining(added: &[Arc<Pdu>]) -> BTreeSet<OwnedUserId> {
-    let members = added
-        .iter()
-        .filter(|pdu| pdu.kind == TimelineEventType::RoomMember && pdu.is_member_event_of(&pdu.sender));
+    let members = added.iter().filter(|pdu| {
+        pdu.kind == TimelineEventType::RoomMember && pdu.is_member_event_of(&pdu.sender)
+    });
     let joins = members.filter(|pdu| {
         let content = pdu.content_as::<RoomMemberEventContent>();
         content.is_some_and(|content| content.membership == MembershipState::Join)

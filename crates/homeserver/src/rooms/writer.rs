@@ -207,22 +207,6 @@ impl RoomWriter {
         self.admit(draft, &object, event_id)
     }
 
-    /// The same, but leaves out what the room's rules or a limit refuse. Says whether it was added.
-    ///
-    /// # Errors
-    ///
-    /// If the database fails.
-    pub fn add_if_allowed(&mut self, draft: Draft) -> Result<bool> {
-        match self.add(draft) {
-            Ok(_) => Ok(true),
-            Err(Error::Refused(refusal)) => {
-                tracing::debug!(room.id = %self.room_id, reason = refusal.message, "left out an event that is not allowed");
-                Ok(false)
-            }
-            Err(error) => Err(error),
-        }
-    }
-
     /// Adds a state event with this content.
     ///
     /// # Errors

@@ -11,8 +11,8 @@ use ruma::{
 use super::Member;
 use crate::{
     accounts::ignored,
-    error::Result,
-    rooms::{Draft, Rooms, admin_room, record::Membership},
+    error::{Error, Result},
+    rooms::{Draft, RoomWriter, Rooms, admin_room, record::Membership},
 };
 
 /// The join that follows from an invitation; nothing if the user is to answer it.
@@ -89,4 +89,22 @@ fn is_accepted(rooms: &Rooms, sender: &UserId, user: &UserId, is_direct: bool) -
     Ok(can_act
         && !admin_room::is_of_appservice(rooms, user)?
         && !ignored::ignored_by(&rooms.store, user)?.contains(sender))
+}
+
+impl RoomWriter {
+    /// Adds an event unless the room's rules or a limit refuse it. Says whether it was added.
+    ///
+    /// # Errors
+    ///
+    /// If the database fails.
+    pub fn add_if_allowed(&mut self, draft: Draft) -> Result<bool> {
+        match self.add(draft) {
+            Ok(_) => Ok(true),
+            Err(Error::Refused(refusal)) => {
+                tracing::debug!(room.id = %self.room_id(), reason = refusal.message, "event left out");
+                Ok(false)
+            }
+            Err(error) => Err(error),
+        }
+    }
 }

@@ -51,8 +51,7 @@ async fn invitation_of_a_bridge_is_a_room_without_a_click() {
     )
     .await;
     let ghost = "@br_one:letta.test";
-    let register =
-        json!({ "type": "m.login.application_service", "username": "br_one", "inhibit_login": true });
+    let register = json!({ "type": "m.login.application_service", "username": "br_one", "inhibit_login": true });
     bot.post("/_matrix/client/v3/register", register).await;
     bot.post(&rooms(&made, "invite"), json!({ "user_id": ghost }))
         .await;
@@ -65,7 +64,10 @@ async fn invitation_of_a_bridge_is_a_room_without_a_click() {
         let unread = &shown["unread_notifications"]["notification_count"];
         assert_eq!(*unread, 0, "nobody has to look at it");
     }
-    let direct = format!("/_matrix/client/v3/user/{}/account_data/m.direct", alice.user_id);
+    let direct = format!(
+        "/_matrix/client/v3/user/{}/account_data/m.direct",
+        alice.user_id
+    );
     let direct = alice.get(&direct).await;
     assert_eq!(direct, json!({ "@brbot:letta.test": [made] }));
     test.server.close().await;
