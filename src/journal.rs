@@ -49,8 +49,8 @@ pub use self::{
     record::{
         AdmittedEvent, AgentRecord, AgentStatus, Answer, ApprovalCall, ApprovalDecision,
         ApprovalRecord, AvatarRecord, ConversationKey, DecidedBy, FailedRecord, Greeting,
-        OutboxItem, PauseRecord, QueuedPrompt, Replacement, RoomJob, RoomKind, RoomRecord, SendId,
-        SilencedRecord, SpaceRecord, Spent, TurnId, TurnRecord, WaitNotice,
+        NoticeText, OutboxItem, PauseRecord, QueuedPrompt, Replacement, RoomJob, RoomKind,
+        RoomRecord, SendId, SilencedRecord, SpaceRecord, Spent, TurnId, TurnRecord, WaitNotice,
     },
 };
 

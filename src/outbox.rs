@@ -4,6 +4,7 @@
 //! send id, and where an earlier attempt may have arrived unheard (a crash, a broken connection),
 //! the room is asked first whether it has the message.
 
+mod notice;
 mod refused;
 
 use std::sync::Arc;
@@ -12,6 +13,7 @@ use ruma::{OwnedEventId, OwnedRoomId, RoomId};
 use tokio::sync::watch;
 use tracing::{error, warn};
 
+pub use self::notice::{MESSAGE_TYPE, markdown_notices, notice};
 use self::refused::Refused;
 use crate::{
     identity::Identity,

@@ -295,7 +295,7 @@ impl Work<ConversationKey> for Turns {
         }
         ctx.journal.durable().await?;
         ctx.outbox.wake(&conversation.room);
-        log::ended(&turn, "set aside", Some(&reason.1));
+        log::ended(&turn, "set aside", Some(&reason.code));
         Ok(())
     }
 }

@@ -12,7 +12,7 @@ use super::{
 use crate::{
     agents::provision::ProvisionError,
     config::Level,
-    journal::{AgentRecord, AgentStatus, JournalError, RoomKind, RoomRecord},
+    journal::{AgentRecord, AgentStatus, JournalError, NoticeText, RoomKind, RoomRecord},
     matrix::untrusted_text::{block, inline, inline_start},
     room_jobs::RoomJobError,
     time::Millis,
@@ -40,32 +40,35 @@ impl CommandHandler {
         event: &IncomingEvent,
         level: Level,
         in_management_room: bool,
-    ) -> Result<String, RoomJobError> {
-        match command {
-            Command::Help { topic } => Ok(help(topic.as_deref(), level, in_management_room)),
-            Command::Version => Ok(version()),
-            Command::Status => self.status().await,
-            Command::Ping => Ok(self.ping().await),
-            Command::Agents { filter } => Ok(self.list(filter.as_deref())),
-            Command::Agent { agent } => Ok(self.with_agent(agent, |record| self.describe(record))),
+    ) -> Result<NoticeText, RoomJobError> {
+        let text = match command {
+            Command::Help { topic } => help(topic.as_deref(), level, in_management_room),
+            Command::Version => version(),
+            Command::Status => self.status().await?,
+            Command::Ping => self.ping().await,
+            Command::Agents { filter } => self.list(filter.as_deref()),
+            Command::Agent { agent } => self.with_agent(agent, |record| self.describe(record)),
             Command::Invite {
                 invitation: AgentAndUser { agent, user },
-            } => self.invite(agent, user.as_ref(), event).await,
-            Command::StartChat { agent } => self.start_chat(agent, event).await,
-            Command::Sync { removals } => Ok(self.look_again(removals.is_some())),
-            Command::Stop => self.stop(event).await,
-            Command::Failed => Ok(self.list_failed(event)?),
-            Command::Retry { number } => Ok(self.retry(event, *number).await?),
-            Command::Resume { agent } => Ok(self.resume_agent(agent)?),
-            Command::Approve { reason } => Ok(self.decide(event, true, reason.as_deref())?),
-            Command::Deny { reason } => Ok(self.decide(event, false, reason.as_deref())?),
-            Command::AllowTool { tool } => Ok(self.allow_tool(event, tool)?),
-            Command::RevokeTool { tool } => Ok(self.revoke_tool(event, tool)?),
-            Command::AllowedTools { agent } => Ok(self.list_tools(event, agent.as_deref())?),
-            Command::Detail { wanted } => Ok(self.choose_detail(event, *wanted)?),
-            Command::Mode { wanted } => Ok(self.choose_mode(event, *wanted)?),
-            Command::ChatOnly { wanted } => Ok(self.choose_chat_only(event, *wanted)?),
-        }
+            } => self.invite(agent, user.as_ref(), event).await?,
+            Command::StartChat { agent } => self.start_chat(agent, event).await?,
+            Command::Sync { removals } => self.look_again(removals.is_some()),
+            Command::Stop => return self.stop(event).await,
+            Command::Failed => self.list_failed(event)?,
+            Command::Retry { number } => return Ok(self.retry(event, *number).await?),
+            Command::Resume { agent } => self.resume_agent(agent)?,
+            Command::Approve { reason } => {
+                return Ok(self.decide(event, true, reason.as_deref())?);
+            }
+            Command::Deny { reason } => return Ok(self.decide(event, false, reason.as_deref())?),
+            Command::AllowTool { tool } => self.allow_tool(event, tool)?,
+            Command::RevokeTool { tool } => self.revoke_tool(event, tool)?,
+            Command::AllowedTools { agent } => self.list_tools(event, agent.as_deref())?,
+            Command::Detail { wanted } => self.choose_detail(event, *wanted)?,
+            Command::Mode { wanted } => self.choose_mode(event, *wanted)?,
+            Command::ChatOnly { wanted } => self.choose_chat_only(event, *wanted)?,
+        };
+        Ok(NoticeText::new(text, ""))
     }
 
     async fn status(&self) -> Result<String, RoomJobError> {
@@ -85,7 +88,7 @@ impl CommandHandler {
         let mut text = format!(
             "* **Letta**: {letta}\n* **Agents**: {live}, {gone} missing, {unfinished} not set up \
              yet\n* **Turns in flight**: {}\n* **Rooms that wait for the homeserver**: {}\n* \
-             **Running since**: {}\n* **Journal**: {} KiB",
+             **Running for**: {}\n* **Journal**: {} KiB",
             self.ctx.turns.in_flight(),
             self.ctx.outbox.rooms_waiting(),
             humantime::format_duration(whole_seconds(Millis::now().since(self.ctx.began))),
@@ -290,7 +293,7 @@ impl CommandHandler {
         }
     }
 
-    async fn stop(&self, event: &IncomingEvent) -> Result<String, RoomJobError> {
+    async fn stop(&self, event: &IncomingEvent) -> Result<NoticeText, RoomJobError> {
         let stopped = self
             .ctx
             .turns
@@ -300,16 +303,22 @@ impl CommandHandler {
             Ok(Stopped {
                 turns: 0,
                 others: 0,
-            }) => Ok("Nothing is running here.".to_owned()),
+            }) => Ok(NoticeText::new("Nothing is running here.", "")),
             Ok(Stopped { turns: 0, .. }) => Ok(notice_texts::not_yours_to_decide(&event.sender)),
             Ok(Stopped { turns: 1, .. }) => Ok(notice_texts::stopped()),
-            Ok(Stopped { turns, .. }) => Ok(format!("Stopped {turns} turns. [STOPPED]")),
+            Ok(Stopped { turns, .. }) => Ok(NoticeText {
+                sentence: format!("Stopped {turns} turns."),
+                ..notice_texts::stopped()
+            }),
             Err(StopError::Journal(failure)) => Err(failure.into()),
-            Err(StopError::Letta(failure)) => Ok(format!(
-                "Stopped here, but Letta did not hear of it: {} [{}]",
-                inline_start(&failure.to_string(), ERROR_CHARS_MAX),
-                failure.code()
-            )),
+            Err(StopError::Letta(failure)) => Ok(NoticeText::new(
+                format!(
+                    "Stopped here, but Letta did not hear of it: {}",
+                    inline_start(&failure.to_string(), ERROR_CHARS_MAX)
+                ),
+                failure.code(),
+            )
+            .for_admin()),
         }
     }
 
@@ -318,21 +327,20 @@ impl CommandHandler {
         event: &IncomingEvent,
         approve: bool,
         reason: Option<&str>,
-    ) -> Result<String, JournalError> {
+    ) -> Result<NoticeText, JournalError> {
         let location = Self::location(event);
         let ruling = self
             .ctx
             .turns
             .decide(&location, self.requester(event), approve, reason)?;
+        let said = |text: &str| NoticeText::new(text, "");
         Ok(match ruling {
-            DecisionOutcome::Taken if approve => "Approved.".to_owned(),
-            DecisionOutcome::Taken => "Denied.".to_owned(),
-            DecisionOutcome::Nothing => "Nothing waits for a decision here.".to_owned(),
-            DecisionOutcome::Several => {
-                "Several agents wait for a decision here. React with ✅ or ❌ to \
-                                the one that you mean."
-                    .to_owned()
-            }
+            DecisionOutcome::Taken if approve => said("Approved."),
+            DecisionOutcome::Taken => said("Denied."),
+            DecisionOutcome::Nothing => said("Nothing waits for a decision here."),
+            DecisionOutcome::Several => said(
+                "Several agents wait for a decision here. React with ✅ or ❌ to the one that you mean.",
+            ),
             DecisionOutcome::NotTheirs => notice_texts::not_yours_to_decide(&event.sender),
             DecisionOutcome::NotTheirsToApprove(approvers) => {
                 notice_texts::not_yours_to_approve(&event.sender, &approvers)

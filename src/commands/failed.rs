@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use super::{handler::CommandHandler, help::code};
 use crate::{
-    journal::{FailedRecord, JournalError, RoomKind},
+    journal::{FailedRecord, JournalError, NoticeText, RoomKind},
     time::Millis,
     turns::{notice_texts, route::IncomingEvent, set_aside::RetryOutcome},
 };
@@ -53,21 +53,23 @@ impl CommandHandler {
         &self,
         event: &IncomingEvent,
         number: u64,
-    ) -> Result<String, JournalError> {
+    ) -> Result<NoticeText, JournalError> {
+        let said = |text: String| NoticeText::new(text, "");
         Ok(
             match self.ctx.turns.retry(self.requester(event), number).await? {
-                RetryOutcome::Queued(failed) => format!(
+                RetryOutcome::Queued(failed) => said(format!(
                     "**{number}** is tried again: it waits for {}.",
                     self.name_of(&failed.key.agent)
-                ),
-                RetryOutcome::Nothing => {
-                    format!(
-                        "Nothing that was set aside has the number {number}. `failed` lists what there is."
-                    )
-                }
+                )),
+                RetryOutcome::Nothing => said(format!(
+                    "Nothing that was set aside has the number {number}. `failed` lists what there is."
+                )),
                 RetryOutcome::NotTheirs => notice_texts::not_yours_to_decide(&event.sender),
-                RetryOutcome::Full => format!(
-                    "**{number}** was not taken: too many messages wait for this agent already. Try it later. [QUEUE_FULL]"
+                RetryOutcome::Full => NoticeText::new(
+                    format!(
+                        "**{number}** was not taken: too many messages wait for this agent already. Try it later."
+                    ),
+                    "QUEUE_FULL",
                 ),
             },
         )

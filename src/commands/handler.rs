@@ -7,35 +7,35 @@
 use std::sync::Arc;
 
 use ruma::{OwnedUserId, UserId, events::room::message::MessageType};
-use serde_json::value::RawValue;
 use tokio::sync::{Notify, watch};
 use tracing::{info, warn};
 
 use super::{Command, Definition, Parsed, is_stale, parse, refusal};
 use crate::{
     agents::{Agents, discovery::DiscoveryStatus},
-    journal::{Journal, JournalError, OutboxItem, RoomKind, RoomRecord, SendId},
-    matrix::{
-        Homeserver,
-        content::{self, MsgKind, Placement},
-        render::render,
-    },
-    outbox::Outbox,
+    journal::{Journal, JournalError, NoticeText, RoomKind, RoomRecord, SendId},
+    matrix::{Homeserver, content::Placement},
+    outbox::{Outbox, markdown_notices},
     room_jobs::RoomJobError,
     time::Millis,
     turns::{
         Turns,
         decide::{Requester, RoomThread, StopError},
-        messages::{EVENT_TYPE, to_raw_json},
         route::{IncomingEvent, Rules, content_of, reaction_command_of, thread_of},
     },
 };
 
 /// What is said of a command that failed for a reason of the bridge or of the homeserver.
-const NOT_DONE: &str = "This could not be done. The log of the bridge says why, under the id of your event. Try again. [NOT_DONE]";
+const NOT_DONE: (&str, &str) = (
+    "This could not be done. The log of the bridge says why, under the id of your event. Try again.",
+    "NOT_DONE",
+);
 
 /// What is said of a file, a picture or an emote in a management room.
-const NOT_TEXT: &str = "Only text messages are commands here, so this did nothing. `help` lists all commands. [NOT_A_COMMAND]";
+const NOT_TEXT: (&str, &str) = (
+    "Only text messages are commands here, so this did nothing. `help` lists all commands.",
+    "NOT_A_COMMAND",
+);
 
 /// See the module's documentation. Cheap to clone.
 #[derive(Clone)]
@@ -85,15 +85,19 @@ impl CommandHandler {
         let management =
             matches!(&room.kind, RoomKind::Management { user } if *user == event.sender);
         let Some(body) = text_of(event) else {
-            return self.answer(event, &room, NOT_TEXT).await;
+            let (text, code) = NOT_TEXT;
+            return self
+                .answer(event, &room, &NoticeText::new(text, code))
+                .await;
         };
         let text = match parse(&body, management) {
             Parsed::NotACommand => return Ok(()),
-            Parsed::Problem(problem) => problem,
+            Parsed::Problem(problem) => NoticeText::new(problem, ""),
             Parsed::Command(..) if is_stale(event.origin_server_ts, admitted_at.0) => {
-                "This command came more than 5 minutes late, so it was not run. Give it again if \
-                 you still want it. [STALE_COMMAND]"
-                    .to_owned()
+                NoticeText::new(
+                    "This command came more than 5 minutes late, so it was not run. Give it again if you still want it.",
+                    "STALE_COMMAND",
+                )
             }
             Parsed::Command(definition, command) => {
                 info!(user = %event.sender, room.id = %event.room_id, command = definition.name, "command");
@@ -150,10 +154,10 @@ impl CommandHandler {
         command: &Command,
         event: &IncomingEvent,
         in_management_room: bool,
-    ) -> Result<String, RoomJobError> {
+    ) -> Result<NoticeText, RoomJobError> {
         let level = self.ctx.rules.permissions.level(&event.sender);
         if level < definition.level {
-            return Ok(format!("{} [NOT_PERMITTED]", refusal(definition, level)));
+            return Ok(NoticeText::new(refusal(definition, level), "NOT_PERMITTED"));
         }
         self.carry_out(command, event, level, in_management_room)
             .await
@@ -164,7 +168,7 @@ impl CommandHandler {
         &self,
         event: &IncomingEvent,
         room: &RoomRecord,
-        text: &str,
+        text: &NoticeText,
     ) -> Result<(), RoomJobError> {
         let send_id = SendId::of(&["answer", event.event_id.as_str()]);
         let reply_to = Some(event.event_id.clone());
@@ -172,18 +176,12 @@ impl CommandHandler {
             Some(root) => Placement::Thread { root, reply_to },
             None => Placement::Room { reply_to },
         };
-        let content = content::message(
-            render(text),
-            MsgKind::Notice,
-            placement,
-            [],
-            send_id.as_str(),
-        );
         self.enqueue(
             event,
-            self.answering_user(room),
-            send_id,
-            to_raw_json(&content),
+            &self.answering_user(room),
+            &placement,
+            text,
+            &send_id,
         )
         .await?;
         Ok(())
@@ -194,7 +192,9 @@ impl CommandHandler {
         let Some(room) = self.ctx.journal.room(&event.room_id)? else {
             return Ok(());
         };
-        match self.answer(event, &room, NOT_DONE).await {
+        let (text, code) = NOT_DONE;
+        let text = NoticeText::new(text, code).for_admin();
+        match self.answer(event, &room, &text).await {
             Ok(()) | Err(RoomJobError::Matrix(_) | RoomJobError::Letta(_)) => Ok(()),
             Err(RoomJobError::Journal(failure)) => Err(failure),
         }
@@ -204,20 +204,12 @@ impl CommandHandler {
     pub(super) async fn remark(
         &self,
         event: &IncomingEvent,
-        text: &str,
+        text: &NoticeText,
     ) -> Result<(), JournalError> {
         let send_id = SendId::of(&["remark", event.event_id.as_str()]);
         let placement = Placement::Room { reply_to: None };
-        let content = content::message(
-            render(text),
-            MsgKind::Notice,
-            placement,
-            [],
-            send_id.as_str(),
-        );
-        let bot = self.ctx.rules.identity.bot().to_owned();
-        self.enqueue(event, bot, send_id, to_raw_json(&content))
-            .await
+        let bot = self.ctx.rules.identity.bot();
+        self.enqueue(event, bot, &placement, text, &send_id).await
     }
 
     /// Says something by itself, once.
@@ -229,32 +221,23 @@ impl CommandHandler {
     ) -> Result<(), JournalError> {
         let send_id = SendId::of(&["greeting", event.room_id.as_str(), sender.as_str()]);
         let placement = Placement::Room { reply_to: None };
-        let content = content::message(
-            render(text),
-            MsgKind::Notice,
-            placement,
-            [],
-            send_id.as_str(),
-        );
-        self.enqueue(event, sender, send_id, to_raw_json(&content))
+        let text = NoticeText::new(text, "");
+        self.enqueue(event, &sender, &placement, &text, &send_id)
             .await
     }
 
     async fn enqueue(
         &self,
         event: &IncomingEvent,
-        sender: OwnedUserId,
-        send_id: SendId,
-        content: Box<RawValue>,
+        sender: &UserId,
+        placement: &Placement,
+        text: &NoticeText,
+        send_id: &SendId,
     ) -> Result<(), JournalError> {
-        let item = OutboxItem {
-            room: event.room_id.clone(),
-            sender,
-            event_type: EVENT_TYPE.to_owned(),
-            send_id,
-            content,
-        };
-        self.ctx.outbox.enqueue(&item).await
+        for item in markdown_notices(&event.room_id, sender, placement, text, send_id) {
+            self.ctx.outbox.enqueue(&item).await?;
+        }
+        Ok(())
     }
 
     /// Who of us answers in a room: the bot where it is, else a ghost that is.

@@ -12,7 +12,7 @@ use tracing::{info, warn};
 use super::{handler::CommandHandler, help::code};
 use crate::{
     agents::provision::ProvisionError,
-    journal::{RoomKind, RoomRecord},
+    journal::{NoticeText, RoomKind, RoomRecord},
     matrix::{Actor, MatrixError},
     room_jobs::RoomJobError,
     time::Millis,
@@ -30,7 +30,7 @@ const GREETING_GUEST: &str = "Hello. I answer here when somebody mentions me.";
 
 /// Why none of ours is in the homeserver's admin room.
 const ADMIN_ROOM: &str = "Agents stay out of the admin room: what is said there commands the \
-    homeserver. [ADMIN_ROOM]";
+    homeserver.";
 /// The local part of that room's alias.
 const ADMIN_ROOM_ALIAS: &str = "admins";
 
@@ -115,10 +115,11 @@ impl CommandHandler {
         let room = self.ctx.journal.room(&event.room_id)?;
         if room.is_some_and(|room| room.bot) {
             let text = format!(
-                "Letta knows no agent {}. `!letta agents` lists them all. [NO_SUCH_AGENT]",
+                "Letta knows no agent {}. `!letta agents` lists them all.",
                 code(user.as_str())
             );
-            self.remark(event, &text).await?;
+            self.remark(event, &NoticeText::new(text, "NO_SUCH_AGENT"))
+                .await?;
         }
         Ok(())
     }

@@ -7,17 +7,10 @@ use tracing::warn;
 use super::help::code;
 use crate::{
     config::Level,
-    journal::{Journal, JournalError, OutboxItem, PauseRecord, SendId},
-    matrix::{
-        content::{self, MsgKind, Placement},
-        render::render,
-    },
-    outbox::Outbox,
-    turns::{
-        messages::{EVENT_TYPE, to_raw_json},
-        pauses::Pauses,
-        route::Rules,
-    },
+    journal::{Journal, JournalError, NoticeText, PauseRecord, SendId},
+    matrix::content::Placement,
+    outbox::{Outbox, markdown_notices},
+    turns::{pauses::Pauses, route::Rules},
     workers::Tasks,
 };
 
@@ -59,9 +52,10 @@ async fn notify_admins(
         .map_or_else(|| code(pause.agent.as_str()), |record| code(&record.name));
     let text = format!(
         "⏸ {name} is paused. {} What people write to it waits; one message is tried after a minute at first and an hour at last. \
-         When that is fixed, `resume {}` asks it at once. [{}]",
-        pause.reason, pause.agent, pause.code
+         When that is fixed, `resume {}` asks it at once.",
+        pause.reason, pause.agent
     );
+    let text = NoticeText::new(text, &*pause.code).for_admin();
     for (user, room) in journal.management_rooms()? {
         if rules.permissions.level(&user) < Level::Admin {
             continue;
@@ -69,21 +63,9 @@ async fn notify_admins(
         let since = pause.since.0.to_string();
         let send_id = SendId::of(&["paused", room.as_str(), pause.agent.as_str(), &since]);
         let placement = Placement::Room { reply_to: None };
-        let content = content::message(
-            render(&text),
-            MsgKind::Notice,
-            placement,
-            [],
-            send_id.as_str(),
-        );
-        let item = OutboxItem {
-            room,
-            sender: rules.identity.bot().to_owned(),
-            event_type: EVENT_TYPE.to_owned(),
-            send_id,
-            content: to_raw_json(&content),
-        };
-        outbox.enqueue(&item).await?;
+        for item in markdown_notices(&room, rules.identity.bot(), &placement, &text, &send_id) {
+            outbox.enqueue(&item).await?;
+        }
     }
     Ok(())
 }

@@ -1,22 +1,20 @@
 //! Tells admins in their management rooms when the bridge needs their decision.
 
-use ruma::RoomId;
 use tokio::sync::watch;
 use tracing::warn;
 
 use crate::{
     agents::{discovery::DiscoveryStatus, plan::RemovalHold},
     identity::Identity,
-    journal::{Journal, JournalError, OutboxItem, SendId},
-    matrix::{
-        content::{self, MsgKind, Placement},
-        render::render,
-    },
-    outbox::Outbox,
+    journal::{Journal, JournalError, NoticeText, SendId},
+    matrix::content::Placement,
+    outbox::{Outbox, markdown_notices},
     time::Millis,
-    turns::messages::{EVENT_TYPE, to_raw_json},
     workers::Tasks,
 };
+
+/// The code of the alert.
+const AGENTS_MISSING: &str = "AGENTS_MISSING";
 
 /// Watches discovery until the process is about to end.
 pub async fn serve(
@@ -54,31 +52,22 @@ async fn notify_admins(
 ) -> Result<(), JournalError> {
     let text = format!(
         "⚠️ {} of {} agents are missing in Letta all at once. Nobody is removed. If they are \
-         really gone, say `sync accept-removals`; if not, look at Letta. [AGENTS_MISSING]",
+         really gone, say `sync accept-removals`; if not, look at Letta.",
         hold.missing, hold.known
     );
+    let text = NoticeText::new(text, AGENTS_MISSING).for_admin();
     let at = Millis::now().0.to_string();
     for room in journal.management_rooms()?.values() {
-        outbox.enqueue(&notice(room, identity, &text, &at)).await?;
+        let send_id = SendId::of(&["alarm", room.as_str(), &at]);
+        for item in markdown_notices(
+            room,
+            identity.bot(),
+            &Placement::Room { reply_to: None },
+            &text,
+            &send_id,
+        ) {
+            outbox.enqueue(&item).await?;
+        }
     }
     Ok(())
-}
-
-fn notice(room: &RoomId, identity: &Identity, text: &str, at: &str) -> OutboxItem {
-    let send_id = SendId::of(&["alarm", room.as_str(), at]);
-    let placement = Placement::Room { reply_to: None };
-    let content = content::message(
-        render(text),
-        MsgKind::Notice,
-        placement,
-        [],
-        send_id.as_str(),
-    );
-    OutboxItem {
-        room: room.to_owned(),
-        sender: identity.bot().to_owned(),
-        event_type: EVENT_TYPE.to_owned(),
-        send_id,
-        content: to_raw_json(&content),
-    }
 }

@@ -11,12 +11,14 @@ use sha2::{Digest, Sha256};
 
 mod approval;
 mod keys;
+mod notice_text;
 mod queued;
 mod room;
 mod spent;
 
 pub use self::{
     approval::{ApprovalCall, ApprovalDecision, ApprovalRecord, DecidedBy},
+    notice_text::NoticeText,
     queued::{OutboxItem, RoomJob},
     room::{AvatarRecord, Greeting, Replacement, RoomKind, RoomRecord, SpaceRecord},
     spent::{FailedRecord, PauseRecord, SilencedRecord, Spent, WaitNotice},
@@ -312,7 +314,7 @@ pub struct Answer {
     /// The agent's text, complete. May be empty.
     pub text: String,
     /// A sentence about how the turn ended, if it did not simply end.
-    pub remark: Option<String>,
+    pub remark: Option<NoticeText>,
 }
 
 /// Whether Letta still lists an agent.

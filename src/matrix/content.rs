@@ -32,6 +32,9 @@ use super::render::Rendered;
 /// The key of a content under which the bridge keeps its send id.
 pub const SEND_ID_KEY: &str = "org.letta.send_id";
 
+/// The key of the code that says what a notice of the bridge is about, such as `AGENT_GONE`.
+pub const CODE_KEY: &str = "org.letta.code";
+
 /// The most people that one message mentions. Who stands further back in the list is not told.
 pub const MENTIONS_MAX: usize = 10;
 
@@ -150,6 +153,24 @@ fn speak(
     content
 }
 
+/// The same content with a code, see [`CODE_KEY`]; an edit has it in its new content, too.
+#[must_use]
+pub fn with_code(mut content: Value, code: &str) -> Value {
+    if code.is_empty() {
+        return content;
+    }
+    if let Some(new) = content
+        .get_mut("m.new_content")
+        .and_then(Value::as_object_mut)
+    {
+        new.insert(CODE_KEY.to_owned(), code.into());
+    }
+    if let Some(keys) = content.as_object_mut() {
+        keys.insert(CODE_KEY.to_owned(), code.into());
+    }
+    content
+}
+
 fn to_raw_json(content: &impl Serialize, send_id: &str) -> Value {
     // Texts and ids always have a JSON form. `null` is a content that every homeserver refuses, so
     // even the impossible would be heard of.
@@ -158,6 +179,16 @@ fn to_raw_json(content: &impl Serialize, send_id: &str) -> Value {
         keys.insert(SEND_ID_KEY.to_owned(), send_id.into());
     }
     content
+}
+
+/// What people read of a content, and its code in braces if they do not read it.
+#[cfg(test)]
+pub(crate) fn body_and_code(content: &Value) -> String {
+    let body = content["body"].as_str().unwrap_or_default();
+    match content[CODE_KEY].as_str() {
+        Some(code) if !body.contains(&format!("[{code}]")) => format!("{body} {{{code}}}"),
+        _ => body.to_owned(),
+    }
 }
 
 #[cfg(test)]

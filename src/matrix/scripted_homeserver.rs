@@ -155,7 +155,7 @@ impl ScriptedHomeserver {
             format!(
                 "{} {}",
                 event["sender"].as_str().unwrap_or_default(),
-                event["content"]["body"].as_str().unwrap_or_default()
+                super::content::body_and_code(&event["content"])
             )
         };
         self.lock().timeline.iter().map(text).collect()
@@ -169,7 +169,7 @@ impl ScriptedHomeserver {
             let relation = &content["m.relates_to"];
             let edited = (relation["rel_type"] == "m.replace").then(|| &relation["event_id"]);
             let known = shown.iter_mut().find(|(id, _)| Some(id) == edited);
-            let body = |content: &Value| content["body"].as_str().unwrap_or_default().to_owned();
+            let body = super::content::body_and_code;
             match known {
                 Some((_, text)) => *text = body(&content["m.new_content"]),
                 None => shown.push((event["event_id"].clone(), body(content))),

@@ -7,17 +7,14 @@ use std::{
 
 use ruma::{OwnedRoomId, OwnedUserId, UserId};
 
+use super::notice::{MESSAGE_TYPE, notice};
 use crate::{
-    journal::{OutboxItem, SendId},
-    matrix::{
-        MatrixError,
-        content::{self, MsgKind, Placement},
-        render::Rendered,
-    },
+    journal::{NoticeText, OutboxItem},
+    matrix::{MatrixError, content::Placement},
 };
 
-/// The type of what people read. Nobody misses a reaction.
-const MESSAGE: &str = "m.room.message";
+/// The code of what the room hears.
+const NOT_HEARD: &str = "AGENT_NOT_HEARD";
 /// The most rooms and users remembered; then all are forgotten, and told again at most once more.
 const REFUSED_MAX: usize = 10_000;
 
@@ -35,7 +32,8 @@ impl Refused {
         outcome: &Result<T, MatrixError>,
         bot: &UserId,
     ) -> Option<OutboxItem> {
-        if item.event_type != MESSAGE || item.sender == bot {
+        // Nobody misses a reaction.
+        if item.event_type != MESSAGE_TYPE || item.sender == bot {
             return None;
         }
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
@@ -51,32 +49,23 @@ impl Refused {
             return None;
         }
         let text = if failure.is_forbidden() {
-            format!(
-                "The homeserver does not let {} write here, so what it said is lost. Look whether it is in the room, banned or \
-                 muted; an invitation brings it back. [AGENT_NOT_HEARD]",
-                item.sender
+            NoticeText::new(
+                format!(
+                    "The homeserver does not let {} write here, so what it said is lost. Look whether it is in the room, banned or \
+                     muted; an invitation brings it back.",
+                    item.sender
+                ),
+                NOT_HEARD,
             )
         } else {
-            format!(
-                "The homeserver refused a message of {}, so it is lost. An admin finds more in the log. [AGENT_NOT_HEARD]",
+            let sentence = format!(
+                "The homeserver refused a message of {}, so it is lost. An admin finds more in the log.",
                 item.sender
-            )
+            );
+            NoticeText::new(sentence, NOT_HEARD).for_admin()
         };
-        let send_id: SendId = item.send_id.derived("refused");
         let placement = Placement::Room { reply_to: None };
-        let content = content::message(
-            Rendered::plain(&text),
-            MsgKind::Notice,
-            placement,
-            [],
-            send_id.as_str(),
-        );
-        Some(OutboxItem {
-            room: item.room.clone(),
-            sender: bot.to_owned(),
-            event_type: MESSAGE.to_owned(),
-            content: serde_json::value::to_raw_value(&content).unwrap_or_default(),
-            send_id,
-        })
+        let send_id = item.send_id.derived("refused");
+        Some(notice(&item.room, bot, placement, &text, send_id))
     }
 }

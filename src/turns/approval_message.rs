@@ -18,6 +18,9 @@ use crate::{
     time::Millis,
 };
 
+/// The code of a card that waits.
+pub(super) const ASKING: &str = "APPROVAL_NEEDED";
+
 /// How much of each call is shown of a request that is too long, in characters.
 const EXCERPT_CHARS_MAX: usize = 400;
 /// How many calls are shown of a request that is too long.
@@ -47,7 +50,7 @@ pub(super) fn asking(approval: &ApprovalRecord, approvers: &Approvers, now: Mill
     // Writing to a String cannot fail.
     let _ = write!(
         text,
-        "{} Without an answer it is denied in {}. [APPROVAL_NEEDED]",
+        "{} Without an answer it is denied in {}.",
         approvers.sentence(),
         humantime::format_duration(left)
     );
@@ -87,7 +90,7 @@ pub(super) fn decided(approval: &ApprovalRecord, decision: &ApprovalDecision) ->
 /// The one line that tells of tools that ran because an admin allows them always.
 pub(super) fn allowed(approval: &ApprovalRecord) -> String {
     format!(
-        "{} runs without asking, because an admin allows it always. [APPROVED]",
+        "{} runs without asking, because an admin allows it always.",
         tools(approval)
     )
 }

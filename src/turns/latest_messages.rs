@@ -18,7 +18,7 @@ use crate::{journal::ConversationKey, matrix::RoutedKind, time::Millis};
 /// The most rooms and threads that are remembered; then all are forgotten.
 const PLACES_MAX: usize = 10_000;
 /// How long after it was said a message comes in at most, unless the homeserver was kept from pushing it.
-const ON_TIME: Duration = Duration::from_secs(5);
+const ON_TIME: Duration = Duration::from_secs(1);
 /// The most senders of a place that are remembered, the last first.
 const SENDERS_MAX: usize = 4;
 
@@ -181,8 +181,8 @@ mod tests {
             thread: None,
         };
         last.note(&said("$1", "@ann:x", &json!({})), Millis(1));
-        for (id, seconds, is_last) in [("$2", 4, true), ("$3", 6, false), ("$4", 0, true)] {
-            let admitted_at = Millis(1).plus(Duration::from_secs(seconds));
+        for (id, millis, is_last) in [("$2", 900, true), ("$3", 1_100, false), ("$4", 0, true)] {
+            let admitted_at = Millis(1).plus(Duration::from_millis(millis));
             last.note(&said(id, "@ann:x", &json!({})), admitted_at);
             let id = id.try_into().unwrap();
             assert_eq!(last.is_last(&place, id, ghost), is_last, "{id}");

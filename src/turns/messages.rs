@@ -8,16 +8,19 @@ use super::{
     status_message,
 };
 use crate::{
-    journal::{Answer, ApprovalDecision, ApprovalRecord, OutboxItem, SendId, TurnRecord},
+    journal::{
+        Answer, ApprovalDecision, ApprovalRecord, NoticeText, OutboxItem, SendId, TurnRecord,
+    },
     matrix::{
         content::{self, MsgKind, Placement},
         render::{EVENT_BYTES_MAX, Rendered, render, split},
     },
+    outbox,
     time::Millis,
 };
 
 /// The type of every message that a turn sends.
-pub const EVENT_TYPE: &str = "m.room.message";
+pub const EVENT_TYPE: &str = outbox::MESSAGE_TYPE;
 /// The type of the reactions under an approval message.
 const REACTION_TYPE: &str = "m.reaction";
 
@@ -67,21 +70,19 @@ impl MessageBuilder {
     }
 
     /// A remark about the turn.
-    pub fn remark(&self, turn: &TurnRecord, kind: &str, text: &str) -> OutboxItem {
+    pub fn remark(&self, turn: &TurnRecord, kind: &str, text: &NoticeText) -> OutboxItem {
         self.aside(turn, turn.segment_id().remark(kind), text)
     }
 
     /// A remark beside the turn, under an id of its own.
-    pub fn aside(&self, turn: &TurnRecord, send_id: SendId, text: &str) -> OutboxItem {
-        let rendered = Rendered::plain(text);
-        let content = content::message(
-            rendered,
-            MsgKind::Notice,
+    pub fn aside(&self, turn: &TurnRecord, send_id: SendId, text: &NoticeText) -> OutboxItem {
+        outbox::notice(
+            &turn.key.room,
+            &self.ghost,
             self.placement(turn),
-            [],
-            send_id.as_str(),
-        );
-        self.item(turn, send_id, &content)
+            text,
+            send_id,
+        )
     }
 
     /// An edit of a remark about the turn.
@@ -89,12 +90,12 @@ impl MessageBuilder {
         &self,
         turn: &TurnRecord,
         original: &EventId,
-        text: &str,
+        text: &NoticeText,
         send_id: SendId,
     ) -> OutboxItem {
-        let rendered = Rendered::plain(text);
+        let rendered = Rendered::plain(text.to_string());
         let content = content::edit(original, rendered, MsgKind::Notice, [], send_id.as_str());
-        self.item(turn, send_id, &content)
+        self.item(turn, send_id, &content::with_code(content, &text.code))
     }
 
     /// Everything that is still to be said at the end of a turn. `first` is the event that shows
@@ -188,6 +189,7 @@ impl MessageBuilder {
             asker,
             approval.approval_message.as_str(),
         );
+        let content = content::with_code(content, approval_message::ASKING);
         self.item(turn, approval.approval_message.clone(), &content)
     }
 

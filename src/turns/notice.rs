@@ -11,7 +11,7 @@ use tokio::time::Instant;
 
 use super::{Inner, budget, notice_texts, streamed_message::StreamedMessage, turn_view::TurnView};
 use crate::{
-    journal::{JournalError, OutboxItem, PauseRecord, SendId, TurnRecord, WaitNotice},
+    journal::{JournalError, NoticeText, OutboxItem, PauseRecord, SendId, TurnRecord, WaitNotice},
     time::Millis,
 };
 
@@ -30,8 +30,8 @@ pub(super) struct Wait {
     began: Instant,
     /// Since when it goes on, also in processes before this one.
     since: Instant,
-    /// Why, in a sentence for people, and the code in it.
-    text: String,
+    /// Why.
+    text: NoticeText,
     code: String,
     /// How many questions have failed since it began.
     failures: u32,
@@ -128,7 +128,7 @@ impl Wait {
     }
 
     /// What the room is told once it is over.
-    fn over(&self, turn: &TurnRecord, in_vain: bool) -> String {
+    fn over(&self, turn: &TurnRecord, in_vain: bool) -> NoticeText {
         let took = self.took(turn);
         if self.lost {
             notice_texts::connection_back(took)
@@ -173,9 +173,9 @@ impl Wait {
 pub(super) struct Notice {
     message: StreamedMessage,
     state: Option<WaitNotice>,
-    shown: Option<String>,
+    shown: Option<NoticeText>,
     /// What it shall say at last, once the homeserver has told which event it is.
-    last: Option<String>,
+    last: Option<NoticeText>,
 }
 
 impl Notice {
@@ -227,8 +227,8 @@ pub(super) fn id_of(turn: &TurnRecord) -> SendId {
 
 /// The id of an edit of the notice. How many there were may not be known after a crash, and an id that was used before for other
 /// words would be dropped by the homeserver.
-fn edit_id(turn: &TurnRecord, number: u32, text: &str) -> SendId {
-    let words = SendId::of(&[text]);
+fn edit_id(turn: &TurnRecord, number: u32, text: &NoticeText) -> SendId {
+    let words = SendId::of(&[&text.sentence]);
     let words = &words.as_str()[..EDIT_HASH_CHARS];
     id_of(turn).derived(&format!("edit{number}-{words}"))
 }
@@ -348,7 +348,7 @@ impl Inner {
         &self,
         turn: &TurnRecord,
         view: &mut TurnView,
-        text: &str,
+        text: &NoticeText,
         open: bool,
     ) -> Result<(), JournalError> {
         let notice = &mut view.notice;
@@ -361,7 +361,7 @@ impl Inner {
         let item = self
             .message_builder(turn)
             .notice_edit(turn, event, text, send_id);
-        notice.shown = Some(text.to_owned());
+        notice.shown = Some(text.clone());
         self.ctx.outbox.enqueue(&item).await
     }
 }

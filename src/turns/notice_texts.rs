@@ -1,4 +1,5 @@
-//! The sentences that a room hears from the bridge itself: one plain sentence, what to do, a code.
+//! The sentences that a room hears from the bridge itself: one plain sentence, what to do, a code that people see where an admin has to
+//! act.
 //!
 //! They never hold what Letta said in its own words, which can tell of the inside of a server.
 
@@ -9,7 +10,7 @@ pub use self::waits::*;
 mod waits;
 
 use super::rights::Approvers;
-use crate::matrix::untrusted_text;
+use crate::{journal::NoticeText, matrix::untrusted_text};
 
 /// How many tools that do not run are named.
 const DROPPED_NAMED_MAX: usize = 10;
@@ -19,48 +20,55 @@ const TOOL_CHARS_MAX: usize = 40;
 const QUOTE_CHARS_MAX: usize = 2_000;
 
 /// The agent has ended its turn without a word.
-pub fn empty_answer() -> String {
-    "The agent ended its turn without an answer. Ask again or in other words. [EMPTY_ANSWER]"
-        .to_owned()
+pub fn empty_answer() -> NoticeText {
+    NoticeText::new(
+        "The agent ended its turn without an answer. Ask again or in other words.",
+        "EMPTY_ANSWER",
+    )
 }
 
 /// An event or a turn was given up because of a fault of the bridge.
-pub fn set_aside() -> String {
-    "A fault of the bridge kept this message from being handled. The log says more under the id of your message; say it in other words. [SET_ASIDE]"
-        .to_owned()
+pub fn set_aside() -> NoticeText {
+    NoticeText::new("A fault of the bridge kept this message from being handled. The log says more under the id of your message; say it in other words.", "SET_ASIDE").for_admin()
 }
 
 /// A person has stopped the turn.
-pub fn stopped() -> String {
-    "Stopped. [STOPPED]".to_owned()
+pub fn stopped() -> NoticeText {
+    NoticeText::new("Stopped.", "STOPPED")
 }
 
 /// Letta's limit of steps is reached.
-pub fn max_steps() -> String {
-    "The agent reached its limit of steps before it was done. Ask it to go on. [MAX_STEPS]"
-        .to_owned()
+pub fn max_steps() -> NoticeText {
+    NoticeText::new(
+        "The agent reached its limit of steps before it was done. Ask it to go on.",
+        "MAX_STEPS",
+    )
 }
 
 /// The model's limit of tokens has cut the answer. `nothing`: there is no answer before the cut.
-pub fn max_tokens(nothing: bool) -> String {
+pub fn max_tokens(nothing: bool) -> NoticeText {
     if nothing {
-        "The model reached its limit of tokens before it wrote an answer. Ask for less at once, or let an admin raise \
-         the limit of this agent's model. [MAX_TOKENS_EXCEEDED]"
-            .to_owned()
+        NoticeText::new("The model reached its limit of tokens before it wrote an answer. Ask for less at once, or let an admin raise \
+         the limit of this agent's model.", "MAX_TOKENS_EXCEEDED").for_admin()
     } else {
-        "The model's limit of tokens cut the answer here. Ask the agent to go on. [MAX_TOKENS_EXCEEDED]".to_owned()
+        NoticeText::new(
+            "The model's limit of tokens cut the answer here. Ask the agent to go on.",
+            "MAX_TOKENS_EXCEEDED",
+        )
     }
 }
 
 /// A tool call waits for a decision, and Letta does not say which.
-pub fn needs_approval() -> String {
-    "The agent wants to use a tool that needs an approval, but Letta does not say which tool. \
-     Decide it in Letta. [APPROVAL_NEEDED]"
-        .to_owned()
+pub fn needs_approval() -> NoticeText {
+    NoticeText::new(
+        "The agent wants to use a tool that needs an approval, but Letta does not say which tool. \
+     Decide it in Letta.",
+        "APPROVAL_NEEDED",
+    )
 }
 
 /// The agent has called more tools in one answer than Letta keeps.
-pub fn calls_dropped(tools: &[String]) -> String {
+pub fn calls_dropped(tools: &[String]) -> NoticeText {
     let names: Vec<_> = tools
         .iter()
         .take(DROPPED_NAMED_MAX)
@@ -72,23 +80,26 @@ pub fn calls_dropped(tools: &[String]) -> String {
         0 => String::new(),
         more => format!(" and {more} more"),
     };
-    format!(
-        "The agent called more tools at once than Letta keeps of one answer. Not run: {}{more}. The agent can call them again. \
-         [CALLS_DROPPED]",
-        names.join(", ")
+    NoticeText::new(
+        format!(
+            "The agent called more tools at once than Letta keeps of one answer. Not run: {}{more}. The agent can call them again.",
+            names.join(", ")
+        ),
+        "CALLS_DROPPED",
     )
 }
 
 /// A new message, while a person is to decide first.
-pub fn waits_for_decision() -> String {
-    "The agent waits for a decision on a tool. Your message is delivered after that. \
-     [APPROVAL_NEEDED]"
-        .to_owned()
+pub fn waits_for_decision() -> NoticeText {
+    NoticeText::new(
+        "The agent waits for a decision on a tool. Your message is delivered after that.",
+        "APPROVAL_NEEDED",
+    )
 }
 
 /// A turn begins that nobody in the room has set going.
-pub fn elsewhere(prompt: Option<&str>) -> String {
-    match prompt {
+pub fn elsewhere(prompt: Option<&str>) -> NoticeText {
+    let sentence = match prompt {
         Some(prompt) => {
             let shown: String = prompt.chars().take(QUOTE_CHARS_MAX).collect();
             let more = if shown.len() < prompt.len() {
@@ -102,31 +113,43 @@ pub fn elsewhere(prompt: Option<&str>) -> String {
             )
         }
         None => "Started outside of Matrix.".to_owned(),
-    }
+    };
+    NoticeText::new(sentence, "")
 }
 
 /// A turn that was set going elsewhere went on while the bridge was not there.
-pub fn missed() -> String {
-    "The end of this was missed. Letta's own app shows it. [TURN_MISSED]".to_owned()
+pub fn missed() -> NoticeText {
+    NoticeText::new(
+        "The end of this was missed. Letta's own app shows it.",
+        "TURN_MISSED",
+    )
 }
 
 /// Somebody who may not decide has tried to.
-pub fn not_yours_to_decide(user: &ruma::UserId) -> String {
-    format!("Only who asked the agent, or an admin, can decide that, {user}. [NOT_YOURS_TO_DECIDE]")
+pub fn not_yours_to_decide(user: &ruma::UserId) -> NoticeText {
+    NoticeText::new(
+        format!("Only who asked the agent, or an admin, can decide that, {user}."),
+        "NOT_YOURS_TO_DECIDE",
+    )
 }
 
 /// Somebody who may not approve has tried to.
-pub fn not_yours_to_approve(user: &ruma::UserId, approvers: &Approvers) -> String {
-    format!(
-        "That is not yours to approve, {user}. {} [NOT_YOURS_TO_DECIDE]",
-        approvers.sentence()
+pub fn not_yours_to_approve(user: &ruma::UserId, approvers: &Approvers) -> NoticeText {
+    NoticeText::new(
+        format!(
+            "That is not yours to approve, {user}. {}",
+            approvers.sentence()
+        ),
+        "NOT_YOURS_TO_DECIDE",
     )
 }
 
 /// Somebody has tried to approve what could not be shown.
-pub fn too_long_to_approve() -> String {
-    "What cannot be shown in full cannot be approved here, only denied. [APPROVAL_TOO_LONG]"
-        .to_owned()
+pub fn too_long_to_approve() -> NoticeText {
+    NoticeText::new(
+        "What cannot be shown in full cannot be approved here, only denied.",
+        "APPROVAL_TOO_LONG",
+    )
 }
 
 /// What the agent is told when nobody has decided.
@@ -147,28 +170,34 @@ pub fn decided_outside(approve: bool) -> &'static str {
 }
 
 /// Letta was stopped in the middle of an answer, and what its tools have done is not known.
-pub fn broke_off() -> String {
-    "Letta was stopped in the middle of this answer and does not go on with it. What a tool has done by then is not known. Ask \
-     the agent to look, and to go on. [RUN_DIED]"
-        .to_owned()
+pub fn broke_off() -> NoticeText {
+    NoticeText::new(
+        "Letta was stopped in the middle of this answer and does not go on with it. What a tool has done by then is not known. Ask \
+     the agent to look, and to go on.",
+        "RUN_DIED",
+    )
 }
 
 /// What was decided has come through, and how the agent went on cannot be had any more.
-pub fn cut_off() -> String {
-    "Letta has taken your decision and has lost the rest of the answer. What a tool has done by then is not known. Ask the agent \
-     to look, and to go on. [STREAM_INCOMPLETE]"
-        .to_owned()
+pub fn cut_off() -> NoticeText {
+    NoticeText::new(
+        "Letta has taken your decision and has lost the rest of the answer. What a tool has done by then is not known. Ask the agent \
+     to look, and to go on.",
+        "STREAM_INCOMPLETE",
+    )
 }
 
 /// Letta does not know a conversation any more that it knew.
-pub fn conversation_lost() -> String {
-    "Letta has lost this conversation. The agent goes on in a new one, and does not know what was \
-     said here before. [CONVERSATION_LOST]"
-        .to_owned()
+pub fn conversation_lost() -> NoticeText {
+    NoticeText::new(
+        "Letta has lost this conversation. The agent goes on in a new one, and does not know what was \
+     said here before.",
+        "CONVERSATION_LOST",
+    )
 }
 
 /// The turn could not begin, or not go on, and will not: why, and the code of it.
-pub fn refused(error: &BackendError) -> (String, String) {
+pub fn refused(error: &BackendError) -> NoticeText {
     let what = match error.kind() {
         FailureKind::ApprovalPending => {
             "The agent waits for a decision about an earlier tool call. Decide it in Letta."
@@ -202,7 +231,15 @@ pub fn refused(error: &BackendError) -> (String, String) {
         | FailureKind::Broken
         | FailureKind::Busy => "Letta broke off again and again before the agent was done.",
     };
-    (what.to_owned(), error.code().to_owned())
+    let is_for_admin = matches!(
+        error.kind(),
+        FailureKind::Unauthorized
+            | FailureKind::Credits
+            | FailureKind::Refused
+            | FailureKind::Unreachable { .. }
+            | FailureKind::Broken
+    );
+    NoticeText::new(what, error.code()).for_admin_if(is_for_admin)
 }
 
 fn refused_word(error: &BackendError) -> &'static str {
@@ -224,29 +261,39 @@ fn refused_word(error: &BackendError) -> &'static str {
 }
 
 /// A message was edited while its agent answers it.
-pub fn edit_too_late() -> String {
-    "The agent answers this message already and does not see the edit. Send what has changed as a new message.".to_owned()
+pub fn edit_too_late() -> NoticeText {
+    NoticeText::new(
+        "The agent answers this message already and does not see the edit. Send what has changed as a new message.",
+        "EDIT_TOO_LATE",
+    )
 }
 
 /// A message was removed while its agent answers it.
-pub fn redaction_too_late() -> String {
-    "The agent has read this message already and answers it. `!letta stop` ends the answer."
-        .to_owned()
+pub fn redaction_too_late() -> NoticeText {
+    NoticeText::new(
+        "The agent has read this message already and answers it. `!letta stop` ends the answer.",
+        "REDACTION_TOO_LATE",
+    )
 }
 
 /// Too much waits already.
-pub fn queue_full(limit: usize) -> String {
-    format!(
-        "{limit} messages wait for this agent already, so this one was not taken. Send it again \
-         later. [QUEUE_FULL]"
+pub fn queue_full(limit: usize) -> NoticeText {
+    NoticeText::new(
+        format!(
+            "{limit} messages wait for this agent already, so this one was not taken. Send it again \
+         later."
+        ),
+        "QUEUE_FULL",
     )
 }
 
 /// The room is encrypted.
-pub fn encrypted() -> String {
-    "This room is encrypted, and agents cannot read encrypted messages yet. Talk to them in a room \
-     without encryption. [ENCRYPTED]"
-        .to_owned()
+pub fn encrypted() -> NoticeText {
+    NoticeText::new(
+        "This room is encrypted, and agents cannot read encrypted messages yet. Talk to them in a room \
+     without encryption.",
+        "ENCRYPTED",
+    )
 }
 
 #[cfg(test)]

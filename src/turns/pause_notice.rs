@@ -5,19 +5,11 @@
 
 use std::collections::BTreeSet;
 
-use super::{
-    Inner, Turns,
-    messages::{EVENT_TYPE, to_raw_json},
-    notice_texts,
-};
+use super::{Inner, Turns, notice_texts};
 use crate::{
-    journal::{
-        ConversationKey, JournalError, OutboxItem, PauseRecord, QueuedPrompt, SendId, TurnRecord,
-    },
-    matrix::{
-        content::{self, MsgKind, Placement},
-        render::Rendered,
-    },
+    journal::{ConversationKey, JournalError, PauseRecord, QueuedPrompt, SendId, TurnRecord},
+    matrix::content::Placement,
+    outbox::notice,
     time::Millis,
 };
 
@@ -100,20 +92,8 @@ impl Inner {
             None => Placement::Room { reply_to },
         };
         let text = notice_texts::paused(pause, Millis::now());
-        let content = content::message(
-            Rendered::plain(&text),
-            MsgKind::Notice,
-            placement,
-            [],
-            send_id.as_str(),
-        );
-        let item = OutboxItem {
-            room: key.room.clone(),
-            sender: self.ctx.identity.ghost(&key.agent),
-            event_type: EVENT_TYPE.to_owned(),
-            send_id,
-            content: to_raw_json(&content),
-        };
+        let ghost = self.ctx.identity.ghost(&key.agent);
+        let item = notice(&key.room, &ghost, placement, &text, send_id);
         self.ctx.outbox.enqueue(&item).await
     }
 }

@@ -18,7 +18,7 @@ use tokio::{sync::watch, time::Instant};
 use tracing::{info, warn};
 
 use crate::{
-    journal::{Journal, JournalError, PauseRecord},
+    journal::{Journal, JournalError, NoticeText, PauseRecord},
     time::Millis,
 };
 
@@ -111,7 +111,7 @@ impl Pauses {
     pub(super) fn pause(
         &self,
         agent: &AgentId,
-        (reason, code): (String, String),
+        reason: NoticeText,
         at_least: Option<Duration>,
     ) -> Result<(), JournalError> {
         let now = Millis::now();
@@ -127,8 +127,8 @@ impl Pauses {
             let span = doubled.max(at_least.unwrap_or_default()).min(PAUSE_MAX);
             let record = PauseRecord {
                 agent: agent.clone(),
-                reason,
-                code,
+                reason: reason.sentence,
+                code: reason.code,
                 since,
                 until: now.plus(span),
                 tries,

@@ -23,7 +23,7 @@ use super::{
 use crate::{
     journal::{
         Answer, ApprovalDecision, ApprovalRecord, ConversationKey, DecidedBy, JournalError,
-        OutboxItem, TurnId, TurnRecord,
+        NoticeText, OutboxItem, TurnId, TurnRecord,
     },
     time::Millis,
 };
@@ -44,7 +44,7 @@ enum SegmentStatus {
     /// It is told; what there is to say is in the turn.
     Completed,
     /// It got no answer, for this reason and with this code.
-    Failed((String, String)),
+    Failed(NoticeText),
     /// Nothing more is to be said.
     Redacted,
     /// The process is about to end.

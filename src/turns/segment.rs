@@ -14,7 +14,7 @@ use super::{
     turn_view::TurnView,
     typing::Typing,
 };
-use crate::journal::{JournalError, TurnRecord};
+use crate::journal::{JournalError, NoticeText, TurnRecord};
 use futures_util::StreamExt;
 use letta_client::{ApprovalRequest, BackendError, Stop, TurnEvent, TurnFailure, TurnStream};
 use tokio::{
@@ -45,7 +45,7 @@ pub(super) enum SegmentOutcome {
     /// The segment was told.
     Completed(SegmentResult),
     /// There is no answer, and there will be none: why, for people, and the code of it.
-    Failed((String, String)),
+    Failed(NoticeText),
     /// Nothing more is to be said at all: the answer was redacted.
     Redacted,
     /// The process is about to end; the turn goes on in the next one.

@@ -7,19 +7,11 @@ use letta_client::AgentId;
 use ruma::{OwnedUserId, RoomId};
 use tracing::{debug, info};
 
-use super::{
-    Inner, log,
-    messages::{EVENT_TYPE, to_raw_json},
-    notice_texts,
-    room_cache::RoomCache,
-};
+use super::{Inner, log, messages::EVENT_TYPE, notice_texts, room_cache::RoomCache};
 use crate::{
-    journal::{JournalError, OutboxItem, SendId, SilencedRecord, TurnRecord},
-    matrix::{
-        CannotSend,
-        content::{self, MsgKind, Placement},
-        render::Rendered,
-    },
+    journal::{JournalError, NoticeText, OutboxItem, SendId, SilencedRecord, TurnRecord},
+    matrix::{CannotSend, content::Placement},
+    outbox::notice,
 };
 
 /// In which rooms which ghosts can speak, as far as it is known. Only good news is remembered.
@@ -80,8 +72,8 @@ impl Inner {
         let failed = self.failed_record(turn, &reason)?;
         let mut silenced = journal
             .silenced(room, agent)?
-            .filter(|known| known.code == reason.1)
-            .unwrap_or_else(|| SilencedRecord::new(&reason.1));
+            .filter(|known| known.code == reason.code)
+            .unwrap_or_else(|| SilencedRecord::new(&reason.code));
         let notices = match &failed {
             Some(failed) => {
                 let text = notice_texts::prompts_set_aside(&reason, failed.number);
@@ -100,7 +92,7 @@ impl Inner {
             self.ctx.outbox.wake(&room);
         }
         self.stops.forget(&turn.id);
-        log::ended(turn, "set aside", Some(&reason.1));
+        log::ended(turn, "set aside", Some(&reason.code));
         Ok(())
     }
 
@@ -109,7 +101,7 @@ impl Inner {
     fn notices_by_the_bot(
         &self,
         turn: &TurnRecord,
-        text: &str,
+        text: &NoticeText,
         silenced: &mut SilencedRecord,
     ) -> Result<Vec<OutboxItem>, JournalError> {
         let journal = &self.ctx.journal;
@@ -162,23 +154,10 @@ impl Inner {
         turn: &TurnRecord,
         room: &RoomId,
         placement: Placement,
-        text: &str,
+        text: &NoticeText,
     ) -> OutboxItem {
         let send_id = SendId::of(&["silenced", room.as_str(), &turn.id.to_string()]);
-        let content = content::message(
-            Rendered::plain(text),
-            MsgKind::Notice,
-            placement,
-            [],
-            send_id.as_str(),
-        );
-        OutboxItem {
-            room: room.to_owned(),
-            sender: self.ctx.identity.bot().to_owned(),
-            event_type: EVENT_TYPE.to_owned(),
-            send_id,
-            content: to_raw_json(&content),
-        }
+        notice(room, self.ctx.identity.bot(), placement, text, send_id)
     }
 
     fn is_being_set_up(&self, turn: &TurnRecord) -> Result<bool, JournalError> {

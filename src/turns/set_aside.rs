@@ -6,7 +6,9 @@ use tracing::{info, warn};
 use super::{Inner, Turns, log, notice_texts, turn_view::TurnView};
 use crate::{
     config::Level,
-    journal::{Answer, ApprovalDecision, FailedRecord, JournalError, SendId, TurnRecord},
+    journal::{
+        Answer, ApprovalDecision, FailedRecord, JournalError, NoticeText, SendId, TurnRecord,
+    },
     time::Millis,
     turns::decide::Requester,
 };
@@ -182,7 +184,7 @@ impl Inner {
         &self,
         mut turn: TurnRecord,
         mut view: TurnView,
-        reason: (String, String),
+        reason: NoticeText,
     ) -> Result<(), JournalError> {
         let journal = &self.ctx.journal;
         if journal.is_redacted(&turn.id)? {
@@ -191,7 +193,7 @@ impl Inner {
         let failed = self.failed_record(&turn, &reason)?;
         let remark = match &failed {
             Some(failed) => notice_texts::prompts_set_aside(&reason, failed.number),
-            None => format!("{} [{}]", reason.0, reason.1),
+            None => reason.clone(),
         };
         let answer = Answer {
             text: view.reply.text(),
@@ -217,7 +219,7 @@ impl Inner {
         journal.durable().await?;
         self.ctx.outbox.wake(&turn.key.room);
         self.stops.forget(&turn.id);
-        log::ended(&turn, "set aside", Some(&reason.1));
+        log::ended(&turn, "set aside", Some(&reason.code));
         Ok(())
     }
 
@@ -225,7 +227,7 @@ impl Inner {
     pub(super) fn failed_record(
         &self,
         turn: &TurnRecord,
-        (reason, code): &(String, String),
+        reason: &NoticeText,
     ) -> Result<Option<FailedRecord>, JournalError> {
         if turn.prompts.is_empty() {
             return Ok(None);
@@ -234,8 +236,8 @@ impl Inner {
             number: self.ctx.journal.next_failed_number()?,
             key: turn.key.clone(),
             prompts: turn.prompts.clone(),
-            reason: reason.clone(),
-            code: code.clone(),
+            reason: reason.sentence.clone(),
+            code: reason.code.clone(),
             at: Millis::now(),
         }))
     }

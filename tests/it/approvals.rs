@@ -55,7 +55,7 @@ pub async fn hears(person: &Person, room: &str, words: &str) {
         .wait_for("to hear it", room, PATIENCE, |room| {
             let mut timeline = room.timeline.iter();
             timeline
-                .any(|entry| entry.sender != person.user_id && entry.text().contains(words))
+                .any(|entry| entry.sender != person.user_id && entry.says(words))
                 .then_some(())
         })
         .await;
@@ -64,7 +64,7 @@ pub async fn hears(person: &Person, room: &str, words: &str) {
 /// How many messages of others hold these words.
 pub fn heard(seen: &Room, words: &str) -> usize {
     let others = seen.timeline.iter().filter(|entry| entry.sender != ALICE);
-    others.filter(|entry| entry.text().contains(words)).count()
+    others.filter(|entry| entry.says(words)).count()
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -211,7 +211,7 @@ async fn turn_stops_by_reaction_and_by_command_and_keeps_its_text() {
         .wait_for_answer(&room, &question, SOON, |text| text.contains("w3"))
         .await;
     world.alice.react(&room, &growing.event_id, "🛑").await;
-    hears(&world.alice, &room, "[STOPPED]").await;
+    hears(&world.alice, &room, "Stopped.").await;
     let seen = world.settled(&room).await;
     let said = seen.entry(&growing.event_id).expect("it stays").text();
     assert!(
@@ -229,7 +229,7 @@ async fn turn_stops_by_reaction_and_by_command_and_keeps_its_text() {
         .wait_for_answer(&room, &question, SOON, |text| text == "free")
         .await;
     let seen = world.settled(&room).await;
-    assert_eq!(heard(&seen, "[STOPPED]"), 2, "{seen}");
+    assert_eq!(heard(&seen, "Stopped."), 2, "{seen}");
     assert_eq!(heard(&seen, "denied. User reason"), 0, "{seen}");
 }
 

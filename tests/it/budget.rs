@@ -64,7 +64,7 @@ async fn stop_is_said_once_and_nothing_says_that_it_is_done() {
         .wait_for_answer(&room, &question, SOON, |text| text.contains("w0"))
         .await;
     world.alice.say(&room, "!letta stop").await;
-    hears(&world.alice, &room, "[STOPPED]").await;
+    hears(&world.alice, &room, "Stopped.").await;
     let seen = world.settled(&room).await;
     assert_eq!(heard(&seen, "Stopped"), 1, "{seen}");
     assert_eq!(heard(&seen, "Done after"), 0, "{seen}");
@@ -145,7 +145,7 @@ async fn muted_agent_is_not_asked_and_the_bot_says_so_once() {
     assert_eq!(heard(&seen, "[AGENT_MUTED]"), 1, "{seen}");
     assert_eq!(
         seen.said_by(BOT)
-            .filter(|entry| entry.text().contains("[AGENT_MUTED]"))
+            .filter(|entry| entry.says("[AGENT_MUTED]"))
             .count(),
         1,
         "{seen}"
@@ -339,7 +339,7 @@ async fn letta_that_dies_in_an_answer_is_told_of_soon_and_the_notice_is_edited()
     let seen = world.settled(&room).await;
     let notices: Vec<_> = seen
         .said_by(&agent.ghost)
-        .filter(|entry| entry.text().contains("[LETTA_UNREACHABLE]"))
+        .filter(|entry| entry.says("[LETTA_UNREACHABLE]"))
         .collect();
     assert_eq!(notices.len(), 1, "{seen}");
     assert!(notices[0].text().contains("was lost for"), "{seen}");

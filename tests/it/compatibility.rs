@@ -133,7 +133,7 @@ async fn stop(deployment: &Deployment, room: &str) {
         deployment.hears(room, "cannot stop a turn").await;
         return passed(deployment, Feature::Stop, Outcome::NotThere);
     }
-    deployment.hears(room, "[STOPPED]").await;
+    deployment.hears(room, "Stopped.").await;
     let next = deployment
         .alice
         .say(room, &deployment.peer.say("still here"))
@@ -232,7 +232,7 @@ async fn killed(deployment: &mut Deployment, room: &str, agent: &Agent, victim: 
     };
     let agent_says = |entry: &&Entry| entry.sender == agent.ghost;
     let whole = |entry: &&Entry| entry.text().trim() == expected;
-    let told = |entry: &&Entry| entry.text().contains("[STREAM_INCOMPLETE]");
+    let told = |entry: &&Entry| entry.says("[STREAM_INCOMPLETE]");
     let was_told = deployment
         .alice
         .wait_for("for the end of the answer", room, patience, |seen| {

@@ -47,6 +47,34 @@ async fn in_a_room_of_several_an_agent_answers_who_mentions_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn greeting_is_said_where_it_is_read_and_nowhere_else() {
+    let world = World::start().await;
+    let ada = world.agents().remove(0);
+    let space = world.enter_space().await;
+    let own_space = world.alice.create_space(&[&ada.ghost, BOT]).await;
+    let room = world.alice.create_room(&[&ada.ghost, BOT]).await;
+    let both = [ada.ghost.as_str(), BOT];
+    world
+        .alice
+        .wait_for("to be greeted by both", &room, SOON, |room| {
+            let greeted = |user: &&str| room.said_by(user).count() == 1;
+            both.iter().all(greeted).then_some(())
+        })
+        .await;
+    world
+        .alice
+        .wait_for("both to come in", &own_space, SOON, |room| {
+            let inside = |user: &&str| room.member(user).is_some_and(|it| it.membership == "join");
+            both.iter().all(inside).then_some(())
+        })
+        .await;
+    for place in [&own_space, &space] {
+        let seen = world.settled(place).await;
+        assert!(seen.timeline.is_empty(), "nobody reads that: {seen}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_agent_that_only_letta_knows_comes_when_it_is_invited() {
     let world = World::start().await;
     world.enter_space().await;
@@ -109,7 +137,7 @@ async fn stop_ends_an_answer_and_keeps_what_was_said() {
             // As the answer to the command, by whoever answers commands here.
             room.timeline
                 .iter()
-                .any(|entry| entry.text().contains("[STOPPED]"))
+                .any(|entry| entry.says("Stopped."))
                 .then_some(())
         })
         .await;

@@ -74,8 +74,7 @@ pub async fn odd_values_cost_at_most_their_answer(deployment: &Deployment) {
                     let told = ["could not answer", "May I use"];
                     answers
                         .find(|entry| {
-                            entry.text() == expected
-                                || told.iter().any(|words| entry.text().contains(words))
+                            entry.text() == expected || told.iter().any(|words| entry.says(words))
                         })
                         .cloned()
                 })

@@ -88,7 +88,7 @@ async fn what_two_people_ask_for_is_decided_by_who_asked_for_it() {
     carol.react(&room, &first.event_id, "✅").await;
     let refused = |room: &crate::support::room::Room| {
         let mut said = room.said_by(&ada.ghost);
-        said.find(|entry| entry.text().contains("NOT_YOURS_TO_DECIDE"))
+        said.find(|entry| entry.says("NOT_YOURS_TO_DECIDE"))
             .cloned()
     };
     let told = carol.wait_for("to be refused", &room, SOON, refused).await;
@@ -131,9 +131,10 @@ async fn who_may_only_talk_does_not_approve_their_own_tool_calls() {
         "{approval_message:?}"
     );
     let refusals = |room: &crate::support::room::Room, count: usize| {
-        let said = room.timeline.iter().filter(|entry| {
-            entry.text().contains("NOT_YOURS_TO_DECIDE") && entry.text().contains(needed)
-        });
+        let said = room
+            .timeline
+            .iter()
+            .filter(|entry| entry.says("NOT_YOURS_TO_DECIDE") && entry.text().contains(needed));
         (said.count() >= count).then_some(())
     };
     bob.react(&room, &approval_message.event_id, "✅").await;

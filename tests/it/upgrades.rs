@@ -44,7 +44,7 @@ async fn agent_follows_its_replaced_room_when_it_is_invited() {
             room.said_by(BOT)
                 .find(|entry| {
                     let text = entry.text();
-                    text.contains("[ROOM_REPLACED]")
+                    entry.says("[ROOM_REPLACED]")
                         && text.contains(&ada.ghost)
                         && text.contains(&new)
                 })
@@ -75,7 +75,7 @@ async fn agent_follows_its_replaced_room_when_it_is_invited() {
         .alice
         .wait_for("for the pointer to the new room", &old, SOON, |room| {
             let mut said = room.said_by(BOT);
-            said.any(|entry| entry.text().contains("[ROOM_CLOSED]") && entry.text().contains(&new))
+            said.any(|entry| entry.says("[ROOM_CLOSED]") && entry.text().contains(&new))
                 .then_some(())
         })
         .await;

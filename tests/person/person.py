@@ -288,9 +288,9 @@ class Person:
     async def read(self, room, event_id):
         good(await self.client.update_receipt_marker(room, event_id))
 
-    async def create_room(self, invite=(), name=None, direct=False, alias=None):
+    async def create_room(self, invite=(), name=None, direct=False, alias=None, space=False):
         preset = nio.RoomPreset.trusted_private_chat if direct else nio.RoomPreset.private_chat
-        made = await self.client.room_create(invite=list(invite), name=name, is_direct=direct, preset=preset, alias=alias)
+        made = await self.client.room_create(invite=list(invite), name=name, is_direct=direct, preset=preset, alias=alias, space=space)
         return good(made).room_id
 
     async def invite(self, room, user):

@@ -7,14 +7,11 @@ use tracing::{debug, warn};
 
 use super::{CommandHandler, done, plain};
 use crate::{
-    journal::{JournalError, OutboxItem, RoomKind, RoomRecord, SendId},
-    matrix::{
-        content::{self, MsgKind, Placement},
-        render::Rendered,
-    },
+    journal::{JournalError, NoticeText, RoomKind, RoomRecord, SendId},
+    matrix::content::Placement,
+    outbox::notice,
     room_jobs::RoomJobError,
     time::Millis,
-    turns::messages::{EVENT_TYPE, to_raw_json},
 };
 
 /// How long an agent waits to be invited to the room that replaces its own.
@@ -85,7 +82,7 @@ impl CommandHandler {
         {
             let alias = self.ctx.rules.identity.alias(agent);
             let text = format!(
-                "Nobody has invited the agent to the room that replaces this one. It gets a new room, {alias}. [ROOM_REPLACED]"
+                "Nobody has invited the agent to the room that replaces this one. It gets a new room, {alias}."
             );
             self.say_in_old(old, &record, ("given up", &text)).await?;
             let left = RoomRecord {
@@ -120,7 +117,7 @@ impl CommandHandler {
             };
             let text = format!(
                 "This room is replaced by {new}, and the new room lets nobody of us in. Invite {} there, and the conversation goes on \
-                 there.{then} [ROOM_REPLACED]",
+                 there.{then}",
                 users.join(" and ")
             );
             self.say_in_old(old, &record, ("replaced", &text)).await?;
@@ -147,20 +144,9 @@ impl CommandHandler {
             .as_ref()
             .map_or("", |known| known.by.as_str());
         let send_id = SendId::of(&["room replaced", what, old.as_str(), by]);
-        let content = content::message(
-            Rendered::plain(text),
-            MsgKind::Notice,
-            Placement::Room { reply_to: None },
-            [],
-            send_id.as_str(),
-        );
-        let item = OutboxItem {
-            room: old.to_owned(),
-            sender: sender.clone(),
-            event_type: EVENT_TYPE.to_owned(),
-            send_id,
-            content: to_raw_json(&content),
-        };
+        let placement = Placement::Room { reply_to: None };
+        let text = NoticeText::new(text, "ROOM_REPLACED");
+        let item = notice(old, sender, placement, &text, send_id);
         self.ctx.outbox.enqueue(&item).await
     }
 

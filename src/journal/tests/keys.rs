@@ -95,7 +95,7 @@ proptest! {
         let turn = TurnRecord {
             run: run.and_then(|id| letta_client::RunId::parse(format!("run-{id}")).ok()),
             edits_reserved: edits,
-            answer: answered.then(|| Answer { text: words.clone(), remark: Some(words) }),
+            answer: answered.then(|| Answer { text: words.clone(), remark: Some(NoticeText::new(words, "")) }),
             ..TurnRecord::new(id, key, vec![first, prompt(2)], Millis(5))
         };
         let bytes = encode(&turn, "turn").unwrap();

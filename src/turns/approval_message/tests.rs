@@ -54,7 +54,7 @@ fn a_card_shows_all_calls_and_says_how_to_decide() {
 
     No arguments.
 
-    React with ✅ to run it or with ❌ to deny it, or write `!letta approve` or `!letta deny`. Only @ann:example.org or an admin can approve it, and approving needs the level `user`. Without an answer it is denied in 10m. [APPROVAL_NEEDED]
+    React with ✅ to run it or with ❌ to deny it, or write `!letta approve` or `!letta deny`. Only @ann:example.org or an admin can approve it, and approving needs the level `user`. Without an answer it is denied in 10m.
     ");
     let decision = ApprovalDecision {
         approve: false,

@@ -330,7 +330,7 @@ async fn what_is_decided_outside_of_matrix_goes_on_in_its_turn() {
     let lab = Lab::new().await;
     lab.turns.resume().unwrap();
     lab.ask("approve: look {}");
-    lab.shows("[APPROVAL_NEEDED]").await;
+    lab.shows("{APPROVAL_NEEDED}").await;
     // After a restart the turn that waits is heard of again: no news.
     lab.hear_of_it_again("").await;
     let at = lab.conversation();

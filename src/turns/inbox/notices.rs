@@ -1,22 +1,18 @@
 //! What the inbox says to a room by itself: that too much waits, that a change came too late, that a decision is missing.
 
-use ruma::UserId;
+use ruma::{EventId, RoomId, UserId};
 use tracing::warn;
 
 use super::{
-    super::{
-        messages::{EVENT_TYPE, to_raw_json},
-        notice_texts,
-        route::IncomingEvent,
-    },
+    super::{notice_texts, route::IncomingEvent},
     Inbox,
 };
 use crate::{
-    journal::{ConversationKey, JournalError, OutboxItem, QueuedPrompt, RoomKind, SendId},
-    matrix::{
-        content::{self, MsgKind, Placement},
-        render::Rendered,
+    journal::{
+        ConversationKey, JournalError, NoticeText, OutboxItem, QueuedPrompt, RoomKind, SendId,
     },
+    matrix::content::Placement,
+    outbox,
 };
 
 impl Inbox {
@@ -46,8 +42,8 @@ impl Inbox {
     pub(super) async fn tell_too_late(
         &self,
         event: &IncomingEvent,
-        prompt: &ruma::EventId,
-        text: &str,
+        prompt: &EventId,
+        text: &NoticeText,
     ) -> Result<(), JournalError> {
         for turn in self.ctx.journal.turns_in(&event.room_id)? {
             let mut prompts = turn.prompts.iter();
@@ -92,7 +88,7 @@ impl Inbox {
     pub(super) async fn send_notice(
         &self,
         event: &IncomingEvent,
-        text: &str,
+        text: &NoticeText,
         once: SendId,
     ) -> Result<(), JournalError> {
         let Some(room) = self.ctx.journal.room(&event.room_id)? else {
@@ -116,28 +112,16 @@ impl Inbox {
     }
 }
 
+/// A notice that is a reply.
 pub(super) fn notice(
-    room: &ruma::RoomId,
+    room: &RoomId,
     sender: &UserId,
-    reply_to: &ruma::EventId,
-    text: &str,
+    reply_to: &EventId,
+    text: &NoticeText,
     send_id: SendId,
 ) -> OutboxItem {
     let placement = Placement::Room {
         reply_to: Some(reply_to.to_owned()),
     };
-    let content = content::message(
-        Rendered::plain(text),
-        MsgKind::Notice,
-        placement,
-        [],
-        send_id.as_str(),
-    );
-    OutboxItem {
-        room: room.to_owned(),
-        sender: sender.to_owned(),
-        event_type: EVENT_TYPE.to_owned(),
-        send_id,
-        content: to_raw_json(&content),
-    }
+    outbox::notice(room, sender, placement, text, send_id)
 }

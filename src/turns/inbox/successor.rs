@@ -9,13 +9,10 @@ use ruma::{OwnedEventId, RoomId};
 
 use super::Inbox;
 use crate::{
-    journal::{ConversationKey, JournalError, OutboxItem, RoomKind, SendId},
-    matrix::{
-        content::{self, MsgKind, Placement},
-        render::Rendered,
-    },
+    journal::{ConversationKey, JournalError, RoomKind, SendId},
+    matrix::content::Placement,
+    outbox::notice,
     turns::{
-        messages::{EVENT_TYPE, to_raw_json},
         notice_texts,
         route::{IncomingEvent, thread_of},
     },
@@ -42,23 +39,12 @@ impl Inbox {
         // After an upgrade nobody but the room's makers may write there.
         let sender = if room.bot { identity.bot() } else { &ghost };
         let send_id = SendId::of(&["thread left", event.room_id.as_str(), root.as_str()]);
-        let content = content::message(
-            Rendered::plain(notice_texts::thread_left(&ghost, successor.as_str())),
-            MsgKind::Notice,
-            Placement::Thread {
-                root,
-                reply_to: Some(event.event_id.clone()),
-            },
-            [],
-            send_id.as_str(),
-        );
-        let item = OutboxItem {
-            room: event.room_id.clone(),
-            sender: sender.to_owned(),
-            event_type: EVENT_TYPE.to_owned(),
-            send_id,
-            content: to_raw_json(&content),
+        let text = notice_texts::thread_left(&ghost, successor.as_str());
+        let placement = Placement::Thread {
+            root,
+            reply_to: Some(event.event_id.clone()),
         };
+        let item = notice(&event.room_id, sender, placement, &text, send_id);
         self.ctx.outbox.enqueue(&item).await
     }
 

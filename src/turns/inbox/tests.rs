@@ -1,5 +1,7 @@
 //! What waits for what: a room that can take no more holds up itself alone, and loses nothing.
 
+mod notices;
+
 use std::time::Duration;
 
 use letta_client::{
@@ -15,7 +17,7 @@ use super::{notices::notice, *};
 use crate::{
     config::{self, Level, Permissions},
     identity::Identity,
-    journal::{AgentRecord, Journal, JournalLimits, Replacement, RoomKind, RoomRecord},
+    journal::{AgentRecord, Journal, JournalLimits, NoticeText, Replacement, RoomKind, RoomRecord},
     matrix::scripted_homeserver::ScriptedHomeserver,
     outbox::Outbox,
     time::Millis,
@@ -149,7 +151,10 @@ impl Lab {
     fn unrouted(&self) -> Vec<String> {
         let words = |(_, admitted): (InboxPosition, AdmittedEvent)| {
             let event: Value = serde_json::from_str(admitted.event.get()).unwrap();
-            event["content"]["body"].as_str().unwrap().to_owned()
+            event["content"]["body"]
+                .as_str()
+                .unwrap_or_default()
+                .to_owned()
         };
         let waiting = self.journal.waiting_events(usize::MAX).unwrap();
         waiting.into_iter().map(words).collect()
@@ -190,7 +195,13 @@ async fn full_outbox_delays_only_its_room() {
     });
     let before = SendId::of(&["before"]);
     let ghost = identity().ghost(&AgentId::parse("agent-1").unwrap());
-    let before = notice(full(), &ghost, "$before".try_into().unwrap(), "one", before);
+    let before = notice(
+        full(),
+        &ghost,
+        "$before".try_into().unwrap(),
+        &NoticeText::new("one", ""),
+        before,
+    );
     assert!(lab.journal.enqueue(&before).unwrap(), "the outbox is full");
     // Ann has to be told that nobody can read this, and there is no place for it.
     lab.sent(full(), ANN, "a secret", "m.room.encrypted");
@@ -215,7 +226,7 @@ async fn full_outbox_delays_only_its_room() {
     lab.until("Ann is told", |lab| lab.homeserver.timeline().len() == 2)
         .await;
     let told = lab.homeserver.timeline().remove(1);
-    assert!(told.contains("[ENCRYPTED]"), "{told}");
+    assert!(told.contains("{ENCRYPTED}"), "{told}");
     lab.tasks.stop();
     lab.tasks.ended().await;
 }
@@ -337,7 +348,7 @@ async fn thread_in_a_replaced_room_hears_once_where_its_agent_is() {
     .await;
     let told = lab.homeserver.timeline().remove(0);
     assert!(
-        told.contains(new.as_str()) && told.contains("[ROOM_CLOSED]"),
+        told.contains(new.as_str()) && told.contains("{ROOM_CLOSED}"),
         "{told}"
     );
     let prompts = |place: &ConversationKey| lab.journal.queued_prompts(place).unwrap().len();

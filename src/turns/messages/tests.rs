@@ -44,7 +44,7 @@ fn turn(thread: Option<OwnedEventId>) -> TurnRecord {
 fn answer(text: &str, remark: Option<&str>) -> Answer {
     Answer {
         text: text.to_owned(),
-        remark: remark.map(str::to_owned),
+        remark: remark.map(|text| NoticeText::new(text, "STOPPED")),
     }
 }
 
@@ -125,14 +125,14 @@ fn what_is_shown_whole_is_not_said_again() {
     assert_eq!(last.len(), 1);
     assert_eq!(last[0].send_id, turn(None).id.last_edit());
     assert_eq!(content(&last[0])["m.relates_to"]["event_id"], "$answer");
-    let remark = final_messages(answer("Yes.", Some("Stopped. [STOPPED]")), true);
+    let remark = final_messages(answer("Yes.", Some("Stopped.")), true);
     assert_eq!(remark.len(), 1);
     assert_eq!(content(&remark[0])["msgtype"], "m.notice");
 }
 
 #[test]
 fn only_the_first_part_mentions_the_sender() {
-    let remark = Some("Stopped. [STOPPED]");
+    let remark = Some("Stopped.");
     let items = builder().final_messages(&turn(None), &answer(&long(), remark), None, false);
     assert!(items.len() > 3);
     let rings: Vec<_> = items.iter().map(told).collect();

@@ -5,7 +5,7 @@ use std::time::Duration;
 use letta_client::{BackendError, FailureKind, TurnFailure};
 
 use crate::{
-    journal::PauseRecord,
+    journal::{NoticeText, PauseRecord},
     matrix::{CannotSend, untrusted_text},
     time::Millis,
     turns::budget::{Exhausted, FAILURES_MAX, RESTARTS_MAX, RUNS_MAX, SENDS_MAX, WAIT_MAX},
@@ -19,7 +19,7 @@ pub const PROVIDER_RETRIED: &str = "LLM_RETRY";
 const NAMED_WAIT_MIN: Duration = Duration::from_secs(5);
 
 /// The message waits because Letta cannot take it now. `wait`: until Letta is asked again.
-pub fn waiting(error: &BackendError, wait: Duration, now: Millis) -> String {
+pub fn waiting(error: &BackendError, wait: Duration, now: Millis) -> NoticeText {
     let until = if error.kind().retry_after().is_some() && wait >= NAMED_WAIT_MIN {
         format!(
             "Your message waits and is tried again {}; `!letta stop` gives it up.",
@@ -31,35 +31,37 @@ pub fn waiting(error: &BackendError, wait: Duration, now: Millis) -> String {
             span(WAIT_MAX)
         )
     };
-    format!("{}. {until} [{}]", obstacle(error), error.code())
+    let is_unreachable = matches!(error.kind(), FailureKind::Unreachable { .. });
+    NoticeText::new(format!("{}. {until}", obstacle(error)), error.code())
+        .for_admin_if(is_unreachable)
 }
 
 /// Letta has not answered yet at all.
-pub fn no_answer_yet() -> String {
-    "Letta has not answered yet. Your message waits for it; `!letta stop` gives it up. [LETTA_SILENT]"
-        .to_owned()
+pub fn no_answer_yet() -> NoticeText {
+    NoticeText::new(
+        "Letta has not answered yet. Your message waits for it; `!letta stop` gives it up.",
+        "LETTA_SILENT",
+    )
 }
 
 /// The reason for the wait has changed so often that it is not told any more.
-pub fn waiting_on(code: &str) -> String {
-    format!(
-        "Your message still waits and is tried again, for at most {}. `!letta stop` gives it up. [{code}]",
-        span(WAIT_MAX)
+pub fn waiting_on(code: &str) -> NoticeText {
+    NoticeText::new(
+        format!(
+            "Your message still waits and is tried again, for at most {}. `!letta stop` gives it up.",
+            span(WAIT_MAX)
+        ),
+        code,
     )
 }
 
 /// The agent is paused.
-pub fn paused(pause: &PauseRecord, now: Millis) -> String {
-    format!(
-        "{} The agent is paused. Your message waits and is tried again {}, or as soon as an admin says `!letta resume`. [{}]",
-        pause.reason,
-        at(pause.until.max(now), now),
-        pause.code
-    )
+pub fn paused(pause: &PauseRecord, now: Millis) -> NoticeText {
+    NoticeText::new(format!("{} The agent is paused. Your message waits and is tried again {}, or as soon as an admin says `!letta resume`.", pause.reason, at(pause.until.max(now), now)), &*pause.code).for_admin()
 }
 
 /// The model provider has failed, and Letta asks it again by itself after `delay`.
-pub fn provider_retried(kind: &FailureKind, delay: Duration, now: Millis) -> String {
+pub fn provider_retried(kind: &FailureKind, delay: Duration, now: Millis) -> NoticeText {
     let what = match kind {
         FailureKind::RateLimited { .. } => {
             "The provider of the agent's model asks for fewer requests"
@@ -71,37 +73,47 @@ pub fn provider_retried(kind: &FailureKind, delay: Duration, now: Millis) -> Str
     } else {
         "Letta tries it again and again".to_owned()
     };
-    format!("{what}. {then}; `!letta stop` gives your message up. [{PROVIDER_RETRIED}]")
+    NoticeText::new(
+        format!("{what}. {then}; `!letta stop` gives your message up."),
+        PROVIDER_RETRIED,
+    )
 }
 
 /// The connection is lost in the middle of an answer.
-pub fn connection_lost() -> String {
-    "The connection to Letta is lost while the agent answers. The bridge tries to get it back; `!letta stop` gives the answer up. \
-     [LETTA_UNREACHABLE]"
-        .to_owned()
+pub fn connection_lost() -> NoticeText {
+    NoticeText::new(
+        "The connection to Letta is lost while the agent answers. The bridge tries to get it back; `!letta stop` gives the answer up.",
+        "LETTA_UNREACHABLE",
+    )
 }
 
 /// The connection was lost in the middle of an answer, and is there again.
-pub fn connection_back(took: Duration) -> String {
-    format!(
-        "The connection to Letta was lost for {}. [LETTA_UNREACHABLE]",
-        span(took)
+pub fn connection_back(took: Duration) -> NoticeText {
+    NoticeText::new(
+        format!("The connection to Letta was lost for {}.", span(took)),
+        "LETTA_UNREACHABLE",
     )
 }
 
 /// What a wait was for, once it is over.
-pub fn waited(code: &str, took: Duration) -> String {
-    format!(
-        "Your message has waited {} and is delivered now. [{code}]",
-        span(took)
+pub fn waited(code: &str, took: Duration) -> NoticeText {
+    NoticeText::new(
+        format!(
+            "Your message has waited {} and is delivered now.",
+            span(took)
+        ),
+        code,
     )
 }
 
 /// The same, where the message was not delivered.
-pub fn waited_in_vain(code: &str, took: Duration) -> String {
-    format!(
-        "Your message has waited {} and does not wait any more. [{code}]",
-        span(took)
+pub fn waited_in_vain(code: &str, took: Duration) -> NoticeText {
+    NoticeText::new(
+        format!(
+            "Your message has waited {} and does not wait any more.",
+            span(took)
+        ),
+        code,
     )
 }
 
@@ -120,7 +132,7 @@ fn obstacle(error: &BackendError) -> &'static str {
 }
 
 /// Why an agent is paused, and the code of it.
-pub fn pause_reason(kind: &FailureKind, code: &str) -> (String, String) {
+pub fn pause_reason(kind: &FailureKind, code: &str) -> NoticeText {
     let reason = match kind {
         FailureKind::Credits => {
             "The account that pays for this agent has no credits left, or has used up its quota."
@@ -130,11 +142,11 @@ pub fn pause_reason(kind: &FailureKind, code: &str) -> (String, String) {
         }
         _ => "The provider of the agent's model asks for fewer requests.",
     };
-    (reason.to_owned(), code.to_owned())
+    NoticeText::new(reason, code)
 }
 
 /// The turn's budget is spent. `failure`: what Letta said last.
-pub fn exhausted(exhausted: Exhausted, failure: Option<&BackendError>) -> (String, String) {
+pub fn exhausted(exhausted: Exhausted, failure: Option<&BackendError>) -> NoticeText {
     let what = match exhausted {
         Exhausted::Sends => format!(
             "Letta has taken this message {SENDS_MAX} times and has lost the answer each time."
@@ -158,21 +170,22 @@ pub fn exhausted(exhausted: Exhausted, failure: Option<&BackendError>) -> (Strin
         Exhausted::Restarts => "RESTARTS_EXHAUSTED",
         Exhausted::Time => "WAIT_EXHAUSTED",
     };
-    (what, code.to_owned())
+    NoticeText::new(what, code)
+        .for_admin_if(!matches!(exhausted, Exhausted::Runs | Exhausted::Time))
 }
 
 /// Letta no longer has the agent.
-pub fn agent_gone(while_answering: bool) -> (String, String) {
+pub fn agent_gone(while_answering: bool) -> NoticeText {
     let what = if while_answering {
         "The agent was removed from Letta while it answered."
     } else {
         "Letta no longer has this agent."
     };
-    (what.to_owned(), "AGENT_GONE".to_owned())
+    NoticeText::new(what, "AGENT_GONE")
 }
 
 /// The agent cannot say anything in the room.
-pub fn silenced(ghost: &ruma::UserId, silence: &CannotSend) -> (String, String) {
+pub fn silenced(ghost: &ruma::UserId, silence: &CannotSend) -> NoticeText {
     let (what, code) = match silence {
         CannotSend::NotInRoom => (
             format!(
@@ -200,57 +213,69 @@ pub fn silenced(ghost: &ruma::UserId, silence: &CannotSend) -> (String, String) 
             "ROOM_CLOSED",
         ),
     };
-    (what, code.to_owned())
+    NoticeText::new(what, code)
 }
 
 /// A thread has stayed behind in a room that was replaced.
-pub fn thread_left(ghost: &ruma::UserId, successor: &str) -> String {
-    format!(
-        "This room was replaced, and a thread cannot go on in another room. {ghost} is in the new one, {}: begin a thread there. \
-         [ROOM_CLOSED]",
-        untrusted_text::inline_start(successor, ROOM_ID_CHARS_MAX)
+pub fn thread_left(ghost: &ruma::UserId, successor: &str) -> NoticeText {
+    NoticeText::new(
+        format!(
+            "This room was replaced, and a thread cannot go on in another room. {ghost} is in the new one, {}: begin a thread there.",
+            untrusted_text::inline_start(successor, ROOM_ID_CHARS_MAX)
+        ),
+        "ROOM_CLOSED",
     )
 }
 
 /// The bridge itself failed, again and again.
-pub fn fault_of_the_bridge() -> (String, String) {
+pub fn fault_of_the_bridge() -> NoticeText {
     let what = "A fault of the bridge kept this message from being answered.";
-    (what.to_owned(), "SET_ASIDE".to_owned())
+    NoticeText::new(what, "SET_ASIDE").for_admin()
 }
 
 /// Prompts are set aside. `number`: what they are called by.
-pub fn prompts_set_aside((sentence, code): &(String, String), number: u64) -> String {
-    format!(
-        "{sentence} Your message is set aside; `!letta retry {number}` tries it again. [{code}]"
-    )
+pub fn prompts_set_aside(reason: &NoticeText, number: u64) -> NoticeText {
+    let more = format!("Your message is set aside; `!letta retry {number}` tries it again.");
+    reason.clone().and(&more)
 }
 
 /// The turn failed inside Letta.
-pub fn turn_failed(failure: &TurnFailure) -> String {
-    let hint = match failure.kind {
-        FailureKind::ContextOverflow => {
-            "This conversation, or this message, is too long for the agent's model. Begin a thread, or shorten the message."
-        }
-        FailureKind::Credits => {
-            "The account that pays for this agent has no credits left, or has used up its quota. An admin has to change that."
-        }
-        FailureKind::Unauthorized => {
-            "The provider of the agent's model refuses the key that Letta has for it. An admin has to change that."
-        }
-        FailureKind::RateLimited { .. } => {
-            "The provider of the agent's model asks for fewer requests. Try again later."
-        }
-        _ if failure.is_transient() => "Try again in a moment.",
-        _ => "An admin finds more in the log.",
+pub fn turn_failed(failure: &TurnFailure) -> NoticeText {
+    let (hint, is_for_admin) = match failure.kind {
+        FailureKind::ContextOverflow => (
+            "This conversation, or this message, is too long for the agent's model. Begin a thread, or shorten the message.",
+            false,
+        ),
+        FailureKind::Credits => (
+            "The account that pays for this agent has no credits left, or has used up its quota. An admin has to change that.",
+            true,
+        ),
+        FailureKind::Unauthorized => (
+            "The provider of the agent's model refuses the key that Letta has for it. An admin has to change that.",
+            true,
+        ),
+        FailureKind::RateLimited { .. } => (
+            "The provider of the agent's model asks for fewer requests. Try again later.",
+            false,
+        ),
+        _ if failure.is_transient() => ("Try again in a moment.", false),
+        _ => ("An admin finds more in the log.", true),
     };
-    format!("The agent could not answer. {hint} [{}]", failure.code)
+    NoticeText::new(
+        format!("The agent could not answer. {hint}"),
+        &*failure.code,
+    )
+    .for_admin_if(is_for_admin)
 }
 
 /// Somebody sets too many turns going.
-pub fn rate_limited(user: &ruma::UserId, max: usize, wait: Duration) -> String {
-    format!(
-        "{user} has set {max} answers going here within a minute. What comes now waits up to {}. [TOO_MANY_TURNS]",
-        span(wait)
+pub fn rate_limited(user: &ruma::UserId, max: usize, wait: Duration) -> NoticeText {
+    NoticeText::new(
+        format!(
+            "{user} has set {max} answers going here within a minute. What comes now waits up to {}.",
+            span(wait)
+        ),
+        "TOO_MANY_TURNS",
     )
 }
 

@@ -5,7 +5,7 @@ use tracing::warn;
 
 use super::AttemptError;
 use crate::{
-    journal::{Answer, TurnRecord},
+    journal::{Answer, NoticeText, TurnRecord},
     turns::{notice_texts, turn_view::TurnView},
 };
 
@@ -30,7 +30,7 @@ impl SegmentResult {
     }
 
     /// The last segment.
-    pub(in crate::turns) fn end(text: String, remark: Option<String>) -> Self {
+    pub(in crate::turns) fn end(text: String, remark: Option<NoticeText>) -> Self {
         Self {
             answer: Answer { text, remark },
             request: None,

@@ -62,7 +62,7 @@ async fn asker_decides_after_a_restart_and_after_a_run_was_taken_up_again() {
             for _ in 0..restarts {
                 lab.restart().await;
             }
-            lab.until_seen("[APPROVAL_NEEDED]").await;
+            lab.until_seen("{APPROVAL_NEEDED}").await;
             ann_decides(&lab, &format!("{fate:?}, {restarts} restarts")).await;
         }
     }
@@ -80,7 +80,7 @@ async fn asker_decides_about_prompts_that_were_asked_together() {
     lab.say_in(&lab.home, bob().user.as_str(), "of another");
     lab.stop().await;
     lab.until_asked().await;
-    lab.until_seen("[APPROVAL_NEEDED]").await;
+    lab.until_seen("{APPROVAL_NEEDED}").await;
     let together = ["second", "third"].map(str::to_owned).to_vec();
     assert!(lab.letta.accepted().contains(&together));
     assert!(!lab.letta.has_accepted("of another"));
@@ -101,7 +101,7 @@ async fn asker_decides_about_what_was_read_from_letta_if_letta_says_that_it_is_t
                 .history_is([Some("$earlier".to_owned()), Some(key.to_owned())]);
             lab.say("asked");
             lab.until_asked().await;
-            lab.until_seen("[APPROVAL_NEEDED]").await;
+            lab.until_seen("{APPROVAL_NEEDED}").await;
             ann_decides(&lab, &format!("{key}, {fate:?}")).await;
         }
     }
@@ -124,7 +124,7 @@ async fn admins_decide_about_what_nobody_here_has_asked_for() {
                 .history_is(keys.iter().map(|key| key.map(str::to_owned)));
             lab.say("asked");
             lab.until_asked().await;
-            lab.until_seen("[APPROVAL_NEEDED]").await;
+            lab.until_seen("{APPROVAL_NEEDED}").await;
             admins_decide(&lab, &format!("{keys:?}, {fate:?}"));
             // What was found is done with; now for what was asked.
             lab.until_seen("answer to asked.").await;
@@ -139,7 +139,7 @@ async fn admins_decide_if_letta_cannot_say_who_has_asked() {
     lab.letta.fail_all("history");
     lab.say("asked");
     lab.until_asked().await;
-    lab.until_seen("[APPROVAL_NEEDED]").await;
+    lab.until_seen("{APPROVAL_NEEDED}").await;
     assert_eq!(lab.letta.asked("history"), 1);
     admins_decide(&lab, "no history");
 }

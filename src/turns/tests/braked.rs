@@ -15,7 +15,7 @@ async fn braked(waiting: &[&str]) -> Lab {
     for text in waiting {
         lab.say_in(&lab.home, BOT, text);
     }
-    lab.soon(|lab| lab.sees("[TOO_MANY_TURNS]") > 0).await;
+    lab.soon(|lab| lab.sees("{TOO_MANY_TURNS}") > 0).await;
     lab
 }
 
@@ -35,7 +35,7 @@ async fn braked_sender_holds_up_nobody_else_in_the_conversation() {
     for text in ["b1", "b2", "after a1"] {
         assert!(lab.letta.has_accepted(text), "{text} is lost");
     }
-    assert_eq!(lab.sees("[TOO_MANY_TURNS]"), 1, "said once");
+    assert_eq!(lab.sees("{TOO_MANY_TURNS}"), 1, "said once");
     lab.until_quiet().await;
 }
 

@@ -25,7 +25,7 @@ async fn deleted_agent_is_asked_once_and_known_gone_agent_never() {
     lab.say("first");
     lab.until_quiet().await;
     assert_eq!(lab.letta.asked("send"), 1);
-    assert_eq!(lab.sees("[AGENT_GONE]"), 1);
+    assert_eq!(lab.sees("{AGENT_GONE}"), 1);
     let mut record = lab.journal.agent(&lab.home.agent).unwrap().unwrap();
     record.status = AgentStatus::Gone {
         since: crate::time::Millis(1),
@@ -35,7 +35,7 @@ async fn deleted_agent_is_asked_once_and_known_gone_agent_never() {
     lab.say("second");
     lab.until_quiet().await;
     assert_eq!(lab.letta.asked(""), asked, "a known-gone agent is asked");
-    assert_eq!(lab.sees("[AGENT_GONE]"), 2);
+    assert_eq!(lab.sees("{AGENT_GONE}"), 2);
     assert_eq!(lab.failed().len(), 2);
 }
 
@@ -57,7 +57,7 @@ async fn agent_deleted_while_it_answers_is_said_so_and_not_as_lost_conversation(
         lab.until_quiet().await;
         let seen = lab.homeserver.timeline().join("\n");
         assert!(
-            seen.contains("[AGENT_GONE]") || seen.contains("answer to"),
+            seen.contains("{AGENT_GONE}") || seen.contains("answer to"),
             "{place}: {seen}"
         );
         assert!(!seen.contains("CONVERSATION_LOST"), "{place}: {seen}");
@@ -165,7 +165,7 @@ async fn stop_is_heard_while_letta_is_away_hangs_or_the_agent_is_paused() {
         lab.until_quiet().await;
         assert!(lab.letta.asked("send") <= asked + 1, "{fate:?}: it goes on");
         assert_eq!(
-            lab.sees("Stopped. [STOPPED]"),
+            lab.sees("Stopped. {STOPPED}"),
             0,
             "{fate:?}: the command is the answer"
         );
@@ -256,7 +256,7 @@ async fn letta_that_is_away_is_waited_for_a_day_and_then_the_next_goes_on() {
     let lab = Lab::new();
     lab.letta.always(Fate::Proxy(404));
     lab.say("asked");
-    lab.until_seen("[WAIT_EXHAUSTED]").await;
+    lab.until_seen("{WAIT_EXHAUSTED}").await;
     assert_eq!(lab.failed().len(), 1);
     assert_eq!(
         lab.sees("Something else answers in Letta's place"),
@@ -311,27 +311,27 @@ async fn agent_that_cannot_speak_is_not_asked_and_each_person_hears_once() {
         (
             "/state/m.room.power_levels",
             state(json!({ "events_default": 50 })),
-            "[AGENT_MUTED]",
+            "{AGENT_MUTED}",
         ),
         (
             "/state/m.room.member/@agent",
             state(json!({ "membership": "ban" })),
-            "[AGENT_BANNED]",
+            "{AGENT_BANNED}",
         ),
         (
             "/state/m.room.member/@agent",
             state(json!({ "membership": "leave" })),
-            "[AGENT_NOT_IN_ROOM]",
+            "{AGENT_NOT_IN_ROOM}",
         ),
         (
             "/state/m.room.tombstone",
             state(json!({ "replacement_room": "!new:x" })),
-            "[ROOM_CLOSED]",
+            "{ROOM_CLOSED}",
         ),
         (
             "/state/m.room.member/@agent",
             refused(404, "M_NOT_FOUND"),
-            "[AGENT_NOT_IN_ROOM]",
+            "{AGENT_NOT_IN_ROOM}",
         ),
     ];
     for (what, fault, code) in cases {
@@ -369,7 +369,7 @@ async fn message_that_the_homeserver_refuses_is_told_of_once() {
         lab.until_quiet().await;
     }
     assert_eq!(
-        lab.sees("[AGENT_NOT_HEARD]"),
+        lab.sees("{AGENT_NOT_HEARD}"),
         1,
         "{:?}",
         lab.homeserver.timeline()
@@ -377,7 +377,7 @@ async fn message_that_the_homeserver_refuses_is_told_of_once() {
     lab.homeserver.heal();
     lab.say("third");
     lab.until_seen("answer to third.").await;
-    assert_eq!(lab.sees("[AGENT_NOT_HEARD]"), 1);
+    assert_eq!(lab.sees("{AGENT_NOT_HEARD}"), 1);
 }
 
 #[tokio::test(start_paused = true)]
@@ -387,14 +387,14 @@ async fn sender_who_never_stops_is_braked_and_loses_nothing() {
     for number in 0..60 {
         lab.say_in(&lab.home, "@bot:other.test", &format!("n{number}"));
         lab.soon(|lab| {
-            lab.sees(&format!("answer to n{number}.")) > 0 || lab.sees("[TOO_MANY_TURNS]") > 0
+            lab.sees(&format!("answer to n{number}.")) > 0 || lab.sees("{TOO_MANY_TURNS}") > 0
         })
         .await;
     }
     lab.until("all is answered", |lab| lab.letta.has_accepted("n59"))
         .await;
     assert_eq!(
-        lab.sees("[TOO_MANY_TURNS]"),
+        lab.sees("{TOO_MANY_TURNS}"),
         1,
         "{:?}",
         lab.homeserver.timeline()
@@ -429,7 +429,7 @@ async fn decision_that_is_waited_for_is_asked_about_also_if_a_stream_says_so() {
     let lab = Lab::new();
     lab.letta.next([Fate::Waits]);
     lab.say("asked");
-    lab.until_seen("[APPROVAL_NEEDED]").await;
+    lab.until_seen("{APPROVAL_NEEDED}").await;
     assert_eq!(
         (lab.letta.asked("send"), lab.letta.asked("pending")),
         (1, 1)

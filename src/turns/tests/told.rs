@@ -108,7 +108,7 @@ async fn decision_on_a_lost_conversation_is_not_said_to_be_done() {
         lab.until_quiet().await;
         let seen = lab.homeserver.timeline().join("\n");
         assert_eq!(lab.letta.asked("send"), 2, "{again:?}: {seen}");
-        assert!(seen.contains("[CONVERSATION_LOST]"), "{again:?}: {seen}");
+        assert!(seen.contains("{CONVERSATION_LOST}"), "{again:?}: {seen}");
         assert!(!seen.contains("STREAM_INCOMPLETE"), "{again:?}: {seen}");
         assert!(!seen.contains("has been done"), "{again:?}: {seen}");
     }

@@ -41,7 +41,7 @@ impl Room {
         send_id: &str,
         content: &Value,
     ) -> OwnedEventId {
-        let words = |of: &Value| of["body"].as_str().expect("a body").to_owned();
+        let words = crate::matrix::content::body_and_code;
         let relation = &content["m.relates_to"];
         if relation["rel_type"] == "m.replace" {
             let original = relation["event_id"].as_str().expect("an original");

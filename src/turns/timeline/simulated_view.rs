@@ -102,8 +102,7 @@ impl SimulatedView {
                 }
                 Item::Says(Err(failure)) => {
                     self.restart();
-                    let (reason, code) = notice_texts::refused(&failure);
-                    let remark = Some(format!("{reason} [{code}]"));
+                    let remark = Some(notice_texts::refused(&failure));
                     let text = self.reply.text();
                     let done =
                         self.conclude(now, &Answer { text, remark }, SegmentEnding::BrokeOff);
@@ -119,7 +118,7 @@ impl SimulatedView {
     }
 
     /// A remark beside the turn.
-    pub(super) fn remark(&mut self, kind: &str, text: &str) {
+    pub(super) fn remark(&mut self, kind: &str, text: &crate::journal::NoticeText) {
         let item = self.builder.remark(&self.turn, kind, text);
         self.say(self.began, &item);
     }

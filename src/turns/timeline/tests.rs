@@ -167,8 +167,8 @@ fn several_tools_share_one_line() {
 
 #[test]
 fn an_error_inside_a_success_is_told_in_plain_words() {
-    assert_snapshot!(show(transcript!("error_500"), QUICK), @"0.45s @agent notice to $asked: The agent could not answer. Try again in a moment. [LLM_ERROR]");
-    assert_snapshot!(show(transcript!("error_429"), QUICK), @"0.45s @agent notice to $asked: The agent could not answer. The provider of the agent's model asks for fewer requests. Try again later. [LLM_RATE_LIMIT]");
+    assert_snapshot!(show(transcript!("error_500"), QUICK), @"0.45s @agent notice to $asked: The agent could not answer. Try again in a moment. {LLM_ERROR}");
+    assert_snapshot!(show(transcript!("error_429"), QUICK), @"0.45s @agent notice to $asked: The agent could not answer. The provider of the agent's model asks for fewer requests. Try again later. {LLM_RATE_LIMIT}");
     assert_snapshot!(show(transcript!("error_401"), QUICK), @"0.45s @agent notice to $asked: The agent could not answer. The provider of the agent's model refuses the key that Letta has for it. An admin has to change that. [LLM_AUTHENTICATION]");
 }
 
@@ -178,11 +178,11 @@ fn an_answer_that_dies_keeps_what_it_said() {
     2.50s @agent to $asked, 1 edit: about to
       2.50s about
       3.50s about to
-    3.95s @agent notice to $asked: The agent could not answer. Try again in a moment. [INTERNAL_ERROR]
+    3.95s @agent notice to $asked: The agent could not answer. Try again in a moment. {INTERNAL_ERROR}
     ");
     assert_snapshot!(show(transcript!("die"), QUICK), @"
     0.49s @agent to $asked: about to
-    0.52s @agent notice to $asked: The agent could not answer. Try again in a moment. [INTERNAL_ERROR]
+    0.52s @agent notice to $asked: The agent could not answer. Try again in a moment. {INTERNAL_ERROR}
     ");
 }
 
@@ -213,7 +213,7 @@ fn a_silent_minute_is_told_in_one_line() {
 
 #[test]
 fn a_turn_without_a_word_is_told() {
-    assert_snapshot!(show(transcript!("empty"), QUICK), @"0.45s @agent notice to $asked: The agent ended its turn without an answer. Ask again or in other words. [EMPTY_ANSWER]");
+    assert_snapshot!(show(transcript!("empty"), QUICK), @"0.45s @agent notice to $asked: The agent ended its turn without an answer. Ask again or in other words. {EMPTY_ANSWER}");
 }
 
 #[test]
@@ -225,11 +225,11 @@ fn a_turn_that_a_person_stops_keeps_what_it_said() {
       4.60s w0 w1 w2
       5.81s w0 w1 w2 w3 w4
       7.14s w0 w1 w2 w3 w4 w5
-    7.19s @agent notice to $asked: Stopped. [STOPPED]
+    7.19s @agent notice to $asked: Stopped. {STOPPED}
     ");
     assert_snapshot!(show(transcript!("cancelled_background"), QUICK), @"
     0.57s @agent to $asked: w0 w1 w2 w3 w4 w5
-    0.60s @agent notice to $asked: Stopped. [STOPPED]
+    0.60s @agent notice to $asked: Stopped. {STOPPED}
     ");
 }
 
@@ -239,7 +239,7 @@ fn a_turn_that_reaches_its_limit_of_steps_is_told() {
     2.35s @agent notice to $asked, 1 edit: 🔧 Used archival_memory_search⏎✗ archival_memory_search {"query": "x"}
       2.35s 🔧 archival_memory_search…
       3.95s 🔧 Used archival_memory_search⏎✗ archival_memory_search {"query": "x"}
-    4.00s @agent notice to $asked: The agent reached its limit of steps before it was done. Ask it to go on. [MAX_STEPS]
+    4.00s @agent notice to $asked: The agent reached its limit of steps before it was done. Ask it to go on. {MAX_STEPS}
     "#);
 }
 

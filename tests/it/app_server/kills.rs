@@ -126,7 +126,7 @@ impl Scene {
         tokio::time::sleep(SHIFT * u32::try_from(round.number % SHIFTS).unwrap()).await;
         self.deployment.kill(self.victim).await;
         let whole = |entry: &&Entry| entry.text().trim() == expected;
-        let told = |entry: &&Entry| entry.text().contains(LOST);
+        let told = |entry: &&Entry| entry.says(LOST);
         let alice = &self.deployment.alice;
         let told = alice.wait_for("for the end of the answer", &self.room, PATIENCE, |seen| {
             let mut answers = seen.answers_to(&question);
@@ -177,7 +177,7 @@ impl Scene {
         assert_eq!(tool.times_run(), 1, "{round:?}\n{seen}");
         let says = |words: &str| {
             self.since(&seen, &question)
-                .filter(|entry| entry.text().contains(words))
+                .filter(|entry| entry.says(words))
                 .count()
         };
         assert_eq!(
@@ -230,7 +230,7 @@ impl Scene {
                 news.find_map(|entry| {
                     let text = entry.text();
                     let asks = text.contains("May I use") && !decided.contains(&entry.event_id);
-                    let ends = text.contains(tool.denied) || text.contains(LOST);
+                    let ends = text.contains(tool.denied) || entry.says(LOST);
                     (asks || ends).then(|| (asks, entry.clone()))
                 })
             });
@@ -242,7 +242,7 @@ impl Scene {
             );
             match asks {
                 false if whole => return End::Whole,
-                false if entry.text().contains(LOST) => return End::ToldLost,
+                false if entry.says(LOST) => return End::ToldLost,
                 false => return End::AskedAfterItRan,
                 true => {}
             }

@@ -122,9 +122,7 @@ impl Deployment {
                 .timeline
                 .iter()
                 .filter(|one| one.sender != alice.user_id);
-            others
-                .any(|entry| entry.text().contains(words))
-                .then_some(())
+            others.any(|entry| entry.says(words)).then_some(())
         });
         heard.await;
     }

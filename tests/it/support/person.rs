@@ -227,6 +227,12 @@ impl Person {
         text(&self.call("create_room", json!({"invite": invite})).await)
     }
 
+    /// Makes a space.
+    pub async fn create_space(&self, invite: &[&str]) -> String {
+        let invite = json!({"invite": invite, "space": true});
+        text(&self.call("create_room", invite).await)
+    }
+
     /// Starts a direct chat.
     pub async fn chat_with(&self, user_id: &str) -> String {
         text(

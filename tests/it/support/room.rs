@@ -66,6 +66,12 @@ pub struct Member {
 }
 
 impl Entry {
+    /// Whether its text holds these words, or its code is this one: `[STOPPED]`.
+    pub fn says(&self, words: &str) -> bool {
+        let code = self.content["org.letta.code"].as_str();
+        self.text().contains(words) || code == Some(words.trim_matches(['[', ']']))
+    }
+
     pub fn text(&self) -> &str {
         self.body.as_deref().unwrap_or_default()
     }

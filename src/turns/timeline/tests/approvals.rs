@@ -28,7 +28,7 @@ fn decided(request: &str, decision: ApprovalDecision, after: &str) -> Vec<Item> 
 
 #[test]
 fn an_approval_is_asked_for_with_both_choices() {
-    assert_snapshot!(show(transcript!("approval"), SLOW), @"3.15s @agent to $asked: **May I use `memory_insert`?**⏎⏎- `l… (317 characters) … [APPROVAL_NEEDED]");
+    assert_snapshot!(show(transcript!("approval"), SLOW), @"3.15s @agent to $asked: **May I use `memory_insert`?**⏎⏎- `l… (317 characters) … {APPROVAL_NEEDED}");
     let room = play(items(transcript!("approval_parallel")), SLOW);
     assert_eq!(
         (room.messages.len(), room.choices),
@@ -47,7 +47,7 @@ fn an_approval_is_asked_for_with_both_choices() {
 
     - `query`: `p2`
 
-    React with ✅ to run it or with ❌ to deny it, or write `!letta approve` or `!letta deny`. Only @ann:example.org or an admin can approve it, and approving needs the level `user`. Without an answer it is denied in 10m. [APPROVAL_NEEDED]
+    React with ✅ to run it or with ❌ to deny it, or write `!letta approve` or `!letta deny`. Only @ann:example.org or an admin can approve it, and approving needs the level `user`. Without an answer it is denied in 10m. {APPROVAL_NEEDED}
     ");
 }
 
@@ -57,7 +57,7 @@ fn what_is_said_after_a_decision_is_a_message_of_its_own() {
     let story = decided(transcript!("approval"), approved, transcript!("tokens"));
     assert_snapshot!(timeline(story, SLOW), @r"
     3.15s @agent to $asked, 1 edit: ✅ **Approved** by @ann:example.org⏎⏎… (103 characters) …`: `approved fact`
-      3.15s **May I use `memory_insert`?**⏎⏎- `l… (317 characters) … [APPROVAL_NEEDED]
+      3.15s **May I use `memory_insert`?**⏎⏎- `l… (317 characters) … {APPROVAL_NEEDED}
       23.90s ✅ **Approved** by @ann:example.org⏎⏎… (103 characters) …`: `approved fact`
     25.70s @agent to $asked, 3 edits: one two three four five
       25.70s one
@@ -69,7 +69,7 @@ fn what_is_said_after_a_decision_is_a_message_of_its_own() {
     let story = decided(transcript!("approval"), late, transcript!("steps"));
     assert_snapshot!(timeline(story, QUICK), @r"
     0.47s @agent to $asked, 1 edit: ⌛ **Denied**, because nobody decided… (113 characters) …`: `approved fact`
-      0.47s **May I use `memory_insert`?**⏎⏎- `l… (317 characters) … [APPROVAL_NEEDED]
+      0.47s **May I use `memory_insert`?**⏎⏎- `l… (317 characters) … {APPROVAL_NEEDED}
       20.46s ⌛ **Denied**, because nobody decided… (113 characters) …`: `approved fact`
     20.55s @agent to $asked: one two three
     ");
@@ -92,15 +92,15 @@ fn what_is_said_before_a_question_is_complete_before_it() {
       4.60s one two three
       5.81s one two three four five
     7.95s @agent to $asked, 1 edit: ✅ **Approved** by @ann:example.org⏎⏎… (103 characters) …`: `approved fact`
-      7.95s **May I use `memory_insert`?**⏎⏎- `l… (317 characters) … [APPROVAL_NEEDED]
+      7.95s **May I use `memory_insert`?**⏎⏎- `l… (317 characters) … {APPROVAL_NEEDED}
       28.70s ✅ **Approved** by @ann:example.org⏎⏎… (103 characters) …`: `approved fact`
-    31.15s @agent to $asked: **May I use `memory_insert` and `con… (389 characters) … [APPROVAL_NEEDED]
+    31.15s @agent to $asked: **May I use `memory_insert` and `con… (389 characters) … {APPROVAL_NEEDED}
     ");
 }
 
 #[test]
 fn an_agent_that_waits_for_an_approval_takes_nothing_else() {
-    assert_snapshot!(show(transcript!("approval_pending"), QUICK), @"0.45s @agent notice to $asked: The agent waits for a decision about an earlier tool call. Decide it in Letta. [LETTA_APPROVAL_PENDING]");
+    assert_snapshot!(show(transcript!("approval_pending"), QUICK), @"0.45s @agent notice to $asked: The agent waits for a decision about an earlier tool call. Decide it in Letta. {LETTA_APPROVAL_PENDING}");
 }
 
 #[test]
@@ -110,7 +110,7 @@ fn an_approved_tool_runs_and_is_spoken_of() {
     let story = decided(transcript!("approval"), approved, after);
     assert_snapshot!(timeline(story, SLOW), @r#"
     3.15s @agent to $asked, 1 edit: ✅ **Approved** by @ann:example.org⏎⏎… (103 characters) …`: `approved fact`
-      3.15s **May I use `memory_insert`?**⏎⏎- `l… (317 characters) … [APPROVAL_NEEDED]
+      3.15s **May I use `memory_insert`?**⏎⏎- `l… (317 characters) … {APPROVAL_NEEDED}
       23.90s ✅ **Approved** by @ann:example.org⏎⏎… (103 characters) …`: `approved fact`
     26.50s @agent to $asked, 4 edits: tool memory_insert returned: { UTC+0000"⏎}
       26.50s tool
@@ -132,7 +132,7 @@ fn calls_that_are_asked_about_together_share_a_card() {
     let story = decided(transcript!("approval_parallel"), mixed, after);
     assert_snapshot!(timeline(story, QUICK), @r#"
     0.47s @agent to $asked, 1 edit: ❌ **Denied** by @ann:example.org: `n… (189 characters) …`⏎⏎- `query`: `p2`
-      0.47s **May I use `memory_insert` and `con… (389 characters) … [APPROVAL_NEEDED]
+      0.47s **May I use `memory_insert` and `con… (389 characters) … {APPROVAL_NEEDED}
       20.46s ❌ **Denied** by @ann:example.org: `n… (189 characters) …`⏎⏎- `query`: `p2`
     20.59s @agent to $asked: tool conversation_search returned: {… (302 characters) …:41 AM UTC+0000"⏎}
     "#);
