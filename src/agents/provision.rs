@@ -8,6 +8,7 @@
 mod avatars;
 mod greeting;
 mod name_conflicts;
+mod reconcile;
 mod replaced;
 mod rooms;
 mod space;
@@ -24,6 +25,7 @@ use super::{
     pictures::agent_picture_hash,
     plan::{DesiredState, Step, steps},
     registry::Registry,
+    room_changes::RoomChanges,
 };
 use crate::{
     config::Permissions,
@@ -83,6 +85,8 @@ pub struct Provisioner {
     bot_avatar: avatars::BotAvatar,
     /// Who is called like an agent.
     pub namesakes: Namesakes,
+    /// Which rooms others have changed.
+    pub room_changes: RoomChanges,
 }
 
 impl Provisioner {
@@ -101,6 +105,7 @@ impl Provisioner {
             user_names: name_conflicts::UserNames::default(),
             bot_avatar: avatars::BotAvatar::default(),
             namesakes: Namesakes::default(),
+            room_changes: RoomChanges::default(),
         }
     }
 
@@ -314,3 +319,6 @@ impl Provisioner {
             .collect()
     }
 }
+
+#[cfg(test)]
+mod tests;

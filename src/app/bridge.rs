@@ -18,6 +18,7 @@ use crate::{
         namesakes,
         provision::{ProvisionConfig, Provisioner},
         registry::Registry,
+        room_changes,
     },
     appservice::{AppserviceState, Pings, StartEcho},
     commands::{CommandContext, CommandHandler, pause_alert, removal_alert},
@@ -165,6 +166,8 @@ impl Bridge {
         }
         let names = namesakes::serve(self.agents.clone(), tasks.clone());
         tasks.spawn_singleton("agent names", names);
+        let rooms = room_changes::serve(self.agents.clone(), tasks.clone());
+        tasks.spawn_singleton("rooms of agents", rooms);
         let alarm = removal_alert::serve(
             self.ctx.journal.clone(),
             self.ctx.outbox.clone(),

@@ -30,7 +30,11 @@ pub(super) const BOT_POWER: i64 = 101;
 /// for what only makers may do.
 pub(super) const CREATORS_ONLY_POWER: i64 = 150;
 /// Types of state in rooms of ours at which the bridge looks again when others have changed them.
-pub const WATCHED_STATE: [&str; 2] = ["m.room.power_levels", "m.space.child"];
+pub const WATCHED_STATE: [&str; 3] = [
+    "m.room.power_levels",
+    "m.room.canonical_alias",
+    "m.space.child",
+];
 
 /// The rooms that a space lists: as which state a child with `via` is there.
 #[derive(Deserialize)]

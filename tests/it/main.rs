@@ -24,6 +24,7 @@ mod approval_kills;
 mod approvals;
 mod backlog;
 mod budget;
+mod changed_rooms;
 mod choices;
 mod clients;
 mod commands;
