@@ -9,16 +9,18 @@
 pub mod discovery;
 pub mod lookalikes;
 pub mod namesakes;
+pub mod pictures;
 pub mod plan;
 pub mod provision;
 pub mod registry;
+pub mod room_changes;
 pub mod unknown;
 
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use letta_client::{Agent, AgentId, Backend, BackendError};
-use ruma::OwnedUserId;
+use ruma::{OwnedUserId, RoomId};
 use tokio::time::Instant;
 use tracing::{debug, warn};
 
@@ -119,6 +121,10 @@ impl Provision for Agents {
 
     fn member_changed(&self, user: OwnedUserId, name: Option<String>) {
         self.provisioner.namesakes.member_changed(user, name);
+    }
+
+    fn room_changed(&self, room: &RoomId) {
+        self.provisioner.room_changes.note(room);
     }
 
     fn look_now(&self) {

@@ -28,7 +28,7 @@ use axum::{
     routing::{get, post, put},
 };
 use letta_client::AgentId;
-use ruma::OwnedUserId;
+use ruma::{OwnedUserId, RoomId};
 use system::condition::Condition;
 use tokio::sync::{Notify, watch};
 use tower_http::catch_panic::CatchPanicLayer;
@@ -53,6 +53,9 @@ pub trait Provision: Send + Sync {
 
     /// Somebody who is not ours has come into a room, gone or changed their name; `name`: that in the event.
     fn member_changed(&self, _user: OwnedUserId, _name: Option<String>) {}
+
+    /// Somebody who is not ours has changed state of a room at which the bridge looks in rooms that it made.
+    fn room_changed(&self, _room: &RoomId) {}
 
     /// Looks for new agents now.
     fn look_now(&self);

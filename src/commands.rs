@@ -10,6 +10,7 @@ mod actions;
 mod arguments;
 mod choices;
 mod definition;
+mod encrypted;
 mod failed;
 mod handler;
 mod help;

@@ -26,6 +26,7 @@ pub(crate) mod letta_url;
 mod load;
 mod permissions;
 pub(crate) mod private_file;
+mod rooms;
 pub mod sample;
 mod schema;
 mod sections;
@@ -38,8 +39,9 @@ pub use error::ConfigError;
 pub use layers::Environment;
 pub use letta_client::detect::Kind as BackendKind;
 pub use permissions::{Level, Permissions, PermissionsError};
+pub use rooms::{Invite, Rooms};
 pub use sections::{
-    Appservice, Bot, Homeserver, HomeserverMode, Journal, Letta, LogFormat, Logging, Rooms, Space,
+    Appservice, Bot, Homeserver, HomeserverMode, Journal, Letta, LogFormat, Logging, Space,
 };
 pub use selector::{Selector, SelectorError};
 pub use settings::{Problem, Secret};
@@ -75,7 +77,7 @@ pub struct Config {
     ///
     /// * `block`: nothing, they are not heard
     /// * `talk`: talk to agents in rooms that they share
-    /// * `user`: use commands; if named by full id, be invited to the space and every agent's room
+    /// * `user`: use commands; if named by full id, be invited (`rooms.invite`)
     /// * `admin`: manage the bridge
     pub permissions: Permissions,
     /// The durable record of what was received and what is still to be said.
@@ -98,5 +100,15 @@ impl Config {
             &self.appservice.bot.username,
             &self.space.alias,
         )
+    }
+
+    /// Whether people are invited to every agent's room, not to the space only.
+    pub fn invites_to_rooms(&self) -> bool {
+        match self.rooms.invite {
+            Invite::Rooms => true,
+            Invite::Space => false,
+            // Without a space there is nowhere to join them from.
+            Invite::Auto => self.homeserver.is_embedded() || !self.space.enabled,
+        }
     }
 }

@@ -49,10 +49,10 @@ pub use self::{
     inbox::InboxPosition,
     record::{
         AdmittedEvent, AgentRecord, AgentStatus, Answer, ApprovalCall, ApprovalDecision,
-        ApprovalRecord, ConversationKey, DecidedApproval, DecidedBy, Delivery, FailedRecord,
-        IllegalTransition, NoticeText, OutboxItem, PauseRecord, QueuedPrompt, Replacement, RoomJob,
-        RoomKind, RoomRecord, SendId, SilencedRecord, SpaceRecord, Spent, TurnId, TurnRecord,
-        TurnState, WaitNotice,
+        ApprovalRecord, AvatarRecord, ConversationKey, DecidedApproval, DecidedBy, Delivery,
+        FailedRecord, Greeting, IllegalTransition, NoticeText, OutboxItem, PauseRecord,
+        QueuedPrompt, Replacement, RoomJob, RoomKind, RoomRecord, SendId, SilencedRecord,
+        SpaceRecord, Spent, TurnId, TurnRecord, TurnState, WaitNotice,
     },
     tool_tokens::ToolTokenRecord,
 };

@@ -4,10 +4,13 @@
 //! Nothing outside this module makes a Matrix request.
 
 mod agent_actions;
+mod avatars;
 mod client;
 pub mod content;
 pub mod render;
 mod replaced;
+mod room_plan;
+mod room_state;
 mod room_type;
 mod rooms;
 mod routed;
@@ -24,7 +27,9 @@ pub use self::{
     agent_actions::AgentRoom,
     client::{Actor, Homeserver, MatrixError},
     replaced::Tombstone,
-    rooms::{RoomPlan, START_EVENT_TYPE, TYPING_TIMEOUT},
+    room_plan::{ADMIN_POWER, RoomPlan},
+    room_state::{WATCHED_STATE, restricted_to},
+    rooms::{START_EVENT_TYPE, TYPING_TIMEOUT},
     routed::RoutedKind,
     send_rights::CannotSend,
     startup::StartupError,

@@ -10,11 +10,11 @@ use std::{
 };
 
 use letta_client::{Agent, AgentId};
-use ruma::OwnedUserId;
+use ruma::{OwnedRoomId, OwnedUserId};
 
 use super::lookalikes::shown_name;
 use crate::{
-    journal::{AgentRecord, AgentStatus},
+    journal::{AgentRecord, AgentStatus, Greeting},
     matrix::untrusted_text,
     time::Millis,
 };
@@ -116,6 +116,9 @@ fn seen_again(before: Option<&AgentRecord>, agent: &Agent) -> AgentRecord {
         previous_room: None,
         invited: BTreeSet::new(),
         status: AgentStatus::Live,
+        open_to: None,
+        avatar: None,
+        greeting: Greeting::None,
         compared_name: None,
         is_lookalike: false,
     };
@@ -156,6 +159,12 @@ pub struct DesiredState {
     pub people: Vec<OwnedUserId>,
     /// Whether its room shall be listed in the space.
     pub in_space: bool,
+    /// The space whose members can join its room, if that is how people come in.
+    pub open_to: Option<OwnedRoomId>,
+    /// Which picture it shall have.
+    pub avatar: Option<String>,
+    /// Whether it shall greet in its new room.
+    pub greets: bool,
 }
 
 /// One thing to do for an agent.
@@ -167,15 +176,23 @@ pub enum Step {
     Register,
     /// Give the ghost the agent's name.
     SetDisplayName,
-    /// Make its room exist, with name, topic and invitations.
+    /// Make its picture, and give it to the ghost, unless that has another one.
+    GiveAvatar,
+    /// Make its room exist, with name, topic, avatar and invitations.
     CreateRoom,
     /// Bring the ghost into the room.
     Join,
+    /// Let the members of the space join the room, unless a person has decided who may.
+    OpenToSpace,
     /// List the room in the space.
     List,
+    /// Give the room the picture, unless it has another one.
+    SetRoomAvatar,
+    /// Say once what people can do in the room.
+    Greet,
     /// Give the room the agent's new name, unless a person has named it.
     Rename,
-    /// Give the room its new topic.
+    /// Give the room its new topic, unless a person has written it.
     SetTopic,
     /// Invite somebody.
     Invite(OwnedUserId),
@@ -186,9 +203,15 @@ impl Step {
     pub fn is_decoration(&self) -> bool {
         match self {
             Self::CompareName | Self::Register | Self::CreateRoom | Self::Join => false,
-            Self::SetDisplayName | Self::List | Self::Rename | Self::SetTopic | Self::Invite(_) => {
-                true
-            }
+            Self::SetDisplayName
+            | Self::GiveAvatar
+            | Self::OpenToSpace
+            | Self::List
+            | Self::SetRoomAvatar
+            | Self::Greet
+            | Self::Rename
+            | Self::SetTopic
+            | Self::Invite(_) => true,
         }
     }
 }
@@ -211,6 +234,9 @@ pub fn steps(record: &AgentRecord, wanted: &DesiredState) -> Vec<Step> {
     if unnamed && new_ghost {
         steps.push(Step::SetDisplayName);
     }
+    if lacks_avatar(record, wanted) {
+        steps.push(Step::GiveAvatar);
+    }
     let new_room = record.room.is_none();
     if new_room {
         steps.push(Step::CreateRoom);
@@ -218,8 +244,19 @@ pub fn steps(record: &AgentRecord, wanted: &DesiredState) -> Vec<Step> {
     if !record.joined {
         steps.push(Step::Join);
     }
+    // A new room is open to the space from its beginning.
+    let is_closed = wanted.open_to.is_some() && record.open_to != wanted.open_to;
+    if is_closed && !new_room {
+        steps.push(Step::OpenToSpace);
+    }
     if wanted.in_space && !record.in_space {
         steps.push(Step::List);
+    }
+    if new_room || room_lacks_avatar(record, wanted) {
+        steps.extend(wanted.avatar.as_ref().map(|_| Step::SetRoomAvatar));
+    }
+    if wanted.greets && (new_room || record.greeting != Greeting::None) {
+        steps.push(Step::Greet);
     }
     if !new_room {
         if record.room_name.as_ref() != Some(&name) {
@@ -240,6 +277,21 @@ pub fn steps(record: &AgentRecord, wanted: &DesiredState) -> Vec<Step> {
         steps.push(Step::SetDisplayName);
     }
     steps
+}
+
+/// Whether the ghost has not been given the picture that it shall have.
+fn lacks_avatar(record: &AgentRecord, wanted: &DesiredState) -> bool {
+    let given = record.avatar.as_ref().filter(|given| given.on_ghost);
+    wanted.avatar.is_some() && given.map(|given| &given.hash) != wanted.avatar.as_ref()
+}
+
+/// The same for the room.
+fn room_lacks_avatar(record: &AgentRecord, wanted: &DesiredState) -> bool {
+    let shown = record
+        .avatar
+        .as_ref()
+        .and_then(|given| given.on_room.as_ref());
+    wanted.avatar.is_some() && (lacks_avatar(record, wanted) || shown != record.room.as_ref())
 }
 
 #[cfg(test)]

@@ -5,7 +5,10 @@
 //! our own exclusive namespace. They are created before they are looked for, because a homeserver
 //! that is asked for a missing alias of ours asks us.
 
+mod avatars;
+mod greeting;
 mod name_conflicts;
+mod reconcile;
 mod replaced;
 mod rooms;
 mod space;
@@ -13,14 +16,16 @@ mod space;
 use std::collections::BTreeSet;
 
 use letta_client::{Agent, AgentId};
-use ruma::OwnedUserId;
+use ruma::{OwnedRoomId, OwnedUserId};
 use tracing::info;
 
 use super::{
     lookalikes::shown_name,
     namesakes::Namesakes,
+    pictures::agent_picture_hash,
     plan::{DesiredState, Step, steps},
     registry::Registry,
+    room_changes::RoomChanges,
 };
 use crate::{
     config::Permissions,
@@ -40,6 +45,10 @@ pub struct ProvisionConfig {
     pub space: crate::config::Space,
     /// The rooms.
     pub rooms: crate::config::Rooms,
+    /// Whether people are invited to the rooms, not to the space only.
+    pub invites_to_rooms: bool,
+    /// Whether the bot has an avatar that the configuration names.
+    pub bot_has_avatar: bool,
     /// What the bot is called.
     pub bot_name: Option<String>,
 }
@@ -73,8 +82,11 @@ pub struct Provisioner {
     journal: Journal,
     config: ProvisionConfig,
     user_names: name_conflicts::UserNames,
+    bot_avatar: avatars::BotAvatar,
     /// Who is called like an agent.
     pub namesakes: Namesakes,
+    /// Which rooms others have changed.
+    pub room_changes: RoomChanges,
 }
 
 impl Provisioner {
@@ -91,7 +103,9 @@ impl Provisioner {
             journal,
             config,
             user_names: name_conflicts::UserNames::default(),
+            bot_avatar: avatars::BotAvatar::default(),
             namesakes: Namesakes::default(),
+            room_changes: RoomChanges::default(),
         }
     }
 
@@ -104,16 +118,27 @@ impl Provisioner {
             tags: Vec::new(),
             model: record.model.clone(),
         };
-        let people = if self.config.rooms.invite {
+        let (rooms, space) = (&self.config.rooms, self.space_in_use());
+        let people = if self.config.invites_to_rooms {
             self.people()
         } else {
             Vec::new()
         };
         DesiredState {
-            topic: self.config.rooms.topic_for(&agent),
+            topic: rooms.topic_for(&agent),
             people,
-            in_space: self.config.space.enabled && self.registry.space_room().is_some(),
+            in_space: space.is_some(),
+            // Where people are invited to the rooms, older rooms stay as closed as they are.
+            open_to: space.filter(|_| !self.config.invites_to_rooms || record.open_to.is_some()),
+            avatar: rooms.avatars.then(|| agent_picture_hash(&record.id)),
+            greets: !rooms.greeting.trim().is_empty(),
         }
+    }
+
+    /// The space, if there shall be one.
+    fn space_in_use(&self) -> Option<OwnedRoomId> {
+        let space = self.registry.space_room();
+        space.filter(|_| self.config.space.enabled)
     }
 
     /// Does everything that is left to do for an agent.
@@ -215,6 +240,7 @@ impl Provisioner {
                     .map_err(cannot("name the ghost"))?;
                 record.display_name = Some(name);
             }
+            (Step::GiveAvatar, _) => self.give_avatar(record, wanted, &ghost).await?,
             (Step::CreateRoom, _) => self.create_room(record, wanted, &ghost).await?,
             (Step::Join, Some(room)) => {
                 self.join_or_be_invited(&ghost, &room)
@@ -231,15 +257,11 @@ impl Provisioner {
                     record.in_space = true;
                 }
             }
+            (Step::OpenToSpace, Some(room)) => self.open_to_space(record, wanted, &room).await?,
+            (Step::SetRoomAvatar, Some(room)) => self.set_room_avatar(record, &room).await?,
+            (Step::Greet, Some(room)) => self.greet(record, &ghost, &room).await?,
             (Step::Rename, Some(room)) => self.rename(record, &room).await?,
-            (Step::SetTopic, Some(room)) => {
-                let topic = wanted.topic.clone().unwrap_or_default();
-                self.homeserver
-                    .set_room_topic(&room, &topic)
-                    .await
-                    .map_err(cannot("give the room its topic"))?;
-                record.room_topic.clone_from(&wanted.topic);
-            }
+            (Step::SetTopic, Some(room)) => self.set_topic(record, wanted, &room).await?,
             (Step::Invite(person), Some(room)) => {
                 self.invite(&room, person).await?;
                 record.invited.insert(person.clone());
@@ -297,3 +319,6 @@ impl Provisioner {
             .collect()
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -18,6 +18,7 @@ use crate::{
         namesakes,
         provision::{ProvisionConfig, Provisioner},
         registry::Registry,
+        room_changes,
     },
     appservice::{AppserviceState, Pings, StartEcho},
     commands::{CommandContext, CommandHandler, pause_alert, removal_alert},
@@ -170,6 +171,8 @@ impl Bridge {
         }
         let names = namesakes::serve(self.agents.clone(), tasks.clone());
         tasks.spawn_singleton("agent names", names);
+        let rooms = room_changes::serve(self.agents.clone(), tasks.clone());
+        tasks.spawn_singleton("rooms of agents", rooms);
         let alarm = removal_alert::serve(
             self.ctx.journal.clone(),
             self.ctx.outbox.clone(),
@@ -261,6 +264,8 @@ fn agents(config: &Config, ctx: &TurnContext) -> anyhow::Result<Agents> {
         permissions: config.permissions.clone(),
         space: config.space.clone(),
         rooms: config.rooms.clone(),
+        invites_to_rooms: config.invites_to_rooms(),
+        bot_has_avatar: config.appservice.bot.avatar.is_some(),
         bot_name: Some(config.appservice.bot.displayname.clone()),
     };
     let provisioner = Provisioner::new(

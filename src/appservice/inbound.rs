@@ -11,7 +11,7 @@ use serde_json::{Value, value::RawValue};
 
 use crate::{
     identity::Identity,
-    matrix::{RoutedKind, START_EVENT_TYPE},
+    matrix::{RoutedKind, START_EVENT_TYPE, WATCHED_STATE},
 };
 
 /// The longest event or room id, in bytes
@@ -54,6 +54,15 @@ pub struct NamedMember {
     pub name: Option<String>,
 }
 
+/// What is noticed beside what has to be remembered: if it is lost, it is found at the next look.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Noticed {
+    /// A member who is not ours.
+    Member(NamedMember),
+    /// Somebody who is not ours has changed state at which the bridge looks in rooms that it made.
+    Room(OwnedRoomId),
+}
+
 /// What every event must have to be worth a record.
 #[derive(Deserialize)]
 struct Envelope {
@@ -88,7 +97,7 @@ pub fn events_of(body: &[u8]) -> Result<Vec<Box<RawValue>>, NoTransaction> {
     serde_json::from_str(events.get()).map_err(|_| NoTransaction::BadJson("`events` is not a list"))
 }
 
-/// What an event is to us, and whom it names.
+/// What an event is to us, and what is noticed of it.
 ///
 /// # Errors
 ///
@@ -96,13 +105,16 @@ pub fn events_of(body: &[u8]) -> Result<Vec<Box<RawValue>>, NoTransaction> {
 pub fn read(
     identity: &Identity,
     event: Box<RawValue>,
-) -> Result<(Inbound, Option<NamedMember>), NoEvent> {
+) -> Result<(Inbound, Option<Noticed>), NoEvent> {
     let envelope = envelope_of(&event)?;
     let ours = |user: &UserId| identity.is_ours(user);
     if envelope.event_type == START_EVENT_TYPE && ours(&envelope.sender) {
         return Ok((Inbound::StartEcho(envelope.event_id), None));
     }
-    let mut named = None;
+    let is_watched = WATCHED_STATE.contains(&&*envelope.event_type)
+        && envelope.state_key.is_some()
+        && !ours(&envelope.sender);
+    let mut noticed = is_watched.then(|| Noticed::Room(envelope.room_id.clone()));
     let kind = RoutedKind::of(&envelope.event_type, envelope.state_key.as_deref());
     let wanted = match kind {
         Some(RoutedKind::Member) => {
@@ -115,7 +127,7 @@ pub fn read(
             if let (false, Some(Ok(user))) = (about_us, user) {
                 let name = envelope.content.get("displayname").and_then(Value::as_str);
                 let name = name.map(str::to_owned);
-                named = Some(NamedMember { user, name });
+                noticed = Some(Noticed::Member(NamedMember { user, name }));
             }
             // Our own comings and goings are our own doing, unless somebody else did it.
             !(about_us && ours(&envelope.sender))
@@ -128,7 +140,7 @@ pub fn read(
     } else {
         Inbound::Nothing
     };
-    Ok((inbound, named))
+    Ok((inbound, noticed))
 }
 
 fn envelope_of(event: &RawValue) -> Result<Envelope, serde_json::Error> {
@@ -150,16 +162,48 @@ mod tests {
 
     use super::*;
 
+    fn identity() -> Identity {
+        let template = "agent_{id}".parse().unwrap();
+        let server = server_name!("house.test");
+        Identity::new(server, template, "letta", "letta_agents").unwrap()
+    }
+
+    #[test]
+    fn state_that_others_change_in_rooms_of_ours_is_noticed() {
+        for (event_type, state_key, sender, noticed) in [
+            ("m.room.power_levels", Some(""), "@ann:b.c", true),
+            ("m.space.child", Some("!room:b.c"), "@ann:b.c", true),
+            ("m.room.canonical_alias", Some(""), "@ann:b.c", true),
+            (
+                "m.room.canonical_alias",
+                Some(""),
+                "@letta:house.test",
+                false,
+            ),
+            (
+                "m.space.child",
+                Some("!room:b.c"),
+                "@agent_1:house.test",
+                false,
+            ),
+            ("m.room.power_levels", None, "@ann:b.c", false),
+            ("m.room.name", Some(""), "@ann:b.c", false),
+            ("m.room.message", None, "@ann:b.c", false),
+        ] {
+            let event = serde_json::json!({
+                "event_id": "$a", "room_id": "!a:b.c", "sender": sender, "type": event_type,
+                "state_key": state_key, "content": {},
+            });
+            let event = serde_json::value::to_raw_value(&event).unwrap();
+            let (_, seen) = read(&identity(), event).unwrap();
+            let room = OwnedRoomId::try_from("!a:b.c").unwrap();
+            assert_eq!(seen, noticed.then_some(Noticed::Room(room)), "{event_type}");
+        }
+    }
+
     #[test]
     fn event_with_a_field_twice_is_none() {
-        let template = "agent_{id}".parse().unwrap();
-        let identity = Identity::new(
-            server_name!("house.test"),
-            template,
-            "letta",
-            "letta_agents",
-        )
-        .unwrap();
+        let identity = identity();
         for (field, value) in [
             ("origin_server_ts", "1"),
             ("redacts", "\"$b\""),

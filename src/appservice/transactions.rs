@@ -19,7 +19,7 @@ use super::{
     AppserviceState,
     caller::FromHomeserver,
     error::ApiError,
-    inbound::{self, Inbound, NamedMember, NoTransaction},
+    inbound::{self, Inbound, NamedMember, NoTransaction, Noticed},
 };
 use crate::{journal::JournalError, time::Millis};
 
@@ -69,8 +69,12 @@ impl AppserviceState {
 
     fn worth_admitting(&self, event: Box<RawValue>) -> Option<(OwnedEventId, Box<RawValue>)> {
         let read = inbound::read(&self.identity, event);
-        if let Ok((_, Some(NamedMember { user, name }))) = &read {
-            self.provision.member_changed(user.clone(), name.clone());
+        match &read {
+            Ok((_, Some(Noticed::Member(NamedMember { user, name })))) => {
+                self.provision.member_changed(user.clone(), name.clone());
+            }
+            Ok((_, Some(Noticed::Room(room)))) => self.provision.room_changed(room),
+            Ok((_, None)) | Err(_) => {}
         }
         match read.map(|(inbound, _)| inbound) {
             Ok(Inbound::Admit(id, event)) => Some((id, event)),

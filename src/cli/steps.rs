@@ -58,6 +58,15 @@ pub(super) fn steps(
 
             Then restart Synapse. It must be able to read that file: it is readable by you only, so
             let Synapse's user read it, or copy it to where Synapse keeps its files.
+
+            People are invited to the space, and join the agents' rooms from there. If they shall be
+            in all of them without a click, and may be put into rooms by everybody on this server,
+            set `invite: rooms` in the section `rooms` of config.yaml, and in homeserver.yaml:
+
+            auto_accept_invites:
+              enabled: true
+              only_for_direct_messages: false
+              only_from_local_users: true
         "},
         HomeserverKind::Tuwunel => formatdoc! {"
             Give Tuwunel the registration. Send this as one message in the room #admins:{domain}:
@@ -109,6 +118,15 @@ mod tests {
 
         Then restart Synapse. It must be able to read that file: it is readable by you only, so
         let Synapse's user read it, or copy it to where Synapse keeps its files.
+
+        People are invited to the space, and join the agents' rooms from there. If they shall be
+        in all of them without a click, and may be put into rooms by everybody on this server,
+        set `invite: rooms` in the section `rooms` of config.yaml, and in homeserver.yaml:
+
+        auto_accept_invites:
+          enabled: true
+          only_for_direct_messages: false
+          only_from_local_users: true
         ");
     }
 

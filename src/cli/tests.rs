@@ -117,6 +117,15 @@ fn init_writes_two_files_that_fit() {
     Then restart Synapse. It must be able to read that file: it is readable by you only, so
     let Synapse's user read it, or copy it to where Synapse keeps its files.
 
+    People are invited to the space, and join the agents' rooms from there. If they shall be
+    in all of them without a click, and may be put into rooms by everybody on this server,
+    set `invite: rooms` in the section `rooms` of config.yaml, and in homeserver.yaml:
+
+    auto_accept_invites:
+      enabled: true
+      only_for_direct_messages: false
+      only_from_local_users: true
+
     The homeserver will reach the bridge at http://127.0.0.1:29400.
     If one of them runs in a container, set `appservice.address` and `appservice.hostname` in
     config.yaml and run this again.

@@ -180,7 +180,13 @@ impl CommandHandler {
         let mut text = format!("{} agents:\n", records.len());
         for record in records.iter().take(LISTED_MAX) {
             let ghost = self.ctx.rules.identity.ghost(&record.id);
-            let _ = writeln!(text, "* {} · {}", inline(&record.name), link(&ghost));
+            let alias = self.ctx.rules.identity.alias(&record.id);
+            let name = inline(&record.name);
+            let _ = writeln!(
+                text,
+                "* [{name}](https://matrix.to/#/{alias}) · {}",
+                link(&ghost)
+            );
         }
         if records.len() > LISTED_MAX {
             let _ = writeln!(

@@ -226,7 +226,7 @@ impl CommandHandler {
             .await
     }
 
-    async fn enqueue(
+    pub(super) async fn enqueue(
         &self,
         event: &IncomingEvent,
         sender: &UserId,

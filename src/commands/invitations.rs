@@ -142,18 +142,20 @@ impl CommandHandler {
         if let Some(old) = &record.predecessor {
             return self.follow_replacement(old, &event.room_id, None).await;
         }
-        let greeting = if matches!(record.kind, RoomKind::Management { .. }) {
+        let is_management = matches!(record.kind, RoomKind::Management { .. });
+        if !is_management && !self.may_greet(Actor::Bot, &event.room_id).await {
+            return Ok(());
+        }
+        if self.tell_if_encrypted(event, None).await? {
+            return Ok(());
+        }
+        let greeting = if is_management {
             GREETING
         } else {
             GREETING_ELSEWHERE
         };
-        if matches!(record.kind, RoomKind::Management { .. })
-            || self.may_greet(Actor::Bot, &event.room_id).await
-        {
-            let bot = self.ctx.rules.identity.bot().to_owned();
-            self.greet(event, bot, greeting).await?;
-        }
-        Ok(())
+        let bot = self.ctx.rules.identity.bot().to_owned();
+        Ok(self.greet(event, bot, greeting).await?)
     }
 
     async fn ghost_invited(
@@ -175,14 +177,17 @@ impl CommandHandler {
             };
         }
         let mut record = known.unwrap_or(RoomRecord::new(RoomKind::Other));
-        record.guests.insert(agent, direct);
+        record.guests.insert(agent.clone(), direct);
         let predecessor = record.predecessor.clone();
         journal.set_room(&event.room_id, &record)?;
         self.accept_invitation(event, Actor::Ghost(ghost)).await?;
         if let Some(old) = predecessor {
             return self.follow_replacement(&old, &event.room_id, None).await;
         }
-        if !direct && self.may_greet(Actor::Ghost(ghost), &event.room_id).await {
+        if !direct && !self.may_greet(Actor::Ghost(ghost), &event.room_id).await {
+            return Ok(());
+        }
+        if !self.tell_if_encrypted(event, Some(&agent)).await? && !direct {
             self.greet(event, ghost.to_owned(), GREETING_GUEST).await?;
         }
         Ok(())

@@ -3,7 +3,7 @@
 use std::{net::IpAddr, path::PathBuf, time::Duration};
 
 use letta_client::{Agent, detect::Kind as BackendKind};
-use ruma::{OwnedMxcUri, OwnedServerName, RoomVersionId, owned_server_name};
+use ruma::{OwnedMxcUri, OwnedServerName, owned_server_name};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use settings::Secret;
@@ -241,55 +241,6 @@ impl Default for Space {
     }
 }
 
-/// The rooms of the agents.
-#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
-#[serde(default, deny_unknown_fields)]
-pub struct Rooms {
-    /// The room version of new rooms.
-    #[schemars(with = "String")]
-    pub version: RoomVersionId,
-    /// The topic. `{name}`, `{description}` and `{model}` are replaced by the agent's; null for no
-    /// topic.
-    pub topic: Option<String>,
-    /// How long a room waits after its agent has vanished from Letta before its door is closed. The
-    /// agent comes back to the same room either way.
-    #[serde(with = "humantime_serde")]
-    #[schemars(with = "String")]
-    pub removal_grace: Duration,
-    /// Whether people with a full user id and at least `user` in `permissions` are invited to every
-    /// agent's room.
-    pub invite: bool,
-}
-
-impl Rooms {
-    /// The topic of the room of `agent`; `None` if nothing would be left to say.
-    pub fn topic_for(&self, agent: &Agent) -> Option<String> {
-        let topic = self
-            .topic
-            .as_ref()?
-            .replace("{name}", &agent.name)
-            .replace("{model}", agent.model.as_deref().unwrap_or_default())
-            .replace(
-                "{description}",
-                agent.description.as_deref().unwrap_or_default(),
-            );
-        // Topics are plain text: clients show the marks of Markdown as they are.
-        let topic = topic.replace('`', "");
-        Some(topic.trim().to_owned()).filter(|topic| !topic.is_empty())
-    }
-}
-
-impl Default for Rooms {
-    fn default() -> Self {
-        Self {
-            version: RoomVersionId::V11,
-            topic: Some("{description}".to_owned()),
-            removal_grace: Duration::from_hours(2),
-            invite: true,
-        }
-    }
-}
-
 /// The durable record of what was received and what is still to be said.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
@@ -339,29 +290,4 @@ pub enum LogFormat {
     Pretty,
     /// One JSON object per line.
     Json,
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn topics_are_plain_text() {
-        let agent = |description: &str| Agent {
-            id: "agent-1".parse().unwrap(),
-            name: "Ada".to_owned(),
-            description: Some(description.to_owned()),
-            tags: Vec::new(),
-            model: None,
-        };
-        let rooms = Rooms::default();
-        for (description, topic) in [
-            ("Try `slow: 12` and `md:`", Some("Try slow: 12 and md:")),
-            ("```sh\nls\n```", Some("sh\nls")),
-            (" ` ` ", None),
-            ("2 * 3 * 4", Some("2 * 3 * 4")),
-        ] {
-            assert_eq!(rooms.topic_for(&agent(description)).as_deref(), topic);
-        }
-    }
 }

@@ -21,7 +21,7 @@ pub use self::{
     approval::{ApprovalCall, ApprovalDecision, ApprovalRecord, DecidedApproval, DecidedBy},
     notice_text::NoticeText,
     queued::{OutboxItem, RoomJob},
-    room::{Replacement, RoomKind, RoomRecord, SpaceRecord},
+    room::{AvatarRecord, Greeting, Replacement, RoomKind, RoomRecord, SpaceRecord},
     spent::{FailedRecord, PauseRecord, SilencedRecord, Spent, WaitNotice},
     turn::TurnRecord,
     turn_state::{Delivery, IllegalTransition, TurnState},
@@ -269,6 +269,15 @@ pub struct AgentRecord {
     #[serde(default)]
     #[serde(rename = "presence")]
     pub status: AgentStatus,
+    /// The space whose members can join the room, as far as we have said so.
+    #[serde(default)]
+    pub open_to: Option<OwnedRoomId>,
+    /// The picture made for it.
+    #[serde(default)]
+    pub avatar: Option<AvatarRecord>,
+    /// The greeting in its room.
+    #[serde(default)]
+    pub greeting: Greeting,
     /// The name that was compared with those of others.
     #[serde(default)]
     pub compared_name: Option<String>,

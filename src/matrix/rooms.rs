@@ -1,33 +1,22 @@
 //! What the bridge does to rooms: find, create, name, fill, leave.
 
-use std::collections::BTreeMap;
-
 use ruma::{
     EventId, OwnedEventId, OwnedRoomId, OwnedTransactionId, OwnedUserId, RoomAliasId, RoomId,
-    RoomVersionId, ServerName, UserId,
+    ServerName, UserId,
     api::client::{
         alias::get_alias,
         membership::{invite_user, join_room_by_id, joined_members, leave_room},
         message::{get_message_events, send_message_event},
         receipt::create_receipt,
-        room::create_room,
         state::{get_state_event_for_key, send_state_event},
         typing::create_typing_event,
     },
     events::{
-        AnyInitialStateEvent, EmptyStateKey, InitialStateEvent, StateEventType,
+        EmptyStateKey, StateEventType,
         receipt::ReceiptThread,
-        room::{
-            guest_access::{GuestAccess, RoomGuestAccessEventContent},
-            history_visibility::{HistoryVisibility, RoomHistoryVisibilityEventContent},
-            name::RoomNameEventContent,
-            power_levels::RoomPowerLevelsEventContent,
-            topic::RoomTopicEventContent,
-        },
-        space::{child::SpaceChildEventContent, parent::SpaceParentEventContent},
+        room::{name::RoomNameEventContent, topic::RoomTopicEventContent},
+        space::child::SpaceChildEventContent,
     },
-    int,
-    room::RoomType,
     serde::Raw,
 };
 use serde::Deserialize;
@@ -43,29 +32,6 @@ pub const START_EVENT_TYPE: &str = "org.letta.bridge.start";
 /// How far back [`Homeserver::find_sent`] looks, in events.
 const FIND_SENT_EVENTS_MAX: u32 = 100;
 
-/// A room to be created by the bot.
-#[derive(Clone, Debug)]
-pub struct RoomPlan {
-    /// Localpart of its alias; `None` for a room without one.
-    pub alias_localpart: Option<String>,
-    /// Its name.
-    pub name: String,
-    /// Its topic.
-    pub topic: Option<String>,
-    /// Whether it is a space.
-    pub space: bool,
-    /// Whether clients shall list it among direct chats.
-    pub direct: bool,
-    /// Who is invited at once.
-    pub invite: Vec<OwnedUserId>,
-    /// Who may do what: these users' power levels.
-    pub powers: BTreeMap<OwnedUserId, i64>,
-    /// The space it belongs to.
-    pub parent: Option<OwnedRoomId>,
-    /// Its version.
-    pub version: RoomVersionId,
-}
-
 impl Homeserver {
     /// The room behind an alias. Only the homeserver's `404` means that there is none.
     pub async fn find_room(&self, alias: &RoomAliasId) -> Result<Option<OwnedRoomId>, MatrixError> {
@@ -77,32 +43,6 @@ impl Homeserver {
             Err(error) if error.is_not_found() => Ok(None),
             Err(error) => Err(error),
         }
-    }
-
-    /// Creates a room as the bot.
-    pub async fn create_room(
-        &self,
-        bot: &UserId,
-        domain: &ServerName,
-        plan: &RoomPlan,
-    ) -> Result<OwnedRoomId, MatrixError> {
-        let mut request = create_room::v3::Request::new();
-        request.preset = Some(create_room::v3::RoomPreset::PrivateChat);
-        request.room_version = Some(plan.version.clone());
-        request.room_alias_name.clone_from(&plan.alias_localpart);
-        request.name = Some(plan.name.clone());
-        request.topic.clone_from(&plan.topic);
-        request.invite.clone_from(&plan.invite);
-        request.is_direct = plan.direct;
-        if plan.space {
-            let mut creation = create_room::v3::CreationContent::new();
-            creation.room_type = Some(RoomType::Space);
-            request.creation_content = Some(Raw::new(&creation).map_err(unwritable)?);
-        }
-        request.initial_state = initial_state(plan, domain);
-        request.power_level_content_override =
-            Some(Raw::new(&powers(bot, plan)).map_err(unwritable)?.cast());
-        Ok(self.call(Actor::Bot, request).await?.room_id)
     }
 
     /// Invites somebody. Whether they are in the room already is the caller's to know.
@@ -191,6 +131,15 @@ impl Homeserver {
             Err(error) if error.is_not_found() => Ok(None),
             Err(error) => Err(error),
         }
+    }
+
+    /// The topic of a room as its state has it.
+    pub async fn room_topic(&self, room: &RoomId) -> Result<Option<String>, MatrixError> {
+        let content = self
+            .state_content(Actor::Bot, room, StateEventType::RoomTopic, "")
+            .await?;
+        let topic = content.and_then(|content| Some(content.get("topic")?.as_str()?.to_owned()));
+        Ok(topic.filter(|topic| !topic.is_empty()))
     }
 
     /// Names a room.
@@ -368,47 +317,6 @@ struct SentEvent {
     content: serde_json::Map<String, serde_json::Value>,
 }
 
-fn initial_state(plan: &RoomPlan, domain: &ServerName) -> Vec<Raw<AnyInitialStateEvent>> {
-    let guests = RoomGuestAccessEventContent::new(GuestAccess::Forbidden);
-    let history = RoomHistoryVisibilityEventContent::new(HistoryVisibility::Shared);
-    let mut state = vec![
-        InitialStateEvent::with_empty_state_key(guests).to_raw_any(),
-        InitialStateEvent::with_empty_state_key(history).to_raw_any(),
-    ];
-    if let Some(parent) = &plan.parent {
-        let mut content = SpaceParentEventContent::new(vec![domain.to_owned()]);
-        content.canonical = true;
-        state.push(InitialStateEvent::new(parent.clone(), content).to_raw_any());
-    }
-    state
-}
-
-/// Explicit power levels. In newer room versions the creator stands above them and must not be
-/// listed (room version 12, MSC4289).
-fn powers(bot: &UserId, plan: &RoomPlan) -> RoomPowerLevelsEventContent {
-    let rules = plan.version.rules().map(|rules| rules.authorization);
-    let mut powers = match &rules {
-        Some(rules) => RoomPowerLevelsEventContent::new(rules),
-        None => {
-            RoomPowerLevelsEventContent::new(&ruma::room_version_rules::AuthorizationRules::V11)
-        }
-    };
-    powers.users = plan
-        .powers
-        .iter()
-        .map(|(user, power)| (user.clone(), (*power).try_into().unwrap_or(int!(0))))
-        .collect();
-    if rules.is_none_or(|rules| !rules.explicitly_privilege_room_creators) {
-        powers.users.insert(bot.to_owned(), int!(100));
-    }
-    powers.users_default = int!(0);
-    // In a space nobody but the bot and admins says or lists anything.
-    powers.events_default = if plan.space { int!(50) } else { int!(0) };
-    powers.state_default = int!(50);
-    powers.invite = int!(50);
-    powers
-}
-
-fn unwritable(error: impl std::fmt::Display) -> MatrixError {
+pub(super) fn unwritable(error: impl std::fmt::Display) -> MatrixError {
     MatrixError::Request(error.to_string())
 }

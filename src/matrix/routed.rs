@@ -18,6 +18,8 @@ pub enum RoutedKind {
     UnstableBeaconInfo,
     /// `m.room.encrypted`.
     Encrypted,
+    /// `m.room.encryption`: messages are encrypted from now on.
+    Encryption,
     /// `m.reaction`.
     Reaction,
     /// `m.room.redaction`.
@@ -32,7 +34,7 @@ pub enum RoutedKind {
 
 impl RoutedKind {
     /// All of them.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::Message,
         Self::Sticker,
         Self::PollStart,
@@ -40,6 +42,7 @@ impl RoutedKind {
         Self::BeaconInfo,
         Self::UnstableBeaconInfo,
         Self::Encrypted,
+        Self::Encryption,
         Self::Reaction,
         Self::Redaction,
         Self::Member,
@@ -57,6 +60,7 @@ impl RoutedKind {
             Self::BeaconInfo => "m.beacon_info",
             Self::UnstableBeaconInfo => "org.matrix.msc3672.beacon_info",
             Self::Encrypted => "m.room.encrypted",
+            Self::Encryption => "m.room.encryption",
             Self::Reaction => "m.reaction",
             Self::Redaction => "m.room.redaction",
             Self::Member => "m.room.member",
@@ -95,7 +99,7 @@ impl RoutedKind {
             | Self::Reaction
             | Self::Redaction => state_key.is_none(),
             Self::Member | Self::BeaconInfo | Self::UnstableBeaconInfo => state_key.is_some(),
-            Self::PowerLevels | Self::Tombstone => state_key == Some(""),
+            Self::Encryption | Self::PowerLevels | Self::Tombstone => state_key == Some(""),
         }
     }
 }

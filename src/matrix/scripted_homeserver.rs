@@ -252,6 +252,7 @@ impl State {
             "versions" => json!({ "versions": ["v1.1", "v1.7", "v1.11"] }),
             "whoami" | "register" => json!({ "user_id": actor }),
             "ping" => json!({ "duration_ms": 3 }),
+            "upload" => json!({ "content_uri": "mxc://house.test/picture" }),
             "createRoom" => json!({ "room_id": "!created:house.test" }),
             "join" => json!({ "room_id": "!room:house.test" }),
             _ if path.contains("/directory/room/") => {

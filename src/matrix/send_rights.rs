@@ -153,7 +153,7 @@ fn needed(powers: &Value, event_type: &str) -> i64 {
         .unwrap_or(0)
 }
 
-fn power_of(powers: &Value, user: &UserId) -> i64 {
+pub(super) fn power_of(powers: &Value, user: &UserId) -> i64 {
     let named = integer(&powers["users"][user.as_str()]);
     named
         .or_else(|| integer(&powers["users_default"]))
@@ -161,7 +161,7 @@ fn power_of(powers: &Value, user: &UserId) -> i64 {
 }
 
 /// A power level: a number, or in old rooms a text that is one.
-fn integer(value: &Value) -> Option<i64> {
+pub(super) fn integer(value: &Value) -> Option<i64> {
     value
         .as_i64()
         .or_else(|| value.as_str()?.trim().parse().ok())

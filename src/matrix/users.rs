@@ -77,20 +77,4 @@ impl Homeserver {
             .map(|user| (user.user_id, user.display_name))
             .collect())
     }
-
-    /// Gives a user of ours its avatar.
-    pub async fn set_avatar(
-        &self,
-        actor: Actor<'_>,
-        user: &UserId,
-        avatar: &ruma::MxcUri,
-    ) -> Result<(), MatrixError> {
-        let value = ProfileFieldValue::AvatarUrl(avatar.to_owned());
-        self.call(
-            actor,
-            set_profile_field::v3::Request::new(user.to_owned(), value),
-        )
-        .await?;
-        Ok(())
-    }
 }

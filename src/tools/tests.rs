@@ -40,6 +40,8 @@ impl Lab {
             space: config::Space::default(),
             rooms: config::Rooms::default(),
             bot_name: None,
+            invites_to_rooms: true,
+            bot_has_avatar: false,
         };
         let provisioner = Provisioner::new(
             Registry::load(journal.clone()).expect("agents"),

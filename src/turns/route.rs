@@ -173,7 +173,7 @@ pub fn route(event: &IncomingEvent, room: Option<&RoomRecord>, rules: &Rules) ->
         | RoutedKind::UnstablePollStart
         | RoutedKind::BeaconInfo
         | RoutedKind::UnstableBeaconInfo => message(event, room, rules),
-        RoutedKind::Encrypted => Route::Ignore(match room {
+        RoutedKind::Encrypted | RoutedKind::Encryption => Route::Ignore(match room {
             Some(_) => IgnoreReason::Encrypted,
             None => IgnoreReason::UnknownRoom,
         }),

@@ -10,6 +10,18 @@ async fn upgrade(world: &World, room: &str) -> String {
     new.as_str().expect("the id of the new room").to_owned()
 }
 
+/// Lets nobody come in from the space any more.
+async fn close(world: &World, room: &str) {
+    let content = json!({ "join_rule": "invite" });
+    world
+        .alice
+        .call(
+            "put_state",
+            json!({ "room": room, "kind": "m.room.join_rules", "content": content }),
+        )
+        .await;
+}
+
 async fn invite(world: &World, room: &str, user: &str) {
     let call = json!({"room": room, "user": user});
     world.alice.call("invite", call).await;
@@ -37,6 +49,7 @@ async fn agent_follows_its_replaced_room_when_it_is_invited() {
         })
         .await;
     let made = world.letta.demo.requests("POST /v1/conversations/");
+    close(&world, &old).await;
     let new = upgrade(&world, &old).await;
     world
         .alice
@@ -87,6 +100,26 @@ async fn agent_follows_its_replaced_room_when_it_is_invited() {
             let children = space.children();
             (children.contains(&&*new) && !children.contains(&&*old)).then_some(())
         })
+        .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn room_that_is_open_to_the_space_is_followed_without_an_invitation() {
+    let world = World::start().await;
+    let (ada, old) = world.first_room().await;
+    let new = upgrade(&world, &old).await;
+    let ghost = ada.ghost.clone();
+    world
+        .alice
+        .wait_for("for the agent in the new room", &new, SOON, |room| {
+            let member = room.member(&ghost)?;
+            (member.membership == "join").then_some(())
+        })
+        .await;
+    let question = world.alice.say(&new, "say: here").await;
+    world
+        .alice
+        .wait_for_answer(&new, &question, SOON, |text| text == "here")
         .await;
 }
 
@@ -156,6 +189,7 @@ async fn room_that_was_replaced_while_the_bridge_was_down_is_followed() {
 async fn alias_of_a_room_that_lets_nobody_in_does_not_stand_for_the_agent() {
     let mut world = World::start().await;
     let (ada, old) = world.first_room().await;
+    close(&world, &old).await;
     world.bridge.kill9().await;
     let new = upgrade(&world, &old).await;
     assert_eq!(world.alice.resolve(&ada.alias).await, Some(new.clone()));

@@ -13,6 +13,7 @@ use crate::{
     sync::SyncContext,
 };
 
+mod accept_invitations;
 mod admins;
 pub mod deactivate;
 mod devices;

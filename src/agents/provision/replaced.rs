@@ -6,7 +6,7 @@ use tracing::{info, warn};
 
 use super::{ProvisionError, Provisioner, cannot};
 use crate::{
-    journal::{AgentRecord, SpaceRecord},
+    journal::{AgentRecord, Greeting, SpaceRecord},
     matrix::Actor,
 };
 
@@ -21,6 +21,13 @@ impl Provisioner {
             return Ok(());
         }
         self.unlist(&mut record).await;
+        // An upgrade carries the avatar over, and the greeting was said.
+        if let Some(avatar) = &mut record.avatar
+            && avatar.on_room == record.room
+        {
+            avatar.on_room = Some(new.to_owned());
+        }
+        record.greeting = Greeting::None;
         record.room = Some(new.to_owned());
         record.joined = true;
         info!(agent.id = %id, room.id = %new, "an agent follows its room to the one that replaces it");
@@ -47,6 +54,7 @@ impl Provisioner {
         record.joined = false;
         record.invited.clear();
         (record.room_name, record.room_topic) = (None, None);
+        record.open_to = None;
         warn!(agent.id = %id, room.id = %old, "an agent cannot follow its room to the one that replaces it and gets a new room");
         self.registry.set(record)?;
         self.journal.durable().await?;

@@ -13,13 +13,11 @@ use super::{DesiredState, ProvisionError, Provisioner, cannot};
 use crate::{
     agents::lookalikes::shown_name,
     config::Level,
-    journal::AgentRecord,
-    matrix::{Actor, MatrixError, RoomPlan},
+    journal::{AgentRecord, Greeting},
+    matrix::{ADMIN_POWER, Actor, MatrixError, RoomPlan, restricted_to},
     time::Millis,
 };
 
-/// Power of admins: as much as the bot.
-const ADMIN_POWER: i64 = 100;
 /// Power of ghosts: enough to manage their rooms, less than the bot.
 const GHOST_POWER: i64 = 50;
 
@@ -47,15 +45,21 @@ impl Provisioner {
             direct: false,
             invite,
             powers,
-            parent: self.registry.space_room(),
+            parent: self.space_in_use(),
+            avatar: record.avatar.as_ref().map(|avatar| avatar.uri.clone()),
             version: self.config.rooms.version.clone(),
         };
         let (room, created) = self.create_or_find(&alias, &plan, Some(ghost)).await?;
         if let Some(previous) = record.previous_room.take() {
             self.journal.move_home(&record.id, &previous, &room)?;
         }
-        record.room = Some(room);
+        record.room = Some(room.clone());
         if created {
+            record.open_to = plan.parent.clone().filter(|_| plan.is_restricted());
+            record.greeting = Greeting::Due;
+            if let Some(avatar) = &mut record.avatar {
+                avatar.on_room = Some(room);
+            }
             record.room_name = Some(shown_name(record));
             record.room_topic.clone_from(&wanted.topic);
             record.invited.extend(wanted.people.iter().cloned());
@@ -135,6 +139,54 @@ impl Provisioner {
         Ok(())
     }
 
+    /// Follows a new description, unless the room has another topic than we gave it: then a person wrote it.
+    pub(super) async fn set_topic(
+        &self,
+        record: &mut AgentRecord,
+        wanted: &DesiredState,
+        room: &OwnedRoomId,
+    ) -> Result<(), ProvisionError> {
+        let present = self.homeserver.room_topic(room).await;
+        let present = present.map_err(cannot("read the room's topic"))?;
+        if present.is_none() || present == record.room_topic {
+            let topic = wanted.topic.clone().unwrap_or_default();
+            self.homeserver
+                .set_room_topic(room, &topic)
+                .await
+                .map_err(cannot("give the room its topic"))?;
+        }
+        record.room_topic.clone_from(&wanted.topic);
+        Ok(())
+    }
+
+    /// Lets the members of the space join the room, unless it has another join rule than we gave it: then a person chose it.
+    pub(super) async fn open_to_space(
+        &self,
+        record: &mut AgentRecord,
+        wanted: &DesiredState,
+        room: &OwnedRoomId,
+    ) -> Result<(), ProvisionError> {
+        let Some(space) = &wanted.open_to else {
+            return Ok(());
+        };
+        let present = self.homeserver.join_rule(room).await;
+        let present = present.map_err(cannot("read who may join the room"))?;
+        let ours = match &record.open_to {
+            Some(before) => present == Some(restricted_to(before)),
+            None => present.is_some_and(|rule| rule["join_rule"] == "invite"),
+        };
+        let can = self.homeserver.can_be_restricted(room).await;
+        if ours && can.map_err(cannot("read the room's version"))? {
+            self.homeserver
+                .open_to_space(room, space)
+                .await
+                .map_err(cannot("open the room to the space"))?;
+            info!(agent.id = %record.id, room.id = %room, "the members of the space can join the room");
+        }
+        record.open_to = Some(space.clone());
+        Ok(())
+    }
+
     /// Invites somebody. Who cannot be invited is logged and not tried for ever.
     pub(super) async fn invite(
         &self,
@@ -184,6 +236,7 @@ impl Provisioner {
             invite: vec![ghost.clone(), person.to_owned()],
             powers,
             parent: None,
+            avatar: record.avatar.as_ref().map(|avatar| avatar.uri.clone()),
             version: self.config.rooms.version.clone(),
         };
         let identity = &self.config.identity;

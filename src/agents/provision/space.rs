@@ -11,6 +11,7 @@ use crate::{journal::SpaceRecord, matrix::RoomPlan};
 impl Provisioner {
     /// Makes sure that the space exists and that everybody who shall see it is invited.
     pub async fn ensure_space(&self) -> Result<(), ProvisionError> {
+        self.ensure_bot_avatar().await;
         if !self.config.space.enabled {
             return Ok(());
         }
@@ -19,6 +20,9 @@ impl Provisioner {
             Some(space) => space,
             None => self.create_space(&people).await?,
         };
+        if !space.has_avatar && self.config.rooms.avatars {
+            self.give_space_avatar(&mut space).await?;
+        }
         for person in people {
             if !space.invited.contains(&person) {
                 self.invite(&space.room, &person).await?;
@@ -31,6 +35,7 @@ impl Provisioner {
 
     async fn create_space(&self, people: &[OwnedUserId]) -> Result<SpaceRecord, ProvisionError> {
         let alias = self.config.identity.space_alias().to_owned();
+        let avatar = self.bot_avatar();
         let plan = RoomPlan {
             alias_localpart: Some(alias.alias().to_owned()),
             name: self.config.space.name.clone(),
@@ -40,6 +45,7 @@ impl Provisioner {
             invite: people.to_vec(),
             powers: self.admin_powers(),
             parent: None,
+            avatar: avatar.clone(),
             version: self.config.rooms.version.clone(),
         };
         let (room, created) = self.create_or_find(&alias, &plan, None).await?;
@@ -52,6 +58,7 @@ impl Provisioner {
             room,
             invited,
             replaced: None,
+            has_avatar: created && avatar.is_some(),
         };
         self.registry.set_space(space.clone())?;
         self.journal.durable().await?;

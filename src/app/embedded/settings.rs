@@ -64,6 +64,17 @@ fn from_sources(config: &Config, env: Vec<(String, String)>) -> anyhow::Result<h
     if !sources.sets("allow_legacy_media").map_err(invalid)? {
         settings.media.allow_legacy_media = is_for_this_network_only(&settings);
     }
+    // What the bridge invites its people to is theirs without a click.
+    if !sources.sets("auto_accept_invites").map_err(invalid)? {
+        settings.rooms.auto_accept_invites = true;
+    }
+    // Agents cannot read what is encrypted.
+    if !sources
+        .sets("well_known.element_e2ee_default")
+        .map_err(invalid)?
+    {
+        settings.well_known.element_e2ee_default = Some(false);
+    }
     // Nobody gets in without a token; the first person gets one from the log, all others from an admin.
     if own.tuwunel_config.is_none() && !sources.sets("allow_registration").map_err(invalid)? {
         settings.registration.allow_registration = true;
@@ -202,6 +213,24 @@ mod tests {
         config.rooms.version = "99".try_into().unwrap();
         let text = refused(&config);
         assert!(text.contains("set it to one of `10`, `11`, `12`"), "{text}");
+    }
+
+    #[test]
+    fn invitations_of_the_bridge_are_accepted_unless_somebody_says_otherwise() {
+        for (written, env, accepted) in [
+            ("", None, true),
+            ("  auto_accept_invites: false", None, false),
+            ("", Some("false"), false),
+            ("  auto_accept_invites: true", None, true),
+        ] {
+            let env: Vec<_> = env
+                .map(|value| ("TUWUNEL_AUTO_ACCEPT_INVITES", value))
+                .into_iter()
+                .collect();
+            let rooms = read(written, &env).rooms;
+            assert_eq!(rooms.auto_accept_invites, accepted, "{written} {env:?}");
+            assert!(rooms.auto_accept_invites_appservices_only);
+        }
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use letta_client::AgentId;
-use ruma::{OwnedRoomId, OwnedUserId};
+use ruma::{OwnedMxcUri, OwnedRoomId, OwnedUserId};
 use serde::{Deserialize, Serialize};
 
 use crate::time::Millis;
@@ -19,6 +19,39 @@ pub struct SpaceRecord {
     /// The room that has replaced it, if one has.
     #[serde(default)]
     pub replaced: Option<Replacement>,
+    /// Whether it has an avatar, one of ours or one that a person gave it.
+    #[serde(default)]
+    pub has_avatar: bool,
+}
+
+/// The picture that the bridge made for an agent, and where it is shown. Each field says what has been done.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AvatarRecord {
+    /// Which picture it is.
+    pub hash: String,
+    /// Where it was uploaded to.
+    pub uri: OwnedMxcUri,
+    /// Whether the ghost has it, or one that somebody else gave it.
+    #[serde(default)]
+    pub on_ghost: bool,
+    /// The room that has it, or one that somebody else gave it.
+    #[serde(default)]
+    pub on_room: Option<OwnedRoomId>,
+    /// Where the picture was that this one replaces.
+    #[serde(default)]
+    pub replaces: Option<OwnedMxcUri>,
+}
+
+/// How far the greeting in an agent's new room is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Greeting {
+    /// There is nothing to say: the room was there before, or it was said.
+    #[default]
+    None,
+    /// The room was made by us, and nothing is said yet.
+    Due,
+    /// It may have been sent.
+    Tried,
 }
 
 /// What a room is to the bridge.

@@ -27,6 +27,7 @@ async fn agents_rooms_and_the_space_are_remembered() {
         room: owned_room_id!("!space:house.test"),
         invited: [owned_user_id!("@alice:house.test")].into(),
         replaced: None,
+        has_avatar: true,
     };
     fixture.set_space(&space).unwrap();
 

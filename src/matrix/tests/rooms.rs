@@ -22,6 +22,7 @@ fn plan(version: RoomVersionId) -> RoomPlan {
         ]
         .into(),
         parent: Some(owned_room_id!("!space:house.test")),
+        avatar: Some("mxc://house.test/picture".into()),
         version,
     }
 }
@@ -68,6 +69,26 @@ async fn a_room_is_created_with_everything_said() {
             "canonical": true
           },
           "state_key": "!space:house.test"
+        },
+        {
+          "type": "m.room.join_rules",
+          "content": {
+            "join_rule": "restricted",
+            "allow": [
+              {
+                "type": "m.room_membership",
+                "room_id": "!space:house.test"
+              }
+            ]
+          },
+          "state_key": ""
+        },
+        {
+          "type": "m.room.avatar",
+          "content": {
+            "url": "mxc://house.test/picture"
+          },
+          "state_key": ""
         }
       ],
       "invite": [
@@ -76,11 +97,18 @@ async fn a_room_is_created_with_everything_said() {
       ],
       "name": "Nora",
       "power_level_content_override": {
+        "events": {
+          "m.room.encryption": 101,
+          "m.room.history_visibility": 100,
+          "m.room.power_levels": 100,
+          "m.room.server_acl": 100,
+          "m.room.tombstone": 100
+        },
         "invite": 50,
         "users": {
           "@admin:house.test": 100,
           "@agent_1:house.test": 50,
-          "@letta:house.test": 100
+          "@letta:house.test": 101
         }
       },
       "preset": "private_chat",
@@ -98,13 +126,50 @@ async fn in_room_version_12_the_creator_is_not_listed() {
     let users = |body: &Value| body["power_level_content_override"]["users"].clone();
     assert_eq!(
         users(&v11),
-        json!({ "@admin:house.test": 100, "@agent_1:house.test": 50, BOT: 100 })
+        json!({ "@admin:house.test": 100, "@agent_1:house.test": 50, BOT: 101 })
     );
     assert_eq!(
         users(&v12),
         json!({ "@admin:house.test": 100, "@agent_1:house.test": 50 })
     );
     assert_eq!(v12["room_version"], "12");
+}
+
+#[tokio::test]
+async fn nobody_but_the_bot_turns_on_encryption() {
+    for (version, bot) in [
+        (RoomVersionId::V10, Some(101)),
+        (RoomVersionId::V11, Some(101)),
+        (RoomVersionId::V12, None),
+    ] {
+        let body = created(&plan(version.clone())).await;
+        let levels = &body["power_level_content_override"];
+        let needed = levels["events"]["m.room.encryption"].as_i64().unwrap();
+        let powers = levels["users"].as_object().unwrap();
+        for (user, power) in powers {
+            let can = power.as_i64().unwrap() >= needed;
+            assert_eq!(can, user == BOT, "{user} in version {version}");
+        }
+        assert_eq!(levels["users"][BOT].as_i64(), bot);
+        // Who made a room of version 12 is above all levels, and admins go no higher than 100.
+        assert!(needed > 100);
+    }
+}
+
+#[tokio::test]
+async fn room_is_open_to_its_space_where_its_version_knows_that() {
+    for (version, parent, is_open) in [
+        (RoomVersionId::V7, true, false),
+        (RoomVersionId::V8, true, true),
+        (RoomVersionId::V12, true, true),
+        (RoomVersionId::V11, false, false),
+    ] {
+        let mut plan = plan(version);
+        plan.parent = plan.parent.filter(|_| parent);
+        let body = created(&plan).await;
+        let is_said = body["initial_state"].to_string().contains("restricted");
+        assert_eq!(is_said, is_open, "{body}");
+    }
 }
 
 #[tokio::test]

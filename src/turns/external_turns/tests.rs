@@ -269,6 +269,9 @@ fn home(agent: &Agent, place: &ConversationKey) -> AgentRecord {
         previous_room: None,
         invited: std::collections::BTreeSet::default(),
         status: crate::journal::AgentStatus::Live,
+        open_to: None,
+        avatar: None,
+        greeting: crate::journal::Greeting::None,
         compared_name: None,
         is_lookalike: false,
     }

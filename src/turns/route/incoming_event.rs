@@ -166,7 +166,7 @@ impl EventContent {
             }
             RoutedKind::Member => serde_json::from_str(json).ok().map(Self::Member),
             RoutedKind::Tombstone => serde_json::from_str(json).ok().map(Self::Tombstone),
-            RoutedKind::Encrypted | RoutedKind::PowerLevels => None,
+            RoutedKind::Encrypted | RoutedKind::Encryption | RoutedKind::PowerLevels => None,
         }
     }
 

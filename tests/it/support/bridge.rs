@@ -32,6 +32,8 @@ impl Bridge {
         bridge
             .with("APPSERVICE__PORT", &port.to_string())
             .with("APPSERVICE__HOSTNAME", "127.0.0.1")
+            // Most tests go where they are invited.
+            .with("ROOMS__INVITE", "rooms")
     }
 
     /// Overrides a key of the configuration: `LETTA__POLL_INTERVAL` is `letta.poll_interval`.
@@ -103,22 +105,25 @@ impl Bridge {
             self.registration().exists(),
             "init wrote no registration.yaml and said:\n{said}"
         );
+        // Most tests count what agents say.
+        self.edit_config(|config| config["rooms"]["greeting"] = "".into());
         said
     }
 
     /// Replaces the map of permissions, as an admin does with an editor.
     pub fn set_permissions(&self, permissions: &[(String, String)]) {
-        let path = self.dir.join("config.yaml");
-        let text = std::fs::read_to_string(&path).expect("init wrote config.yaml");
-        let mut config: serde_yaml::Mapping =
-            serde_yaml::from_str(&text).expect("config.yaml is YAML");
         let map = permissions
             .iter()
             .map(|(who, what)| (who.as_str().into(), what.as_str().into()));
-        config.insert(
-            "permissions".into(),
-            serde_yaml::Value::Mapping(map.collect()),
-        );
+        let map = serde_yaml::Value::Mapping(map.collect());
+        self.edit_config(|config| config["permissions"] = map);
+    }
+
+    fn edit_config(&self, edit: impl FnOnce(&mut serde_yaml::Value)) {
+        let path = self.dir.join("config.yaml");
+        let text = std::fs::read_to_string(&path).expect("init wrote config.yaml");
+        let mut config = serde_yaml::from_str(&text).expect("config.yaml is YAML");
+        edit(&mut config);
         let text = serde_yaml::to_string(&config).expect("a map can be written");
         std::fs::write(&path, text).expect("config.yaml can be written");
     }

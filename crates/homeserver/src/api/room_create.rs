@@ -31,7 +31,19 @@ async fn create(
         Rate::Invites,
         call.body.invite.len(),
     )?;
+    let direct_with = if call.body.is_direct {
+        call.body.invite.clone()
+    } else {
+        Vec::new()
+    };
     let room = rooms::create::create(&services.rooms, &call.caller, call.body).await?;
+    let sender = &call.caller.user_id;
+    let marked = services
+        .operations
+        .mark_direct_for_joined(sender, &direct_with, &room);
+    if let Err(error) = marked.await {
+        tracing::warn!(%error, room.id = %room, "could not mark a direct chat");
+    }
     Ok(create_room::v3::Response::new(room))
 }
 

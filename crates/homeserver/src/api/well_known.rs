@@ -5,10 +5,13 @@
 
 use http::{HeaderMap, uri::Authority};
 use ruma::api::client::discovery::{
-    discover_homeserver::{self, HomeserverInfo},
+    discover_homeserver,
     discover_support::{self, Contact, ContactRole},
 };
 
+use serde_json::json;
+
+use super::untyped::{Json, Untyped};
 use crate::{
     error::{Error, Result},
     http::{Call, Routes},
@@ -21,15 +24,22 @@ pub(super) fn routes(routes: Routes) -> Routes {
 
 async fn client(
     services: AppState,
-    call: Call<discover_homeserver::Request>,
-) -> Result<discover_homeserver::Response> {
+    call: Call<Untyped<discover_homeserver::Request>>,
+) -> Result<Json> {
     let configured = services.config.well_known.client.as_ref();
     let url = match configured {
         Some(url) => url.as_str().trim_end_matches('/').to_owned(),
         None => asked_at(&call.facts.headers)
             .ok_or_else(|| Error::not_found("well_known.client is not configured"))?,
     };
-    Ok(discover_homeserver::Response::new(HomeserverInfo::new(url)))
+    let mut answer = json!({ "m.homeserver": { "base_url": url } });
+    if let (Some(default), Some(answer)) = (
+        services.config.well_known.element_e2ee_default,
+        answer.as_object_mut(),
+    ) {
+        answer.insert("io.element.e2ee".into(), json!({ "default": default }));
+    }
+    Ok(Json(answer))
 }
 
 /// The address that the client asked, from the headers of its request.

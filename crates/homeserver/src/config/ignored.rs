@@ -134,7 +134,6 @@ const GROUPS: &[Group] = &[
     Group::of_switches(
         "what it switches on is not in this server",
         &[
-            "auto_accept_invites*",
             "delete_rooms_after_leave",
             "forget_forced_upon_leave",
             "push_everything",
@@ -163,6 +162,7 @@ const GROUPS: &[Group] = &[
         "it is about federation, which is not served",
         &[
             "federat*",
+            "auto_accept_invites_local_only",
             "allow_incoming_*",
             "allow_outgoing_*",
             "allow_inbound_profile_lookup_federation_requests",

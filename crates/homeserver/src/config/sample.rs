@@ -130,6 +130,18 @@ const ENTRIES: &[Entry] = &[
         "Patterns of names that nobody can take.",
         "[\"^admin\"]",
     ),
+    entry(
+        "auto_accept_invites",
+        "Whether people are in the rooms to which bridges invite them without answering.",
+    ),
+    entry(
+        "auto_accept_invites_direct_only",
+        "Whether only direct chats count for that.",
+    ),
+    entry(
+        "auto_accept_invites_appservices_only",
+        "Whether only those of bridges are accepted; not so in Tuwunel.",
+    ),
     entry("allow_encryption", "Whether rooms can be encrypted."),
     entry(
         "allow_room_creation",

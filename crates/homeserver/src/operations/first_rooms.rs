@@ -23,6 +23,9 @@ use crate::{
 impl Operations {
     /// Puts somebody new into the rooms that everybody begins in, and the first person into the admin room.
     pub(super) async fn join_initial_rooms(&self, user: &UserId, first: bool) {
+        if let Err(error) = self.accept_invitations(user).await {
+            tracing::warn!(%error, user.id = %user, "could not accept the invitations of a new account");
+        }
         for room in &self.registration.auto_join_rooms {
             if let Err(error) = self.join_first(user, room).await {
                 tracing::warn!(%error, user.id = %user, room = %room, "could not auto-join a new account");

@@ -123,11 +123,11 @@ impl Successor<'_> {
         let mut drafts = self.drafts()?;
         while drafts.len() > EVENTS_PER_WRITE {
             let later = drafts.split_off(EVENTS_PER_WRITE);
-            writer.add_all(drafts).await?.commit().await?;
+            writer.add_all(drafts, Vec::new()).await?.commit().await?;
             writer = rooms.write(&room).await?;
             drafts = later;
         }
-        writer.add_all(drafts).await?.commit().await?;
+        writer.add_all(drafts, Vec::new()).await?.commit().await?;
         Ok(room)
     }
 

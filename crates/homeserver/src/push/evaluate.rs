@@ -4,7 +4,10 @@
 //! the event. Only people are met: users of application services read nothing, and a user without an account or with a deactivated
 //! one has nobody who could. What is not a notification leaves no trace, so a quiet room costs nothing to count.
 
-use std::sync::{Arc, atomic::Ordering::Relaxed};
+use std::{
+    collections::BTreeSet,
+    sync::{Arc, atomic::Ordering::Relaxed},
+};
 
 use homeserver_model::push::{
     budget::{EventBudget, Share},
@@ -54,6 +57,7 @@ impl Derived for PushRules {
         Ok(Box::new(Evaluation {
             rules: self.clone(),
             audience,
+            joining: joining(writer.added()),
         }))
     }
 }
@@ -63,6 +67,8 @@ impl Derived for PushRules {
 struct Evaluation {
     rules: PushRules,
     audience: Arc<Audience>,
+    /// Who joins in this write: an invitation in it is answered already.
+    joining: BTreeSet<OwnedUserId>,
 }
 
 impl DerivedWrite for Evaluation {
@@ -111,7 +117,8 @@ impl Evaluation {
         };
         let concerned = || {
             audience.people.iter().filter(|(user, member)| {
-                let invited = !member.joined && pdu.is_member_event_of(user);
+                let invited =
+                    !member.joined && pdu.is_member_event_of(user) && !self.joining.contains(*user);
                 **user != pdu.sender && (member.joined || invited)
             })
         };
@@ -168,6 +175,18 @@ impl Evaluation {
         });
         Ok(())
     }
+}
+
+/// Who says in these events that they join.
+fn joining(added: &[Arc<Pdu>]) -> BTreeSet<OwnedUserId> {
+    let members = added.iter().filter(|pdu| {
+        pdu.kind == TimelineEventType::RoomMember && pdu.is_member_event_of(&pdu.sender)
+    });
+    let joins = members.filter(|pdu| {
+        let content = pdu.content_as::<RoomMemberEventContent>();
+        content.is_some_and(|content| content.membership == MembershipState::Join)
+    });
+    joins.map(|pdu| pdu.sender.clone()).collect()
 }
 
 /// Whoever says something has read what is before it.

@@ -21,7 +21,11 @@ use serde_json::{
     value::{RawValue, to_raw_value},
 };
 
-use super::{Draft, Rooms, aliases, membership::Member, rules_of};
+use super::{
+    Draft, Rooms, aliases,
+    membership::{Member, auto_accept},
+    rules_of,
+};
 use crate::{
     accounts::introduce,
     caller::Caller,
@@ -74,7 +78,8 @@ pub async fn create(rooms: &Rooms, caller: &Caller, request: Request) -> Result<
     let content = plan.create_content()?;
 
     let writer = rooms.create(plan.version.clone(), creator, content).await?;
-    let built = writer.add_all(plan.drafts()?).await;
+    let (drafts, joins) = plan.drafts()?;
+    let built = writer.add_all(drafts, joins).await;
     let mut writer = built.map_err(invalid_state)?;
     let room = writer.room_id().to_owned();
     if plan.request.visibility == Visibility::Public {
@@ -196,8 +201,8 @@ impl Plan {
         self.alias.as_deref().map_or(Ok(()), check)
     }
 
-    /// The events that the room begins with, after its very first.
-    fn drafts(&self) -> Result<Vec<Draft>> {
+    /// The events that the room begins with, after its very first; and the joins of those for whom their invitation is accepted.
+    fn drafts(&self) -> Result<(Vec<Draft>, Vec<Draft>)> {
         let creator = &self.caller.user_id;
         let join = Member::new(&self.rooms, creator, MembershipState::Join)?;
         let mut drafts = vec![join.draft(creator)?];
@@ -232,8 +237,8 @@ impl Plan {
             let content = json!({ "topic": topic, "m.topic": rich });
             drafts.push(self.state(StateEventType::RoomTopic, content)?);
         }
-        self.invites(&mut drafts)?;
-        Ok(drafts)
+        let joins = self.invites(&mut drafts)?;
+        Ok((drafts, joins))
     }
 
     fn preset_state(&self) -> [(StateEventType, Value); 3] {
@@ -257,7 +262,8 @@ impl Plan {
         ]
     }
 
-    fn invites(&self, drafts: &mut Vec<Draft>) -> Result<()> {
+    fn invites(&self, drafts: &mut Vec<Draft>) -> Result<Vec<Draft>> {
+        let mut joins = Vec::new();
         for user in &self.request.invite {
             if *user == self.caller.user_id {
                 continue;
@@ -265,8 +271,10 @@ impl Plan {
             let mut member = Member::new(&self.rooms, user, MembershipState::Invite)?;
             member.is_direct = self.request.is_direct;
             drafts.push(member.draft(&self.caller.user_id)?);
+            let sender = &self.caller.user_id;
+            joins.extend(auto_accept::join_after(&self.rooms, sender, &member)?);
         }
-        Ok(())
+        Ok(joins)
     }
 
     /// Whether the client sets this state itself.

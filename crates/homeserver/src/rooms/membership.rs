@@ -20,6 +20,7 @@ use crate::{
     store::tables,
 };
 
+pub mod auto_accept;
 mod everywhere;
 mod restricted;
 
@@ -125,7 +126,16 @@ pub async fn change(rooms: &Rooms, sender: &UserId, room: &RoomId, member: Membe
         return Ok(());
     }
     writer.add(draft)?;
+    let join = auto_accept::join_after(rooms, sender, &member)?;
+    let is_accepted = match join {
+        Some(join) => writer.add_if_allowed(join)?,
+        None => false,
+    };
     writer.commit().await?;
+    // An account that was made meanwhile has not seen the invitation, or sees it accepted.
+    if member.membership == MembershipState::Invite && !is_accepted {
+        auto_accept::accept_pending(rooms, &member.user, room).await?;
+    }
     Ok(())
 }
 

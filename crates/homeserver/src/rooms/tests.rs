@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 
 use crate::testing::{TestServer, TestUser};
 
+mod accepting;
 mod creating;
 mod history;
 mod later;

@@ -223,17 +223,20 @@ impl RoomWriter {
         self.add(draft).map(drop)
     }
 
-    /// Adds many events. Building them is no work for an async worker.
+    /// Adds many events, and then those of `optional` that are allowed. Building them is no work for an async worker.
     ///
     /// # Errors
     ///
     /// As [`Self::add`]; the first error ends the writer.
-    pub async fn add_all(mut self, drafts: Vec<Draft>) -> Result<Self> {
+    pub async fn add_all(mut self, drafts: Vec<Draft>, optional: Vec<Draft>) -> Result<Self> {
         let building = crate::blocking::run(move || {
             #[cfg(test)]
             self.rooms.gate.pass_new();
             for draft in drafts {
                 self.add(draft)?;
+            }
+            for draft in optional {
+                self.add_if_allowed(draft)?;
             }
             Ok(self)
         });

@@ -119,6 +119,11 @@ fn of_speech() -> Vec<Row> {
         )
         .journals(1),
         events(
+            "encryption that is turned on, after which nobody of us can read",
+            &[state("m.room.encryption", "@alice:house.test")],
+        )
+        .journals(1),
+        events(
             "power levels that are no state",
             &[with("type", json!("m.room.power_levels"))],
         ),

@@ -58,7 +58,7 @@ fn every_kind_that_is_admitted_is_routed() {
             RoutedKind::Member | RoutedKind::BeaconInfo | RoutedKind::UnstableBeaconInfo => {
                 Some(ANN)
             }
-            RoutedKind::PowerLevels | RoutedKind::Tombstone => Some(""),
+            RoutedKind::Encryption | RoutedKind::PowerLevels | RoutedKind::Tombstone => Some(""),
             _ => None,
         };
         let content = json!({

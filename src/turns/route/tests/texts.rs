@@ -132,6 +132,10 @@ fn what_is_encrypted_cannot_be_read() {
         "content": { "algorithm": "m.megolm.v1.aes-sha2", "ciphertext": "…", "session_id": "s" },
     }));
     assert_eq!(brief(&encrypted, &home()), "ignore: Encrypted");
+    let turned_on = event(&json!({
+        "type": "m.room.encryption", "state_key": "", "content": { "algorithm": "m.megolm.v1.aes-sha2" },
+    }));
+    assert_eq!(brief(&turned_on, &home()), "ignore: Encrypted");
     let elsewhere = route(&encrypted, None, &rules());
     assert_eq!(elsewhere, Route::Ignore(IgnoreReason::UnknownRoom));
 }

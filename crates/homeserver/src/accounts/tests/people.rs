@@ -135,6 +135,7 @@ async fn the_server_says_what_it_is() {
 
     let test = TestServer::start_with(|config| {
         config.well_known.client = Some("https://matrix.letta.test".parse().unwrap());
+        config.well_known.element_e2ee_default = Some(false);
         config.turn.turn_uris = vec!["turn:relay.letta.test".to_owned()];
         config.turn.turn_secret = Some(crate::config::Secret::new("relay"));
     })
@@ -143,7 +144,10 @@ async fn the_server_says_what_it_is() {
     let found = bob.get("/.well-known/matrix/client").await;
     assert_eq!(
         found,
-        json!({ "m.homeserver": { "base_url": "https://matrix.letta.test" } })
+        json!({
+            "m.homeserver": { "base_url": "https://matrix.letta.test" },
+            "io.element.e2ee": { "default": false },
+        })
     );
     let relay = bob.get("/_matrix/client/v3/voip/turnServer").await;
     assert!(

@@ -25,6 +25,12 @@ pub struct Rooms {
     pub default_power_level_content_override: Option<Map<String, Value>>,
     /// Whether the list of public rooms is for people without an account, too.
     pub allow_public_room_directory_without_auth: bool,
+    /// Whether people are in the rooms to which they are invited without answering.
+    pub auto_accept_invites: bool,
+    /// Whether only invitations to direct chats are accepted so.
+    pub auto_accept_invites_direct_only: bool,
+    /// Whether only invitations of application services are accepted so.
+    pub auto_accept_invites_appservices_only: bool,
     /// Regular expressions of room aliases that nobody can make.
     pub forbidden_alias_names: Patterns,
 }
@@ -37,6 +43,9 @@ impl Default for Rooms {
             default_room_version: RoomVersionId::V11,
             default_power_level_content_override: None,
             allow_public_room_directory_without_auth: false,
+            auto_accept_invites: false,
+            auto_accept_invites_direct_only: false,
+            auto_accept_invites_appservices_only: true,
             forbidden_alias_names: Patterns::default(),
         }
     }

@@ -23,4 +23,6 @@ pub struct WellKnown {
     pub support_email: Option<String>,
     /// The contact's user id.
     pub support_mxid: Option<OwnedUserId>,
+    /// Whether Element encrypts new rooms and direct chats unasked (`io.element.e2ee`); its own way if nothing is said.
+    pub element_e2ee_default: Option<bool>,
 }
