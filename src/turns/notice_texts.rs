@@ -195,6 +195,9 @@ pub fn refused(error: &BackendError) -> (String, String) {
         FailureKind::ContextOverflow => {
             "This conversation, or this message, is too long for the agent's model. Begin a thread, or shorten the message."
         }
+        FailureKind::NoPictures => {
+            "The agent's model takes no pictures, and there is one in this conversation. Begin a thread, or let an admin choose another model."
+        }
         FailureKind::Refused => refused_word(error),
         FailureKind::Unreachable { .. }
         | FailureKind::Overloaded { .. }

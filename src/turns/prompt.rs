@@ -105,12 +105,11 @@ fn without_quote(body: &str, is_marked: bool) -> Option<&str> {
 /// A queued prompt as the agent gets it. Every text of a person goes to Letta through here.
 pub(super) fn for_letta(prompt: &QueuedPrompt, key: String, shared: bool) -> Prompt {
     Prompt {
-        key,
-        text: envelope(&prompt.sender, &prompt.text, shared),
         speaker: Some(Speaker {
             name: prompt.sender.localpart().to_owned(),
             id: prompt.sender.to_string(),
         }),
+        ..Prompt::new(key, envelope(&prompt.sender, &prompt.text, shared))
     }
 }
 
@@ -131,11 +130,11 @@ mod tests {
             retries: 0,
         };
         let prompt = for_letta(&queued, "$asked".to_owned(), false);
-        assert_eq!((&*prompt.key, &*prompt.text), ("$asked", "Hello"));
+        assert_eq!((&*prompt.key, &*prompt.text()), ("$asked", "Hello"));
         let speaker = prompt.speaker.expect("somebody speaks");
         assert_eq!((&*speaker.name, &*speaker.id), ("ann", "@ann:example.org"));
         let prompt = for_letta(&queued, "$asked".to_owned(), true);
-        assert_eq!(prompt.text, "@ann:example.org: Hello");
+        assert_eq!(prompt.text(), "@ann:example.org: Hello");
     }
 
     #[test]

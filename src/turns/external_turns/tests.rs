@@ -195,11 +195,7 @@ impl Lab {
     /// Somebody else asks in the same conversation; `key` names their turn.
     async fn others_ask(&self, key: &str, text: &str) {
         let at = self.conversation();
-        let prompt = Prompt {
-            key: format!("{key} {text}"),
-            text: text.to_owned(),
-            speaker: None,
-        };
+        let prompt = Prompt::new(format!("{key} {text}"), text);
         let turn = self
             .app
             .rest
