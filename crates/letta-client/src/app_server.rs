@@ -60,7 +60,7 @@ use crate::{
 
 use address::Address;
 use command::{Creation, Request};
-use hub::{Call, Hub};
+use hub::{Call, Hub, MESSAGES_PAGE};
 use link::SocketTimeouts;
 use wire::{Answer, Scope};
 
