@@ -48,9 +48,9 @@ pub use self::{
     inbox::InboxPosition,
     record::{
         AdmittedEvent, AgentRecord, AgentStatus, Answer, ApprovalCall, ApprovalDecision,
-        ApprovalRecord, ConversationKey, DecidedBy, FailedRecord, OutboxItem, PauseRecord,
-        QueuedPrompt, Replacement, RoomJob, RoomKind, RoomRecord, SendId, SilencedRecord,
-        SpaceRecord, Spent, TurnId, TurnRecord, WaitNotice,
+        ApprovalRecord, Attachment, AttachmentKind, ConversationKey, DecidedBy, FailedRecord,
+        OutboxItem, PauseRecord, QueuedPrompt, Replacement, RoomJob, RoomKind, RoomRecord, SendId,
+        SilencedRecord, SpaceRecord, Spent, TEXT_FILE_BYTES_MAX, TurnId, TurnRecord, WaitNotice,
     },
 };
 

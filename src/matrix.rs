@@ -5,6 +5,7 @@
 
 mod client;
 pub mod content;
+mod media;
 pub mod render;
 mod replaced;
 mod room_type;

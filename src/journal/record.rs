@@ -10,6 +10,7 @@ use serde_json::value::RawValue;
 use sha2::{Digest, Sha256};
 
 mod approval;
+mod attachment;
 mod keys;
 mod queued;
 mod room;
@@ -17,6 +18,7 @@ mod spent;
 
 pub use self::{
     approval::{ApprovalCall, ApprovalDecision, ApprovalRecord, DecidedBy},
+    attachment::{Attachment, AttachmentKind, TEXT_FILE_BYTES_MAX},
     queued::{OutboxItem, RoomJob},
     room::{Replacement, RoomKind, RoomRecord, SpaceRecord},
     spent::{FailedRecord, PauseRecord, SilencedRecord, Spent, WaitNotice},
@@ -57,6 +59,12 @@ pub struct QueuedPrompt {
     /// How often it was put in again after it had been set aside.
     #[serde(default)]
     pub retries: u32,
+    /// What came with it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub attachment: Option<Attachment>,
+    /// The event that it replies to, if its agent has to be told of that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reply_to: Option<OwnedEventId>,
 }
 
 /// A turn: a pure function of the first event it answers.

@@ -4,8 +4,9 @@
 
 use letta_client::{BackendError, FailureKind};
 
-pub use self::waits::*;
+pub use self::{attachments::*, waits::*};
 
+mod attachments;
 mod waits;
 
 use super::rights::Approvers;

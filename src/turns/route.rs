@@ -17,12 +17,14 @@ use ruma::{
 use serde::{Deserialize, Deserializer, de::DeserializeOwned};
 use serde_json::value::RawValue;
 
-use super::{non_text_message, prompt, reaction_command::ReactionCommand};
+use super::{
+    attachments::attachment_of, non_text_message, prompt, reaction_command::ReactionCommand,
+};
 use crate::{
     commands,
     config::{Level, Permissions},
     identity::Identity,
-    journal::{ConversationKey, RoomKind, RoomRecord},
+    journal::{Attachment, ConversationKey, RoomKind, RoomRecord},
     matrix::RoutedKind,
 };
 
@@ -73,6 +75,10 @@ pub enum Route {
         also: Vec<ConversationKey>,
         /// What the agent shall read.
         text: String,
+        /// What came with it.
+        attachment: Option<Attachment>,
+        /// What it replies to.
+        reply_to: Option<OwnedEventId>,
     },
     /// Something said to the bot.
     Command,
@@ -84,6 +90,8 @@ pub enum Route {
         original: OwnedEventId,
         /// The new text.
         text: String,
+        /// What came with it.
+        attachment: Option<Attachment>,
     },
     /// An earlier message is taken back.
     Redaction {
@@ -255,8 +263,11 @@ fn message(event: &IncomingEvent, room: Option<&RoomRecord>, rules: &Rules) -> R
         if text.trim().is_empty() {
             return Route::Ignore(IgnoreReason::Empty);
         }
-        let original = replacement.event_id.clone();
-        return Route::Edit { original, text };
+        return Route::Edit {
+            original: replacement.event_id.clone(),
+            text,
+            attachment: attachment_of(event, true),
+        };
     }
     let management = matches!(&room.kind, RoomKind::Management { user } if *user == event.sender);
     let prefixed =
@@ -284,6 +295,8 @@ fn message(event: &IncomingEvent, room: Option<&RoomRecord>, rules: &Rules) -> R
             text,
             conversation,
             also: conversations.collect(),
+            attachment: attachment_of(event, false),
+            reply_to: prompt::replied_to(&content),
         },
         None if room.successor().is_some() => Route::Ignore(IgnoreReason::RoomLeft),
         None => Route::Ignore(IgnoreReason::NotAddressed),

@@ -33,6 +33,7 @@ mod invited_agents;
 mod journal_crash;
 mod logs;
 mod odd_values;
+mod pictures;
 mod proof;
 mod provider;
 mod restarts;

@@ -185,6 +185,8 @@ impl Lab {
             text: text.to_owned(),
             admitted_at: Millis(1),
             retries: 0,
+            attachment: None,
+            reply_to: None,
         };
         self.journal
             .queue_prompt(admission, &self.place, &prompt)
