@@ -49,10 +49,11 @@ pub use self::{
     inbox::InboxPosition,
     record::{
         AdmittedEvent, AgentRecord, AgentStatus, Answer, ApprovalCall, ApprovalDecision,
-        ApprovalRecord, AvatarRecord, ConversationKey, DecidedApproval, DecidedBy, Delivery,
-        FailedRecord, Greeting, IllegalTransition, NoticeText, OutboxItem, PauseRecord,
-        QueuedPrompt, Replacement, RoomJob, RoomKind, RoomRecord, SendId, SilencedRecord,
-        SpaceRecord, Spent, TurnId, TurnRecord, TurnState, WaitNotice,
+        ApprovalRecord, Attachment, AttachmentKind, AvatarRecord, ConversationKey, DecidedApproval,
+        DecidedBy, Delivery, FailedRecord, Greeting, IllegalTransition, NoticeText, OutboxItem,
+        PauseRecord, QueuedPrompt, Replacement, RoomJob, RoomKind, RoomRecord, SendId,
+        SilencedRecord, SpaceRecord, Spent, TEXT_FILE_BYTES_MAX, TurnId, TurnRecord, TurnState,
+        WaitNotice,
     },
     tool_tokens::ToolTokenRecord,
 };

@@ -6,6 +6,9 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
 
+/// The last millisecond that has a year of four digits.
+const LAST_WRITTEN: u64 = 253_402_300_799_999;
+
 /// Milliseconds since the Unix epoch, as in `origin_server_ts`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(transparent)]
@@ -22,6 +25,12 @@ impl Millis {
             .duration_since(UNIX_EPOCH)
             .unwrap_or_default();
         Self(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
+    }
+
+    /// The time of day and date in UTC, to the second, as [RFC 3339](https://www.rfc-editor.org/rfc/rfc3339) writes it.
+    pub fn to_rfc3339(self) -> String {
+        let time = UNIX_EPOCH + Duration::from_millis(self.0.min(LAST_WRITTEN));
+        humantime::format_rfc3339_seconds(time).to_string()
     }
 
     /// How long ago `earlier` was; zero if it lies in the future.

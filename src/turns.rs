@@ -19,6 +19,7 @@
 
 mod approval;
 mod approval_message;
+mod attachments;
 pub mod budget;
 pub mod decide;
 mod envelope;
@@ -30,6 +31,7 @@ mod latest_messages;
 mod log;
 mod member_counts;
 pub mod messages;
+mod model_input;
 mod model_tags;
 mod non_text_message;
 mod notice;
@@ -39,6 +41,7 @@ mod pause_notice;
 pub mod pauses;
 mod pending_requests;
 mod prompt;
+mod quote;
 pub mod reaction_command;
 pub mod reply;
 mod retry;
@@ -76,9 +79,9 @@ use tokio::{
 use tracing::error;
 
 use self::{
-    external_turns::ExternalTurns, latest_messages::LatestMessages, member_counts::MemberCounts,
-    pauses::Pauses, send_rights::SendRights, sender_rate_limit::SenderRateLimit,
-    stops::StopRequests,
+    attachments::Attachments, external_turns::ExternalTurns, latest_messages::LatestMessages,
+    member_counts::MemberCounts, pauses::Pauses, send_rights::SendRights,
+    sender_rate_limit::SenderRateLimit, stops::StopRequests,
 };
 use crate::{
     config,
@@ -127,6 +130,7 @@ pub struct Turns {
 struct Inner {
     ctx: TurnContext,
     members: MemberCounts,
+    attachments: Attachments,
     workers: Workers<ConversationKey>,
     streams: Semaphore,
     stops: StopRequests,
@@ -147,6 +151,7 @@ impl Turns {
     /// Nothing runs yet. Call [`Turns::resume`] when the homeserver is ready.
     pub fn new(ctx: TurnContext) -> Result<Self, JournalError> {
         let members = MemberCounts::new(ctx.homeserver.clone(), ctx.identity.clone());
+        let attachments = Attachments::new(ctx.homeserver.clone());
         let workers = Workers::new(ctx.tasks.clone());
         let streams = Semaphore::new(STREAMS_MAX);
         let pauses = Arc::new(Pauses::load(ctx.journal.clone())?);
@@ -154,6 +159,7 @@ impl Turns {
             inner: Arc::new(Inner {
                 ctx,
                 members,
+                attachments,
                 workers,
                 streams,
                 stops: StopRequests::default(),

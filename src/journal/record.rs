@@ -10,6 +10,7 @@ use serde_json::value::RawValue;
 use sha2::{Digest, Sha256};
 
 mod approval;
+mod attachment;
 mod notice_text;
 mod queued;
 mod room;
@@ -19,6 +20,7 @@ mod turn_state;
 
 pub use self::{
     approval::{ApprovalCall, ApprovalDecision, ApprovalRecord, DecidedApproval, DecidedBy},
+    attachment::{Attachment, AttachmentKind, TEXT_FILE_BYTES_MAX},
     notice_text::NoticeText,
     queued::{OutboxItem, RoomJob},
     room::{AvatarRecord, Greeting, Replacement, RoomKind, RoomRecord, SpaceRecord},
@@ -62,6 +64,12 @@ pub struct QueuedPrompt {
     /// How often it was put in again after it had been set aside.
     #[serde(default)]
     pub retries: u32,
+    /// What came with it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub attachment: Option<Attachment>,
+    /// The event that it replies to, if its agent has to be told of that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reply_to: Option<OwnedEventId>,
 }
 
 /// A turn: a pure function of the first event it answers.

@@ -134,6 +134,8 @@ fn prompt(number: usize) -> QueuedPrompt {
         text: format!("question {number}"),
         admitted_at: Millis(1_000),
         retries: 0,
+        attachment: None,
+        reply_to: None,
     }
 }
 

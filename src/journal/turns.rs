@@ -8,7 +8,7 @@ use ruma::{EventId, OwnedUserId, RoomId, UserId};
 use super::{
     Journal, JournalError, OutboxItem,
     key::{self, Key},
-    record::{ConversationKey, QueuedPrompt, TurnId, TurnRecord},
+    record::{Attachment, ConversationKey, QueuedPrompt, TurnId, TurnRecord},
 };
 use crate::time::Millis;
 
@@ -16,6 +16,9 @@ use crate::time::Millis;
 pub(super) const PROMPTS_PER_TURN_MAX: usize = 20;
 /// The most bytes of prompts that one turn answers together; one prompt is taken whatever its size.
 pub(super) const PROMPT_BYTES_PER_TURN_MAX: usize = 64 * 1024;
+
+/// The most pictures that one turn shows. Together they fit into what one request to a model may hold.
+pub(super) const PICTURES_PER_TURN_MAX: usize = 5;
 
 /// One part in so many of a conversation's queue is kept for people who have less than that in it.
 const KEPT_FOR_OTHERS: usize = 10;
@@ -96,18 +99,25 @@ impl Journal {
         }
         let mut batch = sled::Batch::default();
         let mut prompts: Vec<QueuedPrompt> = Vec::new();
-        let mut bytes = 0;
+        let (mut bytes, mut pictures) = (0, 0);
         for entry in self.scan::<QueuedPrompt>(&prefix, "prompt") {
             let (key, prompt) = entry?;
             if held.contains(&prompt.sender) {
                 continue;
             }
-            bytes += prompt.text.len();
+            bytes += prompt.text.len() + prompt.file_bytes();
+            pictures += usize::from(
+                prompt
+                    .attachment
+                    .as_ref()
+                    .is_some_and(Attachment::is_picture),
+            );
             let of_another = prompts
                 .first()
                 .is_some_and(|first| first.sender != prompt.sender);
-            let is_full =
-                prompts.len() >= PROMPTS_PER_TURN_MAX || bytes > PROMPT_BYTES_PER_TURN_MAX;
+            let is_full = prompts.len() >= PROMPTS_PER_TURN_MAX
+                || bytes > PROMPT_BYTES_PER_TURN_MAX
+                || pictures > PICTURES_PER_TURN_MAX;
             if of_another || (!prompts.is_empty() && is_full) {
                 break;
             }
@@ -184,20 +194,25 @@ impl Journal {
         Ok(keys.into_iter().collect())
     }
 
-    /// Replaces the text of a prompt that still waits. `false`: it does not wait (any more).
+    /// Replaces what a prompt says that still waits. `false`: it does not wait (any more).
     pub fn replace_queued(
         &self,
         event_id: &EventId,
         sender: &UserId,
         text: &str,
+        attachment: Option<&Attachment>,
     ) -> Result<bool, JournalError> {
         let _guard = self.write_lock();
         let mut is_waiting = false;
         for entry in self.scan::<QueuedPrompt>(&[key::QUEUE], "prompt") {
             let (key, prompt) = entry?;
             if prompt.event_id == event_id && prompt.sender == sender {
-                let text = text.to_owned();
-                self.put(&key, &QueuedPrompt { text, ..prompt }, "prompt")?;
+                let edited = QueuedPrompt {
+                    text: text.to_owned(),
+                    attachment: attachment.cloned(),
+                    ..prompt
+                };
+                self.put(&key, &edited, "prompt")?;
                 is_waiting = true;
             }
         }

@@ -29,7 +29,7 @@ use ruma::{
 };
 use tokio::sync::Semaphore;
 
-use super::transport::{Transport, TransportError};
+use super::transport::{ANSWER_BYTES_MAX, Transport, TransportError};
 use crate::config::Secret;
 
 /// The most requests under way at once.
@@ -81,7 +81,9 @@ impl MatrixError {
         match self {
             Self::Transport(TransportError::Unreachable(_)) | Self::RateLimited { .. } => true,
             Self::Refused(error) => error.status_code.is_server_error(),
-            Self::Transport(TransportError::TooLarge) | Self::Answer(_) | Self::Request(_) => false,
+            Self::Transport(TransportError::TooLarge { .. })
+            | Self::Answer(_)
+            | Self::Request(_) => false,
         }
     }
 
@@ -122,6 +124,11 @@ impl MatrixError {
             }
             Self::Transport(_) | Self::RateLimited { .. } | Self::Answer(_) => false,
         }
+    }
+
+    /// Whether the answer is larger than was asked for.
+    pub fn is_too_large(&self) -> bool {
+        matches!(self, Self::Transport(TransportError::TooLarge { .. }))
     }
 
     /// Whether the homeserver says that this may not be done.
@@ -177,7 +184,7 @@ impl Homeserver {
         drop(self.inner.supported.set(supported));
     }
 
-    fn supported(&self) -> Cow<'_, SupportedVersions> {
+    pub(super) fn supported(&self) -> Cow<'_, SupportedVersions> {
         match self.inner.supported.get() {
             Some(supported) => Cow::Borrowed(supported),
             None => Cow::Owned(SupportedVersions {
@@ -198,9 +205,27 @@ impl Homeserver {
         R::Authentication: for<'a> AuthScheme<Input<'a> = SendAccessToken<'a>>,
         R::PathBuilder: for<'a> PathBuilder<Input<'a> = Cow<'a, SupportedVersions>>,
     {
+        self.call_within(actor, request, ANSWER_BYTES_MAX).await
+    }
+
+    /// The same, for an answer of no more than `bytes_max`.
+    pub(super) async fn call_within<R>(
+        &self,
+        actor: Actor<'_>,
+        request: R,
+        bytes_max: usize,
+    ) -> Result<R::IncomingResponse, MatrixError>
+    where
+        R: OutgoingRequest + Clone,
+        R::Authentication: for<'a> AuthScheme<Input<'a> = SendAccessToken<'a>>,
+        R::PathBuilder: for<'a> PathBuilder<Input<'a> = Cow<'a, SupportedVersions>>,
+    {
         let mut attempt = 1;
         loop {
-            match self.call_once(actor, request.clone()).await {
+            match self
+                .call_once_within(actor, request.clone(), bytes_max)
+                .await
+            {
                 Err(error) if error.is_transient() && attempt < ATTEMPTS_MAX => {
                     tokio::time::sleep(backoff(attempt, &error)).await;
                     attempt += 1;
@@ -221,6 +246,21 @@ impl Homeserver {
         R::Authentication: for<'a> AuthScheme<Input<'a> = SendAccessToken<'a>>,
         R::PathBuilder: for<'a> PathBuilder<Input<'a> = Cow<'a, SupportedVersions>>,
     {
+        self.call_once_within(actor, request, ANSWER_BYTES_MAX)
+            .await
+    }
+
+    async fn call_once_within<R>(
+        &self,
+        actor: Actor<'_>,
+        request: R,
+        bytes_max: usize,
+    ) -> Result<R::IncomingResponse, MatrixError>
+    where
+        R: OutgoingRequest,
+        R::Authentication: for<'a> AuthScheme<Input<'a> = SendAccessToken<'a>>,
+        R::PathBuilder: for<'a> PathBuilder<Input<'a> = Cow<'a, SupportedVersions>>,
+    {
         let mut request = request
             .try_into_http_request::<BytesMut>(
                 &self.inner.address,
@@ -233,7 +273,9 @@ impl Homeserver {
                 .maybe_add_to_uri(request.uri_mut())
                 .map_err(|error| MatrixError::Request(error.to_string()))?;
         }
-        let response = self.exchange(request.map(BytesMut::freeze)).await?;
+        let response = self
+            .exchange(request.map(BytesMut::freeze), bytes_max)
+            .await?;
         R::IncomingResponse::try_from_http_response(as_slice(&response))
             .map_err(|error| MatrixError::Answer(error.to_string()))
     }
@@ -251,7 +293,9 @@ impl Homeserver {
         let request = request
             .try_into_http_request::<BytesMut>(&self.inner.address, SendAccessToken::None, ())
             .map_err(|error| MatrixError::Request(error.to_string()))?;
-        let response = self.exchange(request.map(BytesMut::freeze)).await?;
+        let response = self
+            .exchange(request.map(BytesMut::freeze), ANSWER_BYTES_MAX)
+            .await?;
         R::IncomingResponse::try_from_http_response(as_slice(&response))
             .map_err(|error| MatrixError::Answer(error.to_string()))
     }
@@ -265,11 +309,12 @@ impl Homeserver {
     async fn exchange(
         &self,
         request: http::Request<Bytes>,
+        bytes_max: usize,
     ) -> Result<http::Response<Bytes>, MatrixError> {
         // The semaphore is never closed, so there is always a permit to wait for.
         let _permit = self.inner.permits.acquire().await;
         self.inner.requests.fetch_add(1, Ordering::Relaxed);
-        let response = self.inner.transport.exchange(request).await?;
+        let response = self.inner.transport.exchange(request, bytes_max).await?;
         if response.status().is_success() {
             return Ok(response);
         }

@@ -36,6 +36,8 @@ struct State {
     timeline: Vec<Value>,
     /// Whoever acts, and its send id: the event that it became.
     sent: HashMap<(String, String), Value>,
+    /// What was uploaded, by its id.
+    files: HashMap<String, Bytes>,
 }
 
 /// What goes wrong with one request.
@@ -106,6 +108,11 @@ impl ScriptedHomeserver {
     pub(crate) fn fails(&self, what: &'static str, faults: impl IntoIterator<Item = Fault>) {
         let faults = faults.into_iter().map(|fault| (what, fault));
         self.lock().faults.extend(faults);
+    }
+
+    /// A file that can be downloaded from then on.
+    pub(crate) fn upload(&self, id: &str, bytes: Bytes) {
+        self.lock().files.insert(id.to_owned(), bytes);
     }
 
     /// No request fails any more.
@@ -201,6 +208,7 @@ impl ScriptedHomeserver {
             .position(|(what, _)| line.contains(what));
         let fault = fault.and_then(|at| state.faults.remove(at));
         let answer = match fault.map(|(_, fault)| fault) {
+            None if line.contains("/download/") => Ok(state.download(&seen)),
             None => Ok(json_answer(200, &state.grant(&seen))),
             Some(Fault::Answer(status, body)) => Ok(json_answer(status, &body)),
             Some(Fault::AnswerWith(status, name, value)) => {
@@ -233,6 +241,18 @@ impl ScriptedHomeserver {
 }
 
 impl State {
+    fn download(&self, seen: &RecordedRequest) -> Response<Bytes> {
+        let path = seen.target.split('?').next().unwrap_or_default();
+        let id = path.rsplit('/').next().unwrap_or_default();
+        match self.files.get(id) {
+            Some(bytes) => Response::new(bytes.clone()),
+            None => json_answer(
+                404,
+                &json!({ "errcode": "M_NOT_FOUND", "error": "no file" }),
+            ),
+        }
+    }
+
     /// Does what is asked.
     fn grant(&mut self, seen: &RecordedRequest) -> Value {
         let (path, query) = seen.target.split_once('?').unwrap_or((&seen.target, ""));
@@ -289,7 +309,15 @@ fn json_answer(status: u16, body: &Value) -> Response<Bytes> {
 
 #[async_trait]
 impl Transport for ScriptedHomeserver {
-    async fn exchange(&self, request: Request<Bytes>) -> Result<Response<Bytes>, TransportError> {
-        self.answer(&request)
+    async fn exchange(
+        &self,
+        request: Request<Bytes>,
+        bytes_max: usize,
+    ) -> Result<Response<Bytes>, TransportError> {
+        let answer = self.answer(&request)?;
+        if answer.body().len() > bytes_max {
+            return Err(TransportError::TooLarge { bytes_max });
+        }
+        Ok(answer)
     }
 }

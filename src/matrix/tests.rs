@@ -163,7 +163,7 @@ async fn permanent_error_is_not_retried() {
 
 #[test]
 fn waiting_grows_up_to_a_limit() {
-    let failure = MatrixError::Transport(TransportError::TooLarge);
+    let failure = MatrixError::Transport(TransportError::TooLarge { bytes_max: 1 });
     for (attempt, longest) in [
         (1, 250),
         (2, 500),

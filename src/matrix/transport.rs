@@ -16,7 +16,7 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long to wait for an answer. Creating a room on a small machine can take many seconds.
 const ANSWER_TIMEOUT: Duration = Duration::from_mins(1);
 /// The largest answer that is read, in bytes.
-const ANSWER_BYTES_MAX: usize = 64 * 1024 * 1024;
+pub(super) const ANSWER_BYTES_MAX: usize = 64 * 1024 * 1024;
 /// How many idle connections are kept open.
 const IDLE_CONNECTIONS_MAX: usize = 32;
 
@@ -28,17 +28,21 @@ pub enum TransportError {
     #[error("cannot reach the homeserver")]
     Unreachable(#[source] Box<dyn StdError + Send + Sync>),
     /// The answer is larger than a limit allows.
-    #[error("the homeserver's answer is larger than {ANSWER_BYTES_MAX} bytes")]
-    TooLarge,
+    #[error("the homeserver's answer is larger than {bytes_max} bytes")]
+    TooLarge {
+        /// The limit.
+        bytes_max: usize,
+    },
 }
 
 /// Carries requests to a homeserver.
 #[async_trait]
 pub trait Transport: Send + Sync {
-    /// Sends a request and reads the whole answer.
+    /// Sends a request and reads the whole answer, if it has no more than `bytes_max`.
     async fn exchange(
         &self,
         request: http::Request<Bytes>,
+        bytes_max: usize,
     ) -> Result<http::Response<Bytes>, TransportError>;
 }
 
@@ -59,6 +63,7 @@ impl Transport for InProcess {
     async fn exchange(
         &self,
         request: http::Request<Bytes>,
+        bytes_max: usize,
     ) -> Result<http::Response<Bytes>, TransportError> {
         let request = request.map(Body::from);
         let answered =
@@ -68,10 +73,10 @@ impl Transport for InProcess {
             .map_err(|slow| TransportError::Unreachable(slow.into()))?;
         let Ok(answer) = answer;
         let (parts, body) = answer.into_parts();
-        let body = Limited::new(body, ANSWER_BYTES_MAX).collect().await;
+        let body = Limited::new(body, bytes_max).collect().await;
         let body = body.map_err(|error| {
             if error.is::<LengthLimitError>() {
-                TransportError::TooLarge
+                TransportError::TooLarge { bytes_max }
             } else {
                 TransportError::Unreachable(error)
             }
@@ -114,6 +119,7 @@ impl Transport for Network {
     async fn exchange(
         &self,
         request: http::Request<Bytes>,
+        bytes_max: usize,
     ) -> Result<http::Response<Bytes>, TransportError> {
         let request = reqwest::Request::try_from(request).map_err(unreachable)?;
         let mut response = self.http.execute(request).await.map_err(unreachable)?;
@@ -122,8 +128,8 @@ impl Transport for Network {
         *answer.headers_mut() = std::mem::take(response.headers_mut());
         let mut body = BytesMut::new();
         while let Some(chunk) = response.chunk().await.map_err(unreachable)? {
-            if body.len() + chunk.len() > ANSWER_BYTES_MAX {
-                return Err(TransportError::TooLarge);
+            if body.len() + chunk.len() > bytes_max {
+                return Err(TransportError::TooLarge { bytes_max });
             }
             body.extend_from_slice(&chunk);
         }

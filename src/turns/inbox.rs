@@ -23,7 +23,8 @@ use super::{
 };
 use crate::{
     journal::{
-        AdmittedEvent, ConversationKey, InboxPosition, JournalError, QueuedPrompt, RoomJob, SendId,
+        AdmittedEvent, Attachment, ConversationKey, InboxPosition, JournalError, QueuedPrompt,
+        RoomJob, SendId,
     },
     matrix::Actor,
     workers::{Panic, catch},
@@ -186,20 +187,8 @@ impl Inbox {
             );
         }
         match route {
-            Route::Prompt {
-                conversation,
-                also,
-                text,
-            } => {
-                let prompt = QueuedPrompt {
-                    event_id: event.event_id.clone(),
-                    sender: event.sender.clone(),
-                    text,
-                    admitted_at: admitted.admitted_at,
-                    retries: 0,
-                };
-                let conversations = [vec![conversation], also].concat();
-                return self.queue(admission, conversations, prompt).await;
+            route @ Route::Prompt { .. } => {
+                return self.queue_routed(admission, admitted, event, route).await;
             }
             Route::Command | Route::Reaction | Route::Membership | Route::Replaced => {
                 if matches!(route, Route::Membership | Route::Replaced) {
@@ -213,7 +202,14 @@ impl Inbox {
                 self.jobs.wake(event.room_id.clone());
                 return Ok(None);
             }
-            Route::Edit { original, text } => self.edited(event, &original, &text).await?,
+            Route::Edit {
+                original,
+                text,
+                attachment,
+            } => {
+                self.edited(event, &original, &text, attachment.as_ref())
+                    .await?;
+            }
             Route::Redaction { of } => {
                 // Who may redact what is the homeserver's to check, but it holds in one room only.
                 if !journal.withdraw_queued(&event.room_id, &of)? {
@@ -242,6 +238,40 @@ impl Inbox {
         }
         journal.drop_event(admission)?;
         Ok(None)
+    }
+
+    async fn queue_routed(
+        &self,
+        admission: InboxPosition,
+        admitted: &AdmittedEvent,
+        event: &IncomingEvent,
+        route: Route,
+    ) -> Result<Option<(ConversationKey, ruma::OwnedEventId)>, JournalError> {
+        let Route::Prompt {
+            conversation,
+            also,
+            text,
+            attachment,
+            reply_to,
+        } = route
+        else {
+            return Ok(None);
+        };
+        let reply_to = reply_to.filter(|replied| {
+            let turns = &self.turns;
+            !turns.is_answer_before(&conversation, &event.sender, replied)
+        });
+        let prompt = QueuedPrompt {
+            event_id: event.event_id.clone(),
+            sender: event.sender.clone(),
+            text,
+            admitted_at: admitted.admitted_at,
+            retries: 0,
+            attachment,
+            reply_to,
+        };
+        let conversations = [vec![conversation], also].concat();
+        self.queue(admission, conversations, prompt).await
     }
 
     async fn queue(
@@ -295,9 +325,10 @@ impl Inbox {
         event: &IncomingEvent,
         original: &ruma::EventId,
         text: &str,
+        attachment: Option<&Attachment>,
     ) -> Result<(), JournalError> {
         let journal = &self.ctx.journal;
-        if !journal.replace_queued(original, &event.sender, text)? {
+        if !journal.replace_queued(original, &event.sender, text, attachment)? {
             self.tell_too_late(event, original, &notice_texts::edit_too_late())
                 .await?;
         }

@@ -14,7 +14,11 @@ use ruma::{
 };
 
 use super::route::{EventContent, IncomingEvent};
-use crate::{journal::ConversationKey, matrix::RoutedKind, time::Millis};
+use crate::{
+    journal::{ConversationKey, TurnId},
+    matrix::RoutedKind,
+    time::Millis,
+};
 
 /// The most rooms and threads that are remembered; then all are forgotten.
 const PLACES_MAX: usize = 10_000;
@@ -36,11 +40,17 @@ struct Known {
     /// The rooms of which an event has come in.
     rooms: HashSet<OwnedRoomId>,
     places: HashMap<Place, Vec<Message>>,
+    /// How many messages have come in.
+    messages: u64,
+    /// The last answer of each agent in a place, and how many messages had come in before it ended.
+    answers: HashMap<ConversationKey, (TurnId, u64)>,
 }
 
 struct Message {
     sender: OwnedUserId,
     event: OwnedEventId,
+    /// Which of all messages it is.
+    number: u64,
     /// Whether what was said after it can be known to be all.
     is_on_time: bool,
 }
@@ -57,9 +67,11 @@ impl LatestMessages {
             return;
         };
         let said_at = Millis(event.origin_server_ts);
+        known.messages += 1;
         let message = Message {
             sender: event.sender.clone(),
             event: event.event_id.clone(),
+            number: known.messages,
             is_on_time: !is_first && admitted_at.since(said_at) <= ON_TIME,
         };
         let said = known.places.entry(place).or_default();
@@ -81,6 +93,29 @@ impl LatestMessages {
             .get(&(place.room.clone(), place.thread.clone()))
             .and_then(|said| said.iter().find(|one| one.sender != ghost))
             .is_some_and(|one| one.event == prompt && one.is_on_time)
+    }
+
+    /// An agent has answered here, with messages of these names.
+    pub(super) fn note_answer(&self, place: &ConversationKey, segment: TurnId) {
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        if known.answers.len() >= PLACES_MAX {
+            known.answers.clear();
+        }
+        let after = known.messages;
+        known.answers.insert(place.clone(), (segment, after));
+    }
+
+    /// The last answer of an agent, if nobody but this user has said anything since, as far as is known.
+    pub(super) fn answer_before(&self, place: &ConversationKey, sender: &UserId) -> Option<TurnId> {
+        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let (answer, after) = known.answers.get(place)?;
+        let said = known
+            .places
+            .get(&(place.room.clone(), place.thread.clone()));
+        let other = said.and_then(|said| said.iter().find(|one| one.sender != sender));
+        other
+            .is_none_or(|other| other.number <= *after)
+            .then(|| answer.clone())
     }
 }
 
@@ -161,6 +196,32 @@ mod tests {
             note(&said(id, sender, &json!({})));
             assert!(!is_last(None, one), "{sender}");
         }
+    }
+
+    #[test]
+    fn answer_is_the_last_until_somebody_else_speaks() {
+        let last = LatestMessages::default();
+        let place = ConversationKey {
+            agent: "agent-1".parse().unwrap(),
+            room: "!room:x".try_into().unwrap(),
+            thread: None,
+        };
+        let before = |sender| last.answer_before(&place, sender);
+        let (ann, bob) = (user_id!("@ann:x"), user_id!("@bob:x"));
+        let answers = [TurnId::named(&["one"]), TurnId::named(&["two"])];
+        assert_eq!(before(ann), None, "nothing is known");
+        last.note(&said("$0", "@bob:x", &json!({})), Millis(1));
+        for answer in &answers {
+            last.note_answer(&place, answer.clone());
+            last.note(&said("$1", "@ann:x", &json!({})), Millis(1));
+            assert_eq!(before(ann).as_ref(), Some(answer));
+            assert_eq!(before(bob), None, "Ann has spoken since");
+        }
+        let thread = json!({ "m.relates_to": { "rel_type": "m.thread", "event_id": "$root" } });
+        last.note(&said("$2", "@bob:x", &thread), Millis(1));
+        assert!(before(ann).is_some(), "that is elsewhere");
+        last.note(&said("$3", "@bob:x", &json!({})), Millis(1));
+        assert_eq!(before(ann), None);
     }
 
     #[test]

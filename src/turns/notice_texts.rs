@@ -5,8 +5,9 @@
 
 use letta_client::{BackendError, FailureKind};
 
-pub use self::waits::*;
+pub use self::{attachments::*, waits::*};
 
+mod attachments;
 mod waits;
 
 use super::rights::Approvers;
@@ -223,6 +224,9 @@ pub fn refused(error: &BackendError) -> NoticeText {
         }
         FailureKind::ContextOverflow => {
             "This conversation, or this message, is too long for the agent's model. Begin a thread, or shorten the message."
+        }
+        FailureKind::NoPictures => {
+            "The agent's model takes no pictures, and there is one in this conversation. Begin a thread, or let an admin choose another model."
         }
         FailureKind::Refused => refused_word(error),
         FailureKind::Unreachable { .. }

@@ -1,8 +1,8 @@
 //! Getting Letta to answer: which conversation, which prompts, and whether it was asked before.
 
-use letta_client::{BackendError, Destination, FailureKind, Prompt, RunId, ToolPolicy, TurnStream};
+use letta_client::{BackendError, Destination, FailureKind, RunId, ToolPolicy, TurnStream};
 
-use super::{Inner, budget, prompt::for_letta};
+use super::{Inner, budget};
 use crate::{
     journal::{
         ConversationKey, DecidedApproval, Delivery, JournalError, RoomKind, TurnRecord, TurnState,
@@ -55,11 +55,13 @@ impl Inner {
             return stream.ok_or(Failure::Missed);
         }
         budget::check_send(&turn.spent).map_err(Failure::Exhausted)?;
-        let prompts: Vec<Prompt> = turn
-            .prompts
-            .iter()
-            .map(|prompt| for_letta(prompt, turn.key_of(prompt), shared))
-            .collect();
+        let has_files = turn.prompts.iter().any(|one| one.attachment.is_some());
+        let _permit = if has_files {
+            self.attachments.permit().await
+        } else {
+            None
+        };
+        let prompts = self.model_input(turn, shared).await?;
         let stream = backend
             .send(&destination, &prompts, self.tool_policy(&turn.key)?)
             .await?;

@@ -100,6 +100,11 @@ impl Inner {
             BackendError::NotPending | BackendError::Forgotten { .. } => {
                 self.decided_on_nothing(turn, view, wait, failure).await
             }
+            _ if failure.kind() == FailureKind::NoPictures && self.refuse_pictures(turn)? => {
+                turn.resend()?;
+                self.persist(turn).await?;
+                Ok(RetryAction::AskAgain { sent: false })
+            }
             _ if pauses(&failure) => {
                 let reason = notice_texts::pause_reason(&failure.kind(), failure.code());
                 self.pauses
@@ -137,6 +142,16 @@ impl Inner {
         failure: TurnFailure,
         mut result: SegmentResult,
     ) -> Result<RetryAction, JournalError> {
+        // Nothing was said and no tool was called: the same can be asked without the pictures.
+        if failure.kind == FailureKind::NoPictures
+            && !view.has_spoken()
+            && turn.decided().is_none()
+            && self.refuse_pictures(turn)?
+        {
+            turn.resend()?;
+            self.persist(turn).await?;
+            return Ok(RetryAction::AskAgain { sent: false });
+        }
         if failure.kind.pauses_agent() {
             let reason = notice_texts::pause_reason(&failure.kind, &failure.code);
             self.pauses

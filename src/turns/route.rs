@@ -19,7 +19,7 @@ use crate::{
     commands,
     config::{Level, Permissions},
     identity::Identity,
-    journal::{ConversationKey, RoomKind, RoomRecord},
+    journal::{Attachment, ConversationKey, RoomKind, RoomRecord},
     matrix::RoutedKind,
 };
 
@@ -36,6 +36,10 @@ pub enum Route {
         also: Vec<ConversationKey>,
         /// What the agent shall read.
         text: String,
+        /// What came with it.
+        attachment: Option<Attachment>,
+        /// What it replies to.
+        reply_to: Option<OwnedEventId>,
     },
     /// Something said to the bot.
     Command,
@@ -47,6 +51,8 @@ pub enum Route {
         original: OwnedEventId,
         /// The new text.
         text: String,
+        /// What came with it.
+        attachment: Option<Attachment>,
     },
     /// An earlier message is taken back.
     Redaction {
@@ -214,8 +220,11 @@ fn message(event: &IncomingEvent, room: Option<&RoomRecord>, rules: &Rules) -> R
         if text.trim().is_empty() {
             return Route::Ignore(IgnoreReason::Empty);
         }
-        let original = replacement.event_id.clone();
-        return Route::Edit { original, text };
+        return Route::Edit {
+            original: replacement.event_id.clone(),
+            text,
+            attachment: event.attachment.clone(),
+        };
     }
     let management = matches!(&room.kind, RoomKind::Management { user } if *user == event.sender);
     let prefixed =
@@ -240,6 +249,8 @@ fn message(event: &IncomingEvent, room: Option<&RoomRecord>, rules: &Rules) -> R
             text,
             conversation,
             also: conversations.collect(),
+            attachment: event.attachment.clone(),
+            reply_to: prompt::replied_to(content),
         },
         None if room.successor().is_some() => Route::Ignore(IgnoreReason::RoomLeft),
         None => Route::Ignore(IgnoreReason::NotAddressed),

@@ -281,6 +281,8 @@ impl Inner {
         }
         journal.durable().await?;
         self.ctx.outbox.wake(&turn.key.room);
+        self.latest_messages
+            .note_answer(&turn.key, turn.segment_id());
         if next.is_none() {
             self.stops.forget(&turn.id);
             log::ended(&turn, if stopped { "stopped" } else { "answered" }, None);

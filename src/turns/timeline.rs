@@ -57,6 +57,8 @@ fn asked(prompts: &[(OwnedEventId, String)]) -> TurnRecord {
         text: text.clone(),
         admitted_at: Millis(0),
         retries: 0,
+        attachment: None,
+        reply_to: None,
     };
     let first = &prompts.first().expect("a prompt").0;
     let id = TurnId::of(first, &agent());

@@ -304,11 +304,7 @@ fn another_app(world: &World, agent: &Agent) -> (RestBackend, Destination) {
 /// Sets a tool going behind the bridge's back, as another app does.
 async fn behind_its_back(world: &World, agent: &Agent, text: &str) {
     let (letta, to) = another_app(world, agent);
-    let prompt = Prompt {
-        key: format!("elsewhere {text}"),
-        text: text.to_owned(),
-        speaker: None,
-    };
+    let prompt = Prompt::new(format!("elsewhere {text}"), text);
     let turn = letta.send(&to, &[prompt], ToolPolicy::default()).await;
     let events = futures_util::StreamExt::count(turn.expect("Letta takes it")).await;
     assert!(events > 0);

@@ -9,6 +9,7 @@ mod record;
 use std::time::Duration;
 
 use self::record::{Feature, Outcome, passed, record};
+use crate::pictures;
 use crate::support::deployment::{Deployment, PATIENCE, Victim};
 use crate::support::letta::Agent;
 use crate::support::peer::Kind;
@@ -196,6 +197,24 @@ async fn returns(deployment: &Deployment, room: &str, question: &str, words: &st
         .alice
         .wait_for_answer(room, question, PATIENCE, |text| text.contains(words))
         .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_person_shows_a_picture() {
+    let deployment = begin(&[Feature::Picture]).await;
+    let agent = deployment.peer.seeing_agent().await;
+    let room = deployment.enter(&agent).await;
+    let (caption, said) = deployment.peer.look();
+    let image = ("m.image", "red.png", "image/png");
+    let bytes = pictures::png(40, 30);
+    let shown = pictures::show(&deployment.alice, &room, image, &bytes, caption).await;
+    deployment
+        .alice
+        .wait_for_answer(&room, &shown, PATIENCE, |text| text.contains(said))
+        .await;
+    let seen = image::load_from_memory(&deployment.peer.last_picture()).expect("a picture");
+    assert_eq!((seen.width(), seen.height()), (40, 30));
+    passed(&deployment, Feature::Picture, Outcome::Works);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -58,6 +58,8 @@ fn prompt(number: u64) -> QueuedPrompt {
         text: format!("question {number}"),
         admitted_at: Millis(1),
         retries: 0,
+        attachment: None,
+        reply_to: None,
     }
 }
 

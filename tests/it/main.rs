@@ -36,6 +36,7 @@ mod journal_crash;
 mod logs;
 mod mcp;
 mod odd_values;
+mod pictures;
 mod proof;
 mod provider;
 mod restarts;

@@ -10,8 +10,10 @@ reactions counted on the message they are for.
 """
 
 import asyncio
+import io
 import json
 import logging
+import pathlib
 import sys
 import time
 from itertools import count
@@ -272,6 +274,11 @@ class Person:
     async def send(self, room, content, kind="m.room.message"):
         sent = await self.client.room_send(room, kind, content, tx_id=f"person-{time.time_ns()}-{next(self.txn)}")
         return good(sent).event_id
+
+    async def upload(self, path, mimetype):
+        data = pathlib.Path(path).read_bytes()
+        answer, _ = await self.client.upload(io.BytesIO(data), mimetype, filesize=len(data))
+        return good(answer).content_uri
 
     async def put_state(self, room, kind, content, key=""):
         return good(await self.client.room_put_state(room, kind, content, state_key=key)).event_id

@@ -60,7 +60,7 @@ use crate::{
 
 use address::Address;
 use command::{Creation, Request};
-use hub::{Call, Hub};
+use hub::{Call, Hub, MESSAGES_PAGE};
 use link::SocketTimeouts;
 use wire::{Answer, Scope};
 
@@ -334,6 +334,12 @@ impl Backend for AppServerBackend {
         self.hub().call(|reply| Call::Pending(scope, reply)).await
     }
 
+    /// The server leaves pictures out, and says so to nobody but the model, where its entry for the model has none. That of a
+    /// generic endpoint never has; other providers are asked by the server what their models can.
+    fn takes_pictures(&self, model: Option<&str>) -> bool {
+        !model.is_some_and(|model| model.starts_with(GENERIC_MODELS))
+    }
+
     async fn watch(&self, to: &Destination, policy: ToolPolicy) -> Result<(), BackendError> {
         self.subscribe(to, policy).await.map(drop)
     }
@@ -368,6 +374,9 @@ impl Backend for AppServerBackend {
         history::newest(self, to, limit).await
     }
 }
+
+/// How the names of models begin that the server reaches at a generic endpoint.
+const GENERIC_MODELS: &str = "openai-compatible/";
 
 /// The version of the protocol that is spoken here.
 const PROTOCOL_VERSION: u64 = 1;

@@ -16,6 +16,8 @@ use crate::{
     id::{AgentId, ConversationId, MessageId, RunId, ToolCallId},
 };
 
+pub use crate::prompt::{Image, Part, Prompt, Speaker};
+
 /// A way to reach Letta.
 #[async_trait]
 pub trait Backend: Send + Sync {
@@ -67,6 +69,12 @@ pub trait Backend: Send + Sync {
         request: &ApprovalRequest,
         decisions: &[Decision],
     ) -> Result<TurnStream, BackendError>;
+
+    /// Whether a model that Letta names so can be shown pictures, as far as that is known: where it is not, they are sent, and the
+    /// answer tells ([`FailureKind::NoPictures`]).
+    fn takes_pictures(&self, _model: Option<&str>) -> bool {
+        true
+    }
 
     /// What has become of a request: whoever is about to decide looks first, since some servers take a decision on what was
     /// decided already, and run the model again.
@@ -267,27 +275,6 @@ pub struct Destination {
     pub agent: AgentId,
     /// Its conversation.
     pub conversation: Conversation,
-}
-
-/// One message of a person to an agent.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Prompt {
-    /// Identifies this message for ever; the server stores it as `otid`.
-    pub key: String,
-    /// What the person wrote.
-    pub text: String,
-    /// Who wrote it.
-    pub speaker: Option<Speaker>,
-}
-
-/// Who speaks to an agent.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Speaker {
-    /// A short name. Providers limit what it may hold: a backend keeps `[A-Za-z0-9_-]` of it, at
-    /// most 64 characters.
-    pub name: String,
-    /// The full id.
-    pub id: String,
 }
 
 /// What happens in a turn.

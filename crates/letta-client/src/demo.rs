@@ -16,7 +16,7 @@
 //! | `DELETE /_demo/agents/{agent}` | makes it vanish |
 //!
 //! Everything is in memory and within limits: [`RUNS_MAX`], [`RUN_BYTES_MAX`], [`MESSAGES_MAX`],
-//! [`CONVERSATIONS_MAX`], [`KEYS_MAX`], [`RECORDS_MAX`], [`FRAMES_MAX`].
+//! [`CONVERSATIONS_MAX`], [`KEYS_MAX`], [`RECORDS_MAX`], [`PICTURES_MAX`], [`FRAMES_MAX`].
 #![expect(
     clippy::disallowed_methods,
     reason = "a server by itself, which dates and runs what it makes as Letta does"
@@ -44,9 +44,12 @@ mod world;
 
 pub use faults::{Accepted, Faults, RECORDS_MAX, Records};
 pub use run::FRAMES_MAX;
-pub use world::{CONVERSATIONS_MAX, KEYS_MAX, MESSAGES_MAX, RUN_BYTES_MAX, RUNS_MAX};
+pub use world::{CONVERSATIONS_MAX, KEYS_MAX, MESSAGES_MAX, PICTURES_MAX, RUN_BYTES_MAX, RUNS_MAX};
 
-use crate::{backend::Agent, id::AgentId};
+use crate::{
+    backend::{Agent, Image},
+    id::AgentId,
+};
 
 /// Between two pings of a silent run, as V1 does it.
 pub const PING_EVERY: Duration = Duration::from_secs(20);
@@ -227,6 +230,11 @@ impl Demo {
     /// What was counted since the start.
     pub fn records(&self) -> Records {
         self.shared.world().records.clone()
+    }
+
+    /// The last pictures that were shown to its agents, oldest first.
+    pub fn pictures(&self) -> Vec<Image> {
+        self.shared.world().pictures.iter().cloned().collect()
     }
 
     /// How often a prompt with this key was accepted.

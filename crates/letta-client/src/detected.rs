@@ -131,6 +131,11 @@ impl Backend for DetectedBackend {
         self.known()?.create_conversation(agent, label).await
     }
 
+    fn takes_pictures(&self, model: Option<&str>) -> bool {
+        let known = self.found.get();
+        known.is_none_or(|backend| backend.takes_pictures(model))
+    }
+
     /// `None` while the kind is not known, so that nobody is sent to a conversation that is not
     /// theirs: making one fails until then.
     fn home_conversation(&self) -> Option<Conversation> {

@@ -254,10 +254,10 @@ impl BackendError {
             },
             Self::Unauthorized => FailureKind::Unauthorized,
             Self::QuotaExceeded { .. } => FailureKind::Credits,
-            Self::Unsupported { .. }
-            | Self::Unrecognized { .. }
-            | Self::Refused { .. }
-            | Self::Protocol { .. } => FailureKind::Refused,
+            Self::Unsupported { .. } | Self::Unrecognized { .. } | Self::Protocol { .. } => {
+                FailureKind::Refused
+            }
+            Self::Refused { detail, .. } => FailureKind::of_refusal(detail),
         }
     }
 

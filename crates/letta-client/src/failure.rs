@@ -35,6 +35,8 @@ pub enum FailureKind {
     Unauthorized,
     /// The conversation, or the message, is too long for the agent's model.
     ContextOverflow,
+    /// The agent's model takes no pictures, and there is one in what it was told.
+    NoPictures,
     /// No tool call waits for this decision.
     NotPending,
     /// A tool call waits for a decision, and nothing else is taken before.
@@ -78,6 +80,7 @@ impl FailureKind {
             Self::Credits
             | Self::Unauthorized
             | Self::ContextOverflow
+            | Self::NoPictures
             | Self::NotPending
             | Self::Refused => FailurePolicy::Refuse,
         }
@@ -105,6 +108,14 @@ impl FailureKind {
     /// The kind of a conflict with what a conversation is doing; `None` if the words are about something else.
     pub(crate) fn of_conflict(words: &str) -> Option<Self> {
         of_conflict(&words.to_lowercase())
+    }
+
+    /// The kind of a request that was refused with these words.
+    pub(crate) fn of_refusal(words: &str) -> Self {
+        if refuses_pictures(&words.to_lowercase()) {
+            return Self::NoPictures;
+        }
+        Self::Refused
     }
 
     /// The kind of a failure that was told in a stream: `word` is its `error_type` or `stop_reason`, `words` what was said for
@@ -174,8 +185,30 @@ fn of_words(said: &str) -> Option<FailureKind> {
     if says(&CONTEXT) {
         return Some(FailureKind::ContextOverflow);
     }
+    if refuses_pictures(said) {
+        return Some(FailureKind::NoPictures);
+    }
     let retry_after = retry_after_in(said);
     says(&OVERLOADED).then_some(FailureKind::Overloaded { retry_after })
+}
+
+/// Whether these words, in lower case, are those of a model that takes no pictures: of `OpenAI`, `OpenRouter`, llama.cpp, vLLM, Groq,
+/// `DeepSeek` and LM Studio.
+fn refuses_pictures(said: &str) -> bool {
+    const PHRASES: [&str; 11] = [
+        "image_url is only supported by certain models",
+        "does not support image",
+        "do not support image",
+        "that support image input",
+        "image input is not supported",
+        "image inputs are not supported",
+        "images are not supported",
+        "is not a multimodal model",
+        "at most 0 image",
+        "unknown variant `image_url`",
+        "content must be a string",
+    ];
+    PHRASES.iter().any(|phrase| said.contains(phrase))
 }
 
 /// Reasons for a 429 that no waiting changes. Source: Letta Code, which stops retrying at the same words.

@@ -8,11 +8,12 @@
 //! |---|---|
 //! | [`id`] | one type per kind of Letta id, parsed once at the edge |
 //! | [`backend`] | the trait, and the words that pass over it |
+//! | [`prompt`] | what a person says: text and pictures |
 //! | [`error`] | what can go wrong, and the advice that goes with it |
 //! | [`failure`] | what a failure means, whether a status or a stream told it |
 //! | [`app_server`] | current, self-hosted Letta: one WebSocket |
 //! | [`rest`] | Letta Cloud and V1 servers: REST with server-sent events |
-//! | [`openai`] | the OpenAI-compatible routes that several servers have: text and nothing else |
+//! | [`openai`] | the OpenAI-compatible routes that several servers have: text and pictures, nothing else |
 //! | [`detect`] | which of them a server speaks, by asking it |
 //! | [`detected`] | a backend whose kind is found out when the server first answers |
 //! | [`sse`] | the incremental parser of those event streams |
@@ -38,13 +39,14 @@ pub mod failure;
 pub mod id;
 mod json;
 pub mod openai;
+pub mod prompt;
 pub mod rest;
 pub mod sse;
 
 pub use backend::{
     Agent, ApprovalRequest, ApprovalStatus, Backend, Conversation, Decision, Destination,
-    ExternalTurn, HistoryItem, Info, PermissionMode, Prompt, Role, Speaker, Stop, ToolCall,
-    ToolPolicy, TurnEvent, TurnFailure, TurnStream,
+    ExternalTurn, HistoryItem, Image, Info, Part, PermissionMode, Prompt, Role, Speaker, Stop,
+    ToolCall, ToolPolicy, TurnEvent, TurnFailure, TurnStream,
 };
 pub use error::{Advice, BackendError, Missing};
 pub use failure::{FailureKind, FailurePolicy};

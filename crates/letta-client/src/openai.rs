@@ -2,7 +2,7 @@
 //! agents, `POST /v1/chat/completions` asks one of them.
 //!
 //! It is what is left when nothing better is reachable: the App Server with `--openai-api`, and
-//! proxies such as Hayhooks on port 1416. Text goes in and comes out, and that is all. There is no
+//! proxies such as Hayhooks on port 1416. Text and pictures go in and text comes out, and that is all. There is no
 //! history, nothing can wait for a person's decision (tools run unasked), nothing can be stopped,
 //! and nothing can be asked for again.
 //!
@@ -35,6 +35,7 @@ use crate::{
     detect,
     error::BackendError,
     id::{AgentId, ConversationId, RunId},
+    prompt::Content,
     rest::{RestConfig, RestConfigError, TurnLimits, api::SharedApi, failure::RequestTarget},
 };
 
@@ -112,14 +113,14 @@ pub struct OpenAiBackend {
 #[derive(Serialize)]
 struct Chat<'a> {
     model: &'a str,
-    messages: [Message<'a>; 1],
+    messages: [Message; 1],
     stream: bool,
 }
 
 #[derive(Serialize)]
-struct Message<'a> {
+struct Message {
     role: &'static str,
-    content: &'a str,
+    content: Content,
 }
 
 impl OpenAiBackend {
@@ -190,13 +191,11 @@ impl Backend for OpenAiBackend {
     ) -> Result<TurnStream, BackendError> {
         let model = self.models.model(&self.api, &to.agent).await?;
         // Some servers read the last user message and no other.
-        let texts: Vec<_> = prompts.iter().map(|prompt| prompt.text.as_str()).collect();
-        let content = texts.join("\n\n");
         let body = Chat {
             model: &model,
             messages: [Message {
                 role: "user",
-                content: &content,
+                content: Content::for_openai(prompts),
             }],
             stream: true,
         };

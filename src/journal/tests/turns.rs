@@ -4,7 +4,21 @@ use letta_client::Conversation;
 use ruma::{RoomId, UserId, event_id, room_id};
 
 use super::*;
-use crate::journal::turns::{PROMPT_BYTES_PER_TURN_MAX, PROMPTS_PER_TURN_MAX};
+use crate::journal::turns::{
+    PICTURES_PER_TURN_MAX, PROMPT_BYTES_PER_TURN_MAX, PROMPTS_PER_TURN_MAX,
+};
+
+fn picture() -> Attachment {
+    Attachment {
+        kind: AttachmentKind::Picture,
+        uri: Some("mxc://house.test/red".into()),
+        name: "red.png".to_owned(),
+        mimetype: Some("image/png".to_owned()),
+        size: Some(67),
+        dimensions: Some((8, 8)),
+        is_refused: false,
+    }
+}
 
 fn texts(turn: &TurnRecord) -> Vec<&str> {
     turn.prompts.iter().map(|prompt| &*prompt.text).collect()
@@ -93,6 +107,49 @@ async fn a_turn_takes_so_many_bytes_and_no_more() {
         fixture.end_turn(&turn, &[]).unwrap();
     }
     assert_eq!(turns, [1, 2, 1]);
+}
+
+#[tokio::test]
+async fn a_turn_takes_so_many_pictures_and_no_more() {
+    let fixture = TestJournal::open();
+    for number in 0..PICTURES_PER_TURN_MAX + 2 {
+        let attachment = Some(picture());
+        fixture.ask(
+            &home(),
+            &QueuedPrompt {
+                attachment,
+                ..prompt(number)
+            },
+        );
+    }
+    let mut turns = Vec::new();
+    while let Some(turn) = fixture.begin_turn(&home(), Millis(1)).unwrap() {
+        turns.push(turn.prompts.len());
+        fixture.end_turn(&turn, &[]).unwrap();
+    }
+    assert_eq!(turns, [PICTURES_PER_TURN_MAX, 2]);
+}
+
+#[tokio::test]
+async fn prompt_of_before_attachments_opens_and_one_with_a_picture_comes_back() {
+    let old = r#"{"event_id":"$e","sender":"@a:x","text":"hi","admitted_at":1,"retries":2}"#;
+    let read: QueuedPrompt = serde_json::from_str(old).unwrap();
+    assert_eq!(read.file_bytes(), 0);
+    assert_eq!(
+        serde_json::to_string(&read).unwrap(),
+        old,
+        "nothing new is written"
+    );
+    let fixture = TestJournal::open();
+    let shown = QueuedPrompt {
+        attachment: Some(picture()),
+        reply_to: Some(event_id!("$earlier").to_owned()),
+        ..prompt(0)
+    };
+    fixture.ask(&home(), &shown);
+    let fixture = fixture.restart().await;
+    let turn = fixture.begin_turn(&home(), Millis(1)).unwrap().unwrap();
+    assert_eq!(turn.prompts, [shown]);
 }
 
 #[tokio::test]
@@ -193,17 +250,17 @@ async fn a_prompt_that_waits_can_be_corrected_by_its_author() {
     let (alice, bob) = (user_id!("@alice:house.test"), user_id!("@bob:house.test"));
     assert!(
         fixture
-            .replace_queued(event_id!("$ask1"), alice, "better")
+            .replace_queued(event_id!("$ask1"), alice, "better", None)
             .unwrap()
     );
     assert!(
         !fixture
-            .replace_queued(event_id!("$ask0"), bob, "mine")
+            .replace_queued(event_id!("$ask0"), bob, "mine", None)
             .unwrap()
     );
     assert!(
         !fixture
-            .replace_queued(event_id!("$nothing"), alice, "x")
+            .replace_queued(event_id!("$nothing"), alice, "x", None)
             .unwrap()
     );
     let fixture = fixture.restart().await;
@@ -211,7 +268,7 @@ async fn a_prompt_that_waits_can_be_corrected_by_its_author() {
     fixture.begin_turn(&home(), Millis(1)).unwrap().unwrap();
     assert!(
         !fixture
-            .replace_queued(event_id!("$ask1"), alice, "too late")
+            .replace_queued(event_id!("$ask1"), alice, "too late", None)
             .unwrap()
     );
 }

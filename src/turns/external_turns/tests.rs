@@ -185,6 +185,8 @@ impl Lab {
             text: text.to_owned(),
             admitted_at: Millis(1),
             retries: 0,
+            attachment: None,
+            reply_to: None,
         };
         self.journal
             .queue_prompt(admission, &self.place, &prompt)
@@ -195,11 +197,7 @@ impl Lab {
     /// Somebody else asks in the same conversation; `key` names their turn.
     async fn others_ask(&self, key: &str, text: &str) {
         let at = self.conversation();
-        let prompt = Prompt {
-            key: format!("{key} {text}"),
-            text: text.to_owned(),
-            speaker: None,
-        };
+        let prompt = Prompt::new(format!("{key} {text}"), text);
         let turn = self
             .app
             .rest

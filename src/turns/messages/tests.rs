@@ -27,6 +27,8 @@ fn turn(thread: Option<OwnedEventId>) -> TurnRecord {
         text: "?".to_owned(),
         admitted_at: Millis(0),
         retries: 0,
+        attachment: None,
+        reply_to: None,
     };
     let id = TurnId::of(event_id!("$first"), &agent);
     let key = ConversationKey {

@@ -134,6 +134,9 @@ fn obstacle(error: &BackendError) -> &'static str {
 /// Why an agent is paused, and the code of it.
 pub fn pause_reason(kind: &FailureKind, code: &str) -> NoticeText {
     let reason = match kind {
+        FailureKind::NoPictures => {
+            "Its model takes no pictures, and there is one in this conversation. Begin a thread, or let an admin choose another model."
+        }
         FailureKind::Credits => {
             "The account that pays for this agent has no credits left, or has used up its quota."
         }

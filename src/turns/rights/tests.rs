@@ -21,6 +21,8 @@ fn turn(askers: &[&str]) -> TurnRecord {
         text: "?".to_owned(),
         admitted_at: Millis(0),
         retries: 0,
+        attachment: None,
+        reply_to: None,
     };
     let key = ConversationKey {
         agent,

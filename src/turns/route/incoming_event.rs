@@ -14,8 +14,11 @@ use serde::{Deserialize, Deserializer, de::DeserializeOwned};
 use serde_json::value::RawValue;
 
 use crate::{
+    journal::Attachment,
     matrix::{RoutedKind, Tombstone},
-    turns::{non_text_message, prompt, reaction_command::ReactionCommand},
+    turns::{
+        attachments::attachment_of, non_text_message, prompt, reaction_command::ReactionCommand,
+    },
 };
 
 /// An event as far as the bridge needs it. Everything else stays in the raw text.
@@ -36,6 +39,8 @@ pub struct IncomingEvent {
     pub origin_server_ts: u64,
     /// Its content.
     pub content: EventContent,
+    /// What came with it, as an edit has it if it is one.
+    pub attachment: Option<Attachment>,
 }
 
 /// What an event holds, by its kind.
@@ -116,7 +121,15 @@ impl From<RawEvent> for IncomingEvent {
     fn from(raw: RawEvent) -> Self {
         let kind = RoutedKind::of(&raw.event_type, raw.state_key.as_deref());
         let content = kind.and_then(|kind| EventContent::read(kind, &raw));
+        let attachment = match &content {
+            Some(EventContent::Message(message)) => {
+                let is_edit = matches!(message.relates_to, Some(Relation::Replacement(_)));
+                attachment_of(&raw.event_type, raw.content.get(), is_edit)
+            }
+            _ => None,
+        };
         Self {
+            attachment,
             content: content.unwrap_or_else(|| {
                 let relation = kind.filter(|kind| kind.is_message());
                 EventContent::Unread(relation.map(|_| relation_in(&raw)).unwrap_or_default())

@@ -134,7 +134,7 @@ fn brief(event: &IncomingEvent, room: &RoomRecord) -> String {
             let thread = thread.map_or_else(String::new, |root| format!(" in {root}"));
             format!("prompt to {}{thread}: {text}", conversation.agent)
         }
-        Route::Edit { original, text } => format!("edit of {original}: {text}"),
+        Route::Edit { original, text, .. } => format!("edit of {original}: {text}"),
         Route::Redaction { of } => format!("redaction of {of}"),
         Route::Ignore(why) => format!("ignore: {why:?}"),
         _ => route.kind().to_owned(),

@@ -95,6 +95,8 @@ impl Lab {
             text: text.to_owned(),
             admitted_at: Millis(1),
             retries: 0,
+            attachment: None,
+            reply_to: None,
         };
         self.journal.queue_prompt(admission, key, &prompt).unwrap();
         self.turns.wake(key);

@@ -322,12 +322,8 @@ impl Backend for ScriptedLetta {
         self.note("send").await?;
         // Who speaks stands before what is said, where that is not known to be one person.
         let said = |prompt: &Prompt| {
-            prompt
-                .text
-                .rsplit(": ")
-                .next()
-                .unwrap_or_default()
-                .to_owned()
+            let text = prompt.text();
+            text.rsplit(": ").next().unwrap_or_default().to_owned()
         };
         let texts: Vec<String> = prompts.iter().map(said).collect();
         let (fate, number) = {

@@ -204,8 +204,8 @@ fn ask(room: &mut Room, now: Duration, prompts: &[Prompt], before: &mut u32) -> 
     for prompt in prompts {
         *before += 1;
         let event: OwnedEventId = format!("${before}").try_into().expect("an event id");
-        room.hear(now, "@ann", &event, &prompt.text);
-        questions.push((event, prompt.text.clone()));
+        room.hear(now, "@ann", &event, &prompt.text());
+        questions.push((event, prompt.text()));
     }
     asked(&questions)
 }

@@ -23,6 +23,8 @@ pub enum Feature {
     Approve,
     #[serde(rename = "a tool asks, ❌ does not run it")]
     Deny,
+    #[serde(rename = "a picture reaches the model")]
+    Picture,
     #[serde(rename = "`kill -9` of the bridge in an answer")]
     KillBridge,
     #[serde(rename = "`kill -9` of Letta in an answer")]

@@ -5,6 +5,7 @@
 
 use std::path::{Path, PathBuf};
 
+use base64::{Engine as _, engine::general_purpose::STANDARD};
 use letta_client::{
     Backend,
     openai::{OpenAiBackend, OpenAiConfig},
@@ -215,6 +216,38 @@ impl Peer {
         };
         let said: Vec<_> = (0..beats).map(word).collect();
         (prompt, said.join(" "))
+    }
+
+    /// Makes it say whether it was shown a picture. Gives what it says if it was.
+    pub fn look(&self) -> (&'static str, &'static str) {
+        match self.kind {
+            Kind::Demo => ("pictures:", "pictures: image/png"),
+            Kind::AppServer | Kind::OpenAi | Kind::V1 => ("pictures", "1 of 1"),
+        }
+    }
+
+    /// The last picture that its model was shown.
+    pub fn last_picture(&self) -> Vec<u8> {
+        if let Running::Demo(letta) = &self.server {
+            let shown = letta.demo.pictures().pop();
+            return shown.expect("a picture was shown").bytes.to_vec();
+        }
+        let shown = self.model().pictures().pop();
+        let shown = shown.expect("a picture was shown");
+        let (_, data) = shown.split_once(";base64,").expect("a data: URL");
+        STANDARD.decode(data).expect("base64")
+    }
+
+    /// An agent whose model sees pictures. Where the server has to be told of that, it is made now.
+    pub async fn seeing_agent(&self) -> Agent {
+        if let Running::AppServer(server) = &self.server {
+            server.make_seeing_agent("Vera").await;
+            let mut agents = self.agents().await.into_iter();
+            return agents
+                .find(|agent| agent.name == "Vera")
+                .expect("it is there");
+        }
+        self.agents().await.remove(0)
     }
 
     /// From now on the model provider refuses everything so; with `None`, nothing.

@@ -137,6 +137,20 @@ impl Person {
         )
     }
 
+    /// Sends an event of any type and gives its event id.
+    pub async fn send_of(&self, kind: &str, room: &str, content: Value) -> String {
+        let arguments = json!({"room": room, "content": content, "kind": kind});
+        text(&self.call("send", arguments).await)
+    }
+
+    /// Uploads a file and gives its address.
+    pub async fn upload(&self, bytes: &[u8], mimetype: &str) -> String {
+        let path = self.log.with_extension("upload");
+        std::fs::write(&path, bytes).expect("a file can be written");
+        let arguments = json!({"path": path, "mimetype": mimetype});
+        text(&self.call("upload", arguments).await)
+    }
+
     pub async fn say(&self, room: &str, body: &str) -> String {
         self.send(room, json!({"msgtype": "m.text", "body": body}))
             .await

@@ -3,7 +3,10 @@
 use serde::Serialize;
 
 use super::wire::Scope;
-use crate::backend::{Decision, PermissionMode, Prompt, ToolPolicy};
+use crate::{
+    backend::{Decision, PermissionMode, Prompt, ToolPolicy},
+    prompt::Content,
+};
 
 /// What is asked of the server; its answer names `request_id` again.
 #[derive(Clone, Debug, Serialize)]
@@ -140,6 +143,9 @@ pub(super) enum Payload {
         client_tool_allowlist: Option<[&'static str; 0]>,
         /// Tools that ask a person by themselves would wait for ever: a room has no form for them.
         exclude_interactive_tools: bool,
+        /// Beside pictures: one that the server cannot use is left out, and does not fail the turn.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        image_failure_mode: Option<&'static str>,
     },
     ApprovalResponse {
         request_id: String,
@@ -150,7 +156,7 @@ pub(super) enum Payload {
 #[derive(Clone, Debug, Serialize)]
 pub(super) struct OutMessage {
     role: &'static str,
-    content: String,
+    content: Content,
     /// The server runs the same id once, and stores it as `otid`.
     client_message_id: String,
 }
@@ -166,13 +172,14 @@ impl Payload {
     pub(super) fn prompts(prompts: &[Prompt], policy: ToolPolicy) -> Self {
         let message = |prompt: &Prompt| OutMessage {
             role: "user",
-            content: prompt.text.clone(),
+            content: Content::for_letta(prompt),
             client_message_id: prompt.key.clone(),
         };
         Self::CreateMessage {
             messages: prompts.iter().map(message).collect(),
             client_tool_allowlist: policy.chat_only.then_some([]),
             exclude_interactive_tools: true,
+            image_failure_mode: prompts.iter().any(Prompt::has_images).then_some("drop"),
         }
     }
 
@@ -194,6 +201,7 @@ impl Payload {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::backend::{Image, Part};
 
     fn scope() -> Scope {
         Scope {
@@ -210,11 +218,7 @@ mod tests {
     fn requests_are_written_as_the_server_reads_them() {
         let start = Request::RuntimeStart(Box::new(Start::new(scope(), PermissionMode::Standard)));
         insta::assert_snapshot!(shown(start), @r#"{"request_id":"r1","type":"runtime_start","agent_id":"agent-local-1","conversation_id":"local-conv-8","mode":"standard","wait_for_replay":true,"recover_approvals":true,"client_info":{"name":"letta-client","version":"0.1.0"}}"#);
-        let prompts = [Prompt {
-            key: "$event".into(),
-            text: "hi".into(),
-            speaker: None,
-        }];
+        let mut prompts = [Prompt::new("$event", "hi")];
         let chat_only = ToolPolicy {
             chat_only: true,
             ..ToolPolicy::default()
@@ -230,7 +234,14 @@ mod tests {
                 input.contains(r#""client_tool_allowlist":[]"#)
             );
             assert!(input.contains(r#""client_message_id":"$event""#), "{input}");
+            assert!(!input.contains("image"), "{input}");
         }
+        prompts[0].parts.push(Part::Image(Image {
+            mimetype: "image/png".into(),
+            bytes: bytes::Bytes::from_static(b"\x89PNG"),
+        }));
+        let payload = Payload::prompts(&prompts, ToolPolicy::default());
+        insta::assert_snapshot!(serde_json::to_string(&payload).unwrap(), @r#"{"kind":"create_message","messages":[{"role":"user","content":[{"type":"text","text":"hi"},{"type":"image","source":{"type":"base64","media_type":"image/png","data":"iVBORw=="}}],"client_message_id":"$event"}],"exclude_interactive_tools":true,"image_failure_mode":"drop"}"#);
         let decision = Decision {
             call: "call_1".parse().unwrap(),
             approve: false,

@@ -1,7 +1,7 @@
 //! What is stored: the list of agents, and the newest messages of a conversation.
 
 use super::{
-    AppServerBackend, LOOK_MESSAGES,
+    AppServerBackend, LOOK_MESSAGES, MESSAGES_PAGE,
     command::{ListQuery, MessagesQuery, Request},
     wire::Scope,
 };
@@ -24,10 +24,7 @@ pub const AGENTS_MAX: usize = 100_000;
 
 /// The most pages of messages that are read. A stored message is often no one's words but a tool
 /// call.
-pub const HISTORY_PAGES_MAX: usize = 20;
-
-/// The largest page of messages that is asked for.
-const MESSAGES_PAGE_MAX: usize = 200;
+pub const HISTORY_PAGES_MAX: usize = 100;
 
 /// What the server says in the place of what a call returned, where it had forgotten the call.
 const FORGOTTEN: &str = "closed this stale pending tool call";
@@ -90,14 +87,26 @@ pub(super) async fn has_returned(
     to: &Destination,
     call: &ToolCallId,
 ) -> Result<bool, BackendError> {
-    let page = page(backend, &Scope::of(to), LOOK_MESSAGES, None).await?;
-    let messages = page.messages.into_iter();
-    let mut returns = messages
-        .filter(|message| message.message_type.as_deref() == Some("tool_return_message"))
-        .flat_map(Message::returns);
-    Ok(returns.any(|part| {
-        part.tool_call_id.as_deref() == Some(call.as_str()) && !part.text().contains(FORGOTTEN)
-    }))
+    let (mut read, mut before) = (0, None);
+    while read < LOOK_MESSAGES {
+        let page = page(backend, &Scope::of(to), MESSAGES_PAGE, before).await?;
+        read += page.messages.len();
+        let more = page.has_more && !page.messages.is_empty();
+        let messages = page.messages.into_iter();
+        let mut returns = messages
+            .filter(|message| message.message_type.as_deref() == Some("tool_return_message"))
+            .flat_map(Message::returns);
+        if returns.any(|part| {
+            part.tool_call_id.as_deref() == Some(call.as_str()) && !part.text().contains(FORGOTTEN)
+        }) {
+            return Ok(true);
+        }
+        before = page.next_before.filter(|_| more);
+        if before.is_none() {
+            break;
+        }
+    }
+    Ok(false)
 }
 
 /// Some of the stored messages, the newest first.
@@ -116,7 +125,7 @@ async fn page(
 ) -> Result<Page, BackendError> {
     let query = MessagesQuery {
         agent_id: scope.agent_id.clone(),
-        limit: limit.clamp(1, MESSAGES_PAGE_MAX),
+        limit: limit.clamp(1, MESSAGES_PAGE),
         order: "desc",
         before,
     };

@@ -28,7 +28,7 @@ use crate::{
     },
     error::BackendError,
     id::RunId,
-    rest::decoder::TurnLimits,
+    rest::{decoder::TurnLimits, wire::Message},
 };
 
 mod answers;
@@ -58,6 +58,11 @@ pub const EXTERNAL_TURNS_MAX: usize = 256;
 
 /// How many stored messages are read to find out what became of a turn.
 pub const LOOK_MESSAGES: usize = 200;
+
+/// How many stored messages are asked for at once. Each may hold a picture of 5 MiB in base64, and a frame has its limit.
+pub(super) const MESSAGES_PAGE: usize = 12;
+
+const _: () = assert!(MESSAGES_PAGE * 5 * 1024 * 1024 < super::address::FRAME_BYTES_MAX);
 
 /// How often requests are looked through for those that were not answered in time.
 const SWEEP: Duration = Duration::from_secs(1);
@@ -157,7 +162,8 @@ enum RequestKind {
     Start(SocketRole, Scope),
     Input(Scope),
     Decision(Scope),
-    Look(Scope),
+    /// With what earlier pages have shown, newest first.
+    Look(Scope, Vec<Message>),
     Fork(Scope),
     Cancel(Scope, Reply<bool>),
     Nothing,

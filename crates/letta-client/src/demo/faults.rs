@@ -38,6 +38,8 @@ pub struct Faults {
     /// Of several calls that wait for a person, the stream shows all and the server keeps the first: V1 with
     /// `parallel_tool_calls: false`, its default.
     pub keeps_first_call: bool,
+    /// Its model takes no pictures: a turn with one fails.
+    pub no_pictures: bool,
     /// As a V1 server from before conversations.
     pub no_conversations: bool,
 }

@@ -58,12 +58,17 @@ impl RunPlayer {
                     .await;
             }
             Plan::Count => {
-                let count = self.shared.world().thread(&self.run.thread).messages.len();
-                self.text(&format!("messages={count} images=0 tools=0"))
+                let (messages, images) = {
+                    let mut world = self.shared.world();
+                    let thread = world.thread(&self.run.thread);
+                    (thread.messages.len(), thread.images)
+                };
+                self.text(&format!("messages={messages} images={images} tools=0"))
                     .await;
             }
             Plan::Empty => {}
             Plan::Error(status) => return self.model_failed(status),
+            Plan::NoPictures => return self.refuse_pictures(),
             Plan::Die => {
                 let step = self.run.step();
                 self.run.push(step.assistant("about"));
@@ -229,6 +234,14 @@ impl RunPlayer {
              'type': 'scripted_error', 'code': 'scripted_{status}'}}}}"
         );
         self.fail(&["llm_api_error"], error_type, message, &detail, true);
+    }
+
+    /// What a model says that takes no pictures, as an OpenAI-compatible provider words it.
+    fn refuse_pictures(&self) {
+        let detail = "INVALID_ARGUMENT: Bad request to OpenAI: Error code: 400 - {'error': {'message': 'Invalid content type. \
+                      image_url is only supported by certain models.', 'type': 'invalid_request_error', 'code': None}}";
+        let message = "An error occurred with the LLM request.";
+        self.fail(&["llm_api_error"], "llm_error", message, detail, true);
     }
 
     fn fail(

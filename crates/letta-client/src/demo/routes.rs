@@ -3,7 +3,7 @@
 use axum::{
     Json, Router,
     body::Body,
-    extract::{Path, Request, State},
+    extract::{DefaultBodyLimit, Path, Request, State},
     http::{StatusCode, header},
     middleware::{self, Next},
     response::{IntoResponse, Response},
@@ -18,6 +18,9 @@ mod command;
 mod conversations;
 mod runs;
 mod send;
+
+/// The largest body that is taken, in bytes: that of a turn with pictures.
+const BODY_BYTES_MAX: usize = 64 * 1024 * 1024;
 
 /// The most routes that are counted one by one.
 const ROUTES_MAX: usize = 100;
@@ -72,6 +75,7 @@ pub(super) fn router(demo: Demo) -> Router {
             "/_demo/agents/{agent}",
             patch(command::rename_agent).delete(command::remove_agent),
         )
+        .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
         .fallback(async || Failure::no_route())
         .with_state(demo)
 }

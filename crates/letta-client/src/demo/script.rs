@@ -18,7 +18,8 @@
 //! | `empty:` | no text at all |
 //! | `error: CODE` | the model failed with this status |
 //! | `die:` | two words, then the model's connection breaks |
-//! | `count:` | how many messages the conversation holds |
+//! | `count:` | how many messages and pictures the conversation holds |
+//! | `pictures:` | what the pictures of the message are, and how large |
 //! | `echo: TEXT` | `You said: TEXT` |
 //!
 //! A tool returns its arguments; one whose name begins with `fail` fails, and after one whose name begins with `slow` the agent
@@ -51,7 +52,7 @@ const MARKDOWN: &str = "# Title\n\nSome **bold**, _italic_ and `code`.\n\n- one\
 )]
 static DIRECTIVE: LazyLock<Regex> = LazyLock::new(|| {
     Regex::new(
-        r"(?s)\b(say|think|tools|tool|saytool|approve|slow|long|wait|md|empty|error|die|count|echo):[ ]?(.*)",
+        r"(?s)\b(say|think|tools|tool|saytool|approve|slow|long|wait|md|empty|error|die|count|pictures|echo):[ ]?(.*)",
     )
     .expect("a valid pattern")
 });
@@ -75,6 +76,8 @@ pub(super) enum Plan {
     Empty,
     /// Fail as a model that answers with this status.
     Error(u16),
+    /// Fail as a model that takes no pictures.
+    NoPictures,
     /// Break off.
     Die,
 }
@@ -112,8 +115,8 @@ impl Call {
 }
 
 impl Plan {
-    /// Decides on the prompts of one turn, oldest first.
-    pub(super) fn new(prompts: &[String]) -> Self {
+    /// Decides on the prompts of one turn, oldest first; `pictures` says what was shown with them.
+    pub(super) fn new(prompts: &[String], pictures: &[String]) -> Self {
         let last = prompts.last().map_or("", String::as_str);
         let Some(found) = DIRECTIVE.captures(last) else {
             return say(&format!("You said: {}", prompts.join("\n").trim()));
@@ -147,6 +150,8 @@ impl Plan {
             "error" => Self::Error(u16::try_from(number(rest)).unwrap_or(500)),
             "die" => Self::Die,
             "count" => Self::Count,
+            "pictures" if pictures.is_empty() => say("no pictures"),
+            "pictures" => say(&format!("pictures: {}", pictures.join("; "))),
             _ => say(&format!("You said: {rest}")),
         }
     }
@@ -229,19 +234,19 @@ mod tests {
     use super::*;
 
     fn plan(text: &str) -> Plan {
-        Plan::new(&[text.to_owned()])
+        Plan::new(&[text.to_owned()], &[])
     }
 
     #[test]
     fn what_is_no_directive_comes_back_with_all_prompts_joined() {
         let prompts = ["hello".to_owned(), "again ".to_owned()];
-        assert_eq!(Plan::new(&prompts), say("You said: hello\nagain"));
+        assert_eq!(Plan::new(&prompts, &[]), say("You said: hello\nagain"));
     }
 
     #[test]
     fn a_directive_counts_in_the_last_prompt_wherever_it_stands() {
         let prompts = ["say: no".to_owned(), "[@a:b] say: yes".to_owned()];
-        assert_eq!(Plan::new(&prompts), say("yes"));
+        assert_eq!(Plan::new(&prompts, &[]), say("yes"));
     }
 
     #[test]

@@ -14,7 +14,7 @@ use super::{
     ids,
     run::Run,
 };
-use crate::backend::Agent;
+use crate::backend::{Agent, Image};
 
 /// The most runs that are remembered. The oldest ended ones are forgotten first.
 pub const RUNS_MAX: usize = 200;
@@ -30,6 +30,9 @@ pub const CONVERSATIONS_MAX: usize = 10_000;
 
 /// The most keys of one thread that are remembered for deduplication.
 pub const KEYS_MAX: usize = 1_000;
+
+/// The most pictures that are remembered. The oldest are forgotten first.
+pub const PICTURES_MAX: usize = 32;
 
 /// One history: an agent's default one (`None`) or that of a conversation.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -48,6 +51,8 @@ pub(super) struct World {
     runs: VecDeque<Arc<Run>>,
     pub(super) faults: Faults,
     pub(super) records: Records,
+    /// Oldest first.
+    pub(super) pictures: VecDeque<Image>,
     pub(super) password: Option<String>,
     agents_made: usize,
 }
@@ -71,6 +76,8 @@ pub(super) struct ConversationEntry {
 #[derive(Debug)]
 pub(super) struct Thread {
     pub(super) messages: VecDeque<Message>,
+    /// How many pictures came with them.
+    pub(super) images: usize,
     pub(super) active: Option<Arc<Run>>,
     pub(super) pending: Option<Pending>,
     /// All keys of a send, joined, and the run that it started.
@@ -94,6 +101,7 @@ impl World {
             runs: VecDeque::new(),
             faults: Faults::default(),
             records: Records::default(),
+            pictures: VecDeque::new(),
             password,
             agents_made: 0,
         };
@@ -191,6 +199,7 @@ impl World {
     pub(super) fn thread(&mut self, key: &ThreadKey) -> &mut Thread {
         self.threads.entry(key.clone()).or_insert_with(|| Thread {
             messages: VecDeque::from([system("You are a scripted demo agent.")]),
+            images: 0,
             active: None,
             pending: None,
             keys: VecDeque::new(),
@@ -216,6 +225,14 @@ impl World {
             }
         }
         self.runs.push_back(run);
+    }
+
+    /// Remembers pictures that came with a prompt of this thread.
+    pub(super) fn add_pictures(&mut self, key: &ThreadKey, pictures: Vec<Image>) {
+        self.thread(key).images += pictures.len();
+        self.pictures.extend(pictures);
+        let excess = self.pictures.len().saturating_sub(PICTURES_MAX);
+        self.pictures.drain(..excess);
     }
 
     /// See [`super::Demo::kill_runs`].

@@ -53,6 +53,24 @@ const SAID: &[(&str, &str, Option<u16>, &str)] = &[
         "ContextOverflow",
     ),
     (
+        "llm_error",
+        "Error code: 400 - {'error': {'message': 'Invalid content type. image_url is only supported by certain models.'}}",
+        None,
+        "NoPictures",
+    ),
+    (
+        "llm_not_found",
+        "Error code: 404 - {'error': {'message': 'No endpoints found that support image input', 'code': 404}}",
+        None,
+        "NoPictures",
+    ),
+    (
+        "llm_error",
+        "500 image input is not supported - hint: if this is unexpected, you may need to provide the mmproj",
+        Some(500),
+        "NoPictures",
+    ),
+    (
         "context_window_overflow_in_system_prompt",
         "Compaction failed because the system prompt is too large",
         None,

@@ -6,6 +6,7 @@ use super::{RestBackend, failure::RequestTarget, turn};
 use crate::{
     backend::{Conversation, Decision, Destination, Prompt, TurnStream},
     error::BackendError,
+    prompt::Content,
 };
 
 /// The longest `name` of a message that providers take, in characters.
@@ -34,7 +35,7 @@ pub(super) struct Outgoing {
 enum OutMessage {
     Prompt {
         role: &'static str,
-        content: String,
+        content: Content,
         otid: String,
         #[serde(skip_serializing_if = "Option::is_none")]
         name: Option<String>,
@@ -71,7 +72,7 @@ impl Outgoing {
     pub(super) fn prompts(prompts: &[Prompt]) -> Self {
         let prompt = |prompt: &Prompt| OutMessage::Prompt {
             role: "user",
-            content: prompt.text.clone(),
+            content: Content::for_letta(prompt),
             otid: prompt.key.clone(),
             name: prompt
                 .speaker
@@ -180,9 +181,8 @@ mod tests {
             id: "@alice:hs".into(),
         };
         let prompt = Prompt {
-            key: "$event".into(),
-            text: "hi".into(),
             speaker: Some(speaker),
+            ..Prompt::new("$event", "hi")
         };
         let body = serde_json::to_string(&Outgoing::prompts(&[prompt])).unwrap();
         insta::assert_snapshot!(body, @r#"{"messages":[{"role":"user","content":"hi","otid":"$event","name":"AliceMller","sender_id":"@alice:hs"}],"stream_tokens":true,"include_pings":true,"background":true,"streaming":true}"#);

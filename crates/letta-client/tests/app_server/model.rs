@@ -9,6 +9,7 @@
 //! | `run COMMAND` | calls the tool `Bash`; once it has returned, says `it returned: …` |
 //! | `both COMMAND ;; COMMAND` | calls it twice in one answer |
 //! | `tools` | says how many tools it was given |
+//! | `pictures` | says what it was shown with the last words and before them: `1 of 2` |
 //! | `fail` | answers 400 |
 //! | `break` | says a little, then breaks the connection |
 //! | `odd half`, `odd lone`, `odd nul` | says what JSON in Rust cannot hold: a UTF-16 pair in two pieces, half of one, a NUL |
@@ -22,7 +23,7 @@ use std::time::Duration;
 use axum::{
     Json, Router,
     body::{Body, Bytes},
-    extract::State,
+    extract::{DefaultBodyLimit, State},
     http::StatusCode,
     response::{IntoResponse, Response},
     routing::{get, post},
@@ -50,6 +51,8 @@ pub(crate) struct Refusal {
 #[derive(Default)]
 struct Script {
     asked: AtomicUsize,
+    /// The `data:` URLs of the last question, oldest first.
+    pictures: Mutex<Vec<String>>,
     refusal: Mutex<Option<Refusal>>,
 }
 
@@ -64,7 +67,10 @@ impl Model {
         let script = Arc::new(Script::default());
         let router = Router::new()
             .route("/v1/models", get(models))
+            .route("/models", get(models))
             .route("/v1/chat/completions", post(complete))
+            // Pictures come again with every question.
+            .layer(DefaultBodyLimit::disable())
             .with_state(script.clone());
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let url = format!("http://{}/v1", listener.local_addr().expect("bound"));
@@ -76,6 +82,13 @@ impl Model {
     /// How often it was asked for an answer.
     pub(crate) fn asked(&self) -> usize {
         self.script.asked.load(Ordering::SeqCst)
+    }
+
+    /// The pictures of all messages of the last question, oldest first, as `data:` URLs.
+    #[allow(dead_code, reason = "not every test shows pictures")]
+    pub(crate) fn pictures(&self) -> Vec<String> {
+        let pictures = self.script.pictures.lock();
+        pictures.unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// From now on everything is refused so; with `None`, nothing is.
@@ -97,7 +110,9 @@ impl Drop for Model {
 
 async fn models() -> Json<Value> {
     Json(
-        json!({"object": "list", "data": [{"id": "scripted", "object": "model", "context_length": 128_000}]}),
+        // A generic endpoint tells no more than the first of these; the rest is how llama.cpp tells that a model sees.
+        json!({"object": "list", "data": [{"id": "scripted", "object": "model", "context_length": 128_000,
+            "status": {"value": "loaded"}, "architecture": {"input_modalities": ["text", "image"]}, "meta": {"n_ctx": 128_000}}]}),
     )
 }
 
@@ -152,6 +167,16 @@ async fn complete(State(script): State<Arc<Script>>, body: Bytes) -> Response {
             None => (status, Json(body)).into_response(),
         };
     }
+    let shown: Vec<_> = body["messages"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .flat_map(images)
+        .collect();
+    *script
+        .pictures
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner) = shown;
     let stream = body["stream"] == true;
     match act(&body["messages"], body["tools"].as_array().map_or(0, Vec::len)) {
         Act::Fail => {
@@ -196,7 +221,7 @@ fn act(messages: &Value, tools: usize) -> Act {
         let line = lines.into_iter().rev().find(|line| {
             let verb = line.split(' ').next().unwrap_or_default();
             [
-                "say", "think", "count", "run", "both", "tools", "fail", "break", "odd",
+                "say", "think", "count", "run", "both", "tools", "pictures", "fail", "break", "odd",
             ]
             .contains(&verb)
         });
@@ -227,6 +252,13 @@ fn act(messages: &Value, tools: usize) -> Act {
             Act::Say((1..=to).map(|n| format!("{n} ")).collect(), BEAT)
         }
         ("tools", _) => Act::Say(vec![tools.to_string()], Duration::ZERO),
+        ("pictures", _) => {
+            let (now, all) = (
+                images(&messages[at]).len(),
+                messages.iter().flat_map(images),
+            );
+            Act::Say(vec![format!("{now} of {}", all.count())], Duration::ZERO)
+        }
         ("fail", _) => Act::Fail,
         ("break", _) => Act::Break,
         _ => Act::Say(
@@ -234,6 +266,13 @@ fn act(messages: &Value, tools: usize) -> Act {
             Duration::ZERO,
         ),
     }
+}
+
+/// The pictures of a message.
+fn images(message: &Value) -> Vec<String> {
+    let parts = message["content"].as_array().into_iter().flatten();
+    let urls = parts.filter_map(|part| part["image_url"]["url"].as_str());
+    urls.map(str::to_owned).collect()
 }
 
 fn text(content: &Value) -> String {

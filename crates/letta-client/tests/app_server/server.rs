@@ -73,22 +73,23 @@ impl LettaAppServer {
         drop(free);
         std::fs::create_dir_all(home.join("work")).expect("a folder can be made");
         let model = server.model.url.clone();
-        let connected = server
-            .letta(&[
+        // The same model twice: behind an endpoint of which nothing is known, and behind one that says that it sees.
+        for provider in ["openai-compatible", "llama-cpp"] {
+            let connect = [
                 "connect",
-                "openai-compatible",
+                provider,
                 "--base-url",
                 &model,
                 "--api-key",
                 "none",
-            ])
-            .status()
-            .await
-            .expect("the App Server is installed");
-        assert!(
-            connected.success(),
-            "the App Server does not take the model"
-        );
+            ];
+            let connected = server.letta(&connect).status().await;
+            let connected = connected.expect("the App Server is installed");
+            assert!(
+                connected.success(),
+                "the App Server does not take the model"
+            );
+        }
         server.come_back().await;
         server
     }
@@ -159,7 +160,17 @@ impl LettaAppServer {
 
     /// Makes an agent, as Letta's own apps do.
     pub(crate) async fn make_agent(&self, name: &str) -> AgentId {
-        let body = json!({"name": name, "description": "a test", "model": "openai-compatible/scripted",
+        self.make_agent_of(name, "openai-compatible/scripted").await
+    }
+
+    /// Makes an agent whose model sees pictures.
+    #[allow(dead_code, reason = "not every test shows pictures")]
+    pub(crate) async fn make_seeing_agent(&self, name: &str) -> AgentId {
+        self.make_agent_of(name, "llama-cpp/scripted").await
+    }
+
+    async fn make_agent_of(&self, name: &str, model: &str) -> AgentId {
+        let body = json!({"name": name, "description": "a test", "model": model,
             "memory_blocks": [{"label": "persona", "value": "I follow the script."}]});
         let made = self
             .ask(json!({"type": "agent_create", "body": body}))

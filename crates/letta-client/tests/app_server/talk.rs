@@ -4,14 +4,17 @@ use std::time::{Duration, Instant};
 
 use futures_util::StreamExt;
 use letta_client::{
-    AgentId, Backend, BackendError, Conversation, Decision, Destination, Prompt, Stop, ToolPolicy,
-    TurnEvent, TurnStream,
+    AgentId, Backend, BackendError, Conversation, Decision, Destination, Image, Part, Prompt, Stop,
+    ToolPolicy, TurnEvent, TurnStream,
     app_server::{AppServerBackend, AppServerConfig},
 };
 use serde_json::json;
 use tempfile::TempDir;
 
 use crate::server::LettaAppServer;
+
+/// A red square of 8 by 8 pixels.
+const PNG: &[u8] = b"\x89\x50\x4e\x47\x0d\x0a\x1a\x0a\x00\x00\x00\x0d\x49\x48\x44\x52\x00\x00\x00\x08\x00\x00\x00\x08\x08\x02\x00\x00\x00\x4b\x6d\x29\xdc\x00\x00\x00\x12\x49\x44\x41\x54\x78\x9c\x63\xf8\xcf\xc0\x80\x15\x61\x17\x1d\xb4\x12\x00\x28\xff\x3f\xc1\x6e\xec\xdf\x61\x00\x00\x00\x00\x49\x45\x4e\x44\xae\x42\x60\x82";
 
 /// How long a turn of these tests may take.
 const TURN_MAX: Duration = Duration::from_mins(1);
@@ -68,11 +71,7 @@ pub(crate) fn backend_at(url: &str) -> AppServerBackend {
 }
 
 pub(crate) fn prompt(key: &str, text: &str) -> Prompt {
-    Prompt {
-        key: key.into(),
-        text: text.into(),
-        speaker: None,
-    }
+    Prompt::new(key, text)
 }
 
 /// What a turn has said in the end, and how it ended.
@@ -147,6 +146,45 @@ async fn agents_answer_ask_first_and_are_stopped() {
             (None, "hello **world**")
         ]
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn picture_reaches_a_model_that_sees_and_no_other() {
+    let world = World::start().await;
+    let seeing = world.server.make_seeing_agent("Sees").await;
+    for (agent, sees) in [(seeing, true), (world.agent.clone(), false)] {
+        let listed = world
+            .backend
+            .agent(&agent)
+            .await
+            .unwrap()
+            .expect("it is there");
+        let takes = world.backend.takes_pictures(listed.model.as_deref());
+        assert_eq!(takes, sees, "{listed:?}");
+        let conversation = world.backend.create_conversation(&agent, "pictures").await;
+        let to = Destination {
+            agent,
+            conversation: conversation.unwrap(),
+        };
+        let mut look = prompt("$look", "pictures");
+        look.parts.push(Part::Image(Image {
+            mimetype: "image/png".into(),
+            bytes: PNG.into(),
+        }));
+        let turn = world
+            .backend
+            .send(&to, &[look], ToolPolicy::default())
+            .await;
+        let told = read_turn(turn.unwrap()).await;
+        assert_eq!(told.text, if sees { "1 of 1" } else { "0 of 0" });
+        let shown = world.server.model.pictures();
+        assert_eq!(shown.len(), usize::from(sees), "{shown:?}");
+        // It is shown again with every later turn.
+        let next = [prompt("$next", "pictures")];
+        let turn = world.backend.send(&to, &next, ToolPolicy::default()).await;
+        let told = read_turn(turn.unwrap()).await;
+        assert_eq!(told.text, if sees { "0 of 1" } else { "0 of 0" });
+    }
 }
 
 async fn it_answers(world: &World, room: &Destination) {

@@ -96,11 +96,7 @@ fn backend(url: &str, change: impl FnOnce(&mut RestConfig)) -> RestBackend {
 }
 
 fn prompt(key: &str, text: &str) -> Prompt {
-    Prompt {
-        key: key.to_owned(),
-        text: text.to_owned(),
-        speaker: None,
-    }
+    Prompt::new(key, text)
 }
 
 /// A turn that has been read to its end.

@@ -18,7 +18,8 @@ use axum::{
 };
 use futures_util::{StreamExt, stream};
 use letta_client::{
-    AgentId, Backend, BackendError, Conversation, Destination, RunId, Stop, ToolPolicy, TurnEvent,
+    AgentId, Backend, BackendError, Conversation, Destination, Image, Part, RunId, Stop,
+    ToolPolicy, TurnEvent,
     openai::{OpenAiBackend, OpenAiConfig},
 };
 use serde_json::{Value, json};
@@ -201,6 +202,33 @@ async fn all_prompts_are_one_message_in_the_agents_own_conversation() {
         "stream": true,
     });
     assert_eq!(body, expected);
+}
+
+#[tokio::test]
+async fn picture_is_a_data_url_beside_the_words() {
+    let double = Double::default();
+    let backend = double.start().await;
+    let agent = backend.agents().await.unwrap().remove(0);
+    let mut look = prompt("$1", "look");
+    look.parts.push(Part::Image(Image {
+        mimetype: "image/png".into(),
+        bytes: Bytes::from_static(b"\x89PNG"),
+    }));
+    let prompts = [look, prompt("$2", "well?")];
+    let turn = backend
+        .send(&at_home(&agent.id), &prompts, ToolPolicy::default())
+        .await;
+    assert_eq!(Turn::read(turn.unwrap()).await.stop(), &Stop::EndTurn);
+    let (_, body) = double.asked().remove(0);
+    let expected = json!([
+        { "type": "text", "text": "look" },
+        { "type": "image_url", "image_url": { "url": "data:image/png;base64,iVBORw==" } },
+        { "type": "text", "text": "well?" },
+    ]);
+    assert_eq!(
+        body["messages"],
+        json!([{ "role": "user", "content": expected }])
+    );
 }
 
 #[tokio::test]

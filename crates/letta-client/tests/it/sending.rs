@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use letta_client::{
-    Backend, BackendError, Conversation, Destination, Speaker, Stop, ToolPolicy, TurnEvent,
-    demo::Demo, rest::TurnLimits,
+    Backend, BackendError, Conversation, Destination, FailureKind, Image, Part, Speaker, Stop,
+    ToolPolicy, TurnEvent, demo::Demo, rest::TurnLimits,
 };
 
 use super::{Lab, Turn, is_text, prompt, until, words};
@@ -46,6 +46,34 @@ async fn an_answer_comes_word_by_word() {
         ["started", "text one two three", "finished EndTurn"]
     );
     assert_eq!(turn.events.iter().filter(|event| is_text(event)).count(), 3);
+}
+
+#[tokio::test]
+async fn picture_reaches_the_server_or_its_model_says_that_it_takes_none() {
+    let lab = Lab::new().await;
+    let image = Image {
+        mimetype: "image/png".into(),
+        // Larger than what the demo's framework takes by default.
+        bytes: vec![7; 3 * 1024 * 1024].into(),
+    };
+    let mut look = prompt("$1", "pictures:");
+    look.parts.push(Part::Image(image.clone()));
+    let policy = ToolPolicy::default();
+    let turn = lab.backend.send(&lab.to, &[look.clone()], policy).await;
+    let turn = Turn::read(turn.unwrap()).await;
+    assert_eq!(turn.text(), "pictures: image/png, 3145728 bytes");
+    assert_eq!(lab.demo().pictures(), [image]);
+    let counted = lab.turn("$2", "count:").await;
+    assert!(counted.text().contains("images=1"), "{}", counted.text());
+
+    lab.demo().set_faults(|faults| faults.no_pictures = true);
+    look.key = "$3".to_owned();
+    let turn = lab.backend.send(&lab.to, &[look], policy).await;
+    let turn = Turn::read(turn.unwrap()).await;
+    let Stop::Failed(failure) = turn.stop() else {
+        panic!("{:?}", turn.stop());
+    };
+    assert_eq!(failure.kind, FailureKind::NoPictures);
 }
 
 #[tokio::test]

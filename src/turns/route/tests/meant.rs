@@ -110,7 +110,9 @@ fn room_ids_are_opaque() {
         Route::Prompt {
             conversation,
             also: Vec::new(),
-            text
+            text,
+            attachment: None,
+            reply_to: None,
         }
     );
 }

@@ -1,6 +1,6 @@
 //! What the server answers.
 
-use super::{RequestKind, SocketRole, Subscription, Task};
+use super::{LOOK_MESSAGES, RequestKind, SocketRole, Subscription, Task, effects::look};
 use crate::{
     app_server::{
         missing::About,
@@ -38,12 +38,15 @@ impl Task {
             RequestKind::Start(line, scope) => self.started(line, &scope, &answer),
             RequestKind::Input(scope) => self.input_answered(&scope, &answer),
             RequestKind::Decision(scope) => self.decision_answered(&scope, &answer),
-            RequestKind::Look(scope) if answer.is_ok() => match answer.take_messages() {
-                Ok(messages) => self.looked(&scope, messages),
-                Err(error) => self.request_failed(RequestKind::Look(scope), &error),
+            RequestKind::Look(scope, newer) if answer.is_ok() => match answer.take_messages() {
+                Ok(messages) => {
+                    let before = answer.next_before.filter(|_| answer.has_more == Some(true));
+                    self.looked_at_page(&scope, newer, messages, before);
+                }
+                Err(error) => self.request_failed(RequestKind::Look(scope, newer), &error),
             },
             RequestKind::Fork(scope) if answer.is_ok() => self.forked(&scope, &answer),
-            what @ (RequestKind::Look(_) | RequestKind::Fork(_)) => {
+            what @ (RequestKind::Look(..) | RequestKind::Fork(_)) => {
                 self.request_failed(
                     what,
                     &pending.about.error_from_message(answer.error.as_deref()),
@@ -116,6 +119,29 @@ impl Task {
             None
         };
         let _ = reply.send(stream.ok_or(BackendError::NotPending));
+    }
+
+    /// Reads on until what is looked for is among the pages, or enough was read.
+    fn looked_at_page(
+        &mut self,
+        scope: &Scope,
+        newer: Vec<Message>,
+        page: Vec<Message>,
+        before: Option<String>,
+    ) {
+        let Some(room) = self.conversations.get(scope) else {
+            return;
+        };
+        let found = page.is_empty() || room.runtime.has_prompt_among(&page);
+        let messages = [newer, page].concat();
+        match before.filter(|_| !found && messages.len() < LOOK_MESSAGES) {
+            None => self.looked(scope, messages),
+            Some(before) => {
+                let look = look(scope, Some(before));
+                let what = RequestKind::Look(scope.clone(), messages);
+                self.request(SocketRole::Main, look, what);
+            }
+        }
     }
 
     fn looked(&mut self, scope: &Scope, messages: Vec<Message>) {

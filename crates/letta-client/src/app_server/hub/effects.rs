@@ -2,7 +2,7 @@
 
 use tokio::time::sleep;
 
-use super::{ConversationState, LAST_TURNS_MAX, LOOK_MESSAGES, RequestKind, Subscription, Task};
+use super::{ConversationState, LAST_TURNS_MAX, MESSAGES_PAGE, RequestKind, Subscription, Task};
 use crate::{
     app_server::{
         command::{MessagesQuery, Request},
@@ -82,6 +82,19 @@ impl Task {
     }
 }
 
+/// Asks for the newest stored messages of a conversation, or for those before one.
+pub(super) fn look(scope: &Scope, before: Option<String>) -> Request {
+    Request::ConversationMessagesList {
+        conversation_id: scope.conversation_id.clone(),
+        query: MessagesQuery {
+            agent_id: scope.agent_id.clone(),
+            limit: MESSAGES_PAGE,
+            order: "desc",
+            before,
+        },
+    }
+}
+
 impl ConversationState {
     /// What to ask the server for an effect, if anything.
     fn asking(&self, scope: &Scope, effect: &Effect) -> Option<(Request, RequestKind)> {
@@ -98,19 +111,7 @@ impl ConversationState {
                 let what = RequestKind::Decision(scope.clone());
                 (Request::Input { runtime, payload }, what)
             }
-            Effect::Look => {
-                let query = MessagesQuery {
-                    agent_id: scope.agent_id.clone(),
-                    limit: LOOK_MESSAGES,
-                    order: "desc",
-                    before: None,
-                };
-                let list = Request::ConversationMessagesList {
-                    conversation_id,
-                    query,
-                };
-                (list, RequestKind::Look(runtime))
-            }
+            Effect::Look => (look(scope, None), RequestKind::Look(runtime, Vec::new())),
             Effect::Fork => {
                 let fork = Request::ConversationFork { conversation_id };
                 (fork, RequestKind::Fork(runtime))

@@ -192,6 +192,15 @@ impl Runtime {
         Ok(Resumed::Looking)
     }
 
+    /// Whether a prompt of the turn that is looked for is among these messages.
+    pub(in crate::app_server) fn has_prompt_among(&self, messages: &[Message]) -> bool {
+        let Some(turn) = &self.ours else {
+            return false;
+        };
+        let mut messages = messages.iter();
+        messages.any(|message| asked_by(turn, message).is_some())
+    }
+
     /// The history, newest first, has come.
     pub(in crate::app_server) fn looked(
         &mut self,
@@ -201,15 +210,8 @@ impl Runtime {
         let Some(turn) = &mut self.ours else {
             return HistoryLookup::Unknown;
         };
-        let asked = |message: &Message| {
-            let is_user = message.message_type.as_deref() == Some("user_message");
-            let key = message.otid.as_ref().filter(|_| is_user);
-            let run = key.and_then(|key| run_of(key));
-            key.filter(|_| run.is_some_and(|run| turn.is_of(&run)))
-                .cloned()
-        };
         let mut found = messages.iter().enumerate();
-        let found = found.find_map(|(at, message)| Some((at, asked(message)?)));
+        let found = found.find_map(|(at, message)| Some((at, asked_by(turn, message)?)));
         let Some((at, key)) = found else {
             if self.goes_on() {
                 self.emit_history(Vec::new(), out);
@@ -287,4 +289,12 @@ impl Turn {
             }
         }
     }
+}
+
+/// The key of a prompt of this turn, if a stored message is one.
+fn asked_by(turn: &Turn, message: &Message) -> Option<String> {
+    let is_user = message.message_type.as_deref() == Some("user_message");
+    let key = message.otid.as_ref().filter(|_| is_user)?;
+    run_of(key).filter(|run| turn.is_of(run))?;
+    Some(key.clone())
 }

@@ -99,9 +99,5 @@ fn prompt(message: &Value) -> Option<Prompt> {
         Some(text) => text.to_owned(),
         None => texts.collect::<Vec<_>>().join("\n"),
     };
-    Some(Prompt {
-        key,
-        text,
-        speaker: None,
-    })
+    Some(Prompt::new(key, text))
 }

@@ -9,10 +9,12 @@ use axum::{
     http::StatusCode,
     response::Response,
 };
+use base64::{Engine as _, engine::general_purpose::STANDARD};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::{Failure, conversations::thread_key, event_stream, known_agent, parse_body};
+use crate::backend::Image;
 use crate::demo::{
     Demo,
     frames::{Decision, From, Message, Step},
@@ -79,6 +81,27 @@ impl InMessage {
             }
             _ => String::new(),
         }
+    }
+
+    /// The pictures among its parts; a refusal if one is no base64, which V1 does not check.
+    fn images(&self) -> Result<Vec<Image>, Failure> {
+        let parts = self.content.as_ref().and_then(Value::as_array);
+        let images = parts
+            .into_iter()
+            .flatten()
+            .filter(|part| part["type"] == "image");
+        let read = |part: &Value| {
+            let source = &part["source"];
+            let bytes = STANDARD.decode(source["data"].as_str().unwrap_or_default());
+            let bytes = bytes.map_err(|error| {
+                Failure::unprocessable("'body', 'messages'", &error.to_string())
+            })?;
+            Ok(Image {
+                mimetype: source["media_type"].as_str().unwrap_or_default().to_owned(),
+                bytes: bytes.into(),
+            })
+        };
+        images.map(read).collect()
     }
 
     fn is_approval(&self) -> bool {
@@ -212,7 +235,7 @@ fn task(world: &mut World, run: &Run, route: Route, body: &Body) -> Result<Task,
     let pending = world.thread(&run.thread).pending.clone();
     Ok(
         match (body.messages.iter().find(|m| m.is_approval()), pending) {
-            (None, None) => prompts(world, run, &step, body),
+            (None, None) => prompts(world, run, &step, body)?,
             (None, Some(pending)) if route == Route::Agent => {
                 return Err(Failure::new(
                     StatusCode::CONFLICT,
@@ -248,12 +271,12 @@ fn again(world: &mut World, run: &Run, step: &Step, decision: &InMessage) -> Tas
     let alert = step.user(KEEP_ALIVE, From::default());
     run.store(alert.clone());
     thread.store(alert);
-    Task::Answer(Plan::new(&["say: once more".to_owned()]))
+    Task::Answer(Plan::new(&["say: once more".to_owned()], &[]))
 }
 
 /// Writes the prompts into the history and decides what to answer.
-fn prompts(world: &mut World, run: &Run, step: &Step, body: &Body) -> Task {
-    let mut texts = Vec::new();
+fn prompts(world: &mut World, run: &Run, step: &Step, body: &Body) -> Result<Task, Failure> {
+    let (mut texts, mut pictures) = (Vec::new(), Vec::new());
     for message in &body.messages {
         let text = message.text();
         let from = From {
@@ -265,8 +288,15 @@ fn prompts(world: &mut World, run: &Run, step: &Step, body: &Body) -> Task {
         run.store(entry.clone());
         world.thread(&run.thread).store(entry);
         texts.push(text);
+        pictures.extend(message.images()?);
     }
-    Task::Answer(Plan::new(&texts))
+    if world.faults.no_pictures && !pictures.is_empty() {
+        return Ok(Task::Answer(Plan::NoPictures));
+    }
+    let shown = |image: &Image| format!("{}, {} bytes", image.mimetype, image.bytes.len());
+    let shown: Vec<_> = pictures.iter().map(shown).collect();
+    world.add_pictures(&run.thread, pictures);
+    Ok(Task::Answer(Plan::new(&texts, &shown)))
 }
 
 /// Takes a decision on all calls at once, or refuses it.

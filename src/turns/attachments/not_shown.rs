@@ -1,0 +1,84 @@
+//! Why a file cannot be shown to an agent.
+
+/// See the module's documentation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::turns) enum NotShown {
+    /// It is encrypted, or its address is none of a homeserver.
+    Encrypted,
+    /// It is larger than this many bytes.
+    TooLarge {
+        /// The limit.
+        bytes_max: usize,
+    },
+    /// It has so many pixels.
+    TooManyPixels {
+        /// Its width in pixels.
+        width: u32,
+        /// Its height in pixels.
+        height: u32,
+    },
+    /// It is no picture of a kind that is known here, or a damaged one.
+    Unreadable,
+    /// The homeserver does not have it.
+    Missing,
+    /// The homeserver does not give it now.
+    Unreachable,
+    /// The agent's model takes no pictures.
+    NoPictures,
+    /// It is no text, or too much of it.
+    NoText,
+}
+
+impl NotShown {
+    /// What the agent is told beside the description of the file.
+    pub(in crate::turns) fn for_agent(self) -> String {
+        let why = match self {
+            Self::NoPictures => {
+                return "[you cannot see it: your model takes no pictures]".to_owned();
+            }
+            Self::NoText => {
+                return "[what is in this file is not passed on: it is no text, or too long]"
+                    .to_owned();
+            }
+            Self::Encrypted => "it is encrypted",
+            Self::TooLarge { .. } => "it is too large",
+            Self::TooManyPixels { .. } => "it has too many pixels",
+            Self::Unreadable => "it is damaged, or of a kind that is not known here",
+            Self::Missing => "it is not there any more",
+            Self::Unreachable => "it could not be fetched",
+        };
+        format!("[it cannot be shown to you: {why}; its sender was told]")
+    }
+
+    /// What its sender is told, and the code of it. `None`: nothing, or once for the room.
+    pub(in crate::turns) fn for_sender(self) -> Option<(String, &'static str)> {
+        let (why, code) = match self {
+            Self::NoPictures | Self::NoText => return None,
+            Self::Encrypted => (
+                "it is encrypted, or not on a homeserver".to_owned(),
+                "FILE_ENCRYPTED",
+            ),
+            Self::TooLarge { bytes_max } => {
+                let mebibytes = bytes_max / (1024 * 1024);
+                (
+                    format!("it is larger than {mebibytes} MiB"),
+                    "FILE_TOO_LARGE",
+                )
+            }
+            Self::TooManyPixels { width, height } => {
+                let why = format!("it has {width} times {height} pixels, which is too many");
+                (why, "PICTURE_TOO_LARGE")
+            }
+            Self::Unreadable => {
+                let why = "it is damaged, or none that I can read (I know PNG, JPEG, GIF and WebP)";
+                (why.to_owned(), "PICTURE_UNREADABLE")
+            }
+            Self::Missing => ("the homeserver does not have it".to_owned(), "FILE_MISSING"),
+            Self::Unreachable => {
+                let why = "the homeserver did not give it to me; send it again later";
+                (why.to_owned(), "FILE_UNREACHABLE")
+            }
+        };
+        Some((why, code))
+    }
+}

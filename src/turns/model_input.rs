@@ -1,0 +1,112 @@
+//! What a turn sends to Letta: what people said, what they showed, and what they replied to.
+
+use letta_client::{Part, Prompt};
+
+use super::{
+    Inner,
+    attachments::{LoadedAttachment, NotShown},
+    notice_texts,
+    prompt::{PromptContext, for_letta},
+};
+use crate::journal::{Attachment, JournalError, QueuedPrompt, SendId, TurnRecord};
+
+impl Inner {
+    /// All prompts of a turn, with what came with them. Who shows something that the agent cannot see is told so.
+    pub(super) async fn model_input(
+        &self,
+        turn: &TurnRecord,
+        shared: bool,
+    ) -> Result<Vec<Prompt>, JournalError> {
+        let mut prompts = Vec::with_capacity(turn.prompts.len());
+        for prompt in &turn.prompts {
+            let mut context = PromptContext::default();
+            if let Some(replied) = &prompt.reply_to {
+                context.quote = self.quote(turn, replied).await;
+            }
+            let mut image = None;
+            if let Some(attachment) = &prompt.attachment {
+                match self.load(turn, attachment).await? {
+                    LoadedAttachment::Picture(shown) => image = Some(shown),
+                    LoadedAttachment::Words(words) => context.addition = Some(words),
+                    LoadedAttachment::NotShown(why) => {
+                        context.addition = Some(why.for_agent());
+                        self.tell_not_shown(turn, prompt, attachment, why).await?;
+                    }
+                }
+            }
+            let mut input = for_letta(prompt, turn.key_of(prompt), shared, &context);
+            input.parts.extend(image.map(Part::Image));
+            prompts.push(input);
+        }
+        Ok(prompts)
+    }
+
+    async fn load(
+        &self,
+        turn: &TurnRecord,
+        attachment: &Attachment,
+    ) -> Result<LoadedAttachment, JournalError> {
+        if attachment.is_picture() {
+            let model = self.model_of(turn)?;
+            let refused = attachment.is_refused
+                || self.attachments.is_blind(&turn.key.agent, model.as_deref());
+            // Where Letta is only said not to show it, the conversation may still have another model than the agent.
+            if refused || !self.ctx.backend.takes_pictures(model.as_deref()) {
+                self.tell_no_pictures(turn).await?;
+            }
+            if refused {
+                return Ok(LoadedAttachment::NotShown(NotShown::NoPictures));
+            }
+        }
+        Ok(self.attachments.load(attachment).await)
+    }
+
+    fn model_of(&self, turn: &TurnRecord) -> Result<Option<String>, JournalError> {
+        let agent = self.ctx.journal.agent(&turn.key.agent)?;
+        Ok(agent.and_then(|agent| agent.model))
+    }
+
+    /// The agent's model has refused what it was shown: it is told of it instead. `false`: it was shown nothing.
+    pub(super) fn refuse_pictures(&self, turn: &mut TurnRecord) -> Result<bool, JournalError> {
+        let mut any = false;
+        for prompt in &mut turn.prompts {
+            if let Some(picture) = prompt.attachment.as_mut().filter(|one| one.is_picture()) {
+                any |= !picture.is_refused;
+                picture.is_refused = true;
+            }
+        }
+        if any {
+            let model = self.model_of(turn)?;
+            self.attachments
+                .set_blind(&turn.key.agent, model.as_deref());
+        }
+        Ok(any)
+    }
+
+    /// Once for each room and agent.
+    async fn tell_no_pictures(&self, turn: &TurnRecord) -> Result<(), JournalError> {
+        let key = &turn.key;
+        let once = SendId::of(&["no pictures", key.room.as_str(), key.agent.as_str()]);
+        let text = notice_texts::no_pictures();
+        let notice = self.message_builder(turn).aside(turn, once, &text);
+        self.ctx.outbox.enqueue(&notice).await
+    }
+
+    /// Once for each event and agent.
+    async fn tell_not_shown(
+        &self,
+        turn: &TurnRecord,
+        prompt: &QueuedPrompt,
+        attachment: &Attachment,
+        why: NotShown,
+    ) -> Result<(), JournalError> {
+        let Some((reason, code)) = why.for_sender() else {
+            return Ok(());
+        };
+        let agent = turn.key.agent.as_str();
+        let once = SendId::of(&["not shown", prompt.event_id.as_str(), agent]);
+        let text = notice_texts::not_shown(&attachment.name, &reason, code);
+        let notice = self.message_builder(turn).aside(turn, once, &text);
+        self.ctx.outbox.enqueue(&notice).await
+    }
+}
