@@ -1,5 +1,6 @@
 //! Turns against a scripted Letta, on a clock of their own: what is asked, what it costs, and what the room hears.
 
+mod approval_property;
 mod approvers;
 mod braked;
 mod lab;
