@@ -59,7 +59,8 @@ pub async fn run(
     let mut signals = Signals::listen()?;
     prepare();
     let embedded = if config.homeserver.is_embedded() {
-        Some(EmbeddedHomeserver::open(&mut config, demo_user.as_ref()).await?)
+        let opened = EmbeddedHomeserver::open(&mut config, demo_user.as_ref());
+        Some(Box::pin(opened).await?)
     } else {
         None
     };

@@ -4,7 +4,7 @@
 //! everybody (a contrast of at least `CONTRAST_MIN`), in light and dark clients; nothing that matters is cut off where clients show
 //! pictures round.
 
-use std::io::Cursor;
+use std::{fmt::Write, io::Cursor};
 
 use image::{ImageFormat, Rgb, RgbImage};
 use letta_client::AgentId;
@@ -88,7 +88,11 @@ fn digest(id: &AgentId) -> [u8; 32] {
 }
 
 fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    bytes.iter().fold(String::new(), |mut text, byte| {
+        // Writing to a String cannot fail.
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
 }
 
 /// Which of the 15 free cells are filled, one bit each: enough to be seen, and not all.

@@ -8,6 +8,7 @@
 mod avatars;
 mod greeting;
 mod name_conflicts;
+mod presence;
 mod reconcile;
 mod replaced;
 mod rooms;
@@ -83,6 +84,7 @@ pub struct Provisioner {
     config: ProvisionConfig,
     user_names: name_conflicts::UserNames,
     bot_avatar: avatars::BotAvatar,
+    shown: presence::Shown,
     /// Who is called like an agent.
     pub namesakes: Namesakes,
     /// Which rooms others have changed.
@@ -104,6 +106,7 @@ impl Provisioner {
             config,
             user_names: name_conflicts::UserNames::default(),
             bot_avatar: avatars::BotAvatar::default(),
+            shown: presence::Shown::default(),
             namesakes: Namesakes::default(),
             room_changes: RoomChanges::default(),
         }
@@ -161,6 +164,9 @@ impl Provisioner {
             }
         }
         self.journal.durable().await?;
+        if record.joined {
+            self.show_online(id).await;
+        }
         not_done.map_or(Ok(()), Err)
     }
 

@@ -169,10 +169,7 @@ impl Bridge {
         {
             tasks.spawn_singleton("agent discovery", discovery.serve());
         }
-        let names = namesakes::serve(self.agents.clone(), tasks.clone());
-        tasks.spawn_singleton("agent names", names);
-        let rooms = room_changes::serve(self.agents.clone(), tasks.clone());
-        tasks.spawn_singleton("rooms of agents", rooms);
+        self.watch_rooms();
         let alarm = removal_alert::serve(
             self.ctx.journal.clone(),
             self.ctx.outbox.clone(),
@@ -211,6 +208,17 @@ impl Bridge {
             self.rules.identity.bot()
         );
         Ok(())
+    }
+
+    /// Looks again at what others change: names of people, and rooms that the bridge made.
+    fn watch_rooms(&self) {
+        let tasks = &self.ctx.tasks;
+        let names = namesakes::serve(self.agents.clone(), tasks.clone());
+        tasks.spawn_singleton("agent names", names);
+        let rooms = room_changes::serve(self.agents.clone(), tasks.clone());
+        tasks.spawn_singleton("rooms of agents", rooms);
+        let provisioner = Arc::clone(&self.agents.provisioner);
+        tasks.spawn(async move { provisioner.show_all_online().await });
     }
 
     /// Tells `/ready` that the bridge ends.

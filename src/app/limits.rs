@@ -91,6 +91,21 @@ const BRIDGE: &[Row] = &[
     ),
     ("src/agents/plan.rs", "NAME_CHARS_MAX", "the name is cut"),
     (
+        "src/agents/room_changes.rs",
+        "REPAIRS_PER_ROOM_MAX",
+        "what others change stays as they want it for an hour",
+    ),
+    (
+        "src/agents/provision/presence.rs",
+        "SHOWN_AGENTS_MAX",
+        "the others are not seen as online",
+    ),
+    (
+        "src/config/rooms.rs",
+        "GREETING_CHARS_MAX",
+        "the configuration is refused",
+    ),
+    (
         "src/matrix/render.rs",
         "EVENT_BYTES_MAX",
         "the answer goes on in another message",

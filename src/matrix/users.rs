@@ -5,11 +5,13 @@ use ruma::{
     api::{
         client::{
             account::register::{self, LoginType},
+            presence::set_presence,
             profile::{get_profile_field, set_profile_field},
             user_directory::search_users,
         },
         error::ErrorKind,
     },
+    presence::PresenceState,
     profile::{ProfileFieldName, ProfileFieldValue},
     uint,
 };
@@ -76,5 +78,12 @@ impl Homeserver {
         Ok(found
             .map(|user| (user.user_id, user.display_name))
             .collect())
+    }
+
+    /// Shows a ghost as online. Tried once: nothing depends on it.
+    pub async fn set_online(&self, ghost: &UserId) -> Result<(), MatrixError> {
+        let request = set_presence::v3::Request::new(ghost.to_owned(), PresenceState::Online);
+        self.call_once(Actor::Ghost(ghost), request).await?;
+        Ok(())
     }
 }

@@ -11,7 +11,7 @@ use crate::support::process::{Process, client, free_port, tail};
 
 const BINARY: &str = env!("CARGO_BIN_EXE_matrix-appservice-letta");
 /// How long anything here may take on a machine that does a lot besides.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// The bridge with its own homeserver, and scripted agents.
 struct Alone {
@@ -217,6 +217,8 @@ async fn first_user_meets_every_agent_without_a_click() {
         let rule = state(room, "m.room.join_rules", "");
         assert_eq!(rule["join_rule"], "restricted");
         assert_eq!(room["unread_notifications"]["notification_count"], 0);
+        let presence = format!("/_matrix/client/v3/presence/{ghost}/status");
+        assert_eq!(alone.get(&me, &presence).await["presence"], "online");
     }
 
     // An answer, and after another start no second greeting.
@@ -233,7 +235,7 @@ async fn first_user_meets_every_agent_without_a_click() {
         let said = said(room, &ghost);
         let text = said.iter().find(|content| content["msgtype"] == "m.text")?;
         let text = text["body"].as_str()?;
-        text.contains("here I am").then(|| said.len())
+        text.contains("here I am").then_some(said.len())
     };
     let before = alone.sync_until(&me, "the answer", answered).await;
     alone.stop().await;

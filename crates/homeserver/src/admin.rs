@@ -10,7 +10,7 @@ use ruma::{RoomAliasId, RoomVersionId, UserId};
 use serde_json::{Value, json, value::to_raw_value};
 
 use crate::{
-    accounts::record::Account,
+    accounts::{profile, record::Account},
     clock,
     error::Result,
     rooms::{
@@ -46,8 +46,24 @@ pub use execute::{execute, name_of};
 /// Who made the server's own account: it is no person's.
 const SERVER_ACCOUNT: &str = "the server itself";
 
-/// Makes the admin room and the server's own account, if they are not there yet and are wanted.
+/// What the server's own account is called in the admin room.
+const SERVER_DISPLAY_NAME: &str = "Homeserver";
+
+/// Makes the admin room and the server's own account, if they are not there yet and are wanted, and gives it a name.
 async fn make_room(services: &Services) -> Result<()> {
+    make_missing_room(services).await?;
+    let user = server_user(&services.config.server_name)?;
+    let is_there = services.accounts.exists(&user)?;
+    if is_there && profile::display_name(&services.store, &user)?.is_none() {
+        let named = services
+            .operations
+            .set_display_name(&user, SERVER_DISPLAY_NAME);
+        named.await?;
+    }
+    Ok(())
+}
+
+async fn make_missing_room(services: &Services) -> Result<()> {
     if !services.config.admin.create_admin_room || admin_room::room(&services.rooms)?.is_some() {
         return Ok(());
     }

@@ -11,8 +11,6 @@ use crate::{
     matrix::scripted_homeserver::{Fault, ScriptedHomeserver},
 };
 
-const GHOST: &str = "user_id=@agent_1:house.test";
-
 struct Lab {
     homeserver: ScriptedHomeserver,
     provisioner: Provisioner,
@@ -104,7 +102,8 @@ async fn agent_of_an_earlier_version_gets_its_picture_once() {
         1,
         "it is there already"
     );
-    assert_eq!(lab.put(GHOST), 2);
+    assert_eq!(lab.put("avatar_url"), 2);
+    assert_eq!(lab.put("/presence/"), 1);
     assert_eq!(lab.put("state/m.room.avatar"), 1);
     let avatar = record.avatar.unwrap();
     assert!(avatar.on_ghost);
@@ -261,4 +260,30 @@ async fn room_is_listed_again_and_gets_its_alias_back_a_few_times() {
         lab.provisioner.reconcile_room(&room).await.unwrap();
     }
     assert_eq!(lab.put("directory/room/#agent_1:house.test"), 5);
+}
+
+#[tokio::test]
+async fn agents_are_shown_online_once_where_presence_is_kept() {
+    let lab = Lab::new();
+    lab.add(|_| {});
+    lab.provisioner.show_all_online().await;
+    lab.provisioner.show_all_online().await;
+    let requests = lab.homeserver.requests();
+    let [shown] = &requests[..] else {
+        panic!("{requests:?}");
+    };
+    assert!(
+        shown.target.contains("user_id=@agent_1:house.test"),
+        "{shown:?}"
+    );
+    assert_eq!(shown.body, json!({ "presence": "online" }));
+
+    let lab = Lab::new();
+    lab.add(|_| {});
+    let refused = json!({ "errcode": "M_FORBIDDEN", "error": "no presence" });
+    lab.homeserver
+        .fails("/presence/", [Fault::Answer(403, refused)]);
+    lab.provision().await;
+    lab.provision().await;
+    assert_eq!(lab.put("/presence/"), 1);
 }

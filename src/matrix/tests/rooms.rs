@@ -42,6 +42,7 @@ async fn created(plan: &RoomPlan) -> Value {
 }
 
 #[tokio::test]
+#[allow(clippy::too_many_lines, reason = "one request, as it is")]
 async fn a_room_is_created_with_everything_said() {
     insta::assert_json_snapshot!(created(&plan(RoomVersionId::V11)).await, @r#"
     {

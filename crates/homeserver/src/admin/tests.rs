@@ -1,6 +1,6 @@
 //! What an admin sees who writes commands.
 
-use ruma::events::TimelineEventType;
+use ruma::events::{StateEventType, TimelineEventType};
 use serde_json::{Value, json, value::to_raw_value};
 
 use super::{admin_room, execute, is_admin};
@@ -28,6 +28,15 @@ async fn the_first_person_is_admin_and_registers_an_appservice() {
     assert!(!is_admin(&server.rooms, &bob).unwrap());
 
     let room = admin_room::room(&server.rooms).unwrap().unwrap();
+    for (user, name) in [
+        (alice.as_str(), "alice"),
+        ("@conduit:letta.test", "Homeserver"),
+    ] {
+        let state = server.rooms.state(&room);
+        let member = state.get(&StateEventType::RoomMember, user).unwrap();
+        let content: Value = member.unwrap().content_as().unwrap();
+        assert_eq!(content["displayname"], name);
+    }
     let block = "```yaml\nid: br\nurl: null\nas_token: one\nhs_token: two\nsender_localpart: brbot\nnamespaces: {}\n```";
     let mut answers = Vec::new();
     for command in [

@@ -42,11 +42,12 @@ async fn set(
 ) -> Result<set_presence::v3::Response> {
     let request = call.body;
     own(&call.caller, &request.user_id)?;
+    let never_syncs = call.caller.appservice.is_some();
     let (user, message) = (&request.user_id, request.status_msg);
     services
         .sync
         .presence
-        .set(user, request.presence, message)
+        .set(user, request.presence, message, never_syncs)
         .await?;
     Ok(set_presence::v3::Response::new())
 }

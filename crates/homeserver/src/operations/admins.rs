@@ -3,7 +3,7 @@
 use homeserver_model::admin::answer;
 use ruma::{
     UserId,
-    events::{StateEventType, TimelineEventType},
+    events::{StateEventType, TimelineEventType, room::member::MembershipState},
 };
 use serde_json::{Value, json, value::to_raw_value};
 
@@ -13,6 +13,7 @@ use crate::{
     rooms::{
         Draft,
         admin_room::{self, ADMIN_POWER, check_member, server_user},
+        membership::Member,
     },
 };
 
@@ -37,12 +38,13 @@ impl Operations {
         let own = server_user(&self.rooms.server_name)?;
         let mut writer = self.rooms.write(&room).await?;
         if !self.rooms.is_joined(&room, user)? {
-            let (invite, join) = (
-                json!({ "membership": "invite" }),
-                json!({ "membership": "join" }),
-            );
-            writer.add_state(&own, "m.room.member", user.as_str(), &invite)?;
-            writer.add_state(user, "m.room.member", user.as_str(), &join)?;
+            for (sender, membership) in [
+                (&*own, MembershipState::Invite),
+                (user, MembershipState::Join),
+            ] {
+                let member = Member::new(&self.rooms, user, membership)?;
+                writer.add(member.draft(sender)?)?;
+            }
         }
         let levels = writer.state(&StateEventType::RoomPowerLevels, "")?;
         let mut levels: Value = match levels {

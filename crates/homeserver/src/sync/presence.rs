@@ -47,6 +47,9 @@ pub struct Status {
     /// When a client of the user last synced.
     #[serde(skip, default = "clock::now")]
     synced: MilliSecondsSinceUnixEpoch,
+    /// Whether the user never syncs, because an application service acts for it: then it is seen as was said last.
+    #[serde(skip)]
+    never_syncs: bool,
 }
 
 impl Status {
@@ -58,6 +61,7 @@ impl Status {
             active: now,
             changed: Position::default(),
             synced: now,
+            never_syncs: false,
         }
     }
 
@@ -68,7 +72,7 @@ impl Status {
 
     /// For how long the user is still seen if no client syncs; nothing if they are offline.
     fn time_left(&self) -> Option<Duration> {
-        let here = self.state != PresenceState::Offline;
+        let here = self.state != PresenceState::Offline && !self.never_syncs;
         here.then(|| OFFLINE_AFTER.saturating_sub(age(self.synced)))
     }
 
@@ -162,7 +166,8 @@ impl Presence {
         Ok(status)
     }
 
-    /// The user says how to be seen. Without a message, the last one is taken back.
+    /// The user says how to be seen. Without a message, the last one is taken back. Who never syncs is seen so until something else
+    /// is said, or the server starts anew.
     ///
     /// # Errors
     ///
@@ -172,6 +177,7 @@ impl Presence {
         user: &UserId,
         state: PresenceState,
         message: Option<String>,
+        never_syncs: bool,
     ) -> Result<()> {
         if !self.inner.allowed {
             return Ok(());
@@ -183,6 +189,7 @@ impl Presence {
         }
         let mut status = Status::new(state);
         status.message = message;
+        status.never_syncs = never_syncs;
         let value = serde_json::to_value(&status)?;
         // Held over both writes: what is shown now is what is shown after a restart.
         let saying = self.inner.saying.lock([user.to_owned()]).await;
@@ -322,4 +329,18 @@ async fn watch(presence: Weak<Inner>, user: OwnedUserId) {
 /// 403 if this server keeps no presence.
 pub fn not_kept() -> Error {
     Error::forbidden("Presence is disabled on this server")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_never_syncs_is_seen_until_something_else_is_said() {
+        let mut status = Status::new(PresenceState::Online);
+        status.synced = MilliSecondsSinceUnixEpoch(UInt::MIN);
+        assert_eq!(status.time_left(), Some(Duration::ZERO));
+        status.never_syncs = true;
+        assert_eq!(status.time_left(), None, "no timer takes it back");
+    }
 }

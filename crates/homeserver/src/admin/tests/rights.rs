@@ -51,7 +51,7 @@ fn ghosts() -> [OwnedUserId; 3] {
 /// Writes the membership without asking whether it may be, as older versions did.
 async fn force(test: &TestServer, room: &ruma::RoomId, user: &ruma::UserId, by: &ruma::UserId) {
     for (sender, membership) in [(by, "invite"), (user, "join")] {
-        let kind = ruma::events::StateEventType::RoomMember;
+        let kind = StateEventType::RoomMember;
         let content = json!({ "membership": membership });
         let draft = Draft::state(sender.to_owned(), &kind, user.as_str(), &content).unwrap();
         let mut writer = test.server.rooms.write(room).await.unwrap();

@@ -13,6 +13,7 @@ pub const ROOM_VERSIONS: [RoomVersionId; 3] =
 /// Making rooms.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(default)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a key of its own")]
 pub struct Rooms {
     /// Whether rooms can be encrypted, and encrypted events be sent.
     pub allow_encryption: bool,

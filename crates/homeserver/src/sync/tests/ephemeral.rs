@@ -218,7 +218,7 @@ async fn status_message_is_not_lost_beside_syncs() {
     });
     for number in 0..CHANGES {
         let message = Some(format!("message {number}"));
-        let set = presence.set(&user, PresenceState::Online, message.clone());
+        let set = presence.set(&user, PresenceState::Online, message.clone(), false);
         set.await.unwrap();
         for _ in 0..20 {
             assert_eq!(presence.get(&user).unwrap().message, message);
@@ -239,7 +239,7 @@ async fn status_message_on_disk_is_the_one_that_is_shown() {
     for round in 0..20 {
         let sets = (0..10).map(|number| {
             let message = Some(format!("message {round} {number}"));
-            presence.set(&user, PresenceState::Online, message)
+            presence.set(&user, PresenceState::Online, message, false)
         });
         futures_util::future::join_all(sets).await;
         let stored = test.server.store.get::<tables::Presence>((&user,)).unwrap();
