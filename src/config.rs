@@ -30,6 +30,7 @@ pub mod sample;
 mod schema;
 mod sections;
 mod selector;
+mod transcription;
 mod turns;
 
 pub use connections::Connections;
@@ -42,6 +43,7 @@ pub use sections::{
 };
 pub use selector::{Selector, SelectorError};
 pub use settings::{Problem, Secret};
+pub use transcription::Transcription;
 pub use turns::{Detail, NoSuchChoice, ToolPermissionMode, Turns};
 
 /// Everything that an admin decides.
@@ -65,6 +67,8 @@ pub struct Config {
     pub rooms: Rooms,
     /// How agents answer.
     pub turns: Turns,
+    /// Voice messages and other audio as text, by an OpenAI-compatible server.
+    pub transcription: Transcription,
     /// Who may do what. A key is a full user id, a whole server name, or "*" for everybody; the
     /// most exact one counts. Whoever is named by no key is blocked. The values, each with all that
     /// those before it may do:

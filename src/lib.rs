@@ -43,5 +43,6 @@ pub mod outbox;
 pub mod registration;
 pub mod room_jobs;
 pub mod time;
+pub mod transcription;
 pub mod turns;
 pub mod workers;

@@ -28,6 +28,7 @@ use crate::{
     outbox::Outbox,
     room_jobs::RoomJobWorker,
     time::Millis,
+    transcription::Transcriber,
     turns::{
         TurnContext, Turns,
         inbox::{Inbox, WakeRoomJobs},
@@ -245,6 +246,7 @@ fn turn_context(
         permissions: config.permissions.clone(),
         letta_reconnects,
         config: config.turns.clone(),
+        transcriber: Transcriber::new(&config.transcription)?.map(Arc::new),
         mode: config.letta.mode,
         tasks,
     })

@@ -40,6 +40,7 @@ fn read(event_type: &str, content: &str, edited: bool) -> Option<Attachment> {
             AttachmentKind::Picture
         }
         Some("m.file") => AttachmentKind::File,
+        Some("m.audio") => AttachmentKind::Audio,
         _ => return None,
     };
     let name = content["filename"].as_str();
