@@ -32,6 +32,7 @@ mod schema;
 mod sections;
 mod selector;
 mod tools;
+mod transcription;
 mod turns;
 
 pub use connections::Connections;
@@ -46,6 +47,7 @@ pub use sections::{
 pub use selector::{Selector, SelectorError};
 pub use settings::{Problem, Secret};
 pub use tools::Tools;
+pub use transcription::Transcription;
 pub use turns::{Detail, NoSuchChoice, ToolPermissionMode, Turns};
 
 /// Everything that an admin decides.
@@ -71,6 +73,8 @@ pub struct Config {
     pub turns: Turns,
     /// What agents may do in Matrix by tools of their own.
     pub tools: Tools,
+    /// Voice messages and other audio as text, by an OpenAI-compatible server.
+    pub transcription: Transcription,
     /// Who may do what. A key is a full user id, a whole server name, or "*" for everybody; the
     /// most exact one counts. Whoever is named by no key is blocked. The values, each with all that
     /// those before it may do:

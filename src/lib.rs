@@ -44,5 +44,6 @@ pub mod registration;
 pub mod room_jobs;
 pub mod time;
 pub mod tools;
+pub mod transcription;
 pub mod turns;
 pub mod workers;

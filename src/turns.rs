@@ -90,6 +90,7 @@ use crate::{
     matrix::Homeserver,
     outbox::Outbox,
     time::Millis,
+    transcription::Transcriber,
     workers::{Panic, Tasks, Work, Workers},
 };
 
@@ -115,6 +116,8 @@ pub struct TurnContext {
     pub letta_reconnects: watch::Receiver<u64>,
     /// How turns are held here.
     pub config: config::Turns,
+    /// Turns speech into text, if somebody does.
+    pub transcriber: Option<Arc<Transcriber>>,
     /// When agents have to ask, where nothing else was chosen.
     pub mode: config::ToolPermissionMode,
     /// The tasks to belong to.
@@ -151,7 +154,7 @@ impl Turns {
     /// Nothing runs yet. Call [`Turns::resume`] when the homeserver is ready.
     pub fn new(ctx: TurnContext) -> Result<Self, JournalError> {
         let members = MemberCounts::new(ctx.homeserver.clone(), ctx.identity.clone());
-        let attachments = Attachments::new(ctx.homeserver.clone());
+        let attachments = Attachments::new(ctx.homeserver.clone(), ctx.transcriber.clone());
         let workers = Workers::new(ctx.tasks.clone());
         let streams = Semaphore::new(STREAMS_MAX);
         let pauses = Arc::new(Pauses::load(ctx.journal.clone())?);

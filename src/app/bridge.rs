@@ -30,6 +30,7 @@ use crate::{
     room_jobs::RoomJobWorker,
     time::Millis,
     tools::{ToolContext, Tools},
+    transcription::Transcriber,
     turns::{
         TurnContext, Turns,
         inbox::{Inbox, WakeRoomJobs},
@@ -261,6 +262,7 @@ fn turn_context(
         permissions: config.permissions.clone(),
         letta_reconnects,
         config: config.turns.clone(),
+        transcriber: Transcriber::new(&config.transcription)?.map(Arc::new),
         mode: config.letta.mode,
         tasks,
     })

@@ -42,7 +42,7 @@ pub(super) async fn demo(args: &DemoArgs) -> Outcome {
     logging::start(&config.logging);
     print_out("This is a demo: its agents are scripted, they are no models.\n\n");
     wait_until_accepted(&config, &registration_path, &registration).await?;
-    Ok(app::run(config, None, &[]).await?)
+    Ok(Box::pin(app::run(config, None, &[])).await?)
 }
 
 /// The demo on the homeserver that the bridge brings along, with somebody to log in as.
@@ -84,7 +84,7 @@ async fn embedded(args: &DemoArgs, path: &Path, environment: &Environment) -> Ou
         password,
         json: args.json,
     };
-    Ok(app::run(config, Some(demo_user), &[]).await?)
+    Ok(Box::pin(app::run(config, Some(demo_user), &[])).await?)
 }
 
 /// The password of the last time, or a new one.

@@ -24,5 +24,5 @@ pub(super) async fn run(files: &Files, args: &RunArgs) -> Outcome {
             );
         }
     }
-    Ok(app::run(config, None, &args.execute).await?)
+    Ok(Box::pin(app::run(config, None, &args.execute)).await?)
 }

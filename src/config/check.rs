@@ -213,6 +213,13 @@ fn others(config: &Config, problems: &mut Vec<Problem>) {
             "set it like `poll_interval: 500ms`",
         ));
     }
+    if config.transcription.model.trim().is_empty() {
+        problems.push(Problem::value(
+            "transcription.model",
+            "is empty",
+            "set it like `model: whisper-1`",
+        ));
+    }
     if config.turns.approval_timeout.is_zero() {
         problems.push(Problem::value(
             "turns.approval_timeout",

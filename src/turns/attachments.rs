@@ -1,4 +1,4 @@
-//! What people show to agents: pictures and files, fetched when their turn is sent, and made into what a model takes.
+//! What people show to agents: pictures, files and voice messages, fetched when their turn is sent, and made into what a model takes.
 //!
 //! The journal holds where a file is and what its sender says of it, never its bytes. A file is untrusted: its size is limited while
 //! it comes, a picture's pixels are counted before they are decoded, decoding happens off the async threads and few at a time. What
@@ -29,10 +29,13 @@ pub(super) use self::{content::attachment_of, not_shown::NotShown};
 use crate::{
     journal::{Attachment, AttachmentKind, TEXT_FILE_BYTES_MAX},
     matrix::{Homeserver, MatrixError},
+    transcription::Transcriber,
 };
 
 /// The largest picture that is fetched, in bytes.
 pub(super) const PICTURE_DOWNLOAD_BYTES_MAX: usize = 20 * 1024 * 1024;
+/// The largest audio file that is fetched, in bytes: the most that `OpenAI` takes.
+const AUDIO_BYTES_MAX: usize = 25 * 1000 * 1000;
 /// The most turns that fetch files and send them to Letta at once; more wait. Their bytes are in memory meanwhile.
 const SENDS_MAX: usize = 8;
 /// The most pictures that are decoded at once; more wait.
@@ -43,6 +46,7 @@ const BLIND_MODELS_MAX: usize = 10_000;
 /// See the module's documentation.
 pub(super) struct Attachments {
     homeserver: Homeserver,
+    transcriber: Option<Arc<Transcriber>>,
     sends: Semaphore,
     decodes: Arc<Semaphore>,
     blind: Mutex<HashSet<BlindModel>>,
@@ -64,9 +68,10 @@ pub(super) enum LoadedAttachment {
 
 impl Attachments {
     /// Nothing is known of any model yet.
-    pub(super) fn new(homeserver: Homeserver) -> Self {
+    pub(super) fn new(homeserver: Homeserver, transcriber: Option<Arc<Transcriber>>) -> Self {
         Self {
             homeserver,
+            transcriber,
             sends: Semaphore::new(SENDS_MAX),
             decodes: Arc::new(Semaphore::new(DECODES_MAX)),
             blind: Mutex::default(),
@@ -103,6 +108,7 @@ impl Attachments {
         let loaded = match attachment.kind {
             AttachmentKind::Picture => self.picture(attachment).await,
             AttachmentKind::File => self.file(attachment).await,
+            AttachmentKind::Audio => self.audio(attachment).await,
         };
         loaded.unwrap_or_else(LoadedAttachment::NotShown)
     }
@@ -131,6 +137,25 @@ impl Attachments {
         };
         let words = text_file::fenced(&attachment.name, &bytes).ok_or(NotShown::NoText)?;
         Ok(LoadedAttachment::Words(words))
+    }
+
+    async fn audio(&self, attachment: &Attachment) -> Result<LoadedAttachment, NotShown> {
+        let transcriber = self.transcriber.as_ref();
+        let transcriber = transcriber.ok_or(NotShown::NoTranscription)?;
+        let bytes = self.download(attachment, AUDIO_BYTES_MAX).await?;
+        let mimetype = attachment.mimetype.as_deref();
+        let words = transcriber.transcribe(&attachment.name, mimetype, &bytes);
+        match words.await {
+            Ok(words) if words.is_empty() => Err(NotShown::NothingSaid),
+            Ok(words) => Ok(LoadedAttachment::Words(words)),
+            Err(error) => {
+                warn!(
+                    error = &error as &dyn std::error::Error,
+                    "could not transcribe audio"
+                );
+                Err(NotShown::NotTranscribed)
+            }
+        }
     }
 
     async fn download(

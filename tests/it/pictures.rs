@@ -209,6 +209,46 @@ async fn text_file_is_read_and_a_reply_says_what_it_is_about() {
     assert!(!told.contains("in reply to"), "{told}");
 }
 
+/// A double of a transcription server: it hears how many bytes there are, and refuses what is no Ogg.
+async fn transcription_server() -> String {
+    let listen = |body: axum::body::Bytes| async move {
+        let at = body.windows(4).position(|window| window == b"OggS");
+        let form = String::from_utf8_lossy(&body).into_owned();
+        match at {
+            Some(_) if form.contains("whisper-test") => {
+                let text = "say: I have heard you";
+                Ok(axum::Json(json!({ "text": text })))
+            }
+            _ => Err(http::StatusCode::BAD_REQUEST),
+        }
+    };
+    let route = axum::routing::post(listen);
+    let router = axum::Router::new().route("/v1/audio/transcriptions", route);
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}/v1", listener.local_addr().unwrap());
+    tokio::spawn(async move { axum::serve(listener, router).await });
+    url
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn voice_message_is_answered_as_if_it_were_written() {
+    let url = transcription_server().await;
+    let world = World::plan()
+        .with("TRANSCRIPTION__URL", &url)
+        .with("TRANSCRIPTION__MODEL", "whisper-test")
+        .start()
+        .await;
+    let (_, room) = world.first_room().await;
+    let voice = ("m.audio", "Voice message.ogg", "audio/ogg");
+    let said = show(&world.alice, &room, voice, b"OggS\0\x02 OpusHead", "").await;
+    let told = answered(&world, &room, &said, "heard").await;
+    assert_eq!(told, "I have heard you");
+    let said = show(&world.alice, &room, voice, b"RIFF", "").await;
+    let told = answered(&world, &room, &said, "[audio: Voice message.ogg").await;
+    assert!(told.contains("it could not be turned into text"), "{told}");
+    hears(&world, &room, "[TRANSCRIPTION_FAILED]").await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn of_a_model_that_takes_no_pictures_the_room_hears_once() {
     let world = World::start().await;

@@ -103,6 +103,7 @@ fn meaning(rules: &Rules, id: &OwnedEventId, event: &RawValue) {
                 conversation,
                 also,
                 text,
+                ..
             } => {
                 assert!(!text.trim().is_empty(), "a prompt of nothing");
                 for conversation in [conversation].into_iter().chain(also) {

@@ -35,6 +35,8 @@ pub struct Attachment {
 pub enum AttachmentKind {
     /// A picture, or a sticker.
     Picture,
+    /// A voice message, or other audio.
+    Audio,
     /// Any file.
     File,
 }
@@ -45,7 +47,10 @@ pub const TEXT_FILE_BYTES_MAX: usize = 256 * 1024;
 impl QueuedPrompt {
     /// How many bytes of words the file that came with it may add at most, as far as its sender says.
     pub fn file_bytes(&self) -> usize {
-        let file = self.attachment.as_ref().filter(|one| !one.is_picture());
+        let file = self
+            .attachment
+            .as_ref()
+            .filter(|one| one.kind == AttachmentKind::File);
         let size = file.and_then(|file| {
             let size = file.size.unwrap_or(0);
             usize::try_from(size).ok()

@@ -40,6 +40,7 @@ pub(in crate::turns) fn attachment_of(
             AttachmentKind::Picture
         }
         Some("m.file") => AttachmentKind::File,
+        Some("m.audio") => AttachmentKind::Audio,
         _ => return None,
     };
     let name = content["filename"].as_str();

@@ -27,6 +27,12 @@ pub(in crate::turns) enum NotShown {
     NoPictures,
     /// It is no text, or too much of it.
     NoText,
+    /// Nobody turns speech into text here.
+    NoTranscription,
+    /// Whoever turns speech into text could not.
+    NotTranscribed,
+    /// There is no word in it.
+    NothingSaid,
 }
 
 impl NotShown {
@@ -40,6 +46,11 @@ impl NotShown {
                 return "[what is in this file is not passed on: it is no text, or too long]"
                     .to_owned();
             }
+            Self::NoTranscription => {
+                return "[you cannot hear it: speech is not turned into text here]".to_owned();
+            }
+            Self::NothingSaid => return "[no words are heard in it]".to_owned(),
+            Self::NotTranscribed => "it could not be turned into text",
             Self::Encrypted => "it is encrypted",
             Self::TooLarge { .. } => "it is too large",
             Self::TooManyPixels { .. } => "it has too many pixels",
@@ -53,7 +64,13 @@ impl NotShown {
     /// What its sender is told, and the code of it. `None`: nothing, or once for the room.
     pub(in crate::turns) fn for_sender(self) -> Option<(String, &'static str)> {
         let (why, code) = match self {
-            Self::NoPictures | Self::NoText => return None,
+            Self::NoPictures | Self::NoText | Self::NoTranscription | Self::NothingSaid => {
+                return None;
+            }
+            Self::NotTranscribed => {
+                let why = "it could not be turned into text; write it, or send it again later";
+                (why.to_owned(), "TRANSCRIPTION_FAILED")
+            }
             Self::Encrypted => (
                 "it is encrypted, or not on a homeserver".to_owned(),
                 "FILE_ENCRYPTED",

@@ -26,7 +26,7 @@ fn png() -> Bytes {
 }
 
 async fn not_shown(homeserver: &ScriptedHomeserver, attachment: &Attachment) -> NotShown {
-    let attachments = Attachments::new(homeserver.client());
+    let attachments = Attachments::new(homeserver.client(), None);
     match attachments.load(attachment).await {
         LoadedAttachment::NotShown(why) => why,
         shown => panic!("{shown:?}"),
@@ -40,7 +40,7 @@ async fn picture_and_text_are_fetched_with_the_token() {
     homeserver.upload("notes", Bytes::from_static(b"hello"));
     let client = homeserver.client();
     client.check_versions().await.unwrap();
-    let attachments = Attachments::new(client);
+    let attachments = Attachments::new(client, None);
     let red = attachment(AttachmentKind::Picture, "red");
     let LoadedAttachment::Picture(image) = attachments.load(&red).await else {
         panic!("no picture")
@@ -58,7 +58,7 @@ async fn picture_and_text_are_fetched_with_the_token() {
 
 #[tokio::test]
 async fn file_that_cannot_be_had_is_not_shown() {
-    use AttachmentKind::{File, Picture};
+    use AttachmentKind::{Audio, File, Picture};
     let homeserver = ScriptedHomeserver::default();
     homeserver.upload("large", vec![b'a'; TEXT_FILE_BYTES_MAX + 1].into());
     homeserver.upload("zip", Bytes::from_static(b"PK\x03\x04\0"));
@@ -68,6 +68,7 @@ async fn file_that_cannot_be_had_is_not_shown() {
         (File, "zip", NotShown::NoText),
         (Picture, "zip", NotShown::Unreadable),
         (Picture, "gone", NotShown::Missing),
+        (Audio, "zip", NotShown::NoTranscription),
     ] {
         let told = not_shown(&homeserver, &attachment(kind, id)).await;
         assert_eq!(told, why, "{id}");
@@ -138,7 +139,7 @@ async fn old_and_new_media_endpoints_are_asked_by_what_the_homeserver_knows() {
 
 #[test]
 fn models_that_refuse_pictures_are_remembered_within_a_limit() {
-    let attachments = Attachments::new(ScriptedHomeserver::default().client());
+    let attachments = Attachments::new(ScriptedHomeserver::default().client(), None);
     let agent: AgentId = "agent-1".parse().unwrap();
     attachments.set_blind(&agent, Some("openai/old"));
     assert!(attachments.is_blind(&agent, Some("openai/old")));

@@ -298,6 +298,7 @@ fn turn_context(journal: &Journal, homeserver: &ScriptedHomeserver, app: Arc<App
         permissions: config::Permissions::nobody(),
         letta_reconnects: watch::channel(0).1,
         config: config::Turns::default(),
+        transcriber: None,
         mode: ToolPermissionMode::Standard,
         tasks,
     }

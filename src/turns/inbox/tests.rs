@@ -91,6 +91,7 @@ impl Lab {
             permissions: Permissions::nobody(),
             letta_reconnects: watch::channel(0).1,
             config: config::Turns::default(),
+            transcriber: None,
             mode: config::ToolPermissionMode::Standard,
             tasks,
         };

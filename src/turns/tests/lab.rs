@@ -272,6 +272,7 @@ fn turns(
         identity,
         letta_reconnects: watch::channel(0).1,
         config: config::Turns::default(),
+        transcriber: None,
         mode: ToolPermissionMode::Standard,
         permissions: permissions(),
         tasks: tasks.clone(),

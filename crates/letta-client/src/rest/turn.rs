@@ -268,6 +268,10 @@ impl Turn {
         for event in &parsed {
             self.decoder.feed(event, &mut events);
         }
+        // Its run can be asked for from now on, and what was sent may be large.
+        if self.decoder.run().is_some() {
+            self.resend = None;
+        }
         // Pings, unknown and unreadable events are no progress: a server can send them for ever.
         let progress = !events.is_empty() || self.decoder.last_seq_id() > before;
         self.queue.extend(events.into_iter().map(Ok));
