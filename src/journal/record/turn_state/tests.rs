@@ -28,6 +28,7 @@ enum Step {
     Ask {
         calls: u8,
         found: bool,
+        repeats: bool,
     },
     Finish,
     SendDecision,
@@ -65,25 +66,26 @@ fn who() -> impl Strategy<Value = Who> {
 
 fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
-        (0..2_u8).prop_map(Step::StartRun),
-        Just(Step::LoseRun),
-        Just(Step::RenewKeys),
-        (0..2_u8, any::<bool>()).prop_map(|(calls, found)| Step::Ask { calls, found }),
-        Just(Step::Finish),
-        Just(Step::SendDecision),
-        Just(Step::DecisionNotReceived),
-        any::<bool>().prop_map(|is_forgotten| Step::NothingWaits { is_forgotten }),
-        who().prop_map(Step::FollowExternal),
-        (0..2_u8).prop_map(|calls| Step::Renew { calls }),
-        Just(Step::AwaitDecision),
-        Just(Step::Allow),
-        who().prop_map(Step::Decide),
-        who().prop_map(Step::ReplaceDecision),
-        Just(Step::Resume),
-        Just(Step::StartPrompts),
-        Just(Step::Show),
-        Just(Step::Store),
-        Just(Step::Crash),
+        1 => (0..2_u8).prop_map(Step::StartRun),
+        1 => Just(Step::LoseRun),
+        1 => Just(Step::RenewKeys),
+        2 => (0..2_u8, any::<bool>(), any::<bool>())
+            .prop_map(|(calls, found, repeats)| Step::Ask { calls, found, repeats }),
+        1 => Just(Step::Finish),
+        1 => Just(Step::SendDecision),
+        1 => Just(Step::DecisionNotReceived),
+        1 => any::<bool>().prop_map(|is_forgotten| Step::NothingWaits { is_forgotten }),
+        1 => who().prop_map(Step::FollowExternal),
+        1 => (0..2_u8).prop_map(|calls| Step::Renew { calls }),
+        1 => Just(Step::AwaitDecision),
+        1 => Just(Step::Allow),
+        1 => who().prop_map(Step::Decide),
+        1 => who().prop_map(Step::ReplaceDecision),
+        1 => Just(Step::Resume),
+        1 => Just(Step::StartPrompts),
+        1 => Just(Step::Show),
+        1 => Just(Step::Store),
+        1 => Just(Step::Crash),
     ]
 }
 
@@ -140,8 +142,13 @@ fn take(turn: &mut TurnRecord, step: Step) -> Result<(), IllegalTransition> {
         Step::StartRun(number) => turn.advance(|state| state.start_run(run(number))),
         Step::LoseRun => turn.advance(TurnState::lose_run),
         Step::RenewKeys => turn.renew_keys(),
-        Step::Ask { calls, found } => {
-            let approval = approval(turn, calls, found);
+        Step::Ask {
+            calls,
+            found,
+            repeats,
+        } => {
+            let mut approval = approval(turn, calls, found);
+            approval.repeats |= repeats;
             turn.advance(|state| state.ask(answer(), approval))
         }
         Step::Finish => turn.advance(|state| state.finish(answer())),
