@@ -14,7 +14,7 @@ use tokio::process::Command;
 
 use super::{
     SET_UP, SETTLE,
-    support::{Process, bridge, free_port, run_to_end},
+    support::{Process, bridge, free_port, only_talk, run_to_end},
     until_it_says,
 };
 
@@ -76,7 +76,8 @@ async fn init(dir: &Path, letta: &str) -> anyhow::Result<()> {
     command
         .args(["init", "--backend", "rest", "--letta-url", letta, "--dir"])
         .arg(dir);
-    run_to_end(command).await
+    run_to_end(command).await?;
+    only_talk(dir)
 }
 
 /// Starts it, and waits until it says the words of `sign`.

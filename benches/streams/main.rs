@@ -39,7 +39,7 @@ use self::{
     homeserver::{DOMAIN, Homeserver},
     measure::percentile,
     person::Person,
-    support::{Process, bridge, free_port, run_bridge, run_to_end},
+    support::{Process, bridge, free_port, only_talk, run_bridge, run_to_end},
     words::{Pace, Words},
 };
 
@@ -190,5 +190,6 @@ async fn init(
         .args(["--admin", &format!("@admin:{DOMAIN}"), "--dir"])
         .arg(dir)
         .env("BRIDGE_APPSERVICE__PORT", port.to_string());
-    run_to_end(command).await
+    run_to_end(command).await?;
+    only_talk(dir)
 }

@@ -139,7 +139,22 @@ pub(crate) async fn init_bridge(
         .args(["--letta-url", letta, "--admin", &format!("@admin:{domain}")])
         .arg("--dir")
         .arg(dir);
-    run_to_end(command).await
+    run_to_end(command).await?;
+    only_talk(dir)
+}
+
+/// Has the bridge invite people to every room, and neither greet nor draw there: what is measured is how agents come and answer.
+pub(crate) fn only_talk(dir: &Path) -> anyhow::Result<()> {
+    let path = dir.join("config.yaml");
+    let text = fs::read_to_string(&path)?;
+    let lines = text.lines().map(|line| match line.trim().split_once(':') {
+        Some(("greeting", _)) => "  greeting: ''",
+        Some(("invite", _)) => "  invite: rooms",
+        Some(("avatars", _)) => "  avatars: false",
+        _ => line,
+    });
+    let lines: Vec<_> = lines.collect();
+    Ok(fs::write(&path, lines.join("\n") + "\n")?)
 }
 
 /// Runs what comes to an end by itself. The error has what it said.
