@@ -21,6 +21,7 @@ mod approval;
 mod approval_message;
 mod attachments;
 pub mod budget;
+mod companions;
 pub mod decide;
 mod envelope;
 mod external_decision;

@@ -66,6 +66,9 @@ impl Inner {
             } else if let Some(turn) = self.begin_external_turn(conversation).await? {
                 (turn, false)
             } else {
+                if let Some(then) = self.wait_for_words(conversation)? {
+                    return Ok(Some(then));
+                }
                 let braked = self.wait_for_rate_limit(conversation).await?;
                 let now = Millis::now();
                 match journal.begin_turn_without(conversation, &braked.senders, now)? {

@@ -148,6 +148,22 @@ async fn pictures_of_every_kind_reach_the_agent() {
     assert_eq!(world.letta.demo.pictures().len(), 4);
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn several_pictures_and_the_words_about_them_are_one_question() {
+    let world = World::start().await;
+    let (_, room) = world.first_room().await;
+    let red = png(40, 30);
+    for name in ["1.png", "2.png"] {
+        let image = ("m.image", name, "image/png");
+        show(&world.alice, &room, image, &red, "").await;
+    }
+    world.alice.say(&room, "pictures:").await;
+    let size = red.len();
+    let both = format!("pictures: image/png, {size} bytes; image/png, {size} bytes");
+    hears(&world, &room, &both).await;
+    assert_eq!(world.letta.runs(), 1);
+}
+
 /// A PNG that says that it has 2.5 gigapixels.
 fn bomb(png: &[u8]) -> Vec<u8> {
     let mut bytes = png.to_vec();
