@@ -8,6 +8,7 @@ use image::{
 };
 use serde_json::{Value, json};
 
+use crate::approvals::hears;
 use crate::support::person::Person;
 use crate::support::world::{SOON, World};
 
@@ -55,22 +56,6 @@ async fn answered(world: &World, room: &str, event: &str, words: &str) -> String
         .wait_for_answer(room, event, SOON, |text| text.contains(words))
         .await;
     answer.text().to_owned()
-}
-
-/// Waits until the room has heard these words from somebody else.
-async fn hears(world: &World, room: &str, words: &str) {
-    let alice = &world.alice;
-    alice
-        .wait_for(&format!("to hear {words:?}"), room, SOON, |room| {
-            let mut others = room
-                .timeline
-                .iter()
-                .filter(|one| one.sender != alice.user_id);
-            others
-                .any(|entry| entry.text().contains(words))
-                .then_some(())
-        })
-        .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -126,7 +111,7 @@ async fn pictures_of_every_kind_reach_the_agent() {
     let url = alice.upload(&red, "image/png").await;
     let sticker = json!({ "body": "a cat waves", "url": url, "info": { "mimetype": "image/png" } });
     alice.send_of("m.sticker", &room, sticker).await;
-    hears(&world, &room, "[sticker: a cat waves]").await;
+    hears(&world.alice, &room, "[sticker: a cat waves]").await;
     assert_eq!(world.letta.demo.pictures().len(), 4);
 
     // Broken: described, and who has sent it is told.
@@ -134,7 +119,7 @@ async fn pictures_of_every_kind_reach_the_agent() {
     let shown = show(alice, &room, image("cut.png", "image/png"), cut, "").await;
     let told = answered(&world, &room, &shown, "[image: cut.png]").await;
     assert!(told.contains("it cannot be shown to you"), "{told}");
-    hears(&world, &room, "[PICTURE_UNREADABLE]").await;
+    hears(&world.alice, &room, "[PICTURE_UNREADABLE]").await;
     let shown = show(
         alice,
         &room,
@@ -144,7 +129,7 @@ async fn pictures_of_every_kind_reach_the_agent() {
     )
     .await;
     answered(&world, &room, &shown, "too many pixels").await;
-    hears(&world, &room, "50000 times 50000 pixels").await;
+    hears(&world.alice, &room, "50000 times 50000 pixels").await;
     assert_eq!(world.letta.demo.pictures().len(), 4);
 }
 
@@ -160,7 +145,7 @@ async fn several_pictures_and_the_words_about_them_are_one_question() {
     world.alice.say(&room, "pictures:").await;
     let size = red.len();
     let both = format!("pictures: image/png, {size} bytes; image/png, {size} bytes");
-    hears(&world, &room, &both).await;
+    hears(&world.alice, &room, &both).await;
     assert_eq!(world.letta.runs(), 1);
 }
 
@@ -262,7 +247,7 @@ async fn voice_message_is_answered_as_if_it_were_written() {
     let said = show(&world.alice, &room, voice, b"RIFF", "").await;
     let told = answered(&world, &room, &said, "[audio: Voice message.ogg").await;
     assert!(told.contains("it could not be turned into text"), "{told}");
-    hears(&world, &room, "[TRANSCRIPTION_FAILED]").await;
+    hears(&world.alice, &room, "[TRANSCRIPTION_FAILED]").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -284,7 +269,7 @@ async fn of_a_model_that_takes_no_pictures_the_room_hears_once() {
     let heard: Vec<&Value> = seen
         .timeline
         .iter()
-        .filter(|entry| entry.text().contains("[NO_PICTURES]"))
+        .filter(|entry| entry.says("[NO_PICTURES]"))
         .map(|entry| &entry.content)
         .collect();
     assert_eq!(heard.len(), 1, "{seen}");

@@ -21,4 +21,5 @@ pub fn no_pictures() -> NoticeText {
          sees.",
         "NO_PICTURES",
     )
+    .for_admin()
 }
