@@ -103,7 +103,7 @@ Ready. Point any Matrix client (Element, Cinny, nheko, ...) at
     user         $person
     password     $(cat "$dir/password")
 
-accept the invitation to the space "Letta Agents", and say hello to an agent. The agents are scripted;
+accept the invitation to the space "Letta Agents", join a room in it, and say hello. The agents are scripted;
 try "slow: 12", "md:" or "say: anything". Logs: $dir/bridge/bridge.log, $dir/synapse/homeserver.log
 
 Ctrl-C stops both.

@@ -53,7 +53,7 @@ impl DemoUser {
         format!(
             "\nReady. Point any Matrix client (Element, Cinny, nheko, ...) at\n\n    \
              homeserver   {address}\n    user         {}\n    password     {}\n\n\
-             accept the invitation to the space \"Letta Agents\", and say hello to an agent. The agents are scripted;\n\
+             open the space \"Letta Agents\", and say hello to an agent. The agents are scripted;\n\
              try \"slow: 12\", \"md:\" or \"say: anything\". Ctrl-C stops it; the next start goes on where this one ended.\n\n\
              For a second account, write \"!admin users create-user bob\" in the room #admins:{}; the answer has its password.\n\
              To let it talk to an agent, write \"invite Ada @bob:{}\" to the bot.\n\n",

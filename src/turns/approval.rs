@@ -1,17 +1,19 @@
 //! Asking a person, and waiting for what they say.
 
 use letta_client::{ApprovalRequest, Destination, HistoryItem, Role};
-use tracing::{info, warn};
+use tracing::{debug, info, warn};
 
 use super::{
     Inner, interruptible::WaitOutcome, messages::MessageBuilder, notice::Wait, notice_texts,
-    open_stream::HISTORY_MESSAGES_MAX, segment::Failure, turn_view::TurnView,
+    open_stream::HISTORY_MESSAGES_MAX, reaction_command::ReactionCommand, segment::Failure,
+    turn_view::TurnView,
 };
 use crate::{
     journal::{
         ApprovalDecision, ApprovalRecord, DecidedApproval, DecidedBy, JournalError, TurnRecord,
         TurnState,
     },
+    matrix::Actor,
     time::Millis,
 };
 
@@ -215,6 +217,43 @@ impl Inner {
         journal.end_segment(&next, said.as_slice())?;
         journal.durable().await?;
         self.ctx.outbox.wake(&turn.key.room);
+        self.withdraw_unused_choices(&turn, approval, decision)?;
         Ok(Some(next))
+    }
+
+    /// Takes the agent's own signs back that nobody has used. Tried once: what stays says nothing that is wrong.
+    fn withdraw_unused_choices(
+        &self,
+        turn: &TurnRecord,
+        approval: &ApprovalRecord,
+        decision: &ApprovalDecision,
+    ) -> Result<(), JournalError> {
+        let used = match (&decision.by, decision.approve) {
+            (DecidedBy::Person(_), true) => Some(ReactionCommand::Approve),
+            (DecidedBy::Person(_), false) => Some(ReactionCommand::Deny),
+            _ => None,
+        };
+        for choice in [ReactionCommand::Approve, ReactionCommand::Deny] {
+            let send_id = approval.approval_message.derived(choice.word());
+            let Some(event) = self.ctx.journal.event_of(&send_id)?.flatten() else {
+                continue;
+            };
+            if used == Some(choice) {
+                continue;
+            }
+            let (homeserver, room) = (self.ctx.homeserver.clone(), turn.key.room.clone());
+            let ghost = self.ctx.identity.ghost(&turn.key.agent);
+            self.ctx.tasks.spawn(async move {
+                let actor = Actor::Ghost(&ghost);
+                let send_id = send_id.derived("unused");
+                if let Err(error) = homeserver
+                    .redact(actor, (&room, &event), None, &send_id)
+                    .await
+                {
+                    debug!(room.id = %room, %error, "could not take back an unused reaction");
+                }
+            });
+        }
+        Ok(())
     }
 }

@@ -171,7 +171,7 @@ async fn kill(world: &mut World, held: &mut Held) {
     world.bridge.kill9().await;
 }
 
-/// One card with one of each choice, one answer, nothing else.
+/// One card with no choice twice, one answer, nothing else.
 fn once(seen: &Room, question: &str, ghost: &str, step: Step) {
     let spoken: Vec<_> = seen
         .answers_to(question)
@@ -179,9 +179,10 @@ fn once(seen: &Room, question: &str, ghost: &str, step: Step) {
         .collect();
     assert_eq!(spoken.len(), 2, "{step:?}: a card and an answer\n{seen}");
     for choice in ["✅", "❌"] {
-        let by = &spoken[0].reactions[choice];
-        let ours = by.iter().filter(|user| *user == ghost).count();
-        assert_eq!(ours, 1, "{step:?}: {choice}\n{seen}");
+        // The one that nobody has used is taken back, unless the bridge died before that.
+        let by = spoken[0].reactions.get(choice).into_iter().flatten();
+        let ours = by.filter(|user| *user == ghost).count();
+        assert!(ours <= 1, "{step:?}: {choice} {ours} times\n{seen}");
     }
 }
 

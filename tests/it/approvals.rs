@@ -39,6 +39,19 @@ async fn offered(person: &Person, room: &str, approval_message: &Entry) {
         .await;
 }
 
+/// Waits until the ghost has taken a choice back that nobody has used; the other one stays.
+async fn withdrawn(person: &Person, room: &str, approval_message: &Entry, unused: &str) {
+    person
+        .wait_for("for a choice to go", room, PATIENCE, |room| {
+            let reactions = &room.entry(&approval_message.event_id)?.reactions;
+            let ghost = &approval_message.sender;
+            let shows = |key: &str| reactions.get(key).is_some_and(|by| by.contains(ghost));
+            let used = if unused == "❌" { "✅" } else { "❌" };
+            (!shows(unused) && shows(used)).then_some(())
+        })
+        .await;
+}
+
 async fn decided(person: &Person, room: &str, approval_message: &Entry, how: &str) {
     person
         .wait_for("for the verdict on the card", room, PATIENCE, |room| {
@@ -99,6 +112,7 @@ async fn a_tool_runs_when_its_asker_approves_and_the_card_says_who() {
         "Approved** by @alice",
     )
     .await;
+    withdrawn(&world.alice, &room, &approval_message, "❌").await;
     world
         .alice
         .wait_for_answer(&room, &question, SOON, |text| {
