@@ -77,7 +77,7 @@ impl RoomJobWorker {
         }
         let handler = self.inner.handler.clone();
         self.inner.tasks.spawn(async move {
-            if let Err(failure) = handler.leave_admin_room_at_start().await {
+            if let Err(failure) = handler.leave_homeserver_admin_room().await {
                 warn!(
                     error = &failure as &dyn std::error::Error,
                     "cannot find out whether agents are in the homeserver's admin room"

@@ -307,7 +307,7 @@ impl Turns {
             turn.id = %turn.id, room.id = %conversation.room, agent.id = %conversation.agent,
             state = turn.state().name(), %fault, "turn set aside after a fault of the bridge"
         );
-        let reason = notice_texts::fault_of_the_bridge();
+        let reason = notice_texts::turn_fault();
         let failed = self.inner.failed_record(&turn, &reason)?;
         let text = match &failed {
             Some(failed) => notice_texts::prompts_set_aside(&reason, failed.number),

@@ -49,7 +49,7 @@ async fn check(
     pings: &Pings,
 ) -> Result<(), StartupError> {
     homeserver.check_versions().await?;
-    homeserver.check_identity(bot).await?;
+    homeserver.ensure_bot_registered(bot).await?;
     let displayname = &config.appservice.bot.displayname;
     let named = homeserver
         .set_display_name(Actor::Bot, bot, displayname)

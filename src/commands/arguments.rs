@@ -29,7 +29,7 @@ fn unquoted(argument: &str) -> &str {
     clippy::unnecessary_wraps,
     reason = "clap takes functions that can fail"
 )]
-pub(super) fn words(argument: &str) -> Result<String, Misuse> {
+pub(super) fn unquoted_text(argument: &str) -> Result<String, Misuse> {
     Ok(unquoted(argument).to_owned())
 }
 

@@ -9,7 +9,7 @@ use std::sync::LazyLock;
 use clap::{CommandFactory, Parser, Subcommand};
 use ruma::OwnedUserId;
 
-use super::arguments::{agent, agent_and_user, number, on_or_off, tool_and_agent, words};
+use super::arguments::{agent, agent_and_user, number, on_or_off, tool_and_agent, unquoted_text};
 use crate::config::{Detail, Level, ToolPermissionMode};
 
 /// Who may use a command, as clap keeps it and help says it.
@@ -53,7 +53,7 @@ pub enum Command {
     #[command(before_help = USER, visible_alias = "list")]
     Agents {
         /// Only those whose name contains this.
-        #[arg(value_parser = words)]
+        #[arg(value_parser = unquoted_text)]
         filter: Option<String>,
     },
     /// Tells about one agent: its id, its user, its room.
@@ -81,14 +81,14 @@ pub enum Command {
     #[command(before_help = TALK, after_help = DECISION)]
     Approve {
         /// What the agent is told about it.
-        #[arg(value_parser = words)]
+        #[arg(value_parser = unquoted_text)]
         reason: Option<String>,
     },
     /// Denies the tools that the agent asks about here, and tells it why.
     #[command(before_help = TALK, after_help = DECISION, visible_alias = "reject")]
     Deny {
         /// What the agent is told about it.
-        #[arg(value_parser = words)]
+        #[arg(value_parser = unquoted_text)]
         reason: Option<String>,
     },
     /// Lists the messages that got no answer and were set aside here, and the agents that are paused.
@@ -121,7 +121,7 @@ pub enum Command {
     #[command(before_help = USER, after_help = TOOL)]
     AllowedTools {
         /// The agent; nothing means the one whose room it is.
-        #[arg(value_parser = words)]
+        #[arg(value_parser = unquoted_text)]
         agent: Option<String>,
     },
     /// Says how the bridge, the homeserver and Letta do.

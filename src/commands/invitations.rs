@@ -70,7 +70,7 @@ impl CommandHandler {
         direct: bool,
     ) -> Result<(), RoomJobError> {
         // An older version may have put it here.
-        if self.ctx.rules.is_blocked(&event.sender) {
+        if self.ctx.rules.is_user_blocked(&event.sender) {
             return Ok(());
         }
         if self.is_bot(user) {
@@ -280,7 +280,7 @@ impl CommandHandler {
     }
 
     /// Leaves the homeserver's admin room with everybody of ours whom an older version let in.
-    pub async fn leave_admin_room_at_start(&self) -> Result<(), RoomJobError> {
+    pub async fn leave_homeserver_admin_room(&self) -> Result<(), RoomJobError> {
         let Some(room) = self.admin_room().await? else {
             return Ok(());
         };

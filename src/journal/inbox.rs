@@ -146,17 +146,17 @@ impl Journal {
 
     /// The event is a prompt: it moves to its conversation's queue. Refused with
     /// [`JournalError::Full`] if too many wait there already.
-    pub fn queue_prompt(
+    pub fn move_to_prompt_queue(
         &self,
         admission: InboxPosition,
         conversation: &ConversationKey,
         prompt: &QueuedPrompt,
     ) -> Result<(), JournalError> {
-        self.queue_prompt_everywhere(admission, std::slice::from_ref(conversation), prompt)
+        self.move_to_prompt_queues(admission, std::slice::from_ref(conversation), prompt)
     }
 
     /// The same for several conversations at once: all of them or none.
-    pub fn queue_prompt_everywhere(
+    pub fn move_to_prompt_queues(
         &self,
         admission: InboxPosition,
         conversations: &[ConversationKey],

@@ -85,7 +85,7 @@ impl TestJournal {
     fn ask(&self, key: &ConversationKey, prompt: &QueuedPrompt) {
         self.take(prompt.event_id.as_str());
         let (admission, _) = self.waiting_events(1).unwrap().remove(0);
-        self.queue_prompt(admission, key, prompt).unwrap();
+        self.move_to_prompt_queue(admission, key, prompt).unwrap();
     }
 
     fn queued(&self, key: &ConversationKey) -> Vec<String> {

@@ -25,7 +25,11 @@ impl Journal {
     }
 
     /// Writes down whose token has this hash.
-    pub fn set_tool_token(&self, hash: &str, record: &ToolTokenRecord) -> Result<(), JournalError> {
+    pub fn insert_tool_token_hash(
+        &self,
+        hash: &str,
+        record: &ToolTokenRecord,
+    ) -> Result<(), JournalError> {
         self.put(&token_key(hash), record, "tool token")
     }
 

@@ -110,7 +110,7 @@ impl Homeserver {
     }
 
     /// Makes sure that the bot exists and that the homeserver takes us for it.
-    pub async fn check_identity(&self, bot: &UserId) -> Result<(), StartupError> {
+    pub async fn ensure_bot_registered(&self, bot: &UserId) -> Result<(), StartupError> {
         match self.register(bot).await {
             Ok(()) => {}
             Err(error) => match error.kind() {

@@ -49,7 +49,7 @@ pub(super) fn check_text(text: &str) -> Result<(), ToolError> {
 }
 
 /// No more users than [`USERS_MAX`].
-pub(super) fn check_users(users: &[OwnedUserId]) -> Result<(), ToolError> {
+pub(super) fn check_user_count(users: &[OwnedUserId]) -> Result<(), ToolError> {
     if users.len() > USERS_MAX {
         return Err(ToolError::Arguments(format!(
             "{} users are named, at most {USERS_MAX} are possible",

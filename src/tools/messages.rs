@@ -7,7 +7,8 @@ use serde_json::{Value, json, value::RawValue};
 use super::{
     Caller, ToolContext, ToolError,
     arguments::{
-        Edit, MESSAGES_MAX, React, Read, Redact, Reply, Send, USERS_MAX, check_text, check_users,
+        Edit, MESSAGES_MAX, React, Read, Redact, Reply, Send, USERS_MAX, check_text,
+        check_user_count,
     },
 };
 use crate::{
@@ -33,7 +34,7 @@ pub(super) async fn send(
     given: Send,
 ) -> Result<Value, ToolError> {
     check_text(&given.text)?;
-    check_users(&given.mention)?;
+    check_user_count(&given.mention)?;
     let placement = match given.thread {
         Some(root) => Placement::InThread {
             last: root.clone(),

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::{
     Caller, ToolContext, ToolError,
-    arguments::{CreateRoom, Invite, Join, Nothing, Room, SetTopic, check_users},
+    arguments::{CreateRoom, Invite, Join, Nothing, Room, SetTopic, check_user_count},
 };
 use crate::matrix::{Actor, AgentRoom};
 
@@ -88,7 +88,7 @@ pub(super) async fn create(
     caller: &Caller,
     given: CreateRoom,
 ) -> Result<Value, ToolError> {
-    check_users(&given.invite)?;
+    check_user_count(&given.invite)?;
     let topic = given.topic.as_deref().unwrap_or_default();
     check_chars("the name", &given.name, NAME_CHARS_MAX)?;
     check_chars("the topic", topic, TOPIC_CHARS_MAX)?;

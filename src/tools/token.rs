@@ -41,7 +41,7 @@ pub fn issue(journal: &Journal, agent: &AgentId) -> Result<Secret, TokenError> {
         agent: agent.clone(),
         made_at: Millis::now(),
     };
-    journal.set_tool_token(&hash(&token), &record)?;
+    journal.insert_tool_token_hash(&hash(&token), &record)?;
     Ok(Secret::new(token))
 }
 

@@ -24,7 +24,7 @@ const AT_SIGNS: [char; 3] = ['@', '\u{ff20}', '\u{fe6b}'];
 
 /// A person's text as the agent reads it. `shared`: several people may speak. `quote`: what it replies to, on one line.
 pub(super) fn envelope(sender: &UserId, text: &str, shared: bool, quote: Option<&str>) -> String {
-    let text = clean(text);
+    let text = normalize_text(text);
     if !shared && quote.is_none() && !text.lines().any(names_a_speaker) {
         return text;
     }
@@ -38,7 +38,7 @@ pub(super) fn envelope(sender: &UserId, text: &str, shared: bool, quote: Option<
 
 /// A foreign text in which nothing but `\n` begins a new line. Other control characters than that and the tabulator are replaced,
 /// because models, databases and terminals take them for something else than text.
-pub(super) fn clean(text: &str) -> String {
+pub(super) fn normalize_text(text: &str) -> String {
     let replaced = |c: char| match c {
         c if begins_a_line(c) => '\n',
         '\t' => '\t',
@@ -50,7 +50,7 @@ pub(super) fn clean(text: &str) -> String {
 
 /// The same on one line, for names.
 pub(super) fn one_line(text: &str) -> String {
-    clean(text).replace(['\n', '\t'], " ")
+    normalize_text(text).replace(['\n', '\t'], " ")
 }
 
 /// The mandatory line breaks of [UAX 14](https://www.unicode.org/reports/tr14/).

@@ -241,7 +241,7 @@ impl Inner {
             replies: true,
             mark: String::new(),
         };
-        let text = notice_texts::elsewhere(external.prompt.as_deref());
+        let text = notice_texts::external_turn_started(external.prompt.as_deref());
         let notice = builder.remark(&turn, "elsewhere", &text);
         let journal = &self.ctx.journal;
         journal.end_segment(&turn, std::slice::from_ref(&notice))?;

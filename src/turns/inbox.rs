@@ -296,7 +296,7 @@ impl Inbox {
             journal.drop_event(admission)?;
             return Ok(None);
         }
-        match journal.queue_prompt_everywhere(admission, &open, &prompt) {
+        match journal.move_to_prompt_queues(admission, &open, &prompt) {
             Ok(()) => {
                 for conversation in &open {
                     info!(

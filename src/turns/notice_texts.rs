@@ -99,7 +99,7 @@ pub fn waits_for_decision() -> NoticeText {
 }
 
 /// A turn begins that nobody in the room has set going.
-pub fn elsewhere(prompt: Option<&str>) -> NoticeText {
+pub fn external_turn_started(prompt: Option<&str>) -> NoticeText {
     let sentence = match prompt {
         Some(prompt) => {
             let shown: String = prompt.chars().take(QUOTE_CHARS_MAX).collect();

@@ -8,7 +8,7 @@ use ruma::{EventId, UserId};
 use serde_json::Value;
 use tracing::debug;
 
-use super::{Inner, Turns, envelope::clean, prompt, route};
+use super::{Inner, Turns, envelope::normalize_text, prompt, route};
 use crate::{
     journal::{ConversationKey, TurnRecord},
     matrix::{Actor, MatrixError},
@@ -67,7 +67,7 @@ fn quoted(event: &str, agent: &UserId) -> Option<String> {
         .is_some_and(serde_json::Map::is_empty);
     let event: route::IncomingEvent = serde_json::from_value(event).ok()?;
     let text = match event.message() {
-        Some(content) => clean(prompt::text_of(&content.msgtype).trim()),
+        Some(content) => normalize_text(prompt::text_of(&content.msgtype).trim()),
         None if is_empty => "[deleted]".to_owned(),
         None => return None,
     };

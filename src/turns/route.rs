@@ -148,7 +148,7 @@ pub struct Rules {
 
 impl Rules {
     /// Whether somebody may not even talk to agents.
-    pub fn is_blocked(&self, user: &UserId) -> bool {
+    pub fn is_user_blocked(&self, user: &UserId) -> bool {
         self.permissions.level(user) < Level::Talk
     }
 }
@@ -172,7 +172,7 @@ pub fn route(event: &IncomingEvent, room: Option<&RoomRecord>, rules: &Rules) ->
         _ if rules.identity.is_ours(&event.sender) => Route::Ignore(IgnoreReason::Ours),
         // What is taken back is never said: that is safe, whoever does it.
         RoutedKind::Redaction => redaction(event),
-        _ if rules.is_blocked(&event.sender) => Route::Ignore(IgnoreReason::Blocked),
+        _ if rules.is_user_blocked(&event.sender) => Route::Ignore(IgnoreReason::Blocked),
         RoutedKind::Message
         | RoutedKind::Sticker
         | RoutedKind::PollStart
@@ -194,7 +194,7 @@ fn membership(event: &IncomingEvent, rules: &Rules) -> Route {
     if is_invitation && rules.identity.is_ours(&event.sender) {
         return Route::Ignore(IgnoreReason::Ours);
     }
-    if is_invitation && rules.is_blocked(&event.sender) {
+    if is_invitation && rules.is_user_blocked(&event.sender) {
         return Route::Ignore(IgnoreReason::Blocked);
     }
     Route::Membership

@@ -103,7 +103,7 @@ async fn work(journal: &Journal) {
         let id = EventId::parse(event["event_id"].as_str().unwrap()).unwrap();
         let number = number_of(&id);
         journal
-            .queue_prompt(admission, &key, &prompt(number))
+            .move_to_prompt_queue(admission, &key, &prompt(number))
             .unwrap();
         acknowledge(journal, "queued", number).await;
     }

@@ -91,7 +91,7 @@ fn meaning(rules: &Rules, id: &OwnedEventId, event: &RawValue) {
             meant,
             Route::Prompt { .. } | Route::Command | Route::Reaction | Route::Edit { .. }
         );
-        let unheard = rules.identity.is_ours(&read.sender) || rules.is_blocked(&read.sender);
+        let unheard = rules.identity.is_ours(&read.sender) || rules.is_user_blocked(&read.sender);
         assert!(
             !(says && unheard),
             "{} became {}",

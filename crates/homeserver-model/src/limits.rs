@@ -63,7 +63,7 @@ pub struct Limit {
     pub about: &'static str,
     /// How much it lets pass.
     pub amount: Amount,
-    /// What the amount counts: `bytes`, `devices`.
+    /// What the amount counts: `format_bytes`, `devices`.
     pub unit: &'static str,
     /// What happens when it is reached.
     pub reached: Reached,
@@ -74,7 +74,7 @@ impl Limit {
     pub fn value(&self) -> String {
         match self.amount {
             Amount::Time(time) => humantime::format_duration(time).to_string(),
-            Amount::Count(count) if self.unit == "bytes" => bytes(count),
+            Amount::Count(count) if self.unit == "bytes" => format_bytes(count),
             Amount::Count(count) => format!("{} {}", grouped(count), self.unit),
         }
     }
@@ -91,7 +91,7 @@ impl Reached {
 }
 
 /// A size in the largest unit that divides it.
-pub fn bytes(count: u64) -> String {
+pub fn format_bytes(count: u64) -> String {
     const UNITS: [(u64, &str); 3] = [(1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB")];
     let unit = UNITS
         .iter()

@@ -59,19 +59,19 @@ fn configured() -> String {
         (
             "the body of one request, and the largest file",
             "max_request_size",
-            bytes(config.listen.max_request_size.0),
+            format_bytes(config.listen.max_request_size.0),
             "413 `M_TOO_LARGE`",
         ),
         (
             "the files of one user; 0 for no limit",
             "media_quota_per_user",
-            bytes(media.media_quota_per_user.0),
+            format_bytes(media.media_quota_per_user.0),
             "403 `M_FORBIDDEN`; deleting files makes room",
         ),
         (
             "the files of all users together; 0 for no limit",
             "media_quota_total",
-            bytes(media.media_quota_total.0),
+            format_bytes(media.media_quota_total.0),
             "403 `M_FORBIDDEN`; deleting files makes room",
         ),
         (

@@ -25,9 +25,9 @@ use tokio::time::Instant;
 mod delete;
 mod disk;
 mod opengraph;
+mod pending_mxc;
 mod preview;
 mod quota;
-mod reserve;
 #[cfg(test)]
 mod tests;
 mod thumbnail;

@@ -218,7 +218,7 @@ impl Demo {
     }
 
     /// The next so many sends are told that another run is in progress.
-    pub fn set_busy(&self, times: u32) {
+    pub fn fail_next_sends_busy(&self, times: u32) {
         self.set_faults(|faults| faults.busy = times);
     }
 

@@ -92,12 +92,12 @@ async fn an_event_leaves_the_inbox_once() {
     fixture.take("$ask0");
     let (admission, _) = fixture.waiting_events(1).unwrap().remove(0);
     fixture
-        .queue_prompt(admission, &home(), &prompt(0))
+        .move_to_prompt_queue(admission, &home(), &prompt(0))
         .unwrap();
     fixture.begin_turn(&home(), Millis(1)).unwrap().unwrap();
     // Whoever comes too late neither asks it again nor miscounts.
     fixture
-        .queue_prompt(admission, &home(), &prompt(0))
+        .move_to_prompt_queue(admission, &home(), &prompt(0))
         .unwrap();
     fixture.drop_event(admission).unwrap();
     assert!(fixture.queued(&home()).is_empty());

@@ -87,7 +87,7 @@ async fn a_conversation_holds_so_many_prompts() {
     fixture.take("$ask2");
     let (admission, _) = fixture.waiting_events(1).unwrap().remove(0);
     let failure = fixture
-        .queue_prompt(admission, &home(), &prompt(2))
+        .move_to_prompt_queue(admission, &home(), &prompt(2))
         .unwrap_err();
     insta::assert_snapshot!(failure, @"the journal's limit of 2 for waiting prompts of a conversation is reached");
     assert_eq!(fixture.waiting(), ["$ask2"], "it stays where it was");
@@ -96,7 +96,7 @@ async fn a_conversation_holds_so_many_prompts() {
         ..home()
     };
     fixture
-        .queue_prompt(admission, &elsewhere, &prompt(2))
+        .move_to_prompt_queue(admission, &elsewhere, &prompt(2))
         .unwrap();
 }
 

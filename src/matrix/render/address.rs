@@ -8,7 +8,7 @@
 use ruma::{RoomAliasId, RoomId, UserId};
 use url::Url;
 
-use super::opaque::SpanKind;
+use super::opaque::OpaqueKind;
 
 /// The longest id of Matrix, in bytes.
 const MATRIX_ID_BYTES_MAX: usize = 255;
@@ -18,7 +18,7 @@ const MAILBOX_BYTES_MAX: usize = 64;
 const PATH_BYTES_MAX: usize = 1_000;
 
 /// The address that begins at this place and ends before `end`: how many bytes of what.
-pub(super) fn find(text: &str, at: usize, end: usize) -> Option<(usize, SpanKind)> {
+pub(super) fn find(text: &str, at: usize, end: usize) -> Option<(usize, OpaqueKind)> {
     let before = text[..at].chars().next_back();
     if before.is_some_and(|c| c.is_ascii_alphanumeric()) {
         return None;
@@ -37,7 +37,7 @@ pub(super) fn find(text: &str, at: usize, end: usize) -> Option<(usize, SpanKind
     }
 }
 
-fn web(rest: &str, line: &str) -> Option<(usize, SpanKind)> {
+fn web(rest: &str, line: &str) -> Option<(usize, OpaqueKind)> {
     let starts = |prefix: &str| {
         rest.get(..prefix.len())
             .is_some_and(|start| start.eq_ignore_ascii_case(prefix))
@@ -66,7 +66,7 @@ fn web(rest: &str, line: &str) -> Option<(usize, SpanKind)> {
         _ => url.to_owned(),
     };
     Url::parse(&target).ok()?;
-    Some((url.len(), SpanKind::Link(target)))
+    Some((url.len(), OpaqueKind::Link(target)))
 }
 
 /// An address without what belongs to the sentence: punctuation, brackets that it does not open, and signs that end an emphasis
@@ -98,7 +98,7 @@ fn trimmed<'a>(address: &'a str, line: &str) -> &'a str {
     kept
 }
 
-fn mail(rest: &str, before: Option<char>) -> Option<(usize, SpanKind)> {
+fn mail(rest: &str, before: Option<char>) -> Option<(usize, OpaqueKind)> {
     if before.is_some_and(|c| "/._-+@".contains(c)) {
         return None;
     }
@@ -117,10 +117,10 @@ fn mail(rest: &str, before: Option<char>) -> Option<(usize, SpanKind)> {
         return None;
     }
     let target = format!("mailto:{}", &rest[..bytes]);
-    Some((bytes, SpanKind::Link(target)))
+    Some((bytes, OpaqueKind::Link(target)))
 }
 
-fn matrix_id(rest: &str) -> Option<(usize, SpanKind)> {
+fn matrix_id(rest: &str) -> Option<(usize, OpaqueKind)> {
     let sigil = rest.chars().next()?;
     let local = match sigil {
         '#' => run(&rest[1..], MATRIX_ID_BYTES_MAX, |c| {
@@ -152,11 +152,11 @@ fn matrix_id(rest: &str) -> Option<(usize, SpanKind)> {
         '#' => RoomAliasId::parse(id).ok()?.matrix_to_uri().to_string(),
         _ => RoomId::parse(id).ok()?.matrix_to_uri().to_string(),
     };
-    Some((bytes, SpanKind::Link(target)))
+    Some((bytes, OpaqueKind::Link(target)))
 }
 
 /// A path with an underscore, such as `pkg/__init__.py`, which emphasis would take away.
-fn path(rest: &str, line: &str, before: Option<char>) -> Option<(usize, SpanKind)> {
+fn path(rest: &str, line: &str, before: Option<char>) -> Option<(usize, OpaqueKind)> {
     if before.is_some_and(|c| "/._~+-@".contains(c)) {
         return None;
     }
@@ -169,7 +169,7 @@ fn path(rest: &str, line: &str, before: Option<char>) -> Option<(usize, SpanKind
         .strip_prefix("__")
         .and_then(|name| name.split_once("__."));
     let is_file = name.is_some_and(|(name, extension)| !name.is_empty() && !extension.is_empty());
-    (token.contains('_') && (is_path || is_file)).then_some((token.len(), SpanKind::Literal))
+    (token.contains('_') && (is_path || is_file)).then_some((token.len(), OpaqueKind::Literal))
 }
 
 /// The name of a server at the beginning of a text, without the end of its sentence.

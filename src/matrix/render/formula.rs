@@ -6,7 +6,7 @@
 //!
 //! [pandoc]: https://pandoc.org/MANUAL.html#math
 
-use super::opaque::SpanKind;
+use super::opaque::OpaqueKind;
 
 /// The longest formula, in bytes. It also bounds how far the end of each is looked for.
 const FORMULA_BYTES_MAX: usize = 2_000;
@@ -19,7 +19,7 @@ const FUNCTIONS: [&str; 16] = [
 ];
 
 /// The formula that begins at this place and ends before `end`: how many bytes of what.
-pub(super) fn find(text: &str, at: usize, end: usize) -> Option<(usize, SpanKind)> {
+pub(super) fn find(text: &str, at: usize, end: usize) -> Option<(usize, OpaqueKind)> {
     let rest = &text[at..text.floor_char_boundary(end.min(at + FORMULA_BYTES_MAX))];
     let before = text[..at].chars().next_back();
     if before == Some('\\') {
@@ -36,12 +36,12 @@ pub(super) fn find(text: &str, at: usize, end: usize) -> Option<(usize, SpanKind
     let kind = match opening {
         "$" => {
             (may_open(before) && may_close(after) && is_tight(latex) && looks_like_formula(latex))
-                .then(|| SpanKind::InlineFormula(latex.trim().to_owned()))
+                .then(|| OpaqueKind::InlineFormula(latex.trim().to_owned()))
         }
         r"\(" => (!latex.contains('\n') && looks_like_formula(latex))
-            .then(|| SpanKind::InlineFormula(latex.trim().to_owned())),
+            .then(|| OpaqueKind::InlineFormula(latex.trim().to_owned())),
         _ => is_display(&text[..at], latex, after, opening)
-            .then(|| SpanKind::DisplayFormula(without_container(latex))),
+            .then(|| OpaqueKind::DisplayFormula(without_container(latex))),
     };
     kind.map(|kind| (bytes, kind))
 }

@@ -23,12 +23,12 @@ pub(super) struct Span<'a> {
     /// How it was written.
     pub source: &'a str,
     /// What it is.
-    pub kind: SpanKind,
+    pub kind: OpaqueKind,
 }
 
 /// What a span is.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum SpanKind {
+pub(super) enum OpaqueKind {
     /// Mere text.
     Literal,
     /// An address, with the target of its link.
@@ -103,7 +103,7 @@ pub(super) fn mask(text: &str) -> Masked<'_> {
         };
         let is_definition = unused.peek() == Some(&at);
         let found = if is_definition {
-            Some((1, SpanKind::Literal))
+            Some((1, OpaqueKind::Literal))
         } else {
             span_at(text, at, text.ceil_char_boundary(end))
         };
@@ -140,11 +140,11 @@ fn may_have_spans(text: &str) -> bool {
 }
 
 /// What begins at this place and ends before `end`: how many bytes of what.
-fn span_at(text: &str, at: usize, end: usize) -> Option<(usize, SpanKind)> {
+fn span_at(text: &str, at: usize, end: usize) -> Option<(usize, OpaqueKind)> {
     let first = text[at..end].chars().next()?;
     match first {
         '$' | '\\' => formula::find(text, at, end),
-        c if is_placeholder(c) => Some((c.len_utf8(), SpanKind::Literal)),
+        c if is_placeholder(c) => Some((c.len_utf8(), OpaqueKind::Literal)),
         _ => address::find(text, at, end),
     }
 }

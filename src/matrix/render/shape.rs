@@ -13,7 +13,7 @@ use pulldown_cmark::{
 
 use super::{
     MARKDOWN,
-    opaque::{Masked, Span, SpanKind, is_placeholder},
+    opaque::{Masked, OpaqueKind, Span, is_placeholder},
 };
 
 /// How deep elements nest. The specification recommends [at most 100 levels][spec], and one event
@@ -199,7 +199,9 @@ impl<'a> Shaper<'a> {
         for c in text.chars() {
             match masked.span(c) {
                 None => words.push(c),
-                Some(Span { source, kind }) if *kind == SpanKind::Literal => words.push_str(source),
+                Some(Span { source, kind }) if *kind == OpaqueKind::Literal => {
+                    words.push_str(source);
+                }
                 Some(span) => {
                     self.words(&mut words);
                     self.span(span);
@@ -217,18 +219,22 @@ impl<'a> Shaper<'a> {
 
     fn span(&mut self, span: &'a Span<'_>) {
         match &span.kind {
-            SpanKind::InlineFormula(latex) => self.inline(maths("span", latex)),
-            SpanKind::DisplayFormula(latex) if self.spans > 0 => self.inline(maths("span", latex)),
-            SpanKind::DisplayFormula(latex) => {
+            OpaqueKind::InlineFormula(latex) => self.inline(maths("span", latex)),
+            OpaqueKind::DisplayFormula(latex) if self.spans > 0 => {
+                self.inline(maths("span", latex));
+            }
+            OpaqueKind::DisplayFormula(latex) => {
                 self.close_paragraph();
                 self.out.push(maths("div", latex));
             }
-            SpanKind::Link(target) if self.links == 0 => {
+            OpaqueKind::Link(target) if self.links == 0 => {
                 self.inline(link(target.as_str().into()));
                 self.out.push(Event::Text(span.source.into()));
                 self.out.push(Event::End(TagEnd::Link));
             }
-            SpanKind::Link(_) | SpanKind::Literal => self.inline(Event::Text(span.source.into())),
+            OpaqueKind::Link(_) | OpaqueKind::Literal => {
+                self.inline(Event::Text(span.source.into()));
+            }
         }
     }
 

@@ -23,7 +23,11 @@ async fn identity(what: &'static str, fault: Fault) -> StartupError {
     let double = ScriptedHomeserver::default();
     double.fails(what, [fault]);
     let bot = user_id!("@letta:house.test");
-    double.client().check_identity(bot).await.unwrap_err()
+    double
+        .client()
+        .ensure_bot_registered(bot)
+        .await
+        .unwrap_err()
 }
 
 #[tokio::test]
@@ -32,7 +36,7 @@ async fn a_good_start_asks_four_things() {
     let homeserver = double.client();
     homeserver.check_versions().await.unwrap();
     homeserver
-        .check_identity(user_id!("@letta:house.test"))
+        .ensure_bot_registered(user_id!("@letta:house.test"))
         .await
         .unwrap();
     let took = homeserver.check_ping("letta", "start-1").await.unwrap();
@@ -179,7 +183,11 @@ async fn a_homeserver_that_is_not_up_yet_is_waited_for() {
         let double = ScriptedHomeserver::default();
         double.fails(what, vec![Fault::Words(503, "starting"); 5]);
         let bot = user_id!("@letta:house.test");
-        let failure = double.client().check_identity(bot).await.unwrap_err();
+        let failure = double
+            .client()
+            .ensure_bot_registered(bot)
+            .await
+            .unwrap_err();
         assert!(failure.is_transient(), "{what}: {failure:?}");
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! What is text is decided by what is in the file, never by what its sender calls it.
 
-use crate::turns::envelope::clean;
+use crate::turns::envelope::normalize_text;
 
 /// The shortest fence.
 const FENCE_CHARS_MIN: usize = 3;
@@ -53,7 +53,7 @@ fn text_of(bytes: &[u8]) -> Option<String> {
         )
     };
     let is_text = !text.chars().any(|c| c.is_control() && !is_layout(c));
-    is_text.then(|| clean(text))
+    is_text.then(|| normalize_text(text))
 }
 
 /// The most backticks in a row.

@@ -189,7 +189,7 @@ impl Lab {
             reply_to: None,
         };
         self.journal
-            .queue_prompt(admission, &self.place, &prompt)
+            .move_to_prompt_queue(admission, &self.place, &prompt)
             .unwrap();
         self.turns.wake(&self.place);
     }

@@ -36,7 +36,7 @@ impl Inbox {
         // After an upgrade nobody but the room's makers may write there.
         let sender = if room.bot { identity.bot() } else { &ghost };
         let send_id = SendId::of(&["thread left", event.room_id.as_str(), root.as_str()]);
-        let text = notice_texts::thread_left(&ghost, successor.as_str());
+        let text = notice_texts::thread_in_upgraded_room(&ghost, successor.as_str());
         let placement = Placement::Thread {
             root,
             reply_to: Some(event.event_id.clone()),

@@ -141,7 +141,7 @@ fn sentences() -> Vec<NoticeText> {
         too_long_to_approve(),
         missed(),
         queue_full(100),
-        thread_left(eve, "!new:x"),
+        thread_in_upgraded_room(eve, "!new:x"),
         encrypted(),
         no_answer_yet(),
         provider_retried(&FailureKind::Broken, Duration::from_secs(4), now),

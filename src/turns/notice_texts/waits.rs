@@ -220,7 +220,7 @@ pub fn silenced(ghost: &ruma::UserId, silence: &CannotSend) -> NoticeText {
 }
 
 /// A thread has stayed behind in a room that was replaced.
-pub fn thread_left(ghost: &ruma::UserId, successor: &str) -> NoticeText {
+pub fn thread_in_upgraded_room(ghost: &ruma::UserId, successor: &str) -> NoticeText {
     NoticeText::new(
         format!(
             "This room was replaced, and a thread cannot go on in another room. {ghost} is in the new one, {}: begin a thread there.",
@@ -231,7 +231,7 @@ pub fn thread_left(ghost: &ruma::UserId, successor: &str) -> NoticeText {
 }
 
 /// The bridge itself failed, again and again.
-pub fn fault_of_the_bridge() -> NoticeText {
+pub fn turn_fault() -> NoticeText {
     let what = "A fault of the bridge kept this message from being answered.";
     NoticeText::new(what, "SET_ASIDE").for_admin()
 }

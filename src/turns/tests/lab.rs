@@ -98,7 +98,9 @@ impl Lab {
             attachment: None,
             reply_to: None,
         };
-        self.journal.queue_prompt(admission, key, &prompt).unwrap();
+        self.journal
+            .move_to_prompt_queue(admission, key, &prompt)
+            .unwrap();
         self.turns.wake(key);
         event_id
     }

@@ -176,7 +176,10 @@ fn tell(stories: Vec<Story>) -> String {
             Began::Elsewhere { key, prompt } => {
                 let id = TurnId::named(&["overheard", agent().as_str(), &key]);
                 let turn = TurnRecord::external(id, place(), Millis(0));
-                (turn, Some(notice_texts::elsewhere(prompt.as_deref())))
+                (
+                    turn,
+                    Some(notice_texts::external_turn_started(prompt.as_deref())),
+                )
             }
         };
         let mut view = SimulatedView::begin(CAPTURED, turn, room, now);

@@ -25,7 +25,7 @@ pub const PUSH_RULES: &str = "m.push_rules";
 
 /// A piece of account data that changed.
 #[derive(Clone, Debug)]
-pub struct Changed {
+pub struct AccountDataChange {
     /// The room that it is for; empty for global account data.
     pub room: String,
     /// Its type.
@@ -34,7 +34,7 @@ pub struct Changed {
     pub datum: AccountDatum,
 }
 
-impl Changed {
+impl AccountDataChange {
     /// As clients see it, if it is global.
     pub fn global_event(&self) -> Result<Raw<AnyGlobalAccountDataEvent>> {
         event(&self.kind, &self.datum.content).map(Raw::from_json)
@@ -177,14 +177,14 @@ pub async fn set(
 }
 
 /// All account data of the user: the global one, or that of a room.
-pub fn all(store: &Store, user: &UserId, room: Option<&RoomId>) -> Result<Vec<Changed>> {
+pub fn all(store: &Store, user: &UserId, room: Option<&RoomId>) -> Result<Vec<AccountDataChange>> {
     let mut all = Vec::new();
     for row in store.scan::<tables::AccountData>((user, room_part(room))) {
         let ((_, room, kind), datum) = row?;
-        all.push(Changed { room, kind, datum });
+        all.push(AccountDataChange { room, kind, datum });
     }
     if room.is_none() && !all.iter().any(|changed| changed.kind == PUSH_RULES) {
-        all.push(Changed {
+        all.push(AccountDataChange {
             room: String::new(),
             kind: PUSH_RULES.to_owned(),
             datum: default_push_rules(user)?,
@@ -199,7 +199,7 @@ pub fn changed(
     user: &UserId,
     since: Position,
     until: Position,
-) -> Result<Vec<Changed>> {
+) -> Result<Vec<AccountDataChange>> {
     let mut changed = Vec::new();
     let from = (user, since.next());
     for row in store.scan_from::<tables::AccountDataChanges>((user,), from) {
@@ -210,7 +210,7 @@ pub fn changed(
         // What changed again meanwhile comes with its newer row.
         let datum = store.get::<tables::AccountData>((user, &room, &kind))?;
         if let Some(datum) = datum.filter(|datum| datum.position == position) {
-            changed.push(Changed { room, kind, datum });
+            changed.push(AccountDataChange { room, kind, datum });
         }
     }
     Ok(changed)

@@ -116,7 +116,7 @@ async fn create(
     rooms::check_not_suspended(&services.rooms, &call.caller)?;
     let (uri, until) = services
         .media
-        .reserve(&call.caller.user_id, call.caller.is_rate_limited())
+        .create_pending_mxc(&call.caller.user_id, call.caller.is_rate_limited())
         .await?;
     let mut response = create_mxc_uri::v1::Response::new(uri);
     response.unused_expires_at = Some(until);

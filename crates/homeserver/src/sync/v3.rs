@@ -24,7 +24,7 @@ use tokio::time::Instant;
 use super::filter;
 use crate::{
     accounts::{
-        account_data::{self, Changed},
+        account_data::{self, AccountDataChange},
         ignored::ignored_by,
     },
     blocking,
@@ -260,7 +260,7 @@ fn tell_room(
     options: &SyncOptions,
     id: ruma::OwnedRoomId,
     member: &Membership,
-    changed: &[Changed],
+    changed: &[AccountDataChange],
     response: &mut Response,
 ) -> Result<()> {
     let user = &options.viewer.user_id;

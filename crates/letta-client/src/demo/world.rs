@@ -46,7 +46,7 @@ pub(super) struct World {
     /// Oldest first.
     pub(super) agents: Vec<AgentEntry>,
     /// Oldest first.
-    pub(super) conversations: VecDeque<ConversationEntry>,
+    pub(super) conversations: VecDeque<ConversationMetadata>,
     threads: HashMap<ThreadKey, Thread>,
     runs: VecDeque<Arc<Run>>,
     pub(super) faults: Faults,
@@ -65,7 +65,7 @@ pub(super) struct AgentEntry {
 }
 
 #[derive(Clone, Debug)]
-pub(super) struct ConversationEntry {
+pub(super) struct ConversationMetadata {
     pub(super) id: String,
     pub(super) agent: String,
     pub(super) summary: Option<String>,
@@ -168,7 +168,7 @@ impl World {
         self.agents.len() < before
     }
 
-    pub(super) fn conversation(&self, id: &str) -> Option<&ConversationEntry> {
+    pub(super) fn conversation(&self, id: &str) -> Option<&ConversationMetadata> {
         self.conversations.iter().find(|entry| entry.id == id)
     }
 
@@ -176,7 +176,7 @@ impl World {
         &mut self,
         agent: &str,
         summary: Option<String>,
-    ) -> ConversationEntry {
+    ) -> ConversationMetadata {
         if self.conversations.len() >= CONVERSATIONS_MAX
             && let Some(oldest) = self.conversations.pop_front()
         {
@@ -185,7 +185,7 @@ impl World {
                 conversation: Some(oldest.id),
             });
         }
-        let entry = ConversationEntry {
+        let entry = ConversationMetadata {
             id: ids::new("conv-"),
             agent: agent.to_owned(),
             summary,

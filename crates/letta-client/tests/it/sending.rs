@@ -239,7 +239,7 @@ async fn another_message_while_a_run_is_in_progress_is_busy() {
 #[tokio::test]
 async fn busy_is_told_as_often_as_it_is_and_starts_no_run() {
     let lab = Lab::new().await;
-    lab.demo().set_busy(2);
+    lab.demo().fail_next_sends_busy(2);
     for _ in 0..2 {
         let error = lab.send("$1", "say: hi").await.err().unwrap();
         assert!(

@@ -22,7 +22,7 @@ use super::{
 };
 
 /// The body of a request.
-pub(super) struct Timed {
+pub(super) struct MinRateBody {
     inner: Incoming,
     min_rate: MinRate,
     fate: Arc<Fate>,
@@ -47,7 +47,7 @@ impl Drop for Receiving {
     }
 }
 
-impl Timed {
+impl MinRateBody {
     /// A body whose reader has so much time for it.
     pub(super) fn new(
         inner: Incoming,
@@ -70,7 +70,7 @@ impl Timed {
     }
 }
 
-impl http_body::Body for Timed {
+impl http_body::Body for MinRateBody {
     type Data = Bytes;
     type Error = io::Error;
 

@@ -46,7 +46,7 @@ impl Connection {
     /// Cancelling it closes the connection, and drops what is being answered over it. Nothing if it is closed already.
     pub fn closing(&self) -> Option<CancellationToken> {
         let progress = self.0.upgrade()?;
-        Some(progress.permit().evicted().clone())
+        Some(progress.permit().eviction_token().clone())
     }
 }
 

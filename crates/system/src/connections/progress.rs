@@ -65,7 +65,7 @@ impl Progress {
     /// Ready when the connection has to go: it was too slow, or another one needs its place.
     pub(super) async fn overdue(&self) {
         tokio::select! {
-            () = self.permit.evicted().cancelled() => {}
+            () = self.permit.eviction_token().cancelled() => {}
             () = self.past_deadline() => {}
         }
     }

@@ -162,7 +162,7 @@ impl Registry {
     }
 
     /// Waits for a place. A connection that can give way does if there is none.
-    pub(super) async fn slot(self: &Arc<Self>) -> Slot {
+    pub(super) async fn acquire_slot(self: &Arc<Self>) -> Slot {
         loop {
             let changed = self.changed.notified();
             tokio::pin!(changed);
@@ -360,7 +360,7 @@ impl Permit {
     }
 
     /// Cancelled when the connection has to give way; whoever cancels it closes the connection.
-    pub(super) const fn evicted(&self) -> &CancellationToken {
+    pub(super) const fn eviction_token(&self) -> &CancellationToken {
         &self.evicted
     }
 }

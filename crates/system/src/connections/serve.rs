@@ -26,7 +26,7 @@ use tower::ServiceExt;
 
 use super::{
     Connection, HEAD_BYTES_MAX, Limits, Peer,
-    body::{Fate, Guarded, Timed},
+    body::{Fate, Guarded, MinRateBody},
     min_rate::MinRate,
     progress::Progress,
     registry::{Permit, Registry},
@@ -123,7 +123,7 @@ impl Connections {
     async fn next<L: Listener>(&self, listener: &mut L) -> (L::Stream, Option<IpAddr>, Permit) {
         loop {
             // Before a connection is accepted, so that it has a descriptor.
-            let slot = self.registry.slot().await;
+            let slot = self.registry.acquire_slot().await;
             match listener.accept().await {
                 Ok((stream, ip)) => match self.registry.admit(slot, ip) {
                     Some(permit) => return (stream, ip, permit),
@@ -263,7 +263,7 @@ async fn answer(
     let answering = progress.answer();
     let fate = Arc::new(Fate::default());
     let mut request = request.map(|body| {
-        let body = Timed::new(body, body_timeout, Arc::clone(&fate), progress);
+        let body = MinRateBody::new(body, body_timeout, Arc::clone(&fate), progress);
         Body::new(body)
     });
     let extensions = request.extensions_mut();

@@ -10,7 +10,7 @@ use ruma::{
 
 use super::{Span, SyncOptions, state, timeline};
 use crate::{
-    accounts::account_data::{self, Changed},
+    accounts::account_data::{self, AccountDataChange},
     error::Result,
     rooms::{
         pagination::Token, present, receipts, record::Membership, typing,
@@ -32,7 +32,7 @@ pub(super) fn joined(
     room: &RoomId,
     options: &SyncOptions,
     member: &Membership,
-    changed: &[Changed],
+    changed: &[AccountDataChange],
 ) -> Result<JoinedRoom> {
     let user = &options.viewer.user_id;
     let moved = options.since.is_none_or(|since| member.position > since);
@@ -99,7 +99,7 @@ fn account(
     room: &RoomId,
     options: &SyncOptions,
     known: Option<Position>,
-    changed: &[Changed],
+    changed: &[AccountDataChange],
 ) -> Result<RoomAccountData> {
     let user = &options.viewer.user_id;
     let all = match known {

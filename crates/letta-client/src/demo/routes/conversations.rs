@@ -10,7 +10,7 @@ use super::{Failure, agents::time, known_agent, parse_body, shaped};
 use crate::demo::{
     Demo,
     frames::Message,
-    world::{ConversationEntry, ThreadKey},
+    world::{ConversationMetadata, ThreadKey},
 };
 
 /// The page size of a history if none is asked for.
@@ -32,8 +32,8 @@ pub(super) struct ConversationJson {
     last_message_at: Option<String>,
 }
 
-impl From<&ConversationEntry> for ConversationJson {
-    fn from(entry: &ConversationEntry) -> Self {
+impl From<&ConversationMetadata> for ConversationJson {
+    fn from(entry: &ConversationMetadata) -> Self {
         Self {
             created_at: time(entry.created),
             updated_at: time(entry.created),
@@ -59,7 +59,7 @@ pub(super) async fn list(
     Query(query): Query<OfAgent>,
 ) -> Json<Vec<ConversationJson>> {
     let world = demo.shared.world();
-    let of_agent = |entry: &&ConversationEntry| {
+    let of_agent = |entry: &&ConversationMetadata| {
         query
             .agent_id
             .as_ref()

@@ -4,7 +4,7 @@ use ruma::OwnedRoomId;
 
 use super::Answer;
 use crate::{
-    accounts::account_data::{self, Changed},
+    accounts::account_data::{self, AccountDataChange},
     error::Result,
     stream::Position,
 };
@@ -18,7 +18,7 @@ pub(super) fn fill(answer: &mut Answer<'_>) -> Result<bool> {
     } else {
         in_room(&changes, "")
     };
-    let global: Result<_> = global.iter().map(Changed::global_event).collect();
+    let global: Result<_> = global.iter().map(AccountDataChange::global_event).collect();
     answer.extensions.account_data.global = global?;
     for room in answer.rooms(asked.lists.as_ref(), asked.rooms.as_ref()) {
         let data = match answer.base.besides.account_data.get(&room) {
@@ -33,23 +33,23 @@ pub(super) fn fill(answer: &mut Answer<'_>) -> Result<bool> {
     Ok(!answer.extensions.account_data.is_empty())
 }
 
-fn tell(answer: &mut Answer<'_>, room: OwnedRoomId, data: &[Changed]) -> Result<()> {
+fn tell(answer: &mut Answer<'_>, room: OwnedRoomId, data: &[AccountDataChange]) -> Result<()> {
     let sent_room = &mut answer.next.besides.account_data;
     sent_room.insert(room.clone(), answer.next.position);
     if !data.is_empty() {
-        let data: Result<_> = data.iter().map(Changed::room_event).collect();
+        let data: Result<_> = data.iter().map(AccountDataChange::room_event).collect();
         let rooms = &mut answer.extensions.account_data.rooms;
         rooms.insert(room, data?);
     }
     Ok(())
 }
 
-fn changes(answer: &Answer<'_>, after: Position) -> Result<Vec<Changed>> {
+fn changes(answer: &Answer<'_>, after: Position) -> Result<Vec<AccountDataChange>> {
     let (store, now) = (&answer.ctx.store, answer.next.position);
     account_data::changed(store, answer.sync_request.user(), after, now)
 }
 
-fn in_room(changes: &[Changed], room: &str) -> Vec<Changed> {
+fn in_room(changes: &[AccountDataChange], room: &str) -> Vec<AccountDataChange> {
     let changes = changes.iter().filter(|changed| changed.room == room);
     changes.cloned().collect()
 }

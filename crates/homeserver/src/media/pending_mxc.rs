@@ -21,7 +21,7 @@ impl Media {
     /// # Errors
     ///
     /// 429 if the user has reserved too many without filling them.
-    pub async fn reserve(
+    pub async fn create_pending_mxc(
         &self,
         user: &UserId,
         limited: bool,
