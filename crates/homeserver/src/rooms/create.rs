@@ -93,6 +93,10 @@ pub async fn create(rooms: &Rooms, caller: &Caller, request: Request) -> Result<
         aliases::put(writer.batch(), alias, &room, &caller.user_id)?;
     }
     writer.commit().await?;
+    // An account that was made meanwhile has looked for its invitations before this one was written.
+    for user in &plan.request.invite {
+        auto_accept::accept_late(rooms, user, &room).await?;
+    }
     Ok(room)
 }
 

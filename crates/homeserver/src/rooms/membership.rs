@@ -134,7 +134,7 @@ pub async fn change(rooms: &Rooms, sender: &UserId, room: &RoomId, member: Membe
     writer.commit().await?;
     // An account that was made meanwhile has not seen the invitation, or sees it accepted.
     if member.membership == MembershipState::Invite && !is_accepted {
-        auto_accept::accept_pending(rooms, &member.user, room).await?;
+        auto_accept::accept_late(rooms, &member.user, room).await?;
     }
     Ok(())
 }

@@ -49,6 +49,22 @@ pub async fn accept_pending(rooms: &Rooms, user: &UserId, room: &RoomId) -> Resu
     Ok(true)
 }
 
+/// The same for an invitation that was written when there may have been no account. A room that lets nobody in keeps its invitation.
+///
+/// # Errors
+///
+/// If the database fails.
+pub async fn accept_late(rooms: &Rooms, user: &UserId, room: &RoomId) -> Result<()> {
+    match accept_pending(rooms, user, room).await {
+        Ok(_) => Ok(()),
+        Err(Error::Refused(refusal)) => {
+            tracing::debug!(%room, reason = refusal.message, "invitation is left to be answered");
+            Ok(())
+        }
+        Err(error) => Err(error),
+    }
+}
+
 /// The rooms to which a user is invited; none if invitations are not accepted here.
 ///
 /// # Errors

@@ -186,3 +186,33 @@ async fn new_account_is_in_the_rooms_that_waited_for_it() {
     );
     test.server.close().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn account_that_is_made_while_rooms_are_is_in_all_of_them() {
+    const ROUNDS: usize = 5;
+    const MAKERS: usize = 4;
+    let (test, bot) = bridged(|_| {}).await;
+    for round in 0..ROUNDS {
+        let name = format!("late{round}");
+        let user = format!("@{name}:letta.test");
+        let is_made = std::sync::atomic::AtomicBool::new(false);
+        let make = async || {
+            let mut made = Vec::new();
+            while !is_made.load(std::sync::atomic::Ordering::Relaxed) {
+                made.push(room(&bot, json!({ "invite": [user] })).await);
+            }
+            made
+        };
+        let account = async {
+            let operations = &test.server.operations;
+            let made = operations.create_account(&name, Some("correct horse battery"));
+            made.await.unwrap();
+            is_made.store(true, std::sync::atomic::Ordering::Relaxed);
+        };
+        let makers = futures_util::future::join_all((0..MAKERS).map(|_| make()));
+        let (rooms, ()) = tokio::join!(makers, account);
+        for made in rooms.into_iter().flatten() {
+            assert_eq!(membership(&bot, &made, &user).await, "join", "{round}");
+        }
+    }
+}
