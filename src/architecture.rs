@@ -224,6 +224,45 @@ fn bridge_uses_no_login_and_no_sync() {
     }
 }
 
+/// What decides about messages without I/O and without a clock of its own.
+const PURE_PARTS: [&str; 7] = [
+    "turns/reply",
+    "turns/status",
+    "turns/approval_message",
+    "turns/reaction_command",
+    "turns/rights",
+    "turns/envelope",
+    "journal/record/turn_state",
+];
+
+/// Where the words of messages are put together.
+const WORDING_PARTS: [&str; 7] = [
+    "agents/provision/greeting",
+    "commands",
+    "outbox",
+    "turns/approval_message",
+    "turns/inbox",
+    "turns/notice_texts",
+    "turns/rights",
+];
+
+/// Whether `path` is one of these modules or a part of one.
+fn is_part_of(path: &str, parts: &[&str]) -> bool {
+    parts.iter().any(|part| is_part(path, part))
+}
+
+#[test]
+fn every_guarded_part_is_there() {
+    let files = files();
+    for part in PURE_PARTS.iter().chain(&WORDING_PARTS) {
+        let mut paths = files.iter().map(|(path, _)| path);
+        assert!(
+            paths.any(|path| is_part(path, part)),
+            "{part} was renamed, and what guarded it guards nothing any more"
+        );
+    }
+}
+
 #[test]
 fn reply_uses_no_io_and_no_clock() {
     for word in [
@@ -234,13 +273,7 @@ fn reply_uses_no_io_and_no_clock() {
         "SystemTime",
         "Timestamp::now",
     ] {
-        assert_absent(word, |path| {
-            let pure = [
-                "reply", "status", "card", "fold", "gesture", "say", "rights", "envelope",
-            ];
-            pure.iter()
-                .any(|part| is_part(path, &format!("turns/{part}")))
-        });
+        assert_absent(word, |path| is_part_of(path, &PURE_PARTS));
     }
 }
 
@@ -265,15 +298,17 @@ const FOREIGN: [&str; 16] = [
 ];
 
 /// What makes foreign text text. All of it is `matrix::untrusted_text`.
-const AS_TEXT: [&str; 5] = ["inline(", "inline_start(", "block(", "code(", "call_shown("];
+const AS_TEXT: [&str; 5] = [
+    "inline(",
+    "inline_start(",
+    "block(",
+    "code(",
+    "arguments::shown(",
+];
 
 #[test]
 fn foreign_text_enters_our_messages_as_text_only() {
-    let messages = |path: &str| {
-        let part = |name: &str| is_part(path, name);
-        (part("commands") || part("turns/card") || part("turns/words") || part("turns/rights"))
-            && !is_test(path)
-    };
+    let messages = |path: &str| is_part_of(path, &WORDING_PARTS) && !is_test(path);
     // Neither for a message nor in Markdown.
     let elsewhere = [
         "to_lowercase()",

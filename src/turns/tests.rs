@@ -7,6 +7,7 @@ mod lab;
 mod letta;
 mod old_turns;
 mod property;
+mod sequences;
 mod silence;
 mod silent;
 mod stories;

@@ -6,6 +6,7 @@ use proptest::prelude::*;
 use super::{
     lab::{Lab, admin, ann, bob},
     letta::Fate,
+    sequences,
 };
 use crate::{
     journal::{TurnRecord, TurnState},
@@ -68,25 +69,12 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
-/// How many sequences are tried, unless `TURNS_PROPERTY_CASES` says another number.
-const CASES: u32 = 48;
-
-fn cases() -> u32 {
-    let chosen = std::env::var("TURNS_PROPERTY_CASES").ok();
-    chosen.and_then(|cases| cases.parse().ok()).unwrap_or(CASES)
-}
-
 proptest! {
-    #![proptest_config(ProptestConfig { cases: cases(), max_shrink_iters: 256, ..ProptestConfig::default() })]
+    #![proptest_config(sequences::config())]
 
     #[test]
     fn every_request_is_decided_once_and_every_turn_ends(steps in prop::collection::vec((step(), 0..4_u64), 1..16)) {
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .start_paused(true)
-            .build()
-            .unwrap();
-        runtime.block_on(live_through(steps));
+        sequences::run(live_through(steps));
     }
 }
 

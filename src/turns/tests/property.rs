@@ -9,6 +9,7 @@ use proptest::prelude::*;
 use super::{
     lab::Lab,
     letta::{Fate, ScriptedLetta},
+    sequences,
 };
 use crate::turns::budget::{FAILURES_MAX, RUNS_MAX};
 
@@ -91,25 +92,12 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
-/// How many sequences are tried, unless `TURNS_PROPERTY_CASES` says another number.
-const CASES: u32 = 48;
-
-fn cases() -> u32 {
-    let chosen = std::env::var("TURNS_PROPERTY_CASES").ok();
-    chosen.and_then(|cases| cases.parse().ok()).unwrap_or(CASES)
-}
-
 proptest! {
-    #![proptest_config(ProptestConfig { cases: cases(), max_shrink_iters: 256, ..ProptestConfig::default() })]
+    #![proptest_config(sequences::config())]
 
     #[test]
     fn no_prompt_is_lost_and_no_failure_is_asked_for_ever(steps in prop::collection::vec((step(), 0..4_u64), 1..14)) {
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .start_paused(true)
-            .build()
-            .unwrap();
-        runtime.block_on(live_through(steps));
+        sequences::run(live_through(steps));
     }
 }
 
