@@ -8,11 +8,11 @@
 
 mod agents;
 mod arguments;
-mod budget;
 mod catalogue;
 mod error;
 pub mod mcp;
 mod messages;
+mod rate_limit;
 mod rooms;
 #[cfg(test)]
 mod tests;
@@ -23,8 +23,9 @@ use std::sync::Arc;
 use letta_client::AgentId;
 use ruma::OwnedUserId;
 use serde_json::{Map, Value};
-use tracing::info;
+use tracing::{info, warn};
 
+use self::rate_limit::AgentRateLimit;
 pub use self::{
     catalogue::{Tool, find, list},
     error::ToolError,
@@ -65,15 +66,15 @@ pub struct Tools {
 
 struct Inner {
     ctx: ToolContext,
-    budget: budget::ActionBudget,
+    rate_limit: AgentRateLimit,
 }
 
 impl Tools {
     /// The tools of this bridge.
     pub fn new(ctx: ToolContext) -> Self {
-        let budget = budget::ActionBudget::per_minute(ctx.config.per_minute);
+        let rate_limit = AgentRateLimit::per_minute(ctx.config.per_minute);
         Self {
-            inner: Arc::new(Inner { ctx, budget }),
+            inner: Arc::new(Inner { ctx, rate_limit }),
         }
     }
 
@@ -97,8 +98,15 @@ impl Tools {
         arguments: Map<String, Value>,
     ) -> Result<Value, ToolError> {
         let outcome = self.try_call(caller, name, arguments).await;
-        let error = outcome.as_ref().err().map(ToolError::code);
-        info!(agent.id = %caller.agent, tool = name, error, "tool called");
+        let code = outcome.as_ref().err().map(ToolError::code);
+        // The name is the caller's; that of a tool is in the catalogue.
+        let tool = find(name).map(|tool| tool.name);
+        if let Err(failure @ ToolError::Unavailable(_)) = &outcome {
+            let error: &dyn std::error::Error = failure;
+            warn!(agent.id = %caller.agent, tool, code, error, "tool call failed");
+        } else {
+            info!(agent.id = %caller.agent, tool, code, "tool called");
+        }
         outcome
     }
 
@@ -112,7 +120,7 @@ impl Tools {
         if !self.allowed().any(|allowed| allowed.name == tool.name) {
             return Err(ToolError::NotAllowed { tool: tool.name });
         }
-        self.inner.budget.take(&caller.agent)?;
+        self.inner.rate_limit.take(&caller.agent)?;
         tool.run(&self.inner.ctx, caller, arguments).await
     }
 }

@@ -5,18 +5,19 @@
 
 use std::time::Duration;
 
+use futures_util::StreamExt as _;
 use reqwest::{Client, StatusCode, header};
 use serde_json::{Value, json};
-use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader, stdin, stdout};
+use tokio::io::{AsyncWriteExt as _, stdin, stdout};
+use tokio_util::codec::{FramedRead, LinesCodec, LinesCodecError};
 
 use super::{ExitCode, Failure, McpArgs, Outcome, probe};
+use crate::tools::mcp::REQUEST_BYTES_MAX;
 
 /// The variable that holds the token of the agent.
 const TOKEN_VARIABLE: &str = "MATRIX_AGENT_TOKEN";
 /// How long the bridge may take for one answer.
 const ANSWER_MAX: Duration = Duration::from_mins(2);
-/// The longest line that is taken, in bytes.
-const LINE_BYTES_MAX: usize = 1024 * 1024;
 /// JSON-RPC's code of an error inside a server.
 const INTERNAL_ERROR: i32 = -32603;
 /// The header that says which revision of the protocol was agreed on.
@@ -35,14 +36,19 @@ pub(super) async fn serve(arguments: &McpArgs) -> Outcome {
     };
     let client = probe::of_this_machine().timeout(ANSWER_MAX).build();
     let client = client.map_err(|error| Failure::new(ExitCode::Other, probe::reason(error)))?;
-    let mut lines = BufReader::new(stdin()).lines();
+    let mut lines = FramedRead::new(stdin(), LinesCodec::new_with_max_length(REQUEST_BYTES_MAX));
     let mut out = stdout();
     let mut version = None;
     loop {
-        let line = match lines.next_line().await {
-            Ok(Some(line)) => line,
-            Ok(None) => return Ok(()),
-            Err(error) => {
+        let line = match lines.next().await {
+            Some(Ok(line)) => line,
+            None => return Ok(()),
+            // Who has sent it cannot be named in an answer, since it was not read.
+            Some(Err(LinesCodecError::MaxLineLengthExceeded)) => {
+                warn_of_long_line();
+                continue;
+            }
+            Some(Err(LinesCodecError::Io(error))) => {
                 return Err(Failure::new(
                     ExitCode::Other,
                     format_args!("cannot read standard input: {error}"),
@@ -68,6 +74,10 @@ pub(super) async fn serve(arguments: &McpArgs) -> Outcome {
     }
 }
 
+fn warn_of_long_line() {
+    eprintln!("a message has more than {REQUEST_BYTES_MAX} bytes and was left out");
+}
+
 struct Link<'a> {
     client: &'a Client,
     url: &'a str,
@@ -87,9 +97,6 @@ impl Link<'_> {
                 json!({ "jsonrpc": "2.0", "id": id, "error": { "code": INTERNAL_ERROR, "message": why } })
             })
         };
-        if line.len() > LINE_BYTES_MAX {
-            return failed(format!("the message has more than {LINE_BYTES_MAX} bytes"));
-        }
         let mut request = self
             .client
             .post(self.url)

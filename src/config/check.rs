@@ -235,11 +235,14 @@ fn others(config: &Config, problems: &mut Vec<Problem>) {
         ));
     }
     for name in &config.tools.allow {
-        if !Tools::NAMES.contains(&name.as_str()) {
+        if !Tools::names().any(|known| known == name) {
             problems.push(Problem::value(
                 "tools.allow",
                 format_args!("names {name:?}, which is no tool"),
-                format!("there are {}", Tools::NAMES.join(", ")),
+                format!(
+                    "there are {}",
+                    Tools::names().collect::<Vec<_>>().join(", ")
+                ),
             ));
         }
     }

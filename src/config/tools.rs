@@ -19,47 +19,41 @@ pub struct Tools {
     pub per_minute: NonZeroU32,
 }
 
+impl Tools {
+    /// All tools that there are, in the order of the catalogue, and whether agents may use them unless an admin says otherwise: to speak
+    /// where they are, and to look around.
+    pub const ALL: [(&str, bool); 16] = [
+        ("matrix_send", true),
+        ("matrix_reply", true),
+        ("matrix_react", true),
+        ("matrix_edit", true),
+        ("matrix_redact", true),
+        ("matrix_read", true),
+        ("matrix_rooms", true),
+        ("matrix_room_info", false),
+        ("matrix_members", true),
+        ("matrix_create_room", false),
+        ("matrix_invite", false),
+        ("matrix_join", false),
+        ("matrix_leave", false),
+        ("matrix_set_topic", false),
+        ("matrix_typing", false),
+        ("list_agents", true),
+    ];
+
+    /// Their names.
+    pub fn names() -> impl Iterator<Item = &'static str> {
+        Self::ALL.into_iter().map(|(name, _)| name)
+    }
+}
+
 impl Default for Tools {
     fn default() -> Self {
+        let allowed = Self::ALL.into_iter().filter(|(_, is_default)| *is_default);
         Self {
             mcp: true,
-            allow: DEFAULT_TOOLS.map(str::to_owned).to_vec(),
+            allow: allowed.map(|(name, _)| name.to_owned()).collect(),
             per_minute: const { NonZeroU32::new(30).unwrap() },
         }
     }
 }
-
-impl Tools {
-    /// All tools that there are, in the order of the catalogue.
-    pub const NAMES: [&str; 16] = [
-        "matrix_send",
-        "matrix_reply",
-        "matrix_react",
-        "matrix_edit",
-        "matrix_redact",
-        "matrix_read",
-        "matrix_rooms",
-        "matrix_room_info",
-        "matrix_members",
-        "matrix_create_room",
-        "matrix_invite",
-        "matrix_join",
-        "matrix_leave",
-        "matrix_set_topic",
-        "matrix_typing",
-        "list_agents",
-    ];
-}
-
-/// What agents may use unless an admin says otherwise: to speak where they are, and to look around.
-const DEFAULT_TOOLS: [&str; 9] = [
-    "matrix_send",
-    "matrix_reply",
-    "matrix_react",
-    "matrix_edit",
-    "matrix_redact",
-    "matrix_read",
-    "matrix_rooms",
-    "matrix_members",
-    "list_agents",
-];

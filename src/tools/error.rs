@@ -6,7 +6,7 @@ use ruma::api::error::ErrorKind;
 use strsim::jaro_winkler;
 
 use super::catalogue;
-use crate::{journal::JournalError, matrix::MatrixError};
+use crate::matrix::MatrixError;
 
 /// How alike a name must be to be offered, from 0 (nothing in common) to 1 (the same).
 const LIKENESS_MIN: f64 = 0.8;
@@ -17,12 +17,12 @@ const NAME_CHARS_MAX: usize = 64;
 #[derive(Debug, thiserror::Error)]
 pub enum ToolError {
     /// There is no such tool.
-    #[error("there is no tool called {name:?}{}", did_you_mean(*.like))]
+    #[error("there is no tool called {name:?}{}", did_you_mean(*.similar))]
     Unknown {
         /// Its name, cut.
         name: String,
         /// One that has a name like it.
-        like: Option<&'static str>,
+        similar: Option<&'static str>,
     },
     /// An admin has not allowed it.
     #[error(
@@ -37,7 +37,7 @@ pub enum ToolError {
     Arguments(String),
     /// The agent acts too often.
     #[error("you act too often; go on in {} seconds", .wait.as_secs().max(1))]
-    TooOften {
+    RateLimited {
         /// How long to wait.
         wait: Duration,
     },
@@ -45,7 +45,7 @@ pub enum ToolError {
     #[error(
         "this event was sent by {sender}; you can only edit and redact what you have sent yourself"
     )]
-    NotYours {
+    NotOwnEvent {
         /// Who has sent it.
         sender: String,
     },
@@ -56,41 +56,40 @@ pub enum ToolError {
         what: String,
     },
     /// The homeserver does not allow it.
-    #[error("the homeserver does not allow that: {reason}")]
+    #[error(
+        "the homeserver does not allow that: you may not do this with {what}, or you are not in its room"
+    )]
     Forbidden {
-        /// What it says.
-        reason: String,
+        /// With what.
+        what: String,
     },
     /// The homeserver could not do it now.
     #[error("the homeserver could not do that now; try again in a minute")]
     Unavailable(#[source] MatrixError),
-    /// The bridge could not do it.
-    #[error("the bridge could not do that; its log says why")]
-    Journal(#[from] JournalError),
 }
 
 impl ToolError {
     /// There is no tool of this name.
     pub(super) fn unknown(name: &str) -> Self {
-        let like = catalogue::list()
+        let similar = catalogue::list()
             .iter()
             .map(|tool| (jaro_winkler(name, tool.name), tool.name))
             .filter(|(likeness, _)| *likeness >= LIKENESS_MIN)
             .max_by(|one, other| one.0.total_cmp(&other.0));
         Self::Unknown {
             name: name.chars().take(NAME_CHARS_MAX).collect(),
-            like: like.map(|(_, name)| name),
+            similar: similar.map(|(_, name)| name),
         }
     }
 
     /// The homeserver has refused something about `what`.
-    pub(super) fn of(error: MatrixError, what: &str) -> Self {
+    pub(super) fn from_matrix(error: MatrixError, what: &str) -> Self {
         match error.kind() {
             Some(ErrorKind::NotFound) => Self::NotFound {
                 what: what.to_owned(),
             },
             Some(ErrorKind::Forbidden) => Self::Forbidden {
-                reason: format!("you may not do this with {what}, or you are not in its room"),
+                what: what.to_owned(),
             },
             Some(ErrorKind::TooLarge) => Self::Arguments("the text is too long".to_owned()),
             Some(ErrorKind::InvalidParam | ErrorKind::BadJson) => {
@@ -103,20 +102,20 @@ impl ToolError {
     /// What it is called in the log.
     pub fn code(&self) -> &'static str {
         match self {
-            Self::Unknown { .. } => "unknown tool",
-            Self::NotAllowed { .. } => "not allowed",
-            Self::Arguments(_) => "arguments",
-            Self::TooOften { .. } => "too often",
-            Self::NotYours { .. } => "not theirs",
-            Self::NotFound { .. } => "not found",
+            Self::Unknown { .. } => "unknown_tool",
+            Self::NotAllowed { .. } => "not_allowed",
+            Self::Arguments(_) => "bad_arguments",
+            Self::RateLimited { .. } => "rate_limited",
+            Self::NotOwnEvent { .. } => "not_own_event",
+            Self::NotFound { .. } => "not_found",
             Self::Forbidden { .. } => "forbidden",
-            Self::Unavailable(_) => "homeserver",
-            Self::Journal(_) => "journal",
+            Self::Unavailable(_) => "homeserver_unavailable",
         }
     }
 }
 
-fn did_you_mean(like: Option<&str>) -> String {
-    like.map(|name| format!("; did you mean {name}?"))
+fn did_you_mean(similar: Option<&str>) -> String {
+    similar
+        .map(|name| format!("; did you mean {name}?"))
         .unwrap_or_default()
 }

@@ -32,7 +32,7 @@ use super::{Caller, Tool, ToolError, Tools};
 /// Where it is.
 pub const PATH: &str = "/mcp";
 /// The largest request, in bytes.
-const REQUEST_BYTES_MAX: usize = 256 * 1024;
+pub const REQUEST_BYTES_MAX: usize = 256 * 1024;
 /// The header in which Letta names the agent that calls.
 const AGENT_HEADER: &str = "x-agent-id";
 
@@ -65,7 +65,7 @@ pub fn router(tools: Tools) -> Router {
 /// Lets only those in who show the token of an agent.
 async fn authenticate(State(tools): State<Tools>, mut request: Request, next: Next) -> Response {
     let Some(token) = bearer(request.headers()) else {
-        return refused(
+        return error_response(
             StatusCode::UNAUTHORIZED,
             "Show the token of an agent: `Authorization: Bearer mal_…`. An admin makes one with `!letta token <agent>`.",
         );
@@ -73,7 +73,7 @@ async fn authenticate(State(tools): State<Tools>, mut request: Request, next: Ne
     let caller = match tools.authenticate(token) {
         Ok(Some(caller)) => caller,
         Ok(None) => {
-            return refused(
+            return error_response(
                 StatusCode::UNAUTHORIZED,
                 "This token is not valid. An admin makes a new one with `!letta token <agent>`.",
             );
@@ -83,7 +83,7 @@ async fn authenticate(State(tools): State<Tools>, mut request: Request, next: Ne
                 error = &failure as &dyn std::error::Error,
                 "could not look up a token"
             );
-            return refused(
+            return error_response(
                 StatusCode::SERVICE_UNAVAILABLE,
                 "The bridge cannot read its journal.",
             );
@@ -91,7 +91,7 @@ async fn authenticate(State(tools): State<Tools>, mut request: Request, next: Ne
     };
     let named = request.headers().get(AGENT_HEADER);
     if named.is_some_and(|named| named.as_bytes() != caller.agent.as_str().as_bytes()) {
-        return refused(
+        return error_response(
             StatusCode::FORBIDDEN,
             "This token is that of another agent than `X-Agent-Id` names.",
         );
@@ -106,7 +106,7 @@ fn bearer(headers: &HeaderMap) -> Option<&str> {
     scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
 }
 
-fn refused(status: StatusCode, why: &'static str) -> Response {
+fn error_response(status: StatusCode, why: &'static str) -> Response {
     let challenge = [(header::WWW_AUTHENTICATE, "Bearer")];
     match status {
         StatusCode::UNAUTHORIZED => (status, challenge, why).into_response(),
@@ -133,7 +133,7 @@ impl ServerHandler for McpServer {
         _: Option<PaginatedRequestParams>,
         _: RequestContext<RoleServer>,
     ) -> Result<ListToolsResult, ErrorData> {
-        let tools = self.tools.allowed().map(described).collect();
+        let tools = self.tools.allowed().map(tool_definition).collect();
         Ok(ListToolsResult::with_all_items(tools))
     }
 
@@ -148,7 +148,7 @@ impl ServerHandler for McpServer {
         };
         let arguments = call.arguments.unwrap_or_default();
         match self.tools.call(caller, &call.name, arguments).await {
-            Ok(value) => Ok(done(&value).into()),
+            Ok(value) => Ok(tool_result(&value).into()),
             Err(unknown @ ToolError::Unknown { .. }) => {
                 Err(ErrorData::invalid_params(unknown.to_string(), None))
             }
@@ -161,13 +161,13 @@ impl ServerHandler for McpServer {
 }
 
 /// A result, as text for models and as JSON for programs.
-fn done(value: &Value) -> CallToolResult {
+fn tool_result(value: &Value) -> CallToolResult {
     let mut result = CallToolResult::success(vec![ContentBlock::text(value.to_string())]);
     result.structured_content = Some(value.clone());
     result
 }
 
-fn described(tool: &Tool) -> rmcp::model::Tool {
+fn tool_definition(tool: &Tool) -> rmcp::model::Tool {
     rmcp::model::Tool::new(tool.name, tool.description, tool.schema())
         .with_annotations(ToolAnnotations::new().read_only(tool.is_read_only))
 }

@@ -42,7 +42,7 @@ pub(super) async fn send(
         },
         None => Placement::Room { reply_to: None },
     };
-    say(ctx, caller, &given.room_id, |send_id| {
+    send_message(ctx, caller, &given.room_id, |send_id| {
         content::message(
             render(&given.text),
             MsgKind::Text,
@@ -67,7 +67,7 @@ pub(super) async fn reply(
         None => Placement::Room { reply_to },
     };
     let to = ruma::UserId::parse(event.sender).ok();
-    say(ctx, caller, &given.room_id, |send_id| {
+    send_message(ctx, caller, &given.room_id, |send_id| {
         content::message(render(&given.text), MsgKind::Text, placement, to, send_id)
     })
     .await
@@ -105,7 +105,7 @@ pub(super) async fn edit(
 ) -> Result<Value, ToolError> {
     check_text(&given.text)?;
     find_own(ctx, caller, &given.room_id, &given.event_id).await?;
-    say(ctx, caller, &given.room_id, |send_id| {
+    send_message(ctx, caller, &given.room_id, |send_id| {
         content::edit(
             &given.event_id,
             render(&given.text),
@@ -132,7 +132,7 @@ pub(super) async fn redact(
     );
     redacted
         .await
-        .map_err(|error| ToolError::of(error, given.event_id.as_str()))?;
+        .map_err(|error| ToolError::from_matrix(error, given.event_id.as_str()))?;
     Ok(json!({ "redacted": given.event_id }))
 }
 
@@ -152,7 +152,7 @@ pub(super) async fn read(
         .events_before(actor, &given.room_id, given.before, given.limit);
     let (events, next) = page
         .await
-        .map_err(|error| ToolError::of(error, given.room_id.as_str()))?;
+        .map_err(|error| ToolError::from_matrix(error, given.room_id.as_str()))?;
     let messages: Vec<Value> = events.iter().rev().filter_map(|it| message(it)).collect();
     Ok(json!({ "messages": messages, "next": next }))
 }
@@ -161,15 +161,15 @@ pub(super) async fn read(
 fn message(event: &RawValue) -> Option<Value> {
     let event: TimelineEvent = serde_json::from_str(event.get()).ok()?;
     if !matches!(
-        event.kind.as_str(),
+        event.event_type.as_str(),
         MESSAGE_TYPE | "m.sticker" | REACTION_TYPE
     ) {
         return None;
     }
     let relation = event.relation();
-    if event.kind == REACTION_TYPE {
+    if event.event_type == REACTION_TYPE {
         return Some(json!({
-            "event_id": event.event_id, "sender": event.sender, "time": event.time,
+            "event_id": event.event_id, "sender": event.sender, "time": event.origin_server_ts,
             "reaction": relation["key"], "to": relation["event_id"],
         }));
     }
@@ -177,10 +177,10 @@ fn message(event: &RawValue) -> Option<Value> {
     let shown = if new.is_object() { new } else { &event.content };
     let body = shown["body"].as_str()?;
     let mut message = json!({
-        "event_id": event.event_id, "sender": event.sender, "time": event.time,
+        "event_id": event.event_id, "sender": event.sender, "time": event.origin_server_ts,
         "text": body.chars().take(BODY_CHARS_MAX).collect::<String>(),
     });
-    let facts = [
+    let optional_fields = [
         (
             "edits",
             &relation["event_id"],
@@ -194,7 +194,7 @@ fn message(event: &RawValue) -> Option<Value> {
         ("reply_to", &relation["m.in_reply_to"]["event_id"], true),
         ("url", &shown["url"], true),
     ];
-    for (name, value, holds) in facts {
+    for (name, value, holds) in optional_fields {
         if holds && value.is_string() {
             message[name] = value.clone();
         }
@@ -208,9 +208,9 @@ pub(super) struct TimelineEvent {
     event_id: OwnedEventId,
     pub(super) sender: String,
     #[serde(rename = "type")]
-    kind: String,
-    #[serde(rename = "origin_server_ts", default)]
-    time: Value,
+    event_type: String,
+    #[serde(default)]
+    origin_server_ts: Value,
     #[serde(default)]
     content: Value,
 }
@@ -240,7 +240,7 @@ async fn find_event(
         .homeserver
         .event(Actor::Ghost(&caller.ghost), room, event)
         .await
-        .map_err(|error| ToolError::of(error, event.as_str()))?;
+        .map_err(|error| ToolError::from_matrix(error, event.as_str()))?;
     serde_json::from_str(found.get()).map_err(|_| ToolError::NotFound {
         what: event.to_string(),
     })
@@ -257,12 +257,12 @@ async fn find_own(
     if found.sender == caller.ghost.as_str() {
         return Ok(());
     }
-    Err(ToolError::NotYours {
+    Err(ToolError::NotOwnEvent {
         sender: found.sender,
     })
 }
 
-async fn say(
+async fn send_message(
     ctx: &ToolContext,
     caller: &Caller,
     room: &RoomId,
@@ -284,25 +284,15 @@ async fn send_event(
     // A `Value` has only text keys, so it can always be written.
     let content = serde_json::value::to_raw_value(content).unwrap_or_default();
     let actor = Actor::Ghost(&caller.ghost);
-    // Under one id, so an answer that was lost does not send it twice.
-    let mut tries = 0;
-    loop {
-        let sent = ctx
-            .homeserver
-            .send(actor, room, event_type, send_id, content.clone());
-        match sent.await {
-            Ok(event_id) => return Ok(json!({ "event_id": event_id })),
-            Err(error) if error.is_transient() && tries < SEND_AGAIN_MAX => {
-                tries += 1;
-                tokio::time::sleep(crate::matrix::backoff(tries, &error)).await;
-            }
-            Err(error) => return Err(ToolError::of(error, room.as_str())),
-        }
-    }
+    // Again under the same id if the answer is lost, so it is there once.
+    let sent = ctx
+        .homeserver
+        .send_with_retries(actor, room, event_type, send_id, content);
+    let event_id = sent
+        .await
+        .map_err(|error| ToolError::from_matrix(error, room.as_str()))?;
+    Ok(json!({ "event_id": event_id }))
 }
-
-/// How often something is sent again that may not have arrived.
-const SEND_AGAIN_MAX: u32 = 3;
 
 fn new_send_id() -> SendId {
     SendId::of(&["tool", &rand::random::<u128>().to_string()])

@@ -16,8 +16,9 @@ const ROOMS_MAX: usize = 200;
 const MEMBERS_MAX: usize = 500;
 /// How many rooms are asked for their names at once.
 const NAMES_AT_ONCE: usize = 8;
-/// The longest name and topic of a room, in characters.
+/// The longest name of a room, in characters.
 const NAME_CHARS_MAX: usize = 200;
+/// The longest topic of a room, in characters.
 const TOPIC_CHARS_MAX: usize = 2_000;
 
 pub(super) async fn list(
@@ -27,7 +28,7 @@ pub(super) async fn list(
 ) -> Result<Value, ToolError> {
     let actor = Actor::Ghost(&caller.ghost);
     let joined = ctx.homeserver.joined_rooms(actor).await;
-    let joined = joined.map_err(|error| ToolError::of(error, "the list"))?;
+    let joined = joined.map_err(|error| ToolError::from_matrix(error, "the list"))?;
     let total = joined.len();
     let rooms: Vec<Value> = stream::iter(joined.into_iter().take(ROOMS_MAX))
         .map(|room| async move {
@@ -59,16 +60,22 @@ pub(super) async fn info(
     let state = async |kind| {
         let actor = Actor::Ghost(&caller.ghost);
         let content = ctx.homeserver.state_content(actor, room, kind, "").await;
-        let content = content.map_err(|error| ToolError::of(error, room.as_str()))?;
+        let content = content.map_err(|error| ToolError::from_matrix(error, room.as_str()))?;
         Ok::<_, ToolError>(content.unwrap_or_default())
     };
+    let is_encrypted = ctx
+        .homeserver
+        .is_encrypted(Actor::Ghost(&caller.ghost), room)
+        .await;
+    let is_encrypted =
+        is_encrypted.map_err(|error| ToolError::from_matrix(error, room.as_str()))?;
     Ok(json!({
         "room_id": room,
         "name": state(StateEventType::RoomName).await?["name"],
         "topic": state(StateEventType::RoomTopic).await?["topic"],
         "alias": state(StateEventType::RoomCanonicalAlias).await?["alias"],
         "members": members,
-        "encrypted": state(StateEventType::RoomEncryption).await?.is_object(),
+        "encrypted": is_encrypted,
     }))
 }
 
@@ -99,7 +106,7 @@ pub(super) async fn create(
     };
     let actor = Actor::Ghost(&caller.ghost);
     let made = ctx.homeserver.create_private_room(actor, room).await;
-    let room = made.map_err(|error| ToolError::of(error, "the room"))?;
+    let room = made.map_err(|error| ToolError::from_matrix(error, "the room"))?;
     Ok(json!({ "room_id": room }))
 }
 
@@ -110,7 +117,7 @@ pub(super) async fn invite(
 ) -> Result<Value, ToolError> {
     let (actor, room) = (Actor::Ghost(&caller.ghost), &given.room_id);
     let invited = ctx.homeserver.invite_as(actor, room, &given.user_id).await;
-    invited.map_err(|error| ToolError::of(error, room.as_str()))?;
+    invited.map_err(|error| ToolError::from_matrix(error, room.as_str()))?;
     Ok(json!({ "invited": given.user_id }))
 }
 
@@ -121,7 +128,7 @@ pub(super) async fn join(
 ) -> Result<Value, ToolError> {
     let actor = Actor::Ghost(&caller.ghost);
     let joined = ctx.homeserver.join_any(actor, &given.room).await;
-    let room = joined.map_err(|error| ToolError::of(error, given.room.as_str()))?;
+    let room = joined.map_err(|error| ToolError::from_matrix(error, given.room.as_str()))?;
     Ok(json!({ "room_id": room }))
 }
 
@@ -141,7 +148,7 @@ pub(super) async fn leave(
         .homeserver
         .leave(Actor::Ghost(&caller.ghost), &room, None);
     left.await
-        .map_err(|error| ToolError::of(error, room.as_str()))?;
+        .map_err(|error| ToolError::from_matrix(error, room.as_str()))?;
     Ok(json!({ "left": room }))
 }
 
@@ -152,8 +159,11 @@ pub(super) async fn set_topic(
 ) -> Result<Value, ToolError> {
     check_chars("the topic", &given.topic, TOPIC_CHARS_MAX)?;
     let (actor, room) = (Actor::Ghost(&caller.ghost), &given.room_id);
-    let changed = ctx.homeserver.set_topic_as(actor, room, given.topic).await;
-    changed.map_err(|error| ToolError::of(error, room.as_str()))?;
+    let changed = ctx
+        .homeserver
+        .set_room_topic(actor, room, &given.topic)
+        .await;
+    changed.map_err(|error| ToolError::from_matrix(error, room.as_str()))?;
     Ok(json!({}))
 }
 
@@ -167,7 +177,7 @@ pub(super) async fn typing(
         .set_typing(&caller.ghost, &given.room_id, true);
     shown
         .await
-        .map_err(|error| ToolError::of(error, given.room_id.as_str()))?;
+        .map_err(|error| ToolError::from_matrix(error, given.room_id.as_str()))?;
     Ok(json!({}))
 }
 
@@ -186,7 +196,7 @@ async fn named(ctx: &ToolContext, caller: &Caller, room: &RoomId) -> Result<Vec<
         .homeserver
         .names_in(Actor::Ghost(&caller.ghost), room)
         .await;
-    let members = members.map_err(|error| ToolError::of(error, room.as_str()))?;
+    let members = members.map_err(|error| ToolError::from_matrix(error, room.as_str()))?;
     let shown = |(user, name)| json!({ "user_id": user, "display_name": name });
     Ok(members.into_iter().map(shown).collect())
 }

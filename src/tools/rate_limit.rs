@@ -14,12 +14,12 @@ use super::ToolError;
 const AGENTS_MAX: usize = 10_000;
 
 /// See the module's documentation.
-pub(super) struct ActionBudget {
+pub(super) struct AgentRateLimit {
     limiter: DefaultKeyedRateLimiter<AgentId>,
     clock: DefaultClock,
 }
 
-impl ActionBudget {
+impl AgentRateLimit {
     pub(super) fn per_minute(actions: NonZeroU32) -> Self {
         Self {
             limiter: RateLimiter::keyed(Quota::per_minute(actions)),
@@ -34,7 +34,7 @@ impl ActionBudget {
         }
         self.limiter
             .check_key(agent)
-            .map_err(|until| ToolError::TooOften {
+            .map_err(|until| ToolError::RateLimited {
                 wait: until.wait_time_from(self.clock.now()),
             })
     }
