@@ -35,7 +35,7 @@ use crate::{
 /// The largest picture that is fetched, in bytes.
 pub(super) const PICTURE_DOWNLOAD_BYTES_MAX: usize = 20 * 1024 * 1024;
 /// The largest audio file that is fetched, in bytes: the most that `OpenAI` takes.
-const AUDIO_BYTES_MAX: usize = 25 * 1000 * 1000;
+const AUDIO_BYTES_MAX: usize = 24 * 1024 * 1024;
 /// The most turns that fetch files and send them to Letta at once; more wait. Their bytes are in memory meanwhile.
 const SENDS_MAX: usize = 8;
 /// The most pictures that are decoded at once; more wait.

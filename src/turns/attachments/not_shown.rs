@@ -61,7 +61,7 @@ impl NotShown {
         format!("[it cannot be shown to you: {why}; its sender was told]")
     }
 
-    /// What its sender is told, and the code of it. `None`: nothing, or once for the room.
+    /// What its sender is told, and the code of it. `None`: nothing, or, of a model that takes no pictures, once for the room.
     pub(in crate::turns) fn for_sender(self) -> Option<(String, &'static str)> {
         let (why, code) = match self {
             Self::NoPictures | Self::NoText | Self::NoTranscription | Self::NothingSaid => {

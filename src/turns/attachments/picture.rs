@@ -18,7 +18,7 @@ use super::NotShown;
 /// The longest side of a picture, in pixels. Letta Code, and many providers, make larger ones smaller themselves.
 pub(super) const SIDE_MAX: u32 = 2_000;
 /// The largest picture, in bytes: as base64 it has 5 MiB, the least that providers take.
-pub(super) const PICTURE_BYTES_MAX: usize = 5 * 1024 * 1024 / 4 * 3;
+pub(super) const PICTURE_BYTES_MAX: usize = 3_840 * 1024;
 /// The most pixels of a picture that is made smaller: those of the largest cameras of phones.
 const PIXELS_MAX: u64 = 52_000_000;
 /// What the pixels of a picture may take in memory, in bytes.

@@ -6,9 +6,9 @@ use crate::{journal::NoticeText, matrix::untrusted_text};
 const NAME_CHARS_MAX: usize = 80;
 
 /// A file cannot be shown to the agent.
-pub fn not_shown(name: &str, reason: &str, code: &str) -> NoticeText {
+pub fn not_shown(name: &str, why: &str, code: &str) -> NoticeText {
     let sentence = format!(
-        "The agent was told of {}, but could not be shown it: {reason}.",
+        "The agent was told of {}, but could not be shown it: {why}.",
         untrusted_text::inline_start(name, NAME_CHARS_MAX)
     );
     NoticeText::new(sentence, code)
