@@ -1,19 +1,15 @@
 //! What agents do in rooms by their tools, each as its own ghost.
 
+use super::{Actor, Homeserver, MatrixError};
+use crate::journal::SendId;
 use ruma::{
     EventId, OwnedRoomId, OwnedTransactionId, OwnedUserId, RoomId, RoomOrAliasId,
     api::client::{
         membership::{join_room_by_id_or_alias, joined_rooms},
         redact::redact_event,
-        room::{create_room, get_room_event},
-        state::send_state_event,
+        room::create_room,
     },
-    events::{EmptyStateKey, room::topic::RoomTopicEventContent},
 };
-use serde_json::value::RawValue;
-
-use super::{Actor, Homeserver, MatrixError};
-use crate::journal::SendId;
 
 /// A room that an agent makes.
 pub struct AgentRoom {
@@ -26,17 +22,6 @@ pub struct AgentRoom {
 }
 
 impl Homeserver {
-    /// One event of a room.
-    pub async fn event(
-        &self,
-        actor: Actor<'_>,
-        room: &RoomId,
-        event: &EventId,
-    ) -> Result<Box<RawValue>, MatrixError> {
-        let request = get_room_event::v3::Request::new(room.to_owned(), event.to_owned());
-        Ok(self.call(actor, request).await?.event.into_json())
-    }
-
     /// Takes an event back. With the same `send_id` again it is the same redaction.
     pub async fn redact(
         &self,
@@ -81,19 +66,5 @@ impl Homeserver {
     ) -> Result<OwnedRoomId, MatrixError> {
         let request = join_room_by_id_or_alias::v3::Request::new(room.to_owned());
         Ok(self.call(actor, request).await?.room_id)
-    }
-
-    /// Changes the topic of a room as `actor`.
-    pub async fn set_topic_as(
-        &self,
-        actor: Actor<'_>,
-        room: &RoomId,
-        topic: String,
-    ) -> Result<(), MatrixError> {
-        let content = RoomTopicEventContent::new(topic);
-        let request = send_state_event::v3::Request::new(room.to_owned(), &EmptyStateKey, &content)
-            .map_err(|error| MatrixError::Request(error.to_string()))?;
-        self.call(actor, request).await?;
-        Ok(())
     }
 }

@@ -5,16 +5,12 @@ use ruma::{
     api::client::{
         media::create_content,
         profile::{get_profile_field, set_profile_field},
-        state::send_state_event,
     },
-    events::{EmptyStateKey, StateEventType, room::avatar::RoomAvatarEventContent},
+    events::{StateEventType, room::avatar::RoomAvatarEventContent},
     profile::{ProfileFieldName, ProfileFieldValue},
 };
 
-use super::{
-    client::{Actor, Homeserver, MatrixError},
-    rooms::unwritable,
-};
+use super::client::{Actor, Homeserver, MatrixError};
 
 impl Homeserver {
     /// Uploads a PNG. Answers where it is.
@@ -70,11 +66,8 @@ impl Homeserver {
 
     /// Gives a room its avatar.
     pub async fn set_room_avatar(&self, room: &RoomId, avatar: &MxcUri) -> Result<(), MatrixError> {
-        let content = avatar_content(avatar);
-        let request = send_state_event::v3::Request::new(room.to_owned(), &EmptyStateKey, &content)
-            .map_err(unwritable)?;
-        self.call(Actor::Bot, request).await?;
-        Ok(())
+        self.set_state(Actor::Bot, room, &avatar_content(avatar))
+            .await
     }
 }
 

@@ -1,4 +1,4 @@
-//! What people send besides words: files, and the events that they reply to.
+//! Files that people send.
 
 use bytes::Bytes;
 use ruma::{
@@ -10,7 +10,10 @@ use ruma::{
     },
 };
 
-use super::client::{Actor, Homeserver, MatrixError};
+use super::{
+    client::{Actor, Homeserver, MatrixError},
+    rooms::unwritable,
+};
 
 /// What a homeserver of before Matrix 1.11 calls its authenticated media, if it has them.
 const STABLE_BEFORE_ITS_VERSION: &str = "org.matrix.msc3916.stable";
@@ -20,16 +23,15 @@ impl Homeserver {
     /// one nothing is kept, and the error says so ([`MatrixError::is_too_large`]).
     pub async fn download(&self, uri: &MxcUri, bytes_max: usize) -> Result<Bytes, MatrixError> {
         if self.has_authenticated_media() {
-            let request = authenticated_media::get_content::v1::Request::from_uri(uri)
-                .map_err(|error| MatrixError::Request(error.to_string()))?;
+            let request =
+                authenticated_media::get_content::v1::Request::from_uri(uri).map_err(unwritable)?;
             match self.call_within(Actor::Bot, request, bytes_max).await {
                 Err(error) if error.kind() == Some(&ErrorKind::Unrecognized) => {}
                 answer => return Ok(answer?.file.into()),
             }
         }
         #[expect(deprecated, reason = "servers of before Matrix 1.11 have no other")]
-        let request = media::get_content::v3::Request::from_url(uri)
-            .map_err(|error| MatrixError::Request(error.to_string()))?;
+        let request = media::get_content::v3::Request::from_url(uri).map_err(unwritable)?;
         let answer = self.call_within(Actor::Bot, request, bytes_max).await?;
         Ok(answer.file.into())
     }

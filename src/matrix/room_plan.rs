@@ -10,7 +10,7 @@ use ruma::{
         room::{
             guest_access::{GuestAccess, RoomGuestAccessEventContent},
             history_visibility::{HistoryVisibility, RoomHistoryVisibilityEventContent},
-            join_rules::{AllowRule, JoinRule, Restricted, RoomJoinRulesEventContent},
+            join_rules::RoomJoinRulesEventContent,
             power_levels::RoomPowerLevelsEventContent,
         },
         space::parent::SpaceParentEventContent,
@@ -23,7 +23,7 @@ use ruma::{
 use super::{
     avatars::avatar_content,
     client::{Actor, Homeserver, MatrixError},
-    room_state::{BOT_POWER, CREATORS_ONLY_POWER, knows_restricted},
+    room_state::{BOT_POWER, CREATORS_ONLY_POWER, restricted_to, supports_restricted_join},
     rooms::unwritable,
 };
 
@@ -58,7 +58,7 @@ pub struct RoomPlan {
 impl RoomPlan {
     /// Whether the members of the space can join it.
     pub fn is_restricted(&self) -> bool {
-        self.parent.is_some() && knows_restricted(self.version.rules().as_ref())
+        self.parent.is_some() && supports_restricted_join(self.version.rules().as_ref())
     }
 }
 
@@ -102,9 +102,7 @@ fn initial_state(plan: &RoomPlan, domain: &ServerName) -> Vec<Raw<AnyInitialStat
         content.canonical = true;
         state.push(InitialStateEvent::new(parent.clone(), content).to_raw_any());
         if plan.is_restricted() {
-            let allowed = AllowRule::room_membership(parent.clone());
-            let rule = JoinRule::Restricted(Restricted::new(vec![allowed]));
-            let rule = RoomJoinRulesEventContent::new(rule);
+            let rule = RoomJoinRulesEventContent::new(restricted_to(parent));
             state.push(InitialStateEvent::with_empty_state_key(rule).to_raw_any());
         }
     }

@@ -9,7 +9,10 @@ use ruma::{
         alias::create_alias,
         state::{get_state_events, send_state_event},
     },
-    events::StateEventType,
+    events::{
+        StateEventType,
+        room::join_rules::{AllowRule, JoinRule, Restricted, RoomJoinRulesEventContent},
+    },
     room_version_rules::RoomVersionRules,
     serde::Raw,
 };
@@ -29,14 +32,15 @@ pub(super) const BOT_POWER: i64 = 101;
 /// The power that turns on encryption where makers of rooms are above all levels: above the admins', and what the specification takes
 /// for what only makers may do.
 pub(super) const CREATORS_ONLY_POWER: i64 = 150;
-/// Types of state in rooms of ours at which the bridge looks again when others have changed them.
+/// Types of state in rooms of ours at which the bridge looks again when others have changed them. Whoever changes the canonical alias may
+/// have removed the alias from the directory before, which sends no event of its own.
 pub const WATCHED_STATE: [&str; 3] = [
     "m.room.power_levels",
     "m.room.canonical_alias",
     "m.space.child",
 ];
 
-/// The rooms that a space lists: as which state a child with `via` is there.
+/// A piece of state, which may be a room that a space lists.
 #[derive(Deserialize)]
 struct Child {
     #[serde(rename = "type")]
@@ -48,15 +52,21 @@ struct Child {
 
 impl Homeserver {
     /// Who may join a room.
-    pub async fn join_rule(&self, room: &RoomId) -> Result<Option<Value>, MatrixError> {
-        self.state_content(Actor::Bot, room, StateEventType::RoomJoinRules, "")
-            .await
+    pub async fn join_rule(&self, room: &RoomId) -> Result<Option<JoinRule>, MatrixError> {
+        let content = self
+            .state_content(Actor::Bot, room, StateEventType::RoomJoinRules, "")
+            .await?;
+        Ok(content.and_then(|content| serde_json::from_value(content).ok()))
     }
 
     /// Lets the members of a space join a room.
-    pub async fn open_to_space(&self, room: &RoomId, space: &RoomId) -> Result<(), MatrixError> {
-        self.set_state(room, "m.room.join_rules", "", &restricted_to(space))
-            .await
+    pub async fn set_restricted_join_rule(
+        &self,
+        room: &RoomId,
+        space: &RoomId,
+    ) -> Result<(), MatrixError> {
+        let rule = RoomJoinRulesEventContent::new(restricted_to(space));
+        self.set_state(Actor::Bot, room, &rule).await
     }
 
     /// Whether a room of this id has a version in which rooms can be open to a space.
@@ -68,7 +78,7 @@ impl Homeserver {
             let version = create.get("room_version")?.as_str()?;
             RoomVersionId::try_from(version).ok()
         });
-        Ok(version.is_some_and(|version| knows_restricted(version.rules().as_ref())))
+        Ok(version.is_some_and(|version| supports_restricted_join(version.rules().as_ref())))
     }
 
     /// Whether messages in a room are encrypted.
@@ -81,15 +91,26 @@ impl Homeserver {
 
     /// Keeps everybody but the bot from turning on encryption in a room, as far as the bot's power goes. Answers whether there was
     /// anything to do.
-    pub async fn keep_unencrypted(&self, bot: &UserId, room: &RoomId) -> Result<bool, MatrixError> {
+    pub async fn restrict_encryption_power(
+        &self,
+        bot: &UserId,
+        room: &RoomId,
+    ) -> Result<bool, MatrixError> {
         let levels = self
             .state_content(Actor::Bot, room, StateEventType::RoomPowerLevels, "")
             .await?;
-        let Some(levels) = levels.and_then(|levels| without_encryption(&levels, bot)) else {
+        let Some(levels) = levels.and_then(|levels| with_encryption_restricted(&levels, bot))
+        else {
             return Ok(false);
         };
-        self.set_state(room, "m.room.power_levels", "", &levels)
-            .await?;
+        // As it was but for one number: what ruma does not know of it stays.
+        let request = send_state_event::v3::Request::new_raw(
+            room.to_owned(),
+            StateEventType::RoomPowerLevels,
+            String::new(),
+            Raw::from_json(to_raw_value(&levels).map_err(unwritable)?),
+        );
+        self.call(Actor::Bot, request).await?;
         Ok(true)
     }
 
@@ -121,41 +142,22 @@ impl Homeserver {
             Err(error) => Err(error),
         }
     }
-
-    async fn set_state(
-        &self,
-        room: &RoomId,
-        event_type: &str,
-        state_key: &str,
-        content: &Value,
-    ) -> Result<(), MatrixError> {
-        let request = send_state_event::v3::Request::new_raw(
-            room.to_owned(),
-            event_type.into(),
-            state_key.to_owned(),
-            Raw::from_json(to_raw_value(content).map_err(unwritable)?),
-        );
-        self.call(Actor::Bot, request).await?;
-        Ok(())
-    }
 }
 
 /// Whether rooms of a version can be open to the members of another room. Versions that are not known are newer ones.
-pub(super) fn knows_restricted(rules: Option<&RoomVersionRules>) -> bool {
+pub(super) fn supports_restricted_join(rules: Option<&RoomVersionRules>) -> bool {
     rules.is_none_or(|rules| rules.authorization.restricted_join_rule)
 }
 
 /// The join rule of a room that the members of a space can join.
-pub fn restricted_to(space: &RoomId) -> Value {
-    json!({
-        "join_rule": "restricted",
-        "allow": [{ "type": "m.room_membership", "room_id": space }],
-    })
+pub fn restricted_to(space: &RoomId) -> JoinRule {
+    let allowed = AllowRule::room_membership(space.to_owned());
+    JoinRule::Restricted(Restricted::new(vec![allowed]))
 }
 
 /// The power levels with which nobody below the bot turns on encryption; `None` if nobody does as it is, or the bot may not change
 /// them.
-fn without_encryption(levels: &Value, bot: &UserId) -> Option<Value> {
+fn with_encryption_restricted(levels: &Value, bot: &UserId) -> Option<Value> {
     let own = power_of(levels, bot);
     let needed = |event_type: &str| {
         let named = integer(&levels["events"][event_type]);
@@ -210,7 +212,7 @@ mod tests {
             (json!({"users": {"@letta:x": 100}, "events": []}), None),
             (json!([]), None),
         ] {
-            let changed = without_encryption(&levels, bot);
+            let changed = with_encryption_restricted(&levels, bot);
             let level = changed.as_ref().map(|it| it["events"][ENCRYPTION].clone());
             assert_eq!(level, expected.map(Value::from), "{levels}");
         }

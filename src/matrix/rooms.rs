@@ -8,11 +8,12 @@ use ruma::{
         membership::{invite_user, join_room_by_id, joined_members, leave_room},
         message::{get_message_events, send_message_event},
         receipt::create_receipt,
+        room::get_room_event,
         state::{get_state_event_for_key, send_state_event},
         typing::create_typing_event,
     },
     events::{
-        EmptyStateKey, StateEventType,
+        EmptyStateKey, StateEventContent, StateEventType,
         receipt::ReceiptThread,
         room::{name::RoomNameEventContent, topic::RoomTopicEventContent},
         space::child::SpaceChildEventContent,
@@ -145,18 +146,33 @@ impl Homeserver {
     /// Names a room.
     pub async fn set_room_name(&self, room: &RoomId, name: &str) -> Result<(), MatrixError> {
         let content = RoomNameEventContent::new(name.to_owned());
-        let request = send_state_event::v3::Request::new(room.to_owned(), &EmptyStateKey, &content)
-            .map_err(unwritable)?;
-        self.call(Actor::Bot, request).await?;
-        Ok(())
+        self.set_state(Actor::Bot, room, &content).await
     }
 
     /// Gives a room its topic; an empty one for none.
-    pub async fn set_room_topic(&self, room: &RoomId, topic: &str) -> Result<(), MatrixError> {
+    pub async fn set_room_topic(
+        &self,
+        actor: Actor<'_>,
+        room: &RoomId,
+        topic: &str,
+    ) -> Result<(), MatrixError> {
         let content = RoomTopicEventContent::new(topic.to_owned());
-        let request = send_state_event::v3::Request::new(room.to_owned(), &EmptyStateKey, &content)
+        self.set_state(actor, room, &content).await
+    }
+
+    /// Sends state that has no key.
+    pub(super) async fn set_state<C>(
+        &self,
+        actor: Actor<'_>,
+        room: &RoomId,
+        content: &C,
+    ) -> Result<(), MatrixError>
+    where
+        C: StateEventContent<StateKey = EmptyStateKey>,
+    {
+        let request = send_state_event::v3::Request::new(room.to_owned(), &EmptyStateKey, content)
             .map_err(unwritable)?;
-        self.call(Actor::Bot, request).await?;
+        self.call(actor, request).await?;
         Ok(())
     }
 
@@ -192,13 +208,21 @@ impl Homeserver {
         send_id: &SendId,
         content: Box<RawValue>,
     ) -> Result<OwnedEventId, MatrixError> {
-        let request = send_message_event::v3::Request::new_raw(
-            room.to_owned(),
-            OwnedTransactionId::from(send_id.as_str()),
-            event_type.into(),
-            Raw::from_json(content),
-        );
+        let request = message_request(room, event_type, send_id, content);
         Ok(self.call_once(actor, request).await?.event_id)
+    }
+
+    /// The same, again with backoff while that may help.
+    pub async fn send_with_retries(
+        &self,
+        actor: Actor<'_>,
+        room: &RoomId,
+        event_type: &str,
+        send_id: &SendId,
+        content: Box<RawValue>,
+    ) -> Result<OwnedEventId, MatrixError> {
+        let request = message_request(room, event_type, send_id, content);
+        Ok(self.call(actor, request).await?.event_id)
     }
 
     /// Looks among the room's newest events for one of `sender`'s that carries `send_id`.
@@ -241,6 +265,17 @@ impl Homeserver {
             Raw::from_json(content),
         );
         Ok(self.call(Actor::Bot, request).await?.event_id)
+    }
+
+    /// One event of a room.
+    pub async fn event(
+        &self,
+        actor: Actor<'_>,
+        room: &RoomId,
+        event: &EventId,
+    ) -> Result<Box<RawValue>, MatrixError> {
+        let request = get_room_event::v3::Request::new(room.to_owned(), event.to_owned());
+        Ok(self.call(actor, request).await?.event.into_json())
     }
 
     /// The events of a room before `from` (at first none: the newest), newest first, and where the page before them ends.
@@ -309,6 +344,20 @@ impl Homeserver {
         self.call_once(Actor::Ghost(ghost), request).await?;
         Ok(())
     }
+}
+
+fn message_request(
+    room: &RoomId,
+    event_type: &str,
+    send_id: &SendId,
+    content: Box<RawValue>,
+) -> send_message_event::v3::Request {
+    send_message_event::v3::Request::new_raw(
+        room.to_owned(),
+        OwnedTransactionId::from(send_id.as_str()),
+        event_type.into(),
+        Raw::from_json(content),
+    )
 }
 
 #[derive(Deserialize)]

@@ -46,7 +46,7 @@ impl Provisioner {
     /// Nobody but the bot turns on encryption.
     async fn reconcile_encryption(&self, room: &RoomId) -> Result<(), ProvisionError> {
         let bot = self.config.identity.bot();
-        let repaired = self.homeserver.keep_unencrypted(bot, room).await;
+        let repaired = self.homeserver.restrict_encryption_power(bot, room).await;
         if repaired.map_err(cannot("repair who may turn on encryption"))? {
             info!(room.id = %room, "nobody but the bot and those of its power turn on encryption in the room now");
         }

@@ -6,7 +6,10 @@ use std::{
 };
 
 use letta_client::AgentId;
-use ruma::{OwnedRoomId, OwnedUserId, RoomAliasId, UserId, api::error::ErrorKind};
+use ruma::{
+    OwnedRoomId, OwnedUserId, RoomAliasId, UserId, api::error::ErrorKind,
+    events::room::join_rules::JoinRule,
+};
 use tracing::{info, warn};
 
 use super::{DesiredState, ProvisionError, Provisioner, cannot};
@@ -151,7 +154,7 @@ impl Provisioner {
         if present.is_none() || present == record.room_topic {
             let topic = wanted.topic.clone().unwrap_or_default();
             self.homeserver
-                .set_room_topic(room, &topic)
+                .set_room_topic(Actor::Bot, room, &topic)
                 .await
                 .map_err(cannot("give the room its topic"))?;
         }
@@ -173,12 +176,12 @@ impl Provisioner {
         let present = present.map_err(cannot("read who may join the room"))?;
         let ours = match &record.open_to {
             Some(before) => present == Some(restricted_to(before)),
-            None => present.is_some_and(|rule| rule["join_rule"] == "invite"),
+            None => present == Some(JoinRule::Invite),
         };
         let can = self.homeserver.can_be_restricted(room).await;
         if ours && can.map_err(cannot("read the room's version"))? {
             self.homeserver
-                .open_to_space(room, space)
+                .set_restricted_join_rule(room, space)
                 .await
                 .map_err(cannot("open the room to the space"))?;
             info!(agent.id = %record.id, room.id = %room, "the members of the space can join the room");

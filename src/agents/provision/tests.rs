@@ -205,7 +205,10 @@ async fn topic_that_somebody_wrote_stays() {
 async fn room_follows_the_space_unless_somebody_decided_who_joins() {
     let before = owned_room_id!("!before:house.test");
     for (rule, is_changed) in [
-        (crate::matrix::restricted_to(&before), true),
+        (
+            serde_json::to_value(crate::matrix::restricted_to(&before)).unwrap(),
+            true,
+        ),
         (json!({ "join_rule": "public" }), false),
         (json!({ "join_rule": "invite" }), false),
     ] {
