@@ -2,16 +2,14 @@
 //! waited for it.
 
 use futures_util::{StreamExt, stream};
-use ruma::{
-    OwnedRoomId, OwnedUserId, RoomId, UserId, events::room::member::RoomMemberEventContent,
-};
+use ruma::{OwnedRoomId, OwnedUserId, RoomId, UserId};
 use serde_json::{Map, Value, value::to_raw_value};
 
 use super::Operations;
 use crate::{
     accounts::account_data,
     error::Result,
-    rooms::membership::auto_accept::{accept_pending, pending},
+    rooms::membership::auto_accept::{accept_pending, is_direct, pending},
 };
 
 /// How many rooms a new account joins at the same time.
@@ -41,12 +39,8 @@ impl Operations {
         let Some(invite) = self.rooms.membership(room, user)? else {
             return Ok(());
         };
-        let event = self.rooms.event(&invite.event_id)?;
-        if !accept_pending(&self.rooms, user, room).await? {
-            return Ok(());
-        }
-        let content = event.and_then(|pdu| pdu.content_as::<RoomMemberEventContent>());
-        if content.is_some_and(|content| content.is_direct == Some(true)) {
+        let is_direct = is_direct(&self.rooms, &invite)?;
+        if accept_pending(&self.rooms, user, room).await? && is_direct {
             self.mark_direct(user, &invite.sender, room).await?;
         }
         Ok(())

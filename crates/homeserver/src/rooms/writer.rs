@@ -34,6 +34,7 @@ use crate::{
 };
 
 mod commit;
+mod optional;
 
 /// How many events one write has at most where there can be more: everybody's later changes wait until it is on disk.
 pub(crate) const EVENTS_PER_WRITE: usize = 500;
@@ -221,26 +222,6 @@ impl RoomWriter {
     ) -> Result<()> {
         let draft = Draft::state(sender.to_owned(), &StateEventType::from(kind), key, content)?;
         self.add(draft).map(drop)
-    }
-
-    /// Adds many events, and then those of `optional` that are allowed. Building them is no work for an async worker.
-    ///
-    /// # Errors
-    ///
-    /// As [`Self::add`]; the first error ends the writer.
-    pub async fn add_all(mut self, drafts: Vec<Draft>, optional: Vec<Draft>) -> Result<Self> {
-        let building = crate::blocking::run(move || {
-            #[cfg(test)]
-            self.rooms.gate.pass_new();
-            for draft in drafts {
-                self.add(draft)?;
-            }
-            for draft in optional {
-                self.add_if_allowed(draft)?;
-            }
-            Ok(self)
-        });
-        building.await.map_err(|_| StoreError::Lost)?
     }
 
     /// Hashes and signs the event.

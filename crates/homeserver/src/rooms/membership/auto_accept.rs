@@ -12,7 +12,7 @@ use super::Member;
 use crate::{
     accounts::ignored,
     error::{Error, Result},
-    rooms::{Draft, RoomWriter, Rooms, admin_room, record::Membership},
+    rooms::{Draft, Rooms, admin_room, record::Membership},
 };
 
 /// The join that follows from an invitation; nothing if the user is to answer it.
@@ -58,7 +58,7 @@ pub async fn accept_late(rooms: &Rooms, user: &UserId, room: &RoomId) -> Result<
     match accept_pending(rooms, user, room).await {
         Ok(_) => Ok(()),
         Err(Error::Refused(refusal)) => {
-            tracing::debug!(%room, reason = refusal.message, "invitation is left to be answered");
+            tracing::debug!(room.id = %room, reason = refusal.message, "invitation is left to be answered");
             Ok(())
         }
         Err(error) => Err(error),
@@ -81,7 +81,12 @@ pub fn pending(rooms: &Rooms, user: &UserId) -> Result<Vec<OwnedRoomId>> {
         .collect())
 }
 
-fn is_direct(rooms: &Rooms, invite: &Membership) -> Result<bool> {
+/// Whether an invitation is to a direct chat.
+///
+/// # Errors
+///
+/// If the database fails.
+pub fn is_direct(rooms: &Rooms, invite: &Membership) -> Result<bool> {
     let event = rooms.event(&invite.event_id)?;
     let content = event.and_then(|pdu| pdu.content_as::<RoomMemberEventContent>());
     Ok(content.is_some_and(|content| content.is_direct == Some(true)))
@@ -105,22 +110,4 @@ fn is_accepted(rooms: &Rooms, sender: &UserId, user: &UserId, is_direct: bool) -
     Ok(can_act
         && !admin_room::is_of_appservice(rooms, user)?
         && !ignored::ignored_by(&rooms.store, user)?.contains(sender))
-}
-
-impl RoomWriter {
-    /// Adds an event unless the room's rules or a limit refuse it. Says whether it was added.
-    ///
-    /// # Errors
-    ///
-    /// If the database fails.
-    pub fn add_if_allowed(&mut self, draft: Draft) -> Result<bool> {
-        match self.add(draft) {
-            Ok(_) => Ok(true),
-            Err(Error::Refused(refusal)) => {
-                tracing::debug!(room.id = %self.room_id(), reason = refusal.message, "event left out");
-                Ok(false)
-            }
-            Err(error) => Err(error),
-        }
-    }
 }
