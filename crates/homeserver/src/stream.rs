@@ -33,6 +33,8 @@ mod tests;
 
 /// How many positions a block has. A restart skips what is left of one.
 const BLOCK: u64 = 10_000;
+/// From how many positions on a write is large: of these, one is written at a time.
+const LARGE_WRITE_POSITIONS: u64 = 50;
 
 /// Whose sync a change belongs to.
 #[derive(Clone, Debug)]
@@ -55,6 +57,8 @@ pub struct Stream {
 struct Inner {
     store: Store,
     places: Mutex<PositionAllocator>,
+    /// Held by the large write that has positions.
+    large_write: Mutex<()>,
     visible: watch::Sender<Position>,
     waiters: Mutex<HashMap<OwnedUserId, watch::Sender<Position>>>,
     /// Cancelled when nobody shall wait any longer.
@@ -100,6 +104,7 @@ impl Stream {
         let inner = Inner {
             store,
             places: Mutex::new(places),
+            large_write: Mutex::default(),
             visible,
             waiters: Mutex::default(),
             ending: CancellationToken::new(),
@@ -167,6 +172,9 @@ impl Stream {
             positions,
             wake_targets,
         } = write;
+        // Before the positions: a message that comes now waits for one large write at most, not for all that are ready.
+        let large = positions >= LARGE_WRITE_POSITIONS;
+        let _one_at_a_time = large.then(|| lock(&self.inner.large_write));
         let place = self.take(positions)?;
         // Nothing but writing from here on: everybody's later changes wait for this place.
         for row in rows {

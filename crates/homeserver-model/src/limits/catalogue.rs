@@ -222,9 +222,9 @@ limits! {
         /// The longest word that is found whole.
         SEARCH_WORD_MAX_CHARS: usize = 64, "characters", Otherwise("the beginning counts");
         /// How many state events a room can begin with besides those that every room has. More can be sent once it is there.
-        INITIAL_STATE_MAX: usize = 500, "events", INVALID;
+        INITIAL_STATE_MAX: usize = 200, "events", INVALID;
         /// How large these can be together.
-        INITIAL_STATE_MAX_BYTES: usize = 512 << 10, "bytes", INVALID;
+        INITIAL_STATE_MAX_BYTES: usize = 256 << 10, "bytes", INVALID;
         /// How many steps away relations are followed.
         RELATION_DEPTH_MAX: u64 = 3, "steps", Otherwise("farther ones are not shown");
         /// Related events that are collected before no further step is made.

@@ -68,6 +68,43 @@ async fn open_write_holds_back_what_is_behind_it() {
     assert_eq!((stream.visible(), stream.open_places()), (second, 0));
 }
 
+/// A small write waits for the large one that has positions, and not for those that are ready besides.
+#[test]
+fn small_write_waits_for_one_large_write_at_most() {
+    const LARGE: usize = super::LARGE_WRITE_POSITIONS as usize;
+    let (_store, stream, _directory) = stream();
+    let (opened, opens) = std::sync::mpsc::channel();
+    let (go_on, waits) = std::sync::mpsc::channel::<()>();
+    let mut first = empty(&stream, LARGE);
+    first.row(move |_, _| {
+        opened.send(()).unwrap();
+        waits.recv().unwrap();
+        Ok(())
+    });
+    std::thread::scope(|scope| {
+        let first = scope.spawn(|| stream.commit_blocking(first).unwrap());
+        opens.recv().unwrap();
+        let (started, starts) = std::sync::mpsc::channel();
+        let others: Vec<_> = (0..8)
+            .map(|_| {
+                let (started, stream) = (started.clone(), &stream);
+                scope.spawn(move || {
+                    let write = empty(stream, LARGE);
+                    started.send(()).unwrap();
+                    stream.commit_blocking(write).unwrap()
+                })
+            })
+            .collect();
+        assert_eq!(starts.iter().take(8).count(), 8);
+        let small = stream.commit_blocking(empty(&stream, 1)).unwrap();
+        go_on.send(()).unwrap();
+        let first = first.join().unwrap();
+        assert_eq!(small, Position(first.0 + 1));
+        let behind = others.into_iter().map(|other| other.join().unwrap());
+        assert!(behind.into_iter().all(|other| other > small));
+    });
+}
+
 #[tokio::test]
 async fn write_that_fails_or_is_dropped_holds_nobody_back() {
     let (_store, stream, _directory) = stream();

@@ -16,7 +16,7 @@ const CONDITIONS: [usize; 2] = [20_000, 32];
 /// What each condition but the last takes long to find.
 const CONDITION_PATTERN: &str = "*a*a*a*a*a*a*a*a*a*a*a*a*a*a*a*a*a*a*a*a*a*a*a*a*a*a*a*a*a*a*a*";
 /// Numbers of initial events to try.
-const INITIAL_EVENTS: [usize; 2] = [8_000, 500];
+const INITIAL_EVENTS: [usize; 2] = [8_000, 200];
 
 /// Messages to a room of members whose push rules are as large as they may be.
 pub async fn push_rules(stage: Arc<Stage>) -> Round {
