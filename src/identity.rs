@@ -144,6 +144,11 @@ impl Identity {
             .flatten()
     }
 
+    /// Whether both are agents.
+    pub fn are_agents(&self, one: &UserId, other: &UserId) -> bool {
+        self.agent_of(one).is_some() && self.agent_of(other).is_some()
+    }
+
     /// Whether `user` is the bot or lies in the namespace of ghosts, an agent's or not.
     pub fn is_ours(&self, user: &UserId) -> bool {
         user == self.bot

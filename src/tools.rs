@@ -1,7 +1,7 @@
 //! What agents do in Matrix by themselves: one catalogue of tools, whatever way a call comes in.
 //!
 //! Promises: a call is made in the name of an agent that has proven who it is, and acts as its own ghost, so the homeserver says what
-//! it may see and do; it edits and redacts only what it has said itself; arguments are checked strictly; no agent acts more often
+//! it may see and do; it edits and redacts only what it has sent by a tool, never an approval message or a notice; arguments are checked strictly; no agent acts more often
 //! than `tools.per_minute` says; an error says what to do next.
 //!
 //! The ways in: MCP, see [`mcp`].
@@ -18,8 +18,9 @@ mod rooms;
 mod tests;
 pub mod token;
 
-use std::sync::Arc;
+use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
+use futures_util::FutureExt as _;
 use letta_client::AgentId;
 use ruma::OwnedUserId;
 use serde_json::{Map, Value};
@@ -34,6 +35,9 @@ use crate::{
     agents::provision::Provisioner, config, identity::Identity, journal::Journal,
     matrix::Homeserver,
 };
+
+/// How long one call may take. Clients of MCP wait for a minute.
+const CALL_TIME_MAX: Duration = Duration::from_secs(45);
 
 /// What the tools work with.
 pub struct ToolContext {
@@ -101,7 +105,7 @@ impl Tools {
         let code = outcome.as_ref().err().map(ToolError::code);
         // The name is the caller's; that of a tool is in the catalogue.
         let tool = find(name).map(|tool| tool.name);
-        if let Err(failure @ ToolError::Unavailable(_)) = &outcome {
+        if let Err(failure @ (ToolError::Unavailable(_) | ToolError::Internal(_))) = &outcome {
             let error: &dyn std::error::Error = failure;
             warn!(agent.id = %caller.agent, tool, code, error, "tool call failed");
         } else {
@@ -121,6 +125,12 @@ impl Tools {
             return Err(ToolError::NotAllowed { tool: tool.name });
         }
         self.inner.rate_limit.take(&caller.agent)?;
-        tool.run(&self.inner.ctx, caller, arguments).await
+        let running = AssertUnwindSafe(tool.run(&self.inner.ctx, caller, arguments)).catch_unwind();
+        match tokio::time::timeout(CALL_TIME_MAX, running).await {
+            Ok(Ok(outcome)) => outcome,
+            // The panic itself is in the log already.
+            Ok(Err(_)) => Err(ToolError::Panicked),
+            Err(_) => Err(ToolError::TimedOut),
+        }
     }
 }

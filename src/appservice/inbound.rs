@@ -118,19 +118,22 @@ pub fn read(
     let kind = RoutedKind::of(&envelope.event_type, envelope.state_key.as_deref());
     let wanted = match kind {
         Some(RoutedKind::Member) => {
-            let about_us = envelope
+            let about = envelope
                 .state_key
                 .as_deref()
-                .and_then(|user| <&UserId>::try_from(user).ok())
-                .is_some_and(ours);
+                .and_then(|user| <&UserId>::try_from(user).ok());
+            let about_us = about.is_some_and(ours);
+            let is_invitation =
+                envelope.content.get("membership").and_then(Value::as_str) == Some("invite");
+            let of_agents = about.is_some_and(|user| identity.are_agents(&envelope.sender, user));
             let user = envelope.state_key.as_deref().map(OwnedUserId::try_from);
             if let (false, Some(Ok(user))) = (about_us, user) {
                 let name = envelope.content.get("displayname").and_then(Value::as_str);
                 let name = name.map(str::to_owned);
                 noticed = Some(Noticed::Member(NamedMember { user, name }));
             }
-            // Our own comings and goings are our own doing, unless somebody else did it.
-            !(about_us && ours(&envelope.sender))
+            // Our own comings and goings are our own doing, unless somebody else did it: an agent that invites another one, too.
+            !(about_us && ours(&envelope.sender)) || (is_invitation && of_agents)
         }
         Some(_) => !ours(&envelope.sender),
         None => false,

@@ -61,7 +61,10 @@ impl CommandHandler {
                 return Ok(self.decide(event, true, reason.as_deref())?);
             }
             Command::Deny { reason } => return Ok(self.decide(event, false, reason.as_deref())?),
-            Command::Token { agent } => self.make_token(agent, in_management_room).await?,
+            Command::Token { agent } => {
+                self.make_token(agent, &event.room_id, in_management_room)
+                    .await?
+            }
             Command::RevokeTokens { agent } => self.revoke_tokens(agent)?,
             Command::AllowTool { tool } => self.allow_tool(event, tool)?,
             Command::RevokeTool { tool } => self.revoke_tool(event, tool)?,

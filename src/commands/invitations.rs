@@ -70,7 +70,8 @@ impl CommandHandler {
         direct: bool,
     ) -> Result<(), RoomJobError> {
         // An older version may have put it here.
-        if self.ctx.rules.is_user_blocked(&event.sender) {
+        let rules = &self.ctx.rules;
+        if rules.is_user_blocked(&event.sender) && !rules.identity.are_agents(&event.sender, user) {
             return Ok(());
         }
         if self.is_bot(user) {

@@ -53,6 +53,7 @@ impl Homeserver {
         let mut request = create_room::v3::Request::new();
         request.name = Some(room.name);
         request.topic = room.topic;
+        request.is_direct = room.invite.len() == 1;
         request.invite = room.invite;
         request.preset = Some(create_room::v3::RoomPreset::PrivateChat);
         Ok(self.call_once(actor, request).await?.room_id)

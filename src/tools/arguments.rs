@@ -11,6 +11,8 @@ use super::ToolError;
 pub(super) const TEXT_BYTES_MAX: usize = 20_000;
 /// The most users that a message mentions or a new room invites.
 pub(super) const USERS_MAX: usize = 10;
+/// The longest key of an action, in bytes.
+const IDEMPOTENCY_KEY_BYTES_MAX: usize = 128;
 /// The most messages that are read at once.
 pub(super) const MESSAGES_MAX: u32 = 100;
 const MESSAGES_DEFAULT: u32 = 20;
@@ -48,6 +50,16 @@ pub(super) fn check_text(text: &str) -> Result<(), ToolError> {
     Ok(())
 }
 
+/// A key that is short enough, if there is one.
+pub(super) fn check_idempotency_key(key: Option<&str>) -> Result<(), ToolError> {
+    if key.is_some_and(|key| key.is_empty() || key.len() > IDEMPOTENCY_KEY_BYTES_MAX) {
+        return Err(ToolError::Arguments(format!(
+            "an idempotency_key has from 1 to {IDEMPOTENCY_KEY_BYTES_MAX} bytes"
+        )));
+    }
+    Ok(())
+}
+
 /// No more users than [`USERS_MAX`].
 pub(super) fn check_user_count(users: &[OwnedUserId]) -> Result<(), ToolError> {
     if users.len() > USERS_MAX {
@@ -76,6 +88,9 @@ pub(super) struct Send {
     #[serde(default)]
     #[schemars(with = "Vec<String>")]
     pub(super) mention: Vec<OwnedUserId>,
+    /// A word of your own for this one action: called again with the same word, within a day, it is not done twice.
+    #[serde(default)]
+    pub(super) idempotency_key: Option<String>,
 }
 
 /// Of `matrix_reply`.
@@ -90,6 +105,9 @@ pub(super) struct Reply {
     pub(super) event_id: OwnedEventId,
     /// What to say, in Markdown.
     pub(super) text: String,
+    /// A word of your own for this one action: called again with the same word, within a day, it is not done twice.
+    #[serde(default)]
+    pub(super) idempotency_key: Option<String>,
 }
 
 /// Of `matrix_react`.
@@ -104,6 +122,9 @@ pub(super) struct React {
     pub(super) event_id: OwnedEventId,
     /// One emoji.
     pub(super) key: String,
+    /// A word of your own for this one action: called again with the same word, within a day, it is not done twice.
+    #[serde(default)]
+    pub(super) idempotency_key: Option<String>,
 }
 
 /// Of `matrix_edit`.
@@ -118,6 +139,9 @@ pub(super) struct Edit {
     pub(super) event_id: OwnedEventId,
     /// The whole new text, in Markdown.
     pub(super) text: String,
+    /// A word of your own for this one action: called again with the same word, within a day, it is not done twice.
+    #[serde(default)]
+    pub(super) idempotency_key: Option<String>,
 }
 
 /// Of `matrix_redact`.
@@ -133,6 +157,9 @@ pub(super) struct Redact {
     /// Why.
     #[serde(default)]
     pub(super) reason: Option<String>,
+    /// A word of your own for this one action: called again with the same word, within a day, it is not done twice.
+    #[serde(default)]
+    pub(super) idempotency_key: Option<String>,
 }
 
 /// Of `matrix_read`.
@@ -220,7 +247,11 @@ pub(super) struct ListAgents {
     pub(super) filter: Option<String>,
 }
 
-/// Of tools that take nothing.
+/// Of `matrix_rooms`.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Nothing {}
+pub(super) struct Rooms {
+    /// Where an earlier list ended (`next`), to go on from there.
+    #[serde(default)]
+    pub(super) from: usize,
+}

@@ -104,9 +104,9 @@ static TOOLS: [Tool; 16] = [
     tool!(
         "matrix_rooms",
         true,
-        arguments::Nothing,
+        arguments::Rooms,
         rooms::list,
-        "Lists the rooms that you are in, with their names."
+        "Lists the rooms that you are in, with their names, page by page."
     ),
     tool!(
         "matrix_room_info",

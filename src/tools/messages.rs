@@ -7,24 +7,27 @@ use serde_json::{Value, json, value::RawValue};
 use super::{
     Caller, ToolContext, ToolError,
     arguments::{
-        Edit, MESSAGES_MAX, React, Read, Redact, Reply, Send, USERS_MAX, check_text,
-        check_user_count,
+        Edit, MESSAGES_MAX, React, Read, Redact, Reply, Send, USERS_MAX, check_idempotency_key,
+        check_text, check_user_count,
     },
 };
 use crate::{
     journal::SendId,
     matrix::{
         Actor,
-        content::{self, MsgKind, Placement},
+        content::{self, MsgKind, Placement, SEND_ID_KEY},
         render::render,
     },
     outbox::MESSAGE_TYPE,
+    time::Millis,
 };
 
 /// The longest key of a reaction, in bytes: an emoji of several code points has less.
 const KEY_BYTES_MAX: usize = 64;
 /// How much of each message is given to the agent, in characters.
 const BODY_CHARS_MAX: usize = 4_000;
+/// What the send ids of tools end with.
+const SEND_KIND: &str = "tool";
 /// The type of a reaction.
 const REACTION_TYPE: &str = "m.reaction";
 
@@ -42,7 +45,8 @@ pub(super) async fn send(
         },
         None => Placement::Room { reply_to: None },
     };
-    send_message(ctx, caller, &given.room_id, |send_id| {
+    let action = Action::new(caller, "send", &given.room_id, given.idempotency_key)?;
+    send_message(ctx, &action, |send_id| {
         content::message(
             render(&given.text),
             MsgKind::Text,
@@ -67,7 +71,8 @@ pub(super) async fn reply(
         None => Placement::Room { reply_to },
     };
     let to = ruma::UserId::parse(event.sender).ok();
-    send_message(ctx, caller, &given.room_id, |send_id| {
+    let action = Action::new(caller, "reply", &given.room_id, given.idempotency_key)?;
+    send_message(ctx, &action, |send_id| {
         content::message(render(&given.text), MsgKind::Text, placement, to, send_id)
     })
     .await
@@ -85,17 +90,9 @@ pub(super) async fn react(
         ));
     }
     find_event(ctx, caller, &given.room_id, &given.event_id).await?;
-    let send_id = new_send_id();
-    let content = content::reaction(&given.event_id, key, send_id.as_str());
-    send_event(
-        ctx,
-        caller,
-        &given.room_id,
-        REACTION_TYPE,
-        &send_id,
-        &content,
-    )
-    .await
+    let action = Action::new(caller, "react", &given.room_id, given.idempotency_key)?;
+    let content = content::reaction(&given.event_id, key, action.send_id.as_str());
+    send_event(ctx, &action, REACTION_TYPE, &content).await
 }
 
 pub(super) async fn edit(
@@ -104,8 +101,9 @@ pub(super) async fn edit(
     given: Edit,
 ) -> Result<Value, ToolError> {
     check_text(&given.text)?;
-    find_own(ctx, caller, &given.room_id, &given.event_id).await?;
-    send_message(ctx, caller, &given.room_id, |send_id| {
+    find_sent_by_tool(ctx, caller, &given.room_id, &given.event_id).await?;
+    let action = Action::new(caller, "edit", &given.room_id, given.idempotency_key)?;
+    send_message(ctx, &action, |send_id| {
         content::edit(
             &given.event_id,
             render(&given.text),
@@ -122,13 +120,13 @@ pub(super) async fn redact(
     caller: &Caller,
     given: Redact,
 ) -> Result<Value, ToolError> {
-    find_own(ctx, caller, &given.room_id, &given.event_id).await?;
-    let send_id = new_send_id();
+    find_sent_by_tool(ctx, caller, &given.room_id, &given.event_id).await?;
+    let action = Action::new(caller, "redact", &given.room_id, given.idempotency_key)?;
     let redacted = ctx.homeserver.redact(
         Actor::Ghost(&caller.ghost),
         (&given.room_id, &given.event_id),
         given.reason,
-        &send_id,
+        &action.send_id,
     );
     redacted
         .await
@@ -169,7 +167,7 @@ fn message(event: &RawValue) -> Option<Value> {
     let relation = event.relation();
     if event.event_type == REACTION_TYPE {
         return Some(json!({
-            "event_id": event.event_id, "sender": event.sender, "time": event.origin_server_ts,
+            "event_id": event.event_id, "sender": event.sender, "time": event.time(),
             "reaction": relation["key"], "to": relation["event_id"],
         }));
     }
@@ -177,7 +175,7 @@ fn message(event: &RawValue) -> Option<Value> {
     let shown = if new.is_object() { new } else { &event.content };
     let body = shown["body"].as_str()?;
     let mut message = json!({
-        "event_id": event.event_id, "sender": event.sender, "time": event.origin_server_ts,
+        "event_id": event.event_id, "sender": event.sender, "time": event.time(),
         "text": body.chars().take(BODY_CHARS_MAX).collect::<String>(),
     });
     let optional_fields = [
@@ -220,6 +218,11 @@ impl TimelineEvent {
         &self.content["m.relates_to"]
     }
 
+    fn time(&self) -> Option<String> {
+        let time = self.origin_server_ts.as_u64()?;
+        Some(Millis(time).to_rfc3339())
+    }
+
     fn thread(&self) -> Option<OwnedEventId> {
         let relation = self.relation();
         if relation["rel_type"] != "m.thread" {
@@ -246,56 +249,103 @@ async fn find_event(
     })
 }
 
-/// The same, of its own.
-async fn find_own(
+/// Checks that this agent has sent the event by a tool. What a turn shows, approval messages above all, belongs to the turn.
+async fn find_sent_by_tool(
     ctx: &ToolContext,
     caller: &Caller,
     room: &RoomId,
     event: &EventId,
 ) -> Result<(), ToolError> {
     let found = find_event(ctx, caller, room, event).await?;
-    if found.sender == caller.ghost.as_str() {
-        return Ok(());
+    if found.sender != caller.ghost.as_str() {
+        return Err(ToolError::NotOwnEvent {
+            sender: found.sender,
+        });
     }
-    Err(ToolError::NotOwnEvent {
-        sender: found.sender,
-    })
+    let send_id = found.content[SEND_ID_KEY].as_str();
+    if !send_id.is_some_and(|id| id.ends_with(&format!(".{SEND_KIND}"))) {
+        return Err(ToolError::NotSentByTool);
+    }
+    Ok(())
+}
+
+/// Something that an agent sends to a room, and under which id.
+struct Action<'a> {
+    caller: &'a Caller,
+    room: &'a RoomId,
+    send_id: SendId,
+    /// Whether it may have been sent by an earlier call.
+    may_be_repeated: bool,
+}
+
+impl<'a> Action<'a> {
+    fn new(
+        caller: &'a Caller,
+        tool: &str,
+        room: &'a RoomId,
+        key: Option<String>,
+    ) -> Result<Self, ToolError> {
+        check_idempotency_key(key.as_deref())?;
+        let may_be_repeated = key.is_some();
+        // A key of the agent's never meets a made-up one: that is of another kind.
+        let (kind, key) = match key {
+            Some(key) => ("key", key),
+            None => ("call", rand::random::<u128>().to_string()),
+        };
+        let agent = caller.agent.as_str();
+        let send_id = SendId::of(&["tool", agent, tool, room.as_str(), kind, &key]);
+        Ok(Self {
+            caller,
+            room,
+            send_id: send_id.derived(SEND_KIND),
+            may_be_repeated,
+        })
+    }
 }
 
 async fn send_message(
     ctx: &ToolContext,
-    caller: &Caller,
-    room: &RoomId,
+    action: &Action<'_>,
     content: impl FnOnce(&str) -> Value,
 ) -> Result<Value, ToolError> {
-    let send_id = new_send_id();
-    let content = content(send_id.as_str());
-    send_event(ctx, caller, room, MESSAGE_TYPE, &send_id, &content).await
+    let (actor, room) = (Actor::Ghost(&action.caller.ghost), action.room);
+    let is_encrypted = ctx.homeserver.is_encrypted(actor, room).await;
+    if is_encrypted.map_err(|error| ToolError::from_matrix(error, room.as_str()))? {
+        return Err(ToolError::Encrypted {
+            room: room.to_owned(),
+        });
+    }
+    let content = content(action.send_id.as_str());
+    send_event(ctx, action, MESSAGE_TYPE, &content).await
 }
 
 async fn send_event(
     ctx: &ToolContext,
-    caller: &Caller,
-    room: &RoomId,
+    action: &Action<'_>,
     event_type: &str,
-    send_id: &SendId,
     content: &Value,
 ) -> Result<Value, ToolError> {
+    let Action {
+        caller,
+        room,
+        send_id,
+        may_be_repeated,
+    } = action;
+    let (homeserver, actor) = (&ctx.homeserver, Actor::Ghost(&caller.ghost));
+    let refused = |error| ToolError::from_matrix(error, room.as_str());
+    // Homeservers forget send ids; the room does not.
+    if *may_be_repeated {
+        let sent = homeserver.find_sent(actor, room, &caller.ghost, event_type, send_id);
+        if let Some(event_id) = sent.await.map_err(refused)? {
+            return Ok(json!({ "event_id": event_id, "repeated": true }));
+        }
+    }
     // A `Value` has only text keys, so it can always be written.
     let content = serde_json::value::to_raw_value(content).unwrap_or_default();
-    let actor = Actor::Ghost(&caller.ghost);
     // Again under the same id if the answer is lost, so it is there once.
-    let sent = ctx
-        .homeserver
-        .send_with_retries(actor, room, event_type, send_id, content);
-    let event_id = sent
-        .await
-        .map_err(|error| ToolError::from_matrix(error, room.as_str()))?;
+    let sent = homeserver.send_with_retries(actor, room, event_type, send_id, content);
+    let event_id = sent.await.map_err(refused)?;
     Ok(json!({ "event_id": event_id }))
-}
-
-fn new_send_id() -> SendId {
-    SendId::of(&["tool", &rand::random::<u128>().to_string()])
 }
 
 const _: () = assert!(

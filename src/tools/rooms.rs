@@ -6,12 +6,15 @@ use serde_json::{Value, json};
 
 use super::{
     Caller, ToolContext, ToolError,
-    arguments::{CreateRoom, Invite, Join, Nothing, Room, SetTopic, check_user_count},
+    arguments::{CreateRoom, Invite, Join, Room, Rooms, SetTopic, check_user_count},
 };
-use crate::matrix::{Actor, AgentRoom};
+use crate::{
+    journal::{RoomKind, RoomRecord},
+    matrix::{Actor, AgentRoom},
+};
 
-/// The most rooms that are listed.
-const ROOMS_MAX: usize = 200;
+/// The most rooms that are listed at once: each is asked for its name.
+const ROOMS_MAX: usize = 30;
 /// The most members that are listed.
 const MEMBERS_MAX: usize = 500;
 /// How many rooms are asked for their names at once.
@@ -24,13 +27,16 @@ const TOPIC_CHARS_MAX: usize = 2_000;
 pub(super) async fn list(
     ctx: &ToolContext,
     caller: &Caller,
-    _: Nothing,
+    given: Rooms,
 ) -> Result<Value, ToolError> {
     let actor = Actor::Ghost(&caller.ghost);
     let joined = ctx.homeserver.joined_rooms(actor).await;
-    let joined = joined.map_err(|error| ToolError::from_matrix(error, "the list"))?;
+    let mut joined = joined.map_err(|error| ToolError::from_matrix(error, "the list"))?;
+    // The same order every time, so that no room falls between two pages.
+    joined.sort_unstable();
     let total = joined.len();
-    let rooms: Vec<Value> = stream::iter(joined.into_iter().take(ROOMS_MAX))
+    let listed = joined.into_iter().skip(given.from).take(ROOMS_MAX);
+    let rooms: Vec<Value> = stream::iter(listed)
         .map(|room| async move {
             let name = ctx
                 .homeserver
@@ -46,7 +52,9 @@ pub(super) async fn list(
         .buffered(NAMES_AT_ONCE)
         .collect()
         .await;
-    Ok(json!({ "rooms": rooms, "total": total }))
+    let end = given.from.saturating_add(ROOMS_MAX);
+    let next = (end < total).then_some(end);
+    Ok(json!({ "rooms": rooms, "total": total, "next": next }))
 }
 
 pub(super) async fn info(
@@ -104,9 +112,12 @@ pub(super) async fn create(
         topic: given.topic,
         invite: given.invite,
     };
+    // Between two, every word is meant for the other one.
+    let is_direct = room.invite.len() == 1;
     let actor = Actor::Ghost(&caller.ghost);
     let made = ctx.homeserver.create_private_room(actor, room).await;
     let room = made.map_err(|error| ToolError::from_matrix(error, "the room"))?;
+    record_joined(ctx, caller, &room, is_direct)?;
     Ok(json!({ "room_id": room }))
 }
 
@@ -129,7 +140,27 @@ pub(super) async fn join(
     let actor = Actor::Ghost(&caller.ghost);
     let joined = ctx.homeserver.join_any(actor, &given.room).await;
     let room = joined.map_err(|error| ToolError::from_matrix(error, given.room.as_str()))?;
+    record_joined(ctx, caller, &room, false)?;
     Ok(json!({ "room_id": room }))
+}
+
+/// Writes down that the agent is in a room, so that people are heard there.
+fn record_joined(
+    ctx: &ToolContext,
+    caller: &Caller,
+    room: &RoomId,
+    is_direct: bool,
+) -> Result<(), ToolError> {
+    let known = ctx.journal.room(room)?;
+    let mut record = known.unwrap_or(RoomRecord::new(RoomKind::Other));
+    if matches!(&record.kind, RoomKind::Home { agent } if *agent == caller.agent) {
+        return Ok(());
+    }
+    record
+        .guests
+        .entry(caller.agent.clone())
+        .or_insert(is_direct);
+    Ok(ctx.journal.set_room(room, &record)?)
 }
 
 pub(super) async fn leave(
@@ -149,6 +180,10 @@ pub(super) async fn leave(
         .leave(Actor::Ghost(&caller.ghost), &room, None);
     left.await
         .map_err(|error| ToolError::from_matrix(error, room.as_str()))?;
+    if let Some(mut record) = ctx.journal.room(&room)? {
+        record.guests.remove(&caller.agent);
+        ctx.journal.set_room(&room, &record)?;
+    }
     Ok(json!({ "left": room }))
 }
 

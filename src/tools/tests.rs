@@ -8,7 +8,7 @@ use crate::{
     agents::{provision::ProvisionConfig, registry::Registry},
     config::Permissions,
     journal::JournalLimits,
-    matrix::scripted_homeserver::ScriptedHomeserver,
+    matrix::scripted_homeserver::{Fault, ScriptedHomeserver},
 };
 
 /// Tools with every one of them allowed.
@@ -147,6 +147,47 @@ async fn what_is_not_allowed_or_too_often_reaches_no_homeserver() {
     assert!(call("list_agents").await.is_ok());
     assert_eq!(code(call("list_agents").await), Err("rate_limited"));
     assert!(lab.homeserver.requests().is_empty());
+}
+
+/// Every fault of a homeserver becomes an error that says whether it makes sense to try again.
+#[tokio::test(start_paused = true)]
+async fn errors_say_whether_to_try_again() {
+    let lab = Lab::with(all_allowed());
+    let caller = lab.caller();
+    let refusal = |code: &str| json!({ "errcode": code, "error": "no" });
+    let cases = [
+        (Fault::Answer(403, refusal("M_FORBIDDEN")), "forbidden"),
+        (Fault::Answer(404, refusal("M_NOT_FOUND")), "not_found"),
+        (Fault::Answer(400, refusal("M_BAD_STATE")), "refused"),
+        (
+            Fault::Answer(400, refusal("M_INVALID_PARAM")),
+            "bad_arguments",
+        ),
+        (Fault::Words(413, "too large"), "refused"),
+        (Fault::Panic, "panicked"),
+    ];
+    for (fault, code) in cases {
+        lab.homeserver.fails("m.room.topic", [fault.clone()]);
+        let given = json!({ "room_id": "!room:house.test", "topic": "news" });
+        let given = given.as_object().cloned().unwrap_or_default();
+        let outcome = lab.tools.call(&caller, "matrix_set_topic", given).await;
+        assert_eq!(
+            outcome.map_err(|error| error.code()),
+            Err(code),
+            "{fault:?}"
+        );
+    }
+    // A homeserver that is away for longer than a call may take.
+    lab.homeserver
+        .fails("m.room.topic", vec![Fault::Unreached; 10_000]);
+    let given = json!({ "room_id": "!room:house.test", "topic": "news" });
+    let given = given.as_object().cloned().unwrap_or_default();
+    let outcome = lab.tools.call(&caller, "matrix_set_topic", given).await;
+    let code = outcome.map_err(|error| error.code());
+    assert!(
+        matches!(code, Err("timed_out" | "homeserver_unavailable")),
+        "{code:?}"
+    );
 }
 
 fn any_json() -> impl Strategy<Value = Value> {

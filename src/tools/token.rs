@@ -1,6 +1,7 @@
 //! How an agent proves who it is: by a token that an admin has made for it.
 //!
-//! The journal keeps the hash of a token only. The message that shows it stays in the direct chat with the bot until it is redacted.
+//! A token is looked up by its hash, and only that is kept for it. The message that shows it stays in the direct chat with the bot until
+//! it is redacted, and in the journal, as every message that was sent, for a week.
 
 use letta_client::AgentId;
 use ruma::serde::{Base64, base64::UrlSafe};
@@ -43,6 +44,11 @@ pub fn issue(journal: &Journal, agent: &AgentId) -> Result<Secret, TokenError> {
     };
     journal.insert_tool_token_hash(&hash(&token), &record)?;
     Ok(Secret::new(token))
+}
+
+/// Ends a token that was made and not shown.
+pub fn forget(journal: &Journal, token: &Secret) -> Result<(), JournalError> {
+    journal.remove_tool_token(&hash(token.expose()))
 }
 
 /// Ends all tokens of an agent. Answers how many there were.

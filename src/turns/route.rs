@@ -164,7 +164,7 @@ pub fn route(event: &IncomingEvent, room: Option<&RoomRecord>, rules: &Rules) ->
     match kind {
         // The homeserver has checked who may change the state of a room: it is a fact, whoever has done it.
         RoutedKind::Member => match state_key.and_then(|user| <&UserId>::try_from(user).ok()) {
-            Some(user) if rules.identity.is_ours(user) => membership(event, rules),
+            Some(user) if rules.identity.is_ours(user) => membership(event, user, rules),
             _ => Route::RoomState,
         },
         RoutedKind::PowerLevels => Route::RoomState,
@@ -187,14 +187,15 @@ pub fn route(event: &IncomingEvent, room: Option<&RoomRecord>, rules: &Rules) ->
     }
 }
 
-/// Something became of one of ours. We look after those ourselves whom we invite.
-fn membership(event: &IncomingEvent, rules: &Rules) -> Route {
+/// Something became of one of ours. Whom the bot invites it looks after itself; agents invite each other by their tools.
+fn membership(event: &IncomingEvent, user: &UserId, rules: &Rules) -> Route {
     let is_invitation =
         matches!(&event.content, EventContent::Member(member) if member.membership == "invite");
-    if is_invitation && rules.identity.is_ours(&event.sender) {
+    let are_agents = rules.identity.are_agents(&event.sender, user);
+    if is_invitation && rules.identity.is_ours(&event.sender) && !are_agents {
         return Route::Ignore(IgnoreReason::Ours);
     }
-    if is_invitation && rules.is_user_blocked(&event.sender) {
+    if is_invitation && !are_agents && rules.is_user_blocked(&event.sender) {
         return Route::Ignore(IgnoreReason::Blocked);
     }
     Route::Membership

@@ -18,6 +18,7 @@
 )]
 
 mod access;
+mod agent_tools;
 mod agents;
 mod app_server;
 mod approval_kills;
