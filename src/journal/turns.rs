@@ -8,7 +8,7 @@ use ruma::{EventId, OwnedUserId, RoomId, UserId};
 use super::{
     Journal, JournalError, OutboxItem,
     key::{self, Key},
-    record::{Attachment, ConversationKey, QueuedPrompt, TurnId, TurnRecord},
+    record::{Attachment, AttachmentKind, ConversationKey, QueuedPrompt, TurnId, TurnRecord},
 };
 use crate::time::Millis;
 
@@ -19,6 +19,8 @@ pub(super) const PROMPT_BYTES_PER_TURN_MAX: usize = 64 * 1024;
 
 /// The most pictures that one turn shows. Together they fit into what one request to a model may hold.
 pub(super) const PICTURES_PER_TURN_MAX: usize = 5;
+/// The most voice messages that one turn takes: each is turned into text before the agent is asked.
+pub(super) const AUDIO_PER_TURN_MAX: usize = 3;
 
 /// One part in so many of a conversation's queue is kept for people who have less than that in it.
 const KEPT_FOR_OTHERS: usize = 10;
@@ -99,25 +101,25 @@ impl Journal {
         }
         let mut batch = sled::Batch::default();
         let mut prompts: Vec<QueuedPrompt> = Vec::new();
-        let (mut bytes, mut pictures) = (0, 0);
+        let (mut bytes, mut pictures, mut audio) = (0, 0, 0);
         for entry in self.scan::<QueuedPrompt>(&prefix, "prompt") {
             let (key, prompt) = entry?;
             if held.contains(&prompt.sender) {
                 continue;
             }
             bytes += prompt.text.len() + prompt.file_bytes();
-            pictures += usize::from(
-                prompt
-                    .attachment
-                    .as_ref()
-                    .is_some_and(Attachment::is_picture),
-            );
+            match prompt.attachment.as_ref().map(|one| one.kind) {
+                Some(AttachmentKind::Picture) => pictures += 1,
+                Some(AttachmentKind::Audio) => audio += 1,
+                Some(AttachmentKind::File) | None => {}
+            }
             let of_another = prompts
                 .first()
                 .is_some_and(|first| first.sender != prompt.sender);
             let is_full = prompts.len() >= PROMPTS_PER_TURN_MAX
                 || bytes > PROMPT_BYTES_PER_TURN_MAX
-                || pictures > PICTURES_PER_TURN_MAX;
+                || pictures > PICTURES_PER_TURN_MAX
+                || audio > AUDIO_PER_TURN_MAX;
             if of_another || (!prompts.is_empty() && is_full) {
                 break;
             }

@@ -22,6 +22,9 @@ use crate::config::Secret;
 pub(crate) const AS_TOKEN: &str = "as-secret";
 pub(crate) const BOT: &str = "@letta:house.test";
 
+/// Stands for no answer at all, until [`Transport::exchange`] makes it one.
+const SILENCE: &str = "silence";
+
 /// See the module's documentation. Clones are one homeserver.
 #[derive(Clone, Default)]
 pub(crate) struct ScriptedHomeserver {
@@ -53,6 +56,8 @@ pub(crate) enum Fault {
     DoneAndGarbled,
     /// It is done, and the connection breaks before the answer.
     DoneAndUnheard,
+    /// It is never answered.
+    Silence,
     /// It does not arrive.
     Unreached,
     /// Whoever sends it panics.
@@ -228,6 +233,7 @@ impl ScriptedHomeserver {
                 state.grant(&seen);
                 Err(TransportError::Unreachable("the connection broke".into()))
             }
+            Some(Fault::Silence) => Err(TransportError::Unreachable(SILENCE.into())),
             Some(Fault::Panic) => {
                 drop(state);
                 panic!("a request panicked");
@@ -314,7 +320,11 @@ impl Transport for ScriptedHomeserver {
         request: Request<Bytes>,
         bytes_max: usize,
     ) -> Result<Response<Bytes>, TransportError> {
-        let answer = self.answer(&request)?;
+        let answer = self.answer(&request);
+        if matches!(&answer, Err(TransportError::Unreachable(why)) if why.to_string() == SILENCE) {
+            return std::future::pending().await;
+        }
+        let answer = answer?;
         if answer.body().len() > bytes_max {
             return Err(TransportError::TooLarge { bytes_max });
         }

@@ -17,17 +17,19 @@ mod picture;
 mod text_file;
 
 use std::{
-    collections::HashSet,
+    collections::{HashSet, VecDeque},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
 };
 
 use letta_client::{AgentId, Image};
+use ruma::{EventId, OwnedEventId};
 use tokio::sync::{Semaphore, SemaphorePermit};
 use tracing::warn;
 
 pub(super) use self::{content::attachment_of, not_shown::NotShown};
 use crate::{
-    journal::{Attachment, AttachmentKind, TEXT_FILE_BYTES_MAX},
+    journal::{Attachment, AttachmentKind, TEXT_FILE_BYTES_MAX, TurnId},
     matrix::{Homeserver, MatrixError},
     transcription::Transcriber,
 };
@@ -38,6 +40,12 @@ pub(super) const PICTURE_DOWNLOAD_BYTES_MAX: usize = 20 * 1024 * 1024;
 const AUDIO_BYTES_MAX: usize = 24 * 1024 * 1024;
 /// The most turns that fetch files and send them to Letta at once; more wait. Their bytes are in memory meanwhile.
 const SENDS_MAX: usize = 8;
+/// How long a turn waits for all of its files together. Whatever is not there by then is not shown.
+pub(super) const FILES_TIME_MAX: Duration = Duration::from_mins(3);
+/// How many bytes of words the files of a turn add to it at most, voice messages included.
+pub(super) const FILE_WORDS_BYTES_MAX: usize = TEXT_FILE_BYTES_MAX + 64 * 1024;
+/// The most files that are kept for turns that were not sent yet; then the oldest are fetched again if they are needed.
+const LOADED_FILES_MAX: usize = 16;
 /// The most pictures that are decoded at once; more wait.
 const DECODES_MAX: usize = 2;
 /// The most models that are remembered as taking no pictures; then all are forgotten.
@@ -50,13 +58,21 @@ pub(super) struct Attachments {
     sends: Semaphore,
     decodes: Arc<Semaphore>,
     blind: Mutex<HashSet<BlindModel>>,
+    loaded: Mutex<VecDeque<LoadedFile>>,
+}
+
+/// A file that was fetched for a turn.
+struct LoadedFile {
+    turn: TurnId,
+    event: OwnedEventId,
+    file: LoadedAttachment,
 }
 
 /// The model of an agent, by the name that Letta has for it.
 type BlindModel = (AgentId, Option<String>);
 
 /// What a model is told of a file besides that it is there.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) enum LoadedAttachment {
     /// It is shown.
     Picture(Image),
@@ -75,6 +91,7 @@ impl Attachments {
             sends: Semaphore::new(SENDS_MAX),
             decodes: Arc::new(Semaphore::new(DECODES_MAX)),
             blind: Mutex::default(),
+            loaded: Mutex::default(),
         }
     }
 
@@ -103,8 +120,49 @@ impl Attachments {
         self.blind.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// What came with a message of a turn, fetched and made into what a model takes once, however often Letta has to be asked.
+    pub(super) async fn load_once(
+        &self,
+        turn: &TurnId,
+        event: &EventId,
+        attachment: &Attachment,
+    ) -> LoadedAttachment {
+        let known = {
+            let loaded = self.loaded();
+            let mut all = loaded.iter();
+            all.find(|one| one.turn == *turn && one.event == event)
+                .map(|one| one.file.clone())
+        };
+        if let Some(known) = known {
+            return known;
+        }
+        let file = self.load(attachment).await;
+        // Where the homeserver was away, the next attempt may find it.
+        if !matches!(file, LoadedAttachment::NotShown(NotShown::Unreachable)) {
+            let mut loaded = self.loaded();
+            if loaded.len() >= LOADED_FILES_MAX {
+                loaded.pop_front();
+            }
+            loaded.push_back(LoadedFile {
+                turn: turn.clone(),
+                event: event.to_owned(),
+                file: file.clone(),
+            });
+        }
+        file
+    }
+
+    /// Letta has the turn, so its files are not needed any more.
+    pub(super) fn forget_files(&self, turn: &TurnId) {
+        self.loaded().retain(|one| one.turn != *turn);
+    }
+
+    fn loaded(&self) -> MutexGuard<'_, VecDeque<LoadedFile>> {
+        self.loaded.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Fetches a file and makes it into what a model takes.
-    pub(super) async fn load(&self, attachment: &Attachment) -> LoadedAttachment {
+    async fn load(&self, attachment: &Attachment) -> LoadedAttachment {
         let loaded = match attachment.kind {
             AttachmentKind::Picture => self.picture(attachment).await,
             AttachmentKind::File => self.file(attachment).await,

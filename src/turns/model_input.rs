@@ -1,10 +1,14 @@
 //! What a turn sends to Letta: what people said, what they showed, and what they replied to.
 
+use std::pin::pin;
+
 use letta_client::{Part, Prompt};
+use ruma::EventId;
+use tokio::{select, time::sleep};
 
 use super::{
     Inner,
-    attachments::{LoadedAttachment, NotShown},
+    attachments::{FILE_WORDS_BYTES_MAX, FILES_TIME_MAX, LoadedAttachment, NotShown},
     notice_texts,
     prompt::{PromptContext, for_letta},
 };
@@ -18,6 +22,8 @@ impl Inner {
         shared: bool,
     ) -> Result<Vec<Prompt>, JournalError> {
         let mut prompts = Vec::with_capacity(turn.prompts.len());
+        let mut out_of_time = pin!(sleep(FILES_TIME_MAX));
+        let mut words_left = FILE_WORDS_BYTES_MAX;
         for prompt in &turn.prompts {
             let mut context = PromptContext::default();
             if let Some(replied) = &prompt.reply_to {
@@ -25,7 +31,12 @@ impl Inner {
             }
             let mut image = None;
             if let Some(attachment) = &prompt.attachment {
-                match self.load(turn, attachment).await? {
+                let loaded = select! {
+                    biased;
+                    loaded = self.load(turn, &prompt.event_id, attachment) => loaded?,
+                    () = &mut out_of_time => LoadedAttachment::NotShown(NotShown::TooSlow),
+                };
+                match within(loaded, &mut words_left) {
                     LoadedAttachment::Picture(shown) => image = Some(shown),
                     LoadedAttachment::Words(words) => context.addition = Some(words),
                     LoadedAttachment::NotShown(why) => {
@@ -44,6 +55,7 @@ impl Inner {
     async fn load(
         &self,
         turn: &TurnRecord,
+        event: &EventId,
         attachment: &Attachment,
     ) -> Result<LoadedAttachment, JournalError> {
         if attachment.is_picture() {
@@ -58,7 +70,8 @@ impl Inner {
                 return Ok(LoadedAttachment::NotShown(NotShown::NoPictures));
             }
         }
-        Ok(self.attachments.load(attachment).await)
+        let file = self.attachments.load_once(&turn.id, event, attachment);
+        Ok(file.await)
     }
 
     fn model_of(&self, turn: &TurnRecord) -> Result<Option<String>, JournalError> {
@@ -108,5 +121,19 @@ impl Inner {
         let text = notice_texts::not_shown(&attachment.name, &reason, code);
         let notice = self.message_builder(turn).aside(turn, once, &text);
         self.ctx.outbox.enqueue(&notice).await
+    }
+}
+
+/// A file as it is, if its words are within what is left of them.
+fn within(file: LoadedAttachment, words_left: &mut usize) -> LoadedAttachment {
+    let LoadedAttachment::Words(words) = &file else {
+        return file;
+    };
+    match words_left.checked_sub(words.len()) {
+        Some(left) => {
+            *words_left = left;
+            file
+        }
+        None => LoadedAttachment::NotShown(NotShown::TooManyWords),
     }
 }

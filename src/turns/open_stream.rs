@@ -65,6 +65,7 @@ impl Inner {
         let stream = backend
             .send(&destination, &prompts, self.tool_policy(&turn.key)?)
             .await?;
+        self.attachments.forget_files(&turn.id);
         // What is lost of this by a crash is counted as a restart.
         turn.spent.sends += 1;
         turn.spent.runs += 1;

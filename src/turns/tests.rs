@@ -3,6 +3,7 @@
 mod approval_property;
 mod approvers;
 mod braked;
+mod files;
 mod lab;
 mod letta;
 mod old_turns;

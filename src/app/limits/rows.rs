@@ -132,6 +132,26 @@ pub(super) const BRIDGE: &[Row] = &[
         "the others are answered in the next turn",
     ),
     (
+        "src/journal/turns.rs",
+        "AUDIO_PER_TURN_MAX",
+        "the others are answered in the next turn",
+    ),
+    (
+        "src/turns/attachments.rs",
+        "FILES_TIME_MAX",
+        "the agent is asked without the rest, and their sender is told",
+    ),
+    (
+        "src/turns/attachments.rs",
+        "FILE_WORDS_BYTES_MAX",
+        "the file is described, and its sender is told to send it by itself",
+    ),
+    (
+        "src/turns/attachments.rs",
+        "LOADED_FILES_MAX",
+        "the oldest are fetched again when they are needed",
+    ),
+    (
         "src/turns/companions.rs",
         "COMPANION_WAIT",
         "pictures without words are sent",

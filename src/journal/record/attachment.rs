@@ -45,14 +45,15 @@ pub enum AttachmentKind {
 pub const TEXT_FILE_BYTES_MAX: usize = 256 * 1024;
 
 impl QueuedPrompt {
-    /// How many bytes of words the file that came with it may add at most, as far as its sender says.
+    /// How many bytes of words the file that came with it may add at most, as far as its sender says; without a word of it the most
+    /// that any file adds.
     pub fn file_bytes(&self) -> usize {
         let file = self
             .attachment
             .as_ref()
             .filter(|one| one.kind == AttachmentKind::File);
         let size = file.and_then(|file| {
-            let size = file.size.unwrap_or(0);
+            let size = file.size.unwrap_or(TEXT_FILE_BYTES_MAX as u64);
             usize::try_from(size).ok()
         });
         size.filter(|size| *size <= TEXT_FILE_BYTES_MAX)

@@ -5,7 +5,7 @@ use ruma::{RoomId, UserId, event_id, room_id};
 
 use super::*;
 use crate::journal::turns::{
-    PICTURES_PER_TURN_MAX, PROMPT_BYTES_PER_TURN_MAX, PROMPTS_PER_TURN_MAX,
+    AUDIO_PER_TURN_MAX, PICTURES_PER_TURN_MAX, PROMPT_BYTES_PER_TURN_MAX, PROMPTS_PER_TURN_MAX,
 };
 
 fn picture() -> Attachment {
@@ -110,24 +110,32 @@ async fn a_turn_takes_so_many_bytes_and_no_more() {
 }
 
 #[tokio::test]
-async fn a_turn_takes_so_many_pictures_and_no_more() {
-    let fixture = TestJournal::open();
-    for number in 0..PICTURES_PER_TURN_MAX + 2 {
-        let attachment = Some(picture());
-        fixture.ask(
-            &home(),
-            &QueuedPrompt {
-                attachment,
-                ..prompt(number)
-            },
-        );
+async fn a_turn_takes_so_many_files_of_each_kind_and_no_more() {
+    for (kind, size, most) in [
+        (AttachmentKind::Picture, None, PICTURES_PER_TURN_MAX),
+        (AttachmentKind::Audio, None, AUDIO_PER_TURN_MAX),
+        (AttachmentKind::File, Some(10), 7),
+        // Whoever does not say how large a file is may send the largest.
+        (AttachmentKind::File, None, 1),
+    ] {
+        let fixture = TestJournal::open();
+        for number in 0..7 {
+            let attachment = Some(Attachment {
+                kind,
+                size,
+                ..picture()
+            });
+            fixture.ask(
+                &home(),
+                &QueuedPrompt {
+                    attachment,
+                    ..prompt(number)
+                },
+            );
+        }
+        let turn = fixture.begin_turn(&home(), Millis(1)).unwrap().unwrap();
+        assert_eq!(turn.prompts.len(), most, "{kind:?} {size:?}");
     }
-    let mut turns = Vec::new();
-    while let Some(turn) = fixture.begin_turn(&home(), Millis(1)).unwrap() {
-        turns.push(turn.prompts.len());
-        fixture.end_turn(&turn, &[]).unwrap();
-    }
-    assert_eq!(turns, [PICTURES_PER_TURN_MAX, 2]);
 }
 
 #[tokio::test]

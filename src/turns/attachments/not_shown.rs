@@ -23,6 +23,10 @@ pub(in crate::turns) enum NotShown {
     Missing,
     /// The homeserver does not give it now.
     Unreachable,
+    /// What came with the same turn took so long that there was no time left for it.
+    TooSlow,
+    /// Its words and those of the files before it are too many for one turn.
+    TooManyWords,
     /// The agent's model takes no pictures.
     NoPictures,
     /// It is no text, or too much of it.
@@ -57,6 +61,8 @@ impl NotShown {
             Self::Unreadable => "it is damaged, or of a kind that is not known here",
             Self::Missing => "it is not there any more",
             Self::Unreachable => "it could not be fetched",
+            Self::TooSlow => "it took too long to fetch",
+            Self::TooManyWords => "there is too much text in it beside the other files",
         };
         format!("[it cannot be shown to you: {why}; its sender was told]")
     }
@@ -94,6 +100,14 @@ impl NotShown {
             Self::Unreachable => {
                 let why = "the homeserver did not give it to me; send it again later";
                 (why.to_owned(), "FILE_UNREACHABLE")
+            }
+            Self::TooSlow => {
+                let why = "it took too long to fetch or to turn into text; send it again later";
+                (why.to_owned(), "FILE_TOO_SLOW")
+            }
+            Self::TooManyWords => {
+                let why = "it is too much text beside the other files; send it again by itself";
+                (why.to_owned(), "FILES_TOO_LONG")
             }
         };
         Some((why, code))

@@ -12,7 +12,7 @@ use super::letta::ScriptedLetta;
 use crate::{
     config::{self, Level, ToolPermissionMode},
     identity::Identity,
-    journal::{AgentRecord, ConversationKey, Journal, JournalLimits, QueuedPrompt},
+    journal::{AgentRecord, Attachment, ConversationKey, Journal, JournalLimits, QueuedPrompt},
     matrix::scripted_homeserver::ScriptedHomeserver,
     outbox::Outbox,
     time::Millis,
@@ -83,6 +83,21 @@ impl Lab {
     }
 
     pub(super) fn say_in(&self, key: &ConversationKey, sender: &str, text: &str) -> OwnedEventId {
+        self.prompt(key, sender, text, None)
+    }
+
+    /// Ann sends a file at home, with words.
+    pub(super) fn show(&self, text: &str, attachment: Attachment) -> OwnedEventId {
+        self.prompt(&self.home, ANN, text, Some(attachment))
+    }
+
+    fn prompt(
+        &self,
+        key: &ConversationKey,
+        sender: &str,
+        text: &str,
+        attachment: Option<Attachment>,
+    ) -> OwnedEventId {
         let event_id = EventId::parse(format!("${text}")).unwrap();
         let event = to_raw_value("event").unwrap();
         self.journal
@@ -95,7 +110,7 @@ impl Lab {
             text: text.to_owned(),
             admitted_at: Millis(1),
             retries: 0,
-            attachment: None,
+            attachment,
             reply_to: None,
         };
         self.journal
