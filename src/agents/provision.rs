@@ -131,8 +131,8 @@ impl Provisioner {
             topic: rooms.topic_for(&agent),
             people,
             in_space: space.is_some(),
-            // Where people are invited to the rooms, older rooms stay as closed as they are.
-            open_to: space.filter(|_| !self.config.invites_to_rooms || record.open_to.is_some()),
+            // A room that is there and is not open stays as closed as it is: earlier versions made private ones.
+            open_to: space.filter(|_| record.room.is_none() || record.open_to.is_some()),
             avatar: rooms.avatars.then(|| agent_picture_hash(&record.id)),
             greets: !rooms.greeting.trim().is_empty(),
         }

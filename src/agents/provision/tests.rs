@@ -19,6 +19,11 @@ struct Lab {
 
 impl Lab {
     fn new() -> Self {
+        Self::inviting(true)
+    }
+
+    /// Where people are invited to the rooms, or to the space only.
+    fn inviting(invites_to_rooms: bool) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let homeserver = ScriptedHomeserver::default();
         let journal = Journal::open(&dir.path().join("journal"), JournalLimits::default()).unwrap();
@@ -29,7 +34,7 @@ impl Lab {
             permissions: Permissions::nobody(),
             space: Space::default(),
             rooms: Rooms::default(),
-            invites_to_rooms: true,
+            invites_to_rooms,
             bot_has_avatar: false,
             bot_name: None,
         };
@@ -227,6 +232,18 @@ async fn room_follows_the_space_unless_somebody_decided_who_joins() {
             "{rule}"
         );
         assert_eq!(record.open_to, Some(owned_room_id!("!space:house.test")));
+    }
+}
+
+/// An update opens nothing that was private.
+#[tokio::test]
+async fn private_room_of_an_earlier_version_stays_private() {
+    for invites_to_rooms in [true, false] {
+        let lab = Lab::inviting(invites_to_rooms);
+        lab.add(|record| assert_eq!(record.open_to, None));
+        let record = lab.provision().await;
+        assert_eq!(record.open_to, None);
+        assert_eq!(lab.put("state/m.room.join_rules"), 0, "{invites_to_rooms}");
     }
 }
 

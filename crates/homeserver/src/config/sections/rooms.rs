@@ -30,7 +30,7 @@ pub struct Rooms {
     pub auto_accept_invites: bool,
     /// Whether only invitations to direct chats are accepted so.
     pub auto_accept_invites_direct_only: bool,
-    /// Whether only invitations of application services are accepted so.
+    /// Whether only invitations of the bots of application services are accepted so.
     pub auto_accept_invites_appservices_only: bool,
     /// Regular expressions of room aliases that nobody can make.
     pub forbidden_alias_names: Patterns,

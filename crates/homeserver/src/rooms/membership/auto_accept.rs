@@ -92,14 +92,22 @@ pub fn is_direct(rooms: &Rooms, invite: &Membership) -> Result<bool> {
     Ok(content.is_some_and(|content| content.is_direct == Some(true)))
 }
 
+/// Whether this is an application service's own user. Its other users act for people of other networks, who are strangers here.
+fn is_bot(rooms: &Rooms, user: &UserId) -> bool {
+    let services = rooms.appservices.all();
+    let mut senders = services
+        .iter()
+        .filter_map(|service| service.sender(&rooms.server_name).ok());
+    senders.any(|sender| sender == *user)
+}
+
 /// Whether an invitation is accepted for the user: by the configuration, and if the user can act and does not ignore who invites.
 fn is_accepted(rooms: &Rooms, sender: &UserId, user: &UserId, is_direct: bool) -> Result<bool> {
     let config = &rooms.config;
     if !config.auto_accept_invites || (config.auto_accept_invites_direct_only && !is_direct) {
         return Ok(false);
     }
-    if config.auto_accept_invites_appservices_only && !admin_room::is_of_appservice(rooms, sender)?
-    {
+    if config.auto_accept_invites_appservices_only && !is_bot(rooms, sender) {
         return Ok(false);
     }
     let Some(account) = rooms.accounts.get(user)? else {

@@ -76,27 +76,37 @@ async fn invitation_of_a_bridge_is_a_room_without_a_click() {
 #[tokio::test]
 async fn only_configured_invitations_are_accepted() {
     type Change = fn(&mut config::Rooms);
-    // The bot's to a room, the bot's to a direct chat, a person's.
-    let cases: [(Change, [&str; 3]); 4] = [
-        (|rooms| rooms.auto_accept_invites = false, ["invite"; 3]),
-        (|_| {}, ["join", "join", "invite"]),
+    // The bot's to a room, the bot's to a direct chat, another user's of its bridge, a person's.
+    let cases: [(Change, [&str; 4]); 4] = [
+        (|rooms| rooms.auto_accept_invites = false, ["invite"; 4]),
+        (|_| {}, ["join", "join", "invite", "invite"]),
         (
             |rooms| rooms.auto_accept_invites_direct_only = true,
-            ["invite", "join", "invite"],
+            ["invite", "join", "invite", "invite"],
         ),
         (
             |rooms| rooms.auto_accept_invites_appservices_only = false,
-            ["join"; 3],
+            ["join"; 4],
         ),
     ];
     for (change, expected) in cases {
         let (test, bot) = bridged(change).await;
         let (alice, bob) = (test.person("alice").await, test.person("bob").await);
         let mut seen = Vec::new();
-        for (host, is_direct) in [(&bot, false), (&bot, true), (&bob, false)] {
+        let register = json!({ "type": "m.login.application_service", "username": "br_one" });
+        bot.post("/_matrix/client/v3/register", register).await;
+        for (host, is_direct, as_user) in [
+            (&bot, false, ""),
+            (&bot, true, ""),
+            (&bot, false, "?user_id=@br_one:letta.test"),
+            (&bob, false, ""),
+        ] {
             let body = json!({ "invite": [alice.user_id], "is_direct": is_direct });
-            let room = room(host, body).await;
-            seen.push(membership(host, &room, alice.user_id.as_str()).await);
+            let path = format!("/_matrix/client/v3/createRoom{as_user}");
+            let made = host.post(&path, body).await;
+            let room = made["room_id"].as_str().unwrap().to_owned();
+            let member = rooms(&room, &format!("state/m.room.member/{}", alice.user_id));
+            seen.push(host.get(&format!("{member}{as_user}")).await["membership"].clone());
         }
         assert_eq!(seen, expected);
         test.server.close().await;
