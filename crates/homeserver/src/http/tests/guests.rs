@@ -32,6 +32,7 @@ const OF_THE_SPECIFICATION: &[(&str, &str)] = &[
         "PUT",
         "/_matrix/client/v3/sendToDevice/{event_type}/{txn_id}",
     ),
+    ("PUT", "/_matrix/client/v3/profile/{user_id}/{key_name}"),
     ("GET", "/_matrix/client/v3/devices"),
     ("GET", "/_matrix/client/v3/devices/{device_id}"),
     ("PUT", "/_matrix/client/v3/devices/{device_id}"),
@@ -134,6 +135,39 @@ async fn guest_is_refused_everything_that_is_not_on_the_list() {
         refused > 80 && taken > 30,
         "{refused} refused, {taken} taken"
     );
+}
+
+#[tokio::test]
+async fn guest_sets_a_display_name_and_no_other_field() {
+    let test = TestServer::start_with(|config| {
+        config.registration.allow_guest_registration = true;
+    })
+    .await;
+    let register = "/_matrix/client/v3/register?kind=guest";
+    let (_, guest) = test.call(Method::POST, register, json!({})).await;
+    let user = guest["user_id"].as_str().unwrap();
+    let token = guest["access_token"].as_str().unwrap();
+    for (field, value, expected) in [
+        ("displayname", json!("Guest"), StatusCode::OK),
+        (
+            "avatar_url",
+            json!("mxc://letta.test/a"),
+            StatusCode::FORBIDDEN,
+        ),
+        ("m.tz", json!("Europe/Berlin"), StatusCode::FORBIDDEN),
+        ("org.example.notes", json!("x"), StatusCode::FORBIDDEN),
+    ] {
+        let path = format!("/_matrix/client/v3/profile/{user}/{field}?access_token={token}");
+        let (status, answer) = test.call(Method::PUT, &path, json!({ field: value })).await;
+        assert_eq!(status, expected, "{field}: {answer}");
+        let read = format!("/_matrix/client/v3/profile/{user}/{field}");
+        let (_, kept) = test.call(Method::GET, &read, json!({})).await;
+        assert_eq!(
+            kept.get(field).is_some(),
+            expected == StatusCode::OK,
+            "{field}: {kept}"
+        );
+    }
 }
 
 /// A path without the names of its arguments.
