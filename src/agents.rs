@@ -124,7 +124,10 @@ impl Provision for Agents {
     }
 
     fn room_changed(&self, room: &RoomId) {
-        self.provisioner.room_changes.note(room);
+        // Whoever changes other rooms makes no work here.
+        if self.provisioner.is_room_of_ours(room) {
+            self.provisioner.room_changes.note(room);
+        }
     }
 
     fn look_now(&self) {

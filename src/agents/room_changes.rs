@@ -100,16 +100,20 @@ pub async fn serve(agents: Agents, tasks: Tasks) {
             () = tasks.closing() => return,
         };
         let due = provisioner.rooms_of_ours(changed.as_ref());
+        let look = &agents.discovery_trigger.look;
         stream::iter(due)
             .take_while(|_| std::future::ready(!tasks.is_closing()))
             .for_each_concurrent(LOOKS_AT_ONCE, |room| async move {
-                if let Err(error) = provisioner.reconcile_room(&room).await {
-                    debug!(room.id = %room, error = &error as &dyn std::error::Error, "a room cannot be looked at (now)");
+                match provisioner.reconcile_room(&room).await {
+                    // What was taken off the space is listed again by discovery.
+                    Ok(true) => look.notify_one(),
+                    Ok(false) => {}
+                    Err(error) => {
+                        debug!(room.id = %room, error = &error as &dyn std::error::Error, "a room cannot be looked at (now)");
+                    }
                 }
             })
             .await;
-        // What was taken off the space is listed again by discovery.
-        agents.discovery_trigger.look.notify_one();
         tokio::select! {
             () = tokio::time::sleep(ROUND_PAUSE) => {}
             () = tasks.closing() => return,

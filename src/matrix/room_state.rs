@@ -95,6 +95,7 @@ impl Homeserver {
         &self,
         bot: &UserId,
         room: &RoomId,
+        may_repair: impl FnOnce() -> bool,
     ) -> Result<bool, MatrixError> {
         let levels = self
             .state_content(Actor::Bot, room, StateEventType::RoomPowerLevels, "")
@@ -103,6 +104,9 @@ impl Homeserver {
         else {
             return Ok(false);
         };
+        if !may_repair() {
+            return Ok(false);
+        }
         // As it was but for one number: what ruma does not know of it stays.
         let request = send_state_event::v3::Request::new_raw(
             room.to_owned(),

@@ -26,8 +26,17 @@ impl Provisioner {
         rooms
     }
 
-    /// Repairs what is to be repaired of a room of ours.
-    pub async fn reconcile_room(&self, room: &RoomId) -> Result<(), ProvisionError> {
+    /// Whether the bridge made a room for an agent, or as the space.
+    pub fn is_room_of_ours(&self, room: &RoomId) -> bool {
+        self.space_in_use().as_deref() == Some(room)
+            || self.registry.with_all(|known| {
+                let mut records = known.values();
+                records.any(|record| record.room.as_deref() == Some(room))
+            })
+    }
+
+    /// Repairs what is to be repaired of a room of ours. `true`: the rest is for discovery, at its next look.
+    pub async fn reconcile_room(&self, room: &RoomId) -> Result<bool, ProvisionError> {
         self.reconcile_encryption(room).await?;
         if self.space_in_use().as_deref() == Some(room) {
             return self.reconcile_space(room).await;
@@ -38,23 +47,28 @@ impl Provisioner {
             record.map(|record| record.id.clone())
         });
         match agent {
-            Some(agent) => self.reconcile_alias(&agent, room).await,
-            None => Ok(()),
+            Some(agent) => self.reconcile_alias(&agent, room).await?,
+            None => {}
         }
+        Ok(false)
     }
 
     /// Nobody but the bot turns on encryption.
     async fn reconcile_encryption(&self, room: &RoomId) -> Result<(), ProvisionError> {
         let bot = self.config.identity.bot();
-        let repaired = self.homeserver.restrict_encryption_power(bot, room).await;
+        let may_repair = || self.room_changes.may_repair(room, Instant::now());
+        let repaired = self
+            .homeserver
+            .restrict_encryption_power(bot, room, may_repair)
+            .await;
         if repaired.map_err(cannot("repair who may turn on encryption"))? {
             info!(room.id = %room, "nobody but the bot and those of its power turn on encryption in the room now");
         }
         Ok(())
     }
 
-    /// The space lists every agent's room.
-    async fn reconcile_space(&self, space: &RoomId) -> Result<(), ProvisionError> {
+    /// The space lists every agent's room. `true`: one is to be listed again.
+    async fn reconcile_space(&self, space: &RoomId) -> Result<bool, ProvisionError> {
         let listed = self.homeserver.space_children(space).await;
         let listed = listed.map_err(cannot("look which rooms the space lists"))?;
         let missing: Vec<AgentId> = self.registry.with_all(|known| {
@@ -64,6 +78,7 @@ impl Provisioner {
             });
             missing.map(|record| record.id.clone()).collect()
         });
+        let mut is_any_due = false;
         for id in missing {
             let _guard = self.registry.lock_agent(&id).await;
             let Some(mut record) = self.registry.find(&id) else {
@@ -79,8 +94,9 @@ impl Provisioner {
             info!(agent.id = %id, room.id = %room, "the room was taken off the space and is listed again");
             record.in_space = false;
             self.registry.set(record)?;
+            is_any_due = true;
         }
-        Ok(())
+        Ok(is_any_due)
     }
 
     /// The agent's alias leads to its room. The agent is not locked: a homeserver asks us for an alias that it misses.

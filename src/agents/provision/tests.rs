@@ -262,7 +262,8 @@ async fn room_is_listed_again_and_gets_its_alias_back_a_few_times() {
             "GET /_matrix/client/v3/rooms/!space:house.test/state",
             [Fault::Answer(200, json!({})), nothing],
         );
-        lab.provisioner.reconcile_room(&space).await.unwrap();
+        let is_any_due = lab.provisioner.reconcile_room(&space).await.unwrap();
+        assert_eq!(is_any_due, round <= 5, "in round {round}");
         let listed = lab.provisioner.registry.find(&id).unwrap().in_space;
         assert_eq!(listed, round > 5, "in round {round}");
         lab.provision().await;
@@ -280,6 +281,35 @@ async fn room_is_listed_again_and_gets_its_alias_back_a_few_times() {
         lab.provisioner.reconcile_room(&room).await.unwrap();
     }
     assert_eq!(lab.put("directory/room/#agent_1:house.test"), 5);
+
+    let lab = Lab::new();
+    lab.add(|_| {});
+    for _ in 0..7 {
+        let lowered = json!({ "users": { "@letta:house.test": 100 }, "events": {} });
+        lab.homeserver.fails(
+            "GET /_matrix/client/v3/rooms/!room:house.test/state/m.room.power_levels",
+            [Fault::Answer(200, lowered)],
+        );
+        lab.provisioner.reconcile_room(&room).await.unwrap();
+    }
+    assert_eq!(lab.put("state/m.room.power_levels"), 5);
+}
+
+#[tokio::test]
+async fn only_rooms_that_the_bridge_made_are_looked_at_again() {
+    let lab = Lab::new();
+    lab.add(|_| {});
+    for (room, is_ours) in [
+        ("!room:house.test", true),
+        ("!space:house.test", true),
+        ("!foreign:house.test", false),
+    ] {
+        let room = room.try_into().unwrap();
+        assert_eq!(lab.provisioner.is_room_of_ours(room), is_ours, "{room}");
+    }
+    // Nothing is missing, so discovery has nothing to do.
+    let room = owned_room_id!("!room:house.test");
+    assert!(!lab.provisioner.reconcile_room(&room).await.unwrap());
 }
 
 #[tokio::test]
