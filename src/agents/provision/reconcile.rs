@@ -46,9 +46,8 @@ impl Provisioner {
             let record = records.find(|record| record.room.as_deref() == Some(room));
             record.map(|record| record.id.clone())
         });
-        match agent {
-            Some(agent) => self.reconcile_alias(&agent, room).await?,
-            None => {}
+        if let Some(agent) = agent {
+            self.reconcile_alias(&agent, room).await?;
         }
         Ok(false)
     }

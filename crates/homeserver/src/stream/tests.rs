@@ -71,11 +71,11 @@ async fn open_write_holds_back_what_is_behind_it() {
 /// A small write waits for the large one that has positions, and not for those that are ready besides.
 #[test]
 fn small_write_waits_for_one_large_write_at_most() {
-    const LARGE: usize = super::LARGE_WRITE_POSITIONS as usize;
+    let large = usize::try_from(super::LARGE_WRITE_POSITIONS).unwrap();
     let (_store, stream, _directory) = stream();
     let (opened, opens) = std::sync::mpsc::channel();
     let (go_on, waits) = std::sync::mpsc::channel::<()>();
-    let mut first = empty(&stream, LARGE);
+    let mut first = empty(&stream, large);
     first.row(move |_, _| {
         opened.send(()).unwrap();
         waits.recv().unwrap();
@@ -89,7 +89,7 @@ fn small_write_waits_for_one_large_write_at_most() {
             .map(|_| {
                 let (started, stream) = (started.clone(), &stream);
                 scope.spawn(move || {
-                    let write = empty(stream, LARGE);
+                    let write = empty(stream, large);
                     started.send(()).unwrap();
                     stream.commit_blocking(write).unwrap()
                 })
