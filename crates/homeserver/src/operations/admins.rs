@@ -2,8 +2,12 @@
 
 use homeserver_model::admin::answer;
 use ruma::{
-    UserId,
-    events::{StateEventType, TimelineEventType, room::member::MembershipState},
+    OwnedEventId, OwnedRoomId, UserId,
+    events::{
+        StateEventType, TimelineEventType,
+        receipt::{ReceiptThread, ReceiptType},
+        room::member::MembershipState,
+    },
 };
 use serde_json::{Value, json, value::to_raw_value};
 
@@ -14,6 +18,7 @@ use crate::{
         Draft,
         admin_room::{self, ADMIN_POWER, check_member, server_user},
         membership::Member,
+        receipts,
     },
 };
 
@@ -23,15 +28,19 @@ impl Operations {
         if !self.admin.grant_admin_to_first_user {
             return Ok(());
         }
-        self.make_admin(user).await
+        let (room, greeting) = self.make_admin(user).await?;
+        // Whoever has just registered has not asked for this room: it must not be the one that looks unread.
+        let (kind, thread) = (ReceiptType::ReadPrivate, ReceiptThread::Unthreaded);
+        receipts::set(&self.rooms, user, &room, kind, &greeting, &thread).await?;
+        receipts::set_fully_read(&self.rooms, user, &room, &greeting).await
     }
 
-    /// Puts somebody into the admin room, with the power to invite others, and greets them.
+    /// Puts somebody into the admin room, with the power to invite others, and greets them there.
     ///
     /// # Errors
     ///
     /// 404 if there is no admin room, 403 if it is a user of an application service.
-    pub async fn make_admin(&self, user: &UserId) -> Result<()> {
+    pub async fn make_admin(&self, user: &UserId) -> Result<(OwnedRoomId, OwnedEventId)> {
         let room = admin_room::room(&self.rooms)?
             .ok_or_else(|| Error::not_found("There is no admin room"))?;
         check_member(&self.rooms, &room, user)?;
@@ -58,13 +67,13 @@ impl Operations {
             self.rooms.server_name
         );
         let greeting = to_raw_value(&answer::content(&text))?;
-        writer.add(Draft::message(
+        let greeting = writer.add(Draft::message(
             own,
             TimelineEventType::RoomMessage,
             greeting,
         ))?;
         writer.commit().await?;
         tracing::info!(user.id = %user, "user made an admin");
-        Ok(())
+        Ok((room, greeting.event_id.clone()))
     }
 }

@@ -309,3 +309,32 @@ async fn first_account_of_an_appservice_is_no_admin() {
         .create_account("boss", Some("correct horse"));
     assert!(is_admin(&server.rooms, &created.await.unwrap()).unwrap());
 }
+
+/// The room of the admins is there, and does not ask the first user to look at it; what is said in it later does.
+#[tokio::test]
+async fn admin_room_is_read_for_the_first_user() {
+    let (test, boss, room) = started().await;
+    let unread = async || {
+        let seen = boss.get("/_matrix/client/v3/sync").await;
+        let shown = &seen["rooms"]["join"][room.as_str()];
+        let counts = &shown["unread_notifications"];
+        let last = shown["timeline"]["events"]
+            .as_array()
+            .unwrap()
+            .last()
+            .unwrap()["event_id"]
+            .clone();
+        let account_data = shown["account_data"]["events"].as_array().unwrap();
+        let fully_read = account_data.iter().find(|it| it["type"] == "m.fully_read");
+        let is_read = fully_read.is_some_and(|it| it["content"]["event_id"] == last);
+        (counts["notification_count"].as_u64().unwrap(), is_read)
+    };
+    assert_eq!(unread().await, (0, true));
+    let server = admin_room::server_user(&test.server.rooms.server_name).unwrap();
+    let news = to_raw_value(&json!({ "msgtype": "m.text", "body": "news" })).unwrap();
+    let mut writer = test.server.rooms.write(&room).await.unwrap();
+    let draft = Draft::message(server, TimelineEventType::RoomMessage, news);
+    writer.add(draft).unwrap();
+    writer.commit().await.unwrap();
+    assert_eq!(unread().await, (1, false));
+}
