@@ -20,15 +20,16 @@ impl Provisioner {
             Some(space) => space,
             None => self.create_space(&people).await?,
         };
-        if !space.has_avatar && self.config.rooms.avatars {
-            self.give_space_avatar(&mut space).await?;
-        }
         for person in people {
             if !space.invited.contains(&person) {
                 self.invite(&space.room, &person).await?;
                 space.invited.insert(person);
                 self.registry.set_space(space.clone())?;
             }
+        }
+        // Last: nobody waits for a picture to be invited.
+        if !space.has_avatar && self.config.rooms.avatars {
+            self.give_space_avatar(&mut space).await?;
         }
         Ok(())
     }

@@ -1,12 +1,12 @@
 //! What a room of ours gets, and what stays as somebody else has set it.
 
-use ruma::{owned_room_id, server_name};
+use ruma::{owned_room_id, server_name, user_id};
 use serde_json::json;
 
 use super::*;
 use crate::{
     agents::pictures::agent_picture_hash,
-    config::{Rooms, Space},
+    config::{Level, Rooms, Space},
     journal::{AvatarRecord, Greeting, JournalLimits, SpaceRecord},
     matrix::scripted_homeserver::{Fault, ScriptedHomeserver},
 };
@@ -19,25 +19,25 @@ struct Lab {
 
 impl Lab {
     fn new() -> Self {
-        Self::inviting(true)
+        Self::with(|_| {})
     }
 
-    /// Where people are invited to the rooms, or to the space only.
-    fn inviting(invites_to_rooms: bool) -> Self {
+    fn with(change: impl FnOnce(&mut ProvisionConfig)) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let homeserver = ScriptedHomeserver::default();
         let journal = Journal::open(&dir.path().join("journal"), JournalLimits::default()).unwrap();
         let template = "agent_{id}".parse().unwrap();
         let server = server_name!("house.test");
-        let config = ProvisionConfig {
+        let mut config = ProvisionConfig {
             identity: Identity::new(server, template, "letta", "letta_agents").unwrap(),
             permissions: Permissions::nobody(),
             space: Space::default(),
             rooms: Rooms::default(),
-            invites_to_rooms,
+            invites_to_rooms: true,
             bot_has_avatar: false,
             bot_name: None,
         };
+        change(&mut config);
         let provisioner = Provisioner::new(
             Registry::load(journal.clone()).unwrap(),
             homeserver.client(),
@@ -235,11 +235,33 @@ async fn room_follows_the_space_unless_somebody_decided_who_joins() {
     }
 }
 
+#[tokio::test]
+async fn people_are_invited_to_the_space_although_its_picture_fails() {
+    let ann = user_id!("@ann:house.test");
+    let lab = Lab::with(|config| config.permissions.grant(ann.to_owned(), Level::User));
+    let space = lab.provisioner.registry.space().unwrap();
+    let space = SpaceRecord {
+        has_avatar: false,
+        ..space
+    };
+    lab.provisioner.registry.set_space(space).unwrap();
+    let unwell = Fault::Answer(403, json!({ "errcode": "M_FORBIDDEN", "error": "no" }));
+    lab.homeserver.fails("m.room.avatar", vec![unwell; 1]);
+    lab.provisioner.ensure_space().await.unwrap_err();
+    let space = lab.provisioner.registry.space().unwrap();
+    assert!(space.invited.contains(ann));
+    assert!(!space.has_avatar);
+    // It is given at the next look, and nobody is invited twice.
+    lab.provisioner.ensure_space().await.unwrap();
+    assert!(lab.provisioner.registry.space().unwrap().has_avatar);
+    assert_eq!(lab.homeserver.asked_for("/invite"), 1);
+}
+
 /// An update opens nothing that was private.
 #[tokio::test]
 async fn private_room_of_an_earlier_version_stays_private() {
     for invites_to_rooms in [true, false] {
-        let lab = Lab::inviting(invites_to_rooms);
+        let lab = Lab::with(|config| config.invites_to_rooms = invites_to_rooms);
         lab.add(|record| assert_eq!(record.open_to, None));
         let record = lab.provision().await;
         assert_eq!(record.open_to, None);
