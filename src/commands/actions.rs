@@ -255,7 +255,11 @@ impl CommandHandler {
         }
     }
 
-    async fn start_chat(&self, query: &str, event: &IncomingEvent) -> Result<String, RoomJobError> {
+    pub(super) async fn start_chat(
+        &self,
+        query: &str,
+        event: &IncomingEvent,
+    ) -> Result<String, RoomJobError> {
         let record = match self.look_up(query) {
             Ok(record) => record,
             Err(problem) => return Ok(problem),

@@ -1,12 +1,13 @@
 //! Rooms whose messages are encrypted: whoever of us comes into one says at once that it can read nothing there, and where it can.
 
 use letta_client::AgentId;
-use ruma::UserId;
+use ruma::{EventId, RoomId, UserId};
 use tracing::info;
 
-use super::{handler::CommandHandler, help::code};
+use super::handler::CommandHandler;
 use crate::{
-    journal::{NoticeText, SendId},
+    config::Level,
+    journal::{NoticeText, RoomRecord, SendId},
     matrix::{Actor, content::Placement},
     room_jobs::RoomJobError,
     turns::route::IncomingEvent,
@@ -39,8 +40,7 @@ impl CommandHandler {
         }
         let sender: &UserId = ghost.as_deref().unwrap_or(identity.bot());
         let text = NoticeText::new(self.where_to_talk(agent), CODE);
-        // The room is told once, whether somebody comes or somebody writes.
-        let once = SendId::of(&["encrypted", room.as_str()]);
+        let once = notice_id(room);
         let placement = Placement::Room { reply_to: None };
         self.enqueue(event, sender, &placement, &text, &once)
             .await?;
@@ -60,8 +60,45 @@ impl CommandHandler {
         let home = identity.alias(agent);
         format!(
             "This room is encrypted, and I cannot read encrypted messages yet. My own room is not encrypted: \
-             [{home}](https://matrix.to/#/{home}). For another room without encryption, write {} there.",
-            code(&format!("!letta start-chat {agent}"))
+             [{home}](https://matrix.to/#/{home}). React with ✅ to this message, and I invite you to another room without \
+             encryption."
         )
     }
+
+    /// Makes a room without encryption for whoever has reacted to the notice that this one is encrypted, once for each of them. Answers
+    /// whether it was this notice.
+    pub(super) async fn leave_encryption(
+        &self,
+        event: &IncomingEvent,
+        on: &EventId,
+    ) -> Result<bool, RoomJobError> {
+        let journal = &self.ctx.journal;
+        let room = &event.room_id;
+        let notice = journal.event_of(&notice_id(room))?.flatten();
+        if notice.is_none_or(|notice| notice != on) {
+            return Ok(false);
+        }
+        let known = journal.room(room)?;
+        let Some(agent) = known.as_ref().and_then(RoomRecord::only_agent) else {
+            return Ok(true);
+        };
+        let once = SendId::of(&["plain room", room.as_str(), event.sender.as_str()]);
+        let is_done = journal.event_of(&once)?.is_some() || journal.is_waiting(room, &once)?;
+        if is_done || self.requester(event).level < Level::User {
+            return Ok(true);
+        }
+        let text = self.start_chat(agent.as_str(), event).await?;
+        let ghost = self.ctx.rules.identity.ghost(agent);
+        let reply_to = Some(on.to_owned());
+        let placement = Placement::Room { reply_to };
+        let text = NoticeText::new(text, CODE);
+        self.enqueue(event, &ghost, &placement, &text, &once)
+            .await?;
+        Ok(true)
+    }
+}
+
+/// The room is told once, whether somebody comes or somebody writes.
+fn notice_id(room: &RoomId) -> SendId {
+    SendId::of(&["encrypted", room.as_str()])
 }

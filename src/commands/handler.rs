@@ -21,6 +21,7 @@ use crate::{
     turns::{
         Turns,
         decide::{Requester, RoomThread, StopError},
+        reaction_command::ReactionCommand,
         route::{EventContent, IncomingEvent, Rules},
     },
 };
@@ -114,6 +115,9 @@ impl CommandHandler {
             return Ok(());
         };
         let location = Self::location(event);
+        if *command == ReactionCommand::Approve && self.leave_encryption(event, on).await? {
+            return Ok(());
+        }
         match self
             .ctx
             .turns

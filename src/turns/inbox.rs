@@ -229,7 +229,9 @@ impl Inbox {
             }
             Route::Ignore(IgnoreReason::Encrypted) => {
                 let once = SendId::of(&["encrypted", event.room_id.as_str()]);
-                self.send_notice(event, &notice_texts::encrypted(), once)
+                let room = journal.room(&event.room_id)?;
+                let has_one_agent = room.is_some_and(|room| room.only_agent().is_some());
+                self.send_notice(event, &notice_texts::encrypted(has_one_agent), once)
                     .await?;
             }
             Route::Ignore(IgnoreReason::RoomLeft) => self.tell_of_successor(event).await?,

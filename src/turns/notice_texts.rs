@@ -292,10 +292,16 @@ pub fn queue_full(limit: usize) -> NoticeText {
 }
 
 /// The room is encrypted.
-pub fn encrypted() -> NoticeText {
+///
+/// `has_one_agent`: a reaction makes a room without encryption for whoever reacts.
+pub fn encrypted(has_one_agent: bool) -> NoticeText {
+    let way_out = if has_one_agent {
+        "React with ✅ to this message, and I invite you to a room without encryption."
+    } else {
+        "Talk to them in a room without encryption."
+    };
     NoticeText::new(
-        "This room is encrypted, and agents cannot read encrypted messages yet. Talk to them in a room \
-     without encryption.",
+        format!("This room is encrypted, and agents cannot read encrypted messages yet. {way_out}"),
         "ENCRYPTED",
     )
 }

@@ -91,14 +91,14 @@ async fn nobody_makes_an_agent_deaf_and_an_encrypted_room_is_told_so() {
         world.alice.call("invite", call).await;
     }
     let alias = ada.alias.clone();
-    world
+    let notice = world
         .alice
         .wait_for("to be told so", &hers, SOON, |room| {
             let said = room
                 .timeline
                 .iter()
                 .find(|entry| entry.text().contains("encrypted"))?;
-            Some(said.text().to_owned())
+            Some(said.event_id.clone())
         })
         .await;
     let seen = world.settled(&hers).await;
@@ -112,4 +112,25 @@ async fn nobody_makes_an_agent_deaf_and_an_encrypted_room_is_told_so() {
         told[0].contains(&alias) || told[0].contains("letta_agents"),
         "{told:?}"
     );
+    // The way out, once however often she reacts.
+    for key in ["✅", "✅\u{fe0f}"] {
+        world.alice.react(&hers, &notice, key).await;
+    }
+    let plain = world
+        .alice
+        .wait_until("for the room without encryption", SOON, |rooms| {
+            let title = format!("{} (20", ada.name);
+            let is_new = |name: &str| name.starts_with(&title);
+            let mut invited = rooms
+                .values()
+                .filter(|room| room.name().is_some_and(is_new));
+            invited.next().map(|room| room.id.clone())
+        })
+        .await;
+    world.alice.join(&plain).await;
+    let said = world.alice.say(&plain, "say: in clear").await;
+    world
+        .alice
+        .wait_for_answer(&plain, &said, SOON, |text| text == "in clear")
+        .await;
 }

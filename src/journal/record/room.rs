@@ -86,6 +86,16 @@ impl RoomRecord {
         }
     }
 
+    /// The agent of this room, if it is that of one only.
+    pub fn only_agent(&self) -> Option<&AgentId> {
+        let mut guests = self.guests.keys();
+        match (&self.kind, guests.next()) {
+            (RoomKind::Home { agent }, None) => Some(agent),
+            (RoomKind::Home { .. }, Some(_)) => None,
+            (_, first) => first.filter(|_| guests.next().is_none()),
+        }
+    }
+
     /// The room to which everybody of us has gone on from this one.
     pub fn successor(&self) -> Option<&OwnedRoomId> {
         let replaced = self.replaced.as_ref().filter(|replaced| replaced.is_done)?;

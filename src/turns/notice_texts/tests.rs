@@ -142,7 +142,8 @@ fn sentences() -> Vec<NoticeText> {
         missed(),
         queue_full(100),
         thread_in_upgraded_room(eve, "!new:x"),
-        encrypted(),
+        encrypted(false),
+        encrypted(true),
         no_answer_yet(),
         provider_retried(&FailureKind::Broken, Duration::from_secs(4), now),
         provider_retried(
@@ -207,6 +208,7 @@ fn notice_texts_are_snapshotted() {
     100 messages wait for this agent already, so this one was not taken. Send it again later. {QUEUE_FULL}
     This room was replaced, and a thread cannot go on in another room. @eve:example.org is in the new one, `!new:x`: begin a thread there. {ROOM_CLOSED}
     This room is encrypted, and agents cannot read encrypted messages yet. Talk to them in a room without encryption. {ENCRYPTED}
+    This room is encrypted, and agents cannot read encrypted messages yet. React with ✅ to this message, and I invite you to a room without encryption. {ENCRYPTED}
     Letta has not answered yet. Your message waits for it; `!letta stop` gives it up. {LETTA_SILENT}
     The provider of the agent's model does not work at the moment. Letta tries it again and again; `!letta stop` gives your message up. {LLM_RETRY}
     The provider of the agent's model asks for fewer requests. Letta tries it again at 12:00 UTC (in 40s); `!letta stop` gives your message up. {LLM_RETRY}
