@@ -12,7 +12,7 @@ use homeserver_model::{
     json,
 };
 use ruma::{
-    OwnedRoomId, OwnedUserId,
+    CanonicalJsonValue, OwnedRoomId, OwnedUserId,
     api::client::filter::{FilterDefinition, RoomEventFilter},
     serde::Raw,
 };
@@ -138,6 +138,10 @@ fn fields(filter: &FilterDefinition, event: &Meets) {
     let Ok(content) = serde_json::from_str::<Value>(event.content.get()) else {
         return;
     };
+    // What is no canonical JSON is in no event: a number with a fraction is not always the same once it was written and read.
+    if CanonicalJsonValue::try_from(content.clone()).is_err() {
+        return;
+    }
     let event = serde_json::json!({
         "type": event.kind, "sender": event.sender, "room_id": event.room_id,
         "event_id": "$1", "origin_server_ts": 1, "content": content,

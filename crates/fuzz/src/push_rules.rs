@@ -148,14 +148,14 @@ fn evaluate(rules: &Ruleset, input: &Input) {
     let compiled = Rules::new(rules);
     let met = || {
         let event = Event::new(json, "!room:example.org")?;
-        let share = EventBudget::new(1).share();
+        let share = EventBudget::new(1).member_budget();
         let (actions, taken) = compiled.actions(&event, &context, share);
         Some((actions.map(|actions| actions.all.clone()), taken.steps()))
     };
     let Some((actions, steps)) = met() else {
         return;
     };
-    let most = EventBudget::new(1).share().steps();
+    let most = EventBudget::new(1).member_budget().steps();
     assert!(steps <= most, "{steps} steps of {most}");
     assert_eq!(met(), Some((actions, steps)), "not the same each time");
 }

@@ -11,7 +11,7 @@ use homeserver_model::{
     },
     sliding::{
         filter::Candidate,
-        list::{self, List, Wanted},
+        list::{self, List, RoomRequest},
         required::StateLookup,
         sync_request::{self, SyncRequest},
     },
@@ -109,7 +109,7 @@ fn look(list: &List, rooms: &[Candidate]) {
     }
 }
 
-fn wanted(wanted: &Wanted) {
+fn wanted(wanted: &RoomRequest) {
     assert!(
         wanted.timeline_limit <= SLIDING_TIMELINE_MAX,
         "too many events"
@@ -133,7 +133,7 @@ fn wanted(wanted: &Wanted) {
 }
 
 /// Whether nothing but needed members is required, which nobody looks up.
-fn is_lazy_only(wanted: &Wanted) -> bool {
+fn is_lazy_only(wanted: &RoomRequest) -> bool {
     wanted.required.is_lazy() && wanted.required.looks().is_empty()
 }
 
