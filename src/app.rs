@@ -21,7 +21,7 @@ use anyhow::Context;
 use axum::Router;
 use futures_util::future::select_all;
 use system::{
-    condition::Condition,
+    condition::StoreCondition,
     connections::{self, Connections},
     descriptors, disk,
 };
@@ -126,8 +126,8 @@ pub async fn run(
 
 /// Takes from the system what a server needs of it.
 fn prepare() {
-    if let Err(error) = descriptors::raise() {
-        warn!(%error, limit = descriptors::limit(), "could not raise the file descriptor limit");
+    if let Err(error) = descriptors::raise_soft_limit() {
+        warn!(%error, limit = descriptors::soft_limit(), "could not raise the file descriptor limit");
     }
     if let Err(error) = disk::survive_size_limit() {
         warn!(%error, "could not handle SIGXFSZ");
@@ -138,7 +138,7 @@ fn prepare() {
 async fn until_fatal(
     embedded: Option<&EmbeddedHomeserver>,
     tasks: &Tasks,
-    conditions: &[Condition],
+    conditions: &[StoreCondition],
 ) -> Failure {
     tokio::select! {
         // A task may have ended because of the store.
@@ -149,7 +149,7 @@ async fn until_fatal(
 }
 
 /// Waits until one of these stores has to be opened anew, which only another process can do.
-async fn until_lost(conditions: &[Condition]) -> Failure {
+async fn until_lost(conditions: &[StoreCondition]) -> Failure {
     if conditions.is_empty() {
         return std::future::pending().await;
     }
@@ -248,7 +248,10 @@ async fn start_server(
         let served = embedded.serve(config, routes, tasks.clone()).await?;
         return Ok(tokio::spawn(served));
     }
-    let limits = config.appservice.connections.limits(descriptors::limit());
+    let limits = config
+        .appservice
+        .connections
+        .limits(descriptors::soft_limit());
     let (listener, connections) = (listen(config).await?, Connections::new(limits));
     Ok(tokio::spawn(serve(
         listener,

@@ -29,7 +29,7 @@ use axum::{
 };
 use letta_client::AgentId;
 use ruma::{OwnedUserId, RoomId};
-use system::condition::Condition;
+use system::condition::StoreCondition;
 use tokio::sync::{Notify, watch};
 use tower_http::catch_panic::CatchPanicLayer;
 
@@ -81,7 +81,7 @@ pub struct AppserviceState {
     /// Whether the start-up checks have passed.
     pub ready: watch::Receiver<bool>,
     /// What has to be writable for the bridge to be ready: the journal, and the database of its own homeserver.
-    pub conditions: Vec<Condition>,
+    pub conditions: Vec<StoreCondition>,
 }
 
 /// All routes, in the order of the specification.

@@ -38,7 +38,7 @@ mod turns;
 pub use connections::Connections;
 pub use error::ConfigError;
 pub use layers::Environment;
-pub use letta_client::detect::Kind as BackendKind;
+pub use letta_client::detect::BackendKind;
 pub use permissions::{Level, Permissions, PermissionsError};
 pub use rooms::{Invite, Rooms};
 pub use sections::{

@@ -42,7 +42,7 @@ use std::{
 };
 
 use serde::{Serialize, de::DeserializeOwned};
-use system::{condition::Condition, private};
+use system::{condition::StoreCondition, private};
 
 pub use self::{
     choices::{Allowance, AllowedTools, RoomSettings},
@@ -254,7 +254,7 @@ impl Journal {
     }
 
     /// Whether it can be written.
-    pub fn condition(&self) -> &Condition {
+    pub fn condition(&self) -> &StoreCondition {
         &self.inner.db.condition
     }
 

@@ -1,3 +1,3 @@
 //! The tasks of the bridge are supervised, see [`tasks`].
 
-pub use tasks::{Panic, Tasks, Work, Workers, catch};
+pub use tasks::{Panic, Tasks, Work, Workers, catch_panic};

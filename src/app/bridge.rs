@@ -6,7 +6,7 @@ use std::{
 };
 
 use letta_client::Backend;
-use system::condition::Condition;
+use system::condition::StoreCondition;
 use tokio::sync::{Notify, watch};
 use tracing::{info, warn};
 
@@ -67,7 +67,7 @@ impl Bridge {
         config: &Config,
         backend: Arc<dyn Backend>,
         homeserver: Homeserver,
-        database: Option<Condition>,
+        database: Option<StoreCondition>,
         tasks: &Tasks,
     ) -> anyhow::Result<Self> {
         let identity = config.identity()?;

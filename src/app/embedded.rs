@@ -17,7 +17,7 @@ use homeserver::{
     connections,
 };
 use ruma::OwnedUserId;
-use system::{condition::Condition, private};
+use system::{condition::StoreCondition, private};
 use tower::ServiceExt;
 use tracing::{info, warn};
 
@@ -76,8 +76,8 @@ impl EmbeddedHomeserver {
     }
 
     /// Whether its database can be written.
-    pub(super) fn condition(&self) -> Condition {
-        self.server.condition().clone()
+    pub(super) fn condition(&self) -> StoreCondition {
+        self.server.store_condition().clone()
     }
 
     /// What it answers, as a service.

@@ -1,7 +1,7 @@
 //! What stands in the place of the embedded homeserver in a build without it: nothing that could ever be.
 
 use axum::Router;
-use system::condition::Condition;
+use system::condition::StoreCondition;
 
 use crate::{config::Config, workers::Tasks};
 
@@ -13,7 +13,7 @@ impl EmbeddedHomeserver {
         anyhow::bail!("this program was built without the embedded homeserver")
     }
 
-    pub(super) fn condition(&self) -> Condition {
+    pub(super) fn condition(&self) -> StoreCondition {
         match *self {}
     }
 

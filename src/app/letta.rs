@@ -8,7 +8,7 @@ use letta_client::{
     Backend,
     app_server::{AppServerBackend, AppServerConfig},
     demo::{Demo, DemoServer},
-    detect::Kind,
+    detect::BackendKind,
     detected::{DetectedBackend, MakeError},
     openai::{OpenAiBackend, OpenAiConfig},
     rest::{RestBackend, RestConfig},
@@ -20,14 +20,14 @@ use crate::config::{Config, Letta};
 /// The way to Letta of this configuration; `None` if the bridge brings the agents along.
 pub fn letta(config: &Config) -> anyhow::Result<Option<Arc<dyn Backend>>> {
     match config.letta.backend {
-        Some(Kind::Demo) => Ok(None),
+        Some(BackendKind::Demo) => Ok(None),
         _ => Ok(Some(backend(config, None)?)),
     }
 }
 
 /// The scripted agents, if the bridge brings them along.
 pub(super) async fn start_demo(config: &Config) -> anyhow::Result<Option<DemoServer>> {
-    if config.letta.backend != Some(Kind::Demo) {
+    if config.letta.backend != Some(BackendKind::Demo) {
         return Ok(None);
     }
     let server = DemoServer::start(Demo::new(), SocketAddr::from(([127, 0, 0, 1], 0)))
@@ -51,7 +51,7 @@ pub(super) fn backend(
             url: demo.url(),
             api_key: None,
         }
-        .backend(Kind::Rest),
+        .backend(BackendKind::Rest),
         (None, Some(kind)) => access.backend(kind),
         (None, None) => {
             let (url, api_key) = (access.url.clone(), access.api_key.clone());
@@ -79,18 +79,18 @@ impl Access {
         }
     }
 
-    fn backend(&self, kind: Kind) -> Result<Arc<dyn Backend>, MakeError> {
+    fn backend(&self, kind: BackendKind) -> Result<Arc<dyn Backend>, MakeError> {
         let (url, api_key) = (self.url.clone(), self.api_key.clone());
         Ok(match kind {
-            Kind::Rest | Kind::Demo => Arc::new(RestBackend::new(RestConfig {
+            BackendKind::Rest | BackendKind::Demo => Arc::new(RestBackend::new(RestConfig {
                 api_key,
                 ..RestConfig::new(url)
             })?),
-            Kind::OpenAi => Arc::new(OpenAiBackend::new(OpenAiConfig {
+            BackendKind::OpenAi => Arc::new(OpenAiBackend::new(OpenAiConfig {
                 api_key,
                 ..OpenAiConfig::new(url)
             })?),
-            Kind::AppServer => Arc::new(AppServerBackend::new(AppServerConfig {
+            BackendKind::AppServer => Arc::new(AppServerBackend::new(AppServerConfig {
                 token: api_key,
                 ..AppServerConfig::new(url)
             })?),

@@ -5,7 +5,7 @@
 
 use axum::{Json, extract::State, http::StatusCode};
 use serde_json::{Map, Value, json};
-use system::condition::Condition;
+use system::condition::StoreCondition;
 
 use super::AppserviceState;
 
@@ -38,7 +38,7 @@ fn public_reason(reason: &str) -> &'static str {
 }
 
 /// 200, or 503 with the names of the stores that cannot be written and why.
-pub(crate) fn readiness(started: bool, conditions: &[Condition]) -> (StatusCode, Json<Value>) {
+pub(crate) fn readiness(started: bool, conditions: &[StoreCondition]) -> (StatusCode, Json<Value>) {
     let unwritable: Map<String, Value> = conditions
         .iter()
         .filter_map(|condition| {

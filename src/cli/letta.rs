@@ -1,7 +1,7 @@
 //! What `init` and `doctor` say about Letta: what is there, and what it cannot do.
 
 use letta_client::{
-    BackendError, Info,
+    BackendError, BackendInfo,
     detect::{DetectError, detect},
 };
 
@@ -51,8 +51,12 @@ fn not_known(url: &str, why: &dyn std::error::Error) -> String {
 }
 
 /// One line about a Letta that answers.
-pub(super) fn answers(info: &Info, url: &str) -> String {
-    format!("{} answers at {url}{}", info.name(), info.without())
+pub(super) fn answers(info: &BackendInfo, url: &str) -> String {
+    format!(
+        "{} answers at {url}{}",
+        info.name(),
+        info.missing_features()
+    )
 }
 
 /// What to do about a Letta that does not answer as it should.

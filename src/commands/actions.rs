@@ -117,7 +117,11 @@ impl CommandHandler {
         let asked = self.ctx.agents.backend.info();
         let answers = format!("answers in {} ms", took.as_millis());
         match tokio::time::timeout(INFO_MAX, asked).await {
-            Ok(Ok(info)) => format!("✅ {} {answers}{}", inline(&info.name()), info.without()),
+            Ok(Ok(info)) => format!(
+                "✅ {} {answers}{}",
+                inline(&info.name()),
+                info.missing_features()
+            ),
             // The list of agents is what counts, and it came.
             Ok(Err(_)) | Err(_) => format!("✅ {answers}"),
         }
@@ -148,7 +152,7 @@ impl CommandHandler {
                 "✅ {} answers in {} ms{}",
                 inline(&info.name()),
                 began.elapsed().as_millis(),
-                info.without()
+                info.missing_features()
             ),
             Err(failure) => {
                 let said = inline_start(&failure.to_string(), ERROR_CHARS_MAX);

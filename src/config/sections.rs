@@ -2,7 +2,7 @@
 
 use std::{net::IpAddr, path::PathBuf, time::Duration};
 
-use letta_client::{Agent, detect::Kind as BackendKind};
+use letta_client::{Agent, detect::BackendKind};
 use ruma::{OwnedMxcUri, OwnedServerName, owned_server_name};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};

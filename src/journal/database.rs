@@ -6,7 +6,7 @@
 
 use std::{io, path::Path, time::Duration};
 
-use system::{condition::Condition, disk};
+use system::{condition::StoreCondition, disk};
 
 /// Between two looks whether the disk has room.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
@@ -15,7 +15,7 @@ const LOOK_EVERY: Duration = Duration::from_secs(1);
 #[derive(Clone)]
 pub(super) struct Database {
     db: sled::Db,
-    pub(super) condition: Condition,
+    pub(super) condition: StoreCondition,
 }
 
 impl std::ops::Deref for Database {
@@ -30,7 +30,7 @@ impl Database {
     pub(super) fn new(db: sled::Db) -> Self {
         Self {
             db,
-            condition: Condition::new("journal"),
+            condition: StoreCondition::new("journal"),
         }
     }
 
@@ -100,7 +100,7 @@ impl Database {
 }
 
 /// Gives a journal up that cannot be written, as soon as opening it anew can help.
-pub(super) async fn supervise(path: &Path, condition: &Condition) {
+pub(super) async fn supervise(path: &Path, condition: &StoreCondition) {
     condition.until_failing().await;
     let full = condition
         .state()

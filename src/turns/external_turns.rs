@@ -20,7 +20,7 @@ use super::{
 use crate::{
     journal::{ApprovalDecision, ConversationKey, DecidedBy, JournalError, TurnId, TurnRecord},
     time::Millis,
-    workers::catch,
+    workers::catch_panic,
 };
 
 /// The most turns of others that wait in one conversation. Beyond it they are left out: Letta keeps
@@ -92,7 +92,7 @@ impl Turns {
                     () = turns.inner.ctx.tasks.closing() => None,
                 };
                 let Some(heard) = next else { return };
-                match catch(turns.queue_external_turn(heard)).await {
+                match catch_panic(turns.queue_external_turn(heard)).await {
                     Ok(Ok(())) => {}
                     Ok(Err(failure)) => warn!(
                         error = &failure as &dyn std::error::Error,

@@ -27,7 +27,7 @@ use crate::{
         RoomJob, SendId,
     },
     matrix::Actor,
-    workers::{Panic, catch},
+    workers::{Panic, catch_panic},
 };
 
 /// How many events are taken from the inbox at once.
@@ -114,7 +114,7 @@ impl Inbox {
                 if pass.holds(&event.room_id) {
                     continue;
                 }
-                match catch(self.route_event(admission, &admitted, &event)).await {
+                match catch_panic(self.route_event(admission, &admitted, &event)).await {
                     Ok(Ok(Some((conversation, event)))) => _ = read.insert(conversation, event),
                     Ok(Ok(None)) => {}
                     Ok(Err(full @ JournalError::Full { .. })) => pass.hold(event.room_id, &full),

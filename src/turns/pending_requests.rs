@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use letta_client::{BackendError, Info};
+use letta_client::{BackendError, BackendInfo};
 use tracing::{debug, info};
 
 use super::{Inner, Turns};
@@ -66,7 +66,7 @@ enum Failure {
 
 impl Inner {
     /// What Letta is, as soon as it answers. `None`: the process is about to end.
-    pub(super) async fn once_letta_answers(&self) -> Option<Info> {
+    pub(super) async fn once_letta_answers(&self) -> Option<BackendInfo> {
         let mut returns = self.ctx.letta_reconnects.clone();
         loop {
             returns.mark_unchanged();

@@ -13,7 +13,7 @@ use tokio::time::Instant;
 
 use crate::{
     appservices::Appservices,
-    caller::{CallFacts, Caller, unknown_token},
+    caller::{Caller, RequestMetadata, unknown_token},
     clock,
     config::{Config, Secret},
     error::{Error, Result},
@@ -30,26 +30,26 @@ pub mod devices;
 pub mod existing;
 pub mod identity;
 pub mod ignored;
-mod introduce;
 pub mod moderation;
 mod nonces;
 mod password;
 pub mod profile;
+mod query_users;
 pub mod registration_tokens;
 mod seen;
-mod serial;
 pub mod short_tokens;
 #[cfg(test)]
 mod tests;
 pub mod tokens;
 pub mod uia;
+mod user_locks;
 
 pub use crate::store::records::accounts as record;
 
-use attempts::{Exceeded, Guess, Target};
+use attempts::{Exceeded, Guess, GuessTarget};
 use credential::ProvenPassword;
-pub(crate) use introduce::introduce;
-pub use password::HashFor;
+pub use password::HashRequester;
+pub(crate) use query_users::query_missing_users;
 use record::Account;
 
 /// How many characters a token has: about 190 bits.
@@ -69,14 +69,14 @@ pub struct Accounts {
     /// The registration tokens of the configuration, as they were at the start.
     configured_tokens: Arc<[Secret]>,
     pub(crate) sessions: Arc<uia::Sessions>,
-    attempts: Arc<attempts::Attempts>,
+    attempts: Arc<attempts::GuessLimiter>,
     hashing: Arc<password::Hashing>,
     seen: Arc<seen::LastSeen>,
     /// Of which account and network the log says that a password was wrong.
     wrong_passwords: Arc<LogThrottle<(OwnedUserId, Option<IpAddr>)>>,
     pub(crate) nonces: Arc<nonces::Nonces>,
     /// One after the other: changes of one user that read before they write.
-    pub(crate) serial: Arc<serial::Serial>,
+    pub(crate) user_locks: Arc<user_locks::UserLocks>,
     /// Held by whoever makes or changes the account or devices of a user, from reading them to writing them.
     pub(crate) changing: KeyedLocks<OwnedUserId>,
     /// Held by whoever spends a registration token, or may become the first person (the empty text).
@@ -147,7 +147,7 @@ impl Accounts {
             seen: Arc::default(),
             wrong_passwords: Arc::default(),
             nonces: Arc::default(),
-            serial: Arc::default(),
+            user_locks: Arc::default(),
             changing: KeyedLocks::default(),
             registering: KeyedLocks::default(),
         })
@@ -182,7 +182,7 @@ impl Accounts {
         &self,
         appservices: &Appservices,
         token: &str,
-        facts: &CallFacts,
+        facts: &RequestMetadata,
     ) -> Result<Caller> {
         let digest = digest(token);
         let Some(token) = self.store.get::<tables::Tokens>((digest,))? else {
@@ -200,7 +200,7 @@ impl Accounts {
             return Err(unknown_token(false));
         }
         if account.locked && !facts.ends_sessions() {
-            return Err(moderation::locked());
+            return Err(moderation::user_locked_error());
         }
         self.retire_replaced(&token).await?;
         self.note_seen(&token, facts);
@@ -228,7 +228,7 @@ impl Accounts {
             return Err(unknown_token(false));
         }
         match self.get(user)? {
-            Some(account) if account.locked => Err(moderation::locked()),
+            Some(account) if account.locked => Err(moderation::user_locked_error()),
             _ => Ok(()),
         }
     }
@@ -238,7 +238,7 @@ impl Accounts {
     /// # Errors
     ///
     /// 400 if it cannot be a password, 429 if too many wait for a hash.
-    pub(crate) async fn hash(&self, password: &str, by: &HashFor) -> Result<String> {
+    pub(crate) async fn hash(&self, password: &str, by: &HashRequester) -> Result<String> {
         self.hashing.hash(password, by).await
     }
 
@@ -251,9 +251,9 @@ impl Accounts {
         &self,
         user: &UserId,
         given: &str,
-        facts: &CallFacts,
+        facts: &RequestMetadata,
     ) -> Result<Option<ProvenPassword>> {
-        let by = HashFor::from(facts);
+        let by = HashRequester::from(facts);
         // Whoever finds the queue full has not guessed.
         let has_device_here = || self.has_device_at(user, facts.ip);
         let slot = self.hashing.enqueue_user(&by, has_device_here)?;
@@ -265,7 +265,10 @@ impl Accounts {
             return Ok(hash.map(ProvenPassword::new));
         }
         let about = (user.to_owned(), facts.ip.map(network_of));
-        if let Some(suppressed) = self.wrong_passwords.note(about, Instant::now()) {
+        if let Some(suppressed) = self
+            .wrong_passwords
+            .record_occurrence(about, Instant::now())
+        {
             tracing::info!(user.id = %user, client.ip = ?facts.ip, suppressed, "wrong password");
         }
         Ok(None)
@@ -274,7 +277,7 @@ impl Accounts {
     /// Counts a guess at a password.
     fn begin_guess(&self, user: &UserId, ip: Option<IpAddr>) -> Result<Guess> {
         let begin = |has_device_here| {
-            let target = Target::Account {
+            let target = GuessTarget::Account {
                 user,
                 has_device_here,
             };
@@ -311,12 +314,12 @@ impl Accounts {
     /// 429 if too many wrong ones came from there; those of `look`.
     pub(crate) async fn limit_guesses<T>(
         &self,
-        facts: &CallFacts,
+        facts: &RequestMetadata,
         look: impl Future<Output = Result<Option<T>>>,
     ) -> Result<Option<T>> {
         let guess = self
             .attempts
-            .begin(Target::Token, facts.ip, Instant::now())
+            .begin(GuessTarget::Token, facts.ip, Instant::now())
             .map_err(Exceeded::into_error)?;
         let found = look.await?;
         if found.is_some() {

@@ -15,7 +15,7 @@ use crate::{
     config::{AppserviceRegistration, Config, RegistrationError},
     error::{Error, Result},
     log_throttle::LogThrottle,
-    outbound::Outgoing,
+    outbound::LazyHttpClient,
     store::records::accounts::Account,
     store::{Store, StoreError, tables},
 };
@@ -85,7 +85,7 @@ pub struct Appservice {
     sender: OwnedUserId,
     origin: Origin,
     delivery: Delivery,
-    http: Arc<Outgoing>,
+    http: Arc<LazyHttpClient>,
     /// Rung when it has shown that it is there: what waits for a retry is tried at once.
     pub(crate) awake: Notify,
     /// When the log said that it does not answer.
@@ -129,7 +129,7 @@ impl Appservice {
     }
 
     /// Tries at once what waits for its next attempt.
-    pub fn wake(&self) {
+    pub fn retry_now(&self) {
         self.awake.notify_one();
     }
 }
@@ -144,7 +144,7 @@ pub struct Appservices {
 struct Inner {
     store: Store,
     server_name: OwnedServerName,
-    http: Arc<Outgoing>,
+    http: Arc<LazyHttpClient>,
     all: RwLock<Vec<Arc<Appservice>>>,
     /// Held while the list changes, so that two changes do not pass each other.
     changing: tokio::sync::Mutex<()>,

@@ -16,13 +16,13 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use crate::{holder::Holder, permits::Share};
+use crate::{holder::Holder, permits::HolderLimits};
 
 mod pools;
 #[cfg(test)]
 mod tests;
 
-pub use pools::{BodyPools, UnreadAnswers};
+pub use pools::{BodyPools, UnreadResponses};
 
 /// A transfer below this many bytes a second is slow: it gives way even to its own holder.
 const SLOW_BYTES_PER_SECOND: u64 = 32 << 10;
@@ -35,7 +35,7 @@ pub struct PoolLimits {
     /// All bytes.
     pub total: usize,
     /// The bytes of one holder. One transfer may be larger if its holder has no other.
-    pub share: Share,
+    pub share: HolderLimits,
     /// How many transfers wait to grow.
     pub growing: Waiters,
     /// How many wait with nothing in hand, for a first byte.

@@ -68,7 +68,7 @@ impl Caller {
 
 /// What is known of a request besides its typed content.
 #[derive(Debug)]
-pub struct CallFacts {
+pub struct RequestMetadata {
     /// The access token, from the header or the query.
     pub token: Option<String>,
     /// The address of the client, if it is known: behind a trusted proxy the one that the proxy names.
@@ -87,7 +87,7 @@ pub struct CallFacts {
     pub bytes: Bytes,
 }
 
-impl CallFacts {
+impl RequestMetadata {
     /// Who holds what is given to somebody who is not known.
     pub fn anonymous_holder(&self) -> Holder {
         Holder::anonymous(self.ip)

@@ -226,7 +226,7 @@ impl Config {
     }
 
     /// Whether a key means something: to this server, or to Tuwunel.
-    pub fn knows(key: &str) -> bool {
+    pub fn is_known_key(key: &str) -> bool {
         keys::is_known(key)
     }
 

@@ -16,7 +16,7 @@ mod rate_limit;
 mod routes;
 #[cfg(test)]
 pub(crate) mod tests;
-mod unread;
+mod unread_responses;
 mod walks;
 
 use homeserver_model::json;

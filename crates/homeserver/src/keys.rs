@@ -28,7 +28,7 @@ pub mod to_device;
 
 pub use crate::store::records::keys as record;
 
-pub use device_lists::{changed, changes_between};
+pub use device_lists::{changes_between, record_device_list_change};
 pub use one_time::{counts as one_time_key_counts, unused_fallback_types};
 
 /// All keys. Clones are the same keys.
@@ -67,7 +67,7 @@ impl Keys {
 }
 
 /// Removes everything that belongs to a device that is deleted: its keys, the signatures on them, the messages that wait for it.
-/// Whoever deletes devices also calls [`changed`], once for all devices of the user, in the same batch.
+/// Whoever deletes devices also calls [`record_device_list_change`], once for all devices of the user, in the same batch.
 pub fn forget_device(batch: &mut Batch, user: &UserId, device: &DeviceId) -> Result<()> {
     batch.delete::<tables::DeviceKeys>((user, device))?;
     batch.delete_all::<tables::OneTimeKeys>((user, device))?;

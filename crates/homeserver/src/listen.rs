@@ -144,11 +144,11 @@ impl Listeners {
 pub fn connections(config: &Config) -> Connections {
     let limits = config
         .connections
-        .limits(&config.proxies, descriptors::limit());
+        .limits(&config.proxies, descriptors::soft_limit());
     tracing::info!(
         max = limits.connections_max,
         per_address_max = limits.per_address_max,
-        descriptors = descriptors::limit(),
+        descriptors = descriptors::soft_limit(),
         "connection limits"
     );
     Connections::new(limits)

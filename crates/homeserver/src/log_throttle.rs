@@ -70,7 +70,7 @@ impl<K> Default for LogThrottle<K> {
 
 impl<K: Eq + Hash> LogThrottle<K> {
     /// It happened once more. If a line is to be written, says how many were left out since the last one.
-    pub fn note(&self, about: K, now: Instant) -> Option<u64> {
+    pub fn record_occurrence(&self, about: K, now: Instant) -> Option<u64> {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(repeats) = state.about.get_mut(&about) {
             return repeats.again(now);
@@ -119,16 +119,23 @@ mod tests {
     #[test]
     fn first_is_said_then_a_count_at_intervals() {
         let (repeats, start) = (LogThrottle::default(), Instant::now());
-        assert_eq!(repeats.note("a", start), Some(0));
+        assert_eq!(repeats.record_occurrence("a", start), Some(0));
         for second in 0..599 {
             let now = start + Duration::from_secs(second);
-            assert_eq!(repeats.note("a", now), None, "{second}");
+            assert_eq!(repeats.record_occurrence("a", now), None, "{second}");
         }
-        assert_eq!(repeats.note("b", start), Some(0), "somebody else");
+        assert_eq!(
+            repeats.record_occurrence("b", start),
+            Some(0),
+            "somebody else"
+        );
         let now = start + LOG_REPEAT_INTERVAL;
-        assert_eq!(repeats.note("a", now), Some(599));
-        assert_eq!(repeats.note("a", now), None);
-        assert_eq!(repeats.note("a", now + LOG_REPEAT_INTERVAL), Some(1));
+        assert_eq!(repeats.record_occurrence("a", now), Some(599));
+        assert_eq!(repeats.record_occurrence("a", now), None);
+        assert_eq!(
+            repeats.record_occurrence("a", now + LOG_REPEAT_INTERVAL),
+            Some(1)
+        );
     }
 
     #[test]
@@ -139,7 +146,7 @@ mod tests {
         for interval in 0..3 {
             let now = start + LOG_REPEAT_INTERVAL * interval;
             for about in 0..of_each {
-                if let Some(suppressed) = repeats.note(about, now) {
+                if let Some(suppressed) = repeats.record_occurrence(about, now) {
                     lines += 1;
                     counted += suppressed + 1;
                 }

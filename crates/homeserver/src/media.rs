@@ -42,7 +42,7 @@ use crate::{
     config::{self, Config},
     error::{Error, Result},
     limits::{DOWNLOAD_WAIT_MAX, THUMBNAILS_AT_ONCE},
-    permits::{Permits, Share},
+    permits::{HolderLimits, Permits},
     store::{FILES_FOLDER, Store, tables},
 };
 use disk::Disk;
@@ -52,7 +52,7 @@ use record::MediaFile;
 /// How many characters a media id has: about 140 bits, so that nobody guesses one.
 const MEDIA_ID_CHARS: usize = 24;
 /// How many of them are for one user, or one application service.
-const THUMBNAILS_SHARE: Share = Share {
+const THUMBNAILS_SHARE: HolderLimits = HolderLimits {
     user: 1,
     appservice: 1,
 };

@@ -12,20 +12,20 @@ mod guarded;
 pub(crate) use guarded::Guarded;
 
 /// A client that is made when it is needed.
-pub(crate) struct Outgoing {
+pub(crate) struct LazyHttpClient {
     made: OnceLock<Client>,
     build: Box<dyn Fn(ClientBuilder) -> ClientBuilder + Send + Sync>,
 }
 
-impl std::fmt::Debug for Outgoing {
+impl std::fmt::Debug for LazyHttpClient {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Outgoing")
+        f.debug_struct("LazyHttpClient")
             .field("made", &self.made.get().is_some())
             .finish_non_exhaustive()
     }
 }
 
-impl Outgoing {
+impl LazyHttpClient {
     /// A client with these properties. It names itself, asks no proxy and follows no redirect.
     pub(crate) fn new(
         build: impl Fn(ClientBuilder) -> ClientBuilder + Send + Sync + 'static,

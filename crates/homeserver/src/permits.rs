@@ -20,7 +20,7 @@ const SWEEP_FROM: usize = 256;
 
 /// How many permits one holder can have, in parts of all.
 #[derive(Clone, Copy, Debug)]
-pub struct Share {
+pub struct HolderLimits {
     /// Of a user, an address or a follower.
     pub user: usize,
     /// Of an application service, which acts for many.
@@ -31,7 +31,7 @@ pub struct Share {
 #[derive(Debug)]
 pub struct Permits {
     all: Arc<Semaphore>,
-    share: Share,
+    share: HolderLimits,
     shares: Mutex<Shares>,
     /// How many wait for permits at this moment.
     #[cfg(test)]
@@ -54,7 +54,7 @@ pub struct Permit {
 
 impl Permits {
     /// A pool of this many.
-    pub fn new(total: usize, share: Share) -> Self {
+    pub fn new(total: usize, share: HolderLimits) -> Self {
         Self {
             all: Arc::new(Semaphore::new(total)),
             share,
@@ -126,7 +126,7 @@ mod tests {
 
     use super::*;
 
-    const SHARE: Share = Share {
+    const SHARE: HolderLimits = HolderLimits {
         user: 2,
         appservice: 4,
     };

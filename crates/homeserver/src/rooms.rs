@@ -69,7 +69,7 @@ pub use state::RoomState;
 #[cfg(test)]
 pub use unread::Unread;
 pub(crate) use unread::trim;
-pub use unread::{Read, mark_read, unread};
+pub use unread::{ReadPositions, mark_read, unread};
 pub(crate) use writer::EVENTS_PER_WRITE;
 pub use writer::RoomWriter;
 
@@ -99,7 +99,7 @@ pub struct Inner {
     events: Cache<OwnedEventId, Arc<Pdu>>,
     /// What is derived from every event, in this order.
     derived: Vec<Arc<dyn Derived>>,
-    pub(crate) read: Read,
+    pub(crate) read: ReadPositions,
     pub(crate) typing: typing::Typing,
     allowances: joined::Allowances,
     #[cfg(test)]
@@ -157,7 +157,7 @@ impl Rooms {
             heads: Mutex::default(),
             events: Cache::new(CACHED_EVENTS),
             derived,
-            read: Read::default(),
+            read: ReadPositions::default(),
             allowances: joined::Allowances::default(),
             #[cfg(test)]
             gate: crate::testing::Gate::default(),

@@ -11,7 +11,7 @@ use std::{
 };
 
 use ruma::{OwnedUserId, UserId};
-use system::condition::Condition;
+use system::condition::StoreCondition;
 use tasks::Tasks;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -21,7 +21,7 @@ use crate::{
     admin,
     appservices::{Appservices, Delivery, Origin},
     blocking::BlockingPool,
-    byte_pool::{BodyPools, UnreadAnswers},
+    byte_pool::{BodyPools, UnreadResponses},
     config::{AppserviceRegistration, Config},
     error::{Error, Result},
     holder::Holder,
@@ -108,7 +108,7 @@ impl Server {
             previews: Previews::new(media.clone(), &config.outbound),
             rate_limits: RateLimits::new(config.limits.rate_limits),
             body_pools: BodyPools::default(),
-            unread_answers: UnreadAnswers::default(),
+            unread_answers: UnreadResponses::default(),
             shutdown: CancellationToken::new(),
             restarts: AtomicBool::new(false),
             started: Instant::now(),
@@ -219,7 +219,7 @@ impl Server {
     }
 
     /// Whether its database can be written.
-    pub fn condition(&self) -> &Condition {
+    pub fn store_condition(&self) -> &StoreCondition {
         self.services.store.condition()
     }
 
@@ -281,7 +281,7 @@ impl Server {
         };
         for admin in admins {
             // The configuration may write it in capital letters, accounts are made in small ones.
-            if accounts.exists(&identity::named(accounts, admin.as_str())?)? {
+            if accounts.exists(&identity::parse_local_user(accounts, admin.as_str())?)? {
                 return Ok(None);
             }
         }

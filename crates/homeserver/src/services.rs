@@ -10,7 +10,7 @@ use crate::{
     accounts::Accounts,
     appservices::Appservices,
     blocking::BlockingPool,
-    byte_pool::{BodyPools, UnreadAnswers},
+    byte_pool::{BodyPools, UnreadResponses},
     config::Config,
     keys::Keys,
     limits::RateLimits,
@@ -44,7 +44,7 @@ pub struct Services {
     /// The room that there is for the bodies of requests.
     pub body_pools: BodyPools,
     /// The memory for answers that are not read yet.
-    pub unread_answers: UnreadAnswers,
+    pub unread_answers: UnreadResponses,
     /// Accounts, devices, tokens.
     pub accounts: Accounts,
     /// Keys for end-to-end encryption.

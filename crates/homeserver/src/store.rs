@@ -11,7 +11,7 @@ use std::{
 
 use rocksdb::{ColumnFamily, DB, Direction, FlushOptions, IteratorMode, ReadOptions, WriteOptions};
 use serde::{Deserialize, Serialize};
-use system::{condition::Condition, private};
+use system::{condition::StoreCondition, private};
 use tokio::time::Instant;
 
 pub mod backup;
@@ -101,7 +101,7 @@ pub struct Store {
     db: Arc<DB>,
     #[cfg(test)]
     counted: Arc<tests::Counted>,
-    condition: Condition,
+    condition: StoreCondition,
 }
 
 impl std::fmt::Debug for Store {
@@ -157,7 +157,7 @@ impl Store {
             db: Arc::new(db),
             #[cfg(test)]
             counted: Arc::default(),
-            condition: Condition::new("database"),
+            condition: StoreCondition::new("database"),
         };
         format::check(&store, server_name)?;
         tracing::debug!(path = %directory.display(), took = ?started.elapsed(), "database open");
@@ -276,7 +276,7 @@ impl Store {
     }
 
     /// Whether the database can be written; kept up to date by `supervise()`.
-    pub fn condition(&self) -> &Condition {
+    pub fn condition(&self) -> &StoreCondition {
         &self.condition
     }
 

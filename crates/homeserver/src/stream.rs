@@ -160,11 +160,11 @@ impl Stream {
         let last = tokio::task::spawn_blocking(move || stream.commit_blocking(write))
             .await
             .map_err(|_| StoreError::Lost)??;
-        self.shown(last).await?;
+        self.wait_until_visible(last).await?;
         Ok(last)
     }
 
-    /// Writes the rows and gives the last of their positions, which readers may not see yet: see [`Stream::shown`]. Blocks.
+    /// Writes the rows and gives the last of their positions, which readers may not see yet: see [`Stream::wait_until_visible`]. Blocks.
     pub(crate) fn commit_blocking(&self, write: Write) -> Result<Position, StoreError> {
         let Write {
             mut batch,
@@ -187,7 +187,7 @@ impl Stream {
     }
 
     /// Waits until readers see everything up to this position.
-    pub(crate) async fn shown(&self, position: Position) -> Result<(), StoreError> {
+    pub(crate) async fn wait_until_visible(&self, position: Position) -> Result<(), StoreError> {
         let mut visible = self.inner.visible.subscribe();
         let shown = visible.wait_for(|&visible| visible >= position).await;
         shown.map(drop).map_err(|_| StoreError::Lost)

@@ -46,12 +46,12 @@ mod wire;
 pub use address::FRAME_BYTES_MAX;
 pub use history::{AGENTS_MAX, HISTORY_PAGES_MAX};
 pub use hub::{EXTERNAL_TURNS_MAX, LAST_TURNS_MAX, LOOK_MESSAGES, PARKED_MAX, RECONNECTS_MAX};
-pub use runtime::{UNFINISHED, UNHEARD, UNHEARD_TIMES_MAX};
+pub use runtime::{INPUT_LOOKUPS_MAX, INPUT_SILENCE_MAX, TURN_END_WAIT_MAX};
 
 use crate::{
     backend::{
-        Agent, ApprovalRequest, Backend, Conversation, Decision, Destination, ExternalTurn,
-        HistoryItem, Info, Prompt, ToolPolicy, TurnStream,
+        Agent, ApprovalRequest, Backend, BackendInfo, Conversation, Decision, Destination,
+        ExternalTurn, HistoryItem, Prompt, ToolPolicy, TurnStream,
     },
     error::BackendError,
     id::{AgentId, RunId},
@@ -62,7 +62,7 @@ use address::Address;
 use command::{Creation, Request};
 use hub::{Call, Hub, MESSAGES_PAGE};
 use link::SocketTimeouts;
-use wire::{Answer, Scope};
+use wire::{ResponseBody, Scope};
 
 /// How to reach a server, and how long to wait for it.
 #[derive(Clone)]
@@ -183,7 +183,7 @@ impl AppServerBackend {
         })
     }
 
-    async fn ask(&self, request: Request) -> Result<Answer, BackendError> {
+    async fn ask(&self, request: Request) -> Result<ResponseBody, BackendError> {
         self.hub().call(|reply| Call::Plain(request, reply)).await
     }
 
@@ -210,7 +210,7 @@ impl AppServerBackend {
 
 #[async_trait]
 impl Backend for AppServerBackend {
-    async fn info(&self) -> Result<Info, BackendError> {
+    async fn info(&self) -> Result<BackendInfo, BackendError> {
         let info = self.address.info().await?;
         let lacks = |what: &str| {
             let has = info.capabilities.as_ref().and_then(|all| all.get(what));
@@ -235,7 +235,7 @@ impl Backend for AppServerBackend {
                 "App Server protocol version mismatch"
             );
         }
-        Ok(Info {
+        Ok(BackendInfo {
             kind: "Letta App Server".to_owned(),
             version: info.letta_code_version,
             conversations: true,
@@ -255,7 +255,7 @@ impl Backend for AppServerBackend {
         match self.ask(Request::AgentRetrieve { agent_id }).await {
             Ok(answer) => match answer.agent {
                 Some(entry) if entry.id.as_deref() == Some(id.as_str()) => {
-                    Ok(listing::convert(entry))
+                    Ok(listing::agent_from_entry(entry))
                 }
                 _ => Err(BackendError::unclear("not the record of this agent")),
             },

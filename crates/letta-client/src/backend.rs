@@ -22,7 +22,7 @@ pub use crate::prompt::{Image, Part, Prompt, Speaker};
 #[async_trait]
 pub trait Backend: Send + Sync {
     /// Asks the server who it is, with our credentials: a health and an access check in one.
-    async fn info(&self) -> Result<Info, BackendError>;
+    async fn info(&self) -> Result<BackendInfo, BackendError>;
 
     /// Every agent there is, over all pages, oldest first, without Letta's own background helpers.
     ///
@@ -49,7 +49,7 @@ pub trait Backend: Send + Sync {
     /// Starts one turn with all of `prompts` (at least one), and streams it.
     ///
     /// Sending the same prompts again attaches to the first run where the server can tell
-    /// (see [`Info::idempotent`]). A backend without permission modes ignores `policy`.
+    /// (see [`BackendInfo::idempotent`]). A backend without permission modes ignores `policy`.
     async fn send(
         &self,
         to: &Destination,
@@ -194,7 +194,7 @@ pub enum ApprovalStatus {
     clippy::struct_excessive_bools,
     reason = "each is one thing that a server can or cannot do"
 )]
-pub struct Info {
+pub struct BackendInfo {
     /// What kind of server this is, for people: `Letta Cloud`, `Letta V1`, `demo`.
     pub kind: String,
     /// The version it names, if it names one.
@@ -212,7 +212,7 @@ pub struct Info {
     pub external_turns: bool,
 }
 
-impl Info {
+impl BackendInfo {
     /// Kind and version, for people.
     pub fn name(&self) -> String {
         match &self.version {
@@ -222,7 +222,7 @@ impl Info {
     }
 
     /// What cannot be done there, as the end of a line for people; empty if nothing is missing.
-    pub fn without(&self) -> String {
+    pub fn missing_features(&self) -> String {
         let can = [
             (self.approvals, "approvals (tools run unasked)"),
             (self.history, "history"),

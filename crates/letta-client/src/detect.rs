@@ -2,10 +2,10 @@
 //!
 //! | asked | answered so by | way |
 //! |---|---|---|
-//! | `/app-server-info` | an App Server | [`Kind::AppServer`] |
-//! | `/v1/health/` | Letta V1, Letta Cloud, the demo | [`Kind::Rest`] |
-//! | `/v1/agents/` | the same, behind a proxy that hides its health | [`Kind::Rest`] |
-//! | `/v1/models` | a proxy with OpenAI-compatible routes | [`Kind::OpenAi`] |
+//! | `/app-server-info` | an App Server | [`BackendKind::AppServer`] |
+//! | `/v1/health/` | Letta V1, Letta Cloud, the demo | [`BackendKind::Rest`] |
+//! | `/v1/agents/` | the same, behind a proxy that hides its health | [`BackendKind::Rest`] |
+//! | `/v1/models` | a proxy with OpenAI-compatible routes | [`BackendKind::OpenAi`] |
 //!
 //! A server that fails has not answered: nothing is concluded from what it did not say, so a Letta
 //! that is starting is never taken for another kind. Only reads are asked for.
@@ -21,7 +21,7 @@ use crate::{
     rest::{
         RestConfig, RestConfigError,
         api::{Api, is_cloud},
-        failure::{Refusal, RequestTarget},
+        failure::{ErrorResponse, RequestTarget},
     },
 };
 
@@ -32,7 +32,7 @@ pub const PROBE_MAX: Duration = Duration::from_secs(5);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "config", derive(schemars::JsonSchema, clap::ValueEnum))]
 #[serde(rename_all = "kebab-case")]
-pub enum Kind {
+pub enum BackendKind {
     /// Letta Cloud, and V1 servers.
     Rest,
     /// The App Server: what one hosts oneself today.
@@ -46,7 +46,7 @@ pub enum Kind {
     Demo,
 }
 
-impl fmt::Display for Kind {
+impl fmt::Display for BackendKind {
     /// As it is written in a configuration.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
@@ -67,13 +67,13 @@ pub(crate) struct AppServer {
 /// Finds out what the server at `url` speaks. `api_key` goes with every question.
 ///
 /// [`BackendError::Unrecognized`] holds what each question was answered with.
-pub async fn detect(url: &str, api_key: Option<&str>) -> Result<Kind, DetectError> {
+pub async fn detect(url: &str, api_key: Option<&str>) -> Result<BackendKind, DetectError> {
     let parsed = Url::parse(url).map_err(RestConfigError::Url)?;
     if matches!(parsed.scheme(), "ws" | "wss") {
-        return Ok(Kind::AppServer);
+        return Ok(BackendKind::AppServer);
     }
     if is_cloud(&parsed) {
-        return Ok(Kind::Rest);
+        return Ok(BackendKind::Rest);
     }
     let api = Api::new(RestConfig {
         api_key: api_key.map(str::to_owned),
@@ -105,7 +105,11 @@ struct Log {
 
 impl Log {
     /// Writes down what was heard; `true` if it was what such a server says.
-    fn note(&mut self, path: &str, heard: Result<bool, Refusal>) -> Result<bool, BackendError> {
+    fn note(
+        &mut self,
+        path: &str,
+        heard: Result<bool, ErrorResponse>,
+    ) -> Result<bool, BackendError> {
         match heard {
             Ok(true) => return Ok(true),
             Ok(false) => self.said.push(format!("{path}: something else")),
@@ -123,19 +127,19 @@ impl Log {
 }
 
 /// A question that is answered with JSON: its path, whom the right answer shows, and which it is.
-type Question = (&'static [&'static str], Kind, fn(&Value) -> bool);
+type Question = (&'static [&'static str], BackendKind, fn(&Value) -> bool);
 
 const QUESTIONS: [Question; 3] = [
-    (&["v1", "health", ""], Kind::Rest, is_health),
-    (&["v1", "agents", ""], Kind::Rest, Value::is_array),
-    (&["v1", "models"], Kind::OpenAi, is_models),
+    (&["v1", "health", ""], BackendKind::Rest, is_health),
+    (&["v1", "agents", ""], BackendKind::Rest, Value::is_array),
+    (&["v1", "models"], BackendKind::OpenAi, is_models),
 ];
 
-async fn ask(api: &Api) -> Result<Kind, BackendError> {
+async fn ask(api: &Api) -> Result<BackendKind, BackendError> {
     let mut log = Log::default();
     let heard = app_server(api).await?.map(|found| found.is_some());
     if log.note("/app-server-info", heard)? {
-        return Ok(Kind::AppServer);
+        return Ok(BackendKind::AppServer);
     }
     for (segments, kind, fits) in QUESTIONS {
         let request = api.get(segments).query(&[("limit", "1")]);
@@ -157,7 +161,7 @@ async fn ask(api: &Api) -> Result<Kind, BackendError> {
 /// Asks for what only an App Server tells.
 pub(crate) async fn app_server(
     api: &Api,
-) -> Result<Result<Option<AppServer>, Refusal>, BackendError> {
+) -> Result<Result<Option<AppServer>, ErrorResponse>, BackendError> {
     #[derive(Deserialize)]
     struct Info {
         r#type: String,

@@ -19,17 +19,17 @@ use tokio::sync::{Mutex, watch};
 
 use crate::{
     backend::{
-        Agent, ApprovalRequest, ApprovalStatus, Backend, Conversation, Decision, Destination,
-        ExternalTurn, HistoryItem, Info, Prompt, ToolPolicy, TurnStream,
+        Agent, ApprovalRequest, ApprovalStatus, Backend, BackendInfo, Conversation, Decision,
+        Destination, ExternalTurn, HistoryItem, Prompt, ToolPolicy, TurnStream,
     },
-    detect::{DetectError, Kind, detect},
+    detect::{BackendKind, DetectError, detect},
     error::BackendError,
     id::{AgentId, RunId},
     rest::api::shown,
 };
 
 /// Makes the backend of a kind.
-type Make = Box<dyn Fn(Kind) -> Result<Arc<dyn Backend>, MakeError> + Send + Sync>;
+type Make = Box<dyn Fn(BackendKind) -> Result<Arc<dyn Backend>, MakeError> + Send + Sync>;
 
 /// Why a backend of the kind that was found could not be made.
 pub type MakeError = Box<dyn std::error::Error + Send + Sync>;
@@ -60,7 +60,7 @@ impl DetectedBackend {
     pub fn new(
         url: impl Into<String>,
         api_key: Option<String>,
-        make: impl Fn(Kind) -> Result<Arc<dyn Backend>, MakeError> + Send + Sync + 'static,
+        make: impl Fn(BackendKind) -> Result<Arc<dyn Backend>, MakeError> + Send + Sync + 'static,
     ) -> Arc<Self> {
         Arc::new(Self {
             url: url.into(),
@@ -111,7 +111,7 @@ fn unusable(error: &(dyn std::error::Error + 'static)) -> BackendError {
 
 #[async_trait]
 impl Backend for DetectedBackend {
-    async fn info(&self) -> Result<Info, BackendError> {
+    async fn info(&self) -> Result<BackendInfo, BackendError> {
         self.find().await?.info().await
     }
 

@@ -93,7 +93,7 @@ pub enum BackendError {
     #[error("Letta does not know {what}")]
     NotFound {
         /// What kind of thing it is.
-        missing: Missing,
+        missing: MissingResource,
         /// What was asked for.
         what: String,
     },
@@ -157,7 +157,7 @@ pub enum BackendError {
 
 /// What Letta says does not exist.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Missing {
+pub enum MissingResource {
     /// An agent.
     Agent,
     /// A conversation.
@@ -248,9 +248,9 @@ impl BackendError {
             Self::NotPending | Self::Forgotten { .. } => FailureKind::NotPending,
             Self::Moved { .. } | Self::RunDied { .. } => FailureKind::Broken,
             Self::NotFound { missing, .. } => match missing {
-                Missing::Agent => FailureKind::AgentGone,
-                Missing::Conversation => FailureKind::ConversationGone,
-                Missing::Run => FailureKind::RunGone,
+                MissingResource::Agent => FailureKind::AgentGone,
+                MissingResource::Conversation => FailureKind::ConversationGone,
+                MissingResource::Run => FailureKind::RunGone,
             },
             Self::Unauthorized => FailureKind::Unauthorized,
             Self::QuotaExceeded { .. } => FailureKind::Credits,

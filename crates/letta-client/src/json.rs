@@ -177,7 +177,7 @@ impl SurrogateJoiner {
 }
 
 /// A text that is complete.
-pub(crate) fn whole(text: &str) -> String {
+pub(crate) fn join_surrogates(text: &str) -> String {
     let mut halves = SurrogateJoiner::default();
     halves.join(text) + halves.end()
 }

@@ -44,10 +44,10 @@ pub mod rest;
 pub mod sse;
 
 pub use backend::{
-    Agent, ApprovalRequest, ApprovalStatus, Backend, Conversation, Decision, Destination,
-    ExternalTurn, HistoryItem, Image, Info, Part, PermissionMode, Prompt, Role, Speaker, Stop,
-    ToolCall, ToolPolicy, TurnEvent, TurnFailure, TurnStream,
+    Agent, ApprovalRequest, ApprovalStatus, Backend, BackendInfo, Conversation, Decision,
+    Destination, ExternalTurn, HistoryItem, Image, Part, PermissionMode, Prompt, Role, Speaker,
+    Stop, ToolCall, ToolPolicy, TurnEvent, TurnFailure, TurnStream,
 };
-pub use error::{Advice, BackendError, Missing};
+pub use error::{Advice, BackendError, MissingResource};
 pub use failure::{FailureKind, FailurePolicy};
 pub use id::{AgentId, ConversationId, IdError, MessageId, RunId, ToolCallId};

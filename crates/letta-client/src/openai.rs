@@ -29,8 +29,8 @@ use serde::Serialize;
 
 use crate::{
     backend::{
-        Agent, ApprovalRequest, Backend, Conversation, Decision, Destination, HistoryItem, Info,
-        Prompt, ToolPolicy, TurnEvent, TurnStream,
+        Agent, ApprovalRequest, Backend, BackendInfo, Conversation, Decision, Destination,
+        HistoryItem, Prompt, ToolPolicy, TurnEvent, TurnStream,
     },
     detect,
     error::BackendError,
@@ -136,14 +136,14 @@ impl OpenAiBackend {
 
 #[async_trait]
 impl Backend for OpenAiBackend {
-    async fn info(&self) -> Result<Info, BackendError> {
+    async fn info(&self) -> Result<BackendInfo, BackendError> {
         models::list(&self.api).await?;
         let app_server = detect::app_server(&self.api).await?.ok().flatten();
         let kind = match app_server {
             Some(_) => "OpenAI routes of a Letta App Server",
             None => "OpenAI-compatible server",
         };
-        Ok(Info {
+        Ok(BackendInfo {
             kind: kind.to_owned(),
             conversations: app_server.is_some(),
             version: app_server.and_then(|server| server.version),
@@ -243,7 +243,7 @@ impl Backend for OpenAiBackend {
         })
     }
 
-    /// Nothing: see [`Info::history`].
+    /// Nothing: see [`BackendInfo::history`].
     async fn history(
         &self,
         _to: &Destination,

@@ -60,8 +60,8 @@ pub use turn::{
 
 use crate::{
     backend::{
-        Agent, ApprovalRequest, ApprovalStatus, Backend, Conversation, Decision, Destination,
-        HistoryItem, Info, Prompt, ToolPolicy, TurnStream,
+        Agent, ApprovalRequest, ApprovalStatus, Backend, BackendInfo, Conversation, Decision,
+        Destination, HistoryItem, Prompt, ToolPolicy, TurnStream,
     },
     error::BackendError,
     id::{AgentId, RunId},
@@ -159,7 +159,7 @@ pub enum RestConfigError {
 
 /// How long a server is believed to lack something. What it lacked may come with its upgrade, or
 /// with the Redis that started after it.
-pub const LACK_BELIEVED: Duration = Duration::from_mins(10);
+pub const MISSING_FEATURE_TTL: Duration = Duration::from_mins(10);
 
 /// What is not known before it has been tried.
 #[derive(Debug, Default)]
@@ -178,7 +178,7 @@ impl Learned {
     fn fresh(&self) -> Option<bool> {
         let known = *self.0.lock().unwrap_or_else(PoisonError::into_inner);
         known
-            .filter(|(value, at)| *value || at.elapsed() < LACK_BELIEVED)
+            .filter(|(value, at)| *value || at.elapsed() < MISSING_FEATURE_TTL)
             .map(|(value, _)| value)
     }
 
@@ -237,7 +237,7 @@ impl RestBackend {
 
 #[async_trait]
 impl Backend for RestBackend {
-    async fn info(&self) -> Result<Info, BackendError> {
+    async fn info(&self) -> Result<BackendInfo, BackendError> {
         let request = self.api.get(&["v1", "health", ""]);
         let health: wire::Health = match self.api.call(request).await? {
             Ok(answer) => answer.json().unwrap_or_default(),
@@ -258,7 +258,7 @@ impl Backend for RestBackend {
             _ if self.api.is_cloud() => "Letta Cloud",
             _ => "Letta V1",
         };
-        Ok(Info {
+        Ok(BackendInfo {
             kind: kind.to_owned(),
             version: health.version,
             conversations,
@@ -405,10 +405,10 @@ mod tests {
         assert_eq!(learned.fresh(), None);
         learned.set(false);
         assert_eq!(learned.fresh(), Some(false));
-        tokio::time::advance(LACK_BELIEVED).await;
+        tokio::time::advance(MISSING_FEATURE_TTL).await;
         assert_eq!((learned.fresh(), learned.last()), (None, Some(false)));
         learned.set(true);
-        tokio::time::advance(LACK_BELIEVED).await;
+        tokio::time::advance(MISSING_FEATURE_TTL).await;
         assert_eq!(learned.fresh(), Some(true));
     }
 

@@ -6,7 +6,7 @@ use tokio::sync::watch;
 
 /// What is known of a store.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub enum State {
+pub enum ConditionState {
     /// It can be written.
     #[default]
     Working,
@@ -16,7 +16,7 @@ pub enum State {
     Lost(Arc<str>),
 }
 
-impl State {
+impl ConditionState {
     /// Why it cannot be written.
     pub fn reason(&self) -> Option<&str> {
         match self {
@@ -28,17 +28,17 @@ impl State {
 
 /// The condition of one store. Clones are the same condition.
 #[derive(Clone, Debug)]
-pub struct Condition {
+pub struct StoreCondition {
     name: &'static str,
-    state: watch::Sender<State>,
+    state: watch::Sender<ConditionState>,
 }
 
-impl Condition {
+impl StoreCondition {
     /// The condition of a store of this name, which works.
     pub fn new(name: &'static str) -> Self {
         Self {
             name,
-            state: watch::Sender::new(State::Working),
+            state: watch::Sender::new(ConditionState::Working),
         }
     }
 
@@ -48,14 +48,14 @@ impl Condition {
     }
 
     /// What is known now.
-    pub fn state(&self) -> State {
+    pub fn state(&self) -> ConditionState {
         self.state.borrow().clone()
     }
 
     /// A write failed. Logged once, until one succeeds: says whether this was the first one.
     pub fn failed(&self, error: &dyn std::error::Error) -> bool {
         self.state.send_if_modified(|state| {
-            if *state != State::Working {
+            if *state != ConditionState::Working {
                 return false;
             }
             let reason = with_causes(error);
@@ -64,7 +64,7 @@ impl Condition {
                 reason,
                 "store cannot be written; nothing is acknowledged until it can be"
             );
-            *state = State::Failing(reason.into());
+            *state = ConditionState::Failing(reason.into());
             true
         })
     }
@@ -72,10 +72,10 @@ impl Condition {
     /// A write succeeded.
     pub fn recovered(&self) {
         self.state.send_if_modified(|state| {
-            let failing = matches!(state, State::Failing(_));
+            let failing = matches!(state, ConditionState::Failing(_));
             if failing {
                 tracing::info!(store = self.name, "store can be written again");
-                *state = State::Working;
+                *state = ConditionState::Working;
             }
             failing
         });
@@ -84,7 +84,7 @@ impl Condition {
     /// It will not be written again by this process.
     pub fn lost(&self) {
         self.state.send_if_modified(|state| {
-            let State::Failing(reason) = state else {
+            let ConditionState::Failing(reason) = state else {
                 return false;
             };
             tracing::error!(
@@ -92,31 +92,34 @@ impl Condition {
                 reason = &**reason,
                 "store must be opened anew; the process ends, start it again"
             );
-            *state = State::Lost(Arc::clone(reason));
+            *state = ConditionState::Lost(Arc::clone(reason));
             true
         });
     }
 
     /// Waits until a write has failed.
     pub async fn until_failing(&self) {
-        self.until(|state| *state != State::Working).await;
+        self.until(|state| *state != ConditionState::Working).await;
     }
 
     /// Waits until the store is lost. Gives the reason.
     pub async fn until_lost(&self) -> Arc<str> {
-        match self.until(|state| matches!(state, State::Lost(_))).await {
-            State::Lost(reason) => reason,
+        match self
+            .until(|state| matches!(state, ConditionState::Lost(_)))
+            .await
+        {
+            ConditionState::Lost(reason) => reason,
             state => state.reason().unwrap_or_default().into(),
         }
     }
 
-    async fn until(&self, reached: impl FnMut(&State) -> bool) -> State {
+    async fn until(&self, reached: impl FnMut(&ConditionState) -> bool) -> ConditionState {
         let mut follower = self.state.subscribe();
         // The sender is held by `self`, so the wait ends only when the state is reached.
         follower
             .wait_for(reached)
             .await
-            .map_or_else(|_| State::Working, |state| state.clone())
+            .map_or_else(|_| ConditionState::Working, |state| state.clone())
     }
 }
 
@@ -137,16 +140,20 @@ mod tests {
 
     #[tokio::test]
     async fn first_failure_is_kept_until_a_write_succeeds() {
-        let condition = Condition::new("database");
-        assert_eq!(condition.state(), State::Working);
+        let condition = StoreCondition::new("database");
+        assert_eq!(condition.state(), ConditionState::Working);
         condition.lost();
-        assert_eq!(condition.state(), State::Working, "it never failed");
+        assert_eq!(
+            condition.state(),
+            ConditionState::Working,
+            "it never failed"
+        );
         condition.failed(&io::Error::other("first"));
         condition.failed(&io::Error::other("second"));
         assert_eq!(condition.state().reason(), Some("first"));
         condition.until_failing().await;
         condition.recovered();
-        assert_eq!(condition.state(), State::Working);
+        assert_eq!(condition.state(), ConditionState::Working);
         condition.failed(&io::Error::other("third"));
         condition.lost();
         condition.recovered();

@@ -26,7 +26,7 @@ mod stream;
 #[cfg(test)]
 mod tests;
 
-pub use connection::{Connection, Waits};
+pub use connection::{Connection, WaitGuard};
 pub use serve::{Connections, Listener, serve, serve_plain};
 
 /// Connections at the same time, however many descriptors there are.

@@ -27,7 +27,7 @@ pub struct Raised {
 /// # Errors
 ///
 /// If the system refuses; the limit stays then.
-pub fn raise() -> io::Result<Raised> {
+pub fn raise_soft_limit() -> io::Result<Raised> {
     let (from, hard) = getrlimit(Resource::RLIMIT_NOFILE)?;
     let to = if cfg!(target_os = "macos") {
         hard.min(MACOS_MAX)
@@ -50,7 +50,7 @@ pub fn raise() -> io::Result<Raised> {
 }
 
 /// The soft limit.
-pub fn limit() -> u64 {
+pub fn soft_limit() -> u64 {
     // Linux and macOS always know it; the least is a safe answer elsewhere.
     getrlimit(Resource::RLIMIT_NOFILE).map_or(LIMIT_MIN, |(soft, _)| soft)
 }
@@ -79,8 +79,8 @@ mod tests {
     #[test]
     fn raise_reaches_the_hard_limit() {
         let (_, hard) = getrlimit(Resource::RLIMIT_NOFILE).unwrap();
-        let raised = raise().unwrap();
-        assert_eq!(raised.to, limit());
+        let raised = raise_soft_limit().unwrap();
+        assert_eq!(raised.to, soft_limit());
         if !cfg!(target_os = "macos") {
             assert_eq!(raised.to, hard);
         }

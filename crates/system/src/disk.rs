@@ -23,14 +23,14 @@ pub fn survive_size_limit() -> io::Result<()> {
     reason = "the count is narrower on other systems"
 )]
 /// The room on the disk of this path that a process without privileges may use, in bytes.
-pub fn room(path: &Path) -> io::Result<u64> {
+pub fn free_bytes(path: &Path) -> io::Result<u64> {
     let found = statvfs(path)?;
     Ok(u64::from(found.blocks_available()).saturating_mul(found.fragment_size()))
 }
 
 /// Whether there is enough room to write again. Where nobody can say, there is.
 pub fn has_room(path: &Path) -> bool {
-    room(path).map_or(true, |room| room >= ROOM_BYTES_MIN)
+    free_bytes(path).map_or(true, |room| room >= ROOM_BYTES_MIN)
 }
 
 /// Whether an error, or what a library made of one, says that the disk is full.
@@ -56,7 +56,7 @@ mod tests {
 
     #[test]
     fn room_is_more_than_nothing_where_tests_can_write() {
-        assert!(room(&std::env::temp_dir()).unwrap() > 0);
+        assert!(free_bytes(&std::env::temp_dir()).unwrap() > 0);
         assert!(has_room(Path::new("/there/is/no/such/folder")));
     }
 }

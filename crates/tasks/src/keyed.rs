@@ -10,7 +10,7 @@ use std::{
 
 use tracing::error;
 
-use super::{PANICS_PER_ITEM_MAX, Panic, Tasks, catch};
+use super::{PANICS_PER_ITEM_MAX, Panic, Tasks, catch_panic};
 
 /// How long a worker rests after an error or a panic, before it looks again.
 const RETRY_PAUSE: Duration = Duration::from_secs(5);
@@ -89,7 +89,7 @@ where
 async fn supervise<K: Debug, W: Work<K>>(work: &W, key: &K, tasks: &Tasks) -> bool {
     let mut panics = 0;
     loop {
-        match catch(work.run(key)).await {
+        match catch_panic(work.run(key)).await {
             Ok(Ok(())) => return true,
             Ok(Err(failure)) => error!(
                 ?key,
@@ -114,7 +114,7 @@ async fn supervise<K: Debug, W: Work<K>>(work: &W, key: &K, tasks: &Tasks) -> bo
 
 /// Whether the item that panicked was set aside.
 async fn set_aside<K: Debug, W: Work<K>>(work: &W, key: &K, panic: &Panic) -> bool {
-    match catch(work.set_aside(key, panic)).await {
+    match catch_panic(work.set_aside(key, panic)).await {
         Ok(Ok(())) => return true,
         Ok(Err(failure)) => error!(
             ?key,

@@ -19,7 +19,7 @@ mod keyed;
 mod supervision;
 
 pub use keyed::{Work, Workers};
-pub use supervision::{Panic, catch};
+pub use supervision::{Panic, catch_panic};
 
 use std::sync::{Arc, OnceLock};
 
@@ -56,7 +56,7 @@ impl Tasks {
     {
         // The tracker waits for it; nobody else needs its handle.
         drop(self.tracker.spawn(async move {
-            if let Err(panic) = catch(task).await {
+            if let Err(panic) = catch_panic(task).await {
                 error!(%panic, "a task panicked; nothing else depends on it");
             }
         }));
@@ -70,7 +70,7 @@ impl Tasks {
     {
         let tasks = self.clone();
         drop(self.tracker.spawn(async move {
-            match catch(task).await {
+            match catch_panic(task).await {
                 Ok(()) if tasks.is_closing() => return,
                 Ok(()) => error!(task = name, "a task ended that must not; the process ends"),
                 Err(panic) => error!(task = name, %panic, "a task panicked; the process ends"),

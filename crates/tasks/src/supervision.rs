@@ -28,7 +28,7 @@ impl From<Box<dyn Any + Send>> for Panic {
 ///
 /// What the future shares with others must be consistent after every statement: that holds for all
 /// that lies in the journal, whose commits are atomic, and for our mutexes, which ignore poisoning.
-pub async fn catch<F: Future>(future: F) -> Result<F::Output, Panic> {
+pub async fn catch_panic<F: Future>(future: F) -> Result<F::Output, Panic> {
     AssertUnwindSafe(future)
         .catch_unwind()
         .await

@@ -126,7 +126,7 @@ fn check(config: &Config) -> Result<(), Problem> {
         .homeserver
         .tuwunel
         .keys()
-        .filter(|key| !homeserver::Config::knows(key));
+        .filter(|key| !homeserver::Config::is_known_key(key));
     for key in unknown {
         if let Some(meant) = nearest(key, OWN_KEYS) {
             return Err(Problem::key(

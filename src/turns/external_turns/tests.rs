@@ -5,8 +5,8 @@ use std::{pin::Pin, sync::Arc};
 use async_trait::async_trait;
 use futures_util::Stream;
 use letta_client::{
-    Agent, AgentId, ApprovalRequest, Backend, BackendError, ConversationId, Decision, HistoryItem,
-    Info, PermissionMode, Prompt, RunId, ToolPolicy,
+    Agent, AgentId, ApprovalRequest, Backend, BackendError, BackendInfo, ConversationId, Decision,
+    HistoryItem, PermissionMode, Prompt, RunId, ToolPolicy,
     demo::{Demo, DemoServer},
     rest::{RestBackend, RestConfig},
 };
@@ -41,7 +41,7 @@ struct App {
 
 #[async_trait]
 impl Backend for App {
-    async fn info(&self) -> Result<Info, BackendError> {
+    async fn info(&self) -> Result<BackendInfo, BackendError> {
         self.rest.info().await
     }
 

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use insta::assert_snapshot;
-use letta_client::{FailurePolicy, Missing, TurnFailure};
+use letta_client::{FailurePolicy, MissingResource, TurnFailure};
 
 use super::*;
 use crate::{
@@ -31,8 +31,8 @@ fn failures() -> Vec<BackendError> {
         BackendError::ApprovalPending,
         BackendError::NotPending,
         BackendError::Forgotten { sent: false },
-        gone(Missing::Agent),
-        gone(Missing::Conversation),
+        gone(MissingResource::Agent),
+        gone(MissingResource::Conversation),
         BackendError::Unauthorized,
         BackendError::RateLimited {
             retry_after: Some(Duration::from_mins(10)),

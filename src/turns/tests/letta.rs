@@ -8,9 +8,9 @@ use std::{
 use async_trait::async_trait;
 use futures_util::{StreamExt, stream};
 use letta_client::{
-    Agent, AgentId, ApprovalRequest, ApprovalStatus, Backend, BackendError, Conversation, Decision,
-    Destination, FailureKind, HistoryItem, Info, MessageId, Missing, Prompt, Role, RunId, Stop,
-    ToolPolicy, TurnEvent, TurnFailure, TurnStream,
+    Agent, AgentId, ApprovalRequest, ApprovalStatus, Backend, BackendError, BackendInfo,
+    Conversation, Decision, Destination, FailureKind, HistoryItem, MessageId, MissingResource,
+    Prompt, Role, RunId, Stop, ToolPolicy, TurnEvent, TurnFailure, TurnStream,
 };
 
 pub(super) use self::fate::Fate;
@@ -265,7 +265,7 @@ impl ScriptedLetta {
                 return Err(unreachable());
             }
             if !hangs && state.gone && call != "agent" {
-                return Err(missing(Missing::Agent));
+                return Err(missing(MissingResource::Agent));
             }
             let is_look = !matches!(call, "send" | "decide");
             (hangs, is_look.then(|| state.looks.pop_front()).flatten())
@@ -282,7 +282,7 @@ impl ScriptedLetta {
 
 #[async_trait]
 impl Backend for ScriptedLetta {
-    async fn info(&self) -> Result<Info, BackendError> {
+    async fn info(&self) -> Result<BackendInfo, BackendError> {
         Err(BackendError::Unsupported {
             what: "say who it is",
         })
@@ -354,7 +354,7 @@ impl Backend for ScriptedLetta {
     ) -> Result<TurnStream, BackendError> {
         self.note("decide").await?;
         if std::mem::take(&mut self.lock().forgets) {
-            return Err(missing(Missing::Conversation));
+            return Err(missing(MissingResource::Conversation));
         }
         let approve = decisions.iter().all(|decision| decision.approve);
         self.lock().approved.push(approve);
@@ -394,7 +394,7 @@ impl Backend for ScriptedLetta {
         }
         let broken = state.broken.iter().find(|(broken, _)| broken == run);
         let Some((_, answer)) = broken else {
-            return Err(missing(Missing::Run));
+            return Err(missing(MissingResource::Run));
         };
         let started = TurnEvent::Started {
             run: run.clone(),

@@ -15,7 +15,7 @@ mod users;
 
 pub use media::Media;
 pub use rooms::{Alias, Directory, Moderation, Rooms};
-pub use server::Running;
+pub use server::ServerCommand;
 pub use users::Users;
 
 /// Manage this server.
@@ -39,7 +39,7 @@ pub enum Command {
     Rooms(Rooms),
     /// The server itself.
     #[command(subcommand)]
-    Server(Running),
+    Server(ServerCommand),
     /// Uploaded files.
     #[command(subcommand)]
     Media(Media),

@@ -27,7 +27,7 @@ struct Shared {
 
 /// What one member may take.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Share {
+pub struct MemberBudget {
     /// Steps for the member's own rules.
     pub own: u64,
     /// Steps for the server's rules.
@@ -49,16 +49,16 @@ impl EventBudget {
     }
 
     /// The share of the next member.
-    pub fn share(&self) -> Share {
-        Share {
-            own: self.own.share(self.members),
-            defaults: self.defaults.share(self.members),
-            parsed: self.parsed.share(self.members),
+    pub fn member_budget(&self) -> MemberBudget {
+        MemberBudget {
+            own: self.own.member_budget(self.members),
+            defaults: self.defaults.member_budget(self.members),
+            parsed: self.parsed.member_budget(self.members),
         }
     }
 
     /// The next member has taken so much of its share.
-    pub fn took(&mut self, taken: Share) {
+    pub fn deduct(&mut self, taken: MemberBudget) {
         self.members = self.members.saturating_sub(1);
         self.own.left = self.own.left.saturating_sub(taken.own);
         self.defaults.left = self.defaults.left.saturating_sub(taken.defaults);
@@ -67,12 +67,12 @@ impl EventBudget {
 }
 
 impl Shared {
-    fn share(&self, members: u64) -> u64 {
+    fn member_budget(&self, members: u64) -> u64 {
         (self.left / members.max(1)).max(self.least)
     }
 }
 
-impl Share {
+impl MemberBudget {
     /// All steps.
     pub const fn steps(self) -> u64 {
         self.own + self.defaults
@@ -87,8 +87,8 @@ mod tests {
         let mut budget = EventBudget::new(members);
         let mut got = Vec::new();
         for member in 0..members {
-            let own = budget.share().own.min(wants(member));
-            budget.took(Share {
+            let own = budget.member_budget().own.min(wants(member));
+            budget.deduct(MemberBudget {
                 own,
                 defaults: 0,
                 parsed: 0,

@@ -13,7 +13,7 @@ use ruma::{
 use serde_json::{Value, value::RawValue};
 
 use super::{
-    budget::Share,
+    budget::MemberBudget,
     limits::check_rule,
     pattern::{BYTES_PER_STEP, Budget, Pattern},
 };
@@ -83,8 +83,8 @@ impl Rules {
         &self,
         event: &Event,
         context: &Context<'_>,
-        share: Share,
-    ) -> (Option<&Actions>, Share) {
+        share: MemberBudget,
+    ) -> (Option<&Actions>, MemberBudget) {
         let most = share.own.min(STEPS_PER_EVENT);
         let mut budget = Budget::of(most);
         let mut of_defaults = 0;
@@ -99,7 +99,7 @@ impl Rules {
             fits
         };
         let actions = self.rules.iter().find(fits).map(|rule| &rule.actions);
-        let taken = Share {
+        let taken = MemberBudget {
             own: most - budget.left(),
             defaults: of_defaults,
             parsed: 0,

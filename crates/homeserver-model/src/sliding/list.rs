@@ -11,14 +11,14 @@ use super::{
 
 /// What a client wants to know of a room.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Wanted {
+pub struct RoomRequest {
     /// How many of the latest events.
     pub timeline_limit: usize,
     /// Which state.
     pub required: RequiredState,
 }
 
-impl Wanted {
+impl RoomRequest {
     /// Whoever wants the room more than once wants the most of each.
     pub fn add(&mut self, other: &Self) {
         self.timeline_limit = self.timeline_limit.max(other.timeline_limit);
@@ -34,7 +34,7 @@ pub struct List {
     /// Which rooms are in it.
     pub filters: Filters,
     /// What is wanted of each room that is seen.
-    pub wanted: Wanted,
+    pub wanted: RoomRequest,
 }
 
 /// What a list is.
@@ -80,7 +80,11 @@ impl List {
 }
 
 /// Adds what a list wants to the rooms that are seen through it.
-pub fn want(wanted: &mut BTreeMap<OwnedRoomId, Wanted>, rooms: &[OwnedRoomId], what: &Wanted) {
+pub fn want(
+    wanted: &mut BTreeMap<OwnedRoomId, RoomRequest>,
+    rooms: &[OwnedRoomId],
+    what: &RoomRequest,
+) {
     for room in rooms {
         wanted.entry(room.clone()).or_default().add(what);
     }
@@ -146,11 +150,11 @@ mod tests {
     fn a_room_in_two_lists_is_wanted_with_the_most_of_both() {
         let me = user_id!("@alice:letta.test");
         let state = |kind: StateEventType| RequiredState::new(&[(kind, String::new())], me);
-        let few = Wanted {
+        let few = RoomRequest {
             timeline_limit: 1,
             required: state(StateEventType::RoomName),
         };
-        let many = Wanted {
+        let many = RoomRequest {
             timeline_limit: 20,
             required: state(StateEventType::RoomTopic),
         };

@@ -11,7 +11,7 @@ use serde::Deserialize;
 
 use super::{
     filter::{Filters, MoreFilters},
-    list::{List, Wanted},
+    list::{List, RoomRequest},
     required::RequiredState,
 };
 use crate::{
@@ -36,7 +36,7 @@ pub struct SyncRequest {
     /// Lists, by name.
     pub lists: BTreeMap<String, List>,
     /// Rooms that the client looks at.
-    pub subscriptions: BTreeMap<OwnedRoomId, Wanted>,
+    pub subscriptions: BTreeMap<OwnedRoomId, RoomRequest>,
     /// What it wants besides rooms.
     pub extensions: request::Extensions,
 }
@@ -152,9 +152,13 @@ fn check(filters: &Filters) -> Result<()> {
     Ok(())
 }
 
-fn wanted(limit: UInt, required: &[(StateEventType, String)], user: &UserId) -> Result<Wanted> {
+fn wanted(
+    limit: UInt,
+    required: &[(StateEventType, String)],
+    user: &UserId,
+) -> Result<RoomRequest> {
     at_most("required_state", required.len(), REQUIRED_STATE_MAX)?;
-    Ok(Wanted {
+    Ok(RoomRequest {
         timeline_limit: usize::try_from(limit)
             .unwrap_or(SLIDING_TIMELINE_MAX)
             .min(SLIDING_TIMELINE_MAX),

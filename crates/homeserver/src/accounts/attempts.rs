@@ -50,7 +50,7 @@ impl Exceeded {
 
 /// What is guessed at.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Target<'a> {
+pub(super) enum GuessTarget<'a> {
     /// The password of an account.
     Account {
         /// Whose.
@@ -72,7 +72,7 @@ pub(super) struct Guess {
 
 /// Wrong guesses.
 #[derive(Debug)]
-pub(super) struct Attempts {
+pub(super) struct GuessLimiter {
     counters: Mutex<Counters>,
 }
 
@@ -83,7 +83,7 @@ struct Counters {
     account: Counter<OwnedUserId>,
 }
 
-impl Default for Attempts {
+impl Default for GuessLimiter {
     fn default() -> Self {
         let counters = Counters {
             account_at_address: Counter::new(
@@ -99,7 +99,7 @@ impl Default for Attempts {
     }
 }
 
-impl Attempts {
+impl GuessLimiter {
     fn lock(&self) -> MutexGuard<'_, Counters> {
         self.counters.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -107,7 +107,7 @@ impl Attempts {
     /// Counts a guess as wrong before it is looked at. One that may not be made is not counted.
     pub(super) fn begin(
         &self,
-        target: Target<'_>,
+        target: GuessTarget<'_>,
         ip: Option<IpAddr>,
         now: Instant,
     ) -> Result<Guess, Exceeded> {
@@ -115,7 +115,7 @@ impl Attempts {
         let mut counters = self.lock();
         let mut here = counters.address.wait(&network, now);
         let mut user = None;
-        if let Target::Account {
+        if let GuessTarget::Account {
             user: id,
             has_device_here,
         } = target
@@ -213,8 +213,8 @@ mod tests {
 
     use super::*;
 
-    fn at(user: &UserId) -> Target<'_> {
-        Target::Account {
+    fn at(user: &UserId) -> GuessTarget<'_> {
+        GuessTarget::Account {
             user,
             has_device_here: false,
         }
@@ -226,7 +226,7 @@ mod tests {
 
     #[test]
     fn guesses_run_out_and_come_back_one_by_one() {
-        let (attempts, alice, now) = (Attempts::default(), user_id!("@a:b.c"), Instant::now());
+        let (attempts, alice, now) = (GuessLimiter::default(), user_id!("@a:b.c"), Instant::now());
         for _ in 0..GUESSES_AT_ACCOUNT_PER_ADDRESS {
             drop(attempts.begin(at(alice), None, now).unwrap());
         }
@@ -246,7 +246,7 @@ mod tests {
     #[test]
     fn one_address_cannot_guess_at_many_accounts() {
         for size in [1, 3] {
-            let (attempts, now) = (Attempts::default(), Instant::now());
+            let (attempts, now) = (GuessLimiter::default(), Instant::now());
             let users: Vec<_> = (0..60)
                 .map(|number| UserId::parse(format!("@u{}:b.c", number / size)).unwrap())
                 .collect();
@@ -257,26 +257,32 @@ mod tests {
             assert_eq!(answered, GUESSES_PER_ADDRESS as usize);
             assert!(
                 attempts
-                    .begin(Target::Token, Some(address(7)), now)
+                    .begin(GuessTarget::Token, Some(address(7)), now)
                     .is_err()
             );
-            assert!(attempts.begin(Target::Token, Some(address(8)), now).is_ok());
+            assert!(
+                attempts
+                    .begin(GuessTarget::Token, Some(address(8)), now)
+                    .is_ok()
+            );
         }
     }
 
     #[test]
     fn addresses_of_one_ipv6_network_count_as_one() {
-        let (attempts, now) = (Attempts::default(), Instant::now());
+        let (attempts, now) = (GuessLimiter::default(), Instant::now());
         let answered = (0..60_u64).filter(|number| {
             let address = format!("2001:db8::{number:x}").parse().unwrap();
-            attempts.begin(Target::Token, Some(address), now).is_ok()
+            attempts
+                .begin(GuessTarget::Token, Some(address), now)
+                .is_ok()
         });
         assert_eq!(answered.count(), GUESSES_PER_ADDRESS as usize);
     }
 
     #[test]
     fn stranger_does_not_lock_the_owner_out_elsewhere() {
-        let (attempts, alice) = (Attempts::default(), user_id!("@a:b.c"));
+        let (attempts, alice) = (GuessLimiter::default(), user_id!("@a:b.c"));
         let mut now = Instant::now();
         // A stranger who guesses as fast as it is let, for an hour.
         for _ in 0..3_600 {
@@ -290,7 +296,7 @@ mod tests {
 
     #[test]
     fn many_addresses_together_are_slowed_down_but_not_the_owner_at_home() {
-        let (attempts, alice, now) = (Attempts::default(), user_id!("@a:b.c"), Instant::now());
+        let (attempts, alice, now) = (GuessLimiter::default(), user_id!("@a:b.c"), Instant::now());
         let answered = (0..500).filter(|number| {
             let guess = attempts.begin(at(alice), Some(address(*number)), now);
             guess.is_ok()
@@ -300,7 +306,7 @@ mod tests {
             .begin(at(alice), Some(address(1_000)), now)
             .unwrap_err();
         assert_eq!(spent, Exceeded::ByAccount(GUESSES_AT_ACCOUNT_REFILL));
-        let home = Target::Account {
+        let home = GuessTarget::Account {
             user: alice,
             has_device_here: true,
         };

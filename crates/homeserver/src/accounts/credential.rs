@@ -10,7 +10,7 @@ use ruma::{DeviceId, UserId};
 
 use super::{
     Accounts, digest,
-    moderation::{deactivated, locked},
+    moderation::{user_deactivated_error, user_locked_error},
     record::{Account, ShortTokenUse},
 };
 use crate::{
@@ -84,8 +84,8 @@ impl Accounts {
         credential: &Credential,
     ) -> Result<()> {
         let account = match self.get(user)? {
-            Some(account) if account.deactivated => return Err(deactivated()),
-            Some(account) if account.locked => return Err(locked()),
+            Some(account) if account.deactivated => return Err(user_deactivated_error()),
+            Some(account) if account.locked => return Err(user_locked_error()),
             Some(account) => account,
             None => return Err(Error::forbidden("Wrong user or password")),
         };

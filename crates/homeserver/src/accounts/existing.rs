@@ -5,7 +5,7 @@
 use ruma::{OwnedUserId, UserId, api::error::ErrorKind};
 
 use super::{
-    Accounts, HashFor,
+    Accounts, HashRequester,
     credential::ProvenPassword,
     identity,
     record::{Account, ShortToken, ShortTokenUse},
@@ -16,7 +16,7 @@ use crate::{
 };
 
 /// 400 `M_USER_IN_USE`.
-pub fn in_use() -> Error {
+pub fn user_in_use_error() -> Error {
     Error::bad_request(ErrorKind::UserInUse, "This user name is taken")
 }
 
@@ -48,7 +48,7 @@ impl Accounts {
         &self,
         user: &UserId,
         new: &str,
-        by: &HashFor,
+        by: &HashRequester,
         old: Option<&ProvenPassword>,
     ) -> Result<()> {
         let hash = self.hash(new, by).await?;

@@ -21,7 +21,7 @@ pub const SERVER_USER: &str = "conduit";
 /// # Errors
 ///
 /// 403 if it is a user of another server, 400 if it is none.
-pub fn named(accounts: &Accounts, name: &str) -> Result<OwnedUserId> {
+pub fn parse_local_user(accounts: &Accounts, name: &str) -> Result<OwnedUserId> {
     let own = &accounts.server_name;
     let name = name.trim();
     let id = if name.starts_with('@') {
@@ -49,7 +49,7 @@ pub fn named(accounts: &Accounts, name: &str) -> Result<OwnedUserId> {
 /// 403 for mail addresses and telephone numbers: this server knows none.
 pub fn named_by(accounts: &Accounts, identifier: &UserIdentifier) -> Result<OwnedUserId> {
     match identifier {
-        UserIdentifier::Matrix(identifier) => named(accounts, &identifier.user),
+        UserIdentifier::Matrix(identifier) => parse_local_user(accounts, &identifier.user),
         _ => Err(Error::forbidden(
             "This server knows people by their user ids only",
         )),

@@ -12,7 +12,7 @@ use super::{Accounts, record::Account};
 use crate::error::{Error, Result};
 
 /// 401 `M_USER_LOCKED`: the session is kept, but cannot be used for now.
-pub(crate) fn locked() -> Error {
+pub(crate) fn user_locked_error() -> Error {
     Error::refused(
         StatusCode::UNAUTHORIZED,
         ErrorKind::UserLocked,
@@ -21,7 +21,7 @@ pub(crate) fn locked() -> Error {
 }
 
 /// 403 `M_USER_DEACTIVATED`: nobody logs in any more.
-pub(crate) fn deactivated() -> Error {
+pub(crate) fn user_deactivated_error() -> Error {
     Error::refused(
         StatusCode::FORBIDDEN,
         ErrorKind::UserDeactivated,
@@ -30,7 +30,7 @@ pub(crate) fn deactivated() -> Error {
 }
 
 /// 403 `M_USER_SUSPENDED`.
-pub(crate) fn suspended() -> Error {
+pub(crate) fn user_suspended_error() -> Error {
     Error::refused(
         StatusCode::FORBIDDEN,
         ErrorKind::UserSuspended,

@@ -24,7 +24,7 @@ use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    caller::CallFacts,
+    caller::RequestMetadata,
     error::{Error, Result},
     holder::network_of,
     limits::{
@@ -48,7 +48,7 @@ static NOBODYS: LazyLock<Option<String>> = LazyLock::new(|| hash_now("nobody's")
 
 /// For whom a hash is computed.
 #[derive(Clone, Debug)]
-pub enum HashFor {
+pub enum HashRequester {
     /// An admin, or the server itself: it waits as long as it takes.
     Admin,
     /// A client.
@@ -60,8 +60,8 @@ pub enum HashFor {
     },
 }
 
-impl From<&CallFacts> for HashFor {
-    fn from(facts: &CallFacts) -> Self {
+impl From<&RequestMetadata> for HashRequester {
+    fn from(facts: &RequestMetadata) -> Self {
         Self::Client {
             ip: facts.ip,
             disconnected: facts.disconnected.clone(),
@@ -73,10 +73,10 @@ impl From<&CallFacts> for HashFor {
 #[derive(Debug)]
 pub(super) struct Hashing {
     /// For everybody.
-    open: Lane,
+    default_lane: Lane,
     /// For who had a device at the address that they log in from, while others wait: whoever guesses from many addresses keeps
     /// nobody out of an account that is used.
-    known: Lane,
+    known_device_lane: Lane,
     /// How many hashes were begun.
     #[cfg(test)]
     begun: std::sync::atomic::AtomicUsize,
@@ -132,8 +132,8 @@ impl Lane {
 impl Default for Hashing {
     fn default() -> Self {
         Self {
-            open: Lane::new(hashes_at_once()),
-            known: Lane::new(1),
+            default_lane: Lane::new(hashes_at_once()),
+            known_device_lane: Lane::new(1),
             #[cfg(test)]
             begun: std::sync::atomic::AtomicUsize::new(0),
         }
@@ -152,7 +152,7 @@ impl Hashing {
     /// # Errors
     ///
     /// 400 `M_WEAK_PASSWORD` if it is empty, `M_INVALID_PARAM` if it is too long; 429 if too many wait.
-    pub(super) async fn hash(&self, password: &str, by: &HashFor) -> Result<String> {
+    pub(super) async fn hash(&self, password: &str, by: &HashRequester) -> Result<String> {
         if password.is_empty() {
             return Err(Error::bad_request(
                 ErrorKind::WeakPassword,
@@ -173,7 +173,7 @@ impl Hashing {
     pub(super) async fn matches(
         &self,
         slot: Option<QueueSlot<'_>>,
-        by: &HashFor,
+        by: &HashRequester,
         hash: Option<String>,
         password: &str,
     ) -> Result<bool> {
@@ -201,23 +201,30 @@ impl Hashing {
     /// # Errors
     ///
     /// 429 `M_LIMIT_EXCEEDED` if too many wait, of all or of this address.
-    pub(super) fn enqueue(&self, by: &HashFor) -> Result<Option<QueueSlot<'_>>> {
-        Self::enqueue_in(&self.open, by)
+    pub(super) fn enqueue(&self, by: &HashRequester) -> Result<Option<QueueSlot<'_>>> {
+        Self::enqueue_in(&self.default_lane, by)
     }
 
     /// The same for somebody who may have a device at their address, which is looked up only if others wait.
     pub(super) fn enqueue_user(
         &self,
-        by: &HashFor,
+        by: &HashRequester,
         has_device_here: impl FnOnce() -> Result<bool>,
     ) -> Result<Option<QueueSlot<'_>>> {
-        let others_wait = self.open.lock().waiting > 0;
+        let others_wait = self.default_lane.lock().waiting > 0;
         let is_known = others_wait && has_device_here()?;
-        Self::enqueue_in(if is_known { &self.known } else { &self.open }, by)
+        Self::enqueue_in(
+            if is_known {
+                &self.known_device_lane
+            } else {
+                &self.default_lane
+            },
+            by,
+        )
     }
 
-    fn enqueue_in<'a>(lane: &'a Lane, by: &HashFor) -> Result<Option<QueueSlot<'a>>> {
-        let HashFor::Client { ip, .. } = by else {
+    fn enqueue_in<'a>(lane: &'a Lane, by: &HashRequester) -> Result<Option<QueueSlot<'a>>> {
+        let HashRequester::Client { ip, .. } = by else {
             return Ok(None);
         };
         let network = ip.map(network_of);
@@ -238,14 +245,14 @@ impl Hashing {
     async fn run<T: Send + 'static>(
         &self,
         slot: Option<QueueSlot<'_>>,
-        by: &HashFor,
+        by: &HashRequester,
         work: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T> {
-        let lane = slot.as_ref().map_or(&self.open, |slot| slot.lane);
+        let lane = slot.as_ref().map_or(&self.default_lane, |slot| slot.lane);
         let turn = lane.slots.clone().acquire_owned();
         let turn = match by {
-            HashFor::Admin => turn.await,
-            HashFor::Client { disconnected, .. } => tokio::select! {
+            HashRequester::Admin => turn.await,
+            HashRequester::Client { disconnected, .. } => tokio::select! {
                 biased;
                 () = disconnected.cancelled() => {
                     return Err(Error::bad_request(ErrorKind::Unknown, "The client has disconnected"));
@@ -286,11 +293,15 @@ impl Hashing {
     /// Keeps every hash waiting until this is dropped.
     pub(super) fn stop(&self) -> tokio::sync::OwnedSemaphorePermit {
         let all = u32::try_from(hashes_at_once()).unwrap();
-        self.open.slots.clone().try_acquire_many_owned(all).unwrap()
+        self.default_lane
+            .slots
+            .clone()
+            .try_acquire_many_owned(all)
+            .unwrap()
     }
 
     pub(super) fn waiting(&self) -> usize {
-        self.open.lock().waiting
+        self.default_lane.lock().waiting
     }
 
     pub(super) fn begun(&self) -> usize {
@@ -304,7 +315,7 @@ mod tests {
 
     #[tokio::test]
     async fn only_the_password_matches_its_hash() {
-        let (hashing, by) = (Hashing::default(), HashFor::Admin);
+        let (hashing, by) = (Hashing::default(), HashRequester::Admin);
         let hash = async |password: &str| hashing.hash(password, &by).await;
         let matches =
             async |hash, password: &str| hashing.matches(None, &by, hash, password).await.unwrap();

@@ -15,7 +15,7 @@ use crate::{
 /// # Errors
 ///
 /// If the database fails.
-pub(crate) async fn introduce(
+pub(crate) async fn query_missing_users(
     accounts: &Accounts,
     appservices: &Appservices,
     caller: Option<&Appservice>,

@@ -9,7 +9,7 @@ use ruma::{MilliSecondsSinceUnixEpoch, UserId};
 
 use super::{Accounts, new_token, record::RegistrationToken};
 use crate::{
-    caller::CallFacts,
+    caller::RequestMetadata,
     clock,
     error::{Error, Result},
     limits::REGISTRATION_TOKEN_MAX_BYTES,
@@ -47,7 +47,7 @@ fn is_valid(accounts: &Accounts, token: &str) -> Result<bool> {
 /// # Errors
 ///
 /// 429 if too many wrong secrets came from their address.
-pub async fn is_shown(accounts: &Accounts, facts: &CallFacts, token: &str) -> Result<bool> {
+pub async fn is_shown(accounts: &Accounts, facts: &RequestMetadata, token: &str) -> Result<bool> {
     let look = async { Ok(is_valid(accounts, token)?.then_some(())) };
     let found = accounts.limit_guesses(facts, look).await?;
     Ok(found.is_some())

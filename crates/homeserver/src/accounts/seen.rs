@@ -7,7 +7,7 @@ use ruma::{OwnedDeviceId, OwnedUserId};
 use tokio::time::Instant;
 
 use super::{Accounts, record::Token};
-use crate::{caller::CallFacts, clock, error::Result, store::tables};
+use crate::{caller::RequestMetadata, clock, error::Result, store::tables};
 
 /// How often it is written for one device.
 const EVERY: Duration = Duration::from_mins(5);
@@ -30,7 +30,7 @@ impl Default for LastSeen {
 
 impl Accounts {
     /// Notes that the device of this token is there.
-    pub(super) fn note_seen(&self, token: &Token, facts: &CallFacts) {
+    pub(super) fn note_seen(&self, token: &Token, facts: &RequestMetadata) {
         let key = (token.user_id.clone(), token.device_id.clone());
         let now = Instant::now();
         let recent = |at: &Instant| now.duration_since(*at) < EVERY;

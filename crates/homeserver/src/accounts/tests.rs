@@ -16,7 +16,7 @@ use futures_util::FutureExt;
 use http::{Method, StatusCode};
 use serde_json::{Value, json};
 
-use crate::{holder::Holder, operations::deactivate::Content, testing::TestServer};
+use crate::{holder::Holder, operations::deactivate::SentContent, testing::TestServer};
 
 const TOKEN: &str = "let me in";
 
@@ -88,7 +88,7 @@ async fn account_that_is_changed_holds_up_nobody_else() {
         .unwrap();
     test.server
         .operations
-        .deactivate(&carol, Content::Kept, None)
+        .deactivate(&carol, SentContent::Kept, None)
         .await
         .unwrap();
     let mut waiting = std::pin::pin!(accounts.set_suspended(&alice.user_id, true));

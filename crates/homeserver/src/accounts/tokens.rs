@@ -12,7 +12,7 @@ use super::{
     credential::Credential,
     devices::check_name,
     digest, has_lost_appservice,
-    moderation::locked,
+    moderation::user_locked_error,
     new_device_id, new_token,
     record::{Device, RefreshToken, Token},
     registration_tokens::ends_in,
@@ -124,7 +124,7 @@ impl Accounts {
         let device = self.device(&record.user_id, &record.device_id)?;
         let appservice = device.and_then(|device| device.appservice);
         match account {
-            Some(account) if account.locked => return Err(locked()),
+            Some(account) if account.locked => return Err(user_locked_error()),
             Some(account)
                 if !self.has_ended(&account)
                     && !has_lost_appservice(appservices, &account, appservice.as_deref()) => {}

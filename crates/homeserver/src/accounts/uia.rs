@@ -25,7 +25,7 @@ use super::{
     registration_tokens,
 };
 use crate::{
-    caller::{CallFacts, Caller},
+    caller::{Caller, RequestMetadata},
     error::{Error, Result},
     holder::network_of,
     limits::{UIA_SESSION_LIFE, UIA_SESSIONS_MAX},
@@ -110,7 +110,7 @@ impl Sessions {
 pub async fn authorize(
     accounts: &Accounts,
     caller: &Caller,
-    facts: &CallFacts,
+    facts: &RequestMetadata,
     auth: Option<&AuthData>,
 ) -> Result<Option<ProvenPassword>> {
     if caller.appservice.is_some() {
@@ -129,7 +129,7 @@ pub async fn authorize(
 pub async fn authorize_with(
     accounts: &Accounts,
     caller: Option<&Caller>,
-    facts: &CallFacts,
+    facts: &RequestMetadata,
     auth: Option<&AuthData>,
     flows: &[AuthFlow],
 ) -> Result<Proof> {
@@ -185,7 +185,7 @@ type Wrong = (ErrorKind, &'static str);
 async fn stage(
     accounts: &Accounts,
     auth: &AuthData,
-    facts: &CallFacts,
+    facts: &RequestMetadata,
     flows: &[AuthFlow],
     session: &mut Session,
 ) -> Result<Result<(), Wrong>> {
@@ -226,7 +226,7 @@ async fn password(
     accounts: &Accounts,
     caller: Option<&OwnedUserId>,
     (identifier, password): (&UserIdentifier, &str),
-    facts: &CallFacts,
+    facts: &RequestMetadata,
 ) -> Result<Result<ProvenPassword, Wrong>> {
     let wrong = (ErrorKind::Forbidden, "Wrong user or password");
     let named = identity::named_by(accounts, identifier);

@@ -8,13 +8,13 @@ use crate::locks::{KeyedGuard, KeyedLocks};
 
 /// The locks, one for each user.
 #[derive(Debug, Default)]
-pub(crate) struct Serial {
+pub(crate) struct UserLocks {
     locks: KeyedLocks<OwnedUserId>,
 }
 
-impl Serial {
+impl UserLocks {
     /// Waits until nobody else changes what belongs to the user. Do not take two of them at once.
-    pub(crate) async fn of(&self, user: &UserId) -> KeyedGuard<OwnedUserId> {
+    pub(crate) async fn lock(&self, user: &UserId) -> KeyedGuard<OwnedUserId> {
         self.locks.lock([user.to_owned()]).await
     }
 }

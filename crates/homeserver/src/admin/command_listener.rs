@@ -6,7 +6,7 @@ use homeserver_model::admin::command_in;
 use ruma::{OwnedUserId, RoomId, events::TimelineEventType};
 use serde::Deserialize;
 use serde_json::{Value, value::to_raw_value};
-use tasks::catch;
+use tasks::catch_panic;
 
 use super::{answer, execute, is_admin, make_room, members, name_of, server_user};
 use crate::{
@@ -72,7 +72,7 @@ async fn listen(services: AppState, mut after: Position) {
         while let Some((position, change)) = next(&services, after, until) {
             after = position;
             if let Change::Event(_, event) = change {
-                match catch(handle_event(&services, &event)).await {
+                match catch_panic(handle_event(&services, &event)).await {
                     Ok(Ok(())) => {}
                     Ok(Err(error)) => {
                         tracing::error!(%error, event.id = %event, "admin command failed");

@@ -1,6 +1,6 @@
 //! Commands for whoever looks for a fault.
 
-use super::{answer::block, command::Debug, rooms::found};
+use super::{answer::block, command::Debug, rooms::resolve_room};
 use crate::{error::Error, services::Services};
 
 pub(super) async fn run(services: &Services, command: Debug) -> Result<String, String> {
@@ -16,7 +16,7 @@ pub(super) async fn run(services: &Services, command: Debug) -> Result<String, S
                 .map_err(|error| error.to_string())
         }
         Debug::GetRoomState { room } => {
-            let room = found(services, &room).await.map_err(error_text)?;
+            let room = resolve_room(services, &room).await.map_err(error_text)?;
             let state = services.rooms.state(&room).all().map_err(error_text)?;
             let lines: Vec<_> = state.iter().map(|pdu| pdu.json.get()).collect();
             Ok(block(&lines.join("\n")))

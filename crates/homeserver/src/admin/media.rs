@@ -6,7 +6,7 @@ use serde_json::Value;
 use super::{
     answer::{block, code_block, error_text},
     command::Media,
-    users::named,
+    users::parse_user,
 };
 use crate::{clock, media::record::MediaFile, services::Services};
 
@@ -50,7 +50,7 @@ pub(super) async fn run(
             delete_which(services, wanted).await
         }
         Media::DeleteAllFromUser { user } => {
-            let user = named(services, &user)?;
+            let user = parse_user(services, &user)?;
             delete_which(services, |file| file.uploader == user).await
         }
         Media::DeleteAllFromServer {

@@ -44,14 +44,14 @@ pub(super) async fn run(
             .map_err(error_text)?
             .to_string()),
         Rooms::Info { room } => {
-            let room = found(services, &room).await.map_err(error_text)?;
+            let room = resolve_room(services, &room).await.map_err(error_text)?;
             info(services, &room).map_err(error_text)
         }
         Rooms::ListJoinedMembers {
             room,
             local_only: _,
         } => {
-            let room = found(services, &room).await.map_err(error_text)?;
+            let room = resolve_room(services, &room).await.map_err(error_text)?;
             members(services, &room).map_err(error_text)
         }
         Rooms::Alias(command) => alias::run(services, command).await,
@@ -65,8 +65,8 @@ pub(super) async fn run(
             sole_member,
             dry_run,
         } => {
-            let wanted = end::Wanted {
-                whose: end::whose(services, &user, regex)?,
+            let wanted = end::PurgeQuery {
+                whose: end::parse_user_match(services, &user, regex)?,
                 sole_member,
             };
             end::purge(services, &wanted, dry_run).await
@@ -190,8 +190,11 @@ fn members(services: &Services, room: &RoomId) -> ServerResult<String> {
 }
 
 /// The room with this id or alias. 404 if there is none.
-pub(super) async fn found(services: &Services, room: &RoomOrAliasId) -> ServerResult<OwnedRoomId> {
-    let room = aliases::find(&services.rooms, room).await?;
+pub(super) async fn resolve_room(
+    services: &Services,
+    room: &RoomOrAliasId,
+) -> ServerResult<OwnedRoomId> {
+    let room = aliases::resolve_room_or_alias(&services.rooms, room).await?;
     if services.rooms.exists(&room)? {
         return Ok(room);
     }

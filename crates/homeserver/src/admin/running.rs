@@ -2,31 +2,31 @@
 
 use std::{fmt::Write, path::Path, sync::atomic::Ordering};
 
-use super::{answer, answer::block, command::Running};
+use super::{answer, answer::block, command::ServerCommand};
 use crate::{blocking, services::Services, software::FEATURES, store::backup};
 
-pub(super) async fn run(services: &Services, command: Running) -> Result<String, String> {
+pub(super) async fn run(services: &Services, command: ServerCommand) -> Result<String, String> {
     match command {
-        Running::Uptime => {
+        ServerCommand::Uptime => {
             let seconds = std::time::Duration::from_secs(services.started.elapsed().as_secs());
             Ok(humantime::format_duration(seconds).to_string())
         }
-        Running::ShowConfig => serde_yaml::to_string(&services.config)
+        ServerCommand::ShowConfig => serde_yaml::to_string(&services.config)
             .map(|yaml| block(&yaml))
             .map_err(|error| error.to_string()),
-        Running::ListFeatures { comma } => Ok(if comma {
+        ServerCommand::ListFeatures { comma } => Ok(if comma {
             FEATURES.join(",")
         } else {
             block(&FEATURES.join("\n"))
         }),
-        Running::ClearCaches => {
+        ServerCommand::ClearCaches => {
             services.rooms.clear_cache();
             Ok("Caches cleared.".to_owned())
         }
-        Running::MemoryUsage => backup::memory(&services.store)
+        ServerCommand::MemoryUsage => backup::memory(&services.store)
             .map(|bytes| format!("The tables keep {bytes} bytes in memory."))
             .map_err(|error| error.to_string()),
-        Running::BackupDatabase => {
+        ServerCommand::BackupDatabase => {
             let keep = services.config.database.database_backups_to_keep;
             let (store, path) = (services.store.clone(), folder(services)?.to_owned());
             let made = blocking::run(move || backup::create(&store, &path, keep));
@@ -34,8 +34,8 @@ pub(super) async fn run(services: &Services, command: Running) -> Result<String,
             made.map(|id| format!("Created database backup #{id}."))
                 .map_err(|error| error.to_string())
         }
-        Running::ListBackups => backups(folder(services)?),
-        Running::VerifyBackup { id } => {
+        ServerCommand::ListBackups => backups(folder(services)?),
+        ServerCommand::VerifyBackup { id } => {
             let folder = folder(services)?;
             let id = match id {
                 Some(id) => id,
@@ -45,21 +45,21 @@ pub(super) async fn run(services: &Services, command: Running) -> Result<String,
                 .map(|()| format!("Backup #{id} is whole."))
                 .map_err(|error| error.to_string())
         }
-        Running::DeleteBackups { keep } => backup::purge(folder(services)?, keep)
+        ServerCommand::DeleteBackups { keep } => backup::purge(folder(services)?, keep)
             .map(|()| "Old backups are deleted.".to_owned())
             .map_err(|error| error.to_string()),
-        Running::AdminNotice { message } => {
+        ServerCommand::AdminNotice { message } => {
             let said =
                 super::command_listener::say(services, &answer::content(&message.join(" "))).await;
             said.map(|()| "Notice was sent to #admins".to_owned())
                 .map_err(|error| error.to_string())
         }
-        Running::Restart { force: _ } => {
+        ServerCommand::Restart { force: _ } => {
             services.restarts.store(true, Ordering::Release);
             services.shutdown.cancel();
             Ok("Restarting server...".to_owned())
         }
-        Running::Shutdown => {
+        ServerCommand::Shutdown => {
             services.shutdown.cancel();
             Ok("Shutting down…".to_owned())
         }

@@ -10,9 +10,9 @@ use super::{
     command::Users,
 };
 use crate::{
-    accounts::{HashFor, new_token},
+    accounts::{HashRequester, new_token},
     error::Result as ServerResult,
-    operations::deactivate::Content,
+    operations::deactivate::SentContent,
     rooms::{Draft, aliases, redact},
     services::Services,
 };
@@ -25,7 +25,7 @@ pub(super) async fn run(
     command: Users,
     below: &str,
 ) -> Result<String, String> {
-    let user = |name: &str| named(services, name);
+    let user = |name: &str| parse_user(services, name);
     match command {
         Users::CreateUser { name, password } => create(services, &name, password).await,
         Users::ResetPassword { name, password } => reset(services, &name, password).await,
@@ -72,7 +72,7 @@ pub(super) async fn run(
 }
 
 async fn deactivate(services: &Services, name: &str, stays: bool) -> Result<String, String> {
-    let user = named(services, name)?;
+    let user = parse_user(services, name)?;
     refuse_own(services, &user)?;
     end(services, &user, stays).await?;
     Ok(format!("User {user} has been deactivated"))
@@ -126,10 +126,14 @@ async fn redact_event(services: &Services, event: &EventId) -> Result<String, St
 /// Ends an account; `stays` says whether in its rooms it stays.
 async fn end(services: &Services, user: &UserId, stays: bool) -> Result<(), String> {
     if stays {
-        let ended = services.operations.end_account(user, Content::Kept, None);
+        let ended = services
+            .operations
+            .end_account(user, SentContent::Kept, None);
         return ended.await.map_err(error_text);
     }
-    let ended = services.operations.deactivate(user, Content::Kept, None);
+    let ended = services
+        .operations
+        .deactivate(user, SentContent::Kept, None);
     ended.await.map_err(error_text)
 }
 
@@ -138,7 +142,7 @@ async fn create(
     name: &str,
     password: Option<String>,
 ) -> Result<String, String> {
-    let user = named(services, name)?;
+    let user = parse_user(services, name)?;
     if let Some(owner) = services.appservices.exclusive_owner(&user) {
         return Err(format!(
             "The application service {} has {user} for itself: choose another name, or let the application service make the user.",
@@ -161,12 +165,12 @@ async fn reset(
     name: &str,
     password: Option<String>,
 ) -> Result<String, String> {
-    let user = named(services, name)?;
+    let user = parse_user(services, name)?;
     refuse_own(services, &user)?;
     let password = password.unwrap_or_else(new_token);
     let set = services
         .accounts
-        .set_password(&user, &password, &HashFor::Admin, None)
+        .set_password(&user, &password, &HashRequester::Admin, None)
         .await;
     set.map_err(|error| format!("Couldn't reset the password for user {user}: {error}"))?;
     Ok(format!(
@@ -180,8 +184,8 @@ async fn become_a(
     room: &RoomOrAliasId,
     membership: MembershipState,
 ) -> Result<(), String> {
-    let user = named(services, user)?;
-    let room = aliases::find(&services.rooms, room)
+    let user = parse_user(services, user)?;
+    let room = aliases::resolve_room_or_alias(&services.rooms, room)
         .await
         .map_err(error_text)?;
     if super::is_coming(&membership) {
@@ -200,7 +204,7 @@ async fn write(services: &Services, room: &ruma::RoomId, draft: Draft) -> Server
 }
 
 /// A user of this server by their whole id or their local part.
-pub(super) fn named(services: &Services, name: &str) -> Result<OwnedUserId, String> {
+pub(super) fn parse_user(services: &Services, name: &str) -> Result<OwnedUserId, String> {
     let user = UserId::parse_with_server_name(name.to_lowercase(), &services.config.server_name)
         .map_err(|error| format!("The supplied username is not a valid username: {error}"))?;
     if user.server_name() != services.config.server_name {

@@ -10,11 +10,11 @@ use serde_json::json;
 
 use super::untyped::{Json, Untyped};
 use crate::{
-    accounts::{HashFor, uia},
+    accounts::{HashRequester, uia},
     caller::{Caller, missing_token},
     error::{Error, Result},
     http::{Call, Routes},
-    operations::deactivate::Content,
+    operations::deactivate::SentContent,
     services::AppState,
 };
 
@@ -39,7 +39,7 @@ async fn password(
         .set_password(
             &caller.user_id,
             &call.body.new_password,
-            &HashFor::from(&call.facts),
+            &HashRequester::from(&call.facts),
             old.as_ref(),
         )
         .await?;
@@ -66,9 +66,9 @@ async fn end(
     )
     .await?;
     let content = if call.body.erase {
-        Content::Erased
+        SentContent::Erased
     } else {
-        Content::Kept
+        SentContent::Kept
     };
     services
         .operations

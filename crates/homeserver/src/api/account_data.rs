@@ -35,7 +35,7 @@ pub(super) fn routes(routes: Routes) -> Routes {
 }
 
 /// 403 if somebody else's data are meant.
-pub(super) fn own(caller: &Caller, user: &UserId) -> Result<()> {
+pub(super) fn check_own_user(caller: &Caller, user: &UserId) -> Result<()> {
     if caller.user_id == user {
         return Ok(());
     }
@@ -75,7 +75,7 @@ async fn save(
             "Account data too large (max {ACCOUNT_DATUM_MAX_BYTES} bytes, type max {ACCOUNT_DATA_TYPE_MAX_BYTES} bytes)"
         )));
     }
-    let _turn = services.accounts.serial.of(user).await;
+    let _turn = services.accounts.user_locks.lock(user).await;
     account_data::check(&services.store, user, room, kind, content)?;
     let content = content.to_owned();
     account_data::set(&services.store, &services.stream, user, room, kind, content).await?;
@@ -87,7 +87,7 @@ async fn get_global(
     call: Call<get_global_account_data::v3::Request>,
 ) -> Result<get_global_account_data::v3::Response> {
     let request = call.body;
-    own(&call.caller, &request.user_id)?;
+    check_own_user(&call.caller, &request.user_id)?;
     let kind = request.event_type.to_string();
     let content = load(&services, &request.user_id, None, &kind)?;
     Ok(get_global_account_data::v3::Response::new(Raw::from_json(
@@ -100,7 +100,7 @@ async fn set_global(
     call: Call<set_global_account_data::v3::Request>,
 ) -> Result<set_global_account_data::v3::Response> {
     let request = call.body;
-    own(&call.caller, &request.user_id)?;
+    check_own_user(&call.caller, &request.user_id)?;
     let kind = request.event_type.to_string();
     save(
         &services,
@@ -118,7 +118,7 @@ async fn get_room(
     call: Call<get_room_account_data::v3::Request>,
 ) -> Result<get_room_account_data::v3::Response> {
     let request = call.body;
-    own(&call.caller, &request.user_id)?;
+    check_own_user(&call.caller, &request.user_id)?;
     let kind = request.event_type.to_string();
     let content = load(&services, &request.user_id, Some(&request.room_id), &kind)?;
     Ok(get_room_account_data::v3::Response::new(Raw::from_json(
@@ -131,7 +131,7 @@ async fn set_room(
     call: Call<set_room_account_data::v3::Request>,
 ) -> Result<set_room_account_data::v3::Response> {
     let request = call.body;
-    own(&call.caller, &request.user_id)?;
+    check_own_user(&call.caller, &request.user_id)?;
     let (kind, room) = (request.event_type.to_string(), Some(&*request.room_id));
     save(
         &services,

@@ -14,7 +14,7 @@ use tokio::time::Instant;
 
 use crate::{
     accounts::{credential::Credential, identity, tokens::LoginOptions},
-    caller::CallFacts,
+    caller::RequestMetadata,
     config::Secret,
     error::{Error, Result},
     holder::network_of,
@@ -49,14 +49,14 @@ struct Registration {
     inhibit_login: bool,
 }
 
-async fn nonce(services: AppState, facts: CallFacts) -> Result<Response> {
+async fn nonce(services: AppState, facts: RequestMetadata) -> Result<Response> {
     secret(&services)?;
     let network = facts.ip.map(network_of);
     let nonce = services.accounts.nonces.issue(network, Instant::now());
     Ok(Json(json!({ "nonce": nonce })).into_response())
 }
 
-async fn register(services: AppState, facts: CallFacts) -> Result<Response> {
+async fn register(services: AppState, facts: RequestMetadata) -> Result<Response> {
     Ok(Json(made(&services, &facts).await?).into_response())
 }
 
@@ -69,7 +69,7 @@ fn secret(services: &Services) -> Result<&Secret> {
     secret.ok_or_else(Error::unrecognized)
 }
 
-async fn made(services: &Services, facts: &CallFacts) -> Result<Value> {
+async fn made(services: &Services, facts: &RequestMetadata) -> Result<Value> {
     let secret = secret(services)?;
     let wanted: Registration =
         serde_json::from_slice(&facts.bytes).map_err(|error| Error::bad_json(error.to_string()))?;

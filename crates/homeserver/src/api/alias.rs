@@ -40,7 +40,7 @@ async fn get(
     services: AppState,
     call: Call<get_alias::v3::Request>,
 ) -> Result<get_alias::v3::Response> {
-    let room = rooms::aliases::resolve(&services.rooms, &call.body.room_alias).await?;
+    let room = rooms::aliases::resolve_alias(&services.rooms, &call.body.room_alias).await?;
     let servers = vec![services.config.server_name.clone()];
     Ok(get_alias::v3::Response::new(room, servers))
 }

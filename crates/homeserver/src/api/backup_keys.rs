@@ -20,7 +20,7 @@ use crate::{
     error::{Error, Result},
     http::{Call, Routes},
     keys::{
-        backup::{self, NewKey, Part},
+        backup::{self, KeySelection, NewKey},
         record::BackupVersion,
     },
     services::{AppState, Services},
@@ -98,7 +98,7 @@ fn read(
     services: &Services,
     caller: &Caller,
     version: &str,
-    part: Part<'_>,
+    part: KeySelection<'_>,
 ) -> Result<Vec<NewKey>> {
     let (number, _) = backup::version(&services.store, &caller.user_id, version)?;
     backup::keys(&services.store, &caller.user_id, number, part)
@@ -108,7 +108,12 @@ async fn get_all(
     services: AppState,
     call: Call<get_backup_keys::v3::Request>,
 ) -> Result<get_backup_keys::v3::Response> {
-    let keys = read(&services, &call.caller, &call.body.version, Part::All)?;
+    let keys = read(
+        &services,
+        &call.caller,
+        &call.body.version,
+        KeySelection::All,
+    )?;
     let mut rooms: BTreeMap<OwnedRoomId, RoomKeyBackup> = BTreeMap::new();
     for key in keys {
         let room = rooms
@@ -123,7 +128,7 @@ async fn get_room(
     services: AppState,
     call: Call<get_backup_keys_for_room::v3::Request>,
 ) -> Result<get_backup_keys_for_room::v3::Response> {
-    let part = Part::Room(&call.body.room_id);
+    let part = KeySelection::Room(&call.body.room_id);
     let keys = read(&services, &call.caller, &call.body.version, part)?;
     let sessions = keys.into_iter().map(|key| (key.session, key.data));
     Ok(get_backup_keys_for_room::v3::Response::new(
@@ -135,7 +140,7 @@ async fn get_session(
     services: AppState,
     call: Call<get_backup_keys_for_session::v3::Request>,
 ) -> Result<get_backup_keys_for_session::v3::Response> {
-    let part = Part::Session(&call.body.room_id, &call.body.session_id);
+    let part = KeySelection::Session(&call.body.room_id, &call.body.session_id);
     let mut keys = read(&services, &call.caller, &call.body.version, part)?;
     let key = keys
         .pop()
@@ -148,7 +153,8 @@ async fn delete_all(
     call: Call<delete_backup_keys::v3::Request>,
 ) -> Result<delete_backup_keys::v3::Response> {
     let (user, version) = (&call.caller.user_id, &call.body.version);
-    let (etag, count) = outcome(&backup::remove(&services.keys, user, version, Part::All).await?);
+    let (etag, count) =
+        outcome(&backup::remove(&services.keys, user, version, KeySelection::All).await?);
     Ok(delete_backup_keys::v3::Response::new(etag, count))
 }
 
@@ -157,7 +163,7 @@ async fn delete_room(
     call: Call<delete_backup_keys_for_room::v3::Request>,
 ) -> Result<delete_backup_keys_for_room::v3::Response> {
     let (user, version) = (&call.caller.user_id, &call.body.version);
-    let part = Part::Room(&call.body.room_id);
+    let part = KeySelection::Room(&call.body.room_id);
     let (etag, count) = outcome(&backup::remove(&services.keys, user, version, part).await?);
     Ok(delete_backup_keys_for_room::v3::Response::new(etag, count))
 }
@@ -167,7 +173,7 @@ async fn delete_session(
     call: Call<delete_backup_keys_for_session::v3::Request>,
 ) -> Result<delete_backup_keys_for_session::v3::Response> {
     let (user, version) = (&call.caller.user_id, &call.body.version);
-    let part = Part::Session(&call.body.room_id, &call.body.session_id);
+    let part = KeySelection::Session(&call.body.room_id, &call.body.session_id);
     let (etag, count) = outcome(&backup::remove(&services.keys, user, version, part).await?);
     Ok(delete_backup_keys_for_session::v3::Response::new(
         etag, count,

@@ -47,7 +47,7 @@ async fn upload_keys(
     }
     let mut write = services.stream.begin_write();
     cross_signing::set(&services.store, write.batch(), user, &new)?;
-    keys::changed(&mut write, user);
+    keys::record_device_list_change(&mut write, user);
     write.wake_after_commit(device_lists::wake_targets(&services.store, user)?);
     services.stream.commit(write).await?;
     Ok(upload_signing_keys::v3::Response::new())
@@ -98,7 +98,7 @@ async fn upload_signatures(
             }
         }
         if !write.is_empty() {
-            keys::changed(&mut write, owner);
+            keys::record_device_list_change(&mut write, owner);
             if owner == signer {
                 write.wake_after_commit(device_lists::wake_targets(&services.store, owner)?);
             }

@@ -12,7 +12,7 @@ use ruma::api::{
 };
 
 use crate::{
-    caller::CallFacts,
+    caller::RequestMetadata,
     error::{Error, Result},
     http::{Call, Identified, Routes},
     rooms::{
@@ -50,7 +50,7 @@ async fn list(
 }
 
 /// People without an account see the list only where the configuration says so.
-async fn may_list(services: &Services, facts: &CallFacts) -> Result<()> {
+async fn may_list(services: &Services, facts: &RequestMetadata) -> Result<()> {
     if services
         .config
         .rooms

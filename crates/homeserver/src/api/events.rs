@@ -22,7 +22,7 @@ use crate::{
     http::{Call, Routes},
     rooms::{
         self, Pdu, RoomState, filter,
-        pagination::{self, PageRequest, Reader, Token},
+        pagination::{self, PageRequest, PaginationToken, TimelineReader},
         present::{self, Viewer},
     },
     services::{AppState, Services},
@@ -38,7 +38,7 @@ pub(super) fn routes(routes: Routes) -> Routes {
 /// The event, if the reader may see it. 404 says nothing about whether it exists.
 pub(super) fn visible_event(
     services: &Services,
-    reader: &Reader<'_>,
+    reader: &TimelineReader<'_>,
     room: &RoomId,
     event: &EventId,
 ) -> Result<Arc<Pdu>> {
@@ -54,7 +54,7 @@ async fn event(
     call: Call<get_room_event::v3::Request>,
 ) -> Result<get_room_event::v3::Response> {
     let room = &call.body.room_id;
-    let reader = Reader::new(&services.rooms, &call.caller.user_id, room)?;
+    let reader = TimelineReader::new(&services.rooms, &call.caller.user_id, room)?;
     let pdu = visible_event(&services, &reader, room, &call.body.event_id)?;
     let shown = present::timeline(&services.rooms, &pdu, &Viewer::from(&call.caller))?;
     Ok(get_room_event::v3::Response::new(shown))
@@ -66,27 +66,27 @@ async fn context(
 ) -> Result<get_context::v3::Response> {
     let (body, rooms) = (&call.body, &services.rooms);
     let viewer = Viewer::from(&call.caller);
-    let reader = Reader::new(rooms, &viewer.user_id, &body.room_id)?;
+    let reader = TimelineReader::new(rooms, &viewer.user_id, &body.room_id)?;
     let pdu = visible_event(&services, &reader, &body.room_id, &body.event_id)?;
     let limit = pagination::limit(Some(body.limit), CONTEXT_DEFAULT_EVENTS);
     let mut asked = PageRequest {
         direction: Direction::Backward,
-        from: Some(Token(pdu.position.before())),
+        from: Some(PaginationToken(pdu.position.before())),
         to: None,
         limit: limit / 2,
         filter: &body.filter,
     };
     let before = reader.page(&asked)?;
     asked.direction = Direction::Forward;
-    asked.from = Some(Token(pdu.position));
+    asked.from = Some(PaginationToken(pdu.position));
     asked.limit = limit - limit / 2;
     let after = reader.page(&asked)?;
 
     let last = after.events.last().unwrap_or(&pdu).clone();
     let first = before.events.last().unwrap_or(&pdu);
     let mut response = get_context::v3::Response::new();
-    response.start = Some(Token(first.position.before()).to_string());
-    response.end = Some(Token(last.position).to_string());
+    response.start = Some(PaginationToken(first.position.before()).to_string());
+    response.end = Some(PaginationToken(last.position).to_string());
     response.events_before = timeline(&services, &before.events, &viewer)?;
     response.events_after = timeline(&services, &after.events, &viewer)?;
     response.event = Some(present::timeline(rooms, &pdu, &viewer)?);
@@ -121,7 +121,7 @@ async fn by_time(
     call: Call<get_event_by_timestamp::v1::Request>,
 ) -> Result<get_event_by_timestamp::v1::Response> {
     let body = &call.body;
-    let reader = Reader::new(&services.rooms, &call.caller.user_id, &body.room_id)?;
+    let reader = TimelineReader::new(&services.rooms, &call.caller.user_id, &body.room_id)?;
     let pdu = reader
         .closest(body.dir, body.ts)?
         .ok_or_else(|| Error::not_found("There is no event on that side of that time"))?;

@@ -7,7 +7,7 @@ use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use ruma::api::client::filter::{create_filter, get_filter};
 use sha2::{Digest, Sha256};
 
-use super::account_data::own;
+use super::account_data::check_own_user;
 use crate::{
     error::{Error, Result},
     http::{Call, Routes},
@@ -28,7 +28,7 @@ async fn create(
     call: Call<create_filter::v3::Request>,
 ) -> Result<create_filter::v3::Response> {
     let user = &call.body.user_id;
-    own(&call.caller, user)?;
+    check_own_user(&call.caller, user)?;
     let filter = serde_json::to_value(&call.body.filter)?;
     let text = filter.to_string();
     if text.len() > FILTER_MAX_BYTES {
@@ -39,7 +39,7 @@ async fn create(
     let digest = Sha256::digest(text.as_bytes());
     let id = URL_SAFE_NO_PAD.encode(&digest[..ID_BYTES]);
     let key = (&**user, &*id);
-    let _turn = services.accounts.serial.of(user).await;
+    let _turn = services.accounts.user_locks.lock(user).await;
     if !services.store.contains::<tables::Filters>(key)? {
         let filters = services.store.scan::<tables::Filters>((&**user,)).keys();
         if filters.take(FILTERS_PER_USER).count() >= FILTERS_PER_USER {
@@ -57,7 +57,7 @@ async fn get(
     call: Call<get_filter::v3::Request>,
 ) -> Result<get_filter::v3::Response> {
     let (user, id) = (&call.body.user_id, &call.body.filter_id);
-    own(&call.caller, user)?;
+    check_own_user(&call.caller, user)?;
     let stored = services
         .store
         .get::<tables::Filters>((&**user, &**id))?

@@ -36,7 +36,7 @@ async fn upload(
     if let Some(given) = &body.device_keys
         && devices::set(&services.store, write.batch(), user, device, given)?
     {
-        keys::changed(&mut write, user);
+        keys::record_device_list_change(&mut write, user);
         write.wake_after_commit(device_lists::wake_targets(&services.store, user)?);
     }
     let (new, fallback) = (&body.one_time_keys, &body.fallback_keys);

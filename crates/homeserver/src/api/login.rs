@@ -30,7 +30,7 @@ use crate::{
         credential::{Credential, ProvenPassword},
         devices::manages_devices,
         identity,
-        moderation::{deactivated, locked},
+        moderation::{user_deactivated_error, user_locked_error},
         tokens::LoginOptions,
     },
     error::{Error, Result},
@@ -110,7 +110,7 @@ fn named(
 ) -> Result<OwnedUserId> {
     match (identifier, user) {
         (Some(identifier), _) => identity::named_by(&services.accounts, identifier),
-        (None, Some(user)) => identity::named(&services.accounts, user),
+        (None, Some(user)) => identity::parse_local_user(&services.accounts, user),
         (None, None) => Err(Error::bad_request(
             ErrorKind::MissingParam,
             "A login needs an identifier",
@@ -141,7 +141,7 @@ async fn by_password(
         .get(&user)?
         .is_some_and(|account| account.deactivated)
     {
-        return Err(deactivated());
+        return Err(user_deactivated_error());
     }
     Err(Error::forbidden("Wrong user or password"))
 }
@@ -182,8 +182,8 @@ fn by_appservice(
 
 fn may_log_in(services: &Services, user: &OwnedUserId, by_appservice: bool) -> Result<()> {
     match services.accounts.get(user)? {
-        Some(account) if account.deactivated => Err(deactivated()),
-        Some(account) if account.locked => Err(locked()),
+        Some(account) if account.deactivated => Err(user_deactivated_error()),
+        Some(account) if account.locked => Err(user_locked_error()),
         Some(_) => Ok(()),
         None if by_appservice => Err(Error::forbidden("This user has to be registered first")),
         None => Err(Error::forbidden("Wrong user or password")),

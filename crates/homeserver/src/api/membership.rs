@@ -14,11 +14,11 @@ use ruma::{
 };
 
 use crate::{
-    accounts::introduce,
-    caller::{CallFacts, Caller},
+    accounts::query_missing_users,
+    caller::{Caller, RequestMetadata},
     error::{Error, Result},
     http::{Call, Routes},
-    rooms::{self, membership::Member},
+    rooms::{self, membership::MembershipUpdate},
     services::{AppState, Services},
 };
 
@@ -39,17 +39,17 @@ pub(super) fn routes(routes: Routes) -> Routes {
 struct MembershipRequest<'a> {
     services: &'a Services,
     caller: &'a Caller,
-    facts: &'a CallFacts,
+    facts: &'a RequestMetadata,
     room: &'a RoomId,
     reason: Option<String>,
 }
 
 impl MembershipRequest<'_> {
     async fn make(self, user: &OwnedUserId, membership: MembershipState) -> Result<()> {
-        let mut member = Member::new(&self.services.rooms, user, membership)?;
+        let mut member = MembershipUpdate::new(&self.services.rooms, user, membership)?;
         member.reason = self.reason;
         member.time = self.facts.massaged_time(self.caller)?;
-        rooms::membership::change(
+        rooms::membership::set_membership(
             &self.services.rooms,
             &self.caller.user_id,
             self.room,
@@ -87,7 +87,7 @@ async fn invite(
         reason: recipient.reason.clone(),
     };
     let (appservice, user) = (call.caller.appservice.as_deref(), &recipient.user_id);
-    introduce(
+    query_missing_users(
         &services.accounts,
         &services.appservices,
         appservice,
@@ -117,7 +117,8 @@ async fn join_by_alias(
     call: Call<join_room_by_id_or_alias::v3::Request>,
 ) -> Result<join_room_by_id_or_alias::v3::Response> {
     rooms::check_not_suspended(&services.rooms, &call.caller)?;
-    let room = rooms::aliases::find(&services.rooms, &call.body.room_id_or_alias).await?;
+    let room =
+        rooms::aliases::resolve_room_or_alias(&services.rooms, &call.body.room_id_or_alias).await?;
     asked!(services, call, &room)
         .make(&call.caller.user_id, MembershipState::Join)
         .await?;
@@ -129,7 +130,8 @@ async fn knock(
     call: Call<knock_room::v3::Request>,
 ) -> Result<knock_room::v3::Response> {
     rooms::check_not_suspended(&services.rooms, &call.caller)?;
-    let room = rooms::aliases::find(&services.rooms, &call.body.room_id_or_alias).await?;
+    let room =
+        rooms::aliases::resolve_room_or_alias(&services.rooms, &call.body.room_id_or_alias).await?;
     asked!(services, call, &room)
         .make(&call.caller.user_id, MembershipState::Knock)
         .await?;

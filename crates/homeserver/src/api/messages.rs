@@ -14,7 +14,7 @@ use crate::{
     rooms::{
         self, Pdu, RoomState,
         filter::RelatedBy,
-        pagination::{self, PageRequest, Reader},
+        pagination::{self, PageRequest, TimelineReader},
         present::{self, Viewer},
     },
     services::{AppState, Services},
@@ -35,7 +35,8 @@ async fn messages(
     let body = &call.body;
     let viewer = Viewer::from(&call.caller);
     let related_by = RelatedBy::read(call.facts.query_value("filter").as_deref());
-    let reader = Reader::new(&services.rooms, &viewer.user_id, &body.room_id)?.only(related_by);
+    let reader =
+        TimelineReader::new(&services.rooms, &viewer.user_id, &body.room_id)?.only(related_by);
     let limit = pagination::limit(Some(body.limit), PAGE_DEFAULT_EVENTS);
     let page = reader.page(&PageRequest {
         direction: body.dir,

@@ -4,7 +4,7 @@
 
 use ruma::api::client::presence::{get_presence, set_presence};
 
-use super::account_data::own;
+use super::account_data::check_own_user;
 use crate::{
     error::{Error, Result},
     http::{Call, Routes},
@@ -41,7 +41,7 @@ async fn set(
     call: Call<set_presence::v3::Request>,
 ) -> Result<set_presence::v3::Response> {
     let request = call.body;
-    own(&call.caller, &request.user_id)?;
+    check_own_user(&call.caller, &request.user_id)?;
     let never_syncs = call.caller.appservice.is_some();
     let (user, message) = (&request.user_id, request.status_msg);
     services

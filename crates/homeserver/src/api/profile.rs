@@ -15,7 +15,7 @@ use ruma::{
 };
 
 use crate::{
-    accounts::{introduce, profile},
+    accounts::{profile, query_missing_users},
     caller::Caller,
     error::{Error, Result},
     http::{Call, Routes},
@@ -66,7 +66,7 @@ async fn set(
     }
     {
         // One change after the other: the size of the whole profile is looked at.
-        let _turn = services.accounts.serial.of(owner).await;
+        let _turn = services.accounts.user_locks.lock(owner).await;
         let mut batch = services.store.batch();
         let value = call.body.value.value();
         profile::set(&services.store, &mut batch, owner, field.as_str(), &value)?;
@@ -99,7 +99,7 @@ async fn delete(
 /// somebody looks at them.
 async fn known(services: &Services, user: &OwnedUserId) -> Result<()> {
     if !is_there(services, user)? {
-        introduce(
+        query_missing_users(
             &services.accounts,
             &services.appservices,
             None,

@@ -31,7 +31,7 @@ async fn set(
     call: Call<set_pusher::v3::Request>,
 ) -> Result<set_pusher::v3::Response> {
     let (user, device) = (&call.caller.user_id, call.caller.device_id.as_deref());
-    let _turn = services.accounts.serial.of(user).await;
+    let _turn = services.accounts.user_locks.lock(user).await;
     match call.body.action {
         PusherAction::Post(data) => {
             services

@@ -7,7 +7,7 @@ use ruma::{
     events::receipt::{ReceiptThread, ReceiptType},
 };
 
-use super::receipt::joined;
+use super::receipt::check_joined;
 use crate::{
     error::Result,
     http::{Call, Routes},
@@ -22,8 +22,8 @@ pub(super) fn routes(routes: Routes) -> Routes {
 async fn set(services: AppState, call: Call<Request>) -> Result<Response> {
     let (request, user) = (call.body, call.caller.user_id);
     let room = &request.room_id;
-    joined(&services, room, &user)?;
-    let _turn = services.accounts.serial.of(&user).await;
+    check_joined(&services, room, &user)?;
+    let _turn = services.accounts.user_locks.lock(&user).await;
     if let Some(event) = &request.fully_read {
         receipts::set_fully_read(&services.rooms, &user, room, event).await?;
     }

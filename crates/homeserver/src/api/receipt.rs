@@ -20,7 +20,7 @@ pub(super) fn routes(routes: Routes) -> Routes {
 }
 
 /// 403 for those who are not in the room.
-pub(super) fn joined(services: &Services, room: &RoomId, user: &UserId) -> Result<()> {
+pub(super) fn check_joined(services: &Services, room: &RoomId, user: &UserId) -> Result<()> {
     if services.rooms.is_joined(room, user)? {
         return Ok(());
     }
@@ -29,7 +29,7 @@ pub(super) fn joined(services: &Services, room: &RoomId, user: &UserId) -> Resul
 
 async fn create(services: AppState, call: Call<Request>) -> Result<Response> {
     let (request, user) = (call.body, call.caller.user_id);
-    joined(&services, &request.room_id, &user)?;
+    check_joined(&services, &request.room_id, &user)?;
     let (room, event) = (&request.room_id, &request.event_id);
     let known_thread = matches!(
         request.thread,
@@ -40,7 +40,7 @@ async fn create(services: AppState, call: Call<Request>) -> Result<Response> {
             "thread_id is the event id of a thread's root, or main",
         ));
     }
-    let _turn = services.accounts.serial.of(&user).await;
+    let _turn = services.accounts.user_locks.lock(&user).await;
     let kind = match request.receipt_type {
         ReceiptType::Read => receipt::ReceiptType::Read,
         ReceiptType::ReadPrivate => receipt::ReceiptType::ReadPrivate,

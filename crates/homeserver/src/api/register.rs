@@ -23,8 +23,8 @@ use ruma::{
 use super::omit_null::{OmitNull, WithNullsOmitted};
 use crate::{
     accounts::{
-        credential::Credential, devices::check_name, devices::manages_devices, existing::in_use,
-        identity, registration_tokens, tokens::LoginOptions, uia,
+        credential::Credential, devices::check_name, devices::manages_devices,
+        existing::user_in_use_error, identity, registration_tokens, tokens::LoginOptions, uia,
     },
     appservices::Appservice,
     error::{Error, Result},
@@ -212,7 +212,7 @@ fn numbered_name() -> String {
 /// Whether nobody has the name, and it is not forbidden.
 fn free(services: &Services, user_id: &UserId) -> Result<()> {
     if services.accounts.exists(user_id)? || user_id.localpart() == identity::SERVER_USER {
-        return Err(in_use());
+        return Err(user_in_use_error());
     }
     let forbidden = &services.config.registration.forbidden_usernames;
     if forbidden.is_match(user_id.localpart()) {

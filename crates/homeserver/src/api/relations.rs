@@ -25,9 +25,9 @@ use crate::{
     error::Result,
     http::{Call, Routes},
     rooms::{
-        pagination::{self, Reader},
+        pagination::{self, TimelineReader},
         present::{self, Viewer},
-        relations::{self, Wanted},
+        relations::{self, RelationQuery},
         threads,
     },
     services::{AppState, Services},
@@ -48,7 +48,7 @@ pub(super) fn routes(routes: Routes) -> Routes {
 struct Query<'a> {
     room: &'a RoomId,
     event: &'a EventId,
-    wanted: Wanted,
+    wanted: RelationQuery,
     from: Option<&'a str>,
     to: Option<&'a str>,
     direction: Direction,
@@ -66,7 +66,7 @@ struct Answer {
 
 fn answer(services: &Services, caller: &Caller, query: &Query<'_>) -> Result<Answer> {
     let viewer = Viewer::from(caller);
-    let reader = Reader::new(&services.rooms, &caller.user_id, query.room)?;
+    let reader = TimelineReader::new(&services.rooms, &caller.user_id, query.room)?;
     visible_event(services, &reader, query.room, query.event)?;
     let depth = if query.recurse {
         crate::limits::RELATION_DEPTH_MAX
@@ -125,12 +125,12 @@ macro_rules! form {
     };
 }
 
-form!(all: get_relating_events, |body| Wanted::default());
-form!(of_type: get_relating_events_with_rel_type, |body| Wanted {
+form!(all: get_relating_events, |body| RelationQuery::default());
+form!(of_type: get_relating_events_with_rel_type, |body| RelationQuery {
     rel_type: Some(body.rel_type.clone()),
     event_type: None,
 });
-form!(of_both_types: get_relating_events_with_rel_type_and_event_type, |body| Wanted {
+form!(of_both_types: get_relating_events_with_rel_type_and_event_type, |body| RelationQuery {
     rel_type: Some(body.rel_type.clone()),
     event_type: Some(body.event_type.clone()),
 });
@@ -140,7 +140,7 @@ async fn list_threads(
     call: Call<get_threads::v1::Request>,
 ) -> Result<get_threads::v1::Response> {
     let (body, viewer) = (&call.body, Viewer::from(&call.caller));
-    let reader = Reader::new(&services.rooms, &viewer.user_id, &body.room_id)?;
+    let reader = TimelineReader::new(&services.rooms, &viewer.user_id, &body.room_id)?;
     let participant = (body.include == IncludeThreads::Participated).then_some(&*viewer.user_id);
     let (roots, next) = threads::page(
         &services.rooms,

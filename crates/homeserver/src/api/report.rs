@@ -15,7 +15,7 @@ use crate::{
     error::{Error, Result},
     http::{Call, Routes},
     limits::{REPORT_REASON_MAX_BYTES, REPORTS_PER_USER},
-    rooms::pagination::Reader,
+    rooms::pagination::TimelineReader,
     services::{AppState, Services},
     store::{Exists, tables},
 };
@@ -32,7 +32,7 @@ async fn report_event(
     call: Call<report_content::v3::Request>,
 ) -> Result<report_content::v3::Response> {
     let body = &call.body;
-    let reader = Reader::new(&services.rooms, &call.caller.user_id, &body.room_id)
+    let reader = TimelineReader::new(&services.rooms, &call.caller.user_id, &body.room_id)
         .map_err(|_| Error::not_found("There is no such event, or you may not read it"))?;
     visible_event(&services, &reader, &body.room_id, &body.event_id)?;
     let what = json!({ "room_id": body.room_id, "event_id": body.event_id });
@@ -77,7 +77,7 @@ async fn keep(
     report["time"] = json!(clock::now());
     tracing::warn!(user.id = %caller.user_id, %report, "content reported");
     let user = caller.user_id.clone();
-    let _turn = services.accounts.serial.of(&user).await;
+    let _turn = services.accounts.user_locks.lock(&user).await;
     let mut write = services.stream.begin_write();
     let by_user = services.store.scan_back::<tables::ReportsBy>((&user,));
     for key in by_user.keys().skip(REPORTS_PER_USER - 1) {

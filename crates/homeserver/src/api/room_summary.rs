@@ -22,7 +22,8 @@ async fn get(
     services: AppState,
     call: Call<get_summary::v1::Request>,
 ) -> Result<get_summary::v1::Response> {
-    let room = rooms::aliases::find(&services.rooms, &call.body.room_id_or_alias).await?;
+    let room =
+        rooms::aliases::resolve_room_or_alias(&services.rooms, &call.body.room_id_or_alias).await?;
     let user = call.caller.as_ref().map(|caller| &*caller.user_id);
     if !summary::may_know(&services.rooms, user, &room)? {
         return Err(unknown_room());

@@ -33,7 +33,7 @@ use crate::{
     limits::{SEARCH_CONTEXT_MAX, SEARCH_PAGE_MAX},
     rooms::{
         Pdu, filter,
-        pagination::{self, PageRequest, Reader, Token},
+        pagination::{self, PageRequest, PaginationToken, TimelineReader},
         present::{self, Viewer},
         search,
     },
@@ -95,7 +95,7 @@ fn find(services: &Services, viewer: &Viewer, criteria: &Criteria) -> Result<Vec
     let term = search::term(&criteria.search_term);
     let mut found = Vec::new();
     for room in rooms(services, viewer, &criteria.filter)? {
-        let reader = Reader::new(&services.rooms, &viewer.user_id, &room)?;
+        let reader = TimelineReader::new(&services.rooms, &viewer.user_id, &room)?;
         for pdu in search::find(&services.rooms, &room, &term)? {
             let rank = search::rank(&pdu, &term, criteria.keys.as_deref());
             let shown = filter::matches(&criteria.filter, &pdu) && reader.shows_content(&pdu);
@@ -155,12 +155,12 @@ fn context(
 ) -> Result<EventContextResult> {
     let asked = &criteria.event_context;
     let limit = |asked: UInt| pagination::limit(Some(asked), 0).min(SEARCH_CONTEXT_MAX);
-    let reader = Reader::new(&services.rooms, &viewer.user_id, &pdu.room_id)?;
+    let reader = TimelineReader::new(&services.rooms, &viewer.user_id, &pdu.room_id)?;
     let everything = RoomEventFilter::default();
     let page = |direction: Direction, from, limit| {
         reader.page(&PageRequest {
             direction,
-            from: Some(Token(from)),
+            from: Some(PaginationToken(from)),
             to: None,
             limit,
             filter: &everything,
@@ -176,8 +176,8 @@ fn context(
     let last = after.events.last().unwrap_or(pdu);
 
     let mut context = EventContextResult::new();
-    context.start = Some(Token(first.position.before()).to_string());
-    context.end = Some(Token(last.position).to_string());
+    context.start = Some(PaginationToken(first.position.before()).to_string());
+    context.end = Some(PaginationToken(last.position).to_string());
     context.events_before = timeline(services, &before.events, viewer)?;
     context.events_after = timeline(services, &after.events, viewer)?;
     if asked.include_profile {

@@ -9,7 +9,7 @@ use ruma::{
 };
 use serde::Deserialize;
 
-use super::send_or_delay::{SendOrDelay, Sent, begin, delay_ms};
+use super::send_or_delay::{SendOrDelay, SendOutcome, begin, delay_ms};
 use crate::{
     error::{Error, Result},
     http::{Call, Routes},
@@ -33,7 +33,7 @@ struct Redacts {
 async fn message(
     services: AppState,
     call: Call<SendOrDelay<send_message_event::v3::Request>>,
-) -> Result<Sent> {
+) -> Result<SendOutcome> {
     let body = call.body.request;
     let kind = TimelineEventType::from(body.event_type.to_string());
     let txn = Txn {
@@ -56,17 +56,17 @@ async fn message(
     let (caller, room) = (&call.caller, &body.room_id);
     if let Some(delay) = delay_ms(&call.facts)? {
         let id = delayed::schedule(&services.rooms, caller, room, draft, delay, Some(&txn)).await?;
-        return Ok(Sent::Later(id));
+        return Ok(SendOutcome::Delayed(id));
     }
     let unanswered = begin(&services, caller);
     let event = send(&services.rooms, caller, room, draft, Some(txn)).await?;
-    Ok(Sent::Now(event, unanswered))
+    Ok(SendOutcome::Sent(event, unanswered))
 }
 
 async fn redact(
     services: AppState,
     call: Call<SendOrDelay<redact_event::v3::Request>>,
-) -> Result<Sent> {
+) -> Result<SendOutcome> {
     let body = call.body.request;
     rooms::may_redact(&services.rooms, &call.caller, Some(&body.event_id))?;
     let txn = Txn {
@@ -84,5 +84,5 @@ async fn redact(
         Some(txn),
     )
     .await?;
-    Ok(Sent::Now(event, unanswered))
+    Ok(SendOutcome::Sent(event, unanswered))
 }

@@ -14,22 +14,22 @@ use serde::Serialize;
 
 use super::with_response::WithResponse;
 use crate::{
-    caller::{CallFacts, Caller},
+    caller::{Caller, RequestMetadata},
     error::{Error, Result},
     services::Services,
     sync::pending_sends::PendingSend,
 };
 
 /// The request `R`, which sends an event.
-pub(super) type SendOrDelay<R> = WithResponse<R, Sent>;
+pub(super) type SendOrDelay<R> = WithResponse<R, SendOutcome>;
 
 /// What became of the event.
 #[derive(Debug)]
-pub(super) enum Sent {
+pub(super) enum SendOutcome {
     /// It is sent. A device that gave it an id waits for its echo until this is answered.
-    Now(OwnedEventId, Option<PendingSend>),
+    Sent(OwnedEventId, Option<PendingSend>),
     /// It waits, with this id.
-    Later(String),
+    Delayed(String),
 }
 
 /// The answer as it is written.
@@ -40,13 +40,13 @@ pub(super) enum SentBody {
     DelayId(String),
 }
 
-impl OutgoingResponse for Sent {
+impl OutgoingResponse for SendOutcome {
     type Body = SentBody;
 
     fn try_into_http_response_inner(self) -> Result<Response<SentBody>, IntoHttpError> {
         let (event, unanswered) = match self {
-            Self::Now(event, unanswered) => (event, unanswered),
-            Self::Later(id) => return Ok(Response::new(SentBody::DelayId(id))),
+            Self::Sent(event, unanswered) => (event, unanswered),
+            Self::Delayed(id) => return Ok(Response::new(SentBody::DelayId(id))),
         };
         let mut response = Response::new(SentBody::EventId(event));
         // What extends a response is dropped when its head is written.
@@ -66,7 +66,7 @@ pub(super) fn begin(services: &Services, caller: &Caller) -> Option<PendingSend>
 /// # Errors
 ///
 /// 400 if it is no number.
-pub(super) fn delay_ms(facts: &CallFacts) -> Result<Option<u64>> {
+pub(super) fn delay_ms(facts: &RequestMetadata) -> Result<Option<u64>> {
     let Some(text) = facts.query_value("org.matrix.msc4140.delay") else {
         return Ok(None);
     };

@@ -18,7 +18,7 @@ use ruma::{
 use serde_json::json;
 
 use crate::{
-    caller::CallFacts,
+    caller::RequestMetadata,
     clock,
     error::{Error, Result},
     http::{Call, Routes},
@@ -45,18 +45,18 @@ fn probes(routes: Routes) -> Routes {
         .add_raw(get, "/health", limit, health)
 }
 
-async fn user_count(services: AppState, _: CallFacts) -> Result<Response> {
+async fn user_count(services: AppState, _: RequestMetadata) -> Result<Response> {
     let users = services.accounts.list()?;
     Ok(Json(json!({ "count": users.len() })).into_response())
 }
 
 /// Whether the database can be read, which is all that requests need.
-async fn health(services: AppState, _: CallFacts) -> Result<Response> {
+async fn health(services: AppState, _: RequestMetadata) -> Result<Response> {
     services.store.contains::<tables::Meta>(("server name",))?;
     Ok("OK".into_response())
 }
 
-async fn server_version(services: AppState, _: CallFacts) -> Result<Response> {
+async fn server_version(services: AppState, _: RequestMetadata) -> Result<Response> {
     let Software { name, version } = services.software;
     Ok(Json(json!({ "name": name, "version": version })).into_response())
 }

@@ -11,7 +11,7 @@ use ruma::{
     events::TimelineEventType,
 };
 
-use super::send_or_delay::{SendOrDelay, Sent, delay_ms};
+use super::send_or_delay::{SendOrDelay, SendOutcome, delay_ms};
 use crate::{
     error::{Error, Result},
     http::{Call, Routes},
@@ -66,7 +66,7 @@ async fn one(
 async fn set(
     services: AppState,
     call: Call<SendOrDelay<send_state_event::v3::Request>>,
-) -> Result<Sent> {
+) -> Result<SendOutcome> {
     rooms::check_not_suspended(&services.rooms, &call.caller)?;
     let body = call.body.request;
     let mut draft = Draft::message(
@@ -79,8 +79,8 @@ async fn set(
     let (caller, room) = (&call.caller, &body.room_id);
     if let Some(delay) = delay_ms(&call.facts)? {
         let id = delayed::schedule(&services.rooms, caller, room, draft, delay, None).await?;
-        return Ok(Sent::Later(id));
+        return Ok(SendOutcome::Delayed(id));
     }
     let event = send(&services.rooms, caller, room, draft, None).await?;
-    Ok(Sent::Now(event, None))
+    Ok(SendOutcome::Sent(event, None))
 }

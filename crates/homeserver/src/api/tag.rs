@@ -4,7 +4,7 @@
 
 use ruma::api::client::tag::{create_tag, delete_tag, get_tags};
 
-use super::account_data::own;
+use super::account_data::check_own_user;
 use crate::{
     error::Result,
     http::{Call, Routes},
@@ -20,7 +20,7 @@ async fn get(
     services: AppState,
     call: Call<get_tags::v3::Request>,
 ) -> Result<get_tags::v3::Response> {
-    own(&call.caller, &call.body.user_id)?;
+    check_own_user(&call.caller, &call.body.user_id)?;
     let tags = tags::get(&services.sync, &call.body.user_id, &call.body.room_id)?;
     Ok(get_tags::v3::Response::new(tags))
 }
@@ -30,7 +30,7 @@ async fn create(
     call: Call<create_tag::v3::Request>,
 ) -> Result<create_tag::v3::Response> {
     let request = call.body;
-    own(&call.caller, &request.user_id)?;
+    check_own_user(&call.caller, &request.user_id)?;
     tags::change(&services.sync, &request.user_id, &request.room_id, |tags| {
         tags.insert(request.tag.into(), request.tag_info);
     })
@@ -43,7 +43,7 @@ async fn delete(
     call: Call<delete_tag::v3::Request>,
 ) -> Result<delete_tag::v3::Response> {
     let request = call.body;
-    own(&call.caller, &request.user_id)?;
+    check_own_user(&call.caller, &request.user_id)?;
     tags::change(&services.sync, &request.user_id, &request.room_id, |tags| {
         tags.remove(&request.tag.into());
     })

@@ -4,7 +4,7 @@
 
 use ruma::api::client::typing::create_typing_event::v3::{Request, Response, Typing};
 
-use super::{account_data::own, receipt::joined};
+use super::{account_data::check_own_user, receipt::check_joined};
 use crate::{
     error::Result,
     http::{Call, Routes},
@@ -17,8 +17,8 @@ pub(super) fn routes(routes: Routes) -> Routes {
 
 async fn set(services: AppState, call: Call<Request>) -> Result<Response> {
     let (room, user) = (&call.body.room_id, &call.body.user_id);
-    own(&call.caller, user)?;
-    joined(&services, room, user)?;
+    check_own_user(&call.caller, user)?;
+    check_joined(&services, room, user)?;
     match call.body.state {
         Typing::Yes(info) => services.rooms.typing.start(room, user, info.timeout)?,
         Typing::No => services.rooms.typing.stop(room, user)?,

@@ -15,7 +15,7 @@ use tower::ServiceExt;
 use super::{Appservice, Delivery};
 use crate::{
     limits::{APPSERVICE_ANSWER_MAX_BYTES, APPSERVICE_ANSWER_TIMEOUT, APPSERVICE_CONNECT_TIMEOUT},
-    outbound::Outgoing,
+    outbound::LazyHttpClient,
 };
 
 /// What is needed of a name to stand in a path.
@@ -49,8 +49,8 @@ pub enum Unreachable {
 }
 
 /// The client for requests to application services. They are where the admin says they are: no proxy, no redirects.
-pub(super) fn client() -> Outgoing {
-    Outgoing::new(|client| client.connect_timeout(APPSERVICE_CONNECT_TIMEOUT))
+pub(super) fn client() -> LazyHttpClient {
+    LazyHttpClient::new(|client| client.connect_timeout(APPSERVICE_CONNECT_TIMEOUT))
 }
 
 /// A name as a part of a path.

@@ -23,7 +23,7 @@ impl Appservice {
             .call(Method::POST, "/_matrix/app/v1/ping", Some(body))
             .await?;
         if answer.status.is_success() {
-            self.wake();
+            self.retry_now();
         }
         Ok((answer, started.elapsed()))
     }
@@ -35,7 +35,7 @@ impl Appservice {
             Ok(answer) => answer.status.is_success(),
             Err(error) => {
                 // Whoever looks an alias up asks, without a token and as often as they like.
-                if let Some(suppressed) = self.unanswered.note((), Instant::now()) {
+                if let Some(suppressed) = self.unanswered.record_occurrence((), Instant::now()) {
                     tracing::warn!(appservice.id = self.id(), %error, suppressed, "appservice did not answer a query");
                 }
                 false

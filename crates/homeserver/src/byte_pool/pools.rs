@@ -13,26 +13,26 @@ use crate::{
         UNREAD_GRACE, UNREAD_WAIT_MAX, WALKS_WAITING_MAX, WALKS_WAITING_PER_USER,
         WRITTEN_ANSWERS_MAX, WRITTEN_ANSWERS_PER_USER,
     },
-    permits::{Permits, Share},
+    permits::{HolderLimits, Permits},
 };
 
 /// How many bytes the short bodies with an access token of one holder can have.
-const AUTHENTICATED_SHARE: Share = Share {
+const AUTHENTICATED_SHARE: HolderLimits = HolderLimits {
     user: AUTHENTICATED_BYTES_PER_USER,
     appservice: AUTHENTICATED_BYTES_PER_APPSERVICE,
 };
 /// How many bytes the bodies without an access token from one address can have.
-const ANONYMOUS_SHARE: Share = Share {
+const ANONYMOUS_SHARE: HolderLimits = HolderLimits {
     user: ANONYMOUS_BYTES_PER_ADDRESS,
     appservice: ANONYMOUS_BYTES_PER_ADDRESS,
 };
 /// How many bytes the long bodies of one holder can have.
-const LONG_SHARE: Share = Share {
+const LONG_SHARE: HolderLimits = HolderLimits {
     user: LONG_BYTES_PER_USER,
     appservice: LONG_BYTES_PER_APPSERVICE,
 };
 /// How many long bodies of one holder are parsed at a time. They have arrived, so nobody can hold these permits up.
-const LONG_PARSES_SHARE: Share = Share {
+const LONG_PARSES_SHARE: HolderLimits = HolderLimits {
     user: LONG_BODIES_PER_USER,
     appservice: LONG_BODIES_PER_APPSERVICE,
 };
@@ -74,22 +74,22 @@ impl Default for BodyPools {
 
 /// The memory for answers that are not read yet.
 #[derive(Debug)]
-pub struct UnreadAnswers {
+pub struct UnreadResponses {
     pub(crate) pool: BytePool,
 }
 
-impl Default for UnreadAnswers {
+impl Default for UnreadResponses {
     fn default() -> Self {
         let pool = BytePool::new(Self::limits());
         Self { pool }
     }
 }
 
-impl UnreadAnswers {
+impl UnreadResponses {
     pub(crate) const fn limits() -> PoolLimits {
         PoolLimits {
             total: UNREAD_BYTES,
-            share: Share {
+            share: HolderLimits {
                 user: UNREAD_BYTES_PER_USER,
                 appservice: UNREAD_BYTES_PER_APPSERVICE,
             },

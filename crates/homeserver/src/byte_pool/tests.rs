@@ -10,7 +10,7 @@ const GRACE: Duration = Duration::from_secs(2);
 fn pool() -> BytePool {
     BytePool::new(PoolLimits {
         total: 1_000,
-        share: Share {
+        share: HolderLimits {
             user: 200,
             appservice: 500,
         },

@@ -21,7 +21,7 @@ use ruma::{
 use crate::{
     accounts::Accounts,
     appservices::{Appservice, Appservices},
-    caller::{CallFacts, Caller, missing_token},
+    caller::{Caller, RequestMetadata, missing_token},
     error::{Error, Result},
     holder::Holder,
 };
@@ -41,7 +41,7 @@ pub trait Identified {
     fn identify(
         accounts: &Accounts,
         appservices: &Appservices,
-        facts: &CallFacts,
+        facts: &RequestMetadata,
     ) -> impl Future<Output = Result<Self::By>> + Send;
 
     /// The user as whom the request acts, where there is one.
@@ -50,7 +50,7 @@ pub trait Identified {
     }
 
     /// Who holds what is given to the caller: its address if it is not known.
-    fn holder(by: &Self::By, facts: &CallFacts) -> Holder;
+    fn holder(by: &Self::By, facts: &RequestMetadata) -> Holder;
 }
 
 impl Identified for NoAuthentication {
@@ -61,11 +61,11 @@ impl Identified for NoAuthentication {
         None
     }
 
-    async fn identify(_: &Accounts, _: &Appservices, _: &CallFacts) -> Result<()> {
+    async fn identify(_: &Accounts, _: &Appservices, _: &RequestMetadata) -> Result<()> {
         Ok(())
     }
 
-    fn holder((): &(), facts: &CallFacts) -> Holder {
+    fn holder((): &(), facts: &RequestMetadata) -> Holder {
         facts.anonymous_holder()
     }
 }
@@ -78,11 +78,11 @@ impl Identified for NoAccessToken {
         None
     }
 
-    async fn identify(_: &Accounts, _: &Appservices, _: &CallFacts) -> Result<()> {
+    async fn identify(_: &Accounts, _: &Appservices, _: &RequestMetadata) -> Result<()> {
         Ok(())
     }
 
-    fn holder((): &(), facts: &CallFacts) -> Holder {
+    fn holder((): &(), facts: &RequestMetadata) -> Holder {
         facts.anonymous_holder()
     }
 }
@@ -98,7 +98,7 @@ impl Identified for AccessToken {
     async fn identify(
         accounts: &Accounts,
         appservices: &Appservices,
-        facts: &CallFacts,
+        facts: &RequestMetadata,
     ) -> Result<Caller> {
         let token = facts.token.as_deref().ok_or_else(missing_token)?;
         if let Some(appservice) = appservices.by_token(token) {
@@ -111,7 +111,7 @@ impl Identified for AccessToken {
         Some(by)
     }
 
-    fn holder(by: &Caller, _: &CallFacts) -> Holder {
+    fn holder(by: &Caller, _: &RequestMetadata) -> Holder {
         by.holder()
     }
 }
@@ -127,7 +127,7 @@ impl Identified for AccessTokenOptional {
     async fn identify(
         accounts: &Accounts,
         appservices: &Appservices,
-        facts: &CallFacts,
+        facts: &RequestMetadata,
     ) -> Result<Option<Caller>> {
         match facts.token {
             Some(_) => AccessToken::identify(accounts, appservices, facts)
@@ -141,7 +141,7 @@ impl Identified for AccessTokenOptional {
         by.as_ref()
     }
 
-    fn holder(by: &Option<Caller>, facts: &CallFacts) -> Holder {
+    fn holder(by: &Option<Caller>, facts: &RequestMetadata) -> Holder {
         by.as_ref()
             .map_or_else(|| facts.anonymous_holder(), Caller::holder)
     }
@@ -158,7 +158,7 @@ impl Identified for AppserviceToken {
     async fn identify(
         _: &Accounts,
         appservices: &Appservices,
-        facts: &CallFacts,
+        facts: &RequestMetadata,
     ) -> Result<Arc<Appservice>> {
         let token = facts.token.as_deref().ok_or_else(missing_token)?;
         appservices.by_token(token).ok_or_else(|| {
@@ -170,7 +170,7 @@ impl Identified for AppserviceToken {
         })
     }
 
-    fn holder(by: &Arc<Appservice>, _: &CallFacts) -> Holder {
+    fn holder(by: &Arc<Appservice>, _: &RequestMetadata) -> Holder {
         Holder::Appservice(by.id().to_owned())
     }
 }
@@ -186,7 +186,7 @@ impl Identified for AppserviceTokenOptional {
     async fn identify(
         _: &Accounts,
         appservices: &Appservices,
-        facts: &CallFacts,
+        facts: &RequestMetadata,
     ) -> Result<Option<Arc<Appservice>>> {
         Ok(facts
             .token
@@ -194,7 +194,7 @@ impl Identified for AppserviceTokenOptional {
             .and_then(|token| appservices.by_token(token)))
     }
 
-    fn holder(by: &Option<Arc<Appservice>>, facts: &CallFacts) -> Holder {
+    fn holder(by: &Option<Arc<Appservice>>, facts: &RequestMetadata) -> Holder {
         match by {
             Some(appservice) => Holder::Appservice(appservice.id().to_owned()),
             None => facts.anonymous_holder(),
@@ -206,7 +206,7 @@ impl Identified for AppserviceTokenOptional {
 fn as_appservice(
     accounts: &Accounts,
     appservice: Arc<Appservice>,
-    facts: &CallFacts,
+    facts: &RequestMetadata,
 ) -> Result<Caller> {
     let user_id = match facts.query_value("user_id") {
         None => appservice.sender(&accounts.server_name)?,

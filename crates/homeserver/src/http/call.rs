@@ -18,7 +18,7 @@ use super::{
     client_ip, guests, json, lenient, rate_limit,
 };
 use crate::{
-    caller::CallFacts,
+    caller::RequestMetadata,
     error::{Error, Result},
     holder::Holder,
     permits::Permit,
@@ -37,7 +37,7 @@ where
     /// Who asks.
     pub caller: <R::Authentication as Identified>::By,
     /// What else is known.
-    pub facts: CallFacts,
+    pub facts: RequestMetadata,
 }
 
 /// All that is known before the body is read.
@@ -45,11 +45,11 @@ pub(super) fn facts_of(
     services: &Services,
     parts: &Parts,
     disconnected: CancellationToken,
-) -> CallFacts {
+) -> RequestMetadata {
     let token = extract_bearer_or_query_token(&Request::from_parts(parts.clone(), ()))
         .ok()
         .flatten();
-    CallFacts {
+    RequestMetadata {
         token: token.filter(|token| !token.is_empty()),
         ip: client_ip::of(parts, &services.config.proxies),
         connection: parts.extensions.get::<Connection>().cloned(),
@@ -105,7 +105,7 @@ where
     async fn caller_of(
         services: &Services,
         parts: &Parts,
-        facts: &CallFacts,
+        facts: &RequestMetadata,
     ) -> Result<<R::Authentication as Identified>::By> {
         let caller = <R::Authentication as Identified>::identify(
             &services.accounts,
@@ -151,7 +151,7 @@ where
         parts: Parts,
         path_args: &[String],
         caller: <R::Authentication as Identified>::By,
-        facts: CallFacts,
+        facts: RequestMetadata,
     ) -> Result<Self> {
         let args: Vec<&str> = path_args.iter().map(String::as_str).collect();
         let request = Request::from_parts(parts, &facts.bytes[..]);

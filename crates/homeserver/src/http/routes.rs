@@ -27,11 +27,11 @@ use super::{
     guests::{self, ForGuests},
     json,
     rate_limit::{CountedAs, rate_of},
-    walks::Work,
+    walks::HandlerCost,
 };
 use crate::{
     blocking::watched,
-    caller::CallFacts,
+    caller::RequestMetadata,
     error::{Error, Result},
     services::{AppState, Services},
 };
@@ -228,7 +228,7 @@ impl Routes {
         handler: F,
     ) -> Self
     where
-        F: Fn(AppState, CallFacts) -> A + Clone + Send + Sync + 'static,
+        F: Fn(AppState, RequestMetadata) -> A + Clone + Send + Sync + 'static,
         A: Future<Output = Result<Response<Body>>> + Send + 'static,
     {
         let limit = BodyLimit::Json {
@@ -332,7 +332,7 @@ where
     F: Fn(AppState, Call<R>) -> A + Clone + Send + Sync + 'static,
     A: Future<Output = Result<R::OutgoingResponse>> + Send + 'static,
 {
-    let work = Work::of::<R>();
+    let work = HandlerCost::of::<R>();
     Arc::new(move |services, request, args, disconnected| {
         let handler = handler.clone();
         Box::pin(async move {
@@ -341,9 +341,9 @@ where
                     let (pool, holder) = (services.blocking.clone(), call.acts_for());
                     let place = services
                         .unread_answers
-                        .place(&holder, call.facts.connection.as_ref());
+                        .reserve(&holder, call.facts.connection.as_ref());
                     let answer = async move {
-                        if work != Work::Short
+                        if work != HandlerCost::Short
                             && let Err(error) = place.room().await
                         {
                             return (error_response(error), place);
@@ -352,8 +352,10 @@ where
                     };
                     let answer = async move {
                         let (response, place) = match work {
-                            Work::Walk => pool.walk(holder, answer).await,
-                            Work::Short | Work::Pausing => pool.run(holder, answer).await,
+                            HandlerCost::Walk => pool.walk(holder, answer).await,
+                            HandlerCost::Short | HandlerCost::Pausing => {
+                                pool.run(holder, answer).await
+                            }
                         };
                         place.hold(response).await
                     };

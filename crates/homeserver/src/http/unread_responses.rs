@@ -16,7 +16,7 @@ use system::connections::Connection;
 
 use super::answer::error_response;
 use crate::{
-    byte_pool::{Transfer, UnreadAnswers},
+    byte_pool::{Transfer, UnreadResponses},
     error::Error,
     holder::Holder,
     limits::{SMALL_ANSWER_BYTES, UNREAD_WAIT_MAX},
@@ -27,17 +27,21 @@ const PIECE_BYTES: usize = 64 << 10;
 
 /// The place of an answer that is to be written.
 #[derive(Debug)]
-pub(super) struct Place(Transfer);
+pub(super) struct ResponseReservation(Transfer);
 
-impl UnreadAnswers {
+impl UnreadResponses {
     /// A place for the answer to this holder. If it has to give way, its connection is closed.
-    pub(super) fn place(&self, holder: &Holder, connection: Option<&Connection>) -> Place {
+    pub(super) fn reserve(
+        &self,
+        holder: &Holder,
+        connection: Option<&Connection>,
+    ) -> ResponseReservation {
         let closing = connection.and_then(Connection::closing);
-        Place(self.pool.transfer(holder, closing.unwrap_or_default()))
+        ResponseReservation(self.pool.transfer(holder, closing.unwrap_or_default()))
     }
 }
 
-impl Place {
+impl ResponseReservation {
     /// Waits until other answers of this holder are read, if they use up all that it can have.
     pub(super) async fn room(&self) -> Result<(), Error> {
         self.0.room().await.map_err(|_| unread())

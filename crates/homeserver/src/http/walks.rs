@@ -7,7 +7,7 @@ use ruma::api::{Metadata, path_builder::PathBuilder};
 
 /// How an endpoint works.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Work {
+pub(super) enum HandlerCost {
     /// It reads little, whoever calls.
     Short,
     /// It walks, and pauses ([`crate::blocking::pause`]).
@@ -33,7 +33,7 @@ const WALKS: &[&str] = &[
     "/v3/notifications",
 ];
 
-impl Work {
+impl HandlerCost {
     pub(super) fn of<R: Metadata>() -> Self {
         let is_one_of = |ends: &[&str]| {
             let is_named = |path: &str| ends.iter().any(|end| path.ends_with(end));

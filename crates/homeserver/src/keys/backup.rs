@@ -41,7 +41,7 @@ pub struct NewKey {
 
 /// Which keys of a version are meant.
 #[derive(Clone, Copy, Debug)]
-pub enum Part<'a> {
+pub enum KeySelection<'a> {
     /// All.
     All,
     /// Those of a room.
@@ -303,11 +303,16 @@ async fn changed(
 }
 
 /// The keys of a version.
-pub fn keys(store: &Store, user: &UserId, number: u64, part: Part<'_>) -> Result<Vec<NewKey>> {
+pub fn keys(
+    store: &Store,
+    user: &UserId,
+    number: u64,
+    part: KeySelection<'_>,
+) -> Result<Vec<NewKey>> {
     let rows = match part {
-        Part::All => store.scan::<tables::BackupKeys>((user, number)),
-        Part::Room(room) => store.scan::<tables::BackupKeys>((user, number, room)),
-        Part::Session(room, session) => {
+        KeySelection::All => store.scan::<tables::BackupKeys>((user, number)),
+        KeySelection::Room(room) => store.scan::<tables::BackupKeys>((user, number, room)),
+        KeySelection::Session(room, session) => {
             let key = store.get::<tables::BackupKeys>((user, number, room, session))?;
             let key = key.map(|json| NewKey {
                 room: room.to_owned(),
@@ -333,7 +338,7 @@ pub async fn remove(
     state: &Keys,
     user: &UserId,
     number: &str,
-    part: Part<'_>,
+    part: KeySelection<'_>,
 ) -> Result<BackupVersion> {
     let _alone = state.lock([user]).await;
     let (number, mut stored) = version(&state.store, user, number)?;

@@ -9,7 +9,8 @@ use ruma::{
 };
 
 use super::{
-    Keys, changed, device_lists, devices, forget_device, one_time, record::DehydratedDevice,
+    Keys, device_lists, devices, forget_device, one_time, record::DehydratedDevice,
+    record_device_list_change,
 };
 use crate::{
     accounts::devices::check_name,
@@ -58,7 +59,7 @@ pub async fn set(state: &Keys, user: &UserId, upload: &Upload) -> Result<()> {
         display_name: upload.initial_device_display_name.clone(),
     };
     batch.put::<tables::DehydratedDevices>((user,), &record)?;
-    changed(&mut write, user);
+    record_device_list_change(&mut write, user);
     write.wake_after_commit(device_lists::wake_targets(&state.store, user)?);
     state.stream.commit(write).await?;
     Ok(())
@@ -72,7 +73,7 @@ pub async fn delete(state: &Keys, user: &UserId) -> Result<OwnedDeviceId> {
     let batch = write.batch();
     forget_device(batch, user, &device)?;
     batch.delete::<tables::DehydratedDevices>((user,))?;
-    changed(&mut write, user);
+    record_device_list_change(&mut write, user);
     write.wake_after_commit(device_lists::wake_targets(&state.store, user)?);
     state.stream.commit(write).await?;
     Ok(device)

@@ -16,7 +16,7 @@ use crate::{
 const ROOMS_TOUCHED_MAX: usize = 100;
 
 /// Records that the devices or keys of a user changed. The write is committed with [`wake_targets`].
-pub fn changed(write: &mut Write, user: &UserId) {
+pub fn record_device_list_change(write: &mut Write, user: &UserId) {
     let slot = write.position();
     let user = user.to_owned();
     write.row(move |batch, positions| {

@@ -167,13 +167,13 @@ fn same(one: &RawValue, other: &RawValue) -> Result<bool> {
 }
 
 /// What is asked for: of each device of each user a key of this algorithm.
-pub type Wanted = BTreeMap<OwnedUserId, BTreeMap<OwnedDeviceId, OneTimeKeyAlgorithm>>;
+pub type KeyClaims = BTreeMap<OwnedUserId, BTreeMap<OwnedDeviceId, OneTimeKeyAlgorithm>>;
 
 /// Gives out one key of each device, and makes sure that nobody else gets it. Devices that have none are left out.
 ///
 /// Each user's keys are taken under the lock of that user alone, and written before the next ones are waited for: a request that
 /// names thousands holds up each of them for one write, and waits for one who is busy without holding up the others.
-pub async fn claim(state: &Keys, wanted: &Wanted) -> Result<BTreeMap<OwnedUserId, OneTimeKeys>> {
+pub async fn claim(state: &Keys, wanted: &KeyClaims) -> Result<BTreeMap<OwnedUserId, OneTimeKeys>> {
     let claims: Vec<_> = wanted
         .iter()
         .map(|(user, devices)| claim_of(state, user, devices))

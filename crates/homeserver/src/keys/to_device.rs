@@ -20,7 +20,7 @@ use crate::{
         TO_DEVICE_NAME_MAX_BYTES, TO_DEVICE_RECIPIENTS_MAX, TO_DEVICE_WAITING_MAX,
         TO_DEVICE_WAITING_MAX_BYTES,
     },
-    store::{Batch, Encoded, Store, records::rooms::Made, tables},
+    store::{Batch, Encoded, Store, records::rooms::SendResult, tables},
     stream::{Change, Position, WakeTarget, Write},
 };
 
@@ -75,7 +75,7 @@ pub async fn send(
     let mut write = state.stream.begin_write();
     write
         .batch()
-        .put::<tables::SendIds>(send_id, &Made::now(None))?;
+        .put::<tables::SendIds>(send_id, &SendResult::now(None))?;
     let (mut next, mut trims) = (state.stream.visible().next().0, TRIMS_PER_REQUEST);
     for (user, device, content) in addressed(&state.store, messages)? {
         if next.is_multiple_of(TRIM_EVERY) && trims > 0 {

@@ -23,13 +23,13 @@ use crate::{
         PREVIEWS_AT_ONCE, PREVIEWS_REMEMBERED,
     },
     outbound::Guarded,
-    permits::{Permits, Share},
+    permits::{HolderLimits, Permits},
 };
 
 /// How long a preview is remembered.
 const PREVIEW_LIFE: Duration = Duration::from_hours(1);
 /// How many of the pages that are asked at the same time are for one user: the others go on while its pages do not answer.
-const PREVIEWS_SHARE: Share = Share {
+const PREVIEWS_SHARE: HolderLimits = HolderLimits {
     user: 2,
     appservice: 2,
 };

@@ -70,7 +70,7 @@ impl Operations {
     }
 
     async fn mark_direct(&self, user: &UserId, sender: &UserId, room: &RoomId) -> Result<()> {
-        let _turn = self.accounts.serial.of(user).await;
+        let _turn = self.accounts.user_locks.lock(user).await;
         let stored = account_data::get(&self.store, user, None, DIRECT)?;
         let mut people = match stored {
             // Clients write it, so it can be anything; what is no list of chats is left as it is.

@@ -17,7 +17,7 @@ use crate::{
     rooms::{
         Draft,
         admin_room::{self, ADMIN_POWER, check_member, server_user},
-        membership::Member,
+        membership::MembershipUpdate,
         receipts,
     },
 };
@@ -51,7 +51,7 @@ impl Operations {
                 (&*own, MembershipState::Invite),
                 (user, MembershipState::Join),
             ] {
-                let member = Member::new(&self.rooms, user, membership)?;
+                let member = MembershipUpdate::new(&self.rooms, user, membership)?;
                 writer.add(member.draft(sender)?)?;
             }
         }

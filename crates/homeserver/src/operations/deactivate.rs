@@ -15,7 +15,7 @@ use crate::{
 
 /// What becomes of what a user has sent when the account ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Content {
+pub enum SentContent {
     /// It stays as it is.
     Kept,
     /// Who could not read it before gets redacted copies; what is no event is deleted, uploaded files too.
@@ -31,7 +31,7 @@ impl Operations {
     pub async fn deactivate(
         &self,
         user: &UserId,
-        content: Content,
+        content: SentContent,
         password: Option<&ProvenPassword>,
     ) -> Result<()> {
         self.end_account(user, content, password).await?;
@@ -47,7 +47,7 @@ impl Operations {
     pub async fn end_account(
         &self,
         user: &UserId,
-        content: Content,
+        content: SentContent,
         password: Option<&ProvenPassword>,
     ) -> Result<()> {
         let locked = self.keys.lock([user]).await;
@@ -56,7 +56,7 @@ impl Operations {
         let mut account = self.accounts.active(user)?;
         account.deactivated = true;
         account.password = None;
-        if content == Content::Erased {
+        if content == SentContent::Erased {
             // First: whoever asked for it asks again if the server ends meanwhile.
             self.media.delete_all_of(user).await?;
         }
@@ -70,7 +70,7 @@ impl Operations {
         delayed::delete_of_user(&self.rooms, &mut batch, user)?;
         self.media.forget_reservations(&mut batch, user)?;
         keys::delete_user_keys(&self.store, &mut batch, user)?;
-        if content == Content::Erased {
+        if content == SentContent::Erased {
             self.erase(&mut batch, user)?;
         }
         self.store.commit(batch).await?;

@@ -45,7 +45,7 @@ impl Operations {
         let mut write = self.stream.begin_write();
         let batch = write.batch();
         batch.put::<tables::Devices>((user, device), &record)?;
-        keys::changed(&mut write, user);
+        keys::record_device_list_change(&mut write, user);
         write.wake_after_commit(keys::device_lists::wake_targets(&self.store, user)?);
         self.stream.commit(write).await?;
         drop(changing);
@@ -103,7 +103,7 @@ impl Operations {
             }
         }
         self.accounts.end_short_tokens(batch, user, ends)?;
-        keys::changed(&mut write, user);
+        keys::record_device_list_change(&mut write, user);
         write.wake_after_commit(keys::device_lists::wake_targets(&self.store, user)?);
         self.stream.commit(write).await?;
         drop((changing, locked));

@@ -9,7 +9,8 @@ use crate::{
     blocking,
     error::{Error, Result},
     rooms::{
-        EVENTS_PER_WRITE, Rooms, aliases, membership::Member, record::Membership, unknown_room,
+        EVENTS_PER_WRITE, Rooms, aliases, membership::MembershipUpdate, record::Membership,
+        unknown_room,
     },
     store::{Batch, StoreError, tables},
 };
@@ -72,7 +73,7 @@ async fn clear(rooms: &Rooms, room: &RoomId, reason: &str) -> Result<()> {
         ) {
             continue;
         }
-        let mut leave = Member::new(rooms, &user, MembershipState::Leave)?;
+        let mut leave = MembershipUpdate::new(rooms, &user, MembershipState::Leave)?;
         leave.reason = Some(reason.to_owned());
         // The rules let everybody leave; if they do not, the room goes all the same.
         if let Err(error) = writer.add(leave.draft(&user)?) {

@@ -16,7 +16,7 @@ use ruma::{
 use super::Operations;
 use crate::{
     error::{Error, Result},
-    rooms::membership::{self, Member},
+    rooms::membership::{self, MembershipUpdate},
     store::tables,
 };
 
@@ -49,8 +49,8 @@ impl Operations {
         if rule != Some(JoinRule::Public) {
             return Err(Error::forbidden("the room is not public"));
         }
-        let join = Member::new(&self.rooms, user, MembershipState::Join)?;
-        membership::change(&self.rooms, user, &room_id, join).await
+        let join = MembershipUpdate::new(&self.rooms, user, MembershipState::Join)?;
+        membership::set_membership(&self.rooms, user, &room_id, join).await
     }
 
     fn resolve_first(&self, room: &OwnedRoomOrAliasId) -> Result<OwnedRoomId> {

@@ -7,7 +7,8 @@ use ruma::{OwnedUserId, UserId};
 use super::Operations;
 use crate::{
     accounts::{
-        HashFor, existing::in_use, identity, profile, record::Account, registration_tokens,
+        HashRequester, existing::user_in_use_error, identity, profile, record::Account,
+        registration_tokens,
     },
     clock,
     error::Result,
@@ -41,7 +42,7 @@ impl Operations {
         password: Option<&str>,
     ) -> Result<OwnedUserId> {
         let hash = match password {
-            Some(password) => Some(self.accounts.hash(password, &HashFor::Admin).await?),
+            Some(password) => Some(self.accounts.hash(password, &HashRequester::Admin).await?),
             None => None,
         };
         self.create_account_with(localpart, hash).await
@@ -73,7 +74,7 @@ impl Operations {
     pub async fn register(&self, new: NewAccount) -> Result<()> {
         let changing = self.accounts.changing.lock([new.user_id.clone()]).await;
         if self.accounts.exists(&new.user_id)? {
-            return Err(in_use());
+            return Err(user_in_use_error());
         }
         let person = !new.guest && new.appservice.is_none();
         // Only one is the first, and a registration token is good for so many: whom that does not concern waits for nobody.

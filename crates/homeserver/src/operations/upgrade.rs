@@ -20,7 +20,7 @@ use crate::{
     push::rules::Rulesets,
     rooms::{
         Draft, EVENTS_PER_WRITE, Pdu, RoomState, RoomWriter, Rooms, admin_room, aliases,
-        membership::Member, rules_of,
+        membership::MembershipUpdate, rules_of,
     },
 };
 
@@ -134,7 +134,7 @@ impl Successor<'_> {
     /// The events that the room begins with, after its very first.
     fn drafts(&self) -> Result<Vec<Draft>> {
         let creator = &self.caller.user_id;
-        let join = Member::new(self.rooms, creator, MembershipState::Join)?;
+        let join = MembershipUpdate::new(self.rooms, creator, MembershipState::Join)?;
         let mut drafts = vec![join.draft(creator)?];
         for kind in &COPIED {
             let found = self.state.get(kind, "")?;

@@ -16,7 +16,7 @@ use reqwest::{
 };
 use url::{Host, Url};
 
-use super::Outgoing;
+use super::LazyHttpClient;
 use crate::{
     config::Outbound,
     limits::{OUTGOING_CONNECT_TIMEOUT, OUTGOING_REQUEST_TIMEOUT},
@@ -40,7 +40,7 @@ pub(crate) enum Refused {
 #[derive(Clone, Debug)]
 pub(crate) struct Guarded {
     limits: Arc<Limits>,
-    http: Arc<Outgoing>,
+    http: Arc<LazyHttpClient>,
 }
 
 /// What may be asked, and what was refused.
@@ -104,7 +104,7 @@ impl Guarded {
             warned: Cache::new(WARNED_MAX),
         });
         let resolving = Arc::clone(&limits);
-        let http = Outgoing::new(move |client| {
+        let http = LazyHttpClient::new(move |client| {
             let limits = Arc::clone(&resolving);
             client
                 .dns_resolver(Arc::new(Resolver { limits }))

@@ -10,7 +10,7 @@ use std::{
 };
 
 use homeserver_model::push::{
-    budget::{EventBudget, Share},
+    budget::{EventBudget, MemberBudget},
     compiled::{Actions, Context, Event},
 };
 use ruma::{
@@ -125,12 +125,12 @@ impl Evaluation {
         let mut budget = EventBudget::new(concerned().count());
         let rulesets = &self.rules.rulesets;
         for (user, member) in concerned() {
-            let share = budget.share();
+            let share = budget.member_budget();
             let (rules, parsed) = rulesets.get(&writer.rooms().store, user, share.parsed)?;
             context.display_name = &member.display_name;
             let (actions, steps) = rules.actions(event, &context, share);
-            let taken = Share { parsed, ..steps };
-            budget.took(taken);
+            let taken = MemberBudget { parsed, ..steps };
+            budget.deduct(taken);
             rulesets.steps.fetch_add(taken.steps(), Relaxed);
             rulesets.parsed.fetch_add(taken.parsed, Relaxed);
             if let Some(actions) = actions {

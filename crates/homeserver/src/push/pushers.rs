@@ -14,7 +14,7 @@ use ruma::{
     DeviceId, OwnedUserId, UserId,
     api::client::push::{Pusher, PusherIds, PusherKind},
 };
-use tasks::{Tasks, catch};
+use tasks::{Tasks, catch_panic};
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 use url::Url;
@@ -297,7 +297,7 @@ async fn follow(pushers: Weak<Inner>, mut visible: watch::Receiver<Position>) {
         let Some(inner) = pushers.upgrade() else {
             return;
         };
-        match catch(async { inner.wake(seen, up_to) }).await {
+        match catch_panic(async { inner.wake(seen, up_to) }).await {
             Ok(Ok(())) => {}
             Ok(Err(error)) => {
                 tracing::error!(%error, "could not read changes for pushers");

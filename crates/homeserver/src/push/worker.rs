@@ -9,7 +9,7 @@ use std::{sync::Weak, time::Duration};
 
 use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
 use ruma::{OwnedRoomId, UInt, api::client::push::PusherKind};
-use tasks::{PANICS_PER_ITEM_MAX, Tasks, catch};
+use tasks::{PANICS_PER_ITEM_MAX, Tasks, catch_panic};
 use tokio::{sync::mpsc, time::Instant};
 use tokio_util::sync::CancellationToken;
 
@@ -58,7 +58,9 @@ pub(super) async fn serve(
 ) {
     let (mut delays, mut panics) = (delays(), 0);
     while !stopping.is_cancelled() {
-        let step = running.tracker().track_future(catch(step(&pushers, &key)));
+        let step = running
+            .tracker()
+            .track_future(catch_panic(step(&pushers, &key)));
         let delay = match step.await {
             Ok(Ok(Step::On)) => {
                 (delays, panics) = (self::delays(), 0);

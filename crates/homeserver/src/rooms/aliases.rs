@@ -128,7 +128,7 @@ pub fn put(batch: &mut Batch, alias: &RoomAliasId, room: &RoomId, creator: &User
 /// # Errors
 ///
 /// 404 `M_NOT_FOUND` if it names none.
-pub async fn resolve(rooms: &Rooms, alias: &RoomAliasId) -> Result<OwnedRoomId> {
+pub async fn resolve_alias(rooms: &Rooms, alias: &RoomAliasId) -> Result<OwnedRoomId> {
     if let Some(record) = rooms.store.get::<tables::Aliases>((alias,))? {
         return Ok(record.room_id);
     }
@@ -146,10 +146,10 @@ pub async fn resolve(rooms: &Rooms, alias: &RoomAliasId) -> Result<OwnedRoomId> 
 /// # Errors
 ///
 /// 404 if there is no such room or alias.
-pub async fn find(rooms: &Rooms, name: &RoomOrAliasId) -> Result<OwnedRoomId> {
+pub async fn resolve_room_or_alias(rooms: &Rooms, name: &RoomOrAliasId) -> Result<OwnedRoomId> {
     let room = match <&RoomId>::try_from(name) {
         Ok(room) => room.to_owned(),
-        Err(alias) => resolve(rooms, alias).await?,
+        Err(alias) => resolve_alias(rooms, alias).await?,
     };
     if rooms.exists(&room)? {
         Ok(room)

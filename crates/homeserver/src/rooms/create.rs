@@ -23,11 +23,11 @@ use serde_json::{
 
 use super::{
     Draft, Rooms, aliases,
-    membership::{Member, auto_accept},
+    membership::{MembershipUpdate, auto_accept},
     rules_of,
 };
 use crate::{
-    accounts::introduce,
+    accounts::query_missing_users,
     caller::Caller,
     error::{Error, Result},
     limits::{INITIAL_STATE_MAX, INITIAL_STATE_MAX_BYTES, INVITES_PER_NEW_ROOM},
@@ -66,7 +66,7 @@ struct Plan {
 pub async fn create(rooms: &Rooms, caller: &Caller, request: Request) -> Result<OwnedRoomId> {
     let plan = Plan::new(rooms, caller, request)?;
     let appservice = caller.appservice.as_deref();
-    introduce(
+    query_missing_users(
         &rooms.accounts,
         &rooms.appservices,
         appservice,
@@ -208,7 +208,7 @@ impl Plan {
     /// The events that the room begins with, after its very first; and the joins of those for whom their invitation is accepted.
     fn drafts(&self) -> Result<(Vec<Draft>, Vec<Draft>)> {
         let creator = &self.caller.user_id;
-        let join = Member::new(&self.rooms, creator, MembershipState::Join)?;
+        let join = MembershipUpdate::new(&self.rooms, creator, MembershipState::Join)?;
         let mut drafts = vec![join.draft(creator)?];
         if !self.sets(&StateEventType::RoomPowerLevels) {
             drafts.push(self.state(StateEventType::RoomPowerLevels, self.power_levels()?)?);
@@ -272,7 +272,7 @@ impl Plan {
             if *user == self.caller.user_id {
                 continue;
             }
-            let mut member = Member::new(&self.rooms, user, MembershipState::Invite)?;
+            let mut member = MembershipUpdate::new(&self.rooms, user, MembershipState::Invite)?;
             member.is_direct = self.request.is_direct;
             drafts.push(member.draft(&self.caller.user_id)?);
             let sender = &self.caller.user_id;

@@ -11,19 +11,19 @@ use ruma::{
     MilliSecondsSinceUnixEpoch, RoomId, UserId, api::error::ErrorKind, events::TimelineEventType,
     uint,
 };
-use tasks::catch;
+use tasks::catch_panic;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use super::{
     Draft, RoomWriter, Rooms, membership,
-    record::{DelayedEvent, Made},
+    record::{DelayedEvent, SendResult},
     send::Txn,
     writer::check_sizes,
 };
 use crate::{
     accounts::{
-        moderation::{locked, suspended},
+        moderation::{user_locked_error, user_suspended_error},
         new_token,
     },
     caller::Caller,
@@ -71,7 +71,7 @@ pub async fn schedule(
     }
     // What others let wait is looked through before the room's writer is held, and whoever schedules in several rooms at once is
     // counted once.
-    let _turn = rooms.accounts.serial.of(user).await;
+    let _turn = rooms.accounts.user_locks.lock(user).await;
     let waiting = of_user(rooms, user)?.len();
     let mut writer = rooms.write(room).await?;
     let sender = caller.sender_key();
@@ -81,7 +81,7 @@ pub async fn schedule(
         .zip(txn)
         .map(|(scope, txn)| (&**user, &*sender, scope, &*txn.id));
     if let Some(key) = key
-        && let Some(Made { id: Some(id), .. }) = rooms.store.get::<tables::SendIds>(key)?
+        && let Some(SendResult { id: Some(id), .. }) = rooms.store.get::<tables::SendIds>(key)?
     {
         return Ok(id);
     }
@@ -105,7 +105,7 @@ pub async fn schedule(
     if let Some(key) = key {
         writer
             .batch()
-            .put::<tables::SendIds>(key, &Made::now(Some(&id)))?;
+            .put::<tables::SendIds>(key, &SendResult::now(Some(&id)))?;
     }
     writer
         .batch()
@@ -197,8 +197,8 @@ async fn finish(
 fn may_send(rooms: &Rooms, user: &UserId) -> Result<Result<()>> {
     Ok(match rooms.accounts.get(user)? {
         Some(account) if account.deactivated => Err(Error::forbidden("This account has ended")),
-        Some(account) if account.locked => Err(locked()),
-        Some(account) if account.suspended => Err(suspended()),
+        Some(account) if account.locked => Err(user_locked_error()),
+        Some(account) if account.suspended => Err(user_suspended_error()),
         _ => Ok(()),
     })
 }
@@ -233,7 +233,7 @@ async fn send_due(rooms: &Rooms) -> Result<Duration> {
             wait = wait.min(left);
             continue;
         }
-        let sent = match catch(send_if_due(rooms, &id)).await {
+        let sent = match catch_panic(send_if_due(rooms, &id)).await {
             Ok(sent) => sent,
             Err(panic) => {
                 tracing::error!(room.id = %event.room, %panic, "a delayed event is not sent: sending it panicked");

@@ -13,7 +13,7 @@ use ruma::{
 
 use super::{RoomState, Rooms};
 use crate::{
-    accounts::moderation::suspended,
+    accounts::moderation::user_suspended_error,
     caller::Caller,
     error::{Error, Result},
     store::tables,
@@ -27,7 +27,7 @@ use crate::{
 /// 403 `M_USER_SUSPENDED`.
 pub fn check_not_suspended(rooms: &Rooms, caller: &Caller) -> Result<()> {
     if rooms.accounts.is_suspended(&caller.user_id)? {
-        return Err(suspended());
+        return Err(user_suspended_error());
     }
     Ok(())
 }

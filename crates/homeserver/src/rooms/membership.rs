@@ -29,7 +29,7 @@ pub use restricted::passes;
 
 /// What somebody is to become in a room.
 #[derive(Clone, Debug)]
-pub struct Member {
+pub struct MembershipUpdate {
     /// Who.
     pub user: OwnedUserId,
     /// What.
@@ -45,7 +45,7 @@ pub struct Member {
     profile: Map<String, Value>,
 }
 
-impl Member {
+impl MembershipUpdate {
     /// What the user is to become. With the profile, where the room is to know it.
     pub fn new(rooms: &Rooms, user: &UserId, membership: MembershipState) -> Result<Self> {
         let mut profile = Map::new();
@@ -112,7 +112,12 @@ fn profile_of(rooms: &Rooms, user: &UserId) -> Result<Map<String, Value>> {
 /// # Errors
 ///
 /// 404 if there is no such room, 403 if it may not be.
-pub async fn change(rooms: &Rooms, sender: &UserId, room: &RoomId, member: Member) -> Result<()> {
+pub async fn set_membership(
+    rooms: &Rooms,
+    sender: &UserId,
+    room: &RoomId,
+    member: MembershipUpdate,
+) -> Result<()> {
     let mut writer = rooms.write(room).await?;
     let now = rooms.membership(room, &member.user)?;
     let Some(member) = allowed(rooms, sender, &writer, member, now.as_ref())? else {
@@ -144,9 +149,9 @@ fn allowed(
     rooms: &Rooms,
     sender: &UserId,
     writer: &RoomWriter,
-    mut member: Member,
+    mut member: MembershipUpdate,
     now: Option<&Membership>,
-) -> Result<Option<Member>> {
+) -> Result<Option<MembershipUpdate>> {
     if admin_room::is_coming(&member.membership) {
         admin_room::check_member(rooms, writer.room_id(), &member.user)?;
     }

@@ -27,15 +27,15 @@ mod closest;
 
 /// A place between two events.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Token(pub Position);
+pub struct PaginationToken(pub Position);
 
-impl std::fmt::Display for Token {
+impl std::fmt::Display for PaginationToken {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "s{}", self.0)
     }
 }
 
-impl FromStr for Token {
+impl FromStr for PaginationToken {
     type Err = Error;
 
     /// Reads the token of a page or of a sync, which may say more behind the position.
@@ -52,8 +52,8 @@ impl FromStr for Token {
 }
 
 /// The token in a request, if there is one.
-pub fn token(text: Option<&str>) -> Result<Option<Token>> {
-    text.map(Token::from_str).transpose()
+pub fn token(text: Option<&str>) -> Result<Option<PaginationToken>> {
+    text.map(PaginationToken::from_str).transpose()
 }
 
 /// A number of events in a request, within what one page can have.
@@ -70,9 +70,9 @@ pub struct PageRequest<'a> {
     /// Whether from older to newer or the other way.
     pub direction: Direction,
     /// Where it begins; nothing: at the end that the direction leads away from.
-    pub from: Option<Token>,
+    pub from: Option<PaginationToken>,
     /// Where it ends at the latest.
-    pub to: Option<Token>,
+    pub to: Option<PaginationToken>,
     /// How many events it can have.
     pub limit: usize,
     /// Which events it has.
@@ -85,14 +85,14 @@ pub struct Page {
     /// Its events, in the direction that was asked.
     pub events: Vec<Arc<Pdu>>,
     /// Where it begins.
-    pub start: Token,
+    pub start: PaginationToken,
     /// Where the next one begins; nothing if there is none.
-    pub end: Option<Token>,
+    pub end: Option<PaginationToken>,
 }
 
 /// What one user may read of the timeline of one room.
 #[derive(Debug)]
-pub struct Reader<'a> {
+pub struct TimelineReader<'a> {
     rooms: &'a Rooms,
     room: &'a RoomId,
     event_visibility: EventVisibility,
@@ -101,7 +101,7 @@ pub struct Reader<'a> {
     end: Position,
 }
 
-impl<'a> Reader<'a> {
+impl<'a> TimelineReader<'a> {
     /// What this user may read of this room.
     ///
     /// # Errors
@@ -155,12 +155,12 @@ impl<'a> Reader<'a> {
                 let from = asked.from.map_or(newest, |token| token.0.min(newest));
                 let to = asked.to.map_or(Position(0), |token| token.0);
                 let events = self.rooms.events_down(self.room, from);
-                let start = asked.from.unwrap_or(Token(from));
+                let start = asked.from.unwrap_or(PaginationToken(from));
                 let within = move |pdu: &Pdu| pdu.position > to;
                 self.collect(asked, events, start, within, |pdu| pdu.position.before())
             }
             Direction::Forward => {
-                let from = asked.from.unwrap_or(Token(Position(0)));
+                let from = asked.from.unwrap_or(PaginationToken(Position(0)));
                 let to = asked.to.map_or(newest, |token| token.0.min(newest));
                 let events = self.rooms.events_up(self.room, from.0.next());
                 let within = move |pdu: &Pdu| pdu.position <= to;
@@ -173,7 +173,7 @@ impl<'a> Reader<'a> {
         &self,
         asked: &PageRequest<'_>,
         mut events: impl Iterator<Item = Result<Arc<Pdu>>>,
-        start: Token,
+        start: PaginationToken,
         within: impl Fn(&Pdu) -> bool,
         behind: impl Fn(&Pdu) -> Position,
     ) -> Result<Page> {
@@ -194,7 +194,7 @@ impl<'a> Reader<'a> {
                 });
             }
             looks += 1;
-            end = Token(behind(&pdu));
+            end = PaginationToken(behind(&pdu));
             let wanted = filter::matches(asked.filter, &pdu) && self.shows(&pdu);
             if wanted && self.related_by.matches(self.rooms, &pdu)? {
                 found.push(pdu);

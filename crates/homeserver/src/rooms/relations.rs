@@ -18,7 +18,7 @@ use serde::Deserialize;
 
 use super::{
     Derived, DerivedWrite, Pdu, RoomWriter, Rooms,
-    pagination::{Page, Reader, Token},
+    pagination::{Page, PaginationToken, TimelineReader},
     record::{Aggregate, Relation},
 };
 use crate::{
@@ -199,14 +199,14 @@ impl Notes {
 
 /// Which relations are asked for; nothing: all.
 #[derive(Clone, Debug, Default)]
-pub struct Wanted {
+pub struct RelationQuery {
     /// How the event relates.
     pub rel_type: Option<RelationType>,
     /// Its type.
     pub event_type: Option<TimelineEventType>,
 }
 
-impl Wanted {
+impl RelationQuery {
     fn includes(&self, relation: &Relation) -> bool {
         let type_is = |kind: &RelationType| kind.as_str() == relation.rel_type;
         let event_is = |kind: &TimelineEventType| kind.to_string() == relation.event_type;
@@ -217,9 +217,9 @@ impl Wanted {
 /// The events that relate to this one over at most `depth` steps and that the reader is shown, oldest first.
 pub fn relating(
     rooms: &Rooms,
-    reader: &Reader<'_>,
+    reader: &TimelineReader<'_>,
     event: &EventId,
-    wanted: &Wanted,
+    wanted: &RelationQuery,
     depth: u64,
 ) -> Result<Vec<Arc<Pdu>>> {
     let mut found: BTreeMap<Position, Arc<Pdu>> = BTreeMap::new();
@@ -253,11 +253,11 @@ pub fn relating(
 pub fn cut(
     events: &[Arc<Pdu>],
     direction: Direction,
-    from: Option<Token>,
-    to: Option<Token>,
+    from: Option<PaginationToken>,
+    to: Option<PaginationToken>,
     limit: usize,
 ) -> Page {
-    let is_behind = |pdu: &Pdu, token: Token| match direction {
+    let is_behind = |pdu: &Pdu, token: PaginationToken| match direction {
         Direction::Backward => pdu.position <= token.0,
         Direction::Forward => pdu.position > token.0,
     };
@@ -268,12 +268,12 @@ pub fn cut(
     let page: Vec<Arc<Pdu>> = rest.by_ref().take(limit).cloned().collect();
     let more = rest.next().is_some();
     let end = page.last().filter(|_| more).map(|last| match direction {
-        Direction::Backward => Token(last.position.before()),
-        Direction::Forward => Token(last.position),
+        Direction::Backward => PaginationToken(last.position.before()),
+        Direction::Forward => PaginationToken(last.position),
     });
     Page {
         events: page,
-        start: from.unwrap_or(Token(Position::default())),
+        start: from.unwrap_or(PaginationToken(Position::default())),
         end,
     }
 }

@@ -19,7 +19,7 @@ use serde_json::{Value, value::RawValue};
 
 use super::{
     Draft, Pdu, RoomWriter, Rooms, admin_room, membership,
-    record::{Made, SendId},
+    record::{SendId, SendResult},
 };
 use crate::{
     caller::Caller,
@@ -115,7 +115,7 @@ pub async fn send(
         let key = (&*caller.user_id, &*sender, &*txn.scope, &*txn.id);
         writer
             .batch()
-            .put::<tables::SendIds>(key, &Made::now(Some(event_id.as_str())))?;
+            .put::<tables::SendIds>(key, &SendResult::now(Some(event_id.as_str())))?;
     }
     writer.commit().await?;
     if about_guests {

@@ -11,7 +11,7 @@ use ruma::{EventId, OwnedEventId, RoomId, UserId, events::relation::RelationType
 
 use super::{
     Derived, DerivedWrite, Pdu, RoomWriter,
-    pagination::{Reader, Token},
+    pagination::{PaginationToken, TimelineReader},
     record::Thread,
     relations::relates_to,
 };
@@ -138,15 +138,15 @@ fn put(
 /// The roots of the threads that the user may read, the thread that was written to last first, and where the next page begins.
 pub fn page(
     rooms: &Rooms,
-    reader: &Reader<'_>,
+    reader: &TimelineReader<'_>,
     participant: Option<&UserId>,
-    from: Option<Token>,
+    from: Option<PaginationToken>,
     limit: usize,
-) -> Result<(Vec<Arc<Pdu>>, Option<Token>)> {
+) -> Result<(Vec<Arc<Pdu>>, Option<PaginationToken>)> {
     let room = reader.room();
     let from = from.map_or(Position::MAX, |token| token.0);
     let mut found = Vec::new();
-    let mut next = Token(from);
+    let mut next = PaginationToken(from);
     for row in rooms
         .store
         .scan_back_from::<tables::ThreadOrder>((room,), (room, from))
@@ -155,7 +155,7 @@ pub fn page(
         if found.len() >= limit {
             return Ok((found, Some(next)));
         }
-        next = Token(position.before());
+        next = PaginationToken(position.before());
         let Some(pdu) = rooms.event(&id)?.filter(|pdu| reader.shows(pdu)) else {
             continue;
         };

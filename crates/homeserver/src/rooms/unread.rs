@@ -2,7 +2,7 @@
 //!
 //! Reading marks rows, and the room's writer takes old ones away now and then ([`trim`]). The last few stay, because the list of
 //! notifications shows them; what is in a thread is read by reading the thread, or by a receipt that knows no threads. Where all
-//! is read is remembered ([`Read`]): without that, every message walks over everything that was ever read and taken away.
+//! is read is remembered ([`ReadPositions`]): without that, every message walks over everything that was ever read and taken away.
 //! Spec: <https://spec.matrix.org/v1.19/client-server-api/#receiving-notifications>,
 //! <https://spec.matrix.org/v1.19/client-server-api/#threaded-read-receipts>
 
@@ -28,11 +28,11 @@ const READ_REMEMBERED: usize = 10_000;
 
 /// Up to where users have read rooms: nothing at or before that position is unread, in no thread.
 #[derive(Debug)]
-pub struct Read {
+pub struct ReadPositions {
     known: Cache<(OwnedUserId, OwnedRoomId), Position>,
 }
 
-impl Default for Read {
+impl Default for ReadPositions {
     fn default() -> Self {
         Self {
             known: Cache::new(READ_REMEMBERED),
@@ -40,7 +40,7 @@ impl Default for Read {
     }
 }
 
-impl Read {
+impl ReadPositions {
     fn up_to(&self, user: &UserId, room: &RoomId) -> Position {
         let key = (user.to_owned(), room.to_owned());
         self.known.get(&key).unwrap_or_default()

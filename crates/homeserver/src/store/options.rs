@@ -43,7 +43,7 @@ pub(super) fn database() -> Options {
     options.create_missing_column_families(true);
     options.set_db_write_buffer_size(WRITE_BUFFERS_BYTES);
     options.set_max_total_wal_size(LOG_BYTES);
-    let quarter = i32::try_from(descriptors::limit() / 4).unwrap_or(i32::MAX);
+    let quarter = i32::try_from(descriptors::soft_limit() / 4).unwrap_or(i32::MAX);
     options.set_max_open_files(OPEN_FILES.min(quarter));
     options.set_max_background_jobs(2);
     options.set_max_file_opening_threads(OPENING_THREADS);

@@ -19,7 +19,7 @@ use super::{
         media::{MediaFile, Thumbnail},
         push::{self, Notification, PusherRecord},
         rooms::{
-            Aggregate, AliasRecord, DelayedEvent, Made, Membership, Relation, RoomRecord,
+            Aggregate, AliasRecord, DelayedEvent, Membership, Relation, RoomRecord, SendResult,
             StoredEvent, Thread,
         },
         stream::Change,
@@ -74,7 +74,7 @@ catalogue! {
     /// In which rooms a user is and was, as it is now. Forgotten rooms are not in it.
     Memberships "memberships" Sequence (OwnedUserId, OwnedRoomId) => Membership;
     /// What a client's request with this id made: by user, device, path of the request and transaction id. Ends by itself.
-    SendIds "send_ids" Lookup (OwnedUserId, String, String, String) => Made;
+    SendIds "send_ids" Lookup (OwnedUserId, String, String, String) => SendResult;
     /// Events that relate to another one, by room, the other one and their own position.
     Relations "relations" Sequence (OwnedRoomId, OwnedEventId, Position) => Relation;
     /// What is shown with an event because others relate to it: by room and event.

@@ -9,7 +9,7 @@ use super::{
     key::{Key, KeyFor, PrefixOf},
     tables,
 };
-use crate::{clock, rooms::record::Made, stream::Position};
+use crate::{clock, rooms::record::SendResult, stream::Position};
 
 fn store() -> (Store, TempDir) {
     let directory = TempDir::new().unwrap();
@@ -101,7 +101,7 @@ async fn what_a_request_made_is_forgotten_after_a_month() {
     let (store, _directory) = store();
     let key = |id: &'static str| (user_id!("@a:letta.test"), "DEVICE", "send", id);
     let mut batch = store.batch();
-    let days_ago = |days: u64| Made {
+    let days_ago = |days: u64| SendResult {
         id: Some("$event".to_owned()),
         time: MilliSecondsSinceUnixEpoch(
             clock::now().get() - UInt::new(days * 24 * 60 * 60 * 1000).unwrap(),

@@ -59,11 +59,11 @@ async fn open_write_holds_back_what_is_behind_it() {
         "the later change is not visible before the earlier one"
     );
     assert!(
-        stream.shown(second).now_or_never().is_none(),
+        stream.wait_until_visible(second).now_or_never().is_none(),
         "what is acknowledged can be read"
     );
     go_on.send(()).unwrap();
-    stream.shown(second).await.unwrap();
+    stream.wait_until_visible(second).await.unwrap();
     assert!(slow.await.unwrap().unwrap() < second);
     assert_eq!((stream.visible(), stream.open_places()), (second, 0));
 }

@@ -30,14 +30,14 @@ use crate::{
 mod connection;
 mod draft;
 mod extensions;
-mod facts;
 mod room;
+mod room_info;
 mod timeline;
 mod user_rooms;
 
 use connection::{ConnectionKey, Connections};
 use draft::ResponseDraft;
-use facts::RoomInfoCache;
+use room_info::RoomInfoCache;
 
 /// What sliding sync keeps in memory. A restart forgets it, and clients begin anew.
 #[derive(Debug, Default)]

@@ -34,7 +34,7 @@ pub async fn change(
     room: &RoomId,
     change: impl FnOnce(&mut Tags),
 ) -> Result<()> {
-    let _turn = ctx.accounts.serial.of(user).await;
+    let _turn = ctx.accounts.user_locks.lock(user).await;
     let mut tags = get(ctx, user, room)?;
     change(&mut tags);
     if tags.len() > TAGS_PER_ROOM

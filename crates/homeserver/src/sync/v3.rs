@@ -31,7 +31,10 @@ use crate::{
     error::{Error, Result},
     keys,
     limits::{SYNC_TIMELINE_MAX, SYNC_TO_DEVICE_MAX},
-    rooms::{Pdu, filter::matches_other, pagination::Token, present::Viewer, record::Membership},
+    rooms::{
+        Pdu, filter::matches_other, pagination::PaginationToken, present::Viewer,
+        record::Membership,
+    },
     stream::Position,
     sync::SyncContext,
 };
@@ -92,7 +95,7 @@ impl SyncOptions {
             .map_or(TIMELINE_DEFAULT, |limit| limit.min(SYNC_TIMELINE_MAX));
         let since = match request.since.as_deref() {
             None | Some("") => None,
-            Some(token) => Some(token.parse::<Token>()?.0),
+            Some(token) => Some(token.parse::<PaginationToken>()?.0),
         };
         let until = ctx.stream.visible();
         let since = since.filter(|&since| since <= until);
@@ -115,7 +118,7 @@ impl SyncOptions {
 
     /// The token for the next sync.
     fn next_batch(&self) -> String {
-        let token = Token(self.until);
+        let token = PaginationToken(self.until);
         match self.messages_until {
             Some(until) => format!("{token}{MESSAGES_UNTIL}{until}"),
             None => token.to_string(),

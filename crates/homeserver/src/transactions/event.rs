@@ -10,7 +10,7 @@ use crate::{
 };
 
 /// The event as the application service gets it.
-pub(super) fn shape(rooms: &Rooms, pdu: &Pdu, appservice: &Appservice) -> Result<Value> {
+pub(super) fn appservice_json(rooms: &Rooms, pdu: &Pdu, appservice: &Appservice) -> Result<Value> {
     let mut event = json!({
         "event_id": pdu.event_id,
         "type": pdu.kind,

@@ -152,7 +152,8 @@ impl Transaction {
         if interest.in_event(&pdu)? {
             self.bytes += pdu.json.get().len();
             self.names.push(pdu.event_id.to_string());
-            self.events.push(event::shape(rooms, &pdu, appservice)?);
+            self.events
+                .push(event::appservice_json(rooms, &pdu, appservice)?);
         }
         Ok(())
     }

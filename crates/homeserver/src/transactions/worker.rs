@@ -10,7 +10,7 @@ use std::{sync::Arc, time::Duration};
 use backon::{BackoffBuilder, ExponentialBuilder};
 use bytes::Bytes;
 use http::Method;
-use tasks::catch;
+use tasks::catch_panic;
 use tokio_util::sync::CancellationToken;
 
 use super::{
@@ -102,7 +102,7 @@ impl Worker {
         let mut waits = waits();
         loop {
             let until = *visible.borrow_and_update();
-            match catch(self.serve(until)).await {
+            match catch_panic(self.serve(until)).await {
                 Ok(Ok(true)) => {
                     waits = self::waits();
                     // There may be much to look through: others have their turn in between.

@@ -51,7 +51,10 @@ pub(super) async fn agents(backend: &AppServerBackend) -> Result<Vec<Agent>, Bac
 
 /// What is listed, by its id.
 pub(super) fn in_order(entries: Vec<AgentEntry>) -> Vec<Agent> {
-    let mut agents: Vec<_> = entries.into_iter().filter_map(listing::convert).collect();
+    let mut agents: Vec<_> = entries
+        .into_iter()
+        .filter_map(listing::agent_from_entry)
+        .collect();
     agents.sort_by(|a, b| a.id.cmp(&b.id));
     agents
 }

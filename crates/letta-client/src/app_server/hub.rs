@@ -18,9 +18,9 @@ use super::{
     address::Address,
     command::{Command, Request, Start},
     link::{SocketEvent, SocketHandle, SocketRole, SocketTimeouts},
-    missing::About,
+    missing::RequestSubject,
     runtime::{Alarm, Effect, Runtime, StreamEnd},
-    wire::{Answer, Inbound, Scope},
+    wire::{Inbound, ResponseBody, Scope},
 };
 use crate::{
     backend::{
@@ -71,7 +71,7 @@ pub(super) type Reply<T> = oneshot::Sender<Result<T, BackendError>>;
 
 /// What the backend asks of the task.
 pub(super) enum Call {
-    Plain(Request, Reply<Answer>),
+    Plain(Request, Reply<ResponseBody>),
     /// In this mode, or in whatever mode it is.
     Subscribe(Scope, Option<PermissionMode>, Reply<()>),
     Send(Scope, Vec<Prompt>, ToolPolicy, Reply<TurnStream>),
@@ -158,12 +158,12 @@ struct ConversationState {
 
 /// What an answer will be about.
 enum RequestKind {
-    Plain(Reply<Answer>),
+    Plain(Reply<ResponseBody>),
     Start(SocketRole, Scope),
     Input(Scope),
     Decision(Scope),
     /// With what earlier pages have shown, newest first.
-    Look(Scope, Vec<Message>),
+    ReadHistory(Scope, Vec<Message>),
     Fork(Scope),
     Cancel(Scope, Reply<bool>),
     Nothing,
@@ -172,7 +172,7 @@ enum RequestKind {
 struct PendingRequest {
     what: RequestKind,
     /// What may be said to be gone.
-    about: About,
+    about: RequestSubject,
     since: Instant,
 }
 
@@ -235,7 +235,7 @@ impl Task {
             SocketEvent::Failed(SocketRole::Main, why) => self.failed(&why),
             SocketEvent::Failed(SocketRole::Guard, _) => {}
             SocketEvent::Down(line, why) => self.down(line, &why),
-            SocketEvent::Frame(line, Inbound::Event(scope, event)) => {
+            SocketEvent::Frame(line, Inbound::ConversationEvent(scope, event)) => {
                 let Some(room) = self.conversations.get_mut(&scope) else {
                     return;
                 };
@@ -318,7 +318,7 @@ impl Task {
     fn request(&mut self, line: SocketRole, request: Request, what: RequestKind) {
         self.requests += 1;
         let id = format!("{}", self.requests);
-        let about = About::request(&request);
+        let about = RequestSubject::request(&request);
         let frame = match serde_json::to_string(&Command::new(id.clone(), request)) {
             Ok(frame) => frame,
             Err(error) => {
@@ -354,7 +354,7 @@ impl PendingRequest {
 impl ConversationState {
     fn new(scope: &Scope, mode: PermissionMode, limits: TurnLimits) -> Self {
         Self {
-            runtime: Runtime::new(limits, About::scope(scope)),
+            runtime: Runtime::new(limits, RequestSubject::scope(scope)),
             mode,
             main: Subscription::No,
             guard: Subscription::No,

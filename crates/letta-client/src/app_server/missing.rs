@@ -5,8 +5,8 @@
 
 use super::{command::Request, wire::Scope};
 use crate::{
-    error::{BackendError, Missing},
-    rest::failure::{DETAIL_CHARS_MAX, cut},
+    error::{BackendError, MissingResource},
+    rest::failure::{DETAIL_CHARS_MAX, truncate},
 };
 
 /// The App Server refuses without a status; this is what others would say for it.
@@ -14,12 +14,12 @@ const STATUS_OF_REFUSALS: u16 = 400;
 
 /// What a request, or a turn, is about.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct About {
+pub(super) struct RequestSubject {
     agent: Option<String>,
     conversation: Option<String>,
 }
 
-impl About {
+impl RequestSubject {
     pub(super) fn scope(scope: &Scope) -> Self {
         Self {
             agent: Some(scope.agent_id.clone()),
@@ -60,13 +60,15 @@ impl About {
         let what = words.trim().strip_suffix(" not found")?;
         let (kind, id) = what.split_once(' ')?;
         let missing = match kind {
-            "Agent" if self.agent.as_deref() == Some(id) => Missing::Agent,
-            "Conversation" if self.conversation.as_deref() == Some(id) => Missing::Conversation,
+            "Agent" if self.agent.as_deref() == Some(id) => MissingResource::Agent,
+            "Conversation" if self.conversation.as_deref() == Some(id) => {
+                MissingResource::Conversation
+            }
             _ => return None,
         };
         Some(BackendError::NotFound {
             missing,
-            what: cut(what, DETAIL_CHARS_MAX),
+            what: truncate(what, DETAIL_CHARS_MAX),
         })
     }
 
@@ -78,7 +80,7 @@ impl About {
             .or_else(conflict)
             .unwrap_or_else(|| BackendError::Refused {
                 status: STATUS_OF_REFUSALS,
-                detail: cut(words, DETAIL_CHARS_MAX),
+                detail: truncate(words, DETAIL_CHARS_MAX),
             })
     }
 }
@@ -90,7 +92,7 @@ mod tests {
 
     #[test]
     fn only_the_very_thing_that_was_asked_for_is_gone() {
-        let about = About::scope(&Scope {
+        let about = RequestSubject::scope(&Scope {
             agent_id: "agent-local-1".into(),
             conversation_id: "local-conv-7".into(),
         });
@@ -111,7 +113,7 @@ mod tests {
             let error = about.error_from_message(Some(words));
             assert_eq!(error.kind().policy(), expected, "{words}: {error:?}");
         }
-        let unknown = About::default();
+        let unknown = RequestSubject::default();
         assert!(unknown.missing("Agent agent-local-1 not found").is_none());
     }
 }

@@ -20,7 +20,7 @@ use std::{
     time::Duration,
 };
 
-use super::{command::Payload, missing::About, wire::Queued};
+use super::{command::Payload, missing::RequestSubject, wire::Queued};
 use crate::{
     backend::{ApprovalRequest, Prompt, Stop, TurnStream},
     error::BackendError,
@@ -39,15 +39,15 @@ pub(super) use turn::StreamEnd;
 use turn::{Turn, TurnState, run_of};
 
 /// How long an accepted input may be unheard of before it is looked for.
-pub const UNHEARD: Duration = Duration::from_secs(3);
+pub const INPUT_SILENCE_MAX: Duration = Duration::from_secs(3);
 
 /// How often it is looked for before it is asked again elsewhere: the server knew it from before,
 /// and has lost it.
-pub const UNHEARD_TIMES_MAX: u32 = 3;
+pub const INPUT_LOOKUPS_MAX: u32 = 3;
 
 /// How long after the last stop reason the server may take to say that the turn is over. Servers
 /// of old never say it.
-pub const UNFINISHED: Duration = Duration::from_secs(2);
+pub const TURN_END_WAIT_MAX: Duration = Duration::from_secs(2);
 
 /// The most runs, ended turns and foreign prompts that are remembered.
 const REMEMBERED_MAX: usize = 64;
@@ -56,11 +56,11 @@ const REMEMBERED_MAX: usize = 64;
 #[derive(Debug)]
 pub(super) enum Effect {
     /// Send the input of our turn (again).
-    Ask,
+    SendInput,
     /// Send the decision (again).
     Decide,
-    /// Read the history; the answer comes to [`Runtime::looked`].
-    Look,
+    /// Read the history; the answer comes to [`Runtime::history_received`].
+    ReadHistory,
     /// Copy the conversation; the answer comes to [`Runtime::moved`].
     Fork,
     /// Let the server go on with inputs that it has put aside.
@@ -112,7 +112,7 @@ impl SeenEvents {
 pub(super) struct Runtime {
     limits: TurnLimits,
     /// Which conversation it is, for what may be said to be gone.
-    about: About,
+    about: RequestSubject,
     idle: bool,
     queue: Vec<Queued>,
     /// Which inputs each run answers.
@@ -148,7 +148,7 @@ fn remember<T>(list: &mut VecDeque<T>, item: T) {
 }
 
 impl Runtime {
-    pub(super) fn new(limits: TurnLimits, about: About) -> Self {
+    pub(super) fn new(limits: TurnLimits, about: RequestSubject) -> Self {
         Self {
             limits,
             about,
@@ -222,13 +222,13 @@ impl Runtime {
         self.adopt(&keys);
         if let Some(turn) = self.ours.as_mut().filter(|turn| turn.answers(&keys)) {
             if turn.state == TurnState::Asked {
-                out.push(Effect::Ask);
+                out.push(Effect::SendInput);
                 return Ok(None);
             }
-            return Ok(turn.listen());
+            return Ok(turn.open_stream());
         }
         if let Some(turn) = self.last.as_mut().filter(|turn| turn.answers(&keys)) {
-            return Ok(turn.listen());
+            return Ok(turn.open_stream());
         }
         if let Some(turn) = &self.ours {
             return Err(match turn.state {
@@ -247,14 +247,14 @@ impl Runtime {
             if let Some(request) = self.control.clone() {
                 turn.ask(request);
             }
-            return Ok(self.ours.insert(turn).listen());
+            return Ok(self.ours.insert(turn).open_stream());
         }
         if self.control.is_some() {
             return Err(BackendError::ApprovalPending);
         }
         self.ours = Some(turn);
         self.input = Some(payload);
-        out.push(Effect::Ask);
+        out.push(Effect::SendInput);
         Ok(None)
     }
 
@@ -269,10 +269,13 @@ impl Runtime {
             } else {
                 TurnState::Accepted
             };
-            out.push(Effect::Wake(UNHEARD, Alarm::Unheard(turn.number, 1)));
+            out.push(Effect::Wake(
+                INPUT_SILENCE_MAX,
+                Alarm::Unheard(turn.number, 1),
+            ));
         }
         turn.start();
-        turn.listen()
+        turn.open_stream()
     }
 
     /// The server does not take the input.
@@ -308,7 +311,7 @@ impl Runtime {
             self.others = Some(turn);
         }
         if let Some(turn) = self.waiting() {
-            turn.begin_part(after);
+            turn.begin_segment(after);
             turn.state = TurnState::Running;
         }
         self.decision = Some(payload);
@@ -331,7 +334,7 @@ impl Runtime {
         let turns = [&mut self.ours, &mut self.others, &mut self.last];
         turns.into_iter().flatten().find_map(|turn| {
             let first = turn.run().and_then(|run| turn::split(run).0)?;
-            turn.listen_to(&turn::part_run(&first, call)?)
+            turn.listen_to(&turn::segment_run(&first, call)?)
         })
     }
 

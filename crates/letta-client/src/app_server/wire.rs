@@ -69,12 +69,12 @@ pub(super) enum Inbound {
     /// The answer to a request, not read yet.
     Response { id: String, body: Utf8Bytes },
     /// Something happened in a conversation.
-    Event(Scope, Event),
+    ConversationEvent(Scope, ConversationEvent),
 }
 
 /// What happens in a conversation.
 #[derive(Clone, Debug)]
-pub(super) enum Event {
+pub(super) enum ConversationEvent {
     Loop(LoopStatus),
     Queue(QueueUpdate),
     Delta(Box<Delta>),
@@ -271,19 +271,19 @@ pub(super) fn read(text: Utf8Bytes) -> Option<Inbound> {
         }
     };
     let event = match (head.kind, head.runtime) {
-        ("control_request", Some(scope)) => (scope, Event::Control(inside(&text)?)),
+        ("control_request", Some(scope)) => (scope, ConversationEvent::Control(inside(&text)?)),
         ("update_loop_status", Some(scope)) => (scope, loop_status(&text)?),
-        ("update_queue", Some(scope)) => (scope, Event::Queue(inside(&text)?)),
+        ("update_queue", Some(scope)) => (scope, ConversationEvent::Queue(inside(&text)?)),
         ("update_device_status", Some(scope)) => (scope, mode(&text)?),
         ("stream_delta", Some(scope)) => (scope, delta(&text)?),
-        ("turn_finished", Some(scope)) => (scope, Event::Finished(inside(&text)?)),
+        ("turn_finished", Some(scope)) => (scope, ConversationEvent::Finished(inside(&text)?)),
         (kind, _) if kind.ends_with("_response") || kind == "input_accepted" => {
             let id = head.request_id?;
             return Some(Inbound::Response { id, body: text });
         }
         _ => return None,
     };
-    Some(Inbound::Event(event.0, event.1))
+    Some(Inbound::ConversationEvent(event.0, event.1))
 }
 
 fn inside<T: DeserializeOwned>(text: &str) -> Option<T> {
@@ -292,15 +292,15 @@ fn inside<T: DeserializeOwned>(text: &str) -> Option<T> {
         .ok()
 }
 
-fn loop_status(text: &str) -> Option<Event> {
+fn loop_status(text: &str) -> Option<ConversationEvent> {
     #[derive(Deserialize)]
     struct Update {
         loop_status: LoopStatus,
     }
-    inside::<Update>(text).map(|update| Event::Loop(update.loop_status))
+    inside::<Update>(text).map(|update| ConversationEvent::Loop(update.loop_status))
 }
 
-fn mode(text: &str) -> Option<Event> {
+fn mode(text: &str) -> Option<ConversationEvent> {
     #[derive(Deserialize)]
     struct Update {
         device_status: Device,
@@ -311,10 +311,12 @@ fn mode(text: &str) -> Option<Event> {
     }
     // Older servers do not tell, and other updates of this type hold other parts.
     let update: Update = json::read(text).ok()?;
-    Some(Event::Mode(update.device_status.current_permission_mode))
+    Some(ConversationEvent::Mode(
+        update.device_status.current_permission_mode,
+    ))
 }
 
-fn delta(text: &str) -> Option<Event> {
+fn delta(text: &str) -> Option<ConversationEvent> {
     #[derive(Deserialize)]
     struct Update<'a> {
         #[serde(borrow)]
@@ -334,7 +336,7 @@ fn delta(text: &str) -> Option<Event> {
     };
     let mut hasher = DefaultHasher::new();
     raw.hash(&mut hasher);
-    Some(Event::Delta(Box::new(Delta {
+    Some(ConversationEvent::Delta(Box::new(Delta {
         fingerprint: hasher.finish(),
         message,
         failure,
@@ -345,7 +347,7 @@ fn delta(text: &str) -> Option<Event> {
 /// The inside of an answer, whatever was asked.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
-pub(super) struct Answer {
+pub(super) struct ResponseBody {
     #[serde(deserialize_with = "lenient")]
     pub(super) success: Option<bool>,
     #[serde(deserialize_with = "lenient")]
@@ -377,7 +379,7 @@ pub(super) struct ConversationEntry {
     pub(super) id: Option<String>,
 }
 
-impl Answer {
+impl ResponseBody {
     pub(super) fn read(body: &str) -> Result<Self, BackendError> {
         json::read(body).map_err(|error| BackendError::Protocol {
             detail: format!("unexpected JSON: {error}"),

@@ -14,7 +14,7 @@ use crate::{
     json::{self, SurrogateJoiner},
     rest::{
         TurnLimits, decoder,
-        failure::{DETAIL_CHARS_MAX, cut},
+        failure::{DETAIL_CHARS_MAX, truncate},
     },
     sse::SseEvent,
 };
@@ -61,7 +61,7 @@ impl Chunks {
     }
 
     /// More came than a limit allows.
-    pub(super) fn breach(&mut self, code: &str) {
+    pub(super) fn exceed_limit(&mut self, code: &str) {
         let detail = "the answer is past a limit of the bridge";
         self.failure
             .get_or_insert(failure(code, detail, FailureKind::Refused));
@@ -74,7 +74,7 @@ impl Chunks {
         }
         self.events += 1;
         if self.events > self.limits.events {
-            return self.breach("TOO_MANY_EVENTS");
+            return self.exceed_limit("TOO_MANY_EVENTS");
         }
         if event.data == "[DONE]" {
             self.done = true;
@@ -97,7 +97,7 @@ impl Chunks {
         {
             self.text_bytes += text.len();
             if self.text_bytes > self.limits.text_bytes {
-                return self.breach("ANSWER_TOO_LONG");
+                return self.exceed_limit("ANSWER_TOO_LONG");
             }
             let delta = self.halves.join(text);
             if !delta.is_empty() {
@@ -124,7 +124,7 @@ impl Chunks {
     }
 
     /// What the stream meant, once it has ended.
-    pub(super) fn conclude(&mut self) -> Stop {
+    pub(super) fn finish(&mut self) -> Stop {
         if let Some(failure) = self.failure.take() {
             return Stop::Failed(failure);
         }
@@ -165,7 +165,7 @@ fn reported(chunk: &Value) -> TurnFailure {
 fn failure(code: &str, detail: &str, kind: FailureKind) -> TurnFailure {
     TurnFailure {
         code: decoder::code(code),
-        detail: cut(detail, DETAIL_CHARS_MAX),
+        detail: truncate(detail, DETAIL_CHARS_MAX),
         kind,
     }
 }

@@ -20,7 +20,7 @@ use sha2::{Digest, Sha256};
 
 use crate::{
     backend::Agent,
-    error::{BackendError, Missing},
+    error::{BackendError, MissingResource},
     id::AgentId,
     rest::{api::SharedApi, failure::RequestTarget, is_background_name},
 };
@@ -83,7 +83,7 @@ impl Models {
             self.agents(api).await?;
         }
         self.known(agent).ok_or_else(|| BackendError::NotFound {
-            missing: Missing::Agent,
+            missing: MissingResource::Agent,
             what: format!("agent {agent}"),
         })
     }

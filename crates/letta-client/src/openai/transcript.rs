@@ -9,11 +9,11 @@ pub fn decode(bytes: &[u8]) -> Vec<TurnEvent> {
     let (mut parsed, mut events) = (Vec::new(), Vec::new());
     let mut chunks = Chunks::new(TurnLimits::default());
     if SseParser::new().push(bytes, &mut parsed).is_err() {
-        chunks.breach("ANSWER_TOO_LONG");
+        chunks.exceed_limit("ANSWER_TOO_LONG");
     }
     for event in &parsed {
         chunks.feed(event, &mut events);
     }
-    events.push(TurnEvent::Finished(chunks.conclude()));
+    events.push(TurnEvent::Finished(chunks.finish()));
     events
 }

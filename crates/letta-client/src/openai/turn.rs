@@ -80,7 +80,7 @@ impl Turn {
         let (mut parsed, mut events) = (Vec::new(), Vec::new());
         if let Err(error) = self.parser.push(bytes, &mut parsed) {
             tracing::debug!(%error, "giving up on a stream");
-            self.chunks.breach("ANSWER_TOO_LONG");
+            self.chunks.exceed_limit("ANSWER_TOO_LONG");
         }
         for event in &parsed {
             self.chunks.feed(event, &mut events);
@@ -92,7 +92,7 @@ impl Turn {
     }
 
     fn finish(&mut self) {
-        let stop = self.chunks.conclude();
+        let stop = self.chunks.finish();
         self.end_with(TurnEvent::Finished(stop));
     }
 

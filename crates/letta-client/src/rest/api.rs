@@ -12,7 +12,9 @@ use serde::{
 use tokio::time::timeout;
 use url::{Host, Url};
 
-use super::{RestConfig, RestConfigError, failure::Refusal, outage::OutageTracker, wire::Message};
+use super::{
+    RestConfig, RestConfigError, failure::ErrorResponse, outage::OutageTracker, wire::Message,
+};
 use crate::{error::BackendError, json};
 
 /// The longest answer of a plain call, in bytes. A page of 100 agents with long memories is under
@@ -48,9 +50,9 @@ impl std::fmt::Debug for Api {
 
 /// The whole answer of a plain call.
 #[derive(Debug)]
-pub(crate) struct Answer(Bytes);
+pub(crate) struct ResponseBody(Bytes);
 
-impl Answer {
+impl ResponseBody {
     /// The answer as JSON of a shape.
     pub(crate) fn json<T: DeserializeOwned>(&self) -> Result<T, BackendError> {
         json::read_bytes(&self.0).map_err(|error| {
@@ -68,7 +70,7 @@ impl Answer {
     }
 }
 
-impl Answer {
+impl ResponseBody {
     /// The same for a call that only reads: another shape says nothing about what exists.
     pub(crate) fn read<T: DeserializeOwned>(&self) -> Result<T, BackendError> {
         self.json().map_err(BackendError::of_read)
@@ -182,14 +184,14 @@ impl Api {
     pub(crate) async fn call(
         &self,
         request: RequestBuilder,
-    ) -> Result<Result<Answer, Refusal>, BackendError> {
+    ) -> Result<Result<ResponseBody, ErrorResponse>, BackendError> {
         let call = async {
             let response = self.answer(request).await?;
             if !response.status().is_success() {
                 return Ok(Err(self.refusal(response).await));
             }
             let body = self.body(response, BODY_BYTES_MAX).await?;
-            Ok(Ok(Answer(body)))
+            Ok(Ok(ResponseBody(body)))
         };
         let after = self.config.call_timeout;
         timeout(after, call)
@@ -202,7 +204,7 @@ impl Api {
         &self,
         segments: &[&str],
         body: &(impl Serialize + Sync),
-    ) -> Result<Result<Response, Refusal>, BackendError> {
+    ) -> Result<Result<Response, ErrorResponse>, BackendError> {
         self.open_with(self.post(segments).json(body)).await
     }
 
@@ -210,7 +212,7 @@ impl Api {
     pub(crate) async fn open_with(
         &self,
         request: RequestBuilder,
-    ) -> Result<Result<Response, Refusal>, BackendError> {
+    ) -> Result<Result<Response, ErrorResponse>, BackendError> {
         let after = self.config.idle_timeout;
         let request = request.header(header::ACCEPT, "text/event-stream");
         let opened = async {
@@ -250,15 +252,15 @@ impl Api {
         }
     }
 
-    async fn refusal(&self, response: Response) -> Refusal {
+    async fn refusal(&self, response: Response) -> ErrorResponse {
         let status = response.status().as_u16();
         let headers = response.headers().clone();
         // A refusal whose words cannot be read is still this refusal.
         let body = self
-            .body(response, Refusal::BODY_BYTES_MAX)
+            .body(response, ErrorResponse::BODY_BYTES_MAX)
             .await
             .unwrap_or_default();
-        Refusal::new(status, &headers, &body)
+        ErrorResponse::new(status, &headers, &body)
     }
 
     async fn body(&self, mut response: Response, max: usize) -> Result<Bytes, BackendError> {

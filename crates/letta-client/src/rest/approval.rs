@@ -77,10 +77,12 @@ pub(super) async fn approval_status(
         .iter()
         .rfind(|message| message.id.as_deref() == Some(request.id.as_str()));
     let since = asked.and_then(|message| message.date.as_deref());
-    Ok(match runs::active(api, to, conversations, since).await? {
-        Some(run) => ApprovalStatus::Runs(run),
-        None => ApprovalStatus::Waits,
-    })
+    Ok(
+        match runs::newest_active_run(api, to, conversations, since).await? {
+            Some(run) => ApprovalStatus::Runs(run),
+            None => ApprovalStatus::Waits,
+        },
+    )
 }
 
 /// The last response of a history that decides a call of the request.
@@ -139,8 +141,8 @@ fn request_of(message: &Message) -> Option<ApprovalRequest> {
     let call = |part: super::wire::CallPart| {
         Some(ToolCall {
             id: part.tool_call_id?.parse().ok()?,
-            name: json::whole(&part.name?),
-            arguments: json::whole(&part.arguments.unwrap_or_default()),
+            name: json::join_surrogates(&part.name?),
+            arguments: json::join_surrogates(&part.arguments.unwrap_or_default()),
         })
     };
     let calls: Vec<_> = message.calls().into_iter().filter_map(call).collect();

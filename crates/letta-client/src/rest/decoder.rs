@@ -2,7 +2,7 @@
 //!
 //! A stream is over at `[DONE]` or where the connection ends; only what came before says which of
 //! the two was a good end. So the decoder collects (`feed`), and is asked at the end what it all
-//! meant (`conclude`). It also compares what a stream has brought with what the server has stored
+//! meant (`finish`). It also compares what a stream has brought with what the server has stored
 //! (`replay`), for streams that broke and for agents whose text never was in the stream.
 //!
 //! Nothing that a server sends makes it fail or grow without limit: unknown types pass, malformed
@@ -11,7 +11,7 @@
 use std::collections::HashMap;
 
 use super::{
-    failure::{DETAIL_CHARS_MAX, conflict, cut},
+    failure::{DETAIL_CHARS_MAX, conflict, truncate},
     wire::Message,
 };
 use crate::{
@@ -175,7 +175,7 @@ impl Decoder {
     }
 
     /// The stream brought more than its parser takes.
-    pub(super) fn breach(&mut self, code: &'static str) {
+    pub(super) fn exceed_limit(&mut self, code: &'static str) {
         self.breach.get_or_insert(code);
     }
 
@@ -186,7 +186,7 @@ impl Decoder {
         }
         self.events += 1;
         if self.events > self.limits.events {
-            return self.breach("TOO_MANY_EVENTS");
+            return self.exceed_limit("TOO_MANY_EVENTS");
         }
         if event.data == "[DONE]" {
             self.done = true;
@@ -251,7 +251,7 @@ impl Decoder {
                     .calls
                     .add(message_id(&message), message.calls(), ask, out)
                 {
-                    self.breach(code);
+                    self.exceed_limit(code);
                 }
             }
             "tool_return_message" => {
@@ -280,7 +280,7 @@ impl Decoder {
         };
         self.text_bytes += delta.len();
         if self.text_bytes > self.limits.text_bytes {
-            return self.breach("ANSWER_TOO_LONG");
+            return self.exceed_limit("ANSWER_TOO_LONG");
         }
         let Some(message) = message_id(message) else {
             return;
@@ -315,7 +315,7 @@ impl Decoder {
     }
 
     /// Says what it all meant, and appends what was waiting for the end.
-    pub(super) fn conclude(&mut self, out: &mut Vec<TurnEvent>) -> Outcome {
+    pub(super) fn finish(&mut self, out: &mut Vec<TurnEvent>) -> Outcome {
         if let Some(stop) = self.breached() {
             return Outcome::Stop(stop);
         }
@@ -420,7 +420,7 @@ pub(crate) fn code(word: &str) -> String {
 pub(crate) fn failure(word: &str, detail: &str) -> TurnFailure {
     TurnFailure {
         code: code(word),
-        detail: cut(detail, DETAIL_CHARS_MAX),
+        detail: truncate(detail, DETAIL_CHARS_MAX),
         kind: FailureKind::of_stream(word, detail, None),
     }
 }

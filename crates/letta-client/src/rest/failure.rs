@@ -23,7 +23,7 @@ use serde_json::Value;
 
 use crate::{
     backend::{Conversation, Destination, TurnFailure},
-    error::{BackendError, Missing},
+    error::{BackendError, MissingResource},
     failure::FailureKind,
     id::{AgentId, RunId},
     json,
@@ -76,7 +76,7 @@ enum ErrorSource {
 
 /// An answer whose status is not a success.
 #[derive(Debug)]
-pub(crate) struct Refusal {
+pub(crate) struct ErrorResponse {
     pub(crate) status: u16,
     retry_after: Option<Duration>,
     /// All that was said, for the words that are looked for in it.
@@ -89,7 +89,7 @@ pub(crate) struct Refusal {
     run: Option<RunId>,
 }
 
-impl Refusal {
+impl ErrorResponse {
     /// How much of a refusal is read, in bytes.
     pub(crate) const BODY_BYTES_MAX: usize = 64 * 1024;
 
@@ -110,9 +110,9 @@ impl Refusal {
             (true, false) => ErrorSource::Letta,
             (false, _) => ErrorSource::Unknown,
         };
-        let mut detail = cut(said.as_deref().unwrap_or(&body), DETAIL_CHARS_MAX);
+        let mut detail = truncate(said.as_deref().unwrap_or(&body), DETAIL_CHARS_MAX);
         if let Some(location) = headers.get(header::LOCATION).and_then(|v| v.to_str().ok()) {
-            detail = cut(&format!("redirected to {location}"), DETAIL_CHARS_MAX);
+            detail = truncate(&format!("redirected to {location}"), DETAIL_CHARS_MAX);
         }
         let retry_after = headers.get(header::RETRY_AFTER).and_then(|value| {
             // The other form, a date, is nothing that Letta sends.
@@ -247,11 +247,11 @@ impl RequestTarget<'_> {
     fn missing(self, words: &str) -> Option<BackendError> {
         let (kind, missing, id) = match self {
             Self::Server(_) => return None,
-            Self::Agent(id) => ("Agent", Missing::Agent, id.as_str()),
+            Self::Agent(id) => ("Agent", MissingResource::Agent, id.as_str()),
             Self::Conversation(Destination {
                 agent,
                 conversation: Conversation::Default,
-            }) => ("Agent", Missing::Agent, agent.as_str()),
+            }) => ("Agent", MissingResource::Agent, agent.as_str()),
             Self::Conversation(Destination {
                 agent,
                 conversation: Conversation::Own(id),
@@ -260,11 +260,11 @@ impl RequestTarget<'_> {
                 if is_missing(words, "Agent", agent.as_str()) {
                     return Self::Agent(agent).missing(words);
                 }
-                ("Conversation", Missing::Conversation, id.as_str())
+                ("Conversation", MissingResource::Conversation, id.as_str())
             }
-            Self::Run(id) => ("Run", Missing::Run, id.as_str()),
+            Self::Run(id) => ("Run", MissingResource::Run, id.as_str()),
             Self::Model(_) => {
-                let missing = Missing::Agent;
+                let missing = MissingResource::Agent;
                 return words.contains(NO_MODEL).then(|| BackendError::NotFound {
                     missing,
                     what: self.to_string(),
@@ -330,7 +330,7 @@ pub(crate) fn conflict(text: &str, run: Option<RunId>) -> Option<BackendError> {
 }
 
 /// The beginning of a text, at most `max` characters.
-pub(crate) fn cut(text: &str, max: usize) -> String {
+pub(crate) fn truncate(text: &str, max: usize) -> String {
     match text.char_indices().nth(max) {
         Some((at, _)) => format!("{}…", &text[..at]),
         None => text.to_owned(),

@@ -122,7 +122,7 @@ pub(crate) fn item(message: Message) -> Option<HistoryItem> {
         "assistant_message" => Role::Assistant,
         _ => return None,
     };
-    let text = json::whole(&message.content.as_ref()?.text());
+    let text = json::join_surrogates(&message.content.as_ref()?.text());
     let text = match role {
         Role::User => REMINDER.replace_all(&text, "").trim().to_owned(),
         Role::Assistant => text,

@@ -34,7 +34,7 @@ pub(super) async fn agents(api: &SharedApi) -> Result<Vec<Agent>, BackendError> 
         for entry in page {
             let id = entry.id.clone().unwrap_or_default();
             if seen.insert(id) {
-                agents.extend(convert(entry));
+                agents.extend(agent_from_entry(entry));
             }
         }
         if entries < AGENTS_PAGE {
@@ -88,7 +88,7 @@ pub(super) async fn agent(api: &SharedApi, id: &AgentId) -> Result<Option<Agent>
             if entry.id.as_deref() != Some(id.as_str()) {
                 return Err(BackendError::unclear("not the record of this agent"));
             }
-            Ok(convert(entry))
+            Ok(agent_from_entry(entry))
         }
         // V1 refuses ids that are no UUID before it looks for them.
         Err(refusal) if refusal.is_no_id() => Ok(None),
@@ -114,7 +114,7 @@ pub(crate) fn is_background_name(name: &str) -> bool {
 }
 
 /// An entry as an agent, unless it works in the background or cannot be one.
-pub(crate) fn convert(entry: AgentEntry) -> Option<Agent> {
+pub(crate) fn agent_from_entry(entry: AgentEntry) -> Option<Agent> {
     let AgentEntry {
         id,
         name,
@@ -192,7 +192,7 @@ mod tests {
     }
 
     fn agent(json: &str) -> Option<Agent> {
-        convert(serde_json::from_str(json).unwrap())
+        agent_from_entry(serde_json::from_str(json).unwrap())
     }
 
     #[test]

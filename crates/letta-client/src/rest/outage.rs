@@ -71,7 +71,7 @@ impl OutageTracker {
     }
 
     /// Remembers when a run was first known.
-    pub(crate) fn note(&self, run: &RunId, began: Instant) {
+    pub(crate) fn record_run_start(&self, run: &RunId, began: Instant) {
         let mut state = self.state();
         if state.runs.iter().any(|(known, _)| known == run) {
             return;
@@ -83,7 +83,7 @@ impl OutageTracker {
     }
 
     /// When a run was first known; one of which nothing is known is older than this process.
-    pub(crate) fn began(&self, run: &RunId) -> Instant {
+    pub(crate) fn run_started_at(&self, run: &RunId) -> Instant {
         let state = self.state();
         let known = state.runs.iter().find(|(known, _)| known == run);
         known.map_or(state.started, |(_, began)| *began)
@@ -100,11 +100,11 @@ mod tests {
     async fn only_a_long_absence_after_the_run_began_counts() {
         let outage = OutageTracker::default();
         let run: RunId = "run-1".parse().unwrap();
-        outage.note(&run, Instant::now());
+        outage.record_run_start(&run, Instant::now());
         outage.note_unreachable();
         tokio::time::advance(MIN / 2).await;
         outage.note_reachable(MIN);
-        assert_eq!(outage.back_since_outage(outage.began(&run)), None);
+        assert_eq!(outage.back_since_outage(outage.run_started_at(&run)), None);
         tokio::time::advance(MIN).await;
         for _ in 0..4 {
             outage.note_unreachable();
@@ -112,7 +112,7 @@ mod tests {
         }
         outage.note_reachable(MIN);
         assert_eq!(
-            outage.back_since_outage(outage.began(&run)),
+            outage.back_since_outage(outage.run_started_at(&run)),
             Some(Instant::now())
         );
         let later = Instant::now() + MIN;

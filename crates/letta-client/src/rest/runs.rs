@@ -17,7 +17,7 @@ const SECONDS: usize = 19;
 
 /// The newest run that goes on in a conversation and was begun at `since` or later, as far as the server knows: a server that
 /// was killed leaves its runs `running` for ever.
-pub(super) async fn active(
+pub(super) async fn newest_active_run(
     api: &SharedApi,
     to: &Destination,
     conversations: bool,

@@ -144,7 +144,7 @@ impl RestBackend {
         if body.background
             && opened
                 .as_ref()
-                .is_err_and(super::failure::Refusal::is_no_background)
+                .is_err_and(super::failure::ErrorResponse::is_no_background)
         {
             body.background = false;
             opened = self.api.open(&segments, &body).await?;

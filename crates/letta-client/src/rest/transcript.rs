@@ -19,7 +19,7 @@ pub fn decode(bytes: &[u8]) -> Vec<Result<TurnEvent, BackendError>> {
         decoder.feed(event, &mut events);
     }
     let protocol = |detail: String| Err(BackendError::Protocol { detail });
-    let last = match (whole, decoder.conclude(&mut events)) {
+    let last = match (whole, decoder.finish(&mut events)) {
         (Err(error), _) => protocol(error.to_string()),
         (Ok(()), Outcome::Stop(stop)) => Ok(TurnEvent::Finished(stop)),
         (Ok(()), Outcome::Error(error)) => Err(error),

@@ -261,7 +261,7 @@ impl Turn {
         let mut parsed = Vec::new();
         if let Err(error) = self.parser.push(bytes, &mut parsed) {
             tracing::debug!(%error, "giving up on a stream");
-            self.decoder.breach("ANSWER_TOO_LONG");
+            self.decoder.exceed_limit("ANSWER_TOO_LONG");
         }
         let before = self.decoder.last_seq_id();
         let mut events = Vec::new();
@@ -317,7 +317,7 @@ impl Turn {
     /// The stream has said all it will say.
     async fn conclude(&mut self) {
         let mut events = Vec::new();
-        match self.decoder.conclude(&mut events) {
+        match self.decoder.finish(&mut events) {
             Outcome::Stop(stop) => {
                 if self.decoder.lacks(&stop)
                     && let Some(run) = self.decoder.run().cloned()
@@ -349,7 +349,7 @@ impl Turn {
         match get_messages(&self.api, run).await {
             Ok(messages) => {
                 self.decoder.replay(messages, false, events);
-                self.decoder.conclude(events);
+                self.decoder.finish(events);
             }
             // The turn is over all the same, only without words.
             Err(error) => {

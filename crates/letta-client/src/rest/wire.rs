@@ -233,8 +233,8 @@ impl ReturnPart {
         match &self.tool_return {
             None | Some(Value::Null) => String::new(),
             Some(value) => match serde_json::from_value::<Content>(value.clone()) {
-                Ok(content) => json::whole(&content.text()),
-                Err(_) => json::whole(&value.to_string()),
+                Ok(content) => json::join_surrogates(&content.text()),
+                Err(_) => json::join_surrogates(&value.to_string()),
             },
         }
     }

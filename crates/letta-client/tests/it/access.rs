@@ -2,7 +2,7 @@
 
 use axum::{Router, http::StatusCode, response::Redirect, routing::any};
 use letta_client::{
-    Advice, Backend, BackendError, Conversation, Info, ToolPolicy,
+    Advice, Backend, BackendError, BackendInfo, Conversation, ToolPolicy,
     demo::{Demo, DemoServer},
 };
 
@@ -19,7 +19,7 @@ pub(crate) async fn serve(router: Router) -> String {
 #[tokio::test]
 async fn a_server_tells_what_it_is_and_can() {
     let lab = Lab::new().await;
-    let expected = Info {
+    let expected = BackendInfo {
         kind: "demo".into(),
         version: Some(concat!(env!("CARGO_PKG_VERSION"), "-demo").into()),
         conversations: true,
@@ -32,7 +32,7 @@ async fn a_server_tells_what_it_is_and_can() {
     lab.turn("$1", "say: hi").await;
     assert_eq!(
         lab.backend.info().await.unwrap(),
-        Info {
+        BackendInfo {
             idempotent: Some(true),
             ..expected
         }

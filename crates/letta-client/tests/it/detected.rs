@@ -10,7 +10,7 @@ use axum::{
 use letta_client::{
     Advice, Backend, BackendError, Conversation,
     demo::{Demo, DemoServer},
-    detect::{DetectError, Kind, detect},
+    detect::{BackendKind, DetectError, detect},
     detected::DetectedBackend,
     openai::{OpenAiBackend, OpenAiConfig},
     rest::{RestBackend, RestConfig},
@@ -19,7 +19,7 @@ use serde_json::json;
 
 use super::access::serve;
 
-async fn kind(router: Router) -> Result<Kind, BackendError> {
+async fn kind(router: Router) -> Result<BackendKind, BackendError> {
     detect(&serve(router).await, None)
         .await
         .map_err(|error| match error {
@@ -37,19 +37,19 @@ fn models(owner: &str) -> Router {
 async fn each_kind_is_known_by_its_answer() {
     let app_server = json!({ "type": "app_server_info_response", "protocol_version": 1 });
     let app_server = models("letta").route("/app-server-info", get(Json(app_server)));
-    assert_eq!(kind(app_server).await.unwrap(), Kind::AppServer);
-    assert_eq!(kind(Demo::new().router()).await.unwrap(), Kind::Rest);
+    assert_eq!(kind(app_server).await.unwrap(), BackendKind::AppServer);
+    assert_eq!(kind(Demo::new().router()).await.unwrap(), BackendKind::Rest);
     let hidden = Router::new().route("/v1/agents/", get(Json(json!([]))));
-    assert_eq!(kind(hidden).await.unwrap(), Kind::Rest);
-    assert_eq!(kind(models("letta")).await.unwrap(), Kind::OpenAi);
+    assert_eq!(kind(hidden).await.unwrap(), BackendKind::Rest);
+    assert_eq!(kind(models("letta")).await.unwrap(), BackendKind::OpenAi);
     let nothing = json!({ "object": "list", "data": [] });
     let nothing = Router::new().route("/v1/models", get(Json(nothing)));
-    assert_eq!(kind(nothing).await.unwrap(), Kind::OpenAi);
+    assert_eq!(kind(nothing).await.unwrap(), BackendKind::OpenAi);
     // Some addresses say it themselves.
     for (url, kind) in [
-        ("ws://localhost:1/ws", Kind::AppServer),
-        ("wss://letta.example.org", Kind::AppServer),
-        ("https://api.letta.com", Kind::Rest),
+        ("ws://localhost:1/ws", BackendKind::AppServer),
+        ("wss://letta.example.org", BackendKind::AppServer),
+        ("https://api.letta.com", BackendKind::Rest),
     ] {
         assert_eq!(detect(url, None).await.unwrap(), kind, "{url}");
     }
@@ -94,7 +94,7 @@ async fn a_letta_that_comes_later_is_found_when_it_comes() {
     let made = url.clone();
     let backend = DetectedBackend::new(&url, None, move |kind| {
         let backend: Arc<dyn Backend> = match kind {
-            Kind::Rest => Arc::new(RestBackend::new(RestConfig::new(&made))?),
+            BackendKind::Rest => Arc::new(RestBackend::new(RestConfig::new(&made))?),
             _ => Arc::new(OpenAiBackend::new(OpenAiConfig::new(&made))?),
         };
         Ok(backend)

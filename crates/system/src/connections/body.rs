@@ -17,21 +17,21 @@ use hyper::body::Incoming;
 
 use super::{
     min_rate::MinRate,
-    progress::{Answering, Progress},
-    registry::Reason,
+    progress::{Answering, ConnectionProgress},
+    registry::EvictionReason,
 };
 
 /// The body of a request.
 pub(super) struct MinRateBody {
     inner: Incoming,
     min_rate: MinRate,
-    fate: Arc<Fate>,
+    fate: Arc<BodyOutcome>,
     receiving: Option<Receiving>,
 }
 
 /// What became of the body of a request.
 #[derive(Debug, Default)]
-pub(super) struct Fate {
+pub(super) struct BodyOutcome {
     /// It was given up because it did not come.
     pub(super) late: AtomicBool,
     /// It was read to its end.
@@ -39,11 +39,11 @@ pub(super) struct Fate {
 }
 
 /// As long as this lives, the connection can give way: the body of its request has not come.
-struct Receiving(Arc<Progress>);
+struct Receiving(Arc<ConnectionProgress>);
 
 impl Drop for Receiving {
     fn drop(&mut self) {
-        self.0.set(Reason::Receiving, false);
+        self.0.set(EvictionReason::Receiving, false);
     }
 }
 
@@ -52,13 +52,13 @@ impl MinRateBody {
     pub(super) fn new(
         inner: Incoming,
         timeout: Duration,
-        fate: Arc<Fate>,
-        progress: &Arc<Progress>,
+        fate: Arc<BodyOutcome>,
+        progress: &Arc<ConnectionProgress>,
     ) -> Self {
         let is_empty = http_body::Body::is_end_stream(&inner);
         fate.read.store(is_empty, Ordering::Release);
         let receiving = (!is_empty).then(|| {
-            progress.set(Reason::Receiving, true);
+            progress.set(EvictionReason::Receiving, true);
             Receiving(Arc::clone(progress))
         });
         Self {
@@ -112,12 +112,12 @@ impl http_body::Body for MinRateBody {
 }
 
 /// The body of a response: while it is there, the request is being answered.
-pub(super) struct Guarded {
+pub(super) struct TrackedResponseBody {
     pub(super) inner: Body,
     pub(super) _answering: Answering,
 }
 
-impl http_body::Body for Guarded {
+impl http_body::Body for TrackedResponseBody {
     type Data = Bytes;
     type Error = axum::Error;
 

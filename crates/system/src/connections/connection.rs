@@ -8,11 +8,11 @@ use std::{
 
 use tokio_util::sync::CancellationToken;
 
-use super::{progress::Progress, registry::Reason};
+use super::{progress::ConnectionProgress, registry::EvictionReason};
 
 /// The connection of a request, which carries it as an extension. It does not keep the connection open.
 #[derive(Clone)]
-pub struct Connection(Weak<Progress>);
+pub struct Connection(Weak<ConnectionProgress>);
 
 impl fmt::Debug for Connection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -21,7 +21,7 @@ impl fmt::Debug for Connection {
 }
 
 impl Connection {
-    pub(super) fn new(progress: &Arc<Progress>) -> Self {
+    pub(super) fn new(progress: &Arc<ConnectionProgress>) -> Self {
         Self(Arc::downgrade(progress))
     }
 
@@ -36,11 +36,11 @@ impl Connection {
 
     /// The request waits for something to happen: as long as the guard lives, its connection can give way to others.
     #[must_use]
-    pub fn waits(&self) -> Waits {
+    pub fn waits(&self) -> WaitGuard {
         if let Some(progress) = self.0.upgrade() {
-            progress.set(Reason::Waiting, true);
+            progress.set(EvictionReason::Waiting, true);
         }
-        Waits(self.0.clone())
+        WaitGuard(self.0.clone())
     }
 
     /// Cancelling it closes the connection, and drops what is being answered over it. Nothing if it is closed already.
@@ -52,12 +52,12 @@ impl Connection {
 
 /// A request that waits for something to happen.
 #[derive(Debug)]
-pub struct Waits(Weak<Progress>);
+pub struct WaitGuard(Weak<ConnectionProgress>);
 
-impl Drop for Waits {
+impl Drop for WaitGuard {
     fn drop(&mut self) {
         if let Some(progress) = self.0.upgrade() {
-            progress.set(Reason::Waiting, false);
+            progress.set(EvictionReason::Waiting, false);
         }
     }
 }

@@ -12,11 +12,11 @@ use tokio::{
 
 use super::{
     Limits,
-    registry::{Permit, Reason},
+    registry::{EvictionReason, Permit},
 };
 
 /// Shared by the socket, the routes and the task of one connection.
-pub(super) struct Progress {
+pub(super) struct ConnectionProgress {
     limits: Arc<Limits>,
     permit: Permit,
     /// No byte of the next request has come.
@@ -25,7 +25,7 @@ pub(super) struct Progress {
     deadline: watch::Sender<Option<Instant>>,
 }
 
-impl Progress {
+impl ConnectionProgress {
     /// A connection that was just accepted: it has to send the head of a request.
     pub(super) fn new(limits: Arc<Limits>, permit: Permit) -> Self {
         let deadline = Instant::now() + limits.header_timeout;
@@ -38,7 +38,7 @@ impl Progress {
     }
 
     /// Something was read.
-    pub(super) fn heard(&self) {
+    pub(super) fn record_read(&self) {
         if self.silent.swap(false, Ordering::AcqRel) {
             let deadline = Instant::now() + self.limits.header_timeout;
             self.deadline.send_replace(Some(deadline));
@@ -54,7 +54,7 @@ impl Progress {
     }
 
     /// The connection can give way for this reason, or not any more.
-    pub(super) fn set(&self, reason: Reason, applies: bool) {
+    pub(super) fn set(&self, reason: EvictionReason, applies: bool) {
         self.permit.set(reason, applies);
     }
 
@@ -90,7 +90,7 @@ impl Progress {
 }
 
 /// A request that is being answered.
-pub(super) struct Answering(Arc<Progress>);
+pub(super) struct Answering(Arc<ConnectionProgress>);
 
 impl Drop for Answering {
     fn drop(&mut self) {

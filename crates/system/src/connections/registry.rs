@@ -27,7 +27,7 @@ pub(super) enum Source {
 
 /// Why a connection can give way although a request of it is being answered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Reason {
+pub(super) enum EvictionReason {
     /// The body of the request has not come.
     Receiving = 1,
     /// The request waits for something to happen.
@@ -89,7 +89,7 @@ struct Entry {
     /// Whether many share its address.
     shared: bool,
     answering: bool,
-    /// [`Reason`]s, each a bit.
+    /// [`EvictionReason`]s, each a bit.
     reasons: u8,
     standing: Standing,
     /// Since when it has this standing.
@@ -318,7 +318,7 @@ impl Open {
 }
 
 impl Permit {
-    /// A request is being answered: the connection does not give way without a [`Reason`].
+    /// A request is being answered: the connection does not give way without a [`EvictionReason`].
     pub(super) fn busy(&self) {
         self.update(|entry| (entry.answering, entry.reasons) = (true, 0));
     }
@@ -333,7 +333,7 @@ impl Permit {
     }
 
     /// The connection can give way for this reason, or not any more.
-    pub(super) fn set(&self, reason: Reason, applies: bool) {
+    pub(super) fn set(&self, reason: EvictionReason, applies: bool) {
         self.update(|entry| {
             if applies {
                 entry.reasons |= reason as u8;

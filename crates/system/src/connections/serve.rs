@@ -26,11 +26,11 @@ use tower::ServiceExt;
 
 use super::{
     Connection, HEAD_BYTES_MAX, Limits, Peer,
-    body::{Fate, Guarded, MinRateBody},
+    body::{BodyOutcome, MinRateBody, TrackedResponseBody},
     min_rate::MinRate,
-    progress::Progress,
+    progress::ConnectionProgress,
     registry::{Permit, Registry},
-    stream::Watched,
+    stream::TrackedStream,
 };
 
 /// How long no connection is accepted after the system has refused one, unless one is closed before.
@@ -181,7 +181,7 @@ pub async fn serve<L, U, F, S>(
             next = connections.next(&mut listener) => next,
         };
         let limits = Arc::clone(&connections.limits);
-        let progress = Arc::new(Progress::new(limits, permit));
+        let progress = Arc::new(ConnectionProgress::new(limits, permit));
         let (secured, routes) = (secure(stream), routes.clone());
         let (limits, ending) = (Arc::clone(&connections.limits), ending.clone());
         drop(tasks.spawn(async move {
@@ -225,18 +225,18 @@ async fn converse<S>(
     ip: Option<IpAddr>,
     routes: Router,
     limits: &Limits,
-    progress: &Arc<Progress>,
+    progress: &Arc<ConnectionProgress>,
     ending: &CancellationToken,
 ) where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let unread = MinRate::new(limits.response_timeout);
-    let stream = Watched::new(stream, Arc::clone(progress), unread);
+    let stream = TrackedStream::new(stream, Arc::clone(progress), unread);
     let body_timeout = limits.body_timeout;
     let service = service_fn(|request| answer(request, ip, routes.clone(), progress, body_timeout));
     let mut http = http1::Builder::new();
     http.timer(TokioTimer::new())
-        // `Progress` has the deadlines, for heads and between requests.
+        // `ConnectionProgress` has the deadlines, for heads and between requests.
         .header_read_timeout(None)
         .max_buf_size(HEAD_BYTES_MAX);
     let connection = http.serve_connection(TokioIo::new(stream), service);
@@ -257,11 +257,11 @@ async fn answer(
     request: Request<Incoming>,
     ip: Option<IpAddr>,
     routes: Router,
-    progress: &Arc<Progress>,
+    progress: &Arc<ConnectionProgress>,
     body_timeout: Duration,
 ) -> Result<Response<Body>, Infallible> {
     let answering = progress.answer();
-    let fate = Arc::new(Fate::default());
+    let fate = Arc::new(BodyOutcome::default());
     let mut request = request.map(|body| {
         let body = MinRateBody::new(body, body_timeout, Arc::clone(&fate), progress);
         Body::new(body)
@@ -286,7 +286,7 @@ async fn answer(
         response.headers_mut().insert(header::CONNECTION, close);
     }
     Ok(response.map(|inner| {
-        Body::new(Guarded {
+        Body::new(TrackedResponseBody {
             inner,
             _answering: answering,
         })

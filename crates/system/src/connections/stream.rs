@@ -9,18 +9,18 @@ use std::{
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use super::{min_rate::MinRate, progress::Progress, registry::Reason};
+use super::{min_rate::MinRate, progress::ConnectionProgress, registry::EvictionReason};
 
-pub(super) struct Watched<S> {
+pub(super) struct TrackedStream<S> {
     inner: S,
-    progress: Arc<Progress>,
+    progress: Arc<ConnectionProgress>,
     unread: MinRate,
     /// The peer has not read what was written last.
     is_stalled: bool,
 }
 
-impl<S> Watched<S> {
-    pub(super) fn new(inner: S, progress: Arc<Progress>, unread: MinRate) -> Self {
+impl<S> TrackedStream<S> {
+    pub(super) fn new(inner: S, progress: Arc<ConnectionProgress>, unread: MinRate) -> Self {
         Self {
             inner,
             progress,
@@ -38,7 +38,7 @@ impl<S> Watched<S> {
     ) -> Poll<io::Result<T>> {
         if outcome.is_pending() != self.is_stalled {
             self.is_stalled = outcome.is_pending();
-            self.progress.set(Reason::Unread, self.is_stalled);
+            self.progress.set(EvictionReason::Unread, self.is_stalled);
         }
         match outcome {
             Poll::Ready(done) => {
@@ -56,7 +56,7 @@ impl<S> Watched<S> {
     }
 }
 
-impl<S: AsyncRead + Unpin> AsyncRead for Watched<S> {
+impl<S: AsyncRead + Unpin> AsyncRead for TrackedStream<S> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -65,13 +65,13 @@ impl<S: AsyncRead + Unpin> AsyncRead for Watched<S> {
         let before = buffer.filled().len();
         ready!(Pin::new(&mut self.inner).poll_read(cx, buffer))?;
         if buffer.filled().len() > before {
-            self.progress.heard();
+            self.progress.record_read();
         }
         Poll::Ready(Ok(()))
     }
 }
 
-impl<S: AsyncWrite + Unpin> AsyncWrite for Watched<S> {
+impl<S: AsyncWrite + Unpin> AsyncWrite for TrackedStream<S> {
     fn poll_write(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,

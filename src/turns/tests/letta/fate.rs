@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use letta_client::{ApprovalRequest, BackendError, FailureKind, MessageId, Missing, ToolCall};
+use letta_client::{
+    ApprovalRequest, BackendError, FailureKind, MessageId, MissingResource, ToolCall,
+};
 
 /// After so long without an answer the real client gives a call up.
 pub(super) const SILENT_AFTER: Duration = Duration::from_mins(1);
@@ -70,7 +72,7 @@ pub(super) async fn fail(fate: &Fate) -> Result<(), BackendError> {
         Fate::Later(seconds) => BackendError::RateLimited {
             retry_after: Some(Duration::from_secs(seconds)),
         },
-        Fate::ConversationGone => missing(Missing::Conversation),
+        Fate::ConversationGone => missing(MissingResource::Conversation),
         Fate::WaitsBefore => BackendError::ApprovalPending,
         Fate::Busy => BackendError::Busy { run: None },
         Fate::Hang => {
@@ -84,7 +86,7 @@ pub(super) async fn fail(fate: &Fate) -> Result<(), BackendError> {
     })
 }
 
-pub(super) fn missing(missing: Missing) -> BackendError {
+pub(super) fn missing(missing: MissingResource) -> BackendError {
     BackendError::NotFound {
         missing,
         what: "it".to_owned(),

@@ -8,7 +8,7 @@
 use clap::Subcommand;
 
 #[derive(Debug, Subcommand)]
-pub enum Running {
+pub enum ServerCommand {
     /// Say since when the server runs.
     Uptime,
     /// Show the configuration, without its secrets.

@@ -39,7 +39,7 @@ fn of_ours(rules: &Ruleset, event: &Value, room: &ruma::RoomId) -> Option<Value>
         sender: user_id!("@alice:letta.test"),
     };
     let rules = Rules::new(rules);
-    let share = EventBudget::new(1).share();
+    let share = EventBudget::new(1).member_budget();
     let (actions, _) = rules.actions(&event, &context, share);
     actions.map(|actions| actions.all.clone())
 }

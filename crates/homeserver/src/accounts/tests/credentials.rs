@@ -7,7 +7,7 @@ use tokio::task::JoinHandle;
 
 use super::*;
 use crate::{
-    accounts::HashFor,
+    accounts::HashRequester,
     accounts::{
         credential::Credential,
         record::ShortTokenUse,
@@ -295,11 +295,11 @@ async fn what_was_proven_with_an_old_password_proves_nothing() {
         assert_eq!((status, sessions()), (StatusCode::UNAUTHORIZED, 1));
         if ends == "password" {
             accounts
-                .set_password(&user, NEW, &HashFor::Admin, None)
+                .set_password(&user, NEW, &HashRequester::Admin, None)
                 .await
                 .unwrap();
         } else {
-            let kept = Content::Kept;
+            let kept = SentContent::Kept;
             test.server
                 .operations
                 .end_account(&user, kept, None)
@@ -322,7 +322,7 @@ async fn appservice_credentials_outlive_users() {
         .create_account("alice", Some(OLD))
         .await
         .unwrap();
-    let erased = Content::Erased;
+    let erased = SentContent::Erased;
     test.server
         .operations
         .deactivate(&user, erased, None)

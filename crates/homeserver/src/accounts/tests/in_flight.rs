@@ -7,7 +7,7 @@ use tokio::task::JoinHandle;
 
 use super::*;
 use crate::{
-    accounts::{Accounts, HashFor, record::ShortTokenUse},
+    accounts::{Accounts, HashRequester, record::ShortTokenUse},
     http::tests::sockets::until,
     testing::TestUser,
 };
@@ -69,13 +69,13 @@ fn end(test: &Arc<TestServer>, person: &TestUser, what: Ends) -> JoinHandle<()> 
         let ended = match what {
             Ends::Password => {
                 accounts
-                    .set_password(user, NEW, &HashFor::Admin, None)
+                    .set_password(user, NEW, &HashRequester::Admin, None)
                     .await
             }
             Ends::Account => {
                 server
                     .operations
-                    .end_account(user, Content::Kept, None)
+                    .end_account(user, SentContent::Kept, None)
                     .await
             }
             Ends::Device => {

@@ -2,7 +2,7 @@
 
 use ruma::{OwnedRoomOrAliasId, RoomAliasId, directory::RoomNetwork};
 
-use super::found;
+use super::resolve_room;
 use crate::{
     admin::{
         answer::{error_text, list},
@@ -47,7 +47,7 @@ pub(super) async fn run(services: &Services, command: Directory) -> Result<Strin
 }
 
 async fn set(services: &Services, room: &OwnedRoomOrAliasId, public: bool) -> Result<(), String> {
-    let room = found(services, room).await.map_err(error_text)?;
+    let room = resolve_room(services, room).await.map_err(error_text)?;
     directory::publish(&services.rooms, OWN, &room, public)
         .await
         .map_err(error_text)

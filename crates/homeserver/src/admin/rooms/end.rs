@@ -3,12 +3,12 @@
 use regex::Regex;
 use ruma::{OwnedRoomId, OwnedRoomOrAliasId, OwnedUserId, RoomId, UserId};
 
-use super::{RoomRow, found, known, table};
+use super::{RoomRow, known, resolve_room, table};
 use crate::{
     admin::{
         answer::{code_block, error_text, list},
         command::Moderation,
-        users::named,
+        users::parse_user,
     },
     error::Result as ServerResult,
     operations::end_room::{self, AfterDeletion},
@@ -73,12 +73,12 @@ fn is_empty(services: &Services, room: &RoomId) -> ServerResult<bool> {
 }
 
 /// Whose rooms are deleted.
-pub(super) enum Whose {
+pub(super) enum UserMatch {
     Of(OwnedUserId),
     Matching(Regex),
 }
 
-impl Whose {
+impl UserMatch {
     fn is(&self, user: &UserId) -> bool {
         match self {
             Self::Of(one) => one == user,
@@ -87,23 +87,27 @@ impl Whose {
     }
 }
 
-pub(super) fn whose(services: &Services, user: &str, regex: bool) -> Result<Whose, String> {
+pub(super) fn parse_user_match(
+    services: &Services,
+    user: &str,
+    regex: bool,
+) -> Result<UserMatch, String> {
     if regex {
         let regex = Regex::new(user).map_err(|error| error.to_string())?;
-        return Ok(Whose::Matching(regex));
+        return Ok(UserMatch::Matching(regex));
     }
-    named(services, user).map(Whose::Of)
+    parse_user(services, user).map(UserMatch::Of)
 }
 
 /// Which rooms are deleted.
-pub(super) struct Wanted {
-    pub(super) whose: Whose,
+pub(super) struct PurgeQuery {
+    pub(super) whose: UserMatch,
     pub(super) sole_member: bool,
 }
 
 pub(super) async fn purge(
     services: &Services,
-    wanted: &Wanted,
+    wanted: &PurgeQuery,
     dry_run: bool,
 ) -> Result<String, String> {
     let own = admin_room::room(&services.rooms).map_err(error_text)?;
@@ -141,7 +145,7 @@ pub(super) async fn moderate(
         }
         Moderation::BanListOfRooms => ban_list(services, below).await,
         Moderation::UnbanRoom { room } => {
-            let room = found(services, &room).await.map_err(error_text)?;
+            let room = resolve_room(services, &room).await.map_err(error_text)?;
             end_room::ban(&services.rooms, &room, false)
                 .await
                 .map_err(error_text)?;
@@ -163,7 +167,7 @@ pub(super) async fn moderate(
 }
 
 async fn ban(services: &Services, room: &OwnedRoomOrAliasId) -> Result<(), String> {
-    let room = found(services, room).await.map_err(error_text)?;
+    let room = resolve_room(services, room).await.map_err(error_text)?;
     not_admin_room(services, &room, "Not allowed to ban")?;
     end_room::ban(&services.rooms, &room, true)
         .await

@@ -9,7 +9,7 @@ use crate::{
     config::AppserviceRegistration,
     rooms::{
         aliases,
-        membership::{self, Member},
+        membership::{self, MembershipUpdate},
     },
     testing::TestUser,
 };
@@ -216,12 +216,12 @@ async fn appservice_user_is_refused_every_way_into_the_admin_room() {
     let bob = test.person("bob").await;
     boss.post(&format!("{path}/invite"), json!({ "user_id": bob.user_id }))
         .await;
-    let join = Member::new(
+    let join = MembershipUpdate::new(
         &server.rooms,
         &bob.user_id,
         ruma::events::room::member::MembershipState::Join,
     );
-    membership::change(&server.rooms, &bob.user_id, &admins, join.unwrap())
+    membership::set_membership(&server.rooms, &bob.user_id, &admins, join.unwrap())
         .await
         .unwrap();
     assert!(is_admin(&server.rooms, &bob.user_id).unwrap());

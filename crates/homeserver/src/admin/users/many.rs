@@ -2,7 +2,7 @@
 
 use std::{cmp::Reverse, fmt::Write};
 
-use super::{end, named, refuse_own};
+use super::{end, parse_user, refuse_own};
 use crate::{
     admin::{
         answer::{code_block, error_text, list},
@@ -45,7 +45,7 @@ pub(super) async fn deactivate(
     for line in code_block(below)? {
         let name = line.trim();
         let ended = async {
-            let user = named(services, name)?;
+            let user = parse_user(services, name)?;
             refuse_own(services, &user)?;
             if is_admin(&services.rooms, &user).map_err(error_text)? && !force {
                 return Ok(false);

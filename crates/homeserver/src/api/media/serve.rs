@@ -20,7 +20,7 @@ use ruma::{
 
 use super::{own, range};
 use crate::{
-    caller::CallFacts,
+    caller::RequestMetadata,
     error::{Error, Result},
     holder::Holder,
     http::{Call, Routes},
@@ -138,7 +138,7 @@ where
 async fn serve(
     services: &Services,
     wanted: Wanted,
-    facts: &CallFacts,
+    facts: &RequestMetadata,
     holder: &Holder,
 ) -> Result<Response> {
     own(services, &wanted.server_name)?;

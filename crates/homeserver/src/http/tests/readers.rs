@@ -7,7 +7,7 @@ use http_body_util::BodyExt;
 use tokio::task::unconstrained;
 
 use crate::{
-    byte_pool::UnreadAnswers,
+    byte_pool::UnreadResponses,
     byte_pool::{BytePool, PoolLimits},
     holder::Holder,
     limits::{SMALL_ANSWER_BYTES, UNREAD_BYTES_PER_USER},
@@ -20,8 +20,8 @@ fn user(number: usize) -> Holder {
 }
 
 /// The answer to a request that walks, as it goes to the connection.
-async fn walk(answers: &UnreadAnswers, holder: Holder, bytes: usize) -> Response<Body> {
-    let place = answers.place(&holder, None);
+async fn walk(answers: &UnreadResponses, holder: Holder, bytes: usize) -> Response<Body> {
+    let place = answers.reserve(&holder, None);
     match place.room().await {
         Ok(()) => {}
         Err(error) => return crate::http::error_response(error),
@@ -32,7 +32,7 @@ async fn walk(answers: &UnreadAnswers, holder: Holder, bytes: usize) -> Response
 }
 
 /// The answer, if it is given at once.
-fn at_once(answers: &UnreadAnswers, number: usize, bytes: usize) -> Option<Response<Body>> {
+fn at_once(answers: &UnreadResponses, number: usize, bytes: usize) -> Option<Response<Body>> {
     unconstrained(walk(answers, user(number), bytes)).now_or_never()
 }
 
@@ -48,7 +48,7 @@ async fn length(response: Response<Body>) -> usize {
 
 #[tokio::test]
 async fn unread_answers_of_one_user_are_limited_and_others_get_theirs() {
-    let answers = UnreadAnswers::default();
+    let answers = UnreadResponses::default();
     let mut unread = Vec::new();
     let mut waiting = Vec::new();
     for _ in 0..150 {
@@ -63,7 +63,7 @@ async fn unread_answers_of_one_user_are_limited_and_others_get_theirs() {
     assert_eq!(answers.pool.held(), UNREAD_BYTES_PER_USER);
     assert!(!waiting.is_empty(), "some wait, with nothing in hand");
     for bytes in [0, 100, SMALL_ANSWER_BYTES] {
-        let place = answers.place(&user(1), None);
+        let place = answers.reserve(&user(1), None);
         let small = place.hold(Response::new(Body::from(vec![b'x'; bytes])));
         let small = unconstrained(small).now_or_never().expect("at once");
         assert_eq!(length(small).await, bytes);
@@ -83,9 +83,9 @@ async fn unread_answers_of_many_users_give_way_to_one_who_reads() {
     let (users, each) = (4, 2);
     let pool = BytePool::new(PoolLimits {
         total: users * each * LONG,
-        ..UnreadAnswers::limits()
+        ..UnreadResponses::limits()
     });
-    let answers = UnreadAnswers { pool };
+    let answers = UnreadResponses { pool };
     let mut unread = Vec::new();
     for number in 0..users {
         for _ in 0..each {
@@ -116,7 +116,7 @@ async fn unread_answers_of_many_users_give_way_to_one_who_reads() {
 
 #[tokio::test(start_paused = true)]
 async fn answer_that_finds_no_room_in_time_is_refused() {
-    let answers = UnreadAnswers::default();
+    let answers = UnreadResponses::default();
     let mut unread = at_once(&answers, 1, 2 * UNREAD_BYTES_PER_USER).expect("it is alone");
     let reads = async {
         // Fast enough not to give way.

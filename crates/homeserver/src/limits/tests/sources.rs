@@ -118,12 +118,12 @@ const NO_ROWS: &[(&str, &str, &str)] = &[
         "an order that is hoped for",
     ),
     (
-        "sync/sliding/facts.rs",
+        "sync/sliding/room_info.rs",
         "ROOMS_KEPT_MAX",
         "memory: what is forgotten is read anew",
     ),
     (
-        "sync/sliding/facts.rs",
+        "sync/sliding/room_info.rs",
         "CHANGES_FOLLOWED_MAX",
         "beyond it all rooms are looked at",
     ),

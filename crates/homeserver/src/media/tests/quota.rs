@@ -164,12 +164,12 @@ async fn names_of_files_have_a_largest_size() {
 
 #[tokio::test]
 async fn files_of_erased_user_are_deleted_and_of_others_stay() {
-    use crate::operations::deactivate::Content;
+    use crate::operations::deactivate::SentContent;
     let test = server().await;
     let folder = test.server.config.database.database_path.join("media");
     let (alice, bob) = (test.person("alice").await, test.person("bob").await);
     let his = taken(&test, &bob, 100).await;
-    for (content, left) in [(Content::Erased, 0), (Content::Kept, 2)] {
+    for (content, left) in [(SentContent::Erased, 0), (SentContent::Kept, 2)] {
         let who = test.person(&format!("{content:?}").to_lowercase()).await;
         let hers = [taken(&test, &who, 100).await, taken(&test, &who, 100).await];
         let ended = test

@@ -36,7 +36,7 @@ pub(super) async fn carry_over(
 ) -> Result<()> {
     for user in rooms.joined_members(old)? {
         {
-            let _turn = rooms.accounts.serial.of(&user).await;
+            let _turn = rooms.accounts.user_locks.lock(&user).await;
             tags(rooms, &user, old, new).await?;
             attempt(direct(rooms, &user, old, new).await)?;
         }

@@ -8,7 +8,7 @@ use ruma::{
     events::room::member::{MembershipState, RoomMemberEventContent},
 };
 
-use super::Member;
+use super::MembershipUpdate;
 use crate::{
     accounts::ignored,
     error::{Error, Result},
@@ -20,12 +20,16 @@ use crate::{
 /// # Errors
 ///
 /// If the database fails.
-pub fn join_after(rooms: &Rooms, sender: &UserId, invited: &Member) -> Result<Option<Draft>> {
+pub fn join_after(
+    rooms: &Rooms,
+    sender: &UserId,
+    invited: &MembershipUpdate,
+) -> Result<Option<Draft>> {
     let is_invite = invited.membership == MembershipState::Invite;
     if !is_invite || !is_accepted(rooms, sender, &invited.user, invited.is_direct)? {
         return Ok(None);
     }
-    let join = Member::new(rooms, &invited.user, MembershipState::Join)?;
+    let join = MembershipUpdate::new(rooms, &invited.user, MembershipState::Join)?;
     join.draft(&invited.user).map(Some)
 }
 
@@ -43,9 +47,9 @@ pub async fn accept_pending(rooms: &Rooms, user: &UserId, room: &RoomId) -> Resu
     if !is_accepted(rooms, &invite.sender, user, is_direct)? {
         return Ok(false);
     }
-    let join = Member::new(rooms, user, MembershipState::Join)?;
+    let join = MembershipUpdate::new(rooms, user, MembershipState::Join)?;
     // No invitation follows from a join.
-    Box::pin(super::change(rooms, user, room, join)).await?;
+    Box::pin(super::set_membership(rooms, user, room, join)).await?;
     Ok(true)
 }
 

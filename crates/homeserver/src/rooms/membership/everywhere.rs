@@ -6,7 +6,7 @@ use ruma::{
 };
 use serde_json::{Map, Value, value::to_raw_value};
 
-use super::{Member, change, profile_of, restricted::guests_may_join};
+use super::{MembershipUpdate, profile_of, restricted::guests_may_join, set_membership};
 use crate::{
     error::Result,
     rooms::{Draft, Rooms},
@@ -74,8 +74,8 @@ pub async fn leave_all_rooms(rooms: &Rooms, user: &UserId) -> Result<()> {
         ) {
             continue;
         }
-        let leave = Member::new(rooms, user, MembershipState::Leave)?;
-        if let Err(error) = change(rooms, user, &room, leave).await {
+        let leave = MembershipUpdate::new(rooms, user, MembershipState::Leave)?;
+        if let Err(error) = set_membership(rooms, user, &room, leave).await {
             tracing::warn!(room.id = %room, user.id = %user, %error, "could not leave a room");
         }
     }
@@ -94,8 +94,8 @@ pub async fn remove_guests(rooms: &Rooms, room: &RoomId) -> Result<()> {
         if !account.is_some_and(|account| account.guest) {
             continue;
         }
-        let leave = Member::new(rooms, &user, MembershipState::Leave)?;
-        if let Err(error) = change(rooms, &user, room, leave).await {
+        let leave = MembershipUpdate::new(rooms, &user, MembershipState::Leave)?;
+        if let Err(error) = set_membership(rooms, &user, room, leave).await {
             tracing::warn!(room.id = %room, user.id = %user, %error, "could not remove a guest from a room");
         }
     }

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use ruma::{MilliSecondsSinceUnixEpoch, api::Direction};
 use serde::Deserialize;
 
-use super::Reader;
+use super::TimelineReader;
 use crate::{error::Result, rooms::Pdu, store::tables, stream::Position};
 
 #[derive(Deserialize)]
@@ -17,7 +17,7 @@ struct Sent {
     origin_server_ts: MilliSecondsSinceUnixEpoch,
 }
 
-impl Reader<'_> {
+impl TimelineReader<'_> {
     /// The first event from this time on, or the last one until then.
     pub fn closest(
         &self,

@@ -216,7 +216,7 @@ async fn erased_user_is_read_only_by_those_who_could_before() {
     bob.put(&rooms(&room, "send/m.room.message/2"), edit).await;
     // Came in after the words, before their author was erased.
     carol.post(&join, json!({})).await;
-    let erased = crate::operations::deactivate::Content::Erased;
+    let erased = crate::operations::deactivate::SentContent::Erased;
     test.server
         .operations
         .deactivate(&bob.user_id, erased, None)

@@ -32,7 +32,7 @@ impl RoomWriter {
         let stream = self.rooms.stream.clone();
         let written = crate::blocking::run(move || self.commit_blocking()).await;
         let (head, position) = written.map_err(|_| StoreError::Lost)??;
-        stream.shown(position).await?;
+        stream.wait_until_visible(position).await?;
         // The next writer reads what everybody can read.
         drop(head);
         Ok(position)

@@ -55,14 +55,14 @@ pub struct SendId {
 
 /// What a request with a transaction id made.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct Made {
+pub struct SendResult {
     /// The id of it, if it has one.
     pub id: Option<String>,
     /// When it was made: the row ends by itself, see `store::expiry`.
     pub time: MilliSecondsSinceUnixEpoch,
 }
 
-impl Made {
+impl SendResult {
     /// Something made just now.
     pub fn now(id: Option<&str>) -> Self {
         Self {

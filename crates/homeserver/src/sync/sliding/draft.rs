@@ -13,7 +13,7 @@ use ruma::{
 use super::{
     connection::{RoomMembership, Snapshot},
     extensions,
-    list::{self, Wanted},
+    list::{self, RoomRequest},
     room::RoomResponse,
     sync_request::SyncRequest,
     user_rooms::{self, UserLists, UserMembership},
@@ -101,7 +101,7 @@ impl ResponseDraft {
         base: &Snapshot,
         user_lists: &UserLists,
         now: Position,
-    ) -> Result<(VisibleRooms, BTreeMap<OwnedRoomId, Wanted>)> {
+    ) -> Result<(VisibleRooms, BTreeMap<OwnedRoomId, RoomRequest>)> {
         let (rooms, facts) = (&ctx.rooms, &ctx.sliding.facts);
         facts.follow(rooms, now)?;
         let mut visible = VisibleRooms {
@@ -137,7 +137,7 @@ impl ResponseDraft {
         base: &Snapshot,
         user_lists: &UserLists,
         visible: &VisibleRooms,
-        wanted: &BTreeMap<OwnedRoomId, Wanted>,
+        wanted: &BTreeMap<OwnedRoomId, RoomRequest>,
     ) -> Result<()> {
         let invited_or_knocking = wanted
             .keys()

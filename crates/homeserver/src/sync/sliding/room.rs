@@ -7,13 +7,13 @@ use ruma::{
     api::client::sync::sync_events::{UnreadNotificationsCount, v5::response},
 };
 
-mod about;
+mod metadata;
 mod state;
 
 use super::{
     connection::{RoomMembership, SentRoom, Snapshot},
-    facts::Facts,
-    list::Wanted,
+    list::RoomRequest,
+    room_info::RoomInfo,
     sync_request::SyncRequest,
     timeline::{EventViewer, Timeline},
     user_rooms::{UserLists, UserMembership, bump},
@@ -24,7 +24,7 @@ use crate::{
     stream::Position,
     sync::{SyncContext, v3::outside::Budget},
 };
-use state::{Since, StateSent};
+use state::{StateChanges, StateSent};
 
 /// What there is to say of a room, and what the client knows once it is said.
 #[derive(Debug, Default)]
@@ -46,8 +46,8 @@ pub(super) struct RoomResponse<'a> {
     pub(super) now: Position,
     pub(super) room_id: &'a OwnedRoomId,
     pub(super) user_room: &'a UserMembership,
-    pub(super) wanted: &'a Wanted,
-    pub(super) facts: &'a Facts,
+    pub(super) wanted: &'a RoomRequest,
+    pub(super) facts: &'a RoomInfo,
     /// What this answer can still tell of rooms that are seen from outside.
     pub(super) outside: &'a Budget,
 }
@@ -100,7 +100,7 @@ impl RoomResponse<'_> {
         }
         let mut room = self.empty_room();
         room.initial = Some(true);
-        about::invited_or_knocking(self, &mut room)?;
+        metadata::invited_or_knocking(self, &mut room)?;
         Ok(RoomUpdate {
             room: Some(room),
             sent_room: Some(
@@ -142,7 +142,7 @@ impl RoomResponse<'_> {
         room.initial = Some(true);
         self.show_timeline(&mut room, &timeline)?;
         room.required_state = self.show_state(&sent.events)?;
-        about::all(self, &mut room)?;
+        metadata::all(self, &mut room)?;
         show_unread(&mut room, sent_room.unread);
         Ok(RoomUpdate {
             room: Some(room),
@@ -164,7 +164,7 @@ impl RoomResponse<'_> {
         let limit = self.wanted.timeline_limit;
         let span = (after, self.now);
         let timeline = Timeline::read(self.rooms(), &event_viewer, self.room_id, span, limit)?;
-        let since = Since::read(self.rooms(), self.room_id, old.up_to, self.now)?;
+        let since = StateChanges::read(self.rooms(), self.room_id, old.up_to, self.now)?;
         let sent = StateSent::changes(self, old, &more_state, &since, &timeline)?;
 
         let mut sent_room = self.sent_room(self.now, RoomMembership::Joined);
@@ -192,14 +192,14 @@ impl RoomResponse<'_> {
     fn show_changes(
         &self,
         timeline: &Timeline,
-        since: &Since,
+        since: &StateChanges,
         state: &[Arc<Pdu>],
         unread: (u64, u64),
     ) -> Result<response::Room> {
         let mut room = self.empty_room();
         self.show_timeline(&mut room, timeline)?;
         room.required_state = self.show_state(state)?;
-        about::changes(self, since, &mut room)?;
+        metadata::changes(self, since, &mut room)?;
         show_unread(&mut room, unread);
         Ok(room)
     }

@@ -46,7 +46,7 @@ fn is_news(kind: &TimelineEventType) -> bool {
 
 /// What is known of a room.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Facts {
+pub(super) struct RoomInfo {
     /// Its last event.
     pub(super) latest: Position,
     /// Its last event that moves it to the top of a list.
@@ -68,7 +68,7 @@ struct Inner {
 
 #[derive(Debug)]
 struct Entry {
-    facts: Arc<Facts>,
+    facts: Arc<RoomInfo>,
     outdated: bool,
 }
 
@@ -111,7 +111,7 @@ impl RoomInfoCache {
     }
 
     /// What is known of a room.
-    pub(super) fn of(&self, rooms: &Rooms, room: &RoomId) -> Result<Arc<Facts>> {
+    pub(super) fn of(&self, rooms: &Rooms, room: &RoomId) -> Result<Arc<RoomInfo>> {
         let inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
         let known = match inner.rooms.get(room) {
             Some(entry) if !entry.outdated => return Ok(entry.facts.clone()),
@@ -133,9 +133,9 @@ impl RoomInfoCache {
     }
 }
 
-fn read(rooms: &Rooms, room: &RoomId, known: Option<&Facts>) -> Result<Facts> {
+fn read(rooms: &Rooms, room: &RoomId, known: Option<&RoomInfo>) -> Result<RoomInfo> {
     let known = known.cloned().unwrap_or_default();
-    let mut facts = Facts::default();
+    let mut facts = RoomInfo::default();
     for pdu in rooms.events_down(room, Position::MAX) {
         let pdu = pdu?;
         facts.latest = facts.latest.max(pdu.position);

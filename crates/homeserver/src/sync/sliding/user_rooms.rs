@@ -13,8 +13,8 @@ use serde::{Deserialize, de::DeserializeOwned};
 
 use super::{
     connection::{RoomMembership, Snapshot},
-    facts::{Facts, RoomInfoCache},
     filter::Candidate,
+    room_info::{RoomInfo, RoomInfoCache},
     sync_request::SyncRequest,
 };
 use crate::{
@@ -172,7 +172,7 @@ pub(super) fn candidates(
     Ok(candidates)
 }
 
-fn candidate(room: &RoomId, user_room: &UserMembership, facts: &Facts) -> Candidate {
+fn candidate(room: &RoomId, user_room: &UserMembership, facts: &RoomInfo) -> Candidate {
     Candidate {
         room_id: room.to_owned(),
         bump: bump(user_room, facts),
@@ -187,7 +187,7 @@ fn candidate(room: &RoomId, user_room: &UserMembership, facts: &Facts) -> Candid
 }
 
 /// Where the room had its last news for this user. Whoever is not in it learns nothing of what happens there.
-pub(super) fn bump(user_room: &UserMembership, facts: &Facts) -> Position {
+pub(super) fn bump(user_room: &UserMembership, facts: &RoomInfo) -> Position {
     match user_room.room_membership {
         RoomMembership::Joined => facts.bump,
         RoomMembership::InvitedOrKnocking | RoomMembership::Gone => user_room.since,

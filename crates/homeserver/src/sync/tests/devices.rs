@@ -76,7 +76,7 @@ async fn changed_devices_are_told_to_those_who_share_a_room() {
     assert_eq!(of_bob["device_one_time_keys_count"]["signed_curve25519"], 0);
     assert_eq!(of_bob["device_unused_fallback_key_types"], json!([]));
     let mut write = test.server.stream.begin_write();
-    keys::changed(&mut write, &alice.user_id);
+    keys::record_device_list_change(&mut write, &alice.user_id);
     write.wake_after_commit(
         keys::device_lists::wake_targets(&test.server.store, &alice.user_id).unwrap(),
     );

@@ -259,7 +259,7 @@ async fn deactivated_user_is_seen_offline_and_says_nothing() {
         .put(&path, json!({ "presence": "online", "status_msg": "tea" }))
         .await;
     let mut of_bob = sync(&bob, "").await;
-    let kept = crate::operations::deactivate::Content::Kept;
+    let kept = crate::operations::deactivate::SentContent::Kept;
     test.server
         .operations
         .end_account(&alice.user_id, kept, None)

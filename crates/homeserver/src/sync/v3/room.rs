@@ -13,7 +13,7 @@ use crate::{
     accounts::account_data::{self, AccountDataChange},
     error::Result,
     rooms::{
-        pagination::Token, present, receipts, record::Membership, typing,
+        pagination::PaginationToken, present, receipts, record::Membership, typing,
         visibility::EventVisibility,
     },
     stream::Position,
@@ -86,7 +86,7 @@ fn present_piece(
         return Ok(timeline);
     }
     timeline.limited = chunk.limited;
-    timeline.prev_batch = Some(Token(chunk.start(span.end).before()).to_string());
+    timeline.prev_batch = Some(PaginationToken(chunk.start(span.end).before()).to_string());
     for pdu in &chunk.events {
         let event = present::sync_timeline(&ctx.rooms, pdu, &options.viewer)?;
         timeline.events.push(options.fields.only(event)?);

@@ -1,13 +1,13 @@
 //! What the server answers.
 
-use super::{LOOK_MESSAGES, RequestKind, SocketRole, Subscription, Task, effects::look};
+use super::{LOOK_MESSAGES, RequestKind, SocketRole, Subscription, Task, effects::history_request};
 use crate::{
     app_server::{
-        missing::About,
+        missing::RequestSubject,
         runtime::HistoryLookup,
-        wire::{Answer, Scope},
+        wire::{ResponseBody, Scope},
     },
-    error::{BackendError, Missing},
+    error::{BackendError, MissingResource},
     id::ConversationId,
     rest::wire::Message,
 };
@@ -22,7 +22,7 @@ impl Task {
             // Answered too late, or never asked.
             return;
         };
-        let mut answer = match Answer::read(body) {
+        let mut answer = match ResponseBody::read(body) {
             Ok(answer) => answer,
             Err(error) => return self.request_failed(pending.what, &error),
         };
@@ -38,15 +38,19 @@ impl Task {
             RequestKind::Start(line, scope) => self.started(line, &scope, &answer),
             RequestKind::Input(scope) => self.input_answered(&scope, &answer),
             RequestKind::Decision(scope) => self.decision_answered(&scope, &answer),
-            RequestKind::Look(scope, newer) if answer.is_ok() => match answer.take_messages() {
-                Ok(messages) => {
-                    let before = answer.next_before.filter(|_| answer.has_more == Some(true));
-                    self.looked_at_page(&scope, newer, messages, before);
+            RequestKind::ReadHistory(scope, newer) if answer.is_ok() => {
+                match answer.take_messages() {
+                    Ok(messages) => {
+                        let before = answer.next_before.filter(|_| answer.has_more == Some(true));
+                        self.looked_at_page(&scope, newer, messages, before);
+                    }
+                    Err(error) => {
+                        self.request_failed(RequestKind::ReadHistory(scope, newer), &error);
+                    }
                 }
-                Err(error) => self.request_failed(RequestKind::Look(scope, newer), &error),
-            },
+            }
             RequestKind::Fork(scope) if answer.is_ok() => self.forked(&scope, &answer),
-            what @ (RequestKind::Look(..) | RequestKind::Fork(_)) => {
+            what @ (RequestKind::ReadHistory(..) | RequestKind::Fork(_)) => {
                 self.request_failed(
                     what,
                     &pending.about.error_from_message(answer.error.as_deref()),
@@ -55,9 +59,9 @@ impl Task {
         }
     }
 
-    fn started(&mut self, line: SocketRole, scope: &Scope, answer: &Answer) {
+    fn started(&mut self, line: SocketRole, scope: &Scope, answer: &ResponseBody) {
         if !answer.is_ok() {
-            let why = About::scope(scope).error_from_message(answer.error.as_deref());
+            let why = RequestSubject::scope(scope).error_from_message(answer.error.as_deref());
             let gone = line == SocketRole::Main && matches!(why, BackendError::NotFound { .. });
             self.request_failed(RequestKind::Start(line, scope.clone()), &why);
             if gone && let Some(mut room) = self.conversations.remove(scope) {
@@ -82,7 +86,7 @@ impl Task {
         self.carry_out(scope, effects);
     }
 
-    fn input_answered(&mut self, scope: &Scope, answer: &Answer) {
+    fn input_answered(&mut self, scope: &Scope, answer: &ResponseBody) {
         let Some(room) = self.conversations.get_mut(scope) else {
             return;
         };
@@ -90,7 +94,7 @@ impl Task {
         if !answer.is_ok() {
             room.runtime.refused();
             if let Some(reply) = reply {
-                let why = About::scope(scope).error_from_message(answer.error.as_deref());
+                let why = RequestSubject::scope(scope).error_from_message(answer.error.as_deref());
                 let _ = reply.send(Err(why));
             }
             return;
@@ -104,7 +108,7 @@ impl Task {
         self.carry_out(scope, effects);
     }
 
-    fn decision_answered(&mut self, scope: &Scope, answer: &Answer) {
+    fn decision_answered(&mut self, scope: &Scope, answer: &ResponseBody) {
         let Some(room) = self.conversations.get_mut(scope) else {
             return;
         };
@@ -135,27 +139,27 @@ impl Task {
         let found = page.is_empty() || room.runtime.has_prompt_among(&page);
         let messages = [newer, page].concat();
         match before.filter(|_| !found && messages.len() < LOOK_MESSAGES) {
-            None => self.looked(scope, messages),
+            None => self.history_received(scope, messages),
             Some(before) => {
-                let look = look(scope, Some(before));
-                let what = RequestKind::Look(scope.clone(), messages);
+                let look = history_request(scope, Some(before));
+                let what = RequestKind::ReadHistory(scope.clone(), messages);
                 self.request(SocketRole::Main, look, what);
             }
         }
     }
 
-    fn looked(&mut self, scope: &Scope, messages: Vec<Message>) {
+    fn history_received(&mut self, scope: &Scope, messages: Vec<Message>) {
         let Some(room) = self.conversations.get_mut(scope) else {
             return;
         };
         let mut effects = Vec::new();
-        let looked = room.runtime.looked(messages, &mut effects);
+        let looked = room.runtime.history_received(messages, &mut effects);
         if let Some(reply) = room.resuming.take() {
             let _ = reply.send(match looked {
                 HistoryLookup::Stream(Some(stream)) => Ok(stream),
                 HistoryLookup::Stream(None) | HistoryLookup::Unknown => {
                     Err(BackendError::NotFound {
-                        missing: Missing::Run,
+                        missing: MissingResource::Run,
                         what: "this run".to_owned(),
                     })
                 }
@@ -164,7 +168,7 @@ impl Task {
         self.carry_out(scope, effects);
     }
 
-    fn forked(&mut self, scope: &Scope, answer: &Answer) {
+    fn forked(&mut self, scope: &Scope, answer: &ResponseBody) {
         let id = answer
             .conversation
             .as_ref()
@@ -187,9 +191,9 @@ impl Task {
         }
     }
 
-    fn cancelled(&mut self, scope: &Scope, answer: &Answer, reply: super::Reply<bool>) {
+    fn cancelled(&mut self, scope: &Scope, answer: &ResponseBody, reply: super::Reply<bool>) {
         if !answer.is_ok() {
-            let why = About::scope(scope).error_from_message(answer.error.as_deref());
+            let why = RequestSubject::scope(scope).error_from_message(answer.error.as_deref());
             let _ = reply.send(Err(why));
             return;
         }

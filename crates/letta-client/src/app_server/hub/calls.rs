@@ -161,7 +161,7 @@ impl Task {
                 }
                 scope
             }
-            RequestKind::Look(scope, _) | RequestKind::Fork(scope) => {
+            RequestKind::ReadHistory(scope, _) | RequestKind::Fork(scope) => {
                 if let Some(room) = self.conversations.get_mut(&scope) {
                     room.runtime.cannot_settle(why);
                 }

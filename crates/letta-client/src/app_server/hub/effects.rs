@@ -83,7 +83,7 @@ impl Task {
 }
 
 /// Asks for the newest stored messages of a conversation, or for those before one.
-pub(super) fn look(scope: &Scope, before: Option<String>) -> Request {
+pub(super) fn history_request(scope: &Scope, before: Option<String>) -> Request {
     Request::ConversationMessagesList {
         conversation_id: scope.conversation_id.clone(),
         query: MessagesQuery {
@@ -101,7 +101,7 @@ impl ConversationState {
         let runtime = scope.clone();
         let conversation_id = scope.conversation_id.clone();
         Some(match effect {
-            Effect::Ask => {
+            Effect::SendInput => {
                 let payload = self.runtime.input().cloned()?;
                 let what = RequestKind::Input(scope.clone());
                 (Request::Input { runtime, payload }, what)
@@ -111,7 +111,10 @@ impl ConversationState {
                 let what = RequestKind::Decision(scope.clone());
                 (Request::Input { runtime, payload }, what)
             }
-            Effect::Look => (look(scope, None), RequestKind::Look(runtime, Vec::new())),
+            Effect::ReadHistory => (
+                history_request(scope, None),
+                RequestKind::ReadHistory(runtime, Vec::new()),
+            ),
             Effect::Fork => {
                 let fork = Request::ConversationFork { conversation_id };
                 (fork, RequestKind::Fork(runtime))

@@ -3,11 +3,13 @@
 use std::collections::HashMap;
 
 use super::{
-    Alarm, Effect, ExternalTurnStarted, REMEMBERED_MAX, Runtime, StreamEnd, Turn, TurnState,
-    UNFINISHED, remember, turn::run_of,
+    Alarm, Effect, ExternalTurnStarted, REMEMBERED_MAX, Runtime, StreamEnd, TURN_END_WAIT_MAX,
+    Turn, TurnState, remember, turn::run_of,
 };
 use crate::{
-    app_server::wire::{ControlRequest, Delta, Event, LoopStatus, QueueUpdate, TurnFinished},
+    app_server::wire::{
+        ControlRequest, ConversationEvent, Delta, LoopStatus, QueueUpdate, TurnFinished,
+    },
     backend::{ApprovalRequest, Stop, ToolCall},
     error::BackendError,
     rest::wire::{Content, Message},
@@ -15,12 +17,17 @@ use crate::{
 
 impl Runtime {
     /// An event, on the socket that leads or on the other.
-    pub(in crate::app_server) fn event(&mut self, event: Event, lead: bool, out: &mut Vec<Effect>) {
+    pub(in crate::app_server) fn event(
+        &mut self,
+        event: ConversationEvent,
+        lead: bool,
+        out: &mut Vec<Effect>,
+    ) {
         match event {
-            Event::Delta(delta) => self.delta(*delta, out),
-            Event::Finished(finished) => self.finished(&finished, out),
-            Event::Control(control) => self.asks(control, out),
-            Event::Loop(mut status) => {
+            ConversationEvent::Delta(delta) => self.delta(*delta, out),
+            ConversationEvent::Finished(finished) => self.finished(&finished, out),
+            ConversationEvent::Control(control) => self.asks(control, out),
+            ConversationEvent::Loop(mut status) => {
                 self.learn(
                     status
                         .client_message_ids_by_run_id
@@ -31,9 +38,9 @@ impl Runtime {
                     self.loop_status(status, out);
                 }
             }
-            Event::Queue(update) if lead => self.queue(update, out),
-            Event::Mode(mode) if lead => self.mode = Some(mode),
-            Event::Queue(_) | Event::Mode(_) => {}
+            ConversationEvent::Queue(update) if lead => self.queue(update, out),
+            ConversationEvent::Mode(mode) if lead => self.mode = Some(mode),
+            ConversationEvent::Queue(_) | ConversationEvent::Mode(_) => {}
         }
     }
 
@@ -47,7 +54,10 @@ impl Runtime {
         if self.idle {
             for turn in [&self.ours, &self.others].into_iter().flatten() {
                 if turn.state == TurnState::Running && turn.stop.is_some() {
-                    out.push(Effect::Wake(UNFINISHED, Alarm::Unfinished(turn.number)));
+                    out.push(Effect::Wake(
+                        TURN_END_WAIT_MAX,
+                        Alarm::Unfinished(turn.number),
+                    ));
                 }
             }
             return;
@@ -124,7 +134,7 @@ impl Runtime {
             self.begin_external_turn(&delta.message, keys, out);
         }
         if let Some(turn) = &mut self.others {
-            turn.take(delta);
+            turn.apply_delta(delta);
         }
     }
 
@@ -155,10 +165,10 @@ impl Runtime {
             self.control = None;
             turn.state = TurnState::Running;
             let after = delta.message.id.clone().unwrap_or_default();
-            turn.begin_part(&after);
+            turn.begin_segment(&after);
             out.extend(turn.external_turn_effect(None));
         }
-        turn.take(delta);
+        turn.apply_delta(delta);
     }
 
     /// Others' turn begins to say something.
@@ -218,7 +228,7 @@ impl Runtime {
         if turn.state == TurnState::Waiting {
             // The server was started anew and asks again, with a new request.
             let after = message.id.unwrap_or_default();
-            turn.begin_part(&after);
+            turn.begin_segment(&after);
             out.extend(turn.external_turn_effect(text));
         }
         turn.discard();
@@ -330,7 +340,7 @@ impl Runtime {
         let stop = turn.stop_of(word, error);
         if turn.gap {
             turn.state = TurnState::Over(stop);
-            out.push(Effect::Look);
+            out.push(Effect::ReadHistory);
             return;
         }
         self.end_ours(StreamEnd::Stop(stop));
@@ -341,7 +351,7 @@ impl Turn {
     /// Its part that begins, for who listens to what nobody asked for.
     fn external_turn_effect(&mut self, prompt: Option<String>) -> Option<Effect> {
         let key = self.run()?.to_string();
-        let turn = self.listen()?;
+        let turn = self.open_stream()?;
         Some(Effect::ExternalTurnStarted(ExternalTurnStarted {
             key,
             prompt,

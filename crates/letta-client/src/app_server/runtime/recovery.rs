@@ -13,12 +13,12 @@
 //! asked again: better that than half an answer for a whole one.
 
 use super::{
-    Alarm, Effect, Runtime, StreamEnd, Turn, TurnState, UNHEARD, UNHEARD_TIMES_MAX,
+    Alarm, Effect, INPUT_LOOKUPS_MAX, INPUT_SILENCE_MAX, Runtime, StreamEnd, Turn, TurnState,
     turn::{run_of, split},
 };
 use crate::{
     backend::{Stop, TurnStream},
-    error::{BackendError, Missing},
+    error::{BackendError, MissingResource},
     id::RunId,
     rest::{decoder::failure, wire::Message},
 };
@@ -26,7 +26,7 @@ use crate::{
 /// What [`Runtime::resume`] found.
 pub(in crate::app_server) enum Resumed {
     Stream(TurnStream),
-    /// The history has to tell; [`Runtime::looked`] has the stream.
+    /// The history has to tell; [`Runtime::history_received`] has the stream.
     Looking,
 }
 
@@ -67,15 +67,15 @@ impl Runtime {
         let Some(turn) = &mut self.ours else { return };
         turn.set_connected(true);
         match &turn.state {
-            TurnState::Asked => out.push(Effect::Ask),
-            TurnState::Over(_) | TurnState::Sought => out.push(Effect::Look),
+            TurnState::Asked => out.push(Effect::SendInput),
+            TurnState::Over(_) | TurnState::Sought => out.push(Effect::ReadHistory),
             TurnState::Moving => out.push(Effect::Fork),
             _ if !turn.unwatched || goes_on => {}
             _ => match turn.stop.clone() {
                 Some(word) => self.finish_ours(&word, None, out),
                 None if turn.cancelled => {
                     turn.state = TurnState::Over(Stop::Cancelled);
-                    out.push(Effect::Look);
+                    out.push(Effect::ReadHistory);
                 }
                 None => self.was_cut(out),
             },
@@ -122,11 +122,14 @@ impl Runtime {
                 if turn.state != TurnState::Accepted {
                     return;
                 }
-                if times >= UNHEARD_TIMES_MAX && self.idle {
+                if times >= INPUT_LOOKUPS_MAX && self.idle {
                     return self.was_cut(out);
                 }
-                out.push(Effect::Look);
-                out.push(Effect::Wake(UNHEARD, Alarm::Unheard(number, times + 1)));
+                out.push(Effect::ReadHistory);
+                out.push(Effect::Wake(
+                    INPUT_SILENCE_MAX,
+                    Alarm::Unheard(number, times + 1),
+                ));
             }
             Alarm::Unfinished(_) | Alarm::Unheard(..) => {}
         }
@@ -166,7 +169,7 @@ impl Runtime {
         out: &mut Vec<Effect>,
     ) -> Result<Resumed, BackendError> {
         if self.ours.is_none() {
-            self.ours = self.others.take_if(|turn| turn.has_part(run));
+            self.ours = self.others.take_if(|turn| turn.has_segment(run));
         }
         let turns = [&mut self.ours, &mut self.last];
         if let Some(stream) = turns
@@ -188,7 +191,7 @@ impl Runtime {
         (turn.gap, turn.unwatched) = (true, true);
         turn.state = TurnState::Sought;
         self.ours = Some(turn);
-        out.push(Effect::Look);
+        out.push(Effect::ReadHistory);
         Ok(Resumed::Looking)
     }
 
@@ -202,7 +205,7 @@ impl Runtime {
     }
 
     /// The history, newest first, has come.
-    pub(in crate::app_server) fn looked(
+    pub(in crate::app_server) fn history_received(
         &mut self,
         mut messages: Vec<Message>,
         out: &mut Vec<Effect>,
@@ -215,7 +218,7 @@ impl Runtime {
         let Some((at, key)) = found else {
             if self.goes_on() {
                 self.emit_history(Vec::new(), out);
-                return HistoryLookup::Stream(self.ours.as_mut().and_then(Turn::listen));
+                return HistoryLookup::Stream(self.ours.as_mut().and_then(Turn::open_stream));
             }
             let ours = self.ours.as_ref();
             if ours.is_some_and(|turn| turn.state == TurnState::Accepted) {
@@ -235,7 +238,7 @@ impl Runtime {
             self.ours
                 .as_mut()
                 .or(self.last.as_mut())
-                .and_then(Turn::listen),
+                .and_then(Turn::open_stream),
         )
     }
 
@@ -260,7 +263,7 @@ impl Runtime {
 
 fn unknown(run: &RunId) -> BackendError {
     BackendError::NotFound {
-        missing: Missing::Run,
+        missing: MissingResource::Run,
         what: format!("run {run}"),
     }
 }
@@ -285,7 +288,7 @@ impl Turn {
                 told = message.tool_call_id() == call.as_deref();
             }
             if told {
-                self.say(message);
+                self.apply_message(message);
             }
         }
     }

@@ -9,9 +9,9 @@ use proptest::prelude::*;
 use super::{Effect, Runtime};
 use crate::{
     app_server::{
-        missing::About,
+        missing::RequestSubject,
         transcript::{Cause, player::TranscriptPlayer},
-        wire::{self, Event, Inbound},
+        wire::{self, ConversationEvent, Inbound},
     },
     backend::{Stop, TurnEvent},
     rest::decoder::TurnLimits,
@@ -145,11 +145,11 @@ fn what_is_told_of_every_scenario() {
 #[test]
 fn a_turn_of_others_ends_without_a_word_about_its_end() {
     let transcript = include_str!("../../../tests/transcripts/app_server/foreign_observed.txt");
-    let mut runtime = Runtime::new(TurnLimits::default(), About::default());
+    let mut runtime = Runtime::new(TurnLimits::default(), RequestSubject::default());
     let mut effects = Vec::new();
     for (_, frame) in lines(transcript) {
-        if let Some(Inbound::Event(_, event)) = wire::read(frame.into())
-            && !matches!(event, Event::Finished(_))
+        if let Some(Inbound::ConversationEvent(_, event)) = wire::read(frame.into())
+            && !matches!(event, ConversationEvent::Finished(_))
         {
             runtime.event(event, true, &mut effects);
         }

@@ -16,12 +16,12 @@ use crate::{
     rest::wire::{Content, Message},
 };
 
-mod part;
+mod segment;
 mod tools;
 
-use part::Part;
-pub(in crate::app_server) use part::StreamEnd;
-pub(super) use part::{part_run, run_of, split};
+pub(in crate::app_server) use segment::StreamEnd;
+use segment::TurnSegment;
+pub(super) use segment::{run_of, segment_run, split};
 use tools::Tools;
 
 /// How far a turn has come.
@@ -61,7 +61,7 @@ pub(super) struct Turn {
     /// A person stopped it by us.
     pub(super) cancelled: bool,
     limits: TurnLimits,
-    parts: Vec<Part>,
+    segments: Vec<TurnSegment>,
     /// Messages that a retry makes void.
     said: Vec<MessageId>,
     tools: Tools,
@@ -83,7 +83,7 @@ impl Turn {
             unwatched: false,
             cancelled: false,
             limits,
-            parts: vec![Part::new(run)],
+            segments: vec![TurnSegment::new(run)],
             said: Vec::new(),
             tools: Tools::default(),
             failure: None,
@@ -98,55 +98,57 @@ impl Turn {
         keys.iter().any(|key| self.keys.contains(key))
     }
 
-    fn part(&mut self) -> Option<&mut Part> {
-        self.parts.last_mut()
+    fn last_segment(&mut self) -> Option<&mut TurnSegment> {
+        self.segments.last_mut()
     }
 
     /// The run of the part that is told now.
     pub(super) fn run(&self) -> Option<&RunId> {
-        self.parts.last().map(|part| &part.run)
+        self.segments.last().map(|part| &part.run)
     }
 
     /// Whether this is the run of one of its parts.
-    pub(super) fn has_part(&self, run: &RunId) -> bool {
-        self.parts.iter().any(|part| part.run == *run)
+    pub(super) fn has_segment(&self, run: &RunId) -> bool {
+        self.segments.iter().any(|part| part.run == *run)
     }
 
     /// Whether its last part is over.
     pub(super) fn has_ended(&self) -> bool {
-        self.parts.last().is_some_and(|part| part.ending.is_some())
+        self.segments
+            .last()
+            .is_some_and(|part| part.ending.is_some())
     }
 
     /// Whether its last part has told nothing yet.
     pub(super) fn has_only_begun(&self) -> bool {
-        self.parts.last().is_some_and(|part| part.log.len() <= 1)
+        self.segments.last().is_some_and(|part| part.log.len() <= 1)
     }
 
     /// Begins another part. `after` is what tells it apart from the others.
-    pub(super) fn begin_part(&mut self, after: &str) {
-        let Some(first) = self.parts.first() else {
+    pub(super) fn begin_segment(&mut self, after: &str) {
+        let Some(first) = self.segments.first() else {
             return;
         };
-        let run = part_run(&first.run, after).unwrap_or_else(|| first.run.clone());
-        self.parts.push(Part::new(run));
+        let run = segment_run(&first.run, after).unwrap_or_else(|| first.run.clone());
+        self.segments.push(TurnSegment::new(run));
         self.said.clear();
         self.start();
     }
 
     /// A stream of the part that is told now, from its beginning.
-    pub(super) fn listen(&mut self) -> Option<TurnStream> {
-        self.part().map(Part::listen)
+    pub(super) fn open_stream(&mut self) -> Option<TurnStream> {
+        self.last_segment().map(TurnSegment::open_stream)
     }
 
     /// A stream of one of its parts, from its beginning.
     pub(super) fn listen_to(&mut self, run: &RunId) -> Option<TurnStream> {
-        let part = self.parts.iter_mut().rfind(|part| part.run == *run)?;
-        Some(part.listen())
+        let part = self.segments.iter_mut().rfind(|part| part.run == *run)?;
+        Some(part.open_stream())
     }
 
     /// The server has the input.
     pub(super) fn start(&mut self) {
-        let Some(part) = self.part().filter(|part| part.log.is_empty()) else {
+        let Some(part) = self.last_segment().filter(|part| part.log.is_empty()) else {
             return;
         };
         let run = part.run.clone();
@@ -158,7 +160,7 @@ impl Turn {
 
     /// Ends its last part.
     pub(super) fn end(&mut self, ending: StreamEnd) {
-        if let Some(part) = self.part().filter(|part| part.ending.is_none()) {
+        if let Some(part) = self.last_segment().filter(|part| part.ending.is_none()) {
             part.end(ending);
         }
     }
@@ -199,7 +201,7 @@ impl Turn {
     }
 
     fn emit(&mut self, event: TurnEvent) {
-        if let Some(part) = self.part().filter(|part| part.ending.is_none()) {
+        if let Some(part) = self.last_segment().filter(|part| part.ending.is_none()) {
             part.emit(event);
         }
     }
@@ -222,7 +224,7 @@ impl Turn {
     }
 
     /// Takes something new.
-    pub(super) fn take(&mut self, delta: Delta) {
+    pub(super) fn apply_delta(&mut self, delta: Delta) {
         self.events += 1;
         if self.events > self.limits.events {
             return self.fail_with("TOO_MANY_EVENTS");
@@ -266,7 +268,7 @@ impl Turn {
                     self.emit(call);
                 }
             }
-            _ => self.say(message),
+            _ => self.apply_message(message),
         }
     }
 
@@ -279,7 +281,7 @@ impl Turn {
     }
 
     /// Takes a message: of a turn that runs, or of the history of one that has ended.
-    pub(super) fn say(&mut self, message: Message) {
+    pub(super) fn apply_message(&mut self, message: Message) {
         match message.message_type.as_deref().unwrap_or_default() {
             "assistant_message" => {
                 let text = message.content.as_ref().map(Content::text);
@@ -340,8 +342,8 @@ impl Turn {
             };
             let call = ToolCall {
                 id,
-                name: json::whole(&part.name.unwrap_or_default()),
-                arguments: json::whole(&part.arguments.unwrap_or_default()),
+                name: json::join_surrogates(&part.name.unwrap_or_default()),
+                arguments: json::join_surrogates(&part.arguments.unwrap_or_default()),
             };
             if self.tools.len() >= CALLS_MAX {
                 return self.fail_with("TOO_MANY_TOOL_CALLS");

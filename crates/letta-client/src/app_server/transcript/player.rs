@@ -12,9 +12,9 @@ use crate::{
     app_server::{
         command::Payload,
         history,
-        missing::About,
+        missing::RequestSubject,
         runtime::{Effect, Runtime},
-        wire::{self, Answer, Inbound, Scope},
+        wire::{self, Inbound, ResponseBody, Scope},
     },
     backend::{ApprovalRequest, Decision, Prompt, ToolPolicy},
     error::BackendError,
@@ -101,7 +101,7 @@ impl TranscriptPlayer {
     }
 
     fn runtime(&mut self, at: &Scope) -> &mut Runtime {
-        let new = || Runtime::new(TurnLimits::default(), About::scope(at));
+        let new = || Runtime::new(TurnLimits::default(), RequestSubject::scope(at));
         self.runtimes.entry(at.clone()).or_insert_with(new)
     }
 
@@ -187,7 +187,7 @@ impl TranscriptPlayer {
     /// A frame of the server, on the socket that leads or on the other.
     pub(in crate::app_server) fn received(&mut self, frame: &str, lead: bool) {
         match wire::read(frame.into()) {
-            Some(Inbound::Event(at, event)) => {
+            Some(Inbound::ConversationEvent(at, event)) => {
                 let Some(runtime) = self.runtimes.get_mut(&at) else {
                     return;
                 };
@@ -196,7 +196,7 @@ impl TranscriptPlayer {
                 self.carry_out(&at, effects);
             }
             Some(Inbound::Response { id, body }) => {
-                let answer = Answer::read(&body);
+                let answer = ResponseBody::read(&body);
                 if let (Some(what), Ok(answer)) = (self.asked.remove(&id), answer) {
                     self.answered(what, answer);
                 }
@@ -205,11 +205,13 @@ impl TranscriptPlayer {
         }
     }
 
-    fn answered(&mut self, what: What, answer: Answer) {
+    fn answered(&mut self, what: What, answer: ResponseBody) {
         if !answer.is_ok() {
             let about = match &what {
-                What::Start(at) | What::Input(at, _) | What::Decision(at, ..) => About::scope(at),
-                What::Agents => About::default(),
+                What::Start(at) | What::Input(at, _) | What::Decision(at, ..) => {
+                    RequestSubject::scope(at)
+                }
+                What::Agents => RequestSubject::default(),
             };
             let failure = about.error_from_message(answer.error.as_deref());
             match &what {
@@ -262,7 +264,7 @@ impl TranscriptPlayer {
                     stream: heard.turn,
                 }),
                 // The client has sent them already; and nothing here takes time.
-                Effect::Ask | Effect::Decide | Effect::Wake(..) => {}
+                Effect::SendInput | Effect::Decide | Effect::Wake(..) => {}
                 Effect::Fork if self.copies => {
                     let runtime = self.runtimes.remove(at);
                     if let (Some(mut left), Ok(copy)) = (runtime, ConversationId::parse(COPY)) {

@@ -100,7 +100,7 @@ fn an_answer_without_end_meets_its_limit() {
     assert!(!chunks.is_over());
     chunks.feed(&event, &mut events);
     assert!(chunks.is_over());
-    let Stop::Failed(failure) = chunks.conclude() else {
+    let Stop::Failed(failure) = chunks.finish() else {
         panic!("it did not fail")
     };
     assert_eq!(
@@ -115,7 +115,7 @@ proptest! {
         let mut chunks = Chunks::new(TurnLimits::default());
         let mut events = Vec::new();
         chunks.feed(&SseEvent { event: String::new(), data }, &mut events);
-        chunks.conclude();
+        chunks.finish();
         prop_assert!(events.len() <= 2);
     }
 }

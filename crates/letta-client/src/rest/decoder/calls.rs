@@ -179,8 +179,8 @@ impl PartialCall {
     fn to_call(&self) -> ToolCall {
         ToolCall {
             id: self.id.clone(),
-            name: json::whole(&self.name),
-            arguments: json::whole(&self.arguments),
+            name: json::join_surrogates(&self.name),
+            arguments: json::join_surrogates(&self.arguments),
         }
     }
 

@@ -42,7 +42,7 @@ impl Decoder {
                             .is_some_and(|id| self.calls.known(id).is_none())
                     });
                     if let Err(code) = self.calls.add(message_id(&message), calls, ask, out) {
-                        self.breach(code);
+                        self.exceed_limit(code);
                     }
                     self.calls.complete_all(out);
                 }
@@ -119,6 +119,6 @@ fn stored_text(message: &Message, text_kind: TextKind) -> String {
             .map(super::super::wire::Content::text),
         TextKind::Reasoning => message.reasoning.clone(),
     }
-    .map(|text| crate::json::whole(&text))
+    .map(|text| crate::json::join_surrogates(&text))
     .unwrap_or_default()
 }

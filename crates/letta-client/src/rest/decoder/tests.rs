@@ -8,7 +8,7 @@ use crate::sse::SseParser;
 /// Decodes a whole stream and shows what it means, one line an event.
 fn decode(bytes: &str) -> String {
     let (mut decoder, events) = feed(Decoder::new(TurnLimits::default()), bytes);
-    conclude(&mut decoder, events)
+    finish(&mut decoder, events)
 }
 
 fn feed(mut decoder: Decoder, bytes: &str) -> (Decoder, Vec<TurnEvent>) {
@@ -22,8 +22,8 @@ fn feed(mut decoder: Decoder, bytes: &str) -> (Decoder, Vec<TurnEvent>) {
     (decoder, events)
 }
 
-fn conclude(decoder: &mut Decoder, mut events: Vec<TurnEvent>) -> String {
-    let outcome = decoder.conclude(&mut events);
+fn finish(decoder: &mut Decoder, mut events: Vec<TurnEvent>) -> String {
+    let outcome = decoder.finish(&mut events);
     let mut lines: Vec<_> = events.iter().map(|event| format!("{event:?}")).collect();
     lines.push(format!("=> {outcome:?}"));
     // The random part of ids is noise to a reader.
@@ -147,7 +147,7 @@ fn several_calls_of_one_step_are_told_apart() {
 #[test]
 fn nothing_said_is_a_good_end_that_lacks_words() {
     let (mut decoder, events) = feed(Decoder::new(TurnLimits::default()), transcript!("empty"));
-    insta::assert_snapshot!(conclude(&mut decoder, events), @"
+    insta::assert_snapshot!(finish(&mut decoder, events), @"
     Started { run: run-02e1, resumable: true }
     => Stop(EndTurn)
     ");
@@ -253,7 +253,7 @@ fn a_background_stream_counts_and_repeats_nothing() {
     assert_eq!(decoder.last_seq_id(), 2);
     let (mut decoder, rest) = feed(decoder, stream);
     let events = [first, rest].concat();
-    assert_eq!(conclude(&mut decoder, events), decode(stream));
+    assert_eq!(finish(&mut decoder, events), decode(stream));
 }
 
 #[test]
@@ -269,7 +269,7 @@ fn a_stream_cut_anywhere_is_lost_until_it_has_said_how_it_ends() {
     {
         let (mut decoder, _) = feed(Decoder::new(TurnLimits::default()), &stream[..cut]);
         assert_eq!(decoder.has_end(), cut >= ended, "cut at {cut}");
-        let lost = matches!(decoder.conclude(&mut Vec::new()), Outcome::Lost);
+        let lost = matches!(decoder.finish(&mut Vec::new()), Outcome::Lost);
         assert_eq!(lost, cut < ended, "cut at {cut}");
     }
 }
@@ -283,7 +283,7 @@ fn past_a_limit_the_turn_has_failed() {
     };
     let code = |stream: &str| {
         let (mut decoder, mut events) = feed(Decoder::new(limits), stream);
-        match decoder.conclude(&mut events) {
+        match decoder.finish(&mut events) {
             Outcome::Stop(Stop::Failed(failure)) => failure.code,
             other => format!("{other:?}"),
         }
@@ -365,14 +365,14 @@ fn what_was_streamed_whole_is_not_told_again() {
         transcript!("approval_parallel"),
     ] {
         let (mut decoder, mut events) = feed(Decoder::new(TurnLimits::default()), stream);
-        decoder.conclude(&mut events);
+        decoder.finish(&mut events);
         let frames = stream
             .lines()
             .filter_map(|line| line.strip_prefix("data: {"));
         let whole = frames.map(|frame| serde_json::from_str(&format!("{{{frame}")).unwrap());
         events.clear();
         decoder.replay(whole.collect(), true, &mut events);
-        decoder.conclude(&mut events);
+        decoder.finish(&mut events);
         assert_eq!(events, []);
     }
 }
@@ -438,7 +438,7 @@ proptest! {
         for data in frames {
             decoder.feed(&SseEvent { event: String::new(), data }, &mut events);
         }
-        decoder.conclude(&mut events);
+        decoder.finish(&mut events);
         decoder.replay(Vec::new(), true, &mut events);
         let started = events.iter().filter(|e| matches!(e, TurnEvent::Started { .. })).count();
         prop_assert!(started <= 1);

@@ -7,8 +7,8 @@ const AGENT: &str = "agent-11111111-1111-4111-8111-111111111111";
 const CONVERSATION: &str = "conv-22222222-2222-4222-8222-222222222222";
 const RUN: &str = "run-33333333-3333-4333-8333-333333333333";
 
-fn refusal(status: u16, body: &str) -> Refusal {
-    Refusal::new(status, &HeaderMap::new(), body.as_bytes())
+fn refusal(status: u16, body: &str) -> ErrorResponse {
+    ErrorResponse::new(status, &HeaderMap::new(), body.as_bytes())
 }
 
 fn error(status: u16, body: &str) -> BackendError {
@@ -226,7 +226,7 @@ fn retry_after_is_read_and_bounded() {
         for status in [429, 503, 404] {
             let headers = HeaderMap::from_iter([(header::RETRY_AFTER, said.parse().unwrap())]);
             let error =
-                Refusal::new(status, &headers, b"{}").into_error(RequestTarget::Server("x"));
+                ErrorResponse::new(status, &headers, b"{}").into_error(RequestTarget::Server("x"));
             assert_eq!(
                 error.kind().retry_after(),
                 expected.map(Duration::from_secs_f64),

@@ -55,7 +55,7 @@ impl RunLiveness {
     /// The run was begun before this stream.
     pub(super) fn resumed(&mut self, api: &SharedApi, run: &RunId) {
         self.is_second = true;
-        self.began = api.outage.began(run);
+        self.began = api.outage.run_started_at(run);
     }
 
     pub(super) fn lost(&mut self) {
@@ -68,7 +68,7 @@ impl RunLiveness {
             self.news_at = Instant::now();
         }
         if let Some(run) = decoder.run() {
-            api.outage.note(run, self.began);
+            api.outage.record_run_start(run, self.began);
         }
     }
 

@@ -9,7 +9,7 @@ use ruma::{
     },
 };
 
-use super::{RoomResponse, state::Since};
+use super::{RoomResponse, state::StateChanges};
 use crate::{
     error::Result,
     rooms::RoomState,
@@ -25,7 +25,11 @@ pub(super) fn all(look: &RoomResponse<'_>, room: &mut Room) -> Result<()> {
 }
 
 /// What changed of it.
-pub(super) fn changes(look: &RoomResponse<'_>, since: &Since, room: &mut Room) -> Result<()> {
+pub(super) fn changes(
+    look: &RoomResponse<'_>,
+    since: &StateChanges,
+    room: &mut Room,
+) -> Result<()> {
     if since.touches("m.room.name") {
         room.name.clone_from(&look.facts.name);
     }

@@ -14,7 +14,7 @@ use crate::{
     stream::Position,
     sync::sliding::{
         connection::SentRoom,
-        list::Wanted,
+        list::RoomRequest,
         required::{self, RequiredState},
         timeline::Timeline,
     },
@@ -27,14 +27,14 @@ const MEMBERS_REMEMBERED_MAX: usize = 10_000;
 
 /// What state changed since a position.
 #[derive(Debug)]
-pub(super) enum Since {
+pub(super) enum StateChanges {
     /// The last state event of each type and key.
     Changed(BTreeMap<(String, String), Arc<Pdu>>),
     /// So much that nobody looked.
     TooMuch,
 }
 
-impl Since {
+impl StateChanges {
     /// What changed after `after` up to and with `now`.
     pub(super) fn read(
         rooms: &Rooms,
@@ -79,7 +79,7 @@ impl StateSent {
     pub(super) fn requested(
         rooms: &Rooms,
         room: &RoomId,
-        wanted: &Wanted,
+        wanted: &RoomRequest,
         timeline: &Timeline,
     ) -> Result<Self> {
         let mut found = Found::default();
@@ -95,12 +95,12 @@ impl StateSent {
         look: &RoomResponse<'_>,
         old: &SentRoom,
         more: &RequiredState,
-        since: &Since,
+        since: &StateChanges,
         timeline: &Timeline,
     ) -> Result<Self> {
         let (rooms, room) = (look.rooms(), look.room_id);
         let required = &look.wanted.required;
-        let Since::Changed(changed) = since else {
+        let StateChanges::Changed(changed) = since else {
             return Self::requested(rooms, room, look.wanted, timeline);
         };
         let mut found = Found::default();

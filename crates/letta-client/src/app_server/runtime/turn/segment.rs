@@ -5,7 +5,7 @@ use tokio_stream::wrappers::UnboundedReceiverStream;
 
 use crate::{
     backend::{Stop, TurnEvent, TurnStream},
-    error::{BackendError, Missing},
+    error::{BackendError, MissingResource},
     id::{ConversationId, ID_BYTES_MAX, RunId},
 };
 
@@ -19,7 +19,7 @@ pub(in crate::app_server) enum StreamEnd {
     /// The conversation is stuck; it goes on under another id.
     Moved(ConversationId),
     /// The server does not know it (any more).
-    NotFound(Missing, String),
+    NotFound(MissingResource, String),
     /// Everything to fix the connection was tried.
     Unreachable {
         url: String,
@@ -61,21 +61,21 @@ pub(in crate::app_server::runtime) fn split(run: &RunId) -> (Option<RunId>, Opti
 }
 
 /// The run of the part that a decision on `call` begins.
-pub(in crate::app_server::runtime) fn part_run(first: &RunId, call: &str) -> Option<RunId> {
+pub(in crate::app_server::runtime) fn segment_run(first: &RunId, call: &str) -> Option<RunId> {
     let room = ID_BYTES_MAX.saturating_sub(first.as_str().len() + PART.len_utf8());
     let call: String = call.chars().take(room).collect();
     format!("{first}{PART}{call}").parse().ok()
 }
 
 #[derive(Debug)]
-pub(super) struct Part {
+pub(super) struct TurnSegment {
     pub(super) run: RunId,
     pub(super) log: Vec<TurnEvent>,
     pub(super) ending: Option<StreamEnd>,
     listeners: Vec<mpsc::UnboundedSender<Result<TurnEvent, BackendError>>>,
 }
 
-impl Part {
+impl TurnSegment {
     pub(super) fn new(run: RunId) -> Self {
         Self {
             run,
@@ -86,7 +86,7 @@ impl Part {
     }
 
     /// The channel has no limit of its own: a turn's limits are that of all it can hold.
-    pub(super) fn listen(&mut self) -> TurnStream {
+    pub(super) fn open_stream(&mut self) -> TurnStream {
         let (to, from) = mpsc::unbounded_channel();
         for event in &self.log {
             let _ = to.send(Ok(event.clone()));
