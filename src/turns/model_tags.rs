@@ -24,17 +24,28 @@ impl<'a> ModelText<'a> {
     pub(super) fn of(text: &'a str, whole: bool) -> Self {
         let (reasoning, said) = without_reasoning(text);
         let trimmed = said.trim();
-        let no_reply = NO_REPLY.contains(&without_mention(trimmed));
-        let tags = REASONING.iter().map(|(open, _)| *open).chain(NO_REPLY);
-        let is_begun_tag = !whole
-            && trimmed.starts_with('<')
-            && tags.into_iter().any(|tag| tag.starts_with(trimmed));
+        let rest = without_mention(trimmed);
+        let no_reply = NO_REPLY.contains(&rest);
+        let may_become_tag = !whole && (begins_tag(trimmed) || begins_silence(trimmed, rest));
         Self {
             reasoning,
-            said: if no_reply || is_begun_tag { "" } else { said },
+            said: if no_reply || may_become_tag { "" } else { said },
             no_reply,
         }
     }
+}
+
+/// Whether a text is the beginning of a tag.
+fn begins_tag(text: &str) -> bool {
+    let mut tags = REASONING.iter().map(|(open, _)| *open).chain(NO_REPLY);
+    text.starts_with('<') && tags.any(|tag| tag.starts_with(text))
+}
+
+/// Whether a text is a user id, and `rest` what may become `<no-reply/>` after it.
+fn begins_silence(text: &str, rest: &str) -> bool {
+    let is_mention_only = text.starts_with('@') && !text.contains(char::is_whitespace);
+    let is_behind_mention = rest.len() < text.len();
+    is_mention_only || (is_behind_mention && NO_REPLY.iter().any(|tag| tag.starts_with(rest)))
 }
 
 /// The reasoning at the beginning, and what comes after it.
@@ -95,6 +106,36 @@ mod tests {
             ("", ("", "", false)),
         ] {
             assert_eq!(read(text), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn nothing_is_shown_of_a_no_reply_that_is_still_written() {
+        for text in [
+            "<no-reply/>",
+            "@ann:example.org <no-reply/>",
+            "@ann:example.org\n\n<no-reply />",
+        ] {
+            for end in 1..=text.len() {
+                assert_eq!(
+                    ModelText::of(&text[..end], false).said,
+                    "",
+                    "{}",
+                    &text[..end]
+                );
+            }
+        }
+        for shown in [
+            "@ann:example.org hello",
+            "@ann:example.org <b",
+            "@ann hello",
+            "hello <no-re",
+        ] {
+            assert_eq!(ModelText::of(shown, false).said, shown);
+        }
+        // Nothing more comes, so this is what is said.
+        for said in ["@ann:example.org", "@ann", "<no-re"] {
+            assert_eq!(ModelText::of(said, true).said, said);
         }
     }
 
