@@ -7,7 +7,8 @@ use ruma::OwnedUserId;
 use tokio::time::Instant;
 
 use super::{
-    AgentAndUser, Candidate, Command, Lookup, find_agent, handler::CommandHandler, help, help::code,
+    AgentAndUser, Candidate, Command, Lookup, find_agent, handler::CommandHandler, help,
+    help::code, lookup::no_such_agent,
 };
 use crate::{
     agents::provision::ProvisionError,
@@ -379,40 +380,10 @@ impl CommandHandler {
                 .collect()
         });
         match find_agent(query, &candidates) {
-            Lookup::One((id, _)) => registry.find(id).ok_or_else(|| no_such(query)),
-            Lookup::Many(fitting) => Err(format!(
-                "Several agents could be meant by {}: {}. Give more of the name, or the id.",
-                code(query),
-                names(&fitting)
-            )),
-            Lookup::None { suggestions } if suggestions.is_empty() => Err(no_such(query)),
-            Lookup::None { suggestions } => Err(format!(
-                "{} Did you mean {}?",
-                no_such(query),
-                suggestions
-                    .iter()
-                    .map(|name| code(name))
-                    .collect::<Vec<_>>()
-                    .join(" or ")
-            )),
+            Lookup::One((id, _)) => registry.find(id).ok_or_else(|| no_such_agent(query)),
+            other => Err(other.explain(query)),
         }
     }
-}
-
-fn no_such(query: &str) -> String {
-    format!(
-        "There is no agent {}; `agents` lists them all.",
-        code(query)
-    )
-}
-
-/// Several agents can have one name, so each comes with its id.
-fn names(candidates: &[&Candidate]) -> String {
-    let names: Vec<String> = candidates
-        .iter()
-        .map(|(id, name)| format!("{} ({})", code(name), code(id.as_str())))
-        .collect();
-    names.join(", ")
 }
 
 /// The beginning of a description.

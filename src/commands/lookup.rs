@@ -5,6 +5,8 @@
 
 use letta_client::AgentId;
 
+use super::help::code;
+
 /// The most agents that are listed when several fit.
 pub const MATCHES_MAX: usize = 10;
 
@@ -32,6 +34,44 @@ pub enum Lookup<'a> {
     },
     /// One of several, at most [`MATCHES_MAX`] of which are given.
     Many(Vec<&'a Candidate>),
+}
+
+impl Lookup<'_> {
+    /// What a person is told whose words name no agent, or several.
+    pub(super) fn explain(&self, query: &str) -> String {
+        match self {
+            Self::One((id, _)) => format!("{} names {}.", code(query), code(id.as_str())),
+            Self::Many(fitting) => {
+                // Several agents can have one name, so each comes with its id.
+                let names: Vec<String> = fitting
+                    .iter()
+                    .map(|(id, name)| format!("{} ({})", code(name), code(id.as_str())))
+                    .collect();
+                format!(
+                    "Several agents could be meant by {}: {}. Give more of the name, or the id.",
+                    code(query),
+                    names.join(", ")
+                )
+            }
+            Self::None { suggestions } if suggestions.is_empty() => no_such_agent(query),
+            Self::None { suggestions } => {
+                let names: Vec<String> = suggestions.iter().map(|name| code(name)).collect();
+                format!(
+                    "{} Did you mean {}?",
+                    no_such_agent(query),
+                    names.join(" or ")
+                )
+            }
+        }
+    }
+}
+
+/// What a person is told who names an agent that is not there.
+pub(super) fn no_such_agent(query: &str) -> String {
+    format!(
+        "There is no agent {}; `agents` lists them all.",
+        code(query)
+    )
 }
 
 /// Finds the agent that a person names, in any case.
