@@ -106,7 +106,7 @@ impl Outbox {
 
     /// How many rooms wait for something to be said.
     pub fn rooms_waiting(&self) -> usize {
-        self.inner.workers.awake()
+        self.inner.workers.active_count()
     }
 
     /// Says the room's first message. `false`: there is none, or the process is about to end.

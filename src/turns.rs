@@ -255,7 +255,7 @@ impl Turns {
 
     /// How many conversations have a turn in flight.
     pub fn in_flight(&self) -> usize {
-        self.inner.workers.awake()
+        self.inner.workers.active_count()
     }
 }
 

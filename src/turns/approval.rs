@@ -60,7 +60,7 @@ impl Inner {
     ) -> Result<WaitOutcome<Option<Pending>>, JournalError> {
         let look = async {
             let destination = self.destination(&turn.key).await?;
-            let Some(request) = self.ctx.backend.pending(&destination).await? else {
+            let Some(request) = self.ctx.backend.pending_approval(&destination).await? else {
                 return Ok(None);
             };
             let is_ours = self.has_asked(turn, &destination, &request).await;

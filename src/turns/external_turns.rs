@@ -139,7 +139,7 @@ impl Turns {
         };
         let goes_on = heard.key.contains('~') && !heard.is_asked_anew;
         if let (Some(approval), Ok(run), true) = (turn.waits_for(), heard.key.parse(), goes_on) {
-            let waits = self.inner.ctx.backend.pending(heard.at);
+            let waits = self.inner.ctx.backend.pending_approval(heard.at);
             let waits = tokio::time::timeout(LOOK_TIME_MAX, waits);
             let Some(Ok(waits)) = self.inner.unless_ending(waits).await else {
                 return Ok(true);

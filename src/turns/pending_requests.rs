@@ -120,7 +120,7 @@ impl Inner {
         let Some(destination) = self.known_destination(place)? else {
             return Ok(false);
         };
-        let request = match self.ctx.backend.pending(&destination).await {
+        let request = match self.ctx.backend.pending_approval(&destination).await {
             Ok(Some(request)) => request,
             Ok(None) | Err(BackendError::NotFound { .. }) => return Ok(false),
             Err(failure) => return Err(failure.into()),

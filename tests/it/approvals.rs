@@ -286,7 +286,7 @@ async fn decision_in_another_app_is_shown_in_the_room() {
     let question = world.alice.say(&room, "approve: launch {}").await;
     let asked = approval_message(&world.alice, &room, &question).await;
     let (letta, to) = another_app(&world, &ada);
-    let request = letta.pending(&to).await.expect("Letta answers");
+    let request = letta.pending_approval(&to).await.expect("Letta answers");
     let request = request.expect("something waits");
     let denied = Decision {
         call: request.calls[0].id.clone(),

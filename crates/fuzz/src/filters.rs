@@ -6,7 +6,7 @@
 
 use homeserver_model::{
     filter::{
-        self, Filtered,
+        self, FilterSubject,
         fields::{ENVELOPE, Fields},
     },
     json,
@@ -87,13 +87,13 @@ pub fn check(data: &[u8]) {
             || part
                 .not_types
                 .iter()
-                .any(|like| filter::like(like, &event.kind));
+                .any(|like| filter::type_matches(like, &event.kind));
         assert!(!(wants && excluded), "something excluded came in");
     }
     let wants = filter::wants_room(&filter.room, &event.room_id);
     assert!(!(wants && filter.room.not_rooms.contains(&event.room_id)));
     for part in [&filter.presence, &filter.account_data] {
-        let passes = filter::matches_other(part, &event.kind, Some(&event.sender));
+        let passes = filter::matches_non_room(part, &event.kind, Some(&event.sender));
         assert!(!(passes && part.not_senders.contains(&event.sender)));
     }
     stored(&filter);
@@ -101,7 +101,7 @@ pub fn check(data: &[u8]) {
 }
 
 fn room_events(filter: &RoomEventFilter, event: &Meets) {
-    let seen = Filtered {
+    let seen = FilterSubject {
         room_id: &event.room_id,
         sender: &event.sender,
         kind: &event.kind,
@@ -113,12 +113,12 @@ fn room_events(filter: &RoomEventFilter, event: &Meets) {
         || filter
             .not_types
             .iter()
-            .any(|like| filter::like(like, &event.kind));
+            .any(|like| filter::type_matches(like, &event.kind));
     assert!(!(passes && excluded), "something excluded came in");
     let types = filter.types.iter().flatten().chain(&filter.not_types);
     for pattern in types {
         if pattern.len().max(event.kind.len()) <= COMPARED_BYTES_MAX {
-            let like = filter::like(pattern, &event.kind);
+            let like = filter::type_matches(pattern, &event.kind);
             let plain = glob::matches(pattern, &event.kind, false);
             assert_eq!(like, plain, "{pattern:?} {:?}", event.kind);
         }

@@ -9,9 +9,9 @@ use homeserver_model::{
     limits::{RULES_PER_USER, STEPS_PER_EVENT},
     push::{
         budget::EventBudget,
-        compiled::{Context, Event, Rules},
+        compiled::{Context, FlattenedEvent, Rules},
         limits,
-        pattern::{Budget, Pattern},
+        pattern::{Pattern, StepBudget},
         stored,
     },
 };
@@ -147,7 +147,7 @@ fn evaluate(rules: &Ruleset, input: &Input) {
     };
     let compiled = Rules::new(rules);
     let met = || {
-        let event = Event::new(json, "!room:example.org")?;
+        let event = FlattenedEvent::new(json, "!room:example.org")?;
         let share = EventBudget::new(1).member_budget();
         let (actions, taken) = compiled.actions(&event, &context, share);
         Some((actions.map(|actions| actions.all.clone()), taken.steps()))
@@ -173,7 +173,7 @@ fn patterns(rules: &Ruleset, input: &Input) {
                 continue;
             }
             let pattern = Pattern::new(&rule.pattern).expect("a short pattern");
-            let mut budget = Budget::of(STEPS_PER_EVENT);
+            let mut budget = StepBudget::of(STEPS_PER_EVENT);
             let whole = pattern.is_all_of(&text, &mut budget);
             assert_eq!(
                 whole,

@@ -98,7 +98,7 @@ pub fn check(data: &[u8]) {
 fn look(list: &List, rooms: &[Candidate]) {
     assert!(list.ranges.len() <= LIST_RANGES_MAX, "too many windows");
     wanted(&list.wanted);
-    let listed = list.look(rooms);
+    let listed = list.select_rooms(rooms);
     assert!(listed.visible.len() <= listed.count && listed.count <= rooms.len());
     // Each room that is seen comes behind the one before it, so none comes twice.
     let mut order = rooms.iter();
@@ -115,8 +115,8 @@ fn wanted(wanted: &RoomRequest) {
         "too many events"
     );
     let required = &wanted.required;
-    assert!(required.beyond(required).is_empty(), "more than itself");
-    let looks = required.looks();
+    assert!(required.difference(required).is_empty(), "more than itself");
+    let looks = required.state_lookups();
     assert_eq!(
         looks.is_empty(),
         required.is_empty() || is_lazy_only(wanted)
@@ -134,7 +134,7 @@ fn wanted(wanted: &RoomRequest) {
 
 /// Whether nothing but needed members is required, which nobody looks up.
 fn is_lazy_only(wanted: &RoomRequest) -> bool {
-    wanted.required.is_lazy() && wanted.required.looks().is_empty()
+    wanted.required.is_lazy() && wanted.required.state_lookups().is_empty()
 }
 
 /// Rooms of all kinds, in order.

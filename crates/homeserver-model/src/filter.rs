@@ -13,7 +13,7 @@ pub mod fields;
 
 /// What a filter looks at in an event of a room.
 #[derive(Clone, Copy, Debug)]
-pub struct Filtered<'a> {
+pub struct FilterSubject<'a> {
     /// Its room.
     pub room_id: &'a RoomId,
     /// Who sent it.
@@ -25,10 +25,10 @@ pub struct Filtered<'a> {
 }
 
 /// Whether an event of a room passes. The limit is not part of it.
-pub fn matches(filter: &RoomEventFilter, event: &Filtered<'_>) -> bool {
+pub fn matches(filter: &RoomEventFilter, event: &FilterSubject<'_>) -> bool {
     allows_room(filter.rooms.as_ref(), &filter.not_rooms, event.room_id)
         && allows(filter.types.as_deref(), &filter.not_types, |pattern| {
-            like(pattern, event.kind)
+            type_matches(pattern, event.kind)
         })
         && allows(filter.senders.as_deref(), &filter.not_senders, |sender| {
             sender == event.sender
@@ -39,10 +39,10 @@ pub fn matches(filter: &RoomEventFilter, event: &Filtered<'_>) -> bool {
 }
 
 /// Whether something passes that is no event of a room: presence, account data.
-pub fn matches_other(filter: &Filter, kind: &str, sender: Option<&UserId>) -> bool {
+pub fn matches_non_room(filter: &Filter, kind: &str, sender: Option<&UserId>) -> bool {
     let is_sender = |one: &OwnedUserId| sender.is_some_and(|sender| one == sender);
     allows(filter.types.as_deref(), &filter.not_types, |pattern| {
-        like(pattern, kind)
+        type_matches(pattern, kind)
     }) && allows(filter.senders.as_deref(), &filter.not_senders, is_sender)
 }
 
@@ -52,7 +52,7 @@ fn allows<T>(included: Option<&[T]>, excluded: &[T], is: impl Fn(&T) -> bool) ->
 }
 
 /// Whether a type is like the pattern, in which `*` stands for anything.
-pub fn like(pattern: &str, kind: &str) -> bool {
+pub fn type_matches(pattern: &str, kind: &str) -> bool {
     let mut parts = pattern.split('*');
     let first = parts.next().unwrap_or_default();
     let Some(mut rest) = kind.strip_prefix(first) else {
@@ -84,7 +84,7 @@ pub fn wants_room(filter: &RoomFilter, room: &RoomId) -> bool {
 /// Whether something of a room that is no event of it is wanted: account data, typing, receipts.
 pub fn wants_in_room(filter: &RoomEventFilter, room: &RoomId, kind: &str) -> bool {
     allows(filter.types.as_deref(), &filter.not_types, |pattern| {
-        like(pattern, kind)
+        type_matches(pattern, kind)
     }) && allows_room(filter.rooms.as_ref(), &filter.not_rooms, room)
 }
 
@@ -112,6 +112,6 @@ fn a_star_stands_for_anything() {
         ("m.room.**", "m.room.", true),
         ("ab*ab", "ab", false),
     ] {
-        assert_eq!(like(pattern, kind), is, "{pattern} {kind}");
+        assert_eq!(type_matches(pattern, kind), is, "{pattern} {kind}");
     }
 }

@@ -45,7 +45,7 @@ impl From<Duration> for Amount {
 
 /// What happens when a limit is reached.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Reached {
+pub enum LimitEffect {
     /// The request is refused with this status and error code, and nothing of it is stored.
     Refused(u16, &'static str),
     /// Something else, in words.
@@ -66,7 +66,7 @@ pub struct Limit {
     /// What the amount counts: `format_bytes`, `devices`.
     pub unit: &'static str,
     /// What happens when it is reached.
-    pub reached: Reached,
+    pub reached: LimitEffect,
 }
 
 impl Limit {
@@ -80,7 +80,7 @@ impl Limit {
     }
 }
 
-impl Reached {
+impl LimitEffect {
     /// In words.
     pub fn words(self) -> String {
         match self {

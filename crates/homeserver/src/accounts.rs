@@ -70,7 +70,7 @@ pub struct Accounts {
     configured_tokens: Arc<[Secret]>,
     pub(crate) sessions: Arc<uia::Sessions>,
     attempts: Arc<attempts::GuessLimiter>,
-    hashing: Arc<password::Hashing>,
+    hashing: Arc<password::PasswordHasher>,
     seen: Arc<seen::LastSeen>,
     /// Of which account and network the log says that a password was wrong.
     wrong_passwords: Arc<LogThrottle<(OwnedUserId, Option<IpAddr>)>>,
@@ -222,7 +222,7 @@ impl Accounts {
     /// # Errors
     ///
     /// 401 `M_UNKNOWN_TOKEN` or `M_USER_LOCKED`.
-    pub fn still_logged_in(&self, user: &UserId, device: Option<&DeviceId>) -> Result<()> {
+    pub fn check_still_logged_in(&self, user: &UserId, device: Option<&DeviceId>) -> Result<()> {
         let Some(device) = device else { return Ok(()) };
         if !self.has_device(user, device)? {
             return Err(unknown_token(false));

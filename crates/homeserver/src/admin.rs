@@ -15,8 +15,8 @@ use crate::{
     error::Result,
     rooms::{
         admin_room::{
-            self, ADMIN_POWER, alias, check_member, is_admin, is_coming, is_of_appservice,
-            server_user,
+            self, ADMIN_POWER, alias, check_member, is_admin, is_join_invite_or_knock,
+            is_of_appservice, server_user,
         },
         aliases,
     },

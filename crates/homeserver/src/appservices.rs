@@ -216,7 +216,7 @@ impl Appservices {
     }
 
     /// Whether another application service than `except` has this user for itself alone.
-    pub fn exclusive_user(&self, user: &UserId, except: Option<&Appservice>) -> bool {
+    pub fn is_exclusive_user(&self, user: &UserId, except: Option<&Appservice>) -> bool {
         let ours = user.server_name() == self.inner.server_name;
         ours && self.others(except, |other| other.registration.is_exclusive_user(user))
     }
@@ -229,7 +229,7 @@ impl Appservices {
     }
 
     /// Whether another application service than `except` has this alias for itself alone.
-    pub fn exclusive_alias(&self, alias: &RoomAliasId, except: Option<&Appservice>) -> bool {
+    pub fn is_exclusive_alias(&self, alias: &RoomAliasId, except: Option<&Appservice>) -> bool {
         self.others(except, |other| other.registration.is_exclusive_alias(alias))
     }
 
@@ -253,7 +253,7 @@ impl Appservices {
         origin: Origin,
     ) -> Result<Arc<Appservice>, RegisterError> {
         if origin == Origin::AdminRoom {
-            registration.differs_from(self.all().iter().map(|other| &other.registration))?;
+            registration.check_unique_among(self.all().iter().map(|other| &other.registration))?;
             let yaml = registration.to_yaml()?;
             let id = registration.id().to_owned();
             let added = self.admit(registration, delivery, origin).await?;
@@ -271,7 +271,7 @@ impl Appservices {
         origin: Origin,
     ) -> Result<Arc<Appservice>, RegisterError> {
         let _changing = self.inner.changing.lock().await;
-        registration.differs_from(self.all().iter().map(|other| &other.registration))?;
+        registration.check_unique_among(self.all().iter().map(|other| &other.registration))?;
         let localpart = &registration.file().sender_localpart;
         let sender = UserId::parse(format!("@{localpart}:{}", self.inner.server_name))?;
         self.make_account(&sender, registration.id()).await?;

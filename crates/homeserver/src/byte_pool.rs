@@ -57,7 +57,7 @@ pub struct Waiters {
 
 /// There is no room, and nobody gave way in time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Full {
+pub enum PoolFull {
     /// The holder's own share is used up.
     Share,
     /// Everything is.
@@ -217,7 +217,7 @@ impl Transfer {
     /// # Errors
     ///
     /// If there is no room in time, or too many wait already. What is held stays held.
-    pub async fn grow(&self, bytes: usize) -> Result<(), Full> {
+    pub async fn grow(&self, bytes: usize) -> Result<(), PoolFull> {
         self.wait_for(Wanted::Growth(bytes)).await
     }
 
@@ -226,11 +226,11 @@ impl Transfer {
     /// # Errors
     ///
     /// If there is none in time, or too many wait already.
-    pub async fn room(&self) -> Result<(), Full> {
+    pub async fn room(&self) -> Result<(), PoolFull> {
         self.wait_for(Wanted::Room).await
     }
 
-    async fn wait_for(&self, wanted: Wanted) -> Result<(), Full> {
+    async fn wait_for(&self, wanted: Wanted) -> Result<(), PoolFull> {
         let Err(full) = self.try_take(wanted) else {
             return Ok(());
         };
@@ -258,7 +258,7 @@ impl Transfer {
         }
     }
 
-    fn try_take(&self, wanted: Wanted) -> Result<(), Full> {
+    fn try_take(&self, wanted: Wanted) -> Result<(), PoolFull> {
         let mut state = self.pool.lock();
         let Some(entry) = state.transfers.get(&self.id) else {
             return Ok(());
@@ -268,10 +268,10 @@ impl Transfer {
         let own = state.of(&holder).bytes;
         // One that is alone may be larger than the share: nothing of its own would ever make room for it.
         if own > entry.bytes && own + bytes > share {
-            return Err(Full::Share);
+            return Err(PoolFull::Share);
         }
         if state.held + bytes.min(share) > self.pool.inner.limits.total {
-            return Err(Full::Total);
+            return Err(PoolFull::Total);
         }
         if let Wanted::Growth(bytes) = wanted {
             state.add(self.id, bytes);
@@ -280,7 +280,7 @@ impl Transfer {
     }
 
     /// So many bytes were sent or have come.
-    pub fn moved(&self, bytes: usize) {
+    pub fn record_transferred(&self, bytes: usize) {
         if let Some(entry) = self.pool.lock().transfers.get_mut(&self.id) {
             let bytes = u64::try_from(bytes).unwrap_or(u64::MAX);
             entry.moved = entry.moved.saturating_add(bytes);
@@ -392,7 +392,13 @@ impl State {
     }
 
     /// Tells one transfer to go so that `id` can grow, if there is one that has to. Gives when to look again.
-    fn let_give_way(&mut self, id: u64, bytes: usize, full: Full, limits: &PoolLimits) -> Instant {
+    fn let_give_way(
+        &mut self,
+        id: u64,
+        bytes: usize,
+        full: PoolFull,
+        limits: &PoolLimits,
+    ) -> Instant {
         let now = Instant::now();
         let look = now + LOOK_INTERVAL;
         let Some(growing) = self.transfers.get(&id) else {
@@ -400,7 +406,7 @@ impl State {
         };
         let holder = growing.holder.clone();
         let wanted = self.of(&holder).bytes + bytes;
-        if full == Full::Total && self.held - self.leaving + bytes <= limits.total {
+        if full == PoolFull::Total && self.held - self.leaving + bytes <= limits.total {
             return look;
         }
         let mut next = look;
@@ -410,11 +416,11 @@ impl State {
             if other == id || entry.bytes == 0 || !entry.gives_way {
                 continue;
             }
-            if full == Full::Share && !mine {
+            if full == PoolFull::Share && !mine {
                 continue;
             }
             if entry.leaving {
-                if full == Full::Share {
+                if full == PoolFull::Share {
                     return look;
                 }
                 continue;
@@ -425,7 +431,7 @@ impl State {
                 continue;
             }
             let has = self.of(&entry.holder).bytes;
-            if !entry.is_slow(now) && (full == Full::Share || has <= wanted) {
+            if !entry.is_slow(now) && (full == PoolFull::Share || has <= wanted) {
                 continue;
             }
             let better = victim

@@ -10,7 +10,7 @@ pub fn now() -> MilliSecondsSinceUnixEpoch {
 }
 
 /// How long ago that was; nothing if it is still to come.
-pub fn since(time: MilliSecondsSinceUnixEpoch) -> Duration {
+pub fn elapsed_since(time: MilliSecondsSinceUnixEpoch) -> Duration {
     let milliseconds = u64::from(now().get()).saturating_sub(u64::from(time.get()));
     Duration::from_millis(milliseconds)
 }

@@ -79,7 +79,7 @@ impl Sources {
         for path in &self.files {
             layers.push(layer::of_file(path)?);
         }
-        let inline = self.inline.as_ref().map(layer::inline);
+        let inline = self.inline.as_ref().map(layer::from_block);
         layers.extend(inline.map(|layer| layer::with_paths_in(layer, &self.inline_folder)));
         layers.extend(env::layers(&self.env));
         for option in &self.overrides {
@@ -198,7 +198,7 @@ impl Config {
         let config = Self::extract(&figment, &mut problems);
         let origin = |key: &str| figment.find_metadata(key).map(|data| data.name.to_string());
         let values = figment.extract().unwrap_or_default();
-        let mut findings = keys::look_through(&values, origin);
+        let mut findings = keys::check_keys(&values, origin);
         let strict = config
             .as_ref()
             .is_some_and(|config| config.error_on_unknown_config_opts);

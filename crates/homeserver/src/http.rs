@@ -22,8 +22,8 @@ mod walks;
 use homeserver_model::json;
 
 pub use answer::{error_response, response};
-pub use auth::Identified;
-pub use body::pieces;
+pub use auth::IdentifyCaller;
+pub use body::body_chunks;
 #[cfg(test)]
 pub use body_limit::BodyLimit;
 pub use call::Call;

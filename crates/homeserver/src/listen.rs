@@ -86,7 +86,7 @@ impl Listeners {
                 Ok(listener) => tcp.push(listener),
                 // Many a machine has no IPv6; whoever has not asked for it does not miss it.
                 Err(error)
-                    if listen.address_is_a_guess()
+                    if listen.uses_default_addresses()
                         && error.kind() == io::ErrorKind::AddrNotAvailable => {}
                 Err(source) => return Err(refused(address, source)),
             }

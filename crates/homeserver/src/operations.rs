@@ -18,7 +18,7 @@ mod admins;
 pub mod deactivate;
 mod devices;
 pub mod end_room;
-mod first_rooms;
+mod initial_rooms;
 mod profile;
 pub mod register;
 mod unregister;

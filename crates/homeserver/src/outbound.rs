@@ -9,7 +9,7 @@ use reqwest::{Client, ClientBuilder};
 
 mod guarded;
 
-pub(crate) use guarded::Guarded;
+pub(crate) use guarded::GuardedHttpClient;
 
 /// A client that is made when it is needed.
 pub(crate) struct LazyHttpClient {

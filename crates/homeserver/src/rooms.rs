@@ -101,7 +101,7 @@ pub struct Inner {
     derived: Vec<Arc<dyn Derived>>,
     pub(crate) read: ReadPositions,
     pub(crate) typing: typing::Typing,
-    allowances: joined::Allowances,
+    allowances: joined::JoinAllowances,
     #[cfg(test)]
     pub(crate) gate: crate::testing::Gate,
     /// How many events and states writers have looked up.
@@ -158,7 +158,7 @@ impl Rooms {
             events: Cache::new(CACHED_EVENTS),
             derived,
             read: ReadPositions::default(),
-            allowances: joined::Allowances::default(),
+            allowances: joined::JoinAllowances::default(),
             #[cfg(test)]
             gate: crate::testing::Gate::default(),
             #[cfg(test)]

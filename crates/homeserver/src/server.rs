@@ -203,7 +203,7 @@ impl Server {
             let left = services.tasks.tracker().len();
             tracing::warn!(tasks = left, "some tasks did not end in time");
         }
-        if let Err(error) = services.store.write_out().await {
+        if let Err(error) = services.store.flush().await {
             tracing::warn!(%error, "could not flush memtables; the next start replays the write-ahead log");
         }
     }

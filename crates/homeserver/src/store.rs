@@ -297,7 +297,7 @@ impl Store {
     }
 
     /// Writes into files what is only in memory and in the log: the next start has nothing to read again. Nothing is lost without it.
-    pub async fn write_out(&self) -> Result<(), StoreError> {
+    pub async fn flush(&self) -> Result<(), StoreError> {
         let store = self.clone();
         tokio::task::spawn_blocking(move || {
             let families = tables::ALL

@@ -130,7 +130,7 @@ impl Stream {
     }
 
     /// Follows [`Stream::visible`], for those who follow everything.
-    pub fn follow(&self) -> watch::Receiver<Position> {
+    pub fn subscribe(&self) -> watch::Receiver<Position> {
         self.inner.visible.subscribe()
     }
 

@@ -21,7 +21,7 @@ mod worker;
 /// Sends transactions to application services. Clones are the same.
 #[derive(Clone, Debug)]
 pub struct Transactions {
-    source: transaction::Source,
+    source: transaction::TransactionSource,
     blocking: BlockingPool,
     tasks: Tasks,
     /// Cancelled when the server is to stop.
@@ -39,7 +39,7 @@ impl Transactions {
     ) -> Self {
         let typing = rooms.typing.clone();
         Self {
-            source: transaction::Source {
+            source: transaction::TransactionSource {
                 rooms,
                 typing,
                 presence,

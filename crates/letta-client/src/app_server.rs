@@ -329,7 +329,10 @@ impl Backend for AppServerBackend {
         })
     }
 
-    async fn pending(&self, to: &Destination) -> Result<Option<ApprovalRequest>, BackendError> {
+    async fn pending_approval(
+        &self,
+        to: &Destination,
+    ) -> Result<Option<ApprovalRequest>, BackendError> {
         let scope = self.join(to).await?;
         self.hub().call(|reply| Call::Pending(scope, reply)).await
     }

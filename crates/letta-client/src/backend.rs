@@ -89,7 +89,10 @@ pub trait Backend: Send + Sync {
     }
 
     /// What waits for a person's decision in this conversation, whoever asked for it.
-    async fn pending(&self, to: &Destination) -> Result<Option<ApprovalRequest>, BackendError>;
+    async fn pending_approval(
+        &self,
+        to: &Destination,
+    ) -> Result<Option<ApprovalRequest>, BackendError>;
 
     /// Listens to a conversation from now on: turns in it that others start (a schedule, Letta's
     /// own app) arrive in [`Backend::external_turns`]. Backends that cannot hear them do nothing.

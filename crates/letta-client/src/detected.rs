@@ -25,7 +25,7 @@ use crate::{
     detect::{BackendKind, DetectError, detect},
     error::BackendError,
     id::{AgentId, RunId},
-    rest::api::shown,
+    rest::api::display_url,
 };
 
 /// Makes the backend of a kind.
@@ -97,7 +97,7 @@ impl DetectedBackend {
     /// The backend, if it is known.
     fn known(&self) -> Result<&Arc<dyn Backend>, BackendError> {
         self.found.get().ok_or_else(|| BackendError::Undecided {
-            url: shown(&self.url),
+            url: display_url(&self.url),
         })
     }
 }
@@ -168,8 +168,11 @@ impl Backend for DetectedBackend {
         self.known()?.approval_status(to, request).await
     }
 
-    async fn pending(&self, to: &Destination) -> Result<Option<ApprovalRequest>, BackendError> {
-        self.known()?.pending(to).await
+    async fn pending_approval(
+        &self,
+        to: &Destination,
+    ) -> Result<Option<ApprovalRequest>, BackendError> {
+        self.known()?.pending_approval(to).await
     }
 
     async fn watch(

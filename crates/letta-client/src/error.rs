@@ -190,7 +190,7 @@ impl BackendError {
     }
 
     /// What it means when nothing was asked for but to read: what is not understood says nothing about what exists.
-    pub(crate) fn of_read(self) -> Self {
+    pub(crate) fn into_read_error(self) -> Self {
         match self {
             Self::Protocol { detail } => Self::unclear(detail),
             error => error,

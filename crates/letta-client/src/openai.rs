@@ -225,7 +225,10 @@ impl Backend for OpenAiBackend {
         Err(BackendError::NotPending)
     }
 
-    async fn pending(&self, _to: &Destination) -> Result<Option<ApprovalRequest>, BackendError> {
+    async fn pending_approval(
+        &self,
+        _to: &Destination,
+    ) -> Result<Option<ApprovalRequest>, BackendError> {
         Ok(None)
     }
 

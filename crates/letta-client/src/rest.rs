@@ -128,7 +128,7 @@ impl fmt::Debug for RestConfig {
     /// Without the key, and without a password in the address.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("RestConfig")
-            .field("url", &api::shown(&self.url))
+            .field("url", &api::display_url(&self.url))
             .field("api_key", &self.api_key.as_ref().map(|_| "(set)"))
             .field("project", &self.project)
             .field("connect_timeout", &self.connect_timeout)
@@ -337,9 +337,12 @@ impl Backend for RestBackend {
         approval::approval_status(&self.api, to, conversations, request).await
     }
 
-    async fn pending(&self, to: &Destination) -> Result<Option<ApprovalRequest>, BackendError> {
+    async fn pending_approval(
+        &self,
+        to: &Destination,
+    ) -> Result<Option<ApprovalRequest>, BackendError> {
         let conversations = self.has_conversations().await?;
-        approval::pending(&self.api, to, conversations).await
+        approval::pending_approval(&self.api, to, conversations).await
     }
 
     async fn resume(&self, to: &Destination, run: &RunId) -> Result<TurnStream, BackendError> {

@@ -77,7 +77,7 @@ where
     }
 
     /// How many are awake.
-    pub fn awake(&self) -> usize {
+    pub fn active_count(&self) -> usize {
         self.awake
             .lock()
             .unwrap_or_else(PoisonError::into_inner)

@@ -95,7 +95,7 @@ async fn run_to_the_end(items: &[Item]) -> Queue {
     let queue = Queue::of(items);
     workers.wake("room", queue.clone());
     tasks.ended().await;
-    assert_eq!(workers.awake(), 0);
+    assert_eq!(workers.active_count(), 0);
     queue
 }
 
@@ -131,10 +131,10 @@ async fn worker_with_failing_journal_stops_with_the_process() {
     let workers = Workers::new(tasks.clone());
     workers.wake(1, Failing);
     tokio::time::sleep(Duration::from_mins(10)).await;
-    assert_eq!(workers.awake(), 1);
+    assert_eq!(workers.active_count(), 1);
     tasks.stop();
     tasks.ended().await;
-    assert_eq!(workers.awake(), 0);
+    assert_eq!(workers.active_count(), 0);
 }
 
 #[tokio::test]
@@ -161,7 +161,7 @@ async fn wake_during_work_makes_the_worker_look_once_more() {
     work.0.add_permits(5);
     tasks.ended().await;
     assert_eq!(work.1.load(Ordering::SeqCst), 2);
-    assert_eq!(workers.awake(), 0);
+    assert_eq!(workers.active_count(), 0);
 }
 
 #[tokio::test]

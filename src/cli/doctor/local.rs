@@ -137,7 +137,7 @@ async fn free_or_ours(listen: &homeserver::Listen) -> Result<String, Advice> {
                 ));
             }
             // One of the built-in addresses may be missing on the machine.
-            Err(_) if listen.address_is_a_guess() => {}
+            Err(_) if listen.uses_default_addresses() => {}
             Err(error) => {
                 return Err(Advice::new(
                     format!("cannot listen on {socket}: {error}"),

@@ -87,11 +87,14 @@ impl Backend for App {
         self.rest.decide(to, request, decisions).await
     }
 
-    async fn pending(&self, to: &Destination) -> Result<Option<ApprovalRequest>, BackendError> {
+    async fn pending_approval(
+        &self,
+        to: &Destination,
+    ) -> Result<Option<ApprovalRequest>, BackendError> {
         if lock(&self.goes_on).is_some() {
             return Ok(None);
         }
-        self.rest.pending(to).await
+        self.rest.pending_approval(to).await
     }
 
     async fn watch(&self, to: &Destination, _conduct: ToolPolicy) -> Result<(), BackendError> {
@@ -333,7 +336,7 @@ async fn what_is_decided_outside_of_matrix_goes_on_in_its_turn() {
     // After a restart the turn that waits is heard of again: no news.
     lab.hear_of_it_again("").await;
     let at = lab.conversation();
-    let request = lab.app.rest.pending(&at).await.unwrap().unwrap();
+    let request = lab.app.rest.pending_approval(&at).await.unwrap().unwrap();
     let decisions: Vec<_> = request
         .calls
         .iter()

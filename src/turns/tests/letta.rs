@@ -368,7 +368,10 @@ impl Backend for ScriptedLetta {
         ]))
     }
 
-    async fn pending(&self, _: &Destination) -> Result<Option<ApprovalRequest>, BackendError> {
+    async fn pending_approval(
+        &self,
+        _: &Destination,
+    ) -> Result<Option<ApprovalRequest>, BackendError> {
         self.note("pending").await?;
         Ok((!self.lock().nothing_waits).then(request))
     }

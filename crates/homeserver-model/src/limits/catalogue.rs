@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::{
     Amount, Limit,
-    Reached::{Otherwise, Refused},
+    LimitEffect::{Otherwise, Refused},
 };
 
 /// Makes of each row a constant, and of all of them the table.
@@ -42,9 +42,9 @@ pub fn all() -> Vec<Limit> {
     all
 }
 
-const INVALID: super::Reached = Refused(400, "M_INVALID_PARAM");
-const TOO_LARGE: super::Reached = Refused(413, "M_TOO_LARGE");
-const TOO_MANY: super::Reached = Refused(429, "M_LIMIT_EXCEEDED");
+const INVALID: super::LimitEffect = Refused(400, "M_INVALID_PARAM");
+const TOO_LARGE: super::LimitEffect = Refused(413, "M_TOO_LARGE");
+const TOO_MANY: super::LimitEffect = Refused(429, "M_LIMIT_EXCEEDED");
 
 limits! {
     "Requests and events" {

@@ -15,7 +15,7 @@ use serde_json::{Value, value::RawValue};
 use super::{
     budget::MemberBudget,
     limits::check_rule,
-    pattern::{BYTES_PER_STEP, Budget, Pattern},
+    pattern::{BYTES_PER_STEP, Pattern, StepBudget},
 };
 use crate::limits::{RULES_PER_USER, STEPS_PER_DEFAULT_RULE, STEPS_PER_EVENT};
 
@@ -81,19 +81,19 @@ impl Rules {
     /// What the first rule that fits says, and what that took of the member's share of the event.
     pub fn actions(
         &self,
-        event: &Event,
+        event: &FlattenedEvent,
         context: &Context<'_>,
         share: MemberBudget,
     ) -> (Option<&Actions>, MemberBudget) {
         let most = share.own.min(STEPS_PER_EVENT);
-        let mut budget = Budget::of(most);
+        let mut budget = StepBudget::of(most);
         let mut of_defaults = 0;
         let fits = |rule: &&Rule| {
             if !rule.is_default {
                 return rule.fits(event, context, &mut budget);
             }
             let most = STEPS_PER_DEFAULT_RULE.min(share.defaults - of_defaults);
-            let mut own = Budget::of(most);
+            let mut own = StepBudget::of(most);
             let fits = rule.fits(event, context, &mut own);
             of_defaults += most - own.left();
             fits
@@ -134,7 +134,7 @@ impl Rule {
         })
     }
 
-    fn fits(&self, event: &Event, context: &Context<'_>, budget: &mut Budget) -> bool {
+    fn fits(&self, event: &FlattenedEvent, context: &Context<'_>, budget: &mut StepBudget) -> bool {
         if !budget.spend(STEPS_PER_CONDITION) || (self.guesses_mentions && event.says_mentions()) {
             return false;
         }
@@ -183,7 +183,7 @@ impl Condition {
         }
     }
 
-    fn fits(&self, event: &Event, context: &Context<'_>, budget: &mut Budget) -> bool {
+    fn fits(&self, event: &FlattenedEvent, context: &Context<'_>, budget: &mut StepBudget) -> bool {
         match self {
             Self::Room(pattern) => pattern.is_all_of(&event.room_id, budget),
             Self::Word(path, pattern) => event
@@ -223,7 +223,7 @@ fn contains(count: RoomMemberCountIs, joined: UInt) -> bool {
     std::ops::RangeBounds::contains(&count, &joined)
 }
 
-fn is(found: &Value, value: &ScalarJsonValue, budget: &mut Budget) -> bool {
+fn is(found: &Value, value: &ScalarJsonValue, budget: &mut StepBudget) -> bool {
     budget.spend(1)
         && match value {
             ScalarJsonValue::Null => found.is_null(),
@@ -259,7 +259,7 @@ impl Path {
 }
 
 /// An event as rules see it.
-pub struct Event {
+pub struct FlattenedEvent {
     json: Value,
     /// In lower case.
     room_id: String,
@@ -268,7 +268,7 @@ pub struct Event {
     texts: RefCell<HashMap<Path, Rc<str>>>,
 }
 
-impl Event {
+impl FlattenedEvent {
     /// Nothing if it cannot be read.
     pub fn new(json: &RawValue, room_id: &str) -> Option<Self> {
         Some(Self {
@@ -279,7 +279,7 @@ impl Event {
         })
     }
 
-    fn at(&self, path: &Path, budget: &mut Budget) -> Option<&Value> {
+    fn at(&self, path: &Path, budget: &mut StepBudget) -> Option<&Value> {
         let mut parts = path.0.iter();
         parts.try_fold(&self.json, |value, part| {
             budget.spend(STEPS_PER_CONDITION).then_some(())?;
@@ -287,7 +287,7 @@ impl Event {
         })
     }
 
-    fn text(&self, path: &Path, budget: &mut Budget) -> Option<Rc<str>> {
+    fn text(&self, path: &Path, budget: &mut StepBudget) -> Option<Rc<str>> {
         budget.spend(1).then_some(())?;
         if let Some(text) = self.texts.borrow().get(path) {
             return Some(Rc::clone(text));

@@ -15,11 +15,11 @@ pub(super) const BYTES_PER_STEP: usize = 16;
 
 /// How many steps may still be taken.
 #[derive(Debug)]
-pub struct Budget {
+pub struct StepBudget {
     left: u64,
 }
 
-impl Budget {
+impl StepBudget {
     /// So many steps.
     pub const fn of(steps: u64) -> Self {
         Self { left: steps }
@@ -59,7 +59,7 @@ impl Pattern {
     }
 
     /// Whether it is the whole of a text in lower case.
-    pub fn is_all_of(&self, text: &str, budget: &mut Budget) -> bool {
+    pub fn is_all_of(&self, text: &str, budget: &mut StepBudget) -> bool {
         if self.has_wildcards {
             return Glob::new(&self.text).matches(text, Within::Whole, budget);
         }
@@ -67,7 +67,7 @@ impl Pattern {
     }
 
     /// Whether it is in a text in lower case and no word goes on at its ends.
-    pub fn is_word_in(&self, text: &str, budget: &mut Budget) -> bool {
+    pub fn is_word_in(&self, text: &str, budget: &mut StepBudget) -> bool {
         if !budget.spend(1) || self.text.is_empty() {
             return self.text == text;
         }
@@ -151,7 +151,7 @@ impl Glob {
         glob
     }
 
-    fn matches(&self, text: &str, within: Within, budget: &mut Budget) -> bool {
+    fn matches(&self, text: &str, within: Within, budget: &mut StepBudget) -> bool {
         let words = self.tokens / 64 + 1;
         if !budget.spend(self.tokens + text.len() * words) {
             return false;

@@ -39,7 +39,7 @@ pub struct List {
 
 /// What a list is.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Listed {
+pub struct ListWindow {
     /// How many rooms are in it.
     pub count: usize,
     /// The rooms that are seen.
@@ -56,7 +56,7 @@ pub fn sort(rooms: &mut [Candidate]) {
 
 impl List {
     /// Looks through the windows of the list into the sorted rooms.
-    pub fn look(&self, sorted: &[Candidate]) -> Listed {
+    pub fn select_rooms(&self, sorted: &[Candidate]) -> ListWindow {
         let admitted: Vec<_> = sorted
             .iter()
             .filter(|room| self.filters.admit(room))
@@ -72,7 +72,7 @@ impl List {
             .enumerate()
             .filter(|(index, _)| in_window(*index))
             .map(|(_, room)| room.room_id.clone());
-        Listed {
+        ListWindow {
             count: admitted.len(),
             visible: visible.collect(),
         }
@@ -80,7 +80,7 @@ impl List {
 }
 
 /// Adds what a list wants to the rooms that are seen through it.
-pub fn want(
+pub fn merge_request(
     wanted: &mut BTreeMap<OwnedRoomId, RoomRequest>,
     rooms: &[OwnedRoomId],
     what: &RoomRequest,
@@ -125,7 +125,7 @@ mod tests {
             ],
             ..List::default()
         };
-        let listed = list.look(&rooms);
+        let listed = list.select_rooms(&rooms);
         assert_eq!(listed.count, 5);
         assert_eq!(
             listed.visible,
@@ -141,7 +141,7 @@ mod tests {
             ..List::default()
         };
         assert_eq!(
-            backwards.look(&rooms).visible,
+            backwards.select_rooms(&rooms).visible,
             <[OwnedRoomId; 0]>::default()
         );
     }
@@ -160,8 +160,8 @@ mod tests {
         };
         let room: OwnedRoomId = "!0:letta.test".try_into().unwrap();
         let mut wanted = BTreeMap::new();
-        want(&mut wanted, std::slice::from_ref(&room), &many);
-        want(&mut wanted, std::slice::from_ref(&room), &few);
+        merge_request(&mut wanted, std::slice::from_ref(&room), &many);
+        merge_request(&mut wanted, std::slice::from_ref(&room), &few);
         assert_eq!(wanted[&room].timeline_limit, 20);
         let mut both = state(StateEventType::RoomName);
         both.add(&state(StateEventType::RoomTopic));

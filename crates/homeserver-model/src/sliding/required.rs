@@ -55,7 +55,7 @@ impl RequiredState {
 
     /// What this asks for and the other did not.
     #[must_use]
-    pub fn beyond(&self, other: &Self) -> Self {
+    pub fn difference(&self, other: &Self) -> Self {
         let mut beyond = Self::default();
         for (kind, keys) in &self.entries {
             let new: BTreeSet<_> = keys
@@ -90,7 +90,7 @@ impl RequiredState {
     }
 
     /// What to look up to find all that it asks for. What is found has to be wanted, too.
-    pub fn looks(&self) -> Vec<StateLookup> {
+    pub fn state_lookups(&self) -> Vec<StateLookup> {
         if self.entries.contains_key(ALL) {
             return vec![StateLookup::Everything];
         }
@@ -153,16 +153,16 @@ mod tests {
         let mut more = required(&[("m.room.pinned_events", "")]);
         more.add(&list);
         assert_eq!(
-            more.beyond(&list),
+            more.difference(&list),
             required(&[("m.room.pinned_events", "")])
         );
-        assert!(list.beyond(&more).is_empty());
+        assert!(list.difference(&more).is_empty());
         assert_eq!(
-            list.looks(),
+            list.state_lookups(),
             [StateLookup::One(StateEventType::RoomName, String::new())]
         );
         assert_eq!(
-            required(&[("*", ""), (MEMBER, ME)]).looks(),
+            required(&[("*", ""), (MEMBER, ME)]).state_lookups(),
             [StateLookup::Everything]
         );
     }

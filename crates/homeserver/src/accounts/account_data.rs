@@ -148,11 +148,11 @@ pub fn put(
         write.batch().delete::<tables::AccountDataChanges>(key)?;
     }
     write.wake_after_commit([WakeTarget::User(user.to_owned())]);
-    let slot = write.position();
+    let slot = write.reserve_position();
     let what = (room_part(room).to_owned(), kind.to_owned());
     let change = Change::AccountData(user.to_owned());
     let user = user.to_owned();
-    write.row(move |batch, positions| {
+    write.add_row(move |batch, positions| {
         let position = positions.of(slot);
         let datum = AccountDatum { position, content };
         batch.put::<tables::AccountData>((&user, &what.0, &what.1), &datum)?;

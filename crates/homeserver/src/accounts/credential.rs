@@ -113,14 +113,14 @@ impl Accounts {
     /// # Errors
     ///
     /// 401 or 403, as it is then.
-    pub(super) fn still_proven(
+    pub(super) fn check_device_and_password(
         &self,
         user: &UserId,
         device: Option<&DeviceId>,
         password: Option<&ProvenPassword>,
     ) -> Result<()> {
-        self.still_logged_in(user, device)?;
-        self.still_proven_by(user, password)?;
+        self.check_still_logged_in(user, device)?;
+        self.check_password_unchanged(user, password)?;
         let account = self.get(user)?;
         if account.as_ref().is_some_and(|account| account.deactivated) {
             return Err(unknown_token(false));
@@ -133,7 +133,7 @@ impl Accounts {
     /// # Errors
     ///
     /// 403 `M_FORBIDDEN`.
-    pub(crate) fn still_proven_by(
+    pub(crate) fn check_password_unchanged(
         &self,
         user: &UserId,
         password: Option<&ProvenPassword>,

@@ -60,7 +60,7 @@ impl Accounts {
     /// # Errors
     ///
     /// 403 `M_FORBIDDEN`.
-    pub(crate) fn has_room_for_device(&self, user: &UserId) -> Result<()> {
+    pub(crate) fn check_device_count(&self, user: &UserId) -> Result<()> {
         let devices = self.store.scan::<tables::Devices>((user,)).keys();
         if devices.take(DEVICES_PER_USER).count() < DEVICES_PER_USER {
             return Ok(());

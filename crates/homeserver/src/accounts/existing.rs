@@ -23,10 +23,10 @@ pub fn user_in_use_error() -> Error {
 impl Accounts {
     /// The accounts of people: not of guests, of application services or the server itself, and not deactivated.
     pub fn list(&self) -> Result<Vec<OwnedUserId>> {
-        self.people().collect()
+        self.regular_users().collect()
     }
 
-    pub(crate) fn people(&self) -> impl Iterator<Item = Result<OwnedUserId>> {
+    pub(crate) fn regular_users(&self) -> impl Iterator<Item = Result<OwnedUserId>> {
         let rows = self.store.scan::<tables::Accounts>(());
         rows.filter_map(|row| match row {
             Ok(((user,), account)) => {
@@ -53,8 +53,8 @@ impl Accounts {
     ) -> Result<()> {
         let hash = self.hash(new, by).await?;
         let changing = self.changing.lock([user.to_owned()]).await;
-        self.still_proven_by(user, old)?;
-        let mut account = self.active(user)?;
+        self.check_password_unchanged(user, old)?;
+        let mut account = self.active_account(user)?;
         account.password = Some(hash);
         let mut batch = self.store.batch();
         self.put(&mut batch, user, &account)?;
@@ -67,7 +67,7 @@ impl Accounts {
     }
 
     /// The account of this user, if it is not deactivated. 404 otherwise.
-    pub fn active(&self, user: &UserId) -> Result<Account> {
+    pub fn active_account(&self, user: &UserId) -> Result<Account> {
         self.get(user)?
             .filter(|account| !account.deactivated)
             .ok_or_else(|| Error::not_found("There is no such account"))

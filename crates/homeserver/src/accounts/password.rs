@@ -15,8 +15,8 @@ use std::{
 };
 
 use argon2::{
-    Algorithm, Argon2, Params, PasswordHasher, PasswordVerifier, Version,
-    password_hash::{PasswordHash, SaltString},
+    Algorithm, Argon2, Params, PasswordVerifier, Version,
+    password_hash::{PasswordHash, PasswordHasher as _, SaltString},
 };
 use rand::RngCore;
 use ruma::api::error::ErrorKind;
@@ -71,7 +71,7 @@ impl From<&RequestMetadata> for HashRequester {
 
 /// Where hashes are computed.
 #[derive(Debug)]
-pub(super) struct Hashing {
+pub(super) struct PasswordHasher {
     /// For everybody.
     default_lane: Lane,
     /// For who had a device at the address that they log in from, while others wait: whoever guesses from many addresses keeps
@@ -129,7 +129,7 @@ impl Lane {
     }
 }
 
-impl Default for Hashing {
+impl Default for PasswordHasher {
     fn default() -> Self {
         Self {
             default_lane: Lane::new(hashes_at_once()),
@@ -146,7 +146,7 @@ fn hashes_at_once() -> usize {
     (processors / 2).clamp(1, HASHES_AT_ONCE)
 }
 
-impl Hashing {
+impl PasswordHasher {
     /// The hash of a new password.
     ///
     /// # Errors
@@ -289,7 +289,7 @@ fn hash_now(password: &str) -> Result<String> {
 }
 
 #[cfg(test)]
-impl Hashing {
+impl PasswordHasher {
     /// Keeps every hash waiting until this is dropped.
     pub(super) fn stop(&self) -> tokio::sync::OwnedSemaphorePermit {
         let all = u32::try_from(hashes_at_once()).unwrap();
@@ -315,7 +315,7 @@ mod tests {
 
     #[tokio::test]
     async fn only_the_password_matches_its_hash() {
-        let (hashing, by) = (Hashing::default(), HashRequester::Admin);
+        let (hashing, by) = (PasswordHasher::default(), HashRequester::Admin);
         let hash = async |password: &str| hashing.hash(password, &by).await;
         let matches =
             async |hash, password: &str| hashing.matches(None, &by, hash, password).await.unwrap();

@@ -17,7 +17,7 @@ use crate::{
 };
 
 /// When something ends that lives this long from now on.
-pub(super) fn ends_in(life: Duration) -> MilliSecondsSinceUnixEpoch {
+pub(super) fn expires_after(life: Duration) -> MilliSecondsSinceUnixEpoch {
     let now = u64::from(clock::now().0);
     let life = u64::try_from(life.as_millis()).unwrap_or(u64::MAX);
     let ends = ruma::UInt::new_saturating(now.saturating_add(life));
@@ -47,7 +47,11 @@ fn is_valid(accounts: &Accounts, token: &str) -> Result<bool> {
 /// # Errors
 ///
 /// 429 if too many wrong secrets came from their address.
-pub async fn is_shown(accounts: &Accounts, facts: &RequestMetadata, token: &str) -> Result<bool> {
+pub async fn check_shown_token(
+    accounts: &Accounts,
+    facts: &RequestMetadata,
+    token: &str,
+) -> Result<bool> {
     let look = async { Ok(is_valid(accounts, token)?.then_some(())) };
     let found = accounts.limit_guesses(facts, look).await?;
     Ok(found.is_some())
@@ -100,7 +104,7 @@ impl Accounts {
         let token = new_token();
         let record = RegistrationToken {
             uses_left: uses,
-            expires: life.map(ends_in),
+            expires: life.map(expires_after),
             used: 0,
             localpart: None,
         };
@@ -120,7 +124,7 @@ impl Accounts {
         let (token, localpart) = (new_token(), localpart.to_lowercase());
         let record = RegistrationToken {
             uses_left: Some(1),
-            expires: Some(ends_in(life)),
+            expires: Some(expires_after(life)),
             used: 0,
             localpart: Some(localpart.clone()),
         };

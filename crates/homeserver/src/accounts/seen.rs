@@ -67,7 +67,7 @@ impl Accounts {
 #[cfg(test)]
 impl Accounts {
     /// Writes nothing for a while when the device is seen.
-    pub(super) fn overlook(&self, user: &ruma::UserId, device: &ruma::DeviceId) {
+    pub(super) fn suppress_seen_write(&self, user: &ruma::UserId, device: &ruma::DeviceId) {
         let key = (user.to_owned(), device.to_owned());
         self.seen.written.insert(key, Instant::now());
     }

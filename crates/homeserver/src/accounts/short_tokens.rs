@@ -15,7 +15,7 @@ use super::{
     credential::ProvenPassword,
     digest, has_lost_appservice, new_token,
     record::{ShortToken, ShortTokenUse},
-    registration_tokens::ends_in,
+    registration_tokens::expires_after,
 };
 use crate::{
     appservices::Appservices,
@@ -54,11 +54,11 @@ impl Accounts {
             user_id: user.to_owned(),
             device_id: device.map(ToOwned::to_owned),
             purpose,
-            expires: ends_in(purpose.life()),
+            expires: expires_after(purpose.life()),
         };
         let (now, mut good, mut first_end) = (clock::now(), 0, record.expires);
         let changing = self.changing.lock([user.to_owned()]).await;
-        self.still_proven(user, device, password)?;
+        self.check_device_and_password(user, device, password)?;
         let mut batch = self.store.batch();
         for row in self.store.scan::<tables::ShortTokens>(()) {
             let ((digest,), old) = row?;

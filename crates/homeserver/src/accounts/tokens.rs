@@ -15,7 +15,7 @@ use super::{
     moderation::user_locked_error,
     new_device_id, new_token,
     record::{Device, RefreshToken, Token},
-    registration_tokens::ends_in,
+    registration_tokens::expires_after,
 };
 use crate::{
     appservices::Appservices,
@@ -30,7 +30,7 @@ use crate::{
 
 /// What a client gets to act with.
 #[derive(Clone, Debug)]
-pub struct Issued {
+pub struct IssuedTokens {
     /// The device.
     pub device_id: OwnedDeviceId,
     /// The access token.
@@ -64,7 +64,7 @@ impl Accounts {
         credential: Credential,
         options: LoginOptions,
         login: &Login,
-    ) -> Result<Issued> {
+    ) -> Result<IssuedTokens> {
         let device_id = options.device_id.unwrap_or_else(new_device_id);
         if device_id.as_str().is_empty() || device_id.as_str().len() > DEVICE_ID_MAX_BYTES {
             return Err(Error::invalid(format!(
@@ -78,7 +78,7 @@ impl Accounts {
         self.end_tokens(&mut batch, user, &device_id, None)?;
         let known = self.store.get::<tables::Devices>((user, &*device_id))?;
         if known.is_none() {
-            self.has_room_for_device(user)?;
+            self.check_device_count(user)?;
         }
         let mut device = known.unwrap_or(Device {
             display_name: options.display_name,
@@ -109,7 +109,7 @@ impl Accounts {
         appservices: &Appservices,
         token: &str,
         login: &Login,
-    ) -> Result<Issued> {
+    ) -> Result<IssuedTokens> {
         let old = digest(token);
         let record = || {
             let record = self.store.get::<tables::RefreshTokens>((old,))?;
@@ -215,7 +215,7 @@ struct NewToken<'a> {
 }
 
 /// Writes new tokens of a device into the batch. They end and can be refreshed if the client can do that.
-fn issue(batch: &mut Batch, user: &UserId, new: NewToken<'_>) -> Result<Issued> {
+fn issue(batch: &mut Batch, user: &UserId, new: NewToken<'_>) -> Result<IssuedTokens> {
     let NewToken {
         device_id, refresh, ..
     } = new;
@@ -224,7 +224,7 @@ fn issue(batch: &mut Batch, user: &UserId, new: NewToken<'_>) -> Result<Issued> 
     let record = Token {
         user_id: OwnedUserId::from(user),
         device_id: device_id.clone(),
-        expires: refresh.map(|login| ends_in(login.access_token_ttl)),
+        expires: refresh.map(|login| expires_after(login.access_token_ttl)),
         refresh: refresh_token.as_ref().map(|(token, _)| digest(token)),
         replaces: new.replaces,
         appservice: new.appservice,
@@ -236,11 +236,11 @@ fn issue(batch: &mut Batch, user: &UserId, new: NewToken<'_>) -> Result<Issued> 
         let record = RefreshToken {
             user_id: OwnedUserId::from(user),
             device_id: device_id.clone(),
-            expires: login.refresh_token_life().map(ends_in),
+            expires: login.refresh_token_life().map(expires_after),
         };
         batch.put::<tables::RefreshTokens>((digest(token),), &record)?;
     }
-    Ok(Issued {
+    Ok(IssuedTokens {
         device_id,
         access_token,
         refresh_token: refresh_token.map(|(token, _)| token),

@@ -204,7 +204,7 @@ async fn stage(
             proven.map(|proven| session.proven.password = Some(proven))
         }
         AuthData::RegistrationToken(shown) => {
-            if registration_tokens::is_shown(accounts, facts, &shown.token).await? {
+            if registration_tokens::check_shown_token(accounts, facts, &shown.token).await? {
                 session.proven.registration_token = Some(shown.token.clone());
                 Ok(())
             } else {

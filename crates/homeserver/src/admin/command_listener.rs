@@ -65,7 +65,7 @@ async fn note(services: &Services, at: Position) -> Result<Position> {
 }
 
 async fn listen(services: AppState, mut after: Position) {
-    let mut visible = services.stream.follow();
+    let mut visible = services.stream.subscribe();
     let mut noted = after;
     loop {
         let until = *visible.borrow_and_update();
@@ -185,7 +185,7 @@ async fn send(
 }
 
 /// Says something in the admin room as the server.
-pub(super) async fn say(services: &Services, content: &Value) -> Result<()> {
+pub(super) async fn send_notice(services: &Services, content: &Value) -> Result<()> {
     let room = admin_room::room(&services.rooms)?
         .ok_or_else(|| Error::not_found("There is no admin room"))?;
     send(

@@ -69,7 +69,7 @@ pub(super) async fn run(
             let about = services
                 .media
                 .id_of(&mxc)
-                .map(|id| services.media.about(id));
+                .map(|id| services.media.file_record(id));
             let about = about.transpose().map_err(error_text)?.flatten();
             let about = about.ok_or_else(|| "There is no such file.".to_owned())?;
             let json = serde_json::to_string_pretty(&about);
@@ -134,7 +134,7 @@ async fn delete_which(
     wanted: impl Fn(&MediaFile) -> bool,
 ) -> Result<String, String> {
     let mut count = 0;
-    for id in services.media.which(wanted).map_err(error_text)? {
+    for id in services.media.ids_where(wanted).map_err(error_text)? {
         count += usize::from(services.media.delete(&id).await.map_err(error_text)?);
     }
     Ok(format!("Deleted {count} total files."))

@@ -6,7 +6,7 @@ use ruma::{
 };
 use serde_json::json;
 
-use super::{is_coming, is_of_appservice, server_user};
+use super::{is_join_invite_or_knock, is_of_appservice, server_user};
 use crate::{
     error::Result,
     rooms::{Draft, admin_room},
@@ -22,7 +22,8 @@ pub(super) async fn remove_appservice_users(services: &Services) -> Result<()> {
     let mut strangers = Vec::new();
     for row in services.store.scan::<tables::Members>((&*room,)) {
         let ((_, user), member) = row?;
-        if is_coming(&member.membership) && is_of_appservice(&services.rooms, &user)? {
+        if is_join_invite_or_knock(&member.membership) && is_of_appservice(&services.rooms, &user)?
+        {
             strangers.push(user);
         }
     }

@@ -49,8 +49,11 @@ pub(super) async fn run(services: &Services, command: ServerCommand) -> Result<S
             .map(|()| "Old backups are deleted.".to_owned())
             .map_err(|error| error.to_string()),
         ServerCommand::AdminNotice { message } => {
-            let said =
-                super::command_listener::say(services, &answer::content(&message.join(" "))).await;
+            let said = super::command_listener::send_notice(
+                services,
+                &answer::content(&message.join(" ")),
+            )
+            .await;
             said.map(|()| "Notice was sent to #admins".to_owned())
                 .map_err(|error| error.to_string())
         }

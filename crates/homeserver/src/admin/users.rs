@@ -79,7 +79,7 @@ async fn deactivate(services: &Services, name: &str, stays: bool) -> Result<Stri
 }
 
 async fn make_admin(services: &Services, user: &UserId) -> Result<String, String> {
-    services.accounts.active(user).map_err(error_text)?;
+    services.accounts.active_account(user).map_err(error_text)?;
     services
         .operations
         .make_admin(user)
@@ -188,7 +188,7 @@ async fn become_a(
     let room = aliases::resolve_room_or_alias(&services.rooms, room)
         .await
         .map_err(error_text)?;
-    if super::is_coming(&membership) {
+    if super::is_join_invite_or_knock(&membership) {
         super::check_member(&services.rooms, &room, &user).map_err(error_text)?;
     }
     let content = serde_json::json!({ "membership": membership });

@@ -41,7 +41,7 @@ async fn upload_keys(
     let _changing = services.accounts.lock(user).await;
     services
         .accounts
-        .still_proven_by(user, proven.flatten().as_ref())?;
+        .check_password_unchanged(user, proven.flatten().as_ref())?;
     if new.is_empty() {
         return Ok(upload_signing_keys::v3::Response::new());
     }

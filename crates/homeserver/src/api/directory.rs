@@ -14,7 +14,7 @@ use ruma::api::{
 use crate::{
     caller::RequestMetadata,
     error::{Error, Result},
-    http::{Call, Identified, Routes},
+    http::{Call, IdentifyCaller, Routes},
     rooms::{
         self,
         directory::{Search, page, publish},

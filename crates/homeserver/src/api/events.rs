@@ -68,7 +68,7 @@ async fn context(
     let viewer = Viewer::from(&call.caller);
     let reader = TimelineReader::new(rooms, &viewer.user_id, &body.room_id)?;
     let pdu = visible_event(&services, &reader, &body.room_id, &body.event_id)?;
-    let limit = pagination::limit(Some(body.limit), CONTEXT_DEFAULT_EVENTS);
+    let limit = pagination::page_limit(Some(body.limit), CONTEXT_DEFAULT_EVENTS);
     let mut asked = PageRequest {
         direction: Direction::Backward,
         from: Some(PaginationToken(pdu.position.before())),

@@ -44,7 +44,7 @@ async fn upload(
     one_time::set_fallback(&services.store, write.batch(), user, device, fallback)?;
     if !write.is_empty() {
         // Another sync of the same device says how many keys there are, too.
-        write.position();
+        write.reserve_position();
         services.stream.commit(write).await?;
     }
     let counts = keys::one_time_key_counts(&services.store, user, device)?;
@@ -85,7 +85,7 @@ fn describe(
             described.insert(device, keys);
         }
     }
-    let shown = |usage| cross_signing::shown(store, user, &usage, asker);
+    let shown = |usage| cross_signing::visible_key(store, user, &usage, asker);
     let (masters, selves) = (&mut answer.master_keys, &mut answer.self_signing_keys);
     masters.extend(shown(KeyUsage::Master)?.map(|key| (user.clone(), key)));
     selves.extend(shown(KeyUsage::SelfSigning)?.map(|key| (user.clone(), key)));

@@ -20,7 +20,7 @@ use serde_json::json;
 use crate::{
     caller::Caller,
     error::{Error, Result},
-    http::{Call, Routes, pieces, response},
+    http::{Call, Routes, body_chunks, response},
     limits::{CONTENT_TYPE_MAX_BYTES, FILE_NAME_MAX_BYTES},
     media::Upload,
     rooms,
@@ -91,7 +91,7 @@ fn uploaded(
     rooms::check_not_suspended(&services.rooms, caller)?;
     check_names(file_name.as_ref(), content_type.as_ref())?;
     Ok(Upload {
-        pieces: pieces(body, services.config.listen.max_request_size.as_len()),
+        pieces: body_chunks(body, services.config.listen.max_request_size.as_len()),
         content_type,
         file_name,
         exempt: !caller.is_rate_limited(),
@@ -132,7 +132,7 @@ async fn fill(
     let (user, id) = (&call.caller.user_id, &call.body.media_id);
     let names = (call.body.filename, call.body.content_type);
     let upload = uploaded(&services, &call.caller, body, names)?;
-    services.media.fill(user, id, upload).await?;
+    services.media.upload_pending(user, id, upload).await?;
     Ok(Json(json!({})).into_response())
 }
 

@@ -37,12 +37,12 @@ async fn messages(
     let related_by = RelatedBy::read(call.facts.query_value("filter").as_deref());
     let reader =
         TimelineReader::new(&services.rooms, &viewer.user_id, &body.room_id)?.only(related_by);
-    let limit = pagination::limit(Some(body.limit), PAGE_DEFAULT_EVENTS);
+    let limit = pagination::page_limit(Some(body.limit), PAGE_DEFAULT_EVENTS);
     let page = reader.page(&PageRequest {
         direction: body.dir,
         from: pagination::token(body.from.as_deref())?,
         to: pagination::token(body.to.as_deref())?,
-        limit: limit.min(pagination::limit(body.filter.limit, limit)),
+        limit: limit.min(pagination::page_limit(body.filter.limit, limit)),
         filter: &body.filter,
     })?;
     let mut response = get_message_events::v3::Response::default();

@@ -22,7 +22,7 @@ async fn get(
 ) -> Result<get_presence::v3::Response> {
     let user = &call.body.user_id;
     if !services.sync.presence.is_allowed() {
-        return Err(presence::not_kept());
+        return Err(presence::presence_disabled_error());
     }
     let own = call.caller.user_id == *user;
     if !own && !services.rooms.share_room(&call.caller.user_id, user)? {

@@ -227,7 +227,7 @@ fn free(services: &Services, user_id: &UserId) -> Result<()> {
 fn not_reserved(services: &Services, user_id: &UserId, by: Option<&Arc<Appservice>>) -> Result<()> {
     if services
         .appservices
-        .exclusive_user(user_id, by.map(|by| &**by))
+        .is_exclusive_user(user_id, by.map(|by| &**by))
     {
         return Err(exclusive("Username is reserved by an appservice."));
     }
@@ -253,6 +253,7 @@ async fn token_validity(
     call: Call<check_registration_token_validity::v1::Request>,
 ) -> Result<check_registration_token_validity::v1::Response> {
     let valid =
-        registration_tokens::is_shown(&services.accounts, &call.facts, &call.body.token).await?;
+        registration_tokens::check_shown_token(&services.accounts, &call.facts, &call.body.token)
+            .await?;
     Ok(check_registration_token_validity::v1::Response::new(valid))
 }

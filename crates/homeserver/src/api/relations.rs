@@ -80,7 +80,7 @@ fn answer(services: &Services, caller: &Caller, query: &Query<'_>) -> Result<Ans
     }
     let from = pagination::token(query.from)?;
     let to = pagination::token(query.to)?;
-    let limit = pagination::limit(query.limit, DEFAULT_EVENTS);
+    let limit = pagination::page_limit(query.limit, DEFAULT_EVENTS);
     let page = relations::cut(&events, query.direction, from, to, limit);
     let chunk = page
         .events
@@ -147,7 +147,7 @@ async fn list_threads(
         &reader,
         participant,
         pagination::token(body.from.as_deref())?,
-        pagination::limit(body.limit, DEFAULT_EVENTS),
+        pagination::page_limit(body.limit, DEFAULT_EVENTS),
     )?;
     let mut response = get_threads::v1::Response::new(timeline(&services, &roots, &viewer)?);
     response.next_batch = next.map(|next| next.to_string());

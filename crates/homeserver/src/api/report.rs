@@ -85,8 +85,8 @@ async fn keep(
         write.batch().delete::<tables::Reports>((oldest,))?;
         write.batch().delete::<tables::ReportsBy>((&user, oldest))?;
     }
-    let slot = write.position();
-    write.row(move |batch, positions| {
+    let slot = write.reserve_position();
+    write.add_row(move |batch, positions| {
         let position = positions.of(slot);
         batch.put::<tables::Reports>((position,), &report)?;
         batch.put::<tables::ReportsBy>((&user, position), &Exists {})

@@ -69,13 +69,15 @@ async fn search_events(
         None => 0,
     };
     let found = find(&services, &viewer, criteria)?;
-    let limit =
-        pagination::limit(criteria.filter.limit, PAGE_DEFAULT_RESULTS).clamp(1, SEARCH_PAGE_MAX);
+    let limit = pagination::page_limit(criteria.filter.limit, PAGE_DEFAULT_RESULTS)
+        .clamp(1, SEARCH_PAGE_MAX);
     let page: Vec<&Found> = found.iter().skip(skip).take(limit).collect();
 
     let mut results = ResultRoomEvents::new();
     results.count = UInt::try_from(found.len()).ok();
-    results.highlights = search::term(&criteria.search_term).into_iter().collect();
+    results.highlights = search::search_words(&criteria.search_term)
+        .into_iter()
+        .collect();
     let next = skip.saturating_add(limit);
     results.next_batch = (next < found.len()).then(|| next.to_string());
     results.groups = groups(criteria, &page).into_iter().collect();
@@ -92,7 +94,7 @@ async fn search_events(
 
 /// Everything that matches and that the viewer is shown, in the order that was asked for.
 fn find(services: &Services, viewer: &Viewer, criteria: &Criteria) -> Result<Vec<Found>> {
-    let term = search::term(&criteria.search_term);
+    let term = search::search_words(&criteria.search_term);
     let mut found = Vec::new();
     for room in rooms(services, viewer, &criteria.filter)? {
         let reader = TimelineReader::new(&services.rooms, &viewer.user_id, &room)?;
@@ -154,7 +156,7 @@ fn context(
     pdu: &Arc<Pdu>,
 ) -> Result<EventContextResult> {
     let asked = &criteria.event_context;
-    let limit = |asked: UInt| pagination::limit(Some(asked), 0).min(SEARCH_CONTEXT_MAX);
+    let limit = |asked: UInt| pagination::page_limit(Some(asked), 0).min(SEARCH_CONTEXT_MAX);
     let reader = TimelineReader::new(&services.rooms, &viewer.user_id, &pdu.room_id)?;
     let everything = RoomEventFilter::default();
     let page = |direction: Direction, from, limit| {

@@ -9,7 +9,7 @@ use ruma::{
 };
 use serde::Deserialize;
 
-use super::send_or_delay::{SendOrDelay, SendOutcome, begin, delay_ms};
+use super::send_or_delay::{SendOrDelay, SendOutcome, begin_pending_send, delay_ms};
 use crate::{
     error::{Error, Result},
     http::{Call, Routes},
@@ -58,7 +58,7 @@ async fn message(
         let id = delayed::schedule(&services.rooms, caller, room, draft, delay, Some(&txn)).await?;
         return Ok(SendOutcome::Delayed(id));
     }
-    let unanswered = begin(&services, caller);
+    let unanswered = begin_pending_send(&services, caller);
     let event = send(&services.rooms, caller, room, draft, Some(txn)).await?;
     Ok(SendOutcome::Sent(event, unanswered))
 }
@@ -75,7 +75,7 @@ async fn redact(
     };
     let mut draft = rooms::redact::draft(&call.caller.user_id, body.event_id, body.reason)?;
     draft.time = call.facts.massaged_time(&call.caller)?;
-    let unanswered = begin(&services, &call.caller);
+    let unanswered = begin_pending_send(&services, &call.caller);
     let event = send(
         &services.rooms,
         &call.caller,

@@ -56,7 +56,7 @@ impl OutgoingResponse for SendOutcome {
 }
 
 /// Begins a request whose event the device will see with the id that it gave the request.
-pub(super) fn begin(services: &Services, caller: &Caller) -> Option<PendingSend> {
+pub(super) fn begin_pending_send(services: &Services, caller: &Caller) -> Option<PendingSend> {
     let device = caller.device_id.as_ref()?;
     Some(services.sync.pending_sends.begin(&caller.user_id, device))
 }

@@ -295,15 +295,17 @@ async fn names_that_are_exclusive_are_nobody_elses() {
         .await
         .unwrap();
     let own = appservices.get("br").unwrap();
-    assert!(appservices.exclusive_user(&ghost("br_one"), None));
-    assert!(appservices.exclusive_user(&ghost("BR_one"), None));
-    assert!(appservices.exclusive_user(&ghost("brbot"), None));
-    assert!(!appservices.exclusive_user(&ghost("br_one"), Some(&own)));
-    assert!(!appservices.exclusive_user(&ghost("alice"), None));
-    assert!(!appservices.exclusive_user(&UserId::parse("@br_one:elsewhere.test").unwrap(), None));
+    assert!(appservices.is_exclusive_user(&ghost("br_one"), None));
+    assert!(appservices.is_exclusive_user(&ghost("BR_one"), None));
+    assert!(appservices.is_exclusive_user(&ghost("brbot"), None));
+    assert!(!appservices.is_exclusive_user(&ghost("br_one"), Some(&own)));
+    assert!(!appservices.is_exclusive_user(&ghost("alice"), None));
+    assert!(
+        !appservices.is_exclusive_user(&UserId::parse("@br_one:elsewhere.test").unwrap(), None)
+    );
     let alias = ruma::room_alias_id!("#br_one:letta.test");
-    assert!(appservices.exclusive_alias(alias, None));
-    assert!(!appservices.exclusive_alias(alias, Some(&own)));
+    assert!(appservices.is_exclusive_alias(alias, None));
+    assert!(!appservices.is_exclusive_alias(alias, Some(&own)));
     assert!(test.server.accounts.exists(&ghost("brbot")).unwrap());
     let again = test
         .server

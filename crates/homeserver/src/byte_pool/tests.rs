@@ -116,9 +116,9 @@ async fn complete_transfer_does_not_give_way_and_whoever_waits_is_refused() {
         transfer.complete();
     }
     let waits = transfer(&pool, 9);
-    assert_eq!(waits.grow(1).await, Err(Full::Total));
+    assert_eq!(waits.grow(1).await, Err(PoolFull::Total));
     assert!(held.iter().all(|transfer| !transfer.has_to_give_way()));
-    assert_eq!(held[0].grow(1).await, Err(Full::Total));
+    assert_eq!(held[0].grow(1).await, Err(PoolFull::Total));
 }
 
 #[tokio::test(start_paused = true)]
@@ -126,7 +126,7 @@ async fn fast_transfer_does_not_give_way_to_its_own_holder() {
     let pool = pool();
     let (fast, slow) = (transfer(&pool, 1), transfer(&pool, 1));
     assert!(grows(&fast, 100) && grows(&slow, 100));
-    fast.moved(100 << 20);
+    fast.record_transferred(100 << 20);
     let next = transfer(&pool, 1);
     let growing = next.grow(50);
     tokio::pin!(growing);
@@ -150,7 +150,7 @@ async fn few_wait_and_the_next_is_refused_at_once() {
         .iter_mut()
         .map(|one| unconstrained(one).now_or_never())
         .collect();
-    let refused = Some(Err(Full::Share));
+    let refused = Some(Err(PoolFull::Share));
     assert_eq!(outcomes, [None, None, refused, refused]);
     drop(growing);
     assert_eq!(pool.lock().waiting, [0; 2]);

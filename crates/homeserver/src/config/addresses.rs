@@ -54,7 +54,7 @@ const CARRIERS: [Carrier; 7] = [
 const ISATAP: [[u8; 4]; 2] = [[0, 0, 0x5e, 0xfe], [2, 0, 0x5e, 0xfe]];
 
 /// The address itself and all others that it stands for.
-pub(crate) fn meanings(address: IpAddr) -> Vec<IpAddr> {
+pub(crate) fn equivalent_addresses(address: IpAddr) -> Vec<IpAddr> {
     let mut meanings = vec![address];
     if let IpAddr::V6(address) = address {
         meanings.extend(carried(address).map(IpAddr::V4));
@@ -92,7 +92,7 @@ fn carried(address: Ipv6Addr) -> impl Iterator<Item = Ipv4Addr> {
 
 /// Whether nobody can have this address, so that a request to it can only be meant badly: this network, broadcast, multicast,
 /// documentation, and what is reserved.
-pub(crate) fn is_nobodys(address: IpAddr) -> bool {
+pub(crate) fn is_unassignable(address: IpAddr) -> bool {
     /// 240.0.0.0/4.
     const RESERVED_FROM: u8 = 240;
     match address {
@@ -132,12 +132,12 @@ mod tests {
             "fe80::5efe:10.1.2.3",
             "2606:4700::200:5efe:10.1.2.3",
         ] {
-            let meanings = meanings(text.parse().unwrap());
+            let meanings = equivalent_addresses(text.parse().unwrap());
             let carried: IpAddr = "10.1.2.3".parse().unwrap();
             assert!(meanings.contains(&carried), "{text}: {meanings:?}");
         }
         let loopback: IpAddr = "::1".parse().unwrap();
-        assert_eq!(meanings(loopback), [loopback]);
+        assert_eq!(equivalent_addresses(loopback), [loopback]);
     }
 
     #[test]
@@ -155,7 +155,7 @@ mod tests {
             "3fff::1",
             "100::1",
         ] {
-            assert!(is_nobodys(text.parse().unwrap()), "{text}");
+            assert!(is_unassignable(text.parse().unwrap()), "{text}");
         }
         for text in [
             "127.0.0.1",
@@ -165,7 +165,7 @@ mod tests {
             "fd00::1",
             "2606:4700::1111",
         ] {
-            assert!(!is_nobodys(text.parse().unwrap()), "{text}");
+            assert!(!is_unassignable(text.parse().unwrap()), "{text}");
         }
     }
 }

@@ -141,7 +141,7 @@ impl AppserviceRegistration {
     }
 
     /// Fails if one of `others` has the same id, or the same `as_token`.
-    pub fn differs_from<'a>(
+    pub fn check_unique_among<'a>(
         &self,
         others: impl IntoIterator<Item = &'a Self>,
     ) -> Result<(), RegistrationError> {
@@ -235,7 +235,7 @@ impl Names {
             compile(vec![regex]).map_err(|error| RegistrationError::Regex {
                 kind,
                 regex: regex.clone(),
-                message: patterns::brief(&error),
+                message: patterns::regex_error_summary(&error),
             })?;
         }
         let of = |wanted: fn(&Namespace) -> bool| {
@@ -244,7 +244,7 @@ impl Names {
                 RegistrationError::Regex {
                     kind,
                     regex: "all together".to_owned(),
-                    message: patterns::brief(&error),
+                    message: patterns::regex_error_summary(&error),
                 }
             })
         };

@@ -8,7 +8,7 @@
 use super::Severity::{self, Loud, Quiet};
 
 /// Keys that mean the same to somebody who finds them without effect.
-pub(super) struct Group {
+pub(super) struct IgnoredKeys {
     /// How much it matters.
     pub(super) severity: Severity,
     /// What it means, after the keys and that they have no effect.
@@ -19,7 +19,7 @@ pub(super) struct Group {
     keys: &'static [&'static str],
 }
 
-impl Group {
+impl IgnoredKeys {
     const fn new(severity: Severity, meaning: &'static str, keys: &'static [&'static str]) -> Self {
         Self {
             severity,
@@ -48,13 +48,13 @@ impl Group {
 }
 
 /// The group that `key` is in. Keys of sections are written `section.key`.
-pub(super) fn group_of(key: &str) -> Option<&'static Group> {
+pub(super) fn group_of(key: &str) -> Option<&'static IgnoredKeys> {
     GROUPS.iter().find(|group| group.has(key))
 }
 
 /// The first group that has a key is the one that counts, so exact keys stand before beginnings.
-const GROUPS: &[Group] = &[
-    Group::new(
+const GROUPS: &[IgnoredKeys] = &[
+    IgnoredKeys::new(
         Loud,
         "no key servers are asked, because federation is not served",
         &[
@@ -64,7 +64,7 @@ const GROUPS: &[Group] = &[
             "only_query_trusted_*",
         ],
     ),
-    Group::new(
+    IgnoredKeys::new(
         Loud,
         "people log in with a password or a token, not by single sign-on",
         &[
@@ -75,15 +75,15 @@ const GROUPS: &[Group] = &[
             "mas_secret",
         ],
     ),
-    Group::new(Loud, "accounts of a directory cannot log in", &["ldap"]),
-    Group::new(Loud, "JSON Web Tokens cannot log in", &["jwt"]),
-    Group::new(Loud, "no mail is sent, and none is asked for", &["smtp"]),
-    Group::new(
+    IgnoredKeys::new(Loud, "accounts of a directory cannot log in", &["ldap"]),
+    IgnoredKeys::new(Loud, "JSON Web Tokens cannot log in", &["jwt"]),
+    IgnoredKeys::new(Loud, "no mail is sent, and none is asked for", &["smtp"]),
+    IgnoredKeys::new(
         Loud,
         "people are not asked to accept terms when they register",
         &["registration_terms"],
     ),
-    Group::new(
+    IgnoredKeys::new(
         Loud,
         "media is kept under `database_path` only, not on S3 or elsewhere",
         &[
@@ -94,32 +94,32 @@ const GROUPS: &[Group] = &[
             "conduit_*",
         ],
     ),
-    Group::new(
+    IgnoredKeys::new(
         Loud,
         "the database has one tuning of its own, for a single machine",
         &["rocksdb_*", "db_*", "database_migrations"],
     ),
-    Group::new(
+    IgnoredKeys::new(
         Loud,
         "requests go out directly, past every proxy",
         &["proxy"],
     ),
-    Group::new(
+    IgnoredKeys::new(
         Loud,
         "write the secret into `registration_shared_secret`",
         &["registration_shared_secret_file"],
     ),
-    Group::new(
+    IgnoredKeys::new(
         Loud,
         "the server speaks as `@conduit`",
         &["server_user_localpart"],
     ),
-    Group::new(
+    IgnoredKeys::new(
         Loud,
         "whoever makes a room decides whether it is encrypted",
         &["encryption_enabled_by_default_for_room_type"],
     ),
-    Group::of_switches(
+    IgnoredKeys::of_switches(
         "what it forbids stays possible",
         &[
             "block_non_admin_invites",
@@ -131,7 +131,7 @@ const GROUPS: &[Group] = &[
             "refresh_token_hard_logout",
         ],
     ),
-    Group::of_switches(
+    IgnoredKeys::of_switches(
         "what it switches on is not in this server",
         &[
             "delete_rooms_after_leave",
@@ -147,17 +147,17 @@ const GROUPS: &[Group] = &[
             "msc3664_related_event_match",
         ],
     ),
-    Group::new(
+    IgnoredKeys::new(
         Quiet,
         "calls are announced by `turn_*` only",
         &["well_known.livekit_url", "well_known.rtc_transports"],
     ),
-    Group::new(
+    IgnoredKeys::new(
         Quiet,
         "write `support_page`, `support_role`, `support_email` and `support_mxid`",
         &["well_known.support_contact", "well_known.support_policy"],
     ),
-    Group::new(
+    IgnoredKeys::new(
         Quiet,
         "it is about federation, which is not served",
         &[
@@ -194,7 +194,7 @@ const GROUPS: &[Group] = &[
             "policy_server_*",
         ],
     ),
-    Group::new(
+    IgnoredKeys::new(
         Quiet,
         "names are looked up by the system",
         &[
@@ -204,7 +204,7 @@ const GROUPS: &[Group] = &[
             "ip_lookup_strategy",
         ],
     ),
-    Group::new(
+    IgnoredKeys::new(
         Quiet,
         "caches, pools and time-outs are the server's own",
         &[
@@ -236,7 +236,7 @@ const GROUPS: &[Group] = &[
             "brotli_compression",
         ],
     ),
-    Group::new(
+    IgnoredKeys::new(
         Quiet,
         "the log goes where the program sends it, filtered by `log`",
         &[
@@ -248,12 +248,12 @@ const GROUPS: &[Group] = &[
             "tokio_console",
         ],
     ),
-    Group::new(
+    IgnoredKeys::new(
         Quiet,
         "whoever is not in `trusted_proxies` counts with the address of its connection anyway",
         &["ip_source_trusted_subnets"],
     ),
-    Group::new(
+    IgnoredKeys::new(
         Quiet,
         "this server has no such choice",
         &[

@@ -34,7 +34,7 @@ pub(super) struct Findings {
 }
 
 /// Looks through all keys. `origin` says where one stands.
-pub(super) fn look_through(values: &Dict, origin: impl Fn(&str) -> Option<String>) -> Findings {
+pub(super) fn check_keys(values: &Dict, origin: impl Fn(&str) -> Option<String>) -> Findings {
     let mut findings = Findings::default();
     findings
         .warnings

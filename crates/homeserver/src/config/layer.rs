@@ -62,7 +62,7 @@ pub(super) fn with_paths_in(mut layer: Layer, folder: &Path) -> Layer {
 
 /// The block of the keys in a configuration file of another program. A key without a value is
 /// not set, as a commented one.
-pub(super) fn inline(block: &serde_json::Map<String, serde_json::Value>) -> Layer {
+pub(super) fn from_block(block: &serde_json::Map<String, serde_json::Value>) -> Layer {
     let mut block = serde_json::Value::Object(block.clone());
     drop_nulls(&mut block);
     Layer::new(

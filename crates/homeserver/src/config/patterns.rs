@@ -32,13 +32,16 @@ impl<'de> Deserialize<'de> for Patterns {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let patterns = Vec::<String>::deserialize(deserializer)?;
         RegexSet::new(patterns).map(Self).map_err(|error| {
-            de::Error::custom(format_args!("is no regular expression: {}", brief(&error)))
+            de::Error::custom(format_args!(
+                "is no regular expression: {}",
+                regex_error_summary(&error)
+            ))
         })
     }
 }
 
 /// The last line of a parser's drawing, which says in words what is wrong.
-pub(super) fn brief(error: &regex::Error) -> String {
+pub(super) fn regex_error_summary(error: &regex::Error) -> String {
     let text = error.to_string();
     let last = text.lines().last().unwrap_or_default();
     last.trim_start_matches("error: ").to_owned()

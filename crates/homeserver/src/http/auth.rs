@@ -27,7 +27,7 @@ use crate::{
 };
 
 /// What an authentication scheme identifies.
-pub trait Identified {
+pub trait IdentifyCaller {
     /// What the handler gets.
     type By: std::fmt::Debug + Send + 'static;
 
@@ -53,7 +53,7 @@ pub trait Identified {
     fn holder(by: &Self::By, facts: &RequestMetadata) -> Holder;
 }
 
-impl Identified for NoAuthentication {
+impl IdentifyCaller for NoAuthentication {
     type By = ();
     const TAKES_TOKEN: bool = false;
 
@@ -70,7 +70,7 @@ impl Identified for NoAuthentication {
     }
 }
 
-impl Identified for NoAccessToken {
+impl IdentifyCaller for NoAccessToken {
     type By = ();
     const TAKES_TOKEN: bool = false;
 
@@ -87,7 +87,7 @@ impl Identified for NoAccessToken {
     }
 }
 
-impl Identified for AccessToken {
+impl IdentifyCaller for AccessToken {
     type By = Caller;
     const TAKES_TOKEN: bool = true;
 
@@ -116,7 +116,7 @@ impl Identified for AccessToken {
     }
 }
 
-impl Identified for AccessTokenOptional {
+impl IdentifyCaller for AccessTokenOptional {
     type By = Option<Caller>;
     const TAKES_TOKEN: bool = true;
 
@@ -147,7 +147,7 @@ impl Identified for AccessTokenOptional {
     }
 }
 
-impl Identified for AppserviceToken {
+impl IdentifyCaller for AppserviceToken {
     type By = Arc<Appservice>;
     const TAKES_TOKEN: bool = true;
 
@@ -175,7 +175,7 @@ impl Identified for AppserviceToken {
     }
 }
 
-impl Identified for AppserviceTokenOptional {
+impl IdentifyCaller for AppserviceTokenOptional {
     type By = Option<Arc<Appservice>>;
     const TAKES_TOKEN: bool = true;
 

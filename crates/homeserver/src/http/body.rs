@@ -91,7 +91,7 @@ impl BodyPools {
         holder: &Holder,
         max_bytes: usize,
     ) -> Result<ReadBody> {
-        refuse_longer(&body, max_bytes)?;
+        check_announced_length(&body, max_bytes)?;
         let announced = body.size_hint().exact();
         let announced = announced.and_then(|bytes| usize::try_from(bytes).ok());
         if announced == Some(0) {
@@ -115,7 +115,7 @@ impl BodyPools {
     }
 
     /// The turn of a long body of this holder to be parsed.
-    pub(super) async fn parse_turn(&self, holder: &Holder) -> Result<Permit> {
+    pub(super) async fn acquire_parse_permit(&self, holder: &Holder) -> Result<Permit> {
         self.parses.acquire(holder, 1).await
     }
 }
@@ -166,7 +166,7 @@ impl<'a> Arriving<'a> {
         let length = piece.as_ref().map_or(0, Bytes::len);
         self.arrived += length;
         for transfer in &self.permits.transfers {
-            transfer.moved(length);
+            transfer.record_transferred(length);
         }
         Ok(piece)
     }
@@ -216,7 +216,7 @@ fn time_for(bytes: usize) -> Duration {
 }
 
 /// Refuses a body that announces more bytes than it can have.
-pub(super) fn refuse_longer(body: &Body, max_bytes: usize) -> Result<()> {
+pub(super) fn check_announced_length(body: &Body, max_bytes: usize) -> Result<()> {
     if body.size_hint().lower() > u64::try_from(max_bytes).unwrap_or(u64::MAX) {
         return Err(too_long(max_bytes));
     }
@@ -224,7 +224,7 @@ pub(super) fn refuse_longer(body: &Body, max_bytes: usize) -> Result<()> {
 }
 
 /// The body, piece by piece as it comes.
-pub fn pieces(body: Body, max_bytes: usize) -> BoxStream<'static, Result<Bytes>> {
+pub fn body_chunks(body: Body, max_bytes: usize) -> BoxStream<'static, Result<Bytes>> {
     let pieces = Limited::new(body, max_bytes).into_data_stream();
     pieces
         .map(move |piece| {

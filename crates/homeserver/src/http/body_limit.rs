@@ -7,7 +7,7 @@
 use http::Method;
 use ruma::api::{Metadata, path_builder::PathBuilder};
 
-use super::auth::Identified;
+use super::auth::IdentifyCaller;
 use crate::limits::{
     DEVICE_KEYS_BODY_MAX_BYTES, JSON_MAX_BYTES, JSON_MAX_BYTES_WITHOUT_TOKEN,
     KEY_BACKUP_BODY_MAX_BYTES, TO_DEVICE_BODY_MAX_BYTES,
@@ -61,13 +61,13 @@ impl BodyLimit {
     pub(super) fn of<R>() -> Self
     where
         R: Metadata,
-        R::Authentication: Identified,
+        R::Authentication: IdentifyCaller,
     {
         let exception = EXCEPTIONS.iter().find(|(method, path, _)| {
             *method == R::METHOD && R::PATH_BUILDER.all_paths().any(|known| known == *path)
         });
         let without_token = JSON_MAX_BYTES_WITHOUT_TOKEN;
-        let with_token = if <R::Authentication as Identified>::TAKES_TOKEN {
+        let with_token = if <R::Authentication as IdentifyCaller>::TAKES_TOKEN {
             exception.map_or(JSON_MAX_BYTES, |(_, _, bytes)| *bytes)
         } else {
             without_token

@@ -12,7 +12,7 @@ use system::connections::Connection;
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    auth::Identified,
+    auth::IdentifyCaller,
     body::{self, BodyPermits, LONG_BODY_BYTES},
     body_limit::BodyLimit,
     client_ip, guests, json, lenient, rate_limit,
@@ -30,12 +30,12 @@ use crate::{
 pub struct Call<R>
 where
     R: IncomingRequest,
-    R::Authentication: Identified,
+    R::Authentication: IdentifyCaller,
 {
     /// What is asked.
     pub body: R,
     /// Who asks.
-    pub caller: <R::Authentication as Identified>::By,
+    pub caller: <R::Authentication as IdentifyCaller>::By,
     /// What else is known.
     pub facts: RequestMetadata,
 }
@@ -64,7 +64,7 @@ pub(super) fn facts_of(
 impl<R> Call<R>
 where
     R: IncomingRequest + Metadata,
-    R::Authentication: Identified,
+    R::Authentication: IdentifyCaller,
 {
     /// Authenticates, reads the body within its limit, parses. The call holds the permits until it is answered.
     pub(super) async fn read(
@@ -80,7 +80,7 @@ where
         let (parts, body) = request.into_parts();
         let mut facts = facts_of(services, &parts, disconnected);
         let caller = Self::caller_of(services, &parts, &facts).await?;
-        let holder = <R::Authentication as Identified>::holder(&caller, &facts);
+        let holder = <R::Authentication as IdentifyCaller>::holder(&caller, &facts);
         let has_token = !matches!(holder, Holder::Address(_));
         let max_bytes = limit.bytes(has_token, services.config.listen.max_request_size.as_len());
         let read = services.body_pools.read(body, &holder, max_bytes).await?;
@@ -93,7 +93,7 @@ where
             Self::parsed(parts, &path_args, caller, facts)
         };
         let call = if is_long {
-            let turn = services.body_pools.parse_turn(&holder).await?;
+            let turn = services.body_pools.acquire_parse_permit(&holder).await?;
             off_the_workers(parse, (permits, turn)).await?
         } else {
             (parse()?, permits)
@@ -106,8 +106,8 @@ where
         services: &Services,
         parts: &Parts,
         facts: &RequestMetadata,
-    ) -> Result<<R::Authentication as Identified>::By> {
-        let caller = <R::Authentication as Identified>::identify(
+    ) -> Result<<R::Authentication as IdentifyCaller>::By> {
+        let caller = <R::Authentication as IdentifyCaller>::identify(
             &services.accounts,
             &services.appservices,
             facts,
@@ -115,7 +115,9 @@ where
         .await?;
         if let Some(connection) = &facts.connection {
             // Behind a proxy the address of the connection does not say who it is.
-            connection.attribute(&<R::Authentication as Identified>::holder(&caller, facts));
+            connection.attribute(&<R::Authentication as IdentifyCaller>::holder(
+                &caller, facts,
+            ));
         }
         guests::enforce(parts, R::Authentication::caller(&caller))?;
         rate_limit::enforce(services, parts, R::Authentication::caller(&caller))?;
@@ -134,14 +136,14 @@ where
         let facts = facts_of(services, &parts, disconnected);
         let caller = Self::caller_of(services, &parts, &facts).await?;
         let max_request_size = services.config.listen.max_request_size.as_len();
-        body::refuse_longer(&body, limit.bytes(true, max_request_size))?;
+        body::check_announced_length(&body, limit.bytes(true, max_request_size))?;
         Ok((Self::parsed(parts, path_args, caller, facts)?, body))
     }
 
     /// On whose behalf the request is polled: the user as whom it acts. The users of one application service do not wait for each
     /// other.
     pub(super) fn acts_for(&self) -> Holder {
-        match <R::Authentication as Identified>::user(&self.caller) {
+        match <R::Authentication as IdentifyCaller>::user(&self.caller) {
             Some(user) => Holder::User(user.to_owned()),
             None => Holder::anonymous(self.facts.ip),
         }
@@ -150,7 +152,7 @@ where
     fn parsed(
         parts: Parts,
         path_args: &[String],
-        caller: <R::Authentication as Identified>::By,
+        caller: <R::Authentication as IdentifyCaller>::By,
         facts: RequestMetadata,
     ) -> Result<Self> {
         let args: Vec<&str> = path_args.iter().map(String::as_str).collect();

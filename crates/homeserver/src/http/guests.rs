@@ -13,7 +13,7 @@ use crate::{
 
 /// Whether guests may call an endpoint; goes with each request from its route to where its caller is known.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct ForGuests(pub(super) bool);
+pub(super) struct GuestsAllowed(pub(super) bool);
 
 /// Refuses guests where they may not be.
 ///
@@ -21,7 +21,10 @@ pub(super) struct ForGuests(pub(super) bool);
 ///
 /// 403 `M_GUEST_ACCESS_FORBIDDEN`.
 pub(super) fn enforce(parts: &Parts, caller: Option<&Caller>) -> Result<()> {
-    let is_open = matches!(parts.extensions.get::<ForGuests>(), Some(ForGuests(true)));
+    let is_open = matches!(
+        parts.extensions.get::<GuestsAllowed>(),
+        Some(GuestsAllowed(true))
+    );
     if is_open || !caller.is_some_and(|caller| caller.guest) {
         return Ok(());
     }

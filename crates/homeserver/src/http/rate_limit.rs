@@ -45,7 +45,7 @@ pub fn count(services: &Services, caller: &Caller, rate: Rate, count: usize) -> 
 
 /// What requests to an endpoint count as; goes with each request from its route to where its caller is known.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct CountedAs(pub(super) Option<Rate>);
+pub(super) struct CountedRate(pub(super) Option<Rate>);
 
 /// Counts a request, now that it is known who calls.
 ///
@@ -53,9 +53,9 @@ pub(super) struct CountedAs(pub(super) Option<Rate>);
 ///
 /// As [`count`].
 pub(super) fn enforce(services: &Services, parts: &Parts, caller: Option<&Caller>) -> Result<()> {
-    let counted = parts.extensions.get::<CountedAs>();
+    let counted = parts.extensions.get::<CountedRate>();
     match (counted, caller) {
-        (Some(CountedAs(Some(rate))), Some(caller)) => count(services, caller, *rate, 1),
+        (Some(CountedRate(Some(rate))), Some(caller)) => count(services, caller, *rate, 1),
         _ => Ok(()),
     }
 }

@@ -20,13 +20,13 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     answer::{error_response, response},
-    auth::Identified,
+    auth::IdentifyCaller,
     body::{self, BodyPermits},
     body_limit::BodyLimit,
     call::{Call, facts_of},
-    guests::{self, ForGuests},
+    guests::{self, GuestsAllowed},
     json,
-    rate_limit::{CountedAs, rate_of},
+    rate_limit::{CountedRate, rate_of},
     walks::HandlerCost,
 };
 use crate::{
@@ -94,7 +94,7 @@ impl Routes {
     pub fn add<R, F, A>(self, handler: F) -> Self
     where
         R: IncomingRequest + Metadata + Send + 'static,
-        R::Authentication: Identified,
+        R::Authentication: IdentifyCaller,
         F: Fn(AppState, Call<R>) -> A + Clone + Send + Sync + 'static,
         A: Future<Output = Result<R::OutgoingResponse>> + Send + 'static,
     {
@@ -113,7 +113,7 @@ impl Routes {
     pub fn add_light<R, F, A>(self, handler: F) -> Self
     where
         R: IncomingRequest + Metadata + Send + 'static,
-        R::Authentication: Identified,
+        R::Authentication: IdentifyCaller,
         F: Fn(AppState, Call<R>) -> A + Clone + Send + Sync + 'static,
         A: Future<Output = Result<R::OutgoingResponse>> + Send + 'static,
     {
@@ -145,7 +145,7 @@ impl Routes {
     pub fn add_waiting<R, F, A>(self, handler: F) -> Self
     where
         R: IncomingRequest + Metadata + Send + 'static,
-        R::Authentication: Identified,
+        R::Authentication: IdentifyCaller,
         F: Fn(AppState, Call<R>) -> A + Clone + Send + Sync + 'static,
         A: Future<Output = Result<R::OutgoingResponse>> + Send + 'static,
     {
@@ -164,7 +164,7 @@ impl Routes {
     pub fn add_streamed<R, F, A>(self, handler: F) -> Self
     where
         R: IncomingRequest + Metadata + Send + 'static,
-        R::Authentication: Identified,
+        R::Authentication: IdentifyCaller,
         F: Fn(AppState, Call<R>, Body) -> A + Clone + Send + Sync + 'static,
         A: Future<Output = Result<Response<Body>>> + Send + 'static,
     {
@@ -203,7 +203,7 @@ impl Routes {
     ) -> Self
     where
         R: IncomingRequest + Metadata + Send + 'static,
-        R::Authentication: Identified,
+        R::Authentication: IdentifyCaller,
         F: Fn(AppState, Call<R>) -> A + Clone + Send + Sync + 'static,
         A: Future<Output = Result<R::OutgoingResponse>> + Send + 'static,
     {
@@ -279,13 +279,13 @@ impl Routes {
         };
         for path in paths {
             let erased = erased.clone();
-            let counted = CountedAs(rate_of(method, path));
+            let counted = CountedRate(rate_of(method, path));
             let guests = guests::may_call(method, path);
             let handler = move |State(services): State<AppState>,
                                 args: RawPathParams,
                                 mut request: Request| {
                 request.extensions_mut().insert(counted);
-                request.extensions_mut().insert(ForGuests(guests));
+                request.extensions_mut().insert(GuestsAllowed(guests));
                 let args = args.iter().map(|(_, value)| value.to_owned()).collect();
                 run(erased.clone(), services, request, args, abandoned)
             };
@@ -328,7 +328,7 @@ impl Routes {
 fn erase<R, F, A>(handler: F, limit: BodyLimit, abandoned: Abandoned) -> Erased
 where
     R: IncomingRequest + Metadata + Send + 'static,
-    R::Authentication: Identified,
+    R::Authentication: IdentifyCaller,
     F: Fn(AppState, Call<R>) -> A + Clone + Send + Sync + 'static,
     A: Future<Output = Result<R::OutgoingResponse>> + Send + 'static,
 {
@@ -386,7 +386,7 @@ async fn read<R>(
 ) -> Result<(Call<R>, BodyPermits)>
 where
     R: IncomingRequest + Metadata + Send + 'static,
-    R::Authentication: Identified,
+    R::Authentication: IdentifyCaller,
 {
     let is_gone = disconnected.clone();
     tokio::select! {

@@ -107,7 +107,7 @@ impl HttpBody for Held {
         // A copy: a slice would keep all of the answer in memory after its place is given back.
         let piece = Bytes::copy_from_slice(&self.bytes[self.sent..end]);
         self.sent = end;
-        self.transfer.moved(piece.len());
+        self.transfer.record_transferred(piece.len());
         Poll::Ready(Some(Ok(Frame::data(piece))))
     }
 

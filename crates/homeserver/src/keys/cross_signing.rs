@@ -51,7 +51,7 @@ pub fn public_key(key: &CrossSigningKey) -> Option<(String, String)> {
 }
 
 /// A key as `asker` sees it: with the signatures that its owner and the asker made.
-pub fn shown(
+pub fn visible_key(
     store: &Store,
     user: &UserId,
     usage: &KeyUsage,

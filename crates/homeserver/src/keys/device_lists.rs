@@ -17,9 +17,9 @@ const ROOMS_TOUCHED_MAX: usize = 100;
 
 /// Records that the devices or keys of a user changed. The write is committed with [`wake_targets`].
 pub fn record_device_list_change(write: &mut Write, user: &UserId) {
-    let slot = write.position();
+    let slot = write.reserve_position();
     let user = user.to_owned();
-    write.row(move |batch, positions| {
+    write.add_row(move |batch, positions| {
         let position = positions.of(slot);
         batch.put::<tables::DeviceListChanges>((position,), &user)?;
         batch.put::<tables::Changes>((position,), &Change::DeviceList(user))

@@ -201,7 +201,7 @@ async fn claim_of(
     if !write.is_empty() {
         // The position is nobody's change: it is what wakes the owner, who has fewer keys now.
         write.wake_after_commit([WakeTarget::User(user.clone())]);
-        write.position();
+        write.reserve_position();
         state.stream.commit(write).await?;
     }
     Ok((!claimed.is_empty()).then(|| (user.clone(), claimed)))

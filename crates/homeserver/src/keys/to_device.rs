@@ -134,9 +134,9 @@ fn leave(
     device: OwnedDeviceId,
     message: &Delivered<'_>,
 ) -> Result<()> {
-    let slot = write.position();
+    let slot = write.reserve_position();
     let json = Encoded::new(&serde_json::value::to_raw_value(message)?)?;
-    write.row(move |batch, positions| {
+    write.add_row(move |batch, positions| {
         let position = positions.of(slot);
         batch.put_encoded::<tables::ToDevice>((&user, &device, position), &json)?;
         batch.put::<tables::Changes>((position,), &Change::ToDevice(user, device))

@@ -14,7 +14,7 @@ use http::{Method, StatusCode};
 use ruma::OwnedRoomId;
 use serde_json::{Value, json};
 
-use super::{Reached, all};
+use super::{LimitEffect, all};
 use crate::testing::{TestServer, TestUser};
 
 /// Limits whose requests are in other tests, or that no single request reaches.
@@ -183,7 +183,7 @@ impl Table {
     ) {
         self.probed.insert(name);
         let limit = all().into_iter().find(|limit| limit.name == name).unwrap();
-        let Reached::Refused(status, code) = limit.reached else {
+        let LimitEffect::Refused(status, code) = limit.reached else {
             panic!("{name} refuses nothing");
         };
         let (method, path, body) = within;
@@ -218,7 +218,7 @@ async fn every_limit_takes_what_is_within_it_and_refuses_what_is_beyond() {
     let elsewhere = ELSEWHERE.iter().map(|(name, _)| *name);
     table.probed.extend(elsewhere);
     for limit in all() {
-        if matches!(limit.reached, Reached::Refused(..)) && !table.probed.contains(limit.name) {
+        if matches!(limit.reached, LimitEffect::Refused(..)) && !table.probed.contains(limit.name) {
             table.failures.push(format!("{}: no request", limit.name));
         }
     }

@@ -13,12 +13,12 @@ impl Media {
     }
 
     /// What is known of a file.
-    pub fn about(&self, id: &str) -> Result<Option<MediaFile>> {
+    pub fn file_record(&self, id: &str) -> Result<Option<MediaFile>> {
         Ok(self.inner.store.get::<tables::Media>((id,))?)
     }
 
     /// All files that this is true of.
-    pub fn which(&self, wanted: impl Fn(&MediaFile) -> bool) -> Result<Vec<String>> {
+    pub fn ids_where(&self, wanted: impl Fn(&MediaFile) -> bool) -> Result<Vec<String>> {
         let mut ids = Vec::new();
         for row in self.inner.store.scan::<tables::Media>(()) {
             let ((id,), file) = row?;
@@ -31,7 +31,7 @@ impl Media {
 
     /// Deletes all files that a user has uploaded, and says how many there were.
     pub async fn delete_all_of(&self, user: &UserId) -> Result<usize> {
-        let ids = self.which(|file| file.uploader == user)?;
+        let ids = self.ids_where(|file| file.uploader == user)?;
         for id in &ids {
             self.delete(id).await?;
         }
@@ -44,7 +44,7 @@ impl Media {
         inner.usage.before_delete(&inner.store).await?;
         // No file is filled or given back meanwhile.
         let _one_at_a_time = inner.reserving.lock().await;
-        let Some(row) = self.about(id)? else {
+        let Some(row) = self.file_record(id)? else {
             return Ok(false);
         };
         let mut files = vec![id.to_owned()];

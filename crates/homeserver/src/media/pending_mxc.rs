@@ -104,7 +104,7 @@ impl Media {
     /// # Errors
     ///
     /// 404 if there is no such place, 403 if it is another user's or there is no room for the file, 409 `M_CANNOT_OVERWRITE_MEDIA` if it is filled.
-    pub async fn fill(&self, user: &UserId, id: &str, upload: Upload) -> Result<()> {
+    pub async fn upload_pending(&self, user: &UserId, id: &str, upload: Upload) -> Result<()> {
         let inner = &self.inner;
         self.reserved(user, id)?;
         let (store, limits) = (&inner.store, &inner.limits);

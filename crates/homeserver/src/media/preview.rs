@@ -22,7 +22,7 @@ use crate::{
         PREVIEW_PICTURE_MAX_BYTES, PREVIEW_REDIRECTS_MAX, PREVIEW_TIMEOUT, PREVIEW_URL_MAX_BYTES,
         PREVIEWS_AT_ONCE, PREVIEWS_REMEMBERED,
     },
-    outbound::Guarded,
+    outbound::GuardedHttpClient,
     permits::{HolderLimits, Permits},
 };
 
@@ -42,7 +42,7 @@ pub struct Previews {
 #[derive(Debug)]
 struct Inner {
     outbound: Outbound,
-    http: Guarded,
+    http: GuardedHttpClient,
     media: Media,
     asking: Permits,
     known: Cache<String, (Instant, Value)>,
@@ -67,7 +67,7 @@ impl Previews {
     /// Previews within these limits; their pictures become files.
     pub fn new(media: Media, outbound: &Outbound) -> Self {
         let inner = Inner {
-            http: Guarded::new(outbound),
+            http: GuardedHttpClient::new(outbound),
             outbound: outbound.clone(),
             media,
             asking: Permits::new(PREVIEWS_AT_ONCE, PREVIEWS_SHARE),

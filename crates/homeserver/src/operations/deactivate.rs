@@ -52,8 +52,8 @@ impl Operations {
     ) -> Result<()> {
         let locked = self.keys.lock([user]).await;
         let changing = self.accounts.changing.lock([user.to_owned()]).await;
-        self.accounts.still_proven_by(user, password)?;
-        let mut account = self.accounts.active(user)?;
+        self.accounts.check_password_unchanged(user, password)?;
+        let mut account = self.accounts.active_account(user)?;
         account.deactivated = true;
         account.password = None;
         if content == SentContent::Erased {

@@ -36,7 +36,7 @@ impl Operations {
         let (mut record, was) = match self.accounts.device(user, device)? {
             Some(record) => (record, DeviceWrite::There),
             None if if_missing == IfMissing::Make => {
-                self.accounts.has_room_for_device(user)?;
+                self.accounts.check_device_count(user)?;
                 (Device::default(), DeviceWrite::Missing)
             }
             None => return Err(Error::not_found("You have no such device")),
@@ -83,7 +83,7 @@ impl Operations {
     ) -> Result<()> {
         let locked = self.keys.lock([user]).await;
         let changing = self.accounts.changing.lock([user.to_owned()]).await;
-        self.accounts.still_proven_by(user, password)?;
+        self.accounts.check_password_unchanged(user, password)?;
         // Read under the lock: who logs in meanwhile does so before or after.
         let devices = self.accounts.devices(user)?.into_iter().map(|(id, _)| id);
         let found: BTreeSet<OwnedDeviceId> = devices.filter(deleted).collect();

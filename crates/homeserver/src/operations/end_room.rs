@@ -32,7 +32,7 @@ pub enum AfterDeletion {
 /// # Errors
 ///
 /// 404 if there is no such room.
-pub async fn ban(rooms: &Rooms, room: &RoomId, banned: bool) -> Result<()> {
+pub async fn set_banned(rooms: &Rooms, room: &RoomId, banned: bool) -> Result<()> {
     let writer = rooms.write(room).await?;
     let mut record = writer.record().clone();
     record.banned = banned;

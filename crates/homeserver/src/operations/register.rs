@@ -123,7 +123,7 @@ impl Operations {
         if admin_room::is_of_appservice(&self.rooms, user)? {
             return Ok(false);
         }
-        for other in self.accounts.people() {
+        for other in self.accounts.regular_users() {
             if !admin_room::is_of_appservice(&self.rooms, &other?)? {
                 return Ok(false);
             }

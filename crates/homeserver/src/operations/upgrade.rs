@@ -24,8 +24,8 @@ use crate::{
     },
 };
 
+mod aliases_and_spaces;
 mod carry_over;
-mod follow;
 
 /// The level that messages and invites need in a room that was left behind, if its own is not higher.
 const LEVEL_BEHIND: i64 = 50;
@@ -94,10 +94,10 @@ pub async fn upgrade(
     close(&mut old, caller, &room)?;
     let names = aliases::of_room(rooms, &asked.room)?;
     let alone = rooms.aliases.lock(names.clone()).await;
-    follow::move_names(rooms, caller, &mut old, (&names, &room))?;
+    aliases_and_spaces::move_aliases(rooms, caller, &mut old, (&names, &room))?;
     old.commit().await?;
     drop(alone);
-    follow::update_spaces(rooms, caller, &asked.room, &room).await?;
+    aliases_and_spaces::update_spaces(rooms, caller, &asked.room, &room).await?;
     carry_over::carry_over(rooms, rulesets, &asked.room, &room).await?;
     Ok(room)
 }

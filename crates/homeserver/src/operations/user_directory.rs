@@ -61,7 +61,7 @@ pub fn search(
 fn candidates(rooms: &Rooms, asker: &UserId, term: &str) -> Result<BTreeSet<OwnedUserId>> {
     let mut users = BTreeSet::new();
     if let Ok(named) = identity::parse_local_user(&rooms.accounts, term)
-        && rooms.accounts.active(&named).is_ok()
+        && rooms.accounts.active_account(&named).is_ok()
     {
         users.insert(named);
     }

@@ -38,7 +38,7 @@ pub(crate) enum Refused {
 
 /// The client. Clones are the same client.
 #[derive(Clone, Debug)]
-pub(crate) struct Guarded {
+pub(crate) struct GuardedHttpClient {
     limits: Arc<Limits>,
     http: Arc<LazyHttpClient>,
 }
@@ -96,7 +96,7 @@ impl Resolve for Resolver {
     }
 }
 
-impl Guarded {
+impl GuardedHttpClient {
     /// A client that keeps to these limits.
     pub(crate) fn new(outbound: &Outbound) -> Self {
         let limits = Arc::new(Limits {
@@ -131,7 +131,7 @@ impl Guarded {
         Ok(self.http.client()?.request(method, url.clone()))
     }
 
-    /// Sends a request of [`Guarded::request`], and gives the answer if it came from where it may.
+    /// Sends a request of [`GuardedHttpClient::request`], and gives the answer if it came from where it may.
     pub(crate) async fn send(&self, request: RequestBuilder) -> Result<Response, Refused> {
         let response = request.send().await?;
         if let Some(peer) = response.remote_addr() {

@@ -71,7 +71,7 @@ impl Default for Audiences {
 }
 
 impl Audiences {
-    /// The audience of a room before these events are written. It is not kept until [`Audiences::keep`] if they change it.
+    /// The audience of a room before these events are written. It is not kept until [`Audiences::store_committed`] if they change it.
     pub(super) fn take(
         &self,
         rooms: &Rooms,
@@ -91,7 +91,12 @@ impl Audiences {
     }
 
     /// Keeps the audience of a room as the events left it that are on disk now.
-    pub(crate) fn keep(&self, room: &RoomId, audience: Arc<Audience>, added: &[Arc<Pdu>]) {
+    pub(crate) fn store_committed(
+        &self,
+        room: &RoomId,
+        audience: Arc<Audience>,
+        added: &[Arc<Pdu>],
+    ) {
         // A redaction may have taken back a name or who may do what: then all is read again.
         if added.iter().any(|pdu| redacts(pdu)) {
             self.known.remove(room);
@@ -138,7 +143,7 @@ impl Audience {
     }
 
     /// The audience after this event. Only what the event says is looked at.
-    pub(super) fn follow(
+    pub(super) fn apply_event(
         this: &mut Arc<Self>,
         store: &Store,
         pdu: &Pdu,

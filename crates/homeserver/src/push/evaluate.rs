@@ -11,7 +11,7 @@ use std::{
 
 use homeserver_model::push::{
     budget::{EventBudget, MemberBudget},
-    compiled::{Actions, Context, Event},
+    compiled::{Actions, Context, FlattenedEvent},
 };
 use ruma::{
     OwnedEventId, OwnedUserId, RoomId, UInt,
@@ -78,12 +78,12 @@ impl DerivedWrite for Evaluation {
         read_by_sender(writer, pdu, thread.as_ref())?;
         left(writer, pdu)?;
         let rules = &writer.rules().authorization;
-        Audience::follow(&mut self.audience, &writer.rooms().store, pdu, rules)?;
+        Audience::apply_event(&mut self.audience, &writer.rooms().store, pdu, rules)?;
         let audience = &self.audience;
         if let Some(redacted) = &pdu.redacts {
             forget(writer, audience, redacted)?;
         }
-        if let Some(event) = Event::new(&pdu.json, pdu.room_id.as_str()) {
+        if let Some(event) = FlattenedEvent::new(&pdu.json, pdu.room_id.as_str()) {
             self.apply_rules(writer, pdu, &event, (thread.as_ref(), slot))?;
         }
         if pdu.depth.is_multiple_of(TRIM_EVERY) {
@@ -95,7 +95,9 @@ impl DerivedWrite for Evaluation {
     }
 
     fn written(self: Box<Self>, room: &RoomId, added: &[Arc<Pdu>]) {
-        self.rules.audiences.keep(room, self.audience, added);
+        self.rules
+            .audiences
+            .store_committed(room, self.audience, added);
     }
 }
 
@@ -105,7 +107,7 @@ impl Evaluation {
         &self,
         writer: &mut RoomWriter,
         pdu: &Pdu,
-        event: &Event,
+        event: &FlattenedEvent,
         (thread, slot): (Option<&OwnedEventId>, Slot),
     ) -> Result<()> {
         let audience = &self.audience;
@@ -170,7 +172,7 @@ impl Evaluation {
             read: false,
         })?;
         let (user, room) = (user.clone(), pdu.room_id.clone());
-        writer.row(move |batch, positions| {
+        writer.add_row(move |batch, positions| {
             batch.put_encoded::<tables::Notifications>((&user, &room, positions.of(slot)), &row)
         });
         Ok(())

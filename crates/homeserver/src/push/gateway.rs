@@ -6,7 +6,7 @@ use ruma::api::push_gateway::send_event_notification::v1::Notification;
 use serde::{Deserialize, Serialize};
 use url::Url;
 
-use crate::{limits::GATEWAY_ANSWER_MAX_BYTES, outbound::Guarded};
+use crate::{limits::GATEWAY_ANSWER_MAX_BYTES, outbound::GuardedHttpClient};
 
 /// What is sent.
 #[derive(Serialize)]
@@ -30,13 +30,13 @@ impl Answer {
 
 /// A request that is ready to go out.
 pub(super) struct Call {
-    http: Guarded,
+    http: GuardedHttpClient,
     request: reqwest::RequestBuilder,
 }
 
 /// The request to a gateway, or why it may not be asked.
 pub(super) fn request(
-    http: &Guarded,
+    http: &GuardedHttpClient,
     url: &str,
     notification: Notification,
 ) -> Result<Call, String> {

@@ -29,7 +29,7 @@ use crate::{
     error::{Error, Result},
     holder::Holder,
     limits::{APP_ID_MAX_BYTES, PUSHER_MAX_BYTES, PUSHERS_PER_USER, PUSHKEY_MAX_BYTES},
-    outbound::Guarded,
+    outbound::GuardedHttpClient,
     rooms::Rooms,
     store::{Store, tables},
     stream::{Change, Position},
@@ -50,7 +50,7 @@ pub struct Pushers {
 pub(super) struct Inner {
     pub(super) store: Store,
     pub(super) rooms: Rooms,
-    pub(super) http: Guarded,
+    pub(super) http: GuardedHttpClient,
     pool: BlockingPool,
     /// The tasks of pushers, which end when they lose their sender.
     tasks: Mutex<BTreeMap<Key, mpsc::Sender<Wake>>>,
@@ -75,14 +75,14 @@ impl Pushers {
     ) -> Result<Self> {
         let inner = Arc::new(Inner {
             store: rooms.store.clone(),
-            http: Guarded::new(outbound),
+            http: GuardedHttpClient::new(outbound),
             pool: pool.clone(),
             rooms,
             tasks: Mutex::default(),
             running,
             stopping,
         });
-        let visible = inner.rooms.stream.follow();
+        let visible = inner.rooms.stream.subscribe();
         for key in inner.store.scan::<tables::Pushers>(()).keys() {
             Inner::serve(&inner, key?);
         }

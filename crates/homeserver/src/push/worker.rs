@@ -257,7 +257,7 @@ fn waiting(
 }
 
 fn is_recent(row: &Notification) -> bool {
-    clock::since(row.time) <= NOTIFICATION_AGE_MAX
+    clock::elapsed_since(row.time) <= NOTIFICATION_AGE_MAX
 }
 
 /// Deletes a pusher that its gateway or its device does not know any more.

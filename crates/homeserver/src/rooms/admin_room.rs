@@ -63,7 +63,7 @@ pub fn is_of_appservice(rooms: &Rooms, user: &UserId) -> Result<bool> {
     }
     let account = rooms.accounts.get(user)?;
     Ok(account.is_some_and(|account| account.appservice.is_some())
-        || rooms.appservices.exclusive_user(user, None))
+        || rooms.appservices.is_exclusive_user(user, None))
 }
 
 /// Refuses to let a user of an application service into the admin room.
@@ -79,7 +79,7 @@ pub fn check_member(rooms: &Rooms, room_id: &RoomId, user: &UserId) -> Result<()
 }
 
 /// Whether it brings somebody into a room, or leads there.
-pub fn is_coming(membership: &MembershipState) -> bool {
+pub fn is_join_invite_or_knock(membership: &MembershipState) -> bool {
     matches!(
         membership,
         MembershipState::Join | MembershipState::Invite | MembershipState::Knock

@@ -102,7 +102,7 @@ pub fn check_count(rooms: &Rooms, room: &RoomId) -> Result<()> {
 /// Refuses an alias that an application service has for itself.
 fn check_namespace(rooms: &Rooms, caller: &Caller, alias: &RoomAliasId) -> Result<()> {
     let except = caller.appservice.as_deref();
-    if rooms.appservices.exclusive_alias(alias, except) {
+    if rooms.appservices.is_exclusive_alias(alias, except) {
         return Err(Error::bad_request(
             ErrorKind::Exclusive,
             "An application service has this alias for itself",

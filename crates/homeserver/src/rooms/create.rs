@@ -317,7 +317,7 @@ fn check_invites(rooms: &Rooms, request: &Request) -> Result<()> {
         )));
     }
     for user in &request.invite {
-        super::membership::check_ours(rooms, user)?;
+        super::membership::check_local_user(rooms, user)?;
     }
     Ok(())
 }

@@ -103,7 +103,7 @@ fn member(writer: &mut RoomWriter, pdu: &Pdu, slot: Slot) -> Result<()> {
     };
     writer.wake_after_commit(WakeTarget::User(user.clone()));
     let room = pdu.room_id.clone();
-    writer.row(move |batch, positions| {
+    writer.add_row(move |batch, positions| {
         member.position = positions.of(slot);
         batch.put::<tables::Members>((&room, &user), &member)?;
         batch.put::<tables::Memberships>((&user, &room), &member)
@@ -121,7 +121,7 @@ pub(super) fn written(rooms: &Rooms, added: &[Arc<Pdu>]) {
             .content_as::<RoomMemberEventContent>()
             .is_some_and(|content| content.membership == MembershipState::Join);
         if !stays && let Ok(user) = <&UserId>::try_from(key) {
-            rooms.typing.left(&pdu.room_id, user);
+            rooms.typing.remove_user(&pdu.room_id, user);
         }
     }
 }

@@ -2,8 +2,8 @@
 //!
 //! Spec: <https://spec.matrix.org/v1.19/client-server-api/#filtering>
 
-pub use homeserver_model::filter::matches_other;
-use homeserver_model::filter::{self, Filtered};
+pub use homeserver_model::filter::matches_non_room;
+use homeserver_model::filter::{self, FilterSubject};
 use ruma::{OwnedUserId, api::client::filter::RoomEventFilter};
 use serde::Deserialize;
 
@@ -12,7 +12,7 @@ use crate::{error::Result, store::tables};
 
 /// Whether an event of a room passes. The limit is not part of it.
 pub fn matches(filter: &RoomEventFilter, pdu: &Pdu) -> bool {
-    let event = Filtered {
+    let event = FilterSubject {
         room_id: &pdu.room_id,
         sender: &pdu.sender,
         kind: &pdu.kind.to_string(),

@@ -24,11 +24,11 @@ const ALLOWANCES_REMEMBERED: usize = 10_000;
 
 /// How many rooms each user can join before their rooms have to be counted again.
 #[derive(Debug)]
-pub(super) struct Allowances {
+pub(super) struct JoinAllowances {
     left: Cache<OwnedUserId, usize>,
 }
 
-impl Default for Allowances {
+impl Default for JoinAllowances {
     fn default() -> Self {
         Self {
             left: Cache::new(ALLOWANCES_REMEMBERED),
@@ -36,7 +36,7 @@ impl Default for Allowances {
     }
 }
 
-impl Allowances {
+impl JoinAllowances {
     /// Whether the user can join one room more, which counts as joined.
     fn take(&self, store: &Store, user: &UserId) -> Result<bool> {
         let left = match self.left.get(user) {

@@ -14,7 +14,7 @@ use serde_json::{
     value::{RawValue, to_raw_value},
 };
 
-use super::{Draft, RoomWriter, Rooms, admin_room, record::Membership, send::same};
+use super::{Draft, RoomWriter, Rooms, admin_room, record::Membership, send::is_same_json};
 use crate::{
     error::{Error, Result},
     store::tables,
@@ -25,7 +25,7 @@ mod everywhere;
 mod restricted;
 
 pub use everywhere::{leave_all_rooms, remove_guests, update_profiles};
-pub use restricted::passes;
+pub use restricted::meets_join_rule;
 
 /// What somebody is to become in a room.
 #[derive(Clone, Debug)]
@@ -125,9 +125,9 @@ pub async fn set_membership(
     };
     let draft = member.draft(sender)?;
     let current = writer.state(&StateEventType::RoomMember, member.user.as_str())?;
-    if current
-        .is_some_and(|current| current.sender == *sender && same(&current.content, &draft.content))
-    {
+    if current.is_some_and(|current| {
+        current.sender == *sender && is_same_json(&current.content, &draft.content)
+    }) {
         return Ok(());
     }
     writer.add(draft)?;
@@ -152,7 +152,7 @@ fn allowed(
     mut member: MembershipUpdate,
     now: Option<&Membership>,
 ) -> Result<Option<MembershipUpdate>> {
-    if admin_room::is_coming(&member.membership) {
+    if admin_room::is_join_invite_or_knock(&member.membership) {
         admin_room::check_member(rooms, writer.room_id(), &member.user)?;
     }
     let before = now.map(|now| &now.membership);
@@ -169,7 +169,7 @@ fn allowed(
             None => return Err(not_there("You are not in this room")),
             Some(_) => {}
         },
-        MembershipState::Invite => check_ours(rooms, &member.user)?,
+        MembershipState::Invite => check_local_user(rooms, &member.user)?,
         _ => {}
     }
     Ok(Some(member))
@@ -237,7 +237,7 @@ fn not_there(message: &str) -> Error {
 }
 
 /// Refuses users of other servers: this one does not federate.
-pub fn check_ours(rooms: &Rooms, user: &UserId) -> Result<()> {
+pub fn check_local_user(rooms: &Rooms, user: &UserId) -> Result<()> {
     if user.server_name() == rooms.server_name {
         return Ok(());
     }

@@ -57,7 +57,7 @@ pub fn token(text: Option<&str>) -> Result<Option<PaginationToken>> {
 }
 
 /// A number of events in a request, within what one page can have.
-pub fn limit(asked: Option<UInt>, default: usize) -> usize {
+pub fn page_limit(asked: Option<UInt>, default: usize) -> usize {
     let asked = asked.map_or(default, |asked| {
         usize::try_from(u64::from(asked)).unwrap_or(usize::MAX)
     });
@@ -108,7 +108,7 @@ impl<'a> TimelineReader<'a> {
     ///
     /// 403 if the user may not read the room.
     pub fn new(rooms: &'a Rooms, user: &UserId, room: &'a RoomId) -> Result<Self> {
-        let end = visibility::end_for(rooms, user, room)?;
+        let end = visibility::visible_until(rooms, user, room)?;
         Ok(Self {
             rooms,
             room,

@@ -96,9 +96,9 @@ pub async fn set(
 
 /// Writes the receipt in its new place.
 fn put(write: &mut Write, room: &RoomId, receipt: Receipt) {
-    let slot = write.position();
+    let slot = write.reserve_position();
     let room = room.to_owned();
-    write.row(move |batch, positions| {
+    write.add_row(move |batch, positions| {
         let position = positions.of(slot);
         batch.put::<tables::Receipts>((&room, position), &receipt)?;
         let (user, kind) = (&receipt.user_id, receipt.receipt_type.as_str());

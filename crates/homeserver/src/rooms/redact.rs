@@ -72,8 +72,8 @@ pub(super) fn apply(writer: &mut RoomWriter, redaction: &Pdu) -> Result<()> {
     let stripped = Pdu::from_stored(stored, &target.room_id, target.position)?;
     unname(writer, &stripped)?;
     unrelate(writer, &target)?;
-    super::threads::forget(writer, &target)?;
-    super::search::forget(writer, &target)?;
+    super::threads::remove_redacted(writer, &target)?;
+    super::search::remove_redacted(writer, &target)?;
     writer.rewrite(stripped)
 }
 

@@ -157,7 +157,7 @@ impl DerivedWrite for Notes {
             sender: pdu.sender.clone(),
             key: relates.key,
         };
-        writer.row(move |batch, positions| {
+        writer.add_row(move |batch, positions| {
             let key = (&*room, &*relates.event_id, positions.of(slot));
             batch.put::<tables::Relations>(key, &relation)
         });

@@ -39,7 +39,7 @@ pub fn words(text: &str) -> impl Iterator<Item = String> + '_ {
 }
 
 /// The words of a search, each once.
-pub fn term(text: &str) -> BTreeSet<String> {
+pub fn search_words(text: &str) -> BTreeSet<String> {
     words(text).take(SEARCH_TERM_WORDS_MAX).collect()
 }
 
@@ -95,7 +95,7 @@ fn note(writer: &mut RoomWriter, pdu: &Pdu, slot: Slot) {
         return;
     }
     let room = pdu.room_id.clone();
-    writer.row(move |batch, positions| {
+    writer.add_row(move |batch, positions| {
         let position = positions.of(slot);
         words.iter().try_for_each(|word| {
             batch.put::<tables::Words>((&*room, word.as_str(), position), &Exists {})
@@ -104,7 +104,7 @@ fn note(writer: &mut RoomWriter, pdu: &Pdu, slot: Slot) {
 }
 
 /// A redacted event is not found any more.
-pub(super) fn forget(writer: &mut RoomWriter, target: &Pdu) -> Result<()> {
+pub(super) fn remove_redacted(writer: &mut RoomWriter, target: &Pdu) -> Result<()> {
     for word in indexed_words(target) {
         let key = (&*target.room_id, word.as_str(), target.position);
         writer.batch().delete::<tables::Words>(key)?;

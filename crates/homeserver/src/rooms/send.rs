@@ -142,11 +142,11 @@ fn unchanged(writer: &RoomWriter, draft: &Draft) -> Result<Option<Arc<Pdu>>> {
     };
     let kind = StateEventType::from(draft.kind.to_string());
     let now = writer.state(&kind, key)?;
-    Ok(now.filter(|now| now.sender == draft.sender && same(&now.content, &draft.content)))
+    Ok(now.filter(|now| now.sender == draft.sender && is_same_json(&now.content, &draft.content)))
 }
 
 /// Whether two contents are the same JSON.
-pub(super) fn same(one: &RawValue, other: &RawValue) -> bool {
+pub(super) fn is_same_json(one: &RawValue, other: &RawValue) -> bool {
     let read = |json: &RawValue| serde_json::from_str::<Value>(json.get()).ok();
     read(one) == read(other)
 }
@@ -179,7 +179,9 @@ fn check_member(rooms: &Rooms, writer: &RoomWriter, draft: &Draft) -> Result<()>
     let content: Option<RoomMemberEventContent> = serde_json::from_str(draft.content.get()).ok();
     let user = draft.state_key.as_deref().map(<&UserId>::try_from);
     match (content, user) {
-        (Some(content), Some(Ok(user))) if admin_room::is_coming(&content.membership) => {
+        (Some(content), Some(Ok(user)))
+            if admin_room::is_join_invite_or_knock(&content.membership) =>
+        {
             admin_room::check_member(rooms, writer.room_id(), user)
         }
         _ => Ok(()),

@@ -22,7 +22,7 @@ use ruma::{
     room::{JoinRuleSummary, RoomSummary, RoomType},
 };
 
-use super::{RoomState, Rooms, membership::passes, unknown_room};
+use super::{RoomState, Rooms, membership::meets_join_rule, unknown_room};
 use crate::error::Result;
 
 /// The summary of a room. Says nothing about who may see it.
@@ -77,7 +77,7 @@ pub fn may_know(rooms: &Rooms, user: Option<&UserId>, room: &RoomId) -> Result<b
     }
     match (join_rule(&state)?, user) {
         (JoinRule::Public | JoinRule::Knock | JoinRule::KnockRestricted(_), _) => Ok(true),
-        (rule, Some(user)) => passes(rooms, user, &rule),
+        (rule, Some(user)) => meets_join_rule(rooms, user, &rule),
         (_, None) => Ok(false),
     }
 }

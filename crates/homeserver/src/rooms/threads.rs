@@ -74,7 +74,7 @@ impl DerivedWrite for Notes {
         thread.count += 1;
         thread.last_event.clone_from(&pdu.event_id);
         let (mut thread, room) = (thread.clone(), pdu.room_id.clone());
-        writer.row(move |batch, positions| {
+        writer.add_row(move |batch, positions| {
             let old = before.map_or(old, |slot| positions.of(slot));
             batch.delete::<tables::ThreadOrder>((&room, old))?;
             thread.last = positions.of(slot);
@@ -97,7 +97,7 @@ impl Thread {
 }
 
 /// Takes an event that is redacted out of its thread.
-pub(super) fn forget(writer: &mut RoomWriter, target: &Pdu) -> Result<()> {
+pub(super) fn remove_redacted(writer: &mut RoomWriter, target: &Pdu) -> Result<()> {
     let Some(root) = root_of(target) else {
         return Ok(());
     };

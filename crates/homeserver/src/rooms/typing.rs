@@ -103,7 +103,7 @@ impl Typing {
     }
 
     /// The user is not in the room any more.
-    pub fn left(&self, room: &RoomId, user: &UserId) {
+    pub fn remove_user(&self, room: &RoomId, user: &UserId) {
         if let Err(error) = self.stop(room, user) {
             tracing::error!(room.id = %room, %error, "could not announce the end of typing");
         }

@@ -29,7 +29,7 @@ use crate::{
 /// # Errors
 ///
 /// 403 `M_FORBIDDEN` if the user never was in the room or forgot it, and if not everybody may read it.
-pub fn end_for(rooms: &Rooms, user: &UserId, room: &RoomId) -> Result<Position> {
+pub fn visible_until(rooms: &Rooms, user: &UserId, room: &RoomId) -> Result<Position> {
     let Some(left) = readable_state(rooms, user, room)?.at else {
         return Ok(Position::MAX);
     };

@@ -174,11 +174,11 @@ impl RoomWriter {
     }
 
     /// A row that needs the positions of the events.
-    pub fn row(
+    pub fn add_row(
         &mut self,
         row: impl FnOnce(&mut Batch, Positions) -> Result<(), StoreError> + Send + 'static,
     ) {
-        self.write.row(row);
+        self.write.add_row(row);
     }
 
     /// Wakes somebody else, too, once this is written.

@@ -16,7 +16,7 @@ const SEND_IDS_KEPT: Duration = Duration::from_hours(30 * 24);
 const REWRITTEN_EVERY: Duration = Duration::from_hours(7 * 24);
 
 /// Has the rows of this table end, if they do.
-pub(super) fn limit(name: &str, options: &mut Options) {
+pub(super) fn set_compaction_filter(name: &str, options: &mut Options) {
     if name != SendIds::NAME {
         return;
     }
@@ -24,7 +24,9 @@ pub(super) fn limit(name: &str, options: &mut Options) {
     options.set_compaction_filter(c"send ids", |_, _, row| {
         // What cannot be read is not ours to judge.
         match decode::<SendIds>(row) {
-            Ok(made) if clock::since(made.time) > SEND_IDS_KEPT => CompactionDecision::Remove,
+            Ok(made) if clock::elapsed_since(made.time) > SEND_IDS_KEPT => {
+                CompactionDecision::Remove
+            }
             _ => CompactionDecision::Keep,
         }
     });

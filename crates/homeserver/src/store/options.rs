@@ -8,7 +8,7 @@ use system::descriptors;
 
 use super::{
     expiry,
-    table::Shape,
+    table::AccessPattern,
     tables::{ALL, Meta},
 };
 
@@ -59,24 +59,24 @@ pub(super) fn database() -> Options {
 /// The options of every table, the one that `RocksDB` itself demands included.
 pub(super) fn families() -> Vec<ColumnFamilyDescriptor> {
     let cache = Cache::new_lru_cache(CACHE_BYTES);
-    let default = ("default", Shape::Lookup);
+    let default = ("default", AccessPattern::Lookup);
     let known = ALL.iter().copied().chain([default]);
     known
         .map(|(name, shape)| {
             let mut options = family(shape, &cache);
-            expiry::limit(name, &mut options);
+            expiry::set_compaction_filter(name, &mut options);
             ColumnFamilyDescriptor::new(name, options)
         })
         .collect()
 }
 
-fn family(shape: Shape, cache: &Cache) -> Options {
+fn family(shape: AccessPattern, cache: &Cache) -> Options {
     let mut blocks = BlockBasedOptions::default();
     blocks.set_block_cache(cache);
     blocks.set_cache_index_and_filter_blocks(true);
     blocks.set_pin_l0_filter_and_index_blocks_in_cache(true);
     blocks.set_format_version(5);
-    if shape == Shape::Lookup {
+    if shape == AccessPattern::Lookup {
         blocks.set_bloom_filter(BLOOM_BITS, false);
     }
     let mut options = Options::default();

@@ -6,7 +6,7 @@ use super::key::Key;
 
 /// How a column family is used, so that `RocksDB` can be told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Shape {
+pub enum AccessPattern {
     /// Small rows that are looked up one by one.
     Lookup,
     /// Rows that are read in the order of their keys, forwards or backwards.
@@ -18,7 +18,7 @@ pub trait Table {
     /// The name of the column family on disk. Never changes.
     const NAME: &'static str;
     /// How it is used.
-    const SHAPE: Shape;
+    const SHAPE: AccessPattern;
     /// The version that values are written in, the first byte of each.
     const VERSION: u8;
     /// A tuple of parts.
@@ -36,7 +36,7 @@ macro_rules! catalogue {
 
             impl $crate::store::table::Table for $name {
                 const NAME: &'static str = $text;
-                const SHAPE: $crate::store::table::Shape = $crate::store::table::Shape::$shape;
+                const SHAPE: $crate::store::table::AccessPattern = $crate::store::table::AccessPattern::$shape;
                 const VERSION: u8 = 1;
                 type Key = ($($key,)+);
                 type Value = $value;
@@ -44,7 +44,7 @@ macro_rules! catalogue {
         )*
 
         /// Every column family, with its use.
-        pub const ALL: &[(&str, $crate::store::table::Shape)] =
+        pub const ALL: &[(&str, $crate::store::table::AccessPattern)] =
             &[$((<$name as $crate::store::table::Table>::NAME, <$name as $crate::store::table::Table>::SHAPE)),*];
     };
 }

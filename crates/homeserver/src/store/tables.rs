@@ -14,7 +14,7 @@ use super::{
     Exists,
     records::{
         accounts::{Account, Device, RefreshToken, RegistrationToken, ShortToken, Token},
-        appservices::Progress,
+        appservices::TransactionProgress,
         keys::{BackupVersion, DehydratedDevice, FallbackKey},
         media::{MediaFile, Thumbnail},
         push::{self, Notification, PusherRecord},
@@ -143,5 +143,5 @@ catalogue! {
     /// Application services that an admin registered in the admin room, by id: the registration as YAML.
     Appservices "appservices" Lookup (String) => String;
     /// How far an application service has been served, by id.
-    AppserviceProgress "appservice_progress" Lookup (String) => Progress;
+    AppserviceProgress "appservice_progress" Lookup (String) => TransactionProgress;
 }

@@ -113,7 +113,7 @@ async fn what_a_request_made_is_forgotten_after_a_month() {
             .unwrap();
     }
     store.commit(batch).await.unwrap();
-    store.write_out().await.unwrap();
+    store.flush().await.unwrap();
     let family = store.family::<tables::SendIds>().unwrap();
     store
         .engine()

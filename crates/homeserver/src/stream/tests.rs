@@ -24,7 +24,7 @@ fn stream() -> (Store, Stream, TempDir) {
 fn empty(stream: &Stream, positions: usize) -> Write {
     let mut write = stream.begin_write();
     for _ in 0..positions {
-        write.position();
+        write.reserve_position();
     }
     write
 }
@@ -35,7 +35,7 @@ async fn open_write_holds_back_what_is_behind_it() {
     let (opened, opens) = std::sync::mpsc::channel();
     let (go_on, waits) = std::sync::mpsc::channel::<()>();
     let mut slow = empty(&stream, 3);
-    slow.row(move |_, _| {
+    slow.add_row(move |_, _| {
         opened.send(()).unwrap();
         waits.recv().unwrap();
         Ok(())
@@ -76,7 +76,7 @@ fn small_write_waits_for_one_large_write_at_most() {
     let (opened, opens) = std::sync::mpsc::channel();
     let (go_on, waits) = std::sync::mpsc::channel::<()>();
     let mut first = empty(&stream, large);
-    first.row(move |_, _| {
+    first.add_row(move |_, _| {
         opened.send(()).unwrap();
         waits.recv().unwrap();
         Ok(())
@@ -110,7 +110,7 @@ async fn write_that_fails_or_is_dropped_holds_nobody_back() {
     let (_store, stream, _directory) = stream();
     drop(empty(&stream, 5));
     let mut broken = empty(&stream, 2);
-    broken.row(|_, _| Err(crate::store::StoreError::Lost));
+    broken.add_row(|_, _| Err(crate::store::StoreError::Lost));
     assert!(stream.commit(broken).await.is_err());
     let position = stream.commit(empty(&stream, 1)).await.unwrap();
     assert_eq!((stream.visible(), stream.open_places()), (position, 0));

@@ -61,14 +61,14 @@ impl Write {
     }
 
     /// One more position, behind those that were asked for before.
-    pub fn position(&mut self) -> Slot {
+    pub fn reserve_position(&mut self) -> Slot {
         let slot = Slot(self.positions);
         self.positions += 1;
         slot
     }
 
     /// A row that needs positions. Such rows are written in their order, behind those that need none.
-    pub fn row(
+    pub fn add_row(
         &mut self,
         row: impl FnOnce(&mut Batch, Positions) -> Result<(), StoreError> + Send + 'static,
     ) {

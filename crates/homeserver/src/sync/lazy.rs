@@ -44,7 +44,7 @@ impl SentMembers {
     }
 
     /// Those of `members` that the device did not get in an answer up to `since`; they count as given with the answer `until`.
-    pub fn give(
+    pub fn take_unsent(
         &self,
         (user, device, room): (&UserId, &DeviceId, &RoomId),
         members: Vec<OwnedUserId>,

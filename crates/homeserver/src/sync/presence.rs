@@ -327,7 +327,7 @@ async fn watch(presence: Weak<Inner>, user: OwnedUserId) {
 }
 
 /// 403 if this server keeps no presence.
-pub fn not_kept() -> Error {
+pub fn presence_disabled_error() -> Error {
     Error::forbidden("Presence is disabled on this server")
 }
 

@@ -84,7 +84,8 @@ pub async fn answer(
         let device = caller.device_id.as_deref();
         ctx.pending_sends.answered(&caller.user_id, device).await;
         let draft = ResponseDraft::read(ctx, &sync_request, &base, now).await?;
-        ctx.accounts.still_logged_in(&caller.user_id, device)?;
+        ctx.accounts
+            .check_still_logged_in(&caller.user_id, device)?;
         let left = deadline.saturating_duration_since(Instant::now());
         let waits = async {
             let user = &caller.user_id;

@@ -32,7 +32,7 @@ use crate::{
     keys,
     limits::{SYNC_TIMELINE_MAX, SYNC_TO_DEVICE_MAX},
     rooms::{
-        Pdu, filter::matches_other, pagination::PaginationToken, present::Viewer,
+        Pdu, filter::matches_non_room, pagination::PaginationToken, present::Viewer,
         record::Membership,
     },
     stream::Position,
@@ -66,7 +66,7 @@ struct SyncOptions {
     /// Up to where it has them with this answer, if more wait.
     messages_until: Option<Position>,
     /// What this answer can still tell of rooms that are seen from outside.
-    outside: outside::Budget,
+    outside: outside::StrippedStateBudget,
 }
 
 /// What stands in a token before the position up to which messages to the device were told, if more wait.
@@ -111,7 +111,7 @@ impl SyncOptions {
             until,
             messages_since,
             messages_until: None,
-            outside: outside::Budget::default(),
+            outside: outside::StrippedStateBudget::default(),
             viewer,
         })
     }
@@ -155,7 +155,7 @@ pub async fn answer(
         let response = tell(ctx, &mut options).await?;
         let device = options.viewer.device_id.as_deref();
         ctx.accounts
-            .still_logged_in(&options.viewer.user_id, device)?;
+            .check_still_logged_in(&options.viewer.user_id, device)?;
         let left = deadline.saturating_duration_since(Instant::now());
         if at_once || !is_empty(&response) || left == Duration::ZERO {
             return Ok(response);
@@ -225,7 +225,7 @@ async fn tell(ctx: &SyncContext, options: &mut SyncOptions) -> Result<Response> 
         Some(since) => account_data::changed(&ctx.store, &user, since, options.until)?,
     };
     for datum in changed.iter().filter(|changed| changed.room.is_empty()) {
-        if matches_other(&options.filter.account_data, &datum.kind, None) {
+        if matches_non_room(&options.filter.account_data, &datum.kind, None) {
             response.account_data.events.push(datum.global_event()?);
         }
     }
@@ -240,7 +240,7 @@ async fn tell(ctx: &SyncContext, options: &mut SyncOptions) -> Result<Response> 
     let outside = memberships
         .iter()
         .filter(|(_, member)| outside::is_outside(member));
-    options.outside = outside::Budget::for_rooms(outside.count());
+    options.outside = outside::StrippedStateBudget::for_rooms(outside.count());
     if let Some(since) = options.since
         && changed_rooms.concerns_devices(&memberships)
     {
@@ -326,7 +326,7 @@ fn presence(ctx: &SyncContext, options: &SyncOptions, response: &mut Response) -
     let user = &options.viewer.user_id;
     let after = options.since.unwrap_or_default();
     for (other, status) in ctx.presence.since(after, options.until) {
-        let wanted = matches_other(&options.filter.presence, "m.presence", Some(&other))
+        let wanted = matches_non_room(&options.filter.presence, "m.presence", Some(&other))
             && !options.ignored.contains(&other);
         if wanted && (other == *user || ctx.rooms.share_room(user, &other)?) {
             let event = Raw::new(&status.event(other))?;

@@ -57,7 +57,7 @@ impl Interest {
     }
 
     /// Whether the user is in a room with one of its users.
-    pub(super) fn meets(&mut self, user: &UserId, at: Position) -> Result<bool> {
+    pub(super) fn shares_room_with(&mut self, user: &UserId, at: Position) -> Result<bool> {
         for room in self.rooms.joined_rooms(user)? {
             if !self.own_members(&room, at)?.is_empty() {
                 return Ok(true);

@@ -31,7 +31,7 @@ const LOOKED_AT_MAX: usize = 1_000;
 
 /// Where everything that is told comes from.
 #[derive(Clone, Debug)]
-pub(super) struct Source {
+pub(super) struct TransactionSource {
     pub(super) rooms: Rooms,
     pub(super) typing: Typing,
     pub(super) presence: Presence,
@@ -57,7 +57,7 @@ pub(super) struct Transaction {
 impl Transaction {
     /// Collects what happened behind `after` and not behind `until`.
     pub(super) fn collect(
-        source: &Source,
+        source: &TransactionSource,
         appservice: &Appservice,
         interest: &mut Interest,
         after: Position,

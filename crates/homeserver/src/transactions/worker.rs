@@ -15,10 +15,10 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     interest::Interest,
-    transaction::{Source, Transaction},
+    transaction::{Transaction, TransactionSource},
 };
 use crate::{
-    appservices::{Appservice, path_part, record::Progress},
+    appservices::{Appservice, path_part, record::TransactionProgress},
     error::Result,
     limits::APPSERVICE_RETRY_MAX,
     store::{Batch, Store, tables},
@@ -34,11 +34,11 @@ const NOTE_EVERY: u64 = 2_000;
 #[derive(Debug)]
 pub(super) struct Worker {
     appservice: Arc<Appservice>,
-    source: Source,
+    source: TransactionSource,
     stream: Stream,
     stopping: CancellationToken,
     interest: Interest,
-    progress: Progress,
+    progress: TransactionProgress,
     /// What was last noted as served.
     noted: Position,
     /// What was not answered yet, and has to be.
@@ -57,7 +57,7 @@ impl Worker {
     /// A worker that goes on where the last one stopped; at the first time, with what happens from now on.
     pub(super) async fn new(
         appservice: Arc<Appservice>,
-        source: Source,
+        source: TransactionSource,
         stream: Stream,
         stopping: CancellationToken,
     ) -> Result<Self> {
@@ -66,9 +66,9 @@ impl Worker {
         let progress = if let Some(progress) = kept {
             progress
         } else {
-            let progress = Progress {
+            let progress = TransactionProgress {
                 served: stream.visible(),
-                ..Progress::default()
+                ..TransactionProgress::default()
             };
             store
                 .put::<tables::AppserviceProgress>((appservice.id(),), &progress)
@@ -98,7 +98,7 @@ impl Worker {
     }
 
     async fn follow(&mut self) {
-        let mut visible = self.stream.follow();
+        let mut visible = self.stream.subscribe();
         let mut waits = waits();
         loop {
             let until = *visible.borrow_and_update();

@@ -111,7 +111,7 @@ impl Start {
     pub(super) fn new(scope: Scope, mode: PermissionMode) -> Self {
         Self {
             scope,
-            mode: word(mode),
+            mode: permission_mode_name(mode),
             wait_for_replay: true,
             recover_approvals: true,
             client_info: ClientInfo {
@@ -123,7 +123,7 @@ impl Start {
 }
 
 /// The App Server's word for a mode.
-pub(super) fn word(mode: PermissionMode) -> &'static str {
+pub(super) fn permission_mode_name(mode: PermissionMode) -> &'static str {
     match mode {
         PermissionMode::Standard => "standard",
         PermissionMode::AcceptEdits => "acceptEdits",

@@ -36,7 +36,7 @@ mod calls;
 mod effects;
 mod failures;
 
-use failures::{chain, copy, refuse};
+use failures::{clone_error, error_chain, refuse};
 
 /// The most attempts in a row to connect, before those who listen are told.
 pub const RECONNECTS_MAX: usize = 8;
@@ -255,12 +255,12 @@ impl Task {
         self.failures += 1;
         let lost = self.failures >= RECONNECTS_MAX && !self.guard_up;
         for call in std::mem::take(&mut self.parked) {
-            refuse(call, copy(why));
+            refuse(call, clone_error(why));
         }
         for room in self.conversations.values_mut() {
             room.fail(why);
             if lost {
-                let why = chain(why);
+                let why = error_chain(why);
                 let url = self.address.shown().to_owned();
                 room.runtime.give_up(&StreamEnd::Unreachable { url, why });
             }
@@ -268,7 +268,7 @@ impl Task {
     }
 
     fn down(&mut self, line: SocketRole, why: &BackendError) {
-        tracing::debug!(?line, error = %chain(why), "lost a socket of the App Server");
+        tracing::debug!(?line, error = %error_chain(why), "lost a socket of the App Server");
         match line {
             SocketRole::Main => self.main_up = false,
             SocketRole::Guard => self.guard_up = false,
@@ -276,8 +276,8 @@ impl Task {
         let on_it = |pending: &mut PendingRequest| pending.line() == line;
         for (_, pending) in self.pending.extract_if(|_, pending| on_it(pending)) {
             match pending.what {
-                RequestKind::Plain(reply) => drop(reply.send(Err(copy(why)))),
-                RequestKind::Cancel(_, reply) => drop(reply.send(Err(copy(why)))),
+                RequestKind::Plain(reply) => drop(reply.send(Err(clone_error(why)))),
+                RequestKind::Cancel(_, reply) => drop(reply.send(Err(clone_error(why)))),
                 // The rest is asked again as soon as there is a socket to ask on.
                 _ => {}
             }
@@ -369,12 +369,12 @@ impl ConversationState {
     /// Nobody gets what they wait for.
     fn fail(&mut self, why: &BackendError) {
         for reply in self.subscribing.drain(..) {
-            let _ = reply.send(Err(copy(why)));
+            let _ = reply.send(Err(clone_error(why)));
         }
         let deciding = self.deciding.take().map(|(_, reply)| reply);
         let waiting = [self.sending.take(), deciding, self.resuming.take()];
         for reply in waiting.into_iter().flatten() {
-            let _ = reply.send(Err(copy(why)));
+            let _ = reply.send(Err(clone_error(why)));
         }
     }
 

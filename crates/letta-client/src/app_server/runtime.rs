@@ -334,7 +334,7 @@ impl Runtime {
         let turns = [&mut self.ours, &mut self.others, &mut self.last];
         turns.into_iter().flatten().find_map(|turn| {
             let first = turn.run().and_then(|run| turn::split(run).0)?;
-            turn.listen_to(&turn::segment_run(&first, call)?)
+            turn.open_stream_of(&turn::segment_run(&first, call)?)
         })
     }
 

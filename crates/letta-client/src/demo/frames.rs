@@ -258,7 +258,7 @@ impl Step {
     }
 
     /// What a person sent, as the history shows it.
-    pub(super) fn user(&self, text: &str, from: From) -> Message {
+    pub(super) fn user(&self, text: &str, from: PromptSender) -> Message {
         let own = Self {
             uuid: ids::uuid(),
             ..self.clone()
@@ -317,7 +317,7 @@ impl Message {
 
 /// Who sent a prompt, and under which key.
 #[derive(Clone, Debug, Default)]
-pub(super) struct From {
+pub(super) struct PromptSender {
     pub(super) name: Option<String>,
     pub(super) sender_id: Option<String>,
     pub(super) otid: Option<String>,

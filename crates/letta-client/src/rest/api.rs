@@ -73,7 +73,7 @@ impl ResponseBody {
 impl ResponseBody {
     /// The same for a call that only reads: another shape says nothing about what exists.
     pub(crate) fn read<T: DeserializeOwned>(&self) -> Result<T, BackendError> {
-        self.json().map_err(BackendError::of_read)
+        self.json().map_err(BackendError::into_read_error)
     }
 
     /// A list of messages.
@@ -336,7 +336,7 @@ pub(crate) fn is_cloud(url: &Url) -> bool {
 }
 
 /// An address as it may be shown, whatever it is.
-pub(crate) fn shown(url: &str) -> String {
+pub(crate) fn display_url(url: &str) -> String {
     Url::parse(url).map_or_else(
         |_| "(not a URL)".to_owned(),
         |url| without_credentials(&url),

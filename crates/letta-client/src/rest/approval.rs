@@ -26,7 +26,7 @@ use crate::{
 const LOOK_BACK_MESSAGES: usize = 50;
 
 /// What waits for a decision in a conversation.
-pub(super) async fn pending(
+pub(super) async fn pending_approval(
     api: &SharedApi,
     to: &Destination,
     conversations: bool,

@@ -131,7 +131,7 @@ pub(super) async fn resume(
     match api
         .open(&["v1", "runs", run.as_str(), "stream"], &body)
         .await
-        .map_err(BackendError::of_read)?
+        .map_err(BackendError::into_read_error)?
     {
         Ok(response) => {
             let mut turn = Turn::new(api, place, Source::Stream(response), true, None);
@@ -288,7 +288,7 @@ impl Turn {
             self.conclude().await;
             return Ok(());
         }
-        self.look_if_dead().await
+        self.end_if_dead().await
     }
 
     async fn stream_ended(&mut self, why: BackendError) -> Result<(), BackendError> {
@@ -380,7 +380,7 @@ impl Turn {
     /// What waits is what the server has stored, not what it has streamed.
     async fn read_request(&mut self, events: &mut Vec<TurnEvent>) {
         let StreamTarget { to, conversations } = &self.place;
-        match approval::pending(&self.api, to, *conversations).await {
+        match approval::pending_approval(&self.api, to, *conversations).await {
             Ok(Some(request)) => self.decoder.stored_request(request, events),
             // Somebody has decided at once.
             Ok(None) => {}

@@ -150,7 +150,12 @@ async fn the_server_is_killed_while_a_person_decides() {
         };
         assert_ne!(new.id, old.id);
         assert_eq!(
-            world.backend.pending(&room).await.unwrap().as_ref(),
+            world
+                .backend
+                .pending_approval(&room)
+                .await
+                .unwrap()
+                .as_ref(),
             Some(new)
         );
         assert!(matches!(

@@ -224,7 +224,7 @@ async fn its_tools_ask_first(world: &World, room: &Destination) {
             panic!("{heard:?}")
         };
         assert_eq!(
-            world.backend.pending(room).await.unwrap().as_ref(),
+            world.backend.pending_approval(room).await.unwrap().as_ref(),
             Some(request)
         );
         assert!(

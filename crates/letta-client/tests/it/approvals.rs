@@ -151,7 +151,7 @@ async fn what_waits_is_found_again_in_every_conversation() {
         ..lab.to.clone()
     };
     for to in [lab.to.clone(), other] {
-        let pending = || lab.backend.pending(&to);
+        let pending = || lab.backend.pending_approval(&to);
         assert_eq!(pending().await.unwrap(), None);
         let asked = prompt("$1", r#"approve: launch {"what":"rocket"} ;; wave {}"#);
         let stream = lab.backend.send(&to, &[asked], ToolPolicy::default()).await;

@@ -298,7 +298,7 @@ async fn what_it_cannot_do_it_says() {
     assert!(!info.approvals && !info.history && !info.external_turns);
     let ada = at_home(&backend.agents().await.unwrap()[0].id);
     assert_eq!(backend.history(&ada, 9).await.unwrap(), []);
-    assert_eq!(backend.pending(&ada).await.unwrap(), None);
+    assert_eq!(backend.pending_approval(&ada).await.unwrap(), None);
     let error = backend.cancel(&ada).await.unwrap_err();
     assert!(
         matches!(error, BackendError::Unsupported { .. }),

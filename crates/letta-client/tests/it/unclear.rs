@@ -103,13 +103,17 @@ async fn reads_that_are_answered_with_something_else_are_not_known() {
         assert_unclear("resume", body, resumed);
         let letta = backend("/v1/agents/agent-1", &[body]).await;
         assert_unclear("agent", body, letta.agent(&to("").agent).await);
-        assert_unclear("pending", body, letta.pending(&to("")).await);
+        assert_unclear("pending", body, letta.pending_approval(&to("")).await);
     }
     for body in NOTHING {
         let letta = backend("/v1/conversations/conv-1/messages", &[body]).await;
         let own = to("conv-1");
         assert_unclear("history", body, letta.history(&own, 5).await);
-        assert_unclear("pending in a thread", body, letta.pending(&own).await);
+        assert_unclear(
+            "pending in a thread",
+            body,
+            letta.pending_approval(&own).await,
+        );
         assert_unclear(
             "standing",
             body,
@@ -130,14 +134,14 @@ async fn what_is_asked_and_decided_unreadably_is_not_known() {
     for request in odd {
         let entry = json!({"id": "agent-1", "pending_approval": request}).to_string();
         let letta = backend("/v1/agents/agent-1", &[&entry]).await;
-        assert_unclear("pending", &entry, letta.pending(&to("")).await);
+        assert_unclear("pending", &entry, letta.pending_approval(&to("")).await);
         if request.is_object() {
             let page = json!([request]).to_string();
             let letta = backend("/v1/conversations/conv-1/messages", &[&page]).await;
             assert_unclear(
                 "pending in a thread",
                 &page,
-                letta.pending(&to("conv-1")).await,
+                letta.pending_approval(&to("conv-1")).await,
             );
         }
     }

@@ -38,7 +38,7 @@ pub(super) enum EvictionReason {
 
 /// What becomes of a connection when others need its place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Standing {
+enum EvictionClass {
     /// It goes before all others of its source.
     Idle,
     /// It goes if none of its source is idle.
@@ -91,7 +91,7 @@ struct Entry {
     answering: bool,
     /// [`EvictionReason`]s, each a bit.
     reasons: u8,
-    standing: Standing,
+    standing: EvictionClass,
     /// Since when it has this standing.
     since: u64,
     leaving: bool,
@@ -114,11 +114,11 @@ impl Share {
     }
 
     /// The connections of a standing that can give way.
-    fn queue(&mut self, standing: Standing) -> Option<&mut BTreeMap<u64, u64>> {
+    fn queue(&mut self, standing: EvictionClass) -> Option<&mut BTreeMap<u64, u64>> {
         match standing {
-            Standing::Idle => Some(&mut self.idle),
-            Standing::Yields => Some(&mut self.yielding),
-            Standing::Busy => None,
+            EvictionClass::Idle => Some(&mut self.idle),
+            EvictionClass::Yields => Some(&mut self.yielding),
+            EvictionClass::Busy => None,
         }
     }
 }
@@ -218,7 +218,7 @@ impl Open {
             shared,
             answering: false,
             reasons: 0,
-            standing: Standing::Idle,
+            standing: EvictionClass::Idle,
             since: id,
             leaving: false,
             evicted,
@@ -270,11 +270,11 @@ impl Open {
         let (source, standing, since) = (entry.source, entry.standing, entry.since);
         change(entry);
         entry.standing = match (entry.answering, entry.reasons) {
-            (false, _) => Standing::Idle,
-            (true, 0) => Standing::Busy,
-            (true, _) => Standing::Yields,
+            (false, _) => EvictionClass::Idle,
+            (true, 0) => EvictionClass::Busy,
+            (true, _) => EvictionClass::Yields,
         };
-        if entry.standing != standing || standing == Standing::Idle {
+        if entry.standing != standing || standing == EvictionClass::Idle {
             entry.since = tick;
         }
         let (to, now, place) = (entry.source, entry.standing, entry.since);

@@ -12,7 +12,7 @@ use serde_json::{Value, json, value::to_raw_value};
 
 use crate::push::{
     budget::EventBudget,
-    compiled::{Context, Event, Rules},
+    compiled::{Context, FlattenedEvent, Rules},
 };
 
 const NAME: &str = "Bob B.";
@@ -31,7 +31,7 @@ fn of_ruma(rules: &Ruleset, event: &Value, room: &ruma::RoomId) -> Option<Value>
 
 fn of_ours(rules: &Ruleset, event: &Value, room: &ruma::RoomId) -> Option<Value> {
     let json = to_raw_value(event).unwrap();
-    let event = Event::new(&json, room.as_str()).unwrap();
+    let event = FlattenedEvent::new(&json, room.as_str()).unwrap();
     let context = Context {
         joined: uint!(3),
         display_name: NAME,

@@ -11,7 +11,7 @@ use crate::{
     accounts::{
         credential::Credential,
         record::ShortTokenUse,
-        tokens::{Issued, LoginOptions},
+        tokens::{IssuedTokens, LoginOptions},
     },
     admin,
     appservices::{Appservice, Delivery, Origin},
@@ -65,7 +65,7 @@ impl Session {
             refresh: true,
             ..LoginOptions::default()
         };
-        let issued: Issued = accounts
+        let issued: IssuedTokens = accounts
             .log_in(user, credential, wish, config)
             .await
             .unwrap();

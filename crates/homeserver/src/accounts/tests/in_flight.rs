@@ -46,7 +46,7 @@ async fn shown(test: &Arc<TestServer>, name: &str) -> Shown {
         .unwrap()
         .clone_into(&mut person.device_id);
     let device = person.device_id.as_str().into();
-    accounts.overlook(&person.user_id, device);
+    accounts.suppress_seen_write(&person.user_id, device);
     let issued = accounts
         .issue_short_token(&person.user_id, Some(device), ShortTokenUse::Login, None)
         .await;

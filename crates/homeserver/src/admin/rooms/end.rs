@@ -146,7 +146,7 @@ pub(super) async fn moderate(
         Moderation::BanListOfRooms => ban_list(services, below).await,
         Moderation::UnbanRoom { room } => {
             let room = resolve_room(services, &room).await.map_err(error_text)?;
-            end_room::ban(&services.rooms, &room, false)
+            end_room::set_banned(&services.rooms, &room, false)
                 .await
                 .map_err(error_text)?;
             Ok("Room unbanned".to_owned())
@@ -169,7 +169,7 @@ pub(super) async fn moderate(
 async fn ban(services: &Services, room: &OwnedRoomOrAliasId) -> Result<(), String> {
     let room = resolve_room(services, room).await.map_err(error_text)?;
     not_admin_room(services, &room, "Not allowed to ban")?;
-    end_room::ban(&services.rooms, &room, true)
+    end_room::set_banned(&services.rooms, &room, true)
         .await
         .map_err(error_text)
 }

@@ -75,7 +75,7 @@ async fn said(test: &TestServer, sender: &ruma::UserId, in_room: &ruma::RoomId, 
         ping = Some(writer.add(draft).unwrap().event_id.clone());
         writer.commit().await.unwrap();
     }
-    let mut visible = test.server.stream.follow();
+    let mut visible = test.server.stream.subscribe();
     loop {
         let newest = test
             .server

@@ -96,7 +96,7 @@ impl Appservices {
         let mut all: Vec<AppserviceRegistration> = Vec::new();
         let mut add = |origin: String, read: Result<AppserviceRegistration, _>| {
             let checked = read.and_then(|registration| {
-                registration.differs_from(&all)?;
+                registration.check_unique_among(&all)?;
                 Ok(registration)
             });
             all.push(checked.map_err(|source| ConfigError::Appservice { origin, source })?);

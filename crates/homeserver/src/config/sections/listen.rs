@@ -64,7 +64,7 @@ impl Listen {
 
     /// Whether the addresses are the built-in guess, of which one may be missing on the machine. An
     /// address that the admin wrote must be there.
-    pub fn address_is_a_guess(&self) -> bool {
+    pub fn uses_default_addresses(&self) -> bool {
         self.address == Self::default().address
     }
 }

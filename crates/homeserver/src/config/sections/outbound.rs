@@ -7,7 +7,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use url::Url;
 
 use crate::config::{
-    addresses::{is_nobodys, meanings},
+    addresses::{equivalent_addresses, is_unassignable},
     units::Bytes,
 };
 
@@ -95,9 +95,9 @@ impl Outbound {
     /// forbidden whatever the list says.
     pub fn forbids(&self, address: IpAddr) -> bool {
         let denylist = &self.ip_range_denylist;
-        meanings(address)
-            .into_iter()
-            .any(|address| is_nobodys(address) || denylist.iter().any(|net| net.contains(&address)))
+        equivalent_addresses(address).into_iter().any(|address| {
+            is_unassignable(address) || denylist.iter().any(|net| net.contains(&address))
+        })
     }
 
     /// Whether a preview of `url` may be made. Its address still has to pass [`Outbound::forbids`].

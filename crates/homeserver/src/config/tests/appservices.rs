@@ -119,17 +119,17 @@ fn refusals_have_the_texts_of_tuwunel() {
 #[test]
 fn ids_and_tokens_differ() {
     let irc = read(YAML);
-    assert_snapshot!(read(YAML).differs_from([&irc]).unwrap_err(),
+    assert_snapshot!(read(YAML).check_unique_among([&irc]).unwrap_err(),
         @"Duplicate id: irc");
     let renamed = read(&YAML.replace("id: irc", "id: xmpp"));
-    assert_snapshot!(renamed.differs_from([&irc]).unwrap_err(),
+    assert_snapshot!(renamed.check_unique_among([&irc]).unwrap_err(),
         @"Duplicate as_token: irc");
     let other = read(
         &YAML
             .replace("id: irc", "id: xmpp")
             .replace("as_token: as", "as_token: z"),
     );
-    other.differs_from([&irc]).unwrap();
+    other.check_unique_among([&irc]).unwrap();
 }
 
 #[test]

@@ -76,7 +76,7 @@ fn the_defaults_are_those_of_tuwunel_but_for_the_port() {
             "[::1]:6167".parse().unwrap()
         ]
     );
-    assert!(config.listen.address_is_a_guess());
+    assert!(config.listen.uses_default_addresses());
     assert_eq!(config.listen.max_request_size.0, 24 * 1024 * 1024);
     assert_eq!(config.registration.first_displayname("alice"), "alice");
     assert_eq!(config.rooms.default_room_version, RoomVersionId::V11);

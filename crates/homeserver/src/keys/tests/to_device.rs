@@ -126,9 +126,9 @@ async fn a_device_that_never_syncs_loses_its_oldest_messages() {
     let (store, mut write) = (&test.server.store, test.server.stream.begin_write());
     let old = serde_json::value::to_raw_value(&json!({ "content": { "n": "old" } })).unwrap();
     for _ in 0..crate::limits::TO_DEVICE_WAITING_MAX {
-        let slot = write.position();
+        let slot = write.reserve_position();
         let (user, phone, old) = (user.clone(), phone.clone(), old.clone());
-        write.row(move |batch, positions| {
+        write.add_row(move |batch, positions| {
             batch.put::<tables::ToDevice>((&user, &phone, positions.of(slot)), &old)
         });
     }
@@ -237,9 +237,9 @@ async fn flood_of_one_sender_pushes_out_nothing_of_others() {
     let old = json!({ "sender": mallory.user_id, "content": { "n": "flood" } });
     let old = serde_json::value::to_raw_value(&old).unwrap();
     for _ in 0..crate::limits::TO_DEVICE_WAITING_MAX {
-        let slot = write.position();
+        let slot = write.reserve_position();
         let (user, phone, old) = (user.clone(), phone.clone(), old.clone());
-        write.row(move |batch, positions| {
+        write.add_row(move |batch, positions| {
             batch.put::<tables::ToDevice>((&user, &phone, positions.of(slot)), &old)
         });
     }

@@ -177,7 +177,7 @@ async fn files_of_erased_user_are_deleted_and_of_others_stay() {
             .operations
             .deactivate(&who.user_id, content, None);
         ended.await.unwrap();
-        let there = |id: &String| test.server.media.about(id).unwrap().is_some();
+        let there = |id: &String| test.server.media.file_record(id).unwrap().is_some();
         assert_eq!(
             hers.iter().filter(|id| there(id)).count(),
             left,

@@ -7,12 +7,12 @@ use axum::{Router, routing::get};
 use super::*;
 
 /// A client whose look-ups are wrong: every name is said to be here, as by a resolver that is not ours or a socket that was passed on.
-fn misled(outbound: &Outbound, here: SocketAddr) -> Guarded {
-    Guarded {
+fn misled(outbound: &Outbound, here: SocketAddr) -> GuardedHttpClient {
+    GuardedHttpClient {
         http: Arc::new(LazyHttpClient::new(move |client| {
             client.resolve("public.example", here)
         })),
-        ..Guarded::new(outbound)
+        ..GuardedHttpClient::new(outbound)
     }
 }
 

@@ -3,7 +3,7 @@
 use tokio::net::TcpListener;
 
 use super::*;
-use crate::{config::Outbound, outbound::Guarded};
+use crate::{config::Outbound, outbound::GuardedHttpClient};
 
 /// Ways to write this machine's own address.
 const LOOPBACK: [&str; 28] = [
@@ -55,7 +55,7 @@ const INWARD: [&str; 14] = [
     "[2001:0:a9fe:a9fe::]",
 ];
 
-async fn asks(guarded: &Guarded, host: &str, port: u16) -> Result<(), String> {
+async fn asks(guarded: &GuardedHttpClient, host: &str, port: u16) -> Result<(), String> {
     let url = format!("http://{host}:{port}/_matrix/push/v1/notify");
     let url = url.parse().map_err(|error| format!("{host}: {error}"))?;
     let request = guarded.request(Method::POST, &url);
@@ -67,7 +67,7 @@ async fn asks(guarded: &Guarded, host: &str, port: u16) -> Result<(), String> {
 async fn no_spelling_of_an_inward_address_reaches_it() {
     let listener = TcpListener::bind("0.0.0.0:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();
-    let guarded = Guarded::new(&Outbound::default());
+    let guarded = GuardedHttpClient::new(&Outbound::default());
     for host in LOOPBACK.into_iter().chain(INWARD) {
         let refused = asks(&guarded, host, port).await.unwrap_err();
         // Not every resolver knows every name.
@@ -88,7 +88,7 @@ async fn emptied_denylist_lets_loopback_be_asked() {
     let port = listener.local_addr().unwrap().port();
     let mut outbound = Outbound::default();
     outbound.ip_range_denylist.clear();
-    let guarded = Guarded::new(&outbound);
+    let guarded = GuardedHttpClient::new(&outbound);
     let (asked, ()) = tokio::join!(asks(&guarded, "127.1", port), async {
         drop(listener.accept().await.unwrap());
     });
@@ -97,7 +97,7 @@ async fn emptied_denylist_lets_loopback_be_asked() {
 
 #[tokio::test]
 async fn refused_gateway_is_warned_of_once() {
-    let guarded = Guarded::new(&Outbound::default());
+    let guarded = GuardedHttpClient::new(&Outbound::default());
     for host in [
         "localhost",
         "127.0.0.1",

@@ -119,7 +119,7 @@ async fn a_gateway_that_failed_is_asked_again_and_one_that_rejects_loses_its_pus
 async fn a_gateway_on_a_forbidden_network_is_not_asked() {
     let test = TestServer::start().await;
     let url = "http://127.0.0.1:9/_matrix/push/v1/notify".parse().unwrap();
-    let guarded = crate::outbound::Guarded::new(&test.server.config.outbound);
+    let guarded = crate::outbound::GuardedHttpClient::new(&test.server.config.outbound);
     assert!(guarded.request(Method::POST, &url).is_err());
     let named = "http://localhost:9/_matrix/push/v1/notify".parse().unwrap();
     let refused = guarded.request(Method::POST, &named).unwrap().send().await;
@@ -161,9 +161,11 @@ async fn a_phone_is_told_of_what_was_read_elsewhere() {
     assert_eq!(rang["counts"]["unread"], 1);
     read(&test, &bob, &room, ReceiptThread::Unthreaded).await;
     let mut write = test.server.stream.begin_write();
-    let slot = write.position();
+    let slot = write.reserve_position();
     let change = crate::stream::Change::Receipt(room.clone(), bob.user_id.clone());
-    write.row(move |batch, positions| batch.put::<tables::Changes>((positions.of(slot),), &change));
+    write.add_row(move |batch, positions| {
+        batch.put::<tables::Changes>((positions.of(slot),), &change)
+    });
     test.server.stream.commit(write).await.unwrap();
     let told = taken(&mut pushes).await;
     // A count of zero is left out.
@@ -215,9 +217,9 @@ async fn a_gateway_that_was_away_is_told_the_newest_and_nothing_old() {
     let rows = std::iter::repeat_n(row, GATEWAY_CATCH_UP_MAX + 20).chain([old]);
     let mut write = test.server.stream.begin_write();
     for row in rows {
-        let slot = write.position();
+        let slot = write.reserve_position();
         let (user, room) = (user.clone(), room.clone());
-        write.row(move |batch, positions| {
+        write.add_row(move |batch, positions| {
             batch.put::<tables::Notifications>((&user, &room, positions.of(slot)), &row)
         });
     }

@@ -21,7 +21,7 @@ use crate::{
 };
 
 /// Whether the user is in one of the rooms whose people may come into this one.
-pub fn passes(rooms: &Rooms, user: &UserId, rule: &JoinRule) -> Result<bool> {
+pub fn meets_join_rule(rooms: &Rooms, user: &UserId, rule: &JoinRule) -> Result<bool> {
     let (JoinRule::Restricted(rule) | JoinRule::KnockRestricted(rule)) = rule else {
         return Ok(false);
     };
@@ -56,7 +56,7 @@ pub(super) fn authorizer(
     if !restricted || now.is_some_and(Membership::is_invited) {
         return Ok(None);
     }
-    if !passes(rooms, user, &rule)? {
+    if !meets_join_rule(rooms, user, &rule)? {
         return Err(Error::forbidden(
             "You are in none of the rooms whose people may join this one",
         ));

@@ -80,7 +80,7 @@ impl RoomWriter {
         #[cfg(test)]
         self.rooms.gate.pass(&self.room_id);
         for pdu in self.added.clone() {
-            let slot = self.write.position();
+            let slot = self.write.reserve_position();
             self.write_event(&pdu, slot)?;
             derivations.next(self, &pdu, slot)?;
         }
@@ -93,7 +93,7 @@ impl RoomWriter {
         let begins = self.is_new && pdu.depth == 1;
         let mut record = begins.then(|| self.record.clone());
         let state = pdu.state().map(|(kind, key)| (kind, key.to_owned()));
-        self.row(move |batch, positions| {
+        self.add_row(move |batch, positions| {
             let position = positions.of(slot);
             batch.put_encoded::<tables::Timeline>((&room, position), &stored)?;
             batch.put::<tables::Events>((&event,), &(room.clone(), position))?;

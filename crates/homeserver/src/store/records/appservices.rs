@@ -6,7 +6,7 @@ use homeserver_model::Position;
 
 /// How far an application service has been served.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
-pub struct Progress {
+pub struct TransactionProgress {
     /// Everything up to here has been delivered, or was not meant for it.
     pub served: Position,
     /// The end of the transaction that is on its way: it is sent again with the same id until it is answered.

@@ -22,7 +22,7 @@ use crate::{
     blocking,
     error::Result,
     stream::Position,
-    sync::{SyncContext, v3::outside::Budget},
+    sync::{SyncContext, v3::outside::StrippedStateBudget},
 };
 
 /// The rooms that an answer is about.
@@ -113,8 +113,8 @@ impl ResponseDraft {
         list::sort(&mut candidates);
         let mut wanted = BTreeMap::new();
         for (name, list) in &sync_request.lists {
-            let listed = list.look(&candidates);
-            list::want(&mut wanted, &listed.visible, &list.wanted);
+            let listed = list.select_rooms(&candidates);
+            list::merge_request(&mut wanted, &listed.visible, &list.wanted);
             let mut shown = response::List::default();
             shown.count = UInt::try_from(listed.count).unwrap_or(UInt::MAX);
             self.response.lists.insert(name.clone(), shown);
@@ -123,7 +123,7 @@ impl ResponseDraft {
         }
         for (room, subscription) in &sync_request.subscriptions {
             if visible.user_rooms.contains_key(room) {
-                list::want(&mut wanted, std::slice::from_ref(room), subscription);
+                list::merge_request(&mut wanted, std::slice::from_ref(room), subscription);
                 visible.subscribed.insert(room.clone());
             }
         }
@@ -144,7 +144,7 @@ impl ResponseDraft {
             .filter_map(|room| visible.user_rooms.get(room));
         let invited_or_knocking = invited_or_knocking
             .filter(|user_room| user_room.room_membership == RoomMembership::InvitedOrKnocking);
-        let outside = Budget::for_rooms(invited_or_knocking.count());
+        let outside = StrippedStateBudget::for_rooms(invited_or_knocking.count());
         for (room_id, wanted) in wanted {
             let Some(user_room) = visible.user_rooms.get(room_id) else {
                 continue;

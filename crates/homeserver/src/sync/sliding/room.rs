@@ -16,13 +16,13 @@ use super::{
     room_info::RoomInfo,
     sync_request::SyncRequest,
     timeline::{EventViewer, Timeline},
-    user_rooms::{UserLists, UserMembership, bump},
+    user_rooms::{UserLists, UserMembership, bump_position},
 };
 use crate::{
     error::Result,
     rooms::{Pdu, Rooms, present, unread, visibility::EventVisibility},
     stream::Position,
-    sync::{SyncContext, v3::outside::Budget},
+    sync::{SyncContext, v3::outside::StrippedStateBudget},
 };
 use state::{StateChanges, StateSent};
 
@@ -49,7 +49,7 @@ pub(super) struct RoomResponse<'a> {
     pub(super) wanted: &'a RoomRequest,
     pub(super) facts: &'a RoomInfo,
     /// What this answer can still tell of rooms that are seen from outside.
-    pub(super) outside: &'a Budget,
+    pub(super) outside: &'a StrippedStateBudget,
 }
 
 impl RoomResponse<'_> {
@@ -154,7 +154,7 @@ impl RoomResponse<'_> {
     fn changes(&self, old: &SentRoom) -> Result<RoomUpdate> {
         let unread = self.unread()?;
         let grown = self.wanted.timeline_limit > old.timeline_limit;
-        let more_state = self.wanted.required.beyond(&old.required);
+        let more_state = self.wanted.required.difference(&old.required);
         let happened = self.facts.latest > old.up_to;
         if !happened && !grown && more_state.is_empty() && unread == old.unread {
             return Ok(RoomUpdate::default());
@@ -217,7 +217,7 @@ impl RoomResponse<'_> {
 
     fn empty_room(&self) -> response::Room {
         let mut room = response::Room::new();
-        room.bump_stamp = UInt::try_from(bump(self.user_room, self.facts).0).ok();
+        room.bump_stamp = UInt::try_from(bump_position(self.user_room, self.facts).0).ok();
         room.is_dm = Some(self.user_lists.direct.contains(self.room_id));
         room
     }

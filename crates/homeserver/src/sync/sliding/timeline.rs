@@ -27,7 +27,7 @@ pub(super) struct EventViewer<'a> {
 
 impl EventViewer<'_> {
     /// Whether the event is shown. State is, whoever set it: the room would not be what it is without.
-    pub(super) fn see(&self, pdu: &Pdu) -> bool {
+    pub(super) fn can_see(&self, pdu: &Pdu) -> bool {
         self.event_visibility.allows_event(pdu)
             && (pdu.state_key.is_some() || !self.ignored.contains(&pdu.sender))
     }
@@ -62,7 +62,7 @@ impl Timeline {
             if after.is_some_and(|after| pdu.position <= after) {
                 break;
             }
-            let is_seen = event_viewer.see(&pdu);
+            let is_seen = event_viewer.can_see(&pdu);
             if walked >= EVENTS_WALKED_MAX || (is_seen && timeline.events.len() >= limit) {
                 timeline.limited = true;
                 break;

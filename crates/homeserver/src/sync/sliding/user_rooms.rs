@@ -175,7 +175,7 @@ pub(super) fn candidates(
 fn candidate(room: &RoomId, user_room: &UserMembership, facts: &RoomInfo) -> Candidate {
     Candidate {
         room_id: room.to_owned(),
-        bump: bump(user_room, facts),
+        bump: bump_position(user_room, facts),
         invited: user_room.invited,
         direct: false,
         encrypted: facts.encrypted,
@@ -187,7 +187,7 @@ fn candidate(room: &RoomId, user_room: &UserMembership, facts: &RoomInfo) -> Can
 }
 
 /// Where the room had its last news for this user. Whoever is not in it learns nothing of what happens there.
-pub(super) fn bump(user_room: &UserMembership, facts: &RoomInfo) -> Position {
+pub(super) fn bump_position(user_room: &UserMembership, facts: &RoomInfo) -> Position {
     match user_room.room_membership {
         RoomMembership::Joined => facts.bump,
         RoomMembership::InvitedOrKnocking | RoomMembership::Gone => user_room.since,

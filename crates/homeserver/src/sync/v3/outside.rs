@@ -61,12 +61,12 @@ const FIELD_BYTES: usize = 1 << 10;
 
 /// What an answer can still tell of rooms that are seen from outside.
 #[derive(Debug, Default)]
-pub struct Budget {
+pub struct StrippedStateBudget {
     rooms: AtomicUsize,
     left: AtomicUsize,
 }
 
-impl Budget {
+impl StrippedStateBudget {
     /// For an answer that tells of at most so many such rooms.
     pub fn for_rooms(rooms: usize) -> Self {
         Self {
@@ -103,7 +103,7 @@ pub fn stripped_state(
     rooms: &Rooms,
     room: &RoomId,
     (user, member): (&UserId, &Membership),
-    budget: &Budget,
+    budget: &StrippedStateBudget,
 ) -> Result<Vec<Raw<AnyStrippedStateEvent>>> {
     let state = rooms.state_at(room, member.position);
     let mut told = Told {

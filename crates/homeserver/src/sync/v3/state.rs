@@ -99,8 +99,10 @@ fn load_members(
         let place = (&**user, &**device, room);
         let (since, until) = (options.since.unwrap_or_default(), options.until);
         let given = given.into_iter().collect();
-        ctx.sent_members.give(place, given, since, until);
-        let unknown = ctx.sent_members.give(place, missing.clone(), since, until);
+        ctx.sent_members.take_unsent(place, given, since, until);
+        let unknown = ctx
+            .sent_members
+            .take_unsent(place, missing.clone(), since, until);
         if !include_redundant_members {
             missing = unknown;
         }

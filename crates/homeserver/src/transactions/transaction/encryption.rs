@@ -61,7 +61,7 @@ impl Transaction {
             for key in rooms.store.scan::<tables::Devices>((user,)).keys() {
                 self.keys_of.push(key?);
             }
-        } else if !interest.meets(user, position)? {
+        } else if !interest.shares_room_with(user, position)? {
             return Ok(());
         }
         self.names.push(format!("devices of {user}"));

@@ -6,7 +6,7 @@
 use ruma::RoomId;
 use serde_json::json;
 
-use super::{Source, Transaction};
+use super::{Transaction, TransactionSource};
 use crate::{
     appservices::Appservice, error::Result, rooms::Rooms, store::tables, stream::Position,
     transactions::interest::Interest,
@@ -48,7 +48,7 @@ impl Transaction {
     /// Who is typing in rooms where that changed.
     pub(super) fn typing(
         &mut self,
-        source: &Source,
+        source: &TransactionSource,
         interest: &mut Interest,
         after: Position,
     ) -> Result<()> {
@@ -69,13 +69,13 @@ impl Transaction {
     /// Users who are seen differently, if they are its own or are in a room with one of them.
     pub(super) fn presence(
         &mut self,
-        source: &Source,
+        source: &TransactionSource,
         appservice: &Appservice,
         interest: &mut Interest,
         after: Position,
     ) -> Result<()> {
         for (user, status) in source.presence.since(after, self.until) {
-            if appservice.is_own(&user) || interest.meets(&user, self.until)? {
+            if appservice.is_own(&user) || interest.shares_room_with(&user, self.until)? {
                 self.ephemeral
                     .push(serde_json::to_value(status.event(user))?);
             }

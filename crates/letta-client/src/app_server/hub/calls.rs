@@ -2,11 +2,11 @@
 
 use super::{
     Call, ConversationState, Effect, PARKED_MAX, PendingRequest, Reply, Request, RequestKind,
-    Subscription, Task, copy, refuse,
+    Subscription, Task, clone_error, refuse,
 };
 use crate::{
     app_server::{
-        command::{Payload, word},
+        command::{Payload, permission_mode_name},
         link::{SocketHandle, SocketRole},
         runtime::Resumed,
         wire::Scope,
@@ -66,7 +66,8 @@ impl Task {
         let told = room.runtime.mode().filter(|_| mode.is_some());
         let mode = mode.unwrap_or(room.mode);
         // Another app may have set another mode since.
-        let as_wanted = room.mode == mode && told.is_none_or(|told| told == word(mode));
+        let as_wanted =
+            room.mode == mode && told.is_none_or(|told| told == permission_mode_name(mode));
         match room.main {
             Subscription::Yes if as_wanted => {
                 let _ = reply.send(Ok(()));
@@ -146,8 +147,8 @@ impl Task {
     /// Something was not answered, or not as it has to be.
     pub(super) fn request_failed(&mut self, what: RequestKind, why: &BackendError) {
         let scope = match what {
-            RequestKind::Plain(reply) => return drop(reply.send(Err(copy(why)))),
-            RequestKind::Cancel(_, reply) => return drop(reply.send(Err(copy(why)))),
+            RequestKind::Plain(reply) => return drop(reply.send(Err(clone_error(why)))),
+            RequestKind::Cancel(_, reply) => return drop(reply.send(Err(clone_error(why)))),
             RequestKind::Nothing => return,
             RequestKind::Start(SocketRole::Guard, scope) => {
                 if let Some(room) = self.conversations.get_mut(&scope) {

@@ -17,7 +17,7 @@ pub(super) fn refuse(call: Call, why: BackendError) {
 }
 
 /// What happened, and why, in one line.
-pub(super) fn chain(error: &dyn std::error::Error) -> String {
+pub(super) fn error_chain(error: &dyn std::error::Error) -> String {
     let mut words = error.to_string();
     let mut source = error.source();
     while let Some(cause) = source {
@@ -28,11 +28,11 @@ pub(super) fn chain(error: &dyn std::error::Error) -> String {
 }
 
 /// One failure is told to several who wait.
-pub(super) fn copy(error: &BackendError) -> BackendError {
+pub(super) fn clone_error(error: &BackendError) -> BackendError {
     match error {
         BackendError::Unreachable { url, source } => BackendError::Unreachable {
             url: url.clone(),
-            source: chain(source.as_ref()).into(),
+            source: error_chain(source.as_ref()).into(),
         },
         BackendError::Silent { after } => BackendError::Silent { after: *after },
         BackendError::Unauthorized => BackendError::Unauthorized,

@@ -175,7 +175,7 @@ impl Runtime {
         if let Some(stream) = turns
             .into_iter()
             .flatten()
-            .find_map(|turn| turn.listen_to(run))
+            .find_map(|turn| turn.open_stream_of(run))
         {
             return Ok(Resumed::Stream(stream));
         }

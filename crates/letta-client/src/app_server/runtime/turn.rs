@@ -22,7 +22,7 @@ mod tools;
 pub(in crate::app_server) use segment::StreamEnd;
 use segment::TurnSegment;
 pub(super) use segment::{run_of, segment_run, split};
-use tools::Tools;
+use tools::TurnTools;
 
 /// How far a turn has come.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -64,7 +64,7 @@ pub(super) struct Turn {
     segments: Vec<TurnSegment>,
     /// Messages that a retry makes void.
     said: Vec<MessageId>,
-    tools: Tools,
+    tools: TurnTools,
     failure: Option<TurnFailure>,
     /// What the last piece of text left, and of which message it was.
     halves: Option<(MessageId, SurrogateJoiner)>,
@@ -85,7 +85,7 @@ impl Turn {
             limits,
             segments: vec![TurnSegment::new(run)],
             said: Vec::new(),
-            tools: Tools::default(),
+            tools: TurnTools::default(),
             failure: None,
             halves: None,
             events: 0,
@@ -141,7 +141,7 @@ impl Turn {
     }
 
     /// A stream of one of its parts, from its beginning.
-    pub(super) fn listen_to(&mut self, run: &RunId) -> Option<TurnStream> {
+    pub(super) fn open_stream_of(&mut self, run: &RunId) -> Option<TurnStream> {
         let part = self.segments.iter_mut().rfind(|part| part.run == *run)?;
         Some(part.open_stream())
     }

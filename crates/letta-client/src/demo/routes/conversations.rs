@@ -49,14 +49,14 @@ impl From<&ConversationMetadata> for ConversationJson {
 }
 
 #[derive(Debug, Deserialize)]
-pub(super) struct OfAgent {
+pub(super) struct AgentQuery {
     pub(super) agent_id: Option<String>,
     limit: Option<usize>,
 }
 
 pub(super) async fn list(
     State(demo): State<Demo>,
-    Query(query): Query<OfAgent>,
+    Query(query): Query<AgentQuery>,
 ) -> Json<Vec<ConversationJson>> {
     let world = demo.shared.world();
     let of_agent = |entry: &&ConversationMetadata| {
@@ -85,7 +85,7 @@ struct Creation {
 
 pub(super) async fn create(
     State(demo): State<Demo>,
-    Query(query): Query<OfAgent>,
+    Query(query): Query<AgentQuery>,
     body: bytes::Bytes,
 ) -> Result<Json<ConversationJson>, Failure> {
     let Some(agent) = query.agent_id else {

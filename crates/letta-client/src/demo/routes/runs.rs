@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Failure,
-    conversations::{OfAgent, thread_key},
+    conversations::{AgentQuery, thread_key},
     event_stream, known_agent, parse_body, shaped,
 };
 use crate::demo::{
@@ -201,7 +201,7 @@ pub(super) async fn cancel_agent(
 pub(super) async fn cancel_conversation(
     State(demo): State<Demo>,
     Path(conversation): Path<String>,
-    Query(query): Query<OfAgent>,
+    Query(query): Query<AgentQuery>,
 ) -> Result<Json<BTreeMap<String, &'static str>>, Failure> {
     let key = thread_key(&demo, &conversation, query.agent_id.as_deref())?;
     // V1 looks for runs of the agent then, whichever conversation they are in.

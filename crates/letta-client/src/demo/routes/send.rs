@@ -17,7 +17,7 @@ use super::{Failure, conversations::thread_key, event_stream, known_agent, parse
 use crate::backend::Image;
 use crate::demo::{
     Demo,
-    frames::{Decision, From, Message, Step},
+    frames::{Decision, Message, PromptSender, Step},
     ids,
     play::{RunPlayer, Task},
     run::{Reading, Run},
@@ -268,7 +268,7 @@ fn again(world: &mut World, run: &Run, step: &Step, decision: &InMessage) -> Tas
     if !lately.into_iter().any(decided) {
         return Task::Refuse(NOTHING_WAITS.to_owned());
     }
-    let alert = step.user(KEEP_ALIVE, From::default());
+    let alert = step.user(KEEP_ALIVE, PromptSender::default());
     run.store(alert.clone());
     thread.store(alert);
     Task::Answer(Plan::new(&["say: once more".to_owned()], &[]))
@@ -279,7 +279,7 @@ fn prompts(world: &mut World, run: &Run, step: &Step, body: &Body) -> Result<Tas
     let (mut texts, mut pictures) = (Vec::new(), Vec::new());
     for message in &body.messages {
         let text = message.text();
-        let from = From {
+        let from = PromptSender {
             name: message.name.clone(),
             sender_id: message.sender_id.clone(),
             otid: message.otid.clone(),

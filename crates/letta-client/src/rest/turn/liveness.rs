@@ -89,7 +89,7 @@ impl RunLiveness {
 
 impl Turn {
     /// Ends the turn if its run is dead.
-    pub(super) async fn look_if_dead(&mut self) -> Result<(), BackendError> {
+    pub(super) async fn end_if_dead(&mut self) -> Result<(), BackendError> {
         let Some(run) = self.decoder.run().cloned() else {
             return Ok(());
         };

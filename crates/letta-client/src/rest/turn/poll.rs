@@ -97,7 +97,7 @@ impl Turn {
                 poll.failures = 0;
                 poll.pause(first).await;
                 self.note_connection(true);
-                self.look_if_dead().await?;
+                self.end_if_dead().await?;
             }
             Err(error) => {
                 poll.failures += 1;

@@ -47,7 +47,7 @@ impl Turn {
                 self.api
                     .open(&["v1", "runs", run.as_str(), "stream"], &body)
                     .await
-                    .map_err(BackendError::of_read)
+                    .map_err(BackendError::into_read_error)
             }
             (None, None) => return Err(why),
         };

@@ -137,7 +137,7 @@ impl Found {
 
     fn look(&mut self, rooms: &Rooms, room: &RoomId, required: &RequiredState) -> Result<()> {
         let state = rooms.state(room);
-        for look in required.looks() {
+        for look in required.state_lookups() {
             let found = match look {
                 required::StateLookup::Everything => state.all()?,
                 required::StateLookup::Type(kind) => state.all_of(&kind)?,

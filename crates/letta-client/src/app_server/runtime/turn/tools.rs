@@ -22,12 +22,12 @@ enum ToolState {
 
 /// See the module's documentation.
 #[derive(Debug, Default)]
-pub(super) struct Tools {
+pub(super) struct TurnTools {
     calls: HashMap<ToolCallId, (ToolCall, ToolState)>,
     returns: VecDeque<(ToolCallId, bool, String)>,
 }
 
-impl Tools {
+impl TurnTools {
     pub(super) fn len(&self) -> usize {
         self.calls.len()
     }

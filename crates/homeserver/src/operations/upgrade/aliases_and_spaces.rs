@@ -15,7 +15,7 @@ use crate::{
 };
 
 /// Gives the new room these aliases, which the caller has locked, and the place in the list that the old one had.
-pub(super) fn move_names(
+pub(super) fn move_aliases(
     rooms: &Rooms,
     caller: &Caller,
     old: &mut RoomWriter,
