@@ -7,14 +7,14 @@
 //! [`plan`] makes no call and reads no clock; [`provision`] decides nothing.
 
 pub mod discovery;
+pub mod generated_avatars;
 pub mod lookalikes;
-pub mod namesakes;
-pub mod pictures;
+pub mod name_conflicts;
+pub mod negative_agent_cache;
 pub mod plan;
 pub mod provision;
 pub mod registry;
 pub mod room_changes;
-pub mod unknown;
 
 use std::sync::Arc;
 
@@ -26,9 +26,9 @@ use tracing::{debug, warn};
 
 use self::{
     discovery::DiscoveryTrigger,
+    negative_agent_cache::{NegativeAgentCache, UNANSWERED_AGE, UNKNOWN_AGE},
     plan::diff_agents,
     provision::Provisioner,
-    unknown::{NegativeAgentCache, UNANSWERED_AGE, UNKNOWN_AGE},
 };
 use crate::{appservice::Provision, config, time::Millis};
 

@@ -8,10 +8,9 @@
 
 mod actions;
 mod arguments;
-mod choices;
 mod definition;
 mod encrypted;
-mod failed;
+mod failed_prompts;
 mod handler;
 mod help;
 mod invitations;
@@ -19,7 +18,8 @@ mod lookup;
 mod parse;
 pub mod pause_alert;
 pub mod removal_alert;
-mod replaced;
+mod replaced_rooms;
+mod room_settings;
 mod tokens;
 
 use std::time::Duration;

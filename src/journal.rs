@@ -18,16 +18,16 @@
 
 mod agents;
 mod approvals;
-mod choices;
 mod database;
-mod failed;
+mod failed_prompts;
 mod flush;
 mod inbox;
 mod key;
 mod outbox;
 mod prune;
 mod record;
-mod replaced;
+mod replaced_rooms;
+mod room_settings;
 mod suspensions;
 mod tool_tokens;
 mod turns;
@@ -45,7 +45,6 @@ use serde::{Serialize, de::DeserializeOwned};
 use system::{condition::StoreCondition, private};
 
 pub use self::{
-    choices::{Allowance, AllowedTools, RoomSettings},
     inbox::InboxPosition,
     record::{
         AdmittedEvent, AgentRecord, AgentStatus, Answer, ApprovalCall, ApprovalDecision,
@@ -55,6 +54,7 @@ pub use self::{
         SilencedRecord, SpaceRecord, Spent, TEXT_FILE_BYTES_MAX, TurnId, TurnRecord, TurnState,
         WaitNotice,
     },
+    room_settings::{Allowance, AllowedTools, RoomSettings},
     tool_tokens::ToolTokenRecord,
 };
 

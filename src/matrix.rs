@@ -9,7 +9,6 @@ mod client;
 pub mod content;
 mod media;
 pub mod render;
-mod replaced;
 mod room_plan;
 mod room_state;
 mod room_type;
@@ -19,6 +18,7 @@ mod routed;
 pub(crate) mod scripted_homeserver;
 mod send_rights;
 mod startup;
+mod tombstone;
 mod transport;
 pub mod untrusted_text;
 mod users;
@@ -27,13 +27,13 @@ pub(crate) use self::client::backoff;
 pub use self::{
     agent_actions::AgentRoom,
     client::{Actor, Homeserver, MatrixError},
-    replaced::Tombstone,
     room_plan::{ADMIN_POWER, RoomPlan},
     room_state::{WATCHED_STATE, restricted_to},
     rooms::{START_EVENT_TYPE, TYPING_TIMEOUT},
     routed::RoutedKind,
     send_rights::CannotSend,
     startup::StartupError,
+    tombstone::Tombstone,
     transport::{InProcess, Network, Transport, TransportError},
 };
 

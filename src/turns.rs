@@ -15,17 +15,18 @@
 //! ```
 //!
 //! [`route`], [`reply`], `approval_message`, [`budget`] and [`messages`] are pure; `run` does the waiting. What a turn may ask of Letta is
-//! bounded by its [`budget`]; a turn that gets no answer within it is set aside, see [`set_aside`].
+//! bounded by its [`budget`]; a turn that gets no answer within it is set aside, see [`failed_prompts`].
 
 mod approval;
 mod approval_message;
+mod attachment_debounce;
 mod attachments;
 pub mod budget;
-mod companions;
 pub mod decide;
 mod envelope;
 mod external_decision;
 mod external_turns;
+pub mod failed_prompts;
 pub mod inbox;
 mod interruptible;
 mod latest_messages;
@@ -35,12 +36,11 @@ pub mod messages;
 mod model_input;
 mod model_tags;
 mod non_text_message;
-mod notice;
 pub mod notice_texts;
 mod open_stream;
+mod orphaned_approvals;
 mod pause_notice;
 pub mod pauses;
-mod pending_requests;
 mod prompt;
 mod quote;
 pub mod reaction_command;
@@ -53,10 +53,9 @@ mod run;
 mod segment;
 mod send_rights;
 mod sender_rate_limit;
-pub mod set_aside;
 pub mod status;
 mod status_message;
-mod stops;
+mod stop_requests;
 mod streamed_message;
 #[cfg(test)]
 mod tests;
@@ -64,6 +63,7 @@ mod tests;
 mod timeline;
 mod turn_view;
 mod typing;
+mod wait_notice;
 
 use std::{
     collections::{HashMap, HashSet},
@@ -82,7 +82,7 @@ use tracing::error;
 use self::{
     attachments::Attachments, external_turns::ExternalTurns, latest_messages::LatestMessages,
     member_counts::MemberCounts, pauses::Pauses, send_rights::SendRights,
-    sender_rate_limit::SenderRateLimit, stops::StopRequests,
+    sender_rate_limit::SenderRateLimit, stop_requests::StopRequests,
 };
 use crate::{
     config,
@@ -316,7 +316,7 @@ impl Turns {
         let notice = self
             .inner
             .message_builder(&turn)
-            .remark(&turn, "set aside", &text);
+            .segment_notice(&turn, "set aside", &text);
         let waits = self.inner.abandoned_notice(&turn)?;
         let last: Vec<_> = waits.into_iter().chain([notice]).collect();
         match &failed {

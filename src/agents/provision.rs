@@ -10,7 +10,7 @@ mod greeting;
 mod name_conflicts;
 mod presence;
 mod reconcile;
-mod replaced;
+mod replaced_rooms;
 mod rooms;
 mod space;
 
@@ -21,9 +21,9 @@ use ruma::{OwnedRoomId, OwnedUserId};
 use tracing::info;
 
 use super::{
+    generated_avatars::agent_picture_hash,
     lookalikes::shown_name,
-    namesakes::Namesakes,
-    pictures::agent_picture_hash,
+    name_conflicts::Namesakes,
     plan::{DesiredState, Step, steps},
     registry::Registry,
     room_changes::RoomChanges,

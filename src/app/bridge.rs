@@ -15,7 +15,7 @@ use crate::{
     agents::{
         Agents,
         discovery::{Discovery, DiscoveryStatus, DiscoveryTrigger},
-        namesakes,
+        name_conflicts,
         provision::{ProvisionConfig, Provisioner},
         registry::Registry,
         room_changes,
@@ -214,7 +214,7 @@ impl Bridge {
     /// Looks again at what others change: names of people, and rooms that the bridge made.
     fn watch_rooms(&self) {
         let tasks = &self.ctx.tasks;
-        let names = namesakes::serve(self.agents.clone(), tasks.clone());
+        let names = name_conflicts::serve(self.agents.clone(), tasks.clone());
         tasks.spawn_singleton("agent names", names);
         let rooms = room_changes::serve(self.agents.clone(), tasks.clone());
         tasks.spawn_singleton("rooms of agents", rooms);

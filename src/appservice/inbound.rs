@@ -56,7 +56,7 @@ pub struct NamedMember {
 
 /// What is noticed beside what has to be remembered: if it is lost, it is found at the next look.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Noticed {
+pub enum RoomHint {
     /// A member who is not ours.
     Member(NamedMember),
     /// Somebody who is not ours has changed state at which the bridge looks in rooms that it made.
@@ -105,7 +105,7 @@ pub fn events_of(body: &[u8]) -> Result<Vec<Box<RawValue>>, NoTransaction> {
 pub fn read(
     identity: &Identity,
     event: Box<RawValue>,
-) -> Result<(Inbound, Option<Noticed>), NoEvent> {
+) -> Result<(Inbound, Option<RoomHint>), NoEvent> {
     let envelope = envelope_of(&event)?;
     let ours = |user: &UserId| identity.is_ours(user);
     if envelope.event_type == START_EVENT_TYPE && ours(&envelope.sender) {
@@ -114,7 +114,7 @@ pub fn read(
     let is_watched = WATCHED_STATE.contains(&&*envelope.event_type)
         && envelope.state_key.is_some()
         && !ours(&envelope.sender);
-    let mut noticed = is_watched.then(|| Noticed::Room(envelope.room_id.clone()));
+    let mut noticed = is_watched.then(|| RoomHint::Room(envelope.room_id.clone()));
     let kind = RoutedKind::of(&envelope.event_type, envelope.state_key.as_deref());
     let wanted = match kind {
         Some(RoutedKind::Member) => {
@@ -130,7 +130,7 @@ pub fn read(
             if let (false, Some(Ok(user))) = (about_us, user) {
                 let name = envelope.content.get("displayname").and_then(Value::as_str);
                 let name = name.map(str::to_owned);
-                noticed = Some(Noticed::Member(NamedMember { user, name }));
+                noticed = Some(RoomHint::Member(NamedMember { user, name }));
             }
             // Our own comings and goings are our own doing, unless somebody else did it: an agent that invites another one, too.
             !(about_us && ours(&envelope.sender)) || (is_invitation && of_agents)
@@ -200,7 +200,11 @@ mod tests {
             let event = serde_json::value::to_raw_value(&event).unwrap();
             let (_, seen) = read(&identity(), event).unwrap();
             let room = OwnedRoomId::try_from("!a:b.c").unwrap();
-            assert_eq!(seen, noticed.then_some(Noticed::Room(room)), "{event_type}");
+            assert_eq!(
+                seen,
+                noticed.then_some(RoomHint::Room(room)),
+                "{event_type}"
+            );
         }
     }
 

@@ -19,7 +19,7 @@ use super::{
     AppserviceState,
     caller::FromHomeserver,
     error::ApiError,
-    inbound::{self, Inbound, NamedMember, NoTransaction, Noticed},
+    inbound::{self, Inbound, NamedMember, NoTransaction, RoomHint},
 };
 use crate::{journal::JournalError, time::Millis};
 
@@ -70,10 +70,10 @@ impl AppserviceState {
     fn worth_admitting(&self, event: Box<RawValue>) -> Option<(OwnedEventId, Box<RawValue>)> {
         let read = inbound::read(&self.identity, event);
         match &read {
-            Ok((_, Some(Noticed::Member(NamedMember { user, name })))) => {
+            Ok((_, Some(RoomHint::Member(NamedMember { user, name })))) => {
                 self.provision.member_changed(user.clone(), name.clone());
             }
-            Ok((_, Some(Noticed::Room(room)))) => self.provision.room_changed(room),
+            Ok((_, Some(RoomHint::Room(room)))) => self.provision.room_changed(room),
             Ok((_, None)) | Err(_) => {}
         }
         match read.map(|(inbound, _)| inbound) {

@@ -17,7 +17,7 @@ use crate::{
 pub(super) async fn init(args: &InitArgs) -> Outcome {
     let environment = Environment::of_process();
     let mut config = prepare(args, &environment)?;
-    let letta = letta::look(&mut config, &environment).await?;
+    let letta = letta::check_letta(&mut config, &environment).await?;
     let text = write(args, config)?;
     print_out(&format!("{letta}{text}"));
     Ok(())

@@ -15,7 +15,7 @@ use crate::{
 /// there is to say about it.
 ///
 /// A Letta that is not there yet is no failure: the bridge asks again when it runs.
-pub(super) async fn look(
+pub(super) async fn check_letta(
     config: &mut Config,
     environment: &Environment,
 ) -> Result<String, Failure> {

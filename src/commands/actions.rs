@@ -70,9 +70,9 @@ impl CommandHandler {
             Command::AllowTool { tool } => self.allow_tool(event, tool)?,
             Command::RevokeTool { tool } => self.revoke_tool(event, tool)?,
             Command::AllowedTools { agent } => self.list_tools(event, agent.as_deref())?,
-            Command::Detail { wanted } => self.choose_detail(event, *wanted)?,
-            Command::Mode { wanted } => self.choose_mode(event, *wanted)?,
-            Command::ChatOnly { wanted } => self.choose_chat_only(event, *wanted)?,
+            Command::Detail { wanted } => self.set_detail(event, *wanted)?,
+            Command::Mode { wanted } => self.set_tool_permission_mode(event, *wanted)?,
+            Command::ChatOnly { wanted } => self.set_chat_only(event, *wanted)?,
         };
         Ok(NoticeText::new(text, ""))
     }

@@ -205,7 +205,7 @@ impl CommandHandler {
     }
 
     /// Says something about an event that asks for no answer, once.
-    pub(super) async fn remark(
+    pub(super) async fn notice(
         &self,
         event: &IncomingEvent,
         text: &NoticeText,

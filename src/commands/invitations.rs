@@ -114,7 +114,7 @@ impl CommandHandler {
                 "Letta knows no agent {}. `!letta agents` lists them all.",
                 code(user.as_str())
             );
-            self.remark(event, &NoticeText::new(text, "NO_SUCH_AGENT"))
+            self.notice(event, &NoticeText::new(text, "NO_SUCH_AGENT"))
                 .await?;
         }
         Ok(())

@@ -88,7 +88,7 @@ impl Journal {
             .flat_map(|(_, turn)| {
                 let parts = (0..=turn.segment()).map(|number| turn.id.segment(number).part(0));
                 let status = turn.segment_id().status();
-                let waiting = turn.segment_id().remark("waiting");
+                let waiting = turn.segment_id().notice_id("waiting");
                 let approval_message = turn
                     .state()
                     .approval()

@@ -128,7 +128,7 @@ impl TurnId {
 
     /// The id of the status line.
     pub fn status(&self) -> SendId {
-        self.remark("status")
+        self.notice_id("status")
     }
 
     /// The id under which edit `number` of the status line is sent.
@@ -138,11 +138,11 @@ impl TurnId {
 
     /// The id of the approval message that asks whether tools may run.
     pub fn approval_message(&self) -> SendId {
-        self.remark("card")
+        self.notice_id("card")
     }
 
-    /// The id of a remark about the turn itself, such as `waiting` or `failed`.
-    pub fn remark(&self, kind: &str) -> SendId {
+    /// The id of a notice about the turn itself, such as `waiting` or `failed`.
+    pub fn notice_id(&self, kind: &str) -> SendId {
         SendId(format!("{}.{kind}", self.0))
     }
 }
@@ -212,7 +212,8 @@ pub struct Answer {
     /// The agent's text, complete. May be empty.
     pub text: String,
     /// A sentence about how the turn ended, if it did not simply end.
-    pub remark: Option<NoticeText>,
+    #[serde(rename = "remark")]
+    pub ending_notice: Option<NoticeText>,
 }
 
 /// Whether Letta still lists an agent.

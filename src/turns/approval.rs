@@ -4,9 +4,9 @@ use letta_client::{ApprovalRequest, Destination, HistoryItem, Role};
 use tracing::{debug, info, warn};
 
 use super::{
-    Inner, interruptible::WaitOutcome, messages::MessageBuilder, notice::Wait, notice_texts,
+    Inner, interruptible::WaitOutcome, messages::MessageBuilder, notice_texts,
     open_stream::HISTORY_MESSAGES_MAX, reaction_command::ReactionCommand, segment::Failure,
-    turn_view::TurnView,
+    turn_view::TurnView, wait_notice::Wait,
 };
 use crate::{
     journal::{

@@ -65,14 +65,12 @@ pub(super) fn decided(approval: &ApprovalRecord, decision: &ApprovalDecision) ->
         (DecidedBy::Stop(user), _) => format!("🛑 **Denied**, because {user} stopped the turn"),
         (DecidedBy::Rule, _) => "✅ **Approved**, because an admin allows it always".to_owned(),
         (DecidedBy::Timeout, _) => "⌛ **Denied**, because nobody decided in time".to_owned(),
-        (DecidedBy::Elsewhere(_), _) if decision.reason.is_some() => {
+        (DecidedBy::External(_), _) if decision.reason.is_some() => {
             format!("↪️ **{}**", decision.reason.as_deref().unwrap_or_default())
         }
-        (DecidedBy::Elsewhere(_), _) => {
-            "↪️ **No longer asked**, because it was decided outside of \
+        (DecidedBy::External(_), _) => "↪️ **No longer asked**, because it was decided outside of \
              Matrix or Letta began anew"
-                .to_owned()
-        }
+            .to_owned(),
     };
     if let (DecidedBy::Person(_), Some(reason)) = (&decision.by, &decision.reason) {
         let _ = write!(text, ": {}", inline(reason));

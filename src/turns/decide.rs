@@ -124,8 +124,8 @@ impl Turns {
             replies: true,
             mark: String::new(),
         };
-        let remark = builder.aside(&turn, once, &told);
-        Ok(self.inner.ctx.outbox.enqueue(&remark).await?)
+        let notice = builder.notice_under(&turn, once, &told);
+        Ok(self.inner.ctx.outbox.enqueue(&notice).await?)
     }
 
     /// Stops what runs at a place, as far as this person may.

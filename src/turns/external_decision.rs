@@ -9,7 +9,9 @@ use std::time::Duration;
 use letta_client::{ApprovalStatus, BackendError, Destination};
 use tracing::{debug, info};
 
-use super::{Inner, interruptible::WaitOutcome, notice::Wait, notice_texts, turn_view::TurnView};
+use super::{
+    Inner, interruptible::WaitOutcome, notice_texts, turn_view::TurnView, wait_notice::Wait,
+};
 use crate::journal::{
     ApprovalDecision, ApprovalRecord, DecidedApproval, DecidedBy, JournalError, TurnRecord,
     TurnState,
@@ -52,7 +54,7 @@ impl Inner {
         let TurnState::Decided(DecidedApproval { approval, decision }) = turn.state() else {
             return Ok(Some(turn));
         };
-        if matches!(decision.by, DecidedBy::Elsewhere(_)) {
+        if matches!(decision.by, DecidedBy::External(_)) {
             return Ok(Some(turn));
         }
         let approve = decision.approve;
@@ -114,7 +116,7 @@ impl Inner {
         let Some(DecidedApproval { approval, decision }) = turn.decided() else {
             return Ok(WaitOutcome::Done(false));
         };
-        if matches!(decision.by, DecidedBy::Elsewhere(_)) {
+        if matches!(decision.by, DecidedBy::External(_)) {
             return Ok(WaitOutcome::Done(false));
         }
         let look = async {
@@ -180,7 +182,7 @@ impl Inner {
                 } => Some(ApprovalDecision {
                     approve,
                     reason: Some(notice_texts::decided_outside(approve).to_owned()),
-                    by: DecidedBy::Elsewhere(run),
+                    by: DecidedBy::External(run),
                 }),
                 // What runs is followed by who tells the decision.
                 ApprovalStatus::Decided { run: None, .. }

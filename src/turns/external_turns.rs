@@ -112,7 +112,9 @@ impl Turns {
             return Ok(());
         };
         let id = TurnId::named(&["overheard", place.agent.as_str(), &external.key]);
-        let begun = self.inner.was_begun(&place.room, &id.remark("elsewhere"))?;
+        let begun = self
+            .inner
+            .was_begun(&place.room, &id.notice_id("elsewhere"))?;
         let heard = ExternalTurnRef {
             at: &external.at,
             key: &external.key,
@@ -148,7 +150,7 @@ impl Turns {
                 let decision = ApprovalDecision {
                     approve: false,
                     reason: None,
-                    by: DecidedBy::Elsewhere(run),
+                    by: DecidedBy::External(run),
                 };
                 self.record_decision(&turn, &decision)?;
             }
@@ -242,7 +244,7 @@ impl Inner {
             mark: String::new(),
         };
         let text = notice_texts::external_turn_started(external.prompt.as_deref());
-        let notice = builder.remark(&turn, "elsewhere", &text);
+        let notice = builder.segment_notice(&turn, "elsewhere", &text);
         let journal = &self.ctx.journal;
         journal.end_segment(&turn, std::slice::from_ref(&notice))?;
         lock(&self.external_turns.streams).insert(id, external.turn);

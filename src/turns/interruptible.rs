@@ -9,9 +9,9 @@ use tracing::debug;
 
 use super::{
     Inner, budget,
-    notice::Wait,
     pauses::{PauseCheck, TrialRequest},
     turn_view::TurnView,
+    wait_notice::Wait,
 };
 use crate::journal::{ConversationKey, JournalError, TurnRecord};
 
@@ -145,7 +145,7 @@ impl Inner {
         let attended = self
             .wait_interruptible(turn, view, wait, Some(began + pause), over)
             .await?;
-        view.note_wait(turn);
+        view.record_wait(turn);
         self.count_wait(turn, began)?;
         Ok(attended)
     }
@@ -178,7 +178,7 @@ impl Inner {
         let attended = self
             .wait_interruptible(turn, view, wait, Some(until), over)
             .await?;
-        view.note_wait(turn);
+        view.record_wait(turn);
         self.count_wait(turn, began)?;
         Ok(match attended {
             WaitOutcome::Done(()) => WaitOutcome::Done(None),

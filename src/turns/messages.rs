@@ -69,13 +69,18 @@ impl MessageBuilder {
         ))
     }
 
-    /// A remark about the turn.
-    pub fn remark(&self, turn: &TurnRecord, kind: &str, text: &NoticeText) -> OutboxItem {
-        self.aside(turn, turn.segment_id().remark(kind), text)
+    /// A notice about the current segment of the turn.
+    pub fn segment_notice(&self, turn: &TurnRecord, kind: &str, text: &NoticeText) -> OutboxItem {
+        self.notice_under(turn, turn.segment_id().notice_id(kind), text)
     }
 
-    /// A remark beside the turn, under an id of its own.
-    pub fn aside(&self, turn: &TurnRecord, send_id: SendId, text: &NoticeText) -> OutboxItem {
+    /// A notice under an id of its own.
+    pub fn notice_under(
+        &self,
+        turn: &TurnRecord,
+        send_id: SendId,
+        text: &NoticeText,
+    ) -> OutboxItem {
         outbox::notice(
             &turn.key.room,
             &self.ghost,
@@ -85,7 +90,7 @@ impl MessageBuilder {
         )
     }
 
-    /// An edit of a remark about the turn.
+    /// An edit of a notice about the turn.
     pub fn notice_edit(
         &self,
         turn: &TurnRecord,
@@ -124,8 +129,8 @@ impl MessageBuilder {
                 _ => items.push(self.part(turn, index, render(text))),
             }
         }
-        if let Some(remark) = &answer.remark {
-            items.push(self.remark(turn, "end", remark));
+        if let Some(notice) = &answer.ending_notice {
+            items.push(self.segment_notice(turn, "end", notice));
         }
         items
     }
@@ -195,7 +200,7 @@ impl MessageBuilder {
 
     /// The notice that tools run which an admin allows always.
     pub fn allowed(&self, turn: &TurnRecord, approval: &ApprovalRecord) -> OutboxItem {
-        let send_id = turn.segment_id().remark("allowed");
+        let send_id = turn.segment_id().notice_id("allowed");
         let rendered = render(&approval_message::allowed(approval));
         let placement = self.placement(turn);
         let content = content::message(rendered, MsgKind::Notice, placement, [], send_id.as_str());

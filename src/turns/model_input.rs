@@ -101,7 +101,7 @@ impl Inner {
         let key = &turn.key;
         let once = SendId::of(&["no pictures", key.room.as_str(), key.agent.as_str()]);
         let text = notice_texts::no_pictures();
-        let notice = self.message_builder(turn).aside(turn, once, &text);
+        let notice = self.message_builder(turn).notice_under(turn, once, &text);
         self.ctx.outbox.enqueue(&notice).await
     }
 
@@ -119,7 +119,7 @@ impl Inner {
         let agent = turn.key.agent.as_str();
         let once = SendId::of(&["not shown", prompt.event_id.as_str(), agent]);
         let text = notice_texts::not_shown(&attachment.name, &reason, code);
-        let notice = self.message_builder(turn).aside(turn, once, &text);
+        let notice = self.message_builder(turn).notice_under(turn, once, &text);
         self.ctx.outbox.enqueue(&notice).await
     }
 }

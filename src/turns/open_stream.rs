@@ -109,7 +109,7 @@ impl Inner {
 
     /// What agents may do in a room without asking.
     pub(super) fn tool_policy(&self, key: &ConversationKey) -> Result<ToolPolicy, JournalError> {
-        let choices = self.ctx.journal.choices(&key.room)?;
+        let choices = self.ctx.journal.room_settings(&key.room)?;
         Ok(ToolPolicy {
             mode: choices.mode.unwrap_or(self.ctx.mode).into(),
             chat_only: choices.chat_only,

@@ -1,6 +1,6 @@
 //! Tells everybody who waits for a paused agent that it is paused, once for each pause and person.
 //!
-//! The notice of a turn (see `notice`) is for those whose prompts the turn answers. Prompts that wait behind it belong to others, and a
+//! The notice of a turn (see `wait_notice`) is for those whose prompts the turn answers. Prompts that wait behind it belong to others, and a
 //! pause that begins anew, because an admin had the agent asked again in vain, is an edit of that notice that nobody is alerted to.
 
 use std::collections::BTreeSet;

@@ -244,7 +244,7 @@ impl Reply {
             Stop::EndTurn | Stop::MaxSteps | Stop::NeedsApproval => self.told(true),
             Stop::Cancelled | Stop::Failed(_) => self.text(),
         };
-        let remark = match stop {
+        let ending_notice = match stop {
             Stop::EndTurn if text.is_empty() && !self.is_silent_on_purpose() => {
                 Some(notice_texts::empty_answer())
             }
@@ -257,7 +257,10 @@ impl Reply {
             }
             Stop::Failed(failure) => Some(notice_texts::turn_failed(failure)),
         };
-        Answer { text, remark }
+        Answer {
+            text,
+            ending_notice,
+        }
     }
 
     /// Whether the agent has done something instead of answering, or has said that it does not answer.

@@ -10,10 +10,10 @@ use super::{
     Inner,
     budget::{self, Cost},
     interruptible::WaitOutcome,
-    notice::Wait,
     notice_texts,
     segment::{AttemptError, RetryAction, SegmentOutcome, SegmentResult},
     turn_view::TurnView,
+    wait_notice::Wait,
 };
 use crate::journal::{Delivery, JournalError, TurnRecord, TurnState};
 
@@ -173,7 +173,7 @@ impl Inner {
                 WaitOutcome::Done(true) => return Ok(gone(view)),
                 WaitOutcome::Done(false) => {}
                 WaitOutcome::Stopped => {
-                    result.answer.remark = Some(notice_texts::stopped());
+                    result.answer.ending_notice = Some(notice_texts::stopped());
                     return Ok(over(result));
                 }
                 WaitOutcome::ShuttingDown => {
@@ -208,9 +208,11 @@ impl Inner {
         journal.forget_conversation(&turn.key)?;
         turn.advance(TurnState::lose_run)?;
         self.persist(turn).await?;
-        let lost =
-            self.message_builder(turn)
-                .remark(turn, "lost", &notice_texts::conversation_lost());
+        let lost = self.message_builder(turn).segment_notice(
+            turn,
+            "lost",
+            &notice_texts::conversation_lost(),
+        );
         self.ctx.outbox.enqueue(&lost).await?;
         let Some(decided) = turn.decided() else {
             return Ok(RetryAction::AskAgain { sent: true });

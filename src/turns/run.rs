@@ -69,11 +69,11 @@ impl Inner {
                 if let Some(then) = self.wait_for_words(conversation)? {
                     return Ok(Some(then));
                 }
-                let braked = self.wait_for_rate_limit(conversation).await?;
+                let rate_limited = self.wait_for_rate_limit(conversation).await?;
                 let now = Millis::now();
-                match journal.begin_turn_without(conversation, &braked.senders, now)? {
+                match journal.begin_turn_without(conversation, &rate_limited.senders, now)? {
                     Some(turn) => (turn, false),
-                    None => return Ok(braked.until),
+                    None => return Ok(rate_limited.until),
                 }
             };
             journal.durable().await?;
@@ -103,14 +103,14 @@ impl Inner {
         let mut all = BrakedSenders::default();
         let max = self.ctx.config.per_minute;
         for first in self.ctx.journal.first_of_each_sender(conversation)? {
-            let braked = {
+            let rate_limited = {
                 let mut rate_limit = self
                     .rate_limit
                     .lock()
                     .unwrap_or_else(PoisonError::into_inner);
                 rate_limit.begin(&conversation.room, &first.sender, max, Instant::now())
             };
-            let RateLimited::Until { then, news } = braked else {
+            let RateLimited::Until { then, news } = rate_limited else {
                 break;
             };
             all.until = all.until.into_iter().chain([then]).min();
@@ -124,7 +124,9 @@ impl Inner {
                     max,
                     then.duration_since(Instant::now()),
                 );
-                let notice = self.message_builder(&turn).remark(&turn, "braked", &text);
+                let notice = self
+                    .message_builder(&turn)
+                    .segment_notice(&turn, "braked", &text);
                 self.ctx.outbox.enqueue(&notice).await?;
             }
             all.senders.insert(first.sender);
@@ -228,12 +230,14 @@ impl Inner {
             if result.request.is_none() && turn.is_stopped() {
                 answer = Answer {
                     text: String::new(),
-                    remark: Some(notice_texts::stopped()),
+                    ending_notice: Some(notice_texts::stopped()),
                 };
             }
             // What is said once as the answer to a command is not said again.
-            if self.stops.is_answered(&turn.id) && answer.remark == Some(notice_texts::stopped()) {
-                answer.remark = None;
+            if self.stops.is_answered(&turn.id)
+                && answer.ending_notice == Some(notice_texts::stopped())
+            {
+                answer.ending_notice = None;
             }
             match result.request {
                 Some(request) => {

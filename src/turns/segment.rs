@@ -8,11 +8,11 @@ use super::{
     Inner,
     budget::{self, Exhausted},
     interruptible::{STOP_GRACE, WaitOutcome},
-    notice::{TELL_AFTER, Wait},
     notice_texts,
     pauses::TrialRequest,
     turn_view::TurnView,
     typing::Typing,
+    wait_notice::{TELL_AFTER, Wait},
 };
 use crate::journal::{JournalError, NoticeText, TurnRecord};
 use futures_util::StreamExt;
@@ -232,7 +232,7 @@ impl Inner {
             }
             WaitOutcome::ShuttingDown => return Ok(Ok(SegmentOutcome::ShuttingDown)),
         };
-        view.note_wait(turn);
+        view.record_wait(turn);
         match self
             .read_stream_unless_stopped(turn, view, wait, stream)
             .await?
@@ -310,7 +310,7 @@ impl Inner {
                             tell_at = None;
                             self.end_wait(turn, view, wait, false).await?;
                             wait.answered();
-                            view.note_wait(turn);
+                            view.record_wait(turn);
                         }
                         match event {
                             TurnEvent::Approval(asked) => request = Some(asked),
@@ -327,12 +327,12 @@ impl Inner {
                 confirmed = view.notice.until_confirmed() => {
                     confirmed?;
                     self.finish_notice(turn, view).await?;
-                    view.note_wait(turn);
+                    view.record_wait(turn);
                 }
                 () = sleep_until(tell_at) => {
                     tell_at = None;
                     self.tell_wait(turn, view, wait).await?;
-                    view.note_wait(turn);
+                    view.record_wait(turn);
                     self.ctx.journal.update_turn(turn)?;
                 }
                 () = sleep_until(wake_at) => self.show(turn, view).await?,

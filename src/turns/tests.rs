@@ -2,14 +2,14 @@
 
 mod approval_property;
 mod approvers;
-mod braked;
 mod files;
 mod lab;
 mod letta;
+mod notices;
 mod old_turns;
 mod property;
+mod rate_limited;
 mod sequences;
-mod silence;
-mod silent;
 mod stories;
-mod told;
+mod unanswered_calls;
+mod wait_notices;

@@ -10,10 +10,10 @@ use tracing::debug;
 use super::{
     Inner,
     messages::MessageBuilder,
-    notice::{self, Notice},
     reply::{MessageUpdate, Reply},
     status::{SegmentEnding, Status, StatusLine, StatusUpdate},
     streamed_message::{Answered, StreamedMessage},
+    wait_notice::{self, Notice},
 };
 use crate::{
     config::Detail,
@@ -76,7 +76,7 @@ impl Inner {
             dropped: Vec::new(),
         };
         if turn.shown.waiting.is_some()
-            || (again && self.was_begun(&turn.key.room, &notice::id_of(turn))?)
+            || (again && self.was_begun(&turn.key.room, &wait_notice::id_of(turn))?)
         {
             view.notice = Notice::resumed(self, turn);
         }
@@ -93,7 +93,7 @@ impl Inner {
     }
 
     fn detail_in(&self, turn: &TurnRecord) -> Result<Detail, JournalError> {
-        let chosen = self.ctx.journal.choices(&turn.key.room)?.detail;
+        let chosen = self.ctx.journal.room_settings(&turn.key.room)?.detail;
         Ok(chosen.unwrap_or(self.ctx.config.detail))
     }
 
@@ -218,7 +218,7 @@ impl Inner {
         };
         let unknown = lost(view.answer.event.as_ref(), &segment.part(0))?
             || lost(view.line.event.as_ref(), &segment.status())?
-            || lost(view.notice.event(), &notice::id_of(turn))?;
+            || lost(view.notice.event(), &wait_notice::id_of(turn))?;
         Ok(!(unknown && self.ctx.tasks.is_stopping()))
     }
 }

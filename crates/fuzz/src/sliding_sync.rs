@@ -88,14 +88,14 @@ pub fn check(data: &[u8]) {
     assert!(read.subscriptions.len() <= SUBSCRIPTIONS_MAX);
     let rooms = rooms();
     for list in read.lists.values() {
-        look(list, &rooms);
+        check_list(list, &rooms);
     }
     for subscription in read.subscriptions.values() {
         wanted(subscription);
     }
 }
 
-fn look(list: &List, rooms: &[Candidate]) {
+fn check_list(list: &List, rooms: &[Candidate]) {
     assert!(list.ranges.len() <= LIST_RANGES_MAX, "too many windows");
     wanted(&list.wanted);
     let listed = list.select_rooms(rooms);

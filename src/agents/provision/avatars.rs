@@ -10,7 +10,7 @@ use tracing::warn;
 
 use super::{DesiredState, ProvisionError, Provisioner, cannot};
 use crate::{
-    agents::pictures::{self, Picture},
+    agents::generated_avatars::{self, Picture},
     journal::{AgentRecord, AvatarRecord, SpaceRecord},
     matrix::{Actor, MatrixError},
 };
@@ -35,7 +35,9 @@ impl Provisioner {
             .as_ref()
             .is_none_or(|known| known.hash != *hash)
         {
-            let uri = self.upload(pictures::agent_picture(&record.id)).await?;
+            let uri = self
+                .upload(generated_avatars::agent_picture(&record.id))
+                .await?;
             let before = record.avatar.take();
             record.avatar = Some(AvatarRecord {
                 hash: hash.clone(),
@@ -111,7 +113,7 @@ impl Provisioner {
         if let Some(present) = present.map_err(cannot("look at the bot's avatar"))? {
             return Ok(present);
         }
-        let uri = self.upload(pictures::mark()).await?;
+        let uri = self.upload(generated_avatars::mark()).await?;
         if !self.config.bot_has_avatar {
             self.homeserver
                 .set_avatar(Actor::Bot, bot, &uri)

@@ -5,7 +5,7 @@ use serde_json::json;
 
 use super::*;
 use crate::{
-    agents::pictures::agent_picture_hash,
+    agents::generated_avatars::agent_picture_hash,
     config::{Level, Rooms, Space},
     journal::{AvatarRecord, Greeting, JournalLimits, SpaceRecord},
     matrix::scripted_homeserver::{Fault, ScriptedHomeserver},

@@ -152,7 +152,7 @@ pub(super) const BRIDGE: &[Row] = &[
         "the oldest are fetched again when they are needed",
     ),
     (
-        "src/turns/companions.rs",
+        "src/turns/attachment_debounce.rs",
         "COMPANION_WAIT",
         "pictures without words are sent",
     ),
@@ -269,7 +269,7 @@ pub(super) const BRIDGE: &[Row] = &[
         "the message is set aside, and the room is told",
     ),
     (
-        "src/turns/notice.rs",
+        "src/turns/wait_notice.rs",
         "TELL_AFTER",
         "the room is told, and the message is kept",
     ),

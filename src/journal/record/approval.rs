@@ -61,7 +61,8 @@ pub enum DecidedBy {
     /// Nobody, in time.
     Timeout,
     /// Somebody outside of Matrix; or Letta has begun the turn anew. This run goes on.
-    Elsewhere(RunId),
+    #[serde(rename = "Elsewhere")]
+    External(RunId),
 }
 
 /// An approval request with what was decided on it.
@@ -166,7 +167,7 @@ impl DecidedApproval {
     /// The run that goes on because of it, if it was decided outside of Matrix.
     pub fn external_run(&self) -> Option<&RunId> {
         match &self.decision.by {
-            DecidedBy::Elsewhere(run) => Some(run),
+            DecidedBy::External(run) => Some(run),
             _ => None,
         }
     }

@@ -26,8 +26,8 @@ fn ids_are_the_same_in_every_process_and_version() {
         turn.edit(0),
         turn.edit(58),
         turn.last_edit(),
-        turn.remark("waiting"),
-        turn.remark("end"),
+        turn.notice_id("waiting"),
+        turn.notice_id("end"),
         SendId::of(&["encrypted", "!room"]),
     ];
     insta::assert_snapshot!(ids.map(|id| id.to_string()).join("\n"), @"
@@ -47,7 +47,11 @@ fn each_thing_that_a_turn_says_has_an_id_of_its_own() {
     let turn = turn("$asked", AGENT);
     let parts = (0..200).map(|index| turn.part(index));
     let edits = (0..200).map(|number| turn.edit(number));
-    let others = [turn.last_edit(), turn.remark("waiting"), turn.remark("end")];
+    let others = [
+        turn.last_edit(),
+        turn.notice_id("waiting"),
+        turn.notice_id("end"),
+    ];
     let all: BTreeSet<_> = parts.chain(edits).chain(others).collect();
     assert_eq!(all.len(), 200 + 200 + 3);
 }

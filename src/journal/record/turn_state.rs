@@ -193,7 +193,7 @@ impl TurnState {
         }
     }
 
-    /// Letta has a decision that was taken outside of Matrix: its run is followed instead. See [`DecidedBy::Elsewhere`].
+    /// Letta has a decision that was taken outside of Matrix: its run is followed instead. See [`DecidedBy::External`].
     pub fn follow_external(mut self, decision: ApprovalDecision) -> Next {
         match (&mut self, &decision.by) {
             (
@@ -202,7 +202,7 @@ impl TurnState {
                     delivery,
                     run,
                 },
-                DecidedBy::Elsewhere(external),
+                DecidedBy::External(external),
             ) => {
                 *run = Some(external.clone());
                 *delivery = Delivery::of(true, matches!(delivery, Delivery::Forgotten { .. }));

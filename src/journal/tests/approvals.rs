@@ -87,12 +87,15 @@ async fn found_request_and_running_turn_exclude_each_other() {
 async fn choices_are_kept_for_each_room_and_agent() {
     let fixture = TestJournal::open();
     let (room, agent) = (home().room, home().agent);
-    assert_eq!(fixture.choices(&room).unwrap(), RoomSettings::default());
+    assert_eq!(
+        fixture.room_settings(&room).unwrap(),
+        RoomSettings::default()
+    );
     fixture
-        .choose(&room, |choices| choices.detail = Some(Detail::Full))
+        .change_room_settings(&room, |choices| choices.detail = Some(Detail::Full))
         .unwrap();
     fixture
-        .choose(&room, |choices| choices.chat_only = true)
+        .change_room_settings(&room, |choices| choices.chat_only = true)
         .unwrap();
     let allowance = Allowance {
         by: owned_user_id!("@ann:house.test"),
@@ -104,13 +107,16 @@ async fn choices_are_kept_for_each_room_and_agent() {
         })
         .unwrap();
     let fixture = fixture.restart().await;
-    let chosen = fixture.choices(&room).unwrap();
+    let chosen = fixture.room_settings(&room).unwrap();
     assert_eq!(
         (chosen.detail, chosen.chat_only),
         (Some(Detail::Full), true)
     );
     let other = room_id!("!other:house.test");
-    assert_eq!(fixture.choices(other).unwrap(), RoomSettings::default());
+    assert_eq!(
+        fixture.room_settings(other).unwrap(),
+        RoomSettings::default()
+    );
     assert_eq!(fixture.allowed_tools(&agent).unwrap()["launch"], allowance);
 }
 

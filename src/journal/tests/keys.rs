@@ -98,7 +98,7 @@ proptest! {
             turn.advance(|state| state.start_run(run)).unwrap();
         }
         if answered {
-            let answer = Answer { text: words.clone(), remark: Some(NoticeText::new(words, "")) };
+            let answer = Answer { text: words.clone(), ending_notice: Some(NoticeText::new(words, "")) };
             turn.advance(|state| state.finish(answer)).unwrap();
         }
         let bytes = encode(&turn, "turn").unwrap();

@@ -74,12 +74,12 @@ async fn turns_of_version_1_open_in_their_state() {
     asked about what was found: awaiting a decision, segment 0, $asked, asks found
     approved: decided, segment 0, $asked, asks, Person("@ann:house.test")
     stopped while asked: decided, segment 0, $asked, asks, Stop("@ann:house.test")
-    decided elsewhere: decided, segment 0, $asked, asks, Elsewhere($asked~call_1)
+    decided elsewhere: decided, segment 0, $asked, asks, External($asked~call_1)
     approved, room told, Letta not: resuming, segment 1, $asked, asks, Person("@ann:house.test"), Undelivered
     approved, Letta told: resuming, segment 1, $asked, asks, Person("@ann:house.test"), Sent
     approved, then forgotten: resuming, segment 1, $asked.1000000, asks, Person("@admin:house.test"), Forgotten { was_sent: false }
     stopped, Letta told: resuming, segment 1, $asked, asks, Stop("@ann:house.test"), Sent
-    following a decision from elsewhere: resuming, segment 1, $asked, $asked~call_1, asks, Elsewhere($asked~call_1), Sent
+    following a decision from elsewhere: resuming, segment 1, $asked, $asked~call_1, asks, External($asked~call_1), Sent
     found, decided: resuming, segment 1, $asked, asks found, Person("@admin:house.test"), Sent
     prompts after what was found: streaming, segment 2, $asked.2
     asking, not said: asking, segment 0, $asked, says "Let me see.", asks

@@ -120,7 +120,7 @@ async fn replaced_room_gives_its_settings_and_conversations_to_the_new_one() {
         .set_conversation(&place(&agents[1], new, None), &own("conv-new"))
         .unwrap();
     fixture
-        .choose(old, |choices| choices.chat_only = true)
+        .change_room_settings(old, |choices| choices.chat_only = true)
         .unwrap();
     let record = RoomRecord::new(RoomKind::Other);
     fixture
@@ -137,6 +137,6 @@ async fn replaced_room_gives_its_settings_and_conversations_to_the_new_one() {
         Some(own("conv-new"))
     );
     assert_eq!(conversation(&thread), Some(own("conv-thread")));
-    assert!(fixture.choices(new).unwrap().chat_only);
-    assert!(!fixture.choices(old).unwrap().chat_only);
+    assert!(fixture.room_settings(new).unwrap().chat_only);
+    assert!(!fixture.room_settings(old).unwrap().chat_only);
 }

@@ -242,7 +242,7 @@ async fn how_far_a_turn_has_come_survives() {
     turn.shown.edits_reserved = 60;
     let answer = Answer {
         text: "done".to_owned(),
-        remark: None,
+        ending_notice: None,
     };
     turn.advance(|state| state.finish(answer)).unwrap();
     fixture.update_turn(&turn).unwrap();

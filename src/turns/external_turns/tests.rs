@@ -370,7 +370,9 @@ async fn a_conversation_that_moves_takes_the_message_along_in_silence() {
         choices.mode = Some(ToolPermissionMode::Strict);
         choices.chat_only = true;
     };
-    lab.journal.choose(&lab.place.room, chosen).unwrap();
+    lab.journal
+        .change_room_settings(&lab.place.room, chosen)
+        .unwrap();
     lab.turns.resume().unwrap();
     lab.ask("say: moved");
     lab.shows("moved").await;

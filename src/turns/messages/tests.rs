@@ -43,10 +43,10 @@ fn turn(thread: Option<OwnedEventId>) -> TurnRecord {
     TurnRecord::new(id, key, prompts, Millis(0))
 }
 
-fn answer(text: &str, remark: Option<&str>) -> Answer {
+fn answer(text: &str, ending_notice: Option<&str>) -> Answer {
     Answer {
         text: text.to_owned(),
-        remark: remark.map(|text| NoticeText::new(text, "STOPPED")),
+        ending_notice: ending_notice.map(|text| NoticeText::new(text, "STOPPED")),
     }
 }
 
@@ -127,20 +127,21 @@ fn what_is_shown_whole_is_not_said_again() {
     assert_eq!(last.len(), 1);
     assert_eq!(last[0].send_id, turn(None).id.last_edit());
     assert_eq!(content(&last[0])["m.relates_to"]["event_id"], "$answer");
-    let remark = final_messages(answer("Yes.", Some("Stopped.")), true);
-    assert_eq!(remark.len(), 1);
-    assert_eq!(content(&remark[0])["msgtype"], "m.notice");
+    let ending_notice = final_messages(answer("Yes.", Some("Stopped.")), true);
+    assert_eq!(ending_notice.len(), 1);
+    assert_eq!(content(&ending_notice[0])["msgtype"], "m.notice");
 }
 
 #[test]
 fn only_the_first_part_mentions_the_sender() {
-    let remark = Some("Stopped.");
-    let items = builder().final_messages(&turn(None), &answer(&long(), remark), None, false);
+    let ending_notice = Some("Stopped.");
+    let items = builder().final_messages(&turn(None), &answer(&long(), ending_notice), None, false);
     assert!(items.len() > 3);
     let rings: Vec<_> = items.iter().map(told).collect();
     assert_eq!((rings[0], rings[1..].iter().sum::<usize>()), (1, 0));
     let first = Some(event_id!("$answer"));
-    let items = builder().final_messages(&turn(None), &answer(&long(), remark), first, false);
+    let items =
+        builder().final_messages(&turn(None), &answer(&long(), ending_notice), first, false);
     assert_eq!(items.iter().map(told).sum::<usize>(), 0, "it rang before");
 }
 

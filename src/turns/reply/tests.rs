@@ -304,16 +304,16 @@ fn an_answer_longer_than_a_message_is_not_edited_for_what_nobody_would_see() {
 
 #[test]
 fn how_a_turn_ends_is_remarked_unless_it_simply_ends() {
-    let remark = |reply: &Reply, stop: &Stop| reply.answer(stop).remark;
-    assert_eq!(remark(&begun(), &Stop::EndTurn), None);
+    let ending_notice = |reply: &Reply, stop: &Stop| reply.answer(stop).ending_notice;
+    assert_eq!(ending_notice(&begun(), &Stop::EndTurn), None);
     assert_eq!(
-        remark(&Reply::new(), &Stop::EndTurn),
+        ending_notice(&Reply::new(), &Stop::EndTurn),
         Some(notice_texts::empty_answer())
     );
     // Then an approval message follows.
-    assert_eq!(remark(&Reply::new(), &Stop::NeedsApproval), None);
+    assert_eq!(ending_notice(&Reply::new(), &Stop::NeedsApproval), None);
     for stop in [Stop::Cancelled, Stop::MaxSteps] {
-        assert!(remark(&begun(), &stop).is_some(), "{stop:?}");
+        assert!(ending_notice(&begun(), &stop).is_some(), "{stop:?}");
     }
 }
 
@@ -393,7 +393,7 @@ proptest! {
             .collect();
         let answer = reply.answer(&Stop::EndTurn);
         prop_assert_eq!(&answer.text, &paragraphs.join("\n\n"));
-        prop_assert_eq!(answer.remark.is_some(), answer.text.is_empty());
+        prop_assert_eq!(answer.ending_notice.is_some(), answer.text.is_empty());
         if let (Shown::Part(_), Some((_, MessageUpdate::First(text) | MessageUpdate::Edit { text, .. }))) =
             (&reply.shown, shows.last())
         {

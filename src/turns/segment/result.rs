@@ -30,9 +30,12 @@ impl SegmentResult {
     }
 
     /// The last segment.
-    pub(in crate::turns) fn end(text: String, remark: Option<NoticeText>) -> Self {
+    pub(in crate::turns) fn end(text: String, ending_notice: Option<NoticeText>) -> Self {
         Self {
-            answer: Answer { text, remark },
+            answer: Answer {
+                text,
+                ending_notice,
+            },
             request: None,
             found: false,
         }
@@ -67,9 +70,9 @@ pub(super) fn segment_result(
 ) -> SegmentResult {
     let mut answer = view.reply.answer(stop);
     if *stop == Stop::NeedsApproval && request.is_none() {
-        answer.remark = Some(notice_texts::needs_approval());
+        answer.ending_notice = Some(notice_texts::needs_approval());
     } else if *stop == Stop::NeedsApproval && !view.dropped.is_empty() {
-        answer.remark = Some(notice_texts::calls_dropped(&view.dropped));
+        answer.ending_notice = Some(notice_texts::calls_dropped(&view.dropped));
     }
     SegmentResult {
         answer,

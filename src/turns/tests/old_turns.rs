@@ -30,7 +30,7 @@ fn send_what_it_has_sent(lab: &Lab, turn: &TurnRecord) {
     let approval = turn.state().approval().filter(|_| !asks);
     let approval = approval.map(|approval| approval.approval_message.clone());
     let notice = turn.shown.waiting.as_ref();
-    let notice = notice.map(|_| turn.segment_id().remark("waiting"));
+    let notice = notice.map(|_| turn.segment_id().notice_id("waiting"));
     for (send_id, body) in [(approval, "May I?"), (notice, "It waits.")] {
         let Some(send_id) = send_id else { continue };
         let content = json!({ "msgtype": "m.text", "body": body });

@@ -14,7 +14,7 @@ use crate::{
     matrix::scripted_homeserver::Fault,
     turns::{
         budget::{FAILURES_MAX, RESTARTS_MAX, SENDS_MAX},
-        set_aside::RetryOutcome,
+        failed_prompts::RetryOutcome,
     },
 };
 

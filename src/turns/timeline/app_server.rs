@@ -65,7 +65,7 @@ fn stories(played: Replay) -> Vec<Story> {
                 let decision = ApprovalDecision {
                     approve: false,
                     reason: None,
-                    by: DecidedBy::Elsewhere(key.parse().expect("a run")),
+                    by: DecidedBy::External(key.parse().expect("a run")),
                 };
                 story.items.push(Item::Decides(decision, DECIDES_AFTER));
                 story.items.extend(items);
@@ -184,7 +184,7 @@ fn tell(stories: Vec<Story>) -> String {
         };
         let mut view = SimulatedView::begin(CAPTURED, turn, room, now);
         if let Some(notice) = heard {
-            view.remark("elsewhere", &notice);
+            view.notice("elsewhere", &notice);
         }
         let (shown, done, is_over) = view.tell(items);
         (room, now) = (shown, done + PAUSE);

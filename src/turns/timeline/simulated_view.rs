@@ -102,10 +102,16 @@ impl SimulatedView {
                 }
                 Item::Says(Err(failure)) => {
                     self.restart();
-                    let remark = Some(notice_texts::refused(&failure));
+                    let ending_notice = Some(notice_texts::refused(&failure));
                     let text = self.reply.text();
-                    let done =
-                        self.conclude(now, &Answer { text, remark }, SegmentEnding::BrokeOff);
+                    let done = self.conclude(
+                        now,
+                        &Answer {
+                            text,
+                            ending_notice,
+                        },
+                        SegmentEnding::BrokeOff,
+                    );
                     return (self.room, done, true);
                 }
                 Item::Breaks => self.restart(),
@@ -117,9 +123,9 @@ impl SimulatedView {
         (self.room, now, false)
     }
 
-    /// A remark beside the turn.
-    pub(super) fn remark(&mut self, kind: &str, text: &crate::journal::NoticeText) {
-        let item = self.builder.remark(&self.turn, kind, text);
+    /// A ending_notice beside the turn.
+    pub(super) fn notice(&mut self, kind: &str, text: &crate::journal::NoticeText) {
+        let item = self.builder.segment_notice(&self.turn, kind, text);
         self.say(self.began, &item);
     }
 

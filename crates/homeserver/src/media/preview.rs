@@ -98,7 +98,8 @@ impl Previews {
         }
         let holder = Holder::User(user.to_owned());
         let _permit = self.inner.asking.acquire(&holder, 1).await?;
-        let preview = tokio::time::timeout(PREVIEW_TIMEOUT, self.inner.look(user, url)).await;
+        let preview =
+            tokio::time::timeout(PREVIEW_TIMEOUT, self.inner.fetch_preview(user, url)).await;
         let preview = preview.unwrap_or_else(|_| Err(unreachable("it takes too long")))?;
         let known = (Instant::now(), preview.clone());
         self.inner.known.insert(address.to_owned(), known);
@@ -116,7 +117,7 @@ impl Inner {
         ))
     }
 
-    async fn look(&self, user: &UserId, url: Url) -> Result<Value> {
+    async fn fetch_preview(&self, user: &UserId, url: Url) -> Result<Value> {
         let page = self
             .fetch(url, self.outbound.url_preview_max_spider_size.as_len())
             .await?;

@@ -95,7 +95,7 @@ pub async fn answer(
         };
         if draft.has_changes || left.is_zero() || !waits.await {
             let mut response = draft.response;
-            response.pos = connections.keep(&key, &base, draft.next);
+            response.pos = connections.store_response(&key, &base, draft.next);
             return Ok(response);
         }
     }

@@ -98,7 +98,7 @@ fn decision(who: Who) -> ApprovalDecision {
     let by = match who {
         Who::Approves | Who::Denies => DecidedBy::Person(ann),
         Who::Stops => return ApprovalDecision::stopped(ann),
-        Who::Elsewhere => DecidedBy::Elsewhere(run(9)),
+        Who::Elsewhere => DecidedBy::External(run(9)),
         Who::Nobody => DecidedBy::Timeout,
     };
     ApprovalDecision {
@@ -123,7 +123,7 @@ fn request(calls: u8) -> ApprovalRequest {
 fn answer() -> Answer {
     Answer {
         text: "Said.".to_owned(),
-        remark: None,
+        ending_notice: None,
     }
 }
 

@@ -77,11 +77,11 @@ fn answer_that_the_token_limit_cut_is_called_that() {
     });
     let cut = begun().answer(&stop);
     assert_eq!(
-        (cut.text.as_str(), cut.remark),
+        (cut.text.as_str(), cut.ending_notice),
         (FORTY, Some(notice_texts::max_tokens(false)))
     );
     assert_eq!(
-        Reply::new().answer(&stop).remark,
+        Reply::new().answer(&stop).ending_notice,
         Some(notice_texts::max_tokens(true))
     );
 }

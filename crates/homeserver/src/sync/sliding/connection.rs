@@ -153,7 +153,7 @@ impl Connections {
     }
 
     /// Keeps what an answer told, and gives the position that stands for it.
-    pub(super) fn keep(
+    pub(super) fn store_response(
         &self,
         key: &ConnectionKey,
         base: &Arc<Snapshot>,
@@ -218,17 +218,17 @@ mod tests {
         let connections = Connections::default();
         let key = key("D", "rooms");
         let fresh = connections.base(&key, None).unwrap();
-        let first = connections.keep(&key, &fresh, Snapshot::default());
+        let first = connections.store_response(&key, &fresh, Snapshot::default());
         let base = connections.base(&key, Some(&first)).unwrap();
-        let lost = connections.keep(&key, &base, Snapshot::default());
+        let lost = connections.store_response(&key, &base, Snapshot::default());
         let again = connections.base(&key, Some(&first)).unwrap();
-        let second = connections.keep(&key, &again, Snapshot::default());
+        let second = connections.store_response(&key, &again, Snapshot::default());
         assert!(
             connections.base(&key, Some(&lost)).is_none(),
             "it was made again"
         );
         let base = connections.base(&key, Some(&second)).unwrap();
-        connections.keep(&key, &base, Snapshot::default());
+        connections.store_response(&key, &base, Snapshot::default());
         assert!(
             connections.base(&key, Some(&first)).is_none(),
             "the client went on from there"
@@ -247,12 +247,12 @@ mod tests {
     fn a_device_has_so_many_connections_and_others_keep_theirs() {
         let connections = Connections::default();
         let fresh = Arc::new(Snapshot::default());
-        let other = connections.keep(&key("OTHER", "rooms"), &fresh, Snapshot::default());
-        let first = connections.keep(&key("D", "0"), &fresh, Snapshot::default());
-        let second = connections.keep(&key("D", "1"), &fresh, Snapshot::default());
+        let other = connections.store_response(&key("OTHER", "rooms"), &fresh, Snapshot::default());
+        let first = connections.store_response(&key("D", "0"), &fresh, Snapshot::default());
+        let second = connections.store_response(&key("D", "1"), &fresh, Snapshot::default());
         for name in 2..=CONNECTIONS_PER_DEVICE {
             connections.base(&key("D", "0"), Some(&first)).unwrap();
-            connections.keep(&key("D", &name.to_string()), &fresh, Snapshot::default());
+            connections.store_response(&key("D", &name.to_string()), &fresh, Snapshot::default());
         }
         assert!(connections.base(&key("D", "0"), Some(&first)).is_some());
         assert!(connections.base(&key("D", "1"), Some(&second)).is_none());

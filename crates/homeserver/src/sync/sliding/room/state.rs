@@ -83,7 +83,7 @@ impl StateSent {
         timeline: &Timeline,
     ) -> Result<Self> {
         let mut found = Found::default();
-        found.look(rooms, room, &wanted.required)?;
+        found.add_required(rooms, room, &wanted.required)?;
         if wanted.required.is_lazy() {
             found.members(rooms, room, timeline.members())?;
         }
@@ -104,7 +104,7 @@ impl StateSent {
             return Self::requested(rooms, room, look.wanted, timeline);
         };
         let mut found = Found::default();
-        found.look(rooms, room, more)?;
+        found.add_required(rooms, room, more)?;
         let needed = if required.is_lazy() {
             timeline.members()
         } else {
@@ -135,7 +135,12 @@ impl Found {
         self.events.insert(pdu.position, pdu);
     }
 
-    fn look(&mut self, rooms: &Rooms, room: &RoomId, required: &RequiredState) -> Result<()> {
+    fn add_required(
+        &mut self,
+        rooms: &Rooms,
+        room: &RoomId,
+        required: &RequiredState,
+    ) -> Result<()> {
         let state = rooms.state(room);
         for look in required.state_lookups() {
             let found = match look {

@@ -41,20 +41,22 @@ pub struct Allowance {
 
 impl Journal {
     /// What was chosen for a room.
-    pub fn choices(&self, room: &RoomId) -> Result<RoomSettings, JournalError> {
-        Ok(self.get(&choices_key(room), "choices")?.unwrap_or_default())
+    pub fn room_settings(&self, room: &RoomId) -> Result<RoomSettings, JournalError> {
+        Ok(self
+            .get(&room_settings_key(room), "choices")?
+            .unwrap_or_default())
     }
 
     /// Changes what was chosen for a room.
-    pub fn choose(
+    pub fn change_room_settings(
         &self,
         room: &RoomId,
         change: impl FnOnce(&mut RoomSettings),
     ) -> Result<(), JournalError> {
         let _guard = self.write_lock();
-        let mut choices = self.choices(room)?;
+        let mut choices = self.room_settings(room)?;
         change(&mut choices);
-        self.put(&choices_key(room), &choices, "choices")
+        self.put(&room_settings_key(room), &choices, "choices")
     }
 
     /// The tools that an agent may use unasked.
@@ -77,7 +79,7 @@ impl Journal {
     }
 }
 
-pub(super) fn choices_key(room: &RoomId) -> Vec<u8> {
+pub(super) fn room_settings_key(room: &RoomId) -> Vec<u8> {
     Key::new(key::CHOICES).text(room.as_str()).bytes()
 }
 

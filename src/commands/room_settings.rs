@@ -18,29 +18,29 @@ const ALLOWED_TOOLS_MAX: usize = 200;
 
 impl CommandHandler {
     /// How much a room sees of tools and reasoning.
-    pub(super) fn choose_detail(
+    pub(super) fn set_detail(
         &self,
         event: &IncomingEvent,
         wanted: Option<Detail>,
     ) -> Result<String, JournalError> {
         let now = |choices: &RoomSettings| Some(choices.detail?.to_string());
         let change = |choices: &mut RoomSettings, detail| choices.detail = Some(detail);
-        self.choose(event, "Detail", wanted, now, change)
+        self.change_setting(event, "Detail", wanted, now, change)
     }
 
     /// When agents have to ask in a room.
-    pub(super) fn choose_mode(
+    pub(super) fn set_tool_permission_mode(
         &self,
         event: &IncomingEvent,
         wanted: Option<ToolPermissionMode>,
     ) -> Result<String, JournalError> {
         let now = |choices: &RoomSettings| Some(choices.mode?.to_string());
         let change = |choices: &mut RoomSettings, mode| choices.mode = Some(mode);
-        self.choose(event, "Mode", wanted, now, change)
+        self.change_setting(event, "Mode", wanted, now, change)
     }
 
     /// Whether agents may only talk in a room.
-    pub(super) fn choose_chat_only(
+    pub(super) fn set_chat_only(
         &self,
         event: &IncomingEvent,
         wanted: Option<bool>,
@@ -48,11 +48,11 @@ impl CommandHandler {
         let word = |on: bool| if on { "on" } else { "off" };
         let now = |choices: &RoomSettings| Some(word(choices.chat_only).to_owned());
         let change = |choices: &mut RoomSettings, chosen| choices.chat_only = chosen == word(true);
-        self.choose(event, "Chat only", wanted.map(word), now, change)
+        self.change_setting(event, "Chat only", wanted.map(word), now, change)
     }
 
     /// Says what was chosen for a room, or changes it.
-    fn choose<T: Display>(
+    fn change_setting<T: Display>(
         &self,
         event: &IncomingEvent,
         what: &str,
@@ -65,7 +65,7 @@ impl CommandHandler {
             return Ok("Say that in the room that it is for.".to_owned());
         }
         let Some(wanted) = wanted else {
-            let choices = self.ctx.journal.choices(&event.room_id)?;
+            let choices = self.ctx.journal.room_settings(&event.room_id)?;
             return Ok(match now(&choices) {
                 Some(chosen) => format!("{what} here: {}.", code(&chosen)),
                 None => format!("{what} here: as the configuration says."),
@@ -74,7 +74,7 @@ impl CommandHandler {
         let said = format!("{what} here from now on: {}.", code(&wanted.to_string()));
         self.ctx
             .journal
-            .choose(&event.room_id, |choices| change(choices, wanted))?;
+            .change_room_settings(&event.room_id, |choices| change(choices, wanted))?;
         Ok(said)
     }
 

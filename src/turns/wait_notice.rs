@@ -222,7 +222,7 @@ impl Notice {
 
 /// The id under which the notice of a turn's segment is sent.
 pub(super) fn id_of(turn: &TurnRecord) -> SendId {
-    turn.segment_id().remark("waiting")
+    turn.segment_id().notice_id("waiting")
 }
 
 /// The id of an edit of the notice. How many there were may not be known after a crash, and an id that was used before for other
@@ -250,7 +250,7 @@ impl Inner {
         let Some(state) = &mut notice.state else {
             let item = self
                 .message_builder(turn)
-                .remark(turn, "waiting", &wait.text);
+                .segment_notice(turn, "waiting", &wait.text);
             self.ctx.outbox.enqueue(&item).await?;
             notice.message.expect(self, item.send_id);
             notice.state = Some(WaitNotice {
@@ -368,7 +368,7 @@ impl Inner {
 
 impl TurnView {
     /// Keeps in the turn what the room was told of its wait.
-    pub(super) fn note_wait(&self, turn: &mut TurnRecord) {
+    pub(super) fn record_wait(&self, turn: &mut TurnRecord) {
         turn.shown.waiting.clone_from(&self.notice.state);
     }
 }

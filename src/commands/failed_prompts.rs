@@ -6,7 +6,7 @@ use super::{handler::CommandHandler, help::code};
 use crate::{
     journal::{FailedRecord, JournalError, NoticeText, RoomKind},
     time::Millis,
-    turns::{notice_texts, route::IncomingEvent, set_aside::RetryOutcome},
+    turns::{failed_prompts::RetryOutcome, notice_texts, route::IncomingEvent},
 };
 
 /// The most messages that one answer lists.

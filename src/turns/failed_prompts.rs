@@ -189,13 +189,13 @@ impl Inner {
             return self.end_redacted(&turn);
         }
         let failed = self.failed_record(&turn, &reason)?;
-        let remark = match &failed {
+        let ending_notice = match &failed {
             Some(failed) => notice_texts::prompts_set_aside(&reason, failed.number),
             None => reason.clone(),
         };
         let answer = Answer {
             text: view.reply.text(),
-            remark: Some(remark),
+            ending_notice: Some(ending_notice),
         };
         // The state stays: should the process end meanwhile, the reason is found once more.
         if !self.flush(&turn, &mut view).await? {

@@ -5,7 +5,7 @@ use super::lab::{ANN, Lab};
 const BOT: &str = "@bot:other.test";
 
 /// A conversation in which the bot has used up its turns, and waits with these.
-async fn braked(waiting: &[&str]) -> Lab {
+async fn rate_limited(waiting: &[&str]) -> Lab {
     let lab = Lab::new();
     for number in 0..20 {
         lab.say_in(&lab.home, BOT, &format!("n{number}"));
@@ -21,7 +21,7 @@ async fn braked(waiting: &[&str]) -> Lab {
 
 #[tokio::test(start_paused = true)]
 async fn braked_sender_holds_up_nobody_else_in_the_conversation() {
-    let lab = braked(&["b1", "b2"]).await;
+    let lab = rate_limited(&["b1", "b2"]).await;
     for text in ["a1", "a2"] {
         lab.say_in(&lab.home, ANN, text);
         lab.say_in(&lab.home, BOT, &format!("after {text}"));
@@ -41,7 +41,7 @@ async fn braked_sender_holds_up_nobody_else_in_the_conversation() {
 
 #[tokio::test(start_paused = true)]
 async fn prompts_of_several_people_are_never_one_turn_when_some_are_overtaken() {
-    let lab = braked(&["b1"]).await;
+    let lab = rate_limited(&["b1"]).await;
     lab.letta.next([super::letta::Fate::Endless]);
     lab.say_in(&lab.home, ANN, "a1");
     lab.soon(|lab| lab.letta.has_accepted("a1")).await;
@@ -65,11 +65,11 @@ async fn prompts_of_several_people_are_never_one_turn_when_some_are_overtaken() 
 
 #[tokio::test(start_paused = true)]
 async fn what_a_braked_sender_waits_with_survives_a_restart_and_is_withdrawn_in_time() {
-    let mut lab = braked(&["b1", "b2"]).await;
+    let mut lab = rate_limited(&["b1", "b2"]).await;
     lab.restart().await;
     lab.until("asked after a restart", |lab| lab.letta.has_accepted("b2"))
         .await;
-    let lab = braked(&["b1"]).await;
+    let lab = rate_limited(&["b1"]).await;
     let event = ruma::event_id!("$b1");
     assert!(lab.journal.withdraw_queued(lab.room(), event).unwrap());
     tokio::time::sleep(std::time::Duration::from_mins(5)).await;

@@ -6,8 +6,8 @@ use ruma::RoomId;
 use super::{
     Journal, JournalError,
     agents::room_key,
-    choices::choices_key,
     record::{ConversationKey, RoomRecord},
+    room_settings::room_settings_key,
     turns::conversation_key,
 };
 
@@ -48,7 +48,7 @@ impl Journal {
         old: &RoomId,
         new: &RoomId,
     ) -> Result<sled::Batch, JournalError> {
-        let mut moves = vec![(choices_key(old), choices_key(new))];
+        let mut moves = vec![(room_settings_key(old), room_settings_key(new))];
         for agent in agents {
             let place = |room: &RoomId| ConversationKey {
                 agent: agent.clone(),
