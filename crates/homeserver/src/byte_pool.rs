@@ -16,44 +16,20 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use crate::{holder::Holder, permits::HolderLimits};
+use crate::holder::Holder;
 
+mod limits;
 mod pools;
 #[cfg(test)]
 mod tests;
 
+pub use limits::{PoolLimits, Waiters};
 pub use pools::{BodyPools, UnreadResponses};
 
 /// A transfer below this many bytes a second is slow: it gives way even to its own holder.
 const SLOW_BYTES_PER_SECOND: u64 = 32 << 10;
 /// How often somebody who waits looks again whether a transfer has become slow.
 const LOOK_INTERVAL: Duration = Duration::from_secs(1);
-
-/// How much a pool has, and who gives way.
-#[derive(Clone, Copy, Debug)]
-pub struct PoolLimits {
-    /// All bytes.
-    pub total: usize,
-    /// The bytes of one holder. One transfer may be larger if its holder has no other.
-    pub share: HolderLimits,
-    /// How many transfers wait to grow.
-    pub growing: Waiters,
-    /// How many wait with nothing in hand, for a first byte.
-    pub beginning: Waiters,
-    /// How long a transfer waits before it is refused.
-    pub wait: Duration,
-    /// How long a transfer has before it can give way.
-    pub grace: Duration,
-}
-
-/// How many wait at a time. The next one is refused at once.
-#[derive(Clone, Copy, Debug)]
-pub struct Waiters {
-    /// Of one holder.
-    pub per_holder: usize,
-    /// In all.
-    pub total: usize,
-}
 
 /// There is no room, and nobody gave way in time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -3,6 +3,8 @@
 use futures_util::FutureExt;
 use tokio::task::unconstrained;
 
+use crate::permits::HolderLimits;
+
 use super::*;
 
 const GRACE: Duration = Duration::from_secs(2);
