@@ -201,14 +201,8 @@ impl Inner {
         if !self.flush(&turn, &mut view).await? {
             return Ok(());
         }
-        let complete = view.shows_finished(&answer.text);
-        let shown = view.answer.event.as_deref();
-        let mut last = view.builder.final_messages(&turn, &answer, shown, complete);
         view.break_off();
-        if let Some(line) = view.last_line() {
-            let shown = view.line.event.as_deref();
-            last.insert(0, view.builder.last_status(&turn, &line, shown));
-        }
+        let last = view.last_messages(&turn, &answer);
         match &failed {
             Some(failed) => journal.set_aside(&turn, failed, &last)?,
             None => journal.end_turn(&turn, &last)?,

@@ -4,8 +4,8 @@ use ruma::{EventId, OwnedEventId, OwnedUserId};
 use serde_json::{Value, value::RawValue};
 
 use super::{
-    approval_message, reaction_command::ReactionCommand, rights::Approvers, status::StatusLine,
-    status_message,
+    approval_message, reaction_command::ReactionCommand, reply::UnfinishedAnswer,
+    rights::Approvers, status::StatusLine, status_message,
 };
 use crate::{
     journal::{
@@ -38,24 +38,28 @@ pub struct MessageBuilder {
 }
 
 impl MessageBuilder {
-    /// The first part of an answer, as a new message. `text` is what one message holds.
-    pub fn first(&self, turn: &TurnRecord, text: &str) -> OutboxItem {
-        self.part(turn, 0, render(text).with_mark(&self.mark))
+    /// The first part of an answer that is not finished, as a new message.
+    pub fn first(&self, turn: &TurnRecord, answer: &UnfinishedAnswer) -> OutboxItem {
+        self.part(turn, 0, self.unfinished(answer))
     }
 
     /// The same while the answer is not finished.
     pub fn edit_unfinished(
         &self,
         original: &EventId,
-        text: &str,
+        answer: &UnfinishedAnswer,
         send_id: &SendId,
     ) -> Box<RawValue> {
-        self.edit_to(original, render(text).with_mark(&self.mark), send_id)
+        self.edit_to(original, self.unfinished(answer), send_id)
     }
 
-    /// The content of an edit that shows `text`, which one message holds, in place of `original`.
-    pub fn edit(&self, original: &EventId, text: &str, send_id: &SendId) -> Box<RawValue> {
-        self.edit_to(original, render(text), send_id)
+    fn unfinished(&self, answer: &UnfinishedAnswer) -> Rendered {
+        let text = render(&answer.text).with_mark(&self.mark);
+        let line = StatusLine {
+            text: answer.status.clone(),
+            folded: Vec::new(),
+        };
+        status_message::in_answer(&line, &text).unwrap_or(text)
     }
 
     fn edit_to(&self, original: &EventId, rendered: Rendered, send_id: &SendId) -> Box<RawValue> {
@@ -103,16 +107,29 @@ impl MessageBuilder {
         self.item(turn, send_id, &content::with_code(content, &text.code))
     }
 
-    /// Everything that is still to be said at the end of a turn. `first` is the event that shows
-    /// the first part, if there is one; `complete` says that it shows the whole first part.
+    /// Everything that is still to be said at the end of a turn. `line` is the status line that stands in the answer, if one does. `first`
+    /// is the event that shows the first part, if there is one; `complete` says that it shows the whole first part and nothing else.
     pub fn final_messages(
         &self,
         turn: &TurnRecord,
         answer: &Answer,
+        line: Option<&StatusLine>,
         first: Option<&EventId>,
         complete: bool,
     ) -> Vec<OutboxItem> {
         let mut items = Vec::new();
+        let with_line = |text: &str, items: &mut Vec<OutboxItem>| {
+            let text = render(text);
+            let Some(line) = line else {
+                return text;
+            };
+            status_message::in_answer(line, &text).unwrap_or_else(|| {
+                // The message is full.
+                items.push(self.status(turn, line));
+                text
+            })
+        };
+        let complete = complete && line.is_none();
         let parts = if answer.text.is_empty() {
             Vec::new()
         } else {
@@ -123,8 +140,12 @@ impl MessageBuilder {
                 Some(_) if index == 0 && complete => {}
                 Some(event) if index == 0 => {
                     let send_id = turn.segment_id().last_edit();
-                    let content = self.edit(event, text, &send_id);
+                    let content = self.edit_to(event, with_line(text, &mut items), &send_id);
                     items.push(self.frozen(turn, EVENT_TYPE, send_id, content));
+                }
+                _ if index == 0 => {
+                    let rendered = with_line(text, &mut items);
+                    items.push(self.part(turn, index, rendered));
                 }
                 _ => items.push(self.part(turn, index, render(text))),
             }

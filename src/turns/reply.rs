@@ -26,17 +26,26 @@ const EDIT_INTERVAL_GROWTH: f64 = 1.1;
 /// The most edits of one message, the last one included.
 pub const EDITS_MAX: u32 = 60;
 
+/// An answer that is not finished, as its message shows it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct UnfinishedAnswer {
+    /// The text so far, as much of it as one message holds.
+    pub text: String,
+    /// The status line that stands in it, or nothing.
+    pub status: String,
+}
+
 /// What to show now.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum MessageUpdate {
-    /// The first text, as much of it as one message holds: a new message.
-    First(String),
+    /// The first text: a new message.
+    First(UnfinishedAnswer),
     /// More of it: an edit of that message.
     Edit {
         /// How many edits there were before.
         number: u32,
-        /// The text so far, as much of it as one message holds.
-        text: String,
+        /// What the message shows then.
+        answer: UnfinishedAnswer,
     },
 }
 
@@ -47,6 +56,8 @@ pub struct Reply {
     messages: Vec<(MessageId, String)>,
     /// What had been told when the turn began to be told again.
     before: String,
+    /// The status line that stands in the answer.
+    status: String,
     shown: Shown,
     /// Whether something was told since the room was last shown something.
     news: bool,
@@ -69,8 +80,8 @@ enum Shown {
     Nothing,
     /// Shown by an earlier process, or perhaps not arrived; what exactly is not known.
     Something,
-    /// This part of the text, which is all that one message holds.
-    Part(String),
+    /// This, which is all that one message holds.
+    Part(UnfinishedAnswer),
 }
 
 impl Reply {
@@ -79,6 +90,7 @@ impl Reply {
         Self {
             messages: Vec::new(),
             before: String::new(),
+            status: String::new(),
             shown: Shown::Nothing,
             news: false,
             first_at: None,
@@ -145,6 +157,17 @@ impl Reply {
         (!reasoning.is_empty()).then_some(reasoning)
     }
 
+    /// The status line that stands in the answer is this from now on.
+    pub fn set_status(&mut self, status: String) {
+        self.news |= self.status != status;
+        self.status = status;
+    }
+
+    /// Whether a first text is to be shown at `now`.
+    pub fn begins(&self, now: Duration) -> bool {
+        self.shown == Shown::Nothing && self.due().is_some_and(|due| due <= now)
+    }
+
     /// The turn is told from its beginning again. What it told before stays until it has told as
     /// much, so that the room never sees an answer shrink and grow again.
     pub fn restart(&mut self) {
@@ -197,10 +220,13 @@ impl Reply {
         }
         self.news = false;
         let text = self.text();
-        let part = first_part(&text);
-        let shown = Shown::Part(part.clone());
+        let answer = UnfinishedAnswer {
+            text: first_part(&text),
+            status: self.status.clone(),
+        };
+        let shown = Shown::Part(answer.clone());
         if self.shown == shown {
-            if part.len() < text.len() {
+            if answer.text.len() < text.len() {
                 // To find out that the message is full is work, so not at every word.
                 self.not_before = now + self.interval;
             }
@@ -208,7 +234,7 @@ impl Reply {
         }
         if std::mem::replace(&mut self.shown, shown) == Shown::Nothing {
             self.not_before = now + self.interval;
-            return Some(MessageUpdate::First(part));
+            return Some(MessageUpdate::First(answer));
         }
         self.interval = self
             .interval
@@ -218,7 +244,7 @@ impl Reply {
         self.edits += 1;
         Some(MessageUpdate::Edit {
             number: self.edits - 1,
-            text: part,
+            answer,
         })
     }
 
@@ -232,9 +258,12 @@ impl Reply {
         self.shown = Shown::Something;
     }
 
-    /// Whether the message shows all that it can hold of this text.
+    /// Whether the message shows all that it can hold of this text, and nothing else.
     pub fn shows_in_full(&self, text: &str) -> bool {
-        matches!(&self.shown, Shown::Part(shown) if *shown == first_part(text))
+        matches!(
+            &self.shown,
+            Shown::Part(shown) if shown.status.is_empty() && shown.text == first_part(text)
+        )
     }
 
     /// What there is to say now that the turn is over.

@@ -270,16 +270,8 @@ impl Inner {
         if !self.flush(&turn, &mut view).await? {
             return Ok(None);
         }
-        let complete = view.shows_finished(&answer.text);
         self.look_who_spoke(&turn, &mut view);
-        let line = view.last_line();
-        let line = line.map(|line| {
-            let shown = view.line.event.as_deref();
-            view.builder.last_status(&turn, &line, shown)
-        });
-        let said = view.answer.event.as_deref();
-        let answer = view.builder.final_messages(&turn, &answer, said, complete);
-        let mut last: Vec<_> = line.into_iter().chain(answer).collect();
+        let mut last = view.last_messages(&turn, &answer);
         let next = self.next_segment(&turn, &view, &mut last)?;
         let stopped = self.stops.is_requested(&turn.id) || turn.is_stopped();
         match &next {

@@ -1,10 +1,10 @@
 //! What an agent does beside talking, as one line of its segment: pure, without I/O and without a
 //! clock.
 //!
-//! The line is a notice of its own, so it rings for nobody, and the answer stays what the agent
-//! said. It comes with the first tool, is edited while tools run, and at the end holds, folded, what
-//! was done. How much of that is [`Detail`]; that the agent still works after a silent minute, and how
-//! to stop it, is said at every level. At most [`STATUS_EDITS_MAX`] edits, however long it takes.
+//! The line stands in the answer, if that begins within [`STATUS_DELAY`] of the first tool. If not, it is
+//! a notice of its own, so that it rings for nobody, and stays one. It is edited while tools run, and at the
+//! end holds, folded, what was done. How much of that is [`Detail`]; that the agent still works after a silent
+//! minute, and how to stop it, is said at every level. At most [`STATUS_EDITS_MAX`] edits, however long it takes.
 
 use std::time::Duration;
 
@@ -12,6 +12,8 @@ use letta_client::{MessageId, ToolCallId, TurnEvent};
 
 use crate::{config::Detail, matrix::untrusted_text};
 
+/// How long a line waits for an answer in which it can stand.
+pub const STATUS_DELAY: Duration = Duration::from_secs(4);
 /// The wait between two edits of the line.
 pub const STATUS_INTERVAL: Duration = Duration::from_secs(2);
 /// After so long without a word from Letta the line says that the agent still works.
@@ -64,6 +66,8 @@ pub enum SegmentEnding {
 pub enum StatusUpdate {
     /// The line, as a new message.
     First(StatusLine),
+    /// The line, in the answer.
+    InAnswer(StatusLine),
     /// The line as it is now.
     Edit {
         /// How many edits there were before.
@@ -90,6 +94,10 @@ pub struct Status {
     /// How many calls there were.
     count: usize,
     thoughts: Vec<(MessageId, String)>,
+    /// When there was something to say for the first time.
+    began: Option<Duration>,
+    /// Whether the line stands in the answer.
+    in_answer: bool,
     shown: Option<StatusLine>,
     edits: u32,
     not_before: Duration,
@@ -107,6 +115,8 @@ impl Status {
             calls: Vec::new(),
             count: 0,
             thoughts: Vec::new(),
+            began: None,
+            in_answer: false,
             shown: None,
             edits: 0,
             not_before: Duration::ZERO,
@@ -135,6 +145,7 @@ impl Status {
                 if self.calls.iter().any(|known| known.id == call.id) {
                     return;
                 }
+                self.began.get_or_insert(now);
                 self.count += 1;
                 if self.calls.len() < CALLS_TOLD_MAX {
                     self.calls.push(Call {
@@ -151,6 +162,9 @@ impl Status {
                 }
             }
             TurnEvent::Reasoning { message, delta } => {
+                if self.detail == Detail::Full {
+                    self.began.get_or_insert(now);
+                }
                 let mut known = self.thoughts.iter_mut().rev();
                 match known.find(|(id, _)| id == message) {
                     Some((_, text)) if text.len() < FOLDED_CHARS_MAX => text.push_str(delta),
@@ -177,6 +191,22 @@ impl Status {
         self.count > 0
     }
 
+    /// Whether the line is a message of its own.
+    pub fn is_own_message(&self) -> bool {
+        self.shown.is_some() && !self.in_answer
+    }
+
+    /// The answer begins: the line stands in it from now on, unless it is a message of its own already. Answers what it says.
+    pub fn move_into_answer(&mut self) -> String {
+        if self.is_own_message() {
+            return String::new();
+        }
+        self.in_answer = true;
+        let line = self.line();
+        self.shown = Some(line.clone());
+        line.text
+    }
+
     /// The segment is told from its beginning again.
     pub fn restart(&mut self) {
         self.thoughts.clear();
@@ -196,7 +226,13 @@ impl Status {
         } else {
             self.silence
         };
-        Some(self.not_before.max(self.last_event + silence))
+        let due = self.not_before.max(self.last_event + silence);
+        match self.began {
+            Some(began) if changed && self.shown.is_none() && self.silent.is_none() => {
+                Some(due.max(began + STATUS_DELAY))
+            }
+            _ => Some(due),
+        }
     }
 
     /// What to show at `now`, which counts as shown from then on.
@@ -218,6 +254,9 @@ impl Status {
             return Some(StatusUpdate::First(line));
         }
         self.edits += 1;
+        if self.in_answer {
+            return Some(StatusUpdate::InAnswer(line));
+        }
         Some(StatusUpdate::Edit {
             number: self.edits - 1,
             line,
@@ -247,13 +286,13 @@ impl Status {
                 folded: self.folded(),
             },
             // There is a line already, so it shall not say for ever that something is going on.
-            _ if self.shown.is_some() => StatusLine {
+            _ if self.is_own_message() => StatusLine {
                 text: format!("{how} after {}", whole_seconds(took)),
                 folded: Vec::new(),
             },
             _ => return None,
         };
-        (self.shown.as_ref() != Some(&line)).then_some(line)
+        (self.in_answer || self.shown.as_ref() != Some(&line)).then_some(line)
     }
 
     /// The line while the segment is told.

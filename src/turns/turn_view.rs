@@ -11,13 +11,13 @@ use super::{
     Inner,
     messages::MessageBuilder,
     reply::{MessageUpdate, Reply},
-    status::{SegmentEnding, Status, StatusLine, StatusUpdate},
+    status::{SegmentEnding, Status, StatusUpdate},
     streamed_message::{Answered, StreamedMessage},
     wait_notice::{self, Notice},
 };
 use crate::{
     config::Detail,
-    journal::{JournalError, SendId, TurnRecord},
+    journal::{Answer, JournalError, OutboxItem, SendId, TurnRecord},
     matrix::{MatrixError, backoff},
 };
 
@@ -88,6 +88,8 @@ impl Inner {
         if again && self.was_begun(&turn.key.room, &segment.status())? {
             view.status = Status::resumed(detail, turn.shown.status_edits_reserved);
             view.line.expect(self, segment.status());
+        } else if view.answer.is_busy() {
+            view.status.move_into_answer();
         }
         Ok(view)
     }
@@ -118,22 +120,22 @@ impl Inner {
         if view.answer.is_busy() {
             return Ok(());
         }
-        match view.reply.show(now) {
+        match next_update(&mut view.reply, &mut view.status, now) {
             None => {}
-            Some(MessageUpdate::First(text)) => {
+            Some(MessageUpdate::First(answer)) => {
                 self.look_who_spoke(turn, view);
-                let item = view.builder.first(turn, &text);
+                let item = view.builder.first(turn, &answer);
                 self.ctx.outbox.enqueue(&item).await?;
                 view.answer.expect(self, item.send_id);
             }
-            Some(MessageUpdate::Edit { number, text }) => {
+            Some(MessageUpdate::Edit { number, answer }) => {
                 if number >= turn.shown.edits_reserved {
                     turn.shown.edits_reserved = number + EDITS_RESERVED_AT_ONCE;
                     self.persist(turn).await?;
                 }
                 if let Some(first) = &view.answer.event {
                     let send_id = turn.segment_id().edit(number);
-                    let content = view.builder.edit_unfinished(first, &text, &send_id);
+                    let content = view.builder.edit_unfinished(first, &answer, &send_id);
                     let whose = (view.builder.ghost.clone(), turn.key.room.clone());
                     view.answer.send(self, whose, send_id, content);
                 }
@@ -155,6 +157,7 @@ impl Inner {
                 self.ctx.outbox.enqueue(&item).await?;
                 view.line.expect(self, item.send_id);
             }
+            StatusUpdate::InAnswer(line) => view.reply.set_status(line.text),
             StatusUpdate::Edit { number, line } => {
                 if number >= turn.shown.status_edits_reserved {
                     turn.shown.status_edits_reserved = number + EDITS_RESERVED_AT_ONCE;
@@ -251,10 +254,23 @@ impl TurnView {
         self.status.restart();
     }
 
-    /// The status line at the end of the segment, if there is something new to say.
-    pub(super) fn last_line(&self) -> Option<StatusLine> {
+    /// All that is still to be said at the end of the segment, once the homeserver has answered to what was sent before.
+    pub(super) fn last_messages(&self, turn: &TurnRecord, answer: &Answer) -> Vec<OutboxItem> {
         let line = self.status.last(self.now(), self.ending);
-        line.filter(|_| !self.is_muted)
+        let line = line.filter(|_| !self.is_muted);
+        let first = self.answer.event.as_deref();
+        let complete = self.shows_finished(&answer.text);
+        if !self.status.is_own_message() && !answer.text.is_empty() {
+            return self
+                .builder
+                .final_messages(turn, answer, line.as_ref(), first, complete);
+        }
+        let shown = self.line.event.as_deref();
+        let line = line.map(|line| self.builder.last_status(turn, &line, shown));
+        let answer = self
+            .builder
+            .final_messages(turn, answer, None, first, complete);
+        line.into_iter().chain(answer).collect()
     }
 
     /// The segment has ended like this.
@@ -272,7 +288,7 @@ impl TurnView {
     }
 
     /// Whether the room shows all of this text as it shall stay, without the mark of an unfinished answer.
-    pub(super) fn shows_finished(&self, text: &str) -> bool {
+    fn shows_finished(&self, text: &str) -> bool {
         self.builder.mark.is_empty() && self.reply.shows_in_full(text)
     }
 
@@ -313,4 +329,16 @@ impl TurnView {
         debug!(error = %failure, "could not send an edit; the next one supersedes it");
         self.now() + backoff(FAILED_EDIT_ATTEMPT, failure)
     }
+}
+
+/// What of the answer is to be shown at `now`. An answer that begins takes the status line in.
+pub(super) fn next_update(
+    reply: &mut Reply,
+    status: &mut Status,
+    now: Duration,
+) -> Option<MessageUpdate> {
+    if reply.begins(now) {
+        reply.set_status(status.move_into_answer());
+    }
+    reply.show(now)
 }

@@ -31,9 +31,13 @@ async fn ask(world: &World, room: &str, text: &str, last: &str) -> (String, Room
     (question, world.settled(room).await)
 }
 
-fn notice<'a>(seen: &'a Room, question: &'a str) -> Option<&'a Entry> {
-    seen.answers_to(question)
-        .find(|entry| entry.msgtype.as_deref() == Some("m.notice"))
+/// The one message that answers a question.
+fn the_answer<'a>(seen: &'a Room, question: &'a str) -> &'a Entry {
+    let answers: Vec<&Entry> = seen.answers_to(question).collect();
+    let [answer] = answers[..] else {
+        panic!("not one message: {seen}");
+    };
+    answer
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -42,15 +46,14 @@ async fn a_room_sees_as_much_of_tools_as_it_likes() {
     let (_, room) = world.first_room().await;
     let text = r#"tool: weather {"where":"Graz"}"#;
     let (question, seen) = ask(&world, &room, text, "tool weather returned").await;
-    let line = notice(&seen, &question).expect("one line about tools");
+    let line = the_answer(&seen, &question);
     assert!(
-        line.text().starts_with("🔧 Used weather\n✓ weather"),
+        line.text().contains("\n\n🔧 Used weather\n✓ weather"),
         "{line:?}"
     );
     let html = line.formatted_body.as_deref().unwrap_or_default();
     assert!(html.starts_with("<details><summary>"), "{line:?}");
-    assert!(!line.text().contains("demo result"), "{line:?}");
-    assert_eq!(seen.answers_to(&question).count(), 2, "{seen}");
+    assert_eq!(html.matches("demo result").count(), 1, "{line:?}");
 
     assert!(
         command(&world, &room, "!letta detail full")
@@ -58,8 +61,9 @@ async fn a_room_sees_as_much_of_tools_as_it_likes() {
             .contains("full")
     );
     let (question, seen) = ask(&world, &room, text, "tool weather returned").await;
-    let line = notice(&seen, &question).expect("one line about tools");
-    assert!(line.text().contains("demo result"), "{line:?}");
+    let line = the_answer(&seen, &question);
+    let html = line.formatted_body.as_deref().unwrap_or_default();
+    assert_eq!(html.matches("demo result").count(), 2, "{line:?}");
 
     assert!(
         command(&world, &room, "!letta detail none")
@@ -67,7 +71,10 @@ async fn a_room_sees_as_much_of_tools_as_it_likes() {
             .contains("none")
     );
     let (question, seen) = ask(&world, &room, text, "tool weather returned").await;
-    assert!(notice(&seen, &question).is_none(), "{seen}");
+    assert!(
+        !the_answer(&seen, &question).text().contains('🔧'),
+        "{seen}"
+    );
     let wrong = command(&world, &room, "!letta detail much").await;
     assert!(wrong.contains("none, brief, full"), "{wrong}");
 }
@@ -80,7 +87,10 @@ async fn an_admin_allows_a_tool_for_good_and_takes_it_back() {
     assert!(said.contains("`launch`"), "{said}");
     let last = "tool launch returned";
     let (question, seen) = ask(&world, &room, "approve: launch {}", last).await;
-    let told = notice(&seen, &question).expect("it is told");
+    let told = seen
+        .answers_to(&question)
+        .find(|entry| entry.msgtype.as_deref() == Some("m.notice"))
+        .expect("it is told");
     assert!(
         told.text().contains("an admin allows it always"),
         "{told:?}"

@@ -43,6 +43,13 @@ fn turn(thread: Option<OwnedEventId>) -> TurnRecord {
     TurnRecord::new(id, key, prompts, Millis(0))
 }
 
+fn unfinished(text: &str) -> UnfinishedAnswer {
+    UnfinishedAnswer {
+        text: text.to_owned(),
+        ..UnfinishedAnswer::default()
+    }
+}
+
 fn answer(text: &str, ending_notice: Option<&str>) -> Answer {
     Answer {
         text: text.to_owned(),
@@ -68,9 +75,10 @@ fn long() -> String {
 
 #[test]
 fn an_answer_replies_to_the_last_of_what_it_answers() {
-    let said = content(&builder().first(&turn(None), "Yes."));
+    let said = content(&builder().first(&turn(None), &unfinished("Yes.")));
     assert_eq!(said["m.relates_to"]["m.in_reply_to"]["event_id"], "$last");
-    let said = content(&builder().first(&turn(Some(owned_event_id!("$root"))), "Yes."));
+    let said =
+        content(&builder().first(&turn(Some(owned_event_id!("$root"))), &unfinished("Yes.")));
     assert_eq!(said["m.relates_to"]["event_id"], "$root");
     assert_eq!(said["m.relates_to"]["m.in_reply_to"]["event_id"], "$last");
 }
@@ -81,9 +89,9 @@ fn answer_that_just_follows_its_question_quotes_nothing() {
         replies: false,
         ..builder()
     };
-    let said = content(&voice.first(&turn(None), "Yes."));
+    let said = content(&voice.first(&turn(None), &unfinished("Yes.")));
     assert_eq!(said.get("m.relates_to"), None);
-    let said = content(&voice.first(&turn(Some(owned_event_id!("$root"))), "Yes."));
+    let said = content(&voice.first(&turn(Some(owned_event_id!("$root"))), &unfinished("Yes.")));
     let relation = &said["m.relates_to"];
     assert_eq!(relation["rel_type"], "m.thread");
     assert_eq!(relation["event_id"], "$root");
@@ -97,23 +105,31 @@ fn unfinished_answer_ends_in_its_mark_until_the_last_edit() {
         mark: " ▍".to_owned(),
         ..builder()
     };
-    let said = content(&voice.first(&turn(None), "Yes"));
+    let said = content(&voice.first(&turn(None), &unfinished("Yes")));
     assert_eq!(said["body"], "Yes ▍");
     let first = event_id!("$answer");
     let id = turn(None).id.edit(0);
-    let edit: Value =
-        serde_json::from_str(voice.edit_unfinished(first, "**Yes**", &id).get()).unwrap();
+    let edit: Value = serde_json::from_str(
+        voice
+            .edit_unfinished(first, &unfinished("**Yes**"), &id)
+            .get(),
+    )
+    .unwrap();
     assert_eq!(
         edit["m.new_content"]["formatted_body"],
         "<strong>Yes</strong> ▍"
     );
-    let edit: Value =
-        serde_json::from_str(voice.edit_unfinished(first, "**Yes**\n\nand", &id).get()).unwrap();
+    let edit: Value = serde_json::from_str(
+        voice
+            .edit_unfinished(first, &unfinished("**Yes**\n\nand"), &id)
+            .get(),
+    )
+    .unwrap();
     assert_eq!(
         edit["m.new_content"]["formatted_body"],
         "<p><strong>Yes</strong></p>\n<p>and ▍</p>"
     );
-    let last = voice.final_messages(&turn(None), &answer("Yes", None), Some(first), false);
+    let last = voice.final_messages(&turn(None), &answer("Yes", None), None, Some(first), false);
     assert_eq!(content(&last[0])["m.new_content"]["body"], "Yes");
 }
 
@@ -121,7 +137,7 @@ fn unfinished_answer_ends_in_its_mark_until_the_last_edit() {
 fn what_is_shown_whole_is_not_said_again() {
     let first = Some(event_id!("$answer"));
     let final_messages =
-        |answer, complete| builder().final_messages(&turn(None), &answer, first, complete);
+        |answer, complete| builder().final_messages(&turn(None), &answer, None, first, complete);
     assert!(final_messages(answer("Yes.", None), true).is_empty());
     let last = final_messages(answer("Yes.", None), false);
     assert_eq!(last.len(), 1);
@@ -135,19 +151,31 @@ fn what_is_shown_whole_is_not_said_again() {
 #[test]
 fn only_the_first_part_mentions_the_sender() {
     let ending_notice = Some("Stopped.");
-    let items = builder().final_messages(&turn(None), &answer(&long(), ending_notice), None, false);
+    let items = builder().final_messages(
+        &turn(None),
+        &answer(&long(), ending_notice),
+        None,
+        None,
+        false,
+    );
     assert!(items.len() > 3);
     let rings: Vec<_> = items.iter().map(told).collect();
     assert_eq!((rings[0], rings[1..].iter().sum::<usize>()), (1, 0));
     let first = Some(event_id!("$answer"));
-    let items =
-        builder().final_messages(&turn(None), &answer(&long(), ending_notice), first, false);
+    let items = builder().final_messages(
+        &turn(None),
+        &answer(&long(), ending_notice),
+        None,
+        first,
+        false,
+    );
     assert_eq!(items.iter().map(told).sum::<usize>(), 0, "it rang before");
 }
 
 #[test]
 fn everything_that_is_said_has_its_own_id_and_every_crash_the_same_one() {
-    let say = || builder().final_messages(&turn(None), &answer(&long(), Some("!")), None, false);
+    let say =
+        || builder().final_messages(&turn(None), &answer(&long(), Some("!")), None, None, false);
     let ids: BTreeSet<_> = say().into_iter().map(|item| item.send_id).collect();
     assert_eq!(ids.len(), say().len());
     for (one, other) in say().iter().zip(say()) {

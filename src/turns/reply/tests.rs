@@ -1,6 +1,7 @@
 //! When a room sees how much of an answer: for made-up turns, and for any turn at all.
 
 mod model_text;
+mod status_line;
 
 use letta_client::TurnFailure;
 use proptest::prelude::*;
@@ -25,12 +26,19 @@ fn text(message: &str, delta: &str) -> TurnEvent {
 }
 
 fn first(text: &str) -> MessageUpdate {
-    MessageUpdate::First(text.to_owned())
+    MessageUpdate::First(unfinished(text))
+}
+
+fn unfinished(text: &str) -> UnfinishedAnswer {
+    UnfinishedAnswer {
+        text: text.to_owned(),
+        ..UnfinishedAnswer::default()
+    }
 }
 
 fn edit(number: u32, text: &str) -> MessageUpdate {
-    let text = text.to_owned();
-    MessageUpdate::Edit { number, text }
+    let answer = unfinished(text);
+    MessageUpdate::Edit { number, answer }
 }
 
 /// How long a show comes after the one before it.
@@ -394,10 +402,10 @@ proptest! {
         let answer = reply.answer(&Stop::EndTurn);
         prop_assert_eq!(&answer.text, &paragraphs.join("\n\n"));
         prop_assert_eq!(answer.ending_notice.is_some(), answer.text.is_empty());
-        if let (Shown::Part(_), Some((_, MessageUpdate::First(text) | MessageUpdate::Edit { text, .. }))) =
+        if let (Shown::Part(_), Some((_, MessageUpdate::First(seen) | MessageUpdate::Edit { answer: seen, .. }))) =
             (&reply.shown, shows.last())
         {
-            let shown = *text == first_part(&answer.text);
+            let shown = seen.text == first_part(&answer.text);
             prop_assert_eq!(reply.shows_in_full(&answer.text), shown);
         } else {
             prop_assert!(!reply.shows_in_full(&answer.text));

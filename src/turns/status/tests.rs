@@ -50,6 +50,9 @@ fn shows(status: &mut Status, within: u64) -> Vec<(u64, String)> {
             Some(StatusUpdate::First(line) | StatusUpdate::Edit { line, .. }) => {
                 shown.push((due.as_secs(), line.text));
             }
+            Some(StatusUpdate::InAnswer(line)) => {
+                shown.push((due.as_secs(), format!("in the answer: {}", line.text)));
+            }
             None => assert_ne!(status.due(), Some(due), "it would look for ever"),
         }
     }
@@ -59,7 +62,7 @@ fn shows(status: &mut Status, within: u64) -> Vec<(u64, String)> {
 #[test]
 fn one_line_follows_the_tools_and_says_at_the_end_what_was_done() {
     let mut status = seen(Detail::Brief, &[thought("hm"), call(1, "search")]);
-    assert_eq!(shows(&mut status, 10), [(1, "🔧 search…".to_owned())]);
+    assert_eq!(shows(&mut status, 10), [(5, "🔧 search…".to_owned())]);
     status.apply(&returned(1, true), at(11));
     status.apply(&call(2, "search"), at(11));
     status.apply(&call(3, "fetch"), at(12));
@@ -178,5 +181,49 @@ proptest! {
         prop_assert!(shown.windows(2).all(|pair| pair[0] + STATUS_INTERVAL <= pair[1]));
         let folded = status.last(at(now), SegmentEnding::Done).map(|line| line.folded).unwrap_or_default();
         prop_assert!(folded.concat().chars().count() <= FOLDED_CHARS_MAX);
+    }
+}
+
+#[test]
+fn a_line_waits_for_an_answer_to_stand_in() {
+    let mut status = seen(Detail::Brief, &[call(1, "search")]);
+    assert_eq!(shows(&mut status, 3), []);
+    assert_eq!(status.move_into_answer(), "🔧 search…");
+    assert!(!status.is_own_message());
+    assert_eq!(shows(&mut status, 10), []);
+    status.apply(&returned(1, true), at(11));
+    status.apply(&call(2, "fetch"), at(12));
+    assert_eq!(
+        shows(&mut status, 90),
+        [
+            (12, "in the answer: 🔧 fetch…".to_owned()),
+            (
+                72,
+                "in the answer: ⏳ Still working after 1m 🔧 fetch…; `!letta stop` ends it"
+                    .to_owned()
+            )
+        ]
+    );
+    let last = status.last(at(91), SegmentEnding::Done).unwrap();
+    assert_eq!(last.text, "🔧 Used search, fetch");
+    assert_eq!(last.folded.len(), 2);
+}
+
+#[test]
+fn a_line_that_is_a_message_stays_one() {
+    let mut status = seen(Detail::Brief, &[call(1, "search")]);
+    assert_eq!(shows(&mut status, 5), [(4, "🔧 search…".to_owned())]);
+    assert!(status.is_own_message());
+    assert_eq!(status.move_into_answer(), "");
+    assert!(status.is_own_message());
+    assert!(status.last(at(9), SegmentEnding::Done).is_some());
+}
+
+#[test]
+fn nothing_stands_in_an_answer_without_tools() {
+    for detail in [Detail::None, Detail::Brief, Detail::Full] {
+        let mut status = seen(detail, &[]);
+        assert_eq!(status.move_into_answer(), "");
+        assert_eq!(status.last(at(9), SegmentEnding::Done), None);
     }
 }

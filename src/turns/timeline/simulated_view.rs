@@ -16,6 +16,7 @@ use crate::{
         reply::{MessageUpdate, Reply},
         rights::Approvers,
         status::{SegmentEnding, Status, StatusUpdate},
+        turn_view::next_update,
     },
 };
 
@@ -123,7 +124,7 @@ impl SimulatedView {
         (self.room, now, false)
     }
 
-    /// A ending_notice beside the turn.
+    /// A notice beside the turn.
     pub(super) fn notice(&mut self, kind: &str, text: &crate::journal::NoticeText) {
         let item = self.builder.segment_notice(&self.turn, kind, text);
         self.say(self.began, &item);
@@ -153,21 +154,26 @@ impl SimulatedView {
                 if let Some(show) = self.status.show(due.saturating_sub(self.began)) {
                     self.show_line(due, show);
                 }
-            } else if let Some(show) = self.reply.show(due.saturating_sub(self.began)) {
-                self.send(due, show);
+            } else {
+                let now = due.saturating_sub(self.began);
+                if let Some(show) = next_update(&mut self.reply, &mut self.status, now) {
+                    self.send(due, show);
+                }
             }
         }
     }
 
     fn show_line(&mut self, now: Duration, show: StatusUpdate) {
         let done = now + Duration::from_millis(self.pace.homeserver);
-        self.line_pending = Some(done);
         match show {
+            StatusUpdate::InAnswer(line) => self.reply.set_status(line.text),
             StatusUpdate::First(line) => {
+                self.line_pending = Some(done);
                 let item = self.builder.status(&self.turn, &line);
                 self.line = Some(self.say(done, &item));
             }
             StatusUpdate::Edit { number, line } => {
+                self.line_pending = Some(done);
                 let send_id = self.turn.segment_id().status_edit(number);
                 let first = self.line.as_ref().expect("said before");
                 let content = MessageBuilder::status_edit(first, &line, &send_id);
@@ -181,15 +187,15 @@ impl SimulatedView {
         let done = now + Duration::from_millis(self.pace.homeserver);
         self.pending = Some(done);
         match show {
-            MessageUpdate::First(text) => {
-                let item = self.builder.first(&self.turn, &text);
+            MessageUpdate::First(answer) => {
+                let item = self.builder.first(&self.turn, &answer);
                 self.first = Some(self.say(done, &item));
             }
-            MessageUpdate::Edit { number, text } => {
+            MessageUpdate::Edit { number, answer } => {
                 let (first, send_id) = (self.first.as_ref(), self.turn.segment_id().edit(number));
-                let content = self
-                    .builder
-                    .edit(first.expect("said before"), &text, &send_id);
+                let content =
+                    self.builder
+                        .edit_unfinished(first.expect("said before"), &answer, &send_id);
                 let content = serde_json::from_str(content.get()).expect("JSON");
                 self.room.take(done, "@agent", send_id.as_str(), &content);
             }
@@ -206,7 +212,10 @@ impl SimulatedView {
     /// Says what is still to be said; answers when that is done.
     fn conclude(&mut self, now: Duration, answer: &Answer, ending: SegmentEnding) -> Duration {
         let mut at = now.max(self.pending.unwrap_or_default());
-        if let Some(line) = self.status.last(now.saturating_sub(self.began), ending) {
+        let mut line = self.status.last(now.saturating_sub(self.began), ending);
+        if (self.status.is_own_message() || answer.text.is_empty())
+            && let Some(line) = line.take()
+        {
             at = at.max(self.line_pending.unwrap_or_default());
             at += Duration::from_millis(self.pace.homeserver);
             let item = self
@@ -216,9 +225,13 @@ impl SimulatedView {
         }
         let complete = self.reply.shows_in_full(&answer.text);
         let first = self.first.clone();
-        let last = self
-            .builder
-            .final_messages(&self.turn, answer, first.as_deref(), complete);
+        let last = self.builder.final_messages(
+            &self.turn,
+            answer,
+            line.as_ref(),
+            first.as_deref(),
+            complete,
+        );
         for item in last {
             at += Duration::from_millis(self.pace.homeserver);
             self.say(at, &item);

@@ -110,37 +110,29 @@ fn thoughts_are_not_shown() {
 }
 
 #[test]
-fn a_tool_has_a_line_of_its_own_and_its_answer_a_message() {
+fn a_quick_tool_stands_in_the_answer() {
     assert_snapshot!(show(transcript!("tool_steps"), SLOW), @r#"
-    2.35s @agent notice to $asked, 2 edits: 🔧 Used conversation_search⏎✓ conversation_search {"query": "hello"}
-      2.35s 🔧 conversation_search…
-      4.35s 🔧 Used conversation_search
-      4.75s 🔧 Used conversation_search⏎✓ conversation_search {"query": "hello"}
-    4.10s @agent to $asked: tool conversation_search returned: {… (160 characters) …imestamp": "202...
+    4.10s @agent to $asked, 1 edit: tool conversation_search returned: {… (229 characters) …{"query": "hello"}
+      4.10s tool conversation_search returned: {… (188 characters) …onversation_search
+      4.75s tool conversation_search returned: {… (229 characters) …{"query": "hello"}
     "#);
 }
 
 #[test]
 fn what_is_said_before_and_after_a_tool_is_one_answer() {
     assert_snapshot!(show(transcript!("tool_tokens"), SLOW), @r#"
-    2.50s @agent to $asked, 6 edits: let me look⏎⏎tool memory_insert returned: UTC+0000"⏎}
+    2.50s @agent to $asked, 7 edits: let me look⏎⏎tool memory_insert retu… (137 characters) …ing": "likes tea"}
       2.50s let
       3.50s let me
       4.60s let me look
-      5.81s let me look⏎⏎tool
-      7.14s let me look⏎⏎tool memory_insert
-      8.61s let me look⏎⏎tool memory_insert returned:
-      10.22s let me look⏎⏎tool memory_insert returned: UTC+0000"⏎}
-    4.75s @agent notice to $asked, 2 edits: 🔧 Used memory_insert⏎✓ memory_insert {"label": "human", "new_string": "likes tea"}
-      4.75s 🔧 memory_insert…
-      6.75s 🔧 Used memory_insert
-      10.35s 🔧 Used memory_insert⏎✓ memory_insert… (82 characters) …ing": "likes tea"}
+      5.81s let me look⏎⏎🔧 memory_insert…
+      7.14s let me look⏎⏎tool⏎⏎🔧 Used memory_insert
+      8.61s let me look⏎⏎tool memory_insert returned:⏎⏎🔧 Used memory_insert
+      10.22s let me look⏎⏎tool memory_insert retu… (75 characters) …Used memory_insert
+      10.35s let me look⏎⏎tool memory_insert retu… (137 characters) …ing": "likes tea"}
     "#);
     assert_snapshot!(show(transcript!("tool_tokens"), QUICK), @r#"
-    0.51s @agent notice to $asked, 1 edit: 🔧 Used memory_insert⏎✓ memory_insert {"label": "human", "new_string": "likes tea"}
-      0.51s 🔧 memory_insert…
-      0.65s 🔧 Used memory_insert⏎✓ memory_insert… (82 characters) …ing": "likes tea"}
-    0.68s @agent to $asked: let me look⏎⏎tool memory_insert returned: UTC+0000"⏎}
+    0.65s @agent to $asked: let me look⏎⏎tool memory_insert retu… (137 characters) …ing": "likes tea"}
     "#);
 }
 
@@ -155,13 +147,12 @@ fn several_tools_share_one_line() {
     ];
     let stream = frames.map(|frame| format!("data: {frame}\n\n")).concat();
     assert_snapshot!(show(&stream, SLOW), @r"
-    2.50s @agent to $asked, 1 edit: Let me look.⏎⏎Here it is.
+    2.50s @agent to $asked, 4 edits: Let me look.⏎⏎Here it is.⏎⏎🔧 Used a, b⏎✓ a {}⏎✗ b 
       2.50s Let me look.
-      3.50s Let me look.⏎⏎Here it is.
-    3.15s @agent notice to $asked, 2 edits: 🔧 Used a, b⏎✓ a {}⏎✗ b 
-      3.15s 🔧 a…
-      5.15s 🔧 b…
-      7.15s 🔧 Used a, b⏎✓ a {}⏎✗ b
+      3.50s Let me look.⏎⏎🔧 a…
+      4.60s Let me look.⏎⏎🔧 b…
+      5.81s Let me look.⏎⏎Here it is.⏎⏎🔧 b…
+      7.15s Let me look.⏎⏎Here it is.⏎⏎🔧 Used a, b⏎✓ a {}⏎✗ b
     ");
 }
 
@@ -236,9 +227,7 @@ fn a_turn_that_a_person_stops_keeps_what_it_said() {
 #[test]
 fn a_turn_that_reaches_its_limit_of_steps_is_told() {
     assert_snapshot!(show(transcript!("max_steps"), SLOW), @r#"
-    2.35s @agent notice to $asked, 1 edit: 🔧 Used archival_memory_search⏎✗ archival_memory_search {"query": "x"}
-      2.35s 🔧 archival_memory_search…
-      3.95s 🔧 Used archival_memory_search⏎✗ archival_memory_search {"query": "x"}
+    3.95s @agent notice to $asked: 🔧 Used archival_memory_search⏎✗ archival_memory_search {"query": "x"}
     4.00s @agent notice to $asked: The agent reached its limit of steps before it was done. Ask it to go on. {MAX_STEPS}
     "#);
 }
