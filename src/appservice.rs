@@ -36,7 +36,7 @@ use tower_http::catch_panic::CatchPanicLayer;
 #[cfg(feature = "embedded")]
 pub(crate) use self::health::readiness;
 pub use self::{ping::Pings, start_echo::StartEcho};
-use crate::{config::Secret, identity::Identity, journal::Journal};
+use crate::{config::Secret, encryption::Encryption, identity::Identity, journal::Journal};
 
 /// The largest body of a transaction, in bytes.
 pub const BODY_BYTES_MAX: usize = 50 * 1024 * 1024;
@@ -70,6 +70,8 @@ pub struct AppserviceState {
     pub identity: Identity,
     /// Where events go.
     pub journal: Journal,
+    /// Takes in what is pushed for encryption.
+    pub encryption: Encryption,
     /// Tells that the journal has new events.
     pub arrived: Arc<Notify>,
     /// Makes agents exist.

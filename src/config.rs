@@ -19,6 +19,7 @@ use crate::identity::{Identity, IdentityError};
 
 mod check;
 mod connections;
+mod encryption;
 mod error;
 pub(crate) mod http_url;
 mod layers;
@@ -36,6 +37,7 @@ mod transcription;
 mod turns;
 
 pub use connections::Connections;
+pub use encryption::Encryption;
 pub use error::ConfigError;
 pub use layers::Environment;
 pub use letta_client::detect::BackendKind;
@@ -75,6 +77,8 @@ pub struct Config {
     pub tools: Tools,
     /// Voice messages and other audio as text, by an OpenAI-compatible server.
     pub transcription: Transcription,
+    /// Agents in encrypted rooms. The homeserver must support it: the embedded one does, docs/encryption.md says what others need.
+    pub encryption: Encryption,
     /// Who may do what. A key is a full user id, a whole server name, or "*" for everybody; the
     /// most exact one counts. Whoever is named by no key is blocked. The values, each with all that
     /// those before it may do:

@@ -19,6 +19,7 @@
 mod agents;
 mod approvals;
 mod database;
+mod encryption;
 mod failed_prompts;
 mod flush;
 mod inbox;
@@ -45,6 +46,7 @@ use serde::{Serialize, de::DeserializeOwned};
 use system::{condition::StoreCondition, private};
 
 pub use self::{
+    encryption::{DeviceRecord, EncryptedEvent, IntakeRecord, KeyRows},
     inbox::InboxPosition,
     record::{
         AdmittedEvent, AgentRecord, AgentStatus, Answer, ApprovalCall, ApprovalDecision,

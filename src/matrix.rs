@@ -7,6 +7,7 @@ mod agent_actions;
 mod avatars;
 mod client;
 pub mod content;
+mod devices;
 mod media;
 pub mod render;
 mod room_plan;

@@ -16,6 +16,7 @@ use tracing::{error, warn};
 pub use self::notice::{MESSAGE_TYPE, markdown_notices, notice};
 use self::refused::Refused;
 use crate::{
+    encryption::{ENCRYPTED_TYPE, Encryption},
     identity::Identity,
     journal::{Journal, JournalError, OutboxItem, SendId},
     matrix::{Actor, Homeserver, MatrixError, backoff},
@@ -32,6 +33,7 @@ pub struct Outbox {
 struct Inner {
     journal: Journal,
     homeserver: Homeserver,
+    encryption: Encryption,
     identity: Identity,
     workers: Workers<OwnedRoomId>,
     tasks: Tasks,
@@ -46,6 +48,7 @@ impl Outbox {
     pub fn new(
         journal: Journal,
         homeserver: Homeserver,
+        encryption: Encryption,
         identity: Identity,
         tasks: Tasks,
     ) -> Result<Self, JournalError> {
@@ -55,6 +58,7 @@ impl Outbox {
         let inner = Inner {
             journal,
             homeserver,
+            encryption,
             identity,
             workers,
             tasks,
@@ -115,6 +119,9 @@ impl Outbox {
         let Some((number, item)) = journal.next_outbox_item(room)? else {
             return Ok(false);
         };
+        let Some(item) = self.sealed(number, item).await? else {
+            return Ok(false);
+        };
         let may_have_arrived = number < self.inner.born;
         let Some(outcome) = self.deliver(&item, may_have_arrived).await else {
             return Ok(false);
@@ -142,6 +149,49 @@ impl Outbox {
         self.inner.said.send_modify(|count| *count += 1);
         journal.durable().await?;
         Ok(true)
+    }
+
+    /// The message as it is sent: where the room is encrypted, so is the message, and written down as it is before anybody sees it. It
+    /// is never sent in another way. `None`: the process is about to end.
+    async fn sealed(
+        &self,
+        number: u64,
+        item: OutboxItem,
+    ) -> Result<Option<OutboxItem>, JournalError> {
+        let mut attempt = 0;
+        loop {
+            let encryption = &self.inner.encryption;
+            let sealed = encryption
+                .seal(&item.sender, &item.room, &item.event_type, &item.content)
+                .await;
+            let failure = match sealed {
+                Ok(None) => return Ok(Some(item)),
+                Ok(Some(content)) => {
+                    let item = OutboxItem {
+                        event_type: ENCRYPTED_TYPE.to_owned(),
+                        content,
+                        ..item
+                    };
+                    self.inner.journal.replace_outbox_item(number, &item)?;
+                    self.inner.journal.durable().await?;
+                    return Ok(Some(item));
+                }
+                // Who may not even ask about the room is refused there as well.
+                Err(failure) if failure.is_permanent() => return Ok(Some(item)),
+                Err(failure) => failure,
+            };
+            attempt += 1;
+            if attempt == 1 {
+                warn!(
+                    room.id = %item.room, error = &failure as &dyn std::error::Error,
+                    "could not encrypt event; retrying"
+                );
+            }
+            tokio::select! {
+                () = tokio::time::sleep(backoff(attempt, &failure)) => {}
+                () = self.inner.tasks.stopping() => return Ok(None),
+            }
+        }
     }
 
     /// Sends until there is an answer. `None`: the process is about to end.

@@ -74,6 +74,12 @@ pub struct Registration {
         skip_serializing_if = "std::ops::Not::not"
     )]
     push_ephemeral: bool,
+    /// Device lists and counts of keys in transactions ([MSC3202](https://github.com/matrix-org/matrix-spec-proposals/pull/3202)).
+    #[serde(rename = "org.matrix.msc3202", default)]
+    device_changes: bool,
+    /// Devices without a login ([MSC4190](https://github.com/matrix-org/matrix-spec-proposals/pull/4190)).
+    #[serde(rename = "io.element.msc4190", default)]
+    device_management: bool,
 }
 
 impl Registration {
@@ -94,6 +100,8 @@ impl Registration {
         let registration = Self {
             stable,
             push_ephemeral: true,
+            device_changes: true,
+            device_management: true,
         };
         registration.refuse_too_wide(config)?;
         Ok(registration)

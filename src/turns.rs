@@ -23,6 +23,7 @@ mod attachment_debounce;
 mod attachments;
 pub mod budget;
 pub mod decide;
+pub mod decryptor;
 mod envelope;
 mod external_decision;
 mod external_turns;
@@ -47,7 +48,6 @@ pub mod reaction_command;
 pub mod reply;
 mod retry;
 pub mod rights;
-mod room_cache;
 pub mod route;
 mod run;
 mod segment;
@@ -86,6 +86,7 @@ use self::{
 };
 use crate::{
     config,
+    encryption::Encryption,
     identity::Identity,
     journal::{ConversationKey, Journal, JournalError, TurnId},
     matrix::Homeserver,
@@ -107,6 +108,8 @@ pub struct TurnContext {
     pub outbox: Outbox,
     /// The homeserver.
     pub homeserver: Homeserver,
+    /// What encrypts for rooms, and opens what is said in them.
+    pub encryption: Encryption,
     /// Letta.
     pub backend: Arc<dyn Backend>,
     /// Who is who.

@@ -23,6 +23,7 @@ use crate::{
     appservice::{AppserviceState, Pings, StartEcho},
     commands::{CommandContext, CommandHandler, pause_alert, removal_alert},
     config::Config,
+    encryption::{Encryption, RoomsWithKeys},
     identity::Identity,
     journal::{Journal, JournalLimits},
     matrix::Homeserver,
@@ -58,6 +59,8 @@ pub(super) struct Bridge {
     /// Taken when it is set going.
     discovery: Mutex<Option<Discovery>>,
     discovery_status: watch::Receiver<DiscoveryStatus>,
+    /// Taken when it is set going.
+    rooms_with_keys: Mutex<Option<RoomsWithKeys>>,
     /// When an event was admitted last, before this start.
     last_admission: Option<Millis>,
 }
@@ -77,7 +80,7 @@ impl Bridge {
             permissions,
         };
         let (letta_reconnects_tx, letta_reconnects) = watch::channel(0);
-        let ctx = turn_context(
+        let (ctx, rooms_with_keys) = turn_context(
             config,
             backend,
             homeserver,
@@ -99,6 +102,7 @@ impl Bridge {
         let handler = CommandHandler::new(CommandContext {
             journal: ctx.journal.clone(),
             outbox: ctx.outbox.clone(),
+            encryption: ctx.encryption.clone(),
             homeserver: ctx.homeserver.clone(),
             agents: agents.clone(),
             turns: turns.clone(),
@@ -113,6 +117,7 @@ impl Bridge {
             hs_token: config.appservice.hs_token.clone(),
             identity,
             journal: ctx.journal.clone(),
+            encryption: ctx.encryption.clone(),
             arrived,
             provision: Arc::new(agents.clone()),
             pings: Pings::default(),
@@ -136,6 +141,7 @@ impl Bridge {
             ready,
             discovery,
             discovery_status,
+            rooms_with_keys: Mutex::new(Some(rooms_with_keys)),
             last_admission,
         })
     }
@@ -161,6 +167,14 @@ impl Bridge {
             self.rules.clone(),
             Arc::clone(&self.appservice.arrived),
         );
+        let rooms_with_keys = self.rooms_with_keys.lock();
+        if let Some(rooms) = rooms_with_keys
+            .unwrap_or_else(PoisonError::into_inner)
+            .take()
+        {
+            tasks.spawn_singleton("decryptor", inbox.decryptor().clone().serve(rooms));
+        }
+        self.ctx.encryption.begin().await?;
         tasks.spawn_singleton("inbox", inbox.serve());
         if let Some(discovery) = self
             .discovery
@@ -240,23 +254,32 @@ fn turn_context(
     identity: Identity,
     letta_reconnects: watch::Receiver<u64>,
     tasks: &Tasks,
-) -> anyhow::Result<TurnContext> {
+) -> anyhow::Result<(TurnContext, RoomsWithKeys)> {
     let limits = JournalLimits {
         keep_events: config.journal.keep_events,
         ..JournalLimits::default()
     };
     let journal = Journal::open(&config.journal.path, limits)?;
+    let (encryption, rooms_with_keys) = Encryption::new(
+        &config.encryption,
+        journal.clone(),
+        homeserver.clone(),
+        identity.bot(),
+        tasks.clone(),
+    )?;
     let outbox = Outbox::new(
         journal.clone(),
         homeserver.clone(),
+        encryption.clone(),
         identity.clone(),
         tasks.clone(),
     )?;
     let tasks = tasks.clone();
-    Ok(TurnContext {
+    let ctx = TurnContext {
         journal,
         outbox,
         homeserver,
+        encryption,
         backend,
         identity,
         permissions: config.permissions.clone(),
@@ -265,7 +288,8 @@ fn turn_context(
         transcriber: Transcriber::new(&config.transcription)?.map(Arc::new),
         mode: config.letta.mode,
         tasks,
-    })
+    };
+    Ok((ctx, rooms_with_keys))
 }
 
 fn agents(config: &Config, ctx: &TurnContext) -> anyhow::Result<Agents> {

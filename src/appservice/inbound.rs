@@ -10,6 +10,7 @@ use serde::{Deserialize, de::IgnoredAny};
 use serde_json::{Value, value::RawValue};
 
 use crate::{
+    encryption::Intakes,
     identity::Identity,
     matrix::{RoutedKind, START_EVENT_TYPE, WATCHED_STATE},
 };
@@ -82,19 +83,41 @@ struct Envelope {
 }
 
 /// The events of a body, as leniently as it can be read: every event on its own, bytes that are no
-/// UTF-8 replaced. Ephemeral data, to-device messages and encryption counts, under stable or
-/// unstable keys, are accepted and not used.
-pub fn events_of(body: &[u8]) -> Result<Vec<Box<RawValue>>, NoTransaction> {
+/// UTF-8 replaced; and what it brings for encryption. Ephemeral data, under stable or unstable keys,
+/// is accepted and not used.
+pub fn events_of(body: &[u8]) -> Result<(Vec<Box<RawValue>>, Intakes), NoTransaction> {
     let text = String::from_utf8_lossy(body);
     let body: HashMap<String, &RawValue> =
         serde_json::from_str(&text).map_err(|error| match error.classify() {
             serde_json::error::Category::Data => NoTransaction::BadJson("it is not an object"),
             _ => NoTransaction::NotJson,
         })?;
+    let intakes = Intakes::of(&body);
     let Some(events) = body.get("events") else {
-        return Ok(Vec::new());
+        return Ok((Vec::new(), intakes));
     };
-    serde_json::from_str(events.get()).map_err(|_| NoTransaction::BadJson("`events` is not a list"))
+    let events = serde_json::from_str(events.get())
+        .map_err(|_| NoTransaction::BadJson("`events` is not a list"))?;
+    Ok((events, intakes))
+}
+
+/// The room of an event that changes who reads what is encrypted there; `None`: it changes nothing of that.
+pub fn room_of_recipients(event: &RawValue) -> Option<OwnedRoomId> {
+    #[derive(Deserialize)]
+    struct State {
+        room_id: OwnedRoomId,
+        #[serde(rename = "type")]
+        event_type: String,
+    }
+    let state: State = serde_json::from_str(event.get()).ok()?;
+    let changes = [
+        "m.room.member",
+        "m.room.encryption",
+        "m.room.history_visibility",
+    ];
+    changes
+        .contains(&&*state.event_type)
+        .then_some(state.room_id)
 }
 
 /// What an event is to us, and what is noticed of it.

@@ -78,6 +78,7 @@ impl TestAppservice {
         );
         let conditions = vec![journal.condition().clone()];
         let state = AppserviceState {
+            encryption: Encryption::default(),
             hs_token: Secret::new(HS_TOKEN),
             identity: identity.unwrap(),
             journal,

@@ -32,8 +32,19 @@ pub(super) async fn handle(
         StatusCode::PAYLOAD_TOO_LARGE => ApiError::TooLarge,
         _ => ApiError::NotJson,
     })?;
-    let events = inbound::events_of(&body)?;
-    state.admit(events).await.map_err(ApiError::Journal)?;
+    let (events, intakes) = inbound::events_of(&body)?;
+    for event in &events {
+        if let Some(room) = inbound::room_of_recipients(event) {
+            state.encryption.room_changed(&room);
+        }
+    }
+    let users = state.encryption.admit(intakes).map_err(ApiError::Journal)?;
+    let has_keys = !users.is_empty();
+    let admitted = state.admit(events).await.map_err(ApiError::Journal)?;
+    if has_keys && admitted == 0 {
+        state.journal.durable().await.map_err(ApiError::Journal)?;
+    }
+    state.encryption.wake(users);
     Ok(Json(json!({})))
 }
 

@@ -6,7 +6,7 @@ use regex::{NoExpand, Regex};
 
 use super::{ExitCode, Failure};
 use crate::{
-    config::{Appservice, Config, private_file, sample},
+    config::{Appservice, Config, Secret, private_file, sample},
     registration::{Registration, new_token},
 };
 
@@ -29,6 +29,16 @@ pub(super) fn fill(config: &mut Config, registration: &Path) {
     }
 }
 
+/// Makes a key for the agents' encryption keys, if there is none. One that is there is never replaced: what it has sealed would be lost.
+fn fill_pickle_key(config: &mut Config) {
+    #[cfg(feature = "encryption")]
+    if config.encryption.pickle_key.is_none() {
+        let key = encryption::PickleKey::random().to_base64();
+        config.encryption.pickle_key = Some(Secret::new(key));
+    }
+    let _ = config;
+}
+
 /// Makes both anew.
 pub(super) fn rotate(config: &mut Config) {
     config.appservice.as_token = new_token();
@@ -37,7 +47,9 @@ pub(super) fn rotate(config: &mut Config) {
 
 /// Writes the configuration, with a comment above every key.
 pub(super) fn write_config(path: &Path, config: &Config) -> Result<(), Failure> {
-    save(path, &sample::render(config))
+    let mut config = config.clone();
+    fill_pickle_key(&mut config);
+    save(path, &sample::render(&config))
 }
 
 /// Writes the registration.

@@ -17,7 +17,8 @@ use crate::{
 const CODE: &str = "ENCRYPTED";
 
 impl CommandHandler {
-    /// Says that the room is encrypted, if it is, in the name of an agent or of the bot that has just joined it. Answers whether it is.
+    /// Says that the room is encrypted, if it is and cannot be read, in the name of an agent or of the bot that has just joined it. Answers
+    /// whether that was said.
     pub(super) async fn tell_if_encrypted(
         &self,
         event: &IncomingEvent,
@@ -39,6 +40,10 @@ impl CommandHandler {
             return Ok(false);
         }
         let sender: &UserId = ghost.as_deref().unwrap_or(identity.bot());
+        if self.ctx.encryption.is_on() {
+            self.ctx.encryption.prepare(sender).await?;
+            return Ok(false);
+        }
         let text = NoticeText::new(self.where_to_talk(agent), CODE);
         let once = notice_id(room);
         let placement = Placement::Room { reply_to: None };

@@ -13,6 +13,7 @@ use tracing::{info, warn};
 use super::{Command, Definition, Parsed, is_stale, parse, refusal};
 use crate::{
     agents::{Agents, discovery::DiscoveryStatus},
+    encryption::Encryption,
     journal::{Journal, JournalError, NoticeText, RoomKind, RoomRecord, SendId},
     matrix::{Homeserver, content::Placement},
     outbox::{Outbox, markdown_notices},
@@ -50,6 +51,8 @@ pub struct CommandContext {
     pub journal: Journal,
     /// What must be said.
     pub outbox: Outbox,
+    /// What encrypts for rooms.
+    pub encryption: Encryption,
     /// The homeserver.
     pub homeserver: Homeserver,
     /// The agents.

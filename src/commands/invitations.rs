@@ -228,6 +228,14 @@ impl CommandHandler {
         actor: Actor<'_>,
     ) -> Result<(), RoomJobError> {
         let homeserver = &self.ctx.homeserver;
+        if let Some(user) = event.state_key.as_deref()
+            && let EventContent::Member(member) = &event.content
+            && member.is_direct
+            && let Ok(user) = <&UserId>::try_from(user)
+        {
+            // A client may encrypt the first message before we are in; keys go only to devices that are there then.
+            self.ctx.encryption.prepare(user).await?;
+        }
         homeserver.join(actor, &event.room_id).await?;
         self.admit_missed_messages(actor, &event.room_id, event.origin_server_ts)
             .await

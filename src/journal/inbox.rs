@@ -252,7 +252,7 @@ impl Journal {
     }
 
     /// The event moves from the inbox to where `batch` puts it, unless it has left before.
-    fn leave_inbox(
+    pub(super) fn leave_inbox(
         &self,
         _guard: &WriteGuard<'_>,
         admission: InboxPosition,
@@ -265,6 +265,20 @@ impl Journal {
         batch.remove(key);
         self.db().apply_batch(batch)?;
         self.inner.inbox_len.fetch_sub(1, Ordering::Relaxed);
+        Ok(())
+    }
+
+    /// An event that was admitted before enters the inbox once more, in the commit that takes it from where it waited.
+    pub(super) fn enter_inbox(
+        &self,
+        _guard: &WriteGuard<'_>,
+        event: &AdmittedEvent,
+        mut batch: sled::Batch,
+    ) -> Result<(), JournalError> {
+        let key = Key::new(key::INBOX).number(self.next_number()?).bytes();
+        batch.insert(key, super::encode(event, "inbox")?);
+        self.db().apply_batch(batch)?;
+        self.inner.inbox_len.fetch_add(1, Ordering::Relaxed);
         Ok(())
     }
 }

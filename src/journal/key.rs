@@ -47,6 +47,14 @@ pub(super) const SILENCED: u8 = b'x';
 pub(super) const REDACTED: u8 = b'd';
 /// `hash of a token -> ToolTokenRecord`.
 pub(super) const TOOL_TOKEN: u8 = b'k';
+/// `user, name of the row -> a row of encryption keys`, sealed by whoever wrote it.
+pub(super) const KEY_ROW: u8 = b'y';
+/// `user -> DeviceRecord`.
+pub(super) const DEVICE: u8 = b'v';
+/// `user, number -> IntakeRecord`: what the homeserver has pushed for a device.
+pub(super) const INTAKE: u8 = b'n';
+/// `room, number -> EncryptedEvent`: events that wait for their key.
+pub(super) const ENCRYPTED: u8 = b'w';
 /// The last number that was given to something that was set aside.
 pub(super) const LAST_FAILED: &[u8] = b"!failed";
 /// The space.

@@ -63,6 +63,14 @@ impl Journal {
         Ok(batch)
     }
 
+    /// A message that waits has another form from now on, under the same send id: it is encrypted.
+    pub fn replace_outbox_item(&self, number: u64, item: &OutboxItem) -> Result<(), JournalError> {
+        let key = Key::new(key::OUTBOX)
+            .text(item.room.as_str())
+            .number(number);
+        self.put(&key.bytes(), item, "outbox")
+    }
+
     /// The message that a room waits for first.
     pub fn next_outbox_item(
         &self,

@@ -18,7 +18,7 @@ use std::{
 use bytes::{Bytes, BytesMut};
 use rand::Rng;
 use ruma::{
-    UserId,
+    DeviceId, UserId,
     api::{
         AppserviceUserIdentity, EndpointError, IncomingResponseExt, MatrixVersion, OutgoingRequest,
         OutgoingRequestExt, SupportedVersions,
@@ -50,6 +50,22 @@ pub enum Actor<'a> {
     Bot,
     /// A ghost of ours.
     Ghost(&'a UserId),
+    /// One of our users, as a device of theirs (MSC4326).
+    Device(&'a UserId, &'a DeviceId),
+}
+
+impl<'a> Actor<'a> {
+    /// What says so in a request; `None`: the access token alone does.
+    fn identity(self) -> Option<AppserviceUserIdentity<'a>> {
+        let (user, device) = match self {
+            Self::Bot => return None,
+            Self::Ghost(user) => (user, None),
+            Self::Device(user, device) => (user, Some(device)),
+        };
+        let mut identity = AppserviceUserIdentity::new(user);
+        identity.device_id = device;
+        Some(identity)
+    }
 }
 
 /// Why a request did not give what was asked for.
@@ -73,13 +89,18 @@ pub enum MatrixError {
     /// The request could not be written down.
     #[error("cannot make the request: {0}")]
     Request(String),
+    /// What is to be sent could not be encrypted. It is not sent in the clear instead.
+    #[error("cannot encrypt for the room: {0}")]
+    Encryption(String),
 }
 
 impl MatrixError {
     /// Whether the same request may succeed later without anybody doing anything.
     pub fn is_transient(&self) -> bool {
         match self {
-            Self::Transport(TransportError::Unreachable(_)) | Self::RateLimited { .. } => true,
+            Self::Transport(TransportError::Unreachable(_))
+            | Self::RateLimited { .. }
+            | Self::Encryption(_) => true,
             Self::Refused(error) => error.status_code.is_server_error(),
             Self::Transport(TransportError::TooLarge { .. })
             | Self::Answer(_)
@@ -122,7 +143,10 @@ impl MatrixError {
                     && status != http::StatusCode::REQUEST_TIMEOUT
                     && !of_a_proxy
             }
-            Self::Transport(_) | Self::RateLimited { .. } | Self::Answer(_) => false,
+            Self::Transport(_)
+            | Self::RateLimited { .. }
+            | Self::Answer(_)
+            | Self::Encryption(_) => false,
         }
     }
 
@@ -268,8 +292,8 @@ impl Homeserver {
                 self.supported(),
             )
             .map_err(|error| MatrixError::Request(error.to_string()))?;
-        if let Actor::Ghost(user) = actor {
-            AppserviceUserIdentity::new(user)
+        if let Some(identity) = actor.identity() {
+            identity
                 .maybe_add_to_uri(request.uri_mut())
                 .map_err(|error| MatrixError::Request(error.to_string()))?;
         }

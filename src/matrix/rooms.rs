@@ -5,7 +5,7 @@ use ruma::{
     ServerName, UserId,
     api::client::{
         alias::get_alias,
-        membership::{invite_user, join_room_by_id, joined_members, leave_room},
+        membership::{get_member_events, invite_user, join_room_by_id, joined_members, leave_room},
         message::{get_message_events, send_message_event},
         receipt::create_receipt,
         room::get_room_event,
@@ -15,7 +15,7 @@ use ruma::{
     events::{
         EmptyStateKey, StateEventContent, StateEventType,
         receipt::ReceiptThread,
-        room::{name::RoomNameEventContent, topic::RoomTopicEventContent},
+        room::{member::MembershipState, name::RoomNameEventContent, topic::RoomTopicEventContent},
         space::child::SpaceChildEventContent,
     },
     serde::Raw,
@@ -99,6 +99,24 @@ impl Homeserver {
             .call(actor, joined_members::v3::Request::new(room.to_owned()))
             .await?;
         Ok(members.joined.into_keys().collect())
+    }
+
+    /// Who is in a room, or is invited if `invited`.
+    pub async fn members(
+        &self,
+        actor: Actor<'_>,
+        room: &RoomId,
+        invited: bool,
+    ) -> Result<Vec<OwnedUserId>, MatrixError> {
+        let request = get_member_events::v3::Request::new(room.to_owned());
+        let events = self.call(actor, request).await?.chunk;
+        let members = events.iter().filter_map(|event| event.deserialize().ok());
+        let wanted = members.filter(|member| match member.membership() {
+            MembershipState::Join => true,
+            MembershipState::Invite => invited,
+            _ => false,
+        });
+        Ok(wanted.map(|member| member.state_key().clone()).collect())
     }
 
     /// Who is in a room, and what they are called there.

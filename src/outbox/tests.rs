@@ -37,6 +37,7 @@ impl Process {
         let outbox = Outbox::new(
             journal.clone(),
             homeserver.client(),
+            Encryption::default(),
             identity.unwrap(),
             tasks.clone(),
         );

@@ -18,10 +18,13 @@ use tracing::{debug, error, info, warn};
 
 use self::{ignored::IgnoredEvents, pass::InboxPass};
 use super::{
-    TurnContext, Turns, notice_texts,
+    TurnContext, Turns,
+    decryptor::Decryptor,
+    notice_texts,
     route::{IgnoreReason, IncomingEvent, Route, Rules, route},
 };
 use crate::{
+    encryption::ENCRYPTED_TYPE,
     journal::{
         AdmittedEvent, Attachment, ConversationKey, InboxPosition, JournalError, QueuedPrompt,
         RoomJob, SendId,
@@ -51,6 +54,7 @@ pub struct Inbox {
     rules: Rules,
     arrived: Arc<Notify>,
     receipts: Arc<Semaphore>,
+    decryptor: Decryptor,
     ignored: IgnoredEvents,
 }
 
@@ -64,6 +68,7 @@ impl Inbox {
         arrived: Arc<Notify>,
     ) -> Self {
         let receipts = Arc::new(Semaphore::new(RECEIPTS_MAX));
+        let decryptor = Decryptor::new(ctx.clone(), Arc::clone(&arrived));
         Self {
             ctx,
             turns,
@@ -71,8 +76,14 @@ impl Inbox {
             rules,
             arrived,
             receipts,
+            decryptor,
             ignored: IgnoredEvents::default(),
         }
+    }
+
+    /// What opens the events that wait for their key.
+    pub fn decryptor(&self) -> &Decryptor {
+        &self.decryptor
     }
 
     /// Routes until the process is about to end.
@@ -225,6 +236,16 @@ impl Inbox {
             Route::Ignore(IgnoreReason::UnknownRoom) => {
                 // Who comes into the room, or follows it to its replacement, looks for what was said before.
                 journal.forget_event(admission, &event.event_id)?;
+                return Ok(None);
+            }
+            Route::Ignore(IgnoreReason::Encrypted) if self.ctx.encryption.is_on() => {
+                if event.event_type != ENCRYPTED_TYPE {
+                    journal.drop_event(admission)?;
+                    self.decryptor.prepare(&event.room_id);
+                    return Ok(None);
+                }
+                journal.move_to_encrypted(admission, &event.room_id, admitted)?;
+                self.decryptor.wake(&event.room_id);
                 return Ok(None);
             }
             Route::Ignore(IgnoreReason::Encrypted) => {

@@ -3,7 +3,7 @@
 use ruma::{RoomId, UserId};
 use tracing::debug;
 
-use super::room_cache::RoomCache;
+use crate::room_cache::RoomCache;
 use crate::{
     identity::Identity,
     matrix::{Actor, Homeserver},

@@ -306,5 +306,13 @@ pub fn encrypted(has_one_agent: bool) -> NoticeText {
     )
 }
 
+/// The key of a message has not come.
+pub fn cannot_decrypt() -> NoticeText {
+    NoticeText::new(
+        "I cannot decrypt this message: its key has not reached me. I answer if it still comes; if not, send the message again.",
+        "CANNOT_DECRYPT",
+    )
+}
+
 #[cfg(test)]
 mod tests;

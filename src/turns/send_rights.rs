@@ -7,11 +7,12 @@ use letta_client::AgentId;
 use ruma::{OwnedUserId, RoomId};
 use tracing::{debug, info};
 
-use super::{Inner, log, messages::EVENT_TYPE, notice_texts, room_cache::RoomCache};
+use super::{Inner, log, messages::EVENT_TYPE, notice_texts};
 use crate::{
     journal::{JournalError, NoticeText, OutboxItem, SendId, SilencedRecord, TurnRecord},
     matrix::{CannotSend, content::Placement},
     outbox::notice,
+    room_cache::RoomCache,
 };
 
 /// In which rooms which ghosts can speak, as far as it is known. Only good news is remembered.

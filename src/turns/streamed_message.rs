@@ -11,6 +11,7 @@ use serde_json::value::RawValue;
 
 use super::{Inner, messages::EVENT_TYPE};
 use crate::{
+    encryption::ENCRYPTED_TYPE,
     journal::{JournalError, SendId},
     matrix::{Actor, MatrixError},
 };
@@ -55,10 +56,15 @@ impl StreamedMessage {
         send_id: SendId,
         content: Box<RawValue>,
     ) {
-        let homeserver = inner.ctx.homeserver.clone();
+        let (homeserver, encryption) = (inner.ctx.homeserver.clone(), inner.ctx.encryption.clone());
         self.edit = Some(Box::pin(async move {
+            let sealed = encryption.seal(&ghost, &room, EVENT_TYPE, &content).await?;
+            let (event_type, content) = match sealed {
+                Some(sealed) => (ENCRYPTED_TYPE, sealed),
+                None => (EVENT_TYPE, content),
+            };
             homeserver
-                .send(Actor::Ghost(&ghost), &room, EVENT_TYPE, &send_id, content)
+                .send(Actor::Ghost(&ghost), &room, event_type, &send_id, content)
                 .await
         }));
     }

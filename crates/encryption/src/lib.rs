@@ -16,7 +16,7 @@ mod rows;
 mod store;
 
 pub use self::{
-    cipher::{Cipher, PickleKey},
+    cipher::{Cipher, NoPickleKey, PickleKey},
     error::{CannotDecrypt, EncryptionError},
     machine::{Decrypted, Intake, Machine, Recipients, Requests},
     rows::{Row, Rows, RowsError},

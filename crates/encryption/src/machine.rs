@@ -1,17 +1,18 @@
 //! One device of one user.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, pin::Pin, sync::Arc};
 
 use async_trait::async_trait;
 use matrix_sdk_crypto::{
-    CollectStrategy, DecryptionSettings, EncryptionSettings, EncryptionSyncChanges, MegolmError,
-    OlmMachine, OlmMachineBuilder, TrustRequirement,
+    CollectStrategy, CryptoStoreError, DecryptionSettings, EncryptionSettings,
+    EncryptionSyncChanges, MegolmError, OlmError, OlmMachine, OlmMachineBuilder, TrustRequirement,
     types::requests::{
         AnyOutgoingRequest, OutgoingRequest, ToDeviceRequest, UploadSigningKeysRequest,
     },
 };
 use ruma::{
-    OneTimeKeyAlgorithm, OwnedDeviceId, OwnedRoomId, OwnedUserId, RoomId, UInt, UserId,
+    OneTimeKeyAlgorithm, OwnedDeviceId, OwnedRoomId, OwnedTransactionId, OwnedUserId, RoomId, UInt,
+    UserId,
     api::client::{
         keys::{claim_keys, get_keys, upload_keys, upload_signatures, upload_signing_keys},
         sync::sync_events::DeviceLists,
@@ -114,6 +115,7 @@ pub struct Machine {
     decryption: DecryptionSettings,
 }
 
+type Step<'a, T, E> = Pin<Box<dyn Future<Output = Result<T, E>> + Send + 'a>>;
 type Answer<T, R> = Result<T, EncryptionError<<R as Requests>::Error>>;
 
 impl Machine {
@@ -221,10 +223,9 @@ impl Machine {
         content: &RawValue,
         requests: &R,
     ) -> Answer<Box<RawValue>, R> {
-        let users = || recipients.users.iter().map(|user| &**user);
-        self.olm.update_tracked_users(users()).await?;
+        self.track(&recipients.users).await?;
         self.flush(requests).await?;
-        if let Some((id, claim)) = self.olm.get_missing_sessions(users()).await? {
+        if let Some((id, claim)) = self.missing_sessions(&recipients.users).await? {
             let answer = requests
                 .claim_keys(claim)
                 .await
@@ -237,8 +238,7 @@ impl Machine {
             CollectStrategy::default(),
         );
         let shares = self
-            .olm
-            .share_room_key(recipients.room, users(), settings)
+            .share(recipients.room, &recipients.users, settings)
             .await?;
         for share in shares {
             self.send_to_device(&share, requests).await?;
@@ -249,6 +249,34 @@ impl Machine {
             .encrypt_room_event_raw(recipients.room, event_type, &content)
             .await?;
         Ok(encrypted.content.into_json())
+    }
+
+    // Boxed, or the compiler does not see that what holds these iterators can move to another thread.
+    fn track<'a>(&'a self, users: &'a [OwnedUserId]) -> Step<'a, (), CryptoStoreError> {
+        Box::pin(
+            self.olm
+                .update_tracked_users(users.iter().map(AsRef::as_ref)),
+        )
+    }
+
+    fn missing_sessions<'a>(
+        &'a self,
+        users: &'a [OwnedUserId],
+    ) -> Step<'a, Option<(OwnedTransactionId, claim_keys::v3::Request)>, CryptoStoreError> {
+        Box::pin(
+            self.olm
+                .get_missing_sessions(users.iter().map(AsRef::as_ref)),
+        )
+    }
+
+    fn share<'a>(
+        &'a self,
+        room: &'a RoomId,
+        users: &'a [OwnedUserId],
+        settings: EncryptionSettings,
+    ) -> Step<'a, Vec<Arc<ToDeviceRequest>>, OlmError> {
+        let users = users.iter().map(AsRef::as_ref);
+        Box::pin(self.olm.share_room_key(room, users, settings))
     }
 
     /// Somebody has left a room: what is said from now on has another key.

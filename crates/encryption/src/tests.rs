@@ -134,7 +134,10 @@ async fn a_person_and_an_agent_read_each_other_also_after_each_was_opened_again(
     for round in 0..3 {
         let words = format!("question {round}");
         let asked = lab.say(&hers, ann, &[ann, agent], &words).await;
-        assert!(!asked["content"].to_string().contains(&words), "in the clear");
+        assert!(
+            !asked["content"].to_string().contains(&words),
+            "in the clear"
+        );
         let came = lab.receive(&its, agent).await;
         assert_eq!(came, usize::from(round == 0), "one key for the session");
         assert_eq!(read(&its, &asked).await.unwrap(), words);

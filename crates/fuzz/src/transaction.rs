@@ -51,13 +51,13 @@ pub const TARGET: Target = Target {
 
 /// Panics if an invariant of the module does not hold.
 pub fn check(data: &[u8]) {
-    let Ok(events) = inbound::events_of(data) else {
+    let Ok((events, _)) = inbound::events_of(data) else {
         return;
     };
     let rules = rules();
     for event in events {
         let alone = format!(r#"{{"events":[{}]}}"#, event.get());
-        let alone = inbound::events_of(alone.as_bytes()).expect("a list of one event");
+        let (alone, _) = inbound::events_of(alone.as_bytes()).expect("a list of one event");
         let [alone] = &*alone else {
             unreachable!("one event is {}", alone.len());
         };

@@ -289,10 +289,12 @@ fn turn_context(journal: &Journal, homeserver: &ScriptedHomeserver, app: Arc<App
     let outbox = Outbox::new(
         journal.clone(),
         homeserver.client(),
+        crate::encryption::Encryption::default(),
         identity.clone(),
         tasks.clone(),
     );
     TurnContext {
+        encryption: crate::encryption::Encryption::default(),
         journal: journal.clone(),
         outbox: outbox.unwrap(),
         homeserver: homeserver.client(),

@@ -66,6 +66,7 @@ impl Lab {
         let outbox = Outbox::new(
             journal.clone(),
             homeserver.client(),
+            crate::encryption::Encryption::default(),
             identity(),
             tasks.clone(),
         );
@@ -83,6 +84,7 @@ impl Lab {
         let at_rest = Tasks::default();
         at_rest.stop();
         let ctx = |tasks: Tasks| TurnContext {
+            encryption: crate::encryption::Encryption::default(),
             journal: self.journal.clone(),
             outbox: self.outbox.clone(),
             homeserver: self.homeserver.client(),

@@ -276,12 +276,14 @@ fn turns(
     let outbox = Outbox::new(
         journal.clone(),
         homeserver.client(),
+        crate::encryption::Encryption::default(),
         identity.clone(),
         tasks.clone(),
     );
     let outbox = outbox.unwrap();
     outbox.resume().unwrap();
     let ctx = TurnContext {
+        encryption: crate::encryption::Encryption::default(),
         journal: journal.clone(),
         outbox,
         homeserver: homeserver.client(),

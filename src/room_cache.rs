@@ -15,7 +15,7 @@ const ROOMS_MAX: usize = 10_000;
 
 /// See the module's documentation.
 #[derive(Debug, Default)]
-pub(super) struct RoomCache<T> {
+pub(crate) struct RoomCache<T> {
     state: Mutex<State<T>>,
 }
 
@@ -37,13 +37,13 @@ impl<T> Default for State<T> {
 
 /// The right to remember an answer, taken before the question.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Ticket {
+pub(crate) struct Ticket {
     changes: u64,
 }
 
 impl<T: Default> RoomCache<T> {
     /// What `read` finds in what is known of a room, or the right to remember what will be asked for.
-    pub(super) fn look<R>(
+    pub(crate) fn look<R>(
         &self,
         room: &RoomId,
         read: impl FnOnce(&T) -> Option<R>,
@@ -55,7 +55,7 @@ impl<T: Default> RoomCache<T> {
     }
 
     /// Remembers what was asked for with this ticket, unless something has changed since.
-    pub(super) fn remember(&self, ticket: Ticket, room: &RoomId, write: impl FnOnce(&mut T)) {
+    pub(crate) fn remember(&self, ticket: Ticket, room: &RoomId, write: impl FnOnce(&mut T)) {
         let mut state = self.state();
         if state.changes != ticket.changes {
             return;
@@ -67,7 +67,7 @@ impl<T: Default> RoomCache<T> {
     }
 
     /// The room has changed.
-    pub(super) fn changed(&self, room: &RoomId) {
+    pub(crate) fn changed(&self, room: &RoomId) {
         let mut state = self.state();
         state.rooms.remove(room);
         state.changes += 1;

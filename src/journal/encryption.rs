@@ -1,0 +1,238 @@
+//! What encryption needs on disk: rows of keys, devices, what was pushed for them, and events that wait for their key.
+
+use ruma::{OwnedDeviceId, OwnedRoomId, OwnedUserId, RoomId, UserId};
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+
+use super::{
+    InboxPosition, Journal, JournalError,
+    key::{self, Key, last_number, texts},
+    record::AdmittedEvent,
+};
+
+/// The most events of one room that wait for their key; the oldest go first.
+const ENCRYPTED_EVENTS_MAX: usize = 500;
+
+/// The device with which one of our users takes part in encrypted rooms.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DeviceRecord {
+    /// Its id, which is never given to another device.
+    pub device: OwnedDeviceId,
+    /// Whether its keys, and its user's identity that signs them, are at the homeserver.
+    pub published: bool,
+}
+
+/// What the homeserver has pushed for a device. What is not there was not told.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct IntakeRecord {
+    /// To-device messages as they came.
+    #[serde(default)]
+    pub to_device: Vec<Box<RawValue>>,
+    /// People whose devices have changed.
+    #[serde(default)]
+    pub changed: Vec<OwnedUserId>,
+    /// How many one-time keys of each algorithm are left.
+    #[serde(default)]
+    pub one_time_keys: Option<Box<RawValue>>,
+    /// The algorithms of fallback keys that nobody has used.
+    #[serde(default)]
+    pub unused_fallback_keys: Option<Box<RawValue>>,
+}
+
+/// An event that waits for its key.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct EncryptedEvent {
+    /// The event as it came.
+    pub event: AdmittedEvent,
+    /// Whether the room was told that it cannot be read.
+    #[serde(default)]
+    pub told: bool,
+}
+
+/// Rows of keys as they are kept: names and sealed values.
+pub type KeyRows = Vec<(Vec<u8>, Vec<u8>)>;
+
+impl Journal {
+    /// The rows of keys of a user.
+    pub fn key_rows(&self, user: &UserId) -> Result<KeyRows, JournalError> {
+        let prefix = key_row(user, &[]);
+        let rows = self.db().scan_prefix(&prefix).map(|entry| {
+            let (key, value) = entry?;
+            Ok((key[prefix.len()..].to_vec(), value.to_vec()))
+        });
+        rows.collect()
+    }
+
+    /// Writes rows of keys, or takes them away: all or none.
+    pub fn write_key_rows(
+        &self,
+        user: &UserId,
+        rows: Vec<(Vec<u8>, Option<Vec<u8>>)>,
+    ) -> Result<(), JournalError> {
+        let mut batch = sled::Batch::default();
+        for (name, value) in rows {
+            match value {
+                Some(value) => batch.insert(key_row(user, &name), value),
+                None => batch.remove(key_row(user, &name)),
+            }
+        }
+        self.db().apply_batch(batch)?;
+        Ok(())
+    }
+
+    /// The device of one of our users.
+    pub fn device(&self, user: &UserId) -> Result<Option<DeviceRecord>, JournalError> {
+        self.get(&device_key(user), "device")
+    }
+
+    /// Writes down a device. Its keys are forgotten if it is another one than before.
+    pub fn set_device(&self, user: &UserId, record: &DeviceRecord) -> Result<(), JournalError> {
+        let known = self.device(user)?;
+        let mut batch = sled::Batch::default();
+        if known.is_some_and(|known| known.device != record.device) {
+            for (name, _) in self.key_rows(user)? {
+                batch.remove(key_row(user, &name));
+            }
+        }
+        batch.insert(device_key(user), super::encode(record, "device")?);
+        self.db().apply_batch(batch)?;
+        Ok(())
+    }
+
+    /// All of our users that have a device.
+    pub fn users_with_devices(&self) -> Result<Vec<OwnedUserId>, JournalError> {
+        self.first_texts(key::DEVICE)
+    }
+
+    /// Keeps what was pushed for devices, all or nothing. It is ours after the next [`Journal::durable`].
+    pub fn queue_intakes(
+        &self,
+        intakes: Vec<(OwnedUserId, IntakeRecord)>,
+    ) -> Result<(), JournalError> {
+        let mut batch = sled::Batch::default();
+        for (user, intake) in intakes {
+            let key = Key::new(key::INTAKE).text(user.as_str());
+            let key = key.number(self.next_number()?).bytes();
+            batch.insert(key, super::encode(&intake, "intake")?);
+        }
+        self.db().apply_batch(batch)?;
+        Ok(())
+    }
+
+    /// What was pushed first for a user, of what is not taken in yet.
+    pub fn next_intake(&self, user: &UserId) -> Result<Option<(u64, IntakeRecord)>, JournalError> {
+        let prefix = Key::new(key::INTAKE).text(user.as_str()).bytes();
+        let first = self.scan::<IntakeRecord>(&prefix, "intake").next();
+        let first = first.transpose()?;
+        Ok(first.map(|(key, intake)| (last_number(&key), intake)))
+    }
+
+    /// It is taken in.
+    pub fn finish_intake(&self, user: &UserId, number: u64) -> Result<(), JournalError> {
+        let key = Key::new(key::INTAKE).text(user.as_str()).number(number);
+        self.db().remove(key.bytes())?;
+        Ok(())
+    }
+
+    /// Users for whom something is not taken in yet.
+    pub fn users_with_intakes(&self) -> Result<Vec<OwnedUserId>, JournalError> {
+        self.first_texts(key::INTAKE)
+    }
+
+    /// Moves an event from the inbox to those of its room that wait for their key.
+    pub fn move_to_encrypted(
+        &self,
+        admission: InboxPosition,
+        room: &RoomId,
+        event: &AdmittedEvent,
+    ) -> Result<(), JournalError> {
+        let write_lock = self.write_lock();
+        let mut batch = sled::Batch::default();
+        let waiting = EncryptedEvent {
+            event: event.clone(),
+            told: false,
+        };
+        let key = encrypted_key(room, self.next_number()?);
+        batch.insert(key, super::encode(&waiting, "encrypted event")?);
+        let prefix = Key::new(key::ENCRYPTED).text(room.as_str()).bytes();
+        let known = self.db().scan_prefix(&prefix).keys();
+        let known = known.collect::<Result<Vec<_>, _>>()?;
+        let too_many = (known.len() + 1).saturating_sub(ENCRYPTED_EVENTS_MAX);
+        for oldest in known.into_iter().take(too_many) {
+            batch.remove(oldest);
+        }
+        self.leave_inbox(&write_lock, admission, batch)
+    }
+
+    /// The events of a room that wait for their key, oldest first.
+    pub fn encrypted_events(
+        &self,
+        room: &RoomId,
+    ) -> Result<Vec<(u64, EncryptedEvent)>, JournalError> {
+        let prefix = Key::new(key::ENCRYPTED).text(room.as_str()).bytes();
+        let events = self.scan::<EncryptedEvent>(&prefix, "encrypted event");
+        events
+            .map(|entry| entry.map(|(key, event)| (last_number(&key), event)))
+            .collect()
+    }
+
+    /// An event still waits, and the room was told so.
+    pub fn update_encrypted(
+        &self,
+        room: &RoomId,
+        number: u64,
+        event: &EncryptedEvent,
+    ) -> Result<(), JournalError> {
+        self.put(&encrypted_key(room, number), event, "encrypted event")
+    }
+
+    /// An event waits no more: it is put into the inbox as it was written, or it is given up.
+    pub fn finish_encrypted(
+        &self,
+        room: &RoomId,
+        number: u64,
+        decrypted: Option<&AdmittedEvent>,
+    ) -> Result<(), JournalError> {
+        let write_lock = self.write_lock();
+        let mut batch = sled::Batch::default();
+        batch.remove(encrypted_key(room, number));
+        match decrypted {
+            Some(event) => self.enter_inbox(&write_lock, event, batch),
+            None => Ok(self.db().apply_batch(batch)?),
+        }
+    }
+
+    /// Rooms in which an event waits for its key.
+    pub fn rooms_with_encrypted_events(&self) -> Result<Vec<OwnedRoomId>, JournalError> {
+        self.first_texts(key::ENCRYPTED)
+    }
+
+    /// The first texts of all keys of a kind, each once.
+    fn first_texts<T>(&self, kind: u8) -> Result<Vec<T>, JournalError>
+    where
+        T: for<'a> TryFrom<&'a str> + PartialEq,
+    {
+        let mut found: Vec<T> = Vec::new();
+        for key in self.db().scan_prefix([kind]).keys() {
+            let key = key?;
+            let text = texts(&key).next().and_then(|text| T::try_from(text).ok());
+            found.extend(text.filter(|text| found.last() != Some(text)));
+        }
+        Ok(found)
+    }
+}
+
+fn key_row(user: &UserId, name: &[u8]) -> Vec<u8> {
+    let mut key = Key::new(key::KEY_ROW).text(user.as_str()).bytes();
+    key.extend_from_slice(name);
+    key
+}
+
+fn device_key(user: &UserId) -> Vec<u8> {
+    Key::new(key::DEVICE).text(user.as_str()).bytes()
+}
+
+fn encrypted_key(room: &RoomId, number: u64) -> Vec<u8> {
+    let key = Key::new(key::ENCRYPTED).text(room.as_str());
+    key.number(number).bytes()
+}
