@@ -10,7 +10,7 @@ COPY . .
 # The mounts keep what was downloaded and built from one image to the next, so the binary is copied out of them.
 RUN --mount=type=cache,target=/usr/local/cargo/registry \
     --mount=type=cache,target=/build/target \
-    cargo build --release --locked --bin matrix-appservice-letta \
+    cargo build --release --locked --ignore-rust-version --bin matrix-appservice-letta \
     && cp target/release/matrix-appservice-letta /usr/local/bin/
 
 FROM debian:bookworm-slim

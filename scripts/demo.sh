@@ -51,7 +51,7 @@ wait_for() {
 }
 
 say "Building the bridge (the first time takes a few minutes) ..."
-cargo build --quiet --locked --bin matrix-appservice-letta
+cargo build --quiet --locked --ignore-rust-version --bin matrix-appservice-letta
 bridge=${CARGO_TARGET_DIR:-$root/target}/debug/matrix-appservice-letta
 
 homeserver_port=$(port 8008)

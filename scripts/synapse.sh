@@ -58,6 +58,7 @@ suppress_key_server_warning: true
 report_stats: false
 presence: {enabled: false}
 # A test types faster than a person.
+experimental_features: {msc2409_to_device_messages_enabled: true, msc3202_transaction_extensions: true}
 rc_message: $plenty
 rc_registration: $plenty
 rc_room_creation: $plenty

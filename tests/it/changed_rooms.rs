@@ -77,7 +77,8 @@ async fn what_people_set_stays_and_the_space_lists_the_room_again() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn nobody_makes_an_agent_deaf_and_an_encrypted_room_is_told_so() {
-    let world = World::start().await;
+    let plan = World::plan().with("ENCRYPTION__ALLOW", "false");
+    let world = plan.start().await;
     let (ada, room) = world.first_room().await;
     let encryption = json!({ "algorithm": "m.megolm.v1.aes-sha2" });
     let on =

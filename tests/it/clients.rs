@@ -4,6 +4,7 @@
 //! against the Matrix specification. A server that the clients are content with here is one that people can use.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use serde_json::json;
 use tempfile::TempDir;
@@ -13,7 +14,7 @@ use crate::support::person::PASSWORD;
 use crate::support::process::{free_port, tail};
 use crate::support::server::{REGISTRATION_TOKEN, Server};
 use crate::support::synapse::DOMAIN;
-use crate::support::world::{SPACE, World};
+use crate::support::world::{SOON, SPACE, World};
 
 /// How many steps each driver has at least; one that silently does less proves less.
 const NIO_STEPS: usize = 65;
@@ -25,6 +26,7 @@ const MAUTRIX_STEPS: usize = 22;
 const MAUTRIX_DEVICES_STEPS: usize = 25;
 const PAGE_STEPS: usize = 13;
 const AGENT_STEPS: usize = 7;
+const ENCRYPTED_AGENT_STEPS: usize = 12;
 /// A homeserver that lets sliding sync wait until there is something to tell is asked some hundred times in all these
 /// steps on three devices (Synapse: 96 to 98); one that answers at once is asked many times as often.
 const SLIDING_SYNCS: usize = 125;
@@ -197,6 +199,35 @@ async fn an_agent_answers_in_other_clients() {
         let arguments = [driver, &url, "--agent-room", SPACE, "--login", &alice];
         prove(AGENT_STEPS, &arguments).await;
     }
+}
+
+/// From the first message of an encrypted chat to a second device, with a client that talks to signed devices only.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_agent_answers_in_encrypted_rooms() {
+    install("js").await;
+    let world = World::start().await;
+    let (_, home) = world.first_room().await;
+    let log = || std::fs::read_to_string(world.bridge.log()).unwrap_or_default();
+    let is_on = async {
+        while !log().contains("agents read and write in encrypted rooms") {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    tokio::time::timeout(SOON, is_on)
+        .await
+        .expect("encryption is on");
+    let url = world.homeserver.url();
+    let alice = format!("alice:{PASSWORD}");
+    let arguments = [
+        "js",
+        &url,
+        "--encrypted",
+        "--agent-room",
+        &home,
+        "--login",
+        &alice,
+    ];
+    prove(ENCRYPTED_AGENT_STEPS, &arguments).await;
 }
 
 /// One test of one client against one server.

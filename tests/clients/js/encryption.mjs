@@ -6,9 +6,9 @@ import { interactive, PASSWORD } from "./register.mjs";
 import { check, until } from "./steps.mjs";
 
 /** What a homeserver may ask before it takes new cross-signing keys: the password. */
-const withPassword = (client) => (ask) => {
+export const withPassword = (client, password = PASSWORD) => (ask) => {
   const identifier = { type: "m.id.user", user: client.getUserId() };
-  return interactive((auth) => ask(auth ?? null), { "m.login.password": { identifier, password: PASSWORD } });
+  return interactive((auth) => ask(auth ?? null), { "m.login.password": { identifier, password } });
 };
 
 /** Cross-signing for both; secret storage and key backup for Alice. */

@@ -4,6 +4,7 @@ import * as sdk from "matrix-js-sdk";
 
 import { accounts } from "./accounts.mjs";
 import { agent } from "./agent.mjs";
+import { encryptedAgent } from "./encrypted_agent.mjs";
 import { encryption, restore, verification } from "./encryption.mjs";
 import { logIn, signUp, start } from "./people.mjs";
 import { leaving, life, meeting } from "./rooms.mjs";
@@ -34,7 +35,7 @@ await step("login with a password is offered", async () => {
 });
 
 if (options["agent-room"]) {
-  await agent(step, url, options);
+  await (encrypted ? encryptedAgent : agent)(step, url, options);
   steps.finish();
 }
 
