@@ -32,8 +32,8 @@ pub use self::{
     error::ToolError,
 };
 use crate::{
-    agents::provision::Provisioner, config, identity::Identity, journal::Journal,
-    matrix::Homeserver,
+    agents::provision::Provisioner, config, encryption::Encryption, identity::Identity,
+    journal::Journal, matrix::Homeserver,
 };
 
 /// How long one call may take. Clients of MCP wait for a minute.
@@ -45,6 +45,8 @@ pub struct ToolContext {
     pub journal: Journal,
     /// The homeserver.
     pub homeserver: Homeserver,
+    /// What encrypts for rooms.
+    pub encryption: Encryption,
     /// Who is who.
     pub identity: Identity,
     /// The agents.

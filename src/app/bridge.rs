@@ -321,6 +321,7 @@ fn tools(config: &Config, ctx: &TurnContext, agents: &Agents) -> Tools {
     Tools::new(ToolContext {
         journal: ctx.journal.clone(),
         homeserver: ctx.homeserver.clone(),
+        encryption: ctx.encryption.clone(),
         identity: ctx.identity.clone(),
         agents: Arc::clone(&agents.provisioner),
         config: config.tools.clone(),

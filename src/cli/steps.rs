@@ -158,6 +158,8 @@ mod tests {
         protocols: []
         receive_ephemeral: true
         de.sorunome.msc2409.push_ephemeral: true
+        org.matrix.msc3202: true
+        io.element.msc4190: true
         ```
 
         It takes effect at once. If it answers `Duplicate id`, first send

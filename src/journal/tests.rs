@@ -4,6 +4,7 @@
 
 mod approvals;
 mod disk;
+mod encryption;
 mod inbox;
 mod keys;
 mod limits;

@@ -38,6 +38,8 @@ fn a_homeserver_learns_what_it_needs() {
     protocols: []
     receive_ephemeral: true
     de.sorunome.msc2409.push_ephemeral: true
+    org.matrix.msc3202: true
+    io.element.msc4190: true
     "#);
 }
 

@@ -12,6 +12,7 @@ use super::{
     },
 };
 use crate::{
+    encryption::ENCRYPTED_TYPE,
     journal::SendId,
     matrix::{
         Actor,
@@ -310,7 +311,9 @@ async fn send_message(
 ) -> Result<Value, ToolError> {
     let (actor, room) = (Actor::Ghost(&action.caller.ghost), action.room);
     let is_encrypted = ctx.homeserver.is_encrypted(actor, room).await;
-    if is_encrypted.map_err(|error| ToolError::from_matrix(error, room.as_str()))? {
+    let is_encrypted =
+        is_encrypted.map_err(|error| ToolError::from_matrix(error, room.as_str()))?;
+    if is_encrypted && !ctx.encryption.is_on() {
         return Err(ToolError::Encrypted {
             room: room.to_owned(),
         });
@@ -333,6 +336,15 @@ async fn send_event(
     } = action;
     let (homeserver, actor) = (&ctx.homeserver, Actor::Ghost(&caller.ghost));
     let refused = |error| ToolError::from_matrix(error, room.as_str());
+    // A `Value` has only text keys, so it can always be written.
+    let content = serde_json::value::to_raw_value(content).unwrap_or_default();
+    let sealed = ctx
+        .encryption
+        .seal(&caller.ghost, room, event_type, &content);
+    let (event_type, content) = match sealed.await.map_err(refused)? {
+        Some(sealed) => (ENCRYPTED_TYPE, sealed),
+        None => (event_type, content),
+    };
     // Homeservers forget send ids; the room does not.
     if *may_be_repeated {
         let sent = homeserver.find_sent(actor, room, &caller.ghost, event_type, send_id);
@@ -340,8 +352,6 @@ async fn send_event(
             return Ok(json!({ "event_id": event_id, "repeated": true }));
         }
     }
-    // A `Value` has only text keys, so it can always be written.
-    let content = serde_json::value::to_raw_value(content).unwrap_or_default();
     // Again under the same id if the answer is lost, so it is there once.
     let sent = homeserver.send_with_retries(actor, room, event_type, send_id, content);
     let event_id = sent.await.map_err(refused)?;

@@ -50,6 +50,7 @@ impl Lab {
             provision,
         );
         let tools = Tools::new(ToolContext {
+            encryption: Encryption::default(),
             journal: journal.clone(),
             homeserver: homeserver.client(),
             identity,
