@@ -98,10 +98,10 @@ impl Encryption {
     }
 
     /// Proves that the homeserver supports it, and takes in what an earlier process has left.
-    pub async fn begin(&self) -> Result<(), JournalError> {
+    pub fn begin(&self) -> Result<(), JournalError> {
         #[cfg(feature = "encryption")]
         if let Some(machines) = &self.machines {
-            return Machines::begin(machines).await;
+            return Machines::begin(machines);
         }
         Ok(())
     }
@@ -116,12 +116,12 @@ impl Encryption {
     }
 
     /// Keeps what a transaction brings for our devices. It is ours after the next [`Journal::durable`]; then call [`Encryption::wake`].
-    pub fn admit(&self, intakes: Intakes) -> Result<Vec<OwnedUserId>, JournalError> {
+    pub fn admit(&self, intakes: &Intakes) -> Result<Vec<OwnedUserId>, JournalError> {
         #[cfg(feature = "encryption")]
         if let Some(machines) = &self.machines {
             return machines.admit(intakes);
         }
-        drop(intakes);
+        let _ = intakes;
         Ok(Vec::new())
     }
 

@@ -129,7 +129,6 @@ impl Bridge {
         };
         let tools = tools(config, &ctx, &agents);
         let jobs = RoomJobWorker::new(ctx.journal.clone(), handler, tasks.clone());
-        let discovery = Mutex::new(Some(discovery));
         Ok(Self {
             appservice,
             turns,
@@ -139,7 +138,7 @@ impl Bridge {
             agents,
             rules,
             ready,
-            discovery,
+            discovery: Mutex::new(Some(discovery)),
             discovery_status,
             rooms_with_keys: Mutex::new(Some(rooms_with_keys)),
             last_admission,
@@ -167,14 +166,7 @@ impl Bridge {
             self.rules.clone(),
             Arc::clone(&self.appservice.arrived),
         );
-        let rooms_with_keys = self.rooms_with_keys.lock();
-        if let Some(rooms) = rooms_with_keys
-            .unwrap_or_else(PoisonError::into_inner)
-            .take()
-        {
-            tasks.spawn_singleton("decryptor", inbox.decryptor().clone().serve(rooms));
-        }
-        self.ctx.encryption.begin().await?;
+        self.begin_decryption(&inbox)?;
         tasks.spawn_singleton("inbox", inbox.serve());
         if let Some(discovery) = self
             .discovery
@@ -185,22 +177,7 @@ impl Bridge {
             tasks.spawn_singleton("agent discovery", discovery.serve());
         }
         self.watch_rooms();
-        let alarm = removal_alert::serve(
-            self.ctx.journal.clone(),
-            self.ctx.outbox.clone(),
-            self.rules.identity.clone(),
-            self.discovery_status.clone(),
-            tasks.clone(),
-        );
-        tasks.spawn_singleton("Letta alarm", alarm);
-        let pauses = pause_alert::serve(
-            self.ctx.journal.clone(),
-            self.ctx.outbox.clone(),
-            self.rules.clone(),
-            Arc::clone(self.turns.pauses()),
-            tasks.clone(),
-        );
-        tasks.spawn_singleton("pause alarm", pauses);
+        self.watch_alarms();
         let (journal, closing) = (self.ctx.journal.clone(), tasks.clone());
         tasks.spawn_singleton("journal flush", async move {
             tokio::select! {
@@ -223,6 +200,38 @@ impl Bridge {
             self.rules.identity.bot()
         );
         Ok(())
+    }
+
+    fn begin_decryption(&self, inbox: &Inbox) -> anyhow::Result<()> {
+        let rooms = self.rooms_with_keys.lock();
+        if let Some(rooms) = rooms.unwrap_or_else(PoisonError::into_inner).take() {
+            let decryptor = inbox.decryptor().clone();
+            self.ctx
+                .tasks
+                .spawn_singleton("decryptor", decryptor.serve(rooms));
+        }
+        Ok(self.ctx.encryption.begin()?)
+    }
+
+    /// Tells admins what only they can mend.
+    fn watch_alarms(&self) {
+        let tasks = &self.ctx.tasks;
+        let alarm = removal_alert::serve(
+            self.ctx.journal.clone(),
+            self.ctx.outbox.clone(),
+            self.rules.identity.clone(),
+            self.discovery_status.clone(),
+            tasks.clone(),
+        );
+        tasks.spawn_singleton("Letta alarm", alarm);
+        let pauses = pause_alert::serve(
+            self.ctx.journal.clone(),
+            self.ctx.outbox.clone(),
+            self.rules.clone(),
+            Arc::clone(self.turns.pauses()),
+            tasks.clone(),
+        );
+        tasks.spawn_singleton("pause alarm", pauses);
     }
 
     /// Looks again at what others change: names of people, and rooms that the bridge made.

@@ -38,7 +38,10 @@ pub(super) async fn handle(
             state.encryption.room_changed(&room);
         }
     }
-    let users = state.encryption.admit(intakes).map_err(ApiError::Journal)?;
+    let users = state
+        .encryption
+        .admit(&intakes)
+        .map_err(ApiError::Journal)?;
     let has_keys = !users.is_empty();
     let admitted = state.admit(events).await.map_err(ApiError::Journal)?;
     if has_keys && admitted == 0 {

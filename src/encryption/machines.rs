@@ -105,14 +105,14 @@ impl Machines {
         self.facts.changed(room);
     }
 
-    pub(super) async fn begin(this: &Arc<Self>) -> Result<(), JournalError> {
+    pub(super) fn begin(this: &Arc<Self>) -> Result<(), JournalError> {
         this.wake(this.journal.users_with_intakes()?);
         let prover = Arc::clone(this);
         this.tasks.spawn(async move { prover.prove().await });
         Ok(())
     }
 
-    pub(super) fn admit(&self, intakes: Intakes) -> Result<Vec<OwnedUserId>, JournalError> {
+    pub(super) fn admit(&self, intakes: &Intakes) -> Result<Vec<OwnedUserId>, JournalError> {
         if intakes.is_empty() {
             return Ok(Vec::new());
         }
@@ -216,7 +216,7 @@ impl Machines {
                     why = Unreadable::NoKey(failure.to_string());
                 }
                 Err(failure @ CannotDecrypt::Damaged(_)) => {
-                    why = Unreadable::Damaged(failure.to_string())
+                    why = Unreadable::Damaged(failure.to_string());
                 }
                 Err(failure @ CannotDecrypt::Store(_)) => {
                     return Err(Unreadable::Failed(failure.to_string()));
@@ -347,6 +347,6 @@ fn failed(error: EncryptionError<MatrixError>) -> MatrixError {
     }
 }
 
-fn cannot(error: JournalError) -> MatrixError {
+fn cannot(error: &JournalError) -> MatrixError {
     MatrixError::Encryption(error.to_string())
 }

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use async_trait::async_trait;
-use encryption::{Row, Rows, RowsError};
+use encryption::{Row, Rows, RowsError, StoredRows};
 use ruma::UserId;
 
 use crate::journal::{Journal, JournalError};
@@ -13,7 +13,7 @@ pub(super) struct JournalRows(pub(super) Journal);
 
 #[async_trait]
 impl Rows for JournalRows {
-    fn load(&self, user: &UserId) -> Result<Vec<(Vec<u8>, Vec<u8>)>, RowsError> {
+    fn load(&self, user: &UserId) -> Result<StoredRows, RowsError> {
         self.0.key_rows(user).map_err(failed)
     }
 

@@ -124,7 +124,7 @@ impl Decryptor {
                 .open(&users, room, &waiting.event.event)
                 .await;
             match opened {
-                Ok(event) => self.admit(room, number, &waiting, event).await?,
+                Ok(event) => self.admit(room, number, &waiting, event)?,
                 Err(Unreadable::NoKey(why)) => {
                     let left = self.still_waits(room, number, waiting, &why).await?;
                     next = next.into_iter().chain(left).min();
@@ -144,7 +144,7 @@ impl Decryptor {
         Ok(next)
     }
 
-    async fn admit(
+    fn admit(
         &self,
         room: &RoomId,
         number: u64,

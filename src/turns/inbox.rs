@@ -239,13 +239,7 @@ impl Inbox {
                 return Ok(None);
             }
             Route::Ignore(IgnoreReason::Encrypted) if self.ctx.encryption.is_on() => {
-                if event.event_type != ENCRYPTED_TYPE {
-                    journal.drop_event(admission)?;
-                    self.decryptor.prepare(&event.room_id);
-                    return Ok(None);
-                }
-                journal.move_to_encrypted(admission, &event.room_id, admitted)?;
-                self.decryptor.wake(&event.room_id);
+                self.queue_encrypted(admission, admitted, event)?;
                 return Ok(None);
             }
             Route::Ignore(IgnoreReason::Encrypted) => {
@@ -261,6 +255,23 @@ impl Inbox {
         }
         journal.drop_event(admission)?;
         Ok(None)
+    }
+
+    /// What is encrypted waits to be opened; where encryption begins, whoever of us is there gets ready for it.
+    fn queue_encrypted(
+        &self,
+        admission: InboxPosition,
+        admitted: &AdmittedEvent,
+        event: &IncomingEvent,
+    ) -> Result<(), JournalError> {
+        if event.event_type != ENCRYPTED_TYPE {
+            self.decryptor.prepare(&event.room_id);
+            return self.ctx.journal.drop_event(admission);
+        }
+        let journal = &self.ctx.journal;
+        journal.move_to_encrypted(admission, &event.room_id, admitted)?;
+        self.decryptor.wake(&event.room_id);
+        Ok(())
     }
 
     async fn queue_routed(

@@ -19,7 +19,7 @@ pub use self::{
     cipher::{Cipher, NoPickleKey, PickleKey},
     error::{CannotDecrypt, EncryptionError},
     machine::{Decrypted, Intake, Machine, Recipients, Requests},
-    rows::{Row, Rows, RowsError},
+    rows::{Row, Rows, RowsError, StoredRows},
 };
 
 #[cfg(test)]

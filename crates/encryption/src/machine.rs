@@ -9,6 +9,7 @@ use matrix_sdk_crypto::{
     types::requests::{
         AnyOutgoingRequest, OutgoingRequest, ToDeviceRequest, UploadSigningKeysRequest,
     },
+    vodozemac::megolm::DecryptionError,
 };
 use ruma::{
     OneTimeKeyAlgorithm, OwnedDeviceId, OwnedRoomId, OwnedTransactionId, OwnedUserId, RoomId, UInt,
@@ -202,15 +203,15 @@ impl Machine {
             Ok(decrypted) => Ok(Decrypted {
                 event: decrypted.event.into_json(),
             }),
-            Err(MegolmError::MissingRoomKey(None)) => Err(CannotDecrypt::NoKey),
+            // Also where the session is known from a later message on: an earlier one may still come.
+            Err(
+                MegolmError::MissingRoomKey(None)
+                | MegolmError::Decryption(DecryptionError::UnknownMessageIndex(..)),
+            ) => Err(CannotDecrypt::NoKey),
             Err(MegolmError::MissingRoomKey(Some(code))) => {
                 Err(CannotDecrypt::Withheld(code.to_string()))
             }
             Err(MegolmError::Store(error)) => Err(CannotDecrypt::Store(error)),
-            // The session is known from a later message on: an earlier one may still come.
-            Err(MegolmError::Decryption(
-                matrix_sdk_crypto::vodozemac::megolm::DecryptionError::UnknownMessageIndex(..),
-            )) => Err(CannotDecrypt::NoKey),
             Err(error) => Err(CannotDecrypt::Damaged(error.to_string())),
         }
     }

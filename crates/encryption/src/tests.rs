@@ -16,15 +16,19 @@ use ruma::{
 use serde_json::{Value, json, value::to_raw_value};
 
 use self::key_server::{KeyServer, Refused, User};
-use crate::{CannotDecrypt, Cipher, Intake, Machine, PickleKey, Recipients, Row, Rows, RowsError};
+use crate::{
+    CannotDecrypt, Cipher, Intake, Machine, PickleKey, Recipients, Row, Rows, RowsError, StoredRows,
+};
 
 /// Rows in memory: a double of the journal.
 #[derive(Debug, Default)]
-struct MemoryRows(Mutex<BTreeMap<(OwnedUserId, Vec<u8>), Vec<u8>>>);
+struct MemoryRows(Mutex<AllRows>);
+
+type AllRows = BTreeMap<(OwnedUserId, Vec<u8>), Vec<u8>>;
 
 #[async_trait]
 impl Rows for MemoryRows {
-    fn load(&self, user: &UserId) -> Result<Vec<(Vec<u8>, Vec<u8>)>, RowsError> {
+    fn load(&self, user: &UserId) -> Result<StoredRows, RowsError> {
         let rows = self.0.lock().unwrap();
         let own = rows.iter().filter(|((owner, _), _)| owner == user);
         Ok(own

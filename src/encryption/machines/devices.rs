@@ -25,7 +25,7 @@ impl Machines {
         if let Some((machine, device)) = slot.open.clone() {
             return Ok((slot, machine, device));
         }
-        let record = self.device_of(user).await.map_err(cannot)?;
+        let record = self.device_of(user).await.map_err(|error| cannot(&error))?;
         let (device, rows) = (record.device, JournalRows(self.journal.clone()));
         let machine = Machine::open(user, device.clone(), Arc::new(rows), self.cipher.clone());
         let machine = machine.await.map_err(failed)?;
@@ -66,8 +66,13 @@ impl Machines {
                     device: device.clone(),
                     published: true,
                 };
-                self.journal.set_device(user, &record).map_err(cannot)?;
-                self.journal.durable().await.map_err(cannot)?;
+                self.journal
+                    .set_device(user, &record)
+                    .map_err(|error| cannot(&error))?;
+                self.journal
+                    .durable()
+                    .await
+                    .map_err(|error| cannot(&error))?;
                 debug!(user.id = %user, device.id = %device, "made a device for encrypted rooms");
                 Ok(())
             }
@@ -77,7 +82,7 @@ impl Machines {
                     drop(self.homeserver.delete_device(user, device).await);
                     self.journal
                         .set_device(user, &new_device())
-                        .map_err(cannot)?;
+                        .map_err(|error| cannot(&error))?;
                 }
                 Err(failure)
             }

@@ -23,7 +23,7 @@ use tokio::sync::Mutex;
 use super::{DurableStore, Kind, Result};
 use crate::{
     cipher::Cipher,
-    rows::{Rows, RowsError},
+    rows::{Rows, RowsError, StoredRows},
 };
 
 /// Rows of one kind: what tells each from the others, and what it holds.
@@ -170,7 +170,7 @@ fn room_and_rest(parts: Vec<String>) -> Option<(OwnedRoomId, String)> {
 }
 
 impl Sorted {
-    fn new(rows: Vec<(Vec<u8>, Vec<u8>)>) -> Self {
+    fn new(rows: StoredRows) -> Self {
         const KINDS: [Kind; 14] = [
             Kind::Account,
             Kind::CrossSigning,
