@@ -1,4 +1,6 @@
 //! What is answered at all: to real web clients, and of everything that the specification knows.
 
+mod answers;
+mod requests;
 mod specification;
 mod web_clients;
