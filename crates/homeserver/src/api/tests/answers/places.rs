@@ -132,6 +132,8 @@ const READ_BY_JS_SDK: &[(&str, &str, &[&str])] = &[
     ),
 ];
 
+const THIRDPARTY: &str = "is what application services answer, see their tests";
+
 /// What nothing here asks, and why.
 pub(super) const NOT_ASKED: &[(&str, &str)] = &[
     (
@@ -166,6 +168,20 @@ pub(super) const NOT_ASKED: &[(&str, &str)] = &[
     (
         "POST /_matrix/client/v3/knock/{roomIdOrAlias}",
         "answers as joining does",
+    ),
+    ("GET /_matrix/client/v3/thirdparty/location", THIRDPARTY),
+    (
+        "GET /_matrix/client/v3/thirdparty/location/{protocol}",
+        THIRDPARTY,
+    ),
+    (
+        "GET /_matrix/client/v3/thirdparty/protocol/{protocol}",
+        THIRDPARTY,
+    ),
+    ("GET /_matrix/client/v3/thirdparty/user", THIRDPARTY),
+    (
+        "GET /_matrix/client/v3/thirdparty/user/{protocol}",
+        THIRDPARTY,
     ),
     ("POST /_matrix/media/v3/upload", "its body is a file"),
     (
