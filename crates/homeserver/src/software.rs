@@ -21,6 +21,8 @@ impl Default for Software {
 /// What this server can do besides the specification, by the names that clients look for.
 pub(crate) const FEATURES: &[&str] = &[
     "org.matrix.e2e_cross_signing",
+    "org.matrix.msc3391",
+    "org.matrix.msc4076",
     "org.matrix.msc4140",
     "org.matrix.simplified_msc3575",
     "uk.tcpip.msc4133",

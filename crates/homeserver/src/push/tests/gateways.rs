@@ -271,3 +271,29 @@ async fn pushers_per_user_are_limited() {
         StatusCode::BAD_REQUEST
     );
 }
+
+/// Proposal: <https://github.com/matrix-org/matrix-spec-proposals/pull/4076>
+#[tokio::test]
+async fn phone_that_counts_itself_is_told_no_counts() {
+    let test = TestServer::start_with(loopback).await;
+    let (alice, bob) = (test.person("alice").await, test.person("bob").await);
+    let room = room(&test, &[&alice, &bob]).await;
+    let (url, mut pushes) = gateway(&[]).await;
+    let mut counting = pusher(&url);
+    counting["data"]["org.matrix.msc4076.disable_badge_count"] = json!(true);
+    bob.post(SET, counting).await;
+    for body in ["one", "two"] {
+        let event = send(&test, &room, &alice, text(body)).await;
+        let push = taken(&mut pushes).await;
+        assert_eq!(push["event_id"], event.as_str());
+        assert_eq!(push.get("counts"), None);
+        // Nothing is told of what was read: the next push is the next event.
+        read(&test, &bob, &room, ReceiptThread::Unthreaded).await;
+        let event = json!({ "m.read": event });
+        bob.post(
+            &format!("/_matrix/client/v3/rooms/{room}/read_markers"),
+            event,
+        )
+        .await;
+    }
+}
