@@ -69,12 +69,14 @@ mod thirdparty;
 mod to_device;
 mod typing;
 mod untyped;
+mod untyped_request;
 mod upgrade;
 mod user_directory;
 mod versions;
 mod voip;
 mod well_known;
 mod with_response;
+mod with_status;
 
 /// How long a browser may remember what is allowed.
 const CORS_MAX_AGE: Duration = Duration::from_hours(24);
