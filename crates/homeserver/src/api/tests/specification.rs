@@ -47,16 +47,6 @@ pub(super) const LEFT_OUT: &[(&str, &[&str])] = &[
         ],
     ),
     (
-        "no networks besides Matrix that could be looked into",
-        &[
-            "GET /_matrix/client/v3/thirdparty/location",
-            "GET /_matrix/client/v3/thirdparty/location/{protocol}",
-            "GET /_matrix/client/v3/thirdparty/protocol/{protocol}",
-            "GET /_matrix/client/v3/thirdparty/user",
-            "GET /_matrix/client/v3/thirdparty/user/{protocol}",
-        ],
-    ),
-    (
         "for the admins of other servers",
         &[
             "GET /.well-known/matrix/policy_server",
