@@ -75,8 +75,10 @@ limits! {
         SPACE_WALK_MAX: usize = 10_000, "rooms", Otherwise("farther ones are not shown");
         /// Messages to a dehydrated device in one answer.
         DEHYDRATED_EVENTS_PER_ANSWER: usize = 100, "messages", Otherwise("the next answer goes on");
-        /// The longest answer in the admin room.
-        ADMIN_ANSWER_MAX_BYTES: usize = 20_000, "bytes", Otherwise("the rest is cut off");
+        /// The longest message of an answer in the admin room.
+        ADMIN_ANSWER_MAX_BYTES: usize = 20_000, "bytes", Otherwise("the next message goes on");
+        /// Messages of one answer in the admin room.
+        ADMIN_ANSWER_MESSAGES_MAX: usize = 50, "messages", Otherwise("the last one says how much is left out");
     }
     "Sliding sync" {
         /// The longest name of a connection.
