@@ -1,5 +1,7 @@
 //! What the server says it is, and what it can do.
 
+pub mod program;
+
 /// What the server says it is. Whatever program runs it may give it its own name.
 #[derive(Clone, Copy, Debug)]
 pub struct Software {
