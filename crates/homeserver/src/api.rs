@@ -61,6 +61,7 @@ mod session;
 mod sliding;
 mod space;
 mod state;
+mod synapse_admin;
 mod sync;
 mod tag;
 #[cfg(test)]
@@ -144,6 +145,7 @@ const AREAS: &[Area] = &[
     space::routes,
     state::routes,
     sync::routes,
+    synapse_admin::routes,
     tag::routes,
     thirdparty::routes,
     to_device::routes,

@@ -4,4 +4,5 @@ mod answers;
 mod deleted_data;
 mod requests;
 mod specification;
+mod synapse_admin;
 mod web_clients;
