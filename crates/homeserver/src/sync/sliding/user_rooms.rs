@@ -90,7 +90,9 @@ pub(super) fn user_rooms(
     now: Position,
 ) -> Result<BTreeMap<OwnedRoomId, UserMembership>> {
     let mut user_rooms = BTreeMap::new();
-    for (room, member) in rooms.memberships(user)? {
+    let mut memberships = rooms.memberships(user)?;
+    memberships.extend(rooms.forgotten(user)?);
+    for (room, member) in memberships {
         let Some(user_room) = user_room(rooms, user_lists, user, &room, member, now)? else {
             continue;
         };
