@@ -268,3 +268,23 @@ proptest! {
         runtime.block_on(run(actions));
     }
 }
+
+/// What the model found: a room that ended while it was outside of the window.
+#[tokio::test]
+async fn end_of_a_room_outside_the_window_is_told() {
+    let first = [
+        Action::Own(1, 2, "join"),
+        Action::Sync {
+            client: 0,
+            is_lost: false,
+        },
+    ];
+    for end in [
+        Action::Other(1, 2, "kick"),
+        Action::Other(1, 2, "ban"),
+        Action::Own(1, 2, "leave"),
+    ] {
+        let invited = Action::Other(1, 0, "invite");
+        run(first.iter().cloned().chain([end, invited]).collect()).await;
+    }
+}
