@@ -51,6 +51,8 @@ limits! {
         SEARCH_CONTEXT_MAX: usize = 20, "events", Otherwise("more are not shown");
         /// Words of one search that count.
         SEARCH_TERM_WORDS_MAX: usize = 16, "words", Otherwise("the first count");
+        /// Different words of one room that begin as a word of a search does.
+        SEARCH_WORD_FORMS_MAX: usize = 100, "words", Otherwise("the first in the order of the alphabet count");
         /// People of one search in the user directory.
         USER_SEARCH_RESULTS_MAX: usize = 50, "people", Otherwise("the answer is marked as limited");
         /// Accounts that one search in the user directory looks at.
