@@ -113,7 +113,7 @@ pub enum Debug {
         /// Tuwunel's letters for more; all there is is shown.
         opts: Option<String>,
     },
-    /// Show what RocksDB says of itself.
+    /// Show what the engine of the database says of itself.
     DatabaseStats {
         /// A property, like `rocksdb.estimate-num-keys`.
         property: Option<String>,

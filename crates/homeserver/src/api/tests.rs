@@ -2,6 +2,7 @@
 
 mod answers;
 mod deleted_data;
+mod details;
 mod requests;
 mod specification;
 mod synapse_admin;

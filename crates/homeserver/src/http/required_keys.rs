@@ -27,6 +27,7 @@ const NO_TIMELINE: &str = r#"{"events":[],"limited":false}"#;
 /// The context of an event that was asked for without any.
 const NO_CONTEXT: &str = r#"{"events_after":[],"events_before":[]}"#;
 
+const PUBLIC_ROOMS: &[RequiredKey] = &[(&["chunk", "*", "join_rule"], "\"public\"")];
 const ENABLED: &str = r#"{"enabled":true}"#;
 
 const ANSWERS: &[Answer] = &[
@@ -85,6 +86,9 @@ const ANSWERS: &[Answer] = &[
             (&["underride"], "[]"),
         ],
     ),
+    // https://spec.matrix.org/v1.19/client-server-api/#get_matrixclientv3publicrooms
+    (Method::GET, "/v3/publicRooms", PUBLIC_ROOMS),
+    (Method::POST, "/v3/publicRooms", PUBLIC_ROOMS),
     // https://spec.matrix.org/v1.19/client-server-api/#post_matrixclientv3search
     (
         Method::POST,
