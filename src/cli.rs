@@ -196,10 +196,10 @@ struct HomeserverArgs {
 
 /// The configuration of a homeserver alone.
 #[cfg(feature = "embedded")]
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Args)]
 struct TuwunelArgs {
-    /// A `tuwunel.toml`. Can be repeated; the later one wins.
-    #[arg(long, value_name = "FILE", env = "TUWUNEL_CONFIG", global = true)]
+    /// A `tuwunel.toml`. Can be repeated; the later one wins [env: `TUWUNEL_CONFIG`].
+    #[arg(long, value_name = "FILE", global = true)]
     tuwunel_config: Vec<PathBuf>,
     /// Set one key, like `-O port=6167`: the value is TOML, so text stands in quotes.
     #[arg(short = 'O', long = "option", value_name = "KEY=VALUE", global = true)]

@@ -2,7 +2,7 @@
 
 use std::io::IsTerminal;
 
-use tracing_subscriber::{EnvFilter, fmt};
+use tracing_subscriber::{EnvFilter, fmt, reload};
 
 use crate::config::{LogFormat, Logging};
 
@@ -16,13 +16,38 @@ pub(super) fn start(logging: &Logging) {
     // Colors are for eyes, not for files.
     let log = fmt()
         .with_env_filter(filter)
+        .with_filter_reloading()
         .with_ansi(std::io::stderr().is_terminal())
         // It would be said on the very output that fails, and panic there: a full disk may hold the log, too.
         .log_internal_errors(false)
         .with_writer(std::io::stderr);
     // An error says that a log is there already.
     drop(match logging.format {
-        LogFormat::Pretty => log.try_init(),
-        LogFormat::Json => log.json().flatten_event(true).try_init(),
+        LogFormat::Pretty => {
+            let filter = log.reload_handle();
+            log.try_init().map(|()| let_admins_change(filter, logging))
+        }
+        LogFormat::Json => {
+            let log = log.json().flatten_event(true);
+            let filter = log.reload_handle();
+            log.try_init().map(|()| let_admins_change(filter, logging))
+        }
     });
 }
+
+/// Lets admins of the embedded homeserver change what is logged while the program runs.
+#[cfg(feature = "embedded")]
+fn let_admins_change<S>(filter: reload::Handle<EnvFilter, S>, logging: &Logging)
+where
+    reload::Handle<EnvFilter, S>: Send + Sync + 'static,
+{
+    let configured = logging.level.clone();
+    homeserver::provide_log_filter(move |wanted| {
+        let wanted = format!("{QUIETER},{}", wanted.unwrap_or(&configured));
+        let wanted = EnvFilter::try_new(wanted).map_err(|error| error.to_string())?;
+        filter.reload(wanted).map_err(|error| error.to_string())
+    });
+}
+
+#[cfg(not(feature = "embedded"))]
+fn let_admins_change<S>(_: reload::Handle<EnvFilter, S>, _: &Logging) {}

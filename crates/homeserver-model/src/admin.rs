@@ -16,7 +16,7 @@ const ESCAPED: &str = "\\!admin";
 /// How many words at the beginning of a line name the command: in them `_` is as good as `-`.
 const NAME_WORDS: usize = 2;
 /// The second words that a third one follows.
-const GROUPS: [&str; 3] = ["alias", "directory", "moderation"];
+const GROUPS: [&str; 4] = ["alias", "directory", "info", "moderation"];
 
 /// What stands after the sign of a command in a message, if it is one: in capital or small letters, with or without space before it. `own` is the server's user, whom one can speak to as well.
 pub fn command_in<'a>(body: &'a str, own: &UserId, in_admin_room: bool) -> Option<&'a str> {
@@ -48,6 +48,8 @@ pub fn name_of(text: &str) -> String {
 pub enum NoCommand {
     /// It asks for help, which is this.
     Help(String),
+    /// It asks which server this is.
+    Version,
     /// This is wrong with it.
     Problem(String),
 }
@@ -69,6 +71,7 @@ pub fn parse(text: &str) -> Result<(Command, &str), NoCommand> {
         Err(help) if help.kind() == ErrorKind::DisplayHelp => {
             Err(NoCommand::Help(block(&help.to_string())))
         }
+        Err(error) if error.kind() == ErrorKind::DisplayVersion => Err(NoCommand::Version),
         Err(error) => Err(NoCommand::Problem(block(&error.to_string()))),
     }
 }

@@ -7,6 +7,7 @@
 //! - [`refusal`]: how a request is refused; [`limits`]: every limit with a name.
 //! - [`position`], [`viewer`]: the order of everything, and who looks at it.
 //! - [`json`]: whether a body may be passed on; [`filter`]: which events a client wants.
+//! - [`words`]: what search finds of a text.
 //! - [`push`]: push rules; [`sliding`]: requests of sliding sync; [`admin`]: the commands of admins.
 
 pub mod admin;
@@ -18,6 +19,7 @@ pub mod push;
 pub mod refusal;
 pub mod sliding;
 pub mod viewer;
+pub mod words;
 
 pub use position::Position;
 pub use refusal::Refusal;

@@ -61,6 +61,7 @@ mod session;
 mod sliding;
 mod space;
 mod state;
+mod synapse_admin;
 mod sync;
 mod tag;
 #[cfg(test)]
@@ -69,12 +70,14 @@ mod thirdparty;
 mod to_device;
 mod typing;
 mod untyped;
+mod untyped_request;
 mod upgrade;
 mod user_directory;
 mod versions;
 mod voip;
 mod well_known;
 mod with_response;
+mod with_status;
 
 /// How long a browser may remember what is allowed.
 const CORS_MAX_AGE: Duration = Duration::from_hours(24);
@@ -142,6 +145,7 @@ const AREAS: &[Area] = &[
     space::routes,
     state::routes,
     sync::routes,
+    synapse_admin::routes,
     tag::routes,
     thirdparty::routes,
     to_device::routes,

@@ -13,6 +13,7 @@ mod client_ip;
 mod guests;
 mod lenient;
 mod rate_limit;
+mod required_keys;
 mod routes;
 #[cfg(test)]
 pub(crate) mod tests;

@@ -65,5 +65,8 @@ pub use config::{
 pub use limits::markdown as limits_markdown;
 pub use listen::{ListenError, Listeners, connections};
 pub use server::Server;
-pub use software::Software;
+pub use software::{
+    Software,
+    program::{provide_config_check, provide_log_filter},
+};
 pub use store::{Store, StoreError, backup};

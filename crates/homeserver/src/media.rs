@@ -194,6 +194,7 @@ impl Media {
             bytes: Some(received.bytes),
             created: clock::now(),
             accessed: None,
+            quarantined: false,
         };
         self.inner.disk.keep(received, &id).await?;
         self.inner.store.put::<tables::Media>((&*id,), &row).await?;
@@ -227,6 +228,7 @@ impl Media {
             // Registered before reading, so that no file comes unnoticed in between.
             filled.as_mut().enable();
             let row = self.inner.store.get::<tables::Media>((id,))?;
+            let row = row.filter(|row| !row.quarantined);
             let row = row.ok_or_else(unknown_media)?;
             if row.bytes.is_some() {
                 return Ok(row);

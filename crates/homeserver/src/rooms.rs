@@ -243,6 +243,16 @@ impl Rooms {
         .collect()
     }
 
+    /// The rooms that a user has left and forgotten, with the end of the user's part in them.
+    pub fn forgotten(&self, user: &UserId) -> Result<Vec<(OwnedRoomId, Membership)>> {
+        let rows = self.store.scan::<tables::ForgottenRooms>((user,));
+        rows.map(|row| {
+            row.map(|((_, room), member)| (room, member))
+                .map_err(Error::from)
+        })
+        .collect()
+    }
+
     /// The rooms that a user is in.
     pub fn joined_rooms(&self, user: &UserId) -> Result<Vec<OwnedRoomId>> {
         let rooms = self.memberships(user)?;

@@ -1,5 +1,7 @@
 //! What the server says it is, and what it can do.
 
+pub mod program;
+
 /// What the server says it is. Whatever program runs it may give it its own name.
 #[derive(Clone, Copy, Debug)]
 pub struct Software {
@@ -21,6 +23,8 @@ impl Default for Software {
 /// What this server can do besides the specification, by the names that clients look for.
 pub(crate) const FEATURES: &[&str] = &[
     "org.matrix.e2e_cross_signing",
+    "org.matrix.msc3391",
+    "org.matrix.msc4076",
     "org.matrix.msc4140",
     "org.matrix.simplified_msc3575",
     "uk.tcpip.msc4133",

@@ -22,6 +22,7 @@ pub mod key;
 mod options;
 pub mod records;
 mod scan;
+mod statistics;
 mod supervise;
 pub mod table;
 pub mod tables;

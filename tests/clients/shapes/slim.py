@@ -1,9 +1,10 @@
-"""Makes client-server.json.xz and requests.json from the OpenAPI document of the Matrix specification.
+"""Makes client-server.json.xz, requests.json and required.json from the OpenAPI document of the Matrix specification.
 
     python scripts/dump-openapi.py --api client-server -r v1.18 -o openapi.json     (in a checkout of matrix-spec)
     python tests/clients/shapes/slim.py openapi.json
 
 What the check of answers needs are their shapes, what generated requests need are those of the requests (one operation a line).
+required.json names the keys that answers have to have, an operation a line: `a.*.b` is `b` in every item or value of `a`.
 Prose and examples would make both ten times as large.
 """
 
@@ -49,6 +50,20 @@ def request(method, path, operation, shared):
     return {"method": method, "path": path, "parameters": parameters, "body": body, "statuses": statuses}
 
 
+def required(schema, place=()):
+    """The places of all keys that an answer of this shape has to have, from the outside in."""
+    if not isinstance(schema, dict):
+        return []
+    found = [[*place, key] for key in schema.get("required", [])]
+    for part in schema.get("allOf", []):
+        found += required(part, place)
+    for key, value in schema.get("properties", {}).items():
+        found += required(value, (*place, key))
+    for every in ("additionalProperties", "items"):
+        found += required(schema.get(every), (*place, "*"))
+    return found
+
+
 def main():
     document = json.loads(Path(sys.argv[1]).read_text())
     operations = [
@@ -67,6 +82,15 @@ def main():
 
     lines = [dense(request(method, path, one, shared)) for path, method, one, shared in operations]
     target = Path(__file__).with_name("requests.json")
+    target.write_text("[\n" + ",\n".join(lines) + "\n]\n")
+    print(f"{target}: {len(lines)} operations, {target.stat().st_size} bytes")
+
+    places = [
+        {"method": method, "path": path, "required": sorted(map(list, {tuple(place) for place in required(answers(one).get("200"))}))}
+        for path, method, one, _ in operations
+    ]
+    lines = [dense(place) for place in places if place["required"]]
+    target = Path(__file__).with_name("required.json")
     target.write_text("[\n" + ",\n".join(lines) + "\n]\n")
     print(f"{target}: {len(lines)} operations, {target.stat().st_size} bytes")
 

@@ -6,7 +6,7 @@
 )]
 
 use clap::{Parser, Subcommand};
-use ruma::{OwnedEventId, OwnedRoomOrAliasId};
+use ruma::{OwnedEventId, OwnedRoomOrAliasId, OwnedServerName};
 
 mod media;
 mod rooms;
@@ -14,13 +14,13 @@ mod server;
 mod users;
 
 pub use media::Media;
-pub use rooms::{Alias, Directory, Moderation, Rooms};
+pub use rooms::{Alias, Directory, Moderation, RoomInfo, Rooms};
 pub use server::ServerCommand;
 pub use users::Users;
 
 /// Manage this server.
 #[derive(Debug, Parser)]
-#[command(name = "!admin", disable_version_flag = true)]
+#[command(name = "!admin", version = "")]
 pub struct CommandLine {
     #[command(subcommand)]
     pub command: Command,
@@ -87,9 +87,38 @@ pub enum Token {
 #[derive(Debug, Subcommand)]
 pub enum Debug {
     /// Answer.
-    Ping,
+    Ping {
+        /// Another server. This one does not federate: it says so.
+        server: Option<OwnedServerName>,
+    },
     /// Show an event as it is stored.
     GetPdu { event: OwnedEventId },
-    /// Show the state of a room.
-    GetRoomState { room: OwnedRoomOrAliasId },
+    /// Show the state of a room, of one type, or with one state key.
+    GetRoomState {
+        room: OwnedRoomOrAliasId,
+        kind: Option<String>,
+        state_key: Option<String>,
+    },
+    /// Change what is logged until the server is started again.
+    ChangeLogLevel {
+        /// A level, or directives like `info,homeserver=debug`.
+        #[arg(required_unless_present = "reset")]
+        filter: Option<String>,
+        /// As the configuration has it.
+        #[arg(short, long)]
+        reset: bool,
+    },
+    /// Say how much memory the process and the database take.
+    MemoryStats {
+        /// Tuwunel's letters for more; all there is is shown.
+        opts: Option<String>,
+    },
+    /// Show what the engine of the database says of itself.
+    DatabaseStats {
+        /// A property, like `rocksdb.estimate-num-keys`.
+        property: Option<String>,
+        /// Of this table only.
+        #[arg(short, long, alias = "column")]
+        map: Option<String>,
+    },
 }

@@ -68,6 +68,16 @@ pub fn get(
     room: Option<&RoomId>,
     kind: &str,
 ) -> Result<Option<AccountDatum>> {
+    let datum = stored(store, user, room, kind)?;
+    Ok(datum.filter(|datum| !datum.deleted))
+}
+
+fn stored(
+    store: &Store,
+    user: &UserId,
+    room: Option<&RoomId>,
+    kind: &str,
+) -> Result<Option<AccountDatum>> {
     Ok(store.get::<tables::AccountData>((user, room_part(room), kind))?)
 }
 
@@ -131,6 +141,7 @@ fn default_push_rules(user: &UserId) -> Result<AccountDatum> {
     Ok(AccountDatum {
         position: Position::default(),
         content: to_raw_value(&content)?,
+        deleted: false,
     })
 }
 
@@ -143,7 +154,38 @@ pub fn put(
     kind: &str,
     content: Box<RawValue>,
 ) -> Result<()> {
-    if let Some(before) = get(store, user, room, kind)? {
+    replace(write, store, user, (room, kind), (content, false))
+}
+
+/// Deletes one piece, and tells all devices of the user with an empty object, which is not told to those that come later.
+/// Proposal: <https://github.com/matrix-org/matrix-spec-proposals/pull/3391>
+///
+/// # Errors
+///
+/// 404 if there is none.
+pub async fn delete(
+    store: &Store,
+    stream: &Stream,
+    user: &UserId,
+    room: Option<&RoomId>,
+    kind: &str,
+) -> Result<Position> {
+    get(store, user, room, kind)?
+        .ok_or_else(|| Error::not_found("There is no account data of this type"))?;
+    let mut write = stream.begin_write();
+    let nothing = RawValue::from_string("{}".to_owned())?;
+    replace(&mut write, store, user, (room, kind), (nothing, true))?;
+    Ok(stream.commit(write).await?)
+}
+
+fn replace(
+    write: &mut Write,
+    store: &Store,
+    user: &UserId,
+    (room, kind): (Option<&RoomId>, &str),
+    (content, deleted): (Box<RawValue>, bool),
+) -> Result<()> {
+    if let Some(before) = stored(store, user, room, kind)? {
         let key = (user, before.position);
         write.batch().delete::<tables::AccountDataChanges>(key)?;
     }
@@ -154,7 +196,11 @@ pub fn put(
     let user = user.to_owned();
     write.add_row(move |batch, positions| {
         let position = positions.of(slot);
-        let datum = AccountDatum { position, content };
+        let datum = AccountDatum {
+            position,
+            content,
+            deleted,
+        };
         batch.put::<tables::AccountData>((&user, &what.0, &what.1), &datum)?;
         batch.put::<tables::AccountDataChanges>((&user, position), &what)?;
         batch.put::<tables::Changes>((position,), &change)
@@ -181,6 +227,9 @@ pub fn all(store: &Store, user: &UserId, room: Option<&RoomId>) -> Result<Vec<Ac
     let mut all = Vec::new();
     for row in store.scan::<tables::AccountData>((user, room_part(room))) {
         let ((_, room, kind), datum) = row?;
+        if datum.deleted {
+            continue;
+        }
         all.push(AccountDataChange { room, kind, datum });
     }
     if room.is_none() && !all.iter().any(|changed| changed.kind == PUSH_RULES) {

@@ -1,6 +1,6 @@
 //! What the server says in rooms.
 
-pub(super) use homeserver_model::admin::answer::{block, code_block, content, list, reply};
+pub(super) use homeserver_model::admin::answer::{block, code_block, contents, list, replies};
 
 use crate::error::Error;
 

@@ -125,13 +125,10 @@ async fn handle_event(services: &Services, event: &ruma::EventId) -> Result<()> 
     };
     note(services, pdu.position).await?;
     let (Ok(text) | Err(text)) = execute(services, &command).await;
-    send(
-        services,
-        &pdu.room_id,
-        speaker,
-        &answer::reply(&text, &pdu.event_id),
-    )
-    .await
+    for reply in answer::replies(&text, &pdu.event_id) {
+        send(services, &pdu.room_id, speaker.clone(), &reply).await?;
+    }
+    Ok(())
 }
 
 /// The command in a message of an admin, and as whom it is answered.
@@ -185,14 +182,12 @@ async fn send(
 }
 
 /// Says something in the admin room as the server.
-pub(super) async fn send_notice(services: &Services, content: &Value) -> Result<()> {
+pub(super) async fn send_notice(services: &Services, text: &str) -> Result<()> {
     let room = admin_room::room(&services.rooms)?
         .ok_or_else(|| Error::not_found("There is no admin room"))?;
-    send(
-        services,
-        &room,
-        server_user(&services.config.server_name)?,
-        content,
-    )
-    .await
+    let own = server_user(&services.config.server_name)?;
+    for content in answer::contents(text) {
+        send(services, &room, own.clone(), &content).await?;
+    }
+    Ok(())
 }

@@ -15,6 +15,10 @@ pub async fn execute(services: &Services, text: &str) -> Result<String, String> 
     let (command, below) = match parse(text) {
         Ok(parsed) => parsed,
         Err(NoCommand::Help(help)) => return Ok(help),
+        Err(NoCommand::Version) => {
+            let software = services.software;
+            return Ok(format!("{} {}", software.name, software.version));
+        }
         Err(NoCommand::Problem(problem)) => return Err(problem),
     };
     let done = match command {

@@ -36,17 +36,18 @@ pub(super) async fn run(
             }
         },
         Media::DeleteList => delete_list(services, below).await,
-        Media::DeletePastRemoteMedia {
+        Media::DeleteByEvent { event_id } => delete_of(services, &event_id).await,
+        Media::DeleteRange {
             duration,
-            before,
-            after: _,
+            older_than,
+            newer_than: _,
             yes_i_want_to_delete_local_media,
         } => {
             if !yes_i_want_to_delete_local_media {
                 return Ok(NONE_REMOTE.to_owned());
             }
             let then = ago(&duration)?;
-            let wanted = |file: &MediaFile| (file.created < then) == before;
+            let wanted = |file: &MediaFile| (file.created < then) == older_than;
             delete_which(services, wanted).await
         }
         Media::DeleteAllFromUser { user } => {

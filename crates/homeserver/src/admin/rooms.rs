@@ -9,8 +9,8 @@ use ruma::{
 };
 
 use super::{
-    answer::{error_text, list},
-    command::Rooms,
+    answer::{block, error_text, list},
+    command::{RoomInfo, Rooms},
 };
 use crate::{
     error::{Error, Result as ServerResult},
@@ -43,17 +43,28 @@ pub(super) async fn run(
             .exists(&room)
             .map_err(error_text)?
             .to_string()),
-        Rooms::Info { room } => {
+        Rooms::Info {
+            room: Some(room), ..
+        } => {
             let room = resolve_room(services, &room).await.map_err(error_text)?;
             info(services, &room).map_err(error_text)
         }
-        Rooms::ListJoinedMembers {
-            room,
-            local_only: _,
+        Rooms::ListJoinedMembers { room, .. }
+        | Rooms::Info {
+            about: Some(RoomInfo::ListJoinedMembers { room, .. }),
+            ..
         } => {
             let room = resolve_room(services, &room).await.map_err(error_text)?;
             members(services, &room).map_err(error_text)
         }
+        Rooms::Info {
+            about: Some(RoomInfo::ViewRoomTopic { room }),
+            ..
+        } => {
+            let room = resolve_room(services, &room).await.map_err(error_text)?;
+            topic(services, &room).map_err(error_text)
+        }
+        Rooms::Info { .. } => Err("Say which room.".to_owned()),
         Rooms::Alias(command) => alias::run(services, command).await,
         Rooms::Directory(command) => directory::run(services, command).await,
         Rooms::Moderation(command) => end::moderate(services, command, below).await,
@@ -174,6 +185,15 @@ fn info(services: &Services, room: &RoomId) -> ServerResult<String> {
         facts.push("banned".to_owned());
     }
     Ok(list("", facts).trim_start().to_owned())
+}
+
+fn topic(services: &Services, room: &RoomId) -> ServerResult<String> {
+    let state = services.rooms.state(room);
+    let topic = state.content::<RoomTopicEventContent>(&StateEventType::RoomTopic, "")?;
+    Ok(match topic {
+        Some(content) => format!("Room topic:\n{}", block(&content.topic)),
+        None => "Room does not have a room topic set.".to_owned(),
+    })
 }
 
 fn members(services: &Services, room: &RoomId) -> ServerResult<String> {

@@ -2,8 +2,13 @@
 
 use std::{fmt::Write, path::Path, sync::atomic::Ordering};
 
-use super::{answer, answer::block, command::ServerCommand};
-use crate::{blocking, services::Services, software::FEATURES, store::backup};
+use super::{answer::block, command::ServerCommand};
+use crate::{
+    blocking,
+    services::Services,
+    software::{FEATURES, program},
+    store::backup,
+};
 
 pub(super) async fn run(services: &Services, command: ServerCommand) -> Result<String, String> {
     match command {
@@ -14,10 +19,18 @@ pub(super) async fn run(services: &Services, command: ServerCommand) -> Result<S
         ServerCommand::ShowConfig => serde_yaml::to_string(&services.config)
             .map(|yaml| block(&yaml))
             .map_err(|error| error.to_string()),
-        ServerCommand::ListFeatures { comma } => Ok(if comma {
+        // There is none that can be switched off.
+        ServerCommand::ListFeatures {
+            available,
+            enabled,
+            comma,
+        } => Ok(if comma {
             FEATURES.join(",")
-        } else {
+        } else if available != enabled {
             block(&FEATURES.join("\n"))
+        } else {
+            let lines = FEATURES.iter().map(|name| format!("✅ {name} [enabled]"));
+            lines.collect::<Vec<_>>().join("\n")
         }),
         ServerCommand::ClearCaches => {
             services.rooms.clear_cache();
@@ -49,13 +62,16 @@ pub(super) async fn run(services: &Services, command: ServerCommand) -> Result<S
             .map(|()| "Old backups are deleted.".to_owned())
             .map_err(|error| error.to_string()),
         ServerCommand::AdminNotice { message } => {
-            let said = super::command_listener::send_notice(
-                services,
-                &answer::content(&message.join(" ")),
-            )
-            .await;
+            let text = message.join(" ");
+            let said = super::command_listener::send_notice(services, &text).await;
             said.map(|()| "Notice was sent to #admins".to_owned())
                 .map_err(|error| error.to_string())
+        }
+        ServerCommand::ReloadConfig => {
+            program::check_config()?;
+            services.restarts.store(true, Ordering::Release);
+            services.shutdown.cancel();
+            Ok("The configuration is without errors. Restarting server with it...".to_owned())
         }
         ServerCommand::Restart { force: _ } => {
             services.restarts.store(true, Ordering::Release);

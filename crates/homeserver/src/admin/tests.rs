@@ -6,6 +6,7 @@ use serde_json::{Value, json, value::to_raw_value};
 use super::{admin_room, execute, is_admin};
 use crate::{rooms::Draft, testing::TestServer};
 
+mod names;
 mod rights;
 mod rooms;
 mod users;

@@ -18,6 +18,8 @@ use crate::{
 };
 
 mod many;
+mod power;
+mod profile;
 mod tags;
 
 pub(super) async fn run(
@@ -52,6 +54,27 @@ pub(super) async fn run(
         Users::ForceLeaveRoom { user, room } => {
             become_a(services, &user, &room, MembershipState::Leave).await?;
             Ok(format!("{user} has left {room}."))
+        }
+        Users::RejectInvites { user: name, reason } => {
+            profile::reject_invites(services, &user(&name)?, reason).await
+        }
+        Users::ForceDemote { user: name, room } => {
+            power::demote(services, &user(&name)?, &room).await
+        }
+        Users::ForcePromote { user: name, room } => {
+            power::promote(services, &user(&name)?, &room).await
+        }
+        Users::SetProfileKey {
+            user: name,
+            key,
+            value,
+            clear,
+        } => {
+            let user = user(&name)?;
+            if clear {
+                return profile::clear(services, &user, &key).await;
+            }
+            profile::set(services, &user, &key, &value).await
         }
         Users::DeleteDevice { user: name, device } => {
             delete_device(services, &user(&name)?, device).await

@@ -2,7 +2,7 @@
 //!
 //! Spec: <https://spec.matrix.org/v1.19/client-server-api/#client-config>
 
-use http::StatusCode;
+use http::{Method, StatusCode};
 use ruma::{
     RoomId, UserId,
     api::{
@@ -14,8 +14,12 @@ use ruma::{
     },
     serde::Raw,
 };
-use serde_json::value::RawValue;
+use serde_json::{json, value::RawValue};
 
+use super::{
+    untyped::Json,
+    untyped_request::{Endpoint, UntypedRequest},
+};
 use crate::{
     accounts::account_data,
     caller::Caller,
@@ -32,6 +36,8 @@ pub(super) fn routes(routes: Routes) -> Routes {
         .add(set_global)
         .add(get_room)
         .add(set_room)
+        .add(delete_global)
+        .add(delete_room)
 }
 
 /// 403 if somebody else's data are meant.
@@ -53,13 +59,8 @@ fn load(
         .ok_or_else(|| Error::not_found("There is no account data of this type"))
 }
 
-async fn save(
-    services: &Services,
-    user: &UserId,
-    room: Option<&RoomId>,
-    kind: &str,
-    content: &RawValue,
-) -> Result<()> {
+/// Refuses to change what the server itself writes.
+fn check_not_servers(kind: &str) -> Result<()> {
     if kind == FULLY_READ || kind == account_data::PUSH_RULES {
         return Err(Error::refused(
             StatusCode::METHOD_NOT_ALLOWED,
@@ -67,6 +68,17 @@ async fn save(
             format!("{kind} has an endpoint of its own"),
         ));
     }
+    Ok(())
+}
+
+async fn save(
+    services: &Services,
+    user: &UserId,
+    room: Option<&RoomId>,
+    kind: &str,
+    content: &RawValue,
+) -> Result<()> {
+    check_not_servers(kind)?;
     if !content.get().trim_start().starts_with('{') {
         return Err(Error::bad_json("Account data is a JSON object"));
     }
@@ -142,4 +154,52 @@ async fn set_room(
     )
     .await?;
     Ok(set_room_account_data::v3::Response::new())
+}
+
+/// Proposal: <https://github.com/matrix-org/matrix-spec-proposals/pull/3391>
+#[derive(Debug)]
+struct DeleteGlobal;
+
+impl Endpoint for DeleteGlobal {
+    const METHOD: Method = Method::DELETE;
+    const PATH: &'static str =
+        "/_matrix/client/unstable/org.matrix.msc3391/user/{user_id}/account_data/{event_type}";
+}
+
+/// The same for a room.
+#[derive(Debug)]
+struct DeleteRoom;
+
+impl Endpoint for DeleteRoom {
+    const METHOD: Method = Method::DELETE;
+    const PATH: &'static str = "/_matrix/client/unstable/org.matrix.msc3391/user/{user_id}/rooms/{room_id}/account_data/{event_type}";
+}
+
+async fn delete_global(
+    services: AppState,
+    call: Call<UntypedRequest<DeleteGlobal>>,
+) -> Result<Json> {
+    let [user, kind] = call.body.path_args()?;
+    delete(&services, &call.caller, &user, None, &kind).await
+}
+
+async fn delete_room(services: AppState, call: Call<UntypedRequest<DeleteRoom>>) -> Result<Json> {
+    let [user, room, kind] = call.body.path_args()?;
+    let room = RoomId::parse(room).map_err(|error| Error::invalid(error.to_string()))?;
+    delete(&services, &call.caller, &user, Some(&room), &kind).await
+}
+
+async fn delete(
+    services: &Services,
+    caller: &Caller,
+    user: &str,
+    room: Option<&RoomId>,
+    kind: &str,
+) -> Result<Json> {
+    let user = UserId::parse(user).map_err(|error| Error::invalid(error.to_string()))?;
+    check_own_user(caller, &user)?;
+    check_not_servers(kind)?;
+    let _turn = services.accounts.user_locks.lock(&user).await;
+    account_data::delete(&services.store, &services.stream, &user, room, kind).await?;
+    Ok(Json(json!({})))
 }

@@ -20,6 +20,7 @@ use crate::{
     holder::network_of,
     http::Routes,
     limits::REGISTER_BODY_MAX_BYTES,
+    rooms::admin_room,
     services::{AppState, Services},
 };
 
@@ -85,10 +86,10 @@ async fn made(services: &Services, facts: &RequestMetadata) -> Result<Value> {
     {
         return Err(Error::forbidden("HMAC incorrect"));
     }
-    if wanted.admin {
+    if wanted.admin && admin_room::room(&services.rooms)?.is_none() {
         // Better no account than one that its owner takes for an admin's.
         return Err(Error::invalid(
-            "Admins are made by inviting them into the admin room: ask without admin",
+            "Admins are those in the admin room, and there is none: set create_admin_room, or ask without admin",
         ));
     }
     let accounts = &services.accounts;
@@ -106,6 +107,9 @@ async fn made(services: &Services, facts: &RequestMetadata) -> Result<Value> {
         .await?;
     if let Some(name) = &wanted.displayname {
         services.operations.set_display_name(&user, name).await?;
+    }
+    if wanted.admin && !admin_room::is_admin(&services.rooms, &user)? {
+        services.operations.make_admin(&user).await?;
     }
     let mut answer = json!({ "user_id": user, "home_server": services.config.server_name });
     if !wanted.inhibit_login {

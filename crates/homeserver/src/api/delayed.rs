@@ -90,8 +90,15 @@ async fn update_by_path(
     services: AppState,
     call: Call<unstable_v2::Request>,
 ) -> Result<unstable_v2::Response> {
-    act(&services, &call.body.delay_id, &call.body.action).await?;
-    Ok(unstable_v2::Response::new())
+    // An unknown action is a path that there is not.
+    if matches!(
+        call.body.action,
+        UpdateAction::Restart | UpdateAction::Send | UpdateAction::Cancel
+    ) {
+        act(&services, &call.body.delay_id, &call.body.action).await?;
+        return Ok(unstable_v2::Response::new());
+    }
+    Err(Error::unrecognized())
 }
 
 async fn act(services: &Services, id: &str, action: &UpdateAction) -> Result<()> {

@@ -2,6 +2,7 @@
 //!
 //! Spec: <https://spec.matrix.org/v1.19/client-server-api/#device-management>
 
+use http::StatusCode;
 use ruma::{
     OwnedDeviceId,
     api::client::device::{
@@ -9,9 +10,10 @@ use ruma::{
     },
 };
 
+use super::{with_response::WithResponse, with_status::WithStatus};
 use crate::{
     accounts::{
-        devices::{IfMissing, manages_devices},
+        devices::{DeviceWrite, IfMissing, manages_devices},
         record, uia,
     },
     caller::Caller,
@@ -58,21 +60,29 @@ fn shown(id: OwnedDeviceId, device: record::Device) -> Device {
     shown
 }
 
+/// A device that an application service makes is answered with 201.
 async fn name(
     services: AppState,
-    call: Call<update_device::v3::Request>,
-) -> Result<update_device::v3::Response> {
+    call: Call<WithResponse<update_device::v3::Request, WithStatus<update_device::v3::Response>>>,
+) -> Result<WithStatus<update_device::v3::Response>> {
     let user = &call.caller.user_id;
     let if_missing = match &call.caller.appservice {
         Some(appservice) if manages_devices(appservice) => IfMissing::Make,
         _ => IfMissing::Refuse,
     };
-    let (device, name) = (call.body.device_id, call.body.display_name);
-    services
+    let update_device::v3::Request {
+        device_id: device,
+        display_name: name,
+        ..
+    } = call.body.request;
+    let named = services
         .operations
-        .name_device(user, &device, name, if_missing)
-        .await?;
-    Ok(update_device::v3::Response::new())
+        .name_device(user, &device, name, if_missing);
+    let status = match named.await? {
+        DeviceWrite::There => StatusCode::OK,
+        DeviceWrite::Missing => StatusCode::CREATED,
+    };
+    Ok(WithStatus(status, update_device::v3::Response::new()))
 }
 
 async fn delete(

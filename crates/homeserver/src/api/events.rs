@@ -46,7 +46,11 @@ pub(super) fn visible_event(
         .rooms
         .event(event)?
         .filter(|pdu| pdu.room_id == room && reader.may_see(pdu))
-        .ok_or_else(|| Error::not_found("There is no such event, or you may not read it"))
+        .ok_or_else(no_such_event)
+}
+
+fn no_such_event() -> Error {
+    Error::not_found("There is no such event, or you may not read it")
 }
 
 async fn event(
@@ -54,7 +58,12 @@ async fn event(
     call: Call<get_room_event::v3::Request>,
 ) -> Result<get_room_event::v3::Response> {
     let room = &call.body.room_id;
-    let reader = TimelineReader::new(&services.rooms, &call.caller.user_id, room)?;
+    // Of a room that the caller never was in, it is not even said whether there is such an event.
+    let reader = TimelineReader::new(&services.rooms, &call.caller.user_id, room);
+    let reader = reader.map_err(|error| match error {
+        Error::Refused(_) => no_such_event(),
+        error => error,
+    })?;
     let pdu = visible_event(&services, &reader, room, &call.body.event_id)?;
     let shown = present::timeline(&services.rooms, &pdu, &Viewer::from(&call.caller))?;
     Ok(get_room_event::v3::Response::new(shown))

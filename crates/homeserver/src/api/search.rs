@@ -35,9 +35,10 @@ use crate::{
         Pdu, filter,
         pagination::{self, PageRequest, PaginationToken, TimelineReader},
         present::{self, Viewer},
-        search,
+        search::{self, Found},
     },
     services::{AppState, Services},
+    stream::Position,
 };
 
 /// How many results a page has if the request does not say.
@@ -45,12 +46,6 @@ const PAGE_DEFAULT_RESULTS: usize = 10;
 
 pub(super) fn routes(routes: Routes) -> Routes {
     routes.add_waiting(search_events)
-}
-
-/// An event that was found, and how closely it matches.
-struct Found {
-    rank: f64,
-    pdu: Arc<Pdu>,
 }
 
 async fn search_events(
@@ -62,13 +57,11 @@ async fn search_events(
         return Ok(search_events::v3::Response::new(categories));
     };
     let viewer = Viewer::from(&call.caller);
-    let skip = match &call.body.next_batch {
-        Some(token) => token
-            .parse::<usize>()
-            .map_err(|_| Error::invalid("next_batch is no token of a search"))?,
-        None => 0,
+    let (skip, until) = match &call.body.next_batch {
+        Some(token) => parse_token(token)?,
+        None => (0, services.stream.visible()),
     };
-    let found = find(&services, &viewer, criteria)?;
+    let found = find(&services, &viewer, criteria, until)?;
     let limit = pagination::page_limit(criteria.filter.limit, PAGE_DEFAULT_RESULTS)
         .clamp(1, SEARCH_PAGE_MAX);
     let page: Vec<&Found> = found.iter().skip(skip).take(limit).collect();
@@ -79,7 +72,7 @@ async fn search_events(
         .into_iter()
         .collect();
     let next = skip.saturating_add(limit);
-    results.next_batch = (next < found.len()).then(|| next.to_string());
+    results.next_batch = (next < found.len()).then(|| format!("{next}_{until}"));
     results.groups = groups(criteria, &page).into_iter().collect();
     if criteria.include_state == Some(true) {
         results.state = state(&services, &viewer, &page)?;
@@ -92,19 +85,33 @@ async fn search_events(
     Ok(search_events::v3::Response::new(categories))
 }
 
+/// A token says how many results were given, and up to where there was something to be found at the first page: what comes in
+/// meanwhile moves nothing.
+fn parse_token(token: &str) -> Result<(usize, Position)> {
+    let parts = token.split_once('_');
+    let parsed = parts.and_then(|(skip, until)| Some((skip.parse().ok()?, until.parse().ok()?)));
+    let (skip, until) =
+        parsed.ok_or_else(|| Error::invalid("next_batch is no token of a search"))?;
+    Ok((skip, Position(until)))
+}
+
 /// Everything that matches and that the viewer is shown, in the order that was asked for.
-fn find(services: &Services, viewer: &Viewer, criteria: &Criteria) -> Result<Vec<Found>> {
+fn find(
+    services: &Services,
+    viewer: &Viewer,
+    criteria: &Criteria,
+    until: Position,
+) -> Result<Vec<Found>> {
     let term = search::search_words(&criteria.search_term);
     let mut found = Vec::new();
     for room in rooms(services, viewer, &criteria.filter)? {
         let reader = TimelineReader::new(&services.rooms, &viewer.user_id, &room)?;
-        for pdu in search::find(&services.rooms, &room, &term)? {
-            let rank = search::rank(&pdu, &term, criteria.keys.as_deref());
-            let shown = filter::matches(&criteria.filter, &pdu) && reader.shows_content(&pdu);
-            if let Some(rank) = rank.filter(|_| shown) {
-                found.push(Found { rank, pdu });
-            }
-        }
+        let keys = criteria.keys.as_deref();
+        let mut of_room = search::find(&services.rooms, &room, &term, keys, until)?;
+        of_room.retain(|found| {
+            filter::matches(&criteria.filter, &found.pdu) && reader.shows_content(&found.pdu)
+        });
+        found.append(&mut of_room);
     }
     let recent = criteria.order_by == Some(OrderBy::Recent);
     found.sort_by(|one, other| {

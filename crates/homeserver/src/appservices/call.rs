@@ -90,7 +90,8 @@ impl Appservice {
         let header = header.map_err(|_| {
             Unreachable::Connection("its hs_token cannot stand in a header".to_owned())
         });
-        (format!("{path}?access_token={query}"), header)
+        let joins = if path.contains('?') { '&' } else { '?' };
+        (format!("{path}{joins}access_token={query}"), header)
     }
 
     async fn call_in_process(

@@ -7,7 +7,7 @@ use std::{sync::Arc, time::Duration};
 use bytes::Bytes;
 use http::Method;
 use ruma::{RoomAliasId, UserId};
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::time::Instant;
 
 use super::{Answer, Appservice, Appservices, Unreachable, call::path_part};
@@ -28,17 +28,22 @@ impl Appservice {
         Ok((answer, started.elapsed()))
     }
 
-    async fn has(&self, path: String) -> bool {
-        let asked = self.call(Method::GET, &path, None);
+    async fn has(&self, path: &str) -> bool {
+        let answer = self.ask(path).await;
+        answer.is_some_and(|answer| answer.status.is_success())
+    }
+
+    async fn ask(&self, path: &str) -> Option<Answer> {
+        let asked = self.call(Method::GET, path, None);
         let answered = tokio::time::timeout(APPSERVICE_QUESTION_TIMEOUT, asked).await;
         match answered.unwrap_or(Err(Unreachable::Timeout(APPSERVICE_QUESTION_TIMEOUT))) {
-            Ok(answer) => answer.status.is_success(),
+            Ok(answer) => Some(answer),
             Err(error) => {
                 // Whoever looks an alias up asks, without a token and as often as they like.
                 if let Some(suppressed) = self.unanswered.record_occurrence((), Instant::now()) {
                     tracing::warn!(appservice.id = self.id(), %error, suppressed, "appservice did not answer a query");
                 }
-                false
+                None
             }
         }
     }
@@ -66,11 +71,32 @@ impl Appservices {
         .await
     }
 
+    /// What each of the application services that this concerns answers to a `GET` of the path, if it is JSON of success.
+    pub async fn query_json(
+        &self,
+        path: &str,
+        is_asked: impl Fn(&Appservice) -> bool,
+    ) -> Vec<Value> {
+        let mut asked: Vec<Arc<Appservice>> = self.all();
+        asked.retain(|appservice| appservice.is_reachable() && is_asked(appservice));
+        let mut answers = Vec::new();
+        for appservice in asked {
+            if let Some(answer) = appservice
+                .ask(path)
+                .await
+                .filter(|answer| answer.status.is_success())
+            {
+                answers.extend(serde_json::from_slice::<Value>(&answer.body).ok());
+            }
+        }
+        answers
+    }
+
     async fn query(&self, path: &str, is_asked: impl Fn(&Appservice) -> bool) -> bool {
         let mut asked: Vec<Arc<Appservice>> = self.all();
         asked.retain(|appservice| appservice.is_reachable() && is_asked(appservice));
         for appservice in asked {
-            if appservice.has(path.to_owned()).await {
+            if appservice.has(path).await {
                 return true;
             }
         }

@@ -27,6 +27,7 @@ use crate::{Server, config::AppserviceRegistration, rooms::Draft, testing::TestS
 mod encryption;
 mod ephemeral;
 mod masquerade;
+mod networks;
 mod questions;
 
 /// How long a test waits for what has to come.

@@ -133,11 +133,15 @@ fn sync(config: &Config) -> Option<Problem> {
         ));
     }
     let default = sync.client_sync_timeout_default;
-    (default < least || default > most).then(|| {
+    (!default.is_zero() && (default < least || default > most)).then(|| {
         Problem::value(
             "client_sync_timeout_default",
             format_args!("{} is out of the limits", default.as_millis()),
-            format!("set it from {} to {}", least.as_millis(), most.as_millis()),
+            format!(
+                "set it to 0, or from {} to {}",
+                least.as_millis(),
+                most.as_millis()
+            ),
         )
     })
 }

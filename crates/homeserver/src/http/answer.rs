@@ -7,13 +7,22 @@ use ruma::api::{
     error::{ErrorBody, ErrorKind, StandardErrorBody},
 };
 
+use super::required_keys::{self, RequiredKey};
 use crate::error::{Error, Refusal};
 
 /// The response of a handler as bytes.
 pub fn response<R: OutgoingResponse>(outcome: Result<R, Error>) -> Response<Body> {
+    response_with(&[], outcome)
+}
+
+/// The response of a handler as bytes, with the keys that it has to have.
+pub(super) fn response_with<R: OutgoingResponse>(
+    keys: &[RequiredKey],
+    outcome: Result<R, Error>,
+) -> Response<Body> {
     match outcome {
         Ok(answer) => match answer.try_into_http_response::<Vec<u8>>() {
-            Ok(response) => response.map(Body::from),
+            Ok(response) => response.map(|body| required_keys::complete(keys, body).into()),
             Err(error) => error_response(Error::Broken(format!(
                 "a response could not be written: {error}"
             ))),

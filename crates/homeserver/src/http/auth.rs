@@ -229,7 +229,10 @@ fn as_appservice(
     if let Some(device) = &device_id
         && !accounts.has_device(&user_id, device)?
     {
-        return Err(Error::invalid("Unknown device for user."));
+        return Err(Error::bad_request(
+            ErrorKind::UnknownDevice,
+            "Unknown device for user.",
+        ));
     }
     Ok(Caller {
         user_id,

@@ -184,9 +184,7 @@ fn unreadable(error: FromHttpRequestError) -> Error {
         return Error::unrecognized();
     };
     match error {
-        DeserializationError::Json(error)
-            if error.is_data() && error.to_string().starts_with("missing field") =>
-        {
+        DeserializationError::Json(error) if error.to_string().contains("missing field") => {
             Error::bad_request(ErrorKind::MissingParam, error.to_string())
         }
         DeserializationError::Json(error) if error.is_data() => Error::bad_json(error.to_string()),

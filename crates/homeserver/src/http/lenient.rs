@@ -3,7 +3,8 @@
 //! Or made into what can be refused in words.
 //!
 //! matrix-nio joins rooms with no body at all, and begins to register with an `auth` that names neither a type nor a session.
-//! Other homeservers take both. A body is looked at where it is and copied only if something in it changes.
+//! Other homeservers take both. A body is looked at where it is and copied only if something in it changes. What the specification
+//! lets a request leave out and ruma does not is added in [`optional`].
 
 use std::ops::Range;
 
@@ -11,6 +12,8 @@ use bytes::Bytes;
 use http::Method;
 use serde::Deserialize;
 use serde_json::value::RawValue;
+
+mod optional;
 
 /// The body as it is meant.
 pub(super) fn normalize(method: &Method, path: &str, bytes: Bytes) -> Bytes {
@@ -23,20 +26,13 @@ pub(super) fn normalize(method: &Method, path: &str, bytes: Bytes) -> Bytes {
     } else {
         bytes
     };
-    let change = if path.ends_with("/register") {
-        empty_auth(&bytes).map(|auth| (auth, "null"))
-    } else if path.ends_with("/login") {
-        no_type(&bytes)
-    } else {
-        None
-    };
-    match change {
-        Some((place, new)) => {
-            let parts = [&bytes[..place.start], new.as_bytes(), &bytes[place.end..]];
-            parts.concat().into()
-        }
-        None => bytes,
+    if path.ends_with("/login")
+        && let Some((place, new)) = no_type(&bytes)
+    {
+        let parts = [&bytes[..place.start], new.as_bytes(), &bytes[place.end..]];
+        return parts.concat().into();
     }
+    optional::complete(method, path, bytes)
 }
 
 /// Where a login that says no type has to say one, and how; nothing if it says one, or is no object.
@@ -64,29 +60,6 @@ fn no_type(bytes: &[u8]) -> Option<(Range<usize>, &'static str)> {
         r#""type":null,"#
     };
     Some((opens..opens, missing))
-}
-
-/// Where the `auth` is that is none.
-fn empty_auth(bytes: &[u8]) -> Option<Range<usize>> {
-    #[derive(Deserialize)]
-    struct Fields<'a> {
-        #[serde(borrow)]
-        auth: &'a RawValue,
-    }
-    #[derive(Deserialize)]
-    struct Auth<'a> {
-        #[serde(borrow, rename = "type")]
-        kind: Option<&'a RawValue>,
-        #[serde(borrow)]
-        session: Option<&'a RawValue>,
-    }
-    let auth = serde_json::from_slice::<Fields<'_>>(bytes).ok()?.auth.get();
-    let named = serde_json::from_str::<Auth<'_>>(auth).ok()?;
-    if named.kind.is_some() || named.session.is_some() {
-        return None;
-    }
-    let start = auth.as_ptr().addr() - bytes.as_ptr().addr();
-    Some(start..start + auth.len())
 }
 
 #[cfg(test)]
@@ -120,11 +93,8 @@ mod tests {
     #[test]
     fn auth_that_names_nothing_is_none() {
         for (body, meant) in [
-            (r#"{"auth":{},"a":1}"#, r#"{"auth":null,"a":1}"#),
-            (
-                r#"{"a":1, "auth" : {"x":[1]} }"#,
-                r#"{"a":1, "auth" : null }"#,
-            ),
+            (r#"{"auth":{},"a":1}"#, r#"{"a":1}"#),
+            (r#"{"a": 1.0, "auth" : {"x":[1]} }"#, r#"{"a":1.0}"#),
             (r#"{"auth":{"session":"x"}}"#, r#"{"auth":{"session":"x"}}"#),
             (r#"{"auth":{"type":"x"}}"#, r#"{"auth":{"type":"x"}}"#),
             (r#"{"a":{"auth":{}}}"#, r#"{"a":{"auth":{}}}"#),

@@ -19,7 +19,7 @@ use ruma::api::{IncomingRequest, Metadata, error::ErrorKind, path_builder::PathB
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    answer::{error_response, response},
+    answer::{error_response, response_with},
     auth::IdentifyCaller,
     body::{self, BodyPermits},
     body_limit::BodyLimit,
@@ -27,6 +27,7 @@ use super::{
     guests::{self, GuestsAllowed},
     json,
     rate_limit::{CountedRate, rate_of},
+    required_keys,
     walks::HandlerCost,
 };
 use crate::{
@@ -118,6 +119,7 @@ impl Routes {
         A: Future<Output = Result<R::OutgoingResponse>> + Send + 'static,
     {
         let limit = BodyLimit::of::<R>();
+        let keys = required_keys::of::<R>();
         let erased: Erased = Arc::new(move |services, request, args, disconnected| {
             let handler = handler.clone();
             Box::pin(async move {
@@ -128,7 +130,7 @@ impl Routes {
                     }
                     Err(error) => Err(error),
                 };
-                response(outcome)
+                response_with(keys, outcome)
             })
         });
         self.paths(
@@ -332,7 +334,7 @@ where
     F: Fn(AppState, Call<R>) -> A + Clone + Send + Sync + 'static,
     A: Future<Output = Result<R::OutgoingResponse>> + Send + 'static,
 {
-    let work = HandlerCost::of::<R>();
+    let (work, keys) = (HandlerCost::of::<R>(), required_keys::of::<R>());
     Arc::new(move |services, request, args, disconnected| {
         let handler = handler.clone();
         Box::pin(async move {
@@ -348,7 +350,7 @@ where
                         {
                             return (error_response(error), place);
                         }
-                        (response(handler(services, call).await), place)
+                        (response_with(keys, handler(services, call).await), place)
                     };
                     let answer = async move {
                         let (response, place) = match work {

@@ -31,6 +31,8 @@ const WALKS: &[&str] = &[
     "/v3/room_keys/keys",
     "/v3/keys/changes",
     "/v3/notifications",
+    "/_synapse/admin/v2/users",
+    "/_synapse/admin/v1/rooms",
 ];
 
 impl HandlerCost {

@@ -6,14 +6,14 @@
 
 use http::StatusCode;
 use ruma::{
-    OwnedRoomId, RoomId, UserId,
+    OwnedRoomId, RoomId, UInt, UserId,
     api::{
         client::backup::{BackupAlgorithm, KeyBackupData},
         error::{ErrorKind, WrongRoomKeysVersionErrorData},
     },
-    serde::Raw,
+    serde::{JsonObject, Raw},
 };
-
+use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::Keys;
@@ -253,14 +253,14 @@ fn put(
             "Backup key or session id too long (max {BACKUP_KEY_MAX_BYTES} and {BACKUP_SESSION_ID_MAX_BYTES} bytes)"
         )));
     }
-    let new = key
+    let new: KeyQuality = key
         .data
-        .deserialize()
+        .deserialize_as_unchecked()
         .map_err(|error| Error::bad_json(error.to_string()))?;
     let place = (user, number, &*key.room, key.session.as_str());
     match store.get::<tables::BackupKeys>(place)? {
         Some(json) => {
-            let old: KeyBackupData = serde_json::from_str(json.get())?;
+            let old: KeyQuality = serde_json::from_str(json.get())?;
             if !is_better(&new, &old) {
                 return Ok(());
             }
@@ -277,9 +277,19 @@ fn size_of_json(json: &RawValue) -> u64 {
     u64::try_from(json.get().len()).unwrap_or(u64::MAX)
 }
 
+/// What says how good a key is. What `session_data` has depends on the algorithm of the backup.
+#[derive(Deserialize)]
+struct KeyQuality {
+    first_message_index: UInt,
+    forwarded_count: UInt,
+    is_verified: bool,
+    #[serde(rename = "session_data")]
+    _session_data: JsonObject,
+}
+
 /// Whether a key replaces another: a verified one does, then one that decrypts more, then one that came a shorter way.
-fn is_better(new: &KeyBackupData, old: &KeyBackupData) -> bool {
-    let rank = |key: &KeyBackupData| {
+fn is_better(new: &KeyQuality, old: &KeyQuality) -> bool {
+    let rank = |key: &KeyQuality| {
         (
             !key.is_verified,
             key.first_message_index,

@@ -2,10 +2,21 @@
 
 use ruma::{MxcUri, UserId};
 
-use super::{Media, record::MediaFile};
+use super::{Media, record::MediaFile, unknown_media};
 use crate::{error::Result, store::tables};
 
 impl Media {
+    /// Keeps a file from everybody, or gives it back to them.
+    ///
+    /// # Errors
+    ///
+    /// 404 if there is no such file.
+    pub async fn set_quarantined(&self, id: &str, quarantined: bool) -> Result<()> {
+        let mut row = self.file_record(id)?.ok_or_else(unknown_media)?;
+        row.quarantined = quarantined;
+        Ok(self.inner.store.put::<tables::Media>((id,), &row).await?)
+    }
+
     /// The id of a file of this server.
     pub fn id_of<'a>(&self, uri: &'a MxcUri) -> Option<&'a str> {
         let (server, id) = uri.parts().ok()?;

@@ -57,6 +57,7 @@ impl Media {
             bytes: None,
             created: clock::now(),
             accessed: None,
+            quarantined: false,
         };
         batch.put::<tables::Media>((&*id,), &row)?;
         batch.put::<tables::PendingMedia>((user, &*id), &Exists {})?;

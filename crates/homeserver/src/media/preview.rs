@@ -130,7 +130,8 @@ impl Inner {
         if !page.content_type.contains("html") {
             return Ok(json!({}));
         }
-        let properties = opengraph::properties(&String::from_utf8_lossy(&page.bytes));
+        let properties =
+            opengraph::properties(&opengraph::decoded(&page.content_type, &page.bytes));
         let picture = properties
             .get("og:image")
             .and_then(|picture| page.url.join(picture).ok());

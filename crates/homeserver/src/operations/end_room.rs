@@ -119,6 +119,7 @@ fn erase(rooms: &Rooms, room: &RoomId, trace: AfterDeletion) -> Result<()> {
         batch.delete_all::<tables::Notifications>((&*user, room))?;
         if trace == AfterDeletion::Nothing {
             batch.delete::<tables::Memberships>((&*user, room))?;
+            batch.delete::<tables::ForgottenRooms>((&*user, room))?;
             batch.delete_all::<tables::AccountData>((&*user, room.as_str()))?;
         }
         store.commit_blocking(batch)?;

@@ -24,6 +24,18 @@ fn device(key: &Key, data: &HttpPusherData) -> Device {
     device
 }
 
+/// Whether the client counts by itself what is unread, and wants to be told of events only.
+/// Proposal: <https://github.com/matrix-org/matrix-spec-proposals/pull/4076>
+pub(super) fn counts_itself(data: &HttpPusherData) -> bool {
+    let names = [
+        "disable_badge_count",
+        "org.matrix.msc4076.disable_badge_count",
+    ];
+    names
+        .iter()
+        .any(|&name| data.data.get(name) == Some(&true.into()))
+}
+
 /// Tells how much is unread, and nothing else.
 pub(super) fn badge(key: &Key, data: &HttpPusherData) -> Notification {
     Notification::new(vec![device(key, data)])

@@ -263,6 +263,7 @@ async fn users_of_application_services_and_those_who_ignore_the_sender_are_not_n
     account.appservice = Some("bridge".to_owned());
     let list = crate::sync::record::AccountDatum {
         position: Position(1),
+        deleted: false,
         content: to_raw_value(&json!({ "ignored_users": { alice.user_id.as_str(): {} } })).unwrap(),
     };
     let mut batch = test.server.store.batch();

@@ -203,7 +203,9 @@ fn next(inner: &Inner, key: &Key) -> Result<Next> {
             };
             (event, reached)
         }
-        None if progress.badge == Some(unread) => return Ok(Next::Nothing),
+        None if progress.badge == Some(unread) || gateway_payload::counts_itself(&data) => {
+            return Ok(Next::Nothing);
+        }
         None => (gateway_payload::badge(key, &data), progress),
     };
     let is_news = notification.event_id.is_some() || progress.badge.is_some();
@@ -216,7 +218,9 @@ fn next(inner: &Inner, key: &Key) -> Result<Next> {
         return Ok(Next::Pass(progress));
     }
     let mut notification = notification;
-    gateway_payload::count(&mut notification, unread);
+    if !gateway_payload::counts_itself(&data) {
+        gateway_payload::count(&mut notification, unread);
+    }
     Ok(
         match gateway::request(&inner.http, &data.url, notification) {
             Ok(request) => Next::Tell(Box::new(request), progress),

@@ -106,6 +106,7 @@ fn member(writer: &mut RoomWriter, pdu: &Pdu, slot: Slot) -> Result<()> {
     writer.add_row(move |batch, positions| {
         member.position = positions.of(slot);
         batch.put::<tables::Members>((&room, &user), &member)?;
+        batch.delete::<tables::ForgottenRooms>((&user, &room))?;
         batch.put::<tables::Memberships>((&user, &room), &member)
     });
     Ok(())

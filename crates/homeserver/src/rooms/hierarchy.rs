@@ -110,10 +110,13 @@ fn children(rooms: &Rooms, room: &RoomId, suggested_only: bool) -> Result<Vec<Ch
             "content": &pdu.content,
             "origin_server_ts": pdu.origin_server_ts,
         }))?);
-        // One without `via`, or whose key is no room, is no child.
+        // One without servers in `via`, or whose key is no room, is no child.
         let Ok(event) = raw.deserialize() else {
             continue;
         };
+        if event.content.via.is_empty() {
+            continue;
+        }
         if !suggested_only || event.content.suggested {
             children.push(Child { event, raw });
         }

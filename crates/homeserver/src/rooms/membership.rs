@@ -216,8 +216,15 @@ pub async fn forget(rooms: &Rooms, user: &UserId, room: &RoomId) -> Result<()> {
         return Err(super::unknown_room());
     }
     let member = rooms.membership(room, user)?;
-    match member.map(|member| member.membership) {
-        Some(MembershipState::Leave | MembershipState::Ban) => {}
+    let member = match member {
+        Some(member)
+            if matches!(
+                member.membership,
+                MembershipState::Leave | MembershipState::Ban
+            ) =>
+        {
+            member
+        }
         Some(_) => {
             return Err(Error::bad_request(
                 ErrorKind::Unknown,
@@ -225,9 +232,10 @@ pub async fn forget(rooms: &Rooms, user: &UserId, room: &RoomId) -> Result<()> {
             ));
         }
         None => return Err(not_there("You never were in this room")),
-    }
+    };
     let mut batch = rooms.store.batch();
     batch.delete::<tables::Memberships>((user, room))?;
+    batch.put::<tables::ForgottenRooms>((user, room), &member)?;
     rooms.store.commit(batch).await?;
     Ok(())
 }

@@ -5,15 +5,21 @@
 
 use std::{collections::BTreeSet, sync::Arc};
 
-use ruma::{RoomId, api::client::search::search_events::v3::SearchKeys, events::TimelineEventType};
+use homeserver_model::words::{asked_words, words};
+use ruma::{
+    RoomId,
+    api::client::search::search_events::v3::SearchKeys,
+    events::{TimelineEventType, relation::RelationType},
+};
 use serde::Deserialize;
 
 use super::{Derived, DerivedWrite, Pdu, RoomWriter, Rooms};
 use crate::{
     error::Result,
     limits::{
-        SEARCH_ROOM_MAX_LOOKS, SEARCH_TERM_WORDS_MAX, SEARCH_WORD_MAX_CHARS, SEARCH_WORDS_PER_EVENT,
+        SEARCH_ROOM_MAX_LOOKS, SEARCH_TERM_WORDS_MAX, SEARCH_WORD_FORMS_MAX, SEARCH_WORDS_PER_EVENT,
     },
+    rooms::relations::{newest_edit, relates_to},
     store::{Exists, tables},
     stream::{Position, Slot},
 };
@@ -26,24 +32,13 @@ struct Texts {
     topic: Option<String>,
 }
 
-/// The words of a text, in lower case.
-pub fn words(text: &str) -> impl Iterator<Item = String> + '_ {
-    text.split(|character: char| !character.is_alphanumeric())
-        .filter(|word| !word.is_empty())
-        .map(|word| {
-            word.chars()
-                .flat_map(char::to_lowercase)
-                .take(SEARCH_WORD_MAX_CHARS)
-                .collect()
-        })
-}
-
 /// The words of a search, each once.
 pub fn search_words(text: &str) -> BTreeSet<String> {
-    words(text).take(SEARCH_TERM_WORDS_MAX).collect()
+    let words = asked_words(text).into_iter();
+    words.take(SEARCH_TERM_WORDS_MAX).collect()
 }
 
-/// The texts of an event that are searched, of those that are asked for.
+/// The texts of an event that are searched, of those that are asked for. Of an edit it is what it makes of the original.
 fn texts(pdu: &Pdu, keys: Option<&[SearchKeys]>) -> Vec<String> {
     // What only looks like one of these is no text of the room.
     let key = pdu.state_key.as_deref();
@@ -54,7 +49,13 @@ fn texts(pdu: &Pdu, keys: Option<&[SearchKeys]>) -> Vec<String> {
     if !is_meant {
         return Vec::new();
     }
-    let texts: Texts = pdu.content_as().unwrap_or_default();
+    let edit = pdu
+        .content_as::<Edit>()
+        .filter(|edit| edit.relates_to.rel_type == RelationType::Replacement);
+    let texts: Texts = match edit {
+        Some(edit) => edit.new_content,
+        None => pdu.content_as().unwrap_or_default(),
+    };
     let (key, text) = match pdu.kind {
         TimelineEventType::RoomMessage => (SearchKeys::ContentBody, texts.body),
         TimelineEventType::RoomName => (SearchKeys::ContentName, texts.name),
@@ -63,6 +64,20 @@ fn texts(pdu: &Pdu, keys: Option<&[SearchKeys]>) -> Vec<String> {
     };
     let asked = keys.is_none_or(|keys| keys.contains(&key));
     text.filter(|_| asked).into_iter().collect()
+}
+
+/// The content of an edit.
+#[derive(Deserialize)]
+struct Edit {
+    #[serde(rename = "m.relates_to")]
+    relates_to: EditRelation,
+    #[serde(rename = "m.new_content", default)]
+    new_content: Texts,
+}
+
+#[derive(Deserialize)]
+struct EditRelation {
+    rel_type: RelationType,
 }
 
 fn indexed_words(pdu: &Pdu) -> BTreeSet<String> {
@@ -112,63 +127,131 @@ pub(super) fn remove_redacted(writer: &mut RoomWriter, target: &Pdu) -> Result<(
     Ok(())
 }
 
-/// The events of a room that have all these words, newest first.
-pub fn find(rooms: &Rooms, room: &RoomId, term: &BTreeSet<String>) -> Result<Vec<Arc<Pdu>>> {
-    let Some(first) = rarest(rooms, room, term) else {
-        return Ok(Vec::new());
-    };
-    let visible = rooms.stream.visible();
-    let mut found = Vec::new();
-    for key in rooms
-        .store
-        .scan_back::<tables::Words>((room, first))
-        .keys()
-        .take(SEARCH_ROOM_MAX_LOOKS)
-    {
-        let (_, _, position) = key?;
-        if position <= visible && has_all(rooms, room, term, position)? {
-            found.extend(rooms.event_at(room, position)?);
+/// An event that was found, and how closely it matches.
+#[derive(Debug)]
+pub struct Found {
+    /// How much of what it says the words of the search are.
+    pub rank: f64,
+    /// The event; of one that was edited it is the original.
+    pub pdu: Arc<Pdu>,
+}
+
+/// The events of a room that say all these words now, newest first, each once. Those behind `until` are left out.
+pub fn find(
+    rooms: &Rooms,
+    room: &RoomId,
+    term: &BTreeSet<String>,
+    keys: Option<&[SearchKeys]>,
+    until: Position,
+) -> Result<Vec<Found>> {
+    let mut rarest: Option<BTreeSet<Position>> = None;
+    for word in term {
+        let most = rarest.as_ref().map_or(SEARCH_ROOM_MAX_LOOKS, BTreeSet::len);
+        let positions = positions(rooms, room, word, most)?;
+        if rarest
+            .as_ref()
+            .is_none_or(|least| positions.len() < least.len())
+        {
+            rarest = Some(positions);
+        }
+    }
+    let (mut found, mut seen) = (Vec::new(), BTreeSet::new());
+    let end = until.min(rooms.stream.visible());
+    for position in rarest.unwrap_or_default().into_iter().rev() {
+        if position > end {
+            continue;
+        }
+        let Some(original) = original_at(rooms, room, position)? else {
+            continue;
+        };
+        if seen.insert(original.event_id.clone())
+            && let Some(rank) = rank(rooms, &original, term, keys)?
+        {
+            found.push(Found {
+                rank,
+                pdu: original,
+            });
         }
     }
     Ok(found)
 }
 
-/// The word that the fewest events have, as far as that can be told soon.
-fn rarest<'a>(rooms: &Rooms, room: &RoomId, term: &'a BTreeSet<String>) -> Option<&'a str> {
-    let mut rarest: Option<(usize, &str)> = None;
-    for word in term {
-        let most = rarest.map_or(SEARCH_ROOM_MAX_LOOKS, |(count, _)| count);
-        let rows = rooms.store.scan::<tables::Words>((room, word.as_str()));
-        let count = rows.keys().take(most).count();
-        if rarest.is_none_or(|(least, _)| count < least) {
-            rarest = Some((count, word));
+/// Where in a room there are words that begin so: of each the newest places, and in all as many as are looked at.
+fn positions(rooms: &Rooms, room: &RoomId, begin: &str, most: usize) -> Result<BTreeSet<Position>> {
+    let forms = forms(rooms, room, begin)?;
+    let mut positions = BTreeSet::new();
+    for word in &forms {
+        let rows = rooms
+            .store
+            .scan_back::<tables::Words>((room, word.as_str()));
+        for key in rows.keys().take(most) {
+            let (_, _, position) = key?;
+            positions.insert(position);
         }
     }
-    rarest.filter(|(count, _)| *count > 0).map(|(_, word)| word)
+    while positions.len() > SEARCH_ROOM_MAX_LOOKS {
+        positions.pop_first();
+    }
+    Ok(positions)
 }
 
-fn has_all(
+/// The words of a room that begin so. Rows are in the order of the lengths of words (see [`crate::store::key`]), so the words of each
+/// length are found by one seek, and lengths that no word has are passed over.
+fn forms(rooms: &Rooms, room: &RoomId, begin: &str) -> Result<BTreeSet<String>> {
+    let mut forms = BTreeSet::new();
+    // The least word of this length that begins so.
+    let least =
+        |length: usize| format!("{begin}{}", "\0".repeat(length.saturating_sub(begin.len())));
+    let (mut word, mut after) = (least(begin.len()), Position::default());
+    while forms.len() < SEARCH_WORD_FORMS_MAX {
+        let from = (room, word.as_str(), after);
+        let mut rows = rooms.store.scan_from::<tables::Words>((room,), from);
+        let Some(row) = rows.next() else { break };
+        let ((_, next, _), _) = row?;
+        if next.starts_with(begin) {
+            (word, after) = (next.clone(), Position::MAX);
+            forms.insert(next);
+        } else {
+            let length = next.len().max(word.len() + 1);
+            (word, after) = (least(length), Position::default());
+        }
+    }
+    Ok(forms)
+}
+
+/// The event there; of an edit, the event that it edits.
+fn original_at(rooms: &Rooms, room: &RoomId, position: Position) -> Result<Option<Arc<Pdu>>> {
+    let Some(pdu) = rooms.event_at(room, position)? else {
+        return Ok(None);
+    };
+    let edited = relates_to(&pdu).filter(|to| to.rel_type == RelationType::Replacement);
+    match edited {
+        Some(edited) => {
+            let original = rooms.event(&edited.event_id)?;
+            let is_there =
+                |original: &Arc<Pdu>| original.room_id == room && original.redacted_by.is_none();
+            Ok(original.filter(is_there))
+        }
+        None => Ok(Some(pdu)),
+    }
+}
+
+/// How closely an event matches: how much of what it says now the words of the search are. Nothing if it does not say all of them.
+fn rank(
     rooms: &Rooms,
-    room: &RoomId,
+    original: &Pdu,
     term: &BTreeSet<String>,
-    position: Position,
-) -> Result<bool> {
-    for word in term {
-        let key = (room, word.as_str(), position);
-        if !rooms.store.contains::<tables::Words>(key)? {
-            return Ok(false);
-        }
+    keys: Option<&[SearchKeys]>,
+) -> Result<Option<f64>> {
+    let edit = newest_edit(rooms, original)?;
+    let texts = texts(edit.as_deref().unwrap_or(original), keys);
+    let said: Vec<String> = texts.iter().flat_map(|text| words(text)).collect();
+    let is_asked = |word: &String| term.iter().any(|asked| word.starts_with(&**asked));
+    let says = |asked: &String| said.iter().any(|word| word.starts_with(&**asked));
+    if !term.iter().all(says) {
+        return Ok(None);
     }
-    Ok(true)
-}
-
-/// How closely an event matches: how much of its text the words of the search are. Nothing if what was asked for has none of them.
-pub fn rank(pdu: &Pdu, term: &BTreeSet<String>, keys: Option<&[SearchKeys]>) -> Option<f64> {
-    let texts = texts(pdu, keys);
-    let (mut hits, mut all) = (0_u32, 0_u32);
-    for word in texts.iter().flat_map(|text| words(text)) {
-        all += 1;
-        hits += u32::from(term.contains(&word));
-    }
-    (hits > 0).then(|| f64::from(hits) / f64::from(all))
+    let hits = said.iter().filter(|word| is_asked(word)).count();
+    let share = |count: usize| f64::from(u32::try_from(count).unwrap_or(u32::MAX));
+    Ok((hits > 0).then(|| share(hits) / share(said.len())))
 }

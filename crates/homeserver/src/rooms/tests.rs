@@ -13,6 +13,7 @@ mod left;
 mod membership;
 mod public;
 mod related;
+mod searching;
 mod sending;
 mod shown;
 

@@ -73,6 +73,8 @@ catalogue! {
     Members "members" Sequence (OwnedRoomId, OwnedUserId) => Membership;
     /// In which rooms a user is and was, as it is now. Forgotten rooms are not in it.
     Memberships "memberships" Sequence (OwnedUserId, OwnedRoomId) => Membership;
+    /// The rooms that a user has left and forgotten: other devices may not have heard yet that the user left.
+    ForgottenRooms "forgotten_rooms" Sequence (OwnedUserId, OwnedRoomId) => Membership;
     /// What a client's request with this id made: by user, device, path of the request and transaction id. Ends by itself.
     SendIds "send_ids" Lookup (OwnedUserId, String, String, String) => SendResult;
     /// Events that relate to another one, by room, the other one and their own position.

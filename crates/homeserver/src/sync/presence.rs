@@ -5,7 +5,7 @@
 //! Spec: <https://spec.matrix.org/v1.19/client-server-api/#presence>
 
 use std::{
-    collections::HashMap,
+    collections::{BTreeSet, HashMap},
     sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
     time::Duration,
 };
@@ -301,11 +301,18 @@ impl Presence {
         Ok(())
     }
 
-    /// Who is seen differently since `since`, as it was at `until`.
-    pub fn since(&self, since: Position, until: Position) -> Vec<(OwnedUserId, Status)> {
+    /// Who is seen differently since `since`, as it was at `until`, and how those of `also` are seen.
+    pub fn since(
+        &self,
+        since: Position,
+        until: Position,
+        also: &BTreeSet<OwnedUserId>,
+    ) -> Vec<(OwnedUserId, Status)> {
         self.users()
             .iter()
-            .filter(|(_, status)| status.changed > since && status.changed <= until)
+            .filter(|(user, status)| {
+                status.changed <= until && (status.changed > since || also.contains(*user))
+            })
             .map(|(user, status)| (user.clone(), status.clone()))
             .collect()
     }

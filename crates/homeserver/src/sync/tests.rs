@@ -12,6 +12,7 @@ mod history;
 mod outside;
 mod rooms;
 mod waiting;
+mod whole;
 
 /// Somebody's sync that does not wait.
 async fn sync(person: &TestUser, query: &str) -> Value {

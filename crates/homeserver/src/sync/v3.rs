@@ -254,6 +254,15 @@ async fn tell(ctx: &SyncContext, options: &mut SyncOptions) -> Result<Response> 
             blocking::pause().await;
         }
     }
+    if let Some(since) = options.since {
+        for (room, member) in ctx.rooms.forgotten(&user)? {
+            let is_news = member.position > since && member.position <= options.until;
+            if is_news && filter::wants_room(&options.filter.room, &room) {
+                let left = room::forgotten(ctx, options, &member)?;
+                response.rooms.leave.insert(room, left);
+            }
+        }
+    }
     presence(ctx, options, &mut response)?;
     Ok(response)
 }
@@ -325,7 +334,9 @@ fn devices(ctx: &SyncContext, options: &mut SyncOptions, response: &mut Response
 fn presence(ctx: &SyncContext, options: &SyncOptions, response: &mut Response) -> Result<()> {
     let user = &options.viewer.user_id;
     let after = options.since.unwrap_or_default();
-    for (other, status) in ctx.presence.since(after, options.until) {
+    // Those who share a room with the user since now are among them.
+    let also = response.device_lists.changed.iter().cloned().collect();
+    for (other, status) in ctx.presence.since(after, options.until, &also) {
         let wanted = matches_non_room(&options.filter.presence, "m.presence", Some(&other))
             && !options.ignored.contains(&other);
         if wanted && (other == *user || ctx.rooms.share_room(user, &other)?) {

@@ -23,23 +23,32 @@ pub enum Media {
         #[arg(long, conflicts_with = "mxc")]
         event_id: Option<OwnedEventId>,
     },
+    /// Delete the files of an event.
+    DeleteByEvent {
+        /// The event whose files are deleted.
+        #[arg(long)]
+        event_id: OwnedEventId,
+    },
     /// Delete the files that stand in the code block below the command, one on each line.
     DeleteList,
     /// Delete files that came before or after a time.
-    DeletePastRemoteMedia {
+    #[command(alias = "delete-past-remote-media")]
+    DeleteRange {
         /// How long ago, as in 30s, 5m or 7d.
         duration: String,
         /// Those that came before.
         #[arg(
             long,
             short,
-            conflicts_with = "after",
-            required_unless_present = "after"
+            alias = "before",
+            short_alias = 'b',
+            conflicts_with = "newer_than",
+            required_unless_present = "newer_than"
         )]
-        before: bool,
+        older_than: bool,
         /// Those that came after.
-        #[arg(long, short)]
-        after: bool,
+        #[arg(long, short, alias = "after", short_alias = 'a')]
+        newer_than: bool,
         /// Files of this server, too. All are: without it none is deleted.
         #[arg(long)]
         yes_i_want_to_delete_local_media: bool,

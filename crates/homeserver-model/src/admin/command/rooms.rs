@@ -25,7 +25,13 @@ pub enum Rooms {
         no_details: bool,
     },
     /// Say what a room is.
-    Info { room: OwnedRoomOrAliasId },
+    #[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
+    Info {
+        #[arg(required = true)]
+        room: Option<OwnedRoomOrAliasId>,
+        #[command(subcommand)]
+        about: Option<RoomInfo>,
+    },
     /// List who is in a room.
     ListJoinedMembers {
         room: OwnedRoomOrAliasId,
@@ -71,6 +77,20 @@ pub enum Rooms {
         #[arg(long)]
         dry_run: bool,
     },
+}
+
+/// What is shown of a room, by Tuwunel's names.
+#[derive(Debug, Subcommand)]
+pub enum RoomInfo {
+    /// List who is in a room.
+    ListJoinedMembers {
+        room: OwnedRoomOrAliasId,
+        /// Only users of this server, which all are.
+        #[arg(long)]
+        local_only: bool,
+    },
+    /// Show the topic of a room.
+    ViewRoomTopic { room: OwnedRoomOrAliasId },
 }
 
 #[derive(Debug, Subcommand)]

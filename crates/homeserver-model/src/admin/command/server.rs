@@ -13,8 +13,16 @@ pub enum ServerCommand {
     Uptime,
     /// Show the configuration, without its secrets.
     ShowConfig,
+    /// Read the configuration again: the server stops and starts with it, if it is without errors.
+    ReloadConfig,
     /// List what this server can do besides what the specification asks for.
     ListFeatures {
+        /// All that there are.
+        #[arg(short, long)]
+        available: bool,
+        /// Those that are on, which all are.
+        #[arg(short, long)]
+        enabled: bool,
         /// On one line.
         #[arg(short, long)]
         comma: bool,

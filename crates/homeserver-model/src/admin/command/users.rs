@@ -64,6 +64,35 @@ pub enum Users {
         user: String,
         room: OwnedRoomOrAliasId,
     },
+    /// Decline all invitations of somebody.
+    RejectInvites {
+        user: String,
+        /// Why, as those who invited read it.
+        #[arg(long)]
+        reason: Option<String>,
+    },
+    /// Let somebody give up their power in a room, down to what everybody there has.
+    ForceDemote {
+        user: String,
+        room: OwnedRoomOrAliasId,
+    },
+    /// Give somebody as much power in a room as its most powerful member who can give it.
+    ForcePromote {
+        user: String,
+        room: OwnedRoomOrAliasId,
+    },
+    /// Set or clear a field of somebody's profile.
+    SetProfileKey {
+        user: String,
+        /// The field, like `displayname`, `avatar_url` or `m.tz`.
+        key: String,
+        /// The value: JSON, or a text.
+        #[arg(required_unless_present = "clear")]
+        value: Vec<String>,
+        /// Remove the field.
+        #[arg(long, conflicts_with = "value")]
+        clear: bool,
+    },
     /// Log a device out.
     DeleteDevice { user: String, device: OwnedDeviceId },
     /// Tag a room for somebody, like `m.favourite` or `m.server_notice`.

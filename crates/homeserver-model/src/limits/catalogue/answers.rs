@@ -51,6 +51,8 @@ limits! {
         SEARCH_CONTEXT_MAX: usize = 20, "events", Otherwise("more are not shown");
         /// Words of one search that count.
         SEARCH_TERM_WORDS_MAX: usize = 16, "words", Otherwise("the first count");
+        /// Different words of one room that begin as a word of a search does.
+        SEARCH_WORD_FORMS_MAX: usize = 100, "words", Otherwise("the first in the order of the alphabet count");
         /// People of one search in the user directory.
         USER_SEARCH_RESULTS_MAX: usize = 50, "people", Otherwise("the answer is marked as limited");
         /// Accounts that one search in the user directory looks at.
@@ -75,8 +77,10 @@ limits! {
         SPACE_WALK_MAX: usize = 10_000, "rooms", Otherwise("farther ones are not shown");
         /// Messages to a dehydrated device in one answer.
         DEHYDRATED_EVENTS_PER_ANSWER: usize = 100, "messages", Otherwise("the next answer goes on");
-        /// The longest answer in the admin room.
-        ADMIN_ANSWER_MAX_BYTES: usize = 20_000, "bytes", Otherwise("the rest is cut off");
+        /// The longest message of an answer in the admin room.
+        ADMIN_ANSWER_MAX_BYTES: usize = 20_000, "bytes", Otherwise("the next message goes on");
+        /// Messages of one answer in the admin room.
+        ADMIN_ANSWER_MESSAGES_MAX: usize = 50, "messages", Otherwise("the last one says how much is left out");
     }
     "Sliding sync" {
         /// The longest name of a connection.

@@ -94,10 +94,11 @@ async fn a_bridge_that_manages_devices_needs_no_login() {
     );
     let device = "/_matrix/client/v3/devices/NEW?user_id=@agent_a:letta.test";
     let named = json!({ "display_name": "Bridge" });
-    assert_eq!(
-        ask(&test, Method::PUT, device, named).await.0,
-        StatusCode::OK
-    );
+    // Spec: <https://spec.matrix.org/v1.19/client-server-api/#put_matrixclientv3devicesdeviceid>
+    for status in [StatusCode::CREATED, StatusCode::OK] {
+        let (answered, _) = ask(&test, Method::PUT, device, named.clone()).await;
+        assert_eq!(answered, status);
+    }
     let whoami = "/_matrix/client/v3/account/whoami?user_id=@agent_a:letta.test&device_id=NEW";
     let (_, answer) = ask(&test, Method::GET, whoami, json!({})).await;
     assert_eq!(answer["device_id"], "NEW");

@@ -53,6 +53,7 @@ async fn account_data_has_a_largest_size_and_number() {
     let mut batch = test.server.store.batch();
     let datum = AccountDatum {
         position: crate::stream::Position(0),
+        deleted: false,
         content: to_raw_value(&json!({})).unwrap(),
     };
     for number in 0..ACCOUNT_DATA_TYPES_MAX {

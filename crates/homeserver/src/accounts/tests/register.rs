@@ -206,8 +206,6 @@ async fn an_open_server_asks_for_nothing_but_a_name_that_can_be_one() {
 
 #[tokio::test]
 async fn a_script_registers_with_the_shared_secret() {
-    use hmac::{Hmac, Mac};
-
     let path = "/_synapse/admin/v1/register";
     let test = TestServer::start().await;
     assert_eq!(
@@ -222,13 +220,7 @@ async fn a_script_registers_with_the_shared_secret() {
     .await;
     let (_, answer) = test.call(Method::GET, path, json!({})).await;
     let nonce = answer["nonce"].as_str().unwrap();
-    let mut mac = Hmac::<sha1::Sha1>::new_from_slice(b"shared").unwrap();
-    mac.update(format!("{nonce}\0alice\0secret\0notadmin").as_bytes());
-    let mac = mac
-        .finalize()
-        .into_bytes()
-        .iter()
-        .fold(String::new(), |mac, byte| mac + &format!("{byte:02x}"));
+    let mac = signature(&format!("{nonce}\0alice\0secret\0notadmin"));
     let wish = json!({ "nonce": nonce, "username": "alice", "password": "secret", "mac": mac });
     let (status, answer) = test.call(Method::POST, path, wish.clone()).await;
     assert_eq!(status, StatusCode::OK, "{answer}");
@@ -248,4 +240,41 @@ async fn a_script_registers_with_the_shared_secret() {
         test.call(Method::POST, path, wrong).await.0,
         StatusCode::FORBIDDEN
     );
+}
+
+/// The HMAC of this text with the secret `shared`, in hexadecimal digits.
+fn signature(text: &str) -> String {
+    use hmac::{Hmac, Mac};
+
+    let mut mac = Hmac::<sha1::Sha1>::new_from_slice(b"shared").unwrap();
+    mac.update(text.as_bytes());
+    let bytes = mac.finalize().into_bytes();
+    bytes
+        .iter()
+        .fold(String::new(), |mac, byte| mac + &format!("{byte:02x}"))
+}
+
+#[tokio::test]
+async fn script_registers_an_admin_where_there_is_an_admin_room() {
+    let path = "/_synapse/admin/v1/register";
+    for has_room in [false, true] {
+        let test = TestServer::start_with(|config| {
+            let secret = crate::config::Secret::new("shared");
+            config.registration.registration_shared_secret = Some(secret);
+            config.admin.create_admin_room = has_room;
+            config.admin.grant_admin_to_first_user = false;
+        })
+        .await;
+        let (_, answer) = test.call(Method::GET, path, json!({})).await;
+        let nonce = answer["nonce"].as_str().unwrap();
+        let mac = signature(&format!("{nonce}\0alice\0secret\0admin"));
+        let wish = json!({ "nonce": nonce, "username": "alice", "password": "secret", "mac": mac, "admin": true });
+        let (status, answer) = test.call(Method::POST, path, wish).await;
+        let alice = ruma::user_id!("@alice:letta.test");
+        let is_admin = crate::rooms::admin_room::is_admin(&test.server.rooms, alice).unwrap();
+        assert_eq!(is_admin, has_room, "{answer}");
+        assert_eq!(status == StatusCode::OK, has_room, "{answer}");
+        assert_eq!(test.server.accounts.exists(alice).unwrap(), has_room);
+        test.server.close().await;
+    }
 }

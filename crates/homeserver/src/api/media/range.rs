@@ -72,6 +72,10 @@ fn part(headers: &HeaderMap, tag: &str, bytes: u64) -> ByteRange {
     if text(header::IF_RANGE).is_some_and(|known| known.trim() != tag) {
         return ByteRange::Whole;
     }
+    // Of an empty file all there is is nothing: no range of it could be said.
+    if bytes == 0 {
+        return ByteRange::Whole;
+    }
     let Some(Ok(ranges)) = text(header::RANGE).map(parse_range_header) else {
         return ByteRange::Whole;
     };

@@ -8,10 +8,11 @@ use serde_json::{Value, json};
 use crate::testing::TestServer;
 
 /// All operations of the Client-Server API, with which the clients' drivers are checked, too.
-const OPERATIONS: &str = include_str!("../../../../../tests/clients/shapes/requests.json");
+pub(super) const OPERATIONS: &str =
+    include_str!("../../../../../tests/clients/shapes/requests.json");
 
 /// What is left out: it answers as if nobody had ever heard of it, and clients do without.
-const LEFT_OUT: &[(&str, &[&str])] = &[
+pub(super) const LEFT_OUT: &[(&str, &[&str])] = &[
     (
         "no e-mail, no telephone",
         &[
@@ -46,16 +47,6 @@ const LEFT_OUT: &[(&str, &[&str])] = &[
         ],
     ),
     (
-        "no networks besides Matrix that could be looked into",
-        &[
-            "GET /_matrix/client/v3/thirdparty/location",
-            "GET /_matrix/client/v3/thirdparty/location/{protocol}",
-            "GET /_matrix/client/v3/thirdparty/protocol/{protocol}",
-            "GET /_matrix/client/v3/thirdparty/user",
-            "GET /_matrix/client/v3/thirdparty/user/{protocol}",
-        ],
-    ),
-    (
         "for the admins of other servers",
         &[
             "GET /.well-known/matrix/policy_server",
@@ -71,7 +62,7 @@ struct Operation {
 }
 
 /// The path with something of the right kind in each place.
-fn filled(path: &str) -> String {
+pub(super) fn filled(path: &str) -> String {
     let segments = path.trim().split('/').map(|segment| match segment {
         "{userId}" => "@alice:letta.test",
         "{roomId}" | "{roomIdOrAlias}" => "!room:letta.test",

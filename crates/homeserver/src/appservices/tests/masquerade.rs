@@ -44,11 +44,11 @@ async fn it_acts_as_whom_it_names_in_its_namespace_and_as_nobody_else() {
         ("@alice:letta.test", forbidden, "M_FORBIDDEN"),
         ("@br_one:elsewhere.test", forbidden, "M_FORBIDDEN"),
         ("br_one", bad, "M_INVALID_USERNAME"),
-        ("@br_one:letta.test&device_id=NONE", bad, "M_INVALID_PARAM"),
+        ("@br_one:letta.test&device_id=NONE", bad, "M_UNKNOWN_DEVICE"),
         (
             "@br_one:letta.test&org.matrix.msc3202.device_id=NONE",
             bad,
-            "M_INVALID_PARAM",
+            "M_UNKNOWN_DEVICE",
         ),
     ] {
         let path = format!("{whoami}?user_id={query}");

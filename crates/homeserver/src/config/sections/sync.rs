@@ -15,7 +15,7 @@ pub struct Sync {
     /// The shortest wait of a `/sync` that waits at all, in milliseconds.
     #[serde(with = "milliseconds")]
     pub client_sync_timeout_min: Duration,
-    /// The wait of a `/sync` that does not name one, in milliseconds.
+    /// The wait of a `/sync` that does not name one, in milliseconds. The specification has none; Tuwunel waits 30 seconds.
     #[serde(with = "milliseconds")]
     pub client_sync_timeout_default: Duration,
     /// The longest wait of a `/sync`, in milliseconds.
@@ -28,7 +28,7 @@ impl Default for Sync {
         Self {
             allow_local_presence: true,
             client_sync_timeout_min: Duration::from_secs(5),
-            client_sync_timeout_default: Duration::from_secs(30),
+            client_sync_timeout_default: Duration::ZERO,
             client_sync_timeout_max: Duration::from_secs(90),
         }
     }

@@ -113,7 +113,7 @@ fn values_have_to_fit_together() {
     assert_snapshot!(refused("client_sync_timeout_min = 100000"),
         @"`client_sync_timeout_min`: 100000 is more than `client_sync_timeout_max`; set it to at most 90000 (in the option `-O client_sync_timeout_min=…`)");
     assert_snapshot!(refused("client_sync_timeout_default = 1"),
-        @"`client_sync_timeout_default`: 1 is out of the limits; set it from 5000 to 90000 (in the option `-O client_sync_timeout_default=…`)");
+        @"`client_sync_timeout_default`: 1 is out of the limits; set it to 0, or from 5000 to 90000 (in the option `-O client_sync_timeout_default=…`)");
     assert_snapshot!(refused("database_backups_to_keep = 0"),
         @"`database_backups_to_keep`: 0 would delete every backup at once; set it to 1 or more, or leave `database_backup_path` out to do without backups (in the option `-O database_backups_to_keep=…`)");
     assert_snapshot!(refused("database_path = ''"),

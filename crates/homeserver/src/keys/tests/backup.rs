@@ -105,3 +105,25 @@ async fn counts_are_exact_and_old_versions_take_no_keys() {
     // The number of a version that is gone is never used again.
     assert_eq!(alice.post(VERSION, algorithm("YWJj")).await["version"], "3");
 }
+
+/// Spec: <https://spec.matrix.org/v1.19/client-server-api/#put_matrixclientv3room_keyskeysroomidsessionid>: what `session_data` has
+/// depends on the algorithm.
+#[tokio::test]
+async fn backup_of_another_algorithm_takes_keys() {
+    let test = TestServer::start().await;
+    let alice = test.person("alice").await;
+    let other = json!({ "algorithm": "org.example.v2", "auth_data": { "any": 1 } });
+    alice.post(VERSION, other.clone()).await;
+    assert_eq!(alice.get(VERSION).await["auth_data"], other["auth_data"]);
+    let path = format!("{KEYS}/!room:letta.test/session?version=1");
+    let mut best = key(false, 5, 5);
+    best["session_data"] = json!({ "sealed": "box" });
+    alice.put(&path, best.clone()).await;
+    assert_eq!(alice.get(&path).await, best);
+    best["session_data"] = json!("no object");
+    let (status, answer) = alice.call(Method::PUT, &path, best).await;
+    assert_eq!(
+        (status, &answer["errcode"]),
+        (StatusCode::BAD_REQUEST, &json!("M_BAD_JSON"))
+    );
+}

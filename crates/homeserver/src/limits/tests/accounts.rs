@@ -228,6 +228,7 @@ async fn account_data(table: &mut Table) {
         let stored = AccountDatum {
             position: Position(0),
             content: to_raw_value(&content).unwrap(),
+            deleted: false,
         };
         let mut batch = table.test.server.store.batch();
         for number in 1..types {

@@ -63,6 +63,7 @@ const ENDS: &[(&str, End)] = &[
     ("current_state", Rate("Messages")),
     ("members", Rate("Invites")),
     ("memberships", Limits(&["ROOMS_PER_USER"])),
+    ("forgotten_rooms", Rate("Invites")),
     ("send_ids", Because("they end by themselves")),
     ("relations", Rate("Messages")),
     ("aggregates", Rate("Messages")),

@@ -119,3 +119,20 @@ async fn an_upload_that_ends_early_leaves_nothing() {
     let _test = test.restart().await;
     assert_eq!(std::fs::read_dir(&folder).unwrap().count(), 0);
 }
+
+/// Spec: <https://www.rfc-editor.org/rfc/rfc9110#name-range-requests>: a range may be ignored, and of an empty file none can be said.
+#[tokio::test]
+async fn range_of_an_empty_file_is_all_of_it() {
+    let test = TestServer::start().await;
+    let alice = test.person("alice").await;
+    let file = upload(&test, &alice, "text/plain", Vec::new()).await;
+    for range in ["bytes=0-", "bytes=-5", "bytes=0-0"] {
+        let asked = download(&alice, &file).header("range", range);
+        let all = ask(&test, asked, Vec::new()).await;
+        assert_eq!(
+            (all.status, all.bytes.len()),
+            (StatusCode::OK, 0),
+            "{range}"
+        );
+    }
+}

@@ -97,8 +97,8 @@ async fn history_is_read_by_those_whom_its_visibility_at_that_time_allows() {
                 Method::GET,
                 &event,
                 json!({}),
-                forbidden,
-                "M_FORBIDDEN",
+                StatusCode::NOT_FOUND,
+                "M_NOT_FOUND",
             )
             .await;
         }
@@ -290,6 +290,7 @@ async fn what_ignored_people_say_is_not_shown() {
     let datum = AccountDatum {
         position: Position::default(),
         content: serde_json::value::to_raw_value(&ignored).unwrap(),
+        deleted: false,
     };
     let key = (&*alice.user_id, "", "m.ignored_user_list");
     let store = &test.server.store;

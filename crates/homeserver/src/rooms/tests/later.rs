@@ -39,6 +39,12 @@ async fn an_event_that_waits_is_sent_cancelled_and_survives_a_restart() {
     let sent = delay(&alice, &room, "now", 60_000).await;
     let waiting = alice.get(WAITING).await;
     assert_eq!(waiting["delayed_events"].as_array().unwrap().len(), 2);
+    let unknown = format!("{WAITING}/{sent}/delete");
+    let (status, answer) = test.call(Method::POST, &unknown, json!({})).await;
+    assert_eq!(
+        (status, &answer["errcode"]),
+        (StatusCode::NOT_FOUND, &json!("M_UNRECOGNIZED"))
+    );
     let cancel = format!("{WAITING}/{cancelled}");
     alice.post(&cancel, json!({ "action": "cancel" })).await;
     let (status, _) = test

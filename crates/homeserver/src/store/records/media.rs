@@ -22,6 +22,9 @@ pub struct MediaFile {
     /// When it was last asked for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub accessed: Option<MilliSecondsSinceUnixEpoch>,
+    /// Whether an admin keeps it from everybody.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub quarantined: bool,
 }
 
 /// A thumbnail that was made.

@@ -11,8 +11,11 @@ use homeserver_model::Position;
 pub struct AccountDatum {
     /// Where it last changed.
     pub position: Position,
-    /// Its content.
+    /// Its content; an empty object if it is deleted.
     pub content: Box<RawValue>,
+    /// Whether it is deleted. The row stays, so that other devices hear of it.
+    #[serde(default)]
+    pub deleted: bool,
 }
 
 /// A receipt.

@@ -121,6 +121,11 @@ impl ResponseDraft {
             self.next.counts.insert(name.clone(), listed.count);
             visible.lists.insert(name.clone(), listed.visible);
         }
+        let moved = moved_rooms(base, &visible.user_rooms);
+        for list in sync_request.lists.values() {
+            list::merge_request(&mut wanted, &moved, &list.wanted);
+        }
+        list::merge_request(&mut wanted, &moved, &RoomRequest::default());
         for (room, subscription) in &sync_request.subscriptions {
             if visible.user_rooms.contains_key(room) {
                 list::merge_request(&mut wanted, std::slice::from_ref(room), subscription);
@@ -173,4 +178,21 @@ impl ResponseDraft {
         }
         Ok(())
     }
+}
+
+/// The rooms in which the user's own part is another one than the client was told. It is told of them wherever its windows are: it
+/// would go on to believe that the user is in a room, or is asked into it.
+fn moved_rooms(
+    base: &Snapshot,
+    user_rooms: &BTreeMap<OwnedRoomId, UserMembership>,
+) -> Vec<OwnedRoomId> {
+    let has_moved = |room: &OwnedRoomId, now: &UserMembership| {
+        base.rooms.get(room).is_some_and(|sent| {
+            let is_new =
+                now.room_membership == RoomMembership::InvitedOrKnocking && sent.up_to < now.since;
+            sent.room_membership != now.room_membership || is_new
+        })
+    };
+    let moved = user_rooms.iter().filter(|(room, now)| has_moved(room, now));
+    moved.map(|(room, _)| room.clone()).collect()
 }

@@ -7,6 +7,7 @@ use crate::testing::{TestServer, TestUser};
 
 mod extensions;
 mod lists;
+mod model;
 mod rooms;
 mod waiting;
 

@@ -90,7 +90,9 @@ pub(super) fn user_rooms(
     now: Position,
 ) -> Result<BTreeMap<OwnedRoomId, UserMembership>> {
     let mut user_rooms = BTreeMap::new();
-    for (room, member) in rooms.memberships(user)? {
+    let mut memberships = rooms.memberships(user)?;
+    memberships.extend(rooms.forgotten(user)?);
+    for (room, member) in memberships {
         let Some(user_room) = user_room(rooms, user_lists, user, &room, member, now)? else {
             continue;
         };
@@ -153,6 +155,10 @@ pub(super) fn candidates(
     let spaces = spaces(rooms, sync_request, user_rooms)?;
     let mut candidates = Vec::with_capacity(user_rooms.len());
     for (room, user_room) in user_rooms {
+        // The end of a room is told once, beside the lists.
+        if user_room.room_membership == RoomMembership::Gone {
+            continue;
+        }
         let facts = facts.of(rooms, room)?;
         let mut candidate = candidate(room, user_room, &facts);
         candidate.direct = user_lists.direct.contains(room);

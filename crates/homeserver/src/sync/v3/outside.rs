@@ -158,8 +158,17 @@ impl Told {
         Ok(false)
     }
 
+    /// Adds the user's own membership, with its id and time: clients sort invitations by it.
     fn add_own(&mut self, pdu: &Pdu) -> Result<()> {
-        if !self.add(pdu)? {
+        let whole = present::stripped(pdu, &pdu.content)?;
+        let mut event: Map<String, Value> = serde_json::from_str(whole.json().get())?;
+        event.insert("event_id".to_owned(), pdu.event_id.as_str().into());
+        let at = u64::from(pdu.origin_server_ts.get());
+        event.insert("origin_server_ts".to_owned(), at.into());
+        let whole = to_raw_value(&event)?;
+        if whole.get().len() <= OUTSIDE_EVENT_MAX_BYTES.min(self.left) {
+            self.push(Raw::from_json(whole));
+        } else if !self.add(pdu)? {
             let content = shortened(&pdu.content, &["membership"])?;
             self.push(present::stripped(pdu, &content)?);
         }

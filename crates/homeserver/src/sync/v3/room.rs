@@ -179,3 +179,17 @@ pub(super) fn left(
     answer.timeline = present_piece(ctx, options, span, &chunk)?;
     Ok(answer)
 }
+
+/// What a device that has not heard it learns of a room that the user left and forgot: that it is over.
+pub(super) fn forgotten(
+    ctx: &SyncContext,
+    options: &SyncOptions,
+    member: &Membership,
+) -> Result<LeftRoom> {
+    let mut answer = LeftRoom::new();
+    if let Some(pdu) = ctx.rooms.event(&member.event_id)? {
+        let event = present::sync_timeline(&ctx.rooms, &pdu, &options.viewer)?;
+        answer.timeline.events.push(options.fields.only(event)?);
+    }
+    Ok(answer)
+}

@@ -47,7 +47,11 @@ pub(super) fn state_delta(
         } else {
             span.after
         };
-        ctx.rooms.state_at(room, at).all_after(known)?
+        let mut events = ctx.rooms.state_at(room, at).all_after(known)?;
+        if !options.state_after {
+            add_filtered(ctx, room, span, chunk, &mut events)?;
+        }
+        events
     } else {
         Vec::new()
     };
@@ -65,6 +69,36 @@ pub(super) fn state_delta(
     } else {
         State::Before(events)
     })
+}
+
+/// What changed within the timeline and is left out of it by the client's filter: the two add up to the state at the end.
+fn add_filtered(
+    ctx: &SyncContext,
+    room: &RoomId,
+    span: Span,
+    chunk: &TimelineChunk,
+    events: &mut Vec<Arc<Pdu>>,
+) -> Result<()> {
+    let end = ctx.rooms.state_at(room, span.end);
+    for (kind, key) in &chunk.filtered_state {
+        let Some(current) = end.get(kind, key)? else {
+            continue;
+        };
+        if chunk
+            .events
+            .iter()
+            .any(|shown| shown.event_id == current.event_id)
+        {
+            continue;
+        }
+        let is_same = |pdu: &Arc<Pdu>| {
+            pdu.state()
+                .is_some_and(|state| state == (kind.clone(), &**key))
+        };
+        events.retain(|pdu| !is_same(pdu));
+        events.push(current);
+    }
+    Ok(())
 }
 
 /// Lazy loading: of a whole state only those members who speak in the timeline, and in any case those of them who are not known.

@@ -23,6 +23,8 @@ pub(super) struct TimelineChunk {
     pub(super) limited: bool,
     /// Whether state may have changed that the events do not show.
     pub(super) hidden_state: bool,
+    /// State of the span that the user may see, but does not want to see in a timeline: type and state key.
+    pub(super) filtered_state: BTreeSet<(StateEventType, String)>,
     /// The types of state that are known to have changed.
     state: BTreeSet<StateEventType>,
 }
@@ -70,8 +72,16 @@ pub(super) fn chunk(
             (chunk.limited, chunk.hidden_state) = (true, true);
             break;
         }
-        if let Some((kind, _)) = pdu.state() {
+        if let Some((kind, key)) = pdu.state() {
+            if !seen && !chunk.events.is_empty() {
+                // It is told beside the timeline, which therefore begins behind it.
+                (chunk.limited, chunk.hidden_state) = (true, true);
+                break;
+            }
             chunk.hidden_state |= !shown;
+            if seen && !shown {
+                chunk.filtered_state.insert((kind.clone(), key.to_owned()));
+            }
             chunk.state.insert(kind);
         }
         if shown {

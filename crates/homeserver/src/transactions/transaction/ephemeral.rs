@@ -3,6 +3,8 @@
 //! It concerns an application service by its users in the room, and by the names of rooms and users that it cares for.
 //! Spec: <https://spec.matrix.org/v1.19/application-service-api/#pushing-ephemeral-data>
 
+use std::collections::BTreeSet;
+
 use ruma::RoomId;
 use serde_json::json;
 
@@ -74,7 +76,7 @@ impl Transaction {
         interest: &mut Interest,
         after: Position,
     ) -> Result<()> {
-        for (user, status) in source.presence.since(after, self.until) {
+        for (user, status) in source.presence.since(after, self.until, &BTreeSet::new()) {
             if appservice.is_own(&user) || interest.shares_room_with(&user, self.until)? {
                 self.ephemeral
                     .push(serde_json::to_value(status.event(user))?);
