@@ -53,7 +53,7 @@ pub(crate) async fn start(services: &AppState) -> Result<impl Future<Output = ()
     let listening = services.clone();
     Ok(async move {
         let stopping = listening.stopping.clone();
-        stopping.run_until_cancelled(listen(listening, after)).await;
+        Box::pin(stopping.run_until_cancelled(listen(listening, after))).await;
     })
 }
 

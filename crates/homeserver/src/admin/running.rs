@@ -10,6 +10,7 @@ use crate::{
     store::backup,
 };
 
+#[allow(clippy::too_many_lines, reason = "one arm for each command")]
 pub(super) async fn run(services: &Services, command: ServerCommand) -> Result<String, String> {
     match command {
         ServerCommand::Uptime => {

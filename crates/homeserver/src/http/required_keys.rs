@@ -190,11 +190,12 @@ struct Object<'a> {
 
 impl Object<'_> {
     /// Where this text begins in the answer. A key with escapes was copied out of it.
-    fn place_of(&self, text: &Cow<'_, str>) -> Option<usize> {
-        let Cow::Borrowed(text) = text else {
-            return None;
-        };
-        text.as_ptr().addr().checked_sub(self.body.as_ptr().addr())
+    fn place_of(&self, text: &str) -> Option<usize> {
+        let place = text
+            .as_ptr()
+            .addr()
+            .checked_sub(self.body.as_ptr().addr())?;
+        (place < self.body.len()).then_some(place)
     }
 
     /// What is required below this key.

@@ -48,7 +48,7 @@ fn named_encoding(text: &[u8]) -> Option<&'static Encoding> {
     let label = label.trim_start().strip_prefix('=')?;
     let label = label.trim_start().trim_start_matches(['"', '\'']);
     let end = label.find(|c: char| c.is_whitespace() || "\"';>/".contains(c));
-    Encoding::for_label(label[..end.unwrap_or(label.len())].as_bytes())
+    Encoding::for_label(&label.as_bytes()[..end.unwrap_or(label.len())])
 }
 
 /// The properties of a page, by their names.

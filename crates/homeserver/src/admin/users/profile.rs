@@ -59,7 +59,7 @@ pub(super) async fn reject_invites(
     user: &UserId,
     reason: Option<String>,
 ) -> Result<String, String> {
-    let (mut count, mut failed) = (0, String::new());
+    let (mut count, mut failed) = (0, Vec::new());
     for (room, member) in services.rooms.memberships(user).map_err(error_text)? {
         if member.membership != MembershipState::Invite {
             continue;
@@ -69,8 +69,11 @@ pub(super) async fn reject_invites(
         leave.reason.clone_from(&reason);
         match set_membership(&services.rooms, user, &room, leave).await {
             Ok(()) => count += 1,
-            Err(error) => failed.push_str(&format!("\n- {room}: {error}")),
+            Err(error) => failed.push(format!("\n- {room}: {error}")),
         }
     }
-    Ok(format!("Rejected {count} invites of {user}.{failed}"))
+    Ok(format!(
+        "Rejected {count} invites of {user}.{}",
+        failed.concat()
+    ))
 }

@@ -23,6 +23,7 @@ async fn put(boss: &TestUser, user: &str, wish: Value) -> (StatusCode, Value) {
         .await
 }
 
+#[allow(clippy::too_many_lines, reason = "one story, told in order")]
 #[tokio::test]
 async fn accounts_are_listed_made_changed_and_ended() {
     let (test, boss) = server_with_admin().await;

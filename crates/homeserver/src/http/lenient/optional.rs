@@ -82,8 +82,10 @@ fn visibility(mut fields: Fields) -> serde_json::Result<Option<Fields>> {
 
 /// A rule without conditions always matches.
 fn conditions(mut fields: Fields) -> serde_json::Result<Option<Fields>> {
-    let is_there = |value: &Box<RawValue>| value.get() != "null";
-    if fields.get("conditions").is_some_and(is_there) {
+    if fields
+        .get("conditions")
+        .is_some_and(|value| value.get() != "null")
+    {
         return Ok(None);
     }
     fields.insert(
@@ -91,6 +93,14 @@ fn conditions(mut fields: Fields) -> serde_json::Result<Option<Fields>> {
         RawValue::from_string("[]".to_owned())?,
     );
     Ok(Some(fields))
+}
+
+/// Who shows a password.
+#[derive(serde::Serialize)]
+struct Identifier<'a> {
+    #[serde(rename = "type")]
+    kind: &'a str,
+    user: &'a RawValue,
 }
 
 /// An `auth` that names neither a type nor a session is none; the user of a password is named by `identifier`, or by `user`, which
@@ -110,12 +120,6 @@ fn auth(mut fields: Fields) -> serde_json::Result<Option<Fields>> {
     else {
         return Ok(None);
     };
-    #[derive(serde::Serialize)]
-    struct Identifier<'a> {
-        #[serde(rename = "type")]
-        kind: &'a str,
-        user: &'a RawValue,
-    }
     let identifier = to_raw_value(&Identifier {
         kind: "m.id.user",
         user,
