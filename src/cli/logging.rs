@@ -16,7 +16,6 @@ pub(super) fn start(logging: &Logging) {
     // Colors are for eyes, not for files.
     let log = fmt()
         .with_env_filter(filter)
-        .with_filter_reloading()
         .with_ansi(std::io::stderr().is_terminal())
         // It would be said on the very output that fails, and panic there: a full disk may hold the log, too.
         .log_internal_errors(false)
@@ -24,11 +23,12 @@ pub(super) fn start(logging: &Logging) {
     // An error says that a log is there already.
     drop(match logging.format {
         LogFormat::Pretty => {
+            let log = log.with_filter_reloading();
             let filter = log.reload_handle();
             log.try_init().map(|()| let_admins_change(filter, logging))
         }
         LogFormat::Json => {
-            let log = log.json().flatten_event(true);
+            let log = log.json().flatten_event(true).with_filter_reloading();
             let filter = log.reload_handle();
             log.try_init().map(|()| let_admins_change(filter, logging))
         }
