@@ -8,7 +8,9 @@ use std::{
 use homeserver::{Store, StoreError, backup};
 
 use super::{
-    BackupArgs, BackupCommand, ExitCode, Failure, Files, Outcome, homeserver::load, print_out,
+    BackupArgs, BackupCommand, ExitCode, Failure, Files, Outcome,
+    homeserver::{config_files, load},
+    print_out,
 };
 use crate::{app, config::Config};
 
@@ -55,7 +57,7 @@ pub(super) async fn backup(files: &Files, args: &BackupArgs) -> Outcome {
 /// The homeserver that is meant: that of the bridge, unless one of its own is named.
 fn settings(files: &Files, args: &BackupArgs) -> Result<homeserver::Config, Failure> {
     let sources = &args.sources;
-    let alone = !super::homeserver::files(sources).is_empty() || !sources.option.is_empty();
+    let alone = !config_files(sources).is_empty() || !sources.option.is_empty();
     if alone || !files.config().exists() {
         return load(sources).map(|(config, _)| config);
     }

@@ -36,7 +36,7 @@ pub(super) fn load(
     let env = variables
         .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
     let sources = Sources {
-        files: files(args),
+        files: config_files(args),
         env: env.collect(),
         overrides: args.option.clone(),
         ..Sources::default()
@@ -46,7 +46,7 @@ pub(super) fn load(
 
 /// The files that are named by options, else by the variables that Tuwunel and what came before it know: the last one that says
 /// something. A variable without a value is not set.
-pub(super) fn files(args: &TuwunelArgs) -> Vec<PathBuf> {
+pub(super) fn config_files(args: &TuwunelArgs) -> Vec<PathBuf> {
     if !args.tuwunel_config.is_empty() {
         return args.tuwunel_config.clone();
     }
