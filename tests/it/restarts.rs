@@ -198,13 +198,14 @@ async fn what_is_said_while_the_bridge_is_down_is_answered_when_it_is_back() {
         .wait_for_answer(&room, last, PATIENCE, |text| text == "three")
         .await;
     let seen = world.settled(&room).await;
-    for question in &questions {
-        assert!(seen.answers_to(question).count() <= 1, "{seen}");
-    }
-    assert!(
-        seen.said_by(&agent.ghost).count() <= questions.len(),
-        "{seen}"
-    );
+    // Synapse may pass on the third only after the second is answered: then that answer is no reply, and only its words tell what it answers.
+    let said: Vec<&str> = seen
+        .said_by(&agent.ghost)
+        .map(|entry| entry.text())
+        .collect();
+    let distinct: std::collections::BTreeSet<_> = said.iter().collect();
+    assert_eq!(distinct.len(), said.len(), "twice: {seen}");
+    assert!(said.len() <= questions.len(), "{seen}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
