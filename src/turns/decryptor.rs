@@ -1,7 +1,7 @@
 //! Opens what is said in encrypted rooms, room by room, in order.
 //!
 //! An event whose key has not come waits, and holds up none that come after it: keys can come late, and in another transaction. After
-//! [`TELL_AFTER`] the room is told once; the event is answered all the same when its key comes. What was opened goes the way of every
+//! `TELL_AFTER` the room is told once; the event is answered all the same when its key comes. What was opened goes the way of every
 //! event, from the inbox on.
 
 use std::{sync::Arc, time::Duration};
