@@ -1,23 +1,24 @@
-//! Agents in encrypted rooms: what encrypts for a room, and what opens what is said there.
+//! Agents in encrypted rooms: encrypts what is sent there, and decrypts what is said.
 //!
-//! Each of our users that meets an encrypted room gets a device of its own and an identity that signs it; nobody of us has one before.
-//! There is no login and no sync: keys come in transactions. The machines themselves are in the crate `encryption`; here is where their
-//! keys lie (the journal), how they reach the homeserver, and who reads what is said in a room.
+//! Each of our users that meets an encrypted room gets a device of its own and an identity that signs it; nobody of us but the bot has one
+//! before. There is no login and no sync: keys come in transactions. The machines themselves are in the crate `encryption`; here is where
+//! their keys lie (the journal), how they reach the homeserver, and which rooms are encrypted.
 //!
-//! Promises: what is to be said in an encrypted room is never sent in the clear because something failed; a message that is sent again is
-//! sent in the same ciphertext; what a transaction brings is on disk before it is acknowledged.
+//! Promises: nothing is ever sent to an encrypted room in the clear because something failed or is not known yet; what a transaction brings
+//! is on disk before it is acknowledged. Only where the homeserver does not support it, and never has, is everything as if no room were
+//! encrypted.
 //!
-//! Without the feature `encryption`, without a key in the configuration, or on a homeserver that cannot do it, nothing here does anything.
+//! Without the feature `encryption`, or without a key in the configuration, nothing is supported.
 
-mod intakes;
+#[cfg(feature = "encryption")]
+mod encrypted_rooms;
 #[cfg(feature = "encryption")]
 mod machines;
+mod payload;
 #[cfg(feature = "encryption")]
 mod requests;
 #[cfg(feature = "encryption")]
-mod room_facts;
-#[cfg(feature = "encryption")]
-mod rows;
+mod row_store;
 
 #[cfg(feature = "encryption")]
 use std::sync::Arc;
@@ -26,12 +27,12 @@ use ruma::{OwnedRoomId, OwnedUserId, RoomId, UserId};
 use serde_json::value::RawValue;
 use tokio::sync::mpsc;
 
-pub use self::intakes::Intakes;
 #[cfg(feature = "encryption")]
 use self::machines::Machines;
+pub use self::payload::EncryptionPayload;
 use crate::{
     config,
-    journal::{Journal, JournalError},
+    journal::{Journal, JournalError, OutboxItem},
     matrix::{Homeserver, MatrixError},
     workers::Tasks,
 };
@@ -39,22 +40,45 @@ use crate::{
 /// The type of an event whose content is encrypted.
 pub const ENCRYPTED_TYPE: &str = "m.room.encrypted";
 
+/// Whether the homeserver supports what encryption needs: devices without a login, and to-device messages in transactions.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Support {
+    /// It does: it has done it.
+    Supported,
+    /// That is being found out.
+    Unknown,
+    /// It does not, or encryption is turned off.
+    #[default]
+    Unsupported,
+}
+
 /// The key of the configuration is none.
 #[derive(Clone, Copy, Debug, thiserror::Error)]
 #[error("`encryption.pickle_key` is not 32 bytes in base64; `openssl rand -base64 32` makes one")]
 pub struct BadPickleKey;
 
-/// Why an event cannot be read.
+/// Why encryption cannot begin.
 #[derive(Debug, thiserror::Error)]
-pub enum Unreadable {
-    /// Its key has not come, and may come later.
-    #[error("its key has not come: {0}")]
+pub enum SetupError {
+    /// The configuration is wrong.
+    #[error(transparent)]
+    Key(#[from] BadPickleKey),
+    /// The journal cannot be read.
+    #[error(transparent)]
+    Journal(#[from] JournalError),
+}
+
+/// Why an event cannot be decrypted.
+#[derive(Debug, thiserror::Error)]
+pub enum DecryptError {
+    /// Its room key has not come, and may come later.
+    #[error("no room key: {0}")]
     NoKey(String),
-    /// It will never be read.
-    #[error("it cannot be decrypted: {0}")]
+    /// It will never be decrypted.
+    #[error("cannot be decrypted: {0}")]
     Damaged(String),
     /// Our own keys cannot be read at the moment.
-    #[error("the keys cannot be read: {0}")]
+    #[error("cannot read the encryption keys: {0}")]
     Failed(String),
 }
 
@@ -65,11 +89,11 @@ pub struct Encryption {
     machines: Option<Arc<Machines>>,
 }
 
-/// Rooms for which keys have come, to be looked at again.
-pub type RoomsWithKeys = mpsc::UnboundedReceiver<OwnedRoomId>;
+/// Rooms whose encrypted events are to be looked at again: a room key has come, or [`Support`] is known.
+pub type RoomsToDecrypt = mpsc::UnboundedReceiver<OwnedRoomId>;
 
 impl Encryption {
-    /// Reads and writes as the configuration says, as soon as the homeserver is proven to support it.
+    /// Encrypts and decrypts as the configuration says.
     #[cfg(feature = "encryption")]
     pub fn new(
         config: &config::Encryption,
@@ -77,12 +101,11 @@ impl Encryption {
         homeserver: Homeserver,
         bot: &UserId,
         tasks: Tasks,
-    ) -> Result<(Self, RoomsWithKeys), BadPickleKey> {
-        let (rooms_with_keys, receiver) = mpsc::unbounded_channel();
-        let machines = Machines::new(config, journal, homeserver, bot, rooms_with_keys, tasks)
-            .map_err(|_| BadPickleKey)?;
+    ) -> Result<(Self, RoomsToDecrypt), SetupError> {
+        let (sender, rooms) = mpsc::unbounded_channel();
+        let machines = Machines::new(config, journal, homeserver, bot, sender, tasks)?;
         let machines = machines.map(Arc::new);
-        Ok((Self { machines }, receiver))
+        Ok((Self { machines }, rooms))
     }
 
     /// Nothing is built in that encrypts.
@@ -93,11 +116,11 @@ impl Encryption {
         _homeserver: Homeserver,
         _bot: &UserId,
         _tasks: Tasks,
-    ) -> Result<(Self, RoomsWithKeys), BadPickleKey> {
+    ) -> Result<(Self, RoomsToDecrypt), SetupError> {
         Ok((Self::default(), mpsc::unbounded_channel().1))
     }
 
-    /// Proves that the homeserver supports it, and takes in what an earlier process has left.
+    /// Finds out whether the homeserver supports it, and applies what an earlier process has left.
     pub fn begin(&self) -> Result<(), JournalError> {
         #[cfg(feature = "encryption")]
         if let Some(machines) = &self.machines {
@@ -106,26 +129,30 @@ impl Encryption {
         Ok(())
     }
 
-    /// Whether messages in encrypted rooms are read and written: proven, not only wanted.
-    pub fn is_on(&self) -> bool {
+    /// Whether messages in encrypted rooms are read and written.
+    pub fn support(&self) -> Support {
         #[cfg(feature = "encryption")]
         if let Some(machines) = &self.machines {
-            return machines.is_proven();
+            return machines.support();
         }
-        false
+        Support::Unsupported
     }
 
-    /// Keeps what a transaction brings for our devices. It is ours after the next [`Journal::durable`]; then call [`Encryption::wake`].
-    pub fn admit(&self, intakes: &Intakes) -> Result<Vec<OwnedUserId>, JournalError> {
+    /// Keeps what a transaction brings for our devices. It is ours after the next [`Journal::durable`]; then call [`Encryption::wake`] with
+    /// the answer.
+    pub fn queue_changes(
+        &self,
+        payload: &EncryptionPayload,
+    ) -> Result<Vec<OwnedUserId>, JournalError> {
         #[cfg(feature = "encryption")]
         if let Some(machines) = &self.machines {
-            return machines.admit(intakes);
+            return machines.queue_changes(payload);
         }
-        let _ = intakes;
+        let _ = payload;
         Ok(Vec::new())
     }
 
-    /// Takes in what was kept for these users.
+    /// Applies what was kept for these users.
     pub fn wake(&self, users: Vec<OwnedUserId>) {
         #[cfg(feature = "encryption")]
         if let Some(machines) = &self.machines {
@@ -134,7 +161,7 @@ impl Encryption {
         drop(users);
     }
 
-    /// Who is in a room, or how it is encrypted, has changed.
+    /// The members of a room, or how it is encrypted, have changed.
     pub fn room_changed(&self, room: &RoomId) {
         #[cfg(feature = "encryption")]
         if let Some(machines) = &self.machines {
@@ -143,47 +170,42 @@ impl Encryption {
         let _ = room;
     }
 
-    /// Makes sure that a user of ours can be sent keys, before it comes into an encrypted room.
-    pub async fn prepare(&self, user: &UserId) -> Result<(), MatrixError> {
+    /// Makes sure that a user of ours has a device that can be sent keys, as far as the homeserver supports it. Fails only where trying again
+    /// may help.
+    pub async fn ensure_device(&self, user: &UserId) -> Result<(), MatrixError> {
         #[cfg(feature = "encryption")]
-        if let Some(machines) = &self.machines
-            && machines.is_proven()
-        {
-            return machines.prepare(user).await;
+        if let Some(machines) = &self.machines {
+            return machines.ensure_device(user).await;
         }
         let _ = user;
         Ok(())
     }
 
-    /// What is sent to a room in place of this content, as [`ENCRYPTED_TYPE`]; `None` if it is sent as it is: the room is not encrypted, or
-    /// events of this type never are.
-    pub async fn seal(
-        &self,
-        sender: &UserId,
-        room: &RoomId,
-        event_type: &str,
-        content: &RawValue,
-    ) -> Result<Option<Box<RawValue>>, MatrixError> {
+    /// The message as it is sent: encrypted where its room is. A failure that is permanent is a refusal to say whether the room is encrypted,
+    /// which is also how who is not in the room is answered; whatever fails, the message must not be sent as it is.
+    pub async fn encrypt(&self, item: OutboxItem) -> Result<OutboxItem, MatrixError> {
         #[cfg(feature = "encryption")]
         if let Some(machines) = &self.machines {
-            return machines.seal(sender, room, event_type, content).await;
+            return machines.encrypt(item).await;
         }
-        let _ = (sender, room, event_type, content);
-        Ok(None)
+        Ok(item)
     }
 
     /// An event as its sender wrote it, by the keys of one of `users`.
-    pub async fn open(
+    pub async fn decrypt(
         &self,
         users: &[OwnedUserId],
         room: &RoomId,
         event: &RawValue,
-    ) -> Result<Box<RawValue>, Unreadable> {
+    ) -> Result<Box<RawValue>, DecryptError> {
         #[cfg(feature = "encryption")]
         if let Some(machines) = &self.machines {
-            return machines.open(users, room, event).await;
+            return machines.decrypt(users, room, event).await;
         }
         let _ = (users, room, event);
-        Err(Unreadable::Failed("encryption is not built in".to_owned()))
+        Err(DecryptError::Failed("it is not supported".to_owned()))
     }
 }
+
+#[cfg(all(test, feature = "encryption"))]
+mod tests;

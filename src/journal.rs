@@ -46,7 +46,7 @@ use serde::{Serialize, de::DeserializeOwned};
 use system::{condition::StoreCondition, private};
 
 pub use self::{
-    encryption::{DeviceRecord, EncryptedEvent, IntakeRecord, KeyRows},
+    encryption::{DeviceRecord, EncryptedEvent, KeyRows, PushedChanges},
     inbox::InboxPosition,
     record::{
         AdmittedEvent, AgentRecord, AgentStatus, Answer, ApprovalCall, ApprovalDecision,

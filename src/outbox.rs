@@ -16,7 +16,7 @@ use tracing::{error, warn};
 pub use self::notice::{MESSAGE_TYPE, markdown_notices, notice};
 use self::refused::Refused;
 use crate::{
-    encryption::{ENCRYPTED_TYPE, Encryption},
+    encryption::Encryption,
     identity::Identity,
     journal::{Journal, JournalError, OutboxItem, SendId},
     matrix::{Actor, Homeserver, MatrixError, backoff},
@@ -119,12 +119,16 @@ impl Outbox {
         let Some((number, item)) = journal.next_outbox_item(room)? else {
             return Ok(false);
         };
-        let Some(item) = self.sealed(number, item).await? else {
+        let Some(ready) = self.encrypt(number, &item).await? else {
             return Ok(false);
         };
         let may_have_arrived = number < self.inner.born;
-        let Some(outcome) = self.deliver(&item, may_have_arrived).await else {
-            return Ok(false);
+        let outcome = match ready {
+            Ok(ready) => match self.deliver(&ready, may_have_arrived).await {
+                Some(outcome) => outcome,
+                None => return Ok(false),
+            },
+            Err(failure) => Err(failure),
         };
         let notice = self
             .inner
@@ -151,39 +155,47 @@ impl Outbox {
         Ok(true)
     }
 
-    /// The message as it is sent: where the room is encrypted, so is the message, and written down as it is before anybody sees it. It
-    /// is never sent in another way. `None`: the process is about to end.
-    async fn sealed(
+    /// The message as it is sent: encrypted where its room is, and then on disk in that form before anybody sees it. A refusal is for ever.
+    /// `None`: the process is about to end.
+    async fn encrypt(
         &self,
         number: u64,
-        item: OutboxItem,
-    ) -> Result<Option<OutboxItem>, JournalError> {
+        item: &OutboxItem,
+    ) -> Result<Option<Result<OutboxItem, MatrixError>>, JournalError> {
+        let mut rejoined = false;
         let mut attempt = 0;
         loop {
-            let encryption = &self.inner.encryption;
-            let sealed = encryption
-                .seal(&item.sender, &item.room, &item.event_type, &item.content)
-                .await;
-            let failure = match sealed {
-                Ok(None) => return Ok(Some(item)),
-                Ok(Some(content)) => {
-                    let item = OutboxItem {
-                        event_type: ENCRYPTED_TYPE.to_owned(),
-                        content,
-                        ..item
-                    };
-                    self.inner.journal.replace_outbox_item(number, &item)?;
-                    self.inner.journal.durable().await?;
-                    return Ok(Some(item));
+            let failure = match self.inner.encryption.encrypt(item.clone()).await {
+                Ok(ready) => {
+                    if ready.event_type != item.event_type {
+                        self.inner.journal.replace_outbox_item(number, &ready)?;
+                        self.inner.journal.durable().await?;
+                    }
+                    return Ok(Some(Ok(ready)));
                 }
-                // Who may not even ask about the room is refused there as well.
-                Err(failure) if failure.is_permanent() => return Ok(Some(item)),
                 Err(failure) => failure,
             };
+            if failure.is_permanent() {
+                if rejoined || !failure.is_forbidden() {
+                    return Ok(Some(Err(failure)));
+                }
+                // Who is not in the room is not told whether it is encrypted.
+                rejoined = true;
+                if self
+                    .inner
+                    .homeserver
+                    .join(self.actor(item), &item.room)
+                    .await
+                    .is_ok()
+                {
+                    continue;
+                }
+                return Ok(Some(Err(failure)));
+            }
             attempt += 1;
             if attempt == 1 {
                 warn!(
-                    room.id = %item.room, error = &failure as &dyn std::error::Error,
+                    room.id = %item.room, send.id = %item.send_id, error = &failure as &dyn std::error::Error,
                     "could not encrypt event; retrying"
                 );
             }

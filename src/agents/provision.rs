@@ -30,6 +30,7 @@ use super::{
 };
 use crate::{
     config::Permissions,
+    encryption::Encryption,
     identity::Identity,
     journal::{AgentRecord, AgentStatus, Journal, JournalError},
     matrix::{Actor, Homeserver, MatrixError},
@@ -80,6 +81,7 @@ pub struct Provisioner {
     /// The records.
     pub registry: Registry,
     homeserver: Homeserver,
+    encryption: Encryption,
     journal: Journal,
     config: ProvisionConfig,
     user_names: name_conflicts::UserNames,
@@ -96,12 +98,14 @@ impl Provisioner {
     pub fn new(
         registry: Registry,
         homeserver: Homeserver,
+        encryption: Encryption,
         journal: Journal,
         config: ProvisionConfig,
     ) -> Self {
         Self {
             registry,
             homeserver,
+            encryption,
             journal,
             config,
             user_names: name_conflicts::UserNames::default(),

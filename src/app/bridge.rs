@@ -23,7 +23,7 @@ use crate::{
     appservice::{AppserviceState, Pings, StartEcho},
     commands::{CommandContext, CommandHandler, pause_alert, removal_alert},
     config::Config,
-    encryption::{Encryption, RoomsWithKeys},
+    encryption::{Encryption, RoomsToDecrypt},
     identity::Identity,
     journal::{Journal, JournalLimits},
     matrix::Homeserver,
@@ -60,7 +60,7 @@ pub(super) struct Bridge {
     discovery: Mutex<Option<Discovery>>,
     discovery_status: watch::Receiver<DiscoveryStatus>,
     /// Taken when it is set going.
-    rooms_with_keys: Mutex<Option<RoomsWithKeys>>,
+    rooms_to_decrypt: Mutex<Option<RoomsToDecrypt>>,
     /// When an event was admitted last, before this start.
     last_admission: Option<Millis>,
 }
@@ -80,7 +80,7 @@ impl Bridge {
             permissions,
         };
         let (letta_reconnects_tx, letta_reconnects) = watch::channel(0);
-        let (ctx, rooms_with_keys) = turn_context(
+        let (ctx, rooms_to_decrypt) = turn_context(
             config,
             backend,
             homeserver,
@@ -140,7 +140,7 @@ impl Bridge {
             ready,
             discovery: Mutex::new(Some(discovery)),
             discovery_status,
-            rooms_with_keys: Mutex::new(Some(rooms_with_keys)),
+            rooms_to_decrypt: Mutex::new(Some(rooms_to_decrypt)),
             last_admission,
         })
     }
@@ -203,9 +203,10 @@ impl Bridge {
     }
 
     fn begin_decryption(&self, inbox: &Inbox) -> anyhow::Result<()> {
-        let rooms = self.rooms_with_keys.lock();
+        let rooms = self.rooms_to_decrypt.lock();
         if let Some(rooms) = rooms.unwrap_or_else(PoisonError::into_inner).take() {
             let decryptor = inbox.decryptor().clone();
+            decryptor.resume()?;
             self.ctx
                 .tasks
                 .spawn_singleton("decryptor", decryptor.serve(rooms));
@@ -213,7 +214,7 @@ impl Bridge {
         Ok(self.ctx.encryption.begin()?)
     }
 
-    /// Tells admins what only they can mend.
+    /// Tells admins what only they can fix.
     fn watch_alarms(&self) {
         let tasks = &self.ctx.tasks;
         let alarm = removal_alert::serve(
@@ -263,13 +264,13 @@ fn turn_context(
     identity: Identity,
     letta_reconnects: watch::Receiver<u64>,
     tasks: &Tasks,
-) -> anyhow::Result<(TurnContext, RoomsWithKeys)> {
+) -> anyhow::Result<(TurnContext, RoomsToDecrypt)> {
     let limits = JournalLimits {
         keep_events: config.journal.keep_events,
         ..JournalLimits::default()
     };
     let journal = Journal::open(&config.journal.path, limits)?;
-    let (encryption, rooms_with_keys) = Encryption::new(
+    let (encryption, rooms_to_decrypt) = Encryption::new(
         &config.encryption,
         journal.clone(),
         homeserver.clone(),
@@ -298,7 +299,7 @@ fn turn_context(
         mode: config.letta.mode,
         tasks,
     };
-    Ok((ctx, rooms_with_keys))
+    Ok((ctx, rooms_to_decrypt))
 }
 
 fn agents(config: &Config, ctx: &TurnContext) -> anyhow::Result<Agents> {
@@ -314,6 +315,7 @@ fn agents(config: &Config, ctx: &TurnContext) -> anyhow::Result<Agents> {
     let provisioner = Provisioner::new(
         Registry::load(ctx.journal.clone())?,
         ctx.homeserver.clone(),
+        ctx.encryption.clone(),
         ctx.journal.clone(),
         provision_config,
     );

@@ -10,7 +10,7 @@ use serde::{Deserialize, de::IgnoredAny};
 use serde_json::{Value, value::RawValue};
 
 use crate::{
-    encryption::Intakes,
+    encryption::EncryptionPayload,
     identity::Identity,
     matrix::{RoutedKind, START_EVENT_TYPE, WATCHED_STATE},
 };
@@ -85,20 +85,20 @@ struct Envelope {
 /// The events of a body, as leniently as it can be read: every event on its own, bytes that are no
 /// UTF-8 replaced; and what it brings for encryption. Ephemeral data, under stable or unstable keys,
 /// is accepted and not used.
-pub fn events_of(body: &[u8]) -> Result<(Vec<Box<RawValue>>, Intakes), NoTransaction> {
+pub fn events_of(body: &[u8]) -> Result<(Vec<Box<RawValue>>, EncryptionPayload), NoTransaction> {
     let text = String::from_utf8_lossy(body);
     let body: HashMap<String, &RawValue> =
         serde_json::from_str(&text).map_err(|error| match error.classify() {
             serde_json::error::Category::Data => NoTransaction::BadJson("it is not an object"),
             _ => NoTransaction::NotJson,
         })?;
-    let intakes = Intakes::of(&body);
+    let payload = EncryptionPayload::of(&body);
     let Some(events) = body.get("events") else {
-        return Ok((Vec::new(), intakes));
+        return Ok((Vec::new(), payload));
     };
     let events = serde_json::from_str(events.get())
         .map_err(|_| NoTransaction::BadJson("`events` is not a list"))?;
-    Ok((events, intakes))
+    Ok((events, payload))
 }
 
 /// The room of an event that changes who reads what is encrypted there; `None`: it changes nothing of that.

@@ -32,7 +32,7 @@ pub(super) async fn handle(
         StatusCode::PAYLOAD_TOO_LARGE => ApiError::TooLarge,
         _ => ApiError::NotJson,
     })?;
-    let (events, intakes) = inbound::events_of(&body)?;
+    let (events, payload) = inbound::events_of(&body)?;
     for event in &events {
         if let Some(room) = inbound::room_of_recipients(event) {
             state.encryption.room_changed(&room);
@@ -40,7 +40,7 @@ pub(super) async fn handle(
     }
     let users = state
         .encryption
-        .admit(&intakes)
+        .queue_changes(&payload)
         .map_err(ApiError::Journal)?;
     let has_keys = !users.is_empty();
     let admitted = state.admit(events).await.map_err(ApiError::Journal)?;

@@ -7,6 +7,7 @@ use tracing::info;
 use super::handler::CommandHandler;
 use crate::{
     config::Level,
+    encryption::Support,
     journal::{NoticeText, RoomRecord, SendId},
     matrix::{Actor, content::Placement},
     room_jobs::RoomJobError,
@@ -40,8 +41,8 @@ impl CommandHandler {
             return Ok(false);
         }
         let sender: &UserId = ghost.as_deref().unwrap_or(identity.bot());
-        if self.ctx.encryption.is_on() {
-            self.ctx.encryption.prepare(sender).await?;
+        if self.ctx.encryption.support() != Support::Unsupported {
+            self.ctx.encryption.ensure_device(sender).await?;
             return Ok(false);
         }
         let text = NoticeText::new(self.where_to_talk(agent), CODE);

@@ -234,7 +234,7 @@ impl CommandHandler {
             && let Ok(user) = <&UserId>::try_from(user)
         {
             // A client may encrypt the first message before we are in; keys go only to devices that are there then.
-            self.ctx.encryption.prepare(user).await?;
+            self.ctx.encryption.ensure_device(user).await?;
         }
         homeserver.join(actor, &event.room_id).await?;
         self.admit_missed_messages(actor, &event.room_id, event.origin_server_ts)

@@ -1,37 +1,35 @@
 //! The machines of our users: made when one is needed, opened when one is used, forgotten in memory when it rests.
 
 mod devices;
-mod proof;
+mod support;
 
 use std::{
     collections::{BTreeMap, HashMap},
-    sync::{
-        Arc, Mutex, PoisonError,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
 use encryption::{
-    CannotDecrypt, Cipher, EncryptionError, Intake, Machine, NoPickleKey, PickleKey, Recipients,
+    CannotDecrypt, Cipher, EncryptionChanges, EncryptionError, Machine, PickleKey, Recipients,
 };
 use ruma::{OwnedDeviceId, OwnedRoomId, OwnedUserId, RoomId, UserId, serde::Raw};
 use serde_json::{Value, value::RawValue};
-use tokio::sync::{Mutex as AsyncMutex, Notify, OwnedMutexGuard, mpsc};
+use tokio::sync::{Mutex as AsyncMutex, Notify, OwnedMutexGuard, mpsc, watch};
 use tracing::{info, warn};
 
 use super::{
-    ENCRYPTED_TYPE, Unreadable, intakes::Intakes, requests::AsDevice, room_facts::RoomFacts,
-    rows::JournalRows,
+    BadPickleKey, DecryptError, ENCRYPTED_TYPE, SetupError, Support,
+    encrypted_rooms::EncryptedRooms, payload::EncryptionPayload, requests::AsDevice,
+    row_store::JournalRowStore,
 };
 use crate::{
     config,
-    journal::{IntakeRecord, Journal, JournalError},
+    journal::{Journal, JournalError, OutboxItem, PushedChanges},
     matrix::{Actor, Homeserver, MatrixError, content::SEND_ID_KEY},
     workers::{Panic, Tasks, Work, Workers},
 };
 
-/// How long to rest when what was pushed cannot be taken in.
+/// The pause before what was pushed is applied again.
 const FAILED_PAUSE: Duration = Duration::from_secs(5);
 /// The most machines in memory. One takes some 150 KiB and what its keys take.
 const MACHINES_MAX: usize = 200;
@@ -50,12 +48,12 @@ pub(super) struct Machines {
     homeserver: Homeserver,
     bot: OwnedUserId,
     cipher: Cipher,
-    facts: RoomFacts,
+    rooms: EncryptedRooms,
     slots: Mutex<HashMap<OwnedUserId, Arc<AsyncMutex<Slot>>>>,
     workers: Workers<OwnedUserId>,
-    rooms_with_keys: mpsc::UnboundedSender<OwnedRoomId>,
-    is_proven: AtomicBool,
-    proof_came: Notify,
+    rooms_to_decrypt: mpsc::UnboundedSender<OwnedRoomId>,
+    support: watch::Sender<Support>,
+    support_check_came: Notify,
     tasks: Tasks,
 }
 
@@ -69,9 +67,9 @@ impl Machines {
         journal: Journal,
         homeserver: Homeserver,
         bot: &UserId,
-        rooms_with_keys: mpsc::UnboundedSender<OwnedRoomId>,
+        rooms_to_decrypt: mpsc::UnboundedSender<OwnedRoomId>,
         tasks: Tasks,
-    ) -> Result<Option<Self>, NoPickleKey> {
+    ) -> Result<Option<Self>, SetupError> {
         if !config.allow {
             return Ok(None);
         }
@@ -81,42 +79,52 @@ impl Machines {
             );
             return Ok(None);
         };
-        let key: PickleKey = key.expose().parse()?;
+        let key: PickleKey = key.expose().parse().map_err(|_| BadPickleKey)?;
+        // What was supported once is not taken for unsupported because the homeserver is slow today.
+        let was_supported = journal.device(bot)?.is_some_and(|device| device.receives);
+        let support = if was_supported {
+            Support::Supported
+        } else {
+            Support::Unknown
+        };
         Ok(Some(Self {
-            facts: RoomFacts::new(homeserver.clone()),
+            rooms: EncryptedRooms::new(homeserver.clone()),
             journal,
             homeserver,
             bot: bot.to_owned(),
             cipher: Cipher::new(&key),
             slots: Mutex::default(),
             workers: Workers::new(tasks.clone()),
-            rooms_with_keys,
-            is_proven: AtomicBool::new(false),
-            proof_came: Notify::new(),
+            rooms_to_decrypt,
+            support: watch::channel(support).0,
+            support_check_came: Notify::new(),
             tasks,
         }))
     }
 
-    pub(super) fn is_proven(&self) -> bool {
-        self.is_proven.load(Ordering::Acquire)
+    pub(super) fn support(&self) -> Support {
+        *self.support.borrow()
     }
 
     pub(super) fn room_changed(&self, room: &RoomId) {
-        self.facts.changed(room);
+        self.rooms.changed(room);
     }
 
     pub(super) fn begin(this: &Arc<Self>) -> Result<(), JournalError> {
-        this.wake(this.journal.users_with_intakes()?);
-        let prover = Arc::clone(this);
-        this.tasks.spawn(async move { prover.prove().await });
+        this.wake(this.journal.users_with_pushed_changes()?);
+        let check = Arc::clone(this);
+        this.tasks.spawn(async move { check.check_support().await });
         Ok(())
     }
 
-    pub(super) fn admit(&self, intakes: &Intakes) -> Result<Vec<OwnedUserId>, JournalError> {
-        if intakes.is_empty() {
+    pub(super) fn queue_changes(
+        &self,
+        payload: &EncryptionPayload,
+    ) -> Result<Vec<OwnedUserId>, JournalError> {
+        if payload.is_empty() {
             return Ok(Vec::new());
         }
-        let mut records: BTreeMap<OwnedUserId, IntakeRecord> = BTreeMap::new();
+        let mut records: BTreeMap<OwnedUserId, PushedChanges> = BTreeMap::new();
         for user in self.journal.users_with_devices()? {
             let Some(own) = self.journal.device(&user)? else {
                 continue;
@@ -125,16 +133,16 @@ impl Machines {
                 OwnedUserId,
                 BTreeMap<OwnedDeviceId, Box<RawValue>>,
             >| { map.get(&user)?.get(&own.device).cloned() };
-            let to_device = intakes.to_device.iter().filter(|message| {
+            let to_device = payload.to_device.iter().filter(|message| {
                 message.user == user
                     && message.device == own.device
-                    && !self.is_proof(&message.event_type)
+                    && !self.is_support_check(&message.event_type)
             });
-            let record = IntakeRecord {
+            let record = PushedChanges {
                 to_device: to_device.map(|message| message.message.clone()).collect(),
-                changed: intakes.changed.clone(),
-                one_time_keys: of_device(&intakes.one_time_keys),
-                unused_fallback_keys: of_device(&intakes.unused_fallback_keys),
+                changed: payload.changed.clone(),
+                one_time_keys: of_device(&payload.one_time_keys),
+                unused_fallback_keys: of_device(&payload.unused_fallback_keys),
             };
             let is_empty = record.to_device.is_empty()
                 && record.changed.is_empty()
@@ -145,81 +153,92 @@ impl Machines {
             }
         }
         let users = records.keys().cloned().collect();
-        self.journal.queue_intakes(records.into_iter().collect())?;
+        self.journal
+            .queue_pushed_changes(records.into_iter().collect())?;
         Ok(users)
     }
 
     pub(super) fn wake(self: &Arc<Self>, users: Vec<OwnedUserId>) {
         for user in users {
-            self.workers.wake(user, IntakeWorker(Arc::clone(self)));
+            self.workers.wake(user, ChangesWorker(Arc::clone(self)));
         }
     }
 
-    pub(super) async fn prepare(&self, user: &UserId) -> Result<(), MatrixError> {
-        self.opened(user).await.map(drop)
+    pub(super) async fn ensure_device(&self, user: &UserId) -> Result<(), MatrixError> {
+        if self.support() == Support::Unsupported {
+            return Ok(());
+        }
+        match self.open_machine(user).await {
+            Err(error) if error.is_transient() => Err(error),
+            Err(error) => {
+                warn!(user.id = %user, error = &error as &dyn std::error::Error, "could not make a device for encrypted rooms");
+                Ok(())
+            }
+            Ok(_) => Ok(()),
+        }
     }
 
-    pub(super) async fn seal(
-        &self,
-        sender: &UserId,
-        room: &RoomId,
-        event_type: &str,
-        content: &RawValue,
-    ) -> Result<Option<Box<RawValue>>, MatrixError> {
-        if !self.is_proven() || IN_THE_CLEAR.contains(&event_type) || event_type == ENCRYPTED_TYPE {
-            return Ok(None);
+    pub(super) async fn encrypt(&self, item: OutboxItem) -> Result<OutboxItem, MatrixError> {
+        let is_clear = IN_THE_CLEAR.contains(&&*item.event_type);
+        if is_clear || item.event_type == ENCRYPTED_TYPE || self.support() == Support::Unsupported {
+            return Ok(item);
         }
-        let Some(facts) = self.facts.find(Actor::Ghost(sender), room).await? else {
-            return Ok(None);
+        let sender = &item.sender;
+        let Some(room) = self.rooms.find(Actor::Ghost(sender), &item.room).await? else {
+            return Ok(item);
         };
-        let (_guard, machine, device) = self.opened(sender).await?;
+        if self.support() == Support::Unknown {
+            let why = "it is not known yet whether the homeserver supports it";
+            return Err(MatrixError::Encryption(why.to_owned()));
+        }
+        let (_guard, machine, device) = self.open_machine(sender).await.map_err(kept_back)?;
         let recipients = Recipients {
-            room,
-            users: facts.users.clone(),
-            encryption: facts.encryption.clone(),
-            history: facts.history.clone(),
+            room: &item.room,
+            users: room.users.clone(),
+            encryption: room.encryption.clone(),
+            history: room.history.clone(),
         };
-        let sealed = machine
-            .encrypt(
-                recipients,
-                event_type,
-                content,
-                &self.as_device(sender, &device),
-            )
+        let requests = self.as_device(sender, &device);
+        let encrypted = machine
+            .encrypt(recipients, &item.event_type, &item.content, &requests)
             .await
-            .map_err(failed)?;
-        with_clear_parts(&sealed, content).map(Some)
+            .map_err(|error| kept_back(to_matrix_error(error)))?;
+        Ok(OutboxItem {
+            content: with_unencrypted_keys(&encrypted, &item.content)?,
+            event_type: ENCRYPTED_TYPE.to_owned(),
+            ..item
+        })
     }
 
-    pub(super) async fn open(
+    pub(super) async fn decrypt(
         &self,
         users: &[OwnedUserId],
         room: &RoomId,
         event: &RawValue,
-    ) -> Result<Box<RawValue>, Unreadable> {
-        let mut why = Unreadable::NoKey("none of us has a device".to_owned());
+    ) -> Result<Box<RawValue>, DecryptError> {
+        let mut why = DecryptError::NoKey("none of us has a device".to_owned());
         for user in users {
             let known = self.journal.device(user);
             if !known
-                .map_err(|error| Unreadable::Failed(error.to_string()))?
+                .map_err(|error| DecryptError::Failed(error.to_string()))?
                 .is_some_and(|known| known.published)
             {
                 continue;
             }
             let (_guard, machine, _) = self
-                .opened(user)
+                .open_machine(user)
                 .await
-                .map_err(|error| Unreadable::Failed(error.to_string()))?;
+                .map_err(|error| DecryptError::Failed(error.to_string()))?;
             match machine.decrypt(room, event).await {
                 Ok(decrypted) => return with_room(&decrypted.event, room),
                 Err(failure @ (CannotDecrypt::NoKey | CannotDecrypt::Withheld(_))) => {
-                    why = Unreadable::NoKey(failure.to_string());
+                    why = DecryptError::NoKey(failure.to_string());
                 }
                 Err(failure @ CannotDecrypt::Damaged(_)) => {
-                    why = Unreadable::Damaged(failure.to_string());
+                    why = DecryptError::Damaged(failure.to_string());
                 }
                 Err(failure @ CannotDecrypt::Store(_)) => {
-                    return Err(Unreadable::Failed(failure.to_string()));
+                    return Err(DecryptError::Failed(failure.to_string()));
                 }
             }
         }
@@ -243,59 +262,72 @@ impl Machines {
         Arc::clone(slots.entry(user.to_owned()).or_default())
     }
 
-    /// Takes in all that was pushed for a user.
-    async fn take_in(&self, user: &OwnedUserId) -> Result<(), JournalError> {
-        while let Some((number, record)) = self.journal.next_intake(user)? {
-            let (_guard, machine, device) = match self.opened(user).await {
-                Ok(opened) => opened,
-                Err(error) => {
-                    warn!(user.id = %user, error = &error as &dyn std::error::Error, "cannot take in encryption keys; retrying");
-                    tokio::select! {
-                        () = tokio::time::sleep(FAILED_PAUSE) => continue,
-                        () = self.tasks.stopping() => return Ok(()),
-                    }
+    /// Applies all that was pushed for a user. Keys that cannot be written stay where they are until they can.
+    async fn apply_pushed_changes(&self, user: &OwnedUserId) -> Result<(), JournalError> {
+        while let Some((number, record)) = self.journal.next_pushed_changes(user)? {
+            let failure = match self.apply_changes(user, &record).await {
+                Ok(()) => {
+                    self.journal.finish_pushed_changes(user, number)?;
+                    continue;
                 }
+                Err(failure) => failure,
             };
-            let requests = self.as_device(user, &device);
-            match machine.receive(intake(&record), &requests).await {
-                Ok(rooms) => {
-                    for room in rooms {
-                        drop(self.rooms_with_keys.send(room));
-                    }
-                }
-                Err(error) => {
-                    warn!(user.id = %user, error = &error as &dyn std::error::Error, "could not take in encryption keys");
-                }
+            warn!(user.id = %user, error = &failure as &dyn std::error::Error, "could not apply pushed encryption keys; retrying");
+            tokio::select! {
+                () = tokio::time::sleep(FAILED_PAUSE) => {}
+                () = self.tasks.stopping() => return Ok(()),
             }
-            self.journal.finish_intake(user, number)?;
         }
         Ok(())
     }
+
+    async fn apply_changes(
+        &self,
+        user: &OwnedUserId,
+        record: &PushedChanges,
+    ) -> Result<(), MatrixError> {
+        let (_guard, machine, device) = self.open_machine(user).await?;
+        let requests = self.as_device(user, &device);
+        match machine.receive_changes(changes(record), &requests).await {
+            Ok(rooms) => {
+                for room in rooms {
+                    drop(self.rooms_to_decrypt.send(room));
+                }
+                Ok(())
+            }
+            Err(failure @ EncryptionError::Store(_)) => Err(to_matrix_error(failure)),
+            Err(failure) => {
+                // The same would fail again.
+                warn!(user.id = %user, error = &failure as &dyn std::error::Error, "could not apply pushed encryption keys; they are dropped");
+                Ok(())
+            }
+        }
+    }
 }
 
-/// Takes in what was pushed for users, each in order.
+/// Applies what was pushed for users, each in order.
 #[derive(Clone)]
-struct IntakeWorker(Arc<Machines>);
+struct ChangesWorker(Arc<Machines>);
 
-impl Work<OwnedUserId> for IntakeWorker {
+impl Work<OwnedUserId> for ChangesWorker {
     type Error = JournalError;
 
     async fn run(&self, user: &OwnedUserId) -> Result<(), JournalError> {
-        self.0.take_in(user).await
+        self.0.apply_pushed_changes(user).await
     }
 
     async fn set_aside(&self, user: &OwnedUserId, panic: &Panic) -> Result<(), JournalError> {
         warn!(user.id = %user, %panic, "what was pushed for a device is set aside after repeated panics");
-        match self.0.journal.next_intake(user)? {
-            Some((number, _)) => self.0.journal.finish_intake(user, number),
+        match self.0.journal.next_pushed_changes(user)? {
+            Some((number, _)) => self.0.journal.finish_pushed_changes(user, number),
             None => Ok(()),
         }
     }
 }
 
-fn intake(record: &IntakeRecord) -> Intake {
+fn changes(record: &PushedChanges) -> EncryptionChanges {
     let read = |value: &Option<Box<RawValue>>| value.as_ref().map(|value| value.get().to_owned());
-    Intake {
+    EncryptionChanges {
         to_device: record
             .to_device
             .iter()
@@ -310,34 +342,37 @@ fn intake(record: &IntakeRecord) -> Intake {
     }
 }
 
-/// The encrypted content with what servers and the bridge itself must read: what it relates to, and the id by which it is found again.
-fn with_clear_parts(sealed: &RawValue, content: &RawValue) -> Result<Box<RawValue>, MatrixError> {
+/// The encrypted content with what servers and the bridge itself must read: what it relates to, and the send id.
+fn with_unencrypted_keys(
+    encrypted: &RawValue,
+    content: &RawValue,
+) -> Result<Box<RawValue>, MatrixError> {
     let read = |text: &RawValue| serde_json::from_str::<serde_json::Map<String, Value>>(text.get());
-    let both = read(sealed).and_then(|mut sealed| {
+    let both = read(encrypted).and_then(|mut encrypted| {
         let mut content = read(content)?;
         for key in ["m.relates_to", SEND_ID_KEY] {
             if let Some(value) = content.remove(key)
-                && !sealed.contains_key(key)
+                && !encrypted.contains_key(key)
             {
-                sealed.insert(key.to_owned(), value);
+                encrypted.insert(key.to_owned(), value);
             }
         }
-        serde_json::value::to_raw_value(&sealed)
+        serde_json::value::to_raw_value(&encrypted)
     });
     both.map_err(|error| MatrixError::Encryption(error.to_string()))
 }
 
 /// The event as an event of its room, which the encrypted part does not name.
-fn with_room(event: &RawValue, room: &RoomId) -> Result<Box<RawValue>, Unreadable> {
+fn with_room(event: &RawValue, room: &RoomId) -> Result<Box<RawValue>, DecryptError> {
     let read = serde_json::from_str::<serde_json::Map<String, Value>>(event.get());
     let named = read.and_then(|mut event| {
         event.insert("room_id".to_owned(), room.as_str().into());
         serde_json::value::to_raw_value(&event)
     });
-    named.map_err(|error| Unreadable::Damaged(error.to_string()))
+    named.map_err(|error| DecryptError::Damaged(error.to_string()))
 }
 
-fn failed(error: EncryptionError<MatrixError>) -> MatrixError {
+fn to_matrix_error(error: EncryptionError<MatrixError>) -> MatrixError {
     match error {
         EncryptionError::Homeserver(error) => error,
         other => {
@@ -347,6 +382,15 @@ fn failed(error: EncryptionError<MatrixError>) -> MatrixError {
     }
 }
 
-fn cannot(error: &JournalError) -> MatrixError {
+fn from_journal(error: &JournalError) -> MatrixError {
     MatrixError::Encryption(error.to_string())
+}
+
+/// A failure after which a message waits: whatever the homeserver refused, it was not the message.
+fn kept_back(error: MatrixError) -> MatrixError {
+    if error.is_permanent() {
+        MatrixError::Encryption(error.to_string())
+    } else {
+        error
+    }
 }

@@ -1,6 +1,6 @@
 //! What encryption needs on disk: rows of keys, devices, what was pushed for them, and events that wait for their key.
 
-use ruma::{OwnedDeviceId, OwnedRoomId, OwnedUserId, RoomId, UserId};
+use ruma::{EventId, OwnedDeviceId, OwnedEventId, OwnedRoomId, OwnedUserId, RoomId, UserId};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
@@ -20,11 +20,14 @@ pub struct DeviceRecord {
     pub device: OwnedDeviceId,
     /// Whether its keys, and its user's identity that signs them, are at the homeserver.
     pub published: bool,
+    /// Whether a to-device message has reached it: the homeserver passes them on.
+    #[serde(default)]
+    pub receives: bool,
 }
 
 /// What the homeserver has pushed for a device. What is not there was not told.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
-pub struct IntakeRecord {
+pub struct PushedChanges {
     /// To-device messages as they came.
     #[serde(default)]
     pub to_device: Vec<Box<RawValue>>,
@@ -44,12 +47,24 @@ pub struct IntakeRecord {
 pub struct EncryptedEvent {
     /// The event as it came.
     pub event: AdmittedEvent,
-    /// Whether the room was told that it cannot be read.
+    /// Whether the room has a notice that it cannot be decrypted yet.
     #[serde(default)]
-    pub told: bool,
+    pub notified: bool,
 }
 
-/// Rows of keys as they are kept: names and sealed values.
+impl EncryptedEvent {
+    /// Its id, which is not encrypted.
+    pub fn event_id(&self) -> Option<OwnedEventId> {
+        #[derive(Deserialize)]
+        struct Id {
+            event_id: OwnedEventId,
+        }
+        let id: Id = serde_json::from_str(self.event.event.get()).ok()?;
+        Some(id.event_id)
+    }
+}
+
+/// Rows of keys as they are kept: names and encrypted values.
 pub type KeyRows = Vec<(Vec<u8>, Vec<u8>)>;
 
 impl Journal {
@@ -105,63 +120,78 @@ impl Journal {
     }
 
     /// Keeps what was pushed for devices, all or nothing. It is ours after the next [`Journal::durable`].
-    pub fn queue_intakes(
+    pub fn queue_pushed_changes(
         &self,
-        intakes: Vec<(OwnedUserId, IntakeRecord)>,
+        changes: Vec<(OwnedUserId, PushedChanges)>,
     ) -> Result<(), JournalError> {
         let mut batch = sled::Batch::default();
-        for (user, intake) in intakes {
-            let key = Key::new(key::INTAKE).text(user.as_str());
+        for (user, changes) in changes {
+            let key = Key::new(key::PUSHED_CHANGES).text(user.as_str());
             let key = key.number(self.next_number()?).bytes();
-            batch.insert(key, super::encode(&intake, "intake")?);
+            batch.insert(key, super::encode(&changes, "changes")?);
         }
         self.db().apply_batch(batch)?;
         Ok(())
     }
 
     /// What was pushed first for a user, of what is not taken in yet.
-    pub fn next_intake(&self, user: &UserId) -> Result<Option<(u64, IntakeRecord)>, JournalError> {
-        let prefix = Key::new(key::INTAKE).text(user.as_str()).bytes();
-        let first = self.scan::<IntakeRecord>(&prefix, "intake").next();
+    pub fn next_pushed_changes(
+        &self,
+        user: &UserId,
+    ) -> Result<Option<(u64, PushedChanges)>, JournalError> {
+        let prefix = Key::new(key::PUSHED_CHANGES).text(user.as_str()).bytes();
+        let first = self.scan::<PushedChanges>(&prefix, "changes").next();
         let first = first.transpose()?;
-        Ok(first.map(|(key, intake)| (last_number(&key), intake)))
+        Ok(first.map(|(key, changes)| (last_number(&key), changes)))
     }
 
     /// It is taken in.
-    pub fn finish_intake(&self, user: &UserId, number: u64) -> Result<(), JournalError> {
-        let key = Key::new(key::INTAKE).text(user.as_str()).number(number);
+    pub fn finish_pushed_changes(&self, user: &UserId, number: u64) -> Result<(), JournalError> {
+        let key = Key::new(key::PUSHED_CHANGES)
+            .text(user.as_str())
+            .number(number);
         self.db().remove(key.bytes())?;
         Ok(())
     }
 
     /// Users for whom something is not taken in yet.
-    pub fn users_with_intakes(&self) -> Result<Vec<OwnedUserId>, JournalError> {
-        self.first_texts(key::INTAKE)
+    pub fn users_with_pushed_changes(&self) -> Result<Vec<OwnedUserId>, JournalError> {
+        self.first_texts(key::PUSHED_CHANGES)
     }
 
-    /// Moves an event from the inbox to those of its room that wait for their key.
+    /// Moves an event from the inbox to those of its room that wait for their key. Answers the oldest of these, which are given up because
+    /// there are too many.
     pub fn move_to_encrypted(
         &self,
         admission: InboxPosition,
         room: &RoomId,
         event: &AdmittedEvent,
-    ) -> Result<(), JournalError> {
+    ) -> Result<Vec<EncryptedEvent>, JournalError> {
         let write_lock = self.write_lock();
         let mut batch = sled::Batch::default();
         let waiting = EncryptedEvent {
             event: event.clone(),
-            told: false,
+            notified: false,
         };
         let key = encrypted_key(room, self.next_number()?);
         batch.insert(key, super::encode(&waiting, "encrypted event")?);
-        let prefix = Key::new(key::ENCRYPTED).text(room.as_str()).bytes();
-        let known = self.db().scan_prefix(&prefix).keys();
-        let known = known.collect::<Result<Vec<_>, _>>()?;
-        let too_many = (known.len() + 1).saturating_sub(ENCRYPTED_EVENTS_MAX);
-        for oldest in known.into_iter().take(too_many) {
-            batch.remove(oldest);
+        let mut oldest = self.encrypted_events(room)?;
+        oldest.truncate((oldest.len() + 1).saturating_sub(ENCRYPTED_EVENTS_MAX));
+        for (number, _) in &oldest {
+            batch.remove(encrypted_key(room, *number));
         }
-        self.leave_inbox(&write_lock, admission, batch)
+        self.leave_inbox(&write_lock, admission, batch)?;
+        Ok(oldest.into_iter().map(|(_, event)| event).collect())
+    }
+
+    /// An event that waits for its key was redacted: it is not answered any more.
+    pub fn withdraw_encrypted(&self, room: &RoomId, event: &EventId) -> Result<(), JournalError> {
+        for (number, waiting) in self.encrypted_events(room)? {
+            if waiting.event_id().is_some_and(|id| id == event) {
+                self.finish_encrypted(room, number, None)?;
+            }
+        }
+        Ok(())
     }
 
     /// The events of a room that wait for their key, oldest first.
@@ -176,7 +206,7 @@ impl Journal {
             .collect()
     }
 
-    /// An event still waits, and the room was told so.
+    /// An event still waits, and the room has a notice of it.
     pub fn update_encrypted(
         &self,
         room: &RoomId,

@@ -51,8 +51,8 @@ pub(super) const TOOL_TOKEN: u8 = b'k';
 pub(super) const KEY_ROW: u8 = b'y';
 /// `user -> DeviceRecord`.
 pub(super) const DEVICE: u8 = b'v';
-/// `user, number -> IntakeRecord`: what the homeserver has pushed for a device.
-pub(super) const INTAKE: u8 = b'n';
+/// `user, number -> PushedChanges`: what the homeserver has pushed for a device.
+pub(super) const PUSHED_CHANGES: u8 = b'n';
 /// `room, number -> EncryptedEvent`: events that wait for their key.
 pub(super) const ENCRYPTED: u8 = b'w';
 /// The last number that was given to something that was set aside.

@@ -8,6 +8,7 @@ use tempfile::TempDir;
 
 use super::*;
 use crate::{
+    config,
     journal::JournalLimits,
     matrix::scripted_homeserver::{Fault, ScriptedHomeserver},
 };
@@ -26,6 +27,14 @@ struct Process {
 
 impl Process {
     fn start(folder: &Path, homeserver: &ScriptedHomeserver) -> Self {
+        Self::with_encryption(folder, homeserver, &config::Encryption::default())
+    }
+
+    fn with_encryption(
+        folder: &Path,
+        homeserver: &ScriptedHomeserver,
+        config: &config::Encryption,
+    ) -> Self {
         let journal = Journal::open(folder, JournalLimits::default()).unwrap();
         let identity = Identity::new(
             server_name!("house.test"),
@@ -33,12 +42,20 @@ impl Process {
             "letta",
             "letta_agents",
         );
-        let tasks = Tasks::default();
+        let (tasks, identity) = (Tasks::default(), identity.unwrap());
+        let (encryption, _) = Encryption::new(
+            config,
+            journal.clone(),
+            homeserver.client(),
+            identity.bot(),
+            tasks.clone(),
+        )
+        .unwrap();
         let outbox = Outbox::new(
             journal.clone(),
             homeserver.client(),
-            Encryption::default(),
-            identity.unwrap(),
+            encryption,
+            identity,
             tasks.clone(),
         );
         Self {
@@ -116,6 +133,54 @@ async fn said_three_times(what: &'static str, faults: Vec<Fault>) -> ScriptedHom
     process.event_of("three").await;
     process.stop().await;
     homeserver
+}
+
+/// The configuration of a bridge that encrypts.
+#[cfg(feature = "encryption")]
+fn with_a_key() -> config::Encryption {
+    config::Encryption {
+        allow: true,
+        pickle_key: Some(config::Secret::new(
+            "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA",
+        )),
+    }
+}
+
+#[cfg(feature = "encryption")]
+#[tokio::test]
+async fn message_waits_while_it_is_not_known_whether_it_can_be_encrypted() {
+    let (folder, homeserver) = (tempfile::tempdir().unwrap(), ScriptedHomeserver::default());
+    let process = Process::with_encryption(folder.path(), &homeserver, &with_a_key());
+    let encrypted = json!({ "algorithm": "m.megolm.v1.aes-sha2" });
+    homeserver.fails("state/m.room.encryption", [Fault::Answer(200, encrypted)]);
+    homeserver.fails("/members", [Fault::Answer(200, json!({ "chunk": [] }))]);
+    process.enqueue(room(), "one").await;
+    homeserver.until_asked("/members", 1).await;
+    // Another room is not encrypted, and none waits for another.
+    process.enqueue(room_id!("!plain:house.test"), "two").await;
+    process.event_of("two").await.unwrap();
+    assert_eq!(homeserver.timeline(), ["@agent_1:house.test two"]);
+    assert!(process.journal.is_waiting(room(), &send_id("one")).unwrap());
+    process.stop().await;
+}
+
+#[cfg(feature = "encryption")]
+#[tokio::test]
+async fn who_is_not_told_whether_a_room_is_encrypted_comes_in_first_or_sends_nothing() {
+    let (folder, homeserver) = (tempfile::tempdir().unwrap(), ScriptedHomeserver::default());
+    let process = Process::with_encryption(folder.path(), &homeserver, &with_a_key());
+    let forbidden = || error(403, "M_FORBIDDEN");
+    homeserver.fails("state/m.room.encryption", [forbidden()]);
+    process.enqueue(room(), "after joining").await;
+    process.event_of("after joining").await.unwrap();
+    assert_eq!(homeserver.asked_for("/join"), 1);
+    let other = room_id!("!other:house.test");
+    homeserver.fails("state/m.room.encryption", [forbidden()]);
+    homeserver.fails("/join", [forbidden()]);
+    process.enqueue(other, "never").await;
+    assert_eq!(process.event_of("never").await, None);
+    assert_eq!(homeserver.timeline(), ["@agent_1:house.test after joining"]);
+    process.stop().await;
 }
 
 const ALL_THREE: [&str; 3] = [

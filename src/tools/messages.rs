@@ -12,8 +12,8 @@ use super::{
     },
 };
 use crate::{
-    encryption::ENCRYPTED_TYPE,
-    journal::SendId,
+    encryption::Support,
+    journal::{OutboxItem, SendId},
     matrix::{
         Actor,
         content::{self, MsgKind, Placement, SEND_ID_KEY},
@@ -313,7 +313,7 @@ async fn send_message(
     let is_encrypted = ctx.homeserver.is_encrypted(actor, room).await;
     let is_encrypted =
         is_encrypted.map_err(|error| ToolError::from_matrix(error, room.as_str()))?;
-    if is_encrypted && !ctx.encryption.is_on() {
+    if is_encrypted && ctx.encryption.support() == Support::Unsupported {
         return Err(ToolError::Encrypted {
             room: room.to_owned(),
         });
@@ -338,22 +338,23 @@ async fn send_event(
     let refused = |error| ToolError::from_matrix(error, room.as_str());
     // A `Value` has only text keys, so it can always be written.
     let content = serde_json::value::to_raw_value(content).unwrap_or_default();
-    let sealed = ctx
-        .encryption
-        .seal(&caller.ghost, room, event_type, &content);
-    let (event_type, content) = match sealed.await.map_err(refused)? {
-        Some(sealed) => (ENCRYPTED_TYPE, sealed),
-        None => (event_type, content),
+    let item = OutboxItem {
+        room: (*room).to_owned(),
+        sender: caller.ghost.clone(),
+        event_type: event_type.to_owned(),
+        send_id: send_id.clone(),
+        content,
     };
+    let item = ctx.encryption.encrypt(item).await.map_err(refused)?;
     // Homeservers forget send ids; the room does not.
     if *may_be_repeated {
-        let sent = homeserver.find_sent(actor, room, &caller.ghost, event_type, send_id);
+        let sent = homeserver.find_sent(actor, room, &caller.ghost, &item.event_type, send_id);
         if let Some(event_id) = sent.await.map_err(refused)? {
             return Ok(json!({ "event_id": event_id, "repeated": true }));
         }
     }
     // Again under the same id if the answer is lost, so it is there once.
-    let sent = homeserver.send_with_retries(actor, room, event_type, send_id, content);
+    let sent = homeserver.send_with_retries(actor, room, &item.event_type, send_id, item.content);
     let event_id = sent.await.map_err(refused)?;
     Ok(json!({ "event_id": event_id }))
 }

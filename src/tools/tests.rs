@@ -46,6 +46,7 @@ impl Lab {
         let provisioner = Provisioner::new(
             Registry::load(journal.clone()).expect("agents"),
             homeserver.client(),
+            Encryption::default(),
             journal.clone(),
             provision,
         );

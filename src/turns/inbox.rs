@@ -24,7 +24,7 @@ use super::{
     route::{IgnoreReason, IncomingEvent, Route, Rules, route},
 };
 use crate::{
-    encryption::ENCRYPTED_TYPE,
+    encryption::{ENCRYPTED_TYPE, Support},
     journal::{
         AdmittedEvent, Attachment, ConversationKey, InboxPosition, JournalError, QueuedPrompt,
         RoomJob, SendId,
@@ -230,6 +230,7 @@ impl Inbox {
                 self.turns
                     .redacted(&event.room_id, &of, &event.sender)
                     .await?;
+                journal.withdraw_encrypted(&event.room_id, &of)?;
                 // A reaction that is not taken yet is as if it had never been.
                 journal.withdraw_room_job(&event.room_id, &of)?;
             }
@@ -238,7 +239,9 @@ impl Inbox {
                 journal.forget_event(admission, &event.event_id)?;
                 return Ok(None);
             }
-            Route::Ignore(IgnoreReason::Encrypted) if self.ctx.encryption.is_on() => {
+            Route::Ignore(IgnoreReason::Encrypted)
+                if self.ctx.encryption.support() != Support::Unsupported =>
+            {
                 self.queue_encrypted(admission, admitted, event)?;
                 return Ok(None);
             }
@@ -257,7 +260,7 @@ impl Inbox {
         Ok(None)
     }
 
-    /// What is encrypted waits to be opened; where encryption begins, whoever of us is there gets ready for it.
+    /// What is encrypted waits to be decrypted; where encryption begins, whoever of us is there gets a device.
     fn queue_encrypted(
         &self,
         admission: InboxPosition,
@@ -265,11 +268,16 @@ impl Inbox {
         event: &IncomingEvent,
     ) -> Result<(), JournalError> {
         if event.event_type != ENCRYPTED_TYPE {
-            self.decryptor.prepare(&event.room_id);
+            self.decryptor.ensure_devices(&event.room_id);
             return self.ctx.journal.drop_event(admission);
         }
         let journal = &self.ctx.journal;
-        journal.move_to_encrypted(admission, &event.room_id, admitted)?;
+        for oldest in journal.move_to_encrypted(admission, &event.room_id, admitted)? {
+            warn!(
+                event.id = ?oldest.event_id(), room.id = %event.room_id,
+                "event given up: too many in its room wait for a room key"
+            );
+        }
         self.decryptor.wake(&event.room_id);
         Ok(())
     }

@@ -306,10 +306,18 @@ pub fn encrypted(has_one_agent: bool) -> NoticeText {
     )
 }
 
-/// The key of a message has not come.
-pub fn cannot_decrypt() -> NoticeText {
+/// The room key of a message has not come yet.
+pub fn no_room_key() -> NoticeText {
     NoticeText::new(
         "I cannot decrypt this message: its key has not reached me. I answer if it still comes; if not, send the message again.",
+        "CANNOT_DECRYPT",
+    )
+}
+
+/// A message will never be decrypted.
+pub fn cannot_decrypt() -> NoticeText {
+    NoticeText::new(
+        "I cannot decrypt this message. Send it again.",
         "CANNOT_DECRYPT",
     )
 }

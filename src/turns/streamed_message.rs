@@ -11,8 +11,7 @@ use serde_json::value::RawValue;
 
 use super::{Inner, messages::EVENT_TYPE};
 use crate::{
-    encryption::ENCRYPTED_TYPE,
-    journal::{JournalError, SendId},
+    journal::{JournalError, OutboxItem, SendId},
     matrix::{Actor, MatrixError},
 };
 
@@ -57,14 +56,23 @@ impl StreamedMessage {
         content: Box<RawValue>,
     ) {
         let (homeserver, encryption) = (inner.ctx.homeserver.clone(), inner.ctx.encryption.clone());
+        let edit = OutboxItem {
+            room,
+            sender: ghost,
+            event_type: EVENT_TYPE.to_owned(),
+            send_id,
+            content,
+        };
         self.edit = Some(Box::pin(async move {
-            let sealed = encryption.seal(&ghost, &room, EVENT_TYPE, &content).await?;
-            let (event_type, content) = match sealed {
-                Some(sealed) => (ENCRYPTED_TYPE, sealed),
-                None => (EVENT_TYPE, content),
-            };
+            let edit = encryption.encrypt(edit).await?;
             homeserver
-                .send(Actor::Ghost(&ghost), &room, event_type, &send_id, content)
+                .send(
+                    Actor::Ghost(&edit.sender),
+                    &edit.room,
+                    &edit.event_type,
+                    &edit.send_id,
+                    edit.content,
+                )
                 .await
         }));
     }

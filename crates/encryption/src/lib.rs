@@ -3,7 +3,7 @@
 //! `matrix-sdk-crypto` does the cryptography; nothing of Olm or Megolm is written here. A [`Machine`] is one device of one user: it takes
 //! what a homeserver pushes, opens events, encrypts others, and says through [`Requests`] what it needs from the homeserver.
 //!
-//! Promises: a key is on disk before anybody may rely on it, as rows under a cipher ([`Rows`], [`Cipher`]); a stored machine opens again
+//! Promises: a key is on disk before anybody may rely on it, as rows under a cipher ([`RowStore`], [`Cipher`]); a stored machine opens again
 //! as it was, so that no ratchet is used twice; nothing here speaks to a network or knows where rows are kept.
 //!
 //! Specification: [end-to-end encryption](https://spec.matrix.org/v1.17/client-server-api/#end-to-end-encryption), MSC4190 (devices of an
@@ -12,14 +12,14 @@
 mod cipher;
 mod error;
 mod machine;
-mod rows;
+mod row_store;
 mod store;
 
 pub use self::{
     cipher::{Cipher, NoPickleKey, PickleKey},
     error::{CannotDecrypt, EncryptionError},
-    machine::{Decrypted, Intake, Machine, Recipients, Requests},
-    rows::{Row, Rows, RowsError, StoredRows},
+    machine::{Decrypted, EncryptionChanges, Machine, Recipients, Requests},
+    row_store::{Row, RowStore, RowStoreError, StoredRows},
 };
 
 #[cfg(test)]

@@ -31,7 +31,7 @@ use tracing::{debug, warn};
 use crate::{
     cipher::Cipher,
     error::{CannotDecrypt, EncryptionError},
-    rows::Rows,
+    row_store::RowStore,
     store::DurableStore,
 };
 
@@ -78,7 +78,7 @@ pub trait Requests: Send + Sync {
 
 /// What a transaction brings for one device. What it does not name is not told, which never means that there is none.
 #[derive(Debug, Default)]
-pub struct Intake {
+pub struct EncryptionChanges {
     /// To-device messages, in their order.
     pub to_device: Vec<Raw<AnyToDeviceEvent>>,
     /// People whose devices have changed.
@@ -116,15 +116,15 @@ pub struct Machine {
     decryption: DecryptionSettings,
 }
 
-type Step<'a, T, E> = Pin<Box<dyn Future<Output = Result<T, E>> + Send + 'a>>;
-type Answer<T, R> = Result<T, EncryptionError<<R as Requests>::Error>>;
+type BoxFuture<'a, T, E> = Pin<Box<dyn Future<Output = Result<T, E>> + Send + 'a>>;
+type MachineResult<T, R> = Result<T, EncryptionError<<R as Requests>::Error>>;
 
 impl Machine {
     /// Opens the machine of a device, or makes it. A new one is on disk when this returns.
     pub async fn open<E: std::error::Error + 'static>(
         user: &UserId,
         device: OwnedDeviceId,
-        rows: Arc<dyn Rows>,
+        rows: Arc<dyn RowStore>,
         cipher: Cipher,
     ) -> Result<Self, EncryptionError<E>> {
         let store = DurableStore::open(user.to_owned(), rows, cipher).await?;
@@ -141,7 +141,7 @@ impl Machine {
     }
 
     /// Uploads the keys of the device, and the identity of its user that signs it. May be done twice.
-    pub async fn publish<R: Requests>(&self, requests: &R) -> Answer<(), R> {
+    pub async fn publish<R: Requests>(&self, requests: &R) -> MachineResult<(), R> {
         self.flush(requests).await?;
         let bootstrap = self.olm.bootstrap_cross_signing(false).await?;
         if let Some(upload) = &bootstrap.upload_keys_req {
@@ -158,19 +158,19 @@ impl Machine {
         self.flush(requests).await
     }
 
-    /// Takes what a transaction brings, and does what follows from it. Answers the rooms for which keys have come.
-    pub async fn receive<R: Requests>(
+    /// Applies what a transaction brings, and sends the requests that follow from it. Answers the rooms for which keys have come.
+    pub async fn receive_changes<R: Requests>(
         &self,
-        intake: Intake,
+        changes: EncryptionChanges,
         requests: &R,
-    ) -> Answer<Vec<OwnedRoomId>, R> {
+    ) -> MachineResult<Vec<OwnedRoomId>, R> {
         let mut changed_devices = DeviceLists::default();
-        changed_devices.changed = intake.changed;
+        changed_devices.changed = changes.changed;
         let changes = EncryptionSyncChanges {
-            to_device_events: intake.to_device,
+            to_device_events: changes.to_device,
             changed_devices: &changed_devices,
-            one_time_keys_counts: &intake.one_time_keys,
-            unused_fallback_keys: intake.unused_fallback_keys.as_deref(),
+            one_time_keys_counts: &changes.one_time_keys,
+            unused_fallback_keys: changes.unused_fallback_keys.as_deref(),
             next_batch_token: None,
         };
         // This form takes a count that is absent for unknown, and not for none.
@@ -223,7 +223,7 @@ impl Machine {
         event_type: &str,
         content: &RawValue,
         requests: &R,
-    ) -> Answer<Box<RawValue>, R> {
+    ) -> MachineResult<Box<RawValue>, R> {
         self.track(&recipients.users).await?;
         self.flush(requests).await?;
         if let Some((id, claim)) = self.missing_sessions(&recipients.users).await? {
@@ -253,7 +253,7 @@ impl Machine {
     }
 
     // Boxed, or the compiler does not see that what holds these iterators can move to another thread.
-    fn track<'a>(&'a self, users: &'a [OwnedUserId]) -> Step<'a, (), CryptoStoreError> {
+    fn track<'a>(&'a self, users: &'a [OwnedUserId]) -> BoxFuture<'a, (), CryptoStoreError> {
         Box::pin(
             self.olm
                 .update_tracked_users(users.iter().map(AsRef::as_ref)),
@@ -263,7 +263,8 @@ impl Machine {
     fn missing_sessions<'a>(
         &'a self,
         users: &'a [OwnedUserId],
-    ) -> Step<'a, Option<(OwnedTransactionId, claim_keys::v3::Request)>, CryptoStoreError> {
+    ) -> BoxFuture<'a, Option<(OwnedTransactionId, claim_keys::v3::Request)>, CryptoStoreError>
+    {
         Box::pin(
             self.olm
                 .get_missing_sessions(users.iter().map(AsRef::as_ref)),
@@ -275,22 +276,13 @@ impl Machine {
         room: &'a RoomId,
         users: &'a [OwnedUserId],
         settings: EncryptionSettings,
-    ) -> Step<'a, Vec<Arc<ToDeviceRequest>>, OlmError> {
+    ) -> BoxFuture<'a, Vec<Arc<ToDeviceRequest>>, OlmError> {
         let users = users.iter().map(AsRef::as_ref);
         Box::pin(self.olm.share_room_key(room, users, settings))
     }
 
-    /// Somebody has left a room: what is said from now on has another key.
-    pub async fn rotate<E: std::error::Error + 'static>(
-        &self,
-        room: &RoomId,
-    ) -> Result<(), EncryptionError<E>> {
-        self.olm.discard_room_key(room).await?;
-        Ok(())
-    }
-
     /// Sends what waits to be sent, until nothing does.
-    async fn flush<R: Requests>(&self, requests: &R) -> Answer<(), R> {
+    async fn flush<R: Requests>(&self, requests: &R) -> MachineResult<(), R> {
         for _ in 0..ROUNDS_MAX {
             let outgoing = self.olm.outgoing_requests().await?;
             if outgoing.is_empty() {
@@ -304,7 +296,11 @@ impl Machine {
         Ok(())
     }
 
-    async fn send<R: Requests>(&self, outgoing: &OutgoingRequest, requests: &R) -> Answer<(), R> {
+    async fn send<R: Requests>(
+        &self,
+        outgoing: &OutgoingRequest,
+        requests: &R,
+    ) -> MachineResult<(), R> {
         let id = outgoing.request_id();
         let failed = EncryptionError::Homeserver;
         match outgoing.request() {
@@ -346,7 +342,7 @@ impl Machine {
         &self,
         request: &ToDeviceRequest,
         requests: &R,
-    ) -> Answer<(), R> {
+    ) -> MachineResult<(), R> {
         let to_send = send_event_to_device::v3::Request::new_raw(
             request.event_type.clone(),
             request.txn_id.clone(),

@@ -37,7 +37,7 @@ mod load;
 
 use crate::{
     cipher::Cipher,
-    rows::{Row, Rows, RowsError},
+    row_store::{Row, RowStore, RowStoreError},
 };
 
 /// The most hashes of received messages that are remembered, to find those that come again. One is 64 bytes.
@@ -69,7 +69,7 @@ type Result<T> = std::result::Result<T, CryptoStoreError>;
 #[derive(Debug)]
 pub(crate) struct DurableStore {
     user: OwnedUserId,
-    rows: Arc<dyn Rows>,
+    rows: Arc<dyn RowStore>,
     cipher: Cipher,
     memory: MemoryStore,
     cross_signing: Mutex<Option<PrivateCrossSigningIdentity>>,
@@ -90,7 +90,7 @@ impl DurableStore {
             return Ok(());
         }
         let written = self.rows.write(&self.user, rows).await;
-        written.map_err(|RowsError(error)| CryptoStoreError::Backend(error))
+        written.map_err(|RowStoreError(error)| CryptoStoreError::Backend(error))
     }
 }
 

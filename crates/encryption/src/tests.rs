@@ -17,18 +17,19 @@ use serde_json::{Value, json, value::to_raw_value};
 
 use self::key_server::{KeyServer, Refused, User};
 use crate::{
-    CannotDecrypt, Cipher, Intake, Machine, PickleKey, Recipients, Row, Rows, RowsError, StoredRows,
+    CannotDecrypt, Cipher, EncryptionChanges, Machine, PickleKey, Recipients, Row, RowStore,
+    RowStoreError, StoredRows,
 };
 
-/// Rows in memory: a double of the journal.
+/// RowStore in memory: a double of the journal.
 #[derive(Debug, Default)]
-struct MemoryRows(Mutex<AllRows>);
+struct MemoryRowStore(Mutex<AllRows>);
 
 type AllRows = BTreeMap<(OwnedUserId, Vec<u8>), Vec<u8>>;
 
 #[async_trait]
-impl Rows for MemoryRows {
-    fn load(&self, user: &UserId) -> Result<StoredRows, RowsError> {
+impl RowStore for MemoryRowStore {
+    fn load(&self, user: &UserId) -> Result<StoredRows, RowStoreError> {
         let rows = self.0.lock().unwrap();
         let own = rows.iter().filter(|((owner, _), _)| owner == user);
         Ok(own
@@ -36,7 +37,7 @@ impl Rows for MemoryRows {
             .collect())
     }
 
-    async fn write(&self, user: &UserId, rows: Vec<Row>) -> Result<(), RowsError> {
+    async fn write(&self, user: &UserId, rows: Vec<Row>) -> Result<(), RowStoreError> {
         let mut all = self.0.lock().unwrap();
         for (name, value) in rows {
             match value {
@@ -50,7 +51,7 @@ impl Rows for MemoryRows {
 
 struct Lab {
     server: KeyServer,
-    rows: Arc<MemoryRows>,
+    rows: Arc<MemoryRowStore>,
     key: PickleKey,
 }
 
@@ -102,11 +103,14 @@ impl Lab {
 
     /// Takes in what waits for a user.
     async fn receive(&self, machine: &Machine, user: &UserId) -> usize {
-        let intake = Intake {
+        let changes = EncryptionChanges {
             to_device: self.server.take_messages(user),
-            ..Intake::default()
+            ..EncryptionChanges::default()
         };
-        let rooms = machine.receive(intake, &self.as_user(user)).await.unwrap();
+        let rooms = machine
+            .receive_changes(changes, &self.as_user(user))
+            .await
+            .unwrap();
         rooms.len()
     }
 }

@@ -5,7 +5,8 @@ use serde_json::value::to_raw_value;
 
 use super::{ProvisionError, Provisioner, cannot};
 use crate::{
-    journal::{AgentRecord, Greeting, SendId},
+    encryption::{ENCRYPTED_TYPE, Support},
+    journal::{AgentRecord, Greeting, OutboxItem, SendId},
     matrix::{
         Actor, MatrixError,
         content::{MsgKind, Placement, message},
@@ -34,19 +35,21 @@ impl Provisioner {
             Greeting::None => return Ok(()),
             Greeting::Due => false,
             Greeting::Tried => {
-                let found = self
-                    .homeserver
-                    .find_sent(act, room, ghost, MESSAGE, &send_id);
-                found
-                    .await
-                    .map_err(cannot("look for its greeting"))?
-                    .is_some()
+                let mut was_said = false;
+                for event_type in [MESSAGE, ENCRYPTED_TYPE] {
+                    let found = self
+                        .homeserver
+                        .find_sent(act, room, ghost, event_type, &send_id);
+                    let found = found.await.map_err(cannot("look for its greeting"))?;
+                    was_said |= found.is_some();
+                }
+                was_said
             }
         };
         if !was_said {
             let encrypted = self.homeserver.is_encrypted(act, room).await;
             let encrypted = encrypted.map_err(cannot("look whether the room is encrypted"))?;
-            let text = if encrypted {
+            let text = if encrypted && self.encryption.support() == Support::Unsupported {
                 ENCRYPTED
             } else {
                 self.config.rooms.greeting.as_str()
@@ -59,8 +62,17 @@ impl Provisioner {
             let content = to_raw_value(&content).map_err(|error| {
                 cannot("write its greeting")(MatrixError::Request(error.to_string()))
             })?;
+            let item = OutboxItem {
+                room: room.clone(),
+                sender: ghost.to_owned(),
+                event_type: MESSAGE.to_owned(),
+                send_id,
+                content,
+            };
+            let item = self.encryption.encrypt(item).await;
+            let item = item.map_err(cannot("encrypt its greeting"))?;
             self.homeserver
-                .send(act, room, MESSAGE, &send_id, content)
+                .send(act, room, &item.event_type, &item.send_id, item.content)
                 .await
                 .map_err(cannot("greet in the room"))?;
         }

@@ -7,6 +7,7 @@ use super::*;
 use crate::{
     agents::generated_avatars::agent_picture_hash,
     config::{Level, Rooms, Space},
+    encryption::Encryption,
     journal::{AvatarRecord, Greeting, JournalLimits, SpaceRecord},
     matrix::scripted_homeserver::{Fault, ScriptedHomeserver},
 };
@@ -41,6 +42,7 @@ impl Lab {
         let provisioner = Provisioner::new(
             Registry::load(journal.clone()).unwrap(),
             homeserver.client(),
+            Encryption::default(),
             journal,
             config,
         );

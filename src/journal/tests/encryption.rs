@@ -3,12 +3,13 @@
 use serde_json::value::to_raw_value;
 
 use super::*;
-use crate::journal::{AdmittedEvent, DeviceRecord, IntakeRecord};
+use crate::journal::{AdmittedEvent, DeviceRecord, PushedChanges};
 
 fn device(id: &str) -> DeviceRecord {
     DeviceRecord {
         device: id.into(),
         published: false,
+        receives: false,
     }
 }
 
@@ -56,26 +57,26 @@ async fn keys_are_kept_for_each_user_and_go_with_their_device() {
 async fn what_was_pushed_is_taken_in_once_and_in_order() {
     let mut fixture = TestJournal::open();
     let ada = user_id!("@agent_a:x");
-    let record = |number: usize| IntakeRecord {
+    let record = |number: usize| PushedChanges {
         to_device: vec![to_raw_value(&json!({ "number": number })).unwrap()],
-        ..IntakeRecord::default()
+        ..PushedChanges::default()
     };
     for number in 0..3 {
         fixture
-            .queue_intakes(vec![(ada.to_owned(), record(number))])
+            .queue_pushed_changes(vec![(ada.to_owned(), record(number))])
             .unwrap();
     }
     fixture = fixture.restart().await;
-    assert_eq!(fixture.users_with_intakes().unwrap(), [ada]);
+    assert_eq!(fixture.users_with_pushed_changes().unwrap(), [ada]);
     for number in 0..3 {
-        let (id, intake) = fixture.next_intake(ada).unwrap().unwrap();
+        let (id, changes) = fixture.next_pushed_changes(ada).unwrap().unwrap();
         assert_eq!(
-            intake.to_device[0].get(),
+            changes.to_device[0].get(),
             json!({ "number": number }).to_string()
         );
-        fixture.finish_intake(ada, id).unwrap();
+        fixture.finish_pushed_changes(ada, id).unwrap();
     }
-    assert!(fixture.next_intake(ada).unwrap().is_none());
+    assert!(fixture.next_pushed_changes(ada).unwrap().is_none());
 }
 
 #[tokio::test]
@@ -121,15 +122,44 @@ async fn oldest_events_without_a_key_go_when_there_are_too_many() {
     let fixture = TestJournal::open();
     let room = room_id!("!room:x");
     let too_many = 520;
+    let mut given_up = Vec::new();
     fixture
         .admit((0..too_many).map(event).collect(), Millis(1))
         .unwrap();
     for (position, admitted) in fixture.waiting_events(too_many).unwrap() {
+        for oldest in fixture
+            .move_to_encrypted(position, room, &admitted)
+            .unwrap()
+        {
+            given_up.extend(oldest.event_id());
+        }
+    }
+    assert_eq!(given_up.len(), 20);
+    assert_eq!(given_up[0], event(0).0);
+    let waiting = fixture.encrypted_events(room).unwrap();
+    assert_eq!(waiting.len(), 500);
+    assert!(waiting[0].1.event.event.get().contains("$event20\""));
+}
+
+#[tokio::test]
+async fn redacted_event_waits_for_no_key() {
+    let fixture = TestJournal::open();
+    let room = room_id!("!room:x");
+    fixture
+        .admit((0..2).map(event).collect(), Millis(1))
+        .unwrap();
+    for (position, admitted) in fixture.waiting_events(10).unwrap() {
         fixture
             .move_to_encrypted(position, room, &admitted)
             .unwrap();
     }
-    let waiting = fixture.encrypted_events(room).unwrap();
-    assert_eq!(waiting.len(), 500);
-    assert!(waiting[0].1.event.event.get().contains("$event20\""));
+    let (redacted, _) = event(0);
+    fixture
+        .withdraw_encrypted(room_id!("!other:x"), &redacted)
+        .unwrap();
+    assert_eq!(fixture.encrypted_events(room).unwrap().len(), 2);
+    fixture.withdraw_encrypted(room, &redacted).unwrap();
+    let left = fixture.encrypted_events(room).unwrap();
+    assert_eq!(left.len(), 1);
+    assert_eq!(left[0].1.event_id(), Some(event(1).0));
 }

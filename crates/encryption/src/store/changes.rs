@@ -8,7 +8,7 @@ use matrix_sdk_crypto::{
 use serde::{Serialize, de::DeserializeOwned};
 
 use super::{DurableStore, HASHES_MAX, Kind, Result, WrongKey, name};
-use crate::rows::Row;
+use crate::row_store::Row;
 
 impl DurableStore {
     pub(super) fn row(&self, kind: Kind, parts: &[&str], value: &impl Serialize) -> Result<Row> {

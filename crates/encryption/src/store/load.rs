@@ -23,10 +23,10 @@ use tokio::sync::Mutex;
 use super::{DurableStore, Kind, Result};
 use crate::{
     cipher::Cipher,
-    rows::{Rows, RowsError, StoredRows},
+    row_store::{RowStore, RowStoreError, StoredRows},
 };
 
-/// Rows of one kind: what tells each from the others, and what it holds.
+/// RowStore of one kind: what tells each from the others, and what it holds.
 type Found = Vec<(Vec<String>, Vec<u8>, Vec<u8>)>;
 
 /// All rows of a user, by kind.
@@ -36,12 +36,12 @@ impl DurableStore {
     /// The keys of a user, as they are on disk.
     pub(crate) async fn open(
         user: OwnedUserId,
-        rows: Arc<dyn Rows>,
+        rows: Arc<dyn RowStore>,
         cipher: Cipher,
     ) -> Result<Self> {
         let found = rows
             .load(&user)
-            .map_err(|RowsError(error)| CryptoStoreError::Backend(error))?;
+            .map_err(|RowStoreError(error)| CryptoStoreError::Backend(error))?;
         let mut store = Self {
             user,
             rows,

@@ -40,7 +40,7 @@ type ByDevice = BTreeMap<OwnedUserId, BTreeMap<OwnedDeviceId, Box<RawValue>>>;
 
 /// See the module's documentation. What is not there was not told.
 #[derive(Debug, Default)]
-pub struct Intakes {
+pub struct EncryptionPayload {
     /// To-device messages, in their order.
     pub to_device: Vec<ToDevice>,
     /// People whose devices have changed.
@@ -65,7 +65,7 @@ struct DeviceLists {
     changed: Vec<Box<RawValue>>,
 }
 
-impl Intakes {
+impl EncryptionPayload {
     /// Reads the body of a transaction, leniently: what cannot be read is left out.
     pub fn of(body: &HashMap<String, &RawValue>) -> Self {
         let messages: Vec<Box<RawValue>> = find(body, &TO_DEVICE).unwrap_or_default();
@@ -111,9 +111,9 @@ mod tests {
 
     use super::*;
 
-    fn read(body: &Value) -> Intakes {
+    fn read(body: &Value) -> EncryptionPayload {
         let text = body.to_string();
-        Intakes::of(&serde_json::from_str(&text).unwrap())
+        EncryptionPayload::of(&serde_json::from_str(&text).unwrap())
     }
 
     #[test]
@@ -155,13 +155,13 @@ mod tests {
             for name in fallback {
                 body[name] = json!({ "@a:x": { "D": ["signed_curve25519"] } });
             }
-            let intakes = read(&body);
-            assert_eq!(intakes.to_device.len(), 1, "{body}");
-            assert_eq!(intakes.to_device[0].device, "D");
-            assert_eq!(intakes.changed, ["@ann:x"], "{body}");
-            let user = intakes.one_time_keys.keys().next().unwrap();
-            assert_eq!(intakes.one_time_keys[user].len(), 2, "{body}");
-            assert_eq!(intakes.unused_fallback_keys[user].len(), 1, "{body}");
+            let payload = read(&body);
+            assert_eq!(payload.to_device.len(), 1, "{body}");
+            assert_eq!(payload.to_device[0].device, "D");
+            assert_eq!(payload.changed, ["@ann:x"], "{body}");
+            let user = payload.one_time_keys.keys().next().unwrap();
+            assert_eq!(payload.one_time_keys[user].len(), 2, "{body}");
+            assert_eq!(payload.unused_fallback_keys[user].len(), 1, "{body}");
         }
     }
 

@@ -8,20 +8,20 @@ use ruma::UserId;
 /// A row could not be read or written.
 #[derive(Debug, thiserror::Error)]
 #[error("the store of encryption keys failed")]
-pub struct RowsError(#[source] pub Box<dyn std::error::Error + Send + Sync>);
+pub struct RowStoreError(#[source] pub Box<dyn std::error::Error + Send + Sync>);
 
 /// A row: its name, and its value or that it goes.
 pub type Row = (Vec<u8>, Option<Vec<u8>>);
 
-/// Rows as they are kept: names and sealed values.
+/// RowStore as they are kept: names and sealed values.
 pub type StoredRows = Vec<(Vec<u8>, Vec<u8>)>;
 
 /// Keeps rows for each user.
 #[async_trait]
-pub trait Rows: Debug + Send + Sync {
+pub trait RowStore: Debug + Send + Sync {
     /// All rows of a user, in any order.
-    fn load(&self, user: &UserId) -> Result<StoredRows, RowsError>;
+    fn load(&self, user: &UserId) -> Result<StoredRows, RowStoreError>;
 
     /// Writes these rows, all or none of them, and returns when they are on disk.
-    async fn write(&self, user: &UserId, rows: Vec<Row>) -> Result<(), RowsError>;
+    async fn write(&self, user: &UserId, rows: Vec<Row>) -> Result<(), RowStoreError>;
 }

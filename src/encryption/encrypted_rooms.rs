@@ -26,12 +26,12 @@ pub(super) struct EncryptedRoom {
 }
 
 /// See the module's documentation. A room that is known and not encrypted is `None`.
-pub(super) struct RoomFacts {
+pub(super) struct EncryptedRooms {
     homeserver: Homeserver,
     rooms: RoomCache<Option<Arc<EncryptedRoom>>>,
 }
 
-impl RoomFacts {
+impl EncryptedRooms {
     pub(super) fn new(homeserver: Homeserver) -> Self {
         Self {
             homeserver,
@@ -65,13 +65,13 @@ impl RoomFacts {
         room: &RoomId,
     ) -> Result<Option<EncryptedRoom>, MatrixError> {
         let state = async |kind| self.homeserver.state_content(actor, room, kind, "").await;
-        let Some(encryption) = state(StateEventType::RoomEncryption).await? else {
+        let content = state(StateEventType::RoomEncryption).await?;
+        let Some(content) = content.filter(|content| content.get("algorithm").is_some()) else {
             return Ok(None);
         };
-        let Ok(encryption) = serde_json::from_value(encryption) else {
-            // Without an algorithm there is no encryption.
-            return Ok(None);
-        };
+        // A room whose settings cannot be read is encrypted all the same.
+        let encryption = serde_json::from_value(content)
+            .unwrap_or_else(|_| RoomEncryptionEventContent::with_recommended_defaults());
         let history = state(StateEventType::RoomHistoryVisibility).await?;
         let history = history
             .as_ref()
