@@ -207,7 +207,7 @@ impl Rest {
         idle: Duration,
     ) -> anyhow::Result<Self> {
         tokio::time::sleep(SETTLE).await;
-        let looks = || demo.requests("GET /v1/agents/");
+        let looks = || demo.request_count("GET /v1/agents/");
         let requests = || anyhow::Ok(synapse.requests()?.values().sum::<usize>());
         let before = (
             requests()?,

@@ -167,26 +167,26 @@ impl Bridge {
             Arc::clone(&self.appservice.arrived),
         );
         self.begin_decryption(&inbox)?;
-        tasks.spawn_singleton("inbox", inbox.serve());
+        tasks.spawn_essential("inbox", inbox.serve());
         if let Some(discovery) = self
             .discovery
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .take()
         {
-            tasks.spawn_singleton("agent discovery", discovery.serve());
+            tasks.spawn_essential("agent discovery", discovery.serve());
         }
         self.watch_rooms();
         self.watch_alarms();
         let (journal, closing) = (self.ctx.journal.clone(), tasks.clone());
-        tasks.spawn_singleton("journal flush", async move {
+        tasks.spawn_essential("journal flush", async move {
             tokio::select! {
                 () = journal.flusher_ended() => {}
                 () = closing.closing() => {}
             }
         });
         let prune = prune(self.ctx.journal.clone(), tasks.clone());
-        tasks.spawn_singleton("journal pruning", prune);
+        tasks.spawn_essential("journal pruning", prune);
         // Where nothing was ever admitted, nothing was missed.
         if let Some(last) = self.last_admission {
             let homeserver = self.ctx.homeserver.clone();
@@ -209,7 +209,7 @@ impl Bridge {
             decryptor.resume()?;
             self.ctx
                 .tasks
-                .spawn_singleton("decryptor", decryptor.serve(rooms));
+                .spawn_essential("decryptor", decryptor.serve(rooms));
         }
         Ok(self.ctx.encryption.begin()?)
     }
@@ -224,7 +224,7 @@ impl Bridge {
             self.discovery_status.clone(),
             tasks.clone(),
         );
-        tasks.spawn_singleton("Letta alarm", alarm);
+        tasks.spawn_essential("Letta alarm", alarm);
         let pauses = pause_alert::serve(
             self.ctx.journal.clone(),
             self.ctx.outbox.clone(),
@@ -232,16 +232,16 @@ impl Bridge {
             Arc::clone(self.turns.pauses()),
             tasks.clone(),
         );
-        tasks.spawn_singleton("pause alarm", pauses);
+        tasks.spawn_essential("pause alarm", pauses);
     }
 
     /// Looks again at what others change: names of people, and rooms that the bridge made.
     fn watch_rooms(&self) {
         let tasks = &self.ctx.tasks;
         let names = name_conflicts::serve(self.agents.clone(), tasks.clone());
-        tasks.spawn_singleton("agent names", names);
+        tasks.spawn_essential("agent names", names);
         let rooms = room_changes::serve(self.agents.clone(), tasks.clone());
-        tasks.spawn_singleton("rooms of agents", rooms);
+        tasks.spawn_essential("rooms of agents", rooms);
         let provisioner = Arc::clone(&self.agents.provisioner);
         tasks.spawn(async move { provisioner.show_all_online().await });
     }

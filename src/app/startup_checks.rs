@@ -78,7 +78,7 @@ async fn ping(
     loop {
         let transaction = format!("start-{}-{attempt}", Millis::now().0);
         match homeserver.check_ping(appservice_id, &transaction).await {
-            Ok(Some(_)) if !pings.heard(&transaction) => {
+            Ok(Some(_)) if !pings.has_received(&transaction) => {
                 let code = "somebody else answered at that address".to_owned();
                 return Err(StartupError::NotReachable { code });
             }

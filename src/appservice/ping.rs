@@ -18,7 +18,7 @@ pub struct Pings(Arc<Mutex<Option<String>>>);
 
 impl Pings {
     /// Whether the last ping that came in was this one.
-    pub fn heard(&self, transaction: &str) -> bool {
+    pub fn has_received(&self, transaction: &str) -> bool {
         self.0
             .lock()
             .unwrap_or_else(PoisonError::into_inner)

@@ -244,7 +244,7 @@ impl CommandHandler {
             .ctx
             .agents
             .provisioner
-            .invite_home(&record.id, person)
+            .invite_to_agent_room(&record.id, person)
             .await
         {
             Ok(true) => Ok(format!(

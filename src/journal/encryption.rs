@@ -199,7 +199,7 @@ impl Journal {
         &self,
         room: &RoomId,
     ) -> Result<Vec<(u64, EncryptedEvent)>, JournalError> {
-        let prefix = Key::new(key::ENCRYPTED).text(room.as_str()).bytes();
+        let prefix = Key::new(key::UNDECRYPTED).text(room.as_str()).bytes();
         let events = self.scan::<EncryptedEvent>(&prefix, "encrypted event");
         events
             .map(|entry| entry.map(|(key, event)| (last_number(&key), event)))
@@ -234,7 +234,7 @@ impl Journal {
 
     /// Rooms in which an event waits for its key.
     pub fn rooms_with_encrypted_events(&self) -> Result<Vec<OwnedRoomId>, JournalError> {
-        self.first_texts(key::ENCRYPTED)
+        self.first_texts(key::UNDECRYPTED)
     }
 
     /// The first texts of all keys of a kind, each once.
@@ -263,6 +263,6 @@ fn device_key(user: &UserId) -> Vec<u8> {
 }
 
 fn encrypted_key(room: &RoomId, number: u64) -> Vec<u8> {
-    let key = Key::new(key::ENCRYPTED).text(room.as_str());
+    let key = Key::new(key::UNDECRYPTED).text(room.as_str());
     key.number(number).bytes()
 }

@@ -40,7 +40,7 @@ impl Journal {
     }
 
     /// What was set aside, oldest first.
-    pub fn failed(&self) -> Result<Vec<FailedRecord>, JournalError> {
+    pub fn failed_prompts(&self) -> Result<Vec<FailedRecord>, JournalError> {
         self.scan(&[key::FAILED], "failed")
             .map(|entry| entry.map(|(_, failed)| failed))
             .collect()
@@ -79,7 +79,7 @@ impl Journal {
     /// Takes a prompt out of what was set aside, because its event was redacted.
     pub fn withdraw_failed(&self, room: &RoomId, event_id: &EventId) -> Result<(), JournalError> {
         let _guard = self.write_lock();
-        for mut failed in self.failed()? {
+        for mut failed in self.failed_prompts()? {
             let before = failed.prompts.len();
             failed.prompts.retain(|prompt| prompt.event_id != event_id);
             if failed.key.room != room || failed.prompts.len() == before {

@@ -232,11 +232,11 @@ impl Journal {
 
     /// Rooms that have room jobs.
     pub fn rooms_with_jobs(&self) -> Result<Vec<OwnedRoomId>, JournalError> {
-        self.rooms_of(key::ROOM_JOB)
+        self.rooms_with_rows(key::ROOM_JOB)
     }
 
     /// The rooms that keys of a kind begin with, each once.
-    pub(super) fn rooms_of(&self, kind: u8) -> Result<Vec<OwnedRoomId>, JournalError> {
+    pub(super) fn rooms_with_rows(&self, kind: u8) -> Result<Vec<OwnedRoomId>, JournalError> {
         let mut rooms: Vec<OwnedRoomId> = Vec::new();
         for key in self.db().scan_prefix([kind]).keys() {
             let key = key?;

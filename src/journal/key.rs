@@ -54,7 +54,7 @@ pub(super) const DEVICE: u8 = b'v';
 /// `user, number -> PushedChanges`: what the homeserver has pushed for a device.
 pub(super) const PUSHED_CHANGES: u8 = b'n';
 /// `room, number -> EncryptedEvent`: events that wait for their key.
-pub(super) const ENCRYPTED: u8 = b'w';
+pub(super) const UNDECRYPTED: u8 = b'w';
 /// The last number that was given to something that was set aside.
 pub(super) const LAST_FAILED: &[u8] = b"!failed";
 /// The space.

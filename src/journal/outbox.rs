@@ -128,7 +128,7 @@ impl Journal {
 
     /// Rooms for which messages wait.
     pub fn rooms_with_outbox_items(&self) -> Result<Vec<OwnedRoomId>, JournalError> {
-        self.rooms_of(key::OUTBOX)
+        self.rooms_with_rows(key::OUTBOX)
     }
 }
 

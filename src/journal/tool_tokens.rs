@@ -40,7 +40,7 @@ impl Journal {
     }
 
     /// The hashes of an agent's tokens.
-    pub fn tool_tokens(&self, agent: &AgentId) -> Result<Vec<String>, JournalError> {
+    pub fn tool_token_hashes(&self, agent: &AgentId) -> Result<Vec<String>, JournalError> {
         let mut hashes = Vec::new();
         for entry in self.scan::<ToolTokenRecord>(&[key::TOOL_TOKEN], "tool token") {
             let (key, record) = entry?;

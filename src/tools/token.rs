@@ -34,7 +34,7 @@ pub enum TokenError {
 
 /// Makes a token for an agent. It is valid at once, and on disk after the journal's next `durable`.
 pub fn issue(journal: &Journal, agent: &AgentId) -> Result<Secret, TokenError> {
-    if journal.tool_tokens(agent)?.len() >= TOKENS_MAX {
+    if journal.tool_token_hashes(agent)?.len() >= TOKENS_MAX {
         return Err(TokenError::TooMany);
     }
     let token = format!("{PREFIX}{}", registration::new_token().expose());
@@ -53,7 +53,7 @@ pub fn forget(journal: &Journal, token: &Secret) -> Result<(), JournalError> {
 
 /// Ends all tokens of an agent. Answers how many there were.
 pub fn revoke(journal: &Journal, agent: &AgentId) -> Result<usize, JournalError> {
-    let tokens = journal.tool_tokens(agent)?;
+    let tokens = journal.tool_token_hashes(agent)?;
     for hash in &tokens {
         journal.remove_tool_token(hash)?;
     }

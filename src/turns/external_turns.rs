@@ -85,7 +85,7 @@ impl Turns {
                 );
             }
         });
-        tasks.spawn_singleton("external turns", async move {
+        tasks.spawn_essential("external turns", async move {
             loop {
                 let next = tokio::select! {
                     next = external.next() => next,
@@ -114,7 +114,7 @@ impl Turns {
         let id = TurnId::named(&["overheard", place.agent.as_str(), &external.key]);
         let begun = self
             .inner
-            .was_begun(&place.room, &id.notice_id("elsewhere"))?;
+            .is_sent_or_queued(&place.room, &id.notice_id("elsewhere"))?;
         let heard = ExternalTurnRef {
             at: &external.at,
             key: &external.key,

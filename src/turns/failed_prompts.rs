@@ -33,7 +33,7 @@ impl Turns {
         requester: Requester<'_>,
         room: Option<&RoomId>,
     ) -> Result<Vec<FailedRecord>, JournalError> {
-        let mut failed = self.inner.ctx.journal.failed()?;
+        let mut failed = self.inner.ctx.journal.failed_prompts()?;
         failed.retain(|one| {
             room.is_none_or(|room| one.key.room == room) && may_retry(requester, one)
         });
@@ -47,7 +47,7 @@ impl Turns {
         number: u64,
     ) -> Result<RetryOutcome, JournalError> {
         let journal = &self.inner.ctx.journal;
-        let known = journal.failed()?;
+        let known = journal.failed_prompts()?;
         match known.iter().find(|one| one.number == number) {
             None => return Ok(RetryOutcome::Nothing),
             Some(one) if !may_retry(requester, one) => return Ok(RetryOutcome::NotTheirs),

@@ -81,7 +81,7 @@ fn facts_of(mimetype: Option<&str>, size: Option<UInt>) -> String {
 }
 
 /// The message that a message replies to. In a thread, each message is also one to the message before, for clients that know none.
-pub(super) fn replied_to(content: &RoomMessageEventContent) -> Option<OwnedEventId> {
+pub(super) fn replied_to_id(content: &RoomMessageEventContent) -> Option<OwnedEventId> {
     let reply = match content.relates_to.as_ref()? {
         Relation::Reply(reply) => Some(&reply.in_reply_to),
         Relation::Thread(thread) if !thread.is_falling_back => thread.in_reply_to.as_ref(),

@@ -8,7 +8,7 @@
 
 use std::time::Duration;
 
-use letta_client::{MessageId, Stop, TurnEvent};
+use letta_client::{MessageId, StopReason, TurnEvent};
 
 use super::{messages::first_part, model_tags::ModelText, notice_texts};
 use crate::journal::Answer;
@@ -267,24 +267,28 @@ impl Reply {
     }
 
     /// What there is to say now that the turn is over.
-    pub fn answer(&self, stop: &Stop) -> Answer {
+    pub fn answer(&self, stop: &StopReason) -> Answer {
         let text = match stop {
             // Told to its end, so what it told before a restart and not after it is void.
-            Stop::EndTurn | Stop::MaxSteps | Stop::NeedsApproval => self.told(true),
-            Stop::Cancelled | Stop::Failed(_) => self.text(),
+            StopReason::EndTurn | StopReason::MaxSteps | StopReason::NeedsApproval => {
+                self.told(true)
+            }
+            StopReason::Cancelled | StopReason::Failed(_) => self.text(),
         };
         let ending_notice = match stop {
-            Stop::EndTurn if text.is_empty() && !self.is_silent_on_purpose() => {
+            StopReason::EndTurn if text.is_empty() && !self.is_silent_on_purpose() => {
                 Some(notice_texts::empty_answer())
             }
-            Stop::EndTurn | Stop::NeedsApproval => None,
-            Stop::Cancelled => Some(notice_texts::stopped()),
-            Stop::MaxSteps => Some(notice_texts::max_steps()),
-            Stop::Failed(failure) if failure.code == "RUN_DIED" => Some(notice_texts::broke_off()),
-            Stop::Failed(failure) if failure.code == "MAX_TOKENS_EXCEEDED" => {
+            StopReason::EndTurn | StopReason::NeedsApproval => None,
+            StopReason::Cancelled => Some(notice_texts::stopped()),
+            StopReason::MaxSteps => Some(notice_texts::max_steps()),
+            StopReason::Failed(failure) if failure.code == "RUN_DIED" => {
+                Some(notice_texts::broke_off())
+            }
+            StopReason::Failed(failure) if failure.code == "MAX_TOKENS_EXCEEDED" => {
                 Some(notice_texts::max_tokens(text.is_empty()))
             }
-            Stop::Failed(failure) => Some(notice_texts::turn_failed(failure)),
+            StopReason::Failed(failure) => Some(notice_texts::turn_failed(failure)),
         };
         Answer {
             text,

@@ -251,7 +251,7 @@ fn message(event: &IncomingEvent, room: Option<&RoomRecord>, rules: &Rules) -> R
             conversation,
             also: conversations.collect(),
             attachment: event.attachment.clone(),
-            reply_to: prompt::replied_to(content),
+            reply_to: prompt::replied_to_id(content),
         },
         None if room.successor().is_some() => Route::Ignore(IgnoreReason::RoomLeft),
         None => Route::Ignore(IgnoreReason::NotAddressed),

@@ -16,7 +16,7 @@ use super::{
 };
 use crate::journal::{JournalError, NoticeText, TurnRecord};
 use futures_util::StreamExt;
-use letta_client::{ApprovalRequest, BackendError, Stop, TurnEvent, TurnFailure, TurnStream};
+use letta_client::{ApprovalRequest, BackendError, StopReason, TurnEvent, TurnFailure, TurnStream};
 use tokio::{
     sync::{AcquireError, SemaphorePermit},
     time::Instant,
@@ -54,7 +54,7 @@ pub(super) enum SegmentOutcome {
 
 /// How reading a stream ended.
 enum StreamEnd {
-    Everything(Stop, Option<ApprovalRequest>),
+    Everything(StopReason, Option<ApprovalRequest>),
     Broken(BackendError),
     Redacted,
     ShuttingDown,
@@ -237,11 +237,11 @@ impl Inner {
             .read_stream_unless_stopped(turn, view, wait, stream)
             .await?
         {
-            StreamEnd::Everything(Stop::Failed(failure), request) => {
+            StreamEnd::Everything(StopReason::Failed(failure), request) => {
                 Ok(Err(reported_failure(turn, view, failure, request)))
             }
             StreamEnd::Everything(stop, request) => {
-                if stop != Stop::Cancelled {
+                if stop != StopReason::Cancelled {
                     self.pauses.lift(&turn.key.agent)?;
                 }
                 view.note_end(&stop);
@@ -336,7 +336,7 @@ impl Inner {
                     self.ctx.journal.update_turn(turn)?;
                 }
                 () = sleep_until(wake_at) => self.show(turn, view).await?,
-                () = &mut stopped => return Ok(StreamEnd::Everything(Stop::Cancelled, None)),
+                () = &mut stopped => return Ok(StreamEnd::Everything(StopReason::Cancelled, None)),
                 () = self.ctx.tasks.stopping() => return Ok(StreamEnd::ShuttingDown),
             }
         }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use letta_client::{Stop, TurnEvent};
+use letta_client::{StopReason, TurnEvent};
 use ruma::{OwnedEventId, RoomId};
 use tokio::time::Instant;
 use tracing::debug;
@@ -76,16 +76,16 @@ impl Inner {
             dropped: Vec::new(),
         };
         if turn.shown.waiting.is_some()
-            || (again && self.was_begun(&turn.key.room, &wait_notice::id_of(turn))?)
+            || (again && self.is_sent_or_queued(&turn.key.room, &wait_notice::id_of(turn))?)
         {
             view.notice = Notice::resumed(self, turn);
         }
         let segment = turn.segment_id();
-        if again && self.was_begun(&turn.key.room, &segment.part(0))? {
+        if again && self.is_sent_or_queued(&turn.key.room, &segment.part(0))? {
             view.reply = Reply::resumed(Duration::ZERO, turn.shown.edits_reserved);
             view.answer.expect(self, segment.part(0));
         }
-        if again && self.was_begun(&turn.key.room, &segment.status())? {
+        if again && self.is_sent_or_queued(&turn.key.room, &segment.status())? {
             view.status = Status::resumed(detail, turn.shown.status_edits_reserved);
             view.line.expect(self, segment.status());
         } else if view.answer.is_busy() {
@@ -100,7 +100,11 @@ impl Inner {
     }
 
     /// Whether a message is on its way to a room or there.
-    pub(super) fn was_begun(&self, room: &RoomId, send_id: &SendId) -> Result<bool, JournalError> {
+    pub(super) fn is_sent_or_queued(
+        &self,
+        room: &RoomId,
+        send_id: &SendId,
+    ) -> Result<bool, JournalError> {
         let journal = &self.ctx.journal;
         Ok(journal.event_of(send_id)?.is_some() || journal.is_waiting(room, send_id)?)
     }
@@ -217,7 +221,7 @@ impl Inner {
         let segment = turn.segment_id();
         let lost = |event: Option<&OwnedEventId>, send_id: &SendId| match event {
             Some(_) => Ok(false),
-            None => self.was_begun(&turn.key.room, send_id),
+            None => self.is_sent_or_queued(&turn.key.room, send_id),
         };
         let unknown = lost(view.answer.event.as_ref(), &segment.part(0))?
             || lost(view.line.event.as_ref(), &segment.status())?
@@ -274,11 +278,13 @@ impl TurnView {
     }
 
     /// The segment has ended like this.
-    pub(super) fn note_end(&mut self, stop: &Stop) {
+    pub(super) fn note_end(&mut self, stop: &StopReason) {
         self.ending = match stop {
-            Stop::Cancelled => SegmentEnding::Stopped,
-            Stop::Failed(_) => SegmentEnding::BrokeOff,
-            Stop::EndTurn | Stop::MaxSteps | Stop::NeedsApproval => SegmentEnding::Done,
+            StopReason::Cancelled => SegmentEnding::Stopped,
+            StopReason::Failed(_) => SegmentEnding::BrokeOff,
+            StopReason::EndTurn | StopReason::MaxSteps | StopReason::NeedsApproval => {
+                SegmentEnding::Done
+            }
         };
     }
 

@@ -15,7 +15,7 @@ async fn an_agent_in_a_direct_chat_answers_what_was_said_before_it_came_in() {
         .wait_for_answer(&room, &question, SOON, |text| text == "welcome")
         .await;
     assert_eq!(answer.sender, ada.ghost);
-    let made = world.letta.demo.requests("POST /v1/conversations/");
+    let made = world.letta.demo.request_count("POST /v1/conversations/");
     assert_eq!(made, 1, "a chat is a conversation of its own");
     assert_eq!(world.settled(&room).await.said_by(&ada.ghost).count(), 1);
 }

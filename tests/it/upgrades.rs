@@ -48,7 +48,7 @@ async fn agent_follows_its_replaced_room_when_it_is_invited() {
                 .then_some(())
         })
         .await;
-    let made = world.letta.demo.requests("POST /v1/conversations/");
+    let made = world.letta.demo.request_count("POST /v1/conversations/");
     close(&world, &old).await;
     let new = upgrade(&world, &old).await;
     world
@@ -75,7 +75,7 @@ async fn agent_follows_its_replaced_room_when_it_is_invited() {
         .await;
     assert_eq!(answer.sender, ada.ghost);
     assert_eq!(
-        world.letta.demo.requests("POST /v1/conversations/"),
+        world.letta.demo.request_count("POST /v1/conversations/"),
         made,
         "the conversation goes on"
     );

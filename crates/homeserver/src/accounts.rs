@@ -199,7 +199,7 @@ impl Accounts {
         {
             return Err(unknown_token(false));
         }
-        if account.locked && !facts.ends_sessions() {
+        if account.locked && !facts.is_logout() {
             return Err(moderation::user_locked_error());
         }
         self.retire_replaced(&token).await?;

@@ -4,7 +4,7 @@
 //! takes all threads, and one of all. A future that waits (for a commit, a lock, a long poll) gives thread and permits back until it
 //! is woken. When its caller goes, a scan that is under way ends at its next row ([`is_abandoned`]).
 //!
-//! [`check_scan`] is called by every scan of the store. In debug builds it counts scans on async workers; the tests of this crate
+//! [`check_not_on_async_worker`] is called by every scan of the store. In debug builds it counts scans on async workers; the tests of this crate
 //! fail if there was one.
 
 use std::{
@@ -344,7 +344,7 @@ pub fn is_abandoned() -> bool {
     })
 }
 
-/// Polls the future of a request where it must not block, so that [`check_scan`] finds it if it does.
+/// Polls the future of a request where it must not block, so that [`check_not_on_async_worker`] finds it if it does.
 pub async fn watched<F: Future>(future: F) -> F::Output {
     let mut future = std::pin::pin!(future);
     std::future::poll_fn(|context| {
@@ -355,7 +355,7 @@ pub async fn watched<F: Future>(future: F) -> F::Output {
 }
 
 /// Called by whoever begins to scan a table. In debug builds, a scan on an async worker is logged and counted.
-pub fn check_scan(table: &'static str) {
+pub fn check_not_on_async_worker(table: &'static str) {
     if cfg!(debug_assertions) && on_async_worker() {
         tracing::error!(table, "a table is scanned on an async worker");
         ASYNC_SCANS.with_borrow_mut(|scans| scans.push(table));

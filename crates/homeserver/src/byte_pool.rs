@@ -202,7 +202,7 @@ impl Transfer {
     /// # Errors
     ///
     /// If there is none in time, or too many wait already.
-    pub async fn room(&self) -> Result<(), PoolFull> {
+    pub async fn wait_for_room(&self) -> Result<(), PoolFull> {
         self.wait_for(Wanted::Room).await
     }
 

@@ -101,7 +101,7 @@ impl RequestMetadata {
     }
 
     /// Whether the request only logs out, which people who are locked out may do, too.
-    pub fn ends_sessions(&self) -> bool {
+    pub fn is_logout(&self) -> bool {
         self.path.ends_with("/logout") || self.path.ends_with("/logout/all")
     }
 

@@ -141,7 +141,7 @@ impl Server {
         let supervision = store::supervise(services.store.clone(), stopping);
         services
             .tasks
-            .spawn_singleton("store supervision", supervision);
+            .spawn_essential("store supervision", supervision);
         for appservice in services.appservices.all() {
             services.transactions.serve(appservice).await?;
         }
@@ -160,7 +160,7 @@ impl Server {
             Holder::Follower(name.to_owned()),
         );
         let running = async move { pool.run(holder, task).await };
-        self.services.tasks.spawn_singleton(name, running);
+        self.services.tasks.spawn_essential(name, running);
     }
 
     /// Registers an application service for as long as the server runs: the program around it hands over its own.

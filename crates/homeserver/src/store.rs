@@ -225,7 +225,7 @@ impl Store {
     fn walk<T: Table>(&self, from: &[u8], prefix: Vec<u8>, direction: Direction) -> Scan<'_, T> {
         #[cfg(test)]
         self.counted.reads.add(1);
-        crate::blocking::check_scan(T::NAME);
+        crate::blocking::check_not_on_async_worker(T::NAME);
         let family = self.family::<T>();
         let mut reading = ReadOptions::default();
         if matches!(direction, Direction::Forward)

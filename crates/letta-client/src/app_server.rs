@@ -257,7 +257,9 @@ impl Backend for AppServerBackend {
                 Some(entry) if entry.id.as_deref() == Some(id.as_str()) => {
                     Ok(listing::agent_from_entry(entry))
                 }
-                _ => Err(BackendError::unclear("not the record of this agent")),
+                _ => Err(BackendError::unexpected_answer(
+                    "not the record of this agent",
+                )),
             },
             Err(BackendError::NotFound { .. }) => Ok(None),
             Err(error) => Err(error),

@@ -323,7 +323,7 @@ pub enum TurnEvent {
         text: String,
     },
     /// The agent may not go on before a person has decided; the turn ends with
-    /// [`Stop::NeedsApproval`].
+    /// [`StopReason::NeedsApproval`].
     Approval(ApprovalRequest),
     /// The model provider has failed, and Letta asks it once more by itself. What came of it before is void only if a
     /// [`TurnEvent::Discard`] says so.
@@ -338,7 +338,7 @@ pub enum TurnEvent {
     /// The connection is there again.
     Reconnected,
     /// The turn is over.
-    Finished(Stop),
+    Finished(StopReason),
 }
 
 /// A call of a tool by an agent.
@@ -363,7 +363,7 @@ pub struct ApprovalRequest {
 
 /// How a turn ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Stop {
+pub enum StopReason {
     /// The agent has said what it had to say.
     EndTurn,
     /// A person stopped it.

@@ -264,7 +264,7 @@ impl Demo {
     }
 
     /// How often a route was asked, by its name in [`Records::requests`].
-    pub fn requests(&self, route: &str) -> u64 {
+    pub fn request_count(&self, route: &str) -> u64 {
         self.shared
             .world()
             .records

@@ -181,7 +181,7 @@ pub enum Advice {
 
 impl BackendError {
     /// An answer that was received, and does not say what was asked for: nothing is known, and nothing may be concluded from it.
-    pub(crate) fn unclear(detail: impl Into<String>) -> Self {
+    pub(crate) fn unexpected_answer(detail: impl Into<String>) -> Self {
         Self::NotLetta {
             status: 200,
             detail: detail.into(),
@@ -192,7 +192,7 @@ impl BackendError {
     /// What it means when nothing was asked for but to read: what is not understood says nothing about what exists.
     pub(crate) fn into_read_error(self) -> Self {
         match self {
-            Self::Protocol { detail } => Self::unclear(detail),
+            Self::Protocol { detail } => Self::unexpected_answer(detail),
             error => error,
         }
     }

@@ -46,7 +46,7 @@ pub mod sse;
 pub use backend::{
     Agent, ApprovalRequest, ApprovalStatus, Backend, BackendInfo, Conversation, Decision,
     Destination, ExternalTurn, HistoryItem, Image, Part, PermissionMode, Prompt, Role, Speaker,
-    Stop, ToolCall, ToolPolicy, TurnEvent, TurnFailure, TurnStream,
+    StopReason, ToolCall, ToolPolicy, TurnEvent, TurnFailure, TurnStream,
 };
 pub use error::{Advice, BackendError, MissingResource};
 pub use failure::{FailureKind, FailurePolicy};

@@ -4,7 +4,7 @@
 //! one that is awake makes it look once more, so nothing that was written before a wake is missed.
 //!
 //! A panic costs one item, never a worker ([`Workers`]): the same item is tried [`PANICS_PER_ITEM_MAX`] times
-//! and then set aside. A task that the process cannot do without ([`Tasks::spawn_singleton`]) takes
+//! and then set aside. A task that the process cannot do without ([`Tasks::spawn_essential`]) takes
 //! the process with it when it ends early, so that whoever supervises the process starts it anew.
 
 #![cfg_attr(
@@ -64,7 +64,7 @@ impl Tasks {
 
     /// Runs a task that the process cannot do without. If it ends before the process is told to
     /// close, by a panic or otherwise, [`Tasks::failed`] says so.
-    pub fn spawn_singleton<F>(&self, name: &'static str, task: F)
+    pub fn spawn_essential<F>(&self, name: &'static str, task: F)
     where
         F: Future<Output = ()> + Send + 'static,
     {

@@ -176,7 +176,7 @@ async fn panic_in_a_spawned_task_is_counted_as_its_end() {
 async fn singleton_that_ends_early_is_named() {
     for panics in [true, false] {
         let tasks = Tasks::default();
-        tasks.spawn_singleton("inbox", async move { assert!(!panics, "singleton panic") });
+        tasks.spawn_essential("inbox", async move { assert!(!panics, "singleton panic") });
         assert_eq!(tasks.failed().await, "inbox");
     }
 }
@@ -185,7 +185,7 @@ async fn singleton_that_ends_early_is_named() {
 async fn singleton_that_ends_with_the_process_is_no_failure() {
     let tasks = Tasks::default();
     let closing = tasks.clone();
-    tasks.spawn_singleton("inbox", async move { closing.closing().await });
+    tasks.spawn_essential("inbox", async move { closing.closing().await });
     tasks.stop();
     tasks.ended().await;
     assert_eq!(tasks.failed_task(), None);

@@ -209,7 +209,11 @@ impl Provisioner {
     }
 
     /// Invites somebody to an agent's room because a person asked for it.
-    pub async fn invite_home(&self, id: &AgentId, person: &UserId) -> Result<bool, ProvisionError> {
+    pub async fn invite_to_agent_room(
+        &self,
+        id: &AgentId,
+        person: &UserId,
+    ) -> Result<bool, ProvisionError> {
         let Some(room) = self.registry.find(id).and_then(|record| record.room) else {
             return Ok(false);
         };

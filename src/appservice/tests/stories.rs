@@ -156,7 +156,7 @@ async fn whoever_waits_for_events_hears_of_them() {
 #[tokio::test]
 async fn a_ping_is_known_by_its_transaction_id() {
     let service = TestAppservice::open();
-    assert!(!service.state.pings.heard("start-1"));
+    assert!(!service.state.pings.has_received("start-1"));
     let ping = |body: &str| {
         http::Request::post("/_matrix/app/v1/ping")
             .header("authorization", format!("Bearer {HS_TOKEN}"))
@@ -167,11 +167,11 @@ async fn a_ping_is_known_by_its_transaction_id() {
         .answer(ping(r#"{"transaction_id":"start-1"}"#))
         .await;
     assert_eq!(answer, (200, json!({})));
-    assert!(service.state.pings.heard("start-1"));
-    assert!(!service.state.pings.heard("start-2"));
+    assert!(service.state.pings.has_received("start-1"));
+    assert!(!service.state.pings.has_received("start-2"));
     // A ping of the admin's own does not take the answer away.
     service.answer(ping("{}")).await;
-    assert!(service.state.pings.heard("start-1"));
+    assert!(service.state.pings.has_received("start-1"));
 }
 
 #[tokio::test]
@@ -182,7 +182,7 @@ async fn a_ping_with_a_wrong_token_is_not_heard() {
         .body(Body::from(r#"{"transaction_id":"start-1"}"#))
         .unwrap();
     assert_eq!(service.answer(request).await.0, 403);
-    assert!(!service.state.pings.heard("start-1"));
+    assert!(!service.state.pings.has_received("start-1"));
 }
 
 #[tokio::test]

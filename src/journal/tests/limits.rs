@@ -275,7 +275,7 @@ async fn what_was_set_aside_is_bounded_and_can_be_tried_again_once() {
     }
     let numbers = |fixture: &TestJournal| -> Vec<u64> {
         fixture
-            .failed()
+            .failed_prompts()
             .unwrap()
             .iter()
             .map(|one| one.number)
@@ -289,7 +289,7 @@ async fn what_was_set_aside_is_bounded_and_can_be_tried_again_once() {
         6,
         "no number comes twice"
     );
-    let before = fixture.failed().unwrap().remove(0).prompts;
+    let before = fixture.failed_prompts().unwrap().remove(0).prompts;
     fixture.retry_failed(3).unwrap().unwrap();
     assert_eq!(fixture.retry_failed(3).unwrap(), None);
     let turn = fixture.begin_turn(&home(), Millis(3)).unwrap().unwrap();
@@ -301,7 +301,9 @@ async fn what_was_set_aside_is_bounded_and_can_be_tried_again_once() {
         turn.prompts[0].event_id.as_str()
     );
     // What is taken back is not kept.
-    let event = fixture.failed().unwrap()[0].prompts[0].event_id.clone();
+    let event = fixture.failed_prompts().unwrap()[0].prompts[0]
+        .event_id
+        .clone();
     fixture.withdraw_failed(&home().room, &event).unwrap();
     assert_eq!(numbers(&fixture), [5]);
 }

@@ -106,7 +106,7 @@ fn fast_answers_are_one_message_without_an_edit() {
             reply.apply(&text("m", "word "), now);
             assert_eq!(reply.show(now), None, "{pieces} pieces, {pause} ms apart");
         }
-        assert!(!reply.shows_in_full(&reply.answer(&Stop::EndTurn).text));
+        assert!(!reply.shows_in_full(&reply.answer(&StopReason::EndTurn).text));
     }
 }
 
@@ -275,7 +275,7 @@ fn a_turn_that_is_told_differently_is_shown_as_it_was_told_last() {
     let mut reply = begun();
     reply.restart();
     reply.apply(&text("n", "An answer"), ms(3_000));
-    assert_eq!(reply.answer(&Stop::EndTurn).text, "An answer");
+    assert_eq!(reply.answer(&StopReason::EndTurn).text, "An answer");
 }
 
 #[test]
@@ -290,8 +290,8 @@ fn a_turn_that_cannot_be_told_again_keeps_what_it_said() {
         detail: "secret".to_owned(),
         kind: letta_client::FailureKind::Broken,
     };
-    assert_eq!(reply.answer(&Stop::Failed(failure)).text, all);
-    assert_eq!(reply.answer(&Stop::Cancelled).text, all);
+    assert_eq!(reply.answer(&StopReason::Failed(failure)).text, all);
+    assert_eq!(reply.answer(&StopReason::Cancelled).text, all);
 }
 
 #[test]
@@ -312,15 +312,18 @@ fn an_answer_longer_than_a_message_is_not_edited_for_what_nobody_would_see() {
 
 #[test]
 fn how_a_turn_ends_is_remarked_unless_it_simply_ends() {
-    let ending_notice = |reply: &Reply, stop: &Stop| reply.answer(stop).ending_notice;
-    assert_eq!(ending_notice(&begun(), &Stop::EndTurn), None);
+    let ending_notice = |reply: &Reply, stop: &StopReason| reply.answer(stop).ending_notice;
+    assert_eq!(ending_notice(&begun(), &StopReason::EndTurn), None);
     assert_eq!(
-        ending_notice(&Reply::new(), &Stop::EndTurn),
+        ending_notice(&Reply::new(), &StopReason::EndTurn),
         Some(notice_texts::empty_answer())
     );
     // Then an approval message follows.
-    assert_eq!(ending_notice(&Reply::new(), &Stop::NeedsApproval), None);
-    for stop in [Stop::Cancelled, Stop::MaxSteps] {
+    assert_eq!(
+        ending_notice(&Reply::new(), &StopReason::NeedsApproval),
+        None
+    );
+    for stop in [StopReason::Cancelled, StopReason::MaxSteps] {
         assert!(ending_notice(&begun(), &stop).is_some(), "{stop:?}");
     }
 }
@@ -399,7 +402,7 @@ proptest! {
             .map(|(_, text)| text.trim())
             .filter(|text| !text.is_empty())
             .collect();
-        let answer = reply.answer(&Stop::EndTurn);
+        let answer = reply.answer(&StopReason::EndTurn);
         prop_assert_eq!(&answer.text, &paragraphs.join("\n\n"));
         prop_assert_eq!(answer.ending_notice.is_some(), answer.text.is_empty());
         if let (Shown::Part(_), Some((_, MessageUpdate::First(seen) | MessageUpdate::Edit { answer: seen, .. }))) =

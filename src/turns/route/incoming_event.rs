@@ -65,7 +65,7 @@ pub enum EventContent {
     /// The room is replaced.
     Tombstone(Tombstone),
     /// It cannot be read, or is not used. Where it belongs may be known.
-    Unread(UnreadRelation),
+    Unread(PlaintextRelation),
 }
 
 /// What became of somebody in a room.
@@ -80,7 +80,7 @@ pub struct Membership {
 
 /// To which event a message relates that cannot be read: an encrypted one says so in plain text.
 #[derive(Debug, Default, Deserialize)]
-pub struct UnreadRelation {
+pub struct PlaintextRelation {
     /// How.
     #[serde(default)]
     pub rel_type: Option<String>,
@@ -189,11 +189,11 @@ impl EventContent {
     }
 }
 
-fn relation_in(raw: &RawEvent) -> UnreadRelation {
+fn relation_in(raw: &RawEvent) -> PlaintextRelation {
     #[derive(Deserialize)]
     struct Content {
         #[serde(rename = "m.relates_to", default)]
-        relates_to: UnreadRelation,
+        relates_to: PlaintextRelation,
     }
     let content = serde_json::from_str::<Content>(raw.content.get());
     content

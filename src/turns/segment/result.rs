@@ -1,6 +1,6 @@
 //! What came of one segment of a turn: its answer, and what a person has to decide before the next one.
 
-use letta_client::{ApprovalRequest, Stop, TurnFailure};
+use letta_client::{ApprovalRequest, StopReason, TurnFailure};
 use tracing::warn;
 
 use super::AttemptError;
@@ -57,7 +57,7 @@ pub(super) fn reported_failure(
         turn.id = %turn.id, agent.id = %turn.key.agent, code = failure.code, detail = failure.detail,
         "Letta reported a failed turn"
     );
-    let stop = Stop::Failed(failure.clone());
+    let stop = StopReason::Failed(failure.clone());
     view.note_end(&stop);
     AttemptError::Inside(failure, segment_result(view, &stop, request))
 }
@@ -65,18 +65,18 @@ pub(super) fn reported_failure(
 /// A segment whose stream has come to its end.
 pub(super) fn segment_result(
     view: &TurnView,
-    stop: &Stop,
+    stop: &StopReason,
     request: Option<ApprovalRequest>,
 ) -> SegmentResult {
     let mut answer = view.reply.answer(stop);
-    if *stop == Stop::NeedsApproval && request.is_none() {
+    if *stop == StopReason::NeedsApproval && request.is_none() {
         answer.ending_notice = Some(notice_texts::needs_approval());
-    } else if *stop == Stop::NeedsApproval && !view.dropped.is_empty() {
+    } else if *stop == StopReason::NeedsApproval && !view.dropped.is_empty() {
         answer.ending_notice = Some(notice_texts::calls_dropped(&view.dropped));
     }
     SegmentResult {
         answer,
-        request: request.filter(|_| *stop == Stop::NeedsApproval),
+        request: request.filter(|_| *stop == StopReason::NeedsApproval),
         found: false,
     }
 }

@@ -171,7 +171,7 @@ impl Lab {
 
     /// What was set aside, by its texts.
     pub(super) fn failed(&self) -> BTreeSet<String> {
-        let failed = self.journal.failed().unwrap();
+        let failed = self.journal.failed_prompts().unwrap();
         let prompts = failed.into_iter().flat_map(|failed| failed.prompts);
         prompts.map(|prompt| prompt.text).collect()
     }

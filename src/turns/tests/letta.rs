@@ -10,7 +10,7 @@ use futures_util::{StreamExt, stream};
 use letta_client::{
     Agent, AgentId, ApprovalRequest, ApprovalStatus, Backend, BackendError, BackendInfo,
     Conversation, Decision, Destination, FailureKind, HistoryItem, MessageId, MissingResource,
-    Prompt, Role, RunId, Stop, ToolPolicy, TurnEvent, TurnFailure, TurnStream,
+    Prompt, Role, RunId, StopReason, ToolPolicy, TurnEvent, TurnFailure, TurnStream,
 };
 
 pub(super) use self::fate::Fate;
@@ -217,7 +217,7 @@ impl ScriptedLetta {
                 };
                 events(vec![
                     started,
-                    Ok(TurnEvent::Finished(Stop::Failed(failure))),
+                    Ok(TurnEvent::Finished(StopReason::Failed(failure))),
                 ])
             }
             Fate::FailLate => {
@@ -228,7 +228,7 @@ impl ScriptedLetta {
                 };
                 let failed = stream::once(async {
                     tokio::time::sleep(SILENT_AFTER).await;
-                    Ok(TurnEvent::Finished(Stop::Failed(failure)))
+                    Ok(TurnEvent::Finished(StopReason::Failed(failure)))
                 });
                 stream::iter(vec![started]).chain(failed).boxed()
             }
@@ -236,7 +236,7 @@ impl ScriptedLetta {
             Fate::Mute => unfinished(vec![started]),
             Fate::Tool => unfinished(vec![started, Ok(TurnEvent::ToolCall(call()))]),
             Fate::Retries(waits) => {
-                let end = vec![said, Ok(TurnEvent::Finished(Stop::EndTurn))];
+                let end = vec![said, Ok(TurnEvent::Finished(StopReason::EndTurn))];
                 retries(started, waits).chain(stream::iter(end)).boxed()
             }
             Fate::RetriesInVain(waits) => retries(started, waits).chain(stream::pending()).boxed(),
@@ -245,7 +245,11 @@ impl ScriptedLetta {
                 let said = Ok(text("message-1", "answer"));
                 unfinished(vec![started, said, Ok(TurnEvent::Interrupted)])
             }
-            _ => events(vec![started, said, Ok(TurnEvent::Finished(Stop::EndTurn))]),
+            _ => events(vec![
+                started,
+                said,
+                Ok(TurnEvent::Finished(StopReason::EndTurn)),
+            ]),
         }
     }
 
@@ -364,7 +368,7 @@ impl Backend for ScriptedLetta {
         let said = text("message-2", "it was decided.");
         Ok(events(vec![
             Ok(said),
-            Ok(TurnEvent::Finished(Stop::EndTurn)),
+            Ok(TurnEvent::Finished(StopReason::EndTurn)),
         ]))
     }
 
@@ -406,7 +410,7 @@ impl Backend for ScriptedLetta {
         let all = [
             started,
             text("message-1", answer),
-            TurnEvent::Finished(Stop::EndTurn),
+            TurnEvent::Finished(StopReason::EndTurn),
         ];
         Ok(events(all.map(Ok).into()))
     }

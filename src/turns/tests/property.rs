@@ -162,7 +162,7 @@ async fn live_through(steps: Vec<(Step, u64)>) {
             lab.homeserver.timeline().join("\n")
         );
     }
-    for failed in lab.journal.failed().unwrap() {
+    for failed in lab.journal.failed_prompts().unwrap() {
         let words = format!("retry {}`", failed.number);
         assert_eq!(lab.sees(&words), 1, "{failed:?} is set aside in silence");
     }

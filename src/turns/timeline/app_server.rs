@@ -4,7 +4,7 @@
 use std::{fmt::Write as _, time::Duration};
 
 use letta_client::{
-    Agent, BackendError, Decision, Destination, Prompt, Stop, TurnEvent,
+    Agent, BackendError, Decision, Destination, Prompt, StopReason, TurnEvent,
     app_server::transcript::{Cause, RecordedTurn, Replay},
 };
 use ruma::{OwnedEventId, owned_user_id};
@@ -124,7 +124,7 @@ fn stopped() -> [Item; 2] {
     let decision = ApprovalDecision::stopped(owned_user_id!("@ann:example.org"));
     [
         Item::Decides(decision, DECIDES_AFTER),
-        Item::Says(Ok(TurnEvent::Finished(Stop::Cancelled))),
+        Item::Says(Ok(TurnEvent::Finished(StopReason::Cancelled))),
     ]
 }
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use letta_client::{ApprovalRequest, Stop, TurnEvent};
+use letta_client::{ApprovalRequest, StopReason, TurnEvent};
 use ruma::{OwnedEventId, owned_user_id};
 
 use super::{Item, Pace, Room};
@@ -78,8 +78,8 @@ impl SimulatedView {
                 Item::Says(Ok(TurnEvent::Finished(stop))) => {
                     let answer = self.reply.answer(&stop);
                     let ending = match stop {
-                        Stop::Cancelled => SegmentEnding::Stopped,
-                        Stop::Failed(_) => SegmentEnding::BrokeOff,
+                        StopReason::Cancelled => SegmentEnding::Stopped,
+                        StopReason::Failed(_) => SegmentEnding::BrokeOff,
                         _ => SegmentEnding::Done,
                     };
                     let done = self.conclude(now, &answer, ending);

@@ -1,7 +1,7 @@
 //! Golden timelines: one for each shape of a real stream, at the paces at which people meet them.
 
 use insta::assert_snapshot;
-use letta_client::{MessageId, Stop, rest::transcript};
+use letta_client::{MessageId, StopReason, rest::transcript};
 use proptest::prelude::*;
 
 use super::*;
@@ -55,7 +55,7 @@ fn tokens<'a>(tokens: impl IntoIterator<Item = &'a str>) -> Vec<Item> {
         delta: delta.to_owned(),
     };
     let texts: Vec<_> = tokens.into_iter().map(text).collect();
-    let end = TurnEvent::Finished(Stop::EndTurn);
+    let end = TurnEvent::Finished(StopReason::EndTurn);
     texts
         .into_iter()
         .chain([end])
@@ -309,7 +309,7 @@ proptest! {
             story.push(Item::Breaks);
         }
         story.extend(deltas.iter().map(text));
-        story.push(Item::Says(Ok(TurnEvent::Finished(Stop::EndTurn))));
+        story.push(Item::Says(Ok(TurnEvent::Finished(StopReason::EndTurn))));
         let room = play(story, Pace { first, between, homeserver });
 
         let mut said: Vec<(usize, String)> = Vec::new();

@@ -14,7 +14,7 @@ use crate::{
 
 /// Whether a device was there before.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum DeviceWrite {
+pub enum DeviceWriteOutcome {
     /// It has a new name.
     There,
     /// It was made.

@@ -13,7 +13,7 @@ use ruma::{
 use super::{with_response::WithResponse, with_status::WithStatus};
 use crate::{
     accounts::{
-        devices::{DeviceWrite, IfMissing, manages_devices},
+        devices::{DeviceWriteOutcome, IfMissing, manages_devices},
         record, uia,
     },
     caller::Caller,
@@ -79,8 +79,8 @@ async fn name(
         .operations
         .name_device(user, &device, name, if_missing);
     let status = match named.await? {
-        DeviceWrite::There => StatusCode::OK,
-        DeviceWrite::Missing => StatusCode::CREATED,
+        DeviceWriteOutcome::There => StatusCode::OK,
+        DeviceWriteOutcome::Missing => StatusCode::CREATED,
     };
     Ok(WithStatus(status, update_device::v3::Response::new()))
 }

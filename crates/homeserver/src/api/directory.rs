@@ -104,7 +104,7 @@ async fn set(
 ) -> Result<set_room_visibility::v3::Response> {
     let room = &call.body.room_id;
     rooms::check_not_suspended(&services.rooms, &call.caller)?;
-    rooms::directory::may_publish(&services.rooms, &call.caller.user_id, room)?;
+    rooms::directory::check_may_publish(&services.rooms, &call.caller.user_id, room)?;
     publish(&services.rooms, "", room, is_public(&call.body.visibility)?).await?;
     Ok(set_room_visibility::v3::Response::new())
 }

@@ -147,12 +147,15 @@ async fn panic_of_a_future_reaches_its_caller_and_frees_its_permits() {
 async fn scans_are_counted_on_async_workers_only() {
     let pool = BlockingPool::new(PERMITS, PERMITS);
     take_async_scans();
-    check_scan("body of a test");
-    pool.run(alice(), async { check_scan("pool") }).await;
-    run(|| check_scan("closure")).await.unwrap();
+    check_not_on_async_worker("body of a test");
+    pool.run(alice(), async { check_not_on_async_worker("pool") })
+        .await;
+    run(|| check_not_on_async_worker("closure")).await.unwrap();
     assert_eq!(take_async_scans(), [""; 0]);
-    watched(async { check_scan("request") }).await;
-    tokio::spawn(async { check_scan("task") }).await.unwrap();
+    watched(async { check_not_on_async_worker("request") }).await;
+    tokio::spawn(async { check_not_on_async_worker("task") })
+        .await
+        .unwrap();
     assert_eq!(take_async_scans(), ["request", "task"]);
 }
 

@@ -346,7 +346,7 @@ where
                         .reserve(&holder, call.facts.connection.as_ref());
                     let answer = async move {
                         if work != HandlerCost::Short
-                            && let Err(error) = place.room().await
+                            && let Err(error) = place.wait_for_room().await
                         {
                             return (error_response(error), place);
                         }

@@ -43,8 +43,8 @@ impl UnreadResponses {
 
 impl ResponseReservation {
     /// Waits until other answers of this holder are read, if they use up all that it can have.
-    pub(super) async fn room(&self) -> Result<(), Error> {
-        self.0.room().await.map_err(|_| unread())
+    pub(super) async fn wait_for_room(&self) -> Result<(), Error> {
+        self.0.wait_for_room().await.map_err(|_| unread())
     }
 
     /// The response, held to the share of whoever gets it. One that finds no place in time is dropped.

@@ -10,7 +10,7 @@ use super::Operations;
 use crate::{
     accounts::{
         credential::ProvenPassword,
-        devices::{DeviceWrite, IfMissing, check_name},
+        devices::{DeviceWriteOutcome, IfMissing, check_name},
         record::{Device, ShortToken},
     },
     error::{Error, Result},
@@ -30,14 +30,14 @@ impl Operations {
         device: &DeviceId,
         name: Option<String>,
         if_missing: IfMissing,
-    ) -> Result<DeviceWrite> {
+    ) -> Result<DeviceWriteOutcome> {
         check_name(name.as_deref())?;
         let changing = self.accounts.changing.lock([user.to_owned()]).await;
         let (mut record, was) = match self.accounts.device(user, device)? {
-            Some(record) => (record, DeviceWrite::There),
+            Some(record) => (record, DeviceWriteOutcome::There),
             None if if_missing == IfMissing::Make => {
                 self.accounts.check_device_count(user)?;
-                (Device::default(), DeviceWrite::Missing)
+                (Device::default(), DeviceWriteOutcome::Missing)
             }
             None => return Err(Error::not_found("You have no such device")),
         };

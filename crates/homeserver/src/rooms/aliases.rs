@@ -42,7 +42,7 @@ impl Aliases {
 /// # Errors
 ///
 /// 400 `M_INVALID_PARAM` if it cannot be one.
-pub fn local(rooms: &Rooms, name: &str) -> Result<OwnedRoomAliasId> {
+pub fn local_alias(rooms: &Rooms, name: &str) -> Result<OwnedRoomAliasId> {
     let invalid = || Error::invalid(format!("{name:?} cannot be the name of a room"));
     if name.is_empty() || name.contains([':', '\0']) || name.contains(char::is_whitespace) {
         return Err(invalid());

@@ -122,7 +122,9 @@ impl Plan {
             _ => RoomPreset::PrivateChat,
         });
         let name = request.room_alias_name.as_deref();
-        let alias = name.map(|name| aliases::local(rooms, name)).transpose()?;
+        let alias = name
+            .map(|name| aliases::local_alias(rooms, name))
+            .transpose()?;
         let mut initial = Vec::new();
         for event in &request.initial_state {
             let event: InitialState = serde_json::from_str(event.json().get())

@@ -131,7 +131,7 @@ pub async fn publish(rooms: &Rooms, network: &str, room: &RoomId, public: bool) 
 /// # Errors
 ///
 /// 403 `M_FORBIDDEN`.
-pub fn may_publish(rooms: &Rooms, user: &UserId, room: &RoomId) -> Result<()> {
+pub fn check_may_publish(rooms: &Rooms, user: &UserId, room: &RoomId) -> Result<()> {
     let rules = rooms.rules(room)?;
     let levels = rooms.state(room).power_levels(&rules)?;
     let kind = StateEventType::RoomCanonicalAlias;

@@ -239,7 +239,7 @@ async fn tell(ctx: &SyncContext, options: &mut SyncOptions) -> Result<Response> 
     let memberships = changed_rooms.memberships(ctx, &user, besides)?;
     let outside = memberships
         .iter()
-        .filter(|(_, member)| outside::is_outside(member));
+        .filter(|(_, member)| outside::is_invited_or_knocking(member));
     options.outside = outside::StrippedStateBudget::for_rooms(outside.count());
     if let Some(since) = options.since
         && changed_rooms.concerns_devices(&memberships)

@@ -37,7 +37,7 @@ pub(super) async fn agents(backend: &AppServerBackend) -> Result<Vec<Agent>, Bac
         let answer = backend.ask(Request::AgentList { query }).await?;
         let entries = answer
             .agents
-            .ok_or_else(|| BackendError::unclear("a list of agents without agents"))?;
+            .ok_or_else(|| BackendError::unexpected_answer("a list of agents without agents"))?;
         if entries.len() < limit {
             return Ok(in_order(entries));
         }

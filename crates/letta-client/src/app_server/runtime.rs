@@ -22,7 +22,7 @@ use std::{
 
 use super::{command::Payload, missing::RequestSubject, wire::Queued};
 use crate::{
-    backend::{ApprovalRequest, Prompt, Stop, TurnStream},
+    backend::{ApprovalRequest, Prompt, StopReason, TurnStream},
     error::BackendError,
     id::{ConversationId, RunId},
     rest::decoder::TurnLimits,
@@ -36,7 +36,7 @@ mod turn;
 
 pub(super) use recovery::{HistoryLookup, Resumed};
 pub(super) use turn::StreamEnd;
-use turn::{Turn, TurnState, run_of};
+use turn::{Turn, TurnState, derive_run_id};
 
 /// How long an accepted input may be unheard of before it is looked for.
 pub const INPUT_SILENCE_MAX: Duration = Duration::from_secs(3);
@@ -214,7 +214,7 @@ impl Runtime {
         out: &mut Vec<Effect>,
     ) -> Result<Option<TurnStream>, BackendError> {
         let keys: Vec<String> = prompts.iter().map(|prompt| prompt.key.clone()).collect();
-        let run = keys.first().and_then(|key| run_of(key));
+        let run = keys.first().and_then(|key| derive_run_id(key));
         let Some(run) = run else {
             let detail = "a turn needs a prompt with a key".to_owned();
             return Err(BackendError::Protocol { detail });
@@ -305,7 +305,7 @@ impl Runtime {
         let after = control.calls.first().map_or("", |call| call.id.as_str());
         if self.waiting().is_none() && self.others.is_none() {
             // It was asked before us, and not a word of it was heard yet.
-            let run = run_of(control.id.as_str()).ok_or(BackendError::NotPending)?;
+            let run = derive_run_id(control.id.as_str()).ok_or(BackendError::NotPending)?;
             let mut turn = self.new_turn(Vec::new(), run);
             turn.ask(control.clone());
             self.others = Some(turn);
@@ -370,7 +370,7 @@ impl Runtime {
         if let Some(mut turn) = self.ours.take() {
             (self.input, self.decision) = (None, None);
             turn.start();
-            turn.end(ending);
+            turn.end_last_segment(ending);
             self.last = Some(turn);
         }
     }
@@ -383,7 +383,7 @@ impl Runtime {
 
     /// Our input was taken out of the queue.
     pub(super) fn taken_out(&mut self) {
-        self.end_ours(StreamEnd::Stop(Stop::Cancelled));
+        self.end_ours(StreamEnd::Stop(StopReason::Cancelled));
     }
 
     /// The server does not know the conversation.
@@ -400,7 +400,7 @@ impl Runtime {
                 if turn.has_ended() {
                     continue;
                 }
-                turn.end(ending.clone());
+                turn.end_last_segment(ending.clone());
                 for key in turn.keys {
                     remember(&mut self.abandoned, key);
                 }

@@ -389,7 +389,8 @@ impl ResponseBody {
     /// The stored messages that were asked for.
     pub(super) fn take_messages(&mut self) -> Result<Vec<Message>, BackendError> {
         let messages = self.messages.take();
-        messages.ok_or_else(|| BackendError::unclear("a list of messages without messages"))
+        messages
+            .ok_or_else(|| BackendError::unexpected_answer("a list of messages without messages"))
     }
 
     /// Whether the server did what it was asked to.

@@ -74,7 +74,7 @@ impl Records {
         *self.requests.entry(route).or_default() += 1;
     }
 
-    pub(super) fn accept(&mut self, otid: &str, run: &str) {
+    pub(super) fn record_accepted(&mut self, otid: &str, run: &str) {
         if self.sends.len() >= RECORDS_MAX {
             self.sends.pop_front();
         }

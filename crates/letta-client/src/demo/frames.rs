@@ -278,7 +278,7 @@ impl Step {
         }
     }
 
-    pub(super) fn decisions(&self, approvals: Vec<Decision>) -> Message {
+    pub(super) fn approval_response(&self, approvals: Vec<Decision>) -> Message {
         let own = Self {
             uuid: ids::uuid(),
             ..self.clone()

@@ -142,7 +142,7 @@ impl Run {
     }
 
     /// How many bytes its stream has.
-    pub(super) fn bytes(&self) -> usize {
+    pub(super) fn byte_count(&self) -> usize {
         self.log().bytes
     }
 

@@ -216,11 +216,11 @@ impl World {
     }
 
     pub(super) fn add_run(&mut self, run: Arc<Run>) {
-        let mut bytes: usize = self.runs.iter().map(|run| run.bytes()).sum();
+        let mut bytes: usize = self.runs.iter().map(|run| run.byte_count()).sum();
         while self.runs.len() >= RUNS_MAX || bytes > RUN_BYTES_MAX {
             let ended = self.runs.iter().position(|run| run.stop_reason().is_some());
             match self.runs.remove(ended.unwrap_or(0)) {
-                Some(forgotten) => bytes -= forgotten.bytes().min(bytes),
+                Some(forgotten) => bytes -= forgotten.byte_count().min(bytes),
                 None => break,
             }
         }

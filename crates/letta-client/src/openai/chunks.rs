@@ -8,7 +8,7 @@
 use serde_json::Value;
 
 use crate::{
-    backend::{Stop, TurnEvent, TurnFailure},
+    backend::{StopReason, TurnEvent, TurnFailure},
     failure::FailureKind,
     id::{MessageId, RunId},
     json::{self, SurrogateJoiner},
@@ -124,29 +124,29 @@ impl Chunks {
     }
 
     /// What the stream meant, once it has ended.
-    pub(super) fn finish(&mut self) -> Stop {
+    pub(super) fn finish(&mut self) -> StopReason {
         if let Some(failure) = self.failure.take() {
-            return Stop::Failed(failure);
+            return StopReason::Failed(failure);
         }
         match self.finish.as_deref() {
             Some("length") => {
                 let detail = "the model reached its limit of tokens";
-                Stop::Failed(failure("MAX_TOKENS_EXCEEDED", detail, FailureKind::Refused))
+                StopReason::Failed(failure("MAX_TOKENS_EXCEEDED", detail, FailureKind::Refused))
             }
             Some("content_filter") => {
                 let detail = "the model's provider has filtered the answer";
-                Stop::Failed(failure("CONTENT_FILTER", detail, FailureKind::Refused))
+                StopReason::Failed(failure("CONTENT_FILTER", detail, FailureKind::Refused))
             }
-            Some(_) => Stop::EndTurn,
-            None if self.done => Stop::EndTurn,
+            Some(_) => StopReason::EndTurn,
+            None if self.done => StopReason::EndTurn,
             None => incomplete("the stream ended before the turn"),
         }
     }
 }
 
 /// A turn of which nothing more will be known.
-pub(super) fn incomplete(detail: &str) -> Stop {
-    Stop::Failed(failure("STREAM_INCOMPLETE", detail, FailureKind::Broken))
+pub(super) fn incomplete(detail: &str) -> StopReason {
+    StopReason::Failed(failure("STREAM_INCOMPLETE", detail, FailureKind::Broken))
 }
 
 /// What a chunk reports instead of an answer.

@@ -83,7 +83,9 @@ impl ResponseBody {
         if messages.is_empty() || messages.iter().any(is_message) {
             return Ok(messages);
         }
-        Err(BackendError::unclear("a list of what are no messages"))
+        Err(BackendError::unexpected_answer(
+            "a list of what are no messages",
+        ))
     }
 }
 

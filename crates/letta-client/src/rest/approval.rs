@@ -43,7 +43,9 @@ pub(super) async fn pending_approval(
         .map_err(|refusal| refusal.into_error(RequestTarget::Agent(&to.agent)))?
         .read()?;
     if entry.id.as_deref() != Some(to.agent.as_str()) {
-        return Err(BackendError::unclear("not the record of this agent"));
+        return Err(BackendError::unexpected_answer(
+            "not the record of this agent",
+        ));
     }
     match entry.pending_approval {
         Value::Null => Ok(None),
@@ -57,7 +59,7 @@ pub(super) async fn pending_approval(
 
 /// Something waits, and it cannot be told what.
 fn unreadable_request() -> BackendError {
-    BackendError::unclear("a request for a decision that cannot be read")
+    BackendError::unexpected_answer("a request for a decision that cannot be read")
 }
 
 /// What has become of a request, by what is stored and by what runs.
@@ -108,7 +110,9 @@ fn decided(
         return Ok(None);
     };
     if parts.iter().any(|part| part.approve.is_none()) {
-        return Err(BackendError::unclear("a decision that says neither"));
+        return Err(BackendError::unexpected_answer(
+            "a decision that says neither",
+        ));
     }
     Ok(Some(ApprovalStatus::Decided {
         approve: parts.iter().all(|part| part.approve == Some(true)),

@@ -15,7 +15,7 @@ use super::{
     wire::Message,
 };
 use crate::{
-    backend::{ApprovalRequest, Stop, ToolCall, TurnEvent, TurnFailure},
+    backend::{ApprovalRequest, StopReason, ToolCall, TurnEvent, TurnFailure},
     error::BackendError,
     failure::FailureKind,
     id::{MessageId, RunId},
@@ -40,7 +40,7 @@ pub const EVENTS_MAX: usize = 300_000;
 /// The longest arguments of one tool call, in bytes.
 pub const TOOL_ARGUMENT_BYTES_MAX: usize = 256 * 1024;
 
-/// What one turn may bring. Past a limit it ends with [`Stop::Failed`].
+/// What one turn may bring. Past a limit it ends with [`StopReason::Failed`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TurnLimits {
     /// See [`TEXT_BYTES_MAX`]; past it the code is `ANSWER_TOO_LONG`.
@@ -65,7 +65,7 @@ impl Default for TurnLimits {
 #[derive(Debug)]
 pub(super) enum Outcome {
     /// The turn is over.
-    Stop(Stop),
+    Stop(StopReason),
     /// The turn never began.
     Error(BackendError),
     /// The stream has ended, the turn perhaps not.
@@ -128,7 +128,7 @@ impl Decoder {
 
     /// How many events said something new: only these show that the run lives. A server that has lost the run goes on with
     /// pings.
-    pub(super) fn progress(&self) -> usize {
+    pub(super) fn new_event_count(&self) -> usize {
         self.news
     }
 
@@ -324,7 +324,7 @@ impl Decoder {
             out.extend(self.calls.take_approval_request());
         }
         if self.stop.as_deref() == Some("cancelled") {
-            return Outcome::Stop(Stop::Cancelled);
+            return Outcome::Stop(StopReason::Cancelled);
         }
         if let Some(error) = &self.error {
             // The words of a conflict inside a stream: what was sent was never taken.
@@ -338,7 +338,7 @@ impl Decoder {
                 .as_deref()
                 .or(self.stop.as_deref())
                 .unwrap_or("error");
-            return Outcome::Stop(Stop::Failed(failure(word, &error.words)));
+            return Outcome::Stop(StopReason::Failed(failure(word, &error.words)));
         }
         match &self.stop {
             Some(word) => Outcome::Stop(stop_of_reason(word)),
@@ -347,10 +347,10 @@ impl Decoder {
     }
 
     /// The failure that a limit has made of the turn.
-    pub(super) fn breached(&self) -> Option<Stop> {
+    pub(super) fn breached(&self) -> Option<StopReason> {
         let code = self.breach?.to_owned();
         let detail = "the turn brought more than a limit allows".to_owned();
-        Some(Stop::Failed(TurnFailure {
+        Some(StopReason::Failed(TurnFailure {
             code,
             detail,
             kind: FailureKind::Refused,
@@ -363,13 +363,13 @@ impl Decoder {
     }
 
     /// Whether `stop_of_reason` promises something that the stream has not brought.
-    pub(super) fn lacks(&self, stop: &Stop) -> bool {
+    pub(super) fn lacks(&self, stop: &StopReason) -> bool {
         match stop {
-            Stop::EndTurn => !self
+            StopReason::EndTurn => !self
                 .written
                 .keys()
                 .any(|(_, text_kind)| *text_kind == TextKind::Assistant),
-            Stop::NeedsApproval => !self.calls.asked(),
+            StopReason::NeedsApproval => !self.calls.asked(),
             _ => false,
         }
     }
@@ -384,11 +384,11 @@ pub(crate) fn message_id(message: &Message) -> Option<MessageId> {
 }
 
 /// What a `stop_reason` without an error means.
-pub(crate) fn stop_of_reason(word: &str) -> Stop {
+pub(crate) fn stop_of_reason(word: &str) -> StopReason {
     match word {
-        "requires_approval" => Stop::NeedsApproval,
-        "max_steps" => Stop::MaxSteps,
-        "cancelled" => Stop::Cancelled,
+        "requires_approval" => StopReason::NeedsApproval,
+        "max_steps" => StopReason::MaxSteps,
+        "cancelled" => StopReason::Cancelled,
         "error"
         | "llm_api_error"
         | "invalid_llm_response"
@@ -396,9 +396,9 @@ pub(crate) fn stop_of_reason(word: &str) -> Stop {
         | "max_tokens_exceeded"
         | "no_tool_call"
         | "insufficient_credits"
-        | "context_window_overflow_in_system_prompt" => Stop::Failed(failure(word, "")),
+        | "context_window_overflow_in_system_prompt" => StopReason::Failed(failure(word, "")),
         // `end_turn`, `tool_rule`, and words of the future: without an error it was a good end.
-        _ => Stop::EndTurn,
+        _ => StopReason::EndTurn,
     }
 }
 

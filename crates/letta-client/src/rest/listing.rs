@@ -86,7 +86,9 @@ pub(super) async fn agent(api: &SharedApi, id: &AgentId) -> Result<Option<Agent>
         Ok(answer) => {
             let entry: AgentEntry = answer.read()?;
             if entry.id.as_deref() != Some(id.as_str()) {
-                return Err(BackendError::unclear("not the record of this agent"));
+                return Err(BackendError::unexpected_answer(
+                    "not the record of this agent",
+                ));
             }
             Ok(agent_from_entry(entry))
         }

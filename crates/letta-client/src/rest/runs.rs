@@ -94,7 +94,9 @@ async fn list(
         .iter()
         .any(|run| run.id.is_none() || run.status.is_none())
     {
-        return Err(BackendError::unclear("a list of what are no runs"));
+        return Err(BackendError::unexpected_answer(
+            "a list of what are no runs",
+        ));
     }
     runs.retain(
         |run| match (&to.conversation, run.conversation_id.as_deref()) {

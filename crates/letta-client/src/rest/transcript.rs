@@ -31,7 +31,7 @@ pub fn decode(bytes: &[u8]) -> Vec<Result<TurnEvent, BackendError>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::backend::Stop;
+    use crate::backend::StopReason;
 
     const STEPS: &str = include_str!("../../tests/transcripts/steps.txt");
 
@@ -39,7 +39,10 @@ mod tests {
     fn a_whole_stream_ends_with_its_stop() {
         let items = decode(STEPS.as_bytes());
         assert!(
-            matches!(items.last(), Some(Ok(TurnEvent::Finished(Stop::EndTurn)))),
+            matches!(
+                items.last(),
+                Some(Ok(TurnEvent::Finished(StopReason::EndTurn)))
+            ),
             "{items:?}"
         );
     }

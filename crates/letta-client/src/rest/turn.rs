@@ -36,7 +36,7 @@ use super::{
     send::Outgoing,
 };
 use crate::{
-    backend::{Destination, Stop, TurnEvent, TurnFailure, TurnStream},
+    backend::{Destination, StopReason, TurnEvent, TurnFailure, TurnStream},
     error::BackendError,
     failure::FailureKind,
     id::RunId,
@@ -295,7 +295,7 @@ impl Turn {
         if self.decoder.has_end() {
             self.conclude().await;
         } else {
-            self.liveness.lost();
+            self.liveness.stream_lost();
             self.source = Source::Lost(why);
             self.note_connection(false);
         }
@@ -339,7 +339,7 @@ impl Turn {
             }
             Outcome::Lost => {
                 let failure = failure("stream_incomplete", "the stream said nothing");
-                self.finish(events, Stop::Failed(failure)).await;
+                self.finish(events, StopReason::Failed(failure)).await;
             }
         }
     }
@@ -359,7 +359,7 @@ impl Turn {
     }
 
     fn took_too_long(&mut self) {
-        let stop = Stop::Failed(TurnFailure {
+        let stop = StopReason::Failed(TurnFailure {
             code: "TURN_TOO_LONG".to_owned(),
             detail: "the turn took longer than its timeout".to_owned(),
             kind: FailureKind::Refused,
@@ -368,8 +368,8 @@ impl Turn {
         self.ended = true;
     }
 
-    async fn finish(&mut self, mut events: Vec<TurnEvent>, stop: Stop) {
-        if stop == Stop::NeedsApproval {
+    async fn finish(&mut self, mut events: Vec<TurnEvent>, stop: StopReason) {
+        if stop == StopReason::NeedsApproval {
             self.read_request(&mut events).await;
         }
         self.queue.extend(events.into_iter().map(Ok));

@@ -85,8 +85,10 @@ impl RunEntry {
             Some("completed" | "failed" | "cancelled") => Ok(true),
             // A word of the future: only a reason to have stopped tells that it has.
             Some(_) if self.stop_reason.is_some() => Ok(true),
-            Some(word) => Err(BackendError::unclear(format!("a run that is {word:?}"))),
-            None => Err(BackendError::unclear("a run without a status")),
+            Some(word) => Err(BackendError::unexpected_answer(format!(
+                "a run that is {word:?}"
+            ))),
+            None => Err(BackendError::unexpected_answer("a run without a status")),
         }
     }
 }

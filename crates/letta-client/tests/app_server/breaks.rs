@@ -4,8 +4,8 @@ use std::{env, time::Duration};
 
 use futures_util::StreamExt;
 use letta_client::{
-    ApprovalRequest, Backend, BackendError, Conversation, Decision, Destination, Stop, ToolPolicy,
-    TurnEvent,
+    ApprovalRequest, Backend, BackendError, Conversation, Decision, Destination, StopReason,
+    ToolPolicy, TurnEvent,
 };
 use tokio::time::sleep;
 
@@ -72,7 +72,10 @@ async fn read_turn_after_retries(
 }
 
 fn counted(heard: &TurnTranscript) {
-    assert!(matches!(heard.end, Some(Ok(Stop::EndTurn))), "{heard:?}");
+    assert!(
+        matches!(heard.end, Some(Ok(StopReason::EndTurn))),
+        "{heard:?}"
+    );
     assert_eq!(heard.text, COUNTED, "{heard:?}");
 }
 
@@ -104,7 +107,7 @@ async fn the_server_is_killed_in_the_middle_of_a_turn() {
 async fn asks(world: &World, room: &Destination, key: &str) -> ApprovalRequest {
     let heard = read_turn(world.say(room, key, "run echo $((6*7))").await).await;
     assert!(
-        matches!(heard.end, Some(Ok(Stop::NeedsApproval))),
+        matches!(heard.end, Some(Ok(StopReason::NeedsApproval))),
         "{heard:?}"
     );
     match heard.events.last() {

@@ -4,8 +4,8 @@ use std::time::{Duration, Instant};
 
 use futures_util::StreamExt;
 use letta_client::{
-    AgentId, Backend, BackendError, Conversation, Decision, Destination, Image, Part, Prompt, Stop,
-    ToolPolicy, TurnEvent, TurnStream,
+    AgentId, Backend, BackendError, Conversation, Decision, Destination, Image, Part, Prompt,
+    StopReason, ToolPolicy, TurnEvent, TurnStream,
     app_server::{AppServerBackend, AppServerConfig},
 };
 use serde_json::json;
@@ -80,7 +80,7 @@ pub(crate) struct TurnTranscript {
     pub(crate) text: String,
     pub(crate) reasoning: String,
     pub(crate) events: Vec<TurnEvent>,
-    pub(crate) end: Option<Result<Stop, BackendError>>,
+    pub(crate) end: Option<Result<StopReason, BackendError>>,
 }
 
 pub(crate) async fn read_turn(mut turn: TurnStream) -> TurnTranscript {
@@ -190,7 +190,10 @@ async fn picture_reaches_a_model_that_sees_and_no_other() {
 async fn it_answers(world: &World, room: &Destination) {
     let heard = read_turn(world.say(room, "$1", "say hello **world**").await).await;
     assert_eq!(heard.text, "hello **world**");
-    assert!(matches!(heard.end, Some(Ok(Stop::EndTurn))), "{heard:?}");
+    assert!(
+        matches!(heard.end, Some(Ok(StopReason::EndTurn))),
+        "{heard:?}"
+    );
     assert!(
         matches!(&heard.events[0], TurnEvent::Started { run, resumable: true } if run.as_str() == "$1")
     );
@@ -217,7 +220,7 @@ async fn its_tools_ask_first(world: &World, room: &Destination) {
     ] {
         let heard = read_turn(world.say(room, key, "run echo $((6*7))").await).await;
         assert!(
-            matches!(heard.end, Some(Ok(Stop::NeedsApproval))),
+            matches!(heard.end, Some(Ok(StopReason::NeedsApproval))),
             "{heard:?}"
         );
         let Some(TurnEvent::Approval(request)) = heard.events.last() else {
@@ -244,7 +247,7 @@ async fn its_tools_ask_first(world: &World, room: &Destination) {
             .unwrap();
         let heard = read_turn(decided).await;
         assert_eq!(heard.text.trim(), expected, "{heard:?}");
-        assert!(matches!(heard.end, Some(Ok(Stop::EndTurn))));
+        assert!(matches!(heard.end, Some(Ok(StopReason::EndTurn))));
         let again = world.backend.decide(room, request, &[decision]).await;
         assert!(matches!(again, Err(BackendError::NotPending)));
     }
@@ -255,13 +258,16 @@ async fn it_is_stopped_and_fails(world: &World, room: &Destination) {
     tokio::time::sleep(Duration::from_secs(2)).await;
     assert!(world.backend.cancel(room).await.unwrap());
     let heard = read_turn(turn).await;
-    assert!(matches!(heard.end, Some(Ok(Stop::Cancelled))), "{heard:?}");
+    assert!(
+        matches!(heard.end, Some(Ok(StopReason::Cancelled))),
+        "{heard:?}"
+    );
     assert!(heard.text.starts_with("1 2 "), "{heard:?}");
     assert!(!world.backend.cancel(room).await.unwrap());
 
     // What the provider says is for the log, and the turn has failed.
     let heard = read_turn(world.say(room, "$6", "fail").await).await;
-    let Some(Ok(Stop::Failed(failure))) = &heard.end else {
+    let Some(Ok(StopReason::Failed(failure))) = &heard.end else {
         panic!("{heard:?}")
     };
     assert!(failure.detail.contains("the script says so"), "{failure:?}");
@@ -319,5 +325,8 @@ async fn rooms_do_not_wait_for_each_other_and_hear_what_others_start() {
         (others.text.as_str(), ours.text.as_str()),
         ("1 2 3 4 5 6 7 8 ", "after you")
     );
-    assert!(matches!(ours.end, Some(Ok(Stop::EndTurn))), "{ours:?}");
+    assert!(
+        matches!(ours.end, Some(Ok(StopReason::EndTurn))),
+        "{ours:?}"
+    );
 }

@@ -109,7 +109,7 @@ async fn the_key_follows_no_redirect_to_another_host() {
         matches!(error, BackendError::NotLetta { status: 307, .. }),
         "{error:?}"
     );
-    assert_eq!(elsewhere.demo().requests("GET /v1/agents/"), 0);
+    assert_eq!(elsewhere.demo().request_count("GET /v1/agents/"), 0);
 }
 
 #[tokio::test]

@@ -1,7 +1,8 @@
 //! Tools that wait for a person.
 
 use letta_client::{
-    ApprovalRequest, Backend, BackendError, Decision, Destination, Stop, ToolPolicy, TurnEvent,
+    ApprovalRequest, Backend, BackendError, Decision, Destination, StopReason, ToolPolicy,
+    TurnEvent,
 };
 
 use super::{Lab, Turn, prompt};
@@ -37,7 +38,7 @@ async fn a_tool_that_waits_is_asked_about_and_runs_once_approved() {
     let turn = lab
         .turn("$1", r#"approve: launch {"what":"rocket"} ;; wave {}"#)
         .await;
-    assert_eq!(turn.stop(), &Stop::NeedsApproval);
+    assert_eq!(turn.stop(), &StopReason::NeedsApproval);
     let request = request(&turn);
     let calls: Vec<_> = request
         .calls
@@ -52,7 +53,7 @@ async fn a_tool_that_waits_is_asked_about_and_runs_once_approved() {
         .await
         .unwrap();
     let turn = Turn::read(decided).await;
-    assert_eq!(turn.stop(), &Stop::EndTurn);
+    assert_eq!(turn.stop(), &StopReason::EndTurn);
     assert!(
         turn.text().starts_with("tool launch returned: demo result"),
         "{turn:?}"
@@ -120,7 +121,7 @@ async fn a_decision_on_half_of_the_calls_is_refused_and_the_request_stands() {
     );
     let all = decide(&request, true);
     let turn = Turn::read(lab.backend.decide(&lab.to, &request, &all).await.unwrap()).await;
-    assert_eq!(turn.stop(), &Stop::EndTurn);
+    assert_eq!(turn.stop(), &StopReason::EndTurn);
     let none = decide(&request, false);
     let error = lab.backend.decide(&lab.to, &request, &none).await.err();
     assert!(matches!(error, Some(BackendError::NotPending)), "{error:?}");

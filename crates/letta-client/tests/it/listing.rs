@@ -17,7 +17,7 @@ async fn all_agents_are_listed_over_all_pages_oldest_first() {
     assert_eq!(agents, lab.demo().agents());
     assert_eq!(agents[0].name, "Ada (demo)");
     assert_eq!(agents[0].tags, ["demo"]);
-    assert_eq!(lab.demo().requests("GET /v1/agents/"), 3);
+    assert_eq!(lab.demo().request_count("GET /v1/agents/"), 3);
 }
 
 #[tokio::test]
@@ -63,7 +63,7 @@ async fn a_server_that_repeats_its_first_page_shortens_nothing_and_ends() {
     lab.demo().set_faults(|faults| faults.repeat_pages = true);
     let error = lab.backend.agents().await.unwrap_err();
     assert!(matches!(error, BackendError::Protocol { .. }), "{error:?}");
-    assert_eq!(lab.demo().requests("GET /v1/agents/"), 2);
+    assert_eq!(lab.demo().request_count("GET /v1/agents/"), 2);
 
     let lab = with(100).await;
     lab.demo().set_faults(|faults| faults.repeat_pages = true);

@@ -10,7 +10,7 @@ use std::{
 
 use futures_util::{StreamExt, stream};
 use letta_client::{
-    Backend, BackendError, Conversation, Destination, Stop, ToolPolicy, TurnEvent,
+    Backend, BackendError, Conversation, Destination, StopReason, ToolPolicy, TurnEvent,
     demo::{Demo, DemoServer},
     rest::{BARREN_CONNECTIONS_MAX, RESENDS_MAX},
 };
@@ -26,13 +26,16 @@ async fn a_broken_stream_goes_on_where_it_broke() {
     let lab = Lab::new().await;
     lab.demo().drop_connection_after(4);
     let turn = lab.turn("$1", "long: 50").await;
-    assert_eq!((turn.text(), turn.stop()), (words(50), &Stop::EndTurn));
+    assert_eq!(
+        (turn.text(), turn.stop()),
+        (words(50), &StopReason::EndTurn)
+    );
     assert_eq!(
         turn.events.iter().filter(|event| is_text(event)).count(),
         50
     );
     assert_eq!((lab.demo().sends("$1"), lab.demo().runs("$1")), (1, 1));
-    assert_eq!(lab.demo().requests(RESUME), 1);
+    assert_eq!(lab.demo().request_count(RESUME), 1);
 }
 
 #[tokio::test]
@@ -52,7 +55,7 @@ async fn a_stream_that_breaks_before_its_first_event_is_asked_for_again_and_runs
     lab.demo().drop_connection_after(0);
     let turn = lab.turn("$1", "say: once").await;
     assert_eq!(turn.text(), "once");
-    assert_eq!(lab.demo().requests(SEND), 2);
+    assert_eq!(lab.demo().request_count(SEND), 2);
     assert_eq!(lab.demo().runs("$1"), 1);
 }
 
@@ -64,8 +67,8 @@ async fn a_run_whose_stream_brings_nothing_more_is_polled() {
         lab.demo().drop_connection_after(0);
     }
     let turn = lab.turn("$1", "slow: 6").await;
-    assert_eq!((turn.text(), turn.stop()), (words(6), &Stop::EndTurn));
-    assert!(lab.demo().requests("GET /v1/runs/{run}") > 0);
+    assert_eq!((turn.text(), turn.stop()), (words(6), &StopReason::EndTurn));
+    assert!(lab.demo().request_count("GET /v1/runs/{run}") > 0);
 }
 
 #[tokio::test]
@@ -88,7 +91,7 @@ async fn a_server_that_restarts_in_the_middle_loses_nothing() {
         events,
         error: rest.error,
     };
-    assert_eq!((turn.text(), turn.stop()), (words(8), &Stop::EndTurn));
+    assert_eq!((turn.text(), turn.stop()), (words(8), &StopReason::EndTurn));
     assert_eq!(server.demo().runs("$1"), 1);
     let connection: Vec<_> = turn
         .events
@@ -142,7 +145,7 @@ async fn stream_that_tells_its_end_and_stays_open_holds_nobody_up() {
     let turn = Turn::read(stream).await;
     assert_eq!(
         (turn.text().as_str(), turn.stop()),
-        ("said", &Stop::EndTurn)
+        ("said", &StopReason::EndTurn)
     );
 }
 
@@ -245,7 +248,7 @@ async fn silence_after_the_first_word_is_a_dead_connection_once_and_an_error_twi
         matches!(turn.error, Some(BackendError::Silent { .. })),
         "{turn:?}"
     );
-    assert_eq!(lab.demo().requests(RESUME), 1);
+    assert_eq!(lab.demo().request_count(RESUME), 1);
 }
 
 #[tokio::test]
@@ -258,13 +261,16 @@ async fn a_foreground_stream_that_breaks_is_completed_from_what_is_stored() {
         turn.text(),
         "look heretool look returned: demo result for {}"
     );
-    assert_eq!(turn.stop(), &Stop::EndTurn);
+    assert_eq!(turn.stop(), &StopReason::EndTurn);
     let calls = turn
         .events
         .iter()
         .filter(|event| matches!(event, TurnEvent::ToolCall(_)));
     assert_eq!(calls.count(), 1);
-    assert_eq!((lab.demo().runs("$1"), lab.demo().requests(RESUME)), (1, 0));
+    assert_eq!(
+        (lab.demo().runs("$1"), lab.demo().request_count(RESUME)),
+        (1, 0)
+    );
 }
 
 #[tokio::test]
@@ -294,7 +300,7 @@ async fn a_lost_foreground_run_that_is_cancelled_keeps_what_was_shown() {
         events,
         error: None,
     };
-    assert_eq!(turn.stop(), &Stop::Cancelled);
+    assert_eq!(turn.stop(), &StopReason::Cancelled);
     assert!(turn.text().starts_with("w0"), "{turn:?}");
 }
 
@@ -316,11 +322,11 @@ async fn dropping_a_stream_does_not_stop_the_turn() {
             panic!("{started:?}")
         };
         let turn = Turn::read(lab.backend.resume(&lab.to, run).await.unwrap()).await;
-        assert_eq!((turn.text(), turn.stop()), (words(4), &Stop::EndTurn));
+        assert_eq!((turn.text(), turn.stop()), (words(4), &StopReason::EndTurn));
         assert_eq!(&turn.run(), run);
         // And once more after it has ended.
         let turn = Turn::read(lab.backend.resume(&lab.to, run).await.unwrap()).await;
-        assert_eq!((turn.text(), turn.stop()), (words(4), &Stop::EndTurn));
+        assert_eq!((turn.text(), turn.stop()), (words(4), &StopReason::EndTurn));
     }
 }
 
@@ -339,7 +345,7 @@ async fn how_a_run_ended_is_known_when_it_is_resumed() {
         assert_eq!(resumed.code(), code);
         let waiting = lab.turn("$2", "approve: launch {}").await.run();
         let resumed = Turn::read(lab.backend.resume(&lab.to, &waiting).await.unwrap()).await;
-        assert_eq!(resumed.stop(), &Stop::NeedsApproval);
+        assert_eq!(resumed.stop(), &StopReason::NeedsApproval);
         let asked = resumed
             .events
             .iter()

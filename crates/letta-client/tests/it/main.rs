@@ -17,8 +17,8 @@ use std::time::Duration;
 
 use futures_util::StreamExt;
 use letta_client::{
-    Backend, BackendError, Conversation, Destination, Prompt, RunId, Stop, ToolPolicy, TurnEvent,
-    TurnStream,
+    Backend, BackendError, Conversation, Destination, Prompt, RunId, StopReason, ToolPolicy,
+    TurnEvent, TurnStream,
     demo::{Demo, DemoServer},
     rest::{RestBackend, RestConfig},
 };
@@ -128,7 +128,7 @@ impl Turn {
         turn
     }
 
-    fn stop(&self) -> &Stop {
+    fn stop(&self) -> &StopReason {
         match self.events.last() {
             Some(TurnEvent::Finished(stop)) => stop,
             other => panic!("not finished but {other:?}, {:?}", self.error),
@@ -138,7 +138,7 @@ impl Turn {
     /// The code of a failed turn.
     fn code(&self) -> &str {
         match self.stop() {
-            Stop::Failed(failure) => &failure.code,
+            StopReason::Failed(failure) => &failure.code,
             other => panic!("not failed but {other:?}"),
         }
     }

@@ -18,7 +18,7 @@ use axum::{
 };
 use futures_util::{StreamExt, stream};
 use letta_client::{
-    AgentId, Backend, BackendError, Conversation, Destination, Image, Part, RunId, Stop,
+    AgentId, Backend, BackendError, Conversation, Destination, Image, Part, RunId, StopReason,
     ToolPolicy, TurnEvent,
     openai::{OpenAiBackend, OpenAiConfig},
 };
@@ -190,7 +190,7 @@ async fn all_prompts_are_one_message_in_the_agents_own_conversation() {
     let turn = turn(&backend).await;
     assert_eq!(
         (turn.text().as_str(), turn.stop()),
-        ("hi there", &Stop::EndTurn)
+        ("hi there", &StopReason::EndTurn)
     );
     assert_eq!(turn.run().as_str(), "chatcmpl-1");
     let (key, body) = double.asked().remove(0);
@@ -218,7 +218,7 @@ async fn picture_is_a_data_url_beside_the_words() {
     let turn = backend
         .send(&at_home(&agent.id), &prompts, ToolPolicy::default())
         .await;
-    assert_eq!(Turn::read(turn.unwrap()).await.stop(), &Stop::EndTurn);
+    assert_eq!(Turn::read(turn.unwrap()).await.stop(), &StopReason::EndTurn);
     let (_, body) = double.asked().remove(0);
     let expected = json!([
         { "type": "text", "text": "look" },
@@ -266,7 +266,7 @@ async fn an_answer_ends_however_the_server_ends_it() {
         let turn = turn(&Double::doing(faults).start().await).await;
         assert_eq!(
             (turn.text().as_str(), turn.stop()),
-            ("hi there", &Stop::EndTurn),
+            ("hi there", &StopReason::EndTurn),
             "{faults:?}"
         );
     }

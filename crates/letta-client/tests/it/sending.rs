@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use letta_client::{
-    Backend, BackendError, Conversation, Destination, FailureKind, Image, Part, Speaker, Stop,
-    ToolPolicy, TurnEvent, demo::Demo, rest::TurnLimits,
+    Backend, BackendError, Conversation, Destination, FailureKind, Image, Part, Speaker,
+    StopReason, ToolPolicy, TurnEvent, demo::Demo, rest::TurnLimits,
 };
 
 use super::{Lab, Turn, is_text, prompt, until, words};
@@ -70,7 +70,7 @@ async fn picture_reaches_the_server_or_its_model_says_that_it_takes_none() {
     look.key = "$3".to_owned();
     let turn = lab.backend.send(&lab.to, &[look], policy).await;
     let turn = Turn::read(turn.unwrap()).await;
-    let Stop::Failed(failure) = turn.stop() else {
+    let StopReason::Failed(failure) = turn.stop() else {
         panic!("{:?}", turn.stop());
     };
     assert_eq!(failure.kind, FailureKind::NoPictures);
@@ -135,7 +135,7 @@ async fn an_agent_may_say_nothing() {
     let turn = lab.turn("$1", "empty:").await;
     assert_eq!(story(&turn), ["started", "finished EndTurn"]);
     // The stored messages were looked at before that was believed.
-    assert_eq!(lab.demo().requests("GET /v1/runs/{run}/messages"), 1);
+    assert_eq!(lab.demo().request_count("GET /v1/runs/{run}/messages"), 1);
 }
 
 #[tokio::test]
@@ -147,7 +147,7 @@ async fn failures_of_the_model_have_codes_and_say_whether_to_retry() {
         ("$3", "error: 401", "LLM_AUTHENTICATION", false),
     ] {
         let turn = lab.turn(key, text).await;
-        let Stop::Failed(failure) = turn.stop() else {
+        let StopReason::Failed(failure) = turn.stop() else {
             panic!("{turn:?}")
         };
         assert_eq!(
@@ -181,7 +181,7 @@ async fn pings_keep_a_thinking_agent_alive() {
     let turn = lab.turn("$1", "wait: 1").await;
     assert_eq!(
         (turn.text().as_str(), turn.stop()),
-        ("waited 1s", &Stop::EndTurn)
+        ("waited 1s", &StopReason::EndTurn)
     );
 }
 
@@ -272,7 +272,7 @@ async fn two_conversations_of_one_agent_run_side_by_side() {
         .await
         .unwrap();
     assert_eq!(Turn::read(quick).await.text(), "hi");
-    assert_eq!(Turn::read(slow).await.stop(), &Stop::EndTurn);
+    assert_eq!(Turn::read(slow).await.stop(), &StopReason::EndTurn);
 }
 
 #[tokio::test]
@@ -284,7 +284,7 @@ async fn a_server_without_redis_answers_in_the_foreground_and_is_asked_once() {
     }
     assert_eq!(
         lab.demo()
-            .requests("POST /v1/conversations/default/messages"),
+            .request_count("POST /v1/conversations/default/messages"),
         3
     );
     assert_eq!(lab.backend.info().await.unwrap().idempotent, Some(false));
@@ -298,7 +298,7 @@ async fn a_server_without_conversations_answers_on_the_agents_own_route() {
     assert_eq!(lab.turn("$1", "say: hi").await.text(), "hi");
     assert_eq!(
         lab.demo()
-            .requests("POST /v1/agents/{agent}/messages/stream"),
+            .request_count("POST /v1/agents/{agent}/messages/stream"),
         1
     );
     assert_eq!(lab.backend.history(&lab.to, 10).await.unwrap().len(), 2);
@@ -369,7 +369,7 @@ async fn a_running_turn_can_be_cancelled_and_the_agent_is_free_at_once() {
         let mut stream = lab.send("$1", "slow: 100").await.unwrap();
         until(&mut stream, is_text).await;
         assert!(lab.backend.cancel(&lab.to).await.unwrap());
-        assert_eq!(Turn::read(stream).await.stop(), &Stop::Cancelled);
+        assert_eq!(Turn::read(stream).await.stop(), &StopReason::Cancelled);
         assert!(!lab.backend.cancel(&lab.to).await.unwrap());
         assert_eq!(lab.turn("$2", "say: here").await.text(), "here");
     }

@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex};
 
 use letta_client::{
     Advice, ApprovalRequest, ApprovalStatus, Backend, BackendError, Conversation, Destination,
-    Stop, ToolCall, TurnEvent,
+    StopReason, ToolCall, TurnEvent,
 };
 use serde_json::{Value, json};
 
@@ -184,7 +184,7 @@ async fn run_goes_on_until_its_own_record_says_that_it_has_ended() {
     let letta = backend("/v1/runs/run-1", &bodies).await;
     let run = "run-1".parse().unwrap();
     let turn = Turn::read(letta.resume(&to("conv-1"), &run).await.unwrap()).await;
-    assert_eq!(turn.stop(), &Stop::EndTurn);
+    assert_eq!(turn.stop(), &StopReason::EndTurn);
     let interrupted = turn.events.contains(&TurnEvent::Interrupted);
     assert!(interrupted, "{:?}", turn.events);
 }

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use letta_client::{
-    ApprovalRequest, ApprovalStatus, Backend, BackendError, Decision, Stop, TurnEvent,
+    ApprovalRequest, ApprovalStatus, Backend, BackendError, Decision, StopReason, TurnEvent,
     demo::{Demo, DemoServer},
 };
 
@@ -64,12 +64,12 @@ async fn the_other_decision_after_one_that_was_taken_is_not_told() {
     let taken = lab.decide(&request, true).await.unwrap();
     let sends = lab
         .demo()
-        .requests("POST /v1/conversations/{conversation}/messages");
+        .request_count("POST /v1/conversations/{conversation}/messages");
     let error = lab.decide(&request, false).await.unwrap_err();
     assert!(matches!(error, BackendError::NotPending), "{error:?}");
     let after = lab
         .demo()
-        .requests("POST /v1/conversations/{conversation}/messages");
+        .request_count("POST /v1/conversations/{conversation}/messages");
     assert_eq!(after, sends, "Letta was told");
     let standing = lab
         .backend
@@ -93,7 +93,7 @@ async fn a_decision_that_is_being_carried_out_is_followed_and_not_told_again() {
     until(&mut stream, is_text).await;
     drop(stream);
     let again = lab.decide(&request, true).await.unwrap();
-    assert_eq!(again.stop(), &Stop::EndTurn);
+    assert_eq!(again.stop(), &StopReason::EndTurn);
     assert_eq!(again.text(), "tool slowly returned: demo result for {}");
 }
 
@@ -119,7 +119,7 @@ async fn the_request_is_what_letta_has_stored_and_not_what_it_has_streamed() {
         .collect();
     assert_eq!(arguments, [r#"{"n":1}"#]);
     let turn = lab.decide(&request, true).await.unwrap();
-    assert_eq!(turn.stop(), &Stop::EndTurn, "{turn:?}");
+    assert_eq!(turn.stop(), &StopReason::EndTurn, "{turn:?}");
     assert_eq!(lab.turn("$2", "say: free").await.text(), "free");
 }
 
@@ -212,7 +212,7 @@ async fn a_stop_in_one_conversation_leaves_the_others_alone() {
     until(&mut here, is_text).await;
     let heard = until(&mut there, is_text).await;
     assert!(lab.backend.cancel(&lab.to).await.unwrap());
-    assert_eq!(Turn::read(here).await.stop(), &Stop::Cancelled);
+    assert_eq!(Turn::read(here).await.stop(), &StopReason::Cancelled);
     let mut rest = Turn::read(there).await;
     rest.events.splice(0..0, heard);
     assert_eq!(rest.text(), words(8));

@@ -63,7 +63,7 @@ impl ConnectionProgress {
     }
 
     /// Ready when the connection has to go: it was too slow, or another one needs its place.
-    pub(super) async fn overdue(&self) {
+    pub(super) async fn until_overdue(&self) {
         tokio::select! {
             () = self.permit.eviction_token().cancelled() => {}
             () = self.past_deadline() => {}

@@ -195,7 +195,7 @@ pub async fn serve<L, U, F, S>(
             };
             tokio::select! {
                 () = conversation => {}
-                () = progress.overdue() => {}
+                () = progress.until_overdue() => {}
             }
         }));
     }

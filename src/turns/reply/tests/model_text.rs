@@ -57,7 +57,7 @@ fn turn_that_answers_nothing_on_purpose_ends_without_a_remark() {
         reply.apply(&text("m", delta), ms(0));
         assert_eq!(reply.due(), None);
     }
-    assert_eq!(reply.answer(&Stop::EndTurn), Answer::default());
+    assert_eq!(reply.answer(&StopReason::EndTurn), Answer::default());
     let mut reply = Reply::new();
     let returned = TurnEvent::ToolReturn {
         call: "c".parse().unwrap(),
@@ -65,12 +65,12 @@ fn turn_that_answers_nothing_on_purpose_ends_without_a_remark() {
         text: String::new(),
     };
     reply.apply(&returned, ms(0));
-    assert_eq!(reply.answer(&Stop::EndTurn), Answer::default());
+    assert_eq!(reply.answer(&StopReason::EndTurn), Answer::default());
 }
 
 #[test]
 fn answer_that_the_token_limit_cut_is_called_that() {
-    let stop = Stop::Failed(TurnFailure {
+    let stop = StopReason::Failed(TurnFailure {
         code: "MAX_TOKENS_EXCEEDED".to_owned(),
         detail: String::new(),
         kind: letta_client::FailureKind::Refused,

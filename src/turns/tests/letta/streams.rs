@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use futures_util::{StreamExt, stream};
-use letta_client::{BackendError, FailureKind, MessageId, Stop, TurnEvent, TurnStream};
+use letta_client::{BackendError, FailureKind, MessageId, StopReason, TurnEvent, TurnStream};
 
 use super::fate::request;
 
@@ -11,7 +11,7 @@ use super::fate::request;
 pub(super) fn asks() -> [Result<TurnEvent, BackendError>; 2] {
     [
         Ok(TurnEvent::Approval(request())),
-        Ok(TurnEvent::Finished(Stop::NeedsApproval)),
+        Ok(TurnEvent::Finished(StopReason::NeedsApproval)),
     ]
 }
 

@@ -81,7 +81,7 @@ fn parsed(services: &Services, name: &str) -> Result<OwnedRoomAliasId, String> {
         .strip_suffix(own)
         .and_then(|local| local.strip_suffix(':'))
         .unwrap_or(local);
-    aliases::local(&services.rooms, local)
+    aliases::local_alias(&services.rooms, local)
         .map_err(|error| format!("Failed to parse alias: {error}"))
 }
 

@@ -22,7 +22,7 @@ fn user(number: usize) -> Holder {
 /// The answer to a request that walks, as it goes to the connection.
 async fn walk(answers: &UnreadResponses, holder: Holder, bytes: usize) -> Response<Body> {
     let place = answers.reserve(&holder, None);
-    match place.room().await {
+    match place.wait_for_room().await {
         Ok(()) => {}
         Err(error) => return crate::http::error_response(error),
     }

@@ -14,7 +14,7 @@ use super::{
     connection::{RoomMembership, Snapshot},
     extensions,
     list::{self, RoomRequest},
-    room::RoomResponse,
+    room::RoomResponseBuilder,
     sync_request::SyncRequest,
     user_rooms::{self, UserLists, UserMembership},
 };
@@ -27,7 +27,7 @@ use crate::{
 
 /// The rooms that an answer is about.
 #[derive(Debug, Default)]
-pub(super) struct VisibleRooms {
+pub(super) struct RequestedRooms {
     /// Through each list.
     pub(super) lists: BTreeMap<String, Vec<OwnedRoomId>>,
     /// By subscription.
@@ -36,7 +36,7 @@ pub(super) struct VisibleRooms {
     pub(super) user_rooms: BTreeMap<OwnedRoomId, UserMembership>,
 }
 
-impl VisibleRooms {
+impl RequestedRooms {
     /// Whether the user is in the room.
     pub(super) fn is_joined(&self, room: &OwnedRoomId) -> bool {
         self.user_rooms
@@ -101,12 +101,12 @@ impl ResponseDraft {
         base: &Snapshot,
         user_lists: &UserLists,
         now: Position,
-    ) -> Result<(VisibleRooms, BTreeMap<OwnedRoomId, RoomRequest>)> {
+    ) -> Result<(RequestedRooms, BTreeMap<OwnedRoomId, RoomRequest>)> {
         let (rooms, facts) = (&ctx.rooms, &ctx.sliding.facts);
         facts.follow(rooms, now)?;
-        let mut visible = VisibleRooms {
+        let mut visible = RequestedRooms {
             user_rooms: user_rooms::user_rooms(rooms, user_lists, sync_request.user(), base, now)?,
-            ..VisibleRooms::default()
+            ..RequestedRooms::default()
         };
         let mut candidates =
             user_rooms::candidates(rooms, facts, sync_request, user_lists, &visible.user_rooms)?;
@@ -141,7 +141,7 @@ impl ResponseDraft {
         sync_request: &SyncRequest,
         base: &Snapshot,
         user_lists: &UserLists,
-        visible: &VisibleRooms,
+        visible: &RequestedRooms,
         wanted: &BTreeMap<OwnedRoomId, RoomRequest>,
     ) -> Result<()> {
         let invited_or_knocking = wanted
@@ -155,7 +155,7 @@ impl ResponseDraft {
                 continue;
             };
             let look_facts = ctx.sliding.facts.of(&ctx.rooms, room_id)?;
-            let look = RoomResponse {
+            let look = RoomResponseBuilder {
                 ctx,
                 sync_request,
                 user_lists,

@@ -9,7 +9,7 @@ use ruma::{
     api::client::sync::sync_events::v5::{request::ExtensionRoomConfig, response},
 };
 
-use super::{connection::Snapshot, draft::VisibleRooms, sync_request::SyncRequest};
+use super::{connection::Snapshot, draft::RequestedRooms, sync_request::SyncRequest};
 use crate::{error::Result, sync::SyncContext};
 
 mod account_data;
@@ -27,7 +27,7 @@ pub(super) struct Answer<'a> {
     pub(super) ctx: &'a SyncContext,
     pub(super) sync_request: &'a SyncRequest,
     pub(super) base: &'a Snapshot,
-    pub(super) visible: &'a VisibleRooms,
+    pub(super) visible: &'a RequestedRooms,
     pub(super) next: &'a mut Snapshot,
     pub(super) extensions: &'a mut response::Extensions,
 }

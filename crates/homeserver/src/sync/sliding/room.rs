@@ -37,7 +37,7 @@ pub(super) struct RoomUpdate {
 
 /// One look at one room for one answer.
 #[derive(Debug)]
-pub(super) struct RoomResponse<'a> {
+pub(super) struct RoomResponseBuilder<'a> {
     pub(super) ctx: &'a SyncContext,
     pub(super) sync_request: &'a SyncRequest,
     pub(super) user_lists: &'a UserLists,
@@ -52,7 +52,7 @@ pub(super) struct RoomResponse<'a> {
     pub(super) outside: &'a StrippedStateBudget,
 }
 
-impl RoomResponse<'_> {
+impl RoomResponseBuilder<'_> {
     /// What there is to say.
     pub(super) fn update(&self) -> Result<RoomUpdate> {
         let sent_room = self.base.rooms.get(self.room_id).map(AsRef::as_ref);

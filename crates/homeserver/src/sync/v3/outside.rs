@@ -91,7 +91,7 @@ impl StrippedStateBudget {
 }
 
 /// Whether the user sees the room from outside.
-pub fn is_outside(member: &Membership) -> bool {
+pub fn is_invited_or_knocking(member: &Membership) -> bool {
     matches!(
         member.membership,
         MembershipState::Invite | MembershipState::Knock

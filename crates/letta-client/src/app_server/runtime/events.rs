@@ -4,13 +4,13 @@ use std::collections::HashMap;
 
 use super::{
     Alarm, Effect, ExternalTurnStarted, REMEMBERED_MAX, Runtime, StreamEnd, TURN_END_WAIT_MAX,
-    Turn, TurnState, remember, turn::run_of,
+    Turn, TurnState, remember, turn::derive_run_id,
 };
 use crate::{
     app_server::wire::{
         ControlRequest, ConversationEvent, Delta, LoopStatus, QueueUpdate, TurnFinished,
     },
-    backend::{ApprovalRequest, Stop, ToolCall},
+    backend::{ApprovalRequest, StopReason, ToolCall},
     error::BackendError,
     rest::wire::{Content, Message},
 };
@@ -104,7 +104,7 @@ impl Runtime {
             return;
         };
         match removed.disposition.as_deref() {
-            Some("cancelled") => self.end_ours(StreamEnd::Stop(Stop::Cancelled)),
+            Some("cancelled") => self.end_ours(StreamEnd::Stop(StopReason::Cancelled)),
             _ if matches!(turn.state, TurnState::Accepted | TurnState::Queued) => {
                 turn.state = TurnState::Running;
             }
@@ -178,7 +178,9 @@ impl Runtime {
         // Without a key of its own it is known by its run, and by when, as run ids come again.
         let unnamed = || format!("{}@{}", named(&message.run_id), named(&message.date));
         let key = keys.first().cloned().or(known).unwrap_or_else(unnamed);
-        let Some(run) = run_of(&key) else { return };
+        let Some(run) = derive_run_id(&key) else {
+            return;
+        };
         let keys = if keys.is_empty() { vec![key] } else { keys };
         let abandoned = keys.iter().any(|key| self.abandoned.contains(key));
         let mut turn = self.new_turn(keys, run);
@@ -312,7 +314,7 @@ impl Runtime {
         }
         if let Some(mut turn) = self.others.take() {
             let stop = turn.stop_of(word, finished.error.as_deref());
-            turn.end(StreamEnd::Stop(stop));
+            turn.end_last_segment(StreamEnd::Stop(stop));
         }
         if !keys.is_empty() || self.ours.is_none() {
             self.control = None;

@@ -14,10 +14,10 @@
 
 use super::{
     Alarm, Effect, INPUT_LOOKUPS_MAX, INPUT_SILENCE_MAX, Runtime, StreamEnd, Turn, TurnState,
-    turn::{run_of, split},
+    turn::{derive_run_id, split},
 };
 use crate::{
-    backend::{Stop, TurnStream},
+    backend::{StopReason, TurnStream},
     error::{BackendError, MissingResource},
     id::RunId,
     rest::{decoder::failure, wire::Message},
@@ -61,7 +61,7 @@ impl Runtime {
         if self.idle
             && let Some(mut turn) = self.others.take_if(|turn| turn.unwatched)
         {
-            turn.end(StreamEnd::Stop(Stop::EndTurn));
+            turn.end_last_segment(StreamEnd::Stop(StopReason::EndTurn));
         }
         let goes_on = self.goes_on() || self.control.is_some();
         let Some(turn) = &mut self.ours else { return };
@@ -74,7 +74,7 @@ impl Runtime {
             _ => match turn.stop.clone() {
                 Some(word) => self.finish_ours(&word, None, out),
                 None if turn.cancelled => {
-                    turn.state = TurnState::Over(Stop::Cancelled);
+                    turn.state = TurnState::Over(StopReason::Cancelled);
                     out.push(Effect::ReadHistory);
                 }
                 None => self.was_cut(out),
@@ -105,7 +105,7 @@ impl Runtime {
         {
             let word = turn.stop.take().unwrap_or_default();
             let stop = turn.stop_of(&word, None);
-            return turn.end(StreamEnd::Stop(stop));
+            return turn.end_last_segment(StreamEnd::Stop(stop));
         }
         let Some(turn) = &mut self.ours else { return };
         match alarm {
@@ -147,7 +147,7 @@ impl Runtime {
             }
             TurnState::Sought | TurnState::Moving => {
                 let stop = failure("conversation_stuck", &why.to_string());
-                self.end_ours(StreamEnd::Stop(Stop::Failed(stop)));
+                self.end_ours(StreamEnd::Stop(StopReason::Failed(stop)));
                 self.last = None;
             }
             // It is looked for again.
@@ -273,7 +273,7 @@ impl Turn {
     fn is_of(&self, run: &RunId) -> bool {
         self.keys
             .iter()
-            .filter_map(|key| run_of(key))
+            .filter_map(|key| derive_run_id(key))
             .any(|own| own == *run)
     }
 
@@ -298,6 +298,6 @@ impl Turn {
 fn asked_by(turn: &Turn, message: &Message) -> Option<String> {
     let is_user = message.message_type.as_deref() == Some("user_message");
     let key = message.otid.as_ref().filter(|_| is_user)?;
-    run_of(key).filter(|run| turn.is_of(run))?;
+    derive_run_id(key).filter(|run| turn.is_of(run))?;
     Some(key.clone())
 }

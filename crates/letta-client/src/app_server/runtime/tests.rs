@@ -13,7 +13,7 @@ use crate::{
         transcript::{Cause, player::TranscriptPlayer},
         wire::{self, ConversationEvent, Inbound},
     },
-    backend::{Stop, TurnEvent},
+    backend::{StopReason, TurnEvent},
     rest::decoder::TurnLimits,
 };
 
@@ -165,7 +165,7 @@ fn a_turn_of_others_ends_without_a_word_about_its_end() {
     runtime.alarm(alarms.pop().unwrap(), &mut Vec::new());
     let told = streams.pop().unwrap().collect::<Vec<_>>().now_or_never();
     let last = told.expect("a stream with an end").pop().unwrap().unwrap();
-    assert_eq!(last, TurnEvent::Finished(Stop::EndTurn));
+    assert_eq!(last, TurnEvent::Finished(StopReason::EndTurn));
 }
 
 proptest! {

@@ -6,7 +6,7 @@
 
 use crate::{
     app_server::wire::{Delta, Retry},
-    backend::{ApprovalRequest, Stop, ToolCall, TurnEvent, TurnFailure, TurnStream},
+    backend::{ApprovalRequest, StopReason, ToolCall, TurnEvent, TurnFailure, TurnStream},
     failure::FailureKind,
     id::{MessageId, RunId, ToolCallId},
     json::{self, SurrogateJoiner},
@@ -21,7 +21,7 @@ mod tools;
 
 pub(in crate::app_server) use segment::StreamEnd;
 use segment::TurnSegment;
-pub(super) use segment::{run_of, segment_run, split};
+pub(super) use segment::{derive_run_id, segment_run, split};
 use tools::TurnTools;
 
 /// How far a turn has come.
@@ -37,7 +37,7 @@ pub(super) enum TurnState {
     /// A person has to decide.
     Waiting,
     /// It is over, and what was missed of it is read from the history.
-    Over(Stop),
+    Over(StopReason),
     /// It was begun before us; the history tells whether it is known at all.
     Sought,
     /// It was cut off; the conversation is being copied.
@@ -159,20 +159,22 @@ impl Turn {
     }
 
     /// Ends its last part.
-    pub(super) fn end(&mut self, ending: StreamEnd) {
+    pub(super) fn end_last_segment(&mut self, ending: StreamEnd) {
         if let Some(part) = self.last_segment().filter(|part| part.ending.is_none()) {
             part.end(ending);
         }
     }
 
     /// How it ended, in the server's words and what was heard besides.
-    pub(super) fn stop_of(&mut self, word: &str, error: Option<&str>) -> Stop {
+    pub(super) fn stop_of(&mut self, word: &str, error: Option<&str>) -> StopReason {
         if word == "cancelled" {
-            return Stop::Cancelled;
+            return StopReason::Cancelled;
         }
         match (stop_of_reason(word), self.failure.take()) {
-            (Stop::Failed(_), Some(heard)) => Stop::Failed(heard),
-            (Stop::Failed(_), None) => Stop::Failed(failure(word, error.unwrap_or_default())),
+            (StopReason::Failed(_), Some(heard)) => StopReason::Failed(heard),
+            (StopReason::Failed(_), None) => {
+                StopReason::Failed(failure(word, error.unwrap_or_default()))
+            }
             (stop, _) => stop,
         }
     }
@@ -192,7 +194,7 @@ impl Turn {
         self.state = TurnState::Waiting;
         self.tools.ask(&request);
         self.emit(TurnEvent::Approval(request));
-        self.end(StreamEnd::Stop(Stop::NeedsApproval));
+        self.end_last_segment(StreamEnd::Stop(StopReason::NeedsApproval));
     }
 
     /// The call as it was announced, if it was.
@@ -216,7 +218,7 @@ impl Turn {
     }
 
     fn fail_with(&mut self, code: &str) {
-        self.end(StreamEnd::Stop(Stop::Failed(TurnFailure {
+        self.end_last_segment(StreamEnd::Stop(StopReason::Failed(TurnFailure {
             code: code.to_owned(),
             detail: "the turn brought more than a limit allows".to_owned(),
             kind: FailureKind::Refused,

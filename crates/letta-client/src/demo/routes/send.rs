@@ -327,7 +327,7 @@ fn decide(
         approve: one.approve,
         reason: one.reason.clone(),
     });
-    let entry = step.decisions(approvals.collect());
+    let entry = step.approval_response(approvals.collect());
     run.store(entry.clone());
     let thread = world.thread(&run.thread);
     thread.store(entry);
@@ -344,7 +344,7 @@ fn decide(
 /// Records a send as accepted and streams its run.
 fn read(world: &mut World, run: Arc<Run>, body: &Body, otids: &[&str]) -> Response {
     for otid in otids {
-        world.records.accept(otid, &run.id);
+        world.records.record_accepted(otid, &run.id);
     }
     event_stream(run.read(Reading {
         starting_after: 0,

@@ -14,7 +14,7 @@ fn golden(bytes: &[u8]) -> String {
                 format!("started {run}, resumable: {resumable}")
             }
             TurnEvent::Text { delta, .. } => format!("text {delta:?}"),
-            TurnEvent::Finished(Stop::Failed(failure)) => {
+            TurnEvent::Finished(StopReason::Failed(failure)) => {
                 format!(
                     "failed {} transient: {}",
                     failure.code,
@@ -100,7 +100,7 @@ fn an_answer_without_end_meets_its_limit() {
     assert!(!chunks.is_over());
     chunks.feed(&event, &mut events);
     assert!(chunks.is_over());
-    let Stop::Failed(failure) = chunks.finish() else {
+    let StopReason::Failed(failure) = chunks.finish() else {
         panic!("it did not fail")
     };
     assert_eq!(

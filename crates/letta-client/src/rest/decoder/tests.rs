@@ -151,7 +151,7 @@ fn nothing_said_is_a_good_end_that_lacks_words() {
     Started { run: run-02e1, resumable: true }
     => Stop(EndTurn)
     ");
-    assert!(decoder.lacks(&Stop::EndTurn));
+    assert!(decoder.lacks(&StopReason::EndTurn));
 }
 
 #[test]
@@ -284,7 +284,7 @@ fn past_a_limit_the_turn_has_failed() {
     let code = |stream: &str| {
         let (mut decoder, mut events) = feed(Decoder::new(limits), stream);
         match decoder.finish(&mut events) {
-            Outcome::Stop(Stop::Failed(failure)) => failure.code,
+            Outcome::Stop(StopReason::Failed(failure)) => failure.code,
             other => format!("{other:?}"),
         }
     };

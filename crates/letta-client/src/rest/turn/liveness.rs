@@ -13,7 +13,7 @@ use tokio::time::Instant;
 
 use super::{Source, Turn, get_messages, get_run};
 use crate::{
-    backend::{Conversation, Stop, TurnEvent, TurnFailure},
+    backend::{Conversation, StopReason, TurnEvent, TurnFailure},
     error::BackendError,
     failure::FailureKind,
     id::RunId,
@@ -58,13 +58,13 @@ impl RunLiveness {
         self.began = api.outage.run_started_at(run);
     }
 
-    pub(super) fn lost(&mut self) {
+    pub(super) fn stream_lost(&mut self) {
         self.is_second = true;
     }
 
     pub(super) fn note_progress(&mut self, api: &SharedApi, decoder: &Decoder) {
-        if decoder.progress() > self.news {
-            self.news = decoder.progress();
+        if decoder.new_event_count() > self.news {
+            self.news = decoder.new_event_count();
             self.news_at = Instant::now();
         }
         if let Some(run) = decoder.run() {
@@ -112,7 +112,7 @@ impl Turn {
         if !may_have_acted {
             return Err(BackendError::RunDied { run });
         }
-        let stop = Stop::Failed(TurnFailure {
+        let stop = StopReason::Failed(TurnFailure {
             code: RUN_DIED.to_owned(),
             detail: "Letta was stopped in the middle of the run".to_owned(),
             kind: FailureKind::Broken,

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::{Source, Turn};
 use crate::{
-    backend::Stop,
+    backend::StopReason,
     error::{Advice, BackendError},
     id::RunId,
     rest::{
@@ -32,7 +32,9 @@ pub(super) async fn get_run(api: &SharedApi, run: &RunId) -> Result<RunEntry, Ba
         .map_err(|refusal| refusal.into_error(RequestTarget::Run(run)))?
         .read()?;
     if entry.id.as_deref() != Some(run.as_str()) {
-        return Err(BackendError::unclear("not the record of this run"));
+        return Err(BackendError::unexpected_answer(
+            "not the record of this run",
+        ));
     }
     Ok(entry)
 }
@@ -84,10 +86,10 @@ impl Turn {
         match looked.await {
             Ok(Some((entry, messages))) => {
                 let ended = ended(&entry);
-                let complete = !matches!(ended, Stop::Cancelled | Stop::Failed(_));
+                let complete = !matches!(ended, StopReason::Cancelled | StopReason::Failed(_));
                 let mut events = Vec::new();
                 self.decoder.replay(messages, complete, &mut events);
-                if ended == Stop::NeedsApproval {
+                if ended == StopReason::NeedsApproval {
                     events.extend(self.decoder.take_approval_request());
                 }
                 let stop = self.decoder.breached().unwrap_or(ended);
@@ -117,11 +119,13 @@ impl Turn {
 }
 
 /// How a run ended, by its own record.
-fn ended(entry: &RunEntry) -> Stop {
+fn ended(entry: &RunEntry) -> StopReason {
     let word = entry.stop_reason.as_deref();
     match entry.status.as_deref() {
-        Some("cancelled") => Stop::Cancelled,
-        Some("failed") => Stop::Failed(failure(word.unwrap_or("error"), "the run has failed")),
+        Some("cancelled") => StopReason::Cancelled,
+        Some("failed") => {
+            StopReason::Failed(failure(word.unwrap_or("error"), "the run has failed"))
+        }
         _ => stop_of_reason(word.unwrap_or("end_turn")),
     }
 }

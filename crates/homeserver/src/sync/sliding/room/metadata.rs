@@ -9,7 +9,7 @@ use ruma::{
     },
 };
 
-use super::{RoomResponse, state::StateChanges};
+use super::{RoomResponseBuilder, state::StateChanges};
 use crate::{
     error::Result,
     rooms::RoomState,
@@ -17,7 +17,7 @@ use crate::{
 };
 
 /// All of it.
-pub(super) fn all(look: &RoomResponse<'_>, room: &mut Room) -> Result<()> {
+pub(super) fn all(look: &RoomResponseBuilder<'_>, room: &mut Room) -> Result<()> {
     let state = look.rooms().state(look.room_id);
     room.name.clone_from(&look.facts.name);
     room.avatar = avatar(&state)?.map_or(JsOption::Undefined, JsOption::Some);
@@ -26,7 +26,7 @@ pub(super) fn all(look: &RoomResponse<'_>, room: &mut Room) -> Result<()> {
 
 /// What changed of it.
 pub(super) fn changes(
-    look: &RoomResponse<'_>,
+    look: &RoomResponseBuilder<'_>,
     since: &StateChanges,
     room: &mut Room,
 ) -> Result<()> {
@@ -44,7 +44,7 @@ pub(super) fn changes(
 }
 
 /// What somebody sees who is invited or knocks: the room as it was then.
-pub(super) fn invited_or_knocking(look: &RoomResponse<'_>, room: &mut Room) -> Result<()> {
+pub(super) fn invited_or_knocking(look: &RoomResponseBuilder<'_>, room: &mut Room) -> Result<()> {
     let (rooms, room_id, user) = (look.rooms(), look.room_id, look.sync_request.user());
     let visible = match rooms.membership(room_id, user)? {
         Some(member) => stripped_state(rooms, room_id, (user, &member), look.outside)?,
@@ -63,7 +63,7 @@ fn avatar(state: &RoomState) -> Result<Option<OwnedMxcUri>> {
 }
 
 /// How many are in the room, and who stands for it if it has no name.
-fn people(look: &RoomResponse<'_>, room: &mut Room) -> Result<()> {
+fn people(look: &RoomResponseBuilder<'_>, room: &mut Room) -> Result<()> {
     let summary = summary(look.rooms(), look.room_id, look.sync_request.user())?;
     room.joined_count = summary.joined_member_count;
     room.invited_count = summary.invited_member_count;
@@ -74,7 +74,7 @@ fn people(look: &RoomResponse<'_>, room: &mut Room) -> Result<()> {
     Ok(())
 }
 
-fn hero(look: &RoomResponse<'_>, user: OwnedUserId) -> Result<Hero> {
+fn hero(look: &RoomResponseBuilder<'_>, user: OwnedUserId) -> Result<Hero> {
     let member = look.rooms().state(look.room_id).member(&user)?;
     let content = member.and_then(|pdu| pdu.content_as::<RoomMemberEventContent>());
     let mut hero = Hero::new(user);

@@ -7,7 +7,7 @@ use std::{
 
 use ruma::{OwnedUserId, RoomId, events::TimelineEventType};
 
-use super::RoomResponse;
+use super::RoomResponseBuilder;
 use crate::{
     error::Result,
     rooms::{Pdu, Rooms},
@@ -92,7 +92,7 @@ impl StateSent {
 
     /// What changed of it, what is asked for only now, and members that are needed and were not sent.
     pub(super) fn changes(
-        look: &RoomResponse<'_>,
+        look: &RoomResponseBuilder<'_>,
         old: &SentRoom,
         more: &RequiredState,
         since: &StateChanges,

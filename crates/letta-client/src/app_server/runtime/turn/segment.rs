@@ -4,7 +4,7 @@ use tokio::sync::mpsc;
 use tokio_stream::wrappers::UnboundedReceiverStream;
 
 use crate::{
-    backend::{Stop, TurnEvent, TurnStream},
+    backend::{StopReason, TurnEvent, TurnStream},
     error::{BackendError, MissingResource},
     id::{ConversationId, ID_BYTES_MAX, RunId},
 };
@@ -15,7 +15,7 @@ const PART: char = '~';
 /// How a part of a turn ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::app_server) enum StreamEnd {
-    Stop(Stop),
+    Stop(StopReason),
     /// The conversation is stuck; it goes on under another id.
     Moved(ConversationId),
     /// The server does not know it (any more).
@@ -44,7 +44,7 @@ impl StreamEnd {
 /// The id of the run that answers an input, made of the input's key.
 ///
 /// The server's own run ids begin anew with each of its starts; a key is for ever.
-pub(in crate::app_server::runtime) fn run_of(key: &str) -> Option<RunId> {
+pub(in crate::app_server::runtime) fn derive_run_id(key: &str) -> Option<RunId> {
     let kept = key.chars().take(ID_BYTES_MAX / 2).map(|c| match c {
         _ if c.is_ascii_graphic() && !"/?#%\"\\<>~".contains(c) => c,
         _ => '_',
