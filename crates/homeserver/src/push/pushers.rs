@@ -272,16 +272,22 @@ impl Inner {
         Ok(())
     }
 
-    /// Whether a change notifies the user, or means that the user has read something.
+    /// Whether a change notifies the user, or means that less is unread: it was read, it was redacted, or the user is out of the
+    /// room.
     fn concerns(&self, change: &Change, position: Position, user: &UserId) -> Result<bool> {
         match change {
             Change::Event(room, event) => {
-                let own = self
-                    .rooms
-                    .event(event)?
-                    .is_some_and(|pdu| pdu.sender == user);
+                let Some(pdu) = self.rooms.event(event)? else {
+                    return Ok(false);
+                };
+                if pdu.sender == user || pdu.is_member_event_of(user) {
+                    return Ok(true);
+                }
+                if pdu.redacts.is_some() {
+                    return Ok(self.store.contains::<tables::Members>((&**room, user))?);
+                }
                 let row = (user, &**room, position);
-                Ok(own || self.store.contains::<tables::Notifications>(row)?)
+                Ok(self.store.contains::<tables::Notifications>(row)?)
             }
             Change::Receipt(_, reader) => Ok(reader == user),
             _ => Ok(false),

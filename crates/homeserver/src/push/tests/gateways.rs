@@ -297,3 +297,50 @@ async fn phone_that_counts_itself_is_told_no_counts() {
         .await;
     }
 }
+
+/// Spec: <https://spec.matrix.org/v1.19/push-gateway-api/#post_matrixpushv1notify>: `counts` without an event says that it changed.
+#[tokio::test]
+async fn badge_goes_down_when_what_was_unread_is_gone() {
+    for ends_by in ["kick", "ban", "redact", "withdraw"] {
+        let test = TestServer::start_with(loopback).await;
+        let (alice, bob) = (test.person("alice").await, test.person("bob").await);
+        let made = json!({ "preset": "public_chat" });
+        let made = alice.post("/_matrix/client/v3/createRoom", made).await;
+        let room = format!(
+            "/_matrix/client/v3/rooms/{}",
+            made["room_id"].as_str().unwrap()
+        );
+        if ends_by != "withdraw" {
+            bob.post(&format!("{room}/join"), json!({})).await;
+        }
+        let (url, mut pushes) = gateway(&[]).await;
+        bob.post(SET, pusher(&url)).await;
+        let bobs = json!({ "user_id": bob.user_id });
+        if ends_by == "withdraw" {
+            alice.post(&format!("{room}/invite"), bobs.clone()).await;
+        } else {
+            let ring = format!("{room}/send/m.room.message/1");
+            alice.put(&ring, text("ring")).await;
+        }
+        let rang = taken(&mut pushes).await;
+        assert_eq!(rang["counts"]["unread"], 1, "{ends_by}");
+        // The pusher has looked again and rests: only what wakes it can tell it more.
+        tokio::time::sleep(Duration::from_millis(200)).await;
+        match ends_by {
+            "redact" => {
+                let event = rang["event_id"].as_str().unwrap();
+                alice
+                    .put(&format!("{room}/redact/{event}/2"), json!({}))
+                    .await;
+            }
+            "ban" => _ = alice.post(&format!("{room}/ban"), bobs).await,
+            _ => _ = alice.post(&format!("{room}/kick"), bobs).await,
+        }
+        let told = taken(&mut pushes).await;
+        assert!(
+            told.get("counts").is_none() && told.get("event_id").is_none(),
+            "{ends_by}: {told}"
+        );
+        test.server.close().await;
+    }
+}
