@@ -207,5 +207,6 @@ impl Encryption {
     }
 }
 
-#[cfg(all(test, feature = "encryption"))]
+#[cfg(test)]
+#[cfg(feature = "encryption")]
 mod tests;

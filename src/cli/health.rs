@@ -73,7 +73,8 @@ pub(super) fn own_address(appservice: &Appservice) -> String {
     format!("http://{host}:{}", appservice.port)
 }
 
-#[cfg(all(test, feature = "embedded"))]
+#[cfg(test)]
+#[cfg(feature = "embedded")]
 mod tests {
     use homeserver::{Listen, OneOrMany};
 

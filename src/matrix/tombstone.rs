@@ -52,20 +52,12 @@ impl Homeserver {
         actor: Actor<'_>,
         room: &RoomId,
     ) -> Result<Option<OwnedRoomId>, MatrixError> {
-        let request = get_state_event_for_key::v3::Request::new(
-            room.to_owned(),
-            StateEventType::RoomTombstone,
-            String::new(),
-        );
-        match self.call(actor, request).await {
-            Ok(found) => Ok(found
-                .into_content()
-                .deserialize_as_unchecked::<Tombstone>()
-                .ok()
-                .map(|tombstone| tombstone.replacement_room)),
-            Err(error) if error.is_not_found() => Ok(None),
-            Err(error) => Err(error),
-        }
+        let content = self
+            .state_content(actor, room, StateEventType::RoomTombstone, "")
+            .await?;
+        let tombstone =
+            content.and_then(|content| serde_json::from_value::<Tombstone>(content).ok());
+        Ok(tombstone.map(|tombstone| tombstone.replacement_room))
     }
 
     /// The room that a room says that it replaces; `None`: none.

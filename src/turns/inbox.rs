@@ -12,7 +12,7 @@ mod successor;
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
-use ruma::OwnedRoomId;
+use ruma::{EventId, OwnedEventId, OwnedRoomId};
 use tokio::sync::{Notify, Semaphore};
 use tracing::{debug, error, info, warn};
 
@@ -185,7 +185,7 @@ impl Inbox {
         admission: InboxPosition,
         admitted: &AdmittedEvent,
         event: &IncomingEvent,
-    ) -> Result<Option<(ConversationKey, ruma::OwnedEventId)>, JournalError> {
+    ) -> Result<Option<(ConversationKey, OwnedEventId)>, JournalError> {
         let journal = &self.ctx.journal;
         let room = journal.room(&event.room_id)?;
         let route = route(event, room.as_ref(), &self.rules);
@@ -197,14 +197,17 @@ impl Inbox {
                 "event routed"
             );
         }
+        if matches!(
+            route,
+            Route::RoomState | Route::Membership | Route::Replaced
+        ) {
+            self.turns.room_state_changed(&event.room_id);
+        }
         match route {
             route @ Route::Prompt { .. } => {
                 return self.queue_routed(admission, admitted, event, route).await;
             }
             Route::Command | Route::Reaction | Route::Membership | Route::Replaced => {
-                if matches!(route, Route::Membership | Route::Replaced) {
-                    self.turns.room_state_changed(&event.room_id);
-                }
                 let job = RoomJob {
                     event: admitted.event.clone(),
                     admitted_at: admitted.admitted_at,
@@ -221,19 +224,7 @@ impl Inbox {
                 self.edited(event, &original, &text, attachment.as_ref())
                     .await?;
             }
-            Route::Redaction { of } => {
-                // Who may redact what is the homeserver's to check, but it holds in one room only.
-                if !journal.withdraw_queued(&event.room_id, &of)? {
-                    self.tell_too_late(event, &of, &notice_texts::redaction_too_late())
-                        .await?;
-                }
-                self.turns
-                    .redacted(&event.room_id, &of, &event.sender)
-                    .await?;
-                journal.withdraw_encrypted(&event.room_id, &of)?;
-                // A reaction that is not taken yet is as if it had never been.
-                journal.withdraw_room_job(&event.room_id, &of)?;
-            }
+            Route::Redaction { of } => self.redacted(event, &of).await?,
             Route::Ignore(IgnoreReason::UnknownRoom) => {
                 // Who comes into the room, or follows it to its replacement, looks for what was said before.
                 journal.forget_event(admission, &event.event_id)?;
@@ -253,11 +244,26 @@ impl Inbox {
                     .await?;
             }
             Route::Ignore(IgnoreReason::RoomLeft) => self.tell_of_successor(event).await?,
-            Route::RoomState => self.turns.room_state_changed(&event.room_id),
-            Route::Ignore(_) => {}
+            Route::RoomState | Route::Ignore(_) => {}
         }
         journal.drop_event(admission)?;
         Ok(None)
+    }
+
+    /// What was redacted is not done any more, as far as that is still possible.
+    async fn redacted(&self, event: &IncomingEvent, of: &EventId) -> Result<(), JournalError> {
+        let journal = &self.ctx.journal;
+        // Who may redact what is the homeserver's to check, but it holds in one room only.
+        if !journal.withdraw_queued(&event.room_id, of)? {
+            self.tell_too_late(event, of, &notice_texts::redaction_too_late())
+                .await?;
+        }
+        self.turns
+            .redacted(&event.room_id, of, &event.sender)
+            .await?;
+        journal.withdraw_encrypted(&event.room_id, of)?;
+        // A reaction that is not taken yet is as if it had never been.
+        journal.withdraw_room_job(&event.room_id, of)
     }
 
     /// What is encrypted waits to be decrypted; where encryption begins, whoever of us is there gets a device.
@@ -288,7 +294,7 @@ impl Inbox {
         admitted: &AdmittedEvent,
         event: &IncomingEvent,
         route: Route,
-    ) -> Result<Option<(ConversationKey, ruma::OwnedEventId)>, JournalError> {
+    ) -> Result<Option<(ConversationKey, OwnedEventId)>, JournalError> {
         let Route::Prompt {
             conversation,
             also,
@@ -321,7 +327,7 @@ impl Inbox {
         admission: InboxPosition,
         conversations: Vec<ConversationKey>,
         prompt: QueuedPrompt,
-    ) -> Result<Option<(ConversationKey, ruma::OwnedEventId)>, JournalError> {
+    ) -> Result<Option<(ConversationKey, OwnedEventId)>, JournalError> {
         let journal = &self.ctx.journal;
         let mut open = Vec::new();
         for conversation in conversations {
@@ -365,7 +371,7 @@ impl Inbox {
     async fn edited(
         &self,
         event: &IncomingEvent,
-        original: &ruma::EventId,
+        original: &EventId,
         text: &str,
         attachment: Option<&Attachment>,
     ) -> Result<(), JournalError> {
@@ -379,7 +385,7 @@ impl Inbox {
 
     /// Shows that the agent has read. Only the newest event of a conversation is marked, and under
     /// load none: a receipt is a courtesy.
-    fn mark_read(&self, conversation: ConversationKey, event: ruma::OwnedEventId) {
+    fn mark_read(&self, conversation: ConversationKey, event: OwnedEventId) {
         let Ok(permit) = Arc::clone(&self.receipts).try_acquire_owned() else {
             return;
         };

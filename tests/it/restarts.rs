@@ -6,7 +6,7 @@ use http::Method;
 
 use crate::support::kills::{self, Round};
 use crate::support::letta::Agent;
-use crate::support::room::Room;
+use crate::support::room::{Entry, Room};
 use crate::support::wire::{ExchangePhase, Held, Moment, Wire};
 use crate::support::world::{SOON, World};
 use crate::talk::words;
@@ -199,10 +199,7 @@ async fn what_is_said_while_the_bridge_is_down_is_answered_when_it_is_back() {
         .await;
     let seen = world.settled(&room).await;
     // Synapse may pass on the third only after the second is answered: then that answer is no reply, and only its words tell what it answers.
-    let said: Vec<&str> = seen
-        .said_by(&agent.ghost)
-        .map(|entry| entry.text())
-        .collect();
+    let said: Vec<&str> = seen.said_by(&agent.ghost).map(Entry::text).collect();
     let distinct: std::collections::BTreeSet<_> = said.iter().collect();
     assert_eq!(distinct.len(), said.len(), "twice: {seen}");
     assert!(said.len() <= questions.len(), "{seen}");

@@ -13,7 +13,7 @@ pub struct RowStoreError(#[source] pub Box<dyn std::error::Error + Send + Sync>)
 /// A row: its name, and its value or that it goes.
 pub type Row = (Vec<u8>, Option<Vec<u8>>);
 
-/// RowStore as they are kept: names and sealed values.
+/// Rows as they are kept: names and sealed values.
 pub type StoredRows = Vec<(Vec<u8>, Vec<u8>)>;
 
 /// Keeps rows for each user.

@@ -21,7 +21,7 @@ use crate::{
     RowStoreError, StoredRows,
 };
 
-/// RowStore in memory: a double of the journal.
+/// A `RowStore` in memory: a double of the journal.
 #[derive(Debug, Default)]
 struct MemoryRowStore(Mutex<AllRows>);
 

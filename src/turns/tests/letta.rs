@@ -10,13 +10,13 @@ use futures_util::{StreamExt, stream};
 use letta_client::{
     Agent, AgentId, ApprovalRequest, ApprovalStatus, Backend, BackendError, BackendInfo,
     Conversation, Decision, Destination, FailureKind, HistoryItem, MessageId, MissingResource,
-    Prompt, Role, RunId, StopReason, ToolPolicy, TurnEvent, TurnFailure, TurnStream,
+    Prompt, Role, RunId, StopReason, ToolPolicy, TurnEvent, TurnStream,
 };
 
 pub(super) use self::fate::Fate;
 use self::{
     fate::{SILENT_AFTER, call, fail, missing, request, unreachable},
-    streams::{asks, events, retries, text, unfinished},
+    streams::{asks, events, failed, retries, text, unfinished},
 };
 
 mod fate;
@@ -210,27 +210,14 @@ impl ScriptedLetta {
                 if !kind.pauses_agent() {
                     state.failed.extend(texts);
                 }
-                let failure = TurnFailure {
-                    code: "LLM_ERROR".to_owned(),
-                    detail: String::new(),
-                    kind: kind.clone(),
-                };
-                events(vec![
-                    started,
-                    Ok(TurnEvent::Finished(StopReason::Failed(failure))),
-                ])
+                events(vec![started, Ok(failed(kind.clone()))])
             }
             Fate::FailLate => {
-                let failure = TurnFailure {
-                    code: "LLM_ERROR".to_owned(),
-                    detail: String::new(),
-                    kind: FailureKind::Broken,
-                };
-                let failed = stream::once(async {
+                let failure = stream::once(async {
                     tokio::time::sleep(SILENT_AFTER).await;
-                    Ok(TurnEvent::Finished(StopReason::Failed(failure)))
+                    Ok(failed(FailureKind::Broken))
                 });
-                stream::iter(vec![started]).chain(failed).boxed()
+                stream::iter(vec![started]).chain(failure).boxed()
             }
             Fate::Endless => unfinished(vec![started, said]),
             Fate::Mute => unfinished(vec![started]),

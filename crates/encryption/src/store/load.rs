@@ -26,7 +26,7 @@ use crate::{
     row_store::{RowStore, RowStoreError, StoredRows},
 };
 
-/// RowStore of one kind: what tells each from the others, and what it holds.
+/// The rows of one kind: what tells each from the others, and what it holds.
 type Found = Vec<(Vec<String>, Vec<u8>, Vec<u8>)>;
 
 /// All rows of a user, by kind.

@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use futures_util::{StreamExt, stream};
-use letta_client::{BackendError, FailureKind, MessageId, StopReason, TurnEvent, TurnStream};
+use letta_client::{
+    BackendError, FailureKind, MessageId, StopReason, TurnEvent, TurnFailure, TurnStream,
+};
 
 use super::fate::request;
 
@@ -13,6 +15,15 @@ pub(super) fn asks() -> [Result<TurnEvent, BackendError>; 2] {
         Ok(TurnEvent::Approval(request())),
         Ok(TurnEvent::Finished(StopReason::NeedsApproval)),
     ]
+}
+
+/// The end of a run whose model provider failed.
+pub(super) fn failed(kind: FailureKind) -> TurnEvent {
+    TurnEvent::Finished(StopReason::Failed(TurnFailure {
+        code: "LLM_ERROR".to_owned(),
+        detail: String::new(),
+        kind,
+    }))
 }
 
 pub(super) fn text(message: &str, delta: &str) -> TurnEvent {
