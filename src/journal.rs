@@ -16,6 +16,7 @@
 //! All records live in one tree, because one tree has one atomic batch. The first byte of a key
 //! names the kind of record, see `key`.
 
+mod agent_messages;
 mod agents;
 mod approvals;
 mod database;
@@ -46,6 +47,7 @@ use serde::{Serialize, de::DeserializeOwned};
 use system::{condition::StoreCondition, private};
 
 pub use self::{
+    agent_messages::AgentMessage,
     encryption::{DeviceRecord, EncryptedEvent, KeyRows, PushedChanges},
     inbox::InboxPosition,
     record::{

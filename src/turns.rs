@@ -21,6 +21,7 @@ mod approval;
 mod approval_message;
 mod attachment_debounce;
 mod attachments;
+mod bot_commands;
 pub mod budget;
 pub mod decide;
 pub mod decryptor;

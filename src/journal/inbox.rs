@@ -71,7 +71,7 @@ impl Journal {
     pub fn admitted_at(&self, event_id: &EventId) -> Result<Option<Millis>, JournalError> {
         let key = Key::new(key::EVENT_ID).text(event_id.as_str()).bytes();
         let at = self.db().get(key)?;
-        let at = at.and_then(|at| at.as_ref().try_into().ok());
+        let at = at.and_then(|at| at.first_chunk().copied());
         Ok(at.map(|at| Millis(u64::from_be_bytes(at))))
     }
 
@@ -132,7 +132,7 @@ impl Journal {
         let id_key = Key::new(key::EVENT_ID).text(event_id.as_str()).bytes();
         let mut batch = sled::Batch::default();
         if let Some(at) = self.db().get(&id_key)? {
-            let at = at.as_ref().try_into().map(u64::from_be_bytes);
+            let at = at.first_chunk().copied().map(u64::from_be_bytes);
             let age_key = Key::new(key::EVENT_AGE)
                 .number(at.unwrap_or_default())
                 .text(event_id.as_str())

@@ -5,6 +5,7 @@
 //! leaves the inbox in the same commit that puts it where it goes; after a crash it is routed again,
 //! to the same place. What must be said about an event is written down before it leaves.
 
+mod agent_messages;
 mod ignored;
 mod notices;
 mod pass;
@@ -188,7 +189,8 @@ impl Inbox {
     ) -> Result<Option<(ConversationKey, OwnedEventId)>, JournalError> {
         let journal = &self.ctx.journal;
         let room = journal.room(&event.room_id)?;
-        let route = route(event, room.as_ref(), &self.rules);
+        let replied = self.replied_agent(event)?;
+        let route = route(event, room.as_ref(), &self.rules, replied.as_ref());
         if let Some(why) = route.ignore_reason() {
             self.ignored.log(event, why);
         } else {
@@ -243,6 +245,7 @@ impl Inbox {
                 self.send_notice(event, &notice_texts::encrypted(has_one_agent), once)
                     .await?;
             }
+            Route::Ignore(IgnoreReason::Ours) => self.remember_agent_message(event)?,
             Route::Ignore(IgnoreReason::RoomLeft) => self.tell_of_successor(event).await?,
             Route::RoomState | Route::Ignore(_) => {}
         }

@@ -120,7 +120,7 @@ impl LatestMessages {
 }
 
 /// Where an event says something new, if it does.
-fn place_of_message(event: &IncomingEvent) -> Option<Place> {
+pub(super) fn place_of_message(event: &IncomingEvent) -> Option<Place> {
     let kind = RoutedKind::of(&event.event_type, event.state_key.as_deref());
     if !kind.is_some_and(RoutedKind::is_message) {
         return None;

@@ -29,8 +29,13 @@ impl MemberCounts {
     /// Whether a ghost's room holds more than one person. If that cannot be found out it does,
     /// so that an agent is told who speaks rather than left to guess.
     pub(super) async fn has_several(&self, ghost: &UserId, room: &RoomId) -> bool {
+        self.people(ghost, room).await.is_none_or(|count| count > 1)
+    }
+
+    /// How many people a ghost's room holds; `None`: it cannot be found out now.
+    pub(super) async fn people(&self, ghost: &UserId, room: &RoomId) -> Option<usize> {
         let ticket = match self.counts.look(room, |count| Some(*count)) {
-            Ok(count) => return count > 1,
+            Ok(count) => return Some(count),
             Err(ticket) => ticket,
         };
         match self
@@ -42,11 +47,11 @@ impl MemberCounts {
                 let people = members.iter().filter(|user| !self.identity.is_ours(user));
                 let people = people.count();
                 self.counts.remember(ticket, room, |count| *count = people);
-                people > 1
+                Some(people)
             }
             Err(error) => {
                 debug!(room.id = %room, %error, "could not fetch room members");
-                true
+                None
             }
         }
     }

@@ -153,8 +153,13 @@ impl Rules {
     }
 }
 
-/// Decides what an event is. `room` is what the journal knows of its room.
-pub fn route(event: &IncomingEvent, room: Option<&RoomRecord>, rules: &Rules) -> Route {
+/// Decides what an event is. `room` is what the journal knows of its room, `replied` the agent whose message it replies to.
+pub fn route(
+    event: &IncomingEvent,
+    room: Option<&RoomRecord>,
+    rules: &Rules,
+    replied: Option<&AgentId>,
+) -> Route {
     // Nobody of us is there yet: what is said meanwhile is taken in when the room has been followed.
     let room = room.filter(|room| room.predecessor.is_none());
     let state_key = event.state_key.as_deref();
@@ -178,7 +183,7 @@ pub fn route(event: &IncomingEvent, room: Option<&RoomRecord>, rules: &Rules) ->
         | RoutedKind::PollStart
         | RoutedKind::UnstablePollStart
         | RoutedKind::BeaconInfo
-        | RoutedKind::UnstableBeaconInfo => message(event, room, rules),
+        | RoutedKind::UnstableBeaconInfo => message(event, room, rules, replied),
         RoutedKind::Encrypted | RoutedKind::Encryption => Route::Ignore(match room {
             Some(_) => IgnoreReason::Encrypted,
             None => IgnoreReason::UnknownRoom,
@@ -201,7 +206,12 @@ fn membership(event: &IncomingEvent, user: &UserId, rules: &Rules) -> Route {
     Route::Membership
 }
 
-fn message(event: &IncomingEvent, room: Option<&RoomRecord>, rules: &Rules) -> Route {
+fn message(
+    event: &IncomingEvent,
+    room: Option<&RoomRecord>,
+    rules: &Rules,
+    replied: Option<&AgentId>,
+) -> Route {
     let Some(content) = event.message() else {
         return Route::Ignore(IgnoreReason::Malformed);
     };
@@ -238,7 +248,7 @@ fn message(event: &IncomingEvent, room: Option<&RoomRecord>, rules: &Rules) -> R
     if text.trim().is_empty() {
         return Route::Ignore(IgnoreReason::Empty);
     }
-    let agents = addressees(content, room, rules);
+    let agents = addressees(content, room, rules, replied);
     let thread = event.thread();
     let mut conversations = agents.into_iter().map(|agent| ConversationKey {
         agent,
@@ -258,9 +268,14 @@ fn message(event: &IncomingEvent, room: Option<&RoomRecord>, rules: &Rules) -> R
     }
 }
 
-/// Whom a message speaks to: the agents that it mentions, in this order; else the agent whose room it is; else the only one who is
-/// here in a direct chat.
-fn addressees(content: &RoomMessageEventContent, room: &RoomRecord, rules: &Rules) -> Vec<AgentId> {
+/// Whom a message speaks to: the agents that it mentions, in this order; else the agent whose message it replies to, if that is still
+/// here; else the agent whose room it is; else the only one who is here in a direct chat.
+fn addressees(
+    content: &RoomMessageEventContent,
+    room: &RoomRecord,
+    rules: &Rules,
+    replied: Option<&AgentId>,
+) -> Vec<AgentId> {
     let home = match &room.kind {
         RoomKind::Home { agent } => Some(agent),
         _ => None,
@@ -273,6 +288,11 @@ fn addressees(content: &RoomMessageEventContent, room: &RoomRecord, rules: &Rule
         all.sort_by_key(|agent| place_in(content, &rules.identity.ghost(agent)));
         all.dedup();
         return all;
+    }
+    let is_here = |agent: &&AgentId| home == Some(*agent) || room.guests.contains_key(*agent);
+    let is_home_mentioned = home.as_ref().is_some_and(is_mentioned);
+    if let Some(replied) = replied.filter(|agent| !is_home_mentioned && is_here(agent)) {
+        return vec![replied.clone()];
     }
     let direct = room
         .guests

@@ -66,6 +66,7 @@ impl Inner {
             } else if let Some(turn) = self.begin_external_turn(conversation).await? {
                 (turn, false)
             } else {
+                self.drop_bot_commands(conversation).await?;
                 if let Some(then) = self.wait_for_words(conversation)? {
                     return Ok(Some(then));
                 }

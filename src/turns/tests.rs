@@ -2,6 +2,7 @@
 
 mod approval_property;
 mod approvers;
+mod bot_commands;
 mod files;
 mod lab;
 mod letta;

@@ -60,7 +60,7 @@ fn message_with_wrong_values_beside_it_is_read() {
                 "content":{{"msgtype":"m.text","body":"hello"}}}}"#
             );
             let event: IncomingEvent = serde_json::from_str(&event).expect(value);
-            let routed = route(&event, Some(&home()), &rules());
+            let routed = route(&event, Some(&home()), &rules(), None);
             assert!(matches!(routed, Route::Prompt { .. }), "{name}: {value}");
         }
     }
@@ -124,7 +124,7 @@ fn with(mut content: Value, more: &Value) -> Value {
 
 /// Routes, and says in a word or two what came of it.
 fn brief(event: &IncomingEvent, room: &RoomRecord) -> String {
-    let route = route(event, Some(room), &rules());
+    let route = route(event, Some(room), &rules(), None);
     match &route {
         Route::Prompt {
             conversation, text, ..

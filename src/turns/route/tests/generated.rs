@@ -67,11 +67,11 @@ proptest! {
         }
         let event = event(&overrides);
         for room in [None, Some(home()), Some(management()), Some(visited(true))] {
-            let decided = route(&event, room.as_ref(), &rules());
+            let decided = route(&event, room.as_ref(), &rules(), None);
             if let Route::Prompt { text, .. } | Route::Edit { text, .. } = &decided {
                 prop_assert!(!text.trim().is_empty());
             }
-            prop_assert_eq!(&decided, &route(&event, room.as_ref(), &rules()));
+            prop_assert_eq!(&decided, &route(&event, room.as_ref(), &rules(), None));
         }
     }
 
@@ -82,7 +82,7 @@ proptest! {
             "content": text(&body),
         }));
         for room in [home(), management(), visited(true)] {
-            prop_assert_eq!(route(&ours, Some(&room), &rules()), Route::Ignore(IgnoreReason::Ours));
+            prop_assert_eq!(route(&ours, Some(&room), &rules(), None), Route::Ignore(IgnoreReason::Ours));
         }
     }
 }

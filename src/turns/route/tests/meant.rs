@@ -89,7 +89,7 @@ fn a_guest_is_spoken_to_where_it_is_mentioned_or_alone_with_somebody() {
 #[test]
 fn in_a_room_that_is_not_known_nobody_is_spoken_to() {
     for body in ["Hello", "!letta status", "@agent_1:example.org Hi"] {
-        let route = route(&said(&text(body)), None, &rules());
+        let route = route(&said(&text(body)), None, &rules(), None);
         assert_eq!(route, Route::Ignore(IgnoreReason::UnknownRoom));
     }
 }
@@ -106,7 +106,7 @@ fn room_ids_are_opaque() {
     };
     let text = "Hi".to_owned();
     assert_eq!(
-        route(&event, Some(&home()), &rules()),
+        route(&event, Some(&home()), &rules(), None),
         Route::Prompt {
             conversation,
             also: Vec::new(),
@@ -135,7 +135,7 @@ fn every_mentioned_agent_answers_in_the_order_of_the_text() {
         let event = said(&mentions(first, second));
         let Route::Prompt {
             conversation, also, ..
-        } = route(&event, Some(&room), &rules())
+        } = route(&event, Some(&room), &rules(), None)
         else {
             panic!("two agents are asked");
         };
@@ -149,7 +149,7 @@ fn every_mentioned_agent_answers_in_the_order_of_the_text() {
     // The agent whose room it is answers beside a guest only if it is mentioned too.
     let mut room = home();
     room.guests.insert(agent(GUEST), false);
-    let count = |content: &Value| match route(&said(content), Some(&room), &rules()) {
+    let count = |content: &Value| match route(&said(content), Some(&room), &rules(), None) {
         Route::Prompt { also, .. } => 1 + also.len(),
         _ => 0,
     };
@@ -222,4 +222,39 @@ fn what_is_no_text_is_described_to_the_agent() {
         brief_text(&quote, &home()),
         "prompt to agent-1: > <div> is what I mean\n\nsee?"
     );
+}
+
+#[test]
+fn reply_addresses_the_agent_whose_message_it_is() {
+    let mention = |user: &str| with(text("Hi"), &json!({ "m.mentions": { "user_ids": [user] } }));
+    let both = RoomRecord {
+        guests: [(agent(GUEST), false)].into(),
+        ..home()
+    };
+    for (content, room, replied, expected) in [
+        (text("Hi"), visited(false), GUEST, "agent-2"),
+        (text("Hi"), both.clone(), GUEST, "agent-2"),
+        (text("Hi"), both.clone(), HOME, "agent-1"),
+        (mention(ANN), visited(false), GUEST, "agent-2"),
+        // Who is mentioned is meant, whatever it replies to.
+        (mention(HOME_GHOST), both.clone(), GUEST, "agent-1"),
+        (mention(GUEST_GHOST), both.clone(), HOME, "agent-2"),
+        // Who is not here (any more) is not addressed.
+        (text("Hi"), home(), GUEST, "agent-1"),
+        (text("Hi"), visited(false), HOME, "nobody"),
+    ] {
+        let routed = route(
+            &said(&content),
+            Some(&room),
+            &rules(),
+            Some(&agent(replied)),
+        );
+        let to = match &routed {
+            Route::Prompt {
+                conversation, also, ..
+            } if also.is_empty() => conversation.agent.as_str(),
+            _ => "nobody",
+        };
+        assert_eq!(to, expected, "{content} in reply to {replied}");
+    }
 }

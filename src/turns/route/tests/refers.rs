@@ -43,7 +43,7 @@ fn membership_matters_only_where_it_is_ours() {
         }))
     };
     for user in [HOME_GHOST, "@agent_new:example.org", BOT] {
-        let route = route(&member(user, ANN), None, &rules());
+        let route = route(&member(user, ANN), None, &rules(), None);
         assert_eq!(route, Route::Membership, "{user}");
     }
     for user in [ANN, EVE, "@agent_1:elsewhere.test", "", "not a user"] {

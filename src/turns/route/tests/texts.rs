@@ -136,7 +136,7 @@ fn what_is_encrypted_cannot_be_read() {
         "type": "m.room.encryption", "state_key": "", "content": { "algorithm": "m.megolm.v1.aes-sha2" },
     }));
     assert_eq!(brief(&turned_on, &home()), "ignore: Encrypted");
-    let elsewhere = route(&encrypted, None, &rules());
+    let elsewhere = route(&encrypted, None, &rules(), None);
     assert_eq!(elsewhere, Route::Ignore(IgnoreReason::UnknownRoom));
 }
 
