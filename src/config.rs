@@ -50,7 +50,7 @@ pub use selector::{Selector, SelectorError};
 pub use settings::{Problem, Secret};
 pub use tools::Tools;
 pub use transcription::Transcription;
-pub use turns::{Detail, NoSuchChoice, ToolPermissionMode, Turns};
+pub use turns::{Detail, NoSuchChoice, Reactions, ToolPermissionMode, Turns};
 
 /// Everything that an admin decides.
 ///

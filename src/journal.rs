@@ -27,6 +27,7 @@ mod inbox;
 mod key;
 mod outbox;
 mod prune;
+mod reactions;
 mod record;
 mod replaced_rooms;
 mod room_settings;
@@ -50,6 +51,7 @@ pub use self::{
     agent_messages::AgentMessage,
     encryption::{DeviceRecord, EncryptedEvent, KeyRows, PushedChanges},
     inbox::InboxPosition,
+    reactions::ReactionRecord,
     record::{
         AdmittedEvent, AgentRecord, AgentStatus, Answer, ApprovalCall, ApprovalDecision,
         ApprovalRecord, Attachment, AttachmentKind, AvatarRecord, ConversationKey, DecidedApproval,

@@ -46,6 +46,7 @@ pub mod pauses;
 mod prompt;
 mod quote;
 pub mod reaction_command;
+mod reactions;
 pub mod reply;
 mod retry;
 pub mod rights;

@@ -114,7 +114,12 @@ impl CommandHandler {
 
     /// Does what a reaction asks for, if it is one to something that a turn has said.
     pub async fn reaction(&self, event: &IncomingEvent) -> Result<(), RoomJobError> {
-        let EventContent::Reaction { command, on } = &event.content else {
+        let EventContent::Reaction {
+            command: Some(command),
+            on,
+            ..
+        } = &event.content
+        else {
             return Ok(());
         };
         let location = Self::location(event);

@@ -26,6 +26,9 @@ pub struct Turns {
     /// answers every answer does not talk with an agent for ever.
     #[serde(deserialize_with = "at_least_one")]
     pub per_minute: usize,
+    /// What becomes of reactions of people to an agent's messages: `next` tells the agent of them in one line with its next prompt,
+    /// `ignore` does not.
+    pub reactions: Reactions,
     /// What an answer ends in while the agent still writes it; an empty text for nothing. At most 20 characters.
     #[serde(deserialize_with = "short_mark")]
     pub unfinished_mark: String,
@@ -59,9 +62,20 @@ impl Default for Turns {
             approve_level: Level::User,
             detail: Detail::Brief,
             per_minute: 20,
+            reactions: Reactions::Next,
             unfinished_mark: " ▍".to_owned(),
         }
     }
+}
+
+/// What becomes of reactions to an agent's messages.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Reactions {
+    /// The agent is not told of them.
+    Ignore,
+    /// The agent is told of them with its next prompt.
+    Next,
 }
 
 /// How much is shown of what an agent does beside talking.

@@ -55,6 +55,8 @@ pub(super) const DEVICE: u8 = b'v';
 pub(super) const PUSHED_CHANGES: u8 = b'n';
 /// `room, number -> EncryptedEvent`: events that wait for their key.
 pub(super) const UNDECRYPTED: u8 = b'w';
+/// `conversation -> [ReactionRecord]`: reactions that wait for its next turn.
+pub(super) const REACTIONS: u8 = b'b';
 /// The last number that was given to something that was set aside.
 pub(super) const LAST_FAILED: &[u8] = b"!failed";
 /// The space.

@@ -130,7 +130,8 @@ impl Journal {
             return Ok(None);
         };
         let id = TurnId::of_prompt(first, &conversation.agent);
-        let turn = TurnRecord::new(id, conversation.clone(), prompts, now);
+        let mut turn = TurnRecord::new(id, conversation.clone(), prompts, now);
+        turn.reactions = self.take_reactions(conversation, &mut batch)?;
         batch.insert(turn_key(conversation), super::encode(&turn, "turn")?);
         self.db().apply_batch(batch)?;
         Ok(Some(turn))

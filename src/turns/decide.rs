@@ -98,6 +98,10 @@ impl Turns {
         let Some(turn) = self.turn_of_event(location, on).await? else {
             return Ok(());
         };
+        let decides = reaction_command != ReactionCommand::Stop;
+        if decides && !self.is_approval_message(&turn, on)? {
+            return Ok(());
+        }
         let outcome = match reaction_command {
             ReactionCommand::Approve => self.try_decide(&turn, requester, true, None)?,
             ReactionCommand::Deny => self.try_decide(&turn, requester, false, None)?,
@@ -155,6 +159,23 @@ impl Turns {
             .into_iter()
             .partition(|turn| turn.key.thread == location.thread);
         Ok(if here.is_empty() { elsewhere } else { here })
+    }
+
+    /// Whether an event is the message that asks for the decision a turn waits for.
+    fn is_approval_message(
+        &self,
+        turn: &TurnRecord,
+        event: &EventId,
+    ) -> Result<bool, JournalError> {
+        let Some(approval) = turn.state().approval() else {
+            return Ok(false);
+        };
+        let asked = self
+            .inner
+            .ctx
+            .journal
+            .event_of(&approval.approval_message)?;
+        Ok(asked.flatten().is_some_and(|asked| asked == event))
     }
 
     /// The turn whose card or answer an event is. Whoever reacts has seen the event, so one that

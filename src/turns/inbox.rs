@@ -226,6 +226,7 @@ impl Inbox {
                 self.edited(event, &original, &text, attachment.as_ref())
                     .await?;
             }
+            Route::Opinion { on, key } => self.keep_reaction(event, &on, &key)?,
             Route::Redaction { of } => self.redacted(event, &of).await?,
             Route::Ignore(IgnoreReason::UnknownRoom) => {
                 // Who comes into the room, or follows it to its replacement, looks for what was said before.
@@ -256,6 +257,7 @@ impl Inbox {
     /// What was redacted is not done any more, as far as that is still possible.
     async fn redacted(&self, event: &IncomingEvent, of: &EventId) -> Result<(), JournalError> {
         let journal = &self.ctx.journal;
+        journal.withdraw_reactions(&event.room_id, of)?;
         // Who may redact what is the homeserver's to check, but it holds in one room only.
         if !journal.withdraw_queued(&event.room_id, of)? {
             self.tell_too_late(event, of, &notice_texts::redaction_too_late())

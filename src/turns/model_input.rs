@@ -24,8 +24,12 @@ impl Inner {
         let mut prompts = Vec::with_capacity(turn.prompts.len());
         let mut out_of_time = pin!(sleep(FILES_TIME_MAX));
         let mut words_left = FILE_WORDS_BYTES_MAX;
+        let mut reactions = self.reactions_line(turn).await;
         for prompt in &turn.prompts {
-            let mut context = PromptContext::default();
+            let mut context = PromptContext {
+                reactions: reactions.take(),
+                ..PromptContext::default()
+            };
             if let Some(replied) = &prompt.reply_to {
                 context.quote = self.quote(turn, replied).await;
             }

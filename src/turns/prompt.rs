@@ -147,6 +147,8 @@ fn without_quote(body: &str, is_marked: bool) -> Option<&str> {
 pub(super) struct PromptContext {
     /// What it replies to, on one line.
     pub(super) quote: Option<String>,
+    /// What people reacted before, on one line.
+    pub(super) reactions: Option<String>,
     /// What is in a file that came with it, or why that cannot be shown.
     pub(super) addition: Option<String>,
 }
@@ -162,7 +164,11 @@ pub(super) fn for_letta(
     if let Some(addition) = &context.addition {
         text = format!("{text}\n{addition}");
     }
-    let text = envelope(&prompt.sender, &text, shared, context.quote.as_deref());
+    let is_named = shared || context.reactions.is_some();
+    let mut text = envelope(&prompt.sender, &text, is_named, context.quote.as_deref());
+    if let Some(reactions) = &context.reactions {
+        text = format!("{reactions}\n{text}");
+    }
     Prompt {
         speaker: Some(Speaker {
             name: prompt.sender.localpart().to_owned(),

@@ -41,21 +41,32 @@ impl Turns {
 impl Inner {
     /// What a prompt of this turn replies to, in the words that stand before the prompt.
     pub(super) async fn quote(&self, turn: &TurnRecord, replied: &EventId) -> Option<String> {
+        let described = self.describe_event(turn, replied, QUOTE_CHARS_MAX).await?;
+        Some(format!("in reply to {described}"))
+    }
+
+    /// Who sent an event, when, and how it begins; `None`: the homeserver does not give it, or it says nothing.
+    pub(super) async fn describe_event(
+        &self,
+        turn: &TurnRecord,
+        event: &EventId,
+        chars_max: usize,
+    ) -> Option<String> {
         let ghost = self.ctx.identity.ghost(&turn.key.agent);
-        let event = self
+        let fetched = self
             .ctx
             .homeserver
-            .event(Actor::Ghost(&ghost), &turn.key.room, replied)
+            .event(Actor::Ghost(&ghost), &turn.key.room, event)
             .await;
-        let event = event.inspect_err(|error: &MatrixError| {
-            debug!(event.id = %replied, room.id = %turn.key.room, %error, "could not fetch a replied-to event; no quote");
+        let fetched = fetched.inspect_err(|error: &MatrixError| {
+            debug!(event.id = %event, room.id = %turn.key.room, %error, "could not fetch an event that is referred to; no quote");
         });
-        quoted(event.ok()?.get(), &ghost)
+        described(fetched.ok()?.get(), &ghost, chars_max)
     }
 }
 
 /// An event as it is quoted; `None`: it says nothing that could be.
-fn quoted(event: &str, agent: &UserId) -> Option<String> {
+fn described(event: &str, agent: &UserId, chars_max: usize) -> Option<String> {
     let mut event: Value = serde_json::from_str(event).ok()?;
     // Of an answer that has grown, its last edit says what it is. Where the content is that already, it is the same.
     let last = &event["unsigned"]["m.relations"]["m.replace"];
@@ -71,8 +82,8 @@ fn quoted(event: &str, agent: &UserId) -> Option<String> {
         None if is_empty => "[deleted]".to_owned(),
         None => return None,
     };
-    let more = text.chars().nth(QUOTE_CHARS_MAX).map_or("", |_| "…");
-    let begin: String = text.chars().take(QUOTE_CHARS_MAX).collect();
+    let more = text.chars().nth(chars_max).map_or("", |_| "…");
+    let begin: String = text.chars().take(chars_max).collect();
     // As JSON writes it: nothing in the quote can end it.
     let words = serde_json::to_string(&format!("{begin}{more}")).ok()?;
     let whom = if event.sender == agent {
@@ -81,7 +92,7 @@ fn quoted(event: &str, agent: &UserId) -> Option<String> {
         event.sender.as_str()
     };
     let at = Millis(event.origin_server_ts).to_rfc3339();
-    Some(format!("in reply to {whom} of {at}: {words}"))
+    Some(format!("{whom} of {at}: {words}"))
 }
 
 #[cfg(test)]
@@ -101,7 +112,8 @@ mod tests {
     }
 
     fn quote(event: &Value) -> Option<String> {
-        quoted(&event.to_string(), user_id!("@agent_1:x"))
+        let described = described(&event.to_string(), user_id!("@agent_1:x"), QUOTE_CHARS_MAX);
+        Some(format!("in reply to {}", described?))
     }
 
     #[test]

@@ -45,6 +45,13 @@ pub enum Route {
     Command,
     /// A reaction to a message, with a sign that means something.
     Reaction,
+    /// A reaction to a message, with any other sign: what somebody thinks of it.
+    Opinion {
+        /// The message.
+        on: OwnedEventId,
+        /// The sign.
+        key: String,
+    },
     /// A new text for an earlier message.
     Edit {
         /// The earlier message.
@@ -76,6 +83,7 @@ impl Route {
             Self::Prompt { .. } => "prompt",
             Self::Command => "command",
             Self::Reaction => "reaction",
+            Self::Opinion { .. } => "opinion",
             Self::Edit { .. } => "edit",
             Self::Redaction { .. } => "redaction",
             Self::Membership => "membership",
@@ -363,8 +371,14 @@ fn reaction(event: &IncomingEvent, room: Option<&RoomRecord>) -> Route {
     if room.is_none() {
         return Route::Ignore(IgnoreReason::UnknownRoom);
     }
-    match event.content {
-        EventContent::Reaction { .. } => Route::Reaction,
+    match &event.content {
+        EventContent::Reaction {
+            command: Some(_), ..
+        } => Route::Reaction,
+        EventContent::Reaction { on, key, .. } => Route::Opinion {
+            on: on.clone(),
+            key: key.clone(),
+        },
         _ => Route::Ignore(IgnoreReason::OtherType),
     }
 }

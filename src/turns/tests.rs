@@ -10,6 +10,7 @@ mod notices;
 mod old_turns;
 mod property;
 mod rate_limited;
+mod reactions;
 mod sequences;
 mod stories;
 mod unanswered_calls;

@@ -9,7 +9,7 @@ use super::{
     approval::{ApprovalRecord, DecidedApproval},
     turn_state::{IllegalTransition, TurnState},
 };
-use crate::time::Millis;
+use crate::{journal::ReactionRecord, time::Millis};
 
 mod keys;
 mod stored;
@@ -24,6 +24,8 @@ pub struct TurnRecord {
     pub key: ConversationKey,
     /// What it answers, oldest first; empty if nobody in the room has set it going.
     pub prompts: Vec<QueuedPrompt>,
+    /// What people reacted to the agent's messages since its last turn.
+    pub reactions: Vec<ReactionRecord>,
     /// Whether somebody has set it going outside of Matrix.
     pub is_external: bool,
     /// When it began.
@@ -64,6 +66,7 @@ impl TurnRecord {
             id,
             key,
             prompts,
+            reactions: Vec::new(),
             is_external: false,
             started_at,
             spent: Spent::default(),

@@ -1,10 +1,13 @@
-//! What the homeserver sends us of our agents' own messages: whose they are, so that a reply to one addresses its agent.
+//! What the homeserver sends us of our agents' own messages: whose they are, so that a reply to one addresses its agent, and a reaction
+//! reaches it.
 
 use letta_client::AgentId;
+use ruma::EventId;
 
 use super::Inbox;
 use crate::{
-    journal::{AgentMessage, JournalError},
+    config::Reactions,
+    journal::{AgentMessage, ConversationKey, JournalError, ReactionRecord},
     matrix::RoutedKind,
     turns::{
         latest_messages::place_of_message,
@@ -12,6 +15,9 @@ use crate::{
         route::{EventContent, IncomingEvent},
     },
 };
+
+/// How much of a reaction is kept, in characters: some clients react with words.
+const REACTION_CHARS_MAX: usize = 100;
 
 impl Inbox {
     /// Remembers an agent's message. Edits are none of their own.
@@ -28,6 +34,37 @@ impl Inbox {
         self.ctx
             .journal
             .remember_agent_message(&event.event_id, &message)
+    }
+
+    /// Keeps a reaction to an agent's message for the agent's next turn.
+    pub(super) fn keep_reaction(
+        &self,
+        event: &IncomingEvent,
+        on: &EventId,
+        key: &str,
+    ) -> Result<(), JournalError> {
+        let journal = &self.ctx.journal;
+        let (Reactions::Next, Some(message)) = (
+            self.ctx.config.reactions,
+            journal.agent_message(&event.room_id, on)?,
+        ) else {
+            return Ok(());
+        };
+        let Some(agent) = self.rules.identity.agent_of(&message.sender) else {
+            return Ok(());
+        };
+        let conversation = ConversationKey {
+            agent,
+            room: message.room,
+            thread: message.thread,
+        };
+        let reaction = ReactionRecord {
+            event_id: event.event_id.clone(),
+            sender: event.sender.clone(),
+            key: key.chars().take(REACTION_CHARS_MAX).collect(),
+            on: on.to_owned(),
+        };
+        journal.keep_reaction(&conversation, &reaction)
     }
 
     /// The agent whose message an event replies to, if it replies to one.

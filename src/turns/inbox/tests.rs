@@ -1,5 +1,6 @@
 //! What waits for what: a room that can take no more holds up itself alone, and loses nothing.
 
+mod agent_messages;
 mod notices;
 
 use std::time::Duration;

@@ -48,10 +48,12 @@ pub struct IncomingEvent {
 pub enum EventContent {
     /// A message, or what is described as one, see `non_text_message`; without the quoted text that older clients put before a reply.
     Message(Box<RoomMessageEventContent>),
-    /// A reaction with a sign that means something.
+    /// A reaction.
     Reaction {
-        /// What it means.
-        command: ReactionCommand,
+        /// What it means, if it means something to the bridge.
+        command: Option<ReactionCommand>,
+        /// The sign.
+        key: String,
         /// The event that it is put under.
         on: OwnedEventId,
     },
@@ -162,9 +164,10 @@ impl EventContent {
             }
             RoutedKind::Reaction => {
                 let content: ReactionEventContent = serde_json::from_str(json).ok()?;
-                let command = ReactionCommand::of(&content.relates_to.key)?;
+                let key = content.relates_to.key;
+                let command = ReactionCommand::of(&key);
                 let on = content.relates_to.event_id;
-                Some(Self::Reaction { command, on })
+                Some(Self::Reaction { command, key, on })
             }
             RoutedKind::Redaction => {
                 #[derive(Deserialize)]

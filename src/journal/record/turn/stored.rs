@@ -12,6 +12,7 @@ use serde_json::value::RawValue;
 
 use super::{ShownSegment, TurnRecord};
 use crate::{
+    journal::ReactionRecord,
     journal::record::{
         Answer, ApprovalCall, ApprovalDecision, ApprovalRecord, ConversationKey, DecidedApproval,
         Delivery, QueuedPrompt, SendId, Spent, TurnId, TurnState, WaitNotice,
@@ -55,6 +56,8 @@ pub(super) struct TurnV2 {
     id: TurnId,
     key: ConversationKey,
     prompts: Vec<QueuedPrompt>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    reactions: Vec<ReactionRecord>,
     is_external: bool,
     started_at: Millis,
     spent: Spent,
@@ -71,6 +74,7 @@ impl From<TurnRecord> for TurnV2 {
             id: turn.id,
             key: turn.key,
             prompts: turn.prompts,
+            reactions: turn.reactions,
             is_external: turn.is_external,
             started_at: turn.started_at,
             spent: turn.spent,
@@ -88,6 +92,7 @@ impl From<TurnV2> for TurnRecord {
             id: stored.id,
             key: stored.key,
             prompts: stored.prompts,
+            reactions: stored.reactions,
             is_external: stored.is_external,
             started_at: stored.started_at,
             spent: stored.spent,
@@ -167,6 +172,7 @@ impl From<TurnV1> for TurnRecord {
             id: stored.id,
             key: stored.key,
             prompts: stored.prompts,
+            reactions: Vec::new(),
             is_external: stored.elsewhere,
             started_at: stored.started_at,
             spent: stored.spent,

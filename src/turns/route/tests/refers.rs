@@ -31,7 +31,7 @@ fn edits_redactions_and_reactions_point_at_their_message() {
         }))
     };
     assert_eq!(brief(&reaction("✅"), &home()), "reaction");
-    assert_eq!(brief(&reaction("👍"), &home()), "ignore: OtherType");
+    assert_eq!(brief(&reaction("👍"), &home()), "opinion");
 }
 
 #[test]
