@@ -43,6 +43,8 @@ struct State {
     forgets: bool,
     /// Every call, by its name.
     calls: Vec<&'static str>,
+    /// The texts of each prompt of each send, with who speaks.
+    prompts: Vec<String>,
     /// The texts of each send that was accepted.
     accepted: Vec<Vec<String>>,
     /// Texts whose turn Letta has let fail in the stream.
@@ -153,6 +155,11 @@ impl ScriptedLetta {
     /// Whether Letta has let the turn of this text fail in the stream.
     pub(super) fn has_failed(&self, text: &str) -> bool {
         self.lock().failed.iter().any(|failed| failed == text)
+    }
+
+    /// The texts of all prompts that were sent, with who speaks.
+    pub(super) fn prompts(&self) -> Vec<String> {
+        self.lock().prompts.clone()
     }
 
     /// The texts of each send that was accepted.
@@ -317,6 +324,7 @@ impl Backend for ScriptedLetta {
             text.rsplit(": ").next().unwrap_or_default().to_owned()
         };
         let texts: Vec<String> = prompts.iter().map(said).collect();
+        self.lock().prompts.extend(prompts.iter().map(Prompt::text));
         let (fate, number) = {
             let mut state = self.lock();
             let poisoned = state
