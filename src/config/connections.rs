@@ -6,8 +6,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use settings::Problem;
 use system::connections::{
-    BODY_TIMEOUT, CONNECTIONS_MAX, HEADER_TIMEOUT, IDLE_TIMEOUT, IpNet, Limits, PER_ADDRESS_MAX,
-    RESPONSE_TIMEOUT,
+    BODY_TIMEOUT, CONNECTIONS_MAX, HEADER_TIMEOUT, IDLE_TIMEOUT, IpNet, LINGER_TIMEOUT, Limits,
+    PER_ADDRESS_MAX, RESPONSE_TIMEOUT,
 };
 
 /// This machine, where reverse proxies run.
@@ -109,6 +109,7 @@ impl Connections {
             idle_timeout: self.idle_timeout,
             body_timeout: self.body_timeout,
             response_timeout: self.response_timeout,
+            linger_timeout: LINGER_TIMEOUT,
         };
         limits.within(descriptors)
     }

@@ -8,6 +8,9 @@
 //! the routes say whose request it is ([`Connection::attribute`]), and the client with the most gives way first. A body that does not come, and a response that nobody reads, end
 //! their connection by a least rate, not by a total time: large files may take as long as they need.
 //!
+//! Whoever is answered before its body was read gets the answer all the same: what is still coming is thrown away for a while, since
+//! to close the socket with unread bytes in it would reset the connection and take the answer with it (RFC 9112, section 9.6).
+//!
 //! HTTP/1.1 only: a reverse proxy in front speaks HTTP/2 to the world and HTTP/1.1 to what is behind it.
 
 use std::{net::IpAddr, time::Duration};
@@ -41,6 +44,8 @@ pub const IDLE_TIMEOUT: Duration = Duration::from_mins(2);
 pub const BODY_TIMEOUT: Duration = Duration::from_secs(75);
 /// The same for a response and whoever reads it.
 pub const RESPONSE_TIMEOUT: Duration = Duration::from_mins(2);
+/// How long the rest of a refused body is read and thrown away, so that the peer gets to read the refusal.
+pub const LINGER_TIMEOUT: Duration = Duration::from_secs(5);
 /// The least rate of bodies and responses, in bytes for each second of waiting.
 pub const RATE_MIN: u64 = 512;
 /// The longest head of a request, in bytes, which is also what is buffered of a connection.
@@ -68,6 +73,8 @@ pub struct Limits {
     pub body_timeout: Duration,
     /// How long a response may wait for its reader.
     pub response_timeout: Duration,
+    /// How long the rest of a refused body is read.
+    pub linger_timeout: Duration,
 }
 
 impl Default for Limits {
@@ -80,6 +87,7 @@ impl Default for Limits {
             idle_timeout: IDLE_TIMEOUT,
             body_timeout: BODY_TIMEOUT,
             response_timeout: RESPONSE_TIMEOUT,
+            linger_timeout: LINGER_TIMEOUT,
         }
     }
 }

@@ -421,6 +421,11 @@ pub(super) const CONNECTIONS: &[Row] = &[
     ),
     (
         "crates/system/src/connections.rs",
+        "LINGER_TIMEOUT",
+        "the connection is closed",
+    ),
+    (
+        "crates/system/src/connections.rs",
         "RATE_MIN",
         "the two times above run",
     ),

@@ -1,8 +1,11 @@
 //! How far one connection is, and until when it may stay there.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicBool, Ordering},
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
 };
 
 use tokio::{
@@ -21,6 +24,8 @@ pub(super) struct ConnectionProgress {
     permit: Permit,
     /// No byte of the next request has come.
     silent: AtomicBool,
+    /// The last response was given before the body of its request was read.
+    body_unread: AtomicBool,
     /// When the connection is closed; nothing while a request is answered.
     deadline: watch::Sender<Option<Instant>>,
 }
@@ -33,6 +38,7 @@ impl ConnectionProgress {
             limits,
             permit,
             silent: AtomicBool::new(false),
+            body_unread: AtomicBool::new(false),
             deadline: watch::Sender::new(Some(deadline)),
         }
     }
@@ -51,6 +57,21 @@ impl ConnectionProgress {
         self.silent.store(false, Ordering::Release);
         self.deadline.send_replace(None);
         Answering(Arc::clone(self))
+    }
+
+    /// The connection ends with this response, and the rest of the request's body may still come.
+    pub(super) fn leave_body_unread(&self) {
+        self.body_unread.store(true, Ordering::Release);
+    }
+
+    /// Whether the rest of a body may still come that nobody reads.
+    pub(super) fn is_body_unread(&self) -> bool {
+        self.body_unread.load(Ordering::Acquire)
+    }
+
+    /// How long it is waited for that.
+    pub(super) fn linger_timeout(&self) -> Duration {
+        self.limits.linger_timeout
     }
 
     /// The connection can give way for this reason, or not any more.

@@ -280,6 +280,7 @@ async fn answer(
         response
     };
     if !fate.read.load(Ordering::Acquire) {
+        progress.leave_body_unread();
         // The connection ends with this response, since the rest of the body may still come. Who is not told so sends the next
         // request into it.
         let close = header::HeaderValue::from_static("close");

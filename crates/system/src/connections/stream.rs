@@ -2,14 +2,21 @@
 
 use std::{
     io,
+    mem::MaybeUninit,
     pin::Pin,
     sync::Arc,
     task::{Context, Poll, ready},
 };
 
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::{
+    io::{AsyncRead, AsyncWrite, ReadBuf},
+    time::{Sleep, sleep},
+};
 
 use super::{min_rate::MinRate, progress::ConnectionProgress, registry::EvictionReason};
+
+/// How much of a refused body is thrown away at a time, in bytes.
+const DISCARDED_AT_ONCE: usize = 16 << 10;
 
 pub(super) struct TrackedStream<S> {
     inner: S,
@@ -17,6 +24,8 @@ pub(super) struct TrackedStream<S> {
     unread: MinRate,
     /// The peer has not read what was written last.
     is_stalled: bool,
+    /// Until when the rest of a refused body is thrown away, once everything is written.
+    lingering: Option<Pin<Box<Sleep>>>,
 }
 
 impl<S> TrackedStream<S> {
@@ -26,6 +35,7 @@ impl<S> TrackedStream<S> {
             progress,
             unread,
             is_stalled: false,
+            lingering: None,
         }
     }
 
@@ -71,7 +81,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for TrackedStream<S> {
     }
 }
 
-impl<S: AsyncWrite + Unpin> AsyncWrite for TrackedStream<S> {
+impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for TrackedStream<S> {
     fn poll_write(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -108,7 +118,32 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for TrackedStream<S> {
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let outcome = Pin::new(&mut self.inner).poll_shutdown(cx);
-        self.written(outcome, |unread, ()| unread.done(), cx)
+        if self.lingering.is_none() {
+            let outcome = Pin::new(&mut self.inner).poll_shutdown(cx);
+            ready!(self.written(outcome, |unread, ()| unread.done(), cx))?;
+            if !self.progress.is_body_unread() {
+                return Poll::Ready(Ok(()));
+            }
+        }
+        self.poll_linger(cx)
+    }
+}
+
+impl<S: AsyncRead + Unpin> TrackedStream<S> {
+    /// Throws away what still comes, until the peer has ended its side or it takes too long. The deadline of the connection stays.
+    fn poll_linger(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let timeout = self.progress.linger_timeout();
+        let end = self
+            .lingering
+            .get_or_insert_with(|| Box::pin(sleep(timeout)));
+        let mut discarded = [MaybeUninit::uninit(); DISCARDED_AT_ONCE];
+        while end.as_mut().poll(cx).is_pending() {
+            let mut discarded = ReadBuf::uninit(&mut discarded);
+            let read = ready!(Pin::new(&mut self.inner).poll_read(cx, &mut discarded));
+            if read.is_err() || discarded.filled().is_empty() {
+                break;
+            }
+        }
+        Poll::Ready(Ok(()))
     }
 }

@@ -2,6 +2,7 @@
 
 mod giving_way;
 mod heads;
+mod lingering;
 
 use std::{
     io,
@@ -45,6 +46,7 @@ fn limits() -> Limits {
         idle_timeout: LONG,
         body_timeout: LONG,
         response_timeout: LONG,
+        linger_timeout: SHORT,
     }
 }
 

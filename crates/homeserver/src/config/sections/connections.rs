@@ -5,8 +5,8 @@ use std::{net::IpAddr, time::Duration};
 use ipnet::IpNet;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use system::connections::{
-    BODY_TIMEOUT, CONNECTIONS_MAX, HEADER_TIMEOUT, IDLE_TIMEOUT, Limits, PER_ADDRESS_MAX,
-    RESPONSE_TIMEOUT,
+    BODY_TIMEOUT, CONNECTIONS_MAX, HEADER_TIMEOUT, IDLE_TIMEOUT, LINGER_TIMEOUT, Limits,
+    PER_ADDRESS_MAX, RESPONSE_TIMEOUT,
 };
 
 use super::Proxies;
@@ -74,6 +74,7 @@ impl Connections {
             idle_timeout: self.client_idle_timeout,
             body_timeout: self.client_receive_timeout,
             response_timeout: self.client_response_timeout,
+            linger_timeout: LINGER_TIMEOUT,
         };
         limits.within(descriptors)
     }
