@@ -11,7 +11,7 @@ use super::record::ConversationKey;
 
 /// The one record that says how the others are written.
 pub(super) const FORMAT: &[u8] = b"!format";
-/// `event id -> when it was admitted`, and the AgentMessage that it is, if it is one.
+/// `event id -> when it was admitted`, and the `AgentMessage` that it is, if it is one.
 pub(super) const EVENT_ID: u8 = b'e';
 /// `when, event id -> ()`: the same in order of age, to forget the oldest.
 pub(super) const EVENT_AGE: u8 = b'g';

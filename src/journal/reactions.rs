@@ -67,11 +67,12 @@ impl Journal {
         event_id: &EventId,
     ) -> Result<(), JournalError> {
         let _guard = self.write_lock();
-        for entry in self.scan::<Vec<ReactionRecord>>(&[key::REACTIONS], "reactions") {
-            let (key, waiting) = entry?;
+        for key in self.db().scan_prefix([key::REACTIONS]).keys() {
+            let key = key?;
             if key::conversation(&key).is_none_or(|place| place.room != room) {
                 continue;
             }
+            let waiting: Vec<ReactionRecord> = self.get(&key, "reactions")?.unwrap_or_default();
             let is_redacted = |one: &ReactionRecord| one.event_id == event_id || one.on == event_id;
             let left: Vec<_> = waiting.iter().filter(|one| !is_redacted(one)).collect();
             if left.is_empty() {

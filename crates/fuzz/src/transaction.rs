@@ -85,8 +85,8 @@ fn meaning(rules: &Rules, id: &OwnedEventId, event: &RawValue) {
     let read = read.expect("what is admitted can be routed");
     assert_eq!(read.event_id, *id);
     for room in rooms() {
-        let meant = route(&read, room.as_ref(), rules);
-        assert_eq!(meant, route(&read, room.as_ref(), rules));
+        let meant = route(&read, room.as_ref(), rules, None);
+        assert_eq!(meant, route(&read, room.as_ref(), rules, None));
         let says = matches!(
             meant,
             Route::Prompt { .. } | Route::Command | Route::Reaction | Route::Edit { .. }

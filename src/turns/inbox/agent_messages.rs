@@ -76,7 +76,7 @@ impl Inbox {
         let EventContent::Message(content) = &event.content else {
             return Ok(None);
         };
-        let replied = prompt::replied_to(content).filter(|_| kind.is_some());
+        let replied = prompt::replied_to_id(content).filter(|_| kind.is_some());
         let Some(replied) = replied else {
             return Ok(None);
         };
